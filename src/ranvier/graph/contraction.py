@@ -1,0 +1,150 @@
+"""The affine contraction: one primitive for matrix products, convolutions and all of their gradients.
+
+``loops`` lists the extents of the loop variables; the first ``rank`` of them index the output, the rest are summed
+over. Each operand's ``index`` holds, for every dimension of the operand, an affine function of the loop variables:
+``(((loop, coefficient), ...), offset)``. The output is the sum of the products of the operands so addressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.node import FLOATS, GraphError, Node, Symbol, Type, apply, constant
+
+Affine = tuple[tuple[tuple[int, int], ...], int]
+
+
+def _check_operand(shape: Sequence[Any], index: Sequence[Affine], loops: Sequence[Any]) -> None:
+    if len(shape) != len(index):
+        raise GraphError(f"an operand of shape {shape} needs {len(shape)} index functions, not {len(index)}")
+    for dim, (terms, offset) in zip(shape, index, strict=True):
+        if len(terms) == 1 and terms[0][1] == 1 and offset == 0:
+            if loops[terms[0][0]] != dim:
+                raise GraphError(f"loop {terms[0][0]} runs over {loops[terms[0][0]]} but the operand's dimension is {dim}")
+            continue
+        spans = [(loops[loop], coefficient) for loop, coefficient in terms]
+        if not isinstance(dim, int) or any(isinstance(extent, Symbol) for extent, _ in spans):
+            raise GraphError("only a plain loop may run over an extent known at run time")
+        low = offset + sum(min(0, c * (e - 1)) for e, c in spans)
+        high = offset + sum(max(0, c * (e - 1)) for e, c in spans)
+        if low < 0 or high >= dim:
+            raise GraphError(f"index runs over {low}..{high}, outside a dimension of {dim}")
+
+
+def contract_type(types: Sequence[Type], attrs: dict[str, Any]) -> Type:
+    a, b = types
+    if a.dtype != b.dtype or a.dtype not in FLOATS:
+        raise GraphError("both operands must be of one floating dtype")
+    loops = attrs["loops"]
+    _check_operand(a.shape, attrs["index"][0], loops)
+    _check_operand(b.shape, attrs["index"][1], loops)
+    used = {loop for index in attrs["index"] for terms, _ in index for loop, _ in terms}
+    if used != set(range(len(loops))):
+        raise GraphError("every loop must appear in an operand's index")
+    return Type(tuple(loops[: attrs["rank"]]), a.dtype)
+
+
+def _view(array: Any, index: Sequence[Affine], extents: Sequence[int]) -> tuple[Any, list[int]]:
+    """A strided view of ``array`` with one dimension for each loop that its index uses."""
+    used = sorted({loop for terms, _ in index for loop, _ in terms})
+    start = array[tuple(slice(offset, None) for _, offset in index)] if array.size else array
+    strides = [
+        sum(c * array.strides[d] for d, (terms, _) in enumerate(index) for loop, c in terms if loop == wanted)
+        for wanted in used
+    ]
+    return np.lib.stride_tricks.as_strided(start, [extents[i] for i in used], strides, writeable=False), used
+
+
+def contract_value(arrays: Sequence[Any], attrs: dict[str, Any], extents: dict[str, int]) -> Any:
+    sizes = [extents[e.name] if isinstance(e, Symbol) else e for e in attrs["loops"]]
+    if 0 in sizes:
+        return np.zeros(sizes[: attrs["rank"]], arrays[0].dtype)
+    operands: list[Any] = []
+    for array, index in zip(arrays, attrs["index"], strict=True):
+        operands += _view(array, index, sizes)
+    return np.einsum(*operands, list(range(attrs["rank"])), optimize=True).astype(arrays[0].dtype, copy=False)
+
+
+def contract(a: Node, b: Node, a_index: Sequence[Affine], b_index: Sequence[Affine], loops: Sequence[Any], rank: int) -> Node:
+    return apply("contract", a, b, index=(tuple(a_index), tuple(b_index)), loops=tuple(loops), rank=rank)
+
+
+def einsum(equation: str, a: Node, b: Node) -> Node:
+    """A contraction whose every index is a single loop, in Einstein's notation, for example ``"mk,kn->mn"``."""
+    operands, output = equation.split("->")
+    a_letters, b_letters = operands.split(",")
+    order = output + "".join(dict.fromkeys(c for c in a_letters + b_letters if c not in output))
+    extent = dict(zip(a_letters + b_letters, (*a.shape, *b.shape), strict=True))
+
+    def index(letters: str) -> tuple[Affine, ...]:
+        return tuple((((order.index(c), 1),), 0) for c in letters)
+
+    return contract(a, b, index(a_letters), index(b_letters), [extent[c] for c in order], len(output))
+
+
+def _operand_gradient(node: Node, g: Node, side: int) -> Node:
+    """The derivative by one operand is again a contraction: of ``g`` and the other operand.
+
+    Each dimension of the operand becomes an output loop. In a plain dimension that loop is the old one. In a compound
+    one, p = c*i + (other terms) + offset, one loop i is eliminated: i = (p - offset - others) / c, so ``g`` is spread
+    by c along i, padded by zeros where the index runs over the edge, and addressed by the affine function of p.
+    """
+    loops, rank = node.attrs["loops"], node.attrs["rank"]
+    mine, other_index = node.attrs["index"][side], node.attrs["index"][1 - side]
+    operand, other = node.inputs[side], node.inputs[1 - side]
+    position: dict[int, Affine] = {}  # old loop -> its value in the new loop variables
+    widths = {loop: (0, 0, 0) for loop in range(rank)}
+    new_loops: list[Any] = list(operand.shape)
+    plain = {}
+    for dim, (terms, offset) in enumerate(mine):
+        if len(terms) == 1 and terms[0][1] == 1 and offset == 0 and terms[0][0] not in plain:
+            plain[terms[0][0]] = dim
+            position[terms[0][0]] = (((dim, 1),), 0)
+    eliminated = {}
+    for dim, (terms, _) in enumerate(mine):
+        if dim in plain.values():
+            continue
+        candidates = [t for t in terms if t[0] < rank and t[0] not in plain and t[0] not in eliminated and t[1] > 0]
+        if not candidates:
+            raise GraphError("this contraction's gradient needs an output loop with a positive coefficient in each dimension")
+        eliminated[candidates[0][0]] = dim
+    for loop, extent in enumerate(loops):
+        if loop not in plain and loop not in eliminated:
+            position[loop] = (((len(new_loops), 1),), 0)
+            new_loops.append(extent)
+    for loop, dim in eliminated.items():
+        terms, offset = mine[dim]
+        coefficient = next(c for i, c in terms if i == loop)
+        index: list[tuple[int, int]] = [(dim, 1)]
+        start = -offset
+        for i, c in terms:
+            if i != loop:
+                index.append((position[i][0][0][0], -c))
+        spans = [(new_loops[i], c) for i, c in index]
+        low = start + sum(min(0, c * (e - 1)) for e, c in spans)
+        high = start + sum(max(0, c * (e - 1)) for e, c in spans)
+        last = (loops[loop] - 1) * coefficient
+        before, after = max(0, -low), max(0, high - last)
+        widths[loop] = (before, after, coefficient - 1)
+        position[loop] = (tuple(index), start + before)
+    if any(w != (0, 0, 0) for w in widths.values()):
+        g = apply("pad", g, constant(0, g.dtype), widths=tuple(widths[i] for i in range(rank)))
+    g_index = [position[i] for i in range(rank)]
+    if any(i in eliminated for terms, _ in other_index for i, _ in terms):
+        raise GraphError("a loop that is compound in one operand may not index the other")
+    mapped = []
+    for terms, offset in other_index:
+        new_terms, new_offset = [], offset
+        for i, c in terms:
+            inner, inner_offset = position[i]
+            new_terms += [(j, c * d) for j, d in inner]
+            new_offset += c * inner_offset
+        mapped.append((tuple(new_terms), new_offset))
+    return contract(g, other, g_index, mapped, new_loops, operand.ndim)
+
+
+def contract_gradient(node: Node, g: Node) -> tuple[Node, Node]:
+    return _operand_gradient(node, g, 0), _operand_gradient(node, g, 1)

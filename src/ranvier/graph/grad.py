@@ -1,0 +1,36 @@
+"""Reverse-mode differentiation: walks a graph backward and builds ordinary graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ranvier.graph.node import FLOATS, GraphError, Node, like, topological
+
+
+def gradient(output: Node, wrt: Sequence[Node], seed: Node | None = None) -> list[Node]:
+    """The derivative of ``output`` by each node of ``wrt``; zeros where it does not depend on one.
+
+    ``seed`` is the derivative of the final value by ``output`` (ones when left out, then output must be a scalar).
+    """
+    if seed is None:
+        if output.shape != ():
+            raise GraphError(f"the gradient of a value of shape {output.shape} needs a seed; reduce it to a scalar first")
+        seed = like(output, 1.0)
+    order = topological([output])
+    wanted = set(wrt)
+    depends: set[Node] = set()
+    for node in order:
+        if node in wanted or any(i in depends for i in node.inputs):
+            depends.add(node)
+    pending: dict[Node, Node] = {output: seed}
+    for node in reversed(order):
+        g = pending.get(node)
+        if g is None or node not in depends or not any(i in depends for i in node.inputs):
+            continue
+        if node.op.gradient is None:
+            raise GraphError(f"{node.op.name} has no gradient")
+        for operand, part in zip(node.inputs, node.op.gradient(node, g), strict=True):
+            if part is not None and operand in depends and operand.dtype in FLOATS:
+                known = pending.get(operand)
+                pending[operand] = part if known is None else known + part
+    return [pending.get(node) or like(node, 0.0) for node in wrt]

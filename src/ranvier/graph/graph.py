@@ -1,0 +1,94 @@
+"""A whole program: its inputs, what it returns and what it writes back; printing and verifying."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.node import PRIMITIVES, GraphError, Node, Symbol, apply, topological
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A program over arrays.
+
+    ``inputs`` are nodes of the primitive ``input``. ``outputs`` are returned. Each pair of ``updates`` is
+    (input, new value): written into the input's array after every read of the old value.
+    """
+
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    updates: tuple[tuple[Node, Node], ...] = ()
+
+    def roots(self) -> tuple[Node, ...]:
+        return (*self.outputs, *(value for _, value in self.updates))
+
+    def nodes(self) -> list[Node]:
+        """All nodes, inputs before their users."""
+        return topological((*self.inputs, *self.roots()))
+
+    def rebuild(self, mapping: Callable[[Node], Node]) -> Graph:
+        """The same program with its outputs and new values replaced."""
+        return Graph(self.inputs, tuple(mapping(n) for n in self.outputs), tuple((i, mapping(v)) for i, v in self.updates))
+
+    def __str__(self) -> str:
+        return print_graph(self)
+
+
+def input_node(name: str, shape: tuple[int | Symbol, ...], dtype: str, *, windowed: bool = False) -> Node:
+    """A value given at run time. ``windowed``: step i of a loop sees rows [i*batch, (i+1)*batch) of a longer array."""
+    return apply("input", name=name, shape=shape, dtype=dtype, windowed=windowed)
+
+
+def verify(graph: Graph) -> None:
+    """Check every type rule again, and that inputs and updates agree. Raises GraphError."""
+    known = set(graph.inputs)
+    for node in graph.nodes():
+        if node.op is not PRIMITIVES.get(node.op.name):
+            raise GraphError(f"unknown primitive {node.op.name}")
+        if node.op.infer([i.type for i in node.inputs], node.attrs) != node.type:
+            raise GraphError(f"{node!r} disagrees with its type rule")
+        if node.op.name == "input" and node not in known:
+            raise GraphError(f"input {node.attrs['name']!r} is used but not among the graph's inputs")
+    for target, value in graph.updates:
+        if target.op.name != "input" or target not in known:
+            raise GraphError(f"only inputs can be updated, not {target!r}")
+        if target.type != value.type:
+            raise GraphError(f"input {target.attrs['name']!r} is {target.type} but its update is {value.type}")
+
+
+def _attr(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        digest = hashlib.sha256(value.tobytes()).hexdigest()[:16]
+        return str(value.tolist()) if value.size <= 8 else f"array{value.shape}#{digest}"
+    return str(value)
+
+
+def names(graph: Graph) -> dict[Node, str]:
+    """Stable printed names: inputs by their own, the rest numbered in order."""
+    result: dict[Node, str] = {}
+    count = 0
+    for node in graph.nodes():
+        if node.op.name == "input":
+            result[node] = f"%{node.attrs['name']}"
+        else:
+            result[node] = f"%{count}"
+            count += 1
+    return result
+
+
+def print_graph(graph: Graph) -> str:
+    """One line a node. The text is complete and stable: it is also the compile cache's key."""
+    label = names(graph)
+    lines = []
+    for node in graph.nodes():
+        operands = [label[i] for i in node.inputs]
+        extra = [f"{k}={_attr(v)}" for k, v in node.attrs.items() if k not in ("name", "shape", "dtype") or node.op.name == "reshape"]
+        lines.append(f"{label[node]}: {node.type} = {node.op.name}({', '.join(operands + extra)})")
+    lines += [f"update {label[target]} <- {label[value]}" for target, value in graph.updates]
+    lines.append(f"return {', '.join(label[n] for n in graph.outputs)}")
+    return "\n".join(lines)

@@ -1,0 +1,159 @@
+"""Types, primitives and nodes: the vocabulary in which every program is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FLOATS = ("float32", "float64")
+INTEGERS = ("int32", "uint32", "uint8")
+DTYPES = (*FLOATS, *INTEGERS, "bool")
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """An extent known only when the program runs, such as the rows of a batch (the last batch may be smaller)."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+BATCH = Symbol("batch")  # the rows of one step; programs loop over windows of this many rows
+Dim = int | Symbol
+Shape = tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
+class Type:
+    """Shape and dtype of a value."""
+
+    shape: Shape
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join(map(str, self.shape))}]"
+
+
+class GraphError(ValueError):
+    """A graph that breaks a type rule."""
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """One operation. Its meaning is the type rule, the NumPy value and the gradient, declared together in `ops`.
+
+    ``kind`` is what passes and engines ask for: source, elementwise, reduce, movement, index, contract, random.
+    ``infer(types, attrs) -> Type`` raises GraphError; ``value(arrays, attrs, extents) -> array``;
+    ``gradient(node, g) -> one Node or None for each input``.
+    """
+
+    name: str
+    kind: str
+    infer: Callable[..., Type]
+    value: Callable[..., Any]
+    gradient: Callable[..., Sequence[Node | None]] | None = field(default=None)
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+class Node:
+    """An immutable application of a primitive. Identity is equality; a simplifier pass shares equal nodes."""
+
+    __slots__ = ("attrs", "inputs", "op", "type")
+
+    op: Primitive
+    inputs: tuple[Node, ...]
+    attrs: dict[str, Any]
+    type: Type
+
+    def __init__(self, op: Primitive, inputs: tuple[Node, ...], attrs: dict[str, Any], type_: Type) -> None:
+        object.__setattr__(self, "op", op)
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "attrs", attrs)
+        object.__setattr__(self, "type", type_)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("nodes are immutable; build a new one with ranvier.graph.node.apply")
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {self.type}>"
+
+    # Operators demand equal shapes and dtypes; ranvier.functional inserts the broadcasts.
+    def __add__(self, other: Node) -> Node:
+        return apply("add", self, other)
+
+    def __sub__(self, other: Node) -> Node:
+        return apply("sub", self, other)
+
+    def __mul__(self, other: Node) -> Node:
+        return apply("mul", self, other)
+
+    def __truediv__(self, other: Node) -> Node:
+        return apply("div", self, other)
+
+    def __neg__(self) -> Node:
+        return apply("neg", self)
+
+
+def apply(name: str, *inputs: Node, **attrs: Any) -> Node:
+    """Build a node, checking its type rule. Raises GraphError naming the primitive and the types it was given."""
+    primitive = PRIMITIVES[name]
+    types = [node.type for node in inputs]
+    try:
+        result = primitive.infer(types, attrs)
+    except GraphError as error:
+        given = ", ".join(map(str, types))
+        raise GraphError(f"{name}({given}): {error}") from None
+    return Node(primitive, inputs, attrs, result)
+
+
+def constant(value: Any, dtype: str) -> Node:
+    """A scalar (or small array) known when the graph is built."""
+    array = np.asarray(value, dtype)
+    array.setflags(write=False)
+    return apply("constant", value=array)
+
+
+def full(value: float, shape: Shape, dtype: str) -> Node:
+    """A constant scalar broadcast to ``shape``."""
+    node = constant(value, dtype)
+    return apply("broadcast", node, shape=shape, axes=()) if shape else node
+
+
+def like(node: Node, value: float) -> Node:
+    """``full`` in another node's shape and dtype."""
+    return full(value, node.shape, node.dtype)
+
+
+def topological(roots: Iterable[Node]) -> list[Node]:
+    """Every node reachable from ``roots``, inputs first. Iterative: graphs may be thousands of nodes deep."""
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        node, expanded = stack.pop()
+        if expanded:
+            order.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(node.inputs) if child not in seen)
+    return order

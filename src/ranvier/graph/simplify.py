@@ -1,0 +1,122 @@
+"""Passes that every engine shares: each takes a graph and returns an equivalent, smaller one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import FLOATS, Node, apply, full
+
+
+def scalar_of(node: Node) -> float | None:
+    """The value of a constant scalar, also one that was broadcast; None for anything else."""
+    while node.op.name == "broadcast":
+        node = node.inputs[0]
+    if node.op.name == "constant" and node.attrs["value"].ndim == 0:
+        return float(node.attrs["value"])
+    return None
+
+
+def _constant_fold(node: Node) -> Node | None:
+    if node.op.kind != "elementwise" or node.op.name == "stop_gradient":
+        return None
+    values = [scalar_of(i) for i in node.inputs]
+    if any(v is None for v in values):
+        return None
+    arrays = [np.asarray(v, i.dtype) for v, i in zip(values, node.inputs, strict=True)]
+    with np.errstate(all="ignore"):
+        value = node.op.value(arrays, node.attrs, {})
+    return full(np.asarray(value, node.dtype), node.shape, node.dtype)  # type: ignore[arg-type]  # a 0-d array
+
+
+def _identity(node: Node) -> Node | None:
+    """x+0, x*1, x/1, x-0, double negation, no-op movements. x*0 stays: it must keep nan."""
+    name, inputs = node.op.name, node.inputs
+    if name == "stop_gradient" or (name == "cast" and node.dtype == inputs[0].dtype):
+        return inputs[0]
+    if name in ("add", "mul"):
+        unit = 0.0 if name == "add" else 1.0
+        for one, other in (inputs, inputs[::-1]):
+            if scalar_of(one) == unit and (name == "mul" or node.dtype in FLOATS):
+                return other
+        if name == "mul" and node.dtype in FLOATS:
+            for one, other in (inputs, inputs[::-1]):
+                if scalar_of(one) == -1.0:
+                    return -other
+    if name in ("sub", "div") and scalar_of(inputs[1]) == (0.0 if name == "sub" else 1.0):
+        return inputs[0]
+    if name == "neg" and inputs[0].op.name == "neg":
+        return inputs[0].inputs[0]
+    if name == "add" and inputs[1].op.name == "neg":
+        return inputs[0] - inputs[1].inputs[0]
+    if name in ("reshape", "broadcast") and node.shape == inputs[0].shape:
+        return inputs[0]
+    if name == "reshape" and inputs[0].op.name == "reshape":
+        return apply("reshape", inputs[0].inputs[0], shape=node.shape)
+    if name == "transpose":
+        axes = node.attrs["axes"]
+        if axes == tuple(range(node.ndim)):
+            return inputs[0]
+        if inputs[0].op.name == "transpose":
+            return apply("transpose", inputs[0].inputs[0], axes=tuple(inputs[0].attrs["axes"][a] for a in axes))
+    if name == "broadcast" and inputs[0].op.name == "broadcast":
+        return apply(
+            "broadcast",
+            inputs[0].inputs[0],
+            shape=node.shape,
+            axes=tuple(node.attrs["axes"][a] for a in inputs[0].attrs["axes"]),
+        )
+    if name in ("reduce_sum", "reduce_max") and not node.attrs["axes"]:
+        return inputs[0]
+    return None
+
+
+def _one(node: Node) -> Node:
+    """Apply the rules until none fits."""
+    for rule in (_constant_fold, _identity):
+        better = rule(node)
+        if better is not None and better is not node:
+            return better
+    return node
+
+
+def _key(node: Node) -> Any:
+    def plain(value: Any) -> Any:
+        return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+
+    return node.op.name, tuple(id(i) for i in node.inputs), tuple((k, plain(v)) for k, v in sorted(node.attrs.items()))
+
+
+def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
+    """Rebuild bottom-up, sharing equal nodes (value numbering), with ``rule`` applied to each."""
+    result: dict[Node, Node] = {}
+    shared: dict[Any, Node] = {}
+
+    def intern(node: Node) -> Node:
+        return node if node.op.name == "input" else shared.setdefault(_key(node), node)
+
+    def settle(node: Node) -> Node:
+        better = rule(node)
+        while better is not node:
+            node, better = better, rule(better)
+        inputs = tuple(intern(i) for i in node.inputs)
+        return intern(node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type))
+
+    for node in graph.nodes():
+        inputs = tuple(result[i] for i in node.inputs)
+        fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
+        result[node] = settle(fresh)
+    return graph.rebuild(lambda n: result[n])
+
+
+def simplify(graph: Graph) -> Graph:
+    """Fold constants, drop identities, share equal nodes, forget what nothing needs."""
+    return _rewrite(graph, _one)
+
+
+def share(graph: Graph) -> Graph:
+    """Only share equal nodes."""
+    return _rewrite(graph, lambda node: node)
