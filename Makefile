@@ -1,0 +1,64 @@
+# Every target sets up what it needs by itself: Python 3.11 or newer, make and a network are enough.
+#   make demo         train on Fashion-MNIST, print the scores, write demo/
+#   make test         formatter, linter, types, core tests
+#   make test-peers   the tests whose second oracle is torch, keras, jax or scikit-learn
+#   make lint | format | bench | clean
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?= -n auto
+DEMO_ARGS ?=
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+SOURCES := src tests $(wildcard benchmarks)
+
+.PHONY: demo test test-peers lint format bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	$(BIN)/ranvier demo --out demo $(DEMO_ARGS)
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=tests/peers
+
+test-peers: $(VENV)/.peers
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/peers
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+# Run it with both cores free: it times every library against every other.
+bench: $(VENV)/.peers
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# One stamp a set of packages; each is renewed when pyproject.toml changes.
+$(VENV)/.venv:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed, this is ' + sys.version.split()[0] + '. Write: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.venv pyproject.toml
+	$(PIP) --editable ".[plot]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.venv pyproject.toml
+	$(PIP) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.dev
+	$(PIP) --editable ".[dev,peers]"
+	@touch $@
