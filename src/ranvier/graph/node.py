@@ -113,7 +113,7 @@ class Node:
         return apply("neg", self)
 
 
-def apply(name: str, *inputs: Node, **attrs: Any) -> Node:
+def apply(name: str, /, *inputs: Node, **attrs: Any) -> Node:
     """Build a node, checking its type rule. Raises GraphError naming the primitive and the types it was given."""
     primitive = PRIMITIVES[name]
     types = [node.type for node in inputs]

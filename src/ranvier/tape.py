@@ -1,0 +1,260 @@
+"""The tape: what the tensor functions record, and how it is run as one program.
+
+Calling a tensor function records an `Entry`, interned by structure: function, operands, options. Operands that hold
+values are leaves, numbered in the order in which a `Segment` of the tape first meets them. So the second time round a
+loop the same calls find the same entries by a dictionary look-up each, and the program compiled for them by one more.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier import engines
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import Node, Type, apply
+
+if TYPE_CHECKING:
+    from ranvier.tensor import Tensor
+
+
+class Function:
+    """A tensor function: ``body`` builds its graph from nodes; calling it is recorded when given tensors."""
+
+    def __init__(self, name: str, body: Callable[..., Any]) -> None:
+        self.name = name
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"<function {self.name}>"
+
+
+class Entry:
+    """A recorded call, or a leaf, known by its structure alone. Interned: equal structure is the same object."""
+
+    __slots__ = ("children", "function", "leaves", "number", "options", "pick", "requires_grad", "types")
+
+    def __init__(
+        self,
+        function: Function | None,
+        children: tuple[Entry, ...],
+        options: tuple[tuple[str, Any], ...],
+        types: tuple[Type, ...],
+        requires_grad: bool,
+        leaves: frozenset[int],
+        pick: int,
+    ) -> None:
+        self.function = function
+        self.children = children
+        self.options = options
+        self.types = types
+        self.requires_grad = requires_grad
+        self.leaves = leaves
+        self.pick = pick
+        self.number = next(_numbers)
+
+    @property
+    def type(self) -> Type:
+        return self.types[max(self.pick, 0)]
+
+
+_numbers = itertools.count()
+_interned: dict[Any, Any] = {}
+_programs: dict[Any, Any] = {}
+LIMIT = 20_000  # entries kept; a loop whose shapes keep changing must not grow without end
+
+
+class _State(threading.local):
+    segment: Segment | None = None
+    grad_enabled = True
+
+
+state = _State()
+
+
+class Segment:
+    """A stretch of the tape: its leaves, the tensors waiting for a value, the assignments waiting to be made."""
+
+    def __init__(self) -> None:
+        self.leaves: list[Any] = []  # the tensors (or placeholders) of each leaf, by ordinal
+        self.ordinals: dict[int, int] = {}
+        self.live: list[weakref.ref[Tensor]] = []
+        self.assigns: dict[int, Entry] = {}
+        self.flushed = False
+
+    def leaf(self, tensor: Tensor) -> Entry:
+        """The entry of a tensor that holds a value; of what was assigned to it, if something was."""
+        key = id(tensor)
+        ordinal = self.ordinals.get(key)
+        if ordinal is None:
+            ordinal = self.ordinals[key] = len(self.leaves)
+            self.leaves.append(tensor)
+        elif self.assigns and ordinal in self.assigns:
+            return self.assigns[ordinal]
+        return leaf_entry(ordinal, tensor.type, tensor.requires_grad)
+
+
+def leaf_entry(ordinal: int, type_: Type, requires_grad: bool) -> Entry:
+    key = (ordinal, type_, requires_grad)
+    entry = _interned.get(key)
+    if entry is None:
+        entry = _interned[key] = Entry(None, (), (("ordinal", ordinal),), (type_,), requires_grad, frozenset((ordinal,)), -1)
+    return entry  # type: ignore[no-any-return]
+
+
+def intern(function: Function, children: tuple[Entry, ...], options: tuple[tuple[str, Any], ...], grad: bool) -> tuple[Entry, ...]:
+    """The entries of a call's results; its types are worked out once, by building its graph on fresh inputs."""
+    key = (function, children, options, grad)
+    known = _interned.get(key)
+    if known is not None:
+        return known  # type: ignore[no-any-return]
+    if len(_interned) > LIMIT:
+        _interned.clear()
+        _programs.clear()
+    nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(children)]
+    result = function.body(*nodes, **dict(options))
+    many = isinstance(result, (tuple, list))
+    types = tuple(n.type for n in result) if many else (result.type,)
+    requires = grad and any(c.requires_grad for c in children)
+    leaves = frozenset().union(*(c.leaves for c in children)) if children else frozenset()
+    entries = tuple(
+        Entry(function, children, (*options, ("__grad", grad)), types, requires, leaves, i if many else -1)
+        for i in range(len(types))
+    )
+    _interned[key] = entries
+    return entries
+
+
+def expand(roots: Sequence[Entry], leaf_nodes: dict[int, Node]) -> list[Node]:
+    """The graph of recorded entries over the given nodes for their leaves. Iterative: tapes may be deep."""
+    values: dict[Any, Any] = {}
+
+    def key(entry: Entry) -> Any:
+        return (entry.function, entry.children, entry.options)
+
+    stack: list[tuple[Entry, bool]] = [(root, False) for root in reversed(roots)]
+    while stack:
+        entry, ready = stack.pop()
+        if entry.function is None or key(entry) in values:
+            continue
+        if not ready:
+            stack.append((entry, True))
+            stack.extend((c, False) for c in entry.children)
+            continue
+        operands = [read(c, values, leaf_nodes) for c in entry.children]
+        options = dict(entry.options)
+        grad = options.pop("__grad")
+        result = entry.function.body(*operands, **options)
+        results = list(result) if isinstance(result, (tuple, list)) else [result]
+        if not grad:
+            results = [apply("stop_gradient", n) for n in results]
+        values[key(entry)] = results
+    return [read(root, values, leaf_nodes) for root in roots]
+
+
+def read(entry: Entry, values: dict[Any, Any], leaf_nodes: dict[int, Node]) -> Node:
+    if entry.function is None:
+        return leaf_nodes[entry.options[0][1]]
+    return values[(entry.function, entry.children, entry.options)][max(entry.pick, 0)]  # type: ignore[no-any-return]
+
+
+def merge(target: Segment, other: Segment) -> None:
+    """Move everything of ``other`` into ``target``: its leaves get new ordinals, its entries are interned anew."""
+    mapping = {}
+    for ordinal, tensor in enumerate(other.leaves):
+        target.leaf(tensor)
+        mapping[ordinal] = target.ordinals[id(tensor)]
+    done: dict[Entry, Entry] = {}
+
+    def move(root: Entry) -> Entry:
+        stack = [root]
+        while stack:
+            entry = stack[-1]
+            missing = [c for c in entry.children if c not in done]
+            if missing:
+                stack.extend(missing)
+                continue
+            stack.pop()
+            if entry.function is None:
+                done[entry] = leaf_entry(mapping[entry.options[0][1]], entry.type, entry.requires_grad)
+            else:
+                options = entry.options[:-1]
+                moved = intern(entry.function, tuple(done[c] for c in entry.children), options, entry.options[-1][1])
+                done[entry] = moved[max(entry.pick, 0)]
+        return done[root]
+
+    for reference in other.live:
+        tensor = reference()
+        if tensor is not None and tensor.segment is other and tensor.entry is not None:
+            tensor.entry, tensor.segment = move(tensor.entry), target
+            target.live.append(reference)
+    for ordinal, entry in other.assigns.items():
+        target.assigns[mapping[ordinal]] = move(entry)
+
+
+def segment_of(tensors: Iterable[Tensor]) -> Segment:
+    """Where a call on these tensors is recorded: with its pending operands, else in the open segment, else a new one."""
+    chosen: Segment | None = None
+    for tensor in tensors:
+        segment = tensor.segment
+        if segment is not None and segment is not chosen:
+            if chosen is None:
+                chosen = segment
+            else:
+                merge(chosen, segment)
+    if chosen is None:
+        chosen = state.segment
+        if chosen is None or chosen.flushed:
+            chosen = state.segment = Segment()
+    return chosen
+
+
+def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
+    """The compiled program for these results and the segment's assignments, and the ordinals of the leaves it reads."""
+    assigns = tuple(segment.assigns.items())
+    key = (roots, assigns, engines.get_engine())
+    known = _programs.get(key)
+    if known is not None:
+        return known
+    used = sorted(set().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns)))
+    leaf_nodes = {
+        o: input_node(f"leaf{o}", segment.leaves[o].type.shape, segment.leaves[o].type.dtype) for o in used
+    }
+    nodes = expand([*roots, *(e for _, e in assigns)], leaf_nodes)
+    updates = tuple((leaf_nodes[o], node) for (o, _), node in zip(assigns, nodes[len(roots) :], strict=True))
+    graph = Graph(tuple(leaf_nodes[o] for o in used), tuple(nodes[: len(roots)]), updates)
+    known = _programs[key] = (engines.compile(graph), used)
+    return known
+
+
+def flush(segment: Segment) -> None:
+    """Run what is pending in a segment, as one program; every live tensor of it then holds its value."""
+    waiting = [t for reference in segment.live if (t := reference()) is not None]
+    pending = [t for t in waiting if t.value is None]
+    if not pending and not segment.assigns:
+        return
+    roots = tuple(t.entry for t in pending)
+    if any(entry is None for entry in roots):
+        raise RuntimeError("a tensor lost its history before it was computed")
+    program, used = program_for(segment, roots)  # type: ignore[arg-type]  # checked just above
+    outputs = [np.empty(t.type.shape, t.type.dtype) for t in pending]
+    program.run([segment.leaves[o].value for o in used], outputs)
+    for tensor, value in zip(pending, outputs, strict=True):
+        tensor.value = value
+    written = segment.assigns.keys()
+    segment.flushed = True
+    keep = []
+    for tensor in waiting:  # history ends where an operand was overwritten, and where no gradient can be asked for
+        entry = tensor.entry
+        if entry is not None and (not entry.requires_grad or not entry.leaves.isdisjoint(written)):
+            tensor.released = entry.requires_grad
+            tensor.entry = tensor.segment = None
+        elif entry is not None:
+            keep.append(weakref.ref(tensor))
+    segment.live = keep
+    segment.assigns = {}

@@ -1,0 +1,337 @@
+"""Tensor: a lazy handle on a recorded computation; eager in feel, compiled in fact."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier import tape
+from ranvier.graph.grad import gradient
+from ranvier.graph.node import FLOATS, Node, Symbol, Type
+from ranvier.tape import Entry, Function, Segment
+
+_dtype = "float32"
+
+
+def set_dtype(name: str) -> None:
+    """The floating dtype of new parameters and of data: "float32", or "float64" for checking."""
+    global _dtype
+    if name not in FLOATS:
+        raise ValueError(f"dtype {name!r} is not one to compute in. Write 'float32' or 'float64'.")
+    _dtype = name
+
+
+def get_dtype() -> str:
+    return _dtype
+
+
+class Tensor:
+    """An n-dimensional array, perhaps not computed yet.
+
+    Reading it (``numpy()``, ``item()``, printing) computes it together with all that is pending. Arithmetic follows
+    NumPy's broadcasting. ``backward()`` fills the ``grad`` of every leaf that requires one.
+    """
+
+    __array_priority__ = 1000  # NumPy arrays on the left let our operators answer
+    __slots__ = ("__weakref__", "entry", "grad", "released", "requires_grad", "segment", "type", "value")
+
+    def __init__(self, value: Any = None, *, requires_grad: bool = False, dtype: str | None = None) -> None:
+        array = convert(value, dtype)
+        self.value: Any = array
+        self.type = Type(array.shape, array.dtype.name)
+        self._start(requires_grad)
+
+    def _start(self, requires_grad: bool) -> None:
+        self.entry: Entry | None = None
+        self.segment: Segment | None = None
+        self.grad: Tensor | None = None
+        self.released = False
+        self.requires_grad = requires_grad
+
+    @staticmethod
+    def placeholder(type_: Type, *, requires_grad: bool = False) -> Tensor:
+        """A leaf without a value, for tracing; its shape may hold symbols."""
+        tensor = Tensor.__new__(Tensor)
+        tensor.value, tensor.type = None, type_
+        tensor._start(requires_grad)
+        return tensor
+
+    @staticmethod
+    def pending(entry: Entry, segment: Segment) -> Tensor:
+        tensor = Tensor.__new__(Tensor)
+        tensor.value, tensor.type = None, entry.type
+        tensor.entry, tensor.segment, tensor.grad = entry, segment, None
+        tensor.released, tensor.requires_grad = False, entry.requires_grad
+        segment.live.append(tape.weakref.ref(tensor))
+        return tensor
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.entry is None
+
+    def compute(self) -> Any:
+        """The value as the array that holds it."""
+        segment = self.segment
+        if segment is not None and self.value is None:
+            tape.flush(segment)
+        if self.value is None:
+            raise RuntimeError(
+                f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
+                "Decide with tensor functions (where, maximum, ...) instead of Python's if, print or numpy() in forward."
+            )
+        return self.value
+
+    def numpy(self) -> Any:
+        """The value as a NumPy array of its own."""
+        return np.array(self.compute())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self.compute(), dtype=dtype)
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        array = self.compute()
+        if array.size != 1:
+            raise ValueError(f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist().")
+        return array.item()
+
+    def tolist(self) -> Any:
+        return self.compute().tolist()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a 0-d tensor has no length")
+        return self.shape[0]  # type: ignore[no-any-return]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __index__(self) -> int:
+        return int(self.item())
+
+    def __repr__(self) -> str:
+        if self.value is None and (self.segment is None or any(isinstance(d, Symbol) for d in self.shape)):
+            return f"tensor(shape={self.shape}, dtype={self.dtype})"
+        body = np.array2string(self.compute(), precision=4, separator=", ", prefix="tensor(")
+        return f"tensor({body}{', requires_grad=True' if self.requires_grad else ''})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    # --- gradients ------------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Any = None) -> None:
+        """Add the derivative of this tensor by every leaf that requires one to the leaf's ``grad``.
+
+        Raises RuntimeError when the tensor depends on no such leaf, or when its history ended because a tensor it was
+        computed from has been overwritten since (by ``optimizer.step()``, say).
+        """
+        leaves = self.grad_leaves()
+        seed = [] if gradient is None else [gradient if isinstance(gradient, Tensor) else Tensor(gradient)]
+        for leaf, part in zip(leaves, gradients(self, leaves, *seed), strict=True):
+            leaf.grad = part if leaf.grad is None else leaf.grad + part
+
+    def grad_leaves(self) -> list[Tensor]:
+        if self.entry is None or self.segment is None:
+            if self.released:
+                raise RuntimeError(
+                    "this tensor's history ended: a tensor it was computed from has been overwritten since. "
+                    "Call backward() before optimizer.step(), or compute the loss again."
+                )
+            if self.requires_grad:
+                return [self]
+            raise RuntimeError("this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?")
+        if not self.entry.requires_grad:
+            raise RuntimeError("this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?")
+        leaves = [self.segment.leaves[o] for o in sorted(self.entry.leaves)]
+        return [leaf for leaf in leaves if leaf.requires_grad]
+
+    def detach(self) -> Tensor:
+        """The same values, taken as constant by gradients."""
+        return detach(self)  # type: ignore[no-any-return]
+
+    def assign(self, value: Any) -> None:
+        """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old
+        values keep them. Becomes real with the next thing that is read, or with ``optimizer.step()``."""
+        if isinstance(value, Tensor) and (value.segment is not None or value.value is None):
+            if value.type != self.type:
+                raise ValueError(f"a tensor of {self.type} cannot take values of {value.type}.")
+            segment = tape.segment_of((value,))
+            segment.leaf(self)
+            segment.assigns[segment.ordinals[id(self)]] = value.entry or segment.leaf(value)
+            return
+        array = np.asarray(value.value if isinstance(value, Tensor) else value)
+        if array.shape != self.shape:
+            raise ValueError(f"a tensor of shape {self.shape} cannot take values of shape {array.shape}.")
+        settle(self)
+        self.value[...] = array
+
+
+def settle(tensor: Tensor) -> None:
+    """Compute everything that still waits to read this tensor, before its array is written from outside."""
+    segment = state_segment(tensor)
+    if segment is not None:
+        tape.flush(segment)
+
+
+def state_segment(tensor: Tensor) -> Segment | None:
+    segment = tape.state.segment
+    return segment if segment is not None and id(tensor) in segment.ordinals else None
+
+
+def convert(value: Any, dtype: str | None = None) -> Any:
+    """Any array-like as an array of a dtype that programs have; floats take the default floating dtype."""
+    array = np.asarray(value)
+    if array.dtype.kind == "c" or array.dtype.kind not in "fiub":
+        raise TypeError(f"a tensor cannot hold {array.dtype}. Convert it to numbers first.")
+    if dtype is not None:
+        wanted = dtype
+    elif array.dtype.kind == "f":
+        wanted = _dtype
+    elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint32):
+        if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
+            raise OverflowError(f"integer {array.max()} does not fit int32, the integers that programs compute with.")
+        wanted = "int32"
+    else:
+        wanted = array.dtype.name
+    return np.ascontiguousarray(array, wanted).reshape(array.shape)
+
+
+# --- recording ----------------------------------------------------------------------------------------------------
+
+
+def function(body: Callable[..., Any]) -> Any:
+    """Make a tensor function of a builder of nodes.
+
+    Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph at
+    once. Parameters annotated ``Node`` (or ``Node | None``) are operands, all others are options and must be hashable.
+    """
+    signature = inspect.signature(body)
+    operands = [p.name for p in signature.parameters.values() if "Node" in str(p.annotation)]
+    positions = list(signature.parameters)
+    fast = positions[: len(operands)] == operands
+    recorded: dict[tuple[bool, ...], Function] = {}
+
+    def function_for(present: tuple[bool, ...]) -> Function:
+        names = [n for n, here in zip(operands, present, strict=True) if here]
+
+        def build(*nodes: Node, **options: Any) -> Any:
+            scalars = {n: options.pop(n) for n in list(options) if n in operands}
+            return body(**dict(zip(names, nodes, strict=True)), **scalars, **options)
+
+        return Function(body.__name__, build)
+
+    @functools.wraps(body)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            if isinstance(value, Node):
+                return body(*args, **kwargs)
+        if any(isinstance(v, Node) for v in kwargs.values()):
+            return body(*args, **kwargs)
+        if kwargs or not fast or len(args) > len(operands):
+            bound = signature.bind(*args, **kwargs)
+            given = bound.arguments
+            values = [given.pop(n, None) for n in operands]
+            options = {k: freeze(v) for k, v in given.items()}
+        else:
+            values = [*args, *([None] * (len(operands) - len(args)))]
+            options = {}
+        tensors, present = [], []
+        for name, value in zip(operands, values, strict=True):
+            if isinstance(value, Tensor):
+                tensors.append(value)
+                present.append(True)
+            elif isinstance(value, (np.ndarray, list, np.generic)):
+                tensors.append(Tensor(value))
+                present.append(True)
+            else:  # a Python number or None is part of the program
+                present.append(False)
+                if value is not None:
+                    options[name] = value
+        shape = tuple(present)
+        target = recorded.get(shape)
+        if target is None:
+            target = recorded[shape] = function_for(shape)
+        return record(target, tensors, tuple(options.items()))
+
+    call.__wrapped__ = body
+    return call
+
+
+def freeze(value: Any) -> Any:
+    return tuple(freeze(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str, Any], ...]) -> Any:
+    segment = tape.segment_of(tensors)
+    children = tuple([t.entry if t.entry is not None else segment.leaf(t) for t in tensors])
+    entries = tape.intern(target, children, options, tape.state.grad_enabled)
+    if entries[0].pick < 0:
+        return Tensor.pending(entries[0], segment)
+    return tuple(Tensor.pending(e, segment) for e in entries)
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Within this context (or a function decorated with it) results require no gradient."""
+    before = tape.state.grad_enabled
+    tape.state.grad_enabled = False
+    try:
+        yield
+    finally:
+        tape.state.grad_enabled = before
+
+
+def _gradients(output: Node, *nodes: Node, seeded: bool) -> list[Node]:
+    seed = nodes[-1] if seeded else None
+    return gradient(output, nodes[:-1] if seeded else nodes, seed)
+
+
+_gradients_function = Function("gradients", _gradients)
+
+
+def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None) -> list[Tensor]:
+    """The derivative of ``output`` by each tensor of ``wrt``, as tensors that may be differentiated again."""
+    if output.entry is None and not any(output is w for w in wrt):
+        raise RuntimeError("the output was not computed from any of these tensors")
+    if seed is None and output.shape != ():
+        raise RuntimeError(f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum().")
+    extra = [] if seed is None else [seed]
+    result = record(_gradients_function, [output, *wrt, *extra], (("seeded", seed is not None),))
+    return list(result)
+
+
+@function
+def detach(x: Node) -> Node:
+    """``x``, taken as constant by gradients."""
+    from ranvier.graph.node import apply
+
+    return apply("stop_gradient", x)
