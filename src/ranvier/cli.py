@@ -1,0 +1,100 @@
+"""The command line: ``ranvier demo``, ``ranvier info``, ``ranvier --version``.
+
+Exit codes: 0 done, 1 an error (told in a line on standard error), 2 a wrong command line, 130 stopped by Ctrl-C; a
+reader that goes away ends the program by SIGPIPE, as it ends every other filter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ranvier._version import __version__
+
+app = typer.Typer(
+    help="A compiler for neural networks: Keras or PyTorch in, one native program out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # a traceback is for a defect of ours, and then the plain one is pasted best
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line and exit the process with its code."""
+    if hasattr(signal, "SIGPIPE"):
+        # Python turns SIGPIPE into an exception at whichever print comes next; a filter simply ends.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    app(prog_name="ranvier")
+
+
+@contextlib.contextmanager
+def _told_in_a_line() -> Iterator[None]:
+    """Turn what a user can mend into one line and an exit code; let defects of ours through with their traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(130) from None
+    except (OSError, ValueError, MemoryError, ModuleNotFoundError) as error:
+        typer.echo(f"ranvier: {error or type(error).__name__}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ranvier {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Hold the options that stand before a command."""
+
+
+@app.command()
+def demo(
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 5,
+    out: Annotated[Path, typer.Option(help="Folder for the model and the picture; made if missing.")] = Path(
+        "demo"
+    ),
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")] = 0,
+) -> None:
+    """Train 784-64-64-10 on Fashion-MNIST; print its scores, save the model, draw a picture."""
+    from rich.console import Console
+
+    from ranvier.demo import run
+
+    with _told_in_a_line():
+        run(out, Console(), epochs=epochs, seed=seed)
+
+
+@app.command()
+def info() -> None:
+    """Print the processor, the compile target, the threads and the compile cache, for reports and curiosity."""
+    with _told_in_a_line():
+        for name, value in _facts():
+            typer.echo(f"{name:<10} {value}")
+
+
+def _facts() -> Iterator[tuple[str, str]]:
+    import platform
+    from importlib.metadata import version
+
+    yield "ranvier", __version__
+    yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield "packages", ", ".join(f"{name} {version(name)}" for name in ("numpy", "llvmlite", "safetensors"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""The demo: the article's network on Fashion-MNIST, from data to a trained, measured, saved and pictured model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["run"]
+
+_FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+_NO_PLOT = "No picture: matplotlib is not installed. Write: pip install 'ranvier[plot]'"
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Images (n, height, width) uint8 from 0 to ``brightest``, labels (n,), and what each label is called."""
+
+    name: str
+    train: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+    test: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+    classes: Sequence[str]
+    brightest: int
+
+
+def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float:
+    """Train inputs-64-64-10 with Adam, print its scores, and write ``demo.ranvier`` and ``demo.png`` into ``out``.
+
+    Returns the test accuracy, from 0 to 1. Without Fashion-MNIST the bundled digits are used, without matplotlib no
+    picture is drawn; each is said in a line. Raises ``OSError`` where ``out`` cannot be written, before any training.
+    """
+    import ranvier as rv
+
+    out.mkdir(parents=True, exist_ok=True)
+    picture = find_spec("matplotlib") is not None
+    if not picture:
+        console.print(_NO_PLOT, style="yellow", highlight=False)
+    data = _load(console)
+    (x, y), (x_test, y_test) = data.train, data.test
+
+    rv.set_seed(seed)
+    model = rv.Sequential(
+        [
+            rv.layers.Rescaling(1 / data.brightest, input_shape=x.shape[1:]),
+            rv.layers.Flatten(),
+            rv.layers.Dense(64, activation="relu"),
+            rv.layers.Dense(64, activation="relu"),
+            rv.layers.Dense(len(data.classes), activation="softmax"),
+        ]
+    )
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    shape = f"{x[0].size}-64-64-{len(data.classes)}"
+    console.print(
+        f"{shape} on {data.name}: {len(x):,} training and {len(x_test):,} test images", highlight=False
+    )
+    history = model.fit(
+        x, y, epochs=epochs, batch_size=32, validation_data=(x_test, y_test), verbose=1
+    ).history
+
+    confusion = _confusion(y_test, model.predict(x_test, verbose=0).argmax(axis=1), len(data.classes))
+    accuracy = float(np.trace(confusion) / confusion.sum())
+    console.print(_table(confusion, data.classes))
+    console.print(f"test accuracy {accuracy:.4f}", style="bold", highlight=False)
+
+    model.save(out / "demo.ranvier")
+    written = [out / "demo.ranvier"]
+    if picture:
+        from ranvier.demo.picture import draw
+
+        images = f"{100 * accuracy:.1f} % of the {len(x_test):,} test images classified correctly"
+        title = f"{shape} on {data.name}, {epochs} epoch{'s' * (epochs != 1)}: {images}"
+        draw(out / "demo.png", title=title, history=history, confusion=confusion, classes=data.classes)
+        written.append(out / "demo.png")
+    console.print(f"wrote {' and '.join(map(str, written))}", highlight=False, soft_wrap=True)
+    return accuracy
+
+
+def _load(console: Console) -> _Data:
+    from ranvier.data import datasets
+
+    try:
+        train, test = datasets.load_fashion_mnist()
+    except datasets.DatasetUnavailable as reason:
+        console.print(
+            f"{reason}\nUsing the bundled digits instead.", style="yellow", highlight=False, soft_wrap=True
+        )
+        train, test = datasets.load_digits()
+        return _Data("the bundled digits", train, test, [str(digit) for digit in range(10)], brightest=16)
+    return _Data("Fashion-MNIST", train, test, _FASHION_CLASSES, brightest=255)
+
+
+def _confusion(truth: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: int) -> npt.NDArray[np.int64]:
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (truth, predicted), 1)
+    return counts
+
+
+def _table(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> Table:
+    """Precision, recall, F1 and the number of samples per class, and their plain means."""
+    from rich.table import Table
+
+    right = np.diag(confusion)
+    predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
+    precision = right / np.maximum(predicted, 1)
+    recall = right / np.maximum(actual, 1)
+    f1 = 2 * right / np.maximum(predicted + actual, 1)
+
+    table = Table("class", title="On the test images", title_justify="left")
+    for column in ("precision", "recall", "F1", "images"):
+        table.add_column(column, justify="right")
+    for name, *scores, count in zip(classes, precision, recall, f1, actual, strict=True):
+        table.add_row(name, *(f"{score:.3f}" for score in scores), f"{count:,}")
+    table.add_section()
+    means = (precision.mean(), recall.mean(), f1.mean())
+    table.add_row("mean", *(f"{score:.3f}" for score in means), f"{actual.sum():,}", style="bold")
+    return table
