@@ -1,0 +1,94 @@
+"""The command line, each case a process: what is printed where, and the exit code."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import ranvier
+
+RANVIER = [sys.executable, "-W", "error", "-m", "ranvier.cli"]
+# No Fashion-MNIST is looked for: the bundled digits train in a moment and need no network.
+OFFLINE = {"RANVIER_OFFLINE": "1"}
+
+
+def ranvier_(*arguments, **options):
+    return subprocess.run(
+        [*RANVIER, *map(str, arguments)],
+        capture_output=True, text=True, timeout=300, check=False, env=os.environ | OFFLINE, **options,
+    )  # fmt: skip
+
+
+def test_version():
+    result = ranvier_("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"ranvier {ranvier.__version__}\n", "")
+
+
+def test_info_names_what_a_report_needs():
+    result = ranvier_("info")
+    assert result.returncode == 0, result.stderr
+    names = [line.split()[0] for line in result.stdout.splitlines()]
+    assert names == ["ranvier", "python", "packages", "processor", "target", "threads", "cache"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["demo", "--epochs", "0"], 2, "epochs"),
+        (["demo", "--epochs", "many"], 2, "many"),
+        (["demo", "--no-such"], 2, "--no-such"),
+        (["train"], 2, "train"),
+        (["demo", "--epochs", "1", "--out", "{file}"], 1, "File exists"),
+    ],
+)
+def test_errors_are_a_line_and_a_code(arguments, code, said, tmp_path):
+    (tmp_path / "file").touch()
+    result = ranvier_(*(argument.format(file=tmp_path / "file") for argument in arguments))
+    assert result.returncode == code
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_demo(tmp_path):
+    result = ranvier_("demo", "--epochs", "2", "--out", tmp_path / "a folder", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "test accuracy" in result.stdout
+    assert "\x1b" not in result.stdout, "no terminal, so no colours and no cursor movement"
+    for heading in ("precision", "recall", "F1"):
+        assert heading in result.stdout
+    model = ranvier.load_model(tmp_path / "a folder" / "demo.ranvier")
+    assert model.predict([[[0] * 8] * 8], verbose=0).shape == (1, 10)
+    assert (tmp_path / "a folder" / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in (tmp_path / "a folder").iterdir()} == {"demo.ranvier", "demo.png"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="no SIGPIPE on this system")
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path):
+    process = subprocess.Popen(
+        [*RANVIER, "demo", "--epochs", "200", "--out", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | OFFLINE | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGPIPE
+    assert errors == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent differently there")
+def test_ctrl_c_stops_the_demo_with_its_own_code(tmp_path):
+    process = subprocess.Popen(
+        [*RANVIER, "demo", "--epochs", "100000", "--out", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | OFFLINE | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Epoch" in line or "epoch" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors

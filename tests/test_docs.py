@@ -1,0 +1,96 @@
+"""Every python block of the documents runs, and prints what the document says it prints.
+
+A document is one program in a process of its own. A ``text`` block right after a python block is the expected output,
+``...`` in it standing for anything. A comment that opens with ``<!-- setup`` runs too: data a reader would have.
+"""
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+BLOCK = re.compile(
+    r"^```(?P<kind>\w*)\n(?P<code>.*?)^```$|^<!-- setup\n(?P<setup>.*?)^-->$", re.MULTILINE | re.DOTALL
+)
+MARK = "\x1e"  # printed after each python block, to tell the outputs apart
+
+
+def blocks(text):
+    """(kind, body, line number of the body) of each block, in order."""
+    for match in BLOCK.finditer(text):
+        group = "setup" if match["setup"] is not None else "code"
+        yield match["kind"] or "setup", match[group], text.count("\n", 0, match.start(group)) + 1
+
+
+def program(text):
+    """The document as a program whose line numbers are the document's own, so that a traceback points into it."""
+    lines = [""] * (text.count("\n") + 2)
+    for kind, body, start in blocks(text):
+        if kind in {"python", "setup"}:
+            code = body.splitlines()
+            lines[start - 1 : start - 1 + len(code)] = code
+            lines[start - 1 + len(code)] = f"print({MARK!r}, end='')"
+    return "\n".join(lines)
+
+
+def run(path, folder):
+    text = path.read_text(encoding="utf-8")
+    # fmt: off
+    runner = f"exec(compile({program(text)!r}, {str(path)!r}, 'exec', dont_inherit=True), {{'__name__': '__main__'}})"
+    # fmt: on
+    script = folder / "document.py"
+    script.write_text(runner, encoding="utf-8")
+    environment = os.environ | {"COLUMNS": "100", "PYTHONUTF8": "1", "NO_COLOR": "1"}
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
+    )  # fmt: skip
+
+
+WITH_PROGRAMS = [path for path in DOCUMENTS if "```python" in path.read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("path", WITH_PROGRAMS, ids=lambda path: path.name)
+def test_every_block_runs_and_prints_what_it_says(path, tmp_path):
+    result = run(path, tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    outputs = iter(result.stdout.split(MARK))
+    checker, printed = doctest.OutputChecker(), ""
+    for kind, body, line in blocks(path.read_text(encoding="utf-8")):
+        if kind in {"python", "setup"}:
+            printed = "\n".join(row.rstrip() for row in next(outputs).splitlines()) + "\n"
+        elif kind == "text":
+            assert checker.check_output(body, printed, doctest.ELLIPSIS), (
+                f"{path.name}:{line} says\n{body}\nbut the block before it prints\n{printed}"
+            )
+
+
+def test_the_readme_is_among_them():
+    assert {"README.md", "README.zh-CN.md", "tour.md"} <= {path.name for path in WITH_PROGRAMS}
+
+
+def test_both_readmes_hold_the_same_programs():
+    english, chinese = (
+        [body for kind, body, _ in blocks((ROOT / name).read_text(encoding="utf-8")) if kind != "console"]
+        for name in ("README.md", "README.zh-CN.md")
+    )
+    assert english == chinese
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
+
+
+def test_adding_fits_a_screen():
+    """The design is at fault, not the guide, when adding something takes longer to explain."""
+    assert len((ROOT / "docs/adding.md").read_text(encoding="utf-8").splitlines()) <= 60
