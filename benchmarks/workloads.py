@@ -1,0 +1,218 @@
+"""What is measured: the shapes, the settings and the arithmetic of every row, and the limits the project sets itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row group of the table: the same job for every contestant.
+
+    `layers` are the unit counts from the input to the output. `epochs` is the number of epochs in one timed unit of a
+    whole-process run, and the number of epochs asked for in one `fit` call elsewhere (1 lets the harness choose).
+    `loss_at` is the epoch whose mean training loss every contestant must report, so that a run that skips work shows.
+    """
+
+    name: str
+    title: str
+    kind: str  # "train", "loop", "predict", "process", "compile", "import" or "size"
+    layers: tuple[int, ...] = ()
+    batch: int = 0
+    samples: int = 0
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    hidden: str = "relu"
+    loss: str = "sparse_categorical_crossentropy"
+    metrics: tuple[str, ...] = ()
+    epochs: int = 1
+    loss_at: int = 3
+    images: bool = False  # Fashion-MNIST where it can be had, else random images of that shape
+    unit: str = "epoch"
+
+    @property
+    def output(self) -> str:
+        """The activation of the last layer in the Keras vocabulary."""
+        return {
+            "sparse_categorical_crossentropy": "softmax",
+            "binary_crossentropy": "sigmoid",
+            "mean_squared_error": "linear",
+        }[self.loss]
+
+    @property
+    def weights(self) -> int:
+        """The multiplications of one sample's forward pass."""
+        return sum(a * b for a, b in zip(self.layers, self.layers[1:], strict=False))
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of one timed unit: the matrix products and nothing else.
+
+        A training pass does the forward product, the gradient by the weights, and the gradient by the inputs of every
+        layer but the first. Activations, losses and updates are not counted, so shares of peak are on the low side.
+        """
+        if self.kind == "predict":
+            return 2.0 * self.weights
+        if self.kind not in ("train", "loop", "process"):
+            return 0.0
+        per_sample = 2.0 * (3 * self.weights - self.layers[0] * self.layers[1])
+        return per_sample * self.samples * (self.epochs if self.kind == "process" else 1)
+
+
+ARTICLE = (784, 64, 64, 10)
+_ARTICLE_SETUP = {"layers": ARTICLE, "batch": 32, "samples": 60_000, "images": True}
+
+
+def _small(name: str, layers: tuple[int, ...], batch: int, loss: str) -> Workload:
+    title = f"{'-'.join(map(str, layers))}, batch {batch}, Adam, 20,000 samples"
+    return Workload(name, title, "train", layers, batch, 20_000, loss=loss, loss_at=5)
+
+
+WORKLOADS: tuple[Workload, ...] = (
+    Workload(
+        "article-adam", "784-64-64-10, batch 32, Adam, fit", "train", **_ARTICLE_SETUP, metrics=("accuracy",)
+    ),
+    Workload(
+        "article-sgd",
+        "784-64-64-10, batch 32, SGD, fit",
+        "train",
+        **_ARTICLE_SETUP,
+        optimizer="sgd",
+        learning_rate=0.01,
+        metrics=("accuracy",),
+    ),
+    Workload(
+        "process-adam",
+        "784-64-64-10, batch 32, Adam, whole process: `python` to 5 trained epochs, memory-mapped data, cold caches",
+        "process",
+        **_ARTICLE_SETUP,
+        metrics=("accuracy",),
+        epochs=5,
+        loss_at=5,
+        unit="process",
+    ),
+    Workload(
+        "loop-sgd",
+        "784-64-64-10, batch 32, SGD, explicit loop with DataLoader",
+        "loop",
+        **_ARTICLE_SETUP,
+        optimizer="sgd",
+        learning_rate=0.01,
+    ),
+    Workload(
+        "loop-adam", "784-64-64-10, batch 32, Adam, explicit loop with DataLoader", "loop", **_ARTICLE_SETUP
+    ),
+    Workload(
+        "wide-adam",
+        "784-512-512-10, batch 128, Adam, fit",
+        "train",
+        (784, 512, 512, 10),
+        128,
+        60_000,
+        images=True,
+        loss_at=2,
+    ),
+    _small("ten-16", (10, 46, 46, 10), 16, "sparse_categorical_crossentropy"),
+    _small("ten-128", (10, 46, 46, 10), 128, "sparse_categorical_crossentropy"),
+    _small("binary-16", (30, 64, 1), 16, "binary_crossentropy"),
+    _small("binary-128", (30, 64, 1), 128, "binary_crossentropy"),
+    Workload(
+        "tanh-full",
+        "4-32-16-4 tanh, full batch of 10,000, MSE, Adam, 1,000 epochs a call (slow ones fewer)",
+        "train",
+        (4, 32, 16, 4),
+        10_000,
+        10_000,
+        hidden="tanh",
+        loss="mean_squared_error",
+        epochs=1000,
+        loss_at=100,
+    ),
+    Workload(
+        "predict-one",
+        "784-64-64-10, predict on one sample",
+        "predict",
+        ARTICLE,
+        1,
+        256,
+        images=True,
+        unit="call",
+    ),
+    Workload(
+        "compile",
+        "compile the 784-64-64-10 fit program",
+        "compile",
+        ARTICLE,
+        32,
+        96,
+        images=True,
+        metrics=("accuracy",),
+        unit="compilation",
+    ),
+    Workload("import", "import", "import", unit="import"),
+    Workload("size", "installed size with all hard dependencies", "size", unit="MB"),
+)
+
+
+OURS = "ranvier"
+FASTEST = "fastest peer"
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A limit from the project's plan: `measure` of `contestant` on `workload`, against `against` where it is a ratio."""
+
+    workload: str
+    measure: str  # "ratio" and the absolute ones: "seconds", "MB" (at most); "share" of peak (at least)
+    limit: float
+    against: str = ""
+    contestant: str = OURS
+
+
+REQUIREMENTS: tuple[Requirement, ...] = (
+    *(
+        Requirement(workload, "ratio", limit, against)
+        for workload in ("article-adam", "article-sgd")
+        for against, limit in (
+            ("JAX scan", 0.55),
+            ("PyTorch eager", 0.15),
+            ("Keras on TensorFlow", 0.07),
+            ("scikit-learn", 0.2),
+        )
+    ),
+    Requirement("process-adam", "ratio", 0.25, "PyTorch eager"),
+    Requirement("process-adam", "ratio", 0.1, "Keras on TensorFlow"),
+    Requirement("loop-sgd", "ratio", 0.5, "PyTorch DataLoader"),
+    Requirement("loop-adam", "ratio", 0.5, "PyTorch DataLoader"),
+    Requirement("wide-adam", "ratio", 0.9, FASTEST),
+    *(
+        Requirement(name, "ratio", 0.3, FASTEST)
+        for name in ("ten-16", "ten-128", "binary-16", "binary-128")
+    ),
+    Requirement("tanh-full", "ratio", 0.5, FASTEST),
+    Requirement("tanh-full", "share", 0.45),
+    Requirement("predict-one", "ratio", 1.0, "ONNX Runtime"),
+    Requirement("predict-one", "ratio", 0.002, "Keras on TensorFlow, predict"),
+    Requirement("compile", "seconds", 0.5, contestant="ranvier, cold"),
+    Requirement("compile", "seconds", 0.05, contestant="ranvier, disk cache"),
+    Requirement("import", "seconds", 0.15),
+    Requirement("size", "MB", 300.0),
+)
+
+
+def select(pattern: str | None) -> tuple[Workload, ...]:
+    """The workloads whose name matches `pattern` (comma-separated shell patterns; a bare word matches as a part)."""
+    if not pattern:
+        return WORKLOADS
+    patterns = [p if any(c in p for c in "*?[") else f"*{p}*" for p in pattern.split(",")]
+    chosen = tuple(w for w in WORKLOADS if any(fnmatch(w.name, p) for p in patterns))
+    if not chosen:
+        names = ", ".join(w.name for w in WORKLOADS)
+        raise ValueError(f"No workload matches {pattern!r}. Write one of these instead: {names}.")
+    return chosen
+
+
+def by_name(name: str) -> Workload:
+    """The workload called `name`; KeyError where there is none."""
+    return {w.name: w for w in WORKLOADS}[name]

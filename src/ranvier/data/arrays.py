@@ -1,0 +1,156 @@
+"""The one gate every array passes before training, evaluation or prediction.
+
+Four entries, one for each role: ``as_features`` (what a model reads), ``as_labels`` (class numbers), ``as_targets``
+(what a model's output is compared with) and ``as_weights`` (sample weights); and ``check_lengths`` between them.
+What they return is an aligned, C-contiguous ndarray of a dtype the engines read, so native code needs no other
+check. Inputs are never written to, and an array that is fine already (a memory map too) is returned uncopied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.data.batches import batches_from
+from ranvier.data.cast import contiguous, not_finite, to_float
+from ranvier.data.convert import Array, all_finite, column_names, to_numeric
+from ranvier.data.memory import check_memory, memory_limit, size_in_words
+from ranvier.data.targets import as_labels, as_targets, as_weights
+
+__all__ = [
+    "Array",
+    "as_features",
+    "as_labels",
+    "as_targets",
+    "as_weights",
+    "batches_from",
+    "check_column_names",
+    "check_lengths",
+    "check_memory",
+    "column_names",
+    "memory_limit",
+    "size_in_words",
+]
+
+Shape = Sequence[int | None]
+_KEPT = frozenset(
+    np.dtype(kind) for kind in (np.bool_, np.uint8, np.int32)
+)  # the engines cast these themselves
+
+
+def as_features(
+    x: object,
+    *,
+    name: str = "x",
+    expected: Shape | None = None,
+    check_finite: bool = True,
+    owner: str = "the model",
+    dtype: npt.DTypeLike = np.float32,
+) -> Array:
+    """Return ``x`` as an array the engines can read: ``(n, *expected)``, aligned and C-contiguous.
+
+    ``expected`` is the shape of one sample (None entries are unknown sizes; None altogether checks nothing), and
+    ``owner`` names who expects it in errors: ``"layer 'dense'"``. ``dtype`` is float32, or float64 in float64 mode.
+    bool, uint8 and int32 are kept as they are, everything else numeric becomes ``dtype``. ``check_finite=False``
+    lets NaN and infinity through.
+
+    Raises ``ValueError`` for no samples, a wrong shape, NaN or infinity, and ``TypeError`` for what is not numbers.
+    Warns ``RuntimeWarning`` where finite values become infinite in ``dtype``.
+    """
+    array = to_numeric(x, name)
+    if array.ndim == 0:
+        raise ValueError(
+            f"{name} is a single number. Write an array with one row a sample, [[{array}]], instead."
+        )
+    if len(array) == 0:
+        raise ValueError(f"{name} has 0 samples (shape {array.shape}). Write at least one row instead.")
+    if expected is not None and not _fits(array.shape[1:], expected):
+        raise ValueError(_shape_error(array.shape, tuple(expected), name, owner))
+    if array.dtype not in _KEPT and array.dtype != dtype:
+        return to_float(array, x, name, dtype, check_finite)
+    array = contiguous(array, name)
+    if check_finite and not all_finite(array):
+        raise ValueError(not_finite(array, x, name))
+    return array
+
+
+def check_lengths(**arrays: object) -> int:
+    """Check that all arrays have the same number of rows, and return it; an argument that is None is left out.
+
+    ``check_lengths(x=x, y=y, sample_weight=None)``. Raises ``ValueError`` that states every length.
+    """
+    lengths = {name: len(array) for name, array in arrays.items() if array is not None}  # type: ignore[arg-type]
+    if len(set(lengths.values())) > 1:
+        stated = ", ".join(f"{name} has {n:,}" for name, n in lengths.items())
+        shortest = min(lengths.values())
+        raise ValueError(
+            f"The numbers of samples differ: {stated}. Write arrays with one row for each sample instead, "
+            f"for example the first {shortest:,} of each if their rows correspond."
+        )
+    return next(iter(lengths.values()), 0)
+
+
+def check_column_names(x: object, seen: Sequence[str] | None, *, name: str = "x") -> None:
+    """Check that a frame has the columns, in the order, that ``fit`` saw (``column_names`` of its frame then).
+
+    Nothing is checked where either has no names. Raises ``ValueError`` naming missing, unknown or reordered columns.
+    """
+    now = column_names(x)
+    if now is None or seen is None or list(now) == list(seen):
+        return
+    missing = [column for column in seen if column not in now]
+    unknown = [column for column in now if column not in seen]
+    if missing or unknown:
+        parts = [
+            f"{what} {some[:10]}" for what, some in (("lacks", missing), ("has unknown", unknown)) if some
+        ]
+        found = f"{name} {' and '.join(parts)} among its columns"
+    else:
+        at = next(i for i, (a, b) in enumerate(zip(now, seen, strict=False)) if a != b)
+        found = (
+            f"{name} has the columns in another order: column {at} is {now[at]!r}, in fit it was {seen[at]!r}"
+        )
+    raise ValueError(
+        f"{found}. Write {name}[model_columns] with the columns seen in fit instead: {list(seen)[:10]}."
+    )
+
+
+def _fits(shape: tuple[int, ...], expected: Shape) -> bool:
+    return len(shape) == len(expected) and all(
+        b is None or a == b for a, b in zip(shape, expected, strict=True)
+    )
+
+
+def _shape_error(shape: tuple[int, ...], expected: tuple[int | None, ...], name: str, owner: str) -> str:
+    """Return what was expected against what came, with the one line that would mend it where there is one."""
+    got, n = shape[1:], shape[0]
+    known = [size for size in expected if size is not None]
+    wanted = int(np.prod(known, dtype=object)) if len(known) == len(expected) else None
+    have = int(np.prod(got, dtype=object))
+    inner = ", ".join("-1" if size is None else str(size) for size in expected)
+    described = f"{owner} expects samples of shape {_words(expected)}, got {name} of shape {shape}"
+    if len(expected) == 1 and len(shape) == 2:
+        described = (
+            f"{owner} expects {expected[0]} features a sample, got {got[0]} ({name} has shape {shape})"
+        )
+        fix = f"Write {name} with the {expected[0]} columns that {owner} was built for"
+    elif _fits(shape, expected):
+        fix = f"Write {name}[None] for one sample"
+    elif len(shape) == 1 and len(expected) == 1 and wanted in (None, 1):
+        fix = f"Write {name}.reshape(-1, 1) for one feature a sample, or {name}.reshape(1, -1) for one sample"
+    elif wanted is not None and have == wanted:
+        fix = f"Write {name}.reshape(-1, {inner})"
+    elif wanted and len(shape) == 1 and n % wanted == 0:
+        fix = f"Write {name}.reshape(-1, {inner}) for {n // wanted} sample(s)"
+    elif len(expected) == len(got) + 1 and _fits((*got, 1), expected):
+        fix = f"Write {name}[..., None]"
+    else:
+        fix = f"Write {name} as an array of shape (samples, {inner.replace('-1', 'any')})"
+    return f"{described}. {fix} instead."
+
+
+def _words(expected: tuple[int | None, ...]) -> str:
+    inner = ", ".join("any" if size is None else str(size) for size in expected)
+    return f"({inner},)" if len(expected) == 1 else f"({inner})"

@@ -1,0 +1,148 @@
+"""Batches from a generator, checked one by one, so that a fault is named with the batch it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Batch", "batches_from"]
+
+Batch = tuple[Any, Any, Any]
+Gate = Callable[[Any], Any]
+
+
+def batches_from(
+    source: Iterable[Any],
+    *,
+    steps: int | None = None,
+    as_x: Gate | None = None,
+    as_y: Gate | None = None,
+    name: str = "the generator",
+) -> Iterator[Batch]:
+    """Yield ``(x, y, sample_weight)`` for each batch of ``source``; y and sample_weight are None where not given.
+
+    A batch is ``x`` alone or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``. ``as_x`` and ``as_y``
+    are the gates its arrays pass (``as_features``, ``as_labels``, ... with their arguments bound). With ``steps``,
+    exactly that many batches are taken; without it, all. Batches may differ in their number of samples and in
+    nothing else.
+
+    Raises ``TypeError`` for what is no iterable or no batch and ``ValueError`` for a batch that is empty, changes
+    shape, has arrays of different lengths, fails its gate, or does not come; each names the batch's index from 0.
+    What the generator itself raises passes through, with the index added as a note.
+    """
+    batches = _iterate(source, name)
+    first: tuple[Any, ...] | None = None
+    index = 0
+    while steps is None or index < steps:
+        try:
+            item = next(batches)
+        except StopIteration:
+            _ended(index, steps, name)
+            return
+        except Exception as error:
+            error.add_note(f"(raised by {name} while it made batch {index})")
+            raise
+        parts = _parts(item, index, name)
+        try:
+            x = as_x(parts[0]) if as_x else _as_array(parts[0])
+            y = as_y(parts[1]) if as_y and parts[1] is not None else _as_array(parts[1])
+            w = _as_array(parts[2])
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"Batch {index} of {name}: {error}") from error
+        described = _check(x, y, w, index, name)
+        if first is None:
+            first = described
+        elif described != first:
+            _changed(first, described, index, name)
+        yield x, y, w
+        index += 1
+
+
+def _iterate(source: Any, name: str) -> Iterator[Any]:
+    if callable(source) and not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
+        raise TypeError(
+            f"{name} is a function ({source!r}). Write {getattr(source, '__name__', 'it')}() instead."
+        )
+    if hasattr(source, "__iter__"):
+        return iter(source)
+    if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+        # Keras's PyDataset: a length and an index, and no IndexError at its end.
+        return (source[i] for i in range(len(source)))
+    raise TypeError(
+        f"{name} is a {type(source).__name__}, which gives no batches. Write a generator, a list or a DataLoader "
+        "that yields (x, y) instead."
+    )
+
+
+def _parts(item: Any, index: int, name: str) -> Batch:
+    if item is None:
+        raise TypeError(f"Batch {index} of {name} is None. Write yield x, y (or return to end it) instead.")
+    if isinstance(item, dict):
+        raise TypeError(
+            f"Batch {index} of {name} is a dict with keys {list(item)[:5]}. Write a tuple (x, y) instead."
+        )
+    # A list is a batch of arrays (PyTorch's DataLoader yields lists); a list of numbers is x itself.
+    is_list_of_arrays = isinstance(item, list) and bool(item) and all(hasattr(part, "shape") for part in item)
+    if not isinstance(item, tuple) and not is_list_of_arrays:
+        return item, None, None
+    if not 1 <= len(item) <= 3:
+        raise TypeError(
+            f"Batch {index} of {name} has {len(item)} parts. Write (x, y) or (x, y, sample_weight) instead."
+        )
+    for part, role in zip(item[:2], ("x", "y"), strict=False):
+        if part is None and (role == "x" or len(item) == 3):
+            raise TypeError(f"Batch {index} of {name} has None for {role}. Write an array there instead.")
+    x, y, w = (*item, None, None)[:3]
+    return x, y, w
+
+
+def _as_array(part: Any) -> Any:
+    return part if part is None or hasattr(part, "shape") else np.asarray(part)
+
+
+def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
+    """Check the lengths within one batch; return what must stay the same over all: which parts, their sample shapes."""
+    named = [(role, part) for role, part in (("x", x), ("y", y), ("sample_weight", w)) if part is not None]
+    for role, part in named:
+        if len(part.shape) == 0:
+            raise ValueError(
+                f"Batch {index} of {name}: {role} is a single value. Write an array with one row a sample instead."
+            )
+    lengths = {role: int(part.shape[0]) for role, part in named}
+    if len(set(lengths.values())) > 1:
+        stated = ", ".join(f"{role} has {n}" for role, n in lengths.items())
+        raise ValueError(
+            f"Batch {index} of {name}: the numbers of samples differ: {stated}. Write equal ones instead."
+        )
+    if 0 in lengths.values():
+        raise ValueError(
+            f"Batch {index} of {name} has 0 samples. Write at least one row, or leave it out, instead."
+        )
+    return tuple((role, tuple(int(n) for n in part.shape[1:])) for role, part in named)
+
+
+def _changed(first: tuple[Any, ...], now: tuple[Any, ...], index: int, name: str) -> None:
+    before, after = dict(first), dict(now)
+    for role in ("x", "y", "sample_weight"):
+        if before.get(role) == after.get(role):
+            continue
+        if role in before and role in after:
+            what = f"{role} has samples of shape {after[role]}, in batch 0 they had {before[role]}"
+        else:
+            what = f"{role} is {'there' if role in after else 'missing'}, and in batch 0 it was {'there' if role in before else 'not'}"
+        raise ValueError(f"Batch {index} of {name}: {what}. Write batches of one kind instead.")
+
+
+def _ended(index: int, steps: int | None, name: str) -> None:
+    if index == 0:
+        raise ValueError(
+            f"{name} gave no batch: batch 0 did not come. Write a new one for each epoch instead."
+        )
+    if steps is not None:
+        raise ValueError(
+            f"{name} ended early: batch {index} of {steps} did not come. Write steps_per_epoch={index}, or a "
+            "generator that starts again (while True), instead."
+        )

@@ -1,0 +1,63 @@
+"""Casts of numeric arrays to what the engines read: contiguous, aligned, finite, with nothing lost silently."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.data.convert import Array, all_finite, column_names, first_where, place
+from ranvier.data.memory import check_memory
+
+__all__ = ["contiguous", "not_finite", "to_float"]
+
+
+def contiguous(array: Array, name: str) -> Array:
+    """Return ``array`` itself if native code can walk it, else an aligned C-contiguous copy that fits in memory."""
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
+    check_memory(array.shape, array.dtype, f"A contiguous copy of {name}")
+    return np.require(array, requirements=("C", "A"))
+
+
+def to_float(array: Array, x: object, name: str, dtype: npt.DTypeLike, check_finite: bool) -> Array:
+    """Cast to ``dtype``, refuse NaN and infinity, and warn where the cast itself made infinities."""
+    check_memory(array.shape, dtype, f"{name} as {np.dtype(dtype).name}")
+    with np.errstate(over="ignore", under="ignore"):
+        result = array.astype(dtype, order="C", copy=False)
+    result = contiguous(result, name)
+    # A value that is not finite stays so in the cast, so looking at the (smaller) result is enough where all is well.
+    if all_finite(result):
+        return result
+    if check_finite and not all_finite(array):
+        raise ValueError(not_finite(array, x, name))
+    _warn_overflow(array, result, x, name)
+    return result
+
+
+def _warn_overflow(array: Array, result: Array, x: object, name: str) -> None:
+    became = np.isinf(result) & np.isfinite(array)
+    found = first_where(became, lambda piece: piece)
+    if found is None:
+        return
+    index, count = found
+    kind = result.dtype
+    warnings.warn(
+        f"{name} has {count:,} finite {array.dtype.name} value(s) that are infinite as {kind.name} (largest "
+        f"{np.finfo(kind).max:.2e}): the first is {array[index]} at {place(index, column_names(x))}. "
+        f"Write scaled values, for example ({name} - {name}.mean(0)) / {name}.std(0), instead.",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def not_finite(array: Array, x: object, name: str) -> str:
+    found = first_where(array, lambda piece: ~np.isfinite(piece))
+    assert found is not None  # only called when there is one
+    index, count = found
+    others = f" and {count - 1:,} more" if count > 1 else ""
+    return (
+        f"{name} has {array[index]} at {place(index, column_names(x))}{others}. Write np.nan_to_num({name}) or drop "
+        "those rows instead, or pass check_finite=False if they are meant."
+    )

@@ -1,0 +1,89 @@
+"""Sizes in words, and the check that stands before every large allocation."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+__all__ = ["check_memory", "memory_limit", "size_in_words"]
+
+_LARGEST = 2**63 - 1  # what a signed 64-bit index can address
+_CGROUP_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def size_in_words(n_bytes: int) -> str:
+    """Return ``n_bytes`` as people say it: ``'512 bytes'``, ``'179.4 MiB'``, ``'3.0 GiB'``."""
+    if n_bytes < 1024:
+        return f"{n_bytes} bytes"
+    units = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    step = min((n_bytes.bit_length() - 1) // 10, len(units))
+    whole, rest = divmod(n_bytes, 1024**step)
+    return f"{whole:,}.{rest * 10 // 1024**step} {units[step - 1]}"
+
+
+def _physical_memory() -> int | None:
+    """Bytes of memory in the machine, or None where the system does not say."""
+    if sys.platform == "win32":
+        import ctypes
+
+        class Status(ctypes.Structure):
+            _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
+                (name, ctypes.c_ulonglong) for name in ("total", "free", "a", "b", "c", "d", "e")
+            ]
+
+        status = Status()
+        status.length = ctypes.sizeof(Status)
+        if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+            return None
+        return int(status.total)
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+@functools.lru_cache(maxsize=1)
+def memory_limit() -> int | None:
+    """Return the bytes this process may hope for: the machine's memory or the container's limit, None if unknown."""
+    limits = [_physical_memory()]
+    for file in _CGROUP_FILES:
+        try:
+            text = Path(file).read_text().strip()
+        except OSError:
+            continue
+        # cgroup v2 writes "max" and v1 a number near 2**63 where there is no limit.
+        limits.append(int(text) if text.isdecimal() and int(text) else None)
+    known = [limit for limit in limits if limit]
+    return min(known) if known else None
+
+
+def check_memory(shape: Sequence[int], dtype: DTypeLike, what: str) -> int:
+    """Check that an array of ``shape`` and ``dtype`` can exist, before anything is allocated.
+
+    ``what`` names it in the error, with its layer: ``"the kernel of layer 'dense_1'"``.
+    Returns its size in bytes. Raises ``ValueError`` for a negative dimension or a size past 2**63 bytes, and
+    ``MemoryError`` for one past the memory of this machine (or of its container).
+    """
+    dimensions = tuple(int(n) for n in shape)
+    if any(n < 0 for n in dimensions):
+        raise ValueError(f"{what} would have shape {dimensions}. Write dimensions of 0 or more instead.")
+    n_bytes = math.prod(dimensions) * np.dtype(dtype).itemsize
+    described = f"{what} of shape {dimensions}, {np.dtype(dtype).name}, would take {size_in_words(n_bytes)}"
+    if n_bytes > _LARGEST:
+        raise ValueError(
+            f"{described}: more than 2**63 bytes, past any 64-bit machine. Write a smaller shape instead."
+        )
+    limit = memory_limit()
+    if limit is not None and n_bytes > limit:
+        raise MemoryError(
+            f"{described}, and this machine has {size_in_words(limit)}. "
+            "Write a smaller shape or batch, or a smaller dtype, instead."
+        )
+    return n_bytes
