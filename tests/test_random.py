@@ -1,0 +1,60 @@
+"""Random bits against the known answers published with Random123, and against JAX where it is installed."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from ranvier.graph.random import threefry, threefry_block
+
+KNOWN = [  # Random123's kat_vectors: counter words, key words, output words of threefry2x32 with 20 rounds
+    ((0x00000000, 0x00000000), (0x00000000, 0x00000000), (0x6B200159, 0x99BA4EFE)),
+    ((0xFFFFFFFF, 0xFFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF), (0x1CB996FC, 0xBB002BE7)),
+    ((0x243F6A88, 0x85A308D3), (0x13198A2E, 0x03707344), (0xC4923A9C, 0x483DF7A0)),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
+def test_known_answers(counter, key, expected):
+    block = np.uint64(counter[0] | counter[1] << 32)
+    for shape in [(), (1,), (2, 3), (0,)]:
+        counters = np.full(shape, block, np.uint64)
+        words = threefry_block(key[0], key[1], counters)
+        for word, value in zip(words, expected, strict=True):
+            assert word.dtype == np.uint32
+            assert word.shape == shape
+            assert (word == value).all()
+        assert np.array_equal(threefry(key[0], key[1], counters), words[0])
+
+
+def test_each_element_stands_alone():
+    whole = threefry(7, 9, np.arange(1000, dtype=np.uint64))
+    part = threefry(7, 9, np.arange(400, 500, dtype=np.uint64))
+    assert np.array_equal(whole[400:500], part)
+
+
+def test_key_is_taken_modulo_two_to_the_32():
+    counters = np.arange(10, dtype=np.uint64)
+    assert np.array_equal(threefry(-1, 1 << 32, counters), threefry(0xFFFFFFFF, 0, counters))
+
+
+def test_streams_and_seeds_differ_and_bits_are_balanced():
+    counters = np.arange(1 << 16, dtype=np.uint64)
+    bits = [threefry(seed, stream, counters) for seed in range(3) for stream in range(3)]
+    assert len({array.tobytes() for array in bits}) == 9
+    for array in bits:
+        ones = np.unpackbits(array.view(np.uint8)).reshape(-1, 32).mean(0)
+        assert np.abs(ones - 0.5).max() < 0.5 / np.sqrt(counters.size) * 5
+
+
+if importlib.util.find_spec("jax"):
+
+    def test_against_jax():
+        from jax.extend.random import threefry_2x32
+
+        high = np.array([0, 1, 77, 0xFFFFFFFF], np.uint32)
+        low = np.array([5, 0xFFFFFFFF, 0, 123], np.uint32)
+        key = np.array([0x12345678, 0x9ABCDEF0], np.uint32)
+        words = np.asarray(threefry_2x32(key, np.concatenate([low, high]))).reshape(2, 4)
+        counters = low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
+        assert np.array_equal(np.stack(threefry_block(int(key[0]), int(key[1]), counters)), words)
