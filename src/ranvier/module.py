@@ -1,0 +1,587 @@
+"""Module: parameters, submodules and buffers by attribute, with the faces of both vocabularies.
+
+From PyTorch: ``parameters()``, ``state_dict()``, ``train()``, ``forward``. From Keras: ``weights``, ``get_weights()``,
+``summary()``, ``compile``/``fit``/``evaluate``/``predict``. One class, so every network has all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from ranvier import tape
+from ranvier.graph.node import BATCH, FLOATS, GraphError, Type
+from ranvier.tensor import Tensor, convert, get_dtype, settle
+
+__all__ = ["Module", "Parameter", "isolated", "mode"]
+
+
+class Parameter(Tensor):
+    """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, data: Any, requires_grad: bool = True, *, name: str = "", dtype: str | None = None) -> None:
+        value = data.compute() if isinstance(data, Tensor) else data
+        super().__init__(np.array(convert(value, dtype)), requires_grad=requires_grad, dtype=dtype)
+        self.name = name
+
+    @classmethod
+    def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
+        """A parameter that holds this very array, in whatever memory order it has."""
+        parameter = cls.__new__(cls)
+        parameter.value, parameter.type = array, Type(array.shape, array.dtype.name)
+        parameter._start(requires_grad)
+        parameter.name = name
+        return parameter
+
+    @property
+    def data(self) -> Tensor:
+        """The values without gradient, in the same memory; assigning overwrites them in place."""
+        settle(self)
+        view = Tensor.__new__(Tensor)
+        view.value, view.type = self.value, self.type
+        view._start(False)
+        return view
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.assign(value)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        settle(self)
+        twin = memo[id(self)] = type(self).over(
+            self.value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
+        )
+        return twin
+
+
+class _Calls(threading.local):
+    trace: list[tuple[Any, Any]] | None = None  # (module, type of its result) of the outermost call under way
+
+
+_calls = _Calls()
+_counters: dict[str, int] = {}
+
+
+def _automatic_name(cls: type) -> str:
+    """Keras's names: ``dense``, ``dense_1``, ... counted over the process."""
+    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    count = _counters[base] = _counters.get(base, -1) + 1
+    return f"{base}_{count}" if count else base
+
+
+@contextlib.contextmanager
+def isolated() -> Iterator[None]:
+    """Record on a tape of its own, so that tracing a model leaves what is pending elsewhere alone."""
+    before = tape.state.segment
+    tape.state.segment = tape.Segment()
+    try:
+        yield
+    finally:
+        tape.state.segment = before
+
+
+@contextlib.contextmanager
+def mode(module: Module, training: bool) -> Iterator[None]:
+    """Put a module into training or evaluation mode, and every submodule back into its own afterwards."""
+    before = [(m, m.training) for m in module.modules()]
+    module.train(training)
+    try:
+        yield
+    finally:
+        for m, was in before:
+            m.training = was
+
+
+class Module:
+    """A part of a network. Subclasses make parameters and submodules in ``__init__`` and compute in ``forward``.
+
+    Subclasses in the style of Keras name their computation ``call`` and may make their weights in
+    ``build(input_shape)``, which runs before the first call. Assigning a `Parameter` or a `Module` to an attribute
+    registers it; ``register_buffer`` adds a tensor that is saved and not trained.
+    """
+
+    training: bool
+    built: bool
+    name: str
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _starts_training = True  # layers in the style of Keras are in evaluation mode until told or fitted
+    _builds = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._builds = cls.build is not Module.build
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # Here and not in __init__, so that no subclass has to call super().__init__() for it, and so that the
+        # constructor's arguments (its configuration) and the line that wrote them are those of the outermost class.
+        self = super().__new__(cls)
+        frame = sys._getframe(1)
+        self.__dict__.update(
+            _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
+            built=not cls._builds, name=_automatic_name(cls), _trainable=True, _arguments=(args, kwargs),
+            _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _compiled=None,
+        )  # fmt: skip
+        return self
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True) -> None:
+        if name is not None:
+            self.name = name
+        if not trainable:
+            self.trainable = False
+
+    # --- attributes -----------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self.add_module(name, value)
+        elif name in self._buffers and (value is None or isinstance(value, Tensor)):
+            self.register_buffer(name, value, persistent=name not in self._transient)
+        elif value is None and name in self._parameters:
+            self.register_parameter(name, None)
+        else:
+            if name in self._parameters or name in self._modules or name in self._buffers:
+                self._forget(name)
+            object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._forget(name)
+        object.__delattr__(self, name)
+
+    def _forget(self, name: str) -> None:
+        for registry in (self._parameters, self._modules, self._buffers):
+            registry.pop(name, None)
+
+    def _register(self, registry: dict[str, Any], name: str, value: Any) -> None:
+        if "." in name or not name:
+            raise KeyError(f"{name!r} cannot name a part of a module. Write a name without dots.")
+        if name not in registry:
+            self._forget(name)
+        registry[name] = value
+        # Registered by name and readable as a plain attribute: reading one costs no __getattr__.
+        self.__dict__[name] = value
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        self._register(self._parameters, name, parameter)
+        if parameter is not None:
+            parameter.name = parameter.name or name
+            if not self._trainable:
+                parameter.requires_grad = False
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is part of the module's state (unless not ``persistent``) and is not trained."""
+        self._register(self._buffers, name, tensor)
+        (self._transient.discard if persistent else self._transient.add)(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        self._register(self._modules, name, module)
+
+    register_module = add_module
+
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "glorot_uniform",
+        dtype: str | None = None,
+        trainable: bool = True,
+        name: str = "weight",
+    ) -> Parameter:
+        """Make and register a parameter (Keras). Raises ValueError or MemoryError for one too large, by its name."""
+        from ranvier import initializers
+        from ranvier.data.memory import check_memory
+
+        dtype = dtype or get_dtype()
+        shape = tuple(int(n) for n in shape)
+        check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
+        values = np.ascontiguousarray(initializers.get(initializer)(shape, dtype=dtype), dtype)
+        parameter = Parameter.over(values, name=name, requires_grad=trainable)
+        self.register_parameter(name, parameter)
+        return parameter
+
+    # --- walking --------------------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        return ((name, m) for name, m in self._modules.items() if m is not None)
+
+    def children(self) -> Iterator[Module]:
+        return (m for _, m in self.named_children())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, each once, under dotted names."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Module]] = [(prefix, self)]
+        while stack:
+            path, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield path, module
+            below = [(f"{path}.{name}" if path else name, m) for name, m in module.named_children()]
+            stack.extend(reversed(below))
+
+    def modules(self) -> Iterator[Module]:
+        return (m for _, m in self.named_modules())
+
+    def _named(self, registry: str, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name, tensor in getattr(module, registry).items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield (f"{path}.{name}" if path else name), tensor
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """The parameters under dotted names, each once, in the order in which they were registered."""
+        return self._named("_parameters", prefix, recurse)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        return self._named("_buffers", prefix, recurse)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        for module in list(self.modules())[::-1]:
+            function(module)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode (dropout drops) for this module and all below it; ``train(False)`` is ``eval()``."""
+        for module in self.modules():
+            module.training = bool(mode)
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or with ``set_to_none=False`` fill them with zeros."""
+        for parameter in self.parameters():
+            parameter.grad = None if set_to_none else Tensor(np.zeros(parameter.shape, parameter.dtype))
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Convert the floating parameters to a dtype; the only device there is, "cpu", is accepted and changes nothing."""
+        for value in (*args, *kwargs.values()):
+            name = str(getattr(value, "name", value)).removeprefix("torch.")
+            if name in FLOATS:
+                self._cast(name)
+            elif name.split(":")[0] != "cpu":
+                raise ValueError(f"cannot move a module to {name!r}. Write 'cpu', 'float32' or 'float64'.")
+        return self
+
+    def _cast(self, dtype: str) -> None:
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.dtype in FLOATS and tensor.dtype != dtype:
+                settle(tensor)
+                tensor.value = tensor.compute().astype(dtype, order="K")
+                tensor.type, tensor.grad = Type(tensor.shape, dtype), None
+
+    def cpu(self) -> Self:
+        return self
+
+    def float(self) -> Self:
+        return self.to("float32")
+
+    def double(self) -> Self:
+        return self.to("float64")
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    def _state(self) -> Iterator[tuple[str, Tensor]]:
+        for path, module in self.named_modules():
+            start = f"{path}." if path else ""
+            yield from ((start + n, p) for n, p in module._parameters.items() if p is not None)
+            kept = ((n, b) for n, b in module._buffers.items() if n not in module._transient)
+            yield from ((start + n, b) for n, b in kept if b is not None)
+
+    def state_dict(self) -> OrderedDict[str, Tensor]:
+        """Parameters and persistent buffers under dotted names: the tensors themselves, not copies."""
+        return OrderedDict(self._state())
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Overwrite parameters and buffers from tensors or arrays under the same names.
+
+        Nothing is written unless all of it fits. Raises ValueError listing every missing and unexpected name (unless
+        not ``strict``) and every wrong shape.
+        """
+        own = self.state_dict()
+        values = {name: np.asarray(value) for name, value in state.items() if name in own}
+        problems = []
+        if strict:
+            problems += [f"missing: {name} {tuple(t.shape)}" for name, t in own.items() if name not in state]
+            problems += [f"unexpected: {name}" for name in state if name not in own]
+        problems += [
+            f"wrong shape: {name} is {own[name].shape} here and {v.shape} in the state"
+            for name, v in values.items()
+            if v.shape != own[name].shape
+        ]
+        if problems:
+            raise ValueError(
+                f"the state does not fit {type(self).__name__} {self.name!r}:\n  " + "\n  ".join(problems)
+                + "\nBuild the network the state came from; strict=False skips missing and unexpected names."
+            )  # fmt: skip
+        for name, value in values.items():
+            own[name].assign(value)
+
+    # --- calling --------------------------------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The computation; subclasses write it (or ``call``, in the style of Keras)."""
+        call: Any = getattr(self, "call", None)
+        if call is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} does not say what it computes. Write: def forward(self, x): ..."
+            )
+        if "training" not in kwargs and "training" in inspect.signature(call).parameters:
+            kwargs["training"] = self.training
+        return call(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if "training" in kwargs and "training" not in inspect.signature(self.forward).parameters:
+            training = kwargs.pop("training")
+            if training is not None:
+                with mode(self, bool(training)):
+                    return self(*args, **kwargs)
+        trace = _calls.trace
+        outermost = trace is None
+        if trace is None:
+            trace = _calls.trace = []
+            if self._input_type is None and args:
+                self._input_type = input_type(args[0])
+        try:
+            if not self.built:
+                if not isinstance(args[0], Tensor):
+                    args = (Tensor(args[0]), *args[1:])
+                self.build(args[0].shape)
+                self.built = True
+            result = self.forward(*args, **kwargs)
+            trace.append((self, getattr(result, "type", None)))
+            return result
+        except GraphError as error:
+            from ranvier.layers.explain import explain
+
+            raise explain(self, args, trace, error) from None
+        finally:
+            if outermost:
+                _calls.trace = None
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        """Make the weights of all layers for inputs of this shape, whose first dimension is the batch's (None).
+
+        Layers with weights of their own override this and are given the shape at their first call. Raises ValueError
+        with the trace of shapes when the layers do not fit each other.
+        """
+        self._input_type = Type((BATCH, *(int(n) for n in tuple(input_shape)[1:])), get_dtype())
+        self.trace()
+
+    def trace(self, type_: Type | None = None) -> Any:
+        """What calling the module on a placeholder returns, in evaluation mode; its ``type`` is the output's."""
+        wanted = type_ or self._input_type
+        if wanted is None:
+            raise ValueError(
+                f"the shape of the inputs of {self.name!r} is not known yet. Write model.build((None, features)), "
+                "give the first layer input_shape=(features,), or call the model once."
+            )
+        with mode(self, False), isolated():
+            return self(Tensor.placeholder(wanted))
+
+    def extra_repr(self) -> str:
+        """What the printed form says between the brackets."""
+        return ""
+
+    def __repr__(self) -> str:
+        below = []
+        for name, module in self.named_children():
+            text = repr(module).replace("\n", "\n  ")
+            below.append(f"({name}): {text}")
+        extra = self.extra_repr()
+        if not below:
+            return f"{type(self).__name__}({extra})"
+        return f"{type(self).__name__}(\n  " + "\n  ".join([*([extra] if extra else []), *below]) + "\n)"
+
+    # --- the face that Keras shows --------------------------------------------------------------------------------
+
+    @property
+    def trainable(self) -> bool:
+        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below."""
+        return self._trainable  # type: ignore[no-any-return]
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for module in self.modules():
+            module.__dict__["_trainable"] = bool(value)
+        self.requires_grad_(bool(value))
+
+    @property
+    def layers(self) -> list[Module]:
+        return list(self.children())
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Parameters and persistent buffers, layer by layer."""
+        seen: dict[int, Tensor] = {}
+        for _, tensor in self._state():
+            seen.setdefault(id(tensor), tensor)
+        return list(seen.values())
+
+    @property
+    def trainable_weights(self) -> list[Tensor]:
+        return [w for w in self.weights if w.requires_grad]
+
+    @property
+    def non_trainable_weights(self) -> list[Tensor]:
+        return [w for w in self.weights if not w.requires_grad]
+
+    def get_weights(self) -> list[Any]:
+        """Copies of all weights as NumPy arrays, in the order of ``weights``: of a Dense, kernel (in, out) and bias."""
+        return [w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite all weights, in the order of ``get_weights()``. Raises ValueError listing every misfit."""
+        own = self.weights
+        arrays = [np.asarray(w) for w in weights]
+        if len(arrays) != len(own):
+            raise ValueError(f"{self.name!r} has {len(own)} weights and was given {len(arrays)}.")
+        wrong = [
+            f"weight {i} is {w.shape} and was given {a.shape}"
+            for i, (w, a) in enumerate(zip(own, arrays, strict=True))
+            if w.shape != a.shape
+        ]
+        if wrong:
+            raise ValueError(f"the weights do not fit {self.name!r}: {'; '.join(wrong)}.")
+        for weight, array in zip(own, arrays, strict=True):
+            weight.assign(array)
+
+    def count_params(self) -> int:
+        """The number of elements of all weights."""
+        return sum(w.compute().size for w in self.weights)
+
+    def summary(self, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None) -> None:
+        """Print the layers with their output shapes, parameters and bytes; shapes come from tracing the model."""
+        from ranvier.layers.summary import summary
+
+        summary(self, print_fn=print_fn, line_length=line_length)
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        from ranvier.layers.architecture import arguments_of
+
+        return arguments_of(self)
+
+    def architecture(self) -> dict[str, Any]:
+        """A description of plain JSON values from which ``from_architecture`` makes the same network, without weights.
+
+        Raises TypeError naming the first module whose class is not registered.
+        """
+        from ranvier.layers.architecture import describe
+
+        return describe(self)
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any) -> None:
+        """Choose how ``fit`` trains: see `ranvier.training.compile`."""
+        from ranvier import training
+
+        training.compile(self, optimizer=optimizer, loss=loss, metrics=metrics, **options)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """Train, and return the history: see `ranvier.training.fit`. The arguments are those of Keras 3."""
+        from ranvier import training
+
+        return training.fit(
+            self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
+            validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
+            class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch, **options,
+        )  # fmt: skip
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> Any:
+        """The loss and metrics on data: see `ranvier.training.evaluate`."""
+        from ranvier import training
+
+        return training.evaluate(
+            self, x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **options
+        )
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any) -> Any:
+        """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
+        from ranvier import training
+
+        return training.predict(self, x, batch_size=batch_size, verbose=verbose, **options)
+
+    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
+        """One step of training: see `ranvier.training.train_on_batch`."""
+        from ranvier import training
+
+        return training.train_on_batch(self, x, y, sample_weight=sample_weight, **options)
+
+    def save(self, path: Any, **options: Any) -> None:
+        """Write architecture, weights and training state into one file: see `ranvier.training.save`."""
+        from ranvier import training
+
+        training.save(self, path, **options)
+
+
+def input_type(value: Any) -> Type | None:
+    """The type of a call's argument with its first dimension as the batch; None for what is no tensor or array."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if not shape or dtype is None:
+        return None
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    if not isinstance(value, Tensor) and name.startswith("float"):
+        name = get_dtype()
+    return Type((BATCH, *tuple(shape)[1:]), name)
+
+
+def from_architecture(description: Mapping[str, Any]) -> Module:
+    """A fresh module from what ``Module.architecture()`` returned.
+
+    Only registered classes are made; anything else raises ValueError with its name.
+    """
+    from ranvier.layers.architecture import make
+
+    return make(description)
