@@ -234,10 +234,6 @@ def _check_declarations(module: Any, target: Target) -> None:
             raise CompilerError(
                 f"target {target.name!r} is {target.arch}, which lacks this intrinsic: {line}"
             )
-        if match[0].startswith("llvm.fma.") and not target.has_fma:
-            raise CompilerError(
-                f"target {target.name!r} has no fused multiply-add, so emulate it instead of {line}"
-            )
     for variable in module.global_variables:
         if variable.is_declaration:
             raise CompilerError(f"a module may refer to nothing outside itself: {str(variable).strip()}")
