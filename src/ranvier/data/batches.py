@@ -19,12 +19,13 @@ def batches_from(
     steps: int | None = None,
     as_x: Gate | None = None,
     as_y: Gate | None = None,
+    as_w: Gate | None = None,
     name: str = "the generator",
 ) -> Iterator[Batch]:
     """Yield ``(x, y, sample_weight)`` for each batch of ``source``; y and sample_weight are None where not given.
 
-    A batch is ``x`` alone or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``. ``as_x`` and ``as_y``
-    are the gates its arrays pass (``as_features``, ``as_labels``, ... with their arguments bound). With ``steps``,
+    A batch is ``x`` alone or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``. ``as_x``, ``as_y``
+    and ``as_w`` are the gates its arrays pass (``as_features``, ``as_labels``, ... with their arguments bound). With ``steps``,
     exactly that many batches are taken; without it, all. Batches may differ in their number of samples and in
     nothing else.
 
@@ -48,7 +49,7 @@ def batches_from(
         try:
             x = as_x(parts[0]) if as_x else _as_array(parts[0])
             y = as_y(parts[1]) if as_y and parts[1] is not None else _as_array(parts[1])
-            w = _as_array(parts[2])
+            w = as_w(parts[2]) if as_w and parts[2] is not None else _as_array(parts[2])
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Batch {index} of {name}: {error}") from error
@@ -85,7 +86,7 @@ def _parts(item: Any, index: int, name: str) -> Batch:
             f"Batch {index} of {name} is a dict with keys {list(item)[:5]}. Write a tuple (x, y) instead."
         )
     # A list is a batch of arrays (PyTorch's DataLoader yields lists); a list of numbers is x itself.
-    is_list_of_arrays = isinstance(item, list) and bool(item) and all(hasattr(part, "shape") for part in item)
+    is_list_of_arrays = isinstance(item, list) and bool(item) and all(getattr(part, "shape", ()) for part in item)
     if not isinstance(item, tuple) and not is_list_of_arrays:
         return item, None, None
     if not 1 <= len(item) <= 3:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Set
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,10 @@ def to_numeric(x: object, name: str = "x") -> Array:
     dtype = array.dtype
     if dtype.kind not in "biuf":
         return _odd_dtype(array, x, name)
-    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+    if dtype.isnative:
+        return array
+    check_memory(array.shape, dtype, f"{name} in this machine's byte order")  # a broadcast array is small until copied
+    return array.astype(dtype.newbyteorder("="))
 
 
 def column_names(x: object) -> tuple[str, ...] | None:
@@ -170,7 +174,7 @@ def _refuse_sparse(x: Any, name: str) -> None:
         call = "to_dense()"
     elif kind.__name__ == "SparseTensor":
         raise TypeError(f"{name} is a {kind.__name__}. Write tf.sparse.to_dense({name}) instead.")
-    elif "Sparse[" in str(getattr(x, "dtypes", "")):
+    elif any(str(dtype).startswith("Sparse[") for dtype in _dtypes(x)):
         call = "sparse.to_dense()"
     else:
         return
@@ -182,6 +186,12 @@ def _refuse_sparse(x: Any, name: str) -> None:
         f"{name} is a sparse {kind.__name__} of shape {shape}, and is never made dense silently "
         f"({size_in_words(size)} as float32). Write {name}.{call} instead if that fits in memory."
     )
+
+
+def _dtypes(x: Any) -> set[Any]:
+    """Return the dtypes of a frame's columns or of a series, and nothing for what is neither."""
+    dtypes = getattr(x, "dtypes", ())
+    return set(dtypes) if hasattr(dtypes, "__iter__") else {dtypes}
 
 
 def _ragged(x: object, name: str, error: Exception) -> Exception:
@@ -230,8 +240,8 @@ def _from_objects(array: Array, name: str, columns: tuple[str, ...] | None) -> A
     """Convert an object array to float64 if every element is a real number, else name the first that is not."""
     check_memory(array.shape, np.float64, f"{name} as float64")
     flat = array.ravel().tolist() if array.ndim else [array.item()]
-    # float('1.5') is 1.5, so strings would pass unseen: a number that arrives as text is a mistake made earlier.
-    if not any(issubclass(kind, str | bytes | complex) for kind in set(map(type, flat))):
+    # NumPy would read '1.5' as 1.5 and None as NaN: a number that arrives as text, or not at all, is an earlier mistake.
+    if not any(issubclass(kind, str | bytes | complex | NoneType) for kind in set(map(type, flat))):
         try:
             return np.array(flat, dtype=object).astype(np.float64).reshape(array.shape)
         except (TypeError, ValueError, OverflowError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,12 @@ def as_labels(
             raise ValueError(_bad_label(array, lambda piece: ~np.isfinite(piece), y, name, classes, owner))
         if not np.array_equal(array, np.trunc(array)):
             raise ValueError(_fraction(array, y, name))
-    low, high = array.min(initial=_INT32_MAX), array.max(initial=0)
+        array = array.astype(np.float64, copy=False)  # which holds the limit exactly; float32 rounds 2**31 - 1 up
     limit = _INT32_MAX if classes is None else classes - 1
-    if (low < 0 or high > limit) and _bad_range(array, limit, ignore)[1]:
-        test = _bad_range(array, limit, ignore)[0]
-        raise ValueError(_bad_label(array, test, y, name, classes, owner))
+    if array.size and (array.min() < 0 or array.max() > limit):
+        test = _outside(limit, ignore)
+        if first_where(array, test) is not None:
+            raise ValueError(_bad_label(array, test, y, name, classes, owner))
     return contiguous(array.astype(np.int32, copy=False), name)
 
 
@@ -143,17 +144,17 @@ def _same_but_for_ones(shape: tuple[int, ...], expected: tuple[int | None, ...])
 # -- labels: what is wrong, in words -------------------------------------------------------------------------------
 
 
-def _bad_range(array: Array, limit: int, ignore: int | None) -> tuple[Any, bool]:
-    """Return the test that finds labels out of 0..limit (``ignore`` let through), and whether it finds any."""
+def _outside(limit: int, ignore: int | None) -> Callable[[Array], Any]:
+    """Return the elementwise test that finds labels out of 0..limit, ``ignore`` let through."""
 
     def test(piece: Array) -> Any:
         bad = (piece < 0) | (piece > limit)
         return bad if ignore is None else bad & (piece != ignore)
 
-    return test, first_where(array, test) is not None
+    return test
 
 
-def _bad_label(array: Array, test: Any, y: object, name: str, classes: int | None, owner: str) -> str:
+def _bad_label(array: Array, test: Callable[[Array], Any], y: object, name: str, classes: int | None, owner: str) -> str:
     found = first_where(array, test)
     assert found is not None
     index, count = found
