@@ -19,49 +19,11 @@ import numpy as np
 
 from ranvier import tape
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Type
-from ranvier.tensor import Tensor, convert, get_dtype, settle
+from ranvier.module.face import Face
+from ranvier.module.parameter import Parameter
+from ranvier.tensor import Tensor, get_dtype, settle
 
-__all__ = ["Module", "Parameter", "isolated", "mode"]
-
-
-class Parameter(Tensor):
-    """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to."""
-
-    __slots__ = ("name",)
-
-    def __init__(self, data: Any, requires_grad: bool = True, *, name: str = "", dtype: str | None = None) -> None:
-        value = data.compute() if isinstance(data, Tensor) else data
-        super().__init__(np.array(convert(value, dtype)), requires_grad=requires_grad, dtype=dtype)
-        self.name = name
-
-    @classmethod
-    def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
-        """A parameter that holds this very array, in whatever memory order it has."""
-        parameter = cls.__new__(cls)
-        parameter.value, parameter.type = array, Type(array.shape, array.dtype.name)
-        parameter._start(requires_grad)
-        parameter.name = name
-        return parameter
-
-    @property
-    def data(self) -> Tensor:
-        """The values without gradient, in the same memory; assigning overwrites them in place."""
-        settle(self)
-        view = Tensor.__new__(Tensor)
-        view.value, view.type = self.value, self.type
-        view._start(False)
-        return view
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        self.assign(value)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        settle(self)
-        twin = memo[id(self)] = type(self).over(
-            self.value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
-        )
-        return twin
+__all__ = ["Module", "calls_of", "input_type", "isolated", "mode"]
 
 
 class _Calls(threading.local):
@@ -102,7 +64,7 @@ def mode(module: Module, training: bool) -> Iterator[None]:
             m.training = was
 
 
-class Module:
+class Module(Face):
     """A part of a network. Subclasses make parameters and submodules in ``__init__`` and compute in ``forward``.
 
     Subclasses in the style of Keras name their computation ``call`` and may make their weights in
@@ -113,6 +75,13 @@ class Module:
     training: bool
     built: bool
     name: str
+    _registered: str | None = None  # the name a file knows the class by
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    _made: tuple[str, int]
+    _input_type: Type | None
+    _built_shape: tuple[Any, ...]
+    _trainable: bool
+    _transient: set[str]
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -131,7 +100,7 @@ class Module:
         self.__dict__.update(
             _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
             built=not cls._builds, name=_automatic_name(cls), _trainable=True, _arguments=(args, kwargs),
-            _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _compiled=None,
+            _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _built_shape=(), _compiled=None,
         )  # fmt: skip
         return self
 
@@ -367,19 +336,19 @@ class Module:
         outermost = trace is None
         if trace is None:
             trace = _calls.trace = []
-            if self._input_type is None and args:
-                self._input_type = input_type(args[0])
+            if args:
+                type_ = getattr(args[0], "type", None)
+                trace.append((None, type_))
+                if self._input_type is None:
+                    self._input_type = input_type(args[0])
         try:
             if not self.built:
-                if not isinstance(args[0], Tensor):
-                    args = (Tensor(args[0]), *args[1:])
-                self.build(args[0].shape)
-                self.built = True
+                self.build_once(np.shape(args[0]) if not hasattr(args[0], "shape") else args[0].shape)
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "type", None)))
             return result
         except GraphError as error:
-            from ranvier.layers.explain import explain
+            from ranvier.module.explain import explain
 
             raise explain(self, args, trace, error) from None
         finally:
@@ -392,8 +361,15 @@ class Module:
         Layers with weights of their own override this and are given the shape at their first call. Raises ValueError
         with the trace of shapes when the layers do not fit each other.
         """
+        if type(self)._builds:  # super().build(input_shape), in the style of Keras
+            return
         self._input_type = Type((BATCH, *(int(n) for n in tuple(input_shape)[1:])), get_dtype())
         self.trace()
+
+    def build_once(self, input_shape: Sequence[Any]) -> None:
+        """Run ``build`` of a layer that has one, the first time that its input's shape is known."""
+        self.build(tuple(input_shape))
+        self.built, self._built_shape = True, tuple(input_shape)
 
     def trace(self, type_: Type | None = None) -> Any:
         """What calling the module on a placeholder returns, in evaluation mode; its ``type`` is the output's."""
@@ -405,6 +381,10 @@ class Module:
             )
         with mode(self, False), isolated():
             return self(Tensor.placeholder(wanted))
+
+    def misfit(self, given: Type) -> tuple[str, str] | None:
+        """Why a call on this type fails and what to write instead, where the layer knows; for errors of shape."""
+        return None
 
     def extra_repr(self) -> str:
         """What the printed form says between the brackets."""
@@ -420,150 +400,17 @@ class Module:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + "\n  ".join([*([extra] if extra else []), *below]) + "\n)"
 
-    # --- the face that Keras shows --------------------------------------------------------------------------------
 
-    @property
-    def trainable(self) -> bool:
-        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below."""
-        return self._trainable  # type: ignore[no-any-return]
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        for module in self.modules():
-            module.__dict__["_trainable"] = bool(value)
-        self.requires_grad_(bool(value))
-
-    @property
-    def layers(self) -> list[Module]:
-        return list(self.children())
-
-    @property
-    def weights(self) -> list[Tensor]:
-        """Parameters and persistent buffers, layer by layer."""
-        seen: dict[int, Tensor] = {}
-        for _, tensor in self._state():
-            seen.setdefault(id(tensor), tensor)
-        return list(seen.values())
-
-    @property
-    def trainable_weights(self) -> list[Tensor]:
-        return [w for w in self.weights if w.requires_grad]
-
-    @property
-    def non_trainable_weights(self) -> list[Tensor]:
-        return [w for w in self.weights if not w.requires_grad]
-
-    def get_weights(self) -> list[Any]:
-        """Copies of all weights as NumPy arrays, in the order of ``weights``: of a Dense, kernel (in, out) and bias."""
-        return [w.numpy() for w in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Overwrite all weights, in the order of ``get_weights()``. Raises ValueError listing every misfit."""
-        own = self.weights
-        arrays = [np.asarray(w) for w in weights]
-        if len(arrays) != len(own):
-            raise ValueError(f"{self.name!r} has {len(own)} weights and was given {len(arrays)}.")
-        wrong = [
-            f"weight {i} is {w.shape} and was given {a.shape}"
-            for i, (w, a) in enumerate(zip(own, arrays, strict=True))
-            if w.shape != a.shape
-        ]
-        if wrong:
-            raise ValueError(f"the weights do not fit {self.name!r}: {'; '.join(wrong)}.")
-        for weight, array in zip(own, arrays, strict=True):
-            weight.assign(array)
-
-    def count_params(self) -> int:
-        """The number of elements of all weights."""
-        return sum(w.compute().size for w in self.weights)
-
-    def summary(self, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None) -> None:
-        """Print the layers with their output shapes, parameters and bytes; shapes come from tracing the model."""
-        from ranvier.layers.summary import summary
-
-        summary(self, print_fn=print_fn, line_length=line_length)
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, by name."""
-        from ranvier.layers.architecture import arguments_of
-
-        return arguments_of(self)
-
-    def architecture(self) -> dict[str, Any]:
-        """A description of plain JSON values from which ``from_architecture`` makes the same network, without weights.
-
-        Raises TypeError naming the first module whose class is not registered.
-        """
-        from ranvier.layers.architecture import describe
-
-        return describe(self)
-
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any) -> None:
-        """Choose how ``fit`` trains: see `ranvier.training.compile`."""
-        from ranvier import training
-
-        training.compile(self, optimizer=optimizer, loss=loss, metrics=metrics, **options)
-
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: str | int = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        **options: Any,
-    ) -> Any:
-        """Train, and return the history: see `ranvier.training.fit`. The arguments are those of Keras 3."""
-        from ranvier import training
-
-        return training.fit(
-            self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
-            validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
-            class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch, **options,
-        )  # fmt: skip
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: str | int = "auto",
-        sample_weight: Any = None,
-        **options: Any,
-    ) -> Any:
-        """The loss and metrics on data: see `ranvier.training.evaluate`."""
-        from ranvier import training
-
-        return training.evaluate(
-            self, x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **options
-        )
-
-    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any) -> Any:
-        """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
-        from ranvier import training
-
-        return training.predict(self, x, batch_size=batch_size, verbose=verbose, **options)
-
-    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
-        """One step of training: see `ranvier.training.train_on_batch`."""
-        from ranvier import training
-
-        return training.train_on_batch(self, x, y, sample_weight=sample_weight, **options)
-
-    def save(self, path: Any, **options: Any) -> None:
-        """Write architecture, weights and training state into one file: see `ranvier.training.save`."""
-        from ranvier import training
-
-        training.save(self, path, **options)
+def calls_of(
+    module: Module, type_: Type, before: Sequence[tuple[Any, Any]] = ()
+) -> list[tuple[Module | None, Type | None]]:
+    """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
+    outer, _calls.trace = _calls.trace, [*before]
+    try:
+        module.trace(type_)
+        return _calls.trace
+    finally:
+        _calls.trace = outer
 
 
 def input_type(value: Any) -> Type | None:
@@ -575,13 +422,3 @@ def input_type(value: Any) -> Type | None:
     if not isinstance(value, Tensor) and name.startswith("float"):
         name = get_dtype()
     return Type((BATCH, *tuple(shape)[1:]), name)
-
-
-def from_architecture(description: Mapping[str, Any]) -> Module:
-    """A fresh module from what ``Module.architecture()`` returned.
-
-    Only registered classes are made; anything else raises ValueError with its name.
-    """
-    from ranvier.layers.architecture import make
-
-    return make(description)

@@ -1,0 +1,18 @@
+"""Modules: what networks are made of, in both vocabularies at once."""
+
+from ranvier.module.architecture import REGISTRY, from_architecture, register_module
+from ranvier.module.core import Module, input_type, isolated, mode
+from ranvier.module.parameter import Parameter
+from ranvier.module.sequential import Sequential
+
+__all__ = [
+    "REGISTRY",
+    "Module",
+    "Parameter",
+    "Sequential",
+    "from_architecture",
+    "input_type",
+    "isolated",
+    "mode",
+    "register_module",
+]

@@ -1,0 +1,176 @@
+"""A network as plain JSON values and back: constructor arguments by name, classes from a fixed registry, no code."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.node import BATCH, DTYPES, Type
+from ranvier.module.core import Module
+
+__all__ = ["REGISTRY", "arguments_of", "describe", "from_architecture", "register_module"]
+
+REGISTRY: dict[str, type[Module]] = {}  # the only classes that a file can name
+POSITIONAL = "*"  # the key of the arguments that only have a position
+DEEPEST = 64  # modules within modules; a hostile file must not reach Python's recursion limit
+
+
+def register_module(cls: type[Module] | None = None, *, name: str | None = None) -> Any:
+    """Let models of this class be saved with their architecture (a decorator), under its name or the one given.
+
+    Its constructor's arguments must be plain values, sequences or mappings of them, or modules. Raises ValueError when
+    another class has the name.
+    """
+    if cls is None:
+        return lambda cls: register_module(cls, name=name)
+    known = name or cls.__name__
+    holder = REGISTRY.get(known)
+    if holder is not None and (holder.__module__, holder.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise ValueError(f"the name {known!r} belongs to {holder!r}. Write register_module(name='...') with another.")
+    REGISTRY[known] = cls
+    cls._registered = known
+    return cls
+
+
+def arguments_of(module: Module) -> dict[str, Any]:
+    """The arguments a module was constructed with, by name; those of ``*args`` as a list under ``"*"``."""
+    args, kwargs = module._arguments
+    if not args:
+        return dict(kwargs)
+    parameters = list(inspect.signature(type(module).__init__).parameters.values())[1:]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return {POSITIONAL: list(args), **kwargs}
+    return {**dict(zip((p.name for p in parameters), args, strict=False)), **kwargs}
+
+
+def describe(module: Module) -> dict[str, Any]:
+    """See `Module.architecture`."""
+    name = vars(type(module)).get("_registered")
+    if name is None:
+        raise TypeError(
+            f"the architecture of {module.name!r} cannot be saved: its class {type(module).__qualname__} is not "
+            "registered. Write @rv.register_module above the class, or save only its weights."
+        )
+    result: dict[str, Any] = {"class": name, "name": module.name}
+    where = f"{name} {module.name!r}"
+    result["config"] = {key: encode(value, f"{where}, argument {key!r}") for key, value in module.config().items()}
+    if not module._trainable:
+        result["trainable"] = False
+    frozen = [n for n, p in module._parameters.items() if p is not None and not p.requires_grad]
+    if frozen and module._trainable:
+        result["frozen"] = frozen
+    if module._input_type is not None:
+        result["input"] = [list(module._input_type.shape[1:]), module._input_type.dtype]
+    if type(module)._builds and module.built:
+        result["built"] = list(module._built_shape[1:])
+    return result
+
+
+def encode(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Module):
+        return {"module": describe(value)}
+    if isinstance(value, (list, tuple)):
+        return [encode(v, where) for v in value]
+    if isinstance(value, Mapping):
+        return {"mapping": [[str(k), encode(v, where)] for k, v in value.items()]}
+    for kind, find in _finders().items():
+        found = find(value)
+        if found is not None:
+            return {kind: found}
+    raise TypeError(f"{where} is {value!r}, which a file cannot hold. Write its name or a plain value instead.")
+
+
+def _finders() -> dict[str, Callable[[Any], Any]]:
+    """How the other things that arguments name are written: a function by its name, an initializer by its own words."""
+    from ranvier import activations, initializers
+
+    def activation(value: Any) -> Any:
+        name = getattr(value, "__name__", None)
+        return name if name in activations.__all__ and getattr(activations, name) is value else None
+
+    def initializer(value: Any) -> Any:
+        name = type(value).__name__
+        known = name in initializers.__all__ and getattr(initializers, name) is type(value)
+        return [name, encode(value.config(), name)] if known else None
+
+    return {"activation": activation, "initializer": initializer}
+
+
+def _refuse(what: str) -> ValueError:
+    return ValueError(f"this is not the architecture of a model: {what}.")
+
+
+def _decode(value: Any, depth: int) -> Any:
+    from ranvier import activations, initializers
+
+    if isinstance(value, list):
+        return [_decode(v, depth) for v in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) != 1:
+        raise _refuse(f"an argument with the keys {sorted(value)}")
+    kind, content = next(iter(value.items()))
+    if kind == "module":
+        return _make(content, depth + 1)
+    if kind == "mapping":
+        return {k: _decode(v, depth) for k, v in content}
+    if kind == "activation" and content in activations.__all__:
+        return getattr(activations, content)
+    if kind == "initializer" and content[0] in initializers.__all__:
+        return getattr(initializers, content[0])(**_decode(content[1], depth))
+    raise _refuse(f"an argument of kind {kind!r}: {content!r}")
+
+
+def from_architecture(description: Mapping[str, Any]) -> Module:
+    """A fresh module from what ``Module.architecture()`` returned, with fresh weights.
+
+    Only registered classes are made: raises ValueError with the name of any other, and for anything malformed.
+    """
+    try:
+        return _make(description, 0)
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise _refuse(f"{type(error).__name__}: {error}") from error
+
+
+def _make(description: Mapping[str, Any], depth: int) -> Module:
+    if depth > DEEPEST:
+        raise _refuse(f"modules nested more than {DEEPEST} deep")
+    cls = _class(description["class"])
+    config = {key: _decode(value, depth) for key, value in description["config"].items()}
+    module = cls(*config.pop(POSITIONAL, ()), **config)
+    module.name = str(description["name"])
+    if "input" in description:
+        shape, dtype = description["input"]
+        if dtype not in DTYPES:
+            raise _refuse(f"inputs of dtype {dtype!r}")
+        module._input_type = Type((BATCH, *(int(n) for n in shape)), dtype)
+    if "built" in description and not module.built:
+        module.build_once((None, *(int(n) for n in description["built"])))
+    if not description.get("trainable", True):
+        module.trainable = False
+    for name in description.get("frozen", ()):
+        parameter = module._parameters[name]
+        if parameter is not None:
+            parameter.requires_grad = False
+    return module
+
+
+def _class(name: Any) -> type[Module]:
+    if name not in REGISTRY:
+        # The vocabularies register their classes when imported. Only these two modules are ever imported here.
+        if str(name).startswith("torch."):
+            import ranvier.torch.nn
+        import ranvier.layers  # noqa: F401  # imported for what it registers
+    if not isinstance(name, str) or name not in REGISTRY:
+        raise ValueError(
+            f"the model holds a {name!r}, which is no registered layer. If it is a class of yours, define it and put "
+            "@rv.register_module above it before loading."
+        )
+    return REGISTRY[name]

@@ -1,0 +1,171 @@
+"""The face that Keras shows: weights as lists, ``summary``, ``compile``/``fit``/``evaluate``/``predict``, ``save``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.tensor import Tensor
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["Face"]
+
+
+class Face:
+    """The methods that `ranvier.Module` has from Keras; training itself lives in `ranvier.training`."""
+
+    if TYPE_CHECKING:
+        name: str
+        _trainable: bool
+
+        def modules(self) -> Iterator[Module]: ...
+        def children(self) -> Iterator[Module]: ...
+        def requires_grad_(self, requires_grad: bool = True) -> Any: ...
+        def _state(self) -> Iterator[tuple[str, Tensor]]: ...
+
+    @property
+    def trainable(self) -> bool:
+        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below."""
+        return self._trainable  # type: ignore[no-any-return]
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for module in self.modules():
+            module.__dict__["_trainable"] = bool(value)
+        self.requires_grad_(bool(value))
+
+    @property
+    def layers(self) -> list[Module]:
+        return list(self.children())
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Parameters and persistent buffers, layer by layer."""
+        seen: dict[int, Tensor] = {}
+        for _, tensor in self._state():
+            seen.setdefault(id(tensor), tensor)
+        return list(seen.values())
+
+    @property
+    def trainable_weights(self) -> list[Tensor]:
+        return [w for w in self.weights if w.requires_grad]
+
+    @property
+    def non_trainable_weights(self) -> list[Tensor]:
+        return [w for w in self.weights if not w.requires_grad]
+
+    def get_weights(self) -> list[Any]:
+        """Copies of all weights as NumPy arrays, in the order of ``weights``: of a Dense, kernel (in, out) and bias."""
+        return [w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Overwrite all weights, in the order of ``get_weights()``. Raises ValueError listing every misfit."""
+        own = self.weights
+        arrays = [np.asarray(w) for w in weights]
+        if len(arrays) != len(own):
+            raise ValueError(f"{self.name!r} has {len(own)} weights and was given {len(arrays)}.")
+        wrong = [
+            f"weight {i} is {w.shape} and was given {a.shape}"
+            for i, (w, a) in enumerate(zip(own, arrays, strict=True))
+            if w.shape != a.shape
+        ]
+        if wrong:
+            raise ValueError(f"the weights do not fit {self.name!r}: {'; '.join(wrong)}.")
+        for weight, array in zip(own, arrays, strict=True):
+            weight.assign(array)
+
+    def count_params(self) -> int:
+        """The number of elements of all weights."""
+        return sum(w.compute().size for w in self.weights)
+
+    def summary(self, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None) -> None:
+        """Print the layers with their output shapes, parameters and bytes; shapes come from tracing the model."""
+        from ranvier.module.summary import summary
+
+        summary(self, print_fn=print_fn, line_length=line_length)
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        from ranvier.module.architecture import arguments_of
+
+        return arguments_of(self)
+
+    def architecture(self) -> dict[str, Any]:
+        """A description of plain JSON values from which ``from_architecture`` makes the same network, without weights.
+
+        Raises TypeError naming the first module whose class is not registered.
+        """
+        from ranvier.module.architecture import describe
+
+        return describe(self)
+
+    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any) -> None:
+        """Choose how ``fit`` trains: see `ranvier.training.compile`."""
+        from ranvier import training
+
+        training.compile(self, optimizer=optimizer, loss=loss, metrics=metrics, **options)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        **options: Any,
+    ) -> Any:
+        """Train, and return the history: see `ranvier.training.fit`. The arguments are those of Keras 3."""
+        from ranvier import training
+
+        return training.fit(
+            self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
+            validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
+            class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch, **options,
+        )  # fmt: skip
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> Any:
+        """The loss and metrics on data: see `ranvier.training.evaluate`."""
+        from ranvier import training
+
+        return training.evaluate(
+            self, x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **options
+        )
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any) -> Any:
+        """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
+        from ranvier import training
+
+        return training.predict(self, x, batch_size=batch_size, verbose=verbose, **options)
+
+    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
+        """One step of training: see `ranvier.training.train_on_batch`."""
+        from ranvier import training
+
+        return training.train_on_batch(self, x, y, sample_weight=sample_weight, **options)
+
+    def save(self, path: Any, **options: Any) -> None:
+        """Write architecture, weights and training state into one file: see `ranvier.training.save`."""
+        from ranvier import training
+
+        training.save(self, path, **options)

@@ -1,0 +1,52 @@
+"""Parameter: a tensor that a module owns."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from ranvier.graph.node import Type
+from ranvier.tensor import Tensor, convert, settle
+
+__all__ = ["Parameter"]
+
+
+class Parameter(Tensor):
+    """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, data: Any, requires_grad: bool = True, *, name: str = "", dtype: str | None = None) -> None:
+        value = data.compute() if isinstance(data, Tensor) else data
+        super().__init__(np.array(convert(value, dtype)), requires_grad=requires_grad, dtype=dtype)
+        self.name = name
+
+    @classmethod
+    def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
+        """A parameter that holds this very array, in whatever memory order it has."""
+        parameter = cls.__new__(cls)
+        parameter.value, parameter.type = array, Type(array.shape, array.dtype.name)
+        parameter._start(requires_grad)
+        parameter.name = name
+        return parameter
+
+    @property
+    def data(self) -> Tensor:
+        """The values without gradient, in the same memory; assigning overwrites them in place."""
+        settle(self)
+        view = Tensor.__new__(Tensor)
+        view.value, view.type = self.value, self.type
+        view._start(False)
+        return view
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self.assign(value)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        settle(self)
+        twin = memo[id(self)] = type(self).over(
+            self.value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
+        )
+        return twin

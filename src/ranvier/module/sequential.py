@@ -1,0 +1,121 @@
+"""Sequential: modules one after the other, as a list that computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from ranvier.graph.node import Type
+from ranvier.module.architecture import POSITIONAL, register_module
+from ranvier.module.core import Module, calls_of
+
+__all__ = ["Sequential"]
+
+
+@register_module
+class Sequential(Module):
+    """Modules applied one after the other.
+
+    Written as Keras writes it, ``Sequential([a, b])``, or as PyTorch does, ``Sequential(a, b)`` or with an
+    ``OrderedDict`` of names. When the first layer says its ``input_shape`` (or is an ``Input``) the weights are made at
+    once, and layers that do not fit raise ValueError; otherwise at the first call.
+    """
+
+    def __init__(self, *modules: Any, layers: Any = None, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name)
+        self._types: list[tuple[Module | None, Type | None]] = []
+        self._end: Type | None = None
+        given: Any = modules
+        if layers is not None or (len(modules) == 1 and not isinstance(modules[0], Module)):
+            given = layers if layers is not None else modules[0]
+        if isinstance(given, Mapping):
+            for key, module in given.items():
+                self._put(str(key), module)
+        else:
+            self.extend(given or ())
+        if not trainable:
+            self.trainable = False
+
+    def config(self) -> dict[str, Any]:
+        names = list(self._modules)
+        if names == [str(i) for i in range(len(names))]:
+            return {POSITIONAL: list(self)}
+        return {POSITIONAL: [dict(self._modules)]}
+
+    def _put(self, key: str, module: Any) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"{module!r} is no layer. Write a Module, such as rv.layers.Dense(64), instead.")
+        first = not self._modules
+        if first and module._input_type is not None and self._input_type is None:
+            self._input_type = self._end = module._input_type
+            self._types = [(None, self._end)]
+        if getattr(module, "is_input", False):
+            if not first:
+                raise ValueError(f"{module.name!r} is an Input; write it first in the Sequential, before all layers.")
+            return
+        self.add_module(key, module)
+        if self._end is not None:
+            try:
+                self._types = calls_of(module, self._end, self._types)
+            except ValueError:
+                self._forget(key)
+                del self.__dict__[key]
+                raise
+            self._end = self._types[-1][1]
+
+    def append(self, module: Module) -> Self:
+        """Add a layer at the end."""
+        self._put(str(len(self._modules)), module)
+        return self
+
+    def add(self, layer: Module) -> None:
+        """Add a layer at the end (Keras)."""
+        self.append(layer)
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        for module in modules:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        rest = list(self)
+        rest.insert(index, module)
+        return self._renew(rest)
+
+    def pop(self, index: int = -1) -> Module:
+        """Remove a layer, the last if not told otherwise, and return it."""
+        rest = list(self)
+        removed = rest.pop(index)
+        self._renew(rest)
+        return removed
+
+    def _renew(self, modules: list[Module]) -> Self:
+        for key in list(self._modules):
+            delattr(self, key)
+        start = self._input_type
+        self._types, self._end = ([(None, start)], start) if start is not None else ([], None)
+        return self.extend(modules)
+
+    def forward(self, x: Any) -> Any:
+        for module in self._modules.values():
+            x = module(x)  # type: ignore[misc]  # _put keeps None out
+        return x
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter([m for m in self._modules.values() if m is not None])
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return type(self)(dict(list(self._modules.items())[index]))
+        return list(self)[index]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        rest = list(self)
+        rest[index] = module
+        self._renew(rest)
+
+    def __delitem__(self, index: int) -> None:
+        self.pop(index)

@@ -1,0 +1,76 @@
+"""The table that ``model.summary()`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ranvier.data.memory import size_in_words
+from ranvier.graph.node import Symbol, Type
+from ranvier.module.core import calls_of
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["summary"]
+
+
+def _shape(type_: Type | None) -> str:
+    if type_ is None:
+        return "?"
+    return "(" + ", ".join("None" if isinstance(d, Symbol) else str(d) for d in type_.shape) + ")"
+
+
+def _types(module: Module) -> dict[int, Type]:
+    """The type of what each module returns, where the model can be traced."""
+    if module._input_type is None:
+        return {}
+    return {id(m): t for m, t in calls_of(module, module._input_type) if t is not None}
+
+
+def _size(tensors: list[Any]) -> tuple[int, int]:
+    return sum(t.value.size for t in tensors), sum(t.value.nbytes for t in tensors)
+
+
+def summary(module: Module, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None) -> None:
+    """See `ranvier.Module.summary`."""
+    import io
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    types = _types(module)
+    table = Table(title=f"{type(module).__name__} {module.name!r}", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("layer (type)")
+    table.add_column("output shape")
+    table.add_column("parameters", justify="right")
+    table.add_column("bytes", justify="right")
+    for path, layer in module.named_modules():
+        if layer is module and layer._modules:
+            continue
+        own = [p for p in layer._parameters.values() if p is not None]
+        own += [b for name, b in layer._buffers.items() if b is not None and name not in layer._transient]
+        count, size = _size(own)
+        indent = "  " * path.count(".")
+        label = layer.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path.rsplit(".", 1)[-1]
+        counted = f"{count:,}" if layer.built else "not built"
+        table.add_row(
+            f"{indent}{label} ({type(layer).__name__})",
+            _shape(types.get(id(layer))),
+            "" if layer._modules and not own else counted,
+            "" if layer._modules and not own else size_in_words(size),
+        )
+    totals = (("total", module.weights), ("trainable", module.trainable_weights), ("frozen", module.non_trainable_weights))
+    lines = []
+    for name, tensors in totals:
+        count, size = _size(tensors)
+        lines.append(f"{name + ' parameters:':<22} {count:,} ({size_in_words(size)})")
+    text = io.StringIO()
+    console = Console(file=text) if print_fn is not None else Console()
+    if line_length is not None:
+        console.width = line_length
+    console.print(table)
+    console.print("\n".join(lines), highlight=False)
+    if print_fn is not None:
+        print_fn(text.getvalue().rstrip())
