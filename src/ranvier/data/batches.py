@@ -25,9 +25,9 @@ def batches_from(
     """Yield ``(x, y, sample_weight)`` for each batch of ``source``; y and sample_weight are None where not given.
 
     A batch is ``x`` alone or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``. ``as_x``, ``as_y``
-    and ``as_w`` are the gates its arrays pass (``as_features``, ``as_labels``, ... with their arguments bound). With ``steps``,
-    exactly that many batches are taken; without it, all. Batches may differ in their number of samples and in
-    nothing else.
+    and ``as_w`` are the gates its arrays pass (``as_features``, ``as_labels``, ... with their arguments bound).
+    With ``steps``, exactly that many batches are taken; without it, all. Batches may differ in their number of
+    samples and in nothing else.
 
     Raises ``TypeError`` for what is no iterable or no batch and ``ValueError`` for a batch that is empty, changes
     shape, has arrays of different lengths, fails its gate, or does not come; each names the batch's index from 0.
@@ -86,7 +86,9 @@ def _parts(item: Any, index: int, name: str) -> Batch:
             f"Batch {index} of {name} is a dict with keys {list(item)[:5]}. Write a tuple (x, y) instead."
         )
     # A list is a batch of arrays (PyTorch's DataLoader yields lists); a list of numbers is x itself.
-    is_list_of_arrays = isinstance(item, list) and bool(item) and all(getattr(part, "shape", ()) for part in item)
+    is_list_of_arrays = (
+        isinstance(item, list) and bool(item) and all(getattr(part, "shape", ()) for part in item)
+    )
     if not isinstance(item, tuple) and not is_list_of_arrays:
         return item, None, None
     if not 1 <= len(item) <= 3:
@@ -133,7 +135,8 @@ def _changed(first: tuple[Any, ...], now: tuple[Any, ...], index: int, name: str
         if role in before and role in after:
             what = f"{role} has samples of shape {after[role]}, in batch 0 they had {before[role]}"
         else:
-            what = f"{role} is {'there' if role in after else 'missing'}, and in batch 0 it was {'there' if role in before else 'not'}"
+            state, then = ("there", "not") if role in after else ("missing", "there")
+            what = f"{role} is {state}, and in batch 0 it was {then}"
         raise ValueError(f"Batch {index} of {name}: {what}. Write batches of one kind instead.")
 
 

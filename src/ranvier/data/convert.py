@@ -8,7 +8,8 @@ The input is never written to, and is copied only where its bytes must change.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from types import NoneType
 from typing import Any
 
@@ -35,7 +36,9 @@ def to_numeric(x: object, name: str = "x") -> Array:
         return _odd_dtype(array, x, name)
     if dtype.isnative:
         return array
-    check_memory(array.shape, dtype, f"{name} in this machine's byte order")  # a broadcast array is small until copied
+    check_memory(
+        array.shape, dtype, f"{name} in this machine's byte order"
+    )  # a broadcast array is small until copied
     return array.astype(dtype.newbyteorder("="))
 
 
@@ -117,7 +120,7 @@ def _to_array(x: object, name: str) -> Array:
         raise TypeError(f"{name} is None. Write an array of numbers, one row a sample, instead.")
     _refuse_sparse(x, name)
     if isinstance(x, np.ma.MaskedArray):
-        masked = int(np.ma.count_masked(x))
+        masked = int(np.count_nonzero(np.ma.getmaskarray(x)))
         if masked:
             raise ValueError(
                 f"{name} is a masked array with {masked} masked values, which mean nothing to a network. "
@@ -126,7 +129,7 @@ def _to_array(x: object, name: str) -> Array:
         return np.asarray(x.data)
     if isinstance(x, np.ndarray):
         return np.asarray(x)  # memory maps and other subclasses: the same bytes as a plain ndarray
-    if isinstance(x, Mapping | Set | str | bytes) or (
+    if isinstance(x, Mapping | AbstractSet | str | bytes) or (
         isinstance(x, Iterator) and not hasattr(x, "__array__")
     ):
         hint = {
@@ -240,7 +243,7 @@ def _from_objects(array: Array, name: str, columns: tuple[str, ...] | None) -> A
     """Convert an object array to float64 if every element is a real number, else name the first that is not."""
     check_memory(array.shape, np.float64, f"{name} as float64")
     flat = array.ravel().tolist() if array.ndim else [array.item()]
-    # NumPy would read '1.5' as 1.5 and None as NaN: a number that arrives as text, or not at all, is an earlier mistake.
+    # NumPy would read '1.5' as 1.5 and None as NaN; text or nothing in a number's place is a mistake made earlier.
     if not any(issubclass(kind, str | bytes | complex | NoneType) for kind in set(map(type, flat))):
         try:
             return np.array(flat, dtype=object).astype(np.float64).reshape(array.shape)
@@ -252,7 +255,7 @@ def _from_objects(array: Array, name: str, columns: tuple[str, ...] | None) -> A
             raise _strings(value, index, name, columns)
         try:
             float(value)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever a stranger's __float__ raises, it is not a number
             raise _not_a_number(value, index, name, columns) from None
     raise ValueError(
         f"{name} is an object array that is not numeric. Write np.array({name}.tolist(), float) instead."

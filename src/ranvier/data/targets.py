@@ -43,7 +43,9 @@ def as_labels(
             raise ValueError(_bad_label(array, lambda piece: ~np.isfinite(piece), y, name, classes, owner))
         if not np.array_equal(array, np.trunc(array)):
             raise ValueError(_fraction(array, y, name))
-        array = array.astype(np.float64, copy=False)  # which holds the limit exactly; float32 rounds 2**31 - 1 up
+        array = array.astype(
+            np.float64, copy=False
+        )  # which holds the limit exactly; float32 rounds 2**31 - 1 up
     limit = _INT32_MAX if classes is None else classes - 1
     if array.size and (array.min() < 0 or array.max() > limit):
         test = _outside(limit, ignore)
@@ -154,7 +156,9 @@ def _outside(limit: int, ignore: int | None) -> Callable[[Array], Any]:
     return test
 
 
-def _bad_label(array: Array, test: Callable[[Array], Any], y: object, name: str, classes: int | None, owner: str) -> str:
+def _bad_label(
+    array: Array, test: Callable[[Array], Any], y: object, name: str, classes: int | None, owner: str
+) -> str:
     found = first_where(array, test)
     assert found is not None
     index, count = found

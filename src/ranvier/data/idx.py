@@ -1,0 +1,110 @@
+"""IDX, the format of MNIST and its kin: big-endian dimensions, then unsigned bytes; plain or gzipped.
+
+Four bytes (0, 0, 8 for unsigned bytes, the number of dimensions), each dimension as a 32-bit big-endian integer, then
+the values in C order (Y. LeCun, C. Cortes, C. Burges, *The MNIST database of handwritten digits*).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import IO, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.data.memory import check_memory
+
+__all__ = ["Crc32", "Digest", "header", "read_idx"]
+
+_CHUNK = 1 << 20  # read and digested while it is still in the cache
+_MAGIC = b"\0\0\x08"
+
+
+class Digest(Protocol):
+    """What ``hashlib``'s objects have."""
+
+    def update(self, data: bytes | memoryview, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+class Crc32:
+    """CRC-32 with the methods of ``hashlib``'s objects: four times as fast as SHA-256, and against accidents only."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
+def header(shape: tuple[int, ...]) -> bytes:
+    """Return the bytes that stand before the values of an array of ``shape``."""
+    return _MAGIC + struct.pack(f">B{len(shape)}I", len(shape), *shape)
+
+
+def read_idx(
+    path: Path, *, shape: tuple[int, ...] | None = None, digest: Digest | None = None
+) -> npt.NDArray[np.uint8]:
+    """Read an IDX file of unsigned bytes, gzipped if its name ends in ``.gz``, into a new writable array.
+
+    ``shape`` is what is expected, None takes any. ``digest`` is fed the whole unpacked file. The header is checked
+    before anything is allocated, and never more is unpacked than it announces.
+
+    Raises ``ValueError`` for what is no such file, is cut or too long, or has another shape; ``OSError`` where it
+    cannot be read.
+    """
+    if path.suffix != ".gz":
+        with path.open("rb") as file:
+            return _read(file, path, shape, digest, path.stat().st_size)
+    import gzip
+
+    try:
+        with gzip.open(path, "rb") as unpacked:
+            return _read(cast(IO[bytes], unpacked), path, shape, digest, None)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} is a damaged gzip file ({error}). Write a whole one instead.") from error
+
+
+def _read(
+    file: IO[bytes], path: Path, shape: tuple[int, ...] | None, digest: Digest | None, n_bytes: int | None
+) -> npt.NDArray[np.uint8]:
+    start = file.read(4)
+    if len(start) < 4 or start[:3] != _MAGIC:
+        raise ValueError(
+            f"{path} is no IDX file of unsigned bytes: it starts with {start.hex(' ') or 'nothing'}, not 00 00 08. "
+            "Write a file like MNIST's instead."
+        )
+    sizes = file.read(4 * start[3])
+    if len(sizes) < 4 * start[3]:
+        raise ValueError(f"{path} is cut within its header. Write a whole file instead.")
+    found = struct.unpack(f">{start[3]}I", sizes)
+    if shape is not None and found != shape:
+        raise ValueError(f"{path} holds an array of shape {found}. Write one of shape {shape} instead.")
+    announced = len(start) + len(sizes) + math.prod(found)
+    if n_bytes is not None and n_bytes != announced:
+        raise ValueError(
+            f"{path} has {n_bytes:,} bytes, and its header announces {announced:,}. Write a whole file instead."
+        )
+    check_memory(found, np.uint8, f"The array in {path.name}")
+    array = np.empty(math.prod(found), np.uint8)
+    view = array.data
+    at = 0
+    if digest is not None:
+        digest.update(start + sizes)
+    while at < len(view):
+        n = cast("int", file.readinto(view[at : at + _CHUNK]))  # type: ignore[attr-defined]
+        if not n:
+            raise ValueError(f"{path} ends {len(view) - at:,} bytes early. Write a whole file instead.")
+        if digest is not None:
+            digest.update(view[at : at + n])
+        at += n
+    if file.read(1):
+        raise ValueError(f"{path} goes on after its {announced:,} bytes. Write the file alone instead.")
+    return array.reshape(found)
