@@ -1,0 +1,60 @@
+"""Optimizers: each rule is written once, on nodes, so `fit` and an explicit loop run it inside the step's program.
+
+Names and defaults are those of Keras 3. Where PyTorch's formula differs (where epsilon is added, whether momentum holds
+the learning rate) ``formula="torch"`` takes PyTorch's; `ranvier.torch.optim` does so.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import fields
+from typing import Any
+
+from ranvier.optimizers.base import Optimizer
+from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RMSprop
+
+__all__ = [
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RMSprop", "get",
+]  # fmt: skip
+
+CLASSES: dict[str, type[Optimizer]] = {
+    c.__name__.lower(): c for c in (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Lion)
+}
+
+
+def get(optimizer: Any) -> Optimizer:
+    """An optimizer from its name, its class, an instance, or ``{"class_name": ..., "config": {...}}``.
+
+    Raises ValueError naming the nearest name that exists.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+        return optimizer()
+    if isinstance(optimizer, dict) and "class_name" in optimizer:
+        kind = type(get(optimizer["class_name"]))
+        return kind(**optimizer.get("config", {}))
+    if isinstance(optimizer, str):
+        known = CLASSES.get(optimizer.lower().replace("_", ""))
+        if known is not None:
+            return known()
+        near = difflib.get_close_matches(optimizer.lower(), CLASSES, 1, 0.4)
+        hint = f"Write {near[0]!r}" if near else f"Write one of {', '.join(map(repr, CLASSES))}"
+        raise ValueError(f"optimizer {optimizer!r} does not exist. {hint} instead.")
+    raise TypeError(
+        f"{optimizer!r} is no optimizer. Write a name such as 'adam', or optimizers.Adam(0.001), instead."
+    )
+
+
+def describe(optimizer: Optimizer) -> dict[str, Any]:
+    """What `get` makes this optimizer from again."""
+    kind = next((c for c in type(optimizer).__mro__ if c in CLASSES.values()), None)
+    if kind is None:
+        raise ValueError(
+            f"{type(optimizer).__name__} is not one of Ranvier's optimizers, and cannot be saved."
+        )
+    names = {field.name for field in fields(kind)}
+    return {
+        "class_name": kind.__name__,
+        "config": {k: v for k, v in optimizer.config().items() if k in names},
+    }

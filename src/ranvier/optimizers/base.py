@@ -1,0 +1,294 @@
+"""What all optimizers share: clipping, weight decay, state, and the step of an explicit loop."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ranvier import tape
+from ranvier.graph.node import Node, apply, like
+from ranvier.tensor import Tensor, get_dtype
+
+Slots = dict[str, Node]
+Updated = tuple[Node, Slots]
+
+# State that decays toward zero (the momentum of a dead input) would spend its last thousands of steps as denormals,
+# which some processors compute a hundred times slower. Below these it is nothing next to epsilon: it becomes zero.
+_TINY = {"float32": 1e-30, "float64": 1e-290}
+
+
+def wide(scalar: Node, shape: Any) -> Node:
+    return apply("broadcast", scalar, shape=shape, axes=()) if shape else scalar
+
+
+def scaled(x: Node, factor: float | Node) -> Node:
+    return x * (wide(factor, x.shape) if isinstance(factor, Node) else like(x, factor))
+
+
+def shifted(x: Node, term: float | Node) -> Node:
+    return x + (wide(term, x.shape) if isinstance(term, Node) else like(x, term))
+
+
+def toward(old: Node, new: Node, share: float) -> Node:
+    """The moving average: ``share`` of the way from old to new."""
+    return old + scaled(new - old, share)
+
+
+def sqrt(x: Node) -> Node:
+    return apply("sqrt", x)
+
+
+def one_minus_power(base: float, t: Node) -> Node:
+    """``1 - base**t``, without the cancellation that the plain formula has for bases near 1."""
+    if base == 0.0:
+        return like(t, 1.0)
+    return -apply("expm1", scaled(t, math.log(base)))
+
+
+@dataclass(eq=False, repr=False)
+class Optimizer:
+    """What all optimizers share: clipping, weight decay, state, and the step of an explicit loop.
+
+    ``weight_decay`` shrinks each parameter by ``learning_rate * weight_decay`` of itself before the step, or with
+    ``coupled=True`` is added to the gradient (PyTorch's L2 penalty). At most one may be given of ``clipnorm`` (each
+    gradient's norm), ``global_clipnorm`` (the norm of all together) and ``clipvalue`` (each element). ``maximize`` goes
+    uphill.
+
+    ``learning_rate`` may be set at any time; it is read at every step and never compiles anything anew.
+    """
+
+    learning_rate: float = 0.01
+    _: KW_ONLY
+    weight_decay: float | None = None
+    clipnorm: float | None = None
+    clipvalue: float | None = None
+    global_clipnorm: float | None = None
+    coupled: bool = False
+    maximize: bool = False
+    formula: str = "keras"
+
+    lasting: ClassVar[frozenset[str]] = frozenset()  # slots that do not decay
+    scalar: ClassVar[frozenset[str]] = frozenset()  # slots that hold one number for each parameter
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or value is None or field.name == "formula":
+                continue
+            if not isinstance(value, (int, float, np.integer, np.floating)):
+                raise TypeError(
+                    f"{kind}({field.name}={value!r}): this is a number. Write a float, and to change it while training "
+                    f"set optimizer.{field.name} between epochs, instead."
+                )
+            value = float(value)
+            setattr(self, field.name, value)
+            limit = 1.0 if field.name in _BELOW_ONE else math.inf
+            if not 0.0 <= value < limit:
+                allowed = "in [0, 1)" if limit == 1.0 else "of 0 or more"
+                raise ValueError(f"{kind}({field.name}={value}): write a number {allowed} instead.")
+        clips = [n for n in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, n) is not None]
+        if len(clips) > 1:
+            raise ValueError(f"{kind} was given {' and '.join(clips)}. Write only one of them instead.")
+        if self.formula not in ("keras", "torch"):
+            raise ValueError(f"formula {self.formula!r} does not exist. Write 'keras' or 'torch' instead.")
+        self.parameters: list[Tensor] = []
+        self.slots: list[dict[str, Tensor]] = []
+        self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
+
+    def __repr__(self) -> str:
+        changed = [f for f in fields(self) if getattr(self, f.name) != f.default or f.name == "learning_rate"]
+        return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in changed)})"
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def torch(self) -> bool:
+        return self.formula == "torch"
+
+    # --- the rule, on nodes ---------------------------------------------------------------------------------------
+
+    @property
+    def slot_starts(self) -> dict[str, float]:
+        """The state that each parameter has: the names of the slots, and what they hold before the first step."""
+        return {}
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        return tuple(self.slot_starts)
+
+    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
+        """The new parameter and slots, from the gradient ``g``; ``lr`` and ``t`` (1 at the first step) are scalars."""
+        raise NotImplementedError
+
+    def update(
+        self, params: Sequence[Node], grads: Sequence[Node], slots: Sequence[Slots], lr: Node, count: Node
+    ) -> tuple[list[Node], list[Slots], Node]:
+        """New parameters, slots and step count of one whole step; ``count`` (uint32) is that of the steps before."""
+        count = count + like(count, 1)
+        results = []
+        for p, g, s in zip(params, self.clip(grads), slots, strict=True):
+            rate, t = (apply("cast", x, dtype=p.dtype) for x in (lr, count))
+            if self.maximize:
+                g = -g
+            if self.weight_decay and self.coupled:
+                g = g + scaled(p, self.weight_decay)
+            elif self.weight_decay:
+                p = p - scaled(p, scaled(rate, self.weight_decay))
+            results.append(self.rule(p, g, s, rate, t))
+        after = [{n: self.snap(n, x) for n, x in s.items()} for _, s in results]
+        return [p for p, _ in results], after, count
+
+    def clip(self, grads: Sequence[Node]) -> Sequence[Node]:
+        if self.clipvalue is not None:
+            low, high = -self.clipvalue, self.clipvalue
+            return [apply("minimum", apply("maximum", g, like(g, low)), like(g, high)) for g in grads]
+        if self.clipnorm is not None:
+            return [scaled(g, _shrink(sqrt(_squares(g)), self.clipnorm)) for g in grads]
+        if self.global_clipnorm is not None and grads:
+            total = _squares(grads[0])
+            for g in grads[1:]:
+                total = total + _squares(g)
+            return [scaled(g, _shrink(sqrt(total), self.global_clipnorm)) for g in grads]
+        return grads
+
+    def snap(self, name: str, x: Node) -> Node:
+        if name in self.lasting or name in self.scalar:
+            return x
+        small = apply("less", apply("abs", x), like(x, _TINY[x.dtype]))
+        return apply("select", small, like(x, 0.0), x)
+
+    # --- state and the explicit loop ------------------------------------------------------------------------------
+
+    def attach(self, parameters: Iterable[Tensor]) -> Optimizer:
+        """Make (or keep) the state for these parameters, which ``step`` then updates. Returns the optimizer.
+
+        Raises ValueError for none, or when the optimizer already belongs to other parameters.
+        """
+        given = list(parameters)
+        if not given:
+            raise ValueError(
+                f"{type(self).__name__} got no parameters. Write model.parameters() of a built model instead."
+            )
+        if self.parameters:
+            if len(given) != len(self.parameters) or any(
+                a is not b for a, b in zip(given, self.parameters, strict=True)
+            ):
+                raise ValueError(
+                    f"this {type(self).__name__} already trains {len(self.parameters)} other parameters and holds "
+                    "their state. Write a new optimizer for this model instead."
+                )
+            return self
+        self.parameters = given
+        self.slots = [{n: self._slot(n, start, p) for n, start in self.slot_starts.items()} for p in given]
+        self._rate = Tensor(np.asarray(self.learning_rate, get_dtype()))
+        self._known: dict[Any, tape.Function] = {}
+        return self
+
+    def _slot(self, name: str, start: float, parameter: Tensor) -> Tensor:
+        if name in self.scalar:
+            return Tensor.wrap(np.full((), start, parameter.dtype))
+        return Tensor.wrap(np.full_like(parameter.compute(), start))  # in the parameter's memory order
+
+    def rate(self) -> Tensor:
+        """The learning rate as a leaf of programs, set to what ``learning_rate`` is now."""
+        if self._rate.value != self._rate.value.dtype.type(self.learning_rate):
+            self._rate.assign(self.learning_rate)
+        return self._rate
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters."""
+        for p in self.parameters:
+            p.grad = None if set_to_none or p.grad is None else Tensor.wrap(np.zeros(p.shape, p.dtype))
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient, together with all that is pending, as one program."""
+        segment = self.record()
+        if segment is not None:
+            tape.flush(segment)
+
+    def record(self) -> tape.Segment | None:
+        """Record the step without running it; returns the segment of the tape, None where nothing has a gradient."""
+        if not self.parameters:
+            raise RuntimeError(
+                f"{type(self).__name__}.step() before attach(parameters): there is nothing to update."
+            )
+        chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        if not chosen:
+            return None
+        params = [self.parameters[i] for i in chosen]
+        state = [slot for i in chosen for slot in self.slots[i].values()]
+        targets = [*params, *state, self.iterations]
+        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate()]
+        segment = tape.segment_of(operands)
+        children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
+        entries = tape.intern(self._function(len(params)), children, (), False)
+        for target, entry in zip(targets, entries, strict=True):
+            segment.assign(target, entry)
+        return segment
+
+    def _function(self, n: int) -> tape.Function:
+        settings = tuple((f.name, getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate")
+        key = (type(self), n, settings)
+        known = _FUNCTIONS.get(key)
+        if known is None:
+            known = _FUNCTIONS[key] = tape.Function(type(self).__name__, _Step(copy.copy(self), n))
+        return known
+
+    def state(self) -> dict[str, Any]:
+        """The state as arrays: ``"iterations"`` and ``"0.momentum"`` for each parameter's number and slot."""
+        named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
+        return {name: tensor.numpy() for name, tensor in {"iterations": self.iterations, **named}.items()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take back what `state` gave. Raises ValueError naming every array that is missing, extra or misshapen."""
+        named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
+        named["iterations"] = self.iterations
+        wrong = [f"{n} is missing" for n in sorted(named.keys() - state.keys())]
+        wrong += [f"{n} is unknown" for n in sorted(state.keys() - named.keys())]
+        wrong += [
+            f"{n} has shape {np.shape(state[n])} instead of {t.shape}"
+            for n, t in named.items()
+            if n in state and np.shape(state[n]) != t.shape
+        ]
+        if wrong:
+            raise ValueError(f"the state does not fit this {type(self).__name__}: {'; '.join(wrong)}.")
+        for name, tensor in named.items():
+            tensor.assign(np.asarray(state[name]))
+
+
+_FUNCTIONS: dict[Any, tape.Function] = {}
+_BELOW_ONE = ("beta_1", "beta_2", "rho")
+
+
+class _Step:
+    """The body of the tensor function that a step of an explicit loop records."""
+
+    def __init__(self, optimizer: Optimizer, n: int) -> None:
+        optimizer.parameters, optimizer.slots = [], []
+        self.optimizer, self.n = optimizer, n
+
+    def __call__(self, *nodes: Node) -> tuple[Node, ...]:
+        n, names = self.n, self.optimizer.slot_names
+        grads, params, rest = nodes[:n], nodes[n : 2 * n], nodes[2 * n :]
+        width = len(names)
+        slots = [dict(zip(names, rest[i * width : (i + 1) * width], strict=True)) for i in range(n)]
+        count, lr = rest[n * width :]
+        new, after, count = self.optimizer.update(params, grads, slots, lr, count)
+        return (*new, *(s[name] for s in after for name in names), count)
+
+
+def _squares(g: Node) -> Node:
+    return apply("reduce_sum", g * g, axes=tuple(range(g.ndim)))
+
+
+def _shrink(norm: Node, limit: float) -> Node:
+    """What to scale by so that the norm is at most ``limit``."""
+    return like(norm, limit) / apply("maximum", norm, like(norm, limit))

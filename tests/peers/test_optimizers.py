@@ -1,0 +1,106 @@
+"""Twenty steps of every optimizer against torch.optim and keras.optimizers, on the same random gradients."""
+
+import numpy as np
+import pytest
+
+from ranvier import optimizers
+from ranvier.graph import ops
+from ranvier.graph.node import Node, apply
+from ranvier.tensor import Tensor, function
+
+pytestmark = pytest.mark.peers
+assert ops.PRIMITIVES
+
+SHAPES = [(4, 3), (3,)]
+RNG = np.random.default_rng(7)
+START = [RNG.normal(size=s).astype(np.float32) for s in SHAPES]
+# Some gradients are zero, some tiny, so that epsilon's place shows.
+STEPS = [[RNG.normal(size=s) * RNG.choice([0, 1e-6, 1e-3, 1, 10], s) for s in SHAPES] for _ in range(20)]
+GRADIENTS = [[g.astype(np.float32) for g in step] for step in STEPS]
+
+
+@function
+def product(p: Node, g: Node):
+    return apply("reduce_sum", p * g, axes=tuple(range(p.ndim)))
+
+
+def ours(optimizer):
+    params = [Tensor(s, requires_grad=True) for s in START]
+    optimizer.attach(params)
+    for step in GRADIENTS:
+        optimizer.zero_grad()
+        for p, g in zip(params, step, strict=True):
+            product(p, Tensor(g)).backward()
+        optimizer.step()
+    return [p.numpy() for p in params]
+
+
+def theirs_torch(name, **settings):
+    torch = pytest.importorskip("torch")
+    params = [torch.nn.Parameter(torch.tensor(s)) for s in START]
+    optimizer = getattr(torch.optim, name)(params, **settings)
+    for step in GRADIENTS:
+        for p, g in zip(params, step, strict=True):
+            p.grad = torch.tensor(g)
+        optimizer.step()
+    return [p.detach().numpy() for p in params]
+
+
+def theirs_keras(name, **settings):
+    keras = pytest.importorskip("keras")
+    variables = [keras.Variable(s) for s in START]
+    optimizer = getattr(keras.optimizers, name)(**settings)
+    for step in GRADIENTS:
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in step], variables)
+    return [np.asarray(v) for v in variables]
+
+
+KERAS = [
+    ("SGD", {}),
+    ("SGD", {"learning_rate": 0.1, "momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    ("SGD", {"clipnorm": 0.5}),
+    ("SGD", {"clipvalue": 0.5}),
+    ("SGD", {"global_clipnorm": 0.5}),
+    ("Adam", {}),
+    ("Adam", {"learning_rate": 0.1, "amsgrad": True, "clipnorm": 1.0}),
+    ("AdamW", {"learning_rate": 0.01}),
+    ("Adamax", {"learning_rate": 0.01}),
+    ("Nadam", {"learning_rate": 0.01}),
+    ("RMSprop", {}),
+    ("RMSprop", {"momentum": 0.9, "centered": True, "epsilon": 1e-3}),
+    ("Adagrad", {"learning_rate": 0.1}),
+    ("Adadelta", {"learning_rate": 1.0}),
+    ("Lion", {"learning_rate": 0.01, "weight_decay": 0.01}),
+]
+
+TORCH = [  # PyTorch's name, its settings, ours
+    ("SGD", {"lr": 0.1}, {"learning_rate": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}, {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}, {"learning_rate": 0.1, "momentum": 0.9, "dampening": 0.5}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}, {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),
+    ("SGD", {"lr": 0.1, "maximize": True}, {"learning_rate": 0.1, "maximize": True}),
+    ("Adam", {}, {"epsilon": 1e-8}),
+    ("Adam", {"amsgrad": True, "weight_decay": 0.1, "eps": 1e-3}, {"amsgrad": True, "weight_decay": 0.1, "epsilon": 1e-3}),
+    ("AdamW", {}, {"epsilon": 1e-8, "weight_decay": 0.01, "coupled": False}),
+    ("Adamax", {"eps": 1e-3}, {"learning_rate": 0.002, "epsilon": 1e-3}),
+    ("NAdam", {}, {"learning_rate": 0.002, "epsilon": 1e-8, "momentum_decay": 0.004}),
+    ("RMSprop", {}, {"learning_rate": 0.01, "rho": 0.99, "epsilon": 1e-8}),
+    ("RMSprop", {"momentum": 0.9, "centered": True, "eps": 1e-3}, {"learning_rate": 0.01, "rho": 0.99, "momentum": 0.9, "centered": True, "epsilon": 1e-3}),
+    ("Adagrad", {"lr_decay": 0.1}, {"learning_rate": 0.01, "initial_accumulator_value": 0.0, "epsilon": 1e-10, "lr_decay": 0.1}),
+    ("Adadelta", {}, {"learning_rate": 1.0, "rho": 0.9, "epsilon": 1e-6}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "settings"), KERAS)
+def test_keras(name, settings):
+    kind = optimizers.CLASSES[name.lower()]
+    for got, expected in zip(ours(kind(**settings)), theirs_keras(name, **settings), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(("name", "settings", "mine"), TORCH)
+def test_torch(name, settings, mine):
+    optimizer = optimizers.CLASSES[name.lower()](**{"coupled": True, **mine}, formula="torch")
+    for got, expected in zip(ours(optimizer), theirs_torch(name, **settings), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-6)

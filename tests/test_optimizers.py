@@ -1,0 +1,251 @@
+"""Optimizers: each rule against its paper's formula in float64, clipping, decay, state, and the explicit loop."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ranvier import optimizers, tape
+from ranvier.graph import ops
+from ranvier.graph.node import Node, apply
+from ranvier.tensor import Tensor, function, set_dtype
+
+assert ops.PRIMITIVES
+
+
+@function
+def product(p: Node, g: Node):
+    """A loss whose gradient by ``p`` is ``g``."""
+    return apply("reduce_sum", p * g, axes=tuple(range(p.ndim)))
+
+
+@pytest.fixture
+def float64():
+    set_dtype("float64")
+    yield
+    set_dtype("float32")
+
+
+def run(optimizer, start, gradients):
+    """The parameter after each step, with the given gradients."""
+    p = Tensor(start, requires_grad=True)
+    optimizer.attach([p])
+    path = []
+    for g in gradients:
+        optimizer.zero_grad()
+        product(p, Tensor(g)).backward()
+        optimizer.step()
+        path.append(p.numpy())
+    return np.array(path)
+
+
+START = np.array([0.5, -1.0, 2.0])
+GRADIENTS = np.random.default_rng(0).normal(size=(12, 3))
+
+
+def sgd(p, g, s, t):
+    return p - 0.01 * g
+
+
+def momentum(p, g, s, t):
+    s["m"] = 0.9 * s.get("m", 0) - 0.01 * g
+    return p + s["m"]
+
+
+def nesterov(p, g, s, t):
+    s["m"] = 0.9 * s.get("m", 0) - 0.01 * g
+    return p + 0.9 * s["m"] - 0.01 * g
+
+
+def moments(g, s):
+    s["m"] = 0.9 * s.get("m", 0) + 0.1 * g
+    s["v"] = 0.999 * s.get("v", 0) + 0.001 * g * g
+
+
+def adam(p, g, s, t):
+    moments(g, s)
+    return p - 0.001 * math.sqrt(1 - 0.999**t) / (1 - 0.9**t) * s["m"] / (np.sqrt(s["v"]) + 1e-7)
+
+
+def adam_torch(p, g, s, t):
+    moments(g, s)
+    return p - 0.001 * s["m"] / (1 - 0.9**t) / (np.sqrt(s["v"] / (1 - 0.999**t)) + 1e-7)
+
+
+def adamw(p, g, s, t):
+    return adam(p * (1 - 0.001 * 0.004), g, s, t)
+
+
+def adamax(p, g, s, t):
+    moments(g, s)
+    s["u"] = np.maximum(0.999 * s.get("u", 0), abs(g))
+    return p - 0.001 / (1 - 0.9**t) * s["m"] / (s["u"] + 1e-7)
+
+
+def rmsprop(p, g, s, t):
+    s["v"] = 0.9 * s.get("v", 0) + 0.1 * g * g
+    return p - 0.001 * g / np.sqrt(s["v"] + 1e-7)
+
+
+def adagrad(p, g, s, t):
+    s["a"] = s.get("a", 0.1) + g * g
+    return p - 0.001 * g / np.sqrt(s["a"] + 1e-7)
+
+
+def adadelta(p, g, s, t):
+    s["v"] = 0.95 * s.get("v", 0) + 0.05 * g * g
+    step = np.sqrt(s.get("d", 0) + 1e-7) / np.sqrt(s["v"] + 1e-7) * g
+    s["d"] = 0.95 * s.get("d", 0) + 0.05 * step * step
+    return p - 0.001 * step
+
+
+def lion(p, g, s, t):
+    m = s.get("m", np.zeros(3))
+    s["m"] = 0.99 * m + 0.01 * g
+    return p - 0.001 * np.sign(0.9 * m + 0.1 * g)
+
+
+RULES = [
+    (optimizers.SGD(), sgd),
+    (optimizers.SGD(momentum=0.9), momentum),
+    (optimizers.SGD(momentum=0.9, nesterov=True), nesterov),
+    (optimizers.Adam(), adam),
+    (optimizers.Adam(formula="torch"), adam_torch),
+    (optimizers.AdamW(), adamw),
+    (optimizers.Adamax(), adamax),
+    (optimizers.RMSprop(), rmsprop),
+    (optimizers.Adagrad(), adagrad),
+    (optimizers.Adadelta(), adadelta),
+    (optimizers.Lion(), lion),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "formula"), RULES, ids=lambda x: getattr(x, "__name__", ""))
+def test_the_rule_is_the_papers(optimizer, formula, float64):
+    fresh = optimizers.get(optimizers.describe(optimizer))
+    state: dict = {}
+    p, expected = START, []
+    for t, g in enumerate(GRADIENTS, 1):
+        p = formula(p, g, state, t)
+        expected.append(p)
+    np.testing.assert_allclose(run(fresh, START, GRADIENTS), expected, rtol=1e-12)
+
+
+LONG = np.array([3.0, 0.0, 4.0])
+SETTINGS = [  # settings, what one step of plain descent subtracts from zeros for a gradient of (3, 0, 4)
+    (optimizers.SGD(1.0, clipvalue=3.5), [3.0, 0.0, 3.5]),
+    (optimizers.SGD(1.0, clipnorm=1.0), [0.6, 0.0, 0.8]),
+    (optimizers.SGD(1.0, clipnorm=10.0), [3.0, 0.0, 4.0]),
+    (optimizers.SGD(1.0, global_clipnorm=2.5), [1.5, 0.0, 2.0]),
+    (optimizers.SGD(1.0, maximize=True), [-3.0, 0.0, -4.0]),
+    (optimizers.SGD(1.0, momentum=0.5, dampening=0.5, formula="torch"), [3.0, 0.0, 4.0]),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "expected"), SETTINGS, ids=repr)
+def test_settings(optimizer, expected):
+    np.testing.assert_allclose(-run(optimizer, np.zeros(3), [LONG])[0], expected, rtol=1e-6)
+
+
+def test_the_global_norm_is_of_all_gradients_together():
+    a, b = (Tensor(np.zeros(1), requires_grad=True) for _ in "ab")
+    optimizer = optimizers.SGD(1.0, global_clipnorm=1.0).attach([a, b])
+    product(a, Tensor([3.0])).backward()
+    product(b, Tensor([4.0])).backward()
+    optimizer.step()
+    np.testing.assert_allclose([a.item(), b.item()], [-0.6, -0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("coupled", "expected"), [(False, 2.0 - 0.1 * 0.5 * 2.0), (True, 2.0 - 0.1 * 0.5 * 2.0)]
+)
+def test_weight_decay_without_a_gradient_is_the_same_either_way(coupled, expected):
+    optimizer = optimizers.SGD(0.1, weight_decay=0.5, coupled=coupled)
+    assert run(optimizer, [2.0], [[0.0]])[0] == pytest.approx(expected)
+
+
+def test_dead_inputs_leave_no_denormal_state():
+    optimizer = optimizers.Adam()
+    run(optimizer, [1.0], [[1e-3], *([[0.0]] * 700)])
+    slots = {name: slot.item() for name, slot in optimizer.slots[0].items()}
+    assert slots["momentum"] == 0.0
+    assert slots["velocity"] > 1e-30
+
+
+def test_a_new_learning_rate_compiles_nothing():
+    p = Tensor(np.zeros(2), requires_grad=True)
+    optimizer = optimizers.SGD(1.0).attach([p])
+
+    def step():
+        optimizer.zero_grad()
+        product(p, Tensor([1.0, 1.0])).backward()
+        optimizer.step()
+
+    step()
+    step()
+    known = len(tape._programs)
+    optimizer.learning_rate = 0.25
+    step()
+    assert len(tape._programs) == known
+    np.testing.assert_array_equal(p.numpy(), [-2.25, -2.25])
+
+
+def test_parameters_without_a_gradient_stay():
+    a, b = (Tensor(np.ones(2), requires_grad=True) for _ in "ab")
+    optimizer = optimizers.Adam().attach([a, b])
+    product(a, Tensor([1.0, 1.0])).backward()
+    optimizer.step()
+    assert (a.numpy() < 1).all()
+    assert (b.numpy() == 1).all()
+
+
+def test_a_step_keeps_memory_order_of_weights():
+    p = Tensor.wrap(np.asfortranarray(np.zeros((3, 2), np.float32)), requires_grad=True)
+    g = np.arange(6, dtype=np.float32).reshape(3, 2)
+    optimizer = optimizers.SGD(1.0, momentum=0.5).attach([p])
+    product(p, Tensor(g)).backward()
+    optimizer.step()
+    assert p.value.flags.f_contiguous
+    np.testing.assert_array_equal(p.numpy(), -g)
+
+
+def test_state_goes_and_comes_back():
+    whole = run(optimizers.NAdam(), START, GRADIENTS)
+    first = optimizers.NAdam()
+    half = run(first, START, GRADIENTS[:6])
+    second = optimizers.NAdam()
+    p = Tensor(half[-1], requires_grad=True)
+    second.attach([p]).set_state(first.state())
+    for g in GRADIENTS[6:]:
+        second.zero_grad()
+        product(p, Tensor(g)).backward()
+        second.step()
+    np.testing.assert_array_equal(p.numpy(), whole[-1])
+
+
+ERRORS = [
+    (lambda: optimizers.get("adm"), ValueError, "Write 'adam' instead"),
+    (lambda: optimizers.get(3), TypeError, "no optimizer"),
+    (lambda: optimizers.SGD(-1.0), ValueError, "learning_rate=-1.0"),
+    (lambda: optimizers.get({"class_name": "SGD", "config": {"learning_rate": len}}), TypeError, "this is a number"),
+    (lambda: optimizers.Adam(beta_1=1.0), ValueError, r"in \[0, 1\)"),
+    (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=1.0), ValueError, "only one"),
+    (lambda: optimizers.SGD(formula="jax"), ValueError, "'keras' or 'torch'"),
+    (lambda: optimizers.SGD().step(), RuntimeError, "attach"),
+    (lambda: optimizers.SGD().attach([]), ValueError, "no parameters"),
+    (lambda: optimizers.SGD().attach([Tensor([1.0])]).attach([Tensor([1.0])]), ValueError, "new optimizer"),
+    (lambda: optimizers.Adam().attach([Tensor([1.0])]).set_state({"a": 1}), ValueError, "0.momentum is missing.*a is unknown"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "error", "text"), ERRORS)
+def test_errors(make, error, text):
+    with pytest.raises(error, match=text):
+        make()
+
+
+def test_describe_and_get_are_inverse():
+    for kind in optimizers.CLASSES.values():
+        made = optimizers.get(optimizers.describe(kind(0.125, clipnorm=2.0)))
+        assert type(made) is kind
+        assert (made.learning_rate, made.clipnorm) == (0.125, 2.0)
