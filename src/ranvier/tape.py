@@ -67,44 +67,103 @@ _numbers = itertools.count()
 _interned: dict[Any, Any] = {}
 _programs: dict[Any, Any] = {}
 LIMIT = 20_000  # entries kept; a loop whose shapes keep changing must not grow without end
+LEAVES = 1_000  # of one segment: calls whose results nobody reads must not keep their operands for ever
 
 
 class _State(threading.local):
-    segment: Segment | None = None
-    grad_enabled = True
+    def __init__(self) -> None:
+        self.segment: Segment | None = None
+        self.grad_enabled = True
+        self.segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 
 
 state = _State()
 
 
+def forget() -> None:
+    """Drop what is interned and compiled: after a setting changed that tensor functions look at."""
+    _interned.clear()
+    _programs.clear()
+
+
 class Segment:
-    """A stretch of the tape: its leaves, the tensors waiting for a value, the assignments waiting to be made."""
+    """A stretch of the tape: its leaves, the tensors waiting for a value, the assignments waiting to be made.
+
+    A tensor whose assignment waits has no entry but this segment as its own, so that whoever reads it finds its way here.
+    """
+
+    __slots__ = ("__weakref__", "assigns", "flushed", "leaves", "live", "ordinals", "placeholders", "versions")
 
     def __init__(self) -> None:
-        self.leaves: list[Any] = []  # the tensors (or placeholders) of each leaf, by ordinal
+        self.leaves: list[Tensor] = []  # the tensors (or placeholders) of each leaf, by ordinal
+        self.versions: list[int] = []  # what each leaf's version was when it was first read here
         self.ordinals: dict[int, int] = {}
+        self.placeholders: set[int] = set()
         self.live: list[weakref.ref[Tensor]] = []
         self.assigns: dict[int, Entry] = {}
         self.flushed = False
+        state.segments.add(self)
 
     def leaf(self, tensor: Tensor) -> Entry:
         """The entry of a tensor that holds a value; of what was assigned to it, if something was."""
         key = id(tensor)
         ordinal = self.ordinals.get(key)
-        if ordinal is None:
+        if ordinal is None or self.versions[ordinal] != tensor.version:
             ordinal = self.ordinals[key] = len(self.leaves)
             self.leaves.append(tensor)
+            self.versions.append(tensor.version)
+            if tensor.value is None:
+                self.placeholders.add(ordinal)
         elif self.assigns and ordinal in self.assigns:
             return self.assigns[ordinal]
-        return leaf_entry(ordinal, tensor.type, tensor.requires_grad)
+        return leaf_entry(ordinal, tensor.type, tensor.requires_grad, is_transposed(tensor.value))
+
+    def assign(self, tensor: Tensor, entry: Entry) -> None:
+        """From here on ``tensor`` reads as ``entry``; its array is written at the next flush."""
+        self.leaf(tensor)
+        self.assigns[self.ordinals[id(tensor)]] = entry
+        tensor.segment = self
 
 
-def leaf_entry(ordinal: int, type_: Type, requires_grad: bool) -> Entry:
-    key = (ordinal, type_, requires_grad)
+def leaf_entry(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> Entry:
+    key = (ordinal, type_, requires_grad, transposed)
     entry = _interned.get(key)
     if entry is None:
         entry = _interned[key] = Entry(None, (), (("ordinal", ordinal),), (type_,), requires_grad, frozenset((ordinal,)), -1)
     return entry  # type: ignore[no-any-return]
+
+
+# --- layout: engines see C-contiguous arrays only; a Fortran-ordered leaf is an input of the reversed shape ----------
+
+
+def is_transposed(array: Any) -> bool:
+    return array is not None and not array.flags.c_contiguous
+
+
+def storage(array: Any) -> Any:
+    """The C-contiguous view of a C- or Fortran-ordered array: what an engine is given."""
+    return array if array.flags.c_contiguous else array.T
+
+
+def leaf_input(name: str, tensor: Tensor) -> tuple[Node, Node]:
+    """An input for the tensor's storage, and the node that stands for the tensor itself."""
+    if is_transposed(tensor.value):
+        source = input_node(name, tensor.type.shape[::-1], tensor.type.dtype)
+        return source, reverse_axes(source)
+    source = input_node(name, tensor.type.shape, tensor.type.dtype)
+    return source, source
+
+
+def to_storage(value: Node, tensor: Tensor) -> Node:
+    """A new value of the tensor, as its storage holds it: what updates the input of `leaf_input`."""
+    return reverse_axes(value) if is_transposed(tensor.value) else value
+
+
+def reverse_axes(node: Node) -> Node:
+    return apply("transpose", node, axes=tuple(reversed(range(node.ndim))))
+
+
+# --- recorded calls ---------------------------------------------------------------------------------------------------
 
 
 def intern(function: Function, children: tuple[Entry, ...], options: tuple[tuple[str, Any], ...], grad: bool) -> tuple[Entry, ...]:
@@ -114,14 +173,13 @@ def intern(function: Function, children: tuple[Entry, ...], options: tuple[tuple
     if known is not None:
         return known  # type: ignore[no-any-return]
     if len(_interned) > LIMIT:
-        _interned.clear()
-        _programs.clear()
+        forget()
     nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(children)]
     result = function.body(*nodes, **dict(options))
     many = isinstance(result, (tuple, list))
     types = tuple(n.type for n in result) if many else (result.type,)
     requires = grad and any(c.requires_grad for c in children)
-    leaves = frozenset().union(*(c.leaves for c in children)) if children else frozenset()
+    leaves = frozenset[int]().union(*(c.leaves for c in children))
     entries = tuple(
         Entry(function, children, (*options, ("__grad", grad)), types, requires, leaves, i if many else -1)
         for i in range(len(types))
@@ -167,8 +225,13 @@ def merge(target: Segment, other: Segment) -> None:
     """Move everything of ``other`` into ``target``: its leaves get new ordinals, its entries are interned anew."""
     mapping = {}
     for ordinal, tensor in enumerate(other.leaves):
-        target.leaf(tensor)
-        mapping[ordinal] = target.ordinals[id(tensor)]
+        mapping[ordinal] = len(target.leaves)
+        if other.versions[ordinal] == tensor.version:
+            target.leaf(tensor)
+            mapping[ordinal] = target.ordinals[id(tensor)]
+        else:  # overwritten since: kept apart, so that what was computed from it is refused
+            target.leaves.append(tensor)
+            target.versions.append(other.versions[ordinal])
     done: dict[Entry, Entry] = {}
 
     def move(root: Entry) -> Entry:
@@ -181,7 +244,9 @@ def merge(target: Segment, other: Segment) -> None:
                 continue
             stack.pop()
             if entry.function is None:
-                done[entry] = leaf_entry(mapping[entry.options[0][1]], entry.type, entry.requires_grad)
+                ordinal = mapping[entry.options[0][1]]
+                layout = is_transposed(target.leaves[ordinal].value)
+                done[entry] = leaf_entry(ordinal, entry.type, entry.requires_grad, layout)
             else:
                 options = entry.options[:-1]
                 moved = intern(entry.function, tuple(done[c] for c in entry.children), options, entry.options[-1][1])
@@ -195,6 +260,8 @@ def merge(target: Segment, other: Segment) -> None:
             target.live.append(reference)
     for ordinal, entry in other.assigns.items():
         target.assigns[mapping[ordinal]] = move(entry)
+        other.leaves[ordinal].segment = target
+    other.assigns, other.live, other.flushed = {}, [], True
 
 
 def segment_of(tensors: Iterable[Tensor]) -> Segment:
@@ -209,7 +276,7 @@ def segment_of(tensors: Iterable[Tensor]) -> Segment:
                 merge(chosen, segment)
     if chosen is None:
         chosen = state.segment
-        if chosen is None or chosen.flushed:
+        if chosen is None or chosen.flushed or len(chosen.leaves) > LEAVES:
             chosen = state.segment = Segment()
     return chosen
 
@@ -221,40 +288,61 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
     known = _programs.get(key)
     if known is not None:
         return known
-    used = sorted(set().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns)))
-    leaf_nodes = {
-        o: input_node(f"leaf{o}", segment.leaves[o].type.shape, segment.leaves[o].type.dtype) for o in used
-    }
-    nodes = expand([*roots, *(e for _, e in assigns)], leaf_nodes)
-    updates = tuple((leaf_nodes[o], node) for (o, _), node in zip(assigns, nodes[len(roots) :], strict=True))
-    graph = Graph(tuple(leaf_nodes[o] for o in used), tuple(nodes[: len(roots)]), updates)
+    used = sorted(set[int]().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns)))
+    pairs = {o: leaf_input(f"leaf{o}", segment.leaves[o]) for o in used}
+    nodes = expand([*roots, *(e for _, e in assigns)], {o: value for o, (_, value) in pairs.items()})
+    updates = tuple(
+        (pairs[o][0], to_storage(node, segment.leaves[o]))
+        for (o, _), node in zip(assigns, nodes[len(roots) :], strict=True)
+    )
+    graph = Graph(tuple(pairs[o][0] for o in used), tuple(nodes[: len(roots)]), updates)
     known = _programs[key] = (engines.compile(graph), used)
     return known
 
 
 def flush(segment: Segment) -> None:
     """Run what is pending in a segment, as one program; every live tensor of it then holds its value."""
-    waiting = [t for reference in segment.live if (t := reference()) is not None]
+    waiting = [t for reference in segment.live if (t := reference()) is not None and t.segment is segment]
     pending = [t for t in waiting if t.value is None]
+    if segment.placeholders:  # traced, not computed
+        pending = [t for t in pending if segment.placeholders.isdisjoint(t.entry.leaves)]  # type: ignore[union-attr]
     if not pending and not segment.assigns:
         return
-    roots = tuple(t.entry for t in pending)
-    if any(entry is None for entry in roots):
-        raise RuntimeError("a tensor lost its history before it was computed")
-    program, used = program_for(segment, roots)  # type: ignore[arg-type]  # checked just above
-    outputs = [np.empty(t.type.shape, t.type.dtype) for t in pending]
-    program.run([segment.leaves[o].value for o in used], outputs)
+    program, used = program_for(segment, tuple(t.entry for t in pending))  # type: ignore[misc]  # pending: it has one
+    leaves = segment.leaves
+    for o in used:
+        if leaves[o].version != segment.versions[o]:
+            raise RuntimeError(
+                f"a tensor of shape {leaves[o].shape} was overwritten before what was computed from it was read. "
+                "Read results (item(), numpy()) and call backward() before you overwrite their operands."
+            )
+    outputs = [np.empty(t.type.shape, t.type.dtype) for t in pending]  # type: ignore[arg-type]  # no symbols: no placeholders
+    program.run([storage(leaves[o].value) for o in used], outputs)
     for tensor, value in zip(pending, outputs, strict=True):
         tensor.value = value
     written = segment.assigns.keys()
+    for o in written:
+        leaves[o].version += 1
+        segment.versions[o] = leaves[o].version
+        leaves[o].segment = None
     segment.flushed = True
     keep = []
     for tensor in waiting:  # history ends where an operand was overwritten, and where no gradient can be asked for
         entry = tensor.entry
-        if entry is not None and (not entry.requires_grad or not entry.leaves.isdisjoint(written)):
+        if entry is None:
+            continue
+        if tensor.value is not None and (not entry.requires_grad or not entry.leaves.isdisjoint(written)):
             tensor.released = entry.requires_grad
             tensor.entry = tensor.segment = None
-        elif entry is not None:
+        else:
             keep.append(weakref.ref(tensor))
     segment.live = keep
     segment.assigns = {}
+
+
+def settle(tensor: Tensor) -> None:
+    """Compute everything of this thread that still waits to read a tensor, before its array is written from outside."""
+    for segment in list(state.segments):
+        ordinal = segment.ordinals.get(id(tensor))
+        if ordinal is not None and segment.leaves[ordinal] is tensor and segment.versions[ordinal] == tensor.version:
+            flush(segment)

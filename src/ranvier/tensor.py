@@ -12,7 +12,7 @@ import numpy as np
 
 from ranvier import tape
 from ranvier.graph.grad import gradient
-from ranvier.graph.node import FLOATS, Node, Symbol, Type
+from ranvier.graph.node import FLOATS, Node, Symbol, Type, apply
 from ranvier.tape import Entry, Function, Segment
 
 _dtype = "float32"
@@ -23,7 +23,9 @@ def set_dtype(name: str) -> None:
     global _dtype
     if name not in FLOATS:
         raise ValueError(f"dtype {name!r} is not one to compute in. Write 'float32' or 'float64'.")
-    _dtype = name
+    if name != _dtype:
+        _dtype = name
+        tape.forget()
 
 
 def get_dtype() -> str:
@@ -38,7 +40,7 @@ class Tensor:
     """
 
     __array_priority__ = 1000  # NumPy arrays on the left let our operators answer
-    __slots__ = ("__weakref__", "entry", "grad", "released", "requires_grad", "segment", "type", "value")
+    __slots__ = ("__weakref__", "entry", "grad", "released", "requires_grad", "segment", "type", "value", "version")
 
     def __init__(self, value: Any = None, *, requires_grad: bool = False, dtype: str | None = None) -> None:
         array = convert(value, dtype)
@@ -51,6 +53,7 @@ class Tensor:
         self.segment: Segment | None = None
         self.grad: Tensor | None = None
         self.released = False
+        self.version = 0
         self.requires_grad = requires_grad
 
     @staticmethod
@@ -62,11 +65,19 @@ class Tensor:
         return tensor
 
     @staticmethod
+    def wrap(array: Any, *, requires_grad: bool = False) -> Tensor:
+        """A tensor that shares an array of a dtype that programs have, C- or Fortran-contiguous; nothing is copied."""
+        tensor = Tensor.__new__(Tensor)
+        tensor.value, tensor.type = array, Type(array.shape, array.dtype.name)
+        tensor._start(requires_grad)
+        return tensor
+
+    @staticmethod
     def pending(entry: Entry, segment: Segment) -> Tensor:
         tensor = Tensor.__new__(Tensor)
         tensor.value, tensor.type = None, entry.type
         tensor.entry, tensor.segment, tensor.grad = entry, segment, None
-        tensor.released, tensor.requires_grad = False, entry.requires_grad
+        tensor.released, tensor.requires_grad, tensor.version = False, entry.requires_grad, 0
         segment.live.append(tape.weakref.ref(tensor))
         return tensor
 
@@ -91,7 +102,7 @@ class Tensor:
     def compute(self) -> Any:
         """The value as the array that holds it."""
         segment = self.segment
-        if segment is not None and self.value is None:
+        if segment is not None and (self.value is None or self.entry is None):  # pending, or assigned to
             tape.flush(segment)
         if self.value is None:
             raise RuntimeError(
@@ -135,6 +146,8 @@ class Tensor:
         return bool(self.item())
 
     def __index__(self) -> int:
+        if self.dtype in FLOATS:
+            raise TypeError(f"a {self.dtype} tensor is no index. Write x.int() instead.")
         return int(self.item())
 
     def __repr__(self) -> str:
@@ -156,8 +169,9 @@ class Tensor:
         """
         leaves = self.grad_leaves()
         seed = [] if gradient is None else [gradient if isinstance(gradient, Tensor) else Tensor(gradient)]
-        for leaf, part in zip(leaves, gradients(self, leaves, *seed), strict=True):
-            leaf.grad = part if leaf.grad is None else leaf.grad + part
+        with no_grad():
+            for leaf, part in zip(leaves, gradients(self, leaves, *seed), strict=True):
+                leaf.grad = part if leaf.grad is None else add(leaf.grad, part)
 
     def grad_leaves(self) -> list[Tensor]:
         if self.entry is None or self.segment is None:
@@ -179,32 +193,26 @@ class Tensor:
         return detach(self)  # type: ignore[no-any-return]
 
     def assign(self, value: Any) -> None:
-        """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old
-        values keep them. Becomes real with the next thing that is read, or with ``optimizer.step()``."""
-        if isinstance(value, Tensor) and (value.segment is not None or value.value is None):
+        """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old values
+        keep them. Becomes real with the next thing that is read, or with ``optimizer.step()``.
+        """
+        if isinstance(value, Tensor) and value.segment is not None and self.entry is None and self.value is not None:
             if value.type != self.type:
                 raise ValueError(f"a tensor of {self.type} cannot take values of {value.type}.")
-            segment = tape.segment_of((value,))
-            segment.leaf(self)
-            segment.assigns[segment.ordinals[id(self)]] = value.entry or segment.leaf(value)
+            segment = tape.segment_of((value, self))
+            segment.assign(self, value.entry or segment.leaf(value))
             return
-        array = np.asarray(value.value if isinstance(value, Tensor) else value)
+        array = np.asarray(value.compute() if isinstance(value, Tensor) else value)
         if array.shape != self.shape:
             raise ValueError(f"a tensor of shape {self.shape} cannot take values of shape {array.shape}.")
-        settle(self)
+        if self.entry is not None:  # a result becomes a leaf of its own
+            self.compute()
+            self.entry = self.segment = None
+        tape.settle(self)
+        if not self.value.flags.writeable:
+            raise ValueError("this tensor shares a read-only array. Write x.clone() and change that instead.")
         self.value[...] = array
-
-
-def settle(tensor: Tensor) -> None:
-    """Compute everything that still waits to read this tensor, before its array is written from outside."""
-    segment = state_segment(tensor)
-    if segment is not None:
-        tape.flush(segment)
-
-
-def state_segment(tensor: Tensor) -> Segment | None:
-    segment = tape.state.segment
-    return segment if segment is not None and id(tensor) in segment.ordinals else None
+        self.version += 1
 
 
 def convert(value: Any, dtype: str | None = None) -> Any:
@@ -222,7 +230,8 @@ def convert(value: Any, dtype: str | None = None) -> Any:
         wanted = "int32"
     else:
         wanted = array.dtype.name
-    return np.ascontiguousarray(array, wanted).reshape(array.shape)
+    array = np.array(array, wanted, order="K")  # a copy: neither side sees the other's later changes
+    return array if array.flags.f_contiguous or array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
 # --- recording ----------------------------------------------------------------------------------------------------
@@ -232,58 +241,74 @@ def function(body: Callable[..., Any]) -> Any:
     """Make a tensor function of a builder of nodes.
 
     Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph at
-    once. Parameters annotated ``Node`` (or ``Node | None``) are operands, all others are options and must be hashable.
+    once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are sequences
+    of operands, all others are options and must be hashable. A Python number or None given for an operand is part of
+    the program.
     """
     signature = inspect.signature(body)
-    operands = [p.name for p in signature.parameters.values() if "Node" in str(p.annotation)]
-    positions = list(signature.parameters)
-    fast = positions[: len(operands)] == operands
-    recorded: dict[tuple[bool, ...], Function] = {}
+    kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
+    names = list(kinds.items())
+    required = [p.name for p in signature.parameters.values() if p.default is p.empty]
+    recorded: dict[tuple[Any, ...], Function] = {}
 
-    def function_for(present: tuple[bool, ...]) -> Function:
-        names = [n for n, here in zip(operands, present, strict=True) if here]
+    def function_for(pattern: tuple[Any, ...]) -> Function:
+        """The recorded function for one way of giving operands: tensors by name, sequences by name and length."""
 
         def build(*nodes: Node, **options: Any) -> Any:
-            scalars = {n: options.pop(n) for n in list(options) if n in operands}
-            return body(**dict(zip(names, nodes, strict=True)), **scalars, **options)
+            rest = iter(nodes)
+            for item in pattern:
+                if isinstance(item, str):
+                    options[item] = next(rest)
+                elif isinstance(item[1], int):
+                    options[item[0]] = [next(rest) for _ in range(item[1])]
+            return body(**options)
 
         return Function(body.__name__, build)
 
     @functools.wraps(body)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for value in args:
-            if isinstance(value, Node):
-                return body(*args, **kwargs)
-        if any(isinstance(v, Node) for v in kwargs.values()):
+        if Node in map(type, args) or (kwargs and Node in map(type, kwargs.values())):
             return body(*args, **kwargs)
-        if kwargs or not fast or len(args) > len(operands):
-            bound = signature.bind(*args, **kwargs)
-            given = bound.arguments
-            values = [given.pop(n, None) for n in operands]
-            options = {k: freeze(v) for k, v in given.items()}
+        if kwargs or len(args) < len(required) or len(args) > len(names):
+            given = signature.bind(*args, **kwargs).arguments
+            items = [(name, kinds[name], value) for name, value in given.items()]
         else:
-            values = [*args, *([None] * (len(operands) - len(args)))]
-            options = {}
-        tensors, present = [], []
-        for name, value in zip(operands, values, strict=True):
-            if isinstance(value, Tensor):
-                tensors.append(value)
-                present.append(True)
-            elif isinstance(value, (np.ndarray, list, np.generic)):
-                tensors.append(Tensor(value))
-                present.append(True)
-            else:  # a Python number or None is part of the program
-                present.append(False)
-                if value is not None:
-                    options[name] = value
-        shape = tuple(present)
-        target = recorded.get(shape)
+            items = [(name, kind, value) for (name, kind), value in zip(names, args, strict=False)]
+        tensors: list[Tensor] = []
+        pattern: list[Any] = []
+        options: list[tuple[str, Any]] = []
+        for name, kind, value in items:
+            if kind == "operand":
+                if isinstance(value, Tensor):
+                    tensors.append(value)
+                    pattern.append(name)
+                elif isinstance(value, (np.ndarray, list, np.generic)):
+                    tensors.append(Tensor(value))
+                    pattern.append(name)
+                else:  # 1, 1.0 and True are equal and hash alike, but make different programs; so do 0.0 and -0.0
+                    options.append((name, value))
+                    pattern.append((name, "-0" if value == 0 and str(value)[0] == "-" else type(value)))
+            elif kind == "option":
+                options.append((name, value if type(value) is int else freeze(value)))
+            else:
+                if len(value) and all(isinstance(v, Node) for v in value):
+                    return body(*args, **kwargs)
+                tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
+                pattern.append((name, len(value)))
+        key = tuple(pattern)
+        target = recorded.get(key)
         if target is None:
-            target = recorded[shape] = function_for(shape)
-        return record(target, tensors, tuple(options.items()))
+            target = recorded[key] = function_for(key)
+        return record(target, tensors, tuple(options))
 
     call.__wrapped__ = body
     return call
+
+
+def _kind(annotation: str) -> str:
+    if "Node" not in annotation:
+        return "option"
+    return "sequence" if "Sequence" in annotation else "operand"
 
 
 def freeze(value: Any) -> Any:
@@ -332,6 +357,10 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
 @function
 def detach(x: Node) -> Node:
     """``x``, taken as constant by gradients."""
-    from ranvier.graph.node import apply
-
     return apply("stop_gradient", x)
+
+
+@function
+def add(a: Node, b: Node) -> Node:
+    """The sum of two tensors of one shape and dtype: gradients that meet at a leaf."""
+    return a + b
