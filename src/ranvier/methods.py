@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric, tape
+from ranvier import functional, numeric, tape
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
 from ranvier.tensor import Tensor, function, get_dtype
 
@@ -57,19 +57,34 @@ def reduction(operation: Callable[..., Any]) -> Callable[..., Any]:
     """NumPy's ``axis, keepdims`` and PyTorch's ``dim, keepdim``."""
 
     def method(
-        self: Tensor, axis: Any = None, keepdims: bool = False, *, dim: Any = None, keepdim: bool = False, **options: Any
+        self: Tensor,
+        axis: Any = None,
+        keepdims: bool = False,
+        *,
+        dim: Any = None,
+        keepdim: bool = False,
+        **options: Any,
     ) -> Any:
         axis = dim if axis is None else axis
-        return operation(self, tuple(axis) if isinstance(axis, list) else axis, keepdims or keepdim, **options)
+        return operation(
+            self, tuple(axis) if isinstance(axis, list) else axis, keepdims or keepdim, **options
+        )
 
     method.__doc__ = operation.__doc__
     return method
 
 
 def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Callable[..., Any]:
-    """``max()`` and ``max(axis=...)`` give values; ``max(1)`` and ``max(dim=1)`` give (values, indices) as PyTorch's do."""
+    """``max()`` and ``max(axis=1)`` give values; ``max(1)`` and ``max(dim=1)`` give (values, indices) as PyTorch."""
 
-    def method(self: Tensor, dim: int | None = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False) -> Any:
+    def method(
+        self: Tensor,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        axis: Any = None,
+        keepdims: bool = False,
+    ) -> Any:
         if isinstance(dim, Tensor):
             return (numeric.maximum if largest is numeric.max else numeric.minimum)(self, dim)
         if dim is None:
@@ -86,14 +101,18 @@ def dims(sizes: Sequence[Any]) -> tuple[Any, ...]:
 
 def transposed(self: Tensor, *axes: Any) -> Any:
     """Two axes exchanged, as PyTorch has it; without arguments the axes reversed."""
-    return numeric.swapaxes(self, *axes) if len(axes) == 2 else numeric.transpose(self, dims(axes) if axes else None)
+    return (
+        numeric.swapaxes(self, *axes)
+        if len(axes) == 2
+        else numeric.transpose(self, dims(axes) if axes else None)
+    )
 
 
 def converted(self: Tensor, *targets: Any, dtype: str | None = None, device: Any = None, **_: Any) -> Tensor:
     """To a dtype (a name or another tensor's), or to the device "cpu", which is where everything is."""
     result = self
     for target in (*targets, dtype, device):
-        name = target.dtype if isinstance(target, Tensor) else target
+        name = target.dtype if isinstance(target, Tensor) else "int32" if target == "int64" else target
         if name in DTYPES:
             result = result if result.dtype == name else numeric.cast(result, name)
         elif name is not None and not isinstance(name, bool) and str(name).partition(":")[0] != "cpu":
@@ -111,29 +130,6 @@ def clone(x: Node) -> Node:
     return apply("reshape", x, shape=x.shape)
 
 
-@function
-def relu(x: Node) -> Node:
-    """``maximum(x, 0)``; the gradient at 0 is 0."""
-    return apply("relu", numeric.floating(x))
-
-
-@function
-def softmax(x: Node, axis: int = -1) -> Node:
-    """``exp(x) / sum(exp(x))`` along an axis, stable."""
-    x = numeric.floating(x)
-    top = apply("stop_gradient", numeric.max(x, axis, True))
-    e = numeric.exp(numeric.subtract(x, top))
-    return numeric.divide(e, numeric.sum(e, axis, True))  # type: ignore[no-any-return]
-
-
-@function
-def log_softmax(x: Node, axis: int = -1) -> Node:
-    """The logarithm of `softmax`, stable."""
-    x = numeric.floating(x)
-    shifted = numeric.subtract(x, apply("stop_gradient", numeric.max(x, axis, True)))
-    return numeric.subtract(shifted, numeric.log(numeric.sum(numeric.exp(shifted), axis, True)))  # type: ignore[no-any-return]
-
-
 def indexed(self: Tensor, index: Any) -> Any:
     """``x[index]`` by whole numbers, slices, None, ... and (along the first axis) integer tensors.
 
@@ -147,16 +143,20 @@ def indexed(self: Tensor, index: Any) -> Any:
     if len(items) == 1 and isinstance(items[0], (Tensor, np.ndarray, list)):
         chosen = items[0] if isinstance(items[0], Tensor) else Tensor(items[0])
         if chosen.dtype == "bool":
-            raise TypeError("a mask would give a shape that depends on values. Write where(mask, x, 0) instead.")
+            raise TypeError(
+                "a mask would give a shape that depends on values. Write where(mask, x, 0) instead."
+            )
         return numeric.take(self, chosen)
-    plain = []
+    plain: list[Any] = []
     for item in items:
         if isinstance(item, slice):
             plain.append(("slice", item.start, item.stop, item.step))
         elif item is None or item is Ellipsis or hasattr(item, "__index__"):
             plain.append(item if item is None or item is Ellipsis else item.__index__())
         else:
-            raise TypeError(f"cannot index a tensor by {type(item).__name__}. Write whole numbers, slices, None or ....")
+            raise TypeError(
+                f"cannot index a tensor by {type(item).__name__}. Write whole numbers, slices, None or ...."
+            )
     return numeric.index_basic(self, tuple(plain))
 
 
@@ -182,15 +182,57 @@ def get_data(self: Tensor) -> Tensor:
 
 
 def set_data(self: Tensor, value: Any) -> None:
-    array = value.compute() if isinstance(value, Tensor) else value
-    if array is self.value:  # changed through x.data already
-        self.version += 1
-    else:
-        self.assign(array)
+    self.assign(value)
 
 
 def size(self: Tensor, dim: int | None = None) -> Any:
     return self.shape if dim is None else self.shape[dim]
+
+
+def spread(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Variance and deviation: NumPy's ``ddof``, PyTorch's ``correction`` or ``unbiased``."""
+
+    def variant(x: Tensor, axis: Any, keepdims: bool, ddof: int = 0, **torch: Any) -> Any:
+        return operation(x, axis, keepdims, int(torch.get("correction", torch.get("unbiased", ddof))))
+
+    return reduction(variant)
+
+
+def scaled_in_place(sign: int) -> Callable[..., Any]:
+    """PyTorch's ``x.add_(y, alpha=a)`` and ``x.sub_(y, alpha=a)``."""
+
+    def change(x: Any, y: Any, alpha: float = 1) -> Any:
+        return numeric.add(x, numeric.multiply(y, sign * alpha)) if sign * alpha != 1 else numeric.add(x, y)
+
+    return in_place(change)
+
+
+def expanded(self: Tensor, *shape: Any) -> Any:
+    """Repeated to a shape, in which -1 keeps an extent."""
+    sizes = dims(shape)
+    known = (*(None,) * (len(sizes) - self.ndim), *self.shape)
+    return numeric.broadcast_to(self, tuple(d if e == -1 else e for e, d in zip(sizes, known, strict=True)))
+
+
+def shaped(self: Tensor, *shape: Any) -> Any:
+    """The same elements in another shape; one extent may be -1."""
+    return numeric.reshape(self, dims(shape))
+
+
+ELEMENTWISE = (
+    "abs", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "tanh", "sigmoid", "erf", "sin",
+    "cos", "sign", "floor", "ceil", "isnan", "isfinite", "clip", "maximum", "minimum", "matmul", "flatten", "swapaxes",
+    "flip",
+)  # fmt: skip
+REDUCTIONS = ("sum", "mean", "any", "all", "argmax", "argmin", "norm", "logsumexp")
+
+
+def squeezed(self: Tensor, dim: Any = None) -> Any:
+    return numeric.squeeze(self, dim)
+
+
+def unsqueezed(self: Tensor, dim: int) -> Any:
+    return numeric.expand_dims(self, dim)
 
 
 METHODS: dict[str, Any] = {
@@ -209,31 +251,22 @@ METHODS: dict[str, Any] = {
     "__and__": numeric.logical_and, "__or__": numeric.logical_or, "__invert__": numeric.logical_not,
     "__getitem__": indexed, "__setitem__": set_item,
     # elementwise
-    **{name: getattr(numeric, name) for name in (
-        "abs", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "tanh", "sigmoid", "erf", "sin", "cos",
-        "sign", "floor", "ceil", "isnan", "isfinite", "clip", "maximum", "minimum", "matmul", "logsumexp", "flatten", "swapaxes",
-        "argmax", "argmin", "flip",
-    )},
+    **{name: getattr(numeric, name) for name in ELEMENTWISE},
     "add": numeric.add, "sub": numeric.subtract, "mul": numeric.multiply, "div": numeric.divide, "pow": numeric.power,
     "mm": numeric.matmul, "bmm": numeric.matmul, "dot": numeric.matmul, "neg": numeric.negative, "clamp": numeric.clip,
     "eq": numeric.equal, "ne": numeric.not_equal, "lt": numeric.less, "le": numeric.less_equal, "gt": numeric.greater,
-    "ge": numeric.greater_equal, "relu": relu, "softmax": softmax, "log_softmax": log_softmax,
+    "ge": numeric.greater_equal, "relu": functional.relu,
+    "softmax": functional.softmax, "log_softmax": functional.log_softmax,
     # reductions
-    **{name: reduction(getattr(numeric, name)) for name in ("sum", "mean", "any", "all", "argmax", "argmin", "norm", "logsumexp")},
-    "var": reduction(lambda x, axis, keepdims, ddof=0, unbiased=None, correction=None: numeric.var(
-        x, axis, keepdims, ddof if correction is None and unbiased is None else int(correction if unbiased is None else unbiased))),
-    "std": reduction(lambda x, axis, keepdims, ddof=0, unbiased=None, correction=None: numeric.std(
-        x, axis, keepdims, ddof if correction is None and unbiased is None else int(correction if unbiased is None else unbiased))),
+    **{name: reduction(getattr(numeric, name)) for name in REDUCTIONS},
+    "var": spread(numeric.var), "std": spread(numeric.std),
     "max": extremum(numeric.max, numeric.argmax), "min": extremum(numeric.min, numeric.argmin),
     # movement
-    "reshape": lambda self, *shape: numeric.reshape(self, dims(shape)),
-    "view": lambda self, *shape: numeric.reshape(self, dims(shape)),
-    "permute": lambda self, *axes: numeric.transpose(self, dims(axes)),
-    "transpose": transposed, "t": lambda self: numeric.transpose(self), "T": property(lambda self: numeric.transpose(self)),
+    "reshape": shaped, "view": shaped, "permute": lambda self, *axes: numeric.transpose(self, dims(axes)),
+    "transpose": transposed, "expand": expanded,
+    "t": numeric.transpose, "T": property(numeric.transpose),
     "mT": property(lambda self: numeric.swapaxes(self, -1, -2)),
-    "squeeze": lambda self, dim=None: numeric.squeeze(self, dim), "unsqueeze": lambda self, dim: numeric.expand_dims(self, dim),
-    "expand": lambda self, *shape: numeric.broadcast_to(
-        self, tuple(d if e == -1 else e for e, d in zip(dims(shape), (*(None,) * (len(dims(shape)) - self.ndim), *self.shape), strict=True))),
+    "squeeze": squeezed, "unsqueeze": unsqueezed,
     "expand_as": lambda self, other: numeric.broadcast_to(self, other.shape),
     "view_as": lambda self, other: numeric.reshape(self, other.shape),
     "chunk": lambda self, chunks, dim=0: numeric.split(self, chunks, dim),
@@ -244,8 +277,8 @@ METHODS: dict[str, Any] = {
     "size": size, "dim": lambda self: self.ndim, "numel": lambda self: int(np.prod(self.shape)),
     "is_floating_point": lambda self: self.dtype in FLOATS,
     # in place
-    "zero_": filled(0.0), "fill_": fill, "copy_": copy, "add_": in_place(lambda x, y, alpha=1: x + y * alpha if alpha != 1 else x + y),
-    "sub_": in_place(lambda x, y, alpha=1: x - y * alpha if alpha != 1 else x - y), "mul_": in_place(numeric.multiply),
+    "zero_": filled(0.0), "fill_": fill, "copy_": copy, "add_": scaled_in_place(1),
+    "sub_": scaled_in_place(-1), "mul_": in_place(numeric.multiply),
     "div_": in_place(numeric.divide), "clamp_": in_place(numeric.clip), "requires_grad_": requires_grad,
     "data": property(get_data, set_data),
 }  # fmt: skip

@@ -89,10 +89,19 @@ def forget() -> None:
 class Segment:
     """A stretch of the tape: its leaves, the tensors waiting for a value, the assignments waiting to be made.
 
-    A tensor whose assignment waits has no entry but this segment as its own, so that whoever reads it finds its way here.
+    A tensor whose assignment waits has no entry but this segment as its own, so that whoever reads it comes here.
     """
 
-    __slots__ = ("__weakref__", "assigns", "flushed", "leaves", "live", "ordinals", "placeholders", "versions")
+    __slots__ = (
+        "__weakref__",
+        "assigns",
+        "flushed",
+        "leaves",
+        "live",
+        "ordinals",
+        "placeholders",
+        "versions",
+    )
 
     def __init__(self) -> None:
         self.leaves: list[Tensor] = []  # the tensors (or placeholders) of each leaf, by ordinal
@@ -129,8 +138,10 @@ def leaf_entry(ordinal: int, type_: Type, requires_grad: bool, transposed: bool)
     key = (ordinal, type_, requires_grad, transposed)
     entry = _interned.get(key)
     if entry is None:
-        entry = _interned[key] = Entry(None, (), (("ordinal", ordinal),), (type_,), requires_grad, frozenset((ordinal,)), -1)
-    return entry  # type: ignore[no-any-return]
+        entry = _interned[key] = Entry(
+            None, (), (("ordinal", ordinal),), (type_,), requires_grad, frozenset((ordinal,)), -1
+        )
+    return entry
 
 
 # --- layout: engines see C-contiguous arrays only; a Fortran-ordered leaf is an input of the reversed shape ----------
@@ -166,7 +177,9 @@ def reverse_axes(node: Node) -> Node:
 # --- recorded calls ---------------------------------------------------------------------------------------------------
 
 
-def intern(function: Function, children: tuple[Entry, ...], options: tuple[tuple[str, Any], ...], grad: bool) -> tuple[Entry, ...]:
+def intern(
+    function: Function, children: tuple[Entry, ...], options: tuple[tuple[str, Any], ...], grad: bool
+) -> tuple[Entry, ...]:
     """The entries of a call's results; its types are worked out once, by building its graph on fresh inputs."""
     key = (function, children, options, grad)
     known = _interned.get(key)
@@ -224,13 +237,13 @@ def read(entry: Entry, values: dict[Any, Any], leaf_nodes: dict[int, Node]) -> N
 def merge(target: Segment, other: Segment) -> None:
     """Move everything of ``other`` into ``target``: its leaves get new ordinals, its entries are interned anew."""
     mapping = {}
-    for ordinal, tensor in enumerate(other.leaves):
+    for ordinal, leaf in enumerate(other.leaves):
         mapping[ordinal] = len(target.leaves)
-        if other.versions[ordinal] == tensor.version:
-            target.leaf(tensor)
-            mapping[ordinal] = target.ordinals[id(tensor)]
+        if other.versions[ordinal] == leaf.version:
+            target.leaf(leaf)
+            mapping[ordinal] = target.ordinals[id(leaf)]
         else:  # overwritten since: kept apart, so that what was computed from it is refused
-            target.leaves.append(tensor)
+            target.leaves.append(leaf)
             target.versions.append(other.versions[ordinal])
     done: dict[Entry, Entry] = {}
 
@@ -249,7 +262,9 @@ def merge(target: Segment, other: Segment) -> None:
                 done[entry] = leaf_entry(ordinal, entry.type, entry.requires_grad, layout)
             else:
                 options = entry.options[:-1]
-                moved = intern(entry.function, tuple(done[c] for c in entry.children), options, entry.options[-1][1])
+                moved = intern(
+                    entry.function, tuple(done[c] for c in entry.children), options, entry.options[-1][1]
+                )
                 done[entry] = moved[max(entry.pick, 0)]
         return done[root]
 
@@ -265,7 +280,7 @@ def merge(target: Segment, other: Segment) -> None:
 
 
 def segment_of(tensors: Iterable[Tensor]) -> Segment:
-    """Where a call on these tensors is recorded: with its pending operands, else in the open segment, else a new one."""
+    """Where a call on these tensors is recorded: with pending operands, else in the open segment, else a new one."""
     chosen: Segment | None = None
     for tensor in tensors:
         segment = tensor.segment
@@ -288,7 +303,9 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
     known = _programs.get(key)
     if known is not None:
         return known
-    used = sorted(set[int]().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns)))
+    used = sorted(
+        set[int]().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns))
+    )
     pairs = {o: leaf_input(f"leaf{o}", segment.leaves[o]) for o in used}
     nodes = expand([*roots, *(e for _, e in assigns)], {o: value for o, (_, value) in pairs.items()})
     updates = tuple(
@@ -316,7 +333,7 @@ def flush(segment: Segment) -> None:
                 f"a tensor of shape {leaves[o].shape} was overwritten before what was computed from it was read. "
                 "Read results (item(), numpy()) and call backward() before you overwrite their operands."
             )
-    outputs = [np.empty(t.type.shape, t.type.dtype) for t in pending]  # type: ignore[arg-type]  # no symbols: no placeholders
+    outputs: list[Any] = [np.empty(t.type.shape, t.type.dtype) for t in pending]
     program.run([storage(leaves[o].value) for o in used], outputs)
     for tensor, value in zip(pending, outputs, strict=True):
         tensor.value = value
@@ -327,7 +344,9 @@ def flush(segment: Segment) -> None:
         leaves[o].segment = None
     segment.flushed = True
     keep = []
-    for tensor in waiting:  # history ends where an operand was overwritten, and where no gradient can be asked for
+    for (
+        tensor
+    ) in waiting:  # history ends where an operand was overwritten, and where no gradient can be asked for
         entry = tensor.entry
         if entry is None:
             continue
@@ -344,5 +363,9 @@ def settle(tensor: Tensor) -> None:
     """Compute everything of this thread that still waits to read a tensor, before its array is written from outside."""
     for segment in list(state.segments):
         ordinal = segment.ordinals.get(id(tensor))
-        if ordinal is not None and segment.leaves[ordinal] is tensor and segment.versions[ordinal] == tensor.version:
+        if (
+            ordinal is not None
+            and segment.leaves[ordinal] is tensor
+            and segment.versions[ordinal] == tensor.version
+        ):
             flush(segment)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +41,17 @@ class Tensor:
     """
 
     __array_priority__ = 1000  # NumPy arrays on the left let our operators answer
-    __slots__ = ("__weakref__", "entry", "grad", "released", "requires_grad", "segment", "type", "value", "version")
+    __slots__ = (
+        "__weakref__",
+        "entry",
+        "grad",
+        "released",
+        "requires_grad",
+        "segment",
+        "type",
+        "value",
+        "version",
+    )
 
     def __init__(self, value: Any = None, *, requires_grad: bool = False, dtype: str | None = None) -> None:
         array = convert(value, dtype)
@@ -78,8 +89,35 @@ class Tensor:
         tensor.value, tensor.type = None, entry.type
         tensor.entry, tensor.segment, tensor.grad = entry, segment, None
         tensor.released, tensor.requires_grad, tensor.version = False, entry.requires_grad, 0
-        segment.live.append(tape.weakref.ref(tensor))
+        segment.live.append(weakref.ref(tensor))
         return tensor
+
+    if TYPE_CHECKING:  # given at run time by `ranvier.methods`
+        __add__: Any
+        __radd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __mod__: Any
+        __pow__: Any
+        __matmul__: Any
+        __neg__: Any
+        __abs__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __and__: Any
+        __or__: Any
+        __invert__: Any
+        __getitem__: Any
+        __setitem__: Any
+
+        def __getattr__(self, name: str) -> Any: ...
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -107,7 +145,7 @@ class Tensor:
         if self.value is None:
             raise RuntimeError(
                 f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
-                "Decide with tensor functions (where, maximum, ...) instead of Python's if, print or numpy() in forward."
+                "Write tensor functions (where, maximum, ...) instead of Python's if, print or numpy() in forward."
             )
         return self.value
 
@@ -122,7 +160,9 @@ class Tensor:
         """The only element, as a Python number."""
         array = self.compute()
         if array.size != 1:
-            raise ValueError(f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist().")
+            raise ValueError(
+                f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist()."
+            )
         return array.item()
 
     def tolist(self) -> Any:
@@ -182,9 +222,13 @@ class Tensor:
                 )
             if self.requires_grad:
                 return [self]
-            raise RuntimeError("this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?")
+            raise RuntimeError(
+                "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
+            )
         if not self.entry.requires_grad:
-            raise RuntimeError("this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?")
+            raise RuntimeError(
+                "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
+            )
         leaves = [self.segment.leaves[o] for o in sorted(self.entry.leaves)]
         return [leaf for leaf in leaves if leaf.requires_grad]
 
@@ -196,7 +240,18 @@ class Tensor:
         """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old values
         keep them. Becomes real with the next thing that is read, or with ``optimizer.step()``.
         """
-        if isinstance(value, Tensor) and value.segment is not None and self.entry is None and self.value is not None:
+        if (
+            isinstance(value, Tensor)
+            and value.segment is not None
+            and self.entry is None
+            and self.value is not None
+        ):
+            if (
+                value.value is self.value
+            ):  # changed in place already, through another tensor over the same memory
+                value.compute()
+                self.version += 1
+                return
             if value.type != self.type:
                 raise ValueError(f"a tensor of {self.type} cannot take values of {value.type}.")
             segment = tape.segment_of((value, self))
@@ -226,7 +281,9 @@ def convert(value: Any, dtype: str | None = None) -> Any:
         wanted = _dtype
     elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint32):
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
-            raise OverflowError(f"integer {array.max()} does not fit int32, the integers that programs compute with.")
+            raise OverflowError(
+                f"integer {array.max()} does not fit int32, the integers that programs compute with."
+            )
         wanted = "int32"
     else:
         wanted = array.dtype.name
@@ -240,10 +297,10 @@ def convert(value: Any, dtype: str | None = None) -> Any:
 def function(body: Callable[..., Any]) -> Any:
     """Make a tensor function of a builder of nodes.
 
-    Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph at
-    once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are sequences
-    of operands, all others are options and must be hashable. A Python number or None given for an operand is part of
-    the program.
+    Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph
+    at once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are
+    sequences of operands, all others are options and must be hashable. A Python number or None given for an operand
+    is part of the program.
     """
     signature = inspect.signature(body)
     kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
@@ -348,7 +405,9 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
     if output.entry is None and not any(output is w for w in wrt):
         raise RuntimeError("the output was not computed from any of these tensors")
     if seed is None and output.shape != ():
-        raise RuntimeError(f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum().")
+        raise RuntimeError(
+            f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
+        )
     extra = [] if seed is None else [seed]
     result = record(_gradients_function, [output, *wrt, *extra], (("seeded", seed is not None),))
     return list(result)

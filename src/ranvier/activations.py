@@ -1,0 +1,89 @@
+"""Activation functions by their Keras names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+from ranvier.functional import (
+    elu,
+    exponential,
+    gelu,
+    hard_sigmoid,
+    hard_silu,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    softsign,
+    tanh,
+)
+from ranvier.graph.node import Node
+from ranvier.tensor import function
+
+__all__ = [
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "tanh",
+]
+
+
+@function
+def linear(x: Node) -> Node:
+    """``x`` itself."""
+    return x
+
+
+_OTHER_NAMES = {"swish": silu, "hard_swish": hard_silu}
+
+
+def names() -> dict[str, Callable[..., Any]]:
+    """Every name that `get` knows, and its function."""
+    return {name: globals()[name] for name in __all__ if name != "get"} | _OTHER_NAMES
+
+
+def get(activation: Any) -> Callable[..., Any]:
+    """The activation of this name; a function is returned as it is, None is `linear`.
+
+    Raises ValueError naming the nearest name that exists, TypeError for anything else.
+    """
+    if activation is None:
+        return linear  # type: ignore[no-any-return]
+    if callable(activation):
+        return activation  # type: ignore[no-any-return]
+    if not isinstance(activation, str):
+        raise TypeError(
+            f"an activation is a name or a function, not {activation!r}. Write 'relu', for example."
+        )
+    known = names()
+    if activation not in known:
+        near = difflib.get_close_matches(activation.lower(), known, 1, 0.4) or ["relu"]
+        raise ValueError(f"activation {activation!r} does not exist. Write {near[0]!r} instead?")
+    return known[activation]

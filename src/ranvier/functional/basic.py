@@ -1,0 +1,202 @@
+"""Activations and the parts of networks, composed from array operations; no gradient is written by hand.
+
+Each is stable for any finite input, and its gradient at a kink is what PyTorch and JAX have there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.graph.node import Node, apply, like
+from ranvier.numeric.promotion import axis_of, floating
+from ranvier.tensor import function, get_dtype
+
+sigmoid = n.sigmoid
+tanh = n.tanh
+
+
+# --- activations --------------------------------------------------------------------------------------------------
+
+
+@function
+def relu(x: Node) -> Node:
+    """``maximum(x, 0)``; the gradient at 0 is 0."""
+    return apply("relu", floating(x))
+
+
+@function
+def relu6(x: Node) -> Node:
+    """``relu(x)``, at most 6; the gradient at both ends is 0."""
+    x = floating(x)
+    inside = n.logical_and(n.less(0, x), n.less(x, 6))
+    return n.where(inside, x, n.stop_gradient(n.clip(x, 0.0, 6.0)))  # type: ignore[no-any-return]
+
+
+@function
+def leaky_relu(x: Node, negative_slope: float = 0.2) -> Node:
+    """``x`` where positive, else ``negative_slope * x``. Keras's default slope is 0.2, PyTorch's 0.01."""
+    x = floating(x)
+    return n.where(n.less(0, x), x, x * like(x, negative_slope))  # type: ignore[no-any-return]
+
+
+@function
+def elu(x: Node, alpha: float = 1.0) -> Node:
+    """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert et al., 2016)."""
+    x = floating(x)
+    below = n.expm1(n.where(n.less(0, x), 0, x))
+    return n.where(n.less(0, x), x, below * like(x, alpha))  # type: ignore[no-any-return]
+
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+@function
+def selu(x: Node) -> Node:
+    """The self-normalizing `elu` (Klambauer et al., 2017)."""
+    y = elu(x, SELU_ALPHA)
+    return y * like(y, SELU_SCALE)  # type: ignore[no-any-return]
+
+
+@function
+def gelu(x: Node, approximate: Any = False) -> Node:
+    """``x`` times the normal distribution's share below x (Hendrycks and Gimpel, 2016); or its tanh form."""
+    x = floating(x)
+    if approximate and approximate != "none":
+        inner = n.multiply(x + x * x * x * like(x, 0.044715), math.sqrt(2 / math.pi))
+        return n.multiply(x, 0.5) * n.add(n.tanh(inner), 1)  # type: ignore[no-any-return]
+    return n.multiply(x, 0.5) * n.add(n.erf(n.multiply(x, math.sqrt(0.5))), 1)  # type: ignore[no-any-return]
+
+
+@function
+def silu(x: Node) -> Node:
+    """``x * sigmoid(x)``, also called swish."""
+    x = floating(x)
+    return x * n.sigmoid(x)  # type: ignore[no-any-return]
+
+
+@function
+def softplus(x: Node, beta: float = 1.0) -> Node:
+    """``log(1 + exp(beta * x)) / beta``, written so that nothing overflows."""
+    x = floating(x)
+    scaled = x if beta == 1 else x * like(x, beta)
+    # At 0 relu's derivative is 0, so there |s| must count as -s for the sum to have the right one.
+    size = n.where(n.less(0, scaled), scaled, -scaled)
+    result: Node = apply("relu", scaled) + n.log1p(n.exp(-size))
+    return result if beta == 1 else result / like(x, beta)
+
+
+@function
+def softsign(x: Node) -> Node:
+    """``x / (1 + abs(x))``."""
+    x = floating(x)
+    return n.divide(x, n.add(n.abs(x), 1))  # type: ignore[no-any-return]
+
+
+@function
+def hard_sigmoid(x: Node) -> Node:
+    """``relu6(x + 3) / 6``."""
+    return n.divide(relu6(n.add(floating(x), 3.0)), 6.0)  # type: ignore[no-any-return]
+
+
+@function
+def hard_silu(x: Node) -> Node:
+    """``x * hard_sigmoid(x)``, also called hard swish (Howard et al., 2019)."""
+    x = floating(x)
+    return x * hard_sigmoid(x)  # type: ignore[no-any-return]
+
+
+@function
+def hard_tanh(x: Node, min_val: float = -1.0, max_val: float = 1.0) -> Node:
+    """``x`` kept within [min_val, max_val]; the gradient at both ends is 0."""
+    x = floating(x)
+    inside = n.logical_and(n.less(min_val, x), n.less(x, max_val))
+    return n.where(inside, x, n.stop_gradient(n.clip(x, min_val, max_val)))  # type: ignore[no-any-return]
+
+
+@function
+def mish(x: Node) -> Node:
+    """``x * tanh(softplus(x))`` (Misra, 2019)."""
+    x = floating(x)
+    return x * n.tanh(softplus(x))  # type: ignore[no-any-return]
+
+
+@function
+def exponential(x: Node) -> Node:
+    """``exp(x)``."""
+    return n.exp(x)  # type: ignore[no-any-return]
+
+
+@function
+def log_sigmoid(x: Node) -> Node:
+    """``log(sigmoid(x))``, stable."""
+    return n.negative(softplus(-floating(x)))  # type: ignore[no-any-return]
+
+
+@function
+def softmax(x: Node, axis: int = -1) -> Node:
+    """``exp(x) / sum(exp(x))`` along an axis, stable; rows of minus infinity give nan, as the quotient has it."""
+    x = floating(x)
+    e = n.exp(n.subtract(x, n.stop_gradient(n.max(x, axis, True))))
+    return n.divide(e, n.sum(e, axis, True))  # type: ignore[no-any-return]
+
+
+@function
+def log_softmax(x: Node, axis: int = -1) -> Node:
+    """The logarithm of `softmax`, stable."""
+    x = floating(x)
+    shifted = n.subtract(x, n.stop_gradient(n.max(x, axis, True)))
+    return n.subtract(shifted, n.log(n.sum(n.exp(shifted), axis, True)))  # type: ignore[no-any-return]
+
+
+# --- parts of networks --------------------------------------------------------------------------------------------
+
+
+@function
+def linear(x: Node, weight: Node, bias: Node | None = None) -> Node:
+    """``x @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out)."""
+    y = n.matmul(floating(x), n.transpose(weight))
+    return y if bias is None else n.add(y, bias)  # type: ignore[no-any-return]
+
+
+@function
+def dropout(x: Node, seed: Node, stream: Node, rate: float) -> Node:
+    """``x`` with a share of ``rate`` of its elements set to zero and the rest divided by ``1 - rate``.
+
+    ``seed`` and ``stream`` are uint32 scalars (`ranvier.seed.draw`): the same pair always drops the same elements.
+    (Srivastava et al., 2014.)
+    """
+    x = floating(x)
+    if rate >= 1:
+        return n.multiply(x, 0.0)  # type: ignore[no-any-return]
+    drawn = apply("random", seed, stream, shape=x.shape, dtype=x.dtype)
+    return n.where(n.less(drawn, 1 - rate), n.multiply(x, 1 / (1 - rate)), 0)  # type: ignore[no-any-return]
+
+
+@function
+def embedding(index: Node, weight: Node) -> Node:
+    """The rows of ``weight`` (rows, width) at integer indices of any shape."""
+    return apply("gather", weight, n.cast(index, "int32"))
+
+
+@function
+def one_hot(index: Node, classes: int, dtype: str | None = None) -> Node:
+    """1 at each index along a new last axis, 0 elsewhere."""
+    return n.one_hot(index, classes, dtype or get_dtype())  # type: ignore[no-any-return]
+
+
+@function
+def normalize(x: Node, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Node:
+    """``x`` divided by its p-norm along an axis (at least ``eps``)."""
+    x = floating(x)
+    axis = axis_of(axis, x.ndim)
+    return n.divide(x, n.clip(n.norm(x, axis, True, p), eps))  # type: ignore[no-any-return]
+
+
+@function
+def cosine_similarity(a: Node, b: Node, axis: int = 1, eps: float = 1e-8) -> Node:
+    """The cosine of the angle between vectors along an axis; each norm counts as at least ``eps``."""
+    x, y = n.together(floating(a), floating(b))
+    lengths = [n.sqrt(n.clip(n.sum(v * v, axis, True), eps * eps)) for v in (x, y)]
+    return n.sum(n.divide(x, lengths[0]) * n.divide(y, lengths[1]), axis)  # type: ignore[no-any-return]

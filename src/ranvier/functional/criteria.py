@@ -1,0 +1,228 @@
+"""Losses as functions of (input, target), with PyTorch's meaning of every argument.
+
+All are stable for any finite input: what has logits never forms a probability first, and logarithms of given
+probabilities stop at -100 as PyTorch's do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.functional.basic import log_softmax, softplus
+from ranvier.graph.node import FLOATS, GraphError, Node, like
+from ranvier.numeric.promotion import count, floating
+from ranvier.tensor import function
+
+
+def reduce(losses: Node, reduction: str, total: Node | None = None) -> Node:
+    """Losses as they are ("none"), added ("sum"), or averaged ("mean"): by their number, or by ``total``."""
+    if reduction == "none":
+        return losses
+    added: Node = n.sum(losses)
+    if reduction == "sum":
+        return added
+    if reduction != "mean":
+        raise GraphError(f"reduction {reduction!r} does not exist: write 'mean', 'sum' or 'none'")
+    return added / (count(losses.shape, losses.dtype) if total is None else total)
+
+
+def aligned(input: Node, target: Node, what: str) -> tuple[Node, Node]:
+    """Both in floats and of one shape; never broadcast, since (N,) against (N, 1) would become (N, N)."""
+    x, dtype = floating(input), floating(input).dtype
+    if input.shape != target.shape:
+        raise GraphError(
+            f"{what} of predictions {input.shape} and targets {target.shape}: write targets of the shape of the "
+            f"predictions, for example targets.reshape({', '.join(map(str, ['-1', *input.shape[1:]]))})"
+        )
+    return x, n.cast(target, dtype)
+
+
+def class_axis(input: Node) -> int:
+    return 0 if input.ndim == 1 else 1
+
+
+def last(x: Node) -> Node:
+    """The classes' axis (the second, or the only one) moved to the end."""
+    if x.ndim < 3:
+        return x
+    return n.transpose(x, (0, *range(2, x.ndim), 1))  # type: ignore[no-any-return]
+
+
+def classes_of(rows: Node) -> int:
+    classes = rows.shape[-1]
+    if not isinstance(classes, int):
+        raise GraphError(f"scores of shape {rows.shape} need a known number of classes in the last axis")
+    return classes
+
+
+@function
+def nll_loss(
+    input: Node, target: Node, weight: Node | None = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Node:
+    """Minus the entry of each row of log probabilities at its label: (N, C, ...) and labels (N, ...).
+
+    ``weight`` (C,) scales each class; rows of label ``ignore_index`` count for nothing, and a mean divides by the
+    weights of the others.
+    """
+    rows = last(floating(input))
+    labels = n.cast(target, "int32")
+    if rows.shape[:-1] != labels.shape:
+        raise GraphError(
+            f"scores of shape {input.shape} need labels of shape {rows.shape[:-1]}, not {target.shape}"
+        )
+    picked = n.negative(n.take_along(rows, labels))
+    kept = n.not_equal(labels, ignore_index)
+    if weight is None:
+        shares = n.cast(kept, rows.dtype)
+    else:
+        own = n.sum(n.multiply(n.one_hot(labels, rows.shape[-1], rows.dtype), weight), -1)
+        shares = n.where(kept, own, 0)
+    losses = n.where(kept, picked, 0) * shares
+    return reduce(losses, reduction, n.sum(shares) if reduction == "mean" else None)
+
+
+@function
+def cross_entropy(
+    input: Node,
+    target: Node,
+    weight: Node | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Node:
+    """The cross entropy of logits (N, C, ...) and integer labels (N, ...) or target probabilities (N, C, ...)."""
+    logs = log_softmax(floating(input), class_axis(input))
+    if target.dtype in FLOATS:
+        if target.shape != input.shape:
+            raise GraphError(
+                f"target probabilities of {target.shape} must have the scores' shape {input.shape}"
+            )
+        rows, wanted = last(logs), last(n.cast(target, logs.dtype))
+        if label_smoothing:
+            wanted = n.add(n.multiply(wanted, 1 - label_smoothing), label_smoothing / classes_of(rows))
+        terms = rows * wanted if weight is None else n.multiply(rows * wanted, weight)
+        losses = n.negative(n.sum(terms, -1))
+        return reduce(losses, reduction)
+    losses = nll_loss(logs, target, weight, ignore_index, "none")
+    labels = n.cast(target, "int32")
+    kept = n.not_equal(labels, ignore_index)
+    classes = classes_of(last(logs))
+    if weight is None:
+        shares = n.cast(kept, logs.dtype)
+    else:
+        shares = n.where(kept, n.sum(n.multiply(n.one_hot(labels, classes, logs.dtype), weight), -1), 0)
+    if label_smoothing:
+        rows = last(logs) if weight is None else n.multiply(last(logs), weight)
+        smooth = n.where(kept, n.negative(n.sum(rows, -1)), 0)
+        losses = n.multiply(losses, 1 - label_smoothing) + n.multiply(smooth, label_smoothing / classes)
+    return reduce(losses, reduction, n.sum(shares) if reduction == "mean" else None)
+
+
+def _weighted(losses: Node, weight: Any, reduction: str) -> Node:
+    return reduce(losses if weight is None else n.multiply(losses, weight), reduction)
+
+
+@function
+def binary_cross_entropy(
+    input: Node, target: Node, weight: Node | None = None, reduction: str = "mean"
+) -> Node:
+    """The cross entropy of probabilities and targets in [0, 1]; logarithms stop at -100."""
+    p, y = aligned(input, target, "binary cross entropy")
+    hit, miss = (_log_from(q) for q in (p, n.subtract(1, p)))
+    return _weighted(n.negative(y * hit + n.subtract(1, y) * miss), weight, reduction)
+
+
+def _log_from(p: Node) -> Node:
+    """``max(log(p), -100)``, with a gradient that stays finite: that of log(p) at p no smaller than 1e-12."""
+    safe = n.clip(p, 1e-12)
+    inside = n.log(safe) + (p - safe) / safe  # its slope below 1e-12 is 1e12, as PyTorch has it
+    value = n.clip(n.log(n.clip(p, math.exp(-87 if p.dtype == "float32" else -100))), -100.0)
+    value = n.where(n.less_equal(p, 0), -100.0, value)
+    return inside + n.stop_gradient(value - inside)  # type: ignore[no-any-return]
+
+
+@function
+def binary_cross_entropy_with_logits(
+    input: Node,
+    target: Node,
+    weight: Node | None = None,
+    reduction: str = "mean",
+    pos_weight: Node | None = None,
+) -> Node:
+    """The cross entropy of logits and targets in [0, 1]; ``pos_weight`` scales the part of the positives."""
+    x, y = aligned(input, target, "binary cross entropy")
+    # softplus(x) = -log(1 - sigmoid(x)) and softplus(-x) = -log(sigmoid(x)) = softplus(x) - x
+    rest = n.subtract(1, y)
+    if pos_weight is None:
+        losses = softplus(x) - x * y
+    else:
+        losses = rest * softplus(x) + n.multiply(y, pos_weight) * softplus(-x)
+    return _weighted(losses, weight, reduction)
+
+
+@function
+def mse_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
+    """The squared difference."""
+    x, y = aligned(input, target, "the squared error")
+    return reduce(n.square(x - y), reduction)
+
+
+@function
+def l1_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
+    """The absolute difference."""
+    x, y = aligned(input, target, "the absolute error")
+    return reduce(n.abs(x - y), reduction)
+
+
+@function
+def huber_loss(input: Node, target: Node, reduction: str = "mean", delta: float = 1.0) -> Node:
+    """Half the squared difference up to ``delta``, then linear (Huber, 1964)."""
+    x, y = aligned(input, target, "the Huber loss")
+    d = n.abs(x - y)
+    inside = d * d * like(d, 0.5)
+    return reduce(
+        n.where(n.less_equal(d, delta), inside, n.multiply(n.subtract(d, 0.5 * delta), delta)), reduction
+    )
+
+
+@function
+def smooth_l1_loss(input: Node, target: Node, reduction: str = "mean", beta: float = 1.0) -> Node:
+    """The Huber loss divided by its width ``beta``; with 0 the absolute difference."""
+    if not beta:
+        return l1_loss(input, target, reduction)  # type: ignore[no-any-return]
+    return n.divide(huber_loss(input, target, reduction, beta), beta)  # type: ignore[no-any-return]
+
+
+@function
+def kl_div(input: Node, target: Node, reduction: str = "mean", log_target: bool = False) -> Node:
+    """The divergence of target probabilities from log probabilities ``input``; terms of probability 0 are 0.
+
+    "mean" divides by all elements, "batchmean" by the rows, which is the mathematical mean.
+    """
+    x, y = aligned(input, target, "the divergence")
+    if log_target:
+        losses = n.exp(y) * (y - x)
+    else:
+        positive = n.less(0, y)
+        losses = n.where(positive, y * n.log(n.where(positive, y, 1)), y) - y * x
+    if reduction == "batchmean":
+        return n.sum(losses) / count(input.shape[:1], x.dtype)  # type: ignore[no-any-return]
+    return reduce(losses, reduction)
+
+
+@function
+def poisson_nll_loss(
+    input: Node, target: Node, log_input: bool = True, eps: float = 1e-8, reduction: str = "mean"
+) -> Node:
+    """``exp(x) - y * x`` for log rates, or ``x - y * log(x + eps)`` for rates."""
+    x, y = aligned(input, target, "the Poisson loss")
+    return reduce(n.exp(x) - y * x if log_input else x - y * n.log(n.add(x, eps)), reduction)
+
+
+@function
+def hinge_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
+    """``max(1 - y * x, 0)`` for targets of -1 and 1."""
+    x, y = aligned(input, target, "the hinge loss")
+    return reduce(n.maximum(n.subtract(1, x * y), 0), reduction)

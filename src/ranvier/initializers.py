@@ -1,0 +1,285 @@
+"""Initial weights by their Keras names. An initializer is called with a shape and a dtype and returns an array.
+
+Fans are Keras's: of a shape (..., in, out) the last two extents, each times the product of those before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ranvier.data.memory import check_memory
+from ranvier.seed import numpy_generator
+from ranvier.tensor import get_dtype
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "fans",
+    "get",
+    "uniform",
+]
+
+_TRUNCATED_STD = 0.87962566103423978  # the standard deviation of a normal distribution cut at two of its own
+
+
+def fans(shape: Sequence[int]) -> tuple[int, int]:
+    """The number of inputs and outputs of one unit of a kernel of this shape."""
+    if len(shape) < 2:
+        return (int(shape[0]),) * 2 if shape else (1, 1)
+    receptive = math.prod(shape[:-2])
+    return int(shape[-2] * receptive), int(shape[-1] * receptive)
+
+
+def uniform(bound: float, shape: Sequence[int], dtype: str | None = None, seed: int | None = None) -> Any:
+    """Uniform values in [-bound, bound): what PyTorch's layers start from, with a bound of their own."""
+    return RandomUniform(-bound, bound, seed)(shape, dtype)
+
+
+def truncated_normal(generator: np.random.Generator, shape: Sequence[int]) -> Any:
+    """Standard normal values, those beyond 2 drawn again."""
+    values = generator.standard_normal(shape)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = generator.standard_normal(int(outside.sum()))
+    return values
+
+
+@dataclass(eq=False)
+class Initializer:
+    """The base of all initializers: ``initializer(shape, dtype)`` returns a NumPy array.
+
+    With ``seed`` every call gives the same values; without, each call the next ones of the process's seed.
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
+        dtype = dtype or get_dtype()
+        shape = tuple(int(d) for d in shape)
+        check_memory(shape, dtype, "a weight")
+        return np.ascontiguousarray(self.values(shape), dtype).reshape(shape)
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        raise NotImplementedError
+
+    def generator(self) -> np.random.Generator:
+        return numpy_generator("initializer", getattr(self, "seed", None))
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(eq=False)
+class Zeros(Initializer):
+    """All zero."""
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        return np.zeros(shape)
+
+
+@dataclass(eq=False)
+class Ones(Initializer):
+    """All one."""
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        return np.ones(shape)
+
+
+@dataclass(eq=False)
+class Constant(Initializer):
+    """All ``value``."""
+
+    value: float = 0.0
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        return np.full(shape, self.value)
+
+
+@dataclass(eq=False)
+class RandomNormal(Initializer):
+    """Normal values of the given mean and standard deviation."""
+
+    mean: float = 0.0
+    stddev: float = 0.05
+    seed: int | None = None
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        return self.generator().normal(self.mean, self.stddev, shape)
+
+
+@dataclass(eq=False)
+class RandomUniform(Initializer):
+    """Uniform values in [minval, maxval)."""
+
+    minval: float = -0.05
+    maxval: float = 0.05
+    seed: int | None = None
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        return self.generator().uniform(self.minval, self.maxval, shape)
+
+
+@dataclass(eq=False)
+class TruncatedNormal(Initializer):
+    """Normal values, those further than two standard deviations from the mean drawn again."""
+
+    mean: float = 0.0
+    stddev: float = 0.05
+    seed: int | None = None
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        return self.mean + self.stddev * truncated_normal(self.generator(), shape)
+
+
+@dataclass(eq=False)
+class Orthogonal(Initializer):
+    """Orthonormal rows or columns, times ``gain``, of the kernel as a matrix (rest, last) (Saxe et al., 2014)."""
+
+    gain: float = 1.0
+    seed: int | None = None
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        if len(shape) < 2:
+            raise ValueError(
+                f"Orthogonal needs a shape of two dimensions or more, not {shape}. Write 'glorot_uniform' instead."
+            )
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(self.generator().standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # uniform over the orthogonal matrices
+        return self.gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+_MODES = {"fan_in": lambda i, o: i, "fan_out": lambda i, o: o, "fan_avg": lambda i, o: (i + o) / 2}
+_DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
+
+
+@dataclass(eq=False)
+class VarianceScaling(Initializer):
+    """Values of variance ``scale / n``, n the number of inputs, outputs or their mean, by ``mode``."""
+
+    scale: float = 1.0
+    mode: str = "fan_in"
+    distribution: str = "truncated_normal"
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in _MODES:
+            raise ValueError(
+                f"mode {self.mode!r} does not exist. Write one of {', '.join(map(repr, _MODES))}."
+            )
+        if self.distribution not in _DISTRIBUTIONS:
+            allowed = ", ".join(map(repr, _DISTRIBUTIONS))
+            raise ValueError(f"distribution {self.distribution!r} does not exist. Write one of {allowed}.")
+        if not self.scale > 0:
+            raise ValueError(f"scale {self.scale!r} must be positive. Write 1.0, for example.")
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        variance = self.scale / max(1.0, _MODES[self.mode](*fans(shape)))
+        generator = self.generator()
+        if self.distribution == "uniform":
+            bound = math.sqrt(3 * variance)
+            return generator.uniform(-bound, bound, shape)
+        if self.distribution == "truncated_normal":
+            return math.sqrt(variance) / _TRUNCATED_STD * truncated_normal(generator, shape)
+        return generator.normal(0.0, math.sqrt(variance), shape)
+
+
+class _Family(VarianceScaling):
+    """A named choice of scale, mode and distribution; only the seed is left to say."""
+
+    choice: ClassVar[tuple[float, str, str]]
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self.choice, seed)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(seed={self.seed})"
+
+    def config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+class GlorotUniform(_Family):
+    """Uniform, variance 2 / (in + out) (Glorot and Bengio, 2010)."""
+
+    choice = (1.0, "fan_avg", "uniform")
+
+
+class GlorotNormal(_Family):
+    """Truncated normal, variance 2 / (in + out) (Glorot and Bengio, 2010)."""
+
+    choice = (1.0, "fan_avg", "truncated_normal")
+
+
+class HeUniform(_Family):
+    """Uniform, variance 2 / in (He et al., 2015)."""
+
+    choice = (2.0, "fan_in", "uniform")
+
+
+class HeNormal(_Family):
+    """Truncated normal, variance 2 / in (He et al., 2015)."""
+
+    choice = (2.0, "fan_in", "truncated_normal")
+
+
+class LecunUniform(_Family):
+    """Uniform, variance 1 / in (LeCun et al., 1998)."""
+
+    choice = (1.0, "fan_in", "uniform")
+
+
+class LecunNormal(_Family):
+    """Truncated normal, variance 1 / in (LeCun et al., 1998)."""
+
+    choice = (1.0, "fan_in", "truncated_normal")
+
+
+def names() -> dict[str, type[Initializer]]:
+    """The snake_case names that `get` knows, and their classes."""
+    classes = [
+        value for value in map(globals().get, __all__) if isinstance(value, type) and value is not Initializer
+    ]
+    return {re.sub(r"(?<!^)(?=[A-Z])", "_", c.__name__).lower(): c for c in classes}
+
+
+def get(initializer: Any) -> Any:
+    """The initializer of this name, "glorot_uniform" or "GlorotUniform"; a callable is returned as it is.
+
+    Raises ValueError naming the nearest name that exists, TypeError for anything else.
+    """
+    if isinstance(initializer, type) and issubclass(initializer, Initializer):
+        return initializer()
+    if callable(initializer):
+        return initializer
+    if isinstance(initializer, (int, float)):
+        return Constant(float(initializer))
+    if not isinstance(initializer, str):
+        raise TypeError(
+            f"an initializer is a name or an object, not {initializer!r}. Write 'glorot_uniform', for example."
+        )
+    known = names() | {"normal": RandomNormal, "uniform": RandomUniform, "zero": Zeros, "one": Ones}
+    by_class = {c.__name__: c for c in known.values()}
+    found = known.get(initializer) or by_class.get(initializer)
+    if found is None:
+        near = difflib.get_close_matches(initializer, [*known, *by_class], 1, 0.4) or ["glorot_uniform"]
+        raise ValueError(f"initializer {initializer!r} does not exist. Write {near[0]!r} instead?")
+    return found()

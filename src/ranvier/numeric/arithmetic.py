@@ -1,0 +1,286 @@
+"""Elementwise arithmetic, comparison and choice."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ranvier.graph.node import FLOATS, Node, apply, constant, full
+from ranvier.numeric.promotion import (
+    SIGNED,
+    as_node,
+    broadcast_shape,
+    expand,
+    floating,
+    result_dtype,
+    signed,
+    together,
+)
+from ranvier.tensor import function, get_dtype
+
+
+@function
+def add(a: Node, b: Node) -> Node:
+    """Elementwise ``a + b``."""
+    x, y = together(a, b)
+    return apply("logical_or", x, y) if x.dtype == "bool" else apply("add", x, y)
+
+
+@function
+def subtract(a: Node, b: Node) -> Node:
+    """Elementwise ``a - b``."""
+    return apply("sub", *together(a, b))
+
+
+@function
+def multiply(a: Node, b: Node) -> Node:
+    """Elementwise ``a * b``."""
+    x, y = together(a, b)
+    return apply("logical_and", x, y) if x.dtype == "bool" else apply("mul", x, y)
+
+
+@function
+def divide(a: Node, b: Node) -> Node:
+    """Elementwise true division; integers become floats."""
+    dtype = result_dtype(a, b)
+    return apply("div", *together(a, b, dtype=dtype if dtype in FLOATS else get_dtype()))
+
+
+@function
+def floor_divide(a: Node, b: Node) -> Node:
+    """Elementwise division rounded toward minus infinity."""
+    dtype = result_dtype(a, b)
+    quotient = apply("div", *together(a, b, dtype=dtype if dtype in FLOATS else "float64"))
+    return as_node(apply("floor", quotient), dtype)
+
+
+@function
+def remainder(a: Node, b: Node) -> Node:
+    """``a - floor_divide(a, b) * b``: it has the sign of the divisor."""
+    x, y = together(a, b)
+    return apply("sub", x, apply("mul", floor_divide(x, y), y))
+
+
+@function
+def power(a: Node, b: Node) -> Node:
+    """Elementwise ``a ** b``; small whole exponents are multiplied out."""
+    exponent = number(b)
+    if exponent in (1, 2, 3, 4):
+        x = as_node(a, result_dtype(a, b))
+        squared = x * x
+        return {1: x, 2: squared, 3: squared * x, 4: squared * squared}[int(exponent)]
+    dtype = result_dtype(a, b)
+    if dtype not in FLOATS:  # exact in double precision for all that fits 32 bits
+        return as_node(apply("power", *together(a, b, dtype="float64")), dtype)
+    if exponent in (0.5, -0.5, -1):
+        x = floating(a)
+        root = x if exponent == -1 else apply("sqrt", x)
+        return root if exponent == 0.5 else as_ones(root) / root
+    return apply("power", *together(a, b))
+
+
+def number(x: Any) -> Any:
+    """A Python number given for an operand, or None."""
+    return None if isinstance(x, Node) else x
+
+
+def as_ones(x: Node) -> Node:
+    return full(1, x.shape, x.dtype)
+
+
+@function
+def maximum(a: Node, b: Node) -> Node:
+    """Elementwise larger value; equal operands share the gradient."""
+    dtype = result_dtype(a, b)
+    return as_node(apply("maximum", *together(a, b, dtype=dtype if dtype in SIGNED else "int32")), dtype)
+
+
+@function
+def minimum(a: Node, b: Node) -> Node:
+    """Elementwise smaller value; equal operands share the gradient."""
+    dtype = result_dtype(a, b)
+    return as_node(apply("minimum", *together(a, b, dtype=dtype if dtype in SIGNED else "int32")), dtype)
+
+
+@function
+def clip(x: Node, low: Node | None = None, high: Node | None = None) -> Node:
+    """``x`` kept within [low, high]; a bound left out does not bind. The gradient at a bound is 1, outside 0."""
+    given = [v for v in (low, high) if v is not None]
+    dtype = result_dtype(x, *given)
+    result = as_node(x, dtype)
+    if low is not None:
+        result, bound = together(result, low, dtype=dtype)
+        result = apply("select", apply("less", result, bound), bound, result)
+    if high is not None:
+        result, bound = together(result, high, dtype=dtype)
+        result = apply("select", apply("less", bound, result), bound, result)
+    return result
+
+
+@function
+def negative(x: Node) -> Node:
+    """Elementwise ``-x``."""
+    return apply("neg", signed(x))
+
+
+@function
+def abs(x: Node) -> Node:
+    """Elementwise absolute value; the gradient at 0 is 0."""
+    return apply("abs", x) if x.dtype in SIGNED else x
+
+
+@function
+def sign(x: Node) -> Node:
+    """Elementwise -1, 0 or 1."""
+    return apply("sign", signed(x))
+
+
+@function
+def floor(x: Node) -> Node:
+    """Elementwise rounding toward minus infinity."""
+    return apply("floor", x) if x.dtype in FLOATS else x
+
+
+@function
+def ceil(x: Node) -> Node:
+    """Elementwise rounding toward infinity."""
+    return -apply("floor", -x) if x.dtype in FLOATS else x
+
+
+def _elementwise(name: str, text: str) -> Any:
+    def body(x: Node) -> Node:
+        return apply(name, floating(x))
+
+    body.__name__, body.__doc__ = name, text
+    return function(body)
+
+
+exp = _elementwise("exp", "Elementwise exponential.")
+expm1 = _elementwise("expm1", "Elementwise ``exp(x) - 1``, accurate near 0.")
+log = _elementwise("log", "Elementwise natural logarithm.")
+log1p = _elementwise("log1p", "Elementwise ``log(1 + x)``, accurate near 0.")
+sqrt = _elementwise("sqrt", "Elementwise square root.")
+tanh = _elementwise("tanh", "Elementwise hyperbolic tangent.")
+sigmoid = _elementwise("sigmoid", "Elementwise ``1 / (1 + exp(-x))``, stable for any x.")
+erf = _elementwise("erf", "Elementwise Gauss error function.")
+sin = _elementwise("sin", "Elementwise sine.")
+cos = _elementwise("cos", "Elementwise cosine.")
+
+
+@function
+def rsqrt(x: Node) -> Node:
+    """Elementwise ``1 / sqrt(x)``."""
+    root = apply("sqrt", floating(x))
+    return as_ones(root) / root
+
+
+@function
+def reciprocal(x: Node) -> Node:
+    """Elementwise ``1 / x``."""
+    x = floating(x)
+    return as_ones(x) / x
+
+
+@function
+def square(x: Node) -> Node:
+    """Elementwise ``x * x``."""
+    return x * x
+
+
+def _numbers(a: Any, b: Any) -> list[Node]:
+    dtype = result_dtype(a, b)
+    return together(a, b, dtype="int32" if dtype == "bool" else dtype)
+
+
+@function
+def less(a: Node, b: Node) -> Node:
+    """Elementwise ``a < b``."""
+    return apply("less", *_numbers(a, b))
+
+
+@function
+def less_equal(a: Node, b: Node) -> Node:
+    """Elementwise ``a <= b``."""
+    return apply("less_equal", *_numbers(a, b))
+
+
+@function
+def greater(a: Node, b: Node) -> Node:
+    """Elementwise ``a > b``."""
+    return apply("less", *_numbers(a, b)[::-1])
+
+
+@function
+def greater_equal(a: Node, b: Node) -> Node:
+    """Elementwise ``a >= b``."""
+    return apply("less_equal", *_numbers(a, b)[::-1])
+
+
+@function
+def equal(a: Node, b: Node) -> Node:
+    """Elementwise ``a == b``."""
+    return apply("equal", *together(a, b))
+
+
+@function
+def not_equal(a: Node, b: Node) -> Node:
+    """Elementwise ``a != b``."""
+    return apply("logical_not", apply("equal", *together(a, b)))
+
+
+def truth(x: Any) -> Node:
+    """``x`` as bool: what is not 0."""
+    if not isinstance(x, Node):
+        return constant(bool(x), "bool")
+    return x if x.dtype == "bool" else not_equal(x, 0)
+
+
+@function
+def logical_and(a: Node, b: Node) -> Node:
+    """Elementwise ``a and b``."""
+    return apply("logical_and", *together(truth(a), truth(b)))
+
+
+@function
+def logical_or(a: Node, b: Node) -> Node:
+    """Elementwise ``a or b``."""
+    return apply("logical_or", *together(truth(a), truth(b)))
+
+
+@function
+def logical_not(x: Node) -> Node:
+    """Elementwise ``not x``."""
+    return apply("logical_not", truth(x))
+
+
+@function
+def where(condition: Node, yes: Node, no: Node) -> Node:
+    """``yes`` where the condition holds, else ``no``; the branch not taken gets no gradient."""
+    dtype = result_dtype(yes, no)
+    test, a, b = truth(condition), as_node(yes, dtype), as_node(no, dtype)
+    shape = broadcast_shape(test.shape, a.shape, b.shape)
+    return apply("select", expand(test, shape), expand(a, shape), expand(b, shape))
+
+
+@function
+def isnan(x: Node) -> Node:
+    """Elementwise: not a number."""
+    return apply("logical_not", apply("equal", x, x))
+
+
+@function
+def isfinite(x: Node) -> Node:
+    """Elementwise: neither infinite nor nan."""
+    return less(abs(x), math.inf)  # type: ignore[no-any-return]
+
+
+@function
+def cast(x: Node, dtype: str) -> Node:
+    """``x`` in another dtype; floats become integers toward zero, saturating, nan as 0."""
+    return truth(x) if dtype == "bool" else as_node(x, dtype)
+
+
+@function
+def stop_gradient(x: Node) -> Node:
+    """``x``, taken as constant by gradients."""
+    return apply("stop_gradient", x)

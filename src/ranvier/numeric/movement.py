@@ -1,0 +1,170 @@
+"""The same elements in another shape or order; parts, joins and basic indexing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.node import GraphError, Node, Symbol, apply, constant
+from ranvier.numeric.promotion import Axes, as_node, axes_of, axis_of, expand, result_dtype
+from ranvier.tensor import function
+
+
+@function
+def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
+    """The same elements in another shape; one extent may be -1. Symbols stay whole."""
+    dims = [shape] if isinstance(shape, (int, Symbol)) else list(shape)
+    if -1 in dims:
+        rest = [d for d in dims if d != -1]
+        symbols = [d for d in x.shape if isinstance(d, Symbol)]
+        for d in rest:
+            if isinstance(d, Symbol) and d in symbols:
+                symbols.remove(d)
+        size = math.prod(d for d in x.shape if not isinstance(d, Symbol))
+        known = math.prod(d for d in rest if not isinstance(d, Symbol))
+        missing: Any = size // known if known else 0
+        if symbols and missing == 1 and size == known:
+            missing = symbols[0]
+        dims[dims.index(-1)] = missing
+    return x if tuple(dims) == x.shape else apply("reshape", x, shape=tuple(dims))
+
+
+@function
+def flatten(x: Node, start_dim: int = 0, end_dim: int = -1) -> Node:
+    """The axes from ``start_dim`` to ``end_dim`` made one."""
+    if x.ndim == 0:
+        return apply("reshape", x, shape=(1,))
+    start, end = axis_of(start_dim, x.ndim), axis_of(end_dim, x.ndim)
+    return reshape(x, (*x.shape[:start], -1, *x.shape[end + 1 :])) if start < end else x
+
+
+@function
+def transpose(x: Node, axes: tuple[int, ...] | None = None) -> Node:
+    """The axes in another order; reversed when left out."""
+    order = tuple(reversed(range(x.ndim))) if axes is None else tuple(axis_of(a, x.ndim) for a in axes)
+    return x if order == tuple(range(x.ndim)) else apply("transpose", x, axes=order)
+
+
+permute = transpose
+
+
+@function
+def swapaxes(x: Node, a: int, b: int) -> Node:
+    """Two axes exchanged."""
+    order = list(range(x.ndim))
+    a, b = axis_of(a, x.ndim), axis_of(b, x.ndim)
+    order[a], order[b] = b, a
+    return apply("transpose", x, axes=tuple(order))
+
+
+@function
+def expand_dims(x: Node, axis: int) -> Node:
+    """A new axis of extent 1."""
+    at = axis_of(axis, x.ndim + 1)
+    return apply("reshape", x, shape=(*x.shape[:at], 1, *x.shape[at:]))
+
+
+@function
+def squeeze(x: Node, axis: Axes = None) -> Node:
+    """Without the given axes of extent 1, or without all such."""
+    axes = axes_of(axis, x.ndim)
+    if axis is not None and [a for a in axes if x.shape[a] != 1]:
+        raise GraphError(f"only axes of extent 1 can be squeezed; shape {x.shape}, axis {axis}")
+    return apply("reshape", x, shape=tuple(d for i, d in enumerate(x.shape) if not (d == 1 and i in axes)))
+
+
+@function
+def broadcast_to(x: Node, shape: tuple[Any, ...]) -> Node:
+    """``x`` repeated by NumPy's rule."""
+    return expand(x, shape)
+
+
+@function
+def concatenate(tensors: Sequence[Node], axis: int = 0) -> Node:
+    """Tensors joined along an axis that exists."""
+    dtype = result_dtype(*tensors)
+    nodes = [as_node(t, dtype) for t in tensors]
+    return apply("concatenate", *nodes, axis=axis_of(axis, nodes[0].ndim))
+
+
+@function
+def stack(tensors: Sequence[Node], axis: int = 0) -> Node:
+    """Tensors of one shape joined along a new axis."""
+    return concatenate([expand_dims(t, axis) for t in tensors], axis)  # type: ignore[no-any-return]
+
+
+def part(x: Node, axis: int, start: int, stop: int, step: int = 1) -> Node:
+    return apply("slice", x, ranges=tuple((start, stop, step) if i == axis else None for i in range(x.ndim)))
+
+
+@function
+def split(x: Node, sections: int | tuple[int, ...], axis: int = 0) -> tuple[Node, ...]:
+    """Equal parts when ``sections`` is their number, else parts of the given sizes."""
+    axis = axis_of(axis, x.ndim)
+    extent = x.shape[axis]
+    if not isinstance(extent, int):
+        raise GraphError(f"axis {axis} of {x.shape} is known only at run time and can't be split")
+    sizes = (extent // sections,) * sections if isinstance(sections, int) else sections
+    if math.fsum(sizes) != extent:
+        raise GraphError(f"an axis of {extent} does not split into {sections}: write sizes that add up to it")
+    stops = np.cumsum(sizes).tolist()
+    return tuple(part(x, axis, stop - size, stop) for size, stop in zip(sizes, stops, strict=True))
+
+
+@function
+def pad(x: Node, widths: tuple[tuple[int, int], ...], value: float = 0.0) -> Node:
+    """Constant values before and after each axis: ``widths`` holds (before, after) for each."""
+    return apply("pad", x, constant(value, x.dtype), widths=tuple((a, b, 0) for a, b in widths))
+
+
+@function
+def flip(x: Node, axis: Axes = None) -> Node:
+    """The order of elements along the axes reversed."""
+    return apply("reverse", x, axes=axes_of(axis, x.ndim))
+
+
+@function
+def index_basic(x: Node, items: tuple[Any, ...]) -> Node:
+    """``x[items]`` for whole numbers, ("slice", start, stop, step), None and ...; steps are not 0."""
+    items = items if Ellipsis in items else (*items, Ellipsis)
+    used = len([i for i in items if i is not None and i is not Ellipsis])
+    if used > x.ndim:
+        raise GraphError(f"too many indices for shape {x.shape}")
+    ranges: list[Any] = []
+    shape: list[Any] = []
+    backward: list[int] = []
+    for item in items:
+        axis = len(ranges)
+        if item is None:
+            shape.append(1)
+        elif item is Ellipsis:
+            rest = x.shape[axis : axis + x.ndim - used]
+            ranges += [None] * len(rest)
+            shape += rest
+        elif isinstance(item, tuple) and item[1:] == (None, None, None):
+            ranges.append(None)
+            shape.append(x.shape[axis])
+        else:
+            extent = x.shape[axis]
+            if not isinstance(extent, int):
+                raise GraphError(f"axis {axis} of {x.shape} is known only at run time: write ':' for it")
+            if isinstance(item, tuple):
+                chosen = range(extent)[slice(*item[1:])]
+                if chosen.step < 0:
+                    backward.append(axis)
+                    chosen = chosen[::-1]
+                last = chosen[-1] + 1 if len(chosen) else chosen.start
+                ranges.append((chosen.start if len(chosen) else 0, last if len(chosen) else 0, chosen.step))
+                shape.append(len(chosen))
+            else:
+                if not -extent <= item < extent:
+                    raise IndexError(f"index {item} is outside axis {axis} of {extent}")
+                ranges.append((item % extent, item % extent + 1, 1))
+    if [r for r in ranges if r is not None]:
+        x = apply("slice", x, ranges=tuple(ranges))
+    if backward:
+        x = apply("reverse", x, axes=tuple(backward))
+    return x if x.shape == tuple(shape) else apply("reshape", x, shape=tuple(shape))

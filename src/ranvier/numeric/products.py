@@ -1,0 +1,73 @@
+"""Matrix products and Einstein's summation."""
+
+from __future__ import annotations
+
+from ranvier.graph import contraction
+from ranvier.graph.node import FLOATS, GraphError, Node, apply
+from ranvier.numeric.movement import transpose
+from ranvier.numeric.promotion import as_node, broadcast_shape, result_dtype
+from ranvier.tensor import function
+
+
+def _product(equation: str, a: Node, b: Node) -> Node:
+    """`contraction.einsum` in the operands' common dtype; integers go through double precision, exact below 2**53."""
+    dtype = result_dtype(a, b)
+    if dtype in FLOATS:
+        return contraction.einsum(equation, as_node(a, dtype), as_node(b, dtype))
+    return as_node(contraction.einsum(equation, as_node(a, "float64"), as_node(b, "float64")), dtype)
+
+
+def _drop_ones(x: Node, letters: str, kept: str) -> tuple[Node, str]:
+    """Without the axes of extent 1, save those of the letters in ``kept``: a product broadcasts over what is absent."""
+    here = [i for i, c in enumerate(letters) if x.shape[i] != 1 or c in kept]
+    if len(here) == len(letters):
+        return x, letters
+    return apply("reshape", x, shape=tuple(x.shape[i] for i in here)), "".join(letters[i] for i in here)
+
+
+@function
+def matmul(a: Node, b: Node) -> Node:
+    """The matrix product with NumPy's rules: matrices in the last two axes, those before broadcast, 1-D is a vector."""
+    if a.ndim == 0 or b.ndim == 0:
+        raise GraphError("matmul needs tensors of at least one dimension: write a * b for a scalar")
+    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise GraphError(
+            f"matmul of {a.shape} and {b.shape}: the last axis of the first must equal the second's rows"
+        )
+    lead = broadcast_shape(a.shape[:-2], b.shape[:-2])
+    batch = "abcdefgh"[: len(lead)]
+    left = (batch[len(batch) - a.ndim + 2 :] if a.ndim > 1 else "") + ("mk" if a.ndim > 1 else "k")
+    right = (batch[len(batch) - b.ndim + 2 :] if b.ndim > 1 else "") + ("kn" if b.ndim > 1 else "k")
+    shape = (*lead, *(a.shape[-2:-1] if a.ndim > 1 else ()), *(b.shape[-1:] if b.ndim > 1 else ()))
+    a, left = _drop_ones(a, left, "mk")
+    b, right = _drop_ones(b, right, "kn")
+    output = "".join(c for c in batch + "mn" if c in left or c in right)
+    result = _product(f"{left},{right}->{output}", a, b)
+    return result if result.shape == shape else apply("reshape", result, shape=shape)
+
+
+@function
+def einsum(equation: str, a: Node, b: Node | None = None) -> Node:
+    """Einstein's summation over one or two operands, for example ``einsum("bik,bkj->bij", a, b)``; no ellipsis."""
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    parts, operands = inputs.split(","), [a] if b is None else [a, b]
+    if not arrow:
+        output = "".join(sorted(c for c in set(inputs) - {","} if inputs.count(c) == 1))
+    for letters, operand in zip(parts, operands, strict=False):
+        if (
+            len(letters) != operand.ndim
+            or len(set(letters)) != len(letters)
+            or not letters.isalpha() * bool(letters)
+        ):
+            raise GraphError(
+                f"einsum {equation!r}: write one letter, each once, for every axis of {operand.shape}"
+            )
+    if len(parts) != len(operands) or len(set(output)) != len(output) or not set(output) <= set(inputs):
+        raise GraphError(
+            f"einsum {equation!r} does not fit {len(operands)} operands: write for example 'bik,bkj->bij'"
+        )
+    if b is not None:
+        return _product(f"{inputs}->{output}", a, b)
+    gone = tuple(i for i, c in enumerate(inputs) if c not in output)
+    left = [c for c in inputs if c in output]
+    return transpose(apply("reduce_sum", a, axes=gone) if gone else a, tuple(left.index(c) for c in output))  # type: ignore[no-any-return]

@@ -1,0 +1,108 @@
+"""What stands between NumPy's loose operands and the strict primitives: shapes, axes, dtypes."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier.graph.node import FLOATS, GraphError, Node, Symbol, apply, constant
+from ranvier.tensor import get_dtype
+
+ORDER = ("bool", "uint8", "int32", "uint32", "float32", "float64")  # of promotion
+SIGNED = ("int32", *FLOATS)
+Axes = int | Sequence[int] | None
+
+
+def result_dtype(*values: Any) -> str:
+    """The dtype in which these nodes and Python numbers meet."""
+    known = [ORDER.index(v.dtype) for v in values if hasattr(v, "dtype")]
+    strongest = ORDER[builtins.max(known)] if known else "bool"
+    numbers = [v for v in values if not hasattr(v, "dtype")]
+    if strongest not in FLOATS and builtins.any(isinstance(v, float) for v in numbers):
+        return get_dtype()
+    if strongest == "bool" and builtins.any(isinstance(v, int) and not isinstance(v, bool) for v in numbers):
+        return "int32"
+    return strongest
+
+
+def as_node(value: Any, dtype: str) -> Node:
+    """A node, array or Python number as a node of ``dtype``."""
+    if not isinstance(value, Node):
+        return constant(value, dtype)
+    return value if value.dtype == dtype else apply("cast", value, dtype=dtype)
+
+
+def broadcast_shape(*shapes: Sequence[Any]) -> tuple[Any, ...]:
+    """NumPy's rule: aligned at the right, extents are equal or 1."""
+    result: list[Any] = []
+    for i in range(1, builtins.max(map(len, shapes), default=0) + 1):
+        dims = {s[-i] for s in shapes if len(s) >= i} - {1}
+        if len(dims) > 1:
+            raise GraphError(
+                f"shapes {' and '.join(map(str, shapes))} do not broadcast: write shapes that are equal or 1"
+            )
+        result.append(dims.pop() if dims else 1)
+    return tuple(reversed(result))
+
+
+def expand(node: Node, shape: Sequence[Any]) -> Node:
+    """Broadcast a node by NumPy's rule to ``shape``."""
+    shape = tuple(shape)
+    if node.shape == shape:
+        return node
+    lead = len(shape) - node.ndim
+    kept = [i for i, d in enumerate(node.shape) if lead >= 0 and d == shape[i + lead]]
+    if lead < 0 or builtins.any(d != 1 for i, d in enumerate(node.shape) if i not in kept):
+        raise GraphError(f"shape {node.shape} does not broadcast to {shape}")
+    if len(kept) < node.ndim:
+        node = apply("reshape", node, shape=tuple(node.shape[i] for i in kept))
+    return apply("broadcast", node, shape=shape, axes=tuple(i + lead for i in kept))
+
+
+def together(*values: Any, dtype: str | None = None) -> list[Node]:
+    """Operands at one shape and one dtype."""
+    dtype = dtype or result_dtype(*values)
+    nodes = [as_node(v, dtype) for v in values]
+    shape = broadcast_shape(*(n.shape for n in nodes))
+    return [expand(n, shape) for n in nodes]
+
+
+def floating(x: Any) -> Node:
+    """``x`` in its floating dtype, or in the default one."""
+    dtype = result_dtype(x)
+    return as_node(x, dtype if dtype in FLOATS else get_dtype())
+
+
+def signed(x: Node) -> Node:
+    return x if x.dtype in SIGNED else as_node(x, "int32")
+
+
+def axis_of(axis: int, ndim: int) -> int:
+    if not -ndim <= axis < ndim:
+        raise GraphError(
+            f"axis {axis} does not exist in a tensor of {ndim} dimensions: write {-ndim} to {ndim - 1}"
+        )
+    return axis % ndim
+
+
+def axes_of(axis: Axes, ndim: int) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(sorted({axis_of(a, ndim) for a in ([axis] if isinstance(axis, int) else axis)}))
+
+
+def keep(reduced: Node, shape: Sequence[Any], axes: Sequence[int], keepdims: bool) -> Node:
+    return (
+        apply("reshape", reduced, shape=tuple(1 if i in axes else d for i, d in enumerate(shape)))
+        if keepdims
+        else reduced
+    )
+
+
+def count(dims: Sequence[Any], dtype: str) -> Node:
+    """The product of extents, known or not, as a scalar: what a mean divides by."""
+    known = constant(math.prod(d for d in dims if not isinstance(d, Symbol)), dtype)
+    names = tuple(d.name for d in dims if isinstance(d, Symbol))
+    return apply("extent", symbols=names, dtype=dtype) * known if names else known

@@ -1,0 +1,123 @@
+"""Sums, means, extrema and what is made of them."""
+
+from __future__ import annotations
+
+import math
+
+from ranvier.graph.node import Node, apply
+from ranvier.numeric.arithmetic import (
+    divide,
+    exp,
+    isfinite,
+    less,
+    log,
+    logical_not,
+    power,
+    sqrt,
+    subtract,
+    truth,
+    where,
+)
+from ranvier.numeric.movement import reshape, squeeze
+from ranvier.numeric.promotion import Axes, as_node, axes_of, axis_of, count, expand, floating, keep, signed
+from ranvier.tensor import function
+
+
+@function
+def sum(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The sum over one axis, several, or all."""
+    axes = axes_of(axis, x.ndim)
+    x = as_node(x, "int32") if x.dtype in ("bool", "uint8") else x
+    return keep(apply("reduce_sum", x, axes=axes), x.shape, axes, keepdims)
+
+
+@function
+def mean(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The mean over one axis, several, or all."""
+    axes = axes_of(axis, x.ndim)
+    x = floating(x)
+    total = sum(x, axes, keepdims)
+    return total / expand(count([x.shape[a] for a in axes], x.dtype), total.shape)  # type: ignore[no-any-return]
+
+
+@function
+def var(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Node:
+    """The mean squared distance from the mean, dividing by n - ddof."""
+    axes = axes_of(axis, x.ndim)
+    centred = subtract(x, mean(x, axes, True))
+    if not ddof:
+        return mean(centred * centred, axes, keepdims)  # type: ignore[no-any-return]
+    n = count([x.shape[a] for a in axes], centred.dtype)
+    return divide(sum(centred * centred, axes, keepdims), subtract(n, ddof))  # type: ignore[no-any-return]
+
+
+@function
+def std(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Node:
+    """The square root of `var`."""
+    return sqrt(var(x, axis, keepdims, ddof))  # type: ignore[no-any-return]
+
+
+@function
+def max(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The largest value; equal ones share the gradient."""
+    axes = axes_of(axis, x.ndim)
+    return keep(apply("reduce_max", x, axes=axes), x.shape, axes, keepdims)
+
+
+@function
+def min(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The smallest value; equal ones share the gradient."""
+    return as_node(-max(-signed(x), axis, keepdims), x.dtype)
+
+
+@function
+def any(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """Whether some element is true."""
+    return less(0, max(as_node(truth(x), "int32"), axis, keepdims))  # type: ignore[no-any-return]
+
+
+@function
+def all(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """Whether every element is true."""
+    return logical_not(any(logical_not(x), axis, keepdims))  # type: ignore[no-any-return]
+
+
+@function
+def argmax(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
+    """The index of the first largest value along an axis, or in the flattened tensor; int32."""
+    x = as_node(x, "int32") if x.dtype in ("bool", "uint8") else x
+    if axis is None:
+        flat = apply("argmax", reshape(x, (-1,)), axis=0)
+        return keep(flat, x.shape, range(x.ndim), keepdims)
+    axis = axis_of(axis, x.ndim)
+    return keep(apply("argmax", x, axis=axis), x.shape, (axis,), keepdims)
+
+
+@function
+def argmin(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
+    """The index of the first smallest value along an axis, or in the flattened tensor; int32."""
+    return argmax(-signed(x), axis, keepdims)  # type: ignore[no-any-return]
+
+
+@function
+def logsumexp(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """``log(sum(exp(x)))``, stable for any finite x, and minus infinity where all x are."""
+    x = floating(x)
+    axes = axes_of(axis, x.ndim)
+    top = apply("stop_gradient", max(x, axes, True))
+    top = where(isfinite(top), top, 0)
+    result = log(sum(exp(subtract(x, top)), axes, True)) + top
+    return result if keepdims else squeeze(result, axes)  # type: ignore[no-any-return]
+
+
+@function
+def norm(x: Node, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> Node:
+    """The p-norm, ``sum(apply("abs", x) ** ord) ** (1 / ord)``, of vectors along the axes."""
+    x = floating(x)
+    if ord == 2:
+        return sqrt(sum(x * x, axis, keepdims))  # type: ignore[no-any-return]
+    if ord == 1:
+        return sum(apply("abs", x), axis, keepdims)  # type: ignore[no-any-return]
+    if ord == math.inf:
+        return max(apply("abs", x), axis, keepdims)  # type: ignore[no-any-return]
+    return power(sum(power(apply("abs", x), float(ord)), axis, keepdims), 1 / ord)  # type: ignore[no-any-return]
