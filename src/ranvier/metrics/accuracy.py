@@ -1,0 +1,101 @@
+"""Accuracies, and the errors of a regression: means over samples."""
+
+from __future__ import annotations
+
+from ranvier import numeric as rn
+from ranvier.graph.node import FLOATS, Node, apply
+from ranvier.metrics.base import Mean, is_labels, one_hot
+
+__all__ = [
+    "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "MeanAbsoluteError", "MeanSquaredError",
+    "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy",
+]  # fmt: skip
+
+
+def _last_mean(values: Node) -> Node:
+    """One value a sample: the mean over the last dimension of an output, if it has one besides the samples."""
+    return rn.mean(values, -1) if values.ndim > 1 else values
+
+
+def _match(a: Node, b: Node, dtype: str) -> Node:
+    return rn.cast(rn.equal(a, b), dtype)  # type: ignore[no-any-return]
+
+
+def binary(y_true: Node, y_pred: Node, threshold: float) -> Node:
+    return _last_mean(_match(y_true, rn.cast(rn.greater(y_pred, threshold), y_pred.dtype), y_pred.dtype))
+
+
+def categorical(y_true: Node, y_pred: Node) -> Node:
+    truth = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
+    return _match(truth, rn.argmax(y_pred, -1), y_pred.dtype)
+
+
+class Accuracy(Mean):
+    """The share of right predictions, whatever their form.
+
+    One output: it exceeds ``threshold`` where the target is 1. Several: the largest is at the class number, or at the
+    one of a one-hot row. Predictions of an integer dtype: they equal the targets.
+    """
+
+    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
+        super().__init__(name)
+        self.threshold = threshold
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        if y_pred.dtype not in FLOATS:
+            return _last_mean(_match(y_true, y_pred, "float32"))
+        if y_pred.ndim == 1 or y_pred.shape[-1] == 1:
+            return binary(y_true, y_pred, self.threshold)
+        return categorical(y_true, y_pred)
+
+
+class BinaryAccuracy(Accuracy):
+    """The share of outputs on the right side of ``threshold``, each output on its own."""
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        return binary(y_true, y_pred, self.threshold)
+
+
+class CategoricalAccuracy(Mean):
+    """The share of samples whose largest output is at the one of a one-hot target."""
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        return categorical(y_true, y_pred)
+
+
+class SparseCategoricalAccuracy(CategoricalAccuracy):
+    """The share of samples whose largest output is at the class number."""
+
+
+class TopKCategoricalAccuracy(Mean):
+    """The share of samples whose class is among the ``k`` largest outputs; equal outputs count in its favour."""
+
+    def __init__(self, k: int = 5, name: str | None = None) -> None:
+        super().__init__(name)
+        self.k = k
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        labels = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
+        at = one_hot(labels, y_pred.shape[-1], "bool")  # type: ignore[arg-type]  # outputs have known extents
+        own = rn.sum(rn.where(at, y_pred, 0.0), -1)
+        wide = apply("broadcast", own, shape=y_pred.shape, axes=tuple(range(own.ndim)))
+        ahead = rn.sum(rn.cast(rn.greater(y_pred, wide), y_pred.dtype), -1)
+        return rn.cast(rn.less(ahead, float(self.k)), y_pred.dtype)  # type: ignore[no-any-return]
+
+
+class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
+    """The same for class numbers."""
+
+
+class MeanSquaredError(Mean):
+    """The mean of squared differences."""
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        return _last_mean(rn.square(rn.subtract(y_true, y_pred)))
+
+
+class MeanAbsoluteError(Mean):
+    """The mean of absolute differences."""
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        return _last_mean(rn.abs(rn.subtract(y_true, y_pred)))

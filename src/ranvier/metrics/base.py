@@ -1,0 +1,157 @@
+"""Metric: states as arrays, the update as graph, the result in NumPy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier import numeric as rn
+from ranvier.engines import reference
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import BATCH, Node, apply
+from ranvier.numeric.promotion import count
+
+__all__ = ["Mean", "Metric", "is_labels", "one_hot", "weighted_sum"]
+
+WIDE = "float64"  # what is summed over an epoch; one batch is summed in the predictions' dtype
+Array = npt.NDArray[Any]
+StateType = tuple[tuple[int, ...], str]
+
+
+class Metric:
+    """A number (or an array) that is collected over batches.
+
+    Subclasses give `states`, the shapes and dtypes of what is collected (it starts as zeros); `update`, which builds
+    the graph that adds one batch; and `read`, which makes the result of it. ``y_true`` is int32 class numbers of one
+    dimension less than ``y_pred``, or numbers of ``y_pred``'s shape; ``weight`` is one number a sample, or None.
+
+    Used alone: ``update_state(y_true, y_pred, sample_weight)``, ``result()``, ``reset_state()``.
+    """
+
+    default_name: ClassVar[str | None] = None
+
+    def __init__(self, name: str | None = None) -> None:
+        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.name = name or self.default_name or kind
+        self._arrays: list[Array] | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+
+    def states(self, output_shape: Sequence[int]) -> list[StateType]:
+        """Shape and dtype of each state, for outputs of this shape (without the batch's dimension)."""
+        raise NotImplementedError
+
+    def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
+        """The states after one more batch."""
+        raise NotImplementedError
+
+    def read(self, arrays: Sequence[Array]) -> Any:
+        """The result, from the states' arrays."""
+        raise NotImplementedError
+
+    def result(self, arrays: Sequence[Array] | None = None) -> Any:
+        """The result so far: a float, or an array where the metric is one number for each class."""
+        if arrays is None:
+            arrays = self._arrays
+        if arrays is None:
+            return 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.read(arrays)
+
+    # --- alone ----------------------------------------------------------------------------------------------------
+
+    def reset_state(self) -> None:
+        """Forget what was collected."""
+        self._arrays = None
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch. Raises ValueError where the shapes do not belong together."""
+        true, pred = as_pair(y_true, y_pred)
+        shapes = self.states(pred.shape[1:])
+        if self._arrays is None:
+            self._arrays = [np.zeros(shape, dtype) for shape, dtype in shapes]
+        given = [true, pred]
+        if sample_weight is not None:
+            given.append(np.asarray(sample_weight, np.float32).reshape(len(pred)))
+        inputs = [input_node(f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name) for i, a in enumerate(given)]
+        states = [input_node(f"s{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)]
+        after = self.update(states, inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
+        graph = Graph((*inputs, *states), (), tuple(zip(states, after, strict=True)))
+        reference.compile(graph).run([*given, *self._arrays], [])
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        self.update_state(y_true, y_pred, sample_weight)
+        return self.result()
+
+
+def as_pair(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    """Targets and predictions as `Metric.update` takes them."""
+    pred = np.asarray(y_pred)
+    pred = pred.astype(np.int32 if pred.dtype.kind in "iub" else np.float32)
+    true = np.asarray(y_true)
+    if true.ndim == pred.ndim and true.ndim > 1 and true.shape[-1] == 1 != pred.shape[-1]:
+        true = true[..., 0]
+    if true.shape == pred.shape[:-1] and (pred.ndim < 2 or pred.shape[-1] != 1):
+        return true.astype(np.int32), pred
+    if true.size != pred.size or true.shape[:1] != pred.shape[:1]:
+        raise ValueError(
+            f"y_true has shape {true.shape} and y_pred {pred.shape}. Write class numbers of shape {pred.shape[:-1]}, "
+            f"or targets of shape {pred.shape}, instead."
+        )
+    return true.reshape(pred.shape).astype(pred.dtype), pred
+
+
+def is_labels(y_true: Node, y_pred: Node) -> bool:
+    """Whether the targets are class numbers (else they are shaped like the predictions)."""
+    return y_true.ndim == y_pred.ndim - 1
+
+
+def one_hot(labels: Node, classes: int, dtype: str) -> Node:
+    """(...) class numbers -> (..., classes) of ones and zeros."""
+    shape = (*labels.shape, classes)
+    wide = apply("broadcast", labels, shape=shape, axes=tuple(range(labels.ndim)))
+    return rn.cast(rn.equal(wide, apply("iota", shape=shape, dtype="int32", axis=labels.ndim)), dtype)  # type: ignore[no-any-return]
+
+
+def over(weight: Node | None, values: Node) -> Node | None:
+    """One weight a sample, spread over the rest of a sample's values."""
+    if weight is None:
+        return None
+    weight = rn.cast(weight, values.dtype)
+    return weight if values.ndim == 1 else apply("broadcast", weight, shape=values.shape, axes=(0,))
+
+
+def weighted_sum(values: Node, weight: Node | None) -> tuple[Node, Node]:
+    """The sum of values (samples, ...) times their weights, and the sum of the weights, in double precision."""
+    spread = over(weight, values)
+    if spread is None:
+        return rn.cast(rn.sum(values), WIDE), count(values.shape, WIDE)
+    return rn.cast(rn.sum(values * spread), WIDE), rn.cast(rn.sum(spread), WIDE)
+
+
+class Mean(Metric):
+    """A weighted mean of one value a sample; subclasses give `values`."""
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        """(samples, ...) values to average."""
+        raise NotImplementedError
+
+    def states(self, output_shape: Sequence[int]) -> list[StateType]:  # noqa: ARG002
+        return [((), WIDE), ((), WIDE)]
+
+    def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
+        total, count = weighted_sum(self.values(y_true, y_pred), weight)
+        return [states[0] + total, states[1] + count]
+
+    def read(self, arrays: Sequence[Array]) -> float:
+        total, count = (float(a) for a in arrays)
+        return total / count if count else 0.0
