@@ -21,7 +21,8 @@ from ranvier import tape
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Type
 from ranvier.module.face import Face
 from ranvier.module.parameter import Parameter
-from ranvier.tensor import Tensor, get_dtype, settle
+from ranvier.tape import settle
+from ranvier.tensor import Tensor, get_dtype
 
 __all__ = ["Module", "calls_of", "input_type", "isolated", "mode"]
 
@@ -265,6 +266,7 @@ class Module(Face):
                 settle(tensor)
                 tensor.value = tensor.compute().astype(dtype, order="K")
                 tensor.type, tensor.grad = Type(tensor.shape, dtype), None
+                tensor.version += 1
 
     def cpu(self) -> Self:
         return self

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-import numpy as np
-
 from ranvier.graph.node import Type
-from ranvier.tensor import Tensor, convert, settle
+from ranvier.tape import settle
+from ranvier.tensor import Tensor
 
 __all__ = ["Parameter"]
 
@@ -19,7 +18,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True, *, name: str = "", dtype: str | None = None) -> None:
         value = data.compute() if isinstance(data, Tensor) else data
-        super().__init__(np.array(convert(value, dtype)), requires_grad=requires_grad, dtype=dtype)
+        super().__init__(value, requires_grad=requires_grad, dtype=dtype)
         self.name = name
 
     @classmethod
@@ -30,19 +29,6 @@ class Parameter(Tensor):
         parameter._start(requires_grad)
         parameter.name = name
         return parameter
-
-    @property
-    def data(self) -> Tensor:
-        """The values without gradient, in the same memory; assigning overwrites them in place."""
-        settle(self)
-        view = Tensor.__new__(Tensor)
-        view.value, view.type = self.value, self.type
-        view._start(False)
-        return view
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        self.assign(value)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         settle(self)

@@ -1,0 +1,69 @@
+"""Ranvier: a compiler for neural networks. These are the public names, in the vocabulary of Keras.
+
+``import ranvier.torch as torch`` is the same library in the vocabulary of PyTorch.
+"""
+
+from typing import TYPE_CHECKING
+
+from ranvier import layers, methods  # methods gives tensors their operators
+from ranvier._version import __version__
+from ranvier.engines import get_engine, set_engine
+from ranvier.layers import Input
+from ranvier.module import Module, Parameter, Sequential, register_module
+from ranvier.module.names import missing
+from ranvier.tensor import Tensor, function, get_dtype, no_grad, set_dtype
+
+if TYPE_CHECKING:
+    from ranvier import activations, initializers, losses, metrics, optimizers, torch
+    from ranvier.data import datasets
+    from ranvier.engines.native.runtime import get_threads, set_threads
+    from ranvier.seed import set_seed
+    from ranvier.training import load_model
+
+Model = Module  # Keras's name for what subclasses of a network derive from
+
+__all__ = [
+    "Input",
+    "Model",
+    "Module",
+    "Parameter",
+    "Sequential",
+    "Tensor",
+    "__version__",
+    "activations",
+    "datasets",
+    "function",
+    "get_dtype",
+    "get_engine",
+    "get_threads",
+    "initializers",
+    "layers",
+    "load_model",
+    "losses",
+    "metrics",
+    "no_grad",
+    "optimizers",
+    "register_module",
+    "set_dtype",
+    "set_engine",
+    "set_seed",
+    "set_threads",
+    "torch",
+]
+
+_LAZY = {  # imported when first used, so that `import ranvier` stays quick
+    "activations": "ranvier.activations",
+    "datasets": "ranvier.data.datasets",
+    "get_threads": "ranvier.engines.native.runtime:get_threads",
+    "initializers": "ranvier.initializers",
+    "load_model": "ranvier.training:load_model",
+    "losses": "ranvier.losses",
+    "metrics": "ranvier.metrics",
+    "optimizers": "ranvier.optimizers",
+    "set_seed": "ranvier.seed:set_seed",
+    "set_threads": "ranvier.engines.native.runtime:set_threads",
+    "torch": "ranvier.torch",
+}
+
+__getattr__ = missing("ranvier", __all__, _LAZY)
+del methods

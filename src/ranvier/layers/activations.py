@@ -1,0 +1,76 @@
+"""The activation functions that have options, as layers; the others are ``Activation('name')``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier import functional, numeric
+from ranvier.layers.base import Layer
+from ranvier.module.architecture import register_module
+
+__all__ = ["ELU", "LeakyReLU", "ReLU", "Softmax"]
+
+
+@register_module
+class ReLU(Layer):
+    """``max(x, 0)``; with ``negative_slope`` below ``threshold``, and at most ``max_value``."""
+
+    def __init__(
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+
+    def forward(self, x: Any) -> Any:
+        if not self.negative_slope and not self.threshold:
+            y = functional.relu(x)
+        else:
+            below = numeric.multiply(numeric.subtract(x, self.threshold), self.negative_slope)
+            y = numeric.where(numeric.less(x, self.threshold), below, x)
+        return y if self.max_value is None else numeric.minimum(y, float(self.max_value))
+
+
+@register_module
+class LeakyReLU(Layer):
+    """``x`` above 0 and ``negative_slope * x`` below (Maas et al., 2013)."""
+
+    def __init__(self, negative_slope: float = 0.3, **options: Any) -> None:
+        super().__init__(**options)
+        self.negative_slope = float(negative_slope)
+
+    def forward(self, x: Any) -> Any:
+        return functional.leaky_relu(x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope:g}"
+
+
+@register_module
+class ELU(Layer):
+    """``x`` above 0 and ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
+
+    def __init__(self, alpha: float = 1.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.alpha = float(alpha)
+
+    def forward(self, x: Any) -> Any:
+        return functional.elu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}"
+
+
+@register_module
+class Softmax(Layer):
+    """``exp(x) / sum(exp(x))`` along an axis."""
+
+    def __init__(self, axis: int = -1, **options: Any) -> None:
+        super().__init__(**options)
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return functional.softmax(x, self.axis)

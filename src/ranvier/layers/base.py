@@ -1,0 +1,79 @@
+"""Layer: what the layers of the Keras vocabulary share, which is the keywords that all of them take."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier.data.memory import check_memory
+from ranvier.graph.node import BATCH, DTYPES, Type
+from ranvier.module.core import Module
+from ranvier.tensor import get_dtype
+
+__all__ = ["Layer"]
+
+SHARED = ("name", "trainable", "input_shape", "input_dim", "dtype")
+
+
+class Layer(Module):
+    """A module with the keywords that every Keras layer takes.
+
+    ``input_shape`` (without the batch's dimension; ``input_dim`` for a single number) on the first layer of a
+    `Sequential` makes the weights at once. ``dtype`` is that of the inputs.
+    """
+
+    _starts_training = False
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        input_shape: Sequence[int] | int | None = None,
+        input_dim: int | None = None,
+        dtype: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        if unknown:
+            self._refuse(next(iter(unknown)))
+        super().__init__(name=name, trainable=trainable)
+        shape = (input_dim,) if input_shape is None and input_dim is not None else input_shape
+        if shape is not None:
+            self._input_type = declared(shape, dtype, self.name)
+
+    def _refuse(self, keyword: str) -> None:
+        kind = type(self).__name__
+        known = [n for n in inspect.signature(type(self).__init__).parameters if n not in ("self", "options")]
+        known += [n for n in SHARED if n not in known]
+        near = difflib.get_close_matches(keyword, known, 1, 0.5)
+        fix = f"Write {near[0]}= instead." if near else f"It takes {', '.join(known)}."
+        raise TypeError(f"{kind} has no argument {keyword!r}. {fix}")
+
+
+def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:
+    """The type of inputs of ``shape``, given without the batch's dimension."""
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise ValueError(
+                f"layer {name!r} was given the input shape {sizes}. Write whole numbers, without the batch's dimension: "
+                "input_shape=(784,) for rows of 784."
+            )
+    check_memory(sizes, "float32", f"one input of layer {name!r}")
+    dtype = dtype or get_dtype()
+    if dtype not in DTYPES:
+        raise ValueError(f"layer {name!r} was given the dtype {dtype!r}. Write one of {', '.join(DTYPES)}.")
+    return Type((BATCH, *sizes), dtype)
+
+
+def whole(value: Any, what: str, name: str, least: int = 1) -> int:
+    """``value`` as an int of at least ``least``; raises ValueError naming the layer."""
+    try:
+        number = value.__index__()
+    except (AttributeError, TypeError):
+        number = None
+    if number is None or isinstance(value, bool) or number < least:
+        raise ValueError(f"{what} of layer {name!r} is {value!r}. Write a whole number of {least} or more instead.")
+    return int(number)

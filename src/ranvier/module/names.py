@@ -1,0 +1,45 @@
+"""Names that do not exist: the error says so and names the nearest that does."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+__all__ = ["missing", "nearest"]
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like ``name``, whatever its capitals; None if none is near."""
+    spelled = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(name.lower(), spelled, 1, 0.5)
+    return spelled[found[0]] if found else None
+
+
+def missing(
+    module: str,
+    names: Iterable[str],
+    lazy: Mapping[str, str] | None = None,
+    hints: Mapping[str, str] | None = None,
+) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a module of the public face.
+
+    ``lazy`` maps names to the modules they are imported from when first used (``"package.module:attribute"``, or the
+    module itself); ``hints`` maps names of the peers that are spelled quite differently here.
+    """
+    known = sorted(names)
+
+    def __getattr__(name: str) -> Any:
+        if lazy is not None and name in lazy:
+            path, _, attribute = lazy[name].partition(":")
+            value = import_module(path)
+            return getattr(value, attribute) if attribute else value
+        if name.startswith("__"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        hint = (hints or {}).get(name)
+        near = hint or nearest(name, known)
+        fix = f"The nearest that does is {near}." if near else f"There are: {', '.join(known)}."
+        raise AttributeError(f"{module}.{name} does not exist. {fix}", name=None)
+
+    return __getattr__

@@ -1,0 +1,37 @@
+"""The PyTorch vocabulary: ``import ranvier.torch as torch``.
+
+Names, arguments and defaults are PyTorch's; modules and tensors are those of `ranvier`. There is one device, the
+processor, and one integer dtype for computing, int32: ``torch.int64`` and ``torch.long`` are names of it.
+"""
+
+from typing import Any
+
+from ranvier.engines.native.runtime import get_threads as get_num_threads
+from ranvier.engines.native.runtime import set_threads as set_num_threads
+from ranvier.module.names import missing
+from ranvier.seed import set_seed
+from ranvier.tensor import Tensor, get_dtype, no_grad, set_dtype
+from ranvier.torch import creation, cuda, dtypes, nn, operations, optim, utils
+from ranvier.torch.creation import *  # noqa: F403  # its __all__ is the list
+from ranvier.torch.device import device
+from ranvier.torch.dtypes import *  # noqa: F403
+from ranvier.torch.files import load, save
+from ranvier.torch.operations import *  # noqa: F403
+from ranvier.torch.random import Generator
+
+__all__ = [
+    *creation.__all__, *(name for name in dtypes.__all__ if name != "dtype_name"), *operations.__all__,
+    "Generator", "Tensor", "cuda", "device", "get_default_dtype", "get_num_threads", "inference_mode", "load", "manual_seed",
+    "nn", "no_grad", "optim", "save", "set_default_dtype", "set_num_threads", "utils",
+]  # fmt: skip
+
+inference_mode = no_grad
+get_default_dtype, set_default_dtype = get_dtype, set_dtype
+
+
+def manual_seed(seed: int) -> Any:
+    """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``."""
+    set_seed(seed)
+
+
+__getattr__ = missing("torch", __all__)

@@ -1,0 +1,179 @@
+"""Making tensors, as PyTorch spells it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.memory import check_memory
+from ranvier.seed import numpy_generator
+from ranvier.tensor import Tensor, get_dtype
+from ranvier.torch.device import check_device
+from ranvier.torch.dtypes import dtype_name
+
+__all__ = [
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor", "linspace",
+    "ones", "ones_like", "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of a copy of ``data``. Floats take the default dtype (``rv.set_dtype``), integers become int32.
+
+    Raises TypeError for what holds no numbers and OverflowError for integers beyond int32.
+    """
+    check_device(device)
+    value = data.compute() if isinstance(data, Tensor) else data
+    return Tensor(value, requires_grad=requires_grad, dtype=dtype_name(dtype))
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """``data`` itself if it is a tensor of that dtype, else a tensor of a copy of it."""
+    if isinstance(data, Tensor) and dtype_name(dtype) in (None, data.dtype):
+        return data
+    return tensor(data, dtype=dtype, device=device)
+
+
+def from_numpy(array: Any) -> Tensor:
+    """A tensor that shares the array's memory where its dtype and layout allow it, else a copy."""
+    native = array.dtype.isnative and array.dtype.name in (get_dtype(), "int32", "uint32", "uint8", "bool")
+    if native and array.flags.c_contiguous:
+        return Tensor.wrap(array)
+    return Tensor(array)
+
+
+def is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _sizes(size: tuple[Any, ...], dtype: str) -> tuple[int, ...]:
+    if len(size) == 1 and isinstance(size[0], Sequence):
+        size = tuple(size[0])
+    shape = tuple(int(n) for n in size)
+    check_memory(shape, dtype, "a tensor")
+    return shape
+
+
+def _filled(
+    size: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool, default: str | None = None
+) -> Tensor:
+    check_device(device)
+    name = dtype_name(dtype) or default or get_dtype()
+    return Tensor.wrap(np.full(_sizes(size, name), value, name), requires_grad=requires_grad)
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of a shape, given as numbers or as one sequence."""
+    return _filled(size, 0, dtype, device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of a shape, given as numbers or as one sequence."""
+    return _filled(size, 1, dtype, device, requires_grad)
+
+
+empty = zeros  # memory that was never written would make results differ from run to run
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in every element of a shape; whole numbers make int32, True and False bool."""
+    default = "bool" if isinstance(fill_value, bool) else "int32" if isinstance(fill_value, int) else None
+    return _filled((size,), fill_value, dtype, device, requires_grad, default)
+
+
+def _like(value: Any) -> Any:
+    def make(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+        return _filled((input.shape,), value, dtype or input.dtype, device, requires_grad)
+
+    return make
+
+
+zeros_like, ones_like = _like(0), _like(1)
+zeros_like.__doc__ = "Zeros in the shape and dtype of another tensor."
+ones_like.__doc__ = "Ones in the shape and dtype of another tensor."
+empty_like = zeros_like
+
+
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """One value in the shape and dtype of another tensor."""
+    return _filled((input.shape,), fill_value, dtype or input.dtype, None, requires_grad)
+
+
+def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """``start, start + step, ...`` up to but not including ``end``; with one argument, 0 up to it."""
+    check_device(device)
+    low, high = (0, start) if end is None else (start, end)
+    whole = all(isinstance(v, int) for v in (low, high, step))
+    count = max(0, math.ceil((high - low) / step))
+    check_memory((count,), "float64", "a tensor")
+    values = low + step * np.arange(count, dtype=np.int64 if whole else np.float64)
+    return Tensor(values, dtype=dtype_name(dtype))
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None) -> Tensor:
+    """``steps`` values from ``start`` to ``end``, both included, evenly spaced."""
+    return Tensor(np.linspace(start, end, steps), dtype=dtype_name(dtype))
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere: (n, m), or (n, n)."""
+    name = dtype_name(dtype) or get_dtype()
+    return Tensor.wrap(np.eye(*_sizes((n, m or n), name), dtype=name), requires_grad=requires_grad)
+
+
+# --- random: drawn from the generator that manual_seed (rv.set_seed) seeds, or from one given ---------------------
+
+
+def _generator(generator: Any) -> Any:
+    return generator.numpy if generator is not None else numpy_generator("tensor")
+
+
+def _random(draw: Any, size: tuple[Any, ...], dtype: Any, generator: Any, requires_grad: bool) -> Tensor:
+    name = dtype_name(dtype) or get_dtype()
+    values = draw(_generator(generator), _sizes(size, name))
+    return Tensor.wrap(np.asarray(values, name), requires_grad=requires_grad)
+
+
+def _uniform(generator: Any, shape: tuple[int, ...]) -> Any:
+    return generator.random(shape, dtype=np.float32)
+
+
+def _normal(generator: Any, shape: tuple[int, ...]) -> Any:
+    return generator.standard_normal(shape)
+
+
+def rand(*size: Any, dtype: Any = None, generator: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform numbers in [0, 1)."""
+    return _random(_uniform, size, dtype, generator, requires_grad)
+
+
+def randn(*size: Any, dtype: Any = None, generator: Any = None, requires_grad: bool = False) -> Tensor:
+    """Numbers of the standard normal distribution."""
+    return _random(_normal, size, dtype, generator, requires_grad)
+
+
+def rand_like(input: Tensor, *, dtype: Any = None) -> Tensor:
+    """`rand` in the shape and dtype of another tensor."""
+    return rand(input.shape, dtype=dtype or input.dtype)
+
+
+def randn_like(input: Tensor, *, dtype: Any = None) -> Tensor:
+    """`randn` in the shape and dtype of another tensor."""
+    return randn(input.shape, dtype=dtype or input.dtype)
+
+
+def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None, generator: Any = None) -> Tensor:
+    """Whole numbers in [low, high); ``randint(high, size)`` starts at 0."""
+    if size is None:
+        low, high, size = 0, low, high
+    name = dtype_name(dtype) or "int32"
+    values = _generator(generator).integers(low, high, _sizes((size,), name))
+    return Tensor(values, dtype=name)
+
+
+def randperm(n: int, *, generator: Any = None) -> Tensor:
+    """The numbers 0 to n - 1 in random order, int32."""
+    return Tensor(_generator(generator).permutation(n), dtype="int32")

@@ -1,0 +1,100 @@
+"""Activation functions as modules: one row each, with PyTorch's arguments and defaults."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ranvier.module import Module, register_module
+from ranvier.torch import operations
+from ranvier.torch.nn import functional as F
+
+__all__ = [
+    "ELU", "GELU", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish",
+    "ReLU", "ReLU6", "SELU", "Sigmoid", "SiLU", "Softmax", "Softmin", "Softplus", "Softsign", "Tanh",
+]  # fmt: skip
+
+
+class _Activation(Module):
+    """One function of one tensor; ``options`` are what it was constructed with."""
+
+    function: Callable[..., Any]
+    defaults: dict[str, Any]
+    passed: tuple[str, ...]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        signature = inspect.signature(type(self).__init__)
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        self.options = {name: given.arguments[name] for name in self.passed}
+        self.__dict__.update(self.options)
+
+    def forward(self, input: Any) -> Any:
+        return type(self).function(input, **self.options) if self.options else type(self).function(input)
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+
+
+def _activation(name: str, function: Any, doc: str, *ignored: str, **defaults: Any) -> Any:
+    """The class of a row. ``ignored`` arguments are accepted and have no effect; the others go to the function."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    arguments = [inspect.Parameter(n, kind, default=v) for n, v in defaults.items()]
+    arguments += [inspect.Parameter(n, kind, default=False) for n in ignored]
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        _Activation.__init__(self, *args, **kwargs)
+
+    __init__.__signature__ = inspect.Signature([inspect.Parameter("self", kind), *arguments])  # type: ignore[attr-defined]
+    body = {
+        "__doc__": doc, "__init__": __init__, "__module__": __name__,
+        "function": staticmethod(function), "defaults": defaults, "passed": tuple(defaults),
+    }  # fmt: skip
+    return register_module(type(name, (_Activation,), body), name=f"torch.{name}")
+
+
+def _last(function: Any) -> Any:
+    """PyTorch's rule for a ``dim`` that was left out: 0 for 0, 1 and 3 dimensions, else 1."""
+
+    def along(input: Any, dim: int | None) -> Any:
+        return function(input, (0 if input.ndim in (0, 1, 3) else 1) if dim is None else dim)
+
+    return along
+
+
+ReLU = _activation("ReLU", F.relu, "``max(x, 0)``.", "inplace")
+ReLU6 = _activation("ReLU6", F.relu6, "``max(x, 0)``, at most 6.", "inplace")
+LeakyReLU = _activation(
+    "LeakyReLU", F.leaky_relu, "``x`` where positive, else ``negative_slope * x``.", "inplace", negative_slope=0.01
+)
+ELU = _activation("ELU", F.elu, "``x`` where positive, else ``alpha * (exp(x) - 1)``.", "inplace", alpha=1.0)
+SELU = _activation("SELU", F.selu, "The self-normalizing ELU (Klambauer et al., 2017).", "inplace")
+GELU = _activation("GELU", F.gelu, "``x * Phi(x)``, exact or with tanh.", approximate="none")
+SiLU = _activation("SiLU", F.silu, "``x * sigmoid(x)``.", "inplace")
+Mish = _activation("Mish", F.mish, "``x * tanh(softplus(x))``.", "inplace")
+Sigmoid = _activation("Sigmoid", F.sigmoid, "``1 / (1 + exp(-x))``.")
+LogSigmoid = _activation("LogSigmoid", F.logsigmoid, "``log(sigmoid(x))``, stable.")
+Tanh = _activation("Tanh", F.tanh, "The hyperbolic tangent.")
+Softplus = _activation("Softplus", F.softplus, "``log(1 + exp(beta * x)) / beta``.", beta=1.0, threshold=20.0)
+Softsign = _activation("Softsign", F.softsign, "``x / (1 + |x|)``.")
+Hardsigmoid = _activation("Hardsigmoid", F.hardsigmoid, "``relu6(x + 3) / 6``.", "inplace")
+Hardswish = _activation("Hardswish", F.hardswish, "``x * hardsigmoid(x)``.", "inplace")
+Hardtanh = _activation(
+    "Hardtanh", F.hardtanh, "``x`` kept within [min_val, max_val].", "inplace", min_val=-1.0, max_val=1.0
+)
+Softmax = _activation("Softmax", _last(operations.softmax), "``exp(x) / sum(exp(x))`` along ``dim``.", dim=None)
+LogSoftmax = _activation("LogSoftmax", _last(operations.log_softmax), "The logarithm of softmax.", dim=None)
+Softmin = _activation("Softmin", _last(F.softmin), "Softmax of ``-x``.", dim=None)
+
+
+@register_module(name="torch.Identity")
+class Identity(Module):
+    """``x`` itself, whatever it was constructed with."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        return input

@@ -1,0 +1,136 @@
+"""ModuleList, ModuleDict, ParameterList: modules and parameters in Python's containers, registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from ranvier.module import Module, Parameter, register_module
+
+__all__ = ["ModuleDict", "ModuleList", "ParameterList"]
+
+
+class _List(Module):
+    """A list whose items are registered under their positions."""
+
+    _kind: type = Module
+
+    def __init__(self, items: Iterable[Any] | None = None) -> None:
+        super().__init__()
+        self.extend(items or ())
+
+    def config(self) -> dict[str, Any]:
+        return {"*": [list(self)]}
+
+    def _items(self) -> dict[str, Any]:
+        return self._modules if self._kind is Module else self._parameters  # type: ignore[return-value]
+
+    def _renew(self, items: list[Any]) -> Self:
+        for key in list(self._items()):
+            delattr(self, key)
+        return self.extend(items)
+
+    def append(self, item: Any) -> Self:
+        if not isinstance(item, self._kind):
+            raise TypeError(f"{item!r} is no {self._kind.__name__}.")
+        setattr(self, str(len(self)), item)
+        return self
+
+    def extend(self, items: Iterable[Any]) -> Self:
+        for item in items:
+            self.append(item)
+        return self
+
+    def insert(self, index: int, item: Any) -> None:
+        items = list(self)
+        items.insert(index, item)
+        self._renew(items)
+
+    def pop(self, index: int = -1) -> Any:
+        items = list(self)
+        removed = items.pop(index)
+        self._renew(items)
+        return removed
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(list(self._items().values()))
+
+    def __getitem__(self, index: Any) -> Any:
+        items = list(self)[index]
+        return type(self)(items) if isinstance(index, slice) else items
+
+    def __setitem__(self, index: int, item: Any) -> None:
+        setattr(self, str(range(len(self))[index]), item)
+
+    def __delitem__(self, index: int) -> None:
+        self.pop(index)
+
+    def __iadd__(self, items: Iterable[Any]) -> Self:
+        return self.extend(items)
+
+
+@register_module(name="torch.ModuleList")
+class ModuleList(_List):
+    """A list of modules, registered so that their parameters are found. It computes nothing itself."""
+
+
+class ParameterList(_List):
+    """A list of parameters, registered so that they are found."""
+
+    _kind = Parameter
+
+
+@register_module(name="torch.ModuleDict")
+class ModuleDict(Module):
+    """A dictionary of modules, registered so that their parameters are found. It computes nothing itself."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+        super().__init__()
+        self.update(modules or {})
+
+    def config(self) -> dict[str, Any]:
+        return {"*": [dict(self._modules)]}
+
+    def update(self, modules: Mapping[str, Module]) -> None:
+        for key, module in modules.items():
+            self[key] = module
+
+    def keys(self) -> Iterable[str]:
+        return self._modules.keys()
+
+    def values(self) -> Iterable[Any]:
+        return self._modules.values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        return self._modules.items()
+
+    def pop(self, key: str) -> Any:
+        module = self._modules[key]
+        del self[key]
+        return module
+
+    def __getitem__(self, key: str) -> Any:
+        return self._modules[key]
+
+    def __setitem__(self, key: str, module: Module) -> None:
+        # Not as an attribute: a key such as "keys" or "train" would hide the method.
+        if not isinstance(module, Module):
+            raise TypeError(f"{module!r} is no Module.")
+        if "." in key or not key:
+            raise KeyError(f"{key!r} cannot name a module. Write a key without dots.")
+        self._modules[key] = module
+
+    def __delitem__(self, key: str) -> None:
+        del self._modules[key]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._modules

@@ -1,0 +1,112 @@
+"""``torch.nn.functional``: the functions of networks, with PyTorch's argument names and defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier import functional, numeric
+from ranvier.functional import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    linear,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from ranvier.module.names import missing
+from ranvier.numeric import sigmoid, tanh
+from ranvier.seed import draw
+from ranvier.torch.operations import log_softmax, softmax
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_similarity", "cross_entropy", "dropout", "elu",
+    "embedding", "gelu", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "kl_div", "l1_loss", "leaky_relu", "linear",
+    "log_softmax", "logsigmoid", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid",
+    "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign", "tanh",
+]  # fmt: skip
+
+
+def _accepting_inplace(function: Any) -> Any:
+    """A function of one tensor that takes ``inplace``, which changes nothing: no memory is written twice anyway."""
+
+    def activation(input: Any, inplace: bool = False) -> Any:
+        return function(input)
+
+    activation.__name__, activation.__doc__ = function.__name__, function.__doc__
+    return activation
+
+
+relu, relu6, selu, silu, mish = (
+    _accepting_inplace(f)
+    for f in (functional.relu, functional.relu6, functional.selu, functional.silu, functional.mish)
+)
+hardsigmoid, hardswish = (_accepting_inplace(f) for f in (functional.hard_sigmoid, functional.hard_silu))
+softsign = functional.softsign
+logsigmoid = functional.log_sigmoid
+
+
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+    """``x`` where positive, else ``negative_slope * x``."""
+    return functional.leaky_relu(input, negative_slope)
+
+
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """``x`` where positive, else ``alpha * (exp(x) - 1)``."""
+    return functional.elu(input, alpha)
+
+
+def gelu(input: Any, approximate: str = "none") -> Any:
+    """``x * Phi(x)``, exact, or with ``approximate="tanh"`` by the formula with tanh."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu knows no approximation {approximate!r}. Write 'none' or 'tanh' instead.")
+    return functional.gelu(input, approximate == "tanh")
+
+
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """``log(1 + exp(beta * x)) / beta``, stable for any x; ``threshold`` has nothing left to guard."""
+    return functional.softplus(input, beta)
+
+
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
+    """``x`` kept within [min_val, max_val]."""
+    return functional.hard_tanh(input, min_val, max_val)
+
+
+def softmin(input: Any, dim: int) -> Any:
+    """`softmax` of ``-x``."""
+    return functional.softmax(numeric.negative(input), dim)
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """While training, a share of ``p`` of the elements set to zero and the rest divided by ``1 - p``."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"dropout with p={p!r}. Write a share from 0 to 1 instead.")
+    return functional.dropout(input, *draw(), rate=float(p)) if training and p else input
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """1 at each index along a new last dimension, 0 elsewhere, int32; by default as many classes as the largest needs."""
+    classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes
+    return functional.one_hot(tensor, classes, "int32")
+
+
+def embedding(input: Any, weight: Any) -> Any:
+    """The rows of ``weight`` at integer indices of any shape."""
+    return functional.embedding(input, weight)
+
+
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    """``x`` divided by its p-norm along ``dim`` (at least ``eps``)."""
+    return functional.normalize(input, p, dim, eps)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """The cosine of the angle between vectors along ``dim``."""
+    return functional.cosine_similarity(x1, x2, dim, eps)
+
+
+__getattr__ = missing("torch.nn.functional", __all__)

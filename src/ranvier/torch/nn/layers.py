@@ -1,0 +1,122 @@
+"""Linear, Flatten, Unflatten and Dropout with PyTorch's arguments, defaults and initial values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import functional, numeric
+from ranvier.data.memory import check_memory
+from ranvier.graph.node import Type
+from ranvier.initializers import uniform
+from ranvier.layers.base import whole
+from ranvier.module import Module, Parameter, register_module
+from ranvier.seed import draw
+from ranvier.tensor import get_dtype
+from ranvier.torch.device import check_device
+from ranvier.torch.dtypes import dtype_name
+
+__all__ = ["Dropout", "Flatten", "Linear", "Unflatten"]
+
+
+@register_module(name="torch.Linear")
+class Linear(Module):
+    """``x @ weight.T + bias``: (..., in_features) -> (..., out_features).
+
+    The weight (out_features, in_features) and the bias (out_features,) start uniform within
+    ``1 / sqrt(in_features)``, as PyTorch's do. Raises ValueError for sizes below 1 and sizes past any memory.
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        check_device(device)
+        self.in_features = whole(in_features, "in_features", self.name)
+        self.out_features = whole(out_features, "out_features", self.name)
+        name = dtype_name(dtype) or get_dtype()
+        check_memory((self.out_features, self.in_features), name, f"the weight of layer {self.name!r}")
+        bound = 1 / math.sqrt(self.in_features)
+        # Fortran order: rows of inputs meet contiguous rows of outputs, which is what the programs are fastest with.
+        self.weight = Parameter.over(uniform(bound, (self.in_features, self.out_features), name).T)
+        self.bias = Parameter.over(uniform(bound, (self.out_features,), name)) if bias else None
+        if not bias:
+            self.register_parameter("bias", None)
+
+    def reset_parameters(self) -> None:
+        """Draw the initial values anew."""
+        bound = 1 / math.sqrt(self.in_features)
+        for parameter in self.parameters(recurse=False):
+            parameter.assign(uniform(bound, parameter.shape, parameter.dtype))
+
+    def forward(self, input: Any) -> Any:
+        return functional.linear(input, self.weight, self.bias)
+
+    def misfit(self, given: Type) -> tuple[str, str] | None:
+        if not given.shape:
+            return "it takes rows of features, and this is a single number.", "Give it a tensor of two dimensions."
+        features = given.shape[-1]
+        if features == self.in_features:
+            return None
+        return (
+            f"its weight takes {self.in_features} features in the last dimension, and there are {features}.",
+            f"Write Linear({features}, {self.out_features}) instead, or make the layer before it give {self.in_features}.",
+        )
+
+    def extra_repr(self) -> str:
+        has_bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={has_bias}"
+
+
+@register_module(name="torch.Flatten")
+class Flatten(Module):
+    """Join the dimensions from ``start_dim`` to ``end_dim`` (both included) into one."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, input: Any) -> Any:
+        return numeric.flatten(input, self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+@register_module(name="torch.Unflatten")
+class Unflatten(Module):
+    """Split one dimension into several."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, input: Any) -> Any:
+        dim = self.dim % input.ndim
+        return numeric.reshape(input, (*input.shape[:dim], *self.unflattened_size, *input.shape[dim + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+@register_module(name="torch.Dropout")
+class Dropout(Module):
+    """While training, set a share of ``p`` of the elements to zero and divide the rest by ``1 - p``."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"Dropout with p={p!r}. Write a share from 0 to 1 instead.")
+        self.p, self.inplace = float(p), inplace
+
+    def forward(self, input: Any) -> Any:
+        if not self.training or not self.p:
+            return input
+        return functional.dropout(input, *draw(), rate=self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"

@@ -1,0 +1,64 @@
+"""``torch.nn.utils``: gradient clipping, and parameters as one vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ranvier import numeric
+from ranvier.graph.node import Node
+from ranvier.module.names import missing
+from ranvier.tensor import Tensor, function, no_grad
+
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
+
+
+@function
+def clip_norm(grads: Sequence[Node], max_norm: float, norm_type: float) -> tuple[Node, ...]:
+    """The norm of all gradients together, and the gradients scaled so that it is at most ``max_norm``."""
+    norms = [numeric.norm(g, ord=norm_type) for g in grads]
+    total = numeric.norm(numeric.stack(norms), ord=norm_type)
+    factor = numeric.minimum(numeric.divide(max_norm, numeric.add(total, 1e-6)), 1.0)
+    return (total, *(numeric.multiply(g, factor) for g in grads))
+
+
+def _with_gradient(parameters: Any) -> list[Tensor]:
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p for p in given if p.grad is not None]
+
+
+def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) -> Tensor:
+    """Scale the gradients of all parameters so that their common norm is at most ``max_norm``; returns what it was."""
+    chosen = _with_gradient(parameters)
+    if not chosen:
+        return Tensor(0.0)
+    with no_grad():
+        total, *clipped = clip_norm([p.grad for p in chosen], float(max_norm), float(norm_type))
+    for parameter, grad in zip(chosen, clipped, strict=True):
+        parameter.grad = grad
+    return total  # type: ignore[no-any-return]
+
+
+def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+    """Keep every element of the gradients within [-clip_value, clip_value]."""
+    with no_grad():
+        for parameter in _with_gradient(parameters):
+            parameter.grad = numeric.clip(parameter.grad, -float(clip_value), float(clip_value))
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters, flattened, one after the other."""
+    return numeric.concatenate([numeric.flatten(p) for p in parameters])  # type: ignore[no-any-return]
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Overwrite all parameters from what ``parameters_to_vector`` gives."""
+    values, start = vec.numpy(), 0
+    for parameter in parameters:
+        stop = start + math.prod(parameter.shape)
+        parameter.assign(values[start:stop].reshape(parameter.shape))
+        start = stop
+
+
+__getattr__ = missing("torch.nn.utils", __all__)

@@ -1,0 +1,8 @@
+"""``torch.utils``: ``data``."""
+
+from ranvier.module.names import missing
+from ranvier.torch.utils import data
+
+__all__ = ["data"]
+
+__getattr__ = missing("torch.utils", __all__)

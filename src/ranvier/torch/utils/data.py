@@ -1,0 +1,221 @@
+"""Data sets and loaders. Batches of a `TensorDataset` are gathered by one index operation a tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.node import Type
+from ranvier.module.names import missing
+from ranvier.tensor import Tensor
+
+__all__ = [
+    "ConcatDataset", "DataLoader", "Dataset", "RandomSampler", "SequentialSampler", "Subset", "TensorDataset",
+    "default_collate", "random_split",
+]  # fmt: skip
+
+
+class Dataset:
+    """Samples by number. Subclasses write ``__getitem__(index)`` and ``__len__()``."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not say what a sample is. Write: def __getitem__(self, index)")
+
+    def __len__(self) -> int:
+        raise TypeError(f"{type(self).__name__} does not say how many samples it has. Write: def __len__(self)")
+
+    def __add__(self, other: Dataset) -> ConcatDataset:
+        return ConcatDataset([self, other])
+
+
+class TensorDataset(Dataset):
+    """Sample i is row i of every tensor. Raises ValueError when their first dimensions differ."""
+
+    def __init__(self, *tensors: Any) -> None:
+        self.tensors = tuple(t if isinstance(t, Tensor) else Tensor(t) for t in tensors)
+        if not tensors or any(not t.shape for t in self.tensors):
+            raise ValueError("TensorDataset needs tensors of at least one dimension.")
+        lengths = [len(t) for t in self.tensors]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"the tensors hold {' and '.join(map(str, lengths))} samples. Give each as many.")
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        return tuple(t[index] for t in self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+
+class Subset(Dataset):
+    """The samples of a data set at the given indices."""
+
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.dataset[self.indices[index]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class ConcatDataset(Dataset):
+    """Data sets one after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        self._ends = np.cumsum([len(d) for d in self.datasets])
+
+    def __getitem__(self, index: int) -> Any:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        index %= len(self)
+        which = int(np.searchsorted(self._ends, index, side="right"))
+        return self.datasets[which][index - (int(self._ends[which - 1]) if which else 0)]
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+
+def _permutation(n: int, generator: Any) -> Any:
+    from ranvier.seed import numpy_generator
+
+    return (generator.numpy if generator is not None else numpy_generator("shuffle")).permutation(n)
+
+
+def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
+    """Split at random into parts of the given lengths, or of the given shares if they add up to 1."""
+    sizes = [int(n) for n in lengths]
+    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1 + 1e-9:
+        sizes = [math.floor(len(dataset) * share) for share in lengths]
+        for i in range(len(dataset) - sum(sizes)):
+            sizes[i % len(sizes)] += 1
+    if sum(sizes) != len(dataset):
+        raise ValueError(f"the lengths {sizes} add up to {sum(sizes)}, and the data set has {len(dataset)} samples.")
+    order, stops = _permutation(len(dataset), generator), np.cumsum(sizes)
+    return [Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)]
+
+
+class SequentialSampler:
+    """0, 1, 2, ..."""
+
+    def __init__(self, data_source: Any) -> None:
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class RandomSampler(SequentialSampler):
+    """All samples in random order, another one each time."""
+
+    def __init__(self, data_source: Any, generator: Any = None) -> None:
+        super().__init__(data_source)
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(_permutation(len(self.data_source), self.generator).tolist())
+
+
+def default_collate(batch: Sequence[Any]) -> Any:
+    """Samples as one batch: numbers, arrays and tensors are stacked; tuples, lists and mappings go part by part."""
+    first = batch[0]
+    if isinstance(first, Tensor):
+        return Tensor(np.stack([s.compute() for s in batch]), dtype=first.dtype)
+    if isinstance(first, (np.ndarray, np.generic, int, float, bool)):
+        return Tensor(np.stack(batch))
+    if isinstance(first, dict):
+        return {key: default_collate([s[key] for s in batch]) for key in first}
+    if isinstance(first, (tuple, list)):
+        return [default_collate(parts) for parts in zip(*batch, strict=True)]
+    if isinstance(first, str):
+        return list(batch)
+    raise TypeError(f"samples hold a {type(first).__name__}, which cannot be made a batch. Write a collate_fn instead.")
+
+
+class DataLoader:
+    """Batches of a data set, as lists of tensors; another random order each time with ``shuffle=True``.
+
+    The last batch is smaller where the samples do not divide evenly, or left out with ``drop_last=True``.
+    ``num_workers``, ``pin_memory`` and their kin are accepted and change nothing: a batch is gathered in microseconds.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[Sequence[int]] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        *,
+        generator: Any = None,
+        timeout: float = 0,
+        worker_init_fn: Any = None,
+        persistent_workers: bool = False,
+        prefetch_factor: int | None = None,
+    ) -> None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}. Write a whole number of 1 or more instead.")
+        if shuffle and (sampler is not None or batch_sampler is not None):
+            raise ValueError("shuffle=True and a sampler exclude each other: the sampler says the order.")
+        if shuffle and len(dataset) == 0:
+            raise ValueError("the data set has 0 samples.")
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+        self.sampler, self.batch_sampler = sampler, batch_sampler
+        self.collate_fn, self.drop_last, self.generator = collate_fn, drop_last, generator
+
+    def __len__(self) -> int:
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]  # as PyTorch: a sampler without length raises
+        n = len(self.dataset) if self.sampler is None else len(self.sampler)  # type: ignore[arg-type]
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    def _batches(self) -> Iterator[Any]:
+        """The indices of each batch."""
+        if self.batch_sampler is not None:
+            yield from self.batch_sampler
+            return
+        if self.shuffle:
+            order = _permutation(len(self.dataset), self.generator)
+        else:
+            order = np.arange(len(self.dataset)) if self.sampler is None else np.fromiter(self.sampler, np.int64)
+        size, n = self.batch_size, len(order)
+        for start in range(0, n - n % size if self.drop_last else n, size):
+            yield order[start : start + size]
+
+    def __iter__(self) -> Iterator[Any]:
+        if type(self.dataset) is TensorDataset and self.collate_fn is None:
+            return _gathered(self.dataset.tensors, self._batches())
+        collate = self.collate_fn or default_collate
+        dataset = self.dataset
+        return (collate([dataset[i] for i in map(int, indices)]) for indices in self._batches())
+
+
+def _gathered(tensors: Sequence[Tensor], batches: Iterable[Any]) -> Iterator[list[Tensor]]:
+    arrays = [t.compute() for t in tensors]
+    types: dict[int, list[Type]] = {}  # made once for each size: equal types are found faster when they are the same
+    wrap = Tensor.wrap
+    for indices in batches:
+        size = len(indices)
+        known = types.get(size)
+        if known is None:
+            known = types[size] = [Type((size, *t.shape[1:]), t.dtype) for t in tensors]
+        batch = []
+        for array, type_ in zip(arrays, known, strict=True):
+            tensor = wrap(array[indices])
+            tensor.type = type_
+            batch.append(tensor)
+        yield batch
+
+
+__getattr__ = missing("torch.utils.data", __all__)
