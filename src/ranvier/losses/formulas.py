@@ -1,0 +1,237 @@
+"""Keras's losses as functions of (y_true, y_pred): one value for each sample, averaged over the last axis.
+
+Logits are used where they are known: a loss of probabilities that a recorded `softmax` or `sigmoid` made takes what
+went into it, which is the same value, stable and cheaper.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.functional import log_softmax, softplus
+from ranvier.graph.node import GraphError, Node, like
+from ranvier.numeric.promotion import count, floating
+from ranvier.tensor import Tensor, function
+
+EPSILON = 1e-7  # Keras's fuzz factor
+
+
+def logits_of(y_pred: Any, maker: str) -> Any:
+    """What ``maker`` ("softmax" over the last axis, or "sigmoid") was given to make this tensor; None where unknown."""
+    entry, segment = getattr(y_pred, "entry", None), getattr(y_pred, "segment", None)
+    if entry is None or segment is None or entry.function is None or entry.function.name != maker:
+        return None
+    if len(entry.children) != 1 or dict(entry.options).get("axis", -1) not in (-1, len(y_pred.shape) - 1):
+        return None
+    child = entry.children[0]
+    if child.function is None:
+        return segment.leaves[child.options[0][1]]
+    return Tensor.pending(child, segment)
+
+
+def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
+    """Targets and predictions of one shape, in floats, of at least two dimensions.
+
+    A last axis of 1 that only one of them has is no difference. Raises GraphError for any other: never broadcast.
+    """
+    x, y = floating(y_pred), y_true
+    if x.ndim < 2:
+        x = n.reshape(x, (*x.shape, 1) if x.ndim else (1, 1))
+    if y.shape != x.shape and (*y.shape, 1) == x.shape:
+        y = n.expand_dims(y, -1)
+    elif y.shape != x.shape and y.shape == (*x.shape, 1):
+        y = n.squeeze(y, -1)
+    if y.shape != x.shape:
+        raise GraphError(
+            f"targets of shape {y_true.shape} do not fit predictions of shape {y_pred.shape}: give the last layer "
+            f"{y_true.shape[-1] if y_true.ndim > 1 else 1} units, or write targets of the predictions' shape"
+        )
+    return n.cast(y, x.dtype), x
+
+
+def labels_for(y_true: Node, scores: Node) -> Node:
+    """Integer labels of the scores' shape without its last axis."""
+    wanted = scores.shape[:-1]
+    if y_true.shape == (*wanted, 1):
+        y_true = n.squeeze(y_true, -1)
+    if y_true.shape != wanted:
+        raise GraphError(
+            f"labels of shape {y_true.shape} do not fit scores of shape {scores.shape}: write integer labels of shape "
+            f"{wanted}, or use 'categorical_crossentropy' for one-hot targets"
+        )
+    return n.cast(y_true, "int32")  # type: ignore[no-any-return]
+
+
+def smoothed(y: Node, label_smoothing: float, classes: Any) -> Node:
+    if not label_smoothing:
+        return y
+    return n.add(n.multiply(y, 1 - label_smoothing), label_smoothing / classes)  # type: ignore[no-any-return]
+
+
+def log_probabilities(scores: Node, from_logits: bool) -> Node:
+    """Logarithms of the probabilities over the last axis, of logits or of shares that need not add up to 1."""
+    if from_logits:
+        return log_softmax(scores)  # type: ignore[no-any-return]
+    shares = n.divide(scores, n.sum(scores, -1, True))
+    return n.log(n.clip(shares, EPSILON, 1 - EPSILON))  # type: ignore[no-any-return]
+
+
+@function
+def sparse_categorical_crossentropy(
+    y_true: Node, y_pred: Node, from_logits: bool = False, ignore_class: int | None = None
+) -> Node:
+    """Cross entropy of integer labels (N, ...) and scores (N, ..., classes)."""
+    scores = floating(y_pred)
+    labels = labels_for(y_true, scores)
+    losses = n.negative(n.take_along(log_probabilities(scores, from_logits), labels))
+    if ignore_class is None:
+        return losses  # type: ignore[no-any-return]
+    return n.where(n.equal(labels, ignore_class), 0, losses)  # type: ignore[no-any-return]
+
+
+@function
+def categorical_crossentropy(
+    y_true: Node, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
+) -> Node:
+    """Cross entropy of target probabilities and scores, both (N, ..., classes)."""
+    y, x = pair(y_true, y_pred)
+    y = smoothed(y, label_smoothing, x.shape[-1])
+    return n.negative(n.sum(y * log_probabilities(x, from_logits), -1))  # type: ignore[no-any-return]
+
+
+@function
+def binary_crossentropy(
+    y_true: Node, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
+) -> Node:
+    """Cross entropy of independent yes or no targets and logits or probabilities."""
+    y, x = pair(y_true, y_pred)
+    y = smoothed(y, label_smoothing, 2)
+    if from_logits:
+        return n.mean(softplus(x) - x * y, -1)  # type: ignore[no-any-return]
+    p = n.clip(x, EPSILON, 1 - EPSILON)
+    return n.mean(n.negative(y * n.log(p) + n.subtract(1, y) * n.log(n.subtract(1, p))), -1)  # type: ignore[no-any-return]
+
+
+@function
+def mean_squared_error(y_true: Node, y_pred: Node) -> Node:
+    """The squared difference."""
+    y, x = pair(y_true, y_pred)
+    return n.mean(n.square(x - y), -1)  # type: ignore[no-any-return]
+
+
+@function
+def mean_absolute_error(y_true: Node, y_pred: Node) -> Node:
+    """The absolute difference."""
+    y, x = pair(y_true, y_pred)
+    return n.mean(n.abs(x - y), -1)  # type: ignore[no-any-return]
+
+
+@function
+def mean_absolute_percentage_error(y_true: Node, y_pred: Node) -> Node:
+    """The absolute difference in percent of the target's size."""
+    y, x = pair(y_true, y_pred)
+    return n.multiply(n.mean(n.abs(n.divide(y - x, n.clip(n.abs(y), EPSILON))), -1), 100)  # type: ignore[no-any-return]
+
+
+@function
+def mean_squared_logarithmic_error(y_true: Node, y_pred: Node) -> Node:
+    """The squared difference of ``log(1 + value)``."""
+    y, x = (n.log1p(n.clip(v, EPSILON)) for v in pair(y_true, y_pred))
+    return n.mean(n.square(x - y), -1)  # type: ignore[no-any-return]
+
+
+@function
+def huber(y_true: Node, y_pred: Node, delta: float = 1.0) -> Node:
+    """Half the squared difference up to ``delta``, then linear (Huber, 1964)."""
+    y, x = pair(y_true, y_pred)
+    d = n.abs(x - y)
+    linear = n.multiply(n.subtract(d, 0.5 * delta), delta)
+    return n.mean(n.where(n.less_equal(d, delta), d * d * like(d, 0.5), linear), -1)  # type: ignore[no-any-return]
+
+
+@function
+def log_cosh(y_true: Node, y_pred: Node) -> Node:
+    """``log(cosh(difference))``, stable."""
+    y, x = pair(y_true, y_pred)
+    d = x - y
+    return n.mean(n.subtract(d + softplus(n.multiply(d, -2)), math.log(2)), -1)  # type: ignore[no-any-return]
+
+
+def signs(y: Node) -> Node:
+    """Targets of -1 and 1; when all are 0 or 1, those as -1 and 1."""
+    binary = n.all(n.logical_or(n.equal(y, 0), n.equal(y, 1)))
+    return n.where(binary, n.subtract(n.multiply(y, 2), 1), y)  # type: ignore[no-any-return]
+
+
+@function
+def hinge(y_true: Node, y_pred: Node) -> Node:
+    """``max(1 - y * x, 0)`` for targets of -1 and 1 (or 0 and 1)."""
+    y, x = pair(y_true, y_pred)
+    return n.mean(n.maximum(n.subtract(1, signs(y) * x), 0), -1)  # type: ignore[no-any-return]
+
+
+@function
+def squared_hinge(y_true: Node, y_pred: Node) -> Node:
+    """The square of `hinge`'s terms."""
+    y, x = pair(y_true, y_pred)
+    return n.mean(n.square(n.maximum(n.subtract(1, signs(y) * x), 0)), -1)  # type: ignore[no-any-return]
+
+
+@function
+def categorical_hinge(y_true: Node, y_pred: Node) -> Node:
+    """``max(highest wrong score - right score + 1, 0)`` for one-hot targets."""
+    y, x = pair(y_true, y_pred)
+    wrong = n.max(n.subtract(1, y) * x, -1)
+    return n.maximum(n.add(wrong - n.sum(y * x, -1), 1), 0)  # type: ignore[no-any-return]
+
+
+@function
+def kl_divergence(y_true: Node, y_pred: Node) -> Node:
+    """The divergence of target probabilities from predicted ones, summed over the last axis."""
+    y, x = (n.clip(v, EPSILON, 1.0) for v in pair(y_true, y_pred))
+    return n.sum(y * n.log(y / x), -1)  # type: ignore[no-any-return]
+
+
+@function
+def poisson(y_true: Node, y_pred: Node) -> Node:
+    """``x - y * log(x)``: minus the log likelihood of counts y under rates x, up to a constant."""
+    y, x = pair(y_true, y_pred)
+    return n.mean(x - y * n.log(n.add(x, EPSILON)), -1)  # type: ignore[no-any-return]
+
+
+@function
+def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
+    """Minus the cosine of the angle between targets and predictions along an axis."""
+    y, x = (v / _length(v, axis) for v in pair(y_true, y_pred))
+    return n.negative(n.sum(y * x, axis))  # type: ignore[no-any-return]
+
+
+def _length(v: Node, axis: int) -> Node:
+    squares = n.sum(v * v, axis, True)
+    return n.broadcast_to(n.sqrt(n.clip(squares, EPSILON**2)), v.shape)  # type: ignore[no-any-return]
+
+
+# --- from losses of samples to one number -------------------------------------------------------------------------
+
+
+@function
+def weigh(losses: Node, sample_weight: Node) -> Node:
+    """Losses (N, ...) times weights (N,), (N, 1) or of their own shape."""
+    weight = n.cast(sample_weight, losses.dtype)
+    if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
+        weight = n.squeeze(weight, -1)
+    if weight.ndim < losses.ndim:
+        weight = n.reshape(weight, (*weight.shape, *(1,) * (losses.ndim - weight.ndim)))
+    if weight.ndim > losses.ndim or weight.shape[:1] != losses.shape[:1]:
+        raise GraphError(
+            f"sample weights of {sample_weight.shape} for losses of {losses.shape}: write one a sample"
+        )
+    return n.multiply(losses, weight)  # type: ignore[no-any-return]
+
+
+@function
+def average(losses: Node) -> Node:
+    """The sum divided by the number of losses: Keras's "sum_over_batch_size"."""
+    return n.sum(losses) / count(losses.shape, losses.dtype)  # type: ignore[no-any-return]
