@@ -14,7 +14,11 @@ _ROUNDS = 4
 def _kernel(name: str, lanes: int, accumulators: int, fma: bool) -> str:
     """LLVM IR of `void name(i64 turns, ptr data)`; the data holds the two operands and receives the sum."""
     v = f"<{lanes} x float>"
-    body = [f"define void @{name}(i64 %turns, ptr %data) #0 {{", "entry:", f"  %a = load {v}, ptr %data, align 4"]
+    body = [
+        f"define void @{name}(i64 %turns, ptr %data) #0 {{",
+        "entry:",
+        f"  %a = load {v}, ptr %data, align 4",
+    ]
     body += [f"  %q = getelementptr float, ptr %data, i64 {lanes}", f"  %b = load {v}, ptr %q, align 4"]
     body += ["  br label %loop", "loop:", "  %i = phi i64 [ 0, %entry ], [ %n, %loop ]"]
     for j in range(accumulators):
@@ -26,7 +30,12 @@ def _kernel(name: str, lanes: int, accumulators: int, fma: bool) -> str:
                 body.append(f"  {new} = call {v} @llvm.fma.v{lanes}f32({v} {old}, {v} %a, {v} %b)")
             else:
                 body += [f"  %m{r}_{j} = fmul {v} {old}, %a", f"  {new} = fadd {v} %m{r}_{j}, %b"]
-    body += ["  %n = add i64 %i, 1", "  %c = icmp slt i64 %n, %turns", "  br i1 %c, label %loop, label %end", "end:"]
+    body += [
+        "  %n = add i64 %i, 1",
+        "  %c = icmp slt i64 %n, %turns",
+        "  br i1 %c, label %loop, label %end",
+        "end:",
+    ]
     total = f"%x{_ROUNDS}_0"
     for j in range(1, accumulators):
         body.append(f"  %s{j} = fadd {v} {total}, %x{_ROUNDS}_{j}")
@@ -49,12 +58,15 @@ class Peak:
         if not x86:
             shapes = [(4, 24), (4, 16)]
         else:
-            shapes = [(4, 12)] + [(8, 12)] * ("avx" in features) + [(16, 24), (16, 12)] * ("avx512f" in features)
+            shapes = (
+                [(4, 12)] + [(8, 12)] * ("avx" in features) + [(16, 24), (16, 12)] * ("avx512f" in features)
+            )
         wide = ' "prefer-vector-width"="512" "min-legal-vector-width"="512"' if "avx512f" in features else ""
         text = [f"attributes #0 = {{ nounwind{wide} }}"]
         for lanes, accumulators in shapes:
             text.append(_kernel(f"peak_{lanes}_{accumulators}", lanes, accumulators, fma))
-            text.append(f"declare <{lanes} x float> @llvm.fma.v{lanes}f32(" + ", ".join([f"<{lanes} x float>"] * 3) + ")")
+            v = f"<{lanes} x float>"
+            text.append(f"declare {v} @llvm.fma.v{lanes}f32({v}, {v}, {v})")
         module = llvm.parse_assembly("\n".join(dict.fromkeys(text)))
         module.verify()
         target = llvm.Target.from_default_triple()
@@ -64,32 +76,34 @@ class Peak:
         self._engine = llvm.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()
         kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
-        self._kernels = [
-            (lanes, 2.0 * lanes * accumulators * _ROUNDS, kind(self._engine.get_function_address(f"peak_{lanes}_{accumulators}")))
-            for lanes, accumulators in shapes
-        ]
+        self._kernels = []
+        for lanes, accumulators in shapes:
+            address = self._engine.get_function_address(f"peak_{lanes}_{accumulators}")
+            self._kernels.append((2.0 * lanes * accumulators * _ROUNDS, kind(address)))
 
     def measure(self, threads: int, seconds: float = 0.02, tries: int = 4) -> float:
         """The best rate of `tries` runs of about `seconds` on `threads` threads, in GFLOP/s."""
-        return max(max(self._rate(k, flops, threads, seconds) for _ in range(tries)) for _, flops, k in self._kernels)
+        return max(self._rate(k, flops, threads, seconds) for flops, k in self._kernels for _ in range(tries))
 
-    def _rate(self, kernel: Callable[[int, object], None], flops: float, threads: int, seconds: float) -> float:
+    def _rate(
+        self, kernel: Callable[[int, object], None], flops: float, threads: int, seconds: float
+    ) -> float:
         turns = max(1000, int(seconds * 5e10 / flops))
-        start = threading.Barrier(threads + 1)
-        ends = [0.0] * threads
+        start = threading.Barrier(threads)
+        begins, ends = [0.0] * threads, [0.0] * threads
 
         def work(i: int) -> None:
             data = (ctypes.c_float * 64)(*[0.5] * 64)
             kernel(100, data)
             start.wait()
+            # Each thread reads the clock itself: one that waited for the interpreter would read it too late.
+            begins[i] = time.perf_counter()
             kernel(turns, data)
             ends[i] = time.perf_counter()
 
         pool = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
         for t in pool:
             t.start()
-        start.wait()
-        begin = time.perf_counter()
         for t in pool:
             t.join()
-        return flops * turns * threads / (max(ends) - begin) / 1e9
+        return flops * turns * threads / (max(ends) - min(begins)) / 1e9

@@ -1,0 +1,164 @@
+"""JAX: the epoch jitted whole, `lax.scan` over batches gathered inside by the shuffled index, the state donated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from numpy.typing import NDArray
+
+from benchmarks.contestants import Job
+from benchmarks.datasets import initial_weights, reference_predict
+from benchmarks.workloads import Workload
+
+Params = list[tuple[Array, Array]]
+State = tuple[Params, tuple[Array, Params, Params]]
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
+
+
+def forward(params: Params, x: Array, activation: Callable[[Array], Array]) -> Array:
+    for kernel, bias in params[:-1]:
+        x = activation(x @ kernel + bias)
+    return x @ params[-1][0] + params[-1][1]
+
+
+def _sparse(outputs: Array, y: Array) -> Array:
+    return -jnp.take_along_axis(jax.nn.log_softmax(outputs), y[:, None], axis=1).mean()
+
+
+def _binary(z: Array, y: Array) -> Array:
+    return (jnp.maximum(z, 0) - z * y + jnp.log1p(jnp.exp(-jnp.abs(z)))).mean()
+
+
+def _squared(outputs: Array, y: Array) -> Array:
+    return jnp.square(outputs - y).mean()
+
+
+LOSSES: dict[str, Callable[[Array, Array], Array]] = {
+    "sparse_categorical_crossentropy": _sparse,
+    "binary_crossentropy": _binary,
+    "mean_squared_error": _squared,
+}
+
+
+def start(workload: Workload) -> State:
+    """The initial weights and an optimizer that has taken no step, in fresh buffers."""
+    weights = [jnp.array(w) for w in initial_weights(workload)]
+    params = [(weights[i], weights[i + 1]) for i in range(0, len(weights), 2)]
+    return params, (jnp.int32(0), jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params))
+
+
+def _adam(params: Params, grads: Params, state: Any, rate: float) -> State:
+    t, m, v = state
+    t = t + 1
+    m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
+    v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
+    time = t.astype(jnp.float32)
+    step = rate * jnp.sqrt(1 - 0.999**time) / (1 - 0.9**time)
+    return jax.tree.map(lambda p, m, v: p - step * m / (jnp.sqrt(v) + 1e-7), params, m, v), (t, m, v)
+
+
+def _sgd(params: Params, grads: Params, state: Any, rate: float) -> State:
+    return jax.tree.map(lambda p, g: p - rate * g, params, grads), state
+
+
+def epoch_function(workload: Workload, unroll: int) -> Any:
+    """The jitted epoch: (state, x, y, order) -> (state, mean loss, correct answers). A full batch needs no order; then
+    `order` only says by its length how many epochs to scan over."""
+    activation, loss = ACTIVATIONS[workload.hidden], LOSSES[workload.loss]
+    update = {"adam": _adam, "sgd": _sgd}[workload.optimizer]
+    full, batch = workload.batch >= workload.samples, workload.batch
+
+    def objective(params: Params, x: Array, y: Array) -> tuple[Array, Array]:
+        outputs = forward(params, x, activation)
+        correct = (outputs.argmax(1) == y).sum() if workload.metrics else jnp.int32(0)
+        return loss(outputs, y), correct
+
+    def step(state: State, x: Array, y: Array) -> tuple[State, tuple[Array, Array]]:
+        params, rest = state
+        (value, correct), grads = jax.value_and_grad(objective, has_aux=True)(params, x, y)
+        return update(params, grads, rest, workload.learning_rate), (value * len(x), correct)
+
+    def epoch(state: State, x: Array, y: Array, order: Array) -> tuple[State, Array, Array]:
+        if full:
+            state, (values, correct) = lax.scan(lambda s, _: step(s, x, y), state, order, unroll=unroll)
+            return state, values[-1] / len(x), correct[-1]
+        whole = len(order) // batch * batch
+        state, (values, correct) = lax.scan(
+            lambda s, i: step(s, x[i], y[i]), state, order[:whole].reshape(-1, batch), unroll=unroll
+        )
+        total, right = values.sum(), correct.sum()
+        if whole < len(order):
+            state, (value, more) = step(state, x[order[whole:]], y[order[whole:]])
+            total, right = total + value, right + more
+        return state, total / len(order), right
+
+    return jax.jit(epoch, donate_argnums=0)
+
+
+class Training:
+    """The compiled epoch with its state and its data, as one thing that runs epochs."""
+
+    def __init__(self, workload: Workload, x: NDArray[Any], y: NDArray[Any], unroll: int = 1) -> None:
+        self.full = workload.batch >= workload.samples
+        self.function = epoch_function(workload, unroll)
+        self.x, self.y = jnp.asarray(x), jnp.asarray(y)
+        self.rng = np.random.default_rng(0)
+        self.state = start(workload)
+
+    def epochs(self, count: int) -> tuple[float, float]:
+        """Run `count` epochs; (seconds, mean loss of the last)."""
+        begin, loss = time.perf_counter(), 0.0
+        if self.full:
+            self.state, value, _ = self.function(self.state, self.x, self.y, np.zeros(count, np.int32))
+            loss = float(value)  # waits for the result
+            return time.perf_counter() - begin, loss
+        for _ in range(count):
+            order = self.rng.permutation(len(self.x)).astype(np.int32)
+            self.state, value, _ = self.function(self.state, self.x, self.y, order)
+            loss = float(value)
+        return time.perf_counter() - begin, loss
+
+
+def train(workload: Workload, x: NDArray[Any], y: NDArray[Any]) -> Job:
+    # Unrolling the scan helps where a step is short; a trial decides, on programs that are thrown away or begun anew.
+    trials = {unroll: Training(workload, x, y, unroll) for unroll in (1, 4)}
+    few = 20 if trials[1].full else 1
+    times = {}
+    for unroll, training in trials.items():
+        training.epochs(few)
+        times[unroll] = min(training.epochs(few)[0] for _ in range(2))
+    unroll = min(times, key=times.__getitem__)
+    training = trials[unroll]
+    training.state = start(workload)
+    del trials
+
+    def run(count: int) -> float:
+        return training.epochs(count)[0]
+
+    return Job(lambda n: training.epochs(n)[1], run, f"unroll {unroll}")
+
+
+def predict(workload: Workload, x: NDArray[Any], y: NDArray[Any]) -> Job:
+    params, _ = start(workload)
+    activation = ACTIVATIONS[workload.hidden]
+    function = jax.jit(lambda p, x: jax.nn.softmax(forward(p, x, activation)))
+    samples = [x[i : i + 1] for i in range(len(x))]
+    expected = reference_predict(workload, x)
+
+    def begin(count: int) -> float:
+        answers = np.concatenate([np.asarray(function(params, s)) for s in samples[:count]])
+        return float(np.abs(answers - expected[:count]).max())
+
+    def run(calls: int) -> float:
+        start = time.perf_counter()
+        for i in range(calls):
+            np.asarray(function(params, samples[i % len(samples)]))
+        return time.perf_counter() - start
+
+    return Job(begin, run)

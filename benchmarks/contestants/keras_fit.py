@@ -1,0 +1,86 @@
+"""Keras's own `fit` and `predict`, on the backend that KERAS_BACKEND names."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.contestants import Job
+from benchmarks.datasets import initial_weights, reference_predict
+from benchmarks.workloads import Workload
+
+Array = NDArray[Any]
+
+
+class _Clock(keras.callbacks.Callback):
+    """The time at the end of every epoch."""
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it by name
+        self.ends: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - likewise
+        self.ends.append(time.perf_counter())
+
+
+def build(workload: Workload) -> Any:
+    inputs, *units = workload.layers
+    activations = [workload.hidden] * (len(units) - 1) + [workload.output]
+    dense = [keras.layers.Dense(n, activation=a) for n, a in zip(units, activations, strict=True)]
+    model = keras.Sequential([keras.Input((inputs,)), *dense])
+    model.set_weights(initial_weights(workload))
+    return model
+
+
+def train(workload: Workload, x: Array, y: Array) -> Job:
+    model = build(workload)
+    optimizer = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[workload.optimizer]
+    steps_a_call = min(int(os.environ.get("STEPS_PER_EXECUTION", "1")), len(x) // workload.batch)
+    model.compile(
+        optimizer=optimizer(workload.learning_rate),
+        loss=workload.loss,
+        metrics=list(workload.metrics),
+        steps_per_execution=steps_a_call,
+    )
+    clock = _Clock()
+
+    def fit(epochs: int) -> float:
+        history = model.fit(
+            x,
+            y,
+            batch_size=workload.batch,
+            epochs=epochs,
+            shuffle=workload.batch < workload.samples,
+            verbose=0,
+            callbacks=[clock],
+        )
+        return float(history.history["loss"][-1])
+
+    def run(epochs: int) -> float:
+        fit(1 + epochs)
+        return clock.ends[-1] - clock.ends[0]
+
+    return Job(fit, run)
+
+
+def predict(workload: Workload, x: Array, y: Array) -> Job:
+    model = build(workload)
+    samples = [x[i : i + 1] for i in range(len(x))]
+    expected = reference_predict(workload, x)
+
+    def begin(count: int) -> float:
+        few = min(count, 16)  # it is slow, and one agreeing answer is as good as another
+        answers = np.concatenate([model.predict(s, verbose=0) for s in samples[:few]])
+        return float(np.abs(answers - expected[:few]).max())
+
+    def run(calls: int) -> float:
+        start = time.perf_counter()
+        for i in range(calls):
+            model.predict(samples[i % len(samples)], verbose=0)
+        return time.perf_counter() - start
+
+    return Job(begin, run)

@@ -1,0 +1,122 @@
+"""Ranvier, written as its users write it: `compile` and `fit`, and the explicit loop of the PyTorch vocabulary."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ranvier as rv
+from benchmarks.contestants import Job
+from benchmarks.datasets import Floats, initial_weights, reference_predict
+from benchmarks.workloads import Workload
+
+Array = NDArray[Any]
+
+
+def build(workload: Workload) -> Any:
+    """The workload's network with its initial weights."""
+    inputs, *units = workload.layers
+    model = rv.Sequential()
+    for i, n in enumerate(units):
+        last = i == len(units) - 1
+        shape: dict[str, Any] = {"input_shape": (inputs,)} if i == 0 else {}
+        model.add(rv.layers.Dense(n, activation=workload.output if last else workload.hidden, **shape))
+    model.set_weights(initial_weights(workload))
+    return model
+
+
+def train(workload: Workload, x: Array, y: Array) -> Job:
+    model = build(workload)
+    optimizer = {"adam": rv.optimizers.Adam, "sgd": rv.optimizers.SGD}[workload.optimizer](
+        workload.learning_rate
+    )
+    model.compile(optimizer=optimizer, loss=workload.loss, metrics=list(workload.metrics))
+
+    def fit(epochs: int) -> tuple[float, float]:
+        begin = time.perf_counter()
+        history = model.fit(
+            x,
+            y,
+            batch_size=workload.batch,
+            epochs=epochs,
+            shuffle=workload.batch < workload.samples,
+            verbose=0,
+        )
+        return time.perf_counter() - begin, float(history.history["loss"][-1])
+
+    def run(epochs: int) -> float:
+        # The time of the epochs after the first: a call of one more epoch, less a call of one.
+        return max(1e-9, fit(1 + epochs)[0] - min(fit(1)[0] for _ in range(2)))
+
+    return Job(lambda n: fit(n)[1], run)
+
+
+def loop(workload: Workload, x: Array, y: Array) -> Job:
+    import ranvier.torch.nn.functional as F
+    import ranvier.torch.optim as optim
+
+    import ranvier.torch as torch
+    import ranvier.torch.nn as nn
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            a, b, c, d = workload.layers
+            self.fc1 = nn.Linear(a, b)
+            self.fc2 = nn.Linear(b, c)
+            self.fc3 = nn.Linear(c, d)
+
+        def forward(self, x: Any) -> Any:
+            x = torch.flatten(x, 1)
+            x = F.relu(self.fc1(x))
+            x = F.relu(self.fc2(x))
+            return self.fc3(x)
+
+    net = Net()
+    names = [f"fc{i}.{part}" for i in (1, 2, 3) for part in ("weight", "bias")]
+    weights = (np.ascontiguousarray(w.T) for w in initial_weights(workload))
+    net.load_state_dict({name: torch.tensor(w) for name, w in zip(names, weights, strict=True)})
+    dataset = torch.utils.data.TensorDataset(torch.tensor(x), torch.tensor(y.astype(np.int64)))
+    loader = torch.utils.data.DataLoader(dataset, batch_size=workload.batch, shuffle=True)
+    criterion = nn.CrossEntropyLoss()
+    optimizer = {"adam": optim.Adam, "sgd": optim.SGD}[workload.optimizer](
+        net.parameters(), lr=workload.learning_rate
+    )
+
+    def epochs(count: int) -> tuple[float, float]:
+        begin, mean = time.perf_counter(), 0.0
+        for _ in range(count):
+            running_loss = 0.0
+            for _, data in enumerate(loader, 0):
+                inputs, labels = data
+                optimizer.zero_grad()
+                outputs = net(inputs)
+                loss = criterion(outputs, labels)
+                loss.backward()
+                optimizer.step()
+                running_loss += loss.item()
+            mean = running_loss / len(loader)
+        return time.perf_counter() - begin, mean
+
+    return Job(lambda n: epochs(n)[1], lambda n: epochs(n)[0])
+
+
+def predict(workload: Workload, x: Array, y: Array) -> Job:
+    model = build(workload)
+    samples = [x[i : i + 1] for i in range(len(x))]
+    expected: Floats = reference_predict(workload, x)
+
+    def begin(count: int) -> float:
+        answers = np.concatenate([model.predict(s, verbose=0) for s in samples[:count]])
+        return float(np.abs(answers - expected[:count]).max())
+
+    def run(calls: int) -> float:
+        start = time.perf_counter()
+        for i in range(calls):
+            model.predict(samples[i % len(samples)], verbose=0)
+        return time.perf_counter() - start
+
+    return Job(begin, run)

@@ -1,0 +1,138 @@
+"""PyTorch, eager: data in memory, batches by index, fused optimizers, as many threads as a trial finds best."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.contestants import Job
+from benchmarks.datasets import initial_weights, reference_predict
+from benchmarks.workloads import Workload
+
+Array = NDArray[Any]
+Batches = Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]]
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "sparse_categorical_crossentropy": nn.CrossEntropyLoss,
+    "binary_crossentropy": nn.BCEWithLogitsLoss,
+    "mean_squared_error": nn.MSELoss,
+}
+
+
+def build(workload: Workload) -> nn.Sequential:
+    """The workload's network with its initial weights; its outputs are logits where the loss wants them."""
+    parts: list[nn.Module] = []
+    weights = initial_weights(workload)
+    for i in range(0, len(weights), 2):
+        linear = nn.Linear(*weights[i].shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weights[i].T.copy()))
+            linear.bias.copy_(torch.from_numpy(weights[i + 1]))
+        parts += [linear, ACTIVATIONS[workload.hidden]()]
+    return nn.Sequential(*parts[:-1])
+
+
+def optimizer_of(workload: Workload, model: nn.Module) -> torch.optim.Optimizer:
+    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[workload.optimizer]
+    return kind(model.parameters(), lr=workload.learning_rate, fused=True)
+
+
+def best_threads(seconds: Callable[[], float]) -> int:
+    """Try one and two threads on `seconds`, keep and return the faster."""
+    times = {}
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        seconds()
+        times[threads] = min(seconds() for _ in range(3))
+    best = min(times, key=times.__getitem__)
+    torch.set_num_threads(best)
+    return best
+
+
+def epoch(
+    model: nn.Module,
+    criterion: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    metrics: bool,
+    stop: int = 0,
+) -> float:
+    """One epoch of the usual loop, or its first `stop` steps; its mean loss per sample, read once, at the end."""
+    total, correct, count = torch.zeros(()), torch.zeros((), dtype=torch.int64), 0
+    for step, (inputs, labels) in enumerate(batches(), 1):
+        optimizer.zero_grad()
+        outputs = model(inputs)
+        loss = criterion(outputs, labels)
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(inputs)
+        if metrics:
+            correct += (outputs.detach().argmax(1) == labels).sum()
+        count += len(inputs)
+        if step == stop:
+            break
+    return float(total) / count
+
+
+def train(workload: Workload, x: Array, y: Array) -> Job:
+    sparse = workload.loss == "sparse_categorical_crossentropy"
+    inputs, labels = torch.from_numpy(x), torch.from_numpy(y.astype(np.int64) if sparse else y)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        if workload.batch >= len(inputs):
+            yield inputs, labels
+            return
+        for index in torch.randperm(len(inputs)).split(workload.batch):
+            yield inputs[index], labels[index]
+
+    criterion, metrics = LOSSES[workload.loss](), bool(workload.metrics)
+    scratch = build(workload)
+    scratch_optimizer = optimizer_of(workload, scratch)
+
+    def trial() -> float:
+        begin = time.perf_counter()
+        epoch(scratch, criterion, scratch_optimizer, batches, metrics, stop=200)
+        return time.perf_counter() - begin
+
+    threads = best_threads(trial)
+    model = build(workload)
+    optimizer = optimizer_of(workload, model)
+
+    def epochs(count: int) -> tuple[float, float]:
+        torch.set_num_threads(threads)  # another workload may have chosen differently since
+        begin, loss = time.perf_counter(), 0.0
+        for _ in range(count):
+            loss = epoch(model, criterion, optimizer, batches, metrics)
+        return time.perf_counter() - begin, loss
+
+    return Job(lambda n: epochs(n)[1], lambda n: epochs(n)[0], f"{threads} thread{'s' * (threads > 1)}")
+
+
+loop = train  # the same loop without a DataLoader, for comparison
+
+
+def predict(workload: Workload, x: Array, y: Array) -> Job:
+    model = nn.Sequential(*build(workload), nn.Softmax(dim=1)).eval()
+    samples = [torch.from_numpy(x[i : i + 1]) for i in range(len(x))]
+    expected = reference_predict(workload, x)
+
+    def begin(count: int) -> float:
+        with torch.inference_mode():
+            answers = torch.cat([model(s) for s in samples[:count]]).numpy()
+        return float(np.abs(answers - expected[:count]).max())
+
+    def run(calls: int) -> float:
+        start = time.perf_counter()
+        with torch.inference_mode():
+            for i in range(calls):
+                model(samples[i % len(samples)]).numpy()
+        return time.perf_counter() - start
+
+    threads = best_threads(lambda: run(500))
+    return Job(begin, run, f"{threads} thread{'s' * (threads > 1)}")

@@ -1,0 +1,100 @@
+"""scikit-learn's MLPClassifier and MLPRegressor: `partial_fit` or a warm `fit`, one or two BLAS threads, by trial."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from threadpoolctl import threadpool_limits
+
+from benchmarks.contestants import Job
+from benchmarks.datasets import initial_weights, reference_predict
+from benchmarks.workloads import Workload
+
+Array = NDArray[Any]
+warnings.filterwarnings("ignore", category=ConvergenceWarning)  # it stops where we say, not where it would
+
+
+def build(workload: Workload, x: Array, y: Array) -> Any:
+    """The network with its initial weights and an optimizer that has taken no step."""
+    kind = MLPRegressor if workload.loss == "mean_squared_error" else MLPClassifier
+    model = kind(
+        hidden_layer_sizes=workload.layers[1:-1],
+        activation=workload.hidden,
+        solver=workload.optimizer,
+        alpha=0.0,
+        batch_size=min(workload.batch, len(x)),
+        learning_rate_init=workload.learning_rate,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        shuffle=workload.batch < len(x),
+        max_iter=1,
+        tol=0.0,
+        n_iter_no_change=10**9,
+        warm_start=True,
+        epsilon=1e-7,
+    )
+    few = (
+        np.unique(y, return_index=True)[1] if kind is MLPClassifier else np.arange(2)
+    )  # every class must be seen
+    model.set_params(batch_size=len(few)).fit(x[few], y[few]).set_params(
+        batch_size=min(workload.batch, len(x))
+    )
+    weights = initial_weights(workload)
+    model.coefs_, model.intercepts_ = weights[0::2], weights[1::2]
+    del model._optimizer
+    return model
+
+
+def train(workload: Workload, x: Array, y: Array) -> Job:
+    y = y.ravel() if workload.layers[-1] == 1 else y
+    # Its squared loss is half the mean square.
+    scale = 2.0 if workload.loss == "mean_squared_error" else 1.0
+
+    def steps(model: Any, partial: bool, count: int) -> tuple[float, float]:
+        begin = time.perf_counter()
+        if partial:
+            for _ in range(count):
+                model.partial_fit(x, y)
+        else:
+            model.set_params(max_iter=count).fit(x, y)
+        return time.perf_counter() - begin, scale * float(model.loss_)
+
+    times = {}
+    for threads in (1, 2):
+        for partial in (True, False):
+            with threadpool_limits(threads):
+                times[threads, partial] = steps(build(workload, x, y), partial, 2)[0]
+    threads, partial = min(times, key=times.__getitem__)
+    model = build(workload, x, y)
+
+    def epochs(count: int) -> tuple[float, float]:
+        with threadpool_limits(threads):
+            return steps(model, partial, count)
+
+    note = f"{'partial_fit' if partial else 'warm fit'}, {threads} BLAS thread{'s' * (threads > 1)}"
+    return Job(lambda n: epochs(n)[1], lambda n: epochs(n)[0], note)
+
+
+def predict(workload: Workload, x: Array, y: Array) -> Job:
+    model = build(workload, x, np.arange(len(x)) % workload.layers[-1])
+    samples = [x[i : i + 1] for i in range(len(x))]
+    expected = reference_predict(workload, x)
+
+    def begin(count: int) -> float:
+        answers = np.concatenate([model.predict_proba(s) for s in samples[:count]])
+        return float(np.abs(answers - expected[:count]).max())
+
+    def run(calls: int) -> float:
+        start = time.perf_counter()
+        with threadpool_limits(1):
+            for i in range(calls):
+                model.predict_proba(samples[i % len(samples)])
+        return time.perf_counter() - start
+
+    return Job(begin, run, "1 BLAS thread")

@@ -1,0 +1,225 @@
+"""Runs the contestants interleaved, round by round, and collects one record per workload."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Self
+
+from rich.console import Console
+
+from benchmarks.contestants import WARM, Contestant
+from benchmarks.datasets import prepare
+from benchmarks.fresh import Fresh
+from benchmarks.peak import Peak
+from benchmarks.workloads import Workload
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 900.0  # seconds after which an answer is no longer waited for
+REST = 0.05  # seconds between two turns, in which the threads of the last one go to sleep
+PACKAGES = (
+    *("numpy", "llvmlite", "torch", "jax", "jaxlib", "keras", "tensorflow-cpu", "tensorflow", "scikit-learn"),
+    "onnxruntime",
+)
+Record = dict[str, Any]
+
+
+class Process:
+    """A contestant's worker, started at its first turn and kept for the whole run; its words go to `log`."""
+
+    def __init__(self, contestant: Contestant, log: Path, cache: Path) -> None:
+        self.contestant = contestant
+        with log.open("w") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.worker", contestant.name],
+                cwd=ROOT,
+                env={**os.environ, **contestant.environment, "RANVIER_CACHE": str(cache)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                text=True,
+            )
+
+    def ask(self, do: str, **request: Any) -> Record:
+        """The worker's answer; RuntimeError where it failed, died or took too long."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        timer = threading.Timer(PATIENCE, self.process.kill)
+        timer.start()
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **request}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            timer.cancel()
+        if not line:
+            raise RuntimeError(f"its process ended with code {self.process.wait()}")
+        answer: Record = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        """End the worker by the end of its input."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+class Harness:
+    """Measures workloads with a set of contestants: `with Harness(...) as h: record = h.measure(workload)`."""
+
+    def __init__(
+        self,
+        contestants: Sequence[Contestant],
+        rounds: int,
+        console: Console,
+        *,
+        seconds: float = 0.4,
+        cut: int = 1,
+    ) -> None:
+        self.contestants, self.rounds, self.console = contestants, rounds, console
+        self.seconds, self.cut = seconds, cut
+        self.peak = Peak()
+        self.workers: dict[str, Process] = {}
+        self.data = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ranvier-benchmarks"
+
+    def __enter__(self) -> Self:
+        self.stack = ExitStack()
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.scratch = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="ranvier-bench-")))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker in self.workers.values():
+            worker.close()
+        self.stack.close()
+
+    def measure(self, workload: Workload) -> Record:
+        """Run every contestant of the workload, interleaved; a record of plain values (see `report.py`)."""
+        if self.cut > 1 and workload.samples:
+            workload = dataclasses.replace(workload, samples=max(workload.samples // self.cut, 256))
+            workload = dataclasses.replace(workload, batch=min(workload.batch, workload.samples))
+        x, y, source = prepare(workload, self.data) if workload.layers else (None, None, "")
+        paths = (x, y) if x is not None and y is not None else None
+        chosen = [c for c in self.contestants if workload.kind in c.kinds]
+        rows: list[Record] = []
+        failed: dict[str, str] = {}
+        turns = self._warm(workload, paths) if workload.kind in WARM else self._fresh(workload, paths)
+        # The first turn builds, compiles and warms up; it is not timed.
+        for contestant in chosen:
+            self._say(f"{workload.name}: {contestant.title} warms up")
+            try:
+                first = turns(contestant, True)
+            except (RuntimeError, ImportError, OSError) as error:
+                failed[contestant.title] = str(error)
+                self.console.print(
+                    f"{workload.name}: {contestant.title} not run: {error}", style="yellow", markup=False
+                )
+                continue
+            rows.append({"name": contestant.name, "times": [], **first})
+        peaks = [self._peak()]
+        for i in range(1 if workload.kind == "size" else self.rounds):
+            # Who comes after whom changes from round to round, so that no one always follows the same neighbour.
+            for row in rows[i % len(rows) :] + rows[: i % len(rows)] if rows else ():
+                contestant = next(c for c in chosen if c.name == row["name"])
+                self._say(f"{workload.name}: round {i + 1} of {self.rounds}, {contestant.title}")
+                time.sleep(REST)
+                try:
+                    row["times"].append(turns(contestant, False)["seconds"])
+                except (RuntimeError, OSError) as error:
+                    failed[contestant.title] = str(error)
+            rows = [r for r in rows if len(r["times"]) == i + 1]
+            peaks.append(self._peak())
+        if workload.kind in WARM:
+            for row in rows:
+                self.workers[row["name"]].ask("drop")
+        return {
+            "workload": workload.name,
+            "data": source,
+            "flops": workload.flops,
+            "peak": max(peaks),
+            "rows": rows,
+            "failed": failed,
+            "date": dt.date.today().isoformat(),
+            "machine": machine(),
+        }
+
+    def _say(self, line: str) -> None:
+        if self.console.is_terminal:
+            self.console.print(line, style="dim", end="\r", markup=False)
+
+    def _peak(self) -> float:
+        return self.peak.measure(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+
+    def _warm(self, workload: Workload, paths: tuple[Path, Path] | None) -> Any:
+        assert paths is not None
+        request = {"workload": workload.name, "samples": workload.samples, "seconds": self.seconds}
+
+        def turn(contestant: Contestant, first: bool) -> Record:
+            worker = self.workers.get(contestant.name)
+            if first and (worker is None or worker.process.poll() is not None):
+                log = self.scratch / f"{contestant.name}.log"
+                worker = self.workers[contestant.name] = Process(contestant, log, self.scratch / "cache")
+            assert worker is not None
+            if not first:
+                return worker.ask("unit")
+            return worker.ask("prepare", x=str(paths[0]), y=str(paths[1]), **request)
+
+        return turn
+
+    def _fresh(self, workload: Workload, paths: tuple[Path, Path] | None) -> Any:
+        fresh = Fresh(workload, paths, self.scratch / f"cache-{workload.name}")
+
+        def turn(contestant: Contestant, first: bool) -> Record:
+            sample = fresh.sample(contestant)
+            return (
+                {"seconds": sample.value}
+                if not first
+                else {"loss": sample.loss, "note": sample.note, "count": 1}
+            )
+
+        return turn
+
+
+def machine() -> Record:
+    """The processor, its cores, the system and the versions of everything that was measured."""
+    cpu, flags = platform.processor(), ""
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        pairs = [line.split(":", 1) for line in lines if ":" in line]
+        facts = {key.strip(): value.strip() for key, value in pairs}
+        family = f"family {facts.get('cpu family', '?')} model {facts.get('model', '?')}"
+        cpu = f"{facts.get('model name', cpu)}, {family}"
+        flags = next((f for f in ("avx512f", "avx2", "sse2") if f in facts.get("flags", "").split()), "")
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "cpu": f"{cpu}{', ' + flags if flags else ''}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "versions": versions,
+    }

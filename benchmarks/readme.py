@@ -1,0 +1,136 @@
+"""The summary of the last results in both READMEs, between the `results` comments; one table, two languages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.contestants import by_name as contestant_by_name
+from benchmarks.report import duration, fastest_peer, markdown_table, number, ratios, verdicts
+from benchmarks.workloads import OURS, WORKLOADS
+
+ROOT = Path(__file__).parent.parent
+_BLOCK = re.compile(r"(<!-- results:[^\n]*-->\n).*?(<!-- /results -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Language:
+    """What one README says; the names of workloads stay as they are where `titles` has nothing else."""
+
+    file: str
+    headings: tuple[str, ...]
+    titles: Mapping[str, str]
+    units: Mapping[str, str]
+    before: str
+    after: str
+
+
+ENGLISH = Language(
+    "README.md",
+    ("one unit", "ranvier", "fastest other", "ours / theirs", "PyTorch", "Keras on TensorFlow"),
+    {
+        "process-adam": "784-64-64-10, `python` to 5 trained epochs, caches cold",
+        "tanh-full": "4-32-16-4 tanh, full batch of 10,000, MSE, Adam",
+        "compile": "compiling the 784-64-64-10 `fit` program, cold",
+    },
+    {
+        "epoch": "an epoch of {}",
+        "process": "{}",
+        "call": "{}",
+        "compilation": "{}",
+        "import": "`import`",
+        "MB": "{}",
+    },
+    "Medians of {rounds} interleaved rounds on {cpu}, {cores} cores, {date}; the last columns give times.\n\n",
+    "\n{met} of {all} requirements of the plan are met. All numbers, spreads, losses and versions are in\n"
+    "[benchmarks/RESULTS.md](benchmarks/RESULTS.md); `make bench` repeats them.\n",
+)
+CHINESE = Language(
+    "README.zh-CN.md",
+    ("测量单位", "ranvier", "最快的其他库", "本库 / 对方", "PyTorch", "Keras（TensorFlow）"),
+    {
+        "article-adam": "784-64-64-10，批大小 32，Adam，`fit`",
+        "article-sgd": "784-64-64-10，批大小 32，SGD，`fit`",
+        "process-adam": "784-64-64-10，从启动 `python` 到训练完 5 轮，无缓存",
+        "loop-sgd": "784-64-64-10，批大小 32，SGD，手写循环加 DataLoader",
+        "loop-adam": "784-64-64-10，批大小 32，Adam，手写循环加 DataLoader",
+        "wide-adam": "784-512-512-10，批大小 128，Adam，`fit`",
+        "ten-16": "10-46-46-10，批大小 16，Adam，20,000 个样本",
+        "ten-128": "10-46-46-10，批大小 128，Adam，20,000 个样本",
+        "binary-16": "30-64-1，批大小 16，Adam，20,000 个样本",
+        "binary-128": "30-64-1，批大小 128，Adam，20,000 个样本",
+        "tanh-full": "4-32-16-4 tanh，全批 10,000，MSE，Adam",
+        "predict-one": "784-64-64-10，预测一个样本",
+        "compile": "编译 784-64-64-10 的 `fit` 程序，无缓存",
+        "size": "安装体积（含全部必需依赖）",
+    },
+    {
+        "epoch": "一轮：{}",
+        "process": "{}",
+        "call": "{}",
+        "compilation": "{}",
+        "import": "`import`",
+        "MB": "{}",
+    },
+    "{cpu}，{cores} 核，{date}，交替运行 {rounds} 轮取中位数；最后两列是耗时。\n\n",
+    "\n计划中的 {all} 项要求满足了 {met} 项。全部数字、波动范围、损失和版本见\n"
+    "[benchmarks/RESULTS.md](benchmarks/RESULTS.md)（英文）；`make bench` 可以重新测量。\n",
+)
+
+
+def summary(records: Mapping[str, dict[str, Any]], language: Language) -> str:
+    """The block's text: a line on the machine, a row per workload, how many requirements are met."""
+    rows = []
+    for workload in WORKLOADS:
+        record = records.get(workload.name)
+        times = {row["name"]: median(row["times"]) for row in record["rows"]} if record else {}
+        if record is None or OURS not in times:
+            continue
+        size = workload.kind == "size"
+        shown = {name: f"{t:.0f} MB" if size else duration(t) for name, t in times.items()}
+        peer = fastest_peer(record)
+        fastest = f"{contestant_by_name(peer).title} {shown[peer]}" if peer else ""
+        ratio = f"**{number(median(ratios(record, peer)))}**" if peer else ""
+        title = language.titles.get(workload.name, workload.title)
+        torch = shown.get("torch-loader", shown.get("torch", ""))
+        unit = language.units[workload.unit].format(title)
+        rows.append((unit, shown[OURS], fastest, ratio, torch, shown.get("keras-tf", "")))
+    judged = verdicts(records)
+    first = next(iter(records.values()))
+    machine = first["machine"]
+    facts = {
+        "cpu": machine["cpu"],
+        "cores": machine["cores"],
+        "date": max(r["date"] for r in records.values()),
+        "rounds": max(len(row["times"]) for r in records.values() for row in r["rows"]),
+        "met": sum(v.met is True for v in judged),
+        "all": len(judged),
+    }
+    table = "\n".join(markdown_table(language.headings, rows)) + "\n"
+    return language.before.format(**facts) + table + language.after.format(**facts)
+
+
+def update(records: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Write the summary into both READMEs; returns the names of the files that changed.
+
+    ValueError where there are no results yet, or a README has lost its two comments.
+    """
+    if not records:
+        raise ValueError("There are no results yet. Write `python -m benchmarks --write` first.")
+    changed = []
+    for language in (ENGLISH, CHINESE):
+        path = ROOT / language.file
+        old = path.read_text(encoding="utf-8")
+        text = summary(records, language)
+        block = _BLOCK.search(old)
+        if block is None:
+            raise ValueError(f"{path.name} needs one block `<!-- results: ... -->` to `<!-- /results -->`.")
+        new = old[: block.end(1)] + text + old[block.start(2) :]
+        if new != old:
+            path.write_text(new, encoding="utf-8")
+            changed.append(path.name)
+    return changed
