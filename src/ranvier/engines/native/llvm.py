@@ -284,25 +284,43 @@ def optimized_ir(ir: str, target: Target, opt: int = 2) -> str:
         return str(module)
 
 
-def _symbols(data: bytes) -> tuple[set[str], set[str]]:
-    """The global symbols that an object file defines, and those that it needs (64-bit ELF and Mach-O)."""
+# How object files begin: their format's mark, and where and what they say of the processor.
+_ELF, _MACH_O = b"\x7fELF\x02\x01", b"\xcf\xfa\xed\xfe"
+_PROCESSORS = {
+    "x86_64": ((_ELF, 0x12, b"\x3e\x00"), (_MACH_O, 4, b"\x07\x00\x00\x01")),
+    "aarch64": ((_ELF, 0x12, b"\xb7\x00"), (_MACH_O, 4, b"\x0c\x00\x00\x01")),
+}
+
+
+def _symbols(data: bytes, arch: str) -> tuple[set[str], set[str]]:
+    """The global symbols that an object file defines, and those that it needs (64-bit ELF and Mach-O).
+
+    LLVM ends the process over a damaged object, so the tables' places are checked too.
+    """
+    marks = _PROCESSORS.get(arch, ((_ELF, 0, b""),))
+    if not any(data.startswith(mark) and data.startswith(code, at) for mark, at, code in marks):
+        raise CompilerError(f"not an object file for {arch}: it begins with {data[:20].hex(' ')}")
     sets: tuple[set[str], set[str]] = set(), set()
     try:
-        for name, defined in _mach_o(data) if data[:4] == b"\xcf\xfa\xed\xfe" else _elf(data):
+        for name, defined in _mach_o(data) if data.startswith(_MACH_O) else _elf(data):
             end = data.index(b"\0", name)
             sets[not defined].add(data[name:end].decode())
-    except (struct.error, ValueError) as error:
-        raise CompilerError(f"not an object file of this compiler ({error})") from error
+    except (struct.error, ValueError, IndexError) as error:
+        raise CompilerError(f"the object file is damaged: {error}") from error
+    if not sets[0]:
+        raise CompilerError("the object file is damaged or empty: it defines nothing")
     return sets
 
 
 def _elf(data: bytes) -> Iterator[tuple[int, bool]]:
-    if data[:6] != b"\x7fELF\x02\x01":
-        raise ValueError("no ELF header")
     (start,) = struct.unpack_from("<Q", data, 0x28)
     size, count = struct.unpack_from("<HH", data, 0x3A)
+    if start + size * count > len(data):
+        raise ValueError("its table of sections is cut off")
     sections = [struct.unpack_from("<4xI16xQQI", data, start + i * size) for i in range(count)]
     for kind, offset, length, link in sections:
+        if kind != 8 and offset + length > len(data):  # SHT_NOBITS is zeros that the file does not hold
+            raise ValueError("a section ends beyond the file")
         if kind == 2:  # SHT_SYMTAB
             names = sections[link][1]
             for name, info, section in struct.iter_unpack("<IBxH16x", data[offset : offset + length]):
@@ -322,7 +340,7 @@ def _mach_o(data: bytes) -> Iterator[tuple[int, bool]]:
 
 
 def _check_undefined(data: bytes, target: Target) -> set[str]:
-    defined, needed = _symbols(data)
+    defined, needed = _symbols(data, target.arch)
     known = _EXTERNAL_APPLE if "-apple-" in target.triple else _EXTERNAL
     outside = sorted(needed - known - {"_GLOBAL_OFFSET_TABLE_"})
     if outside:

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -26,9 +26,9 @@ MOST_THREADS = 1024
 _threads: int | None = None
 
 
-def _positive(value: Any, name: str) -> int:
+def _positive(value: Any, name: str, read: Callable[[Any], int] = operator.index) -> int:
     try:
-        count = int(value) if isinstance(value, str) else operator.index(value)
+        count = read(value)
     except (TypeError, ValueError):
         count = 0
     if isinstance(value, bool) or not 1 <= count <= MOST_THREADS:
@@ -36,7 +36,7 @@ def _positive(value: Any, name: str) -> int:
     return count
 
 
-def set_threads(n: int | None) -> None:
+def set_threads(n: SupportsIndex | None) -> None:
     """Run native programs on ``n`` threads; None goes back to ``default_threads()``. Never changes a result's bits.
 
     Raises:
@@ -59,7 +59,7 @@ def default_threads() -> int:
         ValueError: RANVIER_THREADS is no whole number from 1 to 1024.
     """
     if wish := os.environ.get("RANVIER_THREADS"):
-        return _positive(wish, "RANVIER_THREADS")
+        return _positive(wish, "RANVIER_THREADS", int)
     return max(1, min(_processors(), _outer_cap(), MOST_THREADS))
 
 
@@ -78,9 +78,8 @@ def _cpu_count() -> int:
 def _outer_cap() -> int:
     """joblib, Dask and their kin tell their workers through OpenMP's and loky's variables how many threads to use."""
     caps = [os.environ.get(v, "") for v in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "LOKY_MAX_CPU_COUNT")]
-    numbers = [
-        int(m[0]) for m in (re.match(r"\s*[1-9]\d*", c) for c in caps) if m
-    ]  # "4,2" is for nested regions
+    # The first number is ours: "4,2" speaks of nested regions after the comma.
+    numbers = [int(m[0]) for m in (re.match(r"\s*[1-9]\d*", c) for c in caps) if m]
     if not numbers and _is_worker_process():
         return 1
     return min(numbers, default=MOST_THREADS)
@@ -104,10 +103,11 @@ def _quota(root: str = "/") -> int:
     except OSError:
         return best
     for line in lines:
-        _, controllers, path = line.split(":", 2)
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers and "cpu" not in controllers.split(","):
             continue
-        folder = Path(root, "sys/fs/cgroup", controllers)
+        # Version 1 has a folder for its group of controllers, and a link to it named by each of them.
+        folder = Path(root, "sys/fs/cgroup", "cpu" if controllers else "")
         # A limit may stand on any ancestor. Inside a container the path may be the host's: then only the top exists.
         parts = [p for p in path.split("/") if p not in ("", "..")]
         for depth in range(len(parts) + 1):
