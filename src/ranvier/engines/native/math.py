@@ -78,7 +78,7 @@ def expm1(c: Code, x: Value) -> Value:
 
 
 def tanh(c: Code, x: Value) -> Value:
-    """h / (h + 1) with h = (exp(2 |x|) - 1) / 2."""
+    """Computes h / (h + 1) with h = (exp(2 |x|) - 1) / 2."""
     format = FORMATS[x.kind]
     y = x.magnitude().at_most(format.tanh_high)
     i, r = exp_reduce(c, y + y, format.bias - 1)
@@ -165,7 +165,7 @@ def erf(c: Code, x: Value) -> Value:
     format = FORMATS[x.kind]
     y = x.magnitude().at_most(format.erf_high)
     square = y * y
-    small = c.fma(y, c.horner(square, format.erf), y)
+    small = y + y * c.horner(square, format.erf)
     if x.kind == "f32":
         complement = exp_clamped(c, c.horner(y, ERFC_LOG))
     else:
@@ -286,7 +286,7 @@ def power(c: Code, x: Value, y: Value) -> Value:
         result = exp_short(c, w.at_least(-120.0).at_most(90.0)).convert("fptrunc", "f32")
     else:
         low = c.fma(wide_y, logarithm, -w) + wide_y * tail
-        low = low.where(w.magnitude() < 800.0, 0.0)
+        low = low.where(low.magnitude() < 1.0, 0.0)  # where w is exact or infinite
         format = FORMATS["f64"]
         result = exp_clamped(c, w.at_least(format.exp_low).at_most(format.exp_high), low)
     half = y * 0.5
