@@ -1,5 +1,6 @@
 """Threads, barrier and aligned memory: FAULTS 32, 38, 39, 40, 43, 45, 46."""
 
+import _thread
 import ctypes
 import os
 import signal
@@ -154,11 +155,11 @@ def test_a_system_without_threads_is_an_error_and_loses_nothing(library, monkeyp
     monkeypatch.setattr(runtime, "_pool", runtime._Pool())
     assert Sums(library, 2, 3).run()
 
-    def refuse(self):
+    def refuse(*args):
         raise RuntimeError("can't start new thread")
 
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
+        patch.setattr(_thread, "start_new_thread", refuse)
         with pytest.raises(RuntimeError, match=r"Write set_threads\(2\)"):
             run_parallel(library.address("nothing"), 5, 0)
         assert Sums(library, 2, 3).run()

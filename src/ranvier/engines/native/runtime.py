@@ -4,6 +4,7 @@ and aligned memory.
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import ctypes
 import functools
@@ -260,8 +261,10 @@ class _Worker:
         self.tid = 0
         self.wake = threading.Lock()
         self.wake.acquire()
-        self.thread = threading.Thread(target=self._loop, name="ranvier", daemon=True)
-        self.thread.start()
+        self.ended = threading.Lock()
+        self.ended.acquire()
+        # Not threading.Thread, whose start() is bytecode and may be torn apart by Ctrl-C. Such a thread is a daemon.
+        _thread.start_new_thread(self._loop, ())
 
     def _loop(self) -> None:
         pool = self.pool
@@ -269,6 +272,7 @@ class _Worker:
             self.wake.acquire()
             call, self.call = self.call, None
             if call is None:
+                self.ended.release()
                 return
             call.entry(self.tid, call.nthreads, call.ctx)
             with pool.lock:
@@ -321,7 +325,7 @@ class _Pool:
         for worker in workers:
             worker.wake.release()
         for worker in workers:
-            worker.thread.join()
+            worker.ended.acquire(timeout=patience)
 
 
 _pool = _Pool()
