@@ -74,7 +74,7 @@ end:
 @pytest.fixture(scope="module")
 def library():
     target = resolve_target("host")
-    return load_object(compile_object(barrier_ir(target) + PROGRAM, target), target)
+    return load_object(compile_object(barrier_ir(target.arch) + PROGRAM, target), target)
 
 
 class Sums:
@@ -109,7 +109,7 @@ def test_a_barrier_works_without_a_yield(library):
 @pytest.mark.parametrize("name", ["x86-64-v2", "x86-64-v4", "aarch64"])
 def test_the_barrier_compiles_for_every_target(name):
     target = resolve_target(name)
-    assert compile_object(barrier_ir(target) + PROGRAM, target)
+    assert compile_object(barrier_ir(target.arch) + PROGRAM, target)
 
 
 def test_a_block_serves_programs_of_different_widths(library):
@@ -179,7 +179,7 @@ SETUP = """
 import os, sys, threading, time, signal
 from tests.native.test_runtime import *
 target = resolve_target("host")
-library = load_object(compile_object(barrier_ir(target) + PROGRAM, target), target)
+library = load_object(compile_object(barrier_ir(target.arch) + PROGRAM, target), target)
 """
 
 

@@ -23,8 +23,6 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from ranvier.engines.native.llvm import Target
-
 MOST_THREADS = 1024
 _threads: int | None = None
 
@@ -160,13 +158,13 @@ _ROUNDS, _ROUNDS_CROWDED = 2000, 20
 _PAUSES = {"x86_64": "llvm.x86.sse2.pause()", "aarch64": "llvm.aarch64.hint(i32 1)"}
 
 
-def barrier_ir(target: Target) -> str:
+def barrier_ir(arch: str) -> str:
     """LLVM text of ``void @rv.barrier(ptr sync, i64 n)``: returns once ``n`` threads have called it with this block.
 
     The last to arrive zeroes the count, then opens the next generation, which the others watch: first spinning, then
-    yielding to other processes. What a thread stored before is seen by all after.
+    yielding to other processes. What a thread stored before is seen by all after. ``arch`` is ``Target.arch``.
     """
-    pause = _PAUSES.get(target.arch)
+    pause = _PAUSES.get(arch)
     declaration = f"declare void @{pause}".replace("i32 1", "i32") if pause else ""
     return f"""{declaration}
 define internal void @rv.barrier(ptr %sync, i64 %n) noinline nounwind {{
