@@ -20,7 +20,8 @@ def evaluate(graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]) 
         for node in graph.nodes():
             if node not in values:
                 values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
-    return [values[n] for n in graph.outputs], [values[v] for _, v in graph.updates]
+    # A new value may be (a view of) another updated input's array, so it is copied before any is written.
+    return [values[n] for n in graph.outputs], [np.array(values[v]) for _, v in graph.updates]
 
 
 class ReferenceProgram:

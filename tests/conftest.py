@@ -1,0 +1,22 @@
+"""Fixtures of the whole suite: the engine a test runs on, and float64."""
+
+import pytest
+
+from ranvier.engines import set_engine
+from ranvier.tensor import set_dtype
+from tests.strategies import ENGINES
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    """Every engine in turn: the test runs once on each."""
+    set_engine(request.param)
+    yield request.param
+    set_engine(None)
+
+
+@pytest.fixture
+def float64():
+    set_dtype("float64")
+    yield
+    set_dtype("float32")

@@ -1,0 +1,222 @@
+"""The waist: printing, verifying, differentiating, simplifying; on generated graphs too."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from ranvier.graph.contraction import einsum
+from ranvier.graph.grad import gradient
+from ranvier.graph.graph import Graph, input_node, verify
+from ranvier.graph.node import BATCH, GraphError, Symbol, apply, constant, full, like
+from ranvier.graph.simplify import share, simplify
+from tests.strategies import ENGINES, graphs, run, same, simplified
+
+GOLDEN = """\
+%x: float32[batch,3] = input(windowed=True)
+%w: float32[3,2] = input(windowed=False)
+%b: float32[2] = input(windowed=False)
+%0: float32[batch,2] = contract(%x, %w, index=(((((0, 1),), 0), (((2, 1),), 0)), ((((2, 1),), 0), (((1, 1),), 0))), \
+loops=(batch, 2, 3), rank=2)
+%1: float32[batch,2] = broadcast(%b, axes=(1,))
+%2: float32[batch,2] = add(%0, %1)
+%3: float32[batch,2] = relu(%2)
+%4: float32[batch,2] = mul(%3, %3)
+%5: float32[] = reduce_sum(%4, axes=(0, 1))
+%6: float32[] = extent(symbols=('batch',))
+%7: float32[] = div(%5, %6)
+%8: float32[] = constant(value=1.0)
+%9: float32[] = div(%8, %6)
+%10: float32[batch,2] = broadcast(%9, axes=())
+%11: float32[batch,2] = mul(%10, %3)
+%12: float32[batch,2] = add(%11, %11)
+%13: float32[] = constant(value=0.0)
+%14: float32[batch,2] = broadcast(%13, axes=())
+%15: bool[batch,2] = less(%14, %3)
+%16: float32[batch,2] = select(%15, %12, %14)
+%17: float32[2] = reduce_sum(%16, axes=(0,))
+%18: float32[] = constant(value=0.5)
+%19: float32[2] = broadcast(%18, axes=())
+%20: float32[2] = mul(%17, %19)
+%21: float32[2] = sub(%b, %20)
+update %b <- %21
+return %7"""
+
+
+def layer():
+    x = input_node("x", (BATCH, 3), "float32", windowed=True)
+    w, b = input_node("w", (3, 2), "float32"), input_node("b", (2,), "float32")
+    y = einsum("mk,kn->mn", x, w)
+    y = apply("relu", y + apply("broadcast", b, shape=y.shape, axes=(1,)))
+    loss = apply("reduce_sum", y * y, axes=(0, 1)) / apply("extent", symbols=("batch",), dtype="float32")
+    (g,) = gradient(loss, [b])
+    return Graph((x, w, b), (loss,), ((b, b - g * like(g, 0.5)),))
+
+
+def test_printed_text():
+    graph = simplify(layer())
+    verify(graph)
+    assert str(graph) == GOLDEN
+
+
+def test_printed_text_tells_constants_apart():
+    def text(value):
+        return str(Graph((), (apply("constant", value=np.full(9, value)),)))
+
+    assert text(1.0) != text(2.0)
+    assert text(1.0) == text(1.0)
+
+
+def test_an_update_reads_the_old_value():
+    a, b = input_node("a", (2,), "float64"), input_node("b", (2,), "float64")
+    arrays = [np.array([1.0, 2.0]), np.array([3.0, 4.0])]
+    (total,) = run(Graph((a, b), (a + b,), ((a, b), (b, a))), arrays)
+    assert (total.tolist(), arrays[0].tolist(), arrays[1].tolist()) == ([4, 6], [3, 4], [1, 2])
+
+
+X, Y = input_node("x", (2, 3), "float64"), input_node("y", (2, 3), "float64")
+SCALAR = input_node("s", (), "float64")
+WRONG = [
+    (Graph((X,), (X + Y,)), "used but not among"),
+    (Graph((X, Y), (X,), ((X + Y, X),)), "only inputs"),
+    (Graph((X, Y), (X,), ((X, SCALAR),)), "its update is"),
+]
+
+
+@pytest.mark.parametrize(("graph", "message"), WRONG)
+def test_verify_refuses(graph, message):
+    with pytest.raises(GraphError, match=message):
+        verify(graph)
+
+
+# --- gradients ------------------------------------------------------------------------------------------------------
+
+
+def test_gradient_of_what_it_does_not_depend_on_is_zero():
+    total = apply("reduce_sum", X, axes=(0, 1))
+    gx, gy = gradient(total, [X, Y])
+    found = run(Graph((X, Y), (gx, gy)), [np.ones((2, 3))] * 2)
+    assert [f.sum() for f in found] == [6, 0]
+
+
+def test_gradient_by_an_inner_node():
+    squares = X * X
+    total = apply("reduce_sum", squares * squares, axes=(0, 1))
+    (g,) = gradient(total, [squares])
+    (found,) = run(Graph((X,), (g,)), [np.full((2, 3), 3.0)])
+    assert (found == 18).all()
+
+
+def test_gradient_needs_a_seed_for_more_than_a_scalar():
+    with pytest.raises(GraphError, match="needs a seed"):
+        gradient(X, [X])
+    (g,) = gradient(X * X, [X], seed=Y)
+    (found,) = run(Graph((X, Y), (g,)), [np.full((2, 3), 3.0), np.full((2, 3), 2.0)])
+    assert (found == 12).all()
+
+
+def test_gradient_stops_where_told():
+    (g,) = gradient(apply("reduce_sum", X * apply("stop_gradient", X), axes=(0, 1)), [X])
+    (found,) = run(Graph((X,), (g,)), [np.full((2, 3), 3.0)])
+    assert (found == 3).all()
+
+
+def test_a_graph_thousands_of_nodes_deep():
+    node = SCALAR
+    for _ in range(5000):
+        node = node + SCALAR
+    (g,) = gradient(node, [SCALAR])
+    graph = simplify(Graph((SCALAR,), (node, g)))
+    verify(graph)
+    assert [float(v) for v in run(graph, [np.asarray(2.0)])] == [10002.0, 5001.0]
+
+
+# --- simplifying ----------------------------------------------------------------------------------------------------
+
+ONE, ZERO = like(X, 1.0), like(X, 0.0)
+SIMPLER = [
+    ("x + 0", X + ZERO, X),
+    ("0 + x", ZERO + X, X),
+    ("x * 1", X * ONE, X),
+    ("x - 0", X - ZERO, X),
+    ("x / 1", X / ONE, X),
+    ("-(-x)", apply("neg", -X), X),
+    ("x + (-y)", X + (-Y), X - Y),
+    ("-1 * x", like(X, -1.0) * X, -X),
+    ("cast to its own", apply("cast", X, dtype="float64"), X),
+    ("stop_gradient", apply("stop_gradient", X), X),
+    ("two transposes", apply("transpose", apply("transpose", X, axes=(1, 0)), axes=(1, 0)), X),
+    ("two reshapes", apply("reshape", apply("reshape", X, shape=(6,)), shape=(2, 3)), X),
+    ("no axes", apply("reduce_sum", X, axes=()), X),
+    (
+        "constants",
+        apply("exp", constant(0.0, "float64")) + constant(2.0, "float64"),
+        constant(3.0, "float64"),
+    ),
+    ("broadcast constants", like(X, 2.0) * like(X, 3.0), like(X, 6.0)),
+    (
+        "two broadcasts",
+        apply("broadcast", apply("broadcast", SCALAR, shape=(3,), axes=()), shape=(2, 3), axes=(1,)),
+        apply("broadcast", SCALAR, shape=(2, 3), axes=()),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "node", "expected"), SIMPLER, ids=[row[0] for row in SIMPLER])
+def test_simplify(name, node, expected):
+    assert str(simplified(Graph((X, Y, SCALAR), (node,)))) == str(Graph((X, Y, SCALAR), (expected,)))
+
+
+def test_simplify_keeps_nan():
+    """x * 0 is nan where x is nan or infinite, and x - x likewise."""
+    graph = simplified(Graph((X,), (X * ZERO, X - X)))
+    assert all(np.isnan(v).all() for v in run(graph, [np.full((2, 3), np.nan)]))
+
+
+def test_equal_nodes_are_shared():
+    graph = Graph((X,), (apply("exp", X) + apply("exp", X),))
+    assert [n.op.name for n in share(graph).nodes()] == ["input", "exp", "add"]
+    constants = Graph((X,), (X + full(2.0, X.shape, X.dtype), X * full(2.0, X.shape, X.dtype)))
+    assert sum(n.op.name == "constant" for n in share(constants).nodes()) == 1
+
+
+def test_random_numbers_of_different_streams_are_not_shared():
+    s, t = input_node("s", (), "uint32"), input_node("t", (), "uint32")
+    a, b = (apply("random", s, k, shape=(2,), dtype="float32") for k in (s, t))
+    assert sum(n.op.name == "random" for n in simplify(Graph((s, t), (a + b,))).nodes()) == 2
+
+
+# --- generated graphs -------------------------------------------------------------------------------------------------
+
+QUICK = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@QUICK
+@given(case=graphs())
+def test_generated_graphs_simplified_or_not(engine, case):
+    graph, arrays = case
+    expected = run(graph, arrays)
+    for found, value in zip(run(simplified(graph), arrays, engine), expected, strict=True):
+        same(found, value, str(graph))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@QUICK
+@given(case=graphs(dtype="float32"))
+def test_generated_gradients(engine, case):
+    """Simplified, and on every engine, the gradients are those of the reference."""
+    graph, arrays = case
+    out = graph.outputs[-1]
+    total = apply("reduce_sum", out, axes=tuple(range(out.ndim)))
+    whole = Graph(graph.inputs, tuple(gradient(total, graph.inputs)))
+    expected = run(whole, arrays)
+    for found, value in zip(run(simplified(whole), arrays, engine), expected, strict=True):
+        same(found, value, str(whole))
+
+
+def test_symbols_are_equal_by_name():
+    assert Symbol("batch") == BATCH
+    with pytest.raises(GraphError, match="equal shapes"):
+        apply("add", input_node("a", (BATCH,), "float32"), input_node("b", (Symbol("samples"),), "float32"))
