@@ -31,7 +31,7 @@ class Language:
 
 ENGLISH = Language(
     "README.md",
-    ("one unit", "ranvier", "fastest other", "ours / theirs", "PyTorch", "Keras on TensorFlow"),
+    ("one unit", "ranvier", "best other", "ours / theirs", "PyTorch", "Keras on TensorFlow"),
     {
         "process-adam": "784-64-64-10, `python` to 5 trained epochs, caches cold",
         "tanh-full": "4-32-16-4 tanh, full batch of 10,000, MSE, Adam",
@@ -51,7 +51,7 @@ ENGLISH = Language(
 )
 CHINESE = Language(
     "README.zh-CN.md",
-    ("测量单位", "ranvier", "最快的其他库", "本库 / 对方", "PyTorch", "Keras（TensorFlow）"),
+    ("测量单位", "ranvier", "最好的其他库", "本库 / 对方", "PyTorch", "Keras（TensorFlow）"),
     {
         "article-adam": "784-64-64-10，批大小 32，Adam，`fit`",
         "article-sgd": "784-64-64-10，批大小 32，SGD，`fit`",

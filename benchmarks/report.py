@@ -25,7 +25,20 @@ Record = dict[str, Any]
 HERE = Path(__file__).parent
 RAW, MARKDOWN = HERE / "results.json", HERE / "RESULTS.md"
 _OURS = {c.name for c in CONTESTANTS if c.ours}
-COLUMNS = ("", "time", "best", "ours / theirs", "best", "spread", "GFLOP/s", "of peak", "loss", "")
+COLUMNS = (
+    "contestant",
+    "time",
+    "best",
+    "ours / theirs",
+    "best",
+    "spread",
+    "GFLOP/s",
+    "of peak",
+    "loss",
+    "how",
+)
+
+VERDICT_COLUMNS = ("workload", "contestant", "against", "required", "median", "best", "verdict")
 
 
 @dataclass(frozen=True)
@@ -125,7 +138,7 @@ def _headings(workload: Workload) -> tuple[str, ...]:
         workload.kind, f"loss, epoch {workload.loss_at}"
     )
     time = "size" if workload.kind == "size" else f"time / {workload.unit}"
-    return ("", time, *COLUMNS[2:8], loss, "")
+    return (COLUMNS[0], time, *COLUMNS[2:8], loss, COLUMNS[-1])
 
 
 def _conditions(record: Record) -> str:
@@ -141,6 +154,8 @@ def show(record: Record, console: Console) -> None:
     """Print the table of one workload."""
     workload = workload_by_name(record["workload"])
     rows, headings = cells(record), _headings(workload)
+    if not rows:
+        return  # why was told as each contestant failed
     keep = [i for i in range(len(headings)) if i == 0 or any(row[i] for row in rows)]
     table = Table(title="\n".join(filter(None, [workload.title, _conditions(record)])), title_justify="left")
     for i in keep:
@@ -179,7 +194,7 @@ def verdicts(records: Mapping[str, Record]) -> list[Verdict]:
 def show_verdicts(records: Mapping[str, Record], console: Console) -> None:
     """Print every requirement on the workloads that ran, and whether it is met."""
     table = Table(title="Requirements, by the median over the rounds", title_justify="left")
-    for heading in ("workload", "", "against", "required", "median", "best", ""):
+    for heading in VERDICT_COLUMNS:
         table.add_column(heading)
     for v in verdicts(records):
         table.add_row(*_verdict_cells(v), style={True: "green", False: "red", None: "yellow"}[v.met])
@@ -220,7 +235,8 @@ Written by `python -m benchmarks --write` from [results.json](results.json); not
 Every contestant is a process of its own and blocks while it is not its turn. After a warm-up that includes
 compilation, each round runs each contestant once; a ratio is ours / theirs within one round. Given are the median over
 the rounds, the best round and the spread (lowest..highest ratio). Times of `fit` are those of the epochs after the
-first of a call. GFLOP/s count the matrix products only; the peak is measured by `peak.py` beside every round.
+first of a call (of the tanh network: of whole calls of ranvier). GFLOP/s count the matrix products only; the peak is
+measured by `peak.py` beside every round.
 
 All start from the same weights (whole processes from their own) and report the mean training loss of the same epoch,
 so that a run which skips work shows. In the first three workloads, whose program asks for it, all but scikit-learn,
@@ -235,8 +251,7 @@ def markdown(records: Mapping[str, Record]) -> str:
     machines = {_machine_line(r["machine"]) for r in records.values()}
     lines += [f"Machine: {line}\n" for line in sorted(machines)]
     lines += ["## Requirements\n", "Judged by the median over the rounds.\n"]
-    headings = ("workload", "contestant", "against", "required", "median", "best", "verdict")
-    lines += markdown_table(headings, [_verdict_cells(v) for v in verdicts(records)])
+    lines += markdown_table(VERDICT_COLUMNS, [_verdict_cells(v) for v in verdicts(records)])
     for name, record in records.items():
         workload = workload_by_name(name)
         lines += ["", f"## {workload.title}\n"]
