@@ -1,0 +1,165 @@
+"""The native engine: a graph becomes one machine-code program.
+
+The compiler is the list of passes in `PASSES`, then a schedule (`schedule.py`), then LLVM text (`program.py`), then an
+object file (`llvm.py`), kept on disk (`cache.py`). RANVIER_DUMP names stages to print as they are made: the passes,
+``schedule``, ``llvm`` (what is given to LLVM), ``optimized`` (what LLVM makes of it), ``assembly``, or ``all``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.engines.native import llvm, runtime
+from ranvier.engines.native.cache import cache_key, default_cache
+from ranvier.engines.native.program import SCRATCH, START, STOP, SYNC, TOTAL, WORDS, PRIVATE, Text, assemble
+from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.squeeze import squeeze
+from ranvier.engines.reference import ReferenceProgram
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Symbol
+from ranvier.graph.simplify import share, simplify
+
+PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
+    ("share", share),
+    ("simplify", simplify),
+    ("squeeze", squeeze),
+    ("simplify again", simplify),
+)
+"""What is done to a graph before it is scheduled, in order."""
+
+
+def dump(stage: str, text: Callable[[], object]) -> None:
+    """Print a stage if RANVIER_DUMP asks for it."""
+    wanted = os.environ.get("RANVIER_DUMP")
+    if wanted and ("all" in wanted or stage in wanted.split(",")):
+        print(f"--- {stage} ---\n{text()}", file=sys.stderr)  # noqa: T201 - this is what the switch is for
+
+
+def lower(graph: Graph) -> Graph:
+    """The graph after every pass."""
+    dump("graph", lambda: graph)
+    for name, run in PASSES:
+        graph = run(graph)
+        dump(name, lambda graph=graph: graph)
+    return graph
+
+
+def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
+    """The LLVM text of a graph that went through the passes."""
+    schedule = Schedule(graph, batch)
+    dump("schedule", lambda: schedule)
+    return assemble(schedule, target)
+
+
+class _Frame:
+    """What one run at a time needs: the context, scratch memory, a barrier."""
+
+    def __init__(self, text: Text, arrays: int) -> None:
+        self.context = runtime.aligned_empty(WORDS + len(text.symbols) + arrays, np.int64)
+        self.context[:] = 0
+        self.address = self.context.ctypes.data
+        self.sync = runtime.new_sync_block()
+        self.scratch = runtime.aligned_empty(max(text.scratch, 64), np.uint8)
+        self.private: Any = None
+        self.threads = 0
+        self.held: list[Any] = [None] * arrays
+        self.context[SYNC] = self.sync.ctypes.data
+        self.context[SCRATCH] = self.scratch.ctypes.data
+
+    def reserve(self, threads: int, size: int) -> None:
+        if threads > self.threads:
+            self.private = runtime.aligned_empty(max(threads * size, 64), np.uint8)
+            self.context[PRIVATE] = self.private.ctypes.data
+            self.threads = threads
+
+
+class NativeProgram:
+    """A graph as machine code. See `ranvier.engines.Program` for the contract that every engine keeps."""
+
+    def __init__(self, graph: Graph, batch: int | None, text: Text, library: llvm.Library) -> None:
+        self.inputs, self.outputs = graph.inputs, graph.outputs
+        self.batch = batch or 1
+        self.text = text
+        self.entry = runtime.function(library.address("entry"), library)
+        self._frames: list[_Frame] = []
+        self._lock = threading.Lock()
+        self._symbols = [
+            (WORDS + i, *next(((p, a) for p, n in enumerate(graph.inputs) for a, d in enumerate(n.shape) if d == Symbol(s)), (-1, -1)))
+            for i, s in enumerate(text.symbols)
+            if s != BATCH.name
+        ]
+        self._batch_from = next(
+            (p for p, n in enumerate(graph.inputs) if n.shape[:1] == (BATCH,)), None
+        )
+
+    def run(
+        self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
+    ) -> None:
+        frame = self._frames.pop() if self._frames else _Frame(self.text, len(self.inputs) + len(self.outputs))
+        try:
+            self._bind(frame, arrays, outputs)
+            context = frame.context
+            context[START], context[STOP] = start, stop
+            if total is None:
+                total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
+            context[TOTAL] = total
+            for word, place, axis in self._symbols:
+                context[word] = arrays[place].shape[axis]
+            threads = self.threads(stop - start)
+            frame.reserve(threads, self.text.private)
+            runtime.run_parallel(self.entry, threads, frame.address)
+        finally:
+            self._frames.append(frame)
+
+    def threads(self, steps: int) -> int:
+        return 1 if self.text.work < 100_000 else runtime.get_threads()
+
+    def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any]) -> None:
+        """Put the arrays' addresses into the context; those of the run before are there already."""
+        held, context = frame.held, frame.context
+        place = WORDS + len(self.text.symbols)
+        number = 0
+        for given, nodes in ((arrays, self.inputs), (outputs, self.outputs)):
+            for array, node in zip(given, nodes, strict=True):
+                if held[number] is not array:
+                    if not array.flags.c_contiguous or array.dtype != node.dtype:
+                        raise ValueError(f"{node!r} was given an array of {array.dtype} with strides {array.strides}")
+                    held[number] = array
+                    context[place + number] = array.__array_interface__["data"][0]
+                number += 1
+
+
+def compile(graph: Graph, batch: int | None = None) -> NativeProgram | ReferenceProgram:
+    """Compile a graph, or find it in the cache. ``batch`` is the most rows that a step sees.
+
+    Programs over arrays without elements are left to the reference engine: there is nothing to compute in them.
+    """
+    if any(0 in node.shape for node in graph.nodes()):
+        return ReferenceProgram(graph, batch)
+    target = llvm.resolve_target()
+    llvm.check_runnable(target)
+    lowered = lower(graph)
+    rows = batch or 1
+    key = cache_key(str(lowered), str(rows), target.triple, target.cpu, target.features)
+    cache = default_cache()
+    found = cache.get(key)
+    if found is not None:
+        head, _, data = found.partition(b"\n")
+        facts = json.loads(head)
+        text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
+        return NativeProgram(lowered, batch, text, llvm.load_object(data, target))
+    text = text_of(lowered, rows, target)
+    dump("llvm", lambda: text.text)
+    dump("optimized", lambda: llvm.optimized_ir(text.text, target))
+    dump("assembly", lambda: llvm.assembly(text.text, target))
+    data = llvm.compile_object(text.text, target)
+    head = json.dumps(dict(symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work))
+    cache.put(key, head.encode() + b"\n" + data)
+    return NativeProgram(lowered, batch, text, llvm.load_object(data, target))

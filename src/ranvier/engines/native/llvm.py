@@ -4,6 +4,7 @@ process (unverified code, symbols that do not exist, intrinsics of another machi
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import struct
@@ -86,20 +87,22 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _binding() -> ModuleType:
-    import ctypes
-
     import llvmlite.binding as llvm
 
     with _lock:
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
-        # The same three addresses on every system, and no search through the process's libraries.
-        for name, function in dict(
-            memcpy=ctypes.memmove, memmove=ctypes.memmove, memset=ctypes.memset
-        ).items():
-            llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
     binding: ModuleType = llvm
     return binding
+
+
+@cache
+def _externals() -> dict[str, int]:
+    """The same three addresses on every system, and no search through the process's libraries."""
+    import ctypes
+
+    functions = dict(memcpy=ctypes.memmove, memmove=ctypes.memmove, memset=ctypes.memset)
+    return {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in functions.items()}
 
 
 def _arch(triple: str) -> str:
@@ -207,8 +210,8 @@ def _compiled(ir: str, target: Target, opt: int) -> Iterator[tuple[Any, Any]]:
 
 def _machine(target: Target, opt: int) -> Any:
     llvm = _binding()
-    # Small, position-independent code keeps constants as memory operands. The loader puts an object's sections in one
-    # block, which that needs; llvmlite has such a loader everywhere, but is known to work on Windows only as it comes.
+    # Small, position-independent code keeps constants as memory operands. It needs an object's sections close together,
+    # as LLVM's own linker (`_linker`) lays them out; on Windows that linker is not finished.
     model = (
         dict(reloc="default", codemodel="jitdefault")
         if os.name == "nt"
@@ -354,8 +357,8 @@ def _check_undefined(data: bytes, target: Target) -> set[str]:
 class Library:
     """A loaded object. Its addresses hold while it lives; whoever keeps an address keeps the Library."""
 
-    def __init__(self, engine: Any, names: frozenset[str]) -> None:
-        self._engine = engine
+    def __init__(self, linked: Any, names: frozenset[str]) -> None:
+        self._linked = linked
         self.names = names
 
     def address(self, name: str) -> int:
@@ -368,8 +371,18 @@ class Library:
             raise CompilerError(
                 f"the object has no symbol {name!r}; it has {', '.join(sorted(self.names)) or 'none'}"
             )
-        with _lock:
-            return int(self._engine.get_global_value_address(name) or self._engine.get_function_address(name))
+        return int(self._linked[name])
+
+
+@cache
+def _linker() -> Any:
+    """LLVM's linker into this process. It lays an object's sections out together, as small code needs."""
+    llvm = _binding()
+    machine = _machine(resolve_target("host"), 1)
+    return llvm.create_lljit_compiler(machine, use_jit_link=os.name != "nt", suppress_errors=True)
+
+
+_count = itertools.count()
 
 
 def load_object(data: bytes, target: Target) -> Library:
@@ -383,10 +396,12 @@ def load_object(data: bytes, target: Target) -> Library:
     llvm = _binding()
     with _lock:
         try:
-            empty = llvm.parse_assembly("", context=llvm.create_context())
-            engine = llvm.create_mcjit_compiler(empty, _machine(target, 1), use_lmm=os.name != "nt" or None)
-            engine.add_object_file(llvm.ObjectFileRef.from_data(data))
-            engine.finalize_object()
+            builder = llvm.JITLibraryBuilder().add_object_img(data)
+            for name in names:
+                builder.export_symbol(name)
+            for name, address in _externals().items():
+                builder.import_symbol(name, address)
+            linked = builder.link(_linker(), f"object{next(_count)}")
         except RuntimeError as error:
             raise CompilerError(f"LLVM could not load the object: {error}") from error
-    return Library(engine, frozenset(names))
+    return Library(linked, frozenset(names))

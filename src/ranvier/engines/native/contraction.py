@@ -1,0 +1,482 @@
+"""The kernel of a contraction: a register tile of rows by vector columns, the sum innermost, what follows fused into
+the store.
+
+A contraction is seen here as loops with a stride for each of its two operands and its result, so a matrix product, a
+convolution and their gradients are one case. Every element of the result is the sum over the reduction loops in
+order, one fused multiply-add a term, from 0: tiles and vectors decide when that happens, never what is computed.
+Where instead lanes run along a reduction (a dot product), its order is that of 16 lanes and a fixed tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ranvier.engines.native.emit import ELEMENT, LANES, SIZE, Function, Scalar, literal, tail_mask, vector
+from ranvier.engines.native.kernels import EMIT, along, dynamic_mask, finish, masked, scope, shared, tree
+from ranvier.engines.native.llvm import Target
+from ranvier.engines.native.schedule import Task
+from ranvier.engines.native.values import At, Index, Kernel, Value
+from ranvier.engines.native.view import View
+from ranvier.graph.node import Node, Symbol
+
+UNROLLED = 6  # an epilogue of more nodes than this is a loop over the tile, not written out for each vector
+PACK_ROWS = 4  # fewer rows than this do not repay laying out an operand anew
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop variable: its extent and the stride of each operand along it; ``output`` is its place in the result."""
+
+    extent: int | Symbol
+    a: int
+    b: int
+    output: int | None
+
+    @property
+    def count(self) -> int:
+        """The extent, taking an open one as large."""
+        return self.extent if isinstance(self.extent, int) else 1 << 30
+
+
+@dataclass(frozen=True)
+class Nest:
+    """A contraction's loops in their roles. ``b`` is the operand that vectors run along."""
+
+    a: View
+    b: View
+    outer: tuple[Loop, ...]
+    rows: Loop | None
+    columns: Loop | None
+    reduce: tuple[Loop, ...]
+    form: str  # columns, pack, dot
+
+
+def _strides(node: Node, side: int, view: View) -> tuple[list[int], int]:
+    """The stride of each loop in an operand, and the offset of its first element."""
+    strides, offset = [0] * len(node.attrs["loops"]), view.offset
+    for stride, (terms, start) in zip(view.strides, node.attrs["index"][side], strict=True):
+        offset += start * stride
+        for loop, coefficient in terms:
+            strides[loop] += coefficient * stride
+    return strides, offset
+
+
+def _merge(loops: list[Loop]) -> list[Loop]:
+    """Join reduction loops that walk both operands as one longer loop would."""
+    result: list[Loop] = []
+    for loop in loops:
+        last = result[-1] if result else None
+        if last is not None and isinstance(loop.extent, int) and isinstance(last.extent, int):
+            if last.a == loop.a * loop.extent and last.b == loop.b * loop.extent:
+                result[-1] = replace(loop, extent=last.extent * loop.extent)
+                continue
+        result.append(loop)
+    return result
+
+
+def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
+    """Give each loop its role. ``output`` holds the result's strides."""
+    (sa, oa), (sb, ob) = (_strides(node, side, view) for side, view in enumerate(views))
+    rank = node.attrs["rank"]
+    loops = [Loop(e, sa[i], sb[i], i if i < rank else None) for i, e in enumerate(node.attrs["loops"])]
+    a, b = (replace(view, offset=offset) for view, offset in zip(views, (oa, ob), strict=True))
+    out, reduce = loops[:rank], _merge(loops[rank:])
+    columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
+    if columns is not None and columns.b == 0 or (columns is not None and columns.b != 1 and columns.a == 1):
+        # vectors run along the second operand: swap the two
+        swap = {loop: replace(loop, a=loop.b, b=loop.a) for loop in loops}
+        out, reduce = [swap[loop] for loop in out], [replace(loop, a=loop.b, b=loop.a) for loop in reduce]
+        columns, (a, b) = swap[columns], (b, a)
+    if columns is None:
+        return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
+    rest = [loop for loop in out if loop is not columns and loop != columns]
+    candidates = [loop for loop in rest if loop.b == 0]
+    rows = max(candidates, key=lambda loop: loop.count, default=None) if columns.a == 0 else None
+    form = "columns"
+    if columns.b != 1:
+        inner = reduce[-1] if reduce else None
+        dot = inner is not None and inner.b == 1 and inner.a in (0, 1) and inner.count >= LANES
+        few = rows is None or rows.count < PACK_ROWS or columns.count < LANES // 2 or isinstance(columns.extent, Symbol)
+        if dot and (few or inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES):
+            return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
+        if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
+            form = "pack"
+    return Nest(a, b, tuple(loop for loop in rest if loop != rows), rows, columns, tuple(reduce), form)
+
+
+def _packable(reduce: Sequence[Loop]) -> bool:
+    return all(isinstance(loop.extent, int) for loop in reduce)
+
+
+def tile(target: Target, nest: Nest, dtype: str) -> tuple[int, int]:
+    """Rows and vectors of the register tile: as many accumulators as the registers hold beside what feeds them."""
+    width = -(-LANES * SIZE[dtype] // target.vector_bytes)  # registers to a vector
+    columns = nest.columns
+    assert columns is not None
+    vectors = -(-columns.count // LANES)
+    room = target.vector_registers
+    if room // width >= 32:
+        across = vectors if vectors <= 3 else 3 if vectors % 3 == 0 else 2
+    else:
+        across = 1
+    most = max(1, (room - 1 - across * width) // (across * width))
+    rows = nest.rows
+    if rows is None:
+        return 1, across
+    if isinstance(rows.extent, Symbol):
+        return next(r for r in (8, 4, 2, 1) if r <= most), across
+    if rows.extent <= most:
+        return rows.extent, across
+    most = min(most, 14)
+    return max(range(max(1, most // 2), most + 1), key=lambda r: (rows.extent % r == 0, -(-rows.extent // r) * -r, r)), across
+
+
+class Writer:
+    """Writes one contraction's kernel."""
+
+    def __init__(self, k: Kernel, task: Task, target: Target) -> None:
+        node = task.anchor
+        assert node is not None
+        self.k, self.task, self.node = k, task, node
+        views = [k.module.views[i] for i in node.inputs]
+        stored = next((v for n, v in task.stores if n.shape == task.space), None)
+        self.plan = plan(node, views, stored.strides if stored is not None else View(views[0].buffer, (), ()).strides)
+        self.element = ELEMENT[node.dtype]
+        self.type = vector(self.element)
+        self.target = target
+        self.fixed: dict[int, At] = {}
+
+    def index(self, **places: At) -> Index:
+        """The result's index, from the loops that stand fixed."""
+        return tuple(self.fixed[i] for i in range(len(self.task.space)))
+
+    def write(self) -> None:
+        p = self.plan
+        self.rows_high: Scalar = 0
+        if p.form == "dot":
+            self._outer(list(p.outer), self._dot)
+        else:
+            self._outer(list(p.outer), self._panels)
+
+    def range_of(self, loop: Loop) -> tuple[Scalar, Scalar]:
+        if loop.output == 0:
+            return shared(self.k, self.task)
+        return 0, self.k.extent(loop.extent)
+
+    def _outer(self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0) -> None:
+        """Loops around the tile, carrying the operands' offsets."""
+        if not loops:
+            body(a, b)
+            return
+        f, loop = self.k.function, loops[0]
+        low, high = self.range_of(loop)
+        with f.loop(low, high) as turn, scope(self.k):
+            assert loop.output is not None
+            self.fixed[loop.output] = At(turn.index)
+            self._outer(
+                loops[1:], body, f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b))
+            )
+
+    # --- vectors along the result's columns ------------------------------------------------------------------------
+
+    def _panels(self, a: Scalar, b: Scalar) -> None:
+        """Panels of columns, as wide as the tile; within each, tiles of rows."""
+        p, f = self.plan, self.k.function
+        columns = p.columns
+        assert columns is not None and columns.output is not None
+        height, across = tile(self.target, p, self.node.dtype)
+        low, high = self.range_of(columns)
+        wide = across * LANES
+
+        def panel(start: Scalar, vectors: int, mask: str | None) -> None:
+            self.fixed[columns.output] = At(start, 1)  # type: ignore[index]  # checked above
+            self._rows(f.add(a, f.mul(start, columns.a)), f.add(b, f.mul(start, columns.b)), start, vectors, mask, height)
+
+        if isinstance(low, int) and isinstance(high, int):
+            full = (high - low) // wide * wide
+            if full == wide:
+                panel(low, across, None)
+            elif full:
+                with f.loop(low, low + full, wide) as turn, scope(self.k):
+                    panel(turn.index, across, None)
+            rest = high - low - full
+            if rest:
+                with scope(self.k):
+                    panel(low + full, -(-rest // LANES), tail_mask(rest % LANES) if rest % LANES else None)
+            return
+
+        def one(at: At) -> None:
+            panel(at.base, 1, self.k.mask)
+
+        along(self.k, low, high, one)
+
+    def _rows(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, mask: str | None, height: int) -> None:
+        """Tiles of ``height`` rows, then what rows are left over."""
+        p, f = self.plan, self.k.function
+        rows = p.rows
+        self.packed: str | None = None
+        if p.form == "pack":
+            self._pack(b, vectors, mask)
+        if rows is None:
+            self._tile(a, b, None, 1, start, vectors, mask)
+            return
+        assert rows.output is not None
+        low, high = self.range_of(rows)
+        with_low = f.add(a, 0)
+
+        def at(row: Scalar, count: int) -> None:
+            self._tile(f.add(with_low, f.mul(row, rows.a)), b, row, count, start, vectors, mask)
+
+        if height == 1:
+            with f.loop(low, high) as turn, scope(self.k):
+                at(turn.index, 1)
+            return
+        if isinstance(low, int) and isinstance(high, int):
+            full = low + (high - low) // height * height
+            if full > low:
+                with f.loop(low, full, height) as turn, scope(self.k):
+                    at(turn.index, height)
+            if high > full:
+                with scope(self.k):
+                    at(full, high - full)
+            return
+        full_rows = f.add(low, f.mul(f.floor_divide(f.sub(high, low), height), height))
+        with f.loop(low, full_rows, height) as turn, scope(self.k):
+            at(turn.index, height)
+        if isinstance(rows.extent, Symbol) or rows.extent % height:
+            with f.loop(full_rows, high) as turn, scope(self.k):
+                at(turn.index, 1)
+
+    def _tile(
+        self, a: Scalar, b: Scalar, row: Scalar | None, height: int, start: Scalar, vectors: int, mask: str | None
+    ) -> None:
+        """One tile: the sum in registers, then the epilogue and the stores."""
+        p = self.plan
+        masks = [None] * (vectors - 1) + [mask]
+        first = [["zeroinitializer"] * vectors for _ in range(height)]
+        sums = self._sum(list(p.reduce), a, b, height, masks, first, 0)
+        self._epilogue(sums, row, start, masks)
+
+    def _sum(
+        self, loops: list[Loop], a: Scalar, b: Scalar, height: int, masks: list[str | None], sums: list[list[str]], packed: Scalar
+    ) -> list[list[str]]:
+        """The reduction loops, the accumulators carried through them."""
+        f, p = self.k.function, self.plan
+        vectors = len(masks)
+        if not loops:
+            return self._multiply(a, b, height, masks, sums, packed)
+        loop = loops[0]
+        carry = [(self.type, s) for line in sums for s in line]
+        with f.loop(0, self.k.extent(loop.extent), carry=carry) as turn, scope(self.k):
+            inner = [turn.values[i * vectors : (i + 1) * vectors] for i in range(height)]
+            depth = packed
+            if p.form == "pack":
+                after = 1
+                for other in loops[1:]:
+                    after *= other.count
+                depth = f.add(packed, f.mul(turn.index, after))
+            result = self._sum(
+                loops[1:],
+                f.add(a, f.mul(turn.index, loop.a)),
+                f.add(b, f.mul(turn.index, loop.b)),
+                height,
+                masks,
+                inner,
+                depth,
+            )
+            turn.next = [s for line in result for s in line]
+        flat = turn.results
+        return [flat[i * vectors : (i + 1) * vectors] for i in range(height)]
+
+    def _multiply(
+        self, a: Scalar, b: Scalar, height: int, masks: list[str | None], sums: list[list[str]], packed: Scalar
+    ) -> list[list[str]]:
+        """One term: load the vectors of one operand, spread an element of the other over each row."""
+        k, f, p = self.k, self.k.function, self.plan
+        kind = self.element
+        columns = p.columns
+        assert columns is not None
+        row_stride = p.rows.a if p.rows is not None else 0
+        base_b = f.pointer(k.pointers[p.b.buffer], f.add(b, p.b.offset), kind) if self.packed is None else self.packed
+        right = []
+        for j, mask in enumerate(masks):
+            if self.packed is not None:
+                place = f.add(f.mul(packed, len(masks) * LANES), j * LANES)
+                right.append(f.op(f"load {self.type}, ptr {f.pointer(base_b, place, kind)}, align 64"))
+                continue
+            right.append(self._load(p.b, b, j * LANES * columns.b, columns.b, mask))
+        base_a = f.pointer(k.pointers[p.a.buffer], f.add(a, p.a.offset), kind)
+        result = []
+        for i in range(height):
+            if columns.a:
+                left = [self._load(p.a, a, i * row_stride + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)]
+            else:
+                size = SIZE[self.node.dtype]
+                one = f.op(f"load {kind}, ptr {f.pointer(base_a, i * row_stride, kind)}, align {size}")
+                left = [f.splat(one, kind)] * len(masks)
+            result.append([k.call("fma", self.type, x, y, s) for x, y, s in zip(left, right, sums[i], strict=True)])
+        return result
+
+    def _load(self, view: View, offset: Scalar, more: int, stride: int, mask: str | None) -> str:
+        """16 elements ``stride`` apart."""
+        k = self.k
+        flat = View(view.buffer, (), (1,), view.offset + more)
+        with masked(k, mask):
+            value = k.load(flat, (At(offset, stride),))
+        return k.widen(value, self.element)
+
+    def _epilogue(self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]) -> None:
+        k, f, p = self.k, self.k.function, self.plan
+        columns = p.columns
+        assert columns is not None and columns.output is not None
+        height, vectors = len(sums), len(masks)
+
+        def place(i: Scalar, j: int, value: str) -> None:
+            self.fixed[columns.output] = At(f.add(start, j * LANES), 1)  # type: ignore[index]  # checked above
+            if p.rows is not None and p.rows.output is not None and row is not None:
+                self.fixed[p.rows.output] = At(f.add(row, i))
+            with masked(k, masks[j]), scope(k):
+                k.remember(self.node, self.index(), Value(value, True))
+                finish(k, self.task, self.index())
+
+        if height * vectors == 1 or len(self.task.members) <= UNROLLED:
+            for i in range(height):
+                for j in range(vectors):
+                    place(i, j, sums[i][j])
+            return
+        # A long epilogue: the tile goes to the stack once, and a loop over its rows takes it from there.
+        with f.at_entry():
+            area = f.op(f"alloca [{height * vectors * LANES} x {self.element}], align 64")
+        for i in range(height):
+            for j in range(vectors):
+                spot = f.pointer(area, (i * vectors + j) * LANES, self.element)
+                f.emit(f"store {self.type} {sums[i][j]}, ptr {spot}, align 64")
+        if height == 1:
+            for j in range(vectors):
+                place(0, j, sums[0][j])
+            return
+        with f.loop(0, height) as turn, scope(k):
+            for j in range(vectors):
+                spot = f.pointer(area, f.add(f.mul(turn.index, vectors * LANES), j * LANES), self.element)
+                place(turn.index, j, f.op(f"load {self.type}, ptr {spot}, align 64"))
+
+    # --- an operand laid out anew ----------------------------------------------------------------------------------
+
+    def _pack(self, b: Scalar, vectors: int, mask: str | None) -> None:
+        """Copy the panel of the operand whose columns are not adjacent into rows of adjacent ones, 16 by 16."""
+        k, f, p = self.k, self.k.function, self.plan
+        columns = p.columns
+        assert columns is not None
+        depth = 1
+        for loop in p.reduce:
+            depth *= loop.count
+        wide = vectors * LANES
+        self.packed = k.workspace(depth * wide * SIZE[self.node.dtype])
+        size, kind = SIZE[self.node.dtype], self.element
+
+        def rows(loops: list[Loop], offset: Scalar, place: Scalar) -> None:
+            if len(loops) > 1:
+                after = 1
+                for other in loops[1:]:
+                    after *= other.count
+                with f.loop(0, loops[0].count) as turn, scope(k):
+                    rows(loops[1:], f.add(offset, f.mul(turn.index, loops[0].b)), f.add(place, f.mul(turn.index, after)))
+                return
+            loop = loops[0]
+            blocks = loop.count // LANES * LANES if loop.b == 1 else 0
+
+            def block(at: Scalar, j: int, count: int) -> None:
+                lines = []
+                for i in range(LANES):
+                    if i >= count:
+                        lines.append("zeroinitializer")
+                        continue
+                    source = f.add(f.add(offset, at), p.b.offset + (j * LANES + i) * columns.b)
+                    pointer = f.pointer(k.pointers[p.b.buffer], source, kind)
+                    lines.append(f.op(f"load {self.type}, ptr {pointer}, align {size}"))
+                for i, line in enumerate(transpose(f, lines, kind)):
+                    target = f.add(f.mul(f.add(f.add(place, at), i), wide), j * LANES)
+                    f.emit(f"store {self.type} {line}, ptr {f.pointer(self.packed or '', target, kind)}, align 64")
+
+            used = [LANES] * (vectors - 1) + [self._last_count(mask)]
+            if blocks:
+                with f.loop(0, blocks, LANES) as turn, scope(k):
+                    for j in range(vectors):
+                        block(turn.index, j, used[j])
+            if loop.count > blocks:
+                with f.loop(blocks, loop.count) as turn, scope(k):
+                    for j in range(vectors):
+                        line = self._load(
+                            p.b, f.add(offset, f.mul(turn.index, loop.b)), j * LANES * columns.b, columns.b, mask if j == vectors - 1 else None
+                        )
+                        target = f.add(f.mul(f.add(place, turn.index), wide), j * LANES)
+                        f.emit(f"store {self.type} {line}, ptr {f.pointer(self.packed or '', target, kind)}, align 64")
+
+        rows(list(p.reduce), b, 0)
+
+    def _last_count(self, mask: str | None) -> int:
+        assert self.plan.columns is not None
+        return LANES if mask is None else self.plan.columns.count % LANES
+
+    # --- vectors along the reduction -------------------------------------------------------------------------------
+
+    def _dot(self, a: Scalar, b: Scalar) -> None:
+        """One element of the result: 16 running sums along the last reduction loop, then the tree."""
+        k, f, p = self.k, self.k.function, self.plan
+        loops = list(p.reduce)
+
+        def term(loop: Loop, at: Scalar, a: Scalar, b: Scalar, total: str, mask: str | None) -> str:
+            x = self._load(p.a, f.add(a, f.mul(at, loop.a)), 0, loop.a, mask)
+            y = self._load(p.b, f.add(b, f.mul(at, loop.b)), 0, loop.b, mask)
+            result = k.call("fma", self.type, x, y, total)
+            return result if mask is None else f.op(f"select {vector('i1')} {mask}, {self.type} {result}, {self.type} {total}")
+
+        def level(rest: list[Loop], a: Scalar, b: Scalar, total: str) -> str:
+            loop = rest[0]
+            extent = k.extent(loop.extent)
+            if len(rest) > 1:
+                with f.loop(0, extent, carry=[(self.type, total)]) as turn, scope(k):
+                    turn.next = [
+                        level(rest[1:], f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b)), turn.values[0])
+                    ]
+                return turn.results[0]
+            full: Scalar = extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+            if full != 0:
+                with f.loop(0, full, LANES, carry=[(self.type, total)]) as turn, scope(k):
+                    turn.next = [term(loop, turn.index, a, b, turn.values[0], None)]
+                total = turn.results[0]
+            if full == extent:
+                return total
+            left = f.sub(extent, full)
+            mask = tail_mask(left) if isinstance(left, int) else dynamic_mask(k, left)
+            return term(loop, full, a, b, total, mask)
+
+        if loops:
+            total = level(loops, a, b, "zeroinitializer")
+            value = tree(k, total, self.element, lambda t, x, y: f.op(f"fadd {t} {x}, {y}"))
+        else:
+            x, y = (k.load(View(v.buffer, (), (1,), v.offset), (At(o),)).name for v, o in ((p.a, a), (p.b, b)))
+            value = k.call("fma", self.element, x, y, literal(0, self.element))
+        index = tuple(self.fixed[i] for i in range(len(self.task.space)))
+        k.remember(self.node, index, Value(value, False))
+        finish(k, self.task, index)
+
+
+def transpose(f: Function, lines: Sequence[str], element: str) -> list[str]:
+    """A 16 by 16 block with rows and columns exchanged: four rounds of pairwise interleaving."""
+    type_ = vector(element)
+    current = list(lines)
+    low = ", ".join(f"i32 {i // 2 + (LANES if i % 2 else 0)}" for i in range(LANES))
+    high = ", ".join(f"i32 {LANES // 2 + i // 2 + (LANES if i % 2 else 0)}" for i in range(LANES))
+    for _ in range(4):
+        following = [""] * LANES
+        for i in range(LANES // 2):
+            x, y = current[i], current[i + LANES // 2]
+            following[2 * i] = f.op(f"shufflevector {type_} {x}, {type_} {y}, <{LANES} x i32> <{low}>")
+            following[2 * i + 1] = f.op(f"shufflevector {type_} {x}, {type_} {y}, <{LANES} x i32> <{high}>")
+        current = following
+    return current
+
+
+__all__ = ["EMIT", "Index", "Writer"]

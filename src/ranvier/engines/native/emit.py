@@ -1,0 +1,207 @@
+"""Writing LLVM: one function at a time, as text, with loops that carry values.
+
+Vectors always have 16 lanes, whatever the processor: LLVM splits them into as many registers as the target needs, so
+the program, and the order in which it adds, is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+LANES = 16
+ELEMENT = {
+    "float32": "float",
+    "float64": "double",
+    "int32": "i32",
+    "uint32": "i32",
+    "uint8": "i8",
+    "bool": "i1",
+}
+SUFFIX = {"float": "f32", "double": "f64", "i32": "i32", "i8": "i8", "i1": "i1", "i64": "i64"}
+SIZE = {"float32": 4, "float64": 8, "int32": 4, "uint32": 4, "uint8": 1, "bool": 1}
+ALL_LANES = "splat (i1 true)"
+
+Scalar = str | int  # an i64: the name of a value, or a number known now
+
+
+def vector(element: str) -> str:
+    return f"<{LANES} x {element}>"
+
+
+def suffix_of(type_: str) -> str:
+    """How LLVM names a type inside the name of an intrinsic: ``v16f32``, ``i32``."""
+    if not type_.startswith("<"):
+        return SUFFIX[type_]
+    lanes, element = type_[1:-1].split(" x ")
+    return f"v{lanes}{SUFFIX[element]}"
+
+
+def memory_type(dtype: str) -> str:
+    """How a dtype lies in arrays: bool takes a byte there."""
+    return "i8" if dtype == "bool" else ELEMENT[dtype]
+
+
+def literal(value: float, element: str) -> str:
+    """A constant as LLVM writes it: floats by the bits of their double."""
+    if element in ("float", "double"):
+        if element == "float":
+            value = struct.unpack("<f", struct.pack("<f", value))[0]
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+    if element == "i1":
+        return "true" if value else "false"
+    return str(int(value))
+
+
+def lane_constants(values: Sequence[object], element: str) -> str:
+    return "<" + ", ".join(f"{element} {v}" for v in values) + ">"
+
+
+def tail_mask(count: int) -> str:
+    """The constant mask of the first ``count`` lanes."""
+    return lane_constants(["true" if i < count else "false" for i in range(LANES)], "i1")
+
+
+@dataclass
+class Loop:
+    """A running loop: its variable, the values it carries, and (set in the body) what they become."""
+
+    index: str
+    values: list[str]
+    next: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+
+class Function:
+    """The text of one function. ``prologue`` is straight-line code that runs first; values made there serve all."""
+
+    def __init__(self, name: str, parameters: Sequence[str], linkage: str = "internal ") -> None:
+        self.head = f"define {linkage}void @{name}({', '.join(parameters)})"
+        self.prologue: list[str] = []
+        self.lines: list[str] = []
+        self.block = "body"
+        self.count = 0
+        self._target = self.lines
+
+    def text(self, attributes: str = "") -> str:
+        body = ["entry:", *self.prologue, "  br label %body", "body:", *self.lines, "  ret void"]
+        return f"{self.head} {attributes}{{\n" + "\n".join(body) + "\n}\n"
+
+    @contextmanager
+    def at_entry(self) -> Iterator[None]:
+        """Write into the prologue."""
+        before, self._target = self._target, self.prologue
+        try:
+            yield
+        finally:
+            self._target = before
+
+    def name(self) -> str:
+        self.count += 1
+        return f"%v{self.count}"
+
+    def emit(self, line: str) -> None:
+        self._target.append(f"  {line}")
+
+    def op(self, text: str) -> str:
+        result = self.name()
+        self._target.append(f"  {result} = {text}")
+        return result
+
+    def label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    # --- integers: folded while they are known ---------------------------------------------------------------------
+
+    def add(self, a: Scalar, b: Scalar) -> Scalar:
+        if isinstance(a, int) and isinstance(b, int):
+            return a + b
+        if a == 0:
+            return b
+        return a if b == 0 else self.op(f"add nsw i64 {a}, {b}")
+
+    def sub(self, a: Scalar, b: Scalar) -> Scalar:
+        if isinstance(a, int) and isinstance(b, int):
+            return a - b
+        return a if b == 0 else self.op(f"sub nsw i64 {a}, {b}")
+
+    def mul(self, a: Scalar, b: Scalar) -> Scalar:
+        if isinstance(a, int) and isinstance(b, int):
+            return a * b
+        if a == 0 or b == 0:
+            return 0
+        if a == 1:
+            return b
+        return a if b == 1 else self.op(f"mul nsw i64 {a}, {b}")
+
+    def floor_divide(self, a: Scalar, b: int) -> Scalar:
+        if isinstance(a, int):
+            return a // b
+        return a if b == 1 else self.op(f"udiv i64 {a}, {b}")
+
+    def minimum(self, a: Scalar, b: Scalar) -> Scalar:
+        if isinstance(a, int) and isinstance(b, int):
+            return min(a, b)
+        return self.op(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
+
+    def pointer(self, base: str, offset: Scalar, element: str) -> str:
+        return base if offset == 0 else self.op(f"getelementptr inbounds {element}, ptr {base}, i64 {offset}")
+
+    def splat(self, scalar: str, element: str) -> str:
+        one = self.op(f"insertelement {vector(element)} poison, {element} {scalar}, i64 0")
+        return self.op(
+            f"shufflevector {vector(element)} {one}, {vector(element)} poison, <{LANES} x i32> zeroinitializer"
+        )
+
+    # --- control ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def loop(
+        self, low: Scalar, high: Scalar, step: int = 1, carry: Sequence[tuple[str, str]] = ()
+    ) -> Iterator[Loop]:
+        """Run the body for low, low+step, ... below high. ``carry`` holds (type, first value) of each carried value."""
+        certain = isinstance(low, int) and isinstance(high, int)
+        self.count += 1
+        body, done, before = f"loop{self.count}", f"done{self.count}", self.block
+        if certain and low >= high:  # type: ignore[operator]  # both are numbers here
+            raise ValueError("a loop that never runs; leave it out")
+        if certain:
+            self.emit(f"br label %{body}")
+        else:
+            some = self.op(f"icmp slt i64 {low}, {high}")
+            self.emit(f"br i1 {some}, label %{body}, label %{done}")
+        self.label(body)
+        index = self.name()
+        loop = Loop(index, [self.name() for _ in carry])
+        at = len(self.lines)  # the phis name values that the body has yet to make
+        yield loop
+        if len(loop.next) != len(carry):
+            raise ValueError("a loop's body must give each carried value its next one")
+        following = self.op(f"add nuw nsw i64 {index}, {step}")
+        again = self.op(f"icmp slt i64 {following}, {high}")
+        self.emit(f"br i1 {again}, label %{body}, label %{done}")
+        latch = self.block
+        phis = [f"  {index} = phi i64 [ {low}, %{before} ], [ {following}, %{latch} ]"]
+        for (type_, first), value, after in zip(carry, loop.values, loop.next, strict=True):
+            phis.append(f"  {value} = phi {type_} [ {first}, %{before} ], [ {after}, %{latch} ]")
+        self.lines[at:at] = phis
+        self.label(done)
+        for (type_, first), after in zip(carry, loop.next, strict=True):
+            if certain:
+                loop.results.append(after)
+            else:
+                loop.results.append(self.op(f"phi {type_} [ {first}, %{before} ], [ {after}, %{latch} ]"))
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """Run the body if the i1 holds."""
+        self.count += 1
+        yes, after = f"then{self.count}", f"after{self.count}"
+        self.emit(f"br i1 {condition}, label %{yes}, label %{after}")
+        self.label(yes)
+        yield
+        self.emit(f"br label %{after}")
+        self.label(after)

@@ -1,0 +1,443 @@
+"""The bodies of all kernels but contractions: maps (with reductions along a short last axis), reductions, placing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from ranvier.engines.native.elementwise import extremum
+from ranvier.engines.native.emit import (
+    ELEMENT,
+    LANES,
+    Scalar,
+    literal,
+    tail_mask,
+    vector,
+)
+from ranvier.engines.native.schedule import Task
+from ranvier.engines.native.values import At, Index, Kernel, Value
+from ranvier.engines.native.view import View, c_strides
+from ranvier.graph.node import FLOATS, Node, Shape
+
+Body = Callable[[Index], None]
+
+
+def emit_task(k: Kernel, task: Task) -> None:
+    """Write the body of a task's kernel: the share from %lo to %hi of its first extent."""
+    k.fresh = {*task.members, *([task.anchor] if task.anchor is not None else [])}
+    EMIT[task.kind](k, task)
+
+
+def shared(k: Kernel, task: Task) -> tuple[Scalar, Scalar]:
+    """The range of the first extent that this call is to do."""
+    if task.share == "serial":
+        return 0, k.extent(task.space[0])
+    return "%lo", "%hi"
+
+
+# --- iterating ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def masked(k: Kernel, mask: str | None) -> Iterator[None]:
+    before, k.mask = k.mask, mask
+    try:
+        yield
+    finally:
+        k.mask = before
+
+
+@contextmanager
+def scope(k: Kernel) -> Iterator[None]:
+    k.scopes.append({})
+    try:
+        yield
+    finally:
+        k.scopes.pop()
+
+
+def along(k: Kernel, low: Scalar, high: Scalar, body: Callable[[At], None]) -> None:
+    """Run ``body`` for 16 places at a time from low to high, the last of them masked."""
+    f = k.function
+    if isinstance(low, int) and isinstance(high, int):
+        full = low + (high - low) // LANES * LANES
+        if full - low == LANES:
+            with scope(k):
+                body(At(low, 1))
+        elif full > low:
+            with f.loop(low, full, LANES) as loop, scope(k):
+                body(At(loop.index, 1))
+        if high > full:
+            with scope(k), masked(k, tail_mask(high - full)):
+                body(At(full, 1))
+        return
+    count = f.sub(high, low)
+    full = f.add(low, f.op(f"and i64 {count}, -{LANES}"))
+    with f.loop(low, full, LANES) as loop, scope(k):
+        body(At(loop.index, 1))
+    rest = f.sub(high, full)
+    with f.when(f.op(f"icmp sgt i64 {rest}, 0")), scope(k), masked(k, dynamic_mask(k, rest)):
+        body(At(full, 1))
+
+
+def dynamic_mask(k: Kernel, count: Scalar) -> str:
+    f = k.function
+    lanes = "<" + ", ".join(f"i64 {i}" for i in range(LANES)) + ">"
+    return f.op(f"icmp slt {vector('i64')} {lanes}, {f.splat(str(count), 'i64')}")
+
+
+def nest(k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide: bool) -> None:
+    """Nested loops over ``ranges``; the innermost 16 at a time if ``wide``."""
+
+    def level(index: Index) -> None:
+        depth = len(index)
+        if depth == len(ranges):
+            body(index)
+            return
+        low, high = ranges[depth]
+        if wide and depth == len(ranges) - 1:
+            along(k, low, high, lambda at: body((*index, at)))
+        else:
+            with k.function.loop(low, high) as loop, scope(k):
+                level((*index, At(loop.index)))
+
+    level(())
+
+
+def finish(k: Kernel, task: Task, index: Index) -> None:
+    """Compute the members at an index of the space and store what is wanted."""
+    for node in task.members:
+        k.value(node, index)
+    for node, view in task.stores:
+        k.store(view, index, k.value(node, index))
+
+
+# --- map ----------------------------------------------------------------------------------------------------------
+
+
+def emit_map(k: Kernel, task: Task) -> None:
+    if not task.space:
+        finish(k, task, ())
+        return
+    ranges: list[tuple[Scalar, Scalar]] = [shared(k, task), *((0, k.extent(d)) for d in task.space[1:])]
+    if any(n.shape != task.space for n in task.members):
+        emit_rows(k, task, ranges)
+    else:
+        nest(k, ranges, lambda index: finish(k, task, index), wide=True)
+
+
+def pieces(columns: int) -> list[tuple[At, str | None]]:
+    """A short last axis as a list of vectors, each with its mask."""
+    return [(At(c, 1), tail_mask(columns - c) if columns - c < LANES else None) for c in range(0, columns, LANES)]
+
+
+def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> None:
+    """Row by row, the whole last axis in registers, so that sums and maxima along it are at hand."""
+    columns = task.space[-1]
+    assert isinstance(columns, int)
+
+    def row(index: Index) -> None:
+        for node in task.members:
+            if node.shape != task.space:
+                reduced = node.op.kind == "reduce"
+                value = reduce_row(k, node, index, columns) if reduced else k.value(node, index)
+                k.remember(node, index, value)
+            else:
+                for at, mask in pieces(columns):
+                    with masked(k, mask):
+                        k.value(node, (*index, at))
+        for node, view in task.stores:
+            if node.shape != task.space:
+                k.store(view, index, k.value(node, index))
+            else:
+                for at, mask in pieces(columns):
+                    with masked(k, mask):
+                        k.store(view, (*index, at), k.value(node, (*index, at)))
+
+    nest(k, ranges[:-1], row, wide=False)
+
+
+def reduce_row(k: Kernel, node: Node, index: Index, columns: int) -> Value:
+    operand = node.inputs[0]
+    element = ELEMENT[operand.dtype]
+
+    def vectors(of: Node) -> Iterator[tuple[At, str | None, str]]:
+        for at, mask in pieces(columns):
+            with masked(k, mask):
+                yield at, mask, k.widen(k.value(of, (*index, at)), element)
+
+    if node.op.name == "argmax":
+        return first_of_largest(k, operand.dtype, list(vectors(operand)))
+    total = identity(node, vector(element))
+    for _, mask, value in vectors(operand):
+        total = accumulate(k, node, vector(element), total, value, mask)
+    return Value(across(k, node, total), False)
+
+
+def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, str]]) -> Value:
+    """The position of the first maximum; a nan counts as one."""
+    f, element = k.function, ELEMENT[dtype]
+    wide = vector(element)
+    best = smallest(dtype, wide)
+    for _, mask, value in parts:
+        shown = value if mask is None else f.op(f"select {vector('i1')} {mask}, {wide} {value}, {wide} {smallest(dtype, wide)}")
+        best = extremum(k, dtype, wide, best, shown, True)
+    top = f.splat(tree(k, best, element, lambda t, a, b: extremum(k, dtype, t, a, b, True)), element)
+    position = "splat (i32 2147483647)"
+    for at, mask, value in parts:
+        hit = f.op(f"{'fcmp oeq' if dtype in FLOATS else 'icmp eq'} {wide} {value}, {top}")
+        if dtype in FLOATS:
+            hit = f.op(f"or {vector('i1')} {hit}, {f.op(f'fcmp uno {wide} {value}, {value}')}")
+        if mask is not None:
+            hit = f.op(f"and {vector('i1')} {hit}, {mask}")
+        lanes = "<" + ", ".join(f"i32 {int(at.base) + i}" for i in range(LANES)) + ">"
+        here = f.op(f"select {vector('i1')} {hit}, {vector('i32')} {lanes}, {vector('i32')} splat (i32 2147483647)")
+        position = k.intrinsic("smin", vector("i32"), position, here)
+    return Value(tree(k, position, "i32", lambda t, a, b: k.intrinsic("smin", t, a, b)), False)
+
+
+# --- reductions ---------------------------------------------------------------------------------------------------
+
+
+def smallest(dtype: str, type_: str) -> str:
+    element = ELEMENT[dtype]
+    lowest = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31)}.get(dtype, 0)
+    number = literal(lowest, element)
+    return f"splat ({element} {number})" if type_.startswith("<") else number
+
+
+def identity(node: Node, type_: str) -> str:
+    """What changes nothing: 0 for a sum, the least value for a maximum."""
+    if node.op.name == "reduce_max":
+        return smallest(node.dtype, type_)
+    return "zeroinitializer" if type_.startswith("<") else literal(0, ELEMENT[node.dtype])
+
+
+def combine(k: Kernel, node: Node, type_: str, a: str, b: str) -> str:
+    if node.op.name == "reduce_max":
+        return extremum(k, node.dtype, type_, a, b, True)
+    return k.function.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}")
+
+
+def accumulate(k: Kernel, node: Node, type_: str, total: str, value: str, mask: str | None) -> str:
+    """One more vector into 16 running results; lanes out of use keep theirs."""
+    result = combine(k, node, type_, total, value)
+    if mask is None:
+        return result
+    return k.function.op(f"select {vector('i1')} {mask}, {type_} {result}, {type_} {total}")
+
+
+def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str]) -> str:
+    """16 lanes to one, in a fixed order: lane i with lane i+8, then i+4, i+2, i+1."""
+    f, width = k.function, LANES
+    while width > 1:
+        half = width // 2
+        parts = []
+        for start in (0, half):
+            mask = ", ".join(f"i32 {start + i}" for i in range(half))
+            parts.append(
+                f.op(f"shufflevector <{width} x {element}> {name}, <{width} x {element}> poison, <{half} x i32> <{mask}>")
+            )
+        width = half
+        if width == 1:
+            parts = [f.op(f"extractelement <1 x {element}> {p}, i64 0") for p in parts]
+            return join(element, *parts)
+        name = join(f"<{width} x {element}>", *parts)
+    return name
+
+
+def across(k: Kernel, node: Node, total: str) -> str:
+    return tree(k, total, ELEMENT[node.dtype], lambda t, a, b: combine(k, node, t, a, b))
+
+
+def emit_reduce(k: Kernel, task: Task) -> None:
+    node = task.anchor
+    assert node is not None
+    if node.op.name == "argmax":
+        emit_argmax(k, task, node)
+        return
+    operand = node.inputs[0]
+    axes = node.attrs["axes"]
+    kept = [i for i in range(operand.ndim) if i not in axes]
+    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(operand.shape[i])) for i in kept]
+    if kept:
+        ranges[0] = shared(k, task)
+    if operand.ndim - 1 in axes:
+        nest(k, ranges, lambda index: _reduce_along_last(k, task, node, kept, index), wide=False)
+    else:
+        nest(k, ranges, lambda index: _reduce_columns(k, task, node, kept, index), wide=True)
+
+
+def _full_index(operand: Node, kept: Sequence[int], index: Index, axes: Sequence[int], inner: Sequence[At]) -> Index:
+    full: list[At] = [At(0)] * operand.ndim
+    for place, at in zip(kept, index, strict=True):
+        full[place] = at
+    for place, at in zip(axes, inner, strict=True):
+        full[place] = at
+    return tuple(full)
+
+
+def _reduce_columns(k: Kernel, task: Task, node: Node, kept: Sequence[int], index: Index) -> None:
+    """16 results at a time, each the sum down its column in order."""
+    operand, axes = node.inputs[0], node.attrs["axes"]
+    type_ = vector(ELEMENT[node.dtype])
+
+    def level(inner: tuple[At, ...], total: str) -> str:
+        depth = len(inner)
+        if depth == len(axes):
+            full = _full_index(operand, kept, index, axes, inner)
+            return combine(k, node, type_, total, k.widen(k.value(operand, full), ELEMENT[node.dtype]))
+        with k.function.loop(0, k.extent(operand.shape[axes[depth]]), carry=[(type_, total)]) as loop, scope(k):
+            loop.next = [level((*inner, At(loop.index)), loop.values[0])]
+        return loop.results[0]
+
+    k.remember(node, index, Value(level((), identity(node, type_)), True))
+    finish(k, task, index)
+
+
+def _reduce_along_last(k: Kernel, task: Task, node: Node, kept: Sequence[int], index: Index) -> None:
+    """One result at a time: 16 running sums along the last axis, then the tree."""
+    f, operand, axes = k.function, node.inputs[0], node.attrs["axes"]
+    element = ELEMENT[node.dtype]
+    type_ = vector(element)
+
+    def part(inner: tuple[At, ...], total: str) -> str:
+        full = _full_index(operand, kept, index, axes, inner)
+        return accumulate(k, node, type_, total, k.widen(k.value(operand, full), element), k.mask)
+
+    def level(inner: tuple[At, ...], total: str) -> str:
+        depth = len(inner)
+        extent = k.extent(operand.shape[axes[depth]])
+        if depth < len(axes) - 1:
+            with f.loop(0, extent, carry=[(type_, total)]) as loop, scope(k):
+                loop.next = [level((*inner, At(loop.index)), loop.values[0])]
+            return loop.results[0]
+        full: Scalar = extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+        if full != 0:
+            with f.loop(0, full, LANES, carry=[(type_, total)]) as loop, scope(k):
+                loop.next = [part((*inner, At(loop.index, 1)), loop.values[0])]
+            total = loop.results[0]
+        if full == extent:
+            return total
+        rest = f.sub(extent, full)
+        mask = tail_mask(rest) if isinstance(rest, int) else dynamic_mask(k, rest)
+        with masked(k, mask), scope(k):  # an empty mask, where the extent turns out even, changes nothing
+            return part((*inner, At(full, 1)), total)
+
+    k.remember(node, index, Value(across(k, node, level((), identity(node, type_))), False))
+    finish(k, task, index)
+
+
+def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
+    """One result at a time, one element after another: the axis may be any, and long."""
+    f, operand, axis = k.function, node.inputs[0], node.attrs["axis"]
+    element = ELEMENT[operand.dtype]
+    kept = [i for i in range(operand.ndim) if i != axis]
+    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(operand.shape[i])) for i in kept]
+    if kept:
+        ranges[0] = shared(k, task)
+
+    def one(index: Index) -> None:
+        first = k.value(operand, _full_index(operand, kept, index, (axis,), (At(0),))).name
+        with f.loop(0, k.extent(operand.shape[axis]), carry=[(element, first), ("i32", "0")]) as loop, scope(k):
+            value = k.value(operand, _full_index(operand, kept, index, (axis,), (At(loop.index),))).name
+            if operand.dtype in FLOATS:
+                greater = f.op(f"fcmp ogt {element} {value}, {loop.values[0]}")
+                nan = f.op(f"fcmp uno {element} {value}, {value}")
+                before = f.op(f"fcmp ord {element} {loop.values[0]}, {loop.values[0]}")
+                better = f.op(f"or i1 {greater}, {f.op(f'and i1 {nan}, {before}')}")
+            else:
+                better = f.op(f"icmp {'sgt' if operand.dtype == 'int32' else 'ugt'} {element} {value}, {loop.values[0]}")
+            place = f.op(f"trunc i64 {loop.index} to i32")
+            loop.next = [
+                f.op(f"select i1 {better}, {element} {value}, {element} {loop.values[0]}"),
+                f.op(f"select i1 {better}, i32 {place}, i32 {loop.values[1]}"),
+            ]
+        k.remember(node, index, Value(loop.results[1], False))
+        finish(k, task, index)
+
+    nest(k, ranges, one, wide=False)
+
+
+# --- placing ------------------------------------------------------------------------------------------------------
+
+
+def emit_scatter(k: Kernel, task: Task) -> None:
+    """Zeros, then one row after another: rows that meet add up in order."""
+    f, node = k.function, task.anchor
+    assert node is not None
+    rows, updates = node.inputs
+    view = task.stores[0][1]
+    everywhere: list[tuple[Scalar, Scalar]] = [(0, k.extent(d)) for d in node.shape]
+    zero = Value(literal(0, ELEMENT[node.dtype]), False)
+    nest(k, everywhere, lambda index: k.store(view, index, zero), wide=True)
+
+    def one(index: Index) -> None:
+        place = f.op(f"sext i32 {k.value(rows, index).name} to i64")
+        inside = f.op(f"icmp ult i64 {place}, {k.extent(node.shape[0])}")
+        with f.when(inside), scope(k):
+
+            def add(rest: Index) -> None:
+                target = (At(place), *rest)
+                old, new = k.load(view, target), k.value(updates, (*index, *rest))
+                wide = old.wide or new.wide
+                element = ELEMENT[node.dtype]
+                type_ = vector(element) if wide else element
+                a, b = (k.widen(v, element) if wide else v.name for v in (old, new))
+                k.store(view, target, Value(f.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}"), wide))
+
+            nest(k, [(0, k.extent(d)) for d in node.shape[1:]], add, wide=True)
+
+    nest(k, [(0, k.extent(d)) for d in rows.shape], one, wide=False)
+    for other_node, other in task.stores[1:]:
+        nest(k, everywhere, lambda index, n=other_node, v=other: k.store(v, index, k.load(view, index)), wide=True)
+
+
+def emit_place(k: Kernel, task: Task) -> None:
+    """Operands (and for pad a filling) written into their parts of the result."""
+    node = task.anchor
+    assert node is not None
+    for _, view in task.stores:
+        if node.op.name == "pad":
+            value = k.value(node.inputs[1], ())
+            nest(k, _placed(k, task, node.shape), lambda index, v=view, x=value: k.store(v, index, x), wide=True)
+            widths = node.attrs["widths"]
+            offset = view.offset + sum(low * s for (low, _, _), s in zip(widths, view.strides, strict=True))
+            strides = tuple((mid + 1) * s for (_, _, mid), s in zip(widths, view.strides, strict=True))
+            _fill(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset))
+        else:
+            axis, start = node.attrs["axis"], 0
+            for operand in node.inputs:
+                part = View(view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis])
+                _fill(k, task, operand, part)
+                start += operand.shape[axis]  # type: ignore[operator]  # a joined axis has known extents
+
+
+def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
+    first = shared(k, task) if task.share == "rows" else (0, k.extent(shape[0]))
+    return [first, *((0, k.extent(d)) for d in shape[1:])]
+
+
+def _fill(k: Kernel, task: Task, operand: Node, view: View) -> None:
+    nest(k, _placed(k, task, operand.shape), lambda index: k.store(view, index, k.value(operand, index)), wide=True)
+
+
+def emit_copy(k: Kernel, task: Task) -> None:
+    assert task.copy is not None
+    source, target = task.copy
+    if not task.space:
+        k.store(target, (), k.load(source, ()))
+        return
+    ranges = [shared(k, task), *((0, k.extent(d)) for d in task.space[1:])]
+    nest(k, ranges, lambda index: k.store(target, index, k.load(source, index)), wide=True)
+
+
+EMIT: dict[str, Callable[[Kernel, Task], None]] = {
+    "map": emit_map,
+    "reduce": emit_reduce,
+    "scatter": emit_scatter,
+    "place": emit_place,
+    "copy": emit_copy,
+}
+
+__all__ = ["EMIT", "c_strides", "emit_task"]

@@ -1,0 +1,287 @@
+"""Putting a program together: every task's kernel, and the entry in which all threads run the tasks step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+
+from ranvier.engines.native import math
+from ranvier.engines.native.contraction import Writer, plan, tile
+from ranvier.engines.native.emit import ELEMENT, LANES, SIZE, Function, Scalar, memory_type
+from ranvier.engines.native.kernels import emit_task
+from ranvier.engines.native.llvm import Target
+from ranvier.engines.native.runtime import barrier_ir
+from ranvier.engines.native.schedule import Schedule, Task
+from ranvier.engines.native.values import Kernel, Module
+from ranvier.engines.native.view import Buffer, View
+from ranvier.graph.node import BATCH, Node, Symbol
+
+# The context that a run hands to every thread: 64-bit words, these first, then a word for each symbol's extent, then the
+# addresses of the inputs and of the outputs.
+SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
+ROW_BLOCK = 8  # threads take rows of the batch by so many
+LINE = 64
+
+
+@dataclass(frozen=True)
+class Text:
+    """A program as LLVM text, and what a run of it must provide."""
+
+    text: str
+    symbols: tuple[str, ...]
+    scratch: int  # bytes
+    private: int  # bytes for each thread
+    work: float  # multiply-adds of a step, roughly: what a barrier is weighed against
+
+
+def round_up(size: int, to: int = LINE) -> int:
+    return -(-size // to) * to
+
+
+def _constant(buffer: Buffer) -> str:
+    data = "".join(f"\\{byte:02X}" for byte in buffer.data)
+    return f'@c.{buffer.number} = private unnamed_addr constant [{len(buffer.data)} x i8] c"{data}", align {LINE}'
+
+
+class Assembler:
+    """Writes the module of one schedule for one target."""
+
+    def __init__(self, schedule: Schedule, target: Target) -> None:
+        self.schedule, self.target = schedule, target
+        self.given: dict[Node, Buffer] = {}  # where the caller's copy of a private scalar lies
+        graph = schedule.graph
+        self.symbols = tuple(
+            sorted({d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)} | {BATCH.name})
+        )
+        self.module = Module(graph, schedule.views, schedule.uses, target.has_fma)
+        self.offsets: dict[Buffer, int] = {}
+        self.scratch = 0
+        for buffer in schedule.buffers:
+            if buffer.kind == "scratch":
+                self.offsets[buffer] = self.scratch
+                # A vector more than the values: rows are stored whole where nothing lies beyond them.
+                self.scratch += round_up(buffer.elements * SIZE[buffer.dtype] + LINE)
+        self.private: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
+        self.work = 0
+
+    def write(self) -> Text:
+        for node in self.private:  # every thread reads and writes its own copy
+            given = self.schedule.views[node]
+            self.schedule.views[node] = View(Buffer("private", self.private[node], node.dtype, 1), (), ())
+            self.given[node] = given.buffer
+        kernels = [self._kernel(task) for task in self.schedule.order]
+        update = self._private_update() if self.private else None
+        entry = self._entry(update)
+        parts = [*(text for text, _ in kernels), *([update[0]] if update else []), entry]
+        library, needed = math.library(self.module.functions, self.target.has_fma)
+        constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
+        declarations = sorted(self.module.declarations | needed | {"declare i64 @llvm.smin.i64(i64, i64)"})
+        text = "\n".join([*constants, *declarations, barrier_ir(self.target.arch), library, *parts])
+        private = round_up(LINE * len(self.private)) + round_up(self.work)
+        return Text(text, self.symbols, self.scratch, private, self._work())
+
+    # --- kernels ---------------------------------------------------------------------------------------------------
+
+    def _buffers(self, task: Task) -> list[Buffer]:
+        seen: dict[Buffer, None] = {}
+        for node in task.reads:
+            view = self.schedule.view(node)
+            if view is not None:
+                seen[view.buffer] = None
+        for _, view in task.stores:
+            seen[view.buffer] = None
+        for view in task.copy or ():
+            seen[view.buffer] = None
+        return list(seen)
+
+    def _kernel(self, task: Task) -> tuple[str, str]:
+        for node in [*([task.anchor] if task.anchor else []), *task.members]:
+            for operand in node.inputs:
+                self.schedule.view(operand)
+        name = f"k{task.number}"
+        k = Kernel(self.module, name, self._buffers(task), self.symbols)
+        if task.kind == "contract":
+            k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
+            Writer(k, task, self.target).write()
+        else:
+            emit_task(k, task)
+        self.work = max(self.work, k.work)
+        return k.function.text("noinline nounwind "), name
+
+    def _private_update(self) -> tuple[str, str, list[Buffer]]:
+        """What the scalars become that every thread keeps for itself: all are computed before any is stored."""
+        views = self.schedule.views
+        reads: dict[Buffer, None] = {views[node].buffer: None for node in self.private}
+        stack, seen = list(self.schedule.private.values()), set()
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node in views:
+                reads[views[node].buffer] = None
+            else:
+                stack.extend(node.inputs)
+        k = Kernel(self.module, "advance", list(reads), self.symbols)
+        values = [k.value(value, ()) for value in self.schedule.private.values()]
+        for node, value in zip(self.schedule.private, values, strict=True):
+            k.store(views[node], (), value)
+        return k.function.text("noinline nounwind "), "advance", list(reads)
+
+    # --- the entry -------------------------------------------------------------------------------------------------
+
+    def _entry(self, update: tuple[str, str, list[Buffer]] | None) -> str:
+        f = Function("entry", ["i64 %tid", "i64 %nthreads", "ptr %ctx"], linkage="")
+        words = [f.op(f"load i64, ptr {f.pointer('%ctx', i, 'i64')}, align 8") for i in range(WORDS)]
+        sync, scratch = (f.op(f"inttoptr i64 {words[i]} to ptr") for i in (SYNC, SCRATCH))
+        n_private = round_up(LINE * len(self.private))
+        stride = n_private + round_up(self._work_bytes())
+        private = f.op(f"inttoptr i64 {f.add(words[PRIVATE], f.mul('%tid', stride))} to ptr")
+        work = f.pointer(private, n_private, "i8")
+        extents: dict[str, Scalar] = {}
+        for i, symbol in enumerate(self.symbols):
+            if symbol != BATCH.name:
+                extents[symbol] = f.op(f"load i64, ptr {f.pointer('%ctx', WORDS + i, 'i64')}, align 8")
+        first = WORDS + len(self.symbols)
+        n_inputs = len(self.schedule.graph.inputs)
+
+        def address(word: int) -> str:
+            return f.op(f"load ptr, ptr {f.pointer('%ctx', word, 'i64')}, align 8")
+
+        arrays: dict[tuple[str, int], str] = {}
+        for buffer in self.schedule.buffers:
+            if buffer.kind in ("input", "output"):
+                arrays[buffer.kind, buffer.number] = address(first + buffer.number + (n_inputs if buffer.kind == "output" else 0))
+        for node, place in self.private.items():
+            kind = memory_type(node.dtype)
+            value = f.op(f"load {kind}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}")
+            f.emit(f"store {kind} {value}, ptr {f.pointer(private, place, 'i8')}, align {SIZE[node.dtype]}")
+        batch = self.schedule.batch
+        with f.loop(words[START], words[STOP]) as step:
+            start = f.mul(step.index, batch)
+            rows = f.minimum(f.sub(words[TOTAL], start), batch)
+            extents[BATCH.name] = rows
+            blocks = f.floor_divide(f.add(rows, ROW_BLOCK - 1), ROW_BLOCK)
+            row_range = self._portion(f, rows, blocks, ROW_BLOCK)
+            pointers = self._pointers(f, arrays, start, scratch, private)
+
+            def call(name: str, low: Scalar, high: Scalar, buffers: list[Buffer]) -> None:
+                given = [f"i64 {low}", f"i64 {high}", f"ptr {work}"]
+                given += [f"i64 {extents[s]}" for s in self.symbols]
+                given += [f"ptr {pointers(b)}" for b in buffers]
+                f.emit(f"call void @{name}({', '.join(given)})")
+
+            def run(task: Task) -> None:
+                low, high = self._range(f, task, row_range)
+                call(f"k{task.number}", low, high, self._buffers(task))
+
+            for number, (_, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
+                if number:
+                    f.emit(f"call void @rv.barrier(ptr {sync}, i64 %nthreads)")
+                for serial, tasks in groupby(group, key=lambda t: t.share == "serial"):
+                    if serial:
+                        with f.when(f.op("icmp eq i64 %tid, 0")):
+                            for task in tasks:
+                                run(task)
+                    else:
+                        for task in tasks:
+                            run(task)
+            if update is not None:
+                call(update[1], 0, 0, update[2])
+            f.emit(f"call void @rv.barrier(ptr {sync}, i64 %nthreads)")
+        with f.when(f.op("icmp eq i64 %tid, 0")):
+            for node, place in self.private.items():
+                kind = memory_type(node.dtype)
+                value = f.op(f"load {kind}, ptr {f.pointer(private, place, 'i8')}, align {SIZE[node.dtype]}")
+                f.emit(f"store {kind} {value}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}")
+        return f.text("nounwind ")
+
+    def _work_bytes(self) -> int:
+        return self.work
+
+    @staticmethod
+    def _portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:
+        """This thread's share of ``extent``, by blocks of ``size``."""
+
+        def edge(thread: Scalar) -> Scalar:
+            return f.minimum(f.mul(f.op(f"udiv i64 {f.mul(blocks, thread)}, %nthreads"), size), extent)
+
+        return edge("%tid"), edge(f.add("%tid", 1))
+
+    def _range(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+        if task.share == "rows":
+            return rows
+        if task.share == "serial" or not task.space:
+            return 0, 0
+        extent = task.space[0]
+        assert isinstance(extent, int)
+        size = self.block(task)
+        return self._portion(f, extent, -(-extent // size), size)
+
+    def block(self, task: Task) -> int:
+        """The first extent is divided at multiples of this."""
+        if task.kind == "contract" and task.anchor is not None:
+            views = [self.schedule.views[i] for i in task.anchor.inputs]
+            stored = next(v for n, v in task.stores if n.shape == task.space)
+            nest = plan(task.anchor, views, stored.strides)
+            height, across = tile(self.target, nest, task.anchor.dtype) if nest.columns is not None else (1, 1)
+            if nest.rows is not None and nest.rows.output == 0:
+                return height
+            if nest.columns is not None and nest.columns.output == 0:
+                return across * LANES
+            return 1
+        return LANES if len(task.space) == 1 else 1
+
+    def _pointers(
+        self, f: Function, arrays: dict[tuple[str, int], str], start: Scalar, scratch: str, private: str
+    ) -> Callable[[Buffer], str]:
+        graph = self.schedule.graph
+        made: dict[Buffer, str] = {}
+
+        def window(buffer: Buffer, node: Node) -> str:
+            """Where this step's rows begin."""
+            size = SIZE[buffer.dtype]
+            for dim in node.shape[1:]:
+                assert isinstance(dim, int)
+                size *= dim
+            return f.pointer(arrays[buffer.kind, buffer.number], f.mul(start, size), "i8")
+
+        def pointer(buffer: Buffer) -> str:
+            if buffer.kind == "private":
+                return f.pointer(private, buffer.number, "i8")
+            if buffer not in made:
+                if buffer.kind == "scratch":
+                    made[buffer] = f.pointer(scratch, self.offsets[buffer], "i8")
+                elif buffer.kind == "constant":
+                    made[buffer] = f"@c.{buffer.number}"
+                elif buffer.kind == "input" and graph.inputs[buffer.number].attrs["windowed"]:
+                    made[buffer] = window(buffer, graph.inputs[buffer.number])
+                elif buffer.kind == "output" and graph.outputs[buffer.number].shape[:1] == (BATCH,):
+                    made[buffer] = window(buffer, graph.outputs[buffer.number])
+                else:
+                    made[buffer] = arrays[buffer.kind, buffer.number]
+            return made[buffer]
+
+        for buffer in self.schedule.buffers:  # made here, so that they serve every kernel of the step
+            if buffer.kind in ("input", "output", "scratch"):
+                pointer(buffer)
+        return pointer
+
+    def _work(self) -> float:
+        total = 0.0
+        for task in self.schedule.order:
+            cost = 1.0
+            dims = task.anchor.attrs["loops"] if task.kind == "contract" and task.anchor else task.space
+            for dim in dims:
+                cost *= self.schedule.batch if isinstance(dim, Symbol) else dim
+            total += cost * (1 if task.kind == "contract" else 4)
+        return total
+
+
+def assemble(schedule: Schedule, target: Target) -> Text:
+    """The LLVM text of a schedule for a target."""
+    return Assembler(schedule, target).write()
+
+
+__all__ = ["ELEMENT", "SCRATCH", "START", "STOP", "SYNC", "TOTAL", "Text", "assemble"]

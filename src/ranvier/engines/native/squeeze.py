@@ -1,0 +1,111 @@
+"""A pass: the same program without dimensions of 1, so that kernels iterate over what there is and nothing else.
+
+Inputs and results keep their shapes, with a reshape (which costs nothing) between them and the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import Node, Shape, apply
+from ranvier.graph.ops import PRIMITIVES
+
+
+def squeeze(graph: Graph) -> Graph:
+    result: dict[Node, Node] = {}
+    for node in graph.nodes():
+        if 1 not in node.shape and all(1 not in i.shape for i in node.inputs):
+            inputs = tuple(result[i] for i in node.inputs)
+            result[node] = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
+        else:
+            result[node] = _rules.get(node.op.name, _around)(node, [result[i] for i in node.inputs])
+    return graph.rebuild(lambda n: shaped(result[n], n.shape))
+
+
+def without_ones(shape: Shape) -> Shape:
+    return tuple(d for d in shape if d != 1)
+
+
+def shaped(node: Node, shape: Shape) -> Node:
+    return node if node.shape == tuple(shape) else apply("reshape", node, shape=tuple(shape))
+
+
+def _small(node: Node) -> Node:
+    return shaped(node, without_ones(node.shape))
+
+
+def _around(node: Node, inputs: list[Node]) -> Node:
+    """The primitive as it was, between reshapes."""
+    given = [shaped(new, old.shape) for new, old in zip(inputs, node.inputs, strict=True)]
+    return _small(Node(node.op, tuple(given), node.attrs, node.type))
+
+
+def _same(node: Node, inputs: list[Node]) -> Node:
+    return apply(node.op.name, *inputs, **node.attrs)
+
+
+def _places(shape: Shape) -> dict[int, int]:
+    """Where each dimension that is not 1 goes."""
+    kept = [i for i, d in enumerate(shape) if d != 1]
+    return {old: new for new, old in enumerate(kept)}
+
+
+def _generated(node: Node, inputs: list[Node]) -> Node:
+    return apply(node.op.name, *inputs, shape=without_ones(node.shape), dtype=node.dtype)
+
+
+def _reduce(node: Node, inputs: list[Node]) -> Node:
+    places = _places(node.inputs[0].shape)
+    axes = tuple(places[a] for a in node.attrs["axes"] if a in places)
+    return apply(node.op.name, inputs[0], axes=axes) if axes else inputs[0]
+
+
+def _transpose(node: Node, inputs: list[Node]) -> Node:
+    places = _places(node.inputs[0].shape)
+    axes = tuple(places[a] for a in node.attrs["axes"] if a in places)
+    return inputs[0] if axes == tuple(range(len(axes))) else apply("transpose", inputs[0], axes=axes)
+
+
+def _broadcast(node: Node, inputs: list[Node]) -> Node:
+    places = _places(node.shape)
+    axes = tuple(
+        places[a] for a, d in zip(node.attrs["axes"], node.inputs[0].shape, strict=True) if d != 1
+    )
+    shape = without_ones(node.shape)
+    return inputs[0] if shape == inputs[0].shape else apply("broadcast", inputs[0], shape=shape, axes=axes)
+
+
+def _contract(node: Node, inputs: list[Node]) -> Node:
+    """Loops of one turn go: their variable is 0 in every index."""
+    loops, rank = node.attrs["loops"], node.attrs["rank"]
+    kept = [i for i, extent in enumerate(loops) if extent != 1]
+    number = {old: new for new, old in enumerate(kept)}
+    index = []
+    for operand, functions in zip(node.inputs, node.attrs["index"], strict=True):
+        index.append(
+            tuple(
+                (tuple((number[loop], c) for loop, c in terms if loop in number), offset)
+                for dim, (terms, offset) in zip(operand.shape, functions, strict=True)
+                if dim != 1
+            )
+        )
+    if not kept:
+        return apply("mul", *(shaped(i, ()) for i in inputs))
+    return apply(
+        "contract", *inputs, index=tuple(index), loops=tuple(loops[i] for i in kept), rank=sum(i < rank for i in kept)
+    )
+
+
+_rules: dict[str, Callable[[Node, list[Node]], Node]] = {
+    "input": lambda node, inputs: _small(node),
+    "constant": lambda node, inputs: _small(node),
+    "random": _generated,
+    "reduce_sum": _reduce,
+    "reduce_max": _reduce,
+    "transpose": _transpose,
+    "broadcast": _broadcast,
+    "reshape": lambda node, inputs: shaped(inputs[0], without_ones(node.shape)),
+    "contract": _contract,
+    **{name: _same for name, primitive in PRIMITIVES.items() if primitive.kind == "elementwise"},
+}

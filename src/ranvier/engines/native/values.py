@@ -1,0 +1,431 @@
+"""The value of a node at an index, as LLVM: what every kernel's body is made of.
+
+An index has an `At` for each dimension: a number, plus the same step from each of the 16 lanes to the next, so that an
+index names either one element or 16 of them. Values are made where they are asked for, once in each scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ranvier.engines.native.elementwise import ELEMENTWISE, cast
+from ranvier.engines.native.emit import (
+    ALL_LANES,
+    ELEMENT,
+    LANES,
+    SIZE,
+    SUFFIX,
+    Function,
+    Scalar,
+    lane_constants,
+    literal,
+    memory_type,
+    suffix_of,
+    vector,
+)
+from ranvier.engines.native.view import Buffer, View
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import Node, Symbol
+
+
+class At(NamedTuple):
+    """A place along one dimension: ``base + lane * step``, or ``lanes`` (16 numbers read from data)."""
+
+    base: Scalar
+    step: int = 0
+    lanes: str | None = None
+
+
+Index = tuple[At, ...]
+
+
+class Value(NamedTuple):
+    """An LLVM value: one element, or 16 where ``wide``."""
+
+    name: str
+    wide: bool
+
+
+@dataclass(frozen=True)
+class Module:
+    """What all kernels of a program share: where nodes lie, and what the text of the module must define."""
+
+    graph: Graph
+    views: dict[Node, View]  # every node that lies in memory, also by way of movement
+    uses: dict[Node, int]
+    has_fma: bool
+    functions: set[tuple[str, str]] = field(default_factory=set)  # (name, suffix) of the elementary functions needed
+    declarations: set[str] = field(default_factory=set)
+
+
+class Kernel:
+    """Writes one kernel function: its parameters are the buffers it touches, the extents of symbols, and its share."""
+
+    def __init__(self, module: Module, name: str, buffers: Sequence[Buffer], symbols: Sequence[str]) -> None:
+        self.module = module
+        self.pointers = {buffer: f"%p{i}" for i, buffer in enumerate(buffers)}
+        pointers = [f"ptr noalias {p}" for p in self.pointers.values()]
+        extents = [f"i64 %n.{s}" for s in symbols]
+        self.function = Function(name, ["i64 %lo", "i64 %hi", "ptr noalias %work", *extents, *pointers])
+        self.work = 0  # bytes of the thread's own memory that it needs
+        self.scopes: list[dict[object, Value]] = [{}]
+        self.mask: str | None = None  # the lanes in use, where not all are
+        self.fresh: set[Node] = set()  # nodes this kernel makes: computed here, not loaded
+
+    # --- scopes ----------------------------------------------------------------------------------------------------
+
+    def remember(self, node: Node, index: Index, value: Value) -> None:
+        self.scopes[-1][(node, index, self.mask)] = value
+
+    def known(self, node: Node, index: Index) -> Value | None:
+        key = (node, index, self.mask)
+        for scope in reversed(self.scopes):
+            if key in scope:
+                return scope[key]
+        return None
+
+    def workspace(self, size: int) -> str:
+        """The thread's own memory, for as long as this kernel runs."""
+        self.work = max(self.work, size)
+        return "%work"
+
+    # --- extents ---------------------------------------------------------------------------------------------------
+
+    def extent(self, dim: int | Symbol) -> Scalar:
+        return f"%n.{dim.name}" if isinstance(dim, Symbol) else dim
+
+    # --- memory ----------------------------------------------------------------------------------------------------
+
+    def address(self, view: View, index: Index) -> tuple[Scalar, int, str | None]:
+        """Offset in elements, step from lane to lane, and the offsets of the lanes where these come from data."""
+        f = self.function
+        offset: Scalar = view.offset
+        step = 0
+        lanes: str | None = None
+        for at, stride in zip(index, view.strides, strict=True):
+            offset = f.add(offset, f.mul(at.base, stride))
+            step += at.step * stride
+            if at.lanes is not None and stride:
+                part = (
+                    at.lanes if stride == 1 else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {stride})")
+                )
+                lanes = part if lanes is None else f.op(f"add {vector('i64')} {lanes}, {part}")
+        if lanes is not None and step:
+            steps = lane_constants([i * step for i in range(LANES)], "i64")
+            lanes, step = f.op(f"add {vector('i64')} {lanes}, {steps}"), 0
+        return offset, step, lanes
+
+    def load(self, view: View, index: Index) -> Value:
+        f, dtype = self.function, view.buffer.dtype
+        kind = memory_type(dtype)
+        wide = vector(kind)
+        offset, step, lanes = self.address(view, index)
+        pointer = f.pointer(self.pointers[view.buffer], offset, kind)
+        size = SIZE[dtype]
+        if lanes is None and step == 0:
+            value, is_wide = f.op(f"load {kind}, ptr {pointer}, align {size}"), False
+        elif lanes is None and step == 1 and self.mask is None:
+            value, is_wide = f.op(f"load {wide}, ptr {pointer}, align {size}"), True
+        elif lanes is None and step == 1:
+            self.module.declarations.add(
+                f"declare {wide} @llvm.masked.load.v{LANES}{SUFFIX[kind]}.p0(ptr, i32, {vector('i1')}, {wide})"
+            )
+            value = f.op(
+                f"call {wide} @llvm.masked.load.v{LANES}{SUFFIX[kind]}.p0(ptr {pointer}, i32 {size}, "
+                f"{vector('i1')} {self.mask}, {wide} zeroinitializer)"
+            )
+            is_wide = True
+        else:
+            offsets = lanes or lane_constants([i * step for i in range(LANES)], "i64")
+            pointers = f.op(f"getelementptr inbounds {kind}, ptr {pointer}, {vector('i64')} {offsets}")
+            self.module.declarations.add(
+                f"declare {wide} @llvm.masked.gather.v{LANES}{SUFFIX[kind]}.v{LANES}p0({vector('ptr')}, i32, {vector('i1')}, {wide})"
+            )
+            value = f.op(
+                f"call {wide} @llvm.masked.gather.v{LANES}{SUFFIX[kind]}.v{LANES}p0({vector('ptr')} {pointers}, i32 {size}, "
+                f"{vector('i1')} {self.mask or ALL_LANES}, {wide} zeroinitializer)"
+            )
+            is_wide = True
+        if dtype == "bool":
+            type_ = wide if is_wide else kind
+            value = f.op(f"icmp ne {type_} {value}, {'zeroinitializer' if is_wide else '0'}")
+        return Value(value, is_wide)
+
+    def store(self, view: View, index: Index, value: Value) -> None:
+        f, dtype = self.function, view.buffer.dtype
+        kind = memory_type(dtype)
+        offset, step, lanes = self.address(view, index)
+        pointer = f.pointer(self.pointers[view.buffer], offset, kind)
+        size = SIZE[dtype]
+        name = value.name
+        if dtype == "bool":
+            type_ = vector("i1") if value.wide else "i1"
+            name = f.op(f"zext {type_} {name} to {vector(kind) if value.wide else kind}")
+        if lanes is None and step == 0:
+            if value.wide:
+                raise ValueError("16 values cannot be stored in one place")
+            f.emit(f"store {kind} {name}, ptr {pointer}, align {size}")
+            return
+        if not value.wide:
+            name = f.splat(name, kind)
+        wide = vector(kind)
+        if lanes is None and step == 1 and self.mask is None:
+            f.emit(f"store {wide} {name}, ptr {pointer}, align {size}")
+        elif lanes is None and step == 1:
+            self.module.declarations.add(
+                f"declare void @llvm.masked.store.v{LANES}{SUFFIX[kind]}.p0({wide}, ptr, i32, {vector('i1')})"
+            )
+            f.emit(
+                f"call void @llvm.masked.store.v{LANES}{SUFFIX[kind]}.p0({wide} {name}, ptr {pointer}, i32 {size}, "
+                f"{vector('i1')} {self.mask})"
+            )
+        else:
+            offsets = lanes or lane_constants([i * step for i in range(LANES)], "i64")
+            pointers = f.op(f"getelementptr inbounds {kind}, ptr {pointer}, {vector('i64')} {offsets}")
+            self.module.declarations.add(
+                f"declare void @llvm.masked.scatter.v{LANES}{SUFFIX[kind]}.v{LANES}p0({wide}, {vector('ptr')}, i32, {vector('i1')})"
+            )
+            f.emit(
+                f"call void @llvm.masked.scatter.v{LANES}{SUFFIX[kind]}.v{LANES}p0({wide} {name}, {vector('ptr')} {pointers}, "
+                f"i32 {size}, {vector('i1')} {self.mask or ALL_LANES})"
+            )
+
+    # --- values ----------------------------------------------------------------------------------------------------
+
+    def widen(self, value: Value, element: str) -> str:
+        return value.name if value.wide else self.function.splat(value.name, element)
+
+    def value(self, node: Node, index: Index) -> Value:
+        """The node at the index. Scalars of the whole program are made once, at the function's start."""
+        before = self.mask
+        if all(at.step == 0 and at.lanes is None for at in index):
+            self.mask = None  # a single element: lanes do not matter
+        known = self.known(node, index)
+        if known is None and node.shape == () and node not in self.fresh:
+            # Straight-line and independent of any loop, so the outermost scope serves every later use.
+            inner, self.scopes = self.scopes, self.scopes[:1]
+            with self.function.at_entry():
+                known = self._make(node, ())
+            self.scopes = inner
+            self.scopes[0][(node, (), None)] = known
+        elif known is None:
+            known = self._make(node, index)
+            self.remember(node, index, known)
+        self.mask = before
+        return known
+
+    def _make(self, node: Node, index: Index) -> Value:
+        if node not in self.fresh:
+            view = self.module.views.get(node)
+            if view is not None:
+                return self.load(view, index)
+        name = node.op.name
+        if name == "add" or name == "sub":
+            fused = self._fused(node, index)
+            if fused is not None:
+                return fused
+        if node.op.kind == "elementwise":
+            return self._elementwise(node, index)
+        return SOURCES[name](self, node, index)
+
+    def _elementwise(self, node: Node, index: Index) -> Value:
+        operands = [self.value(i, index) for i in node.inputs]
+        wide = any(v.wide for v in operands)
+        elements = [ELEMENT[i.dtype] for i in node.inputs]
+        names = [self.widen(v, e) if wide else v.name for v, e in zip(operands, elements, strict=True)]
+        types = [vector(e) if wide else e for e in elements]
+        if node.op.name == "cast":
+            return Value(cast(self, names[0], node.inputs[0].dtype, node.dtype, wide), wide)
+        return Value(ELEMENTWISE[node.op.name](self, node, types, names, wide), wide)
+
+    def _fused(self, node: Node, index: Index) -> Value | None:
+        """a*b+c as one fused multiply-add, where nothing else needs the product. The same choice for every target."""
+        if node.dtype not in ("float32", "float64"):
+            return None
+        first, second = node.inputs
+        negate_product = negate_other = False
+        if self._is_product(first):
+            product, other = first, second
+            negate_other = node.op.name == "sub"
+        elif self._is_product(second):
+            product, other = second, first
+            negate_product = node.op.name == "sub"
+        else:
+            return None
+        values = [self.value(n, index) for n in (*product.inputs, other)]
+        wide = any(v.wide for v in values)
+        element = ELEMENT[node.dtype]
+        type_ = vector(element) if wide else element
+        a, b, c = (self.widen(v, element) if wide else v.name for v in values)
+        if negate_product:
+            a = self.function.op(f"fneg {type_} {a}")
+        if negate_other:
+            c = self.function.op(f"fneg {type_} {c}")
+        return Value(self.call("fma", type_, a, b, c), wide)
+
+    def _is_product(self, node: Node) -> bool:
+        return node.op.name == "mul" and self.module.uses[node] == 1 and node not in self.module.views
+
+    def call(self, name: str, type_: str, *operands: str) -> str:
+        """One of our own elementary functions."""
+        suffix = suffix_of(type_)
+        if name == "fma" and self.module.has_fma:
+            return self.intrinsic("fma", type_, *operands)
+        self.module.functions.add((name, suffix))
+        arguments = ", ".join(f"{type_} {o}" for o in operands)
+        return self.function.op(f"call {type_} @rv.{name}.{suffix}({arguments})")
+
+    def intrinsic(self, name: str, type_: str, *operands: str) -> str:
+        suffix = suffix_of(type_)
+        self.module.declarations.add(
+            f"declare {type_} @llvm.{name}.{suffix}({', '.join([type_] * len(operands))})"
+        )
+        return self.function.op(
+            f"call {type_} @llvm.{name}.{suffix}({', '.join(f'{type_} {o}' for o in operands)})"
+        )
+
+    def number(self, at: At, dtype: str) -> Value:
+        """An index as a number of a program's dtype."""
+        f, element = self.function, ELEMENT[dtype]
+        convert = {"float": "sitofp", "double": "sitofp"}.get(element, "trunc")
+        if at.lanes is None and at.step == 0:
+            if isinstance(at.base, int):
+                return Value(literal(at.base, element), False)
+            return Value(f.op(f"{convert} i64 {at.base} to {element}"), False)
+        wide = self.lane_numbers(at)
+        return Value(f.op(f"{convert} {vector('i64')} {wide} to {vector(element)}"), True)
+
+    def lane_numbers(self, at: At) -> str:
+        f = self.function
+        base = f.splat(str(at.base), "i64")
+        steps = lane_constants([i * at.step for i in range(LANES)], "i64")
+        result = f.op(f"add {vector('i64')} {base}, {steps}") if at.step else base
+        return f.op(f"add {vector('i64')} {result}, {at.lanes}") if at.lanes is not None else result
+
+
+# --- what is neither in memory nor elementwise --------------------------------------------------------------------
+
+
+def _constant(k: Kernel, node: Node, index: Index) -> Value:
+    return Value(literal(node.attrs["value"].item(), ELEMENT[node.dtype]), False)
+
+
+def _iota(k: Kernel, node: Node, index: Index) -> Value:
+    return k.number(index[node.attrs["axis"]], node.dtype)
+
+
+def _extent(k: Kernel, node: Node, index: Index) -> Value:
+    product: Scalar = 1
+    for name in node.attrs["symbols"]:
+        product = k.function.mul(product, f"%n.{name}")
+    return k.number(At(product), node.dtype)
+
+
+def _broadcast(k: Kernel, node: Node, index: Index) -> Value:
+    return k.value(node.inputs[0], tuple(index[a] for a in node.attrs["axes"]))
+
+
+def _transpose(k: Kernel, node: Node, index: Index) -> Value:
+    inner: list[At] = [At(0)] * len(index)
+    for place, axis in enumerate(node.attrs["axes"]):
+        inner[axis] = index[place]
+    return k.value(node.inputs[0], tuple(inner))
+
+
+def _reshape(k: Kernel, node: Node, index: Index) -> Value:
+    """Only dimensions of 1 come or go; any other reshape is of something in memory (schedule sees to it)."""
+    kept = iter([at for at, dim in zip(index, node.shape, strict=True) if dim != 1])
+    return k.value(node.inputs[0], tuple(At(0) if dim == 1 else next(kept) for dim in node.inputs[0].shape))
+
+
+def _slice(k: Kernel, node: Node, index: Index) -> Value:
+    f = k.function
+    inner = []
+    for at, item in zip(index, node.attrs["ranges"], strict=True):
+        start, _, step = item or (0, 0, 1)
+        lanes = (
+            at.lanes
+            if at.lanes is None or step == 1
+            else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {step})")
+        )
+        inner.append(At(f.add(f.mul(at.base, step), start), at.step * step, lanes))
+    return k.value(node.inputs[0], tuple(inner))
+
+
+def _reverse(k: Kernel, node: Node, index: Index) -> Value:
+    f = k.function
+    inner = list(index)
+    for axis in node.attrs["axes"]:
+        at, last = index[axis], f.sub(k.extent(node.shape[axis]), 1)
+        lanes = None if at.lanes is None else f.op(f"sub {vector('i64')} zeroinitializer, {at.lanes}")
+        inner[axis] = At(f.sub(last, at.base), -at.step, lanes)
+    return k.value(node.inputs[0], tuple(inner))
+
+
+def _gather(k: Kernel, node: Node, index: Index) -> Value:
+    """Rows out of range read the first or the last row."""
+    f = k.function
+    source, rows = node.inputs
+    place = k.value(rows, index[: rows.ndim])
+    last = f.sub(k.extent(source.shape[0]), 1)
+    type_ = vector("i64") if place.wide else "i64"
+    number = f.op(f"sext {vector('i32') if place.wide else 'i32'} {place.name} to {type_}")
+    limit = f.splat(str(last), "i64") if place.wide else str(last)
+    zero = "zeroinitializer" if place.wide else "0"
+    number = k.intrinsic("smin", type_, number, limit)
+    number = k.intrinsic("smax", type_, number, zero)
+    at = At(0, 0, number) if place.wide else At(number)
+    return k.value(source, (at, *index[rows.ndim :]))
+
+
+def _random(k: Kernel, node: Node, index: Index) -> Value:
+    """Uniform numbers in [0, 1): the high 24 bits of the block whose counter is the element's position."""
+    f = k.function
+    position: Scalar = 0
+    step, stride = 0, 1
+    strides: list[Scalar] = []
+    for dim in reversed(node.shape):
+        strides.append(stride)
+        stride = f.mul(stride, k.extent(dim))  # type: ignore[assignment]  # known for all but the batch, which comes last here
+    for at, size in zip(index, reversed(strides), strict=True):
+        position = f.add(position, f.mul(at.base, size))
+        if at.step:
+            if not isinstance(size, int):
+                raise ValueError("random numbers are vectorized along known extents only")
+            step += at.step * size
+    key = [k.value(i, ()).name for i in node.inputs]
+    if step == 0:
+        bits, wide = f.op(f"call i32 @rv.random_bits.s(i32 {key[0]}, i32 {key[1]}, i64 {position})"), False
+    elif step == 1:
+        bits = f.op(f"call {vector('i32')} @rv.random_bits.v16(i32 {key[0]}, i32 {key[1]}, i64 {position})")
+        wide = True
+    else:
+        bits, wide = "poison", True
+        for lane in range(LANES):
+            one = f.op(
+                f"call i32 @rv.random_bits.s(i32 {key[0]}, i32 {key[1]}, i64 {f.add(position, lane * step)})"
+            )
+            bits = f.op(f"insertelement {vector('i32')} {bits}, i32 {one}, i64 {lane}")
+    k.module.functions.add(("random_bits", "v16" if wide and step == 1 else "s"))
+    element = ELEMENT[node.dtype]
+    integer, float_ = (vector("i32"), vector(element)) if wide else ("i32", element)
+    eight = "splat (i32 8)" if wide else "8"
+    scale = literal(2.0**-24, element)
+    number = f.op(f"uitofp {integer} {f.op(f'lshr {integer} {bits}, {eight}')} to {float_}")
+    return Value(f.op(f"fmul {float_} {number}, {f'splat ({element} {scale})' if wide else scale}"), wide)
+
+
+SOURCES: dict[str, Callable[[Kernel, Node, Index], Value]] = {
+    "constant": _constant,
+    "iota": _iota,
+    "extent": _extent,
+    "broadcast": _broadcast,
+    "transpose": _transpose,
+    "reshape": _reshape,
+    "slice": _slice,
+    "reverse": _reverse,
+    "gather": _gather,
+    "random": _random,
+}

@@ -1,0 +1,108 @@
+"""Where values lie in memory: buffers, and strided views of them. Movement of what lies in memory moves nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ranvier.graph.node import Node, Symbol
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """A run of memory: an array given by the caller ("input", "output"), a constant, or scratch of the program's own.
+
+    ``number`` is its place among its kind; ``offset`` (bytes) lies in the scratch of the program (or of the thread).
+    """
+
+    kind: str
+    number: int
+    dtype: str
+    elements: int = 0
+    data: bytes = b""
+
+
+@dataclass(frozen=True)
+class View:
+    """Element i of a value lies at ``offset + sum(i * strides)``, counted in elements."""
+
+    buffer: Buffer
+    shape: tuple[int | Symbol, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+
+    @property
+    def contiguous(self) -> bool:
+        return self.offset == 0 and self.strides == c_strides(self.shape)
+
+
+def c_strides(shape: Sequence[int | Symbol]) -> tuple[int, ...]:
+    """Row-major strides. Only the first extent may be known at run time alone."""
+    strides, stride = [], 1
+    for place, dim in reversed(list(enumerate(shape))):
+        strides.append(stride)
+        if isinstance(dim, Symbol):
+            if place:
+                raise ValueError(
+                    f"an array of shape {tuple(shape)}: only the first extent may be left open until the program runs"
+                )
+        else:
+            stride *= max(dim, 1)
+    return tuple(reversed(strides))
+
+
+def move(node: Node, view: View) -> View | None:
+    """The view of a movement of what is seen through ``view``; None where it is no view."""
+    name, attrs = node.op.name, node.attrs
+    if name == "transpose":
+        return View(view.buffer, node.shape, tuple(view.strides[a] for a in attrs["axes"]), view.offset)
+    if name == "broadcast":
+        strides = [0] * node.ndim
+        for axis, stride in zip(attrs["axes"], view.strides, strict=True):
+            strides[axis] = stride
+        return View(view.buffer, node.shape, tuple(strides), view.offset)
+    if name == "slice":
+        offset = view.offset
+        strides = list(view.strides)
+        for axis, item in enumerate(attrs["ranges"]):
+            if item is not None:
+                offset += item[0] * strides[axis]
+                strides[axis] *= item[2]
+        return View(view.buffer, node.shape, tuple(strides), offset)
+    if name == "reverse" and not any(isinstance(node.shape[a], Symbol) for a in attrs["axes"]):
+        offset = view.offset
+        strides = list(view.strides)
+        for axis in attrs["axes"]:
+            offset += (node.shape[axis] - 1) * strides[axis]  # type: ignore[operator]  # known, as just checked
+            strides[axis] = -strides[axis]
+        return View(view.buffer, node.shape, tuple(strides), offset)
+    if name == "reshape":
+        return _reshape(node, view)
+    return None
+
+
+def only_ones(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
+    """Whether two shapes differ by dimensions of 1 alone."""
+    return [d for d in a if d != 1] == [d for d in b if d != 1]
+
+
+def _reshape(node: Node, view: View) -> View | None:
+    if only_ones(node.shape, view.shape):
+        kept = iter([s for s, d in zip(view.strides, view.shape, strict=True) if d != 1])
+        return View(
+            view.buffer, node.shape, tuple(0 if d == 1 else next(kept) for d in node.shape), view.offset
+        )
+    if not view.contiguous or any(isinstance(d, Symbol) for d in (*node.shape[1:], *view.shape[1:])):
+        return None
+    if (
+        any(isinstance(d, Symbol) for d in (*node.shape[:1], *view.shape[:1]))
+        and node.shape[:1] != view.shape[:1]
+    ):
+        return None
+    return View(view.buffer, node.shape, c_strides(node.shape))
+
+
+def size(shape: Sequence[int | Symbol], batch: int) -> int:
+    """Elements at most, with open extents at their largest."""
+    return math.prod(batch if isinstance(d, Symbol) else d for d in shape)
