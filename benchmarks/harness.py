@@ -40,7 +40,7 @@ class Process:
     """A contestant's worker, started at its first turn and kept for the whole run; its words go to `log`."""
 
     def __init__(self, contestant: Contestant, log: Path, cache: Path) -> None:
-        self.contestant = contestant
+        self.log = log
         with log.open("w") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.worker", contestant.name],
@@ -67,7 +67,8 @@ class Process:
         finally:
             timer.cancel()
         if not line:
-            raise RuntimeError(f"its process ended with code {self.process.wait()}")
+            code, words = self.process.wait(), self.log.read_text(errors="replace").strip().splitlines()
+            raise RuntimeError(f"its process ended with code {code}: {words[-1][:200] if words else 'no words'}")
         answer: Record = json.loads(line)
         if "error" in answer:
             raise RuntimeError(answer["error"])
