@@ -24,7 +24,8 @@ __all__ = [
 
 _HINTS = {
     "InputLayer": "Input",
-    "Linear": "Dense (rv.layers), or ranvier.torch.nn.Linear",
+    "Linear": "Dense, or Linear in ranvier.torch.nn",
+    "Conv": "Dense",
     "Sequential": "rv.Sequential",
     "Lambda": "a Module with a forward method",
 }

@@ -58,8 +58,8 @@ def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise ValueError(
-                f"layer {name!r} was given the input shape {sizes}. Write whole numbers, without the batch's dimension: "
-                "input_shape=(784,) for rows of 784."
+                f"layer {name!r} was given the input shape {sizes}. Write whole numbers, without the batch's "
+                "dimension: input_shape=(784,) for rows of 784."
             )
     check_memory(sizes, "float32", f"one input of layer {name!r}")
     dtype = dtype or get_dtype()
@@ -75,5 +75,7 @@ def whole(value: Any, what: str, name: str, least: int = 1) -> int:
     except (AttributeError, TypeError):
         number = None
     if number is None or isinstance(value, bool) or number < least:
-        raise ValueError(f"{what} of layer {name!r} is {value!r}. Write a whole number of {least} or more instead.")
+        raise ValueError(
+            f"{what} of layer {name!r} is {value!r}. Write a whole number of {least} or more instead."
+        )
     return int(number)

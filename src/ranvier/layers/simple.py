@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
-from ranvier.graph.node import Node, apply, like
+from ranvier import functional, numeric
+from ranvier.graph.node import Node, like
 from ranvier.layers.base import Layer, declared
 from ranvier.module.architecture import register_module
+from ranvier.seed import draw
 from ranvier.tensor import function
 
-__all__ = ["Activation", "Dropout", "Flatten", "Input", "Rescaling", "drop"]
+__all__ = ["Activation", "Dropout", "Flatten", "Input", "Rescaling"]
 
 
 @register_module
@@ -28,10 +29,10 @@ class Input(Layer):
     def __init__(
         self,
         shape: Sequence[int] | int | None = None,
-        batch_size: int | None = None,
         dtype: str | None = None,
         **options: Any,
     ) -> None:
+        options.pop("batch_size", None)  # batches may have any size
         super().__init__(**options)
         if shape is None:
             raise ValueError("Input needs a shape. Write Input((784,)) for rows of 784 features.")
@@ -92,17 +93,6 @@ class Activation(Layer):
         return str(getattr(self.activation, "__name__", self.activation))
 
 
-@function
-def drop(x: Node, seed: Node, stream: Node, rate: float) -> Node:
-    """``x`` with a share of ``rate`` of its elements, chosen at random, set to zero and the rest scaled up.
-
-    Dropout (Srivastava et al., 2014), inverted: the expected value stays.
-    """
-    kept = apply("random", seed, stream, shape=x.shape, dtype=x.dtype)
-    mask = apply("less", kept, like(x, 1.0 - rate))
-    return apply("select", mask, x * like(x, 1.0 / (1.0 - rate)), like(x, 0.0))
-
-
 @register_module
 class Dropout(Layer):
     """While training, set a share of ``rate`` of the elements to zero and scale the rest by ``1 / (1 - rate)``.
@@ -117,10 +107,7 @@ class Dropout(Layer):
     def forward(self, x: Any) -> Any:
         if not self.training or not self.rate:
             return x
-        from ranvier.seed import draw
-
-        seed, stream = draw(self.seed)
-        return drop(x, seed, stream, rate=self.rate)
+        return functional.dropout(x, *draw(self.seed), rate=self.rate)
 
     def extra_repr(self) -> str:
         return f"{self.rate:g}"
@@ -129,5 +116,7 @@ class Dropout(Layer):
 def share(rate: Any, name: str) -> float:
     """A dropout rate as a float in [0, 1); raises ValueError naming the layer."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-        raise ValueError(f"the rate of layer {name!r} is {rate!r}. Write a share from 0 up to (not including) 1.")
+        raise ValueError(
+            f"the rate of layer {name!r} is {rate!r}. Write a share from 0 up to (not including) 1."
+        )
     return float(rate)

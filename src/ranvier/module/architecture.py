@@ -29,7 +29,9 @@ def register_module(cls: type[Module] | None = None, *, name: str | None = None)
     known = name or cls.__name__
     holder = REGISTRY.get(known)
     if holder is not None and (holder.__module__, holder.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise ValueError(f"the name {known!r} belongs to {holder!r}. Write register_module(name='...') with another.")
+        raise ValueError(
+            f"the name {known!r} belongs to {holder!r}. Write register_module(name='...') with another."
+        )
     REGISTRY[known] = cls
     cls._registered = known
     return cls
@@ -56,7 +58,9 @@ def describe(module: Module) -> dict[str, Any]:
         )
     result: dict[str, Any] = {"class": name, "name": module.name}
     where = f"{name} {module.name!r}"
-    result["config"] = {key: encode(value, f"{where}, argument {key!r}") for key, value in module.config().items()}
+    result["config"] = {
+        key: encode(value, f"{where}, argument {key!r}") for key, value in module.config().items()
+    }
     if not module._trainable:
         result["trainable"] = False
     frozen = [n for n, p in module._parameters.items() if p is not None and not p.requires_grad]
@@ -84,7 +88,9 @@ def encode(value: Any, where: str) -> Any:
         found = find(value)
         if found is not None:
             return {kind: found}
-    raise TypeError(f"{where} is {value!r}, which a file cannot hold. Write its name or a plain value instead.")
+    raise TypeError(
+        f"{where} is {value!r}, which a file cannot hold. Write its name or a plain value instead."
+    )
 
 
 def _finders() -> dict[str, Callable[[Any], Any]]:

@@ -28,7 +28,10 @@ __all__ = ["Module", "calls_of", "input_type", "isolated", "mode"]
 
 
 class _Calls(threading.local):
-    trace: list[tuple[Any, Any]] | None = None  # (module, type of its result) of the outermost call under way
+    trace: list[tuple[Any, Any]] | None = (
+        None  # (module, type of its result) within the outermost call under way
+    )
+    root: Any = None  # the module of that call
 
 
 _calls = _Calls()
@@ -251,7 +254,7 @@ class Module(Face):
             parameter.grad = None if set_to_none else Tensor(np.zeros(parameter.shape, parameter.dtype))
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert the floating parameters to a dtype; the only device there is, "cpu", is accepted and changes nothing."""
+        """Convert the floating parameters to a dtype. The only device there is, "cpu", changes nothing."""
         for value in (*args, *kwargs.values()):
             name = str(getattr(value, "name", value)).removeprefix("torch.")
             if name in FLOATS:
@@ -338,21 +341,23 @@ class Module(Face):
         outermost = trace is None
         if trace is None:
             trace = _calls.trace = []
+            _calls.root = self
             if args:
-                type_ = getattr(args[0], "type", None)
-                trace.append((None, type_))
+                if not isinstance(args[0], Tensor):
+                    args = tuple(Tensor(a) if isinstance(a, (np.ndarray, list)) else a for a in args)
+                trace.append((None, getattr(args[0], "type", None)))
                 if self._input_type is None:
                     self._input_type = input_type(args[0])
         try:
             if not self.built:
-                self.build_once(np.shape(args[0]) if not hasattr(args[0], "shape") else args[0].shape)
+                self.build_once(args[0].shape)
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "type", None)))
             return result
         except GraphError as error:
             from ranvier.module.explain import explain
 
-            raise explain(self, args, trace, error) from None
+            raise explain(self, args, trace, error, _calls.root) from None
         finally:
             if outermost:
                 _calls.trace = None
@@ -384,7 +389,7 @@ class Module(Face):
         with mode(self, False), isolated():
             return self(Tensor.placeholder(wanted))
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def misfit(self, given: Type) -> tuple[str, str] | None:  # noqa: ARG002  # for those that override it
         """Why a call on this type fails and what to write instead, where the layer knows; for errors of shape."""
         return None
 
@@ -407,12 +412,13 @@ def calls_of(
     module: Module, type_: Type, before: Sequence[tuple[Any, Any]] = ()
 ) -> list[tuple[Module | None, Type | None]]:
     """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
-    outer, _calls.trace = _calls.trace, [*before]
+    outer = _calls.trace, _calls.root
+    _calls.trace, _calls.root = [*before], None
     try:
         module.trace(type_)
         return _calls.trace
     finally:
-        _calls.trace = outer
+        _calls.trace, _calls.root = outer
 
 
 def input_type(value: Any) -> Type | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Face:
     @property
     def trainable(self) -> bool:
         """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below."""
-        return self._trainable  # type: ignore[no-any-return]
+        return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
@@ -82,17 +82,19 @@ class Face:
         """The number of elements of all weights."""
         return sum(w.compute().size for w in self.weights)
 
-    def summary(self, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None) -> None:
+    def summary(
+        self, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None
+    ) -> None:
         """Print the layers with their output shapes, parameters and bytes; shapes come from tracing the model."""
         from ranvier.module.summary import summary
 
-        summary(self, print_fn=print_fn, line_length=line_length)
+        summary(cast("Module", self), print_fn=print_fn, line_length=line_length)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
         from ranvier.module.architecture import arguments_of
 
-        return arguments_of(self)
+        return arguments_of(cast("Module", self))
 
     def architecture(self) -> dict[str, Any]:
         """A description of plain JSON values from which ``from_architecture`` makes the same network, without weights.
@@ -101,9 +103,11 @@ class Face:
         """
         from ranvier.module.architecture import describe
 
-        return describe(self)
+        return describe(cast("Module", self))
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any) -> None:
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any
+    ) -> None:
         """Choose how ``fit`` trains: see `ranvier.training.compile`."""
         from ranvier import training
 
@@ -152,7 +156,9 @@ class Face:
             self, x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **options
         )
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any) -> Any:
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
+    ) -> Any:
         """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
         from ranvier import training
 

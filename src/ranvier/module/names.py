@@ -11,9 +11,9 @@ __all__ = ["missing", "nearest"]
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like ``name``, whatever its capitals; None if none is near."""
+    """The known name most like ``name``, whatever its capitals."""
     spelled = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), spelled, 1, 0.5)
+    found = difflib.get_close_matches(name.lower(), spelled, 1, 0.0)
     return spelled[found[0]] if found else None
 
 
@@ -26,20 +26,20 @@ def missing(
     """The ``__getattr__`` of a module of the public face.
 
     ``lazy`` maps names to the modules they are imported from when first used (``"package.module:attribute"``, or the
-    module itself); ``hints`` maps names of the peers that are spelled quite differently here.
+    module itself); ``hints`` maps starts of names that the peers have to what comes nearest here.
     """
     known = sorted(names)
 
-    def __getattr__(name: str) -> Any:
+    def look_up(name: str) -> Any:
         if lazy is not None and name in lazy:
             path, _, attribute = lazy[name].partition(":")
             value = import_module(path)
             return getattr(value, attribute) if attribute else value
         if name.startswith("__"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        hint = (hints or {}).get(name)
-        near = hint or nearest(name, known)
-        fix = f"The nearest that does is {near}." if near else f"There are: {', '.join(known)}."
-        raise AttributeError(f"{module}.{name} does not exist. {fix}", name=None)
+        near = next((h for start, h in (hints or {}).items() if name.startswith(start)), None) or nearest(
+            name, known
+        )
+        raise AttributeError(f"{module}.{name} does not exist. The nearest that does is {near}.")
 
-    return __getattr__
+    return look_up

@@ -16,7 +16,9 @@ class Parameter(Tensor):
 
     __slots__ = ("name",)
 
-    def __init__(self, data: Any, requires_grad: bool = True, *, name: str = "", dtype: str | None = None) -> None:
+    def __init__(
+        self, data: Any, requires_grad: bool = True, *, name: str = "", dtype: str | None = None
+    ) -> None:
         value = data.compute() if isinstance(data, Tensor) else data
         super().__init__(value, requires_grad=requires_grad, dtype=dtype)
         self.name = name

@@ -21,7 +21,9 @@ class Sequential(Module):
     once, and layers that do not fit raise ValueError; otherwise at the first call.
     """
 
-    def __init__(self, *modules: Any, layers: Any = None, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(
+        self, *modules: Any, layers: Any = None, name: str | None = None, trainable: bool = True
+    ) -> None:
         super().__init__(name=name)
         self._types: list[tuple[Module | None, Type | None]] = []
         self._end: Type | None = None
@@ -51,7 +53,9 @@ class Sequential(Module):
             self._types = [(None, self._end)]
         if getattr(module, "is_input", False):
             if not first:
-                raise ValueError(f"{module.name!r} is an Input; write it first in the Sequential, before all layers.")
+                raise ValueError(
+                    f"{module.name!r} is an Input; write it first in the Sequential, before all layers."
+                )
             return
         self.add_module(key, module)
         if self._end is not None:
@@ -93,7 +97,7 @@ class Sequential(Module):
         for key in list(self._modules):
             delattr(self, key)
         start = self._input_type
-        self._types, self._end = ([(None, start)], start) if start is not None else ([], None)
+        self._types, self._end = [] if start is None else [(None, start)], start
         return self.extend(modules)
 
     def forward(self, x: Any) -> Any:

@@ -32,7 +32,9 @@ def _size(tensors: list[Any]) -> tuple[int, int]:
     return sum(t.value.size for t in tensors), sum(t.value.nbytes for t in tensors)
 
 
-def summary(module: Module, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None) -> None:
+def summary(
+    module: Module, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None
+) -> None:
     """See `ranvier.Module.summary`."""
     import io
 
@@ -49,7 +51,7 @@ def summary(module: Module, *, print_fn: Callable[[str], Any] | None = None, lin
     for path, layer in module.named_modules():
         if layer is module and layer._modules:
             continue
-        own = [p for p in layer._parameters.values() if p is not None]
+        own: list[Any] = [p for p in layer._parameters.values() if p is not None]
         own += [b for name, b in layer._buffers.items() if b is not None and name not in layer._transient]
         count, size = _size(own)
         indent = "  " * path.count(".")
@@ -61,7 +63,11 @@ def summary(module: Module, *, print_fn: Callable[[str], Any] | None = None, lin
             "" if layer._modules and not own else counted,
             "" if layer._modules and not own else size_in_words(size),
         )
-    totals = (("total", module.weights), ("trainable", module.trainable_weights), ("frozen", module.non_trainable_weights))
+    totals = (
+        ("total", module.weights),
+        ("trainable", module.trainable_weights),
+        ("frozen", module.non_trainable_weights),
+    )
     lines = []
     for name, tensors in totals:
         count, size = _size(tensors)

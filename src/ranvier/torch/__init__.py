@@ -20,18 +20,22 @@ from ranvier.torch.operations import *  # noqa: F403
 from ranvier.torch.random import Generator
 
 __all__ = [
-    *creation.__all__, *(name for name in dtypes.__all__ if name != "dtype_name"), *operations.__all__,
-    "Generator", "Tensor", "cuda", "device", "get_default_dtype", "get_num_threads", "inference_mode", "load", "manual_seed",
-    "nn", "no_grad", "optim", "save", "set_default_dtype", "set_num_threads", "utils",
+    "Generator", "Tensor", "cuda", "device", "get_default_dtype", "get_num_threads", "inference_mode", "load",
+    "manual_seed", "nn", "no_grad", "optim", "save", "set_default_dtype", "set_num_threads", "utils",
 ]  # fmt: skip
+__all__ += creation.__all__
+__all__ += dtypes.__all__
+__all__ += operations.__all__
 
 inference_mode = no_grad
 get_default_dtype, set_default_dtype = get_dtype, set_dtype
 
 
-def manual_seed(seed: int) -> Any:
+def manual_seed(seed: Any) -> None:
     """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``."""
     set_seed(seed)
 
 
-__getattr__ = missing("torch", __all__)
+__getattr__ = missing(
+    "torch", __all__, hints={"conv": "nn.functional.linear", "bilinear": "nn.functional.linear"}
+)

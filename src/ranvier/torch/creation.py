@@ -15,8 +15,9 @@ from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor", "linspace",
-    "ones", "ones_like", "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor",
+    "linspace", "ones", "ones_like", "rand", "rand_like", "randint", "randn", "randn_like", "randperm",
+    "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -58,7 +59,12 @@ def _sizes(size: tuple[Any, ...], dtype: str) -> tuple[int, ...]:
 
 
 def _filled(
-    size: tuple[Any, ...], value: Any, dtype: Any, device: Any, requires_grad: bool, default: str | None = None
+    size: tuple[Any, ...],
+    value: Any,
+    dtype: Any,
+    device: Any,
+    requires_grad: bool,
+    default: str | None = None,
 ) -> Tensor:
     check_device(device)
     name = dtype_name(dtype) or default or get_dtype()
@@ -78,7 +84,9 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
 empty = zeros  # memory that was never written would make results differ from run to run
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """One value in every element of a shape; whole numbers make int32, True and False bool."""
     default = "bool" if isinstance(fill_value, bool) else "int32" if isinstance(fill_value, int) else None
     return _filled((size,), fill_value, dtype, device, requires_grad, default)
@@ -121,7 +129,8 @@ def linspace(start: float, end: float, steps: int, *, dtype: Any = None) -> Tens
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal, zeros elsewhere: (n, m), or (n, n)."""
     name = dtype_name(dtype) or get_dtype()
-    return Tensor.wrap(np.eye(*_sizes((n, m or n), name), dtype=name), requires_grad=requires_grad)
+    _sizes((n, m or n), name)
+    return Tensor.wrap(np.eye(n, m, dtype=np.dtype(name)), requires_grad=requires_grad)
 
 
 # --- random: drawn from the generator that manual_seed (rv.set_seed) seeds, or from one given ---------------------
@@ -165,7 +174,9 @@ def randn_like(input: Tensor, *, dtype: Any = None) -> Tensor:
     return randn(input.shape, dtype=dtype or input.dtype)
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, dtype: Any = None, generator: Any = None) -> Tensor:
+def randint(
+    low: int, high: Any = None, size: Any = None, *, dtype: Any = None, generator: Any = None
+) -> Tensor:
     """Whole numbers in [low, high); ``randint(high, size)`` starts at 0."""
     if size is None:
         low, high, size = 0, low, high

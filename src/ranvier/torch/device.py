@@ -13,7 +13,9 @@ class device:  # noqa: N801  # PyTorch's name
     def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
         name = str(getattr(type, "type", type)).split(":")[0]
         if name != "cpu":
-            raise RuntimeError(f"there is no device {type!r}: programs run on the processor. Write device('cpu') instead.")
+            raise RuntimeError(
+                f"there is no device {type!r}: programs run on the processor. Write device('cpu') instead."
+            )
         self.type, self.index = name, index
 
     def __str__(self) -> str:

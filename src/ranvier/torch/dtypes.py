@@ -12,7 +12,7 @@ import numpy as np
 from ranvier.graph.node import DTYPES
 
 __all__ = [
-    "bool", "double", "dtype_name", "float", "float32", "float64", "int", "int32", "int64", "long", "uint8",
+    "bool", "double", "float", "float32", "float64", "int", "int32", "int64", "long", "uint8",
 ]  # fmt: skip
 
 float32 = float = "float32"

@@ -23,7 +23,9 @@ def save(obj: Any, f: Any) -> None:
     from ranvier.training import write_whole
 
     if not isinstance(obj, Mapping) or not all(isinstance(v, (Tensor, np.ndarray)) for v in obj.values()):
-        raise TypeError("torch.save writes state dicts. Write torch.save(model.state_dict(), path), or model.save(path).")
+        raise TypeError(
+            "torch.save writes state dicts. Write torch.save(model.state_dict(), path), or model.save(path)."
+        )
     arrays = {str(name): np.ascontiguousarray(np.asarray(value)) for name, value in obj.items()}
     write_whole(f, to_bytes(arrays))
 
@@ -38,5 +40,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Orde
     try:
         arrays = from_bytes(Path(f).read_bytes())
     except SafetensorError as error:
-        raise ValueError(f"{f} is no safetensors file ({error}). Write it with torch.save(model.state_dict(), path).") from None
+        raise ValueError(
+            f"{f} is no safetensors file ({error}). Write it with torch.save(model.state_dict(), path)."
+        ) from None
     return OrderedDict((name, Tensor(array, dtype=array.dtype.name)) for name, array in arrays.items())

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ranvier import functional, numeric
 from ranvier.numeric import (
-    abs,
+    abs,  # noqa: A004
     add,
     ceil,
     cos,
@@ -52,13 +52,14 @@ from ranvier.numeric import not_equal as ne
 from ranvier.tensor import Tensor, detach
 
 __all__ = [
-    "abs", "add", "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "cat", "ceil", "chunk", "clamp", "clip", "clone",
-    "concat", "cos", "detach", "div", "divide", "dot", "einsum", "eq", "erf", "exp", "expm1", "flatten", "flip", "floor",
-    "ge", "greater", "gt", "isfinite", "isnan", "le", "less", "log", "log1p", "log_softmax", "logical_and", "logical_not",
-    "logical_or", "logsumexp", "lt", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "mul", "multiply", "mv",
-    "ne", "neg", "negative", "norm", "numel", "outer", "permute", "pow", "reciprocal", "relu", "remainder", "reshape",
-    "rsqrt", "sigmoid", "sign", "sin", "softmax", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract", "sum",
-    "t", "tanh", "transpose", "unsqueeze", "var", "where",
+    "abs", "add", "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "cat", "ceil", "chunk", "clamp",
+    "clip", "clone", "concat", "cos", "detach", "div", "divide", "dot", "einsum", "eq", "erf", "exp", "expm1",
+    "flatten", "flip", "floor", "ge", "greater", "gt", "isfinite", "isnan", "le", "less", "log", "log1p",
+    "log_softmax", "logical_and", "logical_not", "logical_or", "logsumexp", "lt", "matmul", "max", "maximum",
+    "mean", "min", "minimum", "mm", "mul", "multiply", "mv", "ne", "neg", "negative", "norm", "numel",
+    "outer", "permute", "pow", "reciprocal", "relu", "remainder", "reshape", "rsqrt", "sigmoid", "sign",
+    "sin", "softmax", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract", "sum", "t", "tanh",
+    "transpose", "unsqueeze", "var", "where",
 ]  # fmt: skip
 
 relu = functional.relu
@@ -93,7 +94,9 @@ def _extremum(largest: Any, position: Any, pairwise: Any) -> Any:
 max = _extremum(numeric.max, numeric.argmax, maximum)
 max.__doc__ = "The largest element; along ``dim``, (values, indices); of two tensors, the elementwise larger."
 min = _extremum(numeric.min, numeric.argmin, minimum)
-min.__doc__ = "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
+min.__doc__ = (
+    "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
+)
 
 
 def _reduction(operation: Any) -> Any:
@@ -113,7 +116,12 @@ argmax, argmin, amax, amin, logsumexp = (
 
 def _spread(operation: Any) -> Any:
     def function(
-        input: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: int | None = None
+        input: Any,
+        dim: Any = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: int | None = None,
     ) -> Any:
         return operation(input, _dims(dim), keepdim, int(unbiased) if correction is None else correction)
 

@@ -15,7 +15,7 @@ from ranvier.tensor import Tensor
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop"]
 
 _COMMON = {"weight_decay": 0.0, "maximize": False}
-_MOMENTS = {"betas": (0.9, 0.999), "eps": 1e-8}
+_MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
 # PyTorch's choices of how a step is executed; here every step is one program.
 _EXECUTION = ("foreach", "capturable", "differentiable", "fused")
 _NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
@@ -46,12 +46,18 @@ class Optimizer:
         signature = inspect.signature(type(self).__init__)
         given = signature.bind(self, params, *args, **kwargs)
         given.apply_defaults()
-        self.settings = {name: float(v) if name == "lr" else v for name, v in given.arguments.items() if name in self.defaults}
+        self.settings = {
+            name: float(v) if name == "lr" else v
+            for name, v in given.arguments.items()
+            if name in self.defaults
+        }
         self.param_groups: list[dict[str, Any]] = []
         self._rules: list[optimizers.Optimizer] = []
         self._applied: list[tuple[Any, ...]] = []
         if isinstance(params, Tensor):
-            raise TypeError(f"{type(self).__name__} takes a list of parameters. Write model.parameters() or [w] instead.")
+            raise TypeError(
+                f"{type(self).__name__} takes a list of parameters. Write model.parameters() or [w] instead."
+            )
         groups = list(params)
         if not groups:
             raise ValueError(f"{type(self).__name__} got an empty list of parameters. Is the model built?")
@@ -70,7 +76,9 @@ class Optimizer:
             raise ValueError("a parameter appears twice in the optimizer's parameters.")
         unknown = param_group.keys() - self.settings.keys() - {"params"}
         if unknown:
-            raise TypeError(f"{type(self).__name__} has no settings {sorted(unknown)}; it has {sorted(self.settings)}.")
+            raise TypeError(
+                f"{type(self).__name__} has no settings {sorted(unknown)}; it has {sorted(self.settings)}."
+            )
         group = {"params": params, **self.settings, **{k: v for k, v in param_group.items() if k != "params"}}
         rule = self.rule(**{"coupled": self.coupled, "formula": "torch", **_options(group)})
         rule.attach(params)
@@ -114,7 +122,9 @@ class Optimizer:
         theirs = state_dict["param_groups"]
         sizes = [len(g["params"]) for g in self.param_groups]
         if [len(g["params"]) for g in theirs] != sizes:
-            raise ValueError(f"the state is of groups of {[len(g['params']) for g in theirs]} parameters; here are {sizes}.")
+            raise ValueError(
+                f"the state is of groups of {[len(g['params']) for g in theirs]} parameters; here are {sizes}."
+            )
         for i, (group, saved) in enumerate(zip(self.param_groups, theirs, strict=True)):
             group.update({k: v for k, v in saved.items() if k != "params"})
             self._rules[i].set_state(state_dict["state"][i])
@@ -139,12 +149,12 @@ def _optimizer(
     arguments += [inspect.Parameter("maximize", only, default=False)]
     arguments += [inspect.Parameter(n, only, default=None) for n in _EXECUTION]
 
-    def __init__(self: Any, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
+    def construct(self: Any, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         Optimizer.__init__(self, params, *args, **kwargs)
 
-    __init__.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    construct.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
     body = {
-        "__doc__": doc, "__init__": __init__, "__module__": __name__,
+        "__doc__": doc, "__init__": construct, "__module__": __name__,
         "rule": rule, "defaults": defaults, "coupled": coupled,
     }  # fmt: skip
     return type(name, (Optimizer,), body)
@@ -154,12 +164,27 @@ SGD = _optimizer(
     "SGD", optimizers.SGD, "Gradient descent, with momentum or Nesterov's.",
     lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False,
 )  # fmt: skip
-Adam = _optimizer("Adam", optimizers.Adam, "Adam (Kingma and Ba, 2014).", lr=1e-3, **_MOMENTS, weight_decay=0.0, amsgrad=False)
+Adam = _optimizer(
+    "Adam",
+    optimizers.Adam,
+    "Adam (Kingma and Ba, 2014).",
+    lr=1e-3,
+    **_MOMENTS,
+    weight_decay=0.0,
+    amsgrad=False,
+)
 AdamW = _optimizer(
     "AdamW", optimizers.AdamW, "Adam with decoupled weight decay (Loshchilov and Hutter, 2017).",
     coupled=False, lr=1e-3, **_MOMENTS, weight_decay=1e-2, amsgrad=False,
 )  # fmt: skip
-Adamax = _optimizer("Adamax", optimizers.Adamax, "Adam's variant for the infinity norm.", lr=2e-3, **_MOMENTS, weight_decay=0.0)
+Adamax = _optimizer(
+    "Adamax",
+    optimizers.Adamax,
+    "Adam's variant for the infinity norm.",
+    lr=2e-3,
+    **_MOMENTS,
+    weight_decay=0.0,
+)
 NAdam = _optimizer(
     "NAdam", optimizers.NAdam, "Adam with Nesterov momentum (Dozat, 2016).",
     lr=2e-3, **_MOMENTS, weight_decay=0.0, momentum_decay=4e-3, decoupled_weight_decay=False,

@@ -11,8 +11,26 @@ from ranvier.torch import operations
 from ranvier.torch.nn import functional as F
 
 __all__ = [
-    "ELU", "GELU", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish",
-    "ReLU", "ReLU6", "SELU", "Sigmoid", "SiLU", "Softmax", "Softmin", "Softplus", "Softsign", "Tanh",
+    "ELU",
+    "GELU",
+    "SELU",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "Identity",
+    "LeakyReLU",
+    "LogSigmoid",
+    "LogSoftmax",
+    "Mish",
+    "ReLU",
+    "ReLU6",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softsign",
+    "Tanh",
 ]  # fmt: skip
 
 
@@ -44,12 +62,12 @@ def _activation(name: str, function: Any, doc: str, *ignored: str, **defaults: A
     arguments = [inspect.Parameter(n, kind, default=v) for n, v in defaults.items()]
     arguments += [inspect.Parameter(n, kind, default=False) for n in ignored]
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         _Activation.__init__(self, *args, **kwargs)
 
-    __init__.__signature__ = inspect.Signature([inspect.Parameter("self", kind), *arguments])  # type: ignore[attr-defined]
+    construct.__signature__ = inspect.Signature([inspect.Parameter("self", kind), *arguments])  # type: ignore[attr-defined]
     body = {
-        "__doc__": doc, "__init__": __init__, "__module__": __name__,
+        "__doc__": doc, "__init__": construct, "__module__": __name__,
         "function": staticmethod(function), "defaults": defaults, "passed": tuple(defaults),
     }  # fmt: skip
     return register_module(type(name, (_Activation,), body), name=f"torch.{name}")
@@ -67,7 +85,11 @@ def _last(function: Any) -> Any:
 ReLU = _activation("ReLU", F.relu, "``max(x, 0)``.", "inplace")
 ReLU6 = _activation("ReLU6", F.relu6, "``max(x, 0)``, at most 6.", "inplace")
 LeakyReLU = _activation(
-    "LeakyReLU", F.leaky_relu, "``x`` where positive, else ``negative_slope * x``.", "inplace", negative_slope=0.01
+    "LeakyReLU",
+    F.leaky_relu,
+    "``x`` where positive, else ``negative_slope * x``.",
+    "inplace",
+    negative_slope=0.01,
 )
 ELU = _activation("ELU", F.elu, "``x`` where positive, else ``alpha * (exp(x) - 1)``.", "inplace", alpha=1.0)
 SELU = _activation("SELU", F.selu, "The self-normalizing ELU (Klambauer et al., 2017).", "inplace")
@@ -84,7 +106,9 @@ Hardswish = _activation("Hardswish", F.hardswish, "``x * hardsigmoid(x)``.", "in
 Hardtanh = _activation(
     "Hardtanh", F.hardtanh, "``x`` kept within [min_val, max_val].", "inplace", min_val=-1.0, max_val=1.0
 )
-Softmax = _activation("Softmax", _last(operations.softmax), "``exp(x) / sum(exp(x))`` along ``dim``.", dim=None)
+Softmax = _activation(
+    "Softmax", _last(operations.softmax), "``exp(x) / sum(exp(x))`` along ``dim``.", dim=None
+)
 LogSoftmax = _activation("LogSoftmax", _last(operations.log_softmax), "The logarithm of softmax.", dim=None)
 Softmin = _activation("Softmin", _last(F.softmin), "Softmax of ``-x``.", dim=None)
 
@@ -94,6 +118,7 @@ class Identity(Module):
     """``x`` itself, whatever it was constructed with."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        del args, kwargs
         super().__init__()
 
     def forward(self, input: Any) -> Any:

@@ -23,7 +23,7 @@ class _List(Module):
         return {"*": [list(self)]}
 
     def _items(self) -> dict[str, Any]:
-        return self._modules if self._kind is Module else self._parameters  # type: ignore[return-value]
+        return self._modules if self._kind is Module else self._parameters
 
     def _renew(self, items: list[Any]) -> Self:
         for key in list(self._items()):

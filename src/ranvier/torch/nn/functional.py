@@ -23,10 +23,11 @@ from ranvier.seed import draw
 from ranvier.torch.operations import log_softmax, softmax
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_similarity", "cross_entropy", "dropout", "elu",
-    "embedding", "gelu", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "kl_div", "l1_loss", "leaky_relu", "linear",
-    "log_softmax", "logsigmoid", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid",
-    "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign", "tanh",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_similarity", "cross_entropy",
+    "dropout", "elu", "embedding", "gelu", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "kl_div",
+    "l1_loss", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "mse_loss", "nll_loss",
+    "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
+    "softmin", "softplus", "softsign", "tanh",
 ]  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
-    """1 at each index along a new last dimension, 0 elsewhere, int32; by default as many classes as the largest needs."""
+    """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
     classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes
     return functional.one_hot(tensor, classes, "int32")
 
@@ -109,4 +110,4 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     return functional.cosine_similarity(x1, x2, dim, eps)
 
 
-__getattr__ = missing("torch.nn.functional", __all__)
+__getattr__ = missing("torch.nn.functional", __all__, hints={"conv": "linear", "bilinear": "linear"})

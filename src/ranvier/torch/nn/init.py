@@ -13,8 +13,8 @@ from ranvier.module.names import missing
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "orthogonal_",
-    "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+    "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
 _GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
@@ -28,13 +28,17 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     if nonlinearity in _LINEAR:
         return 1.0
     if nonlinearity not in _GAINS:
-        raise ValueError(f"no gain is known for {nonlinearity!r}. Write one of {', '.join((*_GAINS, *_LINEAR))}.")
+        raise ValueError(
+            f"no gain is known for {nonlinearity!r}. Write one of {', '.join((*_GAINS, *_LINEAR))}."
+        )
     return _GAINS[nonlinearity]
 
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
     if tensor.ndim < 2:
-        raise ValueError(f"a tensor of shape {tensor.shape} has no inputs and outputs. Write uniform_ or normal_ instead.")
+        raise ValueError(
+            f"a tensor of shape {tensor.shape} has no inputs and outputs. Write uniform_ or normal_ instead."
+        )
     receptive = math.prod(tensor.shape[2:])
     return tensor.shape[1] * receptive, tensor.shape[0] * receptive
 
@@ -58,7 +62,9 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     return _drawn(tensor, initializers.RandomNormal(mean, std))
 
 
-def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> Tensor:
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+) -> Tensor:
     """Normal, of the given mean and standard deviation, values outside [a, b] drawn again."""
     generator = initializers.RandomNormal().generator()
     values = generator.normal(mean, std, tensor.shape)

@@ -58,13 +58,16 @@ class Linear(Module):
 
     def misfit(self, given: Type) -> tuple[str, str] | None:
         if not given.shape:
-            return "it takes rows of features, and this is a single number.", "Give it a tensor of two dimensions."
+            return (
+                "it takes rows of features, and this is a single number.",
+                "Give it a tensor of two dimensions.",
+            )
         features = given.shape[-1]
         if features == self.in_features:
             return None
         return (
             f"its weight takes {self.in_features} features in the last dimension, and there are {features}.",
-            f"Write Linear({features}, {self.out_features}) instead, or make the layer before it give {self.in_features}.",
+            f"Write Linear({features}, {self.out_features}), or make the layer before it give {self.in_features}.",
         )
 
     def extra_repr(self) -> str:

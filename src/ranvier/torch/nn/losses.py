@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from ranvier import functional
@@ -9,127 +10,90 @@ from ranvier.module import Module
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "NLLLoss",
-    "SmoothL1Loss",
+    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss",
+    "NLLLoss", "SmoothL1Loss",
 ]  # fmt: skip
 
 
 class _Loss(Module):
     """A function of (input, target); the constructor's arguments go to it with each call."""
 
-    def __init__(self, function: Any, reduction: str, *, buffers: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(self, function: Any, reduction: str, *, buffers: dict[str, Any], **options: Any) -> None:
         super().__init__()
         known = ("mean", "sum", "none", *(("batchmean",) if function is functional.kl_div else ()))
         if reduction not in known:
-            raise ValueError(f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, known))}.")
+            raise ValueError(
+                f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, known))}."
+            )
         self.function, self.reduction = function, reduction
         self.options = {"reduction": reduction, **options}
-        self._given: tuple[str, ...] = ()
-        for name, value in (buffers or {}).items():
-            given = value is None or isinstance(value, Tensor)
-            self.register_buffer(name, value if given else Tensor(value))
-            if value is not None:
-                self._given += (name,)
+        for name, value in buffers.items():
+            self.register_buffer(name, value if value is None or isinstance(value, Tensor) else Tensor(value))
+        # In the function's own order: a call by position is recorded in half the time of one by name.
+        self._order = tuple(inspect.signature(function).parameters)[2:]
 
     def forward(self, input: Any, target: Any) -> Any:
-        if self._given:
-            return self.function(input, target, **{n: self._buffers[n] for n in self._given}, **self.options)
-        return self.function(input, target, **self.options)
+        given = {**self._buffers, **self.options} if self._buffers else self.options
+        return self.function(input, target, *[given[name] for name in self._order])
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.options.items() if name != "reduction")
 
 
-class MSELoss(_Loss):
-    """The mean (or sum) of squared differences."""
+def _loss(name: str, function: Any, doc: str, *arguments: str, **defaults: Any) -> Any:
+    """The class of a row: PyTorch's arguments in its order; those without a default here are buffers or ignored."""
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    known = {"reduction": "mean", **defaults}
+    signature = inspect.Signature(
+        [inspect.Parameter(n, kind, default=known.get(n)) for n in ("self", *arguments)]
+    )
 
-    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
-        super().__init__(functional.mse_loss, reduction)
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        buffers = {n: given.arguments[n] for n in arguments if n in ("weight", "pos_weight")}
+        options = {n: type(v)(given.arguments[n]) for n, v in defaults.items()}
+        _Loss.__init__(self, function, given.arguments["reduction"], buffers=buffers, **options)
 
-
-class L1Loss(_Loss):
-    """The mean (or sum) of absolute differences."""
-
-    def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
-        super().__init__(functional.l1_loss, reduction)
-
-
-class SmoothL1Loss(_Loss):
-    """Squared below ``beta``, absolute above (Girshick, 2015)."""
-
-    def __init__(
-        self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", beta: float = 1.0
-    ) -> None:
-        super().__init__(functional.smooth_l1_loss, reduction, beta=float(beta))
+    construct.__signature__ = signature  # type: ignore[attr-defined]
+    return type(name, (_Loss,), {"__doc__": doc, "__init__": construct, "__module__": __name__})
 
 
-class HuberLoss(_Loss):
-    """Half the square up to ``delta``, then linear (Huber, 1964)."""
+_OLD = ("size_average", "reduce")  # before there was "reduction"
 
-    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(functional.huber_loss, reduction, delta=float(delta))
-
-
-class CrossEntropyLoss(_Loss):
-    """The cross entropy of logits (N, C) and labels (N,), or probabilities (N, C)."""
-
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: Any = None,
-        ignore_index: int = -100,
-        reduce: Any = None,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(
-            functional.cross_entropy, reduction, buffers={"weight": weight},
-            ignore_index=ignore_index, label_smoothing=float(label_smoothing),
-        )  # fmt: skip
-
-
-class NLLLoss(_Loss):
-    """Minus the log probability (N, C) at each label (N,)."""
-
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: Any = None,
-        ignore_index: int = -100,
-        reduce: Any = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(functional.nll_loss, reduction, buffers={"weight": weight}, ignore_index=ignore_index)
-
-
-class BCELoss(_Loss):
-    """The binary cross entropy of probabilities and targets."""
-
-    def __init__(
-        self, weight: Any = None, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
-    ) -> None:
-        super().__init__(functional.binary_cross_entropy, reduction, buffers={"weight": weight})
-
-
-class BCEWithLogitsLoss(_Loss):
-    """The binary cross entropy of logits and targets; ``pos_weight`` scales the part of the positives."""
-
-    def __init__(
-        self,
-        weight: Any = None,
-        size_average: Any = None,
-        reduce: Any = None,
-        reduction: str = "mean",
-        pos_weight: Any = None,
-    ) -> None:
-        buffers = {"weight": weight, "pos_weight": pos_weight}
-        super().__init__(functional.binary_cross_entropy_with_logits, reduction, buffers=buffers)
-
-
-class KLDivLoss(_Loss):
-    """The divergence of target probabilities from log probabilities; "batchmean" is the mathematical mean."""
-
-    def __init__(
-        self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool = False
-    ) -> None:
-        super().__init__(functional.kl_div, reduction, log_target=log_target)
+MSELoss = _loss(
+    "MSELoss", functional.mse_loss, "The mean (or sum) of squared differences.", *_OLD, "reduction"
+)
+L1Loss = _loss("L1Loss", functional.l1_loss, "The mean (or sum) of absolute differences.", *_OLD, "reduction")
+SmoothL1Loss = _loss(
+    "SmoothL1Loss", functional.smooth_l1_loss, "Squared below ``beta``, absolute above (Girshick, 2015).",
+    *_OLD, "reduction", "beta", beta=1.0,
+)  # fmt: skip
+HuberLoss = _loss(
+    "HuberLoss", functional.huber_loss, "Half the square up to ``delta``, then linear (Huber, 1964).",
+    "reduction", "delta", delta=1.0,
+)  # fmt: skip
+CrossEntropyLoss = _loss(
+    "CrossEntropyLoss", functional.cross_entropy,
+    "The cross entropy of logits (N, C) and labels (N,), or probabilities (N, C).",
+    "weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing",
+    ignore_index=-100, label_smoothing=0.0,
+)  # fmt: skip
+NLLLoss = _loss(
+    "NLLLoss", functional.nll_loss, "Minus the log probability (N, C) at each label (N,).",
+    "weight", "size_average", "ignore_index", "reduce", "reduction", ignore_index=-100,
+)  # fmt: skip
+BCELoss = _loss(
+    "BCELoss", functional.binary_cross_entropy, "The binary cross entropy of probabilities and targets.",
+    "weight", *_OLD, "reduction",
+)  # fmt: skip
+BCEWithLogitsLoss = _loss(
+    "BCEWithLogitsLoss", functional.binary_cross_entropy_with_logits,
+    "The binary cross entropy of logits and targets; ``pos_weight`` scales the part of the positives.",
+    "weight", *_OLD, "reduction", "pos_weight",
+)  # fmt: skip
+KLDivLoss = _loss(
+    "KLDivLoss", functional.kl_div,
+    'The divergence of target probabilities from log probabilities; "batchmean" is the mathematical mean.',
+    *_OLD, "reduction", "log_target", log_target=False,
+)  # fmt: skip

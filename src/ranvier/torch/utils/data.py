@@ -22,10 +22,14 @@ class Dataset:
     """Samples by number. Subclasses write ``__getitem__(index)`` and ``__len__()``."""
 
     def __getitem__(self, index: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} does not say what a sample is. Write: def __getitem__(self, index)")
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say what a sample is. Write: def __getitem__(self, index)"
+        )
 
     def __len__(self) -> int:
-        raise TypeError(f"{type(self).__name__} does not say how many samples it has. Write: def __len__(self)")
+        raise TypeError(
+            f"{type(self).__name__} does not say how many samples it has. Write: def __len__(self)"
+        )
 
     def __add__(self, other: Dataset) -> ConcatDataset:
         return ConcatDataset([self, other])
@@ -40,7 +44,9 @@ class TensorDataset(Dataset):
             raise ValueError("TensorDataset needs tensors of at least one dimension.")
         lengths = [len(t) for t in self.tensors]
         if len(set(lengths)) > 1:
-            raise ValueError(f"the tensors hold {' and '.join(map(str, lengths))} samples. Give each as many.")
+            raise ValueError(
+                f"the tensors hold {' and '.join(map(str, lengths))} samples. Give each as many."
+            )
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(t[index] for t in self.tensors)
@@ -94,9 +100,13 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
         for i in range(len(dataset) - sum(sizes)):
             sizes[i % len(sizes)] += 1
     if sum(sizes) != len(dataset):
-        raise ValueError(f"the lengths {sizes} add up to {sum(sizes)}, and the data set has {len(dataset)} samples.")
+        raise ValueError(
+            f"the lengths {sizes} add up to {sum(sizes)}, and the data set has {len(dataset)} samples."
+        )
     order, stops = _permutation(len(dataset), generator), np.cumsum(sizes)
-    return [Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)]
+    return [
+        Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)
+    ]
 
 
 class SequentialSampler:
@@ -123,6 +133,13 @@ class RandomSampler(SequentialSampler):
         return iter(_permutation(len(self.data_source), self.generator).tolist())
 
 
+# How PyTorch hides the cost of making a batch; here one is gathered in microseconds.
+_IGNORED = {
+    "num_workers", "pin_memory", "timeout", "worker_init_fn", "persistent_workers", "prefetch_factor",
+    "pin_memory_device", "multiprocessing_context",
+}  # fmt: skip
+
+
 def default_collate(batch: Sequence[Any]) -> Any:
     """Samples as one batch: numbers, arrays and tensors are stacked; tuples, lists and mappings go part by part."""
     first = batch[0]
@@ -136,14 +153,16 @@ def default_collate(batch: Sequence[Any]) -> Any:
         return [default_collate(parts) for parts in zip(*batch, strict=True)]
     if isinstance(first, str):
         return list(batch)
-    raise TypeError(f"samples hold a {type(first).__name__}, which cannot be made a batch. Write a collate_fn instead.")
+    raise TypeError(
+        f"samples hold a {type(first).__name__}, which cannot be made a batch. Write a collate_fn instead."
+    )
 
 
 class DataLoader:
     """Batches of a data set, as lists of tensors; another random order each time with ``shuffle=True``.
 
     The last batch is smaller where the samples do not divide evenly, or left out with ``drop_last=True``.
-    ``num_workers``, ``pin_memory`` and their kin are accepted and change nothing: a batch is gathered in microseconds.
+    ``num_workers``, ``pin_memory`` and their kin are accepted and change nothing.
     """
 
     def __init__(
@@ -153,18 +172,16 @@ class DataLoader:
         shuffle: bool = False,
         sampler: Iterable[int] | None = None,
         batch_sampler: Iterable[Sequence[int]] | None = None,
-        num_workers: int = 0,
         collate_fn: Callable[[list[Any]], Any] | None = None,
-        pin_memory: bool = False,
         drop_last: bool = False,
         *,
         generator: Any = None,
-        timeout: float = 0,
-        worker_init_fn: Any = None,
-        persistent_workers: bool = False,
-        prefetch_factor: int | None = None,
+        **ignored: Any,
     ) -> None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        unknown = ignored.keys() - _IGNORED
+        if unknown:
+            raise TypeError(f"DataLoader has no arguments {sorted(unknown)}.")
+        if int(batch_size) != batch_size or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}. Write a whole number of 1 or more instead.")
         if shuffle and (sampler is not None or batch_sampler is not None):
             raise ValueError("shuffle=True and a sampler exclude each other: the sampler says the order.")
@@ -188,7 +205,9 @@ class DataLoader:
         if self.shuffle:
             order = _permutation(len(self.dataset), self.generator)
         else:
-            order = np.arange(len(self.dataset)) if self.sampler is None else np.fromiter(self.sampler, np.int64)
+            order = (
+                np.arange(len(self.dataset)) if self.sampler is None else np.fromiter(self.sampler, np.int64)
+            )
         size, n = self.batch_size, len(order)
         for start in range(0, n - n % size if self.drop_last else n, size):
             yield order[start : start + size]
@@ -203,7 +222,9 @@ class DataLoader:
 
 def _gathered(tensors: Sequence[Tensor], batches: Iterable[Any]) -> Iterator[list[Tensor]]:
     arrays = [t.compute() for t in tensors]
-    types: dict[int, list[Type]] = {}  # made once for each size: equal types are found faster when they are the same
+    types: dict[
+        int, list[Type]
+    ] = {}  # made once for each size: equal types are found faster when they are the same
     wrap = Tensor.wrap
     for indices in batches:
         size = len(indices)

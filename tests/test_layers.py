@@ -1,0 +1,208 @@
+"""Layers of the Keras vocabulary: a row each for value, shape, gradient, file; what dropout drops; what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import layers
+from ranvier.graph.node import BATCH, Type
+from ranvier.module import from_architecture
+from ranvier.tensor import Tensor
+
+X = np.array([[-2.0, -0.5, 0.0, 0.5], [3.0, 1.0, -1.0, 2.0], [0.1, -0.2, 0.3, -4.0]], np.float32)
+IMAGES = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+
+
+def kernel(layer, x):
+    return x @ layer.kernel.numpy() + (0 if layer.bias is None else layer.bias.numpy())
+
+
+def leaky(slope):
+    return lambda layer, x: np.where(x > 0, x, slope * x)
+
+
+def softmax(layer, x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+# name: (layer, input, value by NumPy)
+ROWS = {
+    "dense": (lambda: layers.Dense(3), X, kernel),
+    "dense, relu": (lambda: layers.Dense(3, activation="relu"), X, lambda m, x: np.maximum(kernel(m, x), 0)),
+    "dense, no bias": (lambda: layers.Dense(3, use_bias=False), X, kernel),
+    "dense, a function": (lambda: layers.Dense(3, rv.activations.tanh), X, lambda m, x: np.tanh(kernel(m, x))),
+    "dense, 3-d": (lambda: layers.Dense(5), X.reshape(3, 2, 2), kernel),
+    "dense, bias ones": (lambda: layers.Dense(3, bias_initializer="ones"), X, kernel),
+    "dense, bytes": (lambda: layers.Dense(3), IMAGES.reshape(3, 4), kernel),
+    "activation": (lambda: layers.Activation("tanh"), X, lambda m, x: np.tanh(x)),
+    "relu": (lambda: layers.ReLU(), X, lambda m, x: np.maximum(x, 0)),
+    "relu, capped": (lambda: layers.ReLU(max_value=2.0), X, lambda m, x: np.clip(x, 0, 2)),
+    "relu, leaky": (
+        lambda: layers.ReLU(negative_slope=0.1, threshold=0.4), X, lambda m, x: np.where(x < 0.4, 0.1 * (x - 0.4), x),
+    ),
+    "leaky relu": (lambda: layers.LeakyReLU(), X, leaky(0.3)),
+    "elu": (lambda: layers.ELU(0.5), X, lambda m, x: np.where(x > 0, x, 0.5 * np.expm1(x))),
+    "softmax": (lambda: layers.Softmax(), X, softmax),
+    "flatten": (lambda: layers.Flatten(), X.reshape(3, 2, 2), lambda m, x: x.reshape(3, 4)),
+    "flatten, 1-d": (lambda: layers.Flatten(), X[0], lambda m, x: x.reshape(4, 1)),
+    "flatten, 2-d": (lambda: layers.Flatten(), X, lambda m, x: x),
+    "rescaling": (lambda: layers.Rescaling(1 / 255, 0.5), IMAGES, lambda m, x: x / 255 + 0.5),
+    "dropout, inferring": (lambda: layers.Dropout(0.5), X, lambda m, x: x),
+    "input": (lambda: layers.Input((4,)), X, lambda m, x: x),
+}  # fmt: skip
+
+
+@pytest.fixture(params=ROWS)
+def row(request):
+    make, x, value = ROWS[request.param]
+    return make(), x, value
+
+
+def test_value(row, engine):
+    layer, x, value = row
+    got = layer(x).numpy()
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, value(layer, x), rtol=1e-5, atol=1e-6)
+
+
+def test_shape_by_tracing_is_the_shape_of_the_value(row):
+    layer, x, _ = row
+    shape = layer(x).shape
+    traced = layer.trace(Type((BATCH, *x.shape[1:]), x.dtype.name))
+    assert traced.shape == (BATCH, *shape[1:])
+
+
+def test_float64_where_asked(row, float64):
+    layer, x, value = row
+    got = layer(x.astype(np.float64)).numpy()
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, value(layer, x.astype(np.float64)), rtol=1e-12, atol=1e-14)
+
+
+def test_gradient_by_finite_differences(row, float64):
+    layer, x, _ = row
+    x = x.astype(np.float64) + 0.013  # away from kinks
+    rng = np.random.default_rng(0)
+    direction = rng.standard_normal(layer(x).shape)
+    leaf = Tensor(x, requires_grad=True)
+    (layer(leaf) * direction).sum().backward()
+    targets = [leaf, *layer.parameters()]
+    for target in targets:
+        step = rng.standard_normal(target.shape)
+        base = target.numpy()
+        values = []
+        for size in (1e-6, -1e-6):
+            target.assign(base + size * step)
+            values.append((layer(leaf) * direction).sum().item())
+        target.assign(base)
+        numeric = (values[0] - values[1]) / 2e-6
+        assert np.isclose((target.grad.numpy() * step).sum(), numeric, rtol=1e-6, atol=1e-8)
+
+
+def test_through_a_file(row):
+    layer, x, _ = row
+    before = layer(x).numpy()
+    twin = from_architecture(json.loads(json.dumps(layer.architecture())))
+    twin.load_state_dict(layer.state_dict())
+    assert np.array_equal(twin(x).numpy(), before)
+
+
+def test_every_exported_layer_has_a_row():
+    tested = {type(make()).__name__ for make, _, _ in ROWS.values()}
+    assert tested == set(layers.__all__) - {"REGISTRY", "Layer"}
+
+
+# --- initial values -----------------------------------------------------------------------------------------------
+
+
+def test_dense_starts_as_keras_does():
+    rv.set_seed(0)
+    layer = layers.Dense(50)
+    layer(np.zeros((1, 100), np.float32))
+    bound = np.sqrt(6 / 150)
+    values = layer.kernel.numpy()
+    assert np.abs(values).max() <= bound
+    assert values.std() == pytest.approx(bound / np.sqrt(3), rel=0.05)
+    assert not layer.bias.numpy().any()
+    rv.set_seed(0)
+    again = layers.Dense(50)
+    again(np.zeros((1, 100), np.float32))
+    assert np.array_equal(again.kernel.numpy(), values)
+
+
+# --- dropout ------------------------------------------------------------------------------------------------------
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    rv.set_seed(1)
+    layer = layers.Dropout(0.25)
+    ones = np.ones((200, 50), np.float32)
+    first, second = (layer(ones, training=True).numpy() for _ in range(2))
+    assert set(np.unique(first)) == {0.0, np.float32(1 / 0.75)}
+    assert (first == 0).mean() == pytest.approx(0.25, abs=0.02)
+    assert (first != second).any(), "each call drops others"
+    rv.set_seed(1)
+    assert np.array_equal(layers.Dropout(0.25)(ones, training=True).numpy(), first)
+
+
+def test_dropout_compiles_once():
+    from ranvier import tape
+
+    layer, ones = layers.Dropout(0.5), np.ones((7, 11), np.float32)
+    layer.train()
+    layer(ones).numpy()
+    before = len(tape._programs)
+    for _ in range(5):
+        layer(ones).numpy()
+    assert len(tape._programs) == before
+
+
+def test_the_gradient_passes_where_dropout_kept():
+    layer = layers.Dropout(0.5)
+    x = Tensor(np.ones((4, 8)), requires_grad=True)
+    y = layer(x, training=True)
+    y.sum().backward()
+    assert np.array_equal(x.grad.numpy(), y.numpy())
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "said"),
+    [
+        (lambda: layers.Dense(0), ValueError, "units of layer 'dense.*is 0"),
+        (lambda: layers.Dense(2.5), ValueError, "units"),
+        (lambda: layers.Dense(True), ValueError, "units"),
+        (
+            lambda: layers.Dense(2, activaton="relu"),
+            TypeError,
+            "Dense has no argument 'activaton'. Write activation=",
+        ),
+        (lambda: layers.Dense(2, inputshape=(3,)), TypeError, "Write input_shape="),
+        (lambda: layers.Dense(2, activation="rellu"), ValueError, "relu"),
+        (lambda: layers.Dense(2, kernel_initializer="glorot"), ValueError, "glorot"),
+        (lambda: layers.Dense(2, input_shape=(None, 3)), ValueError, "without the batch"),
+        (lambda: layers.Dense(2, input_shape=(-3,)), ValueError, "without the batch"),
+        (lambda: layers.Dense(2, input_shape=(3,), dtype="float16"), ValueError, "float16"),
+        (lambda: layers.Dropout(1.5), ValueError, "rate of layer 'dropout"),
+        (lambda: layers.Dropout("half"), ValueError, "rate"),
+        (lambda: layers.Input(), ValueError, "needs a shape"),
+        (lambda: layers.Dense(2)(np.zeros(3, np.float32)), ValueError, r"reshape\(-1, 1\)"),
+        (lambda: layers.Dens, AttributeError, "nearest that does is Dense"),
+        (lambda: layers.InputLayer, AttributeError, "Input"),
+        (
+            lambda: layers.Conv2D,
+            AttributeError,
+            "layers.Conv2D does not exist. The nearest that does is Dense",
+        ),
+        (lambda: rv.Sequental, AttributeError, "Sequential"),
+        (lambda: rv.set_sed, AttributeError, "set_seed"),
+    ],
+)
+def test_mistakes_name_the_fix(make, error, said):
+    with pytest.raises(error, match=said):
+        make()

@@ -1,0 +1,465 @@
+"""Module: what is registered, saved, loaded, counted, printed, described, and said when layers do not fit."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+import ranvier.torch as torch
+from ranvier.module import Module, Parameter, Sequential, from_architecture, mode
+from ranvier.torch import nn
+
+X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
+
+
+class Net(nn.Module):
+    def __init__(self, hidden=5):
+        super().__init__()
+        self.fc1 = nn.Linear(4, hidden)
+        self.act = nn.ReLU()
+        self.fc2 = nn.Linear(hidden, 2)
+        self.register_buffer("mean", torch.zeros(4))
+        self.register_buffer("scratch", torch.ones(1), persistent=False)
+
+    def forward(self, x):
+        return self.fc2(self.act(self.fc1(x - self.mean)))
+
+
+# --- registration -------------------------------------------------------------------------------------------------
+
+
+def test_attributes_are_registered_in_order():
+    net = Net()
+    names = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
+    assert [n for n, _ in net.named_parameters()] == names
+    assert [n for n, _ in net.named_modules()] == ["", "fc1", "act", "fc2"]
+    assert [n for n, _ in net.named_buffers()] == ["mean", "scratch"]
+    assert list(net.state_dict()) == ["mean", *names]
+    assert net.fc1.weight.name == "weight"
+
+
+def test_reassigning_and_deleting_keep_the_registries_true():
+    net = Net()
+    net.fc1 = nn.Linear(4, 7)
+    assert net.fc1.out_features == 7
+    assert next(net.parameters()) is net.fc1.weight
+    net.act = None
+    net.fc2 = "a string now"
+    assert [n for n, _ in net.named_children()] == ["fc1"]
+    del net.fc1
+    assert not list(net.parameters())
+    assert not hasattr(net, "fc1")
+
+
+def test_a_shared_parameter_counts_once():
+    a = nn.Linear(3, 3, bias=False)
+    b = nn.Linear(3, 3, bias=False)
+    b.weight = a.weight
+    both = nn.Sequential(a, b)
+    assert len(list(both.parameters())) == 1
+    assert set(both.state_dict()) == {"0.weight", "1.weight"}
+    assert both.count_params() == 9
+
+
+def test_super_init_may_be_forgotten():
+    class Forgot(Module):
+        def __init__(self):
+            self.w = Parameter(np.ones(2))
+
+        def forward(self, x):
+            return x * self.w
+
+    assert Forgot()(X[:, :2]).shape == (3, 2)
+
+
+def test_names_with_dots_are_refused():
+    with pytest.raises(KeyError, match="without dots"):
+        Module().add_module("a.b", nn.ReLU())
+
+
+@pytest.mark.parametrize("step", [lambda m: m.eval(), lambda m: m.train(False)])
+def test_modes_reach_everything(step):
+    net = step(Net())
+    assert [m.training for m in net.modules()] == [False] * 4
+    net.fc1.train()
+    with mode(net, True):
+        assert all(m.training for m in net.modules())
+    assert [m.training for m in net.modules()] == [False, True, False, False]
+
+
+def test_apply_visits_children_before_parents():
+    visited = []
+    Net().apply(lambda m: visited.append(type(m).__name__))
+    assert visited[-1] == "Net"
+
+
+# --- state --------------------------------------------------------------------------------------------------------
+
+
+def test_state_goes_from_net_to_net():
+    a, b = Net(), Net()
+    b.load_state_dict(a.state_dict())
+    assert np.array_equal(a(X).numpy(), b(X).numpy())
+    assert a.fc1.weight is not b.fc1.weight
+
+
+def test_loading_lists_everything_that_does_not_fit_and_changes_nothing():
+    net, before = Net(), Net()
+    before.load_state_dict(net.state_dict())
+    state = {
+        "fc1.weight": np.zeros((5, 4)),
+        "fc1.bias": np.zeros(6),
+        "fc9.bias": np.zeros(1),
+        "fc2.bias": np.zeros(2),
+    }
+    with pytest.raises(ValueError, match="does not fit") as error:
+        net.load_state_dict(state)
+    for line in (
+        "missing: fc2.weight (2, 5)",
+        "missing: mean (4,)",
+        "unexpected: fc9.bias",
+        "wrong shape: fc1.bias is (5,) here and (6,)",
+    ):
+        assert line in str(error.value)
+    assert np.array_equal(net.fc1.weight.numpy(), before.fc1.weight.numpy())
+    with pytest.raises(ValueError, match="wrong shape"):
+        net.load_state_dict(state, strict=False)
+    del state["fc1.bias"]
+    net.load_state_dict(state, strict=False)
+    assert not net.fc1.weight.numpy().any()
+
+
+def test_weights_as_lists():
+    model = rv.Sequential([rv.layers.Dense(3, input_shape=(4,)), rv.layers.Dense(2)])
+    weights = model.get_weights()
+    assert [w.shape for w in weights] == [(4, 3), (3,), (3, 2), (2,)]
+    model.set_weights([w + 1 for w in weights])
+    assert np.array_equal(model.layers[0].kernel.numpy(), weights[0] + 1)
+    with pytest.raises(ValueError, match="4 weights and was given 3"):
+        model.set_weights(weights[:3])
+    with pytest.raises(ValueError, match=r"weight 1 is \(3,\) and was given \(4,\)"):
+        model.set_weights([weights[0], np.zeros(4), *weights[2:]])
+
+
+def test_freezing():
+    model = rv.Sequential([rv.layers.Dense(3, input_shape=(4,), trainable=False), rv.layers.Dense(2)])
+    assert [w.shape for w in model.trainable_weights] == [(3, 2), (2,)]
+    model.trainable = False
+    assert not model.trainable_weights
+    model.layers[1].trainable = True
+    assert len(model.trainable_weights) == 2
+
+
+def test_copies_are_independent():
+    net = Net()
+    twin = copy.deepcopy(net)
+    twin.fc1.weight.assign(np.zeros((5, 4)))
+    assert net.fc1.weight.numpy().any()
+    assert next(twin.parameters()) is twin.fc1.weight
+
+
+def test_double_and_back():
+    net = Net().double()
+    assert {p.dtype for p in net.parameters()} == {"float64"}
+    assert net.to("cpu").float().fc1.weight.dtype == "float32"
+    with pytest.raises(ValueError, match="cuda"):
+        net.to("cuda")
+
+
+def test_zero_grad():
+    net = Net()
+    net(X).sum().backward()
+    assert net.fc1.bias.grad is not None
+    net.zero_grad(set_to_none=False)
+    assert not net.fc1.bias.grad.numpy().any()
+    net.zero_grad()
+    assert net.fc1.bias.grad is None
+
+
+# --- both styles of subclass --------------------------------------------------------------------------------------
+
+
+class KerasStyle(rv.Model):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.dropout = rv.layers.Dropout(0.5)
+
+    def build(self, input_shape):
+        self.w = self.add_weight(shape=(input_shape[-1], self.units), initializer="ones", name="w")
+        super().build(input_shape)
+
+    def call(self, x, training=None):
+        assert isinstance(training, bool)
+        return self.dropout(x @ self.w)
+
+
+def test_call_and_build_are_keras_style():
+    layer = KerasStyle(2, name="mine")
+    assert not layer.built
+    out = layer(X, training=False)
+    assert layer.built
+    assert layer.name == "mine"
+    assert np.allclose(out.numpy(), X.sum(1, keepdims=True).repeat(2, 1), atol=1e-6)
+    assert [n for n, _ in layer.named_parameters()] == ["w"]
+
+
+def test_training_argument_is_for_one_call():
+    model = rv.Sequential([rv.layers.Dropout(0.5)])
+    ones = np.ones((100, 10), np.float32)
+    assert np.array_equal(model(ones).numpy(), ones), "a Keras layer called directly infers"
+    assert (model(ones, training=True).numpy() == 0).any()
+    assert np.array_equal(model(ones).numpy(), ones)
+
+
+def test_a_module_without_forward_says_so():
+    with pytest.raises(NotImplementedError, match="def forward"):
+        Module()(X)
+
+
+# --- Sequential ---------------------------------------------------------------------------------------------------
+
+
+def test_sequential_is_a_list():
+    model = Sequential(nn.Linear(4, 3), nn.ReLU())
+    model.append(nn.Linear(3, 2)).add(nn.Tanh())
+    assert len(model) == 4
+    assert [type(m).__name__ for m in model[1:3]] == ["ReLU", "Linear"]
+    assert isinstance(model.pop(), nn.Tanh)
+    assert model[-1].out_features == 2
+    del model[1]
+    model.insert(1, nn.Sigmoid())
+    model[1] = nn.Identity()
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert model(X).shape == (3, 2)
+
+
+def test_sequential_with_names():
+    from collections import OrderedDict
+
+    model = nn.Sequential(OrderedDict([("first", nn.Linear(4, 3)), ("second", nn.ReLU())]))
+    assert model.first is model[0]
+    assert list(model.state_dict()) == ["first.weight", "first.bias"]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        lambda: [rv.layers.Dense(3, input_shape=(4,)), rv.layers.Dense(2)],
+        lambda: [rv.Input((4,)), rv.layers.Dense(3), rv.layers.Dense(2)],
+        lambda: [rv.Sequential([rv.Input(shape=(4,)), rv.layers.Dense(3)]), rv.layers.Dense(2)],
+        lambda: [rv.layers.Dense(3, input_dim=4), rv.layers.Dense(2)],
+    ],
+)
+def test_a_declared_shape_builds_at_once(layers):
+    model = rv.Sequential(layers())
+    assert [w.shape for w in model.weights] == [(4, 3), (3,), (3, 2), (2,)]
+    assert model(X).shape == (3, 2)
+
+
+def test_without_one_the_first_call_builds():
+    model = rv.Sequential([rv.layers.Dense(3), rv.layers.Dense(2)])
+    assert not model.weights
+    model(X)
+    assert model.count_params() == 23
+    other = rv.Sequential([rv.layers.Dense(3), rv.layers.Dense(2)])
+    other.build((None, 4))
+    assert other.count_params() == 23
+
+
+def test_only_modules_are_layers():
+    with pytest.raises(TypeError, match="is no layer"):
+        rv.Sequential([rv.layers.Dense(3), "relu"])
+    with pytest.raises(ValueError, match="first"):
+        rv.Sequential([rv.layers.Dense(3), rv.Input((4,))])
+
+
+# --- shapes that do not fit ---------------------------------------------------------------------------------------
+
+
+def test_layers_that_do_not_fit_are_told_with_the_whole_trace():
+    class Broken(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1 = nn.Linear(4, 8)
+            self.fc2 = nn.Linear(5, 2)
+
+        def forward(self, x):
+            return self.fc2(torch.relu(self.fc1(x)))
+
+    with pytest.raises(ValueError, match="does not fit") as error:
+        Broken()(X)
+    text = str(error.value)
+    made = Broken.__init__.__code__.co_firstlineno + 3
+    assert (
+        f"layer 'fc2' (Linear(in_features=5, out_features=2, bias=True), made at {__file__}:{made})" in text
+    )
+    assert text.splitlines()[1:] == [
+        "  input         float32[3,4]",
+        "  Linear 'fc1'  float32[3,8]",
+        "  Linear 'fc2'  <- does not fit",
+        "Write Linear(8, 2), or make the layer before it give 5.",
+    ]
+
+
+def test_sequential_tells_it_when_it_is_made():
+    with pytest.raises(ValueError, match=r"takes 5 features.*there are 3") as error:
+        rv.Sequential([rv.layers.Dense(3, input_shape=(4,), name="a"), nn.Linear(5, 2)])
+    assert "  Dense 'a'" in str(error.value)
+    assert "float32[batch,3]" in str(error.value)
+
+
+def test_inputs_of_the_wrong_width_name_the_layer():
+    model = rv.Sequential([rv.layers.Dense(3, input_shape=(4,), name="first")])
+    with pytest.raises(ValueError, match=r"'first'.*takes 4 features in the last dimension, and there are 6"):
+        model(np.zeros((2, 6), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("layers", "error"),
+    [
+        (lambda: [rv.layers.Dense(10**6, input_shape=(10**7,), name="big")], MemoryError),
+        (lambda: [rv.layers.Dense(2**62, input_shape=(4,), name="big")], ValueError),
+        (lambda: [rv.Input((2**40, 2**40), name="big")], ValueError),
+    ],
+)
+def test_layers_past_any_memory_are_refused_by_name(layers, error):
+    with pytest.raises(error, match="'big'"):
+        rv.Sequential(layers())
+
+
+# --- printing and describing --------------------------------------------------------------------------------------
+
+
+def test_repr_is_nested():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.ReLU(), nn.Dropout(0.1)))
+    assert repr(model).splitlines() == [
+        "Sequential(",
+        "  (0): Linear(in_features=4, out_features=3, bias=True)",
+        "  (1): Sequential(",
+        "    (0): ReLU()",
+        "    (1): Dropout(p=0.1, inplace=False)",
+        "  )",
+        ")",
+    ]
+
+
+def test_summary_has_shapes_parameters_and_bytes(capsys):
+    model = rv.Sequential(
+        [rv.layers.Dense(3, input_shape=(4,), name="hidden"), rv.layers.Dense(2, name="out")]
+    )
+    lines = []
+    model.summary(print_fn=lines.append, line_length=80)
+    text = lines[0]
+    for words in (
+        ["hidden (Dense)", "(None, 3)", "15", "60 bytes"],
+        ["out (Dense)", "(None, 2)", "8"],
+        ["total parameters:", "23"],
+    ):
+        assert any(all(w in line for w in words) for line in text.splitlines()), (words, text)
+    model.summary()
+    assert "hidden (Dense)" in capsys.readouterr().out
+
+
+def test_summary_of_an_unbuilt_model():
+    lines = []
+    rv.Sequential([rv.layers.Dense(3)]).summary(print_fn=lines.append)
+    assert "not built" in lines[0]
+
+
+def test_summary_of_a_net_after_a_call():
+    net, lines = Net(), []
+    net(X)
+    net.summary(print_fn=lines.append)
+    assert "(None, 2)" in lines[0]
+
+
+def test_names_count_up():
+    first, second = rv.layers.Dense(1), rv.layers.Dense(1)
+    base, number = first.name.rsplit("_", 1)
+    assert base == "dense"
+    assert second.name == f"dense_{int(number) + 1}"
+
+
+@rv.register_module
+class Registered(Module):
+    def __init__(self, width, depth=1):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(width, width) for _ in range(depth)])
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+ARCHITECTURES = {
+    "keras": lambda: rv.Sequential(
+        [
+            rv.layers.Rescaling(0.5, input_shape=(2, 2)),
+            rv.layers.Flatten(),
+            rv.layers.Dense(3, activation="relu", kernel_initializer="he_normal", name="hidden"),
+            rv.layers.Activation(rv.activations.tanh),
+            rv.layers.Dropout(0.1),
+            rv.layers.Dense(2, kernel_initializer=rv.initializers.HeNormal(seed=1), trainable=False),
+        ]
+    ),
+    "torch": lambda: nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(4, 3),
+        nn.LeakyReLU(0.2),
+        nn.Dropout(0.3),
+        nn.Sequential(nn.Linear(3, 2), nn.Softmax(dim=1)),
+    ),
+    "named": lambda: nn.Sequential({"flat": nn.Flatten(), "last": nn.Linear(4, 2, bias=False)}),
+    "registered": lambda: nn.Sequential(nn.Flatten(), Registered(4, depth=2)),
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures_survive_json(name):
+    model = ARCHITECTURES[name]()
+    x = X.reshape(-1)[:8].reshape(2, 2, 2)
+    expected = model.eval()(x).numpy()
+    twin = from_architecture(json.loads(json.dumps(model.architecture()))).eval()
+    twin.load_state_dict(model.state_dict())
+    assert np.array_equal(twin(x).numpy(), expected)
+    if name != "registered":  # its constructor makes its parts, so they are new ones
+        assert [m.name for m in twin.modules()] == [m.name for m in model.modules()]
+    assert [p.requires_grad for p in twin.parameters()] == [p.requires_grad for p in model.parameters()]
+    assert repr(twin) == repr(model)
+    assert twin.architecture() == model.architecture()
+
+
+def test_unregistered_classes_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"Net.*register_module"):
+        rv.Sequential([Net()]).architecture()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"class": "os.system"}, "os.system"),
+        ({"class": ["Dense"]}, "list"),
+        ({"config": {"units": "ten"}}, "units"),
+        ({"config": {"units": 1, "code": "x"}}, "code"),
+        ({"config": {"units": {"function": "eval"}}}, "function"),
+        ({"config": []}, "architecture"),
+        ({"input": [[4], "object"]}, "object"),
+    ],
+)
+def test_hostile_architectures_are_refused(change, said):
+    good = {"class": "Dense", "name": "d", "config": {"units": 1}}
+    from_architecture(good)
+    with pytest.raises(ValueError, match=said):
+        from_architecture({**good, **change})
+
+
+def test_endless_nesting_is_refused():
+    deep = {"class": "Dense", "name": "d", "config": {"units": 1}}
+    for _ in range(100):
+        deep = {"class": "Sequential", "name": "s", "config": {"*": [{"module": deep}]}}
+    with pytest.raises(ValueError, match="nested"):
+        from_architecture(deep)
