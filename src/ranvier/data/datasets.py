@@ -241,10 +241,8 @@ def _warn(message: str, stacklevel: int) -> None:
 def _unavailable(dataset: Dataset, reasons: dict[str, str]) -> str:
     names = ", ".join(member.name for member in dataset.members)
     tried = "; ".join(f"{title}: {reason}" for title, reason in reasons.items())
-    ways = [
-        f"put its files ({names}; as they are or with .gz) into {own_folder(dataset)} or name their folder in "
-        "RANVIER_DATA"
-    ]
+    files = f"its files ({names}; as they are or with .gz)"
+    ways = [f"put {files} into {own_folder(dataset)} or name their folder in RANVIER_DATA"]
     if dataset.debian:
         ways.append(f"run apt-get install {dataset.debian}")
     if dataset.npm:

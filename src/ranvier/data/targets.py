@@ -43,9 +43,8 @@ def as_labels(
             raise ValueError(_bad_label(array, lambda piece: ~np.isfinite(piece), y, name, classes, owner))
         if not np.array_equal(array, np.trunc(array)):
             raise ValueError(_fraction(array, y, name))
-        array = array.astype(
-            np.float64, copy=False
-        )  # which holds the limit exactly; float32 rounds 2**31 - 1 up
+        # float64 holds the limit exactly; float32 would round 2**31 - 1 up.
+        array = array.astype(np.float64, copy=False)
     limit = _INT32_MAX if classes is None else classes - 1
     if array.size and (array.min() < 0 or array.max() > limit):
         test = _outside(limit, ignore)
