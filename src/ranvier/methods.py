@@ -185,6 +185,10 @@ def set_data(self: Tensor, value: Any) -> None:
     self.assign(value)
 
 
+def clamp(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    return numeric.clip(self, min, max)  # type: ignore[no-any-return]
+
+
 def size(self: Tensor, dim: int | None = None) -> Any:
     return self.shape if dim is None else self.shape[dim]
 
@@ -253,7 +257,8 @@ METHODS: dict[str, Any] = {
     # elementwise
     **{name: getattr(numeric, name) for name in ELEMENTWISE},
     "add": numeric.add, "sub": numeric.subtract, "mul": numeric.multiply, "div": numeric.divide, "pow": numeric.power,
-    "mm": numeric.matmul, "bmm": numeric.matmul, "dot": numeric.matmul, "neg": numeric.negative, "clamp": numeric.clip,
+    "mm": numeric.matmul, "bmm": numeric.matmul, "dot": numeric.matmul, "neg": numeric.negative,
+    "clamp": clamp,
     "eq": numeric.equal, "ne": numeric.not_equal, "lt": numeric.less, "le": numeric.less_equal, "gt": numeric.greater,
     "ge": numeric.greater_equal, "relu": functional.relu,
     "softmax": functional.softmax, "log_softmax": functional.log_softmax,

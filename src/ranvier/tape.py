@@ -37,7 +37,17 @@ class Function:
 class Entry:
     """A recorded call, or a leaf, known by its structure alone. Interned: equal structure is the same object."""
 
-    __slots__ = ("children", "function", "leaves", "number", "options", "pick", "requires_grad", "types")
+    __slots__ = (
+        "children",
+        "function",
+        "leaves",
+        "number",
+        "options",
+        "pick",
+        "requires_grad",
+        "sources",
+        "types",
+    )
 
     def __init__(
         self,
@@ -55,6 +65,9 @@ class Entry:
         self.types = types
         self.requires_grad = requires_grad
         self.leaves = leaves
+        # The leaves that a gradient reaches: what was detached or computed under no_grad hides those behind it.
+        reached = frozenset[int]().union(*(c.sources for c in children)) if children else leaves
+        self.sources = reached if requires_grad else frozenset[int]()
         self.pick = pick
         self.number = next(_numbers)
 
@@ -126,6 +139,10 @@ class Segment:
         elif self.assigns and ordinal in self.assigns:
             return self.assigns[ordinal]
         return leaf_entry(ordinal, tensor.type, tensor.requires_grad, is_transposed(tensor.value))
+
+    def is_stale(self, entry: Entry) -> bool:
+        """Whether a leaf of the entry was overwritten since it was read."""
+        return any(self.leaves[o].version != self.versions[o] for o in entry.leaves)
 
     def assign(self, tensor: Tensor, entry: Entry) -> None:
         """From here on ``tensor`` reads as ``entry``; its array is written at the next flush."""

@@ -214,27 +214,25 @@ class Tensor:
                 leaf.grad = part if leaf.grad is None else add(leaf.grad, part)
 
     def grad_leaves(self) -> list[Tensor]:
-        if self.entry is None or self.segment is None:
-            if self.released:
-                raise RuntimeError(
-                    "this tensor's history ended: a tensor it was computed from has been overwritten since. "
-                    "Call backward() before optimizer.step(), or compute the loss again."
-                )
-            if self.requires_grad:
-                return [self]
+        entry, segment = self.entry, self.segment
+        if entry is None and self.requires_grad and not self.released:
+            return [self]
+        if self.released or (entry is not None and segment is not None and segment.is_stale(entry)):
+            raise RuntimeError(
+                "this tensor's history ended: a tensor it was computed from has been overwritten since. "
+                "Call backward() before optimizer.step(), or compute the loss again."
+            )
+        if entry is None or segment is None or not entry.requires_grad:
             raise RuntimeError(
                 "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
             )
-        if not self.entry.requires_grad:
-            raise RuntimeError(
-                "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
-            )
-        leaves = [self.segment.leaves[o] for o in sorted(self.entry.leaves)]
+        leaves = [segment.leaves[o] for o in sorted(entry.leaves)]
         return [leaf for leaf in leaves if leaf.requires_grad]
 
     def detach(self) -> Tensor:
         """The same values, taken as constant by gradients."""
-        return detach(self)  # type: ignore[no-any-return]
+        with no_grad():
+            return detach(self)  # type: ignore[no-any-return]
 
     def assign(self, value: Any) -> None:
         """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old values

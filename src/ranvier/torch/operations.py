@@ -49,7 +49,7 @@ from ranvier.numeric import greater_equal as ge
 from ranvier.numeric import less as lt
 from ranvier.numeric import less_equal as le
 from ranvier.numeric import not_equal as ne
-from ranvier.tensor import Tensor, detach
+from ranvier.tensor import Tensor
 
 __all__ = [
     "abs", "add", "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "cat", "ceil", "chunk", "clamp",
@@ -217,6 +217,11 @@ def outer(input: Any, vec2: Any) -> Any:
 def clone(input: Any) -> Any:
     """A copy through which the gradient flows."""
     return input.clone()
+
+
+def detach(input: Any) -> Any:
+    """The same values, taken as constant by gradients."""
+    return input.detach()
 
 
 def numel(input: Any) -> int:

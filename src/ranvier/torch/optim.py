@@ -14,7 +14,6 @@ from ranvier.tensor import Tensor
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop"]
 
-_COMMON = {"weight_decay": 0.0, "maximize": False}
 _MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
 # PyTorch's choices of how a step is executed; here every step is one program.
 _EXECUTION = ("foreach", "capturable", "differentiable", "fused")
@@ -143,7 +142,7 @@ def _optimizer(
     """The class of a row: PyTorch's arguments in its order with its defaults, over a rule."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     only = inspect.Parameter.KEYWORD_ONLY
-    defaults = {**{k: v for k, v in defaults.items() if k not in _COMMON}, **_COMMON, **defaults}
+    defaults = {**defaults, "maximize": False}
     arguments = [inspect.Parameter(n, kind) for n in ("self", "params")]
     arguments += [inspect.Parameter(n, kind, default=v) for n, v in defaults.items() if n != "maximize"]
     arguments += [inspect.Parameter("maximize", only, default=False)]

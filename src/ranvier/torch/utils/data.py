@@ -125,7 +125,7 @@ class SequentialSampler:
 class RandomSampler(SequentialSampler):
     """All samples in random order, another one each time."""
 
-    def __init__(self, data_source: Any, generator: Any = None) -> None:
+    def __init__(self, data_source: Any, *, generator: Any = None) -> None:
         super().__init__(data_source)
         self.generator = generator
 
