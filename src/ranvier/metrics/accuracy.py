@@ -33,27 +33,31 @@ def categorical(y_true: Node, y_pred: Node) -> Node:
 class Accuracy(Mean):
     """The share of right predictions, whatever their form.
 
-    One output: it exceeds ``threshold`` where the target is 1. Several: the largest is at the class number, or at the
+    One output: it exceeds ``threshold`` (0.5) where the target is 1. Several: the largest is at the class number, or at the
     one of a one-hot row. Predictions of an integer dtype: they equal the targets.
     """
 
-    def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
+    def __init__(self, name: str | None = None, threshold: float | None = None) -> None:
         super().__init__(name)
         self.threshold = threshold
+
+    @property
+    def level(self) -> float:
+        return self._level if self.threshold is None else float(self.threshold)
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
         if y_pred.dtype not in FLOATS:
             return _last_mean(_match(y_true, y_pred, "float32"))
         if y_pred.ndim == 1 or y_pred.shape[-1] == 1:
-            return binary(y_true, y_pred, self.threshold)
+            return binary(y_true, y_pred, self.level)
         return categorical(y_true, y_pred)
 
 
 class BinaryAccuracy(Accuracy):
-    """The share of outputs on the right side of ``threshold``, each output on its own."""
+    """The share of outputs on the right side of ``threshold`` (0.5), each output on its own."""
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
-        return binary(y_true, y_pred, self.threshold)
+        return binary(y_true, y_pred, self.level)
 
 
 class CategoricalAccuracy(Mean):

@@ -33,6 +33,7 @@ class Metric:
     """
 
     default_name: ClassVar[str | None] = None
+    _level = 0.5  # a single output above this is a yes
 
     def __init__(self, name: str | None = None) -> None:
         kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
@@ -45,6 +46,11 @@ class Metric:
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+
+    def for_logits(self) -> Metric:
+        """Decide at 0, since the outputs are logits and not probabilities. Returns the metric."""
+        self._level = 0.0
+        return self
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         """Shape and dtype of each state, for outputs of this shape (without the batch's dimension)."""
@@ -149,8 +155,13 @@ class Mean(Metric):
         return [((), WIDE), ((), WIDE)]
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        total, count = weighted_sum(self.values(y_true, y_pred), weight)
-        return [states[0] + total, states[1] + count]
+        return self.add(states, self.values(y_true, y_pred), weight)
+
+    @staticmethod
+    def add(states: Sequence[Node], values: Node, weight: Node | None) -> list[Node]:
+        """The states after these values, (samples, ...)."""
+        total, number = weighted_sum(values, weight)
+        return [states[0] + total, states[1] + number]
 
     def read(self, arrays: Sequence[Array]) -> float:
         total, count = (float(a) for a in arrays)

@@ -67,7 +67,7 @@ class _Counts(Metric):
         truth = one_hot(y_true, classes, pred.dtype) if labels else _rows(y_true)
         if self.by_largest(labels, classes):
             return truth, one_hot(rn.argmax(pred, -1), classes, pred.dtype)
-        threshold = 0.5 if self.thresholds is None else float(self.thresholds)
+        threshold = self._level if self.thresholds is None else float(self.thresholds)
         return truth, rn.cast(rn.greater(pred, threshold), pred.dtype)
 
     def by_largest(self, labels: bool, classes: int) -> bool:
@@ -155,7 +155,10 @@ class ConfusionMatrix(Metric):
         classes = max(2, _classes(y_pred.shape[1:]))  # type: ignore[arg-type]
         if _classes(y_pred.shape[1:]) == 1:  # type: ignore[arg-type]
             flat = [x if x.ndim == 1 else rn.sum(x, tuple(range(1, x.ndim))) for x in (y_true, y_pred)]
-            truth, decided = (rn.cast(rn.greater(x, 0.5), "int32") for x in flat)
+            truth, decided = (
+                rn.cast(rn.greater(x, level), "int32")
+                for x, level in zip(flat, (0.5, self._level), strict=True)
+            )
         else:
             truth = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
             decided = rn.argmax(y_pred, -1)
@@ -193,6 +196,10 @@ class AUC(Metric):
                 f"curve={curve!r}, num_thresholds={num_thresholds}: write 'ROC' or 'PR', and 2 or more."
             )
         self.num_thresholds, self.curve, self.from_logits = num_thresholds, curve, from_logits
+
+    def for_logits(self) -> Metric:
+        self.from_logits = True
+        return self
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:  # noqa: ARG002
         return [((self.num_thresholds,), WIDE)] * 2 + [((), WIDE)] * 2

@@ -1,0 +1,109 @@
+"""When the loss stops being a number: the step, the operation and the layer where it began."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.graph.node import BATCH, Node, Symbol, topological
+from ranvier.training.runner import Runner
+
+__all__ = ["NonFiniteLoss", "find"]
+
+
+class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happened
+    """Training met a NaN or an infinity; the model has the last good weights.
+
+    ``step`` (from 0, in its epoch), ``op`` (the first primitive whose result is not finite), ``layer`` (the parameter
+    nearest before it) and ``phase`` ("forward", "backward" or "update") say where.
+    """
+
+    def __init__(
+        self, message: str, *, epoch: int, step: int, op: str | None, layer: str | None, phase: str | None
+    ) -> None:
+        super().__init__(message)
+        self.epoch, self.step, self.op, self.layer, self.phase = epoch, step, op, layer, phase
+
+
+def find(runner: Runner, start: int, stop: int, epoch: int, rate: float) -> NonFiniteLoss:
+    """Replay a chunk, whose first state the arrays hold, up to its first bad step, and say what happened there.
+
+    The arrays are left as they were before that step.
+    """
+    for step in range(start, stop):
+        runner.keep()
+        runner.run(step, step + 1)
+        if not runner.sound():
+            runner.give_back()
+            break
+    else:
+        step = stop - 1
+    op, layer, phase = culprit(runner, step)
+    where = (
+        f"in the {phase} pass, in {op!r}" if phase in ("forward", "backward") else f"in the update, in {op!r}"
+    )
+    where = (
+        f"The first value that is not finite comes up {where}"
+        if op
+        else "Its values are finite on the reference engine"
+    )
+    near = f", after parameter {layer!r}" if layer else ""
+    return NonFiniteLoss(
+        f"the loss stopped being finite in epoch {epoch + 1}, step {step + 1}. {where}{near}. The model keeps the "
+        f"weights from before that step. Write a smaller learning rate (it is {rate:g}), clipnorm=1.0, or scaled "
+        "inputs, instead.",
+        epoch=epoch, step=step, op=op, layer=layer, phase=phase,
+    )  # fmt: skip
+
+
+def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | None]:
+    """The first node that is not finite though all its operands are, the last parameter before it, and its phase."""
+    graph, batch = runner.step.graph, runner.step.batch
+    low, high = step * batch, min((step + 1) * batch, runner.total)
+    extents = {BATCH.name: high - low}
+    values: dict[Node, Any] = {}
+    for node, array in zip(graph.inputs, runner.arrays, strict=True):
+        values[node] = array[low:high] if node.attrs["windowed"] else array
+        extents |= {
+            d.name: n for d, n in zip(node.shape, values[node].shape, strict=True) if isinstance(d, Symbol)
+        }
+    forward = set(topological([runner.step.loss])) if runner.step.loss is not None else set()
+    updated = {value for target, value in graph.updates if target in runner.step.named}
+    with np.errstate(all="ignore"):
+        for node in graph.nodes():
+            if node in values:
+                continue
+            values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
+            if bad(values[node]) and node.inputs and not any(bad(values[i]) for i in node.inputs):
+                phase = "forward" if node in forward else "update" if feeds(node, updated) else "backward"
+                return node.op.name, nearest(node, runner.step.named), phase
+    return None, None, None
+
+
+def bad(value: Array) -> bool:
+    return value.dtype.kind == "f" and not bool(np.isfinite(value).all())
+
+
+def feeds(node: Node, targets: set[Node]) -> bool:
+    """Whether the node is a few elementwise operations before a new weight."""
+    return any(node in near(target) for target in targets)
+
+
+def near(target: Node) -> set[Node]:
+    found, pending = {target}, [target]
+    while pending:
+        node = pending.pop()
+        if node.op.kind == "elementwise":
+            pending += [i for i in node.inputs if i not in found]
+            found.update(i for i in node.inputs if i.op.kind == "elementwise")
+    return found
+
+
+def nearest(node: Node, named: dict[Node, str]) -> str | None:
+    """The parameter that comes last among what the node depends on."""
+    order: Sequence[Node] = topological([node])
+    names = [named[n] for n in order if n in named]
+    return names[-1] if names else None
