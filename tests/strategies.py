@@ -1,5 +1,7 @@
 """What tests of several parts share: the engines, running a graph, finite differences, generated graphs."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -10,7 +12,7 @@ from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import Node, apply, constant, full, like
 from ranvier.graph.simplify import simplify
 
-ENGINES = ["reference"]
+ENGINES = ["reference", "native"]
 
 
 def inputs_for(arrays):
@@ -81,10 +83,15 @@ BINARY = ("add", "sub", "mul", "maximum", "minimum")
 COMPARE = ("less", "less_equal", "equal")
 
 
+def count(x: Any) -> int:
+    return int(np.prod(x.shape))
+
+
 def _movement(draw, x: Node) -> Node:
+    shape: Any
     kind = draw(st.sampled_from(["reshape", "transpose", "broadcast", "slice", "reverse", "pad"]))
     if kind == "reshape":
-        flat = int(np.prod(x.shape))
+        flat = count(x)
         return apply(
             "reshape", x, shape=draw(st.sampled_from([(flat,), (1, *x.shape), (*x.shape, 1), x.shape[::-1]]))
         )
@@ -102,7 +109,8 @@ def _movement(draw, x: Node) -> Node:
         widths = tuple(tuple(draw(st.integers(0, 1)) for _ in range(3)) for _ in x.shape)
         return apply("pad", x, constant(draw(st.sampled_from([0.0, 1.5])), x.dtype), widths=widths)
     ranges = []
-    for dim in x.shape:
+    shape = x.shape
+    for dim in shape:
         start = draw(st.integers(0, dim - 1))
         ranges.append(draw(st.sampled_from([None, (start, dim, 1), (start, dim, 2), (0, dim, 3)])))
     return apply("slice", x, ranges=tuple(ranges))
@@ -153,7 +161,7 @@ def graphs(draw, dtype="float64", most=12):
                 made = apply(
                     "select", apply(draw(st.sampled_from(COMPARE)), x, y), made, full(0.5, x.shape, dtype)
                 )
-        if made is not None and np.prod(made.shape) <= 600:
+        if made is not None and count(made) <= 600:
             pool.append(made)
     return Graph(tuple(inputs), tuple(pool[-2:])), arrays
 

@@ -62,7 +62,7 @@ class Tensor:
     def _start(self, requires_grad: bool) -> None:
         self.entry: Entry | None = None
         self.segment: Segment | None = None
-        self.grad: Tensor | None = None
+        self.grad: Any = None
         self.released = False
         self.version = 0
         self.requires_grad = requires_grad
@@ -116,6 +116,7 @@ class Tensor:
         __invert__: Any
         __getitem__: Any
         __setitem__: Any
+        data: Any
 
         def __getattr__(self, name: str) -> Any: ...
 
