@@ -35,9 +35,8 @@ __all__ = [
 ]
 
 Shape = Sequence[int | None]
-_KEPT = frozenset(
-    np.dtype(kind) for kind in (np.bool_, np.uint8, np.int32)
-)  # the engines cast these themselves
+# The engines cast these themselves.
+_KEPT = frozenset(np.dtype(kind) for kind in (np.bool_, np.uint8, np.int32))
 
 
 def as_features(

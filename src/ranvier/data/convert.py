@@ -36,9 +36,8 @@ def to_numeric(x: object, name: str = "x") -> Array:
         return _odd_dtype(array, x, name)
     if dtype.isnative:
         return array
-    check_memory(
-        array.shape, dtype, f"{name} in this machine's byte order"
-    )  # a broadcast array is small until copied
+    # A broadcast array is small until it is copied.
+    check_memory(array.shape, dtype, f"{name} in this machine's byte order")
     return array.astype(dtype.newbyteorder("="))
 
 
@@ -230,9 +229,8 @@ def _odd_dtype(array: Array, x: object, name: str) -> Array:
             f"for example ({name} - {name}.min()) / np.timedelta64(1, 'D')."
         )
     if array.dtype.names is None and np.can_cast(array.dtype, np.float32):
-        return array.astype(
-            np.float32
-        )  # bfloat16 and the 8-bit floats that other libraries register with NumPy
+        # bfloat16 and the 8-bit floats that other libraries register with NumPy.
+        return array.astype(np.float32)
     raise TypeError(
         f"{name} has dtype {array.dtype}, which is not numeric. Write a plain array instead, for example "
         f"np.stack([{name}[field] for field in {name}.dtype.names], axis=1) for a record array."
