@@ -139,7 +139,7 @@ class Writer:
         node = task.anchor
         assert node is not None
         self.k, self.task, self.node = k, task, node
-        views = [k.module.views[i] for i in node.inputs]
+        views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
         stored = next((v for n, v in task.stores if n.shape == task.space), None)
         self.plan = plan(node, views, stored.strides if stored is not None else View(views[0].buffer, (), ()).strides)
         self.element = ELEMENT[node.dtype]

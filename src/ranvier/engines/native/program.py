@@ -54,7 +54,7 @@ class Assembler:
         self.symbols = tuple(
             sorted({d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)} | {BATCH.name})
         )
-        self.module = Module(graph, schedule.views, schedule.uses, target.has_fma)
+        self.module = Module(graph, schedule.view, schedule.uses, target.has_fma)
         self.offsets: dict[Buffer, int] = {}
         self.scratch = 0
         for buffer in schedule.buffers:
@@ -96,9 +96,6 @@ class Assembler:
         return list(seen)
 
     def _kernel(self, task: Task) -> tuple[str, str]:
-        for node in [*([task.anchor] if task.anchor else []), *task.members]:
-            for operand in node.inputs:
-                self.schedule.view(operand)
         name = f"k{task.number}"
         k = Kernel(self.module, name, self._buffers(task), self.symbols)
         if task.kind == "contract":
@@ -222,7 +219,7 @@ class Assembler:
     def block(self, task: Task) -> int:
         """The first extent is divided at multiples of this."""
         if task.kind == "contract" and task.anchor is not None:
-            views = [self.schedule.views[i] for i in task.anchor.inputs]
+            views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
             stored = next(v for n, v in task.stores if n.shape == task.space)
             nest = plan(task.anchor, views, stored.strides)
             height, across = tile(self.target, nest, task.anchor.dtype) if nest.columns is not None else (1, 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ranvier.engines.native.view import Buffer, View, c_strides, move, only_ones, size
+from ranvier.engines.native.view import Buffer, View, c_strides, move, moves, only_ones, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Shape, Symbol
 
@@ -137,7 +137,7 @@ class Schedule:
         chain = []
         inner = node
         while inner not in self.views:
-            if inner.op.kind != "movement" or inner.op.name in ("pad", "concatenate"):
+            if not moves(inner):
                 return None
             chain.append(inner)
             inner = inner.inputs[0]

@@ -25,7 +25,7 @@ from ranvier.engines.native.emit import (
     suffix_of,
     vector,
 )
-from ranvier.engines.native.view import Buffer, View
+from ranvier.engines.native.view import Buffer, View, move, moves
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, Symbol
 
@@ -53,7 +53,7 @@ class Module:
     """What all kernels of a program share: where nodes lie, and what the text of the module must define."""
 
     graph: Graph
-    views: dict[Node, View]  # every node that lies in memory, also by way of movement
+    view: Callable[[Node], View | None]  # where a node lies in memory, also by way of movement
     uses: dict[Node, int]
     has_fma: bool
     functions: set[tuple[str, str]] = field(default_factory=set)  # (name, suffix) of the elementary functions needed
@@ -203,8 +203,8 @@ class Kernel:
         if all(at.step == 0 and at.lanes is None for at in index):
             self.mask = None  # a single element: lanes do not matter
         known = self.known(node, index)
-        if known is None and node.shape == () and node not in self.fresh:
-            # Straight-line and independent of any loop, so the outermost scope serves every later use.
+        if known is None and node.shape == () and not any(n.shape == () for n in self.fresh):
+            # Straight-line and independent of what this kernel makes, so the outermost scope serves every later use.
             inner, self.scopes = self.scopes, self.scopes[:1]
             with self.function.at_entry():
                 known = self._make(node, ())
@@ -217,10 +217,14 @@ class Kernel:
         return known
 
     def _make(self, node: Node, index: Index) -> Value:
-        if node not in self.fresh:
-            view = self.module.views.get(node)
-            if view is not None:
-                return self.load(view, index)
+        view = None
+        if not self._made_here(node):
+            view = self.module.view(node)
+        elif moves(node) and not self._made_here(node.inputs[0]):  # moved here, out of what lies in memory
+            source = self.module.view(node.inputs[0])
+            view = move(node, source) if source is not None else None
+        if view is not None:
+            return self.load(view, index)
         name = node.op.name
         if name == "add" or name == "sub":
             fused = self._fused(node, index)
@@ -229,6 +233,14 @@ class Kernel:
         if node.op.kind == "elementwise":
             return self._elementwise(node, index)
         return SOURCES[name](self, node, index)
+
+    def _made_here(self, node: Node) -> bool:
+        """Whether the node, or what it is a movement of, is this kernel's own: in registers, and not yet in memory."""
+        while node not in self.fresh:
+            if not moves(node):
+                return False
+            node = node.inputs[0]
+        return True
 
     def _elementwise(self, node: Node, index: Index) -> Value:
         operands = [self.value(i, index) for i in node.inputs]
@@ -266,7 +278,7 @@ class Kernel:
         return Value(self.call("fma", type_, a, b, c), wide)
 
     def _is_product(self, node: Node) -> bool:
-        return node.op.name == "mul" and self.module.uses[node] == 1 and node not in self.module.views
+        return node.op.name == "mul" and self.module.uses[node] == 1 and self.module.view(node) is None
 
     def call(self, name: str, type_: str, *operands: str) -> str:
         """One of our own elementary functions."""

@@ -82,6 +82,11 @@ def move(node: Node, view: View) -> View | None:
     return None
 
 
+def moves(node: Node) -> bool:
+    """Whether the node only names places of its operand anew."""
+    return node.op.kind == "movement" and node.op.name not in ("pad", "concatenate")
+
+
 def only_ones(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
     """Whether two shapes differ by dimensions of 1 alone."""
     return [d for d in a if d != 1] == [d for d in b if d != 1]
