@@ -227,8 +227,7 @@ class Tensor:
             raise RuntimeError(
                 "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
             )
-        leaves = [segment.leaves[o] for o in sorted(entry.leaves)]
-        return [leaf for leaf in leaves if leaf.requires_grad]
+        return [segment.leaves[o] for o in sorted(entry.sources)]
 
     def detach(self) -> Tensor:
         """The same values, taken as constant by gradients."""

@@ -18,16 +18,15 @@ def save(obj: Any, f: Any) -> None:
 
     Raises TypeError for anything else: a whole model is saved with ``model.save(path)``.
     """
-    from safetensors.numpy import save as to_bytes
+    from pathlib import Path
 
-    from ranvier.training import write_whole
+    from ranvier.training.checkpoint import write
 
     if not isinstance(obj, Mapping) or not all(isinstance(v, (Tensor, np.ndarray)) for v in obj.values()):
         raise TypeError(
             "torch.save writes state dicts. Write torch.save(model.state_dict(), path), or model.save(path)."
         )
-    arrays = {str(name): np.ascontiguousarray(np.asarray(value)) for name, value in obj.items()}
-    write_whole(f, to_bytes(arrays))
+    write(Path(f), {str(name): np.asarray(value) for name, value in obj.items()}, {})
 
 
 def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> OrderedDict[str, Tensor]:

@@ -1,0 +1,372 @@
+"""The PyTorch vocabulary by itself: the explicit loop, data loaders, optimizers, files, what is refused and how."""
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+import ranvier.torch as torch
+import ranvier.torch.nn.functional as F
+from ranvier import tape
+from ranvier.torch import nn, optim
+from ranvier.torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, random_split
+
+RNG = np.random.default_rng(0)
+X = RNG.random((96, 4, 5)).astype(np.float32)
+Y = (X.reshape(96, -1) @ RNG.standard_normal((20, 3))).argmax(1)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super(Net, self).__init__()  # noqa: UP008  # as tutorials write it
+        self.fc1 = nn.Linear(20, 16)
+        self.fc2 = nn.Linear(16, 3)
+
+    def forward(self, x):
+        x = torch.flatten(x, 1)
+        return self.fc2(F.relu(self.fc1(x)))
+
+
+def loader(**options):
+    return DataLoader(TensorDataset(torch.tensor(X), torch.tensor(Y)), batch_size=32, **options)
+
+
+def train(net, optimizer, epochs=5):
+    criterion = nn.CrossEntropyLoss()
+    losses = []
+    for _ in range(epochs):
+        running_loss = 0.0
+        for _, data in enumerate(loader(shuffle=True), 0):
+            inputs, labels = data
+            optimizer.zero_grad()
+            loss = criterion(net(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            running_loss += loss.item()
+        losses.append(running_loss / 3)
+    return losses
+
+
+# --- the explicit loop --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, lr=0.5), lambda p: optim.Adam(p, lr=0.02)])
+def test_the_loop_learns(make, engine):
+    torch.manual_seed(0)
+    net = Net()
+    losses = train(net, make(net.parameters()), epochs=20)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_step_is_one_program_and_is_compiled_once(monkeypatch):
+    runs = []
+    net = Net()
+    optimizer = optim.Adam(net.parameters())
+    train(net, optimizer, epochs=2)
+    known = len(tape._programs)
+    flush = tape.flush
+    monkeypatch.setattr(
+        tape, "flush", lambda segment: (runs.append(bool(segment.assigns)), flush(segment))[1]
+    )
+    optimizer.param_groups[0]["lr"] = 0.5  # a changed rate is no other program
+    train(net, optimizer, epochs=1)
+    assert len(tape._programs) == known
+    assert runs.count(True) == 3
+
+
+def test_the_same_seed_gives_the_same_bits():
+    results = []
+    for _ in range(2):
+        rv.set_seed(5)
+        net = Net()
+        results.append((train(net, optim.Adam(net.parameters())), net.fc1.weight.numpy()))
+    assert results[0][0] == results[1][0]
+    assert np.array_equal(results[0][1], results[1][1])
+
+
+def test_values_can_be_looked_at_anywhere(capsys):
+    net = Net()
+    hidden = net.fc1(torch.flatten(torch.tensor(X), 1))
+    print(hidden.mean())
+    assert "tensor(" in capsys.readouterr().out
+    if hidden.sum() > 1e9:
+        raise AssertionError
+    loss = F.cross_entropy(net.fc2(hidden), torch.tensor(Y))
+    before = loss.item()
+    loss.backward()
+    assert loss.item() == before
+    assert net.fc1.weight.grad.numpy().any()
+
+
+def test_gradients_add_up_until_zeroed():
+    net, x, y = Net(), torch.tensor(X), torch.tensor(Y)
+    F.cross_entropy(net(x), y).backward()
+    once = net.fc1.weight.grad.numpy()
+    F.cross_entropy(net(x), y).backward()
+    np.testing.assert_allclose(net.fc1.weight.grad.numpy(), 2 * once, rtol=1e-5)
+    optim.SGD(net.parameters()).zero_grad()
+    assert net.fc1.weight.grad is None
+
+
+def test_no_grad():
+    net = Net()
+    with torch.no_grad():
+        assert not net(torch.tensor(X)).requires_grad
+
+    @torch.no_grad()
+    def predict():
+        return net(torch.tensor(X)).argmax(1)
+
+    assert predict().shape == (96,)
+
+
+def test_a_weight_is_changed_in_place_by_hand():
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    (w * w).sum().backward()
+    with torch.no_grad():
+        w -= 0.5 * w.grad
+    assert w.tolist() == [0.0, 0.0]
+
+
+def test_linear_lies_in_the_order_programs_want():
+    layer = nn.Linear(7, 3)
+    assert layer.weight.shape == (3, 7)
+    assert layer.weight.value.flags.f_contiguous
+    train_once = optim.Adam(layer.parameters())
+    layer(torch.ones(2, 7)).sum().backward()
+    train_once.step()
+    assert layer.weight.value.flags.f_contiguous
+
+
+def test_the_two_vocabularies_are_one_library():
+    assert nn.Module is rv.Module
+    assert nn.Sequential is rv.Sequential
+    model = rv.Sequential([rv.layers.Flatten(), rv.layers.Dense(16, activation="relu"), nn.Linear(16, 3)])
+    model(X)
+    losses = train(model, optim.Adam(model.parameters(), lr=0.02), epochs=15)
+    assert losses[-1] < losses[0]
+    net = Net()
+    net.compile("adam", rv.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = net.fit(X, Y, epochs=3, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+def test_batches_cover_everything_once():
+    seen = [labels.numpy() for _, labels in loader()]
+    assert [len(s) for s in seen] == [32, 32, 32]
+    assert np.array_equal(np.concatenate(seen), Y)
+    images = np.concatenate([x.numpy() for x, _ in loader(shuffle=True)])
+    assert not np.array_equal(images, X)
+    assert np.array_equal(np.sort(images.sum((1, 2))), np.sort(X.sum((1, 2))))
+
+
+@pytest.mark.parametrize(("drop", "sizes"), [(False, [40, 40, 16]), (True, [40, 40])])
+def test_the_last_batch(drop, sizes):
+    data = DataLoader(TensorDataset(torch.tensor(X)), batch_size=40, drop_last=drop)
+    assert [len(b[0]) for b in data] == sizes
+    assert len(data) == len(sizes)
+
+
+def test_a_generator_fixes_the_order():
+    def order():
+        return [y.tolist() for _, y in loader(shuffle=True, generator=torch.Generator().manual_seed(3))]
+
+    assert order() == order()
+
+
+def test_samplers_choose():
+    assert [y.tolist() for _, y in loader(sampler=[5, 3])] == [[Y[5], Y[3]]]
+    batches = DataLoader(TensorDataset(torch.arange(6)), batch_sampler=[[0, 5], [1]])
+    assert [b[0].tolist() for b in batches] == [[0, 5], [1]]
+
+
+def test_data_sets_of_the_users_own():
+    class Squares(Dataset):
+        def __getitem__(self, index):
+            if index >= 5:
+                raise IndexError
+            return {"x": np.float32(index), "y": (torch.tensor([index**2]), index)}
+
+        def __len__(self):
+            return 5
+
+    batch = next(iter(DataLoader(Squares(), batch_size=3)))
+    assert batch["x"].tolist() == [0, 1, 2]
+    assert batch["y"][0].tolist() == [[0], [1], [4]]
+    joined = Squares() + Squares()
+    assert len(joined) == 10
+    assert joined[7]["x"] == 2
+    collated = list(DataLoader(Squares(), batch_size=2, collate_fn=len, num_workers=2, pin_memory=True))
+    assert collated == [2, 2, 1]
+
+
+def test_splits():
+    whole = TensorDataset(torch.arange(10))
+    parts = random_split(whole, [0.7, 0.3])
+    assert [len(p) for p in parts] == [7, 3]
+    assert sorted(int(s[0]) for p in parts for s in p) == list(range(10))
+    assert [b[0].tolist() for b in DataLoader(Subset(whole, [4, 2]), batch_size=2)] == [[4, 2]]
+
+
+# --- optimizers ---------------------------------------------------------------------------------------------------
+
+
+def test_param_groups_have_settings_of_their_own():
+    a, b = (torch.ones(1, requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([{"params": [a]}, {"params": b, "lr": 0.5}], lr=0.1)
+    for expected in ([0.9, 0.5], [0.9, -0.5]):
+        optimizer.zero_grad()
+        (a + b).sum().backward()
+        optimizer.step()
+        assert [a.item(), b.item()] == pytest.approx(expected)
+        optimizer.param_groups[0]["lr"] = 0.0
+        optimizer.param_groups[1]["lr"] = 1.0
+
+
+def test_only_parameters_with_a_gradient_move():
+    a, b = (torch.ones(1, requires_grad=True) for _ in range(2))
+    optimizer = optim.Adam([a, b])
+    (a * 2).sum().backward()
+    optimizer.step()
+    assert a.item() < 1
+    assert b.item() == 1
+
+
+def test_a_closure_is_called():
+    w = torch.ones(1, requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.1)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == pytest.approx(1.0)
+    assert w.item() == pytest.approx(0.8)
+
+
+def test_state_continues_where_it_was():
+    torch.manual_seed(0)
+    net = Net()
+    optimizer = optim.Adam(net.parameters(), lr=0.05)
+    batches = list(loader())
+
+    def steps(net, optimizer):
+        for x, y in batches:
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+        return net.fc1.weight.numpy()
+
+    steps(net, optimizer)
+    twin = Net()
+    twin.load_state_dict(net.state_dict())
+    other = optim.Adam(twin.parameters())
+    other.load_state_dict(optimizer.state_dict())
+    assert other.param_groups[0]["lr"] == 0.05
+    assert np.array_equal(steps(twin, other), steps(net, optimizer))
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+def test_state_dicts_through_files(tmp_path):
+    net, path = Net(), tmp_path / "net.safetensors"
+    torch.save(net.state_dict(), path)
+    twin = Net()
+    twin.load_state_dict(torch.load(path))
+    assert np.array_equal(twin.fc1.weight.numpy(), net.fc1.weight.numpy())
+    assert [p.name for p in tmp_path.iterdir()] == ["net.safetensors"]
+    with pytest.raises(TypeError, match=r"model.save\(path\)"):
+        torch.save(net, path)
+    path.write_bytes(b"\x80\x04no pickle")
+    with pytest.raises(ValueError, match="no safetensors file"):
+        torch.load(path)
+
+
+# --- what is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "said"),
+    [
+        (
+            lambda: torch.conv2d,
+            AttributeError,
+            "torch.conv2d does not exist. The nearest that does is nn.functional.linear",
+        ),
+        (
+            lambda: nn.Conv2d,
+            AttributeError,
+            "torch.nn.Conv2d does not exist. The nearest that does is Linear",
+        ),
+        (lambda: nn.Relu, AttributeError, "ReLU"),
+        (lambda: F.crossentropy, AttributeError, "cross_entropy"),
+        (lambda: optim.Adamw, AttributeError, "AdamW"),
+        (lambda: torch.utils.data.Dataloader, AttributeError, "DataLoader"),
+        (lambda: nn.init.xavier_uniform, AttributeError, "xavier_uniform_"),
+        (lambda: torch.device("cuda"), RuntimeError, "Write device"),
+        (lambda: torch.zeros(2, device="cuda:0"), RuntimeError, "cuda:0"),
+        (lambda: torch.tensor([2**40]), OverflowError, "int32"),
+        (lambda: torch.tensor(["a"]), TypeError, "Convert it to numbers"),
+        (lambda: torch.zeros(2, dtype="complex64"), TypeError, "complex64"),
+        (lambda: torch.zeros(2**31, 2**31, 4), ValueError, "2\\*\\*63"),
+        (lambda: nn.Linear(0, 3), ValueError, "in_features"),
+        (lambda: nn.Linear(2**31, 2**20), MemoryError, "weight of layer 'linear"),
+        (lambda: nn.Dropout(2), ValueError, "p=2"),
+        (lambda: nn.MSELoss(reduction="average"), ValueError, "'mean', 'sum', 'none'"),
+        (lambda: nn.GELU("fast")(torch.ones(2)), ValueError, "'tanh'"),
+        (
+            lambda: nn.CrossEntropyLoss()(torch.ones(3, 2), torch.ones(4, dtype=torch.long)),
+            ValueError,
+            "labels",
+        ),
+        (lambda: nn.MSELoss()(torch.ones(3, 1), torch.ones(3)), ValueError, "reshape"),
+        (lambda: optim.SGD([], lr=0.1), ValueError, "empty"),
+        (lambda: optim.SGD(torch.ones(2), lr=0.1), TypeError, "list of parameters"),
+        (lambda: optim.SGD([torch.ones(2)] * 1 + [{}], lr=0.1), TypeError, "leaves"),
+        (lambda: optim.Adam([torch.ones(2)], lr=-1), ValueError, "learning_rate"),
+        (lambda: optim.SGD([{"params": [torch.ones(2)], "rate": 1}]), TypeError, "rate"),
+        (lambda: TensorDataset(torch.ones(2), torch.ones(3)), ValueError, "2 and 3"),
+        (lambda: loader(batch_sise=3), TypeError, "batch_sise"),
+        (lambda: DataLoader(TensorDataset(torch.ones(2)), batch_size=0), ValueError, "batch_size is 0"),
+        (lambda: DataLoader(TensorDataset(torch.ones(0)), shuffle=True), ValueError, "0 samples"),
+        (lambda: random_split(TensorDataset(torch.ones(3)), [1, 1]), ValueError, "add up to 2"),
+        (lambda: nn.init.xavier_uniform_(torch.ones(3)), ValueError, "no inputs"),
+    ],
+)
+def test_mistakes_name_the_fix(make, error, said):
+    with pytest.raises(error, match=said):
+        make()
+
+
+def test_there_is_no_cuda():
+    assert not torch.cuda.is_available()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    assert device == "cpu"
+    assert Net().to(device)(torch.tensor(X).to(device)).shape == (96, 3)
+
+
+def test_seeds_and_threads():
+    torch.manual_seed(3)
+    first = torch.randn(2, 3).numpy()
+    torch.manual_seed(3)
+    assert np.array_equal(torch.randn(2, 3).numpy(), first)
+    assert 0 <= torch.rand(100).numpy().min() <= torch.rand(100).numpy().max() < 1
+    assert set(torch.randint(2, 5, (200,)).tolist()) == {2, 3, 4}
+    assert sorted(torch.randperm(9).tolist()) == list(range(9))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)
+
+
+def test_from_numpy_shares_memory():
+    array = np.zeros(3, np.float32)
+    tensor = torch.from_numpy(array)
+    array[0] = 5
+    assert tensor.tolist() == [5, 0, 0]
+    assert torch.from_numpy(np.arange(3)).dtype == torch.int64
