@@ -1,6 +1,7 @@
 """Layers of the Keras vocabulary: a row each for value, shape, gradient, file; what dropout drops; what is refused."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_dense_starts_as_keras_does():
     values = layer.kernel.numpy()
     assert np.abs(values).max() <= bound
     assert values.std() == pytest.approx(bound / np.sqrt(3), rel=0.05)
-    assert not layer.bias.numpy().any()
+    assert not layer.get_weights()[1].any()
     rv.set_seed(0)
     again = layers.Dense(50)
     again(np.zeros((1, 100), np.float32))
@@ -168,6 +169,9 @@ def test_the_gradient_passes_where_dropout_kept():
     assert np.array_equal(x.grad.numpy(), y.numpy())
 
 
+HALF: Any = 2.5
+WORD: Any = "half"
+
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
@@ -175,7 +179,7 @@ def test_the_gradient_passes_where_dropout_kept():
     ("make", "error", "said"),
     [
         (lambda: layers.Dense(0), ValueError, "units of layer 'dense.*is 0"),
-        (lambda: layers.Dense(2.5), ValueError, "units"),
+        (lambda: layers.Dense(HALF), ValueError, "units"),
         (lambda: layers.Dense(True), ValueError, "units"),
         (
             lambda: layers.Dense(2, activaton="relu"),
@@ -189,7 +193,7 @@ def test_the_gradient_passes_where_dropout_kept():
         (lambda: layers.Dense(2, input_shape=(-3,)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(3,), dtype="float16"), ValueError, "float16"),
         (lambda: layers.Dropout(1.5), ValueError, "rate of layer 'dropout"),
-        (lambda: layers.Dropout("half"), ValueError, "rate"),
+        (lambda: layers.Dropout(WORD), ValueError, "rate"),
         (layers.Input, ValueError, "needs a shape"),
         (lambda: layers.Dense(2)(np.zeros(3, np.float32)), ValueError, r"reshape\(-1, 1\)"),
         (lambda: layers.Dens, AttributeError, "nearest that does is Dense"),

@@ -30,6 +30,7 @@ def set_dtype(name: str) -> None:
 
 
 def get_dtype() -> str:
+    """The floating dtype of new parameters and of data."""
     return _dtype
 
 

@@ -43,6 +43,7 @@ def check(name: str) -> str:
 
 
 def get_engine() -> str:
+    """The engine used where none is named."""
     return _default or check(os.environ.get("RANVIER_ENGINE") or "native")
 
 

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -91,6 +91,10 @@ class Module(Face):
     _modules: dict[str, Module | None]
     _starts_training = True  # layers in the style of Keras are in evaluation mode until told or fitted
     _builds = False
+
+    if TYPE_CHECKING:  # parameters, buffers and modules are attributes that no class names
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

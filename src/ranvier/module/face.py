@@ -111,7 +111,7 @@ class Face:
         """Choose how ``fit`` trains: see `ranvier.training.compile`."""
         from ranvier import training
 
-        training.compile(self, optimizer=optimizer, loss=loss, metrics=metrics, **options)
+        training.compile(cast("Module", self), optimizer=optimizer, loss=loss, metrics=metrics, **options)
 
     def fit(
         self,
@@ -134,7 +134,7 @@ class Face:
         from ranvier import training
 
         return training.fit(
-            self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
+            cast("Module", self), x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
             validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
             class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch, **options,
@@ -153,7 +153,13 @@ class Face:
         from ranvier import training
 
         return training.evaluate(
-            self, x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **options
+            cast("Module", self),
+            x,
+            y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            **options,
         )
 
     def predict(
@@ -162,16 +168,16 @@ class Face:
         """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
         from ranvier import training
 
-        return training.predict(self, x, batch_size=batch_size, verbose=verbose, **options)
+        return training.predict(cast("Module", self), x, batch_size=batch_size, verbose=verbose, **options)
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
         """One step of training: see `ranvier.training.train_on_batch`."""
         from ranvier import training
 
-        return training.train_on_batch(self, x, y, sample_weight=sample_weight, **options)
+        return training.train_on_batch(cast("Module", self), x, y, sample_weight=sample_weight, **options)
 
     def save(self, path: Any, **options: Any) -> None:
         """Write architecture, weights and training state into one file: see `ranvier.training.save`."""
         from ranvier import training
 
-        training.save(self, path, **options)
+        training.save(cast("Module", self), path, **options)

@@ -47,6 +47,7 @@ def from_numpy(array: Any) -> Tensor:
 
 
 def is_tensor(value: Any) -> bool:
+    """Whether ``value`` is a tensor."""
     return isinstance(value, Tensor)
 
 
