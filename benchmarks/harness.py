@@ -68,7 +68,9 @@ class Process:
             timer.cancel()
         if not line:
             code, words = self.process.wait(), self.log.read_text(errors="replace").strip().splitlines()
-            raise RuntimeError(f"its process ended with code {code}: {words[-1][:200] if words else 'no words'}")
+            raise RuntimeError(
+                f"its process ended with code {code}: {words[-1][:200] if words else 'no words'}"
+            )
         answer: Record = json.loads(line)
         if "error" in answer:
             raise RuntimeError(answer["error"])

@@ -39,6 +39,7 @@ def build(workload: Workload) -> Any:
 
 
 def train(workload: Workload, x: Array, y: Array) -> Job:
+    rv.set_seed(0)  # so that any number of threads must report the same loss
     model = build(workload)
     optimizer = {"adam": rv.optimizers.Adam, "sgd": rv.optimizers.SGD}[workload.optimizer](
         workload.learning_rate
@@ -91,6 +92,7 @@ def loop(workload: Workload, x: Array, y: Array) -> Job:
             x = F.relu(self.fc2(x))
             return self.fc3(x)
 
+    torch.manual_seed(0)  # as in `train`
     net = Net()
     names = [f"fc{i}.{part}" for i in (1, 2, 3) for part in ("weight", "bias")]
     weights = (np.ascontiguousarray(w.T) for w in initial_weights(workload))
