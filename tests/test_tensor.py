@@ -391,7 +391,7 @@ def test_a_placeholder_has_a_shape_and_no_value():
 def scaled(x: Node, factor: float, shift: Node | None = None) -> Node:
     """A tensor function of a test."""
     y: Node = n.multiply(x, factor)
-    return y if shift is None else n.add(y, shift)  # type: ignore[no-any-return]
+    return y if shift is None else n.add(y, shift)
 
 
 def test_functions():

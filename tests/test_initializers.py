@@ -1,0 +1,153 @@
+"""Initializers and seeds: distributions, shapes, the same numbers for the same seed in any process."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ranvier import initializers, seed
+from ranvier.initializers import fans
+
+SHAPE = (300, 200)
+IN, OUT = 300, 200
+
+# name, options, bound (None: unbounded), standard deviation
+ROWS = [
+    ("GlorotUniform", {}, np.sqrt(6 / (IN + OUT)), np.sqrt(2 / (IN + OUT))),
+    ("GlorotNormal", {}, 2 * np.sqrt(2 / (IN + OUT)) / 0.8796, np.sqrt(2 / (IN + OUT))),
+    ("HeUniform", {}, np.sqrt(6 / IN), np.sqrt(2 / IN)),
+    ("HeNormal", {}, 2 * np.sqrt(2 / IN) / 0.8796, np.sqrt(2 / IN)),
+    ("LecunUniform", {}, np.sqrt(3 / IN), np.sqrt(1 / IN)),
+    ("LecunNormal", {}, 2 * np.sqrt(1 / IN) / 0.8796, np.sqrt(1 / IN)),
+    ("TruncatedNormal", {"stddev": 0.1}, 0.2, 0.1 * 0.8796),
+    ("RandomNormal", {"stddev": 0.1}, None, 0.1),
+    ("RandomUniform", {"minval": -0.3, "maxval": 0.3}, 0.3, 0.6 / np.sqrt(12)),
+    (
+        "VarianceScaling",
+        {"scale": 3.0, "mode": "fan_out", "distribution": "untruncated_normal"},
+        None,
+        np.sqrt(3 / OUT),
+    ),
+    ("Orthogonal", {"gain": 2.0}, None, 2 / np.sqrt(IN)),
+    ("Zeros", {}, 0.0, 0.0),
+    ("Ones", {}, 1.0, 0.0),
+    ("Constant", {"value": 0.5}, 0.5, 0.0),
+]
+
+
+def test_every_class_has_a_row():
+    assert {r[0] for r in ROWS} == {c for c in initializers.__all__ if c[0].isupper()} - {"Initializer"}
+
+
+@pytest.mark.parametrize(("name", "options", "bound", "deviation"), ROWS, ids=[r[0] for r in ROWS])
+def test_distribution(name, options, bound, deviation):
+    seed.set_seed(1)
+    initializer = getattr(initializers, name)(**options)
+    values = initializer(SHAPE)
+    assert values.shape == SHAPE
+    assert values.dtype == np.float32
+    assert values.flags.c_contiguous
+    assert values.std() == pytest.approx(deviation, rel=0.02)
+    if bound is not None:
+        assert abs(values).max() <= bound * (1 + 1e-3)
+    if deviation:
+        assert abs(values.mean()) < deviation / 30
+        assert (initializer(SHAPE) != values).mean() > 0.99  # each call goes on
+        fixed = getattr(initializers, name)(**options, seed=5)
+        np.testing.assert_array_equal(fixed(SHAPE), fixed(SHAPE))
+        seed.set_seed(1)
+        np.testing.assert_array_equal(getattr(initializers, name)(**options)(SHAPE), values)
+    assert initializer(SHAPE, "float64").dtype == np.float64
+    assert type(initializer)(**initializer.config()).config() == initializer.config()
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (30, 20), (3, 3, 4, 8)])
+def test_orthogonal(shape):
+    q = initializers.Orthogonal(seed=1)(shape, "float64").reshape(-1, shape[-1])
+    small = q.T @ q if q.shape[0] >= q.shape[1] else q @ q.T
+    np.testing.assert_allclose(small, np.eye(len(small)), atol=1e-12)
+    with pytest.raises(ValueError, match="two dimensions"):
+        initializers.Orthogonal()((3,))
+
+
+def test_fans():
+    assert [fans(s) for s in [(), (7,), (3, 5), (2, 2, 3, 5)]] == [(1, 1), (7, 7), (3, 5), (12, 20)]
+
+
+def test_uniform_bound():
+    values = initializers.uniform(0.25, (500,), seed=2)
+    assert -0.25 <= values.min() < -0.2
+    assert 0.2 < values.max() < 0.25
+
+
+def test_get():
+    for name, kind in (
+        ("glorot_uniform", "GlorotUniform"),
+        ("HeNormal", "HeNormal"),
+        ("zeros", "Zeros"),
+        ("normal", "RandomNormal"),
+    ):
+        assert type(initializers.get(name)).__name__ == kind
+    assert isinstance(initializers.get(initializers.Ones), initializers.Ones)
+    assert initializers.get(0.5)((2,)).tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="'glorot_uniform' instead"):
+        initializers.get("glorot_unifrom")
+    with pytest.raises(TypeError, match="a name or an object"):
+        initializers.get([])
+    with pytest.raises(ValueError, match="mode"):
+        initializers.VarianceScaling(mode="fan")
+
+
+def test_too_large_is_told_before_it_is_made():
+    with pytest.raises((MemoryError, ValueError), match="would take"):
+        initializers.GlorotUniform()((10**9, 10**9))
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+def test_purposes_do_not_disturb_each_other():
+    seed.set_seed(7)
+    alone = seed.numpy_generator("shuffle").random(3)
+    seed.set_seed(7)
+    seed.numpy_generator("initializer").random(3)
+    seed.draw()
+    np.testing.assert_array_equal(seed.numpy_generator("shuffle").random(3), alone)
+    assert (seed.numpy_generator("shuffle").random(3) != alone).all()
+
+
+def test_draw():
+    seed.set_seed(7)
+    (a, first), (b, second) = seed.draw(), seed.draw()
+    assert a.item() == b.item()
+    assert [first.item(), second.item()] == [0, 1]
+    assert first.dtype == "uint32"
+    (c, third) = seed.draw(seed=9)
+    assert c.item() != a.item()
+    assert third.item() == 0
+    with seed.traced_draws() as drawn:
+        pair = seed.draw()
+    seed.draw()
+    assert drawn == [pair]
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, "a", 2**63])
+def test_set_seed_refuses(value):
+    with pytest.raises(ValueError, match="whole number"):
+        seed.set_seed(value)
+
+
+def test_any_process_draws_the_same():
+    code = "from ranvier import seed, initializers; seed.set_seed(3); print(initializers.HeNormal()((2, 2)).tobytes().hex(), seed.draw()[0].item())"
+    results = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": h, "PYTHONPATH": ":".join(sys.path)}).stdout
+        for h in ("0", "1")
+    }  # fmt: skip
+    seed.set_seed(3)
+    assert results == {f"{initializers.HeNormal()((2, 2)).tobytes().hex()} {seed.draw()[0].item()}\n"}
+
+
+def test_without_a_seed_there_is_one():
+    seed._seed = None
+    assert seed.get_seed() == seed.get_seed()

@@ -1,0 +1,189 @@
+"""Keras's losses: values by their formulas, reductions and weights, what is refused, logits taken where known."""
+
+import numpy as np
+import pytest
+
+from ranvier import functional as F
+from ranvier import losses
+from ranvier import numeric as n
+from ranvier.graph.node import GraphError
+from ranvier.tensor import Tensor
+from tests.strategies import check_gradient
+
+pytestmark = pytest.mark.usefixtures("engine")
+RNG = np.random.default_rng(8)
+X, Y = RNG.normal(size=(6, 4)), RNG.normal(size=(6, 4))
+P, Q = (RNG.uniform(0.05, 0.95, (6, 4)) for _ in range(2))
+S, T = P / P.sum(1, keepdims=True), Q / Q.sum(1, keepdims=True)
+LABELS = np.array([0, 3, 2, 2, 1, 0], np.int32)
+HOT = np.eye(4)[LABELS]
+YES = (Q > 0.5).astype(np.float64)
+LOGS = X - np.log(np.exp(X).sum(1, keepdims=True))
+SIGNS = 2 * YES - 1
+
+
+def unit(v):
+    return v / np.linalg.norm(v, axis=-1, keepdims=True)
+
+
+# name, options, y_true, y_pred, the loss of each sample
+ROWS = [
+    ("SparseCategoricalCrossentropy", {}, LABELS, S, -np.log(S[np.arange(6), LABELS])),
+    ("SparseCategoricalCrossentropy", {}, LABELS[:, None], 3 * S, -np.log(S[np.arange(6), LABELS])),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}, LABELS, X, -LOGS[np.arange(6), LABELS]),
+    ("SparseCategoricalCrossentropy", {"from_logits": True, "ignore_class": 2}, LABELS, X, np.where(LABELS == 2, 0, -LOGS[np.arange(6), LABELS])),
+    ("CategoricalCrossentropy", {}, T, S, -(T * np.log(S)).sum(1)),
+    ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, HOT, X, -((0.9 * HOT + 0.025) * LOGS).sum(1)),
+    ("BinaryCrossentropy", {}, Q, P, -(Q * np.log(P) + (1 - Q) * np.log(1 - P)).mean(1)),
+    ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, YES, X, (np.log1p(np.exp(X)) - X * (0.8 * YES + 0.1)).mean(1)),
+    ("MeanSquaredError", {}, Y, X, ((X - Y) ** 2).mean(1)),
+    ("MeanAbsoluteError", {}, Y, X, abs(X - Y).mean(1)),
+    ("MeanAbsolutePercentageError", {}, Y, X, 100 * abs((X - Y) / Y).mean(1)),
+    ("MeanSquaredLogarithmicError", {}, Q, P, ((np.log1p(P) - np.log1p(Q)) ** 2).mean(1)),
+    ("LogCosh", {}, Y, X, np.log(np.cosh(X - Y)).mean(1)),
+    ("Huber", {"delta": 0.8}, Y, X, np.where(abs(X - Y) <= 0.8, (X - Y) ** 2 / 2, 0.8 * abs(X - Y) - 0.32).mean(1)),
+    ("Hinge", {}, YES, X, np.maximum(1 - SIGNS * X, 0).mean(1)),
+    ("Hinge", {}, SIGNS, X, np.maximum(1 - SIGNS * X, 0).mean(1)),
+    ("SquaredHinge", {}, YES, X, (np.maximum(1 - SIGNS * X, 0) ** 2).mean(1)),
+    ("CategoricalHinge", {}, HOT, X, np.maximum(((1 - HOT) * X).max(1) - (HOT * X).sum(1) + 1, 0)),
+    ("KLDivergence", {}, T, S, (T * np.log(T / S)).sum(1)),
+    ("Poisson", {}, Q, P, (P - Q * np.log(P + 1e-7)).mean(1)),
+    ("CosineSimilarity", {}, Y, X, -(unit(X) * unit(Y)).sum(1)),
+]  # fmt: skip
+
+
+def held(x):
+    return Tensor.wrap(np.ascontiguousarray(x))
+
+
+def test_every_class_has_a_row():
+    base = {"Loss", "LossFunction"}
+    assert {r[0] for r in ROWS} == {c for c in losses.__all__ if c[0].isupper()} - base
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "y", "x", "expected"), ROWS, ids=[f"{i}-{r[0]}" for i, r in enumerate(ROWS)]
+)
+def test_value_and_gradient(name, options, y, x, expected, engine):
+    loss = getattr(losses, name)(**options)
+    np.testing.assert_allclose(loss.per_sample(held(y), held(x)).numpy(), expected, rtol=1e-6)
+    assert loss(held(y), held(x)).item() == pytest.approx(expected.mean(), rel=1e-6)
+    weights = np.arange(6.0)
+    weighted = (expected * weights).sum()
+    assert loss(held(y), held(x), held(weights)).item() == pytest.approx(weighted / 6, rel=1e-6)
+    assert loss(held(y), held(x), held(weights[:, None])).item() == pytest.approx(weighted / 6, rel=1e-6)
+    for reduction, value in (
+        ("sum", weighted),
+        ("mean_with_sample_weight", weighted / 15),
+        ("mean", weighted / 6),
+    ):
+        other = getattr(losses, name)(**options, reduction=reduction)
+        assert other(held(y), held(x), held(weights)).item() == pytest.approx(value, rel=1e-6)
+    none = getattr(losses, name)(**options, reduction=None)
+    assert none(held(y), held(x)).shape == (6,)
+    if x.dtype == np.float64:
+        from ranvier.graph.node import apply
+
+        target = apply("constant", value=np.ascontiguousarray(y))
+        check_gradient(lambda p: loss.per_sample(target, p), [x], engine, tolerance=1e-5)
+
+
+LOGITS = [
+    ("SparseCategoricalCrossentropy", F.softmax, LABELS),
+    ("CategoricalCrossentropy", F.softmax, HOT),
+    ("BinaryCrossentropy", F.sigmoid, YES),
+]
+
+
+@pytest.mark.parametrize(("name", "activation", "y"), LOGITS, ids=[r[0] for r in LOGITS])
+def test_logits_are_taken_where_known(name, activation, y):
+    """The same value as from probabilities; exact where those would round to 0 or 1, where a gradient would be lost."""
+    loss = getattr(losses, name)()
+    z = held(X)
+    assert loss(held(y), activation(z)).item() == pytest.approx(
+        loss(held(y), held(activation(z).numpy())).item(), rel=1e-6
+    )
+    inner = z * 2
+    assert loss(held(y), activation(inner)).item() == pytest.approx(
+        loss(held(y), held(activation(inner).numpy())).item(), rel=1e-6
+    )
+    far = Tensor(np.where(y.reshape(6, -1) > 0.5, -1e3, 1e3) * np.ones((6, 4)), requires_grad=True)
+    value = loss(held(y), activation(far))
+    value.backward()
+    assert np.isfinite(value.item())
+    if name != "SparseCategoricalCrossentropy":
+        assert value.item() > 500
+        assert np.abs(far.grad.numpy()).max() > 0
+
+
+def test_a_softmax_over_another_axis_is_no_source_of_logits():
+    p = F.softmax(held(X), 0)
+    expected = losses.get("sparse_categorical_crossentropy")(held(LABELS), held(p.numpy())).item()
+    assert losses.get("sparse_categorical_crossentropy")(held(LABELS), p).item() == pytest.approx(expected)
+
+
+def test_a_last_axis_of_one_is_no_difference():
+    x = held(RNG.normal(size=(5, 1)))
+    y = RNG.normal(size=5)
+    for target in (y, y[:, None]):
+        assert losses.get("mse")(held(target), x).item() == pytest.approx(((x.numpy()[:, 0] - y) ** 2).mean())
+        assert losses.get("mse")(held(target), held(x.numpy()[:, 0])).item() == pytest.approx(
+            ((x.numpy()[:, 0] - y) ** 2).mean()
+        )
+
+
+REFUSED = [
+    ("mse", np.zeros(5), np.zeros((5, 3)), "do not fit predictions"),
+    ("mse", np.zeros((5, 2)), np.zeros((5, 3)), "2 units"),
+    ("sparse_categorical_crossentropy", HOT, S, "categorical_crossentropy"),
+    ("categorical_crossentropy", LABELS, S, "do not fit predictions"),
+]
+
+
+@pytest.mark.parametrize(("name", "y", "x", "message"), REFUSED, ids=[r[3] for r in REFUSED])
+def test_refused(name, y, x, message):
+    with pytest.raises(GraphError, match=message):
+        losses.get(name)(held(y), held(x))
+
+
+def test_get():
+    assert isinstance(losses.get("mse"), losses.MeanSquaredError)
+    assert isinstance(losses.get("MAE"), losses.MeanAbsoluteError)
+    assert isinstance(losses.get("KLDivergence"), losses.KLDivergence)
+    assert isinstance(losses.get(losses.huber), losses.Huber)
+    assert isinstance(losses.get(losses.Hinge), losses.Hinge)
+    loss = losses.Huber(0.5, name="mine")
+    assert losses.get(loss) is loss
+    assert loss.config() == {"delta": 0.5, "reduction": "sum_over_batch_size", "name": "mine"}
+    assert type(loss)(**loss.config()).config() == loss.config()
+    with pytest.raises(ValueError, match="'binary_crossentropy' instead"):
+        losses.get("binary_crosentropy")
+    with pytest.raises(TypeError, match="a name or a function"):
+        losses.get(3)
+    with pytest.raises(ValueError, match="reduction"):
+        losses.MeanSquaredError(reduction="avg")
+    with pytest.raises(ValueError, match="share"):
+        losses.BinaryCrossentropy(label_smoothing=2)
+
+
+def test_any_function_and_any_subclass():
+    def fourth(y_true, y_pred):
+        return n.mean(n.power(y_true - y_pred, 4), -1)
+
+    class Fourth(losses.Loss):
+        def call(self, y_true, y_pred):
+            return fourth(y_true, y_pred)
+
+    expected = ((X - Y) ** 4).mean()
+    for loss in (losses.get(fourth), Fourth(), losses.get(lambda a, b: ((a - b) ** 4).mean())):
+        assert loss(held(Y), held(X)).item() == pytest.approx(expected)
+    assert losses.get(fourth).name == "fourth"
+    with pytest.raises(NotImplementedError, match="def call"):
+        losses.Loss()(held(Y), held(X))
+
+
+def test_what_preflight_asks():
+    assert losses.get("sparse_categorical_crossentropy").kind == "labels"
+    assert losses.get("mse").kind == "targets"
+    assert losses.CategoricalCrossentropy(from_logits=True).from_logits
+    assert not losses.get("mse").from_logits
