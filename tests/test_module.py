@@ -445,6 +445,8 @@ def test_unregistered_classes_are_refused_by_name():
         ({"config": {"units": "ten"}}, "units"),
         ({"config": {"units": 1, "code": "x"}}, "code"),
         ({"config": {"units": {"function": "eval"}}}, "function"),
+        ({"config": {"units": 1, "activation": {"activation": "get"}}}, "get"),
+        ({"config": {"units": 1, "bias_initializer": {"initializer": ["uniform", {"bound": 1}]}}}, "uniform"),
         ({"config": []}, "architecture"),
         ({"input": [[4], "object"]}, "object"),
     ],

@@ -361,10 +361,9 @@ def test_seeds_and_threads():
     assert 0 <= torch.rand(100).numpy().min() <= torch.rand(100).numpy().max() < 1
     assert set(torch.randint(2, 5, (200,)).tolist()) == {2, 3, 4}
     assert sorted(torch.randperm(9).tolist()) == list(range(9))
-    before = torch.get_num_threads()
     torch.set_num_threads(1)
     assert torch.get_num_threads() == 1
-    torch.set_num_threads(before)
+    rv.set_threads(None)
 
 
 def test_from_numpy_shares_memory():

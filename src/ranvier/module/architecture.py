@@ -93,18 +93,24 @@ def encode(value: Any, where: str) -> Any:
     )
 
 
+def _initializers() -> dict[str, Any]:
+    from ranvier import initializers as i
+
+    known = {name: getattr(i, name) for name in i.__all__}
+    return {n: c for n, c in known.items() if isinstance(c, type) and i.Initializer in c.__mro__[1:]}
+
+
 def _finders() -> dict[str, Callable[[Any], Any]]:
     """How the other things that arguments name are written: a function by its name, an initializer by its own words."""
-    from ranvier import activations, initializers
+    from ranvier import activations
 
     def activation(value: Any) -> Any:
-        name = getattr(value, "__name__", None)
-        return name if name in activations.__all__ and getattr(activations, name) is value else None
+        return next((name for name, known in activations.names().items() if known is value), None)
 
     def initializer(value: Any) -> Any:
         name = type(value).__name__
-        known = name in initializers.__all__ and getattr(initializers, name) is type(value)
-        return [name, encode(value.config(), name)] if known else None
+        config = value.config().items() if _initializers().get(name) is type(value) else None
+        return None if config is None else [name, {key: encode(v, name) for key, v in config}]
 
     return {"activation": activation, "initializer": initializer}
 
@@ -114,7 +120,7 @@ def _refuse(what: str) -> ValueError:
 
 
 def _decode(value: Any, depth: int) -> Any:
-    from ranvier import activations, initializers
+    from ranvier import activations
 
     if isinstance(value, list):
         return [_decode(v, depth) for v in value]
@@ -127,10 +133,10 @@ def _decode(value: Any, depth: int) -> Any:
         return _make(content, depth + 1)
     if kind == "mapping":
         return {k: _decode(v, depth) for k, v in content}
-    if kind == "activation" and content in activations.__all__:
-        return getattr(activations, content)
-    if kind == "initializer" and content[0] in initializers.__all__:
-        return getattr(initializers, content[0])(**_decode(content[1], depth))
+    if kind == "activation" and content in activations.names():
+        return activations.names()[content]
+    if kind == "initializer" and content[0] in _initializers():
+        return _initializers()[content[0]](**{k: _decode(v, depth) for k, v in content[1].items()})
     raise _refuse(f"an argument of kind {kind!r}: {content!r}")
 
 
