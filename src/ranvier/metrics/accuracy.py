@@ -33,8 +33,8 @@ def categorical(y_true: Node, y_pred: Node) -> Node:
 class Accuracy(Mean):
     """The share of right predictions, whatever their form.
 
-    One output: it exceeds ``threshold`` (0.5) where the target is 1. Several: the largest is at the class number, or at the
-    one of a one-hot row. Predictions of an integer dtype: they equal the targets.
+    One output: it exceeds ``threshold`` (0.5) where the target is 1. Several: the largest is at the class number, or at
+    the one of a one-hot row. Predictions of an integer dtype: they equal the targets.
     """
 
     def __init__(self, name: str | None = None, threshold: float | None = None) -> None:

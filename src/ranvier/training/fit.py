@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,40 +42,64 @@ def kept_rows(data: Data) -> Array:
 class Training:
     """One call of `fit`: the model, how it was compiled, and what every epoch needs."""
 
-    def __init__(self, model: Module, compiled: Compiled, show: Progress, interrupt: Interrupt) -> None:
+    def __init__(
+        self, model: Module, compiled: Compiled, show: Progress, interrupt: Interrupt, hooked: bool = False
+    ) -> None:
         self.model, self.compiled, self.show, self.interrupt = model, compiled, show, interrupt
+        self.hooked = hooked  # callbacks may change anything between epochs
         salt = seed.numpy_generator("fit").integers(2**32, dtype=np.uint32)
         self.salt = np.asarray(salt)
         self.rate = np.zeros((), get_dtype())
         self.pace, self.validation_pace = Pace(), Pace()
         self.runner: Runner | None = None
+        self.shows = type(show) is not Progress
 
     def step(self, data: Data, batch: int) -> Step:
         return step_for(self.model, self.compiled, data, batch, "train")
 
     def run(
-        self, step: Step, data: Data, order: Array, epoch: int, before: int, samples: int
-    ) -> Iterator[int]:
-        """All steps over ``order``; yields the steps done after each chunk. Stops where Ctrl-C was pressed."""
+        self,
+        step: Step,
+        data: Data,
+        order: Array,
+        *,
+        epoch: int,
+        before: int = 0,
+        samples: int = 0,
+        fresh: bool = True,
+    ) -> int:
+        """All steps over ``order``, or those until Ctrl-C is pressed; returns how many samples they took."""
         if self.runner is None or self.runner.step is not step:
-            self.runner = Runner(step, data, (self.salt, self.rate))
+            if self.runner is not None:
+                self.runner.check(self.failed)
+            self.runner = Runner(step, (self.salt, self.rate))
         runner = self.runner
-        runner.data = data
         self.rate[...] = self.compiled.optimizer.learning_rate
-        steps = runner.begin(order)
-
-        def failed(start: int, stop: int) -> None:
-            raise find(runner, start, stop, epoch, float(self.rate))
-
-        try:
-            for done in runner.chunks(steps, self.pace, failed):
+        done = 0
+        for done in runner.chunks(
+            runner.begin(data, order, epoch=epoch, fresh=fresh), self.pace, self.failed
+        ):
+            if self.shows:
                 seen = samples + min(done * step.batch, len(order))
                 self.show.update(before + done, seen, self.logs(step))
-                yield done
-                if self.interrupt.pressed:
-                    return
-        finally:
-            for tensor in step.written:
+            if self.interrupt.pressed:
+                break
+        return min(done * step.batch, len(order))
+
+    def failed(self) -> None:
+        assert self.runner is not None
+        raise find(self.runner, float(self.rate))
+
+    def touched(self) -> None:
+        """Callbacks may have changed weights or settings: look at them again."""
+        if self.runner is not None:
+            self.runner.check(self.failed)
+            self.runner.settle()
+
+    def close(self) -> None:
+        """Weights were written: what was recorded on their old values must not be computed with the new ones."""
+        if self.runner is not None:
+            for tensor in self.runner.step.written:
                 tensor.version += 1
 
     def logs(self, step: Step) -> Logs:
@@ -139,28 +163,29 @@ def fit(
         model.history = history
         hooks = Callbacks(callbacks, model, params)
         interrupt = Interrupt()
-        training = Training(model, state, show, interrupt)
+        training = Training(model, state, show, interrupt, hooked=bool(hooks.callbacks))
         model.stop_training = False
         validation_size = (
             batch if validation_batch_size is None else whole("validation_batch_size", validation_batch_size)
         )
         if not source:
             preflight(model, state, data)
-            history.params["steps"] = epoch_steps(data, batch, steps_per_epoch)
-        shuffler = seed.numpy_generator("shuffle") if shuffle and not source else None
+            shuffler = seed.numpy_generator("shuffle") if shuffle else None
+            arrays = Arrays(training, data, batch, steps_per_epoch, shuffler)
+            history.params["steps"] = arrays.steps
         try:
             with interrupt.watching():
                 hooks.tell("on_train_begin", {})
                 for epoch in range(initial_epoch, epochs):
-                    hooks.tell("on_epoch_begin", epoch, {})
+                    if hooks.callbacks:
+                        hooks.tell("on_epoch_begin", epoch, {})
+                        training.touched()
                     title = f"Epoch {epoch + 1}/{epochs}"
                     if source:
                         batches = inputs.batches(model, state, x, steps_per_epoch, **options)
                         logs, samples = stream_epoch(training, batches, epoch, title, steps_per_epoch)
                     else:
-                        logs, samples = array_epoch(
-                            training, data, batch, epoch, title, shuffler, steps_per_epoch
-                        )
+                        logs, samples = arrays.epoch(epoch, title)
                     if interrupt.pressed:
                         raise KeyboardInterrupt
                     if validation is not None and (epoch + 1) % validation_freq == 0:
@@ -173,6 +198,7 @@ def fit(
                         raise KeyboardInterrupt
                     if getattr(model, "stop_training", False):
                         break
+                training.touched()
                 hooks.tell("on_train_end", logs if epochs > initial_epoch else {})
         except KeyboardInterrupt:
             done = len(history.epoch)
@@ -181,46 +207,53 @@ def fit(
             )
             raise
         finally:
+            training.close()
             show.close()
     return history
 
 
-def epoch_steps(data: Data, batch: int, limit: int | None) -> int:
-    steps = math.ceil(len(kept_rows(data)) / batch)
-    return steps if limit is None else min(steps, limit)
+class Arrays:
+    """Epochs over arrays."""
 
+    def __init__(self, training: Training, data: Data, batch: int, limit: int | None, shuffler: Any) -> None:
+        self.training, self.data, self.shuffler = training, data, shuffler
+        self.batch = min(batch, len(data))
+        self.rows = kept_rows(data)
+        self.order = self.rows
+        self.taken = len(self.rows) if limit is None else min(len(self.rows), limit * batch)
+        self.steps = math.ceil(self.taken / self.batch)
+        self.step: Step | None = None
 
-def array_epoch(
-    training: Training, data: Data, batch: int, epoch: int, title: str, shuffler: Any, limit: int | None
-) -> tuple[Logs, int]:
-    """One epoch over arrays: its results, and the number of samples."""
-    order = kept_rows(data)
-    if shuffler is not None:
-        shuffler.shuffle(order)
-    if limit is not None:
-        order = order[: limit * batch]
-    step = training.step(data, min(batch, len(data)))
-    step.reset()
-    training.show.begin(title, math.ceil(len(order) / step.batch))
-    done = max(training.run(step, data, order, epoch, 0, 0), default=0)
-    return training.logs(step), min(done * step.batch, len(order))
+    def epoch(self, epoch: int, title: str) -> tuple[Logs, int]:
+        """One epoch: its results, and the number of samples."""
+        training = self.training
+        if self.shuffler is not None and self.batch < len(
+            self.rows
+        ):  # within one batch the order means nothing
+            self.order = self.rows.copy()  # a new one, since the last may have to be run again
+            self.shuffler.shuffle(self.order)
+        if self.step is None or training.hooked:
+            self.step = training.step(self.data, self.batch)
+        training.show.begin(title, self.steps)
+        samples = training.run(self.step, self.data, self.order[: self.taken], epoch=epoch)
+        return training.logs(self.step), samples
 
 
 def stream_epoch(
     training: Training, batches: Iterable[Data], epoch: int, title: str, steps: int | None
 ) -> tuple[Logs, int]:
-    """One epoch over batches as they come; a smaller batch than the first needs no other program."""
+    """One epoch over batches as they come; a batch no larger than those before needs no other program."""
     training.show.begin(title, steps)
     samples = 0
     step: Step | None = None
     for number, data in enumerate(batches):
         if number == 0:
             preflight(training.model, training.compiled, data)
+        fresh = step is None
         if step is None or len(data) > step.batch:
             step = training.step(data, len(data)).take_over(step)
         order = kept_rows(data)
-        max(training.run(step, data, order, epoch, number, samples), default=0)
-        samples += len(order)
+        samples += training.run(step, data, order, epoch=epoch, before=number, samples=samples, fresh=fresh)
         if training.interrupt.pressed:
             break
     return ({} if step is None else training.logs(step)), samples
@@ -258,9 +291,9 @@ def _run_evaluation(
         size = min(batch or len(part), len(part))
         if step is None or size > step.batch:
             step = step_for(model, state, part, size, "evaluate").take_over(step)
-        runner = Runner(step, part)
+        runner = Runner(step)
         order = kept_rows(part)
-        for done in runner.chunks(runner.begin(order), pace):
+        for done in runner.chunks(runner.begin(part, order, fresh=False), pace):
             show.update(steps + done, samples + min(done * size, len(order)), {})
         samples, steps = samples + len(order), steps + math.ceil(len(order) / size)
     if step is None:
@@ -330,6 +363,10 @@ def train_on_batch(
     with state.exclusive():
         data = inputs.gate(model, state, x, y, sample_weight, class_weight=class_weight)
         training = Training(model, state, Progress(), Interrupt())
-        logs, _ = array_epoch(training, data, len(data), 0, "", None, None)
+        try:
+            logs, _ = Arrays(training, data, len(data), None, None).epoch(0, "")
+            training.touched()
+        finally:
+            training.close()
     values = list(logs.values())
     return logs if return_dict else values[0] if len(values) == 1 else values

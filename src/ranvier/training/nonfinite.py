@@ -28,19 +28,27 @@ class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happe
         self.epoch, self.step, self.op, self.layer, self.phase = epoch, step, op, layer, phase
 
 
-def find(runner: Runner, start: int, stop: int, epoch: int, rate: float) -> NonFiniteLoss:
-    """Replay a chunk, whose first state the arrays hold, up to its first bad step, and say what happened there.
+def find(runner: Runner, rate: float) -> NonFiniteLoss:
+    """Replay what was run since the state was last kept, up to the first bad step, and say what happened there.
 
     The arrays are left as they were before that step.
     """
-    for step in range(start, stop):
-        runner.keep()
-        runner.run(step, step + 1)
-        if not runner.sound():
-            runner.give_back()
+    step = 0
+    for stretch in runner.stretches():
+        copies = [(array, array.copy()) for array, _ in runner.kept]
+        found = False
+        for step in range(stretch.start, stretch.stop):
+            for array, copy in copies:
+                np.copyto(copy, array)
+            runner.run(step, step + 1)
+            if not runner.sound():
+                for array, copy in copies:
+                    np.copyto(array, copy)
+                found = True
+                break
+        if found:
             break
-    else:
-        step = stop - 1
+    epoch = runner.epoch
     op, layer, phase = culprit(runner, step)
     where = (
         f"in the {phase} pass, in {op!r}" if phase in ("forward", "backward") else f"in the update, in {op!r}"

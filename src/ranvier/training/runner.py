@@ -1,6 +1,6 @@
 """Runs a compiled step many times in one call, in chunks, so that everything else gets its turn a few times a second.
 
-Between two chunks the state is whole: it is looked at, kept, and given back when a chunk fails.
+Between two chunks the state is whole: it is looked at, kept now and then, and given back when a chunk fails.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from ranvier.training.step import Data, Step
 __all__ = ["Interrupt", "Runner"]
 
 CHUNK_SECONDS = 0.1
+KEEP_SECONDS = (
+    0.05  # a copy of the state is at most so much training old, and never costs more than a small part of it
+)
 GROWTH = 8  # a chunk is at most so many times longer than the one before
 
 
@@ -51,29 +55,52 @@ class Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@dataclass
+class Stretch:
+    """Steps that were run since the state was last kept: enough to run them again."""
+
+    arrays: list[Array]
+    total: int
+    start: int
+    stop: int
+    fresh: bool  # the totals start as zeros
+    epoch: int
+
+
 class Runner:
-    """A step over one data set: training (with a copy of the state to fall back on), or evaluation."""
+    """A step over data sets one after the other: training, with a copy of the state to fall back on, or evaluation."""
 
-    def __init__(self, step: Step, data: Data, settings: Sequence[Array] = ()) -> None:
-        self.step, self.data, self.settings = step, data, settings
-        self.total = 0
-        self.done = 0
+    def __init__(self, step: Step, settings: Sequence[Array] = ()) -> None:
+        self.step, self.settings = step, settings
+        self.total = self.epoch = 0
         self.arrays: list[Array] = []
+        self.state: list[Array] = []
         self.kept: list[tuple[Array, Array]] = []
+        self.kept_at = -math.inf
+        self.since: list[Stretch] = []
 
-    def begin(self, order: Array) -> int:
-        """Start a pass over the samples in this order; returns the number of steps."""
+    def settle(self) -> None:
+        """Take the state as it is now: after anything but a step may have touched it."""
         for tensor in self.step.state:
             tensor.compute()  # what was assigned to it and still waits
             tape.settle(tensor)
-        self.arrays = self.step.arrays(self.data, order, self.settings)
-        self.total, self.done = len(order), 0
+        self.state = self.step.state_arrays()
         if self.step.written:
             changing = [*(tape.storage(t.value) for t in self.step.written), *self.step.totals]
-            if len(changing) != len(self.kept) or any(
-                a is not b for a, (b, _) in zip(changing, self.kept, strict=True)
-            ):
-                self.kept = [(a, np.empty_like(a)) for a in changing]
+            self.kept = [(a, np.empty_like(a)) for a in changing]
+        self.kept_at, self.since = -math.inf, []
+
+    def begin(self, data: Data, order: Array, *, epoch: int = 0, fresh: bool = True) -> int:
+        """Start a pass over the samples in this order; returns the number of steps.
+
+        With ``fresh`` the totals start as zeros.
+        """
+        if not self.state:
+            self.settle()
+        if fresh:
+            self.step.reset()
+        self.arrays = self.step.arrays(data, order, self.settings, self.state)
+        self.total, self.epoch, self.fresh = len(order), epoch, fresh
         return math.ceil(self.total / self.step.batch)
 
     def run(self, start: int, stop: int) -> None:
@@ -82,6 +109,8 @@ class Runner:
     def keep(self) -> None:
         for array, copy in self.kept:
             np.copyto(copy, array)
+        self.kept_at = time.perf_counter()
+        self.since = []
 
     def give_back(self) -> None:
         for array, copy in self.kept:
@@ -95,28 +124,54 @@ class Runner:
             floats = [a for a, _ in self.kept if a.dtype.kind == "f"]
             return all(np.isfinite(a.sum()) or bool(np.isfinite(a).all()) for a in floats)
 
-    def chunks(
-        self, steps: int, pace: Pace, failed: Callable[[int, int], None] | None = None
-    ) -> Iterator[int]:
-        """Run the steps; yields after each chunk how many are done. What fails leaves the state of the chunk's start.
+    def stretches(self) -> Iterator[Stretch]:
+        """Go back to what was kept and take up each stretch since, ready to be run again."""
+        self.give_back()
+        for stretch in self.since:
+            self.arrays, self.total, self.epoch = stretch.arrays, stretch.total, stretch.epoch
+            if stretch.fresh:
+                self.step.reset()
+            yield stretch
 
-        ``failed(start, stop)`` is called, with that state given back, when the chunk's result is not finite.
+    def chunks(self, steps: int, pace: Pace, failed: Callable[[], None] | None = None) -> Iterator[int]:
+        """Run the steps; yields after each chunk how many are done.
+
+        A chunk that raises leaves the state as it was before it. ``failed`` is called when a result is not finite.
         """
-        while self.done < steps:
-            stop = min(steps, self.done + pace.steps())
+        done = 0
+        while done < steps:
+            stop = min(steps, done + pace.steps())
             started = time.perf_counter()
-            self.keep()
+            if failed is not None and started - self.kept_at > KEEP_SECONDS:
+                self.check(failed)
+                self.keep()
+            if failed is not None:
+                fresh = self.fresh and done == 0
+                self.since.append(Stretch(self.arrays, self.total, done, stop, fresh, self.epoch))
             try:
-                self.run(self.done, stop)
+                self.run(done, stop)
             except BaseException:
-                self.give_back()
+                if failed is not None:
+                    self.undo()
                 raise
-            if failed is not None and not self.sound():
-                self.give_back()
-                failed(self.done, stop)
-            pace.took(stop - self.done, time.perf_counter() - started)
-            self.done = stop
+            if failed is not None and not math.isfinite(self.step.totals[0]):
+                failed()
+            pace.took(stop - done, time.perf_counter() - started)
+            done = stop
             yield stop
+
+    def check(self, failed: Callable[[], None]) -> None:
+        """Look at everything that changed since it was kept."""
+        if self.since and not self.sound():
+            failed()
+
+    def undo(self) -> None:
+        """The state before the last stretch."""
+        last = self.since.pop()
+        for stretch in self.stretches():
+            self.run(stretch.start, stretch.stop)
+        if last.fresh:
+            self.step.reset()
 
 
 class Pace:

@@ -64,10 +64,16 @@ class Step:
     loss: Node | None = None
     named: dict[Node, str] = field(default_factory=dict)  # the inputs that are parameters, by name
 
-    def arrays(self, data: Data, order: Array | None, settings: Sequence[Array] = ()) -> list[Array]:
+    def state_arrays(self) -> list[Array]:
+        """The arrays of weights, optimizer state and totals, in the graph's order."""
+        return [*(tape.storage(t.value) for t in self.state), *self.totals]
+
+    def arrays(
+        self, data: Data, order: Array, settings: Sequence[Array], state: Sequence[Array]
+    ) -> list[Array]:
         """The arrays of a run, in the graph's order."""
         given = [a for a in (order, data.x, data.y, data.weight) if a is not None]
-        return [*given, *settings, *(tape.storage(t.value) for t in self.state), *self.totals]
+        return [*given, *settings, *state]
 
     def reset(self) -> None:
         for array in self.totals:
