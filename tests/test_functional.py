@@ -1,6 +1,7 @@
 """Activations and criteria: values by their formulas, gradients by finite differences, extremes and kinks."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def normal_share(x):
     return np.vectorize(math.erf)(x / math.sqrt(2)) / 2 + 0.5
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, tuple[Any, Any]] = {
     "linear": (lambda x: x, 1.0),
     "relu": (lambda x: np.maximum(x, 0), 0.0),
     "relu6": (lambda x: np.clip(x, 0, 6), 0.0),

@@ -24,6 +24,7 @@ from ranvier.losses.formulas import (
     mean_absolute_percentage_error,
     mean_squared_error,
     mean_squared_logarithmic_error,
+    not_of_class,
     poisson,
     sparse_categorical_crossentropy,
     squared_hinge,
@@ -103,11 +104,18 @@ class Loss:
             losses = weigh(losses, sample_weight)
         if self.reduction in ("none", None):
             return losses
+        total = numeric.sum(losses)
         if self.reduction == "sum":
-            return numeric.sum(losses)
+            return total
+        counted = self.counted(y_true)
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            return numeric.divide(numeric.sum(losses), numeric.sum(sample_weight))
-        return average(losses)
+            weights = sample_weight if counted is None else weigh(counted, sample_weight)
+            return numeric.divide(total, numeric.sum(weights))
+        return average(losses) if counted is None else numeric.divide(total, numeric.sum(counted))
+
+    def counted(self, y_true: Any) -> Any:  # noqa: ARG002  # subclasses look at it
+        """1 for each sample that a mean counts and 0 for the others; None when it counts all."""
+        return None
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -173,6 +181,9 @@ class SparseCategoricalCrossentropy(_Formula):
     ) -> None:
         super().__init__(reduction, name)
         self.from_logits, self.ignore_class = from_logits, ignore_class
+
+    def counted(self, y_true: Any) -> Any:
+        return None if self.ignore_class is None else not_of_class(y_true, self.ignore_class)
 
 
 class CategoricalCrossentropy(_Formula):

@@ -13,7 +13,7 @@ from ranvier import numeric as n
 from ranvier.functional import log_softmax, softplus
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.numeric.promotion import count, floating
-from ranvier.tensor import Tensor, function
+from ranvier.tensor import Tensor, function, get_dtype
 
 EPSILON = 1e-7  # Keras's fuzz factor
 
@@ -89,6 +89,13 @@ def sparse_categorical_crossentropy(
     if ignore_class is None:
         return losses  # type: ignore[no-any-return]
     return n.where(n.equal(labels, ignore_class), 0, losses)  # type: ignore[no-any-return]
+
+
+@function
+def not_of_class(y_true: Node, ignored: int) -> Node:
+    """1 for each label, 0 for those of the ignored class: (N, ...) or (N, 1) -> the shape of the losses."""
+    labels = n.squeeze(y_true, -1) if y_true.ndim > 1 and y_true.shape[-1] == 1 else y_true
+    return n.cast(n.not_equal(n.cast(labels, "int32"), ignored), get_dtype())  # type: ignore[no-any-return]
 
 
 @function

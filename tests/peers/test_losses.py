@@ -1,0 +1,64 @@
+"""Losses against Keras's: every class, option and reduction, values and (through JAX) gradients."""
+
+import numpy as np
+import pytest
+
+from ranvier import losses
+from ranvier.tensor import Tensor
+
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("engine")]
+
+RNG = np.random.default_rng(10)
+X, Y = (RNG.normal(size=(7, 4)).astype(np.float32) for _ in range(2))
+P, Q = (RNG.uniform(0.02, 0.98, (7, 4)).astype(np.float32) for _ in range(2))
+S, T = P / P.sum(1, keepdims=True), Q / Q.sum(1, keepdims=True)
+LABELS = RNG.integers(0, 4, 7).astype(np.int32)
+HOT = np.eye(4, dtype=np.float32)[LABELS]
+YES = (Q > 0.5).astype(np.float32)
+WEIGHTS = RNG.uniform(0, 2, 7).astype(np.float32)
+
+ROWS = [
+    ("SparseCategoricalCrossentropy", {}, LABELS, S), ("SparseCategoricalCrossentropy", {}, LABELS[:, None], 2 * S),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}, LABELS, X), ("SparseCategoricalCrossentropy", {"from_logits": True, "ignore_class": 2}, LABELS, X),
+    ("CategoricalCrossentropy", {}, HOT, S), ("CategoricalCrossentropy", {"label_smoothing": 0.2}, HOT, S), ("CategoricalCrossentropy", {"from_logits": True}, T, X),
+    ("CategoricalCrossentropy", {}, T, 3 * S), ("BinaryCrossentropy", {}, YES, P), ("BinaryCrossentropy", {"label_smoothing": 0.1}, YES, P),
+    ("BinaryCrossentropy", {"from_logits": True}, Q, X), ("MeanSquaredError", {}, Y, X), ("MeanAbsoluteError", {}, Y, X), ("MeanAbsolutePercentageError", {}, Y, X),
+    ("MeanSquaredLogarithmicError", {}, Q, P), ("LogCosh", {}, Y, 3 * X), ("Huber", {}, Y, X), ("Huber", {"delta": 0.3}, Y, X), ("Hinge", {}, YES, X), ("Hinge", {}, 2 * YES - 1, X),
+    ("SquaredHinge", {}, YES, X), ("CategoricalHinge", {}, HOT, X), ("KLDivergence", {}, T, S), ("Poisson", {}, Q, P), ("CosineSimilarity", {}, Y, X),
+    ("CosineSimilarity", {"axis": 0}, Y, X), ("MeanSquaredError", {}, Y[:, :1], X[:, :1]), ("MeanSquaredError", {}, Y[:, 0], X[:, :1]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", "none"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("name", "options", "y", "x"), ROWS, ids=[f"{i}-{r[0]}" for i, r in enumerate(ROWS)])
+def test_values(name, options, y, x, weighted, reduction, keras):
+    if options.get("axis") == 0 and weighted:
+        weights = WEIGHTS[:4]
+    else:
+        weights = WEIGHTS
+    given = {"sample_weight": weights} if weighted else {}
+    peer = getattr(keras.losses, name)(**options, reduction=reduction)
+    expected = np.asarray(peer(y, x, **given))
+    found = getattr(losses, name)(**options, reduction=reduction)(Tensor(y), Tensor(x), **given).numpy()
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(("name", "options", "y", "x"), ROWS, ids=[f"{i}-{r[0]}" for i, r in enumerate(ROWS)])
+def test_gradients(name, options, y, x, keras):
+    jax = pytest.importorskip("jax")
+    expected = jax.grad(lambda p: getattr(keras.losses, name)(**options)(y, p))(x)
+    p = Tensor(x, requires_grad=True)
+    getattr(losses, name)(**options)(Tensor(y), p).backward()
+    np.testing.assert_allclose(p.grad.numpy(), expected, rtol=5e-5, atol=1e-6)
+
+
+def test_probabilities_of_a_softmax(keras):
+    """From the same logits, Keras's loss of its softmax and ours of ours, where float32 can tell."""
+    from ranvier import functional as F
+
+    expected = keras.losses.SparseCategoricalCrossentropy()(LABELS, keras.ops.softmax(X))
+    assert losses.get("sparse_categorical_crossentropy")(
+        Tensor(LABELS), F.softmax(Tensor(X))
+    ).item() == pytest.approx(float(expected), rel=1e-6)
