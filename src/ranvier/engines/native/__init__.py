@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from ranvier.engines.native import llvm, runtime
 from ranvier.engines.native.cache import cache_key, default_cache
-from ranvier.engines.native.program import SCRATCH, START, STOP, SYNC, TOTAL, WORDS, PRIVATE, Text, assemble
+from ranvier.engines.native.pace import Pace
+from ranvier.engines.native.program import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text, assemble
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.squeeze import squeeze
 from ranvier.engines.reference import ReferenceProgram
@@ -44,17 +45,17 @@ def dump(stage: str, text: Callable[[], object]) -> None:
 
 def lower(graph: Graph) -> Graph:
     """The graph after every pass."""
-    dump("graph", lambda: graph)
+    dump("graph", graph.__str__)
     for name, run in PASSES:
         graph = run(graph)
-        dump(name, lambda graph=graph: graph)
+        dump(name, graph.__str__)
     return graph
 
 
 def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
     """The LLVM text of a graph that went through the passes."""
     schedule = Schedule(graph, batch)
-    dump("schedule", lambda: schedule)
+    dump("schedule", schedule.__str__)
     return assemble(schedule, target)
 
 
@@ -88,21 +89,37 @@ class NativeProgram:
         self.batch = batch or 1
         self.text = text
         self.entry = runtime.function(library.address("entry"), library)
-        self._frames: list[_Frame] = []
-        self._lock = threading.Lock()
+        self.pace = Pace(text.work)
+        self._frames: list[_Frame] = []  # one for each run under way at most; append and pop are atomic
         self._symbols = [
-            (WORDS + i, *next(((p, a) for p, n in enumerate(graph.inputs) for a, d in enumerate(n.shape) if d == Symbol(s)), (-1, -1)))
+            (
+                WORDS + i,
+                *next(
+                    (
+                        (p, a)
+                        for p, n in enumerate(graph.inputs)
+                        for a, d in enumerate(n.shape)
+                        if d == Symbol(s)
+                    ),
+                    (-1, -1),
+                ),
+            )
             for i, s in enumerate(text.symbols)
             if s != BATCH.name
         ]
-        self._batch_from = next(
-            (p for p, n in enumerate(graph.inputs) if n.shape[:1] == (BATCH,)), None
-        )
+        self._batch_from = next((p for p, n in enumerate(graph.inputs) if n.shape[:1] == (BATCH,)), None)
 
     def run(
-        self, arrays: Sequence[Any], outputs: Sequence[Any], start: int = 0, stop: int = 1, total: int | None = None
+        self,
+        arrays: Sequence[Any],
+        outputs: Sequence[Any],
+        start: int = 0,
+        stop: int = 1,
+        total: int | None = None,
     ) -> None:
-        frame = self._frames.pop() if self._frames else _Frame(self.text, len(self.inputs) + len(self.outputs))
+        frame = (
+            self._frames.pop() if self._frames else _Frame(self.text, len(self.inputs) + len(self.outputs))
+        )
         try:
             self._bind(frame, arrays, outputs)
             context = frame.context
@@ -112,14 +129,13 @@ class NativeProgram:
             context[TOTAL] = total
             for word, place, axis in self._symbols:
                 context[word] = arrays[place].shape[axis]
-            threads = self.threads(stop - start)
+            threads = self.pace.choose(stop - start)
             frame.reserve(threads, self.text.private)
+            began = perf_counter()
             runtime.run_parallel(self.entry, threads, frame.address)
+            self.pace.record(stop - start, threads, perf_counter() - began)
         finally:
             self._frames.append(frame)
-
-    def threads(self, steps: int) -> int:
-        return 1 if self.text.work < 100_000 else runtime.get_threads()
 
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Put the arrays' addresses into the context; those of the run before are there already."""
@@ -130,7 +146,9 @@ class NativeProgram:
             for array, node in zip(given, nodes, strict=True):
                 if held[number] is not array:
                     if not array.flags.c_contiguous or array.dtype != node.dtype:
-                        raise ValueError(f"{node!r} was given an array of {array.dtype} with strides {array.strides}")
+                        raise ValueError(
+                            f"{node!r} was given an array of {array.dtype} with strides {array.strides}"
+                        )
                     held[number] = array
                     context[place + number] = array.__array_interface__["data"][0]
                 number += 1
@@ -151,8 +169,8 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
     cache = default_cache()
     found = cache.get(key)
     if found is not None:
-        head, _, data = found.partition(b"\n")
-        facts = json.loads(head)
+        line, _, data = found.partition(b"\n")
+        facts = json.loads(line)
         text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
         return NativeProgram(lowered, batch, text, llvm.load_object(data, target))
     text = text_of(lowered, rows, target)

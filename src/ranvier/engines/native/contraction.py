@@ -67,11 +67,11 @@ def _merge(loops: list[Loop]) -> list[Loop]:
     result: list[Loop] = []
     for loop in loops:
         last = result[-1] if result else None
-        if last is not None and isinstance(loop.extent, int) and isinstance(last.extent, int):
-            if last.a == loop.a * loop.extent and last.b == loop.b * loop.extent:
-                result[-1] = replace(loop, extent=last.extent * loop.extent)
-                continue
-        result.append(loop)
+        known = last is not None and isinstance(loop.extent, int) and isinstance(last.extent, int)
+        if known and last.a == loop.a * loop.extent and last.b == loop.b * loop.extent:
+            result[-1] = replace(loop, extent=last.extent * loop.extent)
+        else:
+            result.append(loop)
     return result
 
 
@@ -83,7 +83,7 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
     a, b = (replace(view, offset=offset) for view, offset in zip(views, (oa, ob), strict=True))
     out, reduce = loops[:rank], _merge(loops[rank:])
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
-    if columns is not None and columns.b == 0 or (columns is not None and columns.b != 1 and columns.a == 1):
+    if columns is not None and (columns.b == 0 or (columns.b != 1 and columns.a == 1)):
         # vectors run along the second operand: swap the two
         swap = {loop: replace(loop, a=loop.b, b=loop.a) for loop in loops}
         out, reduce = [swap[loop] for loop in out], [replace(loop, a=loop.b, b=loop.a) for loop in reduce]
@@ -97,8 +97,13 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
     if columns.b != 1:
         inner = reduce[-1] if reduce else None
         dot = inner is not None and inner.b == 1 and inner.a in (0, 1) and inner.count >= LANES
-        few = rows is None or rows.count < PACK_ROWS or columns.count < LANES // 2 or isinstance(columns.extent, Symbol)
-        if dot and (few or inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES):
+        few = (
+            rows is None
+            or rows.count < PACK_ROWS
+            or columns.count < LANES // 2
+            or isinstance(columns.extent, Symbol)
+        )
+        if dot and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES)):
             return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
         if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
             form = "pack"
@@ -129,7 +134,9 @@ def tile(target: Target, nest: Nest, dtype: str) -> tuple[int, int]:
     if rows.extent <= most:
         return rows.extent, across
     most = min(most, 14)
-    return max(range(max(1, most // 2), most + 1), key=lambda r: (rows.extent % r == 0, -(-rows.extent // r) * -r, r)), across
+    return max(
+        range(max(1, most // 2), most + 1), key=lambda r: (rows.extent % r == 0, -(-rows.extent // r) * -r, r)
+    ), across
 
 
 class Writer:
@@ -141,13 +148,15 @@ class Writer:
         self.k, self.task, self.node = k, task, node
         views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
         stored = next((v for n, v in task.stores if n.shape == task.space), None)
-        self.plan = plan(node, views, stored.strides if stored is not None else View(views[0].buffer, (), ()).strides)
+        self.plan = plan(
+            node, views, stored.strides if stored is not None else View(views[0].buffer, (), ()).strides
+        )
         self.element = ELEMENT[node.dtype]
         self.type = vector(self.element)
         self.target = target
         self.fixed: dict[int, At] = {}
 
-    def index(self, **places: At) -> Index:
+    def index(self) -> Index:
         """The result's index, from the loops that stand fixed."""
         return tuple(self.fixed[i] for i in range(len(self.task.space)))
 
@@ -164,7 +173,9 @@ class Writer:
             return shared(self.k, self.task)
         return 0, self.k.extent(loop.extent)
 
-    def _outer(self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0) -> None:
+    def _outer(
+        self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0
+    ) -> None:
         """Loops around the tile, carrying the operands' offsets."""
         if not loops:
             body(a, b)
@@ -184,14 +195,22 @@ class Writer:
         """Panels of columns, as wide as the tile; within each, tiles of rows."""
         p, f = self.plan, self.k.function
         columns = p.columns
-        assert columns is not None and columns.output is not None
+        assert columns is not None
+        assert columns.output is not None
         height, across = tile(self.target, p, self.node.dtype)
         low, high = self.range_of(columns)
         wide = across * LANES
 
         def panel(start: Scalar, vectors: int, mask: str | None) -> None:
             self.fixed[columns.output] = At(start, 1)  # type: ignore[index]  # checked above
-            self._rows(f.add(a, f.mul(start, columns.a)), f.add(b, f.mul(start, columns.b)), start, vectors, mask, height)
+            self._rows(
+                f.add(a, f.mul(start, columns.a)),
+                f.add(b, f.mul(start, columns.b)),
+                start,
+                vectors,
+                mask,
+                height,
+            )
 
         if isinstance(low, int) and isinstance(high, int):
             full = (high - low) // wide * wide
@@ -249,7 +268,14 @@ class Writer:
                 at(turn.index, 1)
 
     def _tile(
-        self, a: Scalar, b: Scalar, row: Scalar | None, height: int, start: Scalar, vectors: int, mask: str | None
+        self,
+        a: Scalar,
+        b: Scalar,
+        row: Scalar | None,
+        height: int,
+        start: Scalar,
+        vectors: int,
+        mask: str | None,
     ) -> None:
         """One tile: the sum in registers, then the epilogue and the stores."""
         p = self.plan
@@ -259,7 +285,14 @@ class Writer:
         self._epilogue(sums, row, start, masks)
 
     def _sum(
-        self, loops: list[Loop], a: Scalar, b: Scalar, height: int, masks: list[str | None], sums: list[list[str]], packed: Scalar
+        self,
+        loops: list[Loop],
+        a: Scalar,
+        b: Scalar,
+        height: int,
+        masks: list[str | None],
+        sums: list[list[str]],
+        packed: Scalar,
     ) -> list[list[str]]:
         """The reduction loops, the accumulators carried through them."""
         f, p = self.k.function, self.plan
@@ -290,7 +323,13 @@ class Writer:
         return [flat[i * vectors : (i + 1) * vectors] for i in range(height)]
 
     def _multiply(
-        self, a: Scalar, b: Scalar, height: int, masks: list[str | None], sums: list[list[str]], packed: Scalar
+        self,
+        a: Scalar,
+        b: Scalar,
+        height: int,
+        masks: list[str | None],
+        sums: list[list[str]],
+        packed: Scalar,
     ) -> list[list[str]]:
         """One term: load the vectors of one operand, spread an element of the other over each row."""
         k, f, p = self.k, self.k.function, self.plan
@@ -298,7 +337,11 @@ class Writer:
         columns = p.columns
         assert columns is not None
         row_stride = p.rows.a if p.rows is not None else 0
-        base_b = f.pointer(k.pointers[p.b.buffer], f.add(b, p.b.offset), kind) if self.packed is None else self.packed
+        base_b = (
+            f.pointer(k.pointers[p.b.buffer], f.add(b, p.b.offset), kind)
+            if self.packed is None
+            else self.packed
+        )
         right = []
         for j, mask in enumerate(masks):
             if self.packed is not None:
@@ -310,12 +353,17 @@ class Writer:
         result = []
         for i in range(height):
             if columns.a:
-                left = [self._load(p.a, a, i * row_stride + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)]
+                left = [
+                    self._load(p.a, a, i * row_stride + j * LANES * columns.a, columns.a, m)
+                    for j, m in enumerate(masks)
+                ]
             else:
                 size = SIZE[self.node.dtype]
                 one = f.op(f"load {kind}, ptr {f.pointer(base_a, i * row_stride, kind)}, align {size}")
                 left = [f.splat(one, kind)] * len(masks)
-            result.append([k.call("fma", self.type, x, y, s) for x, y, s in zip(left, right, sums[i], strict=True)])
+            result.append(
+                [k.call("fma", self.type, x, y, s) for x, y, s in zip(left, right, sums[i], strict=True)]
+            )
         return result
 
     def _load(self, view: View, offset: Scalar, more: int, stride: int, mask: str | None) -> str:
@@ -326,10 +374,13 @@ class Writer:
             value = k.load(flat, (At(offset, stride),))
         return k.widen(value, self.element)
 
-    def _epilogue(self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]) -> None:
+    def _epilogue(
+        self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]
+    ) -> None:
         k, f, p = self.k, self.k.function, self.plan
         columns = p.columns
-        assert columns is not None and columns.output is not None
+        assert columns is not None
+        assert columns.output is not None
         height, vectors = len(sums), len(masks)
 
         def place(i: Scalar, j: int, value: str) -> None:
@@ -381,7 +432,11 @@ class Writer:
                 for other in loops[1:]:
                     after *= other.count
                 with f.loop(0, loops[0].count) as turn, scope(k):
-                    rows(loops[1:], f.add(offset, f.mul(turn.index, loops[0].b)), f.add(place, f.mul(turn.index, after)))
+                    rows(
+                        loops[1:],
+                        f.add(offset, f.mul(turn.index, loops[0].b)),
+                        f.add(place, f.mul(turn.index, after)),
+                    )
                 return
             loop = loops[0]
             blocks = loop.count // LANES * LANES if loop.b == 1 else 0
@@ -397,7 +452,9 @@ class Writer:
                     lines.append(f.op(f"load {self.type}, ptr {pointer}, align {size}"))
                 for i, line in enumerate(transpose(f, lines, kind)):
                     target = f.add(f.mul(f.add(f.add(place, at), i), wide), j * LANES)
-                    f.emit(f"store {self.type} {line}, ptr {f.pointer(self.packed or '', target, kind)}, align 64")
+                    f.emit(
+                        f"store {self.type} {line}, ptr {f.pointer(self.packed or '', target, kind)}, align 64"
+                    )
 
             used = [LANES] * (vectors - 1) + [self._last_count(mask)]
             if blocks:
@@ -408,10 +465,16 @@ class Writer:
                 with f.loop(blocks, loop.count) as turn, scope(k):
                     for j in range(vectors):
                         line = self._load(
-                            p.b, f.add(offset, f.mul(turn.index, loop.b)), j * LANES * columns.b, columns.b, mask if j == vectors - 1 else None
+                            p.b,
+                            f.add(offset, f.mul(turn.index, loop.b)),
+                            j * LANES * columns.b,
+                            columns.b,
+                            mask if j == vectors - 1 else None,
                         )
                         target = f.add(f.mul(f.add(place, turn.index), wide), j * LANES)
-                        f.emit(f"store {self.type} {line}, ptr {f.pointer(self.packed or '', target, kind)}, align 64")
+                        f.emit(
+                            f"store {self.type} {line}, ptr {f.pointer(self.packed or '', target, kind)}, align 64"
+                        )
 
         rows(list(p.reduce), b, 0)
 
@@ -430,7 +493,11 @@ class Writer:
             x = self._load(p.a, f.add(a, f.mul(at, loop.a)), 0, loop.a, mask)
             y = self._load(p.b, f.add(b, f.mul(at, loop.b)), 0, loop.b, mask)
             result = k.call("fma", self.type, x, y, total)
-            return result if mask is None else f.op(f"select {vector('i1')} {mask}, {self.type} {result}, {self.type} {total}")
+            return (
+                result
+                if mask is None
+                else f.op(f"select {vector('i1')} {mask}, {self.type} {result}, {self.type} {total}")
+            )
 
         def level(rest: list[Loop], a: Scalar, b: Scalar, total: str) -> str:
             loop = rest[0]
@@ -438,10 +505,17 @@ class Writer:
             if len(rest) > 1:
                 with f.loop(0, extent, carry=[(self.type, total)]) as turn, scope(k):
                     turn.next = [
-                        level(rest[1:], f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b)), turn.values[0])
+                        level(
+                            rest[1:],
+                            f.add(a, f.mul(turn.index, loop.a)),
+                            f.add(b, f.mul(turn.index, loop.b)),
+                            turn.values[0],
+                        )
                     ]
                 return turn.results[0]
-            full: Scalar = extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+            full: Scalar = (
+                extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+            )
             if full != 0:
                 with f.loop(0, full, LANES, carry=[(self.type, total)]) as turn, scope(k):
                     turn.next = [term(loop, turn.index, a, b, turn.values[0], None)]
@@ -456,11 +530,12 @@ class Writer:
             total = level(loops, a, b, "zeroinitializer")
             value = tree(k, total, self.element, lambda t, x, y: f.op(f"fadd {t} {x}, {y}"))
         else:
-            x, y = (k.load(View(v.buffer, (), (1,), v.offset), (At(o),)).name for v, o in ((p.a, a), (p.b, b)))
+            x, y = (
+                k.load(View(v.buffer, (), (1,), v.offset), (At(o),)).name for v, o in ((p.a, a), (p.b, b))
+            )
             value = k.call("fma", self.element, x, y, literal(0, self.element))
-        index = tuple(self.fixed[i] for i in range(len(self.task.space)))
-        k.remember(self.node, index, Value(value, False))
-        finish(k, self.task, index)
+        k.remember(self.node, self.index(), Value(value, False))
+        finish(k, self.task, self.index())
 
 
 def transpose(f: Function, lines: Sequence[str], element: str) -> list[str]:

@@ -53,7 +53,7 @@ def _abs(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide
 
 
 def _condition(type_: str) -> str:
-    return f"{type_.split(' x ')[0]} x i1>" if type_.startswith("<") else "i1"
+    return f"{type_.split(' x ', maxsplit=1)[0]} x i1>" if type_.startswith("<") else "i1"
 
 
 def _choose(k: Kernel, condition: str, type_: str, yes: str, no: str) -> str:

@@ -128,7 +128,9 @@ def emit_map(k: Kernel, task: Task) -> None:
 
 def pieces(columns: int) -> list[tuple[At, str | None]]:
     """A short last axis as a list of vectors, each with its mask."""
-    return [(At(c, 1), tail_mask(columns - c) if columns - c < LANES else None) for c in range(0, columns, LANES)]
+    return [
+        (At(c, 1), tail_mask(columns - c) if columns - c < LANES else None) for c in range(0, columns, LANES)
+    ]
 
 
 def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> None:
@@ -180,7 +182,11 @@ def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, st
     wide = vector(element)
     best = smallest(dtype, wide)
     for _, mask, value in parts:
-        shown = value if mask is None else f.op(f"select {vector('i1')} {mask}, {wide} {value}, {wide} {smallest(dtype, wide)}")
+        shown = (
+            value
+            if mask is None
+            else f.op(f"select {vector('i1')} {mask}, {wide} {value}, {wide} {smallest(dtype, wide)}")
+        )
         best = extremum(k, dtype, wide, best, shown, True)
     top = f.splat(tree(k, best, element, lambda t, a, b: extremum(k, dtype, t, a, b, True)), element)
     position = "splat (i32 2147483647)"
@@ -191,7 +197,9 @@ def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, st
         if mask is not None:
             hit = f.op(f"and {vector('i1')} {hit}, {mask}")
         lanes = "<" + ", ".join(f"i32 {int(at.base) + i}" for i in range(LANES)) + ">"
-        here = f.op(f"select {vector('i1')} {hit}, {vector('i32')} {lanes}, {vector('i32')} splat (i32 2147483647)")
+        here = f.op(
+            f"select {vector('i1')} {hit}, {vector('i32')} {lanes}, {vector('i32')} splat (i32 2147483647)"
+        )
         position = k.intrinsic("smin", vector("i32"), position, here)
     return Value(tree(k, position, "i32", lambda t, a, b: k.intrinsic("smin", t, a, b)), False)
 
@@ -236,7 +244,9 @@ def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str
         for start in (0, half):
             mask = ", ".join(f"i32 {start + i}" for i in range(half))
             parts.append(
-                f.op(f"shufflevector <{width} x {element}> {name}, <{width} x {element}> poison, <{half} x i32> <{mask}>")
+                f.op(
+                    f"shufflevector <{width} x {element}> {name}, <{width} x {element}> poison, <{half} x i32> <{mask}>"
+                )
             )
         width = half
         if width == 1:
@@ -268,7 +278,9 @@ def emit_reduce(k: Kernel, task: Task) -> None:
         nest(k, ranges, lambda index: _reduce_columns(k, task, node, kept, index), wide=True)
 
 
-def _full_index(operand: Node, kept: Sequence[int], index: Index, axes: Sequence[int], inner: Sequence[At]) -> Index:
+def _full_index(
+    operand: Node, kept: Sequence[int], index: Index, axes: Sequence[int], inner: Sequence[At]
+) -> Index:
     full: list[At] = [At(0)] * operand.ndim
     for place, at in zip(kept, index, strict=True):
         full[place] = at
@@ -287,7 +299,10 @@ def _reduce_columns(k: Kernel, task: Task, node: Node, kept: Sequence[int], inde
         if depth == len(axes):
             full = _full_index(operand, kept, index, axes, inner)
             return combine(k, node, type_, total, k.widen(k.value(operand, full), ELEMENT[node.dtype]))
-        with k.function.loop(0, k.extent(operand.shape[axes[depth]]), carry=[(type_, total)]) as loop, scope(k):
+        with (
+            k.function.loop(0, k.extent(operand.shape[axes[depth]]), carry=[(type_, total)]) as loop,
+            scope(k),
+        ):
             loop.next = [level((*inner, At(loop.index)), loop.values[0])]
         return loop.results[0]
 
@@ -312,7 +327,9 @@ def _reduce_along_last(k: Kernel, task: Task, node: Node, kept: Sequence[int], i
             with f.loop(0, extent, carry=[(type_, total)]) as loop, scope(k):
                 loop.next = [level((*inner, At(loop.index)), loop.values[0])]
             return loop.results[0]
-        full: Scalar = extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+        full: Scalar = (
+            extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+        )
         if full != 0:
             with f.loop(0, full, LANES, carry=[(type_, total)]) as loop, scope(k):
                 loop.next = [part((*inner, At(loop.index, 1)), loop.values[0])]
@@ -339,7 +356,10 @@ def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
 
     def one(index: Index) -> None:
         first = k.value(operand, _full_index(operand, kept, index, (axis,), (At(0),))).name
-        with f.loop(0, k.extent(operand.shape[axis]), carry=[(element, first), ("i32", "0")]) as loop, scope(k):
+        with (
+            f.loop(0, k.extent(operand.shape[axis]), carry=[(element, first), ("i32", "0")]) as loop,
+            scope(k),
+        ):
             value = k.value(operand, _full_index(operand, kept, index, (axis,), (At(loop.index),))).name
             if operand.dtype in FLOATS:
                 greater = f.op(f"fcmp ogt {element} {value}, {loop.values[0]}")
@@ -347,7 +367,9 @@ def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
                 before = f.op(f"fcmp ord {element} {loop.values[0]}, {loop.values[0]}")
                 better = f.op(f"or i1 {greater}, {f.op(f'and i1 {nan}, {before}')}")
             else:
-                better = f.op(f"icmp {'sgt' if operand.dtype == 'int32' else 'ugt'} {element} {value}, {loop.values[0]}")
+                better = f.op(
+                    f"icmp {'sgt' if operand.dtype == 'int32' else 'ugt'} {element} {value}, {loop.values[0]}"
+                )
             place = f.op(f"trunc i64 {loop.index} to i32")
             loop.next = [
                 f.op(f"select i1 {better}, {element} {value}, {element} {loop.values[0]}"),
@@ -384,13 +406,22 @@ def emit_scatter(k: Kernel, task: Task) -> None:
                 element = ELEMENT[node.dtype]
                 type_ = vector(element) if wide else element
                 a, b = (k.widen(v, element) if wide else v.name for v in (old, new))
-                k.store(view, target, Value(f.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}"), wide))
+                k.store(
+                    view,
+                    target,
+                    Value(f.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}"), wide),
+                )
 
             nest(k, [(0, k.extent(d)) for d in node.shape[1:]], add, wide=True)
 
     nest(k, [(0, k.extent(d)) for d in rows.shape], one, wide=False)
     for other_node, other in task.stores[1:]:
-        nest(k, everywhere, lambda index, n=other_node, v=other: k.store(v, index, k.load(view, index)), wide=True)
+        nest(
+            k,
+            everywhere,
+            lambda index, n=other_node, v=other: k.store(v, index, k.load(view, index)),
+            wide=True,
+        )
 
 
 def emit_place(k: Kernel, task: Task) -> None:
@@ -400,7 +431,12 @@ def emit_place(k: Kernel, task: Task) -> None:
     for _, view in task.stores:
         if node.op.name == "pad":
             value = k.value(node.inputs[1], ())
-            nest(k, _placed(k, task, node.shape), lambda index, v=view, x=value: k.store(v, index, x), wide=True)
+            nest(
+                k,
+                _placed(k, task, node.shape),
+                lambda index, v=view, x=value: k.store(v, index, x),
+                wide=True,
+            )
             widths = node.attrs["widths"]
             offset = view.offset + sum(low * s for (low, _, _), s in zip(widths, view.strides, strict=True))
             strides = tuple((mid + 1) * s for (_, _, mid), s in zip(widths, view.strides, strict=True))
@@ -408,7 +444,9 @@ def emit_place(k: Kernel, task: Task) -> None:
         else:
             axis, start = node.attrs["axis"], 0
             for operand in node.inputs:
-                part = View(view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis])
+                part = View(
+                    view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis]
+                )
                 _fill(k, task, operand, part)
                 start += operand.shape[axis]  # type: ignore[operator]  # a joined axis has known extents
 
@@ -419,7 +457,12 @@ def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
 
 
 def _fill(k: Kernel, task: Task, operand: Node, view: View) -> None:
-    nest(k, _placed(k, task, operand.shape), lambda index: k.store(view, index, k.value(operand, index)), wide=True)
+    nest(
+        k,
+        _placed(k, task, operand.shape),
+        lambda index: k.store(view, index, k.value(operand, index)),
+        wide=True,
+    )
 
 
 def emit_copy(k: Kernel, task: Task) -> None:

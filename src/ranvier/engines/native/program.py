@@ -17,8 +17,8 @@ from ranvier.engines.native.values import Kernel, Module
 from ranvier.engines.native.view import Buffer, View
 from ranvier.graph.node import BATCH, Node, Symbol
 
-# The context that a run hands to every thread: 64-bit words, these first, then a word for each symbol's extent, then the
-# addresses of the inputs and of the outputs.
+# The context that a run hands to every thread: 64-bit words, these first, then a word for each symbol's extent, then
+# the addresses of the inputs and of the outputs.
 SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
 ROW_BLOCK = 8  # threads take rows of the batch by so many
 LINE = 64
@@ -149,10 +149,14 @@ class Assembler:
         arrays: dict[tuple[str, int], str] = {}
         for buffer in self.schedule.buffers:
             if buffer.kind in ("input", "output"):
-                arrays[buffer.kind, buffer.number] = address(first + buffer.number + (n_inputs if buffer.kind == "output" else 0))
+                arrays[buffer.kind, buffer.number] = address(
+                    first + buffer.number + (n_inputs if buffer.kind == "output" else 0)
+                )
         for node, place in self.private.items():
             kind = memory_type(node.dtype)
-            value = f.op(f"load {kind}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}")
+            value = f.op(
+                f"load {kind}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}"
+            )
             f.emit(f"store {kind} {value}, ptr {f.pointer(private, place, 'i8')}, align {SIZE[node.dtype]}")
         batch = self.schedule.batch
         with f.loop(words[START], words[STOP]) as step:
@@ -191,7 +195,9 @@ class Assembler:
             for node, place in self.private.items():
                 kind = memory_type(node.dtype)
                 value = f.op(f"load {kind}, ptr {f.pointer(private, place, 'i8')}, align {SIZE[node.dtype]}")
-                f.emit(f"store {kind} {value}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}")
+                f.emit(
+                    f"store {kind} {value}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}"
+                )
         return f.text("nounwind ")
 
     def _work_bytes(self) -> int:
@@ -222,7 +228,9 @@ class Assembler:
             views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
             stored = next(v for n, v in task.stores if n.shape == task.space)
             nest = plan(task.anchor, views, stored.strides)
-            height, across = tile(self.target, nest, task.anchor.dtype) if nest.columns is not None else (1, 1)
+            height, across = (
+                tile(self.target, nest, task.anchor.dtype) if nest.columns is not None else (1, 1)
+            )
             if nest.rows is not None and nest.rows.output == 0:
                 return height
             if nest.columns is not None and nest.columns.output == 0:

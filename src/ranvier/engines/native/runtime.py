@@ -52,6 +52,13 @@ def get_threads() -> int:
     return _threads or default_threads()
 
 
+def fixed_threads() -> int | None:
+    """The number that ``set_threads`` or RANVIER_THREADS asks for; None where the choice is left to measurement."""
+    if _threads is None and (wish := os.environ.get("RANVIER_THREADS")):
+        return _positive(wish, "RANVIER_THREADS", int)
+    return _threads
+
+
 def default_threads() -> int:
     """RANVIER_THREADS if set, else the processors this process may use: its affinity mask, its cgroup's quota (rounded
     down, since threads that meet at barriers must not be throttled), and a cap where an outer library runs many of us.

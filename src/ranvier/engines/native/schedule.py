@@ -1,4 +1,4 @@
-"""From a graph to tasks: which nodes one kernel computes together, what is stored, who runs it, and between which barriers.
+"""From a graph to tasks: which nodes one kernel computes together, what is stored, who runs it, and when.
 
 A task iterates over a space and computes its member nodes there, element by element. It may start from an anchor (a
 contraction, a reduction) whose result its members take while it is still in registers. Cheap nodes that nobody needs
@@ -7,21 +7,27 @@ in memory belong to no task: whoever needs one computes it on the spot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ranvier.engines.native.view import Buffer, View, c_strides, move, moves, only_ones, size
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Shape, Symbol
 
-ROW_LIMIT = 128  # reductions along a last axis up to this long are done in registers, within the task of their row
+ROW_LIMIT = (
+    128  # reductions along a last axis up to this long are done in registers, within the task of their row
+)
 DEPTH_LIMIT = 40  # so deep may a chain of nodes computed on the spot be
 SERIAL = 4096  # elements below which a task is not worth dividing
 CHEAP = frozenset(
-    "neg abs sign floor relu cast add sub mul maximum minimum less less_equal equal "
-    "logical_and logical_or logical_not select stop_gradient".split()
+    (
+        "neg", "abs", "sign", "floor", "relu", "cast", "add", "sub", "mul", "maximum", "minimum", "less", "less_equal",
+        "equal", "logical_and", "logical_or", "logical_not", "select", "stop_gradient",
+    )
+)  # fmt: skip
+SOURCES = frozenset(
+    ("constant", "iota", "extent", "broadcast", "transpose", "reshape", "slice", "reverse", "gather")
 )
-SOURCES = frozenset(("constant", "iota", "extent", "broadcast", "transpose", "reshape", "slice", "reverse", "gather"))
 
 
 @dataclass(eq=False)
@@ -34,9 +40,13 @@ class Task:
     anchor: Node | None = None
     members: list[Node] = field(default_factory=list)
     stores: list[tuple[Node, View]] = field(default_factory=list)
-    reads: dict[Node, bool] = field(default_factory=dict)  # node that lies in memory -> always read at the own row
+    reads: dict[Node, bool] = field(
+        default_factory=dict
+    )  # node that lies in memory -> always read at the own row
     copy: tuple[View, View] | None = None
-    share: str = "serial"  # rows: by rows of the batch; split: by its own first extent; serial: the first thread's
+    share: str = (
+        "serial"  # rows: by rows of the batch; split: by its own first extent; serial: the first thread's
+    )
     phase: int = 0
 
     @property
@@ -64,9 +74,12 @@ class Schedule:
         self.views: dict[Node, View] = {}
         self.buffers: list[Buffer] = []
         self.private: dict[Node, Node] = {}  # scalar inputs, and what they become: every thread keeps its own
-        self.after: dict[int, set[tuple[int, bool]]] = {}  # task -> (task to run before it, may share a phase)
+        self.after: dict[
+            int, set[tuple[int, bool]]
+        ] = {}  # task -> (task to run before it, may share a phase)
         self.uses: dict[Node, int] = {}
         self._facts: dict[Node, _Fact] = {}
+        self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
         self._before: list[int] = []  # for each task the bits of those that it depends on
         self._nodes = graph.nodes()
         self._place_given()
@@ -77,9 +90,26 @@ class Schedule:
         self._share()
         self._order()
 
+    def __str__(self) -> str:
+        """A line for each task, in the order in which they run, and a line where a barrier is."""
+        lines, phase = [], 0
+        for task in self.order:
+            if task.phase != phase:
+                lines.append("barrier")
+                phase = task.phase
+            made = [n.op.name for n in ([task.anchor] if task.anchor else []) + task.members]
+            stored = [f"{v.buffer.kind} {v.buffer.number}" for _, v in task.stores]
+            space = ", ".join(map(str, task.space))
+            lines.append(
+                f"k{task.number}: {task.kind} ({space}) by {task.share}: {' '.join(made)} -> {', '.join(stored)}"
+            )
+        return "\n".join(lines)
+
     # --- memory ----------------------------------------------------------------------------------------------------
 
-    def _buffer(self, kind: str, number: int, node_or_dtype: Node | str, elements: int = 0, data: bytes = b"") -> Buffer:
+    def _buffer(
+        self, kind: str, number: int, node_or_dtype: Node | str, elements: int = 0, data: bytes = b""
+    ) -> Buffer:
         dtype = node_or_dtype if isinstance(node_or_dtype, str) else node_or_dtype.dtype
         buffer = Buffer(kind, number, dtype, elements, data)
         self.buffers.append(buffer)
@@ -125,7 +155,7 @@ class Schedule:
                     self._need(operand)
 
     def _need(self, node: Node) -> None:
-        """``node`` is read through a view: what lies under its movement must be in memory, contiguous under a reshape."""
+        """``node`` is read through a view: what lies under its movement must be in memory."""
         while node.op.name in ("transpose", "broadcast", "slice", "reverse") or (
             node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape)
         ):
@@ -167,8 +197,12 @@ class Schedule:
             self._assign_reduction(node)
         else:
             fact = self._float(node)
-            anywhere = node.shape == () and not fact.aligned and not fact.crossed and fact.depth <= DEPTH_LIMIT
-            if not anywhere and (node in self._demanded or fact.depth > DEPTH_LIMIT or name not in CHEAP | SOURCES):
+            anywhere = (
+                node.shape == () and not fact.aligned and not fact.crossed and fact.depth <= DEPTH_LIMIT
+            )
+            if not anywhere and (
+                node in self._demanded or fact.depth > DEPTH_LIMIT or name not in CHEAP | SOURCES
+            ):
                 self._join(node, fact)
             else:
                 self._facts[node] = fact
@@ -194,11 +228,17 @@ class Schedule:
             return True
         if node.op.name == "broadcast" and task.kind == "map":
             axes = node.attrs["axes"]
-            return node.shape == task.space and operand.shape == task.row_space and axes == tuple(range(len(axes)))
+            return (
+                node.shape == task.space
+                and operand.shape == task.row_space
+                and axes == tuple(range(len(axes)))
+            )
         return False
 
     def _fits(self, node: Node, task: Task) -> bool:
-        return node.shape == task.space or (task.kind == "map" and self._rows(task) and node.shape == task.row_space)
+        return node.shape == task.space or (
+            task.kind == "map" and self._rows(task) and node.shape == task.row_space
+        )
 
     @staticmethod
     def _rows(task: Task) -> bool:
@@ -208,14 +248,20 @@ class Schedule:
     def _join(self, node: Node, fact: _Fact) -> None:
         for number in sorted(fact.aligned, reverse=True):
             task = self.tasks[number]
-            if task.kind in ("scatter", "place") or not self._fits(node, task) or fact.crossed >> number & 1:
+            if task.kind in ("scatter", "place") or not self._fits(node, task):
                 continue
-            needs = fact.crossed | self._bits(n for n in fact.aligned if n != number)
-            if any(self._before[n] >> number & 1 for n in self._numbers(needs)):
-                continue
-            self._add(task, node, needs)
-            return
+            needs = self._needs(fact, number)
+            if needs is not None:
+                self._add(task, node, needs)
+                return
         self._new("map", node.shape, None, node)
+
+    def _needs(self, fact: _Fact, number: int) -> int | None:
+        """The other tasks that a task would wait for if it took the node; None if one of them waits for it."""
+        needs = fact.crossed | self._bits(n for n in fact.aligned if n != number)
+        if needs >> number & 1 or any(self._before[n] >> number & 1 for n in self._numbers(needs)):
+            return None
+        return needs
 
     def _assign_reduction(self, node: Node) -> None:
         operand = node.inputs[0]
@@ -223,11 +269,11 @@ class Schedule:
         last = operand.shape[-1]
         if axes == (operand.ndim - 1,) and operand.ndim >= 2 and isinstance(last, int) and last <= ROW_LIMIT:
             fact = self._facts[operand]
-            for number in sorted(fact.aligned, reverse=True):
+            # Any task that walks these rows will do; most share what they read.
+            for number in sorted({*fact.aligned, *self._walks.get(operand.shape, ())}, reverse=True):
                 task = self.tasks[number]
-                needs = fact.crossed | self._bits(n for n in fact.aligned if n != number)
-                cycle = fact.crossed >> number & 1 or any(self._before[n] >> number & 1 for n in self._numbers(needs))
-                if task.kind == "map" and task.space == operand.shape and not cycle:
+                needs = self._needs(fact, number)
+                if task.kind == "map" and task.space == operand.shape and needs is not None:
                     self._add(task, node, needs)
                     return
             self._new("map", operand.shape, None, node)
@@ -237,6 +283,8 @@ class Schedule:
     def _new(self, kind: str, space: Shape, anchor: Node | None, member: Node | None = None) -> None:
         task = Task(len(self.tasks), kind, space, anchor)
         self.tasks.append(task)
+        if kind == "map":
+            self._walks.setdefault(space, []).append(task.number)
         self._before.append(0)
         node = anchor or member
         assert node is not None
@@ -262,7 +310,7 @@ class Schedule:
                     self._before[number] |= gained
 
     @staticmethod
-    def _bits(numbers: Iterator[int] | frozenset[int]) -> int:
+    def _bits(numbers: Iterable[int]) -> int:
         result = 0
         for number in numbers:
             result |= 1 << number
@@ -291,7 +339,9 @@ class Schedule:
                 stack.extend((i, first_open and _indexed_by_row(node, p)) for p, i in enumerate(node.inputs))
             else:
                 below(node, first_open)
-        if not task.members and task.anchor is None:  # a copy of something that lies elsewhere or is made on the spot
+        if (
+            not task.members and task.anchor is None
+        ):  # a copy of something that lies elsewhere or is made on the spot
             stack.extend((n, first_open) for n, _ in task.stores)
         while stack:
             node, row = stack.pop()
@@ -320,7 +370,12 @@ class Schedule:
         late: list[tuple[Node, Node]] = []
         for target, value in self.graph.updates:
             home = self.home.get(value)
-            if home is None and value.shape == () and not self._facts[value].aligned and not self._facts[value].crossed:
+            if (
+                home is None
+                and value.shape == ()
+                and not self._facts[value].aligned
+                and not self._facts[value].crossed
+            ):
                 self.private[target] = value
             elif home is not None and self._in_place(target, home, readers.get(target, [])):
                 targets.setdefault(value, []).append(self.views[target])
@@ -342,7 +397,9 @@ class Schedule:
                 self.views[node] = places[0]
         for node, places in targets.items():
             if node not in self.home:
-                self._add_task(Task(len(self.tasks), "map", node.shape, stores=[(node, view) for view in places]))
+                self._add_task(
+                    Task(len(self.tasks), "map", node.shape, stores=[(node, view) for view in places])
+                )
         for target, value in late:  # a new value that had to wait for readers of the old one
             task = Task(len(self.tasks), "copy", target.shape, copy=(targets[value][0], self.views[target]))
             self.after[task.number] = {(before.number, False) for before in self.tasks}
@@ -419,11 +476,18 @@ class Schedule:
             for node, row in task.reads.items():
                 home = self.home.get(node)
                 if home is not None and home is not task:
-                    together = (task.share == home.share == "rows" and row) or task.share == home.share == "serial"
+                    together = (
+                        task.share == home.share == "rows" and row
+                    ) or task.share == home.share == "serial"
                     edges[task.number].add((home.number, together))
             for before, together in self.after.get(task.number, ()):
                 same = self.tasks[before].share == task.share
-                edges[task.number].add((before, (together and same and task.share == "rows") or (same and task.share == "serial")))
+                edges[task.number].add(
+                    (
+                        before,
+                        (together and same and task.share == "rows") or (same and task.share == "serial"),
+                    )
+                )
         order: list[int] = []
         state = [0] * len(self.tasks)
         for start in range(len(self.tasks)):

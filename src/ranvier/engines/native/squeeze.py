@@ -69,9 +69,7 @@ def _transpose(node: Node, inputs: list[Node]) -> Node:
 
 def _broadcast(node: Node, inputs: list[Node]) -> Node:
     places = _places(node.shape)
-    axes = tuple(
-        places[a] for a, d in zip(node.attrs["axes"], node.inputs[0].shape, strict=True) if d != 1
-    )
+    axes = tuple(places[a] for a, d in zip(node.attrs["axes"], node.inputs[0].shape, strict=True) if d != 1)
     shape = without_ones(node.shape)
     return inputs[0] if shape == inputs[0].shape else apply("broadcast", inputs[0], shape=shape, axes=axes)
 
@@ -93,7 +91,11 @@ def _contract(node: Node, inputs: list[Node]) -> Node:
     if not kept:
         return apply("mul", *(shaped(i, ()) for i in inputs))
     return apply(
-        "contract", *inputs, index=tuple(index), loops=tuple(loops[i] for i in kept), rank=sum(i < rank for i in kept)
+        "contract",
+        *inputs,
+        index=tuple(index),
+        loops=tuple(loops[i] for i in kept),
+        rank=sum(i < rank for i in kept),
     )
 
 

@@ -56,7 +56,9 @@ class Module:
     view: Callable[[Node], View | None]  # where a node lies in memory, also by way of movement
     uses: dict[Node, int]
     has_fma: bool
-    functions: set[tuple[str, str]] = field(default_factory=set)  # (name, suffix) of the elementary functions needed
+    functions: set[tuple[str, str]] = field(
+        default_factory=set
+    )  # (name, suffix) of the elementary functions needed
     declarations: set[str] = field(default_factory=set)
 
 
@@ -124,33 +126,27 @@ class Kernel:
         offset, step, lanes = self.address(view, index)
         pointer = f.pointer(self.pointers[view.buffer], offset, kind)
         size = SIZE[dtype]
-        if lanes is None and step == 0:
-            value, is_wide = f.op(f"load {kind}, ptr {pointer}, align {size}"), False
+        is_wide = lanes is not None or step != 0
+        if not is_wide:
+            value = f.op(f"load {kind}, ptr {pointer}, align {size}")
         elif lanes is None and step == 1 and self.mask is None:
-            value, is_wide = f.op(f"load {wide}, ptr {pointer}, align {size}"), True
+            value = f.op(f"load {wide}, ptr {pointer}, align {size}")
         elif lanes is None and step == 1:
-            self.module.declarations.add(
-                f"declare {wide} @llvm.masked.load.v{LANES}{SUFFIX[kind]}.p0(ptr, i32, {vector('i1')}, {wide})"
+            load = self._memory(
+                f"masked.load.v{LANES}{SUFFIX[kind]}.p0", wide, "ptr", "i32", vector("i1"), wide
             )
-            value = f.op(
-                f"call {wide} @llvm.masked.load.v{LANES}{SUFFIX[kind]}.p0(ptr {pointer}, i32 {size}, "
-                f"{vector('i1')} {self.mask}, {wide} zeroinitializer)"
-            )
-            is_wide = True
+            mask = f"{vector('i1')} {self.mask}"
+            value = f.op(f"call {wide} {load}(ptr {pointer}, i32 {size}, {mask}, {wide} zeroinitializer)")
         else:
-            offsets = lanes or lane_constants([i * step for i in range(LANES)], "i64")
-            pointers = f.op(f"getelementptr inbounds {kind}, ptr {pointer}, {vector('i64')} {offsets}")
-            self.module.declarations.add(
-                f"declare {wide} @llvm.masked.gather.v{LANES}{SUFFIX[kind]}.v{LANES}p0({vector('ptr')}, i32, {vector('i1')}, {wide})"
-            )
-            value = f.op(
-                f"call {wide} @llvm.masked.gather.v{LANES}{SUFFIX[kind]}.v{LANES}p0({vector('ptr')} {pointers}, i32 {size}, "
-                f"{vector('i1')} {self.mask or ALL_LANES}, {wide} zeroinitializer)"
-            )
-            is_wide = True
+            pointers = f"{vector('ptr')} {self._spread(pointer, kind, step, lanes)}"
+            name = f"masked.gather.v{LANES}{SUFFIX[kind]}.v{LANES}p0"
+            gather = self._memory(name, wide, vector("ptr"), "i32", vector("i1"), wide)
+            mask = f"{vector('i1')} {self.mask or ALL_LANES}"
+            value = f.op(f"call {wide} {gather}({pointers}, i32 {size}, {mask}, {wide} zeroinitializer)")
         if dtype == "bool":
-            type_ = wide if is_wide else kind
-            value = f.op(f"icmp ne {type_} {value}, {'zeroinitializer' if is_wide else '0'}")
+            value = f.op(
+                f"icmp ne {wide if is_wide else kind} {value}, {'zeroinitializer' if is_wide else '0'}"
+            )
         return Value(value, is_wide)
 
     def store(self, view: View, index: Index, value: Value) -> None:
@@ -174,23 +170,26 @@ class Kernel:
         if lanes is None and step == 1 and self.mask is None:
             f.emit(f"store {wide} {name}, ptr {pointer}, align {size}")
         elif lanes is None and step == 1:
-            self.module.declarations.add(
-                f"declare void @llvm.masked.store.v{LANES}{SUFFIX[kind]}.p0({wide}, ptr, i32, {vector('i1')})"
+            store = self._memory(
+                f"masked.store.v{LANES}{SUFFIX[kind]}.p0", "void", wide, "ptr", "i32", vector("i1")
             )
-            f.emit(
-                f"call void @llvm.masked.store.v{LANES}{SUFFIX[kind]}.p0({wide} {name}, ptr {pointer}, i32 {size}, "
-                f"{vector('i1')} {self.mask})"
-            )
+            f.emit(f"call void {store}({wide} {name}, ptr {pointer}, i32 {size}, {vector('i1')} {self.mask})")
         else:
-            offsets = lanes or lane_constants([i * step for i in range(LANES)], "i64")
-            pointers = f.op(f"getelementptr inbounds {kind}, ptr {pointer}, {vector('i64')} {offsets}")
-            self.module.declarations.add(
-                f"declare void @llvm.masked.scatter.v{LANES}{SUFFIX[kind]}.v{LANES}p0({wide}, {vector('ptr')}, i32, {vector('i1')})"
-            )
-            f.emit(
-                f"call void @llvm.masked.scatter.v{LANES}{SUFFIX[kind]}.v{LANES}p0({wide} {name}, {vector('ptr')} {pointers}, "
-                f"i32 {size}, {vector('i1')} {self.mask or ALL_LANES})"
-            )
+            pointers = f"{vector('ptr')} {self._spread(pointer, kind, step, lanes)}"
+            full = f"masked.scatter.v{LANES}{SUFFIX[kind]}.v{LANES}p0"
+            scatter = self._memory(full, "void", wide, vector("ptr"), "i32", vector("i1"))
+            mask = f"{vector('i1')} {self.mask or ALL_LANES}"
+            f.emit(f"call void {scatter}({wide} {name}, {pointers}, i32 {size}, {mask})")
+
+    def _memory(self, name: str, result: str, *operands: str) -> str:
+        """Declare one of LLVM's ways to reach memory by lanes, and give its name."""
+        self.module.declarations.add(f"declare {result} @llvm.{name}({', '.join(operands)})")
+        return f"@llvm.{name}"
+
+    def _spread(self, pointer: str, kind: str, step: int, lanes: str | None) -> str:
+        """16 pointers, ``step`` apart or as ``lanes`` says."""
+        offsets = lanes or lane_constants([i * step for i in range(LANES)], "i64")
+        return self.function.op(f"getelementptr inbounds {kind}, ptr {pointer}, {vector('i64')} {offsets}")
 
     # --- values ----------------------------------------------------------------------------------------------------
 
