@@ -24,15 +24,15 @@ loops=(batch, 2, 3), rank=2)
 %5: float32[] = reduce_sum(%4, axes=(0, 1))
 %6: float32[] = extent(symbols=('batch',))
 %7: float32[] = div(%5, %6)
-%8: float32[] = constant(value=1.0)
-%9: float32[] = div(%8, %6)
-%10: float32[batch,2] = broadcast(%9, axes=())
-%11: float32[batch,2] = mul(%10, %3)
-%12: float32[batch,2] = add(%11, %11)
-%13: float32[] = constant(value=0.0)
-%14: float32[batch,2] = broadcast(%13, axes=())
-%15: bool[batch,2] = less(%14, %3)
-%16: float32[batch,2] = select(%15, %12, %14)
+%8: float32[] = constant(value=0.0)
+%9: float32[batch,2] = broadcast(%8, axes=())
+%10: bool[batch,2] = less(%9, %3)
+%11: float32[] = constant(value=1.0)
+%12: float32[] = div(%11, %6)
+%13: float32[batch,2] = broadcast(%12, axes=())
+%14: float32[batch,2] = mul(%13, %3)
+%15: float32[batch,2] = add(%14, %14)
+%16: float32[batch,2] = select(%10, %15, %9)
 %17: float32[2] = reduce_sum(%16, axes=(0,))
 %18: float32[] = constant(value=0.5)
 %19: float32[2] = broadcast(%18, axes=())
@@ -78,7 +78,7 @@ SCALAR = input_node("s", (), "float64")
 WRONG = [
     (Graph((X,), (X + Y,)), "used but not among"),
     (Graph((X, Y), (X,), ((X + Y, X),)), "only inputs"),
-    (Graph((X, Y), (X,), ((X, SCALAR),)), "its update is"),
+    (Graph((X, SCALAR), (X,), ((X, SCALAR),)), "its update is"),
 ]
 
 

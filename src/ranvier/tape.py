@@ -67,7 +67,7 @@ class Entry:
         self.leaves = leaves
         # The leaves that a gradient reaches: what was detached or computed under no_grad hides those behind it.
         reached = frozenset[int]().union(*(c.sources for c in children)) if children else leaves
-        self.sources = reached if requires_grad else frozenset[int]()
+        self.sources: frozenset[int] = reached if requires_grad else frozenset()
         self.pick = pick
         self.number = next(_numbers)
 
@@ -108,6 +108,7 @@ class Segment:
     __slots__ = (
         "__weakref__",
         "assigns",
+        "entries",
         "flushed",
         "leaves",
         "live",
@@ -118,6 +119,7 @@ class Segment:
 
     def __init__(self) -> None:
         self.leaves: list[Tensor] = []  # the tensors (or placeholders) of each leaf, by ordinal
+        self.entries: list[Entry] = []
         self.versions: list[int] = []  # what each leaf's version was when it was first read here
         self.ordinals: dict[int, int] = {}
         self.placeholders: set[int] = set()
@@ -128,17 +130,26 @@ class Segment:
 
     def leaf(self, tensor: Tensor) -> Entry:
         """The entry of a tensor that holds a value; of what was assigned to it, if something was."""
-        key = id(tensor)
-        ordinal = self.ordinals.get(key)
-        if ordinal is None or self.versions[ordinal] != tensor.version:
-            ordinal = self.ordinals[key] = len(self.leaves)
-            self.leaves.append(tensor)
-            self.versions.append(tensor.version)
-            if tensor.value is None:
-                self.placeholders.add(ordinal)
-        elif self.assigns and ordinal in self.assigns:
-            return self.assigns[ordinal]
-        return leaf_entry(ordinal, tensor.type, tensor.requires_grad, is_transposed(tensor.value))
+        ordinal = self.ordinals.get(id(tensor))
+        if ordinal is not None and self.versions[ordinal] == tensor.version:
+            assigned = self.assigns.get(ordinal) if self.assigns else None
+            if assigned is not None:
+                return assigned
+            entry = self.entries[ordinal]
+            if entry.requires_grad is tensor.requires_grad:
+                return entry
+        self.ordinals[id(tensor)] = len(self.leaves)
+        return self.add(tensor, tensor.version)
+
+    def add(self, tensor: Tensor, version: int) -> Entry:
+        ordinal = len(self.leaves)
+        entry = leaf_entry(ordinal, tensor.type, tensor.requires_grad, is_transposed(tensor.value))
+        self.leaves.append(tensor)
+        self.entries.append(entry)
+        self.versions.append(version)
+        if tensor.value is None:
+            self.placeholders.add(ordinal)
+        return entry
 
     def is_stale(self, entry: Entry) -> bool:
         """Whether a leaf of the entry was overwritten since it was read."""
@@ -260,8 +271,7 @@ def merge(target: Segment, other: Segment) -> None:
             target.leaf(leaf)
             mapping[ordinal] = target.ordinals[id(leaf)]
         else:  # overwritten since: kept apart, so that what was computed from it is refused
-            target.leaves.append(leaf)
-            target.versions.append(other.versions[ordinal])
+            target.add(leaf, other.versions[ordinal])
     done: dict[Entry, Entry] = {}
 
     def move(root: Entry) -> Entry:
@@ -274,9 +284,7 @@ def merge(target: Segment, other: Segment) -> None:
                 continue
             stack.pop()
             if entry.function is None:
-                ordinal = mapping[entry.options[0][1]]
-                layout = is_transposed(target.leaves[ordinal].value)
-                done[entry] = leaf_entry(ordinal, entry.type, entry.requires_grad, layout)
+                done[entry] = target.entries[mapping[entry.options[0][1]]]
             else:
                 options = entry.options[:-1]
                 moved = intern(
