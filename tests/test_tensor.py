@@ -449,3 +449,15 @@ def test_threads_record_for_themselves():
         assert results[i] == pytest.approx(
             sum(float(w.numpy().sum()) * (i + k) for k in range(20)), rel=1e-3, abs=1e-3
         )
+
+
+def test_two_stretches_of_tape_become_one():
+    """Results kept for their gradient stay in their own stretch; a call on both brings those together."""
+    a, b = Tensor([2.0], requires_grad=True), Tensor([3.0], requires_grad=True)
+    x = a * b
+    x.item()
+    y = a * 5
+    y.item()
+    assert x.segment is not y.segment
+    (x * y).backward(np.ones(1))
+    assert (a.grad.item(), b.grad.item()) == (2 * 2 * 3 * 5, 2 * 2 * 5)
