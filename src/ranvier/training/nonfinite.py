@@ -78,10 +78,11 @@ def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | No
         extents |= {
             d.name: n for d, n in zip(node.shape, values[node].shape, strict=True) if isinstance(d, Symbol)
         }
-    forward = set(topological([runner.step.loss])) if runner.step.loss is not None else set()
+    ahead = topological([runner.step.loss]) if runner.step.loss is not None else []
+    forward = set(ahead)
     updated = {value for target, value in graph.updates if target in runner.step.named}
     with np.errstate(all="ignore"):
-        for node in graph.nodes():
+        for node in [*ahead, *graph.nodes()]:
             if node in values:
                 continue
             values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
