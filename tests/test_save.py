@@ -119,7 +119,6 @@ def test_no_overwriting_where_told(tmp_path):
         model.save(tmp_path / "m", overwrite=False)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 def test_the_mode_follows_umask(tmp_path):
     before = os.umask(0o027)
     try:

@@ -215,7 +215,11 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         collected.append((metric, slice(start, len(totals))))
     graph = Graph(tuple(b.inputs), (), tuple(updates))
     program = engines.compile(graph, batch=batch, engine=compiled.engine)
-    named = {b.sources[id(p)][0]: name for name, p in parameters.items()}
+    layers = {path: module.name for path, module in model.named_modules()}
+    named = {}
+    for name, parameter in parameters.items():
+        path, _, own_name = name.rpartition(".")
+        named[b.sources[id(parameter)][0]] = f"{layers.get(path, path)}.{own_name}"
     return Step(graph, program, batch, b.state, written, totals, collected, loss, named)
 
 

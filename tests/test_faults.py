@@ -1,0 +1,493 @@
+"""Bad inputs and faults: one row each, with its number in the project's list, what is done, and what must happen.
+
+A row's error is what must be raised (or warned) and a pattern of its text; None says that the action itself asserts what
+must hold. Rows that another file holds are named in ELSEWHERE.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import optimizers
+from ranvier.training import NonFiniteLoss, PreflightWarning
+
+RNG = np.random.default_rng(0)
+N, F, K = 40, 5, 3
+X = RNG.normal(size=(N, F)).astype(np.float32)
+Y = X[:, :K].argmax(1)
+VALUES = X[:, :1].copy()
+D = rv.layers.Dense
+SCE = "sparse_categorical_crossentropy"
+
+
+@pytest.fixture(autouse=True)
+def reference():
+    rv.set_engine("reference")
+    rv.set_seed(0)
+    yield
+    rv.set_engine(None)
+
+
+def classifier(features=F):
+    model = rv.Sequential(
+        [
+            D(4, activation="tanh", input_shape=(features,), name="first"),
+            D(K, activation="softmax", name="last"),
+        ]
+    )
+    model.compile("adam", SCE, metrics=["accuracy"])
+    return model
+
+
+def regressor(units=1):
+    model = rv.Sequential([D(units, input_shape=(F,), name="only")])
+    model.compile(optimizers.SGD(0.01), "mse")
+    return model
+
+
+def fit(x, y, model=None, **options):
+    model = model or classifier()
+    return model, model.fit(x, y, **{"verbose": 0, **options})
+
+
+def put(array, at, value):
+    array = np.array(array, dtype=object if isinstance(value, str) else None)
+    array[at] = value
+    return array
+
+
+class Frame:
+    """What the library sees of a data frame."""
+
+    def __init__(self, values, columns):
+        self.values, self.columns, self.shape = values, list(columns), values.shape
+        self.dtypes = ["float32"] * len(self.columns)
+
+    def to_numpy(self):
+        return self.values
+
+    def __len__(self):
+        return len(self.values)
+
+
+class Sparse:
+    shape = (N, F)
+
+    def tocsr(self):
+        return self
+
+    def toarray(self):
+        raise AssertionError("made dense silently")
+
+
+# --- actions that assert by themselves ----------------------------------------------------------------------------
+
+
+def same_as(x, y=Y):
+    """Training on this form of the data is training on the plain arrays, and the data is left alone."""
+    before = np.array(x, copy=True)
+    rv.set_seed(0)
+    expected = fit(X, Y)[0].get_weights()
+    rv.set_seed(0)
+    got = fit(x, y)[0].get_weights()
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(np.array(x), before)
+
+
+def read_only():
+    x = X.copy()
+    x.setflags(write=False)
+    return x
+
+
+def mapped():
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "x.npy", X)
+        same_as(np.load(Path(folder) / "x.npy", mmap_mode="r"))
+
+
+def uint8_stays():
+    pixels = RNG.integers(0, 256, (N, F)).astype(np.uint8)
+    model = classifier()
+    with pytest.warns(PreflightWarning, match="nothing rescales them"):
+        model.fit(pixels, Y, verbose=0)
+    step = next(iter(model._compiled.programs.values()))
+    assert [n.dtype for n in step.graph.inputs if n.attrs["name"] == "x"] == ["uint8"]
+
+
+def reordered_columns():
+    model, _ = fit(Frame(X, "abcde"), Y)
+    model.predict(Frame(X[:, ::-1], "edcba"))
+
+
+def renamed_columns():
+    model, _ = fit(Frame(X, "abcde"), Y)
+    model.evaluate(Frame(X, "abcdz"), Y, verbose=0)
+
+
+def batch_larger_than_data():
+    weights = []
+    for batch in (N, 10 * N):
+        rv.set_seed(0)
+        model = fit(X, Y, batch_size=batch)[0]
+        weights.append(model.get_weights()[0])
+    np.testing.assert_array_equal(*weights)
+
+
+def last_partial_batch():
+    model = regressor()
+    (w, b), total = model.get_weights(), 0.0
+    for rows in np.split(np.arange(N), [32]):
+        error = X[rows] @ w + b - VALUES[rows]
+        total += float((error**2).sum())
+        w, b = w - 0.02 * (X[rows].T @ error) / len(rows), b - 0.02 * error.sum(0) / len(rows)
+    history = fit(X, VALUES, model, shuffle=False)[1].history
+    np.testing.assert_allclose(history["loss"], [total / N], rtol=1e-5)
+    np.testing.assert_allclose(model.get_weights()[0], w, rtol=1e-5, atol=1e-7)
+
+
+def batch_of_one():
+    assert np.isfinite(fit(X[:1], Y[:1], batch_size=1)[1].history["loss"]).all()
+
+
+def mutated_by_another_thread():
+    x, stop = X.copy(), threading.Event()
+
+    def change():
+        while not stop.is_set():
+            x[...] = RNG.random(x.shape, dtype=np.float32)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        model, _ = fit(x, Y, epochs=20)
+    finally:
+        stop.set()
+        thread.join()
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def column_targets():
+    one, other = regressor(), regressor()
+    other.set_weights(one.get_weights())
+    a = one.fit(X, VALUES, verbose=0, shuffle=False).history["loss"]
+    b = other.fit(X, VALUES[:, 0], verbose=0, shuffle=False).history["loss"]
+    assert a == b
+
+
+def last_good_weights():
+    model = regressor()
+    model._compiled.optimizer.learning_rate = 1e30
+    with pytest.raises(NonFiniteLoss, match=r"epoch 1, step \d+.*'only\.(kernel|bias)'.*learning rate"):
+        model.fit(X, VALUES, epochs=9, batch_size=8, verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def extreme_logits():
+    for scale in (1e4, -1e4):
+        model = rv.Sequential([rv.layers.Rescaling(scale, input_shape=(F,)), D(K, activation="softmax")])
+        model.compile(optimizers.SGD(1e-6), SCE)
+        assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"]).all()
+
+
+def nan_survives():
+    from ranvier import numeric
+
+    out = numeric.isnan(rv.Tensor([np.nan, np.inf, 1.0])).numpy()
+    np.testing.assert_array_equal(out, [True, False, False])
+    assert np.isnan(classifier().predict(np.full((1, F), np.nan, np.float32))).all()
+
+
+def no_denormal_state():
+    x = X.copy()
+    x[:, 0] = 0  # a dead input: its gradient is 0 from the second step on
+    model = classifier()
+    model.fit(X, Y, verbose=0)
+    model.fit(x, Y, epochs=500, verbose=0)
+    momentum = model._compiled.optimizer.slots[0]["momentum"].numpy()
+    assert ((momentum == 0) | (abs(momentum) > 1e-30)).all()
+    assert (momentum[0] == 0).all()
+
+
+def out_of_memory():
+    model, _ = fit(X, Y)
+    step = next(iter(model._compiled.programs.values()))
+
+    class Full:
+        def run(self, *arguments):
+            raise MemoryError("no room")
+
+    step.program, before = Full(), model.get_weights()
+    try:
+        model.fit(X, Y, verbose=0)
+    finally:
+        for a, b in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def more_than_31_bits():
+    """A row that begins past element 2**31 of an array whose untouched pages take no memory."""
+    from ranvier import engines
+    from ranvier.graph.graph import Graph, input_node
+    from ranvier.graph.node import Symbol, apply
+
+    x = np.zeros((2**27 + 2, 17), np.uint8)
+    x[-1] = np.arange(17)
+    rows, order = input_node("x", (Symbol("samples"), 17), "uint8"), input_node("order", (1,), "int32")
+    graph = Graph((rows, order), (apply("cast", apply("gather", rows, order), dtype="float32"),))
+    for engine in ("reference", "native"):
+        out = np.empty((1, 17), np.float32)
+        engines.compile(graph, engine=engine).run([x, np.array([len(x) - 1], np.int32)], [out])
+        np.testing.assert_array_equal(out[0], np.arange(17))
+
+
+def thousands_of_nodes():
+    x = rv.Tensor(np.ones(3), requires_grad=True)
+    y = x
+    for _ in range(3000):
+        y = y + 1.0
+    y.sum().backward()
+    assert x.grad is not None
+    np.testing.assert_array_equal(x.grad.numpy(), np.ones(3))
+
+
+def empty_and_scalar():
+    assert (rv.Tensor(np.zeros((0, 3))) + 1.0).numpy().shape == (0, 3)
+    assert (rv.Tensor(np.zeros((0, 3)))).sum().item() == 0.0
+    assert (rv.Tensor(2.0) * 3.0).item() == 6.0
+
+
+def concurrent_predict():
+    model = classifier()
+    expected, wrong = model.predict(X), []
+
+    def ask():
+        for _ in range(50):
+            wrong.extend([1] * (not np.array_equal(model.predict(X), expected)))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def second_fit():
+    model = classifier()
+    with model._compiled.exclusive():
+        model.fit(X, Y, verbose=0)
+
+
+def collected_engine():
+    import gc
+
+    model = classifier()
+    model.predict(X[:1])
+    plan = model.__dict__["_plans"][(1, F), X.dtype]
+    run, arrays, shape = plan.run, plan.arrays, plan.shape
+    expected = model.predict(X[:1])
+    del model, plan
+    gc.collect()
+    out = np.empty(shape, np.float32)
+    run([X[:1], *arrays], [out], 0, 1, 1)
+    np.testing.assert_array_equal(out, expected)
+
+
+def short(index):
+    return lambda: fit((b for b in [(X[:8], Y[:8]), (X[:8], Y[:8]), None][:index]), None, steps_per_epoch=3)
+
+
+def misfit():
+    return rv.Sequential([D(4, input_shape=(F,), name="a"), rv.layers.Flatten(), _Wrong()])
+
+
+class _Wrong(rv.Module):
+    def forward(self, x):
+        return x @ rv.Tensor(np.zeros((7, 2)))
+
+
+def warned(layers, loss, y=Y):
+    model = rv.Sequential([rv.Input((F,)), *layers])
+    model.compile(optimizers.SGD(1e-6), loss)
+    model.fit(X, y, verbose=0)
+
+
+INF, NAN, BIG = np.inf, np.nan, 1e300
+LOGITS = rv.losses.SparseCategoricalCrossentropy(from_logits=True)
+ROWS = [  # number, what is done, error or warning, its text
+    (1, lambda: fit(put(X, (3, 2), NAN), Y), ValueError, "x has nan at row 3, column 2"),
+    (1, lambda: fit(put(X, (3, 2), INF), Y), ValueError, "x has inf at row 3, column 2"),
+    (1, lambda: fit(X, put(VALUES, (7, 0), NAN), regressor()), ValueError, "y has nan at row 7"),
+    (1, lambda: fit(X, Y, validation_data=(put(X, (1, 0), NAN), Y)), ValueError, "validation x has nan at row 1"),
+    (2, lambda: fit(X, put(Y, 4, 3)), ValueError, "label 3 at row 4.*'last' has 3 output.*0 to 2"),
+    (2, lambda: fit(X, put(Y, 4, -1)), ValueError, "label -1 at row 4"),
+    (2, lambda: fit(X, put(Y, 4, 2**40)), ValueError, "label 1099511627776 at row 4"),
+    (3, lambda: fit(X, put(Y * 1.0, 2, 0.5)), ValueError, "fractional label 0.5 at row 2"),
+    (4, lambda: fit(X[:0], Y[:0]), ValueError, "0 samples"),
+    (4, lambda: classifier().predict(X[:0]), ValueError, "0 samples"),
+    (5, lambda: fit(X, Y[:-1]), ValueError, f"x has {N}, y has {N - 1}"),
+    (5, lambda: fit(X, Y, sample_weight=np.ones(3)), ValueError, f"x has {N}, y has {N}, sample_weight has 3"),
+    (6, lambda: same_as(X.astype(object)), None, ""),
+    (6, lambda: fit(put(X, (2, 1), "red"), Y), (TypeError, ValueError), "red"),
+    (7, lambda: fit(X, np.array(["a", "b"] * 20)), TypeError, "unique"),
+    (8, uint8_stays, None, ""),
+    (9, lambda: same_as(np.asfortranarray(X)), None, ""),
+    (9, lambda: same_as(X[::-1][::-1]), None, ""),
+    (9, lambda: same_as(np.repeat(X, 2, 0)[::2]), None, ""),
+    (9, lambda: same_as(read_only()), None, ""),
+    (9, mapped, None, ""),
+    (10, lambda: same_as(X.astype(">f4")), None, ""),
+    (11, lambda: fit(X + 1j, Y), TypeError, "complex"),
+    (12, lambda: same_as(X.tolist(), Y.tolist()), None, ""),
+    (13, lambda: fit(X[:, 0], Y), ValueError, r"reshape\(-1, 1\)|reshape\(-1, 5\)"),
+    (13, lambda: fit(X[:, 0], Y, classifier(1)), ValueError, r"x.reshape\(-1, 1\)"),
+    (14, lambda: classifier().predict(X[:, :4]), ValueError, "'first' expects 5 features a sample, got 4"),
+    (15, reordered_columns, ValueError, "another order.*column 0 is 'e', in fit it was 'a'"),
+    (15, renamed_columns, ValueError, r"lacks \['e'\] and has unknown \['z'\]"),
+    (16, batch_larger_than_data, None, ""),
+    (17, last_partial_batch, None, ""),
+    (18, batch_of_one, None, ""),  # batch normalization comes with the convolutional networks
+    (21, lambda: fit(put(X.astype(float), (0, 0), BIG), Y, check_finite=False), (RuntimeWarning, NonFiniteLoss), "infinite as float32"),
+    (22, lambda: fit(Sparse(), Y), TypeError, "parse"),
+    (23, short(2), ValueError, "ended early: batch 2 of 3"),
+    (23, short(3), TypeError, "Batch 2 of .* is None"),
+    (23, lambda: fit(iter([(X, Y), (X[:, :2], Y)]), None), ValueError, "Batch 1"),
+    (23, lambda: fit(iter([]), None), ValueError, "gave no batch"),
+    (24, mutated_by_another_thread, None, ""),
+    (25, column_targets, None, ""),
+    (25, lambda: fit(X, np.zeros((N, 2)), regressor()), ValueError, "never broadcast"),
+    (26, last_good_weights, None, ""),
+    (27, extreme_logits, None, ""),
+    (28, nan_survives, None, ""),
+    (29, no_denormal_state, None, ""),
+    (31, lambda: warned([D(K, activation="softmax")], LOGITS), PreflightWarning, "expects logits"),
+    (31, lambda: warned([D(K, activation="sigmoid")], SCE), PreflightWarning, "add up to 1"),
+    (31, lambda: warned([D(4), D(K, activation="softmax")], SCE), PreflightWarning, "no nonlinearity"),
+    (31, lambda: warned([D(1, activation="softmax")], SCE, Y * 0), PreflightWarning, "one output"),
+    (31, lambda: warned([D(1, activation="softmax")], SCE), ValueError, "binary_crossentropy"),
+    (32, lambda: D(2**40, name="huge").build((None, 2**40)), ValueError, "(?s)'huge'.*(2\\*\\*63|larger)"),
+    (32, lambda: D(2**24, name="huge").build((None, 2**24)), (MemoryError, ValueError), "'huge'.*PiB|'huge'.*TiB"),
+    (33, more_than_31_bits, None, ""),
+    (34, out_of_memory, MemoryError, "no room"),
+    (35, thousands_of_nodes, None, ""),
+    (36, empty_and_scalar, None, ""),
+    (37, misfit, ValueError, r"(?s)_Wrong.*test_faults\.py:\d+.*Dense 'a'"),
+    (40, concurrent_predict, None, ""),
+    (41, second_fit, RuntimeError, "already running"),
+    (42, collected_engine, None, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "action", "error", "text"), ROWS)
+def test_faults(number, action, error, text):
+    kinds = error if isinstance(error, tuple) else (error,)
+    if error is None:
+        action()
+    elif issubclass(kinds[0], Warning):
+        with pytest.warns(kinds[0], match=text), contextlib.suppress(*kinds[1:]):
+            action()
+    else:
+        with pytest.raises(error, match=text):
+            action()
+
+
+# --- faults of the whole process, in a process of its own, on the native engine -----------------------------------
+
+MODEL = """
+import os, signal, sys, threading, time
+import numpy as np, ranvier as rv
+rv.set_seed(0)
+x = np.random.default_rng(0).random((4096, 8), dtype=np.float32); y = (x[:, 0] > 0.5).astype(int)
+model = rv.Sequential([rv.layers.Dense(16, activation="relu", input_shape=(8,)), rv.layers.Dense(2, activation="softmax")])
+model.compile("adam", "sparse_categorical_crossentropy")
+"""
+INTERRUPT = """
+model.fit(x, y, verbose=0)
+def press():
+    time.sleep(0.5); press.at = time.perf_counter(); os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=press).start()
+try:
+    model.fit(x, y, epochs=10**6, verbose=0)
+except KeyboardInterrupt:
+    assert time.perf_counter() - press.at < 0.5, "late"
+    assert len(model.history.epoch) == len(model.history.history["loss"]) > 0
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    model.fit(x, y, verbose=0)
+    print("good")
+"""
+FORK = """
+expected = model.predict(x)
+model.fit(x[:64], y[:64], verbose=0)
+expected = model.predict(x)
+child = os.fork()
+if child == 0:
+    same = np.array_equal(model.predict(x), expected)
+    model.fit(x, y, verbose=0)
+    os._exit(0 if same else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print("good")
+"""
+EXIT = """
+rv.set_threads(2)
+threading.Thread(target=lambda: model.fit(x, y, epochs=10**6, verbose=0), daemon=True).start()
+time.sleep(0.5)
+print("good")
+"""
+BITS = """
+import hashlib
+model.fit(x, y, epochs=2, verbose=0)
+print("good", hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest())
+"""
+
+
+def process(program, **variables):
+    source = str(Path(rv.__file__).parent.parent)
+    environment = os.environ | {"PYTHONPATH": source, "RANVIER_ENGINE": "native", **variables}
+    result = subprocess.run(
+        [sys.executable, "-c", MODEL + program],
+        capture_output=True, text=True, timeout=120, check=False, env=environment,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("good"), result.stdout
+    return result.stdout
+
+
+PROCESSES = [(38, INTERRUPT), (39, FORK), (43, EXIT)]
+
+
+@pytest.mark.parametrize(("number", "program"), PROCESSES)
+def test_processes(number, program):
+    process(program)
+
+
+def test_30_the_same_bits_for_any_hash_seed():
+    assert process(BITS, PYTHONHASHSEED="1") == process(BITS, PYTHONHASHSEED="2")
+
+
+# --- nothing is forgotten -----------------------------------------------------------------------------------------
+
+DEMANDED = {*range(1, 19), *range(21, 24), *range(25, 32), *range(32, 46), *range(63, 68)}
+ELSEWHERE = {  # number: the file that holds its tests
+    20: "tests/test_training.py",
+    44: "tests/native/test_llvm.py",
+    45: "tests/native/test_runtime.py",
+    **dict.fromkeys(range(63, 68), "tests/native/test_cache.py"),
+}
+
+
+def test_every_number_has_a_row():
+    here = {row[0] for row in ROWS} | {number for number, _ in PROCESSES} | {30}
+    assert not DEMANDED - here - set(ELSEWHERE)
+    root = Path(__file__).parent.parent
+    assert not [name for name in set(ELSEWHERE.values()) if not (root / name).exists()]
