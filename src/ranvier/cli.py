@@ -91,9 +91,22 @@ def _facts() -> Iterator[tuple[str, str]]:
     import platform
     from importlib.metadata import version
 
+    from ranvier.engines.native.cache import cache_folder
+    from ranvier.engines.native.llvm import resolve_target
+    from ranvier.engines.native.runtime import fixed_threads, get_threads
+
     yield "ranvier", __version__
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     yield "packages", ", ".join(f"{name} {version(name)}" for name in ("numpy", "llvmlite", "safetensors"))
+    host, target = resolve_target("host"), resolve_target()
+    yield (
+        "processor",
+        f"{host.cpu}, vectors of {host.vector_bytes} bytes{'' if host.has_fma else ', no fused multiply-add'}",
+    )
+    yield "target", f"{target.name}, {target.triple}, vectors of {target.vector_bytes} bytes"
+    at_most = "" if fixed_threads() else "at most "
+    yield "threads", f"{at_most}{get_threads()}"
+    yield "cache", str(cache_folder() or "none, RANVIER_CACHE is off")
 
 
 if __name__ == "__main__":
