@@ -13,7 +13,9 @@ from ranvier.graph.node import BATCH, Symbol
 Array = Any
 
 
-def evaluate(graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]) -> tuple[list[Array], list[Array]]:
+def evaluate(
+    graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]
+) -> tuple[list[Array], list[Array]]:
     """The outputs and the new values of the updated inputs, in order."""
     values: dict[Any, Array] = dict(zip(graph.inputs, arrays, strict=True))
     with np.errstate(all="ignore"):
@@ -32,13 +34,21 @@ class ReferenceProgram:
         self.batch = batch
 
     def run(
-        self, arrays: Sequence[Array], outputs: Sequence[Array], start: int = 0, stop: int = 1, total: int | None = None
+        self,
+        arrays: Sequence[Array],
+        outputs: Sequence[Array],
+        start: int = 0,
+        stop: int = 1,
+        total: int | None = None,
     ) -> None:
         batch = self.batch or 1
         for step in range(start, stop):
             low = step * batch
             high = low + batch if total is None else min(low + batch, total)
-            given = [a[low:high] if n.attrs["windowed"] else a for n, a in zip(self.graph.inputs, arrays, strict=True)]
+            given = [
+                a[low:high] if n.attrs["windowed"] else a
+                for n, a in zip(self.graph.inputs, arrays, strict=True)
+            ]
             extents = {BATCH.name: high - low}
             for node, array in zip(self.graph.inputs, given, strict=True):
                 for dim, size in zip(node.shape, array.shape, strict=True):

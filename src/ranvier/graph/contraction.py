@@ -23,7 +23,9 @@ def _check_operand(shape: Sequence[Any], index: Sequence[Affine], loops: Sequenc
     for dim, (terms, offset) in zip(shape, index, strict=True):
         if len(terms) == 1 and terms[0][1] == 1 and offset == 0:
             if loops[terms[0][0]] != dim:
-                raise GraphError(f"loop {terms[0][0]} runs over {loops[terms[0][0]]} but the operand's dimension is {dim}")
+                raise GraphError(
+                    f"loop {terms[0][0]} runs over {loops[terms[0][0]]} but the operand's dimension is {dim}"
+                )
             continue
         spans = [(loops[loop], coefficient) for loop, coefficient in terms]
         if not isinstance(dim, int) or any(isinstance(extent, Symbol) for extent, _ in spans):
@@ -68,7 +70,9 @@ def contract_value(arrays: Sequence[Any], attrs: dict[str, Any], extents: dict[s
     return np.einsum(*operands, list(range(attrs["rank"])), optimize=True).astype(arrays[0].dtype, copy=False)
 
 
-def contract(a: Node, b: Node, a_index: Sequence[Affine], b_index: Sequence[Affine], loops: Sequence[Any], rank: int) -> Node:
+def contract(
+    a: Node, b: Node, a_index: Sequence[Affine], b_index: Sequence[Affine], loops: Sequence[Any], rank: int
+) -> Node:
     return apply("contract", a, b, index=(tuple(a_index), tuple(b_index)), loops=tuple(loops), rank=rank)
 
 
@@ -96,7 +100,7 @@ def _operand_gradient(node: Node, g: Node, side: int) -> Node:
     mine, other_index = node.attrs["index"][side], node.attrs["index"][1 - side]
     operand, other = node.inputs[side], node.inputs[1 - side]
     position: dict[int, Affine] = {}  # old loop -> its value in the new loop variables
-    widths = {loop: (0, 0, 0) for loop in range(rank)}
+    widths = dict.fromkeys(range(rank), (0, 0, 0))
     new_loops: list[Any] = list(operand.shape)
     plain = {}
     for dim, (terms, offset) in enumerate(mine):
@@ -107,9 +111,13 @@ def _operand_gradient(node: Node, g: Node, side: int) -> Node:
     for dim, (terms, _) in enumerate(mine):
         if dim in plain.values():
             continue
-        candidates = [t for t in terms if t[0] < rank and t[0] not in plain and t[0] not in eliminated and t[1] > 0]
+        candidates = [
+            t for t in terms if t[0] < rank and t[0] not in plain and t[0] not in eliminated and t[1] > 0
+        ]
         if not candidates:
-            raise GraphError("this contraction's gradient needs an output loop with a positive coefficient in each dimension")
+            raise GraphError(
+                "this contraction's gradient needs an output loop with a positive coefficient in each dimension"
+            )
         eliminated[candidates[0][0]] = dim
     for loop, extent in enumerate(loops):
         if loop not in plain and loop not in eliminated:

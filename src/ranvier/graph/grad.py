@@ -14,7 +14,9 @@ def gradient(output: Node, wrt: Sequence[Node], seed: Node | None = None) -> lis
     """
     if seed is None:
         if output.shape != ():
-            raise GraphError(f"the gradient of a value of shape {output.shape} needs a seed; reduce it to a scalar first")
+            raise GraphError(
+                f"the gradient of a value of shape {output.shape} needs a seed; reduce it to a scalar first"
+            )
         seed = like(output, 1.0)
     order = topological([output])
     wanted = set(wrt)

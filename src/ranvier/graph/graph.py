@@ -33,7 +33,11 @@ class Graph:
 
     def rebuild(self, mapping: Callable[[Node], Node]) -> Graph:
         """The same program with its outputs and new values replaced."""
-        return Graph(self.inputs, tuple(mapping(n) for n in self.outputs), tuple((i, mapping(v)) for i, v in self.updates))
+        return Graph(
+            self.inputs,
+            tuple(mapping(n) for n in self.outputs),
+            tuple((i, mapping(v)) for i, v in self.updates),
+        )
 
     def __str__(self) -> str:
         return print_graph(self)
@@ -58,7 +62,9 @@ def verify(graph: Graph) -> None:
         if target.op.name != "input" or target not in known:
             raise GraphError(f"only inputs can be updated, not {target!r}")
         if target.type != value.type:
-            raise GraphError(f"input {target.attrs['name']!r} is {target.type} but its update is {value.type}")
+            raise GraphError(
+                f"input {target.attrs['name']!r} is {target.type} but its update is {value.type}"
+            )
 
 
 def _attr(value: Any) -> str:
@@ -87,7 +93,11 @@ def print_graph(graph: Graph) -> str:
     lines = []
     for node in graph.nodes():
         operands = [label[i] for i in node.inputs]
-        extra = [f"{k}={_attr(v)}" for k, v in node.attrs.items() if k not in ("name", "shape", "dtype") or node.op.name == "reshape"]
+        extra = [
+            f"{k}={_attr(v)}"
+            for k, v in node.attrs.items()
+            if k not in ("name", "shape", "dtype") or node.op.name == "reshape"
+        ]
         lines.append(f"{label[node]}: {node.type} = {node.op.name}({', '.join(operands + extra)})")
     lines += [f"update {label[target]} <- {label[value]}" for target, value in graph.updates]
     lines.append(f"return {', '.join(label[n] for n in graph.outputs)}")

@@ -55,7 +55,10 @@ def same(dtypes: Sequence[str], result: str | None = None) -> Callable[[Types, A
 
     def infer(types: Types, attrs: Attrs) -> Type:
         first = types[0]
-        require(all(t == first for t in types), "operands must have equal shapes and dtypes; insert broadcast or cast")
+        require(
+            all(t == first for t in types),
+            "operands must have equal shapes and dtypes; insert broadcast or cast",
+        )
         require(first.dtype in dtypes, f"needs one of {', '.join(dtypes)}")
         return Type(first.shape, result or first.dtype)
 
@@ -69,7 +72,9 @@ SIGNED = (*FLOATS, "int32")
 def select_type(types: Types, attrs: Attrs) -> Type:
     condition, yes, no = types
     require(condition.dtype == "bool", "the condition must be bool")
-    require(yes == no and condition.shape == yes.shape, "the condition and both branches must have equal shapes")
+    require(
+        yes == no and condition.shape == yes.shape, "the condition and both branches must have equal shapes"
+    )
     return yes
 
 
@@ -89,7 +94,10 @@ def constant_type(types: Types, attrs: Attrs) -> Type:
 
 def reduce_type(types: Types, attrs: Attrs) -> Type:
     shape, axes = types[0].shape, attrs["axes"]
-    require(list(axes) == sorted(set(axes)) and all(0 <= a < len(shape) for a in axes), f"axes {axes} do not fit {shape}")
+    require(
+        list(axes) == sorted(set(axes)) and all(0 <= a < len(shape) for a in axes),
+        f"axes {axes} do not fit {shape}",
+    )
     return Type(tuple(d for i, d in enumerate(shape) if i not in axes), types[0].dtype)
 
 
@@ -100,23 +108,34 @@ def argmax_type(types: Types, attrs: Attrs) -> Type:
 
 def reshape_type(types: Types, attrs: Attrs) -> Type:
     def split(shape: Sequence[Any]) -> tuple[int, list[str]]:
-        return math.prod(d for d in shape if isinstance(d, int)), sorted(d.name for d in shape if isinstance(d, Symbol))
+        return math.prod(d for d in shape if isinstance(d, int)), sorted(
+            d.name for d in shape if isinstance(d, Symbol)
+        )
 
-    require(split(types[0].shape) == split(attrs["shape"]), f"cannot reshape {types[0].shape} to {attrs['shape']}")
+    require(
+        split(types[0].shape) == split(attrs["shape"]), f"cannot reshape {types[0].shape} to {attrs['shape']}"
+    )
     return Type(tuple(attrs["shape"]), types[0].dtype)
 
 
 def transpose_type(types: Types, attrs: Attrs) -> Type:
-    require(sorted(attrs["axes"]) == list(range(len(types[0].shape))), f"axes {attrs['axes']} are no permutation")
+    require(
+        sorted(attrs["axes"]) == list(range(len(types[0].shape))), f"axes {attrs['axes']} are no permutation"
+    )
     return Type(tuple(types[0].shape[a] for a in attrs["axes"]), types[0].dtype)
 
 
 def broadcast_type(types: Types, attrs: Attrs) -> Type:
     """``axes[i]`` is where dimension i of the operand goes in ``shape``."""
     shape, axes = attrs["shape"], attrs["axes"]
-    require(len(axes) == len(types[0].shape) and list(axes) == sorted(set(axes)), "one rising axis for each dimension")
+    require(
+        len(axes) == len(types[0].shape) and list(axes) == sorted(set(axes)),
+        "one rising axis for each dimension",
+    )
     for dim, axis in zip(types[0].shape, axes, strict=True):
-        require(axis < len(shape) and shape[axis] == dim, f"dimension {dim} does not fit axis {axis} of {shape}")
+        require(
+            axis < len(shape) and shape[axis] == dim, f"dimension {dim} does not fit axis {axis} of {shape}"
+        )
     return Type(tuple(shape), types[0].dtype)
 
 
@@ -128,7 +147,10 @@ def slice_type(types: Types, attrs: Attrs) -> Type:
             dims.append(dim)
             continue
         start, stop, step = item
-        require(isinstance(dim, int) and 0 <= start <= stop <= dim and step >= 1, f"{item} does not fit an axis of {dim}")
+        require(
+            isinstance(dim, int) and 0 <= start <= stop <= dim and step >= 1,
+            f"{item} does not fit an axis of {dim}",
+        )
         dims.append(max(0, -(-(stop - start) // step)))
     return Type(tuple(dims), types[0].dtype)
 
@@ -145,7 +167,11 @@ def pad_type(types: Types, attrs: Attrs) -> Type:
         if (low, high, between) == (0, 0, 0):
             dims.append(dim)
             continue
-        require(isinstance(dim, int) and min(low, high, between) >= 0, "only known extents can be padded, by counts >= 0")
+        require(
+            isinstance(dim, int) and min(low, high, between) >= 0,
+            "only known extents can be padded, by counts >= 0",
+        )
+        assert isinstance(dim, int)
         dims.append(low + dim + max(0, dim - 1) * between + high)
     require(types[1] == Type((), types[0].dtype), "the padding value must be a scalar of the same dtype")
     return Type(tuple(dims), types[0].dtype)
@@ -156,7 +182,9 @@ def concatenate_type(types: Types, attrs: Attrs) -> Type:
     require(0 <= axis < len(first.shape), f"axis {axis} does not fit")
     for t in types:
         rest = [(a, b) for i, (a, b) in enumerate(zip(t.shape, first.shape, strict=True)) if i != axis]
-        require(t.dtype == first.dtype and all(a == b for a, b in rest), "operands may differ along the axis only")
+        require(
+            t.dtype == first.dtype and all(a == b for a, b in rest), "operands may differ along the axis only"
+        )
         require(isinstance(t.shape[axis], int), "the joined axis must have known extents")
     total = sum(t.shape[axis] for t in types)  # type: ignore[misc]  # checked to be int just above
     return Type((*first.shape[:axis], total, *first.shape[axis + 1 :]), first.dtype)
@@ -172,7 +200,10 @@ def gather_type(types: Types, attrs: Attrs) -> Type:
 def scatter_add_type(types: Types, attrs: Attrs) -> Type:
     """Zeros of ``rows`` rows, with each row of the updates added at its index; out-of-range rows are dropped."""
     index, updates = types
-    require(index.dtype == "int32" and updates.shape[: len(index.shape)] == index.shape, "one update row for each index")
+    require(
+        index.dtype == "int32" and updates.shape[: len(index.shape)] == index.shape,
+        "one update row for each index",
+    )
     return Type((attrs["rows"], *updates.shape[len(index.shape) :]), updates.dtype)
 
 
@@ -201,7 +232,7 @@ erf_double = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def cast_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
-    (x,), dtype = arrays, np.dtype(attrs["dtype"])
+    (x,), dtype = arrays, np.dtype(attrs["dtype"])  # type: tuple[Any], Any
     if x.dtype.kind == "f" and dtype.kind in "iu":  # toward zero and saturating, nan to 0, on every processor
         info = np.iinfo(dtype)
         wide = np.nan_to_num(np.trunc(x.astype(np.float64)), nan=0.0, posinf=info.max, neginf=info.min)
@@ -219,7 +250,9 @@ def random_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
     shape = concrete(attrs["shape"], extents)
     counters = np.arange(math.prod(shape), dtype=np.uint64)
     bits = threefry(int(arrays[0]), int(arrays[1]), counters)
-    return ((bits >> np.uint32(8)).astype(attrs["dtype"]) * np.asarray(2.0**-24, attrs["dtype"])).reshape(shape)
+    return ((bits >> np.uint32(8)).astype(attrs["dtype"]) * np.asarray(2.0**-24, attrs["dtype"])).reshape(
+        shape
+    )
 
 
 def broadcast_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
@@ -299,14 +332,14 @@ def slice_gradient(n: Node, g: Node) -> Sequence[Node]:
             widths.append((0, 0, 0))
         else:
             start, _, step = item
-            used = start + max(0, (out - 1) * step + 1)  # type: ignore[operator]  # sliced axes have known extents
-            widths.append((start, dim - used, step - 1))  # type: ignore[operator]
+            used = start + max(0, (out - 1) * step + 1)  # type: ignore[operator]  # padded axes have known extents
+            widths.append((start, dim - used, step - 1))
     return (apply("pad", g, constant(0, g.dtype), widths=tuple(widths)),)
 
 
 def pad_gradient(n: Node, g: Node) -> Sequence[Node]:
     ranges = [
-        None if width == (0, 0, 0) else (width[0], dim - width[1], width[2] + 1)  # type: ignore[operator]
+        None if width == (0, 0, 0) else (width[0], dim - width[1], width[2] + 1)
         for dim, width in zip(n.shape, n.attrs["widths"], strict=True)
     ]
     inner = apply("slice", g, ranges=tuple(ranges))
@@ -317,8 +350,10 @@ def pad_gradient(n: Node, g: Node) -> Sequence[Node]:
 def concatenate_gradient(n: Node, g: Node) -> Sequence[Node]:
     parts, start, axis = [], 0, n.attrs["axis"]
     for operand in n.inputs:
-        stop = start + operand.shape[axis]  # type: ignore[operator]  # joined axes have known extents
-        parts.append(apply("slice", g, ranges=tuple((start, stop, 1) if i == axis else None for i in range(g.ndim))))
+        stop = start + operand.shape[axis]
+        parts.append(
+            apply("slice", g, ranges=tuple((start, stop, 1) if i == axis else None for i in range(g.ndim)))
+        )
         start = stop
     return parts
 
@@ -340,22 +375,40 @@ primitive(  # the product of the named symbols' extents: what a mean over a batc
     "extent",
     "source",
     extent_type,
-    lambda arrays, attrs, extents: np.asarray(math.prod(extents[s] for s in attrs["symbols"]), attrs["dtype"]),
+    lambda arrays, attrs, extents: np.asarray(
+        math.prod(extents[s] for s in attrs["symbols"]), attrs["dtype"]
+    ),
 )
 
 # --- elementwise --------------------------------------------------------------------------------------------------
 
 primitive("neg", "elementwise", same(SIGNED), numpy_value(np.negative), lambda n, g: (-g,))
-primitive("abs", "elementwise", same(SIGNED), numpy_value(np.abs), lambda n, g: (g * apply("sign", n.inputs[0]),))
+primitive(
+    "abs", "elementwise", same(SIGNED), numpy_value(np.abs), lambda n, g: (g * apply("sign", n.inputs[0]),)
+)
 primitive("sign", "elementwise", same(SIGNED), numpy_value(np.sign), lambda n, g: (None,))
 primitive("floor", "elementwise", same(FLOATS), numpy_value(np.floor), lambda n, g: (None,))
 primitive("exp", "elementwise", same(FLOATS), numpy_value(np.exp), lambda n, g: (g * n,))
 primitive("expm1", "elementwise", same(FLOATS), numpy_value(np.expm1), lambda n, g: (g * (n + like(n, 1.0)),))
 primitive("log", "elementwise", same(FLOATS), numpy_value(np.log), lambda n, g: (g / n.inputs[0],))
-primitive("log1p", "elementwise", same(FLOATS), numpy_value(np.log1p), lambda n, g: (g / (n.inputs[0] + like(g, 1.0)),))
+primitive(
+    "log1p",
+    "elementwise",
+    same(FLOATS),
+    numpy_value(np.log1p),
+    lambda n, g: (g / (n.inputs[0] + like(g, 1.0)),),
+)
 primitive("sqrt", "elementwise", same(FLOATS), numpy_value(np.sqrt), lambda n, g: (g * like(n, 0.5) / n,))
-primitive("tanh", "elementwise", same(FLOATS), numpy_value(np.tanh), lambda n, g: (g * (like(n, 1.0) - n * n),))
-primitive("sigmoid", "elementwise", same(FLOATS), numpy_value(sigmoid_value), lambda n, g: (g * (n * (like(n, 1.0) - n)),))
+primitive(
+    "tanh", "elementwise", same(FLOATS), numpy_value(np.tanh), lambda n, g: (g * (like(n, 1.0) - n * n),)
+)
+primitive(
+    "sigmoid",
+    "elementwise",
+    same(FLOATS),
+    numpy_value(sigmoid_value),
+    lambda n, g: (g * (n * (like(n, 1.0) - n)),),
+)
 primitive(
     "erf",
     "elementwise",
@@ -363,8 +416,12 @@ primitive(
     numpy_value(lambda x: erf_double(x).astype(x.dtype) if x.size else x),
     lambda n, g: (g * (like(n, 2 / math.sqrt(math.pi)) * apply("exp", -(n.inputs[0] * n.inputs[0]))),),
 )
-primitive("sin", "elementwise", same(FLOATS), numpy_value(np.sin), lambda n, g: (g * apply("cos", n.inputs[0]),))
-primitive("cos", "elementwise", same(FLOATS), numpy_value(np.cos), lambda n, g: (-(g * apply("sin", n.inputs[0])),))
+primitive(
+    "sin", "elementwise", same(FLOATS), numpy_value(np.sin), lambda n, g: (g * apply("cos", n.inputs[0]),)
+)
+primitive(
+    "cos", "elementwise", same(FLOATS), numpy_value(np.cos), lambda n, g: (-(g * apply("sin", n.inputs[0])),)
+)
 primitive(  # written in terms of its result, so that the pre-activation need not be kept for the backward pass
     "relu",
     "elementwise",
@@ -383,7 +440,11 @@ primitive(
 primitive("add", "elementwise", same(NUMBERS), numpy_value(np.add), lambda n, g: (g, g))
 primitive("sub", "elementwise", same(NUMBERS), numpy_value(np.subtract), lambda n, g: (g, -g))
 primitive(
-    "mul", "elementwise", same(NUMBERS), numpy_value(np.multiply), lambda n, g: (g * n.inputs[1], g * n.inputs[0])
+    "mul",
+    "elementwise",
+    same(NUMBERS),
+    numpy_value(np.multiply),
+    lambda n, g: (g * n.inputs[1], g * n.inputs[0]),
 )
 primitive(
     "div",
@@ -408,9 +469,13 @@ primitive(
     lambda n, g: (extremum_share(n, g, 0), extremum_share(n, g, 1)),
 )
 primitive("less", "elementwise", same(NUMBERS, "bool"), numpy_value(np.less), lambda n, g: (None, None))
-primitive("less_equal", "elementwise", same(NUMBERS, "bool"), numpy_value(np.less_equal), lambda n, g: (None, None))
+primitive(
+    "less_equal", "elementwise", same(NUMBERS, "bool"), numpy_value(np.less_equal), lambda n, g: (None, None)
+)
 primitive("equal", "elementwise", same(DTYPES, "bool"), numpy_value(np.equal), lambda n, g: (None, None))
-primitive("logical_and", "elementwise", same(("bool",)), numpy_value(np.logical_and), lambda n, g: (None, None))
+primitive(
+    "logical_and", "elementwise", same(("bool",)), numpy_value(np.logical_and), lambda n, g: (None, None)
+)
 primitive("logical_or", "elementwise", same(("bool",)), numpy_value(np.logical_or), lambda n, g: (None, None))
 primitive("logical_not", "elementwise", same(("bool",)), numpy_value(np.logical_not), lambda n, g: (None,))
 primitive(

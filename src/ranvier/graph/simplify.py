@@ -61,7 +61,9 @@ def _identity(node: Node) -> Node | None:
         if axes == tuple(range(node.ndim)):
             return inputs[0]
         if inputs[0].op.name == "transpose":
-            return apply("transpose", inputs[0].inputs[0], axes=tuple(inputs[0].attrs["axes"][a] for a in axes))
+            return apply(
+                "transpose", inputs[0].inputs[0], axes=tuple(inputs[0].attrs["axes"][a] for a in axes)
+            )
     if name == "broadcast" and inputs[0].op.name == "broadcast":
         return apply(
             "broadcast",
@@ -87,7 +89,11 @@ def _key(node: Node) -> Any:
     def plain(value: Any) -> Any:
         return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
-    return node.op.name, tuple(id(i) for i in node.inputs), tuple((k, plain(v)) for k, v in sorted(node.attrs.items()))
+    return (
+        node.op.name,
+        tuple(id(i) for i in node.inputs),
+        tuple((k, plain(v)) for k, v in sorted(node.attrs.items())),
+    )
 
 
 def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:

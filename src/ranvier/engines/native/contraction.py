@@ -38,6 +38,11 @@ class Loop:
         """The extent, taking an open one as large."""
         return self.extent if isinstance(self.extent, int) else 1 << 30
 
+    def walks_on_in(self, inner: Loop) -> bool:
+        """Whether one step of this loop goes just as far as all steps of the one inside it, in both operands."""
+        known = isinstance(self.extent, int) and isinstance(inner.extent, int)
+        return known and self.a == inner.a * inner.count and self.b == inner.b * inner.count
+
 
 @dataclass(frozen=True)
 class Nest:
@@ -67,9 +72,8 @@ def _merge(loops: list[Loop]) -> list[Loop]:
     result: list[Loop] = []
     for loop in loops:
         last = result[-1] if result else None
-        known = last is not None and isinstance(loop.extent, int) and isinstance(last.extent, int)
-        if known and last.a == loop.a * loop.extent and last.b == loop.b * loop.extent:
-            result[-1] = replace(loop, extent=last.extent * loop.extent)
+        if last is not None and last.walks_on_in(loop):
+            result[-1] = replace(loop, extent=last.count * loop.count)
         else:
             result.append(loop)
     return result
@@ -133,10 +137,13 @@ def tile(target: Target, nest: Nest, dtype: str) -> tuple[int, int]:
         return next(r for r in (8, 4, 2, 1) if r <= most), across
     if rows.extent <= most:
         return rows.extent, across
-    most = min(most, 14)
-    return max(
-        range(max(1, most // 2), most + 1), key=lambda r: (rows.extent % r == 0, -(-rows.extent // r) * -r, r)
-    ), across
+    most, extent = min(most, 14), rows.extent
+
+    def merit(height: int) -> tuple[bool, int, int]:
+        """No rows left over, else few that are computed in vain, else a high tile."""
+        return extent % height == 0, -(-(-extent // height) * height), height
+
+    return max(range(max(1, most // 2), most + 1), key=merit), across
 
 
 class Writer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from ranvier.engines.native.elementwise import extremum
 from ranvier.engines.native.emit import (
@@ -60,16 +61,16 @@ def along(k: Kernel, low: Scalar, high: Scalar, body: Callable[[At], None]) -> N
     """Run ``body`` for 16 places at a time from low to high, the last of them masked."""
     f = k.function
     if isinstance(low, int) and isinstance(high, int):
-        full = low + (high - low) // LANES * LANES
-        if full - low == LANES:
+        end = low + (high - low) // LANES * LANES
+        if end - low == LANES:
             with scope(k):
                 body(At(low, 1))
-        elif full > low:
-            with f.loop(low, full, LANES) as loop, scope(k):
+        elif end > low:
+            with f.loop(low, end, LANES) as loop, scope(k):
                 body(At(loop.index, 1))
-        if high > full:
-            with scope(k), masked(k, tail_mask(high - full)):
-                body(At(full, 1))
+        if high > end:
+            with scope(k), masked(k, tail_mask(high - end)):
+                body(At(end, 1))
         return
     count = f.sub(high, low)
     full = f.add(low, f.op(f"and i64 {count}, -{LANES}"))
@@ -415,11 +416,15 @@ def emit_scatter(k: Kernel, task: Task) -> None:
             nest(k, [(0, k.extent(d)) for d in node.shape[1:]], add, wide=True)
 
     nest(k, [(0, k.extent(d)) for d in rows.shape], one, wide=False)
-    for other_node, other in task.stores[1:]:
+
+    def copy(other: View, index: Index) -> None:
+        k.store(other, index, k.load(view, index))
+
+    for _, other in task.stores[1:]:
         nest(
             k,
             everywhere,
-            lambda index, n=other_node, v=other: k.store(v, index, k.load(view, index)),
+            partial(copy, other),
             wide=True,
         )
 
@@ -434,7 +439,7 @@ def emit_place(k: Kernel, task: Task) -> None:
             nest(
                 k,
                 _placed(k, task, node.shape),
-                lambda index, v=view, x=value: k.store(v, index, x),
+                partial(k.store, view, value=value),
                 wide=True,
             )
             widths = node.attrs["widths"]
@@ -448,7 +453,7 @@ def emit_place(k: Kernel, task: Task) -> None:
                     view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis]
                 )
                 _fill(k, task, operand, part)
-                start += operand.shape[axis]  # type: ignore[operator]  # a joined axis has known extents
+                start += operand.shape[axis]
 
 
 def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:

@@ -74,7 +74,7 @@ def move(node: Node, view: View) -> View | None:
         offset = view.offset
         strides = list(view.strides)
         for axis in attrs["axes"]:
-            offset += (node.shape[axis] - 1) * strides[axis]  # type: ignore[operator]  # known, as just checked
+            offset += (node.shape[axis] - 1) * strides[axis]
             strides[axis] = -strides[axis]
         return View(view.buffer, node.shape, tuple(strides), offset)
     if name == "reshape":

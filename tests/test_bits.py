@@ -1,0 +1,113 @@
+"""The same bits: for any number of threads, any vector width, any process and hash seed. See docs/bits.md."""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.engines.native.llvm import CompilerError, check_runnable, resolve_target
+
+# Each program prints a hash of its losses, predictions and weights. The first exercises Adam, dropout, tanh and
+# softmax, and a partial last batch; the second a batch so large that its rows are shared out to virtual workers; the
+# third the explicit loop.
+HEAD = """
+import hashlib
+import numpy as np
+import ranvier as rv
+rv.set_seed(3)
+rng = np.random.default_rng(0)
+"""
+TAIL = """
+parts = [np.asarray(losses, np.float64), np.asarray(out), *weights]
+print(hashlib.sha256(b"".join(np.ascontiguousarray(p).tobytes() for p in parts)).hexdigest())
+"""
+PROGRAMS = {
+    "classifier": """
+x, y = rng.random((300, 33), dtype=np.float32), rng.integers(0, 10, 300)
+model = rv.Sequential([
+    rv.layers.Dense(48, activation="tanh", input_shape=(33,)), rv.layers.Dropout(0.2),
+    rv.layers.Dense(40, activation="gelu"), rv.layers.Dense(10, activation="softmax")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
+out, weights = model.predict(x[:37], verbose=0), model.get_weights()
+""",
+    "full batch": """
+x, y = rng.random((2100, 4), dtype=np.float32), rng.random((2100, 4), dtype=np.float32)
+model = rv.Sequential([
+    rv.layers.Dense(32, activation="tanh", input_shape=(4,)), rv.layers.Dense(16, activation="tanh"),
+    rv.layers.Dense(4)])
+model.compile(optimizer="adam", loss="mse")
+losses = model.fit(x, y, epochs=3, batch_size=2100, verbose=0).history["loss"]
+out, weights = model.predict(x[:5], verbose=0), model.get_weights()
+""",
+    "explicit loop": """
+import ranvier.torch as torch
+from ranvier.torch import nn, optim
+from ranvier.torch.nn import functional as F
+net = nn.Sequential(nn.Linear(20, 64), nn.SiLU(), nn.Linear(64, 5))
+optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+x, y = rng.random((100, 20), dtype=np.float32), rng.integers(0, 5, 100)
+losses = []
+for step in range(5):
+    loss = F.cross_entropy(net(torch.tensor(x)), torch.tensor(y))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+out, weights = net(torch.tensor(x)).detach().numpy(), [p.numpy() for p in net.parameters()]
+""",
+}
+
+
+def digest(program, **environment):
+    """The hash that a program prints in a process of its own."""
+    environment = {k: str(v) for k, v in environment.items()}
+    result = subprocess.run(
+        [sys.executable, "-c", HEAD + PROGRAMS[program] + TAIL],
+        capture_output=True, text=True, timeout=300, check=False, env=os.environ | environment,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def runnable(name):
+    try:
+        check_runnable(resolve_target(name))
+    except CompilerError:
+        return False
+    return True
+
+
+TARGETS = [name for name in ("x86-64-v4", "x86-64-v3", "x86-64-v2") if runnable(name)]
+SETTINGS = [
+    {"RANVIER_THREADS": 2, "PYTHONHASHSEED": 1},
+    {"RANVIER_THREADS": 7, "PYTHONHASHSEED": 2},
+    *({"RANVIER_TARGET": name} for name in TARGETS),
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_threads_targets_processes(program):
+    expected = digest(program, RANVIER_THREADS=1, PYTHONHASHSEED=0)
+    assert {str(s): digest(program, **s) for s in SETTINGS} == {str(s): expected for s in SETTINGS}
+
+
+def train(threads):
+    rv.set_threads(threads)
+    rv.set_seed(1)
+    model = rv.Sequential([rv.layers.Dense(32, activation="tanh", input_shape=(20,)), rv.layers.Dense(3)])
+    model.compile(optimizer="adam", loss=rv.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(0)
+    model.fit(rng.random((500, 20), dtype=np.float32), rng.integers(0, 3, 500), epochs=2, verbose=0)
+    return hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights())).hexdigest()
+
+
+def test_threads_changed_within_a_process():
+    try:
+        assert len({train(n) for n in (1, 2, 7)}) == 1
+    finally:
+        rv.set_threads(None)
