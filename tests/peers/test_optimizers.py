@@ -8,7 +8,8 @@ from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
 from ranvier.tensor import Tensor, function
 
-pytestmark = pytest.mark.peers
+# Keras on JAX hands NumPy variables whose __array__ takes no copy: its own affair.
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")]
 assert ops.PRIMITIVES
 
 SHAPES = [(4, 3), (3,)]

@@ -5,7 +5,8 @@ import pytest
 
 import ranvier as rv
 
-pytestmark = pytest.mark.peers
+# Keras on JAX hands NumPy variables whose __array__ takes no copy: its own affair.
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")]
 
 RNG = np.random.default_rng(5)
 N, F, K = 330, 12, 4  # 330 = 10 batches of 32 and one of 10
