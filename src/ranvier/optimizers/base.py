@@ -189,7 +189,7 @@ class Optimizer:
         self.parameters = given
         self.slots = [{n: self._slot(n, start, p) for n, start in self.slot_starts.items()} for p in given]
         self._rate = Tensor(np.asarray(self.learning_rate, get_dtype()))
-        self._known: dict[Any, tape.Function] = {}
+        self._settings = [f.name for f in fields(self) if f.name != "learning_rate"]
         return self
 
     def _slot(self, name: str, start: float, parameter: Tensor) -> Tensor:
@@ -230,13 +230,14 @@ class Optimizer:
         segment = tape.segment_of(operands)
         children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
         entries = tape.intern(self._function(len(params)), children, (), False)
-        for target, entry in zip(targets, entries, strict=True):
-            segment.assign(target, entry)
+        ordinals, assigns = segment.ordinals, segment.assigns
+        for target, entry in zip(targets, entries, strict=True):  # Segment.assign, of leaves that are known
+            assigns[ordinals[id(target)]] = entry
+            target.segment = segment
         return segment
 
     def _function(self, n: int) -> tape.Function:
-        settings = tuple((f.name, getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate")
-        key = (type(self), n, settings)
+        key = (type(self), n, *[getattr(self, name) for name in self._settings])
         known = _FUNCTIONS.get(key)
         if known is None:
             known = _FUNCTIONS[key] = tape.Function(type(self).__name__, _Step(copy.copy(self), n))
