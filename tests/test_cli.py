@@ -10,8 +10,8 @@ import pytest
 import ranvier
 
 RANVIER = [sys.executable, "-W", "error", "-m", "ranvier.cli"]
-# No Fashion-MNIST is looked for: the bundled digits train in a moment and need no network.
-OFFLINE = {"RANVIER_OFFLINE": "1"}
+# No Fashion-MNIST is found, wherever this machine has it: the bundled digits train in a moment and need no network.
+OFFLINE = {"RANVIER_OFFLINE": "1", "RANVIER_DATA": os.devnull, "PATH": ""}
 
 
 def ranvier_(*arguments, **options):
@@ -33,11 +33,21 @@ def test_info_names_what_a_report_needs():
     assert names == ["ranvier", "python", "packages", "processor", "target", "threads", "cache"]
 
 
+def test_info_follows_the_environment(tmp_path):
+    chosen = {"RANVIER_TARGET": "x86-64-v2", "RANVIER_THREADS": "3", "RANVIER_CACHE": str(tmp_path)}
+    result = subprocess.run(
+        [*RANVIER, "info"], capture_output=True, text=True, timeout=300, check=True, env=os.environ | chosen
+    )
+    values = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert values["target"].startswith("x86-64-v2,")
+    assert (values["threads"], values["cache"]) == ("3", str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (["demo", "--epochs", "0"], 2, "epochs"),
-        (["demo", "--epochs", "many"], 2, "many"),
+        (["demo", "--epochs", "many"], 2, "epochs"),
         (["demo", "--no-such"], 2, "--no-such"),
         (["train"], 2, "train"),
         (["demo", "--epochs", "1", "--out", "{file}"], 1, "File exists"),

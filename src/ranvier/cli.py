@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -43,7 +42,7 @@ def _told_in_a_line() -> Iterator[None]:
         typer.echo("stopped", err=True)
         raise typer.Exit(130) from None
     except (OSError, ValueError, MemoryError, ModuleNotFoundError) as error:
-        typer.echo(f"ranvier: {error or type(error).__name__}", err=True)
+        typer.echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -110,4 +109,4 @@ def _facts() -> Iterator[tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

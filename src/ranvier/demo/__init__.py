@@ -68,9 +68,10 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
         x, y, epochs=epochs, batch_size=32, validation_data=(x_test, y_test), verbose=1
     ).history
 
-    confusion = _confusion(y_test, model.predict(x_test, verbose=0).argmax(axis=1), len(data.classes))
+    predicted = model.predict(x_test, verbose=0)
+    confusion = rv.metrics.ConfusionMatrix()(y_test, predicted)
     accuracy = float(np.trace(confusion) / confusion.sum())
-    console.print(_table(confusion, data.classes))
+    console.print(_table(y_test, predicted, data.classes))
     console.print(f"test accuracy {accuracy:.4f}", style="bold", highlight=False)
 
     model.save(out / "demo.ranvier")
@@ -100,28 +101,19 @@ def _load(console: Console) -> _Data:
     return _Data("Fashion-MNIST", train, test, _FASHION_CLASSES, brightest=255)
 
 
-def _confusion(truth: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: int) -> npt.NDArray[np.int64]:
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (truth, predicted), 1)
-    return counts
-
-
-def _table(confusion: npt.NDArray[np.int64], classes: Sequence[str]) -> Table:
+def _table(truth: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: Sequence[str]) -> Table:
     """Precision, recall, F1 and the number of samples per class, and their plain means."""
     from rich.table import Table
 
-    right = np.diag(confusion)
-    predicted, actual = confusion.sum(axis=0), confusion.sum(axis=1)
-    precision = right / np.maximum(predicted, 1)
-    recall = right / np.maximum(actual, 1)
-    f1 = 2 * right / np.maximum(predicted + actual, 1)
+    from ranvier.metrics import F1Score, Precision, Recall
 
+    scores = [metric(average=None)(truth, predicted) for metric in (Precision, Recall, F1Score)]
+    counts = np.bincount(truth, minlength=len(classes))
     table = Table("class", title="On the test images", title_justify="left")
     for column in ("precision", "recall", "F1", "images"):
         table.add_column(column, justify="right")
-    for name, *scores, count in zip(classes, precision, recall, f1, actual, strict=True):
-        table.add_row(name, *(f"{score:.3f}" for score in scores), f"{count:,}")
+    for name, count, *row in zip(classes, counts, *scores, strict=True):
+        table.add_row(name, *(f"{score:.3f}" for score in row), f"{count:,}")
     table.add_section()
-    means = (precision.mean(), recall.mean(), f1.mean())
-    table.add_row("mean", *(f"{score:.3f}" for score in means), f"{actual.sum():,}", style="bold")
+    table.add_row("mean", *(f"{score.mean():.3f}" for score in scores), f"{counts.sum():,}", style="bold")
     return table

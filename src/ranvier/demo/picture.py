@@ -44,7 +44,7 @@ def draw(
     figure = Figure(figsize=(14, 7.6), dpi=120, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     figure.suptitle(f"\n{title}\n", fontsize=15, fontweight="bold", color=_INK, linespacing=0.45)
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.4), wspace=0.03)
+    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=(1, 1.4), wspace=0.03))
     loss, accuracy = left.subplots(2, 1, sharex=True)
     _curves(loss, history["loss"], history["val_loss"], "Loss (lower is better)")
     _curves(
@@ -59,7 +59,7 @@ def draw(
 def _curves(
     axes: Axes, train: Sequence[float], test: Sequence[float], title: str, *, percent: bool = False
 ) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     epochs = np.arange(1, len(train) + 1)
     for values, colour, label, marker in ((train, _TRAIN, "training", "o"), (test, _TEST, "test", "s")):
@@ -67,7 +67,7 @@ def _curves(
     axes.set_title(title, loc="left", fontsize=11, color=_INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=None))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
