@@ -44,7 +44,8 @@ def draw(
     figure = Figure(figsize=(14, 7.6), dpi=120, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     figure.suptitle(f"\n{title}\n", fontsize=15, fontweight="bold", color=_INK, linespacing=0.45)
-    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=(1, 1.4), wspace=0.03))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1, 1.4), wspace=0.03)
+    left, right = halves
     loss, accuracy = left.subplots(2, 1, sharex=True)
     _curves(loss, history["loss"], history["val_loss"], "Loss (lower is better)")
     _curves(
