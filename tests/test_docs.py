@@ -25,7 +25,11 @@ def blocks(text):
     """(kind, body, line number of the body) of each block, in order."""
     for match in BLOCK.finditer(text):
         group = "setup" if match["setup"] is not None else "code"
-        yield match["kind"] or "setup", match[group], text.count("\n", 0, match.start(group)) + 1
+        yield (
+            "setup" if group == "setup" else match["kind"],
+            match[group],
+            text.count("\n", 0, match.start(group)) + 1,
+        )
 
 
 def program(text):
@@ -41,14 +45,10 @@ def program(text):
 
 def run(path, folder):
     text = path.read_text(encoding="utf-8")
-    # fmt: off
-    runner = f"exec(compile({program(text)!r}, {str(path)!r}, 'exec', dont_inherit=True), {{'__name__': '__main__'}})"
-    # fmt: on
-    script = folder / "document.py"
-    script.write_text(runner, encoding="utf-8")
+    runner = "import sys; exec(compile(sys.stdin.read(), sys.argv[1], 'exec', dont_inherit=True))"
     environment = os.environ | {"COLUMNS": "100", "PYTHONUTF8": "1", "NO_COLOR": "1"}
     return subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
+        [sys.executable, "-W", "error", "-c", runner, str(path)], input=program(text),
         cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
     )  # fmt: skip
 
