@@ -22,6 +22,7 @@ from ranvier.engines.native.pace import Pace
 from ranvier.engines.native.program import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text, assemble
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.squeeze import squeeze
+from ranvier.engines.native.workers import samples_adjacent, share_out
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
@@ -54,7 +55,8 @@ def lower(graph: Graph) -> Graph:
 
 def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
     """The LLVM text of a graph that went through the passes."""
-    schedule = Schedule(graph, batch)
+    shared = share_out(graph, batch)
+    schedule = Schedule(shared, batch, samples_adjacent(graph, batch))
     dump("schedule", schedule.__str__)
     return assemble(schedule, target)
 
@@ -85,7 +87,10 @@ class NativeProgram:
     """A graph as machine code. See `ranvier.engines.Program` for the contract that every engine keeps."""
 
     def __init__(self, graph: Graph, batch: int | None, text: Text, library: llvm.Library) -> None:
-        self.inputs, self.outputs = graph.inputs, graph.outputs
+        self.inputs, self.outputs = (
+            graph.inputs,
+            graph.outputs,
+        )  # as the caller knows them, with dimensions of 1
         self.batch = batch or 1
         self.text = text
         self.entry = runtime.function(library.address("entry"), library)
@@ -172,7 +177,7 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
         line, _, data = found.partition(b"\n")
         facts = json.loads(line)
         text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
-        return NativeProgram(lowered, batch, text, llvm.load_object(data, target))
+        return NativeProgram(graph, batch, text, llvm.load_object(data, target))
     text = text_of(lowered, rows, target)
     dump("llvm", lambda: text.text)
     dump("optimized", lambda: llvm.optimized_ir(text.text, target))
@@ -180,4 +185,4 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
     data = llvm.compile_object(text.text, target)
     head = json.dumps(dict(symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work))
     cache.put(key, head.encode() + b"\n" + data)
-    return NativeProgram(lowered, batch, text, llvm.load_object(data, target))
+    return NativeProgram(graph, batch, text, llvm.load_object(data, target))

@@ -9,8 +9,10 @@ Where instead lanes run along a reduction (a dot product), its order is that of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import product
 
 from ranvier.engines.native.emit import ELEMENT, LANES, SIZE, Function, Scalar, literal, tail_mask, vector
 from ranvier.engines.native.kernels import EMIT, along, dynamic_mask, finish, masked, scope, shared, tree
@@ -18,7 +20,7 @@ from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.schedule import Task
 from ranvier.engines.native.values import At, Index, Kernel, Value
 from ranvier.engines.native.view import View
-from ranvier.graph.node import Node, Symbol
+from ranvier.graph.node import BATCH, Node, Symbol
 
 UNROLLED = 6  # an epilogue of more nodes than this is a loop over the tile, not written out for each vector
 PACK_ROWS = 4  # fewer rows than this do not repay laying out an operand anew
@@ -150,14 +152,14 @@ class Writer:
     """Writes one contraction's kernel."""
 
     def __init__(self, k: Kernel, task: Task, target: Target) -> None:
-        node = task.anchor
-        assert node is not None
-        self.k, self.task, self.node = k, task, node
+        assert task.anchor is not None
+        self.k, self.task, self.made = k, task, task.anchor
+        # A worker's part of a sum over the samples lies in the worker's row of the result.
+        self.prefix: Index = (At("%worker"),) if task.kind == "partial" else ()
+        node = self.node = task.anchor.attrs["inner"] if self.prefix else task.anchor
         views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
-        stored = next((v for n, v in task.stores if n.shape == task.space), None)
-        self.plan = plan(
-            node, views, stored.strides if stored is not None else View(views[0].buffer, (), ()).strides
-        )
+        stored = next(v for n, v in task.stores if n.shape == task.space)
+        self.plan = plan(node, views, stored.strides[len(self.prefix) :])
         self.element = ELEMENT[node.dtype]
         self.type = vector(self.element)
         self.target = target
@@ -165,17 +167,18 @@ class Writer:
 
     def index(self) -> Index:
         """The result's index, from the loops that stand fixed."""
-        return tuple(self.fixed[i] for i in range(len(self.task.space)))
+        return (*self.prefix, *(self.fixed[i] for i in range(len(self.task.space) - len(self.prefix))))
 
     def write(self) -> None:
         p = self.plan
-        self.rows_high: Scalar = 0
         if p.form == "dot":
-            self._outer(list(p.outer), self._dot)
+            self._dots()
         else:
             self._outer(list(p.outer), self._panels)
 
     def range_of(self, loop: Loop) -> tuple[Scalar, Scalar]:
+        if self.prefix:
+            return ("%lo", "%hi") if loop.extent == BATCH else (0, self.k.extent(loop.extent))
         if loop.output == 0:
             return shared(self.k, self.task)
         return 0, self.k.extent(loop.extent)
@@ -235,6 +238,11 @@ class Writer:
         def one(at: At) -> None:
             panel(at.base, 1, self.k.mask)
 
+        wide_high = f.add(low, f.mul(f.floor_divide(f.sub(high, low), wide), wide))
+        if across > 1:
+            with f.loop(low, wide_high, wide) as turn, scope(self.k):
+                panel(turn.index, across, None)
+            low = wide_high
         along(self.k, low, high, one)
 
     def _rows(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, mask: str | None, height: int) -> None:
@@ -308,7 +316,7 @@ class Writer:
             return self._multiply(a, b, height, masks, sums, packed)
         loop = loops[0]
         carry = [(self.type, s) for line in sums for s in line]
-        with f.loop(0, self.k.extent(loop.extent), carry=carry) as turn, scope(self.k):
+        with f.loop(*self.range_of(loop), carry=carry) as turn, scope(self.k):
             inner = [turn.values[i * vectors : (i + 1) * vectors] for i in range(height)]
             depth = packed
             if p.form == "pack":
@@ -395,7 +403,7 @@ class Writer:
             if p.rows is not None and p.rows.output is not None and row is not None:
                 self.fixed[p.rows.output] = At(f.add(row, i))
             with masked(k, masks[j]), scope(k):
-                k.remember(self.node, self.index(), Value(value, True))
+                k.remember(self.made, self.index(), Value(value, True))
                 finish(k, self.task, self.index())
 
         if height * vectors == 1 or len(self.task.members) <= UNROLLED:
@@ -491,58 +499,113 @@ class Writer:
 
     # --- vectors along the reduction -------------------------------------------------------------------------------
 
-    def _dot(self, a: Scalar, b: Scalar) -> None:
-        """One element of the result: 16 running sums along the last reduction loop, then the tree."""
+    def _dots(self) -> None:
+        """Elements of the result by blocks of two loops, each of which moves one operand alone; the rest one by one."""
+        p = self.plan
+        i = next((loop for loop in p.outer if loop.a and not loop.b and isinstance(loop.extent, int)), None)
+        j = next((loop for loop in p.outer if loop.b and not loop.a and isinstance(loop.extent, int)), None)
+        rest = [loop for loop in p.outer if loop not in (i, j)]
+        high, wide = self._block(i, j)
+
+        def block(a: Scalar, b: Scalar) -> None:
+            f = self.k.function
+            with self._steps(i, high) as at_i, self._steps(j, wide) as at_j:
+                a_at = f.add(a, f.mul(at_i, i.a if i is not None else 0))
+                b_at = f.add(b, f.mul(at_j, j.b if j is not None else 0))
+                self._dot(a_at, b_at, i, j, at_i, at_j, high, wide)
+
+        self._outer(rest, block)
+
+    def _block(self, i: Loop | None, j: Loop | None) -> tuple[int, int]:
+        """The block's sides: divisors of the extents, with as many sums as fit in the registers."""
+        width = -(-LANES * SIZE[self.node.dtype] // self.target.vector_bytes)
+        room = self.target.vector_registers // width
+
+        def sides(loop: Loop | None) -> list[int]:
+            if loop is None or (loop.output == 0 and not self.prefix and self.task.share == "split"):
+                return [1]
+            return [n for n in range(1, 9) if loop.count % n == 0]
+
+        fitting = [(m, n) for m in sides(i) for n in sides(j) if m * n + min(m, n) + 1 <= room or m * n == 1]
+        return max(fitting, key=lambda s: (s[0] * s[1] / (s[0] + s[1]), s))
+
+    @contextmanager
+    def _steps(self, loop: Loop | None, step: int) -> Iterator[Scalar]:
+        if loop is None:
+            yield 0
+            return
+        with self.k.function.loop(*self.range_of(loop), step) as turn, scope(self.k):
+            yield turn.index
+
+    def _dot(
+        self,
+        a: Scalar,
+        b: Scalar,
+        i: Loop | None,
+        j: Loop | None,
+        at_i: Scalar,
+        at_j: Scalar,
+        high: int,
+        wide: int,
+    ) -> None:
+        """One block: 16 running sums along the last reduction loop for each element, then the tree for each."""
         k, f, p = self.k, self.k.function, self.plan
-        loops = list(p.reduce)
+        spread_a = [0 if i is None else n * i.a for n in range(high)]
+        spread_b = [0 if j is None else n * j.b for n in range(wide)]
 
-        def term(loop: Loop, at: Scalar, a: Scalar, b: Scalar, total: str, mask: str | None) -> str:
-            x = self._load(p.a, f.add(a, f.mul(at, loop.a)), 0, loop.a, mask)
-            y = self._load(p.b, f.add(b, f.mul(at, loop.b)), 0, loop.b, mask)
-            result = k.call("fma", self.type, x, y, total)
-            return (
-                result
-                if mask is None
-                else f.op(f"select {vector('i1')} {mask}, {self.type} {result}, {self.type} {total}")
-            )
+        def term(
+            loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: list[str], mask: str | None
+        ) -> list[str]:
+            xs = [self._load(p.a, f.add(a, f.mul(at, loop.a)), more, loop.a, mask) for more in spread_a]
+            ys = [self._load(p.b, f.add(b, f.mul(at, loop.b)), more, loop.b, mask) for more in spread_b]
+            # Lanes out of use hold zeros in both operands, unless an operand stands still along the loop.
+            sums = [
+                k.call("fma", self.type, x, y, t) for (x, y), t in zip(product(xs, ys), totals, strict=True)
+            ]
+            if mask is None or (loop.a and loop.b):
+                return sums
+            keep = f"select {vector('i1')} {mask}, {self.type}"
+            return [f.op(f"{keep} {s}, {self.type} {t}") for s, t in zip(sums, totals, strict=True)]
 
-        def level(rest: list[Loop], a: Scalar, b: Scalar, total: str) -> str:
+        def level(rest: list[Loop], a: Scalar, b: Scalar, totals: list[str]) -> list[str]:
             loop = rest[0]
-            extent = k.extent(loop.extent)
+            low, end = self.range_of(loop)
             if len(rest) > 1:
-                with f.loop(0, extent, carry=[(self.type, total)]) as turn, scope(k):
-                    turn.next = [
-                        level(
-                            rest[1:],
-                            f.add(a, f.mul(turn.index, loop.a)),
-                            f.add(b, f.mul(turn.index, loop.b)),
-                            turn.values[0],
-                        )
-                    ]
-                return turn.results[0]
-            full: Scalar = (
+                with f.loop(low, end, carry=[(self.type, t) for t in totals]) as turn, scope(k):
+                    a_at, b_at = f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b))
+                    turn.next = level(rest[1:], a_at, b_at, turn.values)
+                return turn.results
+            extent = f.sub(end, low)
+            whole: Scalar = (
                 extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
             )
-            if full != 0:
-                with f.loop(0, full, LANES, carry=[(self.type, total)]) as turn, scope(k):
-                    turn.next = [term(loop, turn.index, a, b, turn.values[0], None)]
-                total = turn.results[0]
-            if full == extent:
-                return total
-            left = f.sub(extent, full)
+            full = f.add(low, whole)
+            if whole != 0:
+                with f.loop(low, full, LANES, carry=[(self.type, t) for t in totals]) as turn, scope(k):
+                    turn.next = term(loop, turn.index, a, b, turn.values, None)
+                totals = turn.results
+            if whole == extent:
+                return totals
+            left = f.sub(end, full)
             mask = tail_mask(left) if isinstance(left, int) else dynamic_mask(k, left)
-            return term(loop, full, a, b, total, mask)
+            return term(loop, full, a, b, totals, mask)
 
-        if loops:
-            total = level(loops, a, b, "zeroinitializer")
-            value = tree(k, total, self.element, lambda t, x, y: f.op(f"fadd {t} {x}, {y}"))
+        if p.reduce:
+            totals = level(list(p.reduce), a, b, ["zeroinitializer"] * (high * wide))
+            values = [
+                tree(k, t, self.element, lambda type_, x, y: f.op(f"fadd {type_} {x}, {y}")) for t in totals
+            ]
         else:
-            x, y = (
-                k.load(View(v.buffer, (), (1,), v.offset), (At(o),)).name for v, o in ((p.a, a), (p.b, b))
-            )
-            value = k.call("fma", self.element, x, y, literal(0, self.element))
-        k.remember(self.node, self.index(), Value(value, False))
-        finish(k, self.task, self.index())
+            xs = [k.load(View(p.a.buffer, (), (1,), p.a.offset + m), (At(a),)).name for m in spread_a]
+            ys = [k.load(View(p.b.buffer, (), (1,), p.b.offset + m), (At(b),)).name for m in spread_b]
+            values = [k.call("fma", self.element, x, y, literal(0, self.element)) for x, y in product(xs, ys)]
+        for (m, n), value in zip(product(range(high), range(wide)), values, strict=True):
+            for loop, at, more in ((i, at_i, m), (j, at_j, n)):
+                if loop is not None and loop.output is not None:
+                    self.fixed[loop.output] = At(f.add(at, more))
+            with scope(k):
+                k.remember(self.made, self.index(), Value(value, False))
+                finish(k, self.task, self.index())
 
 
 def transpose(f: Function, lines: Sequence[str], element: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from ranvier.engines.native.elementwise import extremum
@@ -18,7 +19,7 @@ from ranvier.engines.native.emit import (
 from ranvier.engines.native.schedule import Task
 from ranvier.engines.native.values import At, Index, Kernel, Value
 from ranvier.engines.native.view import View, c_strides
-from ranvier.graph.node import FLOATS, Node, Shape
+from ranvier.graph.node import BATCH, FLOATS, Node, Shape
 
 Body = Callable[[Index], None]
 
@@ -121,8 +122,16 @@ def emit_map(k: Kernel, task: Task) -> None:
         finish(k, task, ())
         return
     ranges: list[tuple[Scalar, Scalar]] = [shared(k, task), *((0, k.extent(d)) for d in task.space[1:])]
+    by_sample = k.module.samples_adjacent and len(task.space) == 2 and task.space[0] == BATCH
     if any(n.shape != task.space for n in task.members):
-        emit_rows(k, task, ranges)
+        emit_rows(k, task, ranges, by_sample)
+    elif by_sample:
+
+        def sample(at: At) -> None:
+            with k.function.loop(*ranges[1]) as turn, scope(k):
+                finish(k, task, (at, At(turn.index)))
+
+        along(k, *ranges[0], sample)
     else:
         nest(k, ranges, lambda index: finish(k, task, index), wide=True)
 
@@ -134,30 +143,64 @@ def pieces(columns: int) -> list[tuple[At, str | None]]:
     ]
 
 
-def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> None:
-    """Row by row, the whole last axis in registers, so that sums and maxima along it are at hand."""
+def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sample: bool) -> None:
+    """Row by row, or 16 rows at a time, the whole last axis in registers: sums and maxima along it are at hand."""
     columns = task.space[-1]
     assert isinstance(columns, int)
+    parts: list[tuple[At, str | None]] = (
+        [(At(c), None) for c in range(columns)] if by_sample else pieces(columns)
+    )
+
+    @contextmanager
+    def at_piece(mask: str | None) -> Iterator[None]:
+        with masked(k, k.mask if by_sample else mask):
+            yield
 
     def row(index: Index) -> None:
         for node in task.members:
             if node.shape != task.space:
                 reduced = node.op.kind == "reduce"
-                value = reduce_row(k, node, index, columns) if reduced else k.value(node, index)
+                reduce = reduce_samples if by_sample else reduce_row
+                value = reduce(k, node, index, columns) if reduced else k.value(node, index)
                 k.remember(node, index, value)
             else:
-                for at, mask in pieces(columns):
-                    with masked(k, mask):
+                for at, mask in parts:
+                    with at_piece(mask):
                         k.value(node, (*index, at))
         for node, view in task.stores:
             if node.shape != task.space:
                 k.store(view, index, k.value(node, index))
             else:
-                for at, mask in pieces(columns):
-                    with masked(k, mask):
+                for at, mask in parts:
+                    with at_piece(mask):
                         k.store(view, (*index, at), k.value(node, (*index, at)))
 
-    nest(k, ranges[:-1], row, wide=False)
+    nest(k, ranges[:-1], row, wide=by_sample)
+
+
+def reduce_samples(k: Kernel, node: Node, index: Index, columns: int) -> Value:
+    """The reduction of 16 rows, each lane down its own."""
+    f, operand = k.function, node.inputs[0]
+    element = ELEMENT[operand.dtype]
+    wide = vector(element)
+    total = k.widen(k.value(operand, (*index, At(0))), element)
+    place = "zeroinitializer"
+    for c in range(1, columns):
+        value = k.widen(k.value(operand, (*index, At(c))), element)
+        if node.op.name != "argmax":
+            total = combine(k, node, wide, total, value)
+            continue
+        better = f.op(f"{'fcmp ogt' if operand.dtype in FLOATS else 'icmp sgt'} {wide} {value}, {total}")
+        if operand.dtype in FLOATS:  # a nan counts as the largest
+            nan = f.op(f"fcmp uno {wide} {value}, {value}")
+            before = f.op(f"fcmp ord {wide} {total}, {total}")
+            first_nan = f.op(f"and {vector('i1')} {nan}, {before}")
+            better = f.op(f"or {vector('i1')} {better}, {first_nan}")
+        total = f.op(f"select {vector('i1')} {better}, {wide} {value}, {wide} {total}")
+        place = f.op(
+            f"select {vector('i1')} {better}, {vector('i32')} splat (i32 {c}), {vector('i32')} {place}"
+        )
+    return Value(place if node.op.name == "argmax" else total, True)
 
 
 def reduce_row(k: Kernel, node: Node, index: Index, columns: int) -> Value:
@@ -261,89 +304,112 @@ def across(k: Kernel, node: Node, total: str) -> str:
     return tree(k, total, ELEMENT[node.dtype], lambda t, a, b: combine(k, node, t, a, b))
 
 
+@dataclass
+class Reduction:
+    """A reduction being written: the node, where its result is remembered, and how its operand is walked."""
+
+    k: Kernel
+    task: Task
+    node: Node  # the reduction itself, also where the task's anchor is a worker's part of it
+    prefix: Index  # the worker, in front of the result's own index
+
+    def __post_init__(self) -> None:
+        operand = self.node.inputs[0]
+        axes = list(self.node.attrs["axes"])
+        self.kept = [i for i in range(operand.ndim) if i not in axes]
+        by_sample = self.k.module.samples_adjacent and operand.shape[0] == BATCH
+        self.lane = 0 if by_sample else operand.ndim - 1  # the dimension along which elements are adjacent
+        self.axes = sorted(axes, key=lambda axis: (axis == self.lane, axis))
+
+    def range(self, axis: int) -> tuple[Scalar, Scalar]:
+        """The places along a reduced axis that this call is to sum."""
+        extent = self.node.inputs[0].shape[axis]
+        return ("%lo", "%hi") if self.prefix and axis == 0 else (0, self.k.extent(extent))
+
+    def full(self, index: Index, inner: Sequence[At]) -> Index:
+        """The operand's index, from the result's and from the places along the reduced axes."""
+        places = dict(zip(self.kept, index, strict=True)) | dict(zip(self.axes, inner, strict=True))
+        return tuple(places[i] for i in range(len(places)))
+
+    def done(self, index: Index, value: Value) -> None:
+        assert self.task.anchor is not None
+        self.k.remember(self.task.anchor, (*self.prefix, *index), value)
+        finish(self.k, self.task, (*self.prefix, *index))
+
+    def columns(self, index: Index) -> None:
+        """16 results at a time, each the sum down its column in order."""
+        k, node = self.k, self.node
+        element = ELEMENT[node.dtype]
+        type_ = vector(element)
+
+        def level(inner: tuple[At, ...], total: str) -> str:
+            if len(inner) == len(self.axes):
+                value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
+                return combine(k, node, type_, total, value)
+            with (
+                k.function.loop(*self.range(self.axes[len(inner)]), carry=[(type_, total)]) as loop,
+                scope(k),
+            ):
+                loop.next = [level((*inner, At(loop.index)), loop.values[0])]
+            return loop.results[0]
+
+        self.done(index, Value(level((), identity(node, type_)), True))
+
+    def along(self, index: Index) -> None:
+        """One result at a time: 16 running sums along the adjacent elements, then the tree."""
+        k, f, node = self.k, self.k.function, self.node
+        element = ELEMENT[node.dtype]
+        type_ = vector(element)
+
+        def part(inner: tuple[At, ...], total: str) -> str:
+            value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
+            return accumulate(k, node, type_, total, value, k.mask)
+
+        def level(inner: tuple[At, ...], total: str) -> str:
+            low, high = self.range(self.axes[len(inner)])
+            if len(inner) < len(self.axes) - 1:
+                with f.loop(low, high, carry=[(type_, total)]) as loop, scope(k):
+                    loop.next = [level((*inner, At(loop.index)), loop.values[0])]
+                return loop.results[0]
+            extent = f.sub(high, low)
+            whole: Scalar = (
+                extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+            )
+            full = f.add(low, whole)
+            if whole != 0:
+                with f.loop(low, full, LANES, carry=[(type_, total)]) as loop, scope(k):
+                    loop.next = [part((*inner, At(loop.index, 1)), loop.values[0])]
+                total = loop.results[0]
+            if whole == extent:
+                return total
+            rest = f.sub(high, full)
+            mask = tail_mask(rest) if isinstance(rest, int) else dynamic_mask(k, rest)
+            with masked(k, mask), scope(k):  # an empty mask, where the extent turns out even, changes nothing
+                return part((*inner, At(full, 1)), total)
+
+        self.done(index, Value(across(k, node, level((), identity(node, type_))), False))
+
+
 def emit_reduce(k: Kernel, task: Task) -> None:
     node = task.anchor
     assert node is not None
     if node.op.name == "argmax":
         emit_argmax(k, task, node)
         return
-    operand = node.inputs[0]
-    axes = node.attrs["axes"]
-    kept = [i for i in range(operand.ndim) if i not in axes]
-    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(operand.shape[i])) for i in kept]
-    if kept:
+    partial_ = task.kind == "partial"
+    r = Reduction(k, task, node.attrs["inner"] if partial_ else node, (At("%worker"),) if partial_ else ())
+    operand = r.node.inputs[0]
+    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(operand.shape[i])) for i in r.kept]
+    if r.kept and not partial_:
         ranges[0] = shared(k, task)
-    if operand.ndim - 1 in axes:
-        nest(k, ranges, lambda index: _reduce_along_last(k, task, node, kept, index), wide=False)
+    if r.lane in r.axes:
+        nest(k, ranges, r.along, wide=False)
     else:
-        nest(k, ranges, lambda index: _reduce_columns(k, task, node, kept, index), wide=True)
+        nest(k, ranges, r.columns, wide=r.lane == r.kept[-1])
 
 
-def _full_index(
-    operand: Node, kept: Sequence[int], index: Index, axes: Sequence[int], inner: Sequence[At]
-) -> Index:
-    full: list[At] = [At(0)] * operand.ndim
-    for place, at in zip(kept, index, strict=True):
-        full[place] = at
-    for place, at in zip(axes, inner, strict=True):
-        full[place] = at
-    return tuple(full)
-
-
-def _reduce_columns(k: Kernel, task: Task, node: Node, kept: Sequence[int], index: Index) -> None:
-    """16 results at a time, each the sum down its column in order."""
-    operand, axes = node.inputs[0], node.attrs["axes"]
-    type_ = vector(ELEMENT[node.dtype])
-
-    def level(inner: tuple[At, ...], total: str) -> str:
-        depth = len(inner)
-        if depth == len(axes):
-            full = _full_index(operand, kept, index, axes, inner)
-            return combine(k, node, type_, total, k.widen(k.value(operand, full), ELEMENT[node.dtype]))
-        with (
-            k.function.loop(0, k.extent(operand.shape[axes[depth]]), carry=[(type_, total)]) as loop,
-            scope(k),
-        ):
-            loop.next = [level((*inner, At(loop.index)), loop.values[0])]
-        return loop.results[0]
-
-    k.remember(node, index, Value(level((), identity(node, type_)), True))
-    finish(k, task, index)
-
-
-def _reduce_along_last(k: Kernel, task: Task, node: Node, kept: Sequence[int], index: Index) -> None:
-    """One result at a time: 16 running sums along the last axis, then the tree."""
-    f, operand, axes = k.function, node.inputs[0], node.attrs["axes"]
-    element = ELEMENT[node.dtype]
-    type_ = vector(element)
-
-    def part(inner: tuple[At, ...], total: str) -> str:
-        full = _full_index(operand, kept, index, axes, inner)
-        return accumulate(k, node, type_, total, k.widen(k.value(operand, full), element), k.mask)
-
-    def level(inner: tuple[At, ...], total: str) -> str:
-        depth = len(inner)
-        extent = k.extent(operand.shape[axes[depth]])
-        if depth < len(axes) - 1:
-            with f.loop(0, extent, carry=[(type_, total)]) as loop, scope(k):
-                loop.next = [level((*inner, At(loop.index)), loop.values[0])]
-            return loop.results[0]
-        full: Scalar = (
-            extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
-        )
-        if full != 0:
-            with f.loop(0, full, LANES, carry=[(type_, total)]) as loop, scope(k):
-                loop.next = [part((*inner, At(loop.index, 1)), loop.values[0])]
-            total = loop.results[0]
-        if full == extent:
-            return total
-        rest = f.sub(extent, full)
-        mask = tail_mask(rest) if isinstance(rest, int) else dynamic_mask(k, rest)
-        with masked(k, mask), scope(k):  # an empty mask, where the extent turns out even, changes nothing
-            return part((*inner, At(full, 1)), total)
-
-    k.remember(node, index, Value(across(k, node, level((), identity(node, type_))), False))
-    finish(k, task, index)
+def _beside(index: Index, axis: int, at: At) -> Index:
+    return (*index[:axis], at, *index[axis:])
 
 
 def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
@@ -356,12 +422,12 @@ def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
         ranges[0] = shared(k, task)
 
     def one(index: Index) -> None:
-        first = k.value(operand, _full_index(operand, kept, index, (axis,), (At(0),))).name
+        first = k.value(operand, _beside(index, axis, At(0))).name
         with (
             f.loop(0, k.extent(operand.shape[axis]), carry=[(element, first), ("i32", "0")]) as loop,
             scope(k),
         ):
-            value = k.value(operand, _full_index(operand, kept, index, (axis,), (At(loop.index),))).name
+            value = k.value(operand, _beside(index, axis, At(loop.index))).name
             if operand.dtype in FLOATS:
                 greater = f.op(f"fcmp ogt {element} {value}, {loop.values[0]}")
                 nan = f.op(f"fcmp uno {element} {value}, {value}")
@@ -483,6 +549,7 @@ def emit_copy(k: Kernel, task: Task) -> None:
 EMIT: dict[str, Callable[[Kernel, Task], None]] = {
     "map": emit_map,
     "reduce": emit_reduce,
+    "partial": emit_reduce,
     "scatter": emit_scatter,
     "place": emit_place,
     "copy": emit_copy,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,6 +15,7 @@ from ranvier.engines.native.runtime import barrier_ir
 from ranvier.engines.native.schedule import Schedule, Task
 from ranvier.engines.native.values import Kernel, Module
 from ranvier.engines.native.view import Buffer, View
+from ranvier.engines.native.workers import WORKERS
 from ranvier.graph.node import BATCH, Node, Symbol
 
 # The context that a run hands to every thread: 64-bit words, these first, then a word for each symbol's extent, then
@@ -54,7 +55,7 @@ class Assembler:
         self.symbols = tuple(
             sorted({d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)} | {BATCH.name})
         )
-        self.module = Module(graph, schedule.view, schedule.uses, target.has_fma)
+        self.module = Module(graph, schedule.view, schedule.uses, target.has_fma, schedule.samples_adjacent)
         self.offsets: dict[Buffer, int] = {}
         self.scratch = 0
         for buffer in schedule.buffers:
@@ -98,7 +99,9 @@ class Assembler:
     def _kernel(self, task: Task) -> tuple[str, str]:
         name = f"k{task.number}"
         k = Kernel(self.module, name, self._buffers(task), self.symbols)
-        if task.kind == "contract":
+        if task.kind == "contract" or (
+            task.kind == "partial" and task.anchor.attrs["inner"].op.name == "contract"
+        ):
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
             Writer(k, task, self.target).write()
         else:
@@ -163,31 +166,36 @@ class Assembler:
             start = f.mul(step.index, batch)
             rows = f.minimum(f.sub(words[TOTAL], start), batch)
             extents[BATCH.name] = rows
-            blocks = f.floor_divide(f.add(rows, ROW_BLOCK - 1), ROW_BLOCK)
-            row_range = self._portion(f, rows, blocks, ROW_BLOCK)
+            row_range, workers = self._rows(f, rows)
             pointers = self._pointers(f, arrays, start, scratch, private)
 
-            def call(name: str, low: Scalar, high: Scalar, buffers: list[Buffer]) -> None:
-                given = [f"i64 {low}", f"i64 {high}", f"ptr {work}"]
+            def call(name: str, low: Scalar, high: Scalar, buffers: list[Buffer], worker: Scalar = 0) -> None:
+                given = [f"i64 {low}", f"i64 {high}", f"i64 {worker}", f"ptr {work}"]
                 given += [f"i64 {extents[s]}" for s in self.symbols]
                 given += [f"ptr {pointers(b)}" for b in buffers]
                 f.emit(f"call void @{name}({', '.join(given)})")
 
-            def run(task: Task) -> None:
-                low, high = self._range(f, task, row_range)
-                call(f"k{task.number}", low, high, self._buffers(task))
+            def run(tasks: Iterable[Task], rows: tuple[Scalar, Scalar], worker: Scalar = 0) -> None:
+                for task in tasks:
+                    low, high = self._range(f, task, rows)
+                    call(f"k{task.number}", low, high, self._buffers(task), worker)
 
             for number, (_, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
                 if number:
                     f.emit(f"call void @rv.barrier(ptr {sync}, i64 %nthreads)")
-                for serial, tasks in groupby(group, key=lambda t: t.share == "serial"):
-                    if serial:
+                # Tasks of one phase that are divided in different ways do not wait for each other.
+                for share, tasks in groupby(sorted(group, key=lambda t: t.share), key=lambda t: t.share):
+                    if share == "serial":
                         with f.when(f.op("icmp eq i64 %tid, 0")):
-                            for task in tasks:
-                                run(task)
+                            run(tasks, row_range)
+                    elif (
+                        share == "rows" and workers is not None
+                    ):  # all tasks on one worker's rows, then on the next's
+                        with f.loop(*workers) as turn:
+                            low = f.minimum(f.mul(turn.index, row_range[0]), rows)
+                            run(tasks, (low, f.minimum(f.add(low, row_range[0]), rows)), turn.index)
                     else:
-                        for task in tasks:
-                            run(task)
+                        run(tasks, row_range)
             if update is not None:
                 call(update[1], 0, 0, update[2])
             f.emit(f"call void @rv.barrier(ptr {sync}, i64 %nthreads)")
@@ -202,6 +210,15 @@ class Assembler:
 
     def _work_bytes(self) -> int:
         return self.work
+
+    def _rows(self, f: Function, rows: Scalar) -> tuple[tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
+        """This thread's rows; or, where workers share them, the rows of each worker and this thread's workers."""
+        if not any(task.kind == "partial" for task in self.schedule.tasks):
+            blocks = f.floor_divide(f.add(rows, ROW_BLOCK - 1), ROW_BLOCK)
+            return self._portion(f, rows, blocks, ROW_BLOCK), None
+        unit = WORKERS * 2 * LANES
+        each = f.mul(f.floor_divide(f.add(rows, unit - 1), unit), 2 * LANES)
+        return (each, each), self._portion(f, WORKERS, WORKERS, 1)
 
     @staticmethod
     def _portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:
@@ -277,7 +294,8 @@ class Assembler:
         total = 0.0
         for task in self.schedule.order:
             cost = 1.0
-            dims = task.anchor.attrs["loops"] if task.kind == "contract" and task.anchor else task.space
+            inner = task.anchor.attrs.get("inner", task.anchor) if task.anchor else None
+            dims = inner.attrs["loops"] if inner is not None and inner.op.name == "contract" else task.space
             for dim in dims:
                 cost *= self.schedule.batch if isinstance(dim, Symbol) else dim
             total += cost * (1 if task.kind == "contract" else 4)

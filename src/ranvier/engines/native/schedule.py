@@ -32,7 +32,9 @@ SOURCES = frozenset(
 
 @dataclass(eq=False)
 class Task:
-    """One kernel. ``kind``: map, reduce, contract, scatter, place (into a part of a larger result), copy."""
+    """One kernel. ``kind``: map, reduce, contract, partial (what each worker makes of a sum over the samples), scatter,
+    place (into a part of a larger result), copy.
+    """
 
     number: int
     kind: str
@@ -66,9 +68,10 @@ class _Fact:
 class Schedule:
     """The tasks of a graph, in the order in which they run. ``batch`` is the most rows that a step sees."""
 
-    def __init__(self, graph: Graph, batch: int) -> None:
+    def __init__(self, graph: Graph, batch: int, samples_adjacent: bool = False) -> None:
         self.graph = graph
         self.batch = batch
+        self.samples_adjacent = samples_adjacent  # rows of the batch lie feature by feature, see workers.py
         self.tasks: list[Task] = []
         self.home: dict[Node, Task] = {}
         self.views: dict[Node, View] = {}
@@ -130,10 +133,14 @@ class Schedule:
 
     def scratch(self, node: Node) -> View:
         """Room for a node's value. Rows that are a large power of two apart would fight for the same cache lines."""
-        if node.ndim == 2 and isinstance(node.shape[1], int):
+        strides: tuple[int, ...]
+        if self.samples_adjacent and node.ndim == 2 and node.shape[0] == BATCH:
+            pitch = -(-self.batch // 16) * 16 + 16
+            strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
+        elif node.ndim == 2 and isinstance(node.shape[1], int):
             columns = node.shape[1]
             pitch = columns + 16 if columns >= 256 and columns % 256 == 0 else columns
-            strides: tuple[int, ...] = (pitch, 1)
+            strides = (pitch, 1)
             elements = size((node.shape[0], pitch), self.batch)
         else:
             strides, elements = c_strides(node.shape), size(node.shape, self.batch)
@@ -146,7 +153,8 @@ class Schedule:
         for root in self.graph.roots():
             self._demanded.add(root)
         for node in self._nodes:
-            if node.op.name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather"):
+            name = node.attrs["inner"].op.name if node.op.name == "partial" else node.op.name
+            if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather"):
                 for place, operand in enumerate(node.inputs):
                     if node.op.name == "reshape" and only_ones(node.shape, operand.shape):
                         continue
@@ -187,8 +195,8 @@ class Schedule:
             if node in self._demanded and name == "constant" and not node.attrs["value"].ndim:
                 self._new("map", node.shape, None, node)
             return
-        if name == "contract":
-            self._new("contract", node.shape, node)
+        if name in ("contract", "partial"):
+            self._new(name, node.shape, node)
         elif name == "scatter_add":
             self._new("scatter", node.shape, node)
         elif name in ("pad", "concatenate"):
@@ -236,9 +244,10 @@ class Schedule:
         return False
 
     def _fits(self, node: Node, task: Task) -> bool:
-        return node.shape == task.space or (
-            task.kind == "map" and self._rows(task) and node.shape == task.row_space
-        )
+        if task.kind == "contract" and task.space == (BATCH,):
+            return False  # its results come one by one; what follows is better done 16 at a time
+        rows = task.kind == "map" and self._rows(task)
+        return node.shape == task.space or (rows and node.shape == task.row_space)
 
     @staticmethod
     def _rows(task: Task) -> bool:
@@ -248,7 +257,7 @@ class Schedule:
     def _join(self, node: Node, fact: _Fact) -> None:
         for number in sorted(fact.aligned, reverse=True):
             task = self.tasks[number]
-            if task.kind in ("scatter", "place") or not self._fits(node, task):
+            if task.kind in ("scatter", "place", "partial") or not self._fits(node, task):
                 continue
             needs = self._needs(fact, number)
             if needs is not None:
@@ -335,8 +344,12 @@ class Schedule:
             stack.extend((i, r) for i, r in zip(node.inputs, _rows_kept(node, row), strict=True))
 
         for node in [*([task.anchor] if task.anchor else []), *task.members]:
-            if node.op.kind == "contract":
+            if node.op.name == "contract":
                 stack.extend((i, first_open and _indexed_by_row(node, p)) for p, i in enumerate(node.inputs))
+            elif node.op.name == "partial":  # each worker reads its own rows
+                inner = node.attrs["inner"]
+                summed = inner.op.kind == "reduce"
+                stack.extend((i, summed or _summed_by_row(inner, p)) for p, i in enumerate(node.inputs))
             else:
                 below(node, first_open)
         if (
@@ -457,7 +470,7 @@ class Schedule:
 
     def _share(self) -> None:
         for task in self.tasks:
-            if task.space and task.space[0] == BATCH and task.kind != "scatter":
+            if task.kind == "partial" or (task.space and task.space[0] == BATCH and task.kind != "scatter"):
                 task.share = "rows"
             elif task.kind in ("map", "contract", "copy") and task.space and self._work(task) >= SERIAL:
                 task.share = "split"
@@ -519,6 +532,13 @@ def _indexed_by_row(node: Node, side: int) -> bool:
     """Whether a contraction reads this operand only at the row of its result that it computes."""
     index = node.attrs["index"][side]
     return bool(index) and index[0] == (((0, 1),), 0) and node.inputs[side].shape[:1] == (BATCH,)
+
+
+def _summed_by_row(node: Node, side: int) -> bool:
+    """Whether a contraction over the samples reads each row of this operand for that sample alone."""
+    index = node.attrs["index"][side]
+    plain = bool(index) and len(index[0][0]) == 1 and index[0][1] == 0 and index[0][0][0][1] == 1
+    return plain and node.attrs["loops"][index[0][0][0][0]] == BATCH
 
 
 def _rows_kept(node: Node, row: bool) -> list[bool]:

@@ -1,6 +1,6 @@
 """A pass: the same program without dimensions of 1, so that kernels iterate over what there is and nothing else.
 
-Inputs and results keep their shapes, with a reshape (which costs nothing) between them and the rest.
+The caller's arrays keep theirs: how they lie in memory is the same with and without.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ def squeeze(graph: Graph) -> Graph:
             result[node] = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
         else:
             result[node] = _rules.get(node.op.name, _around)(node, [result[i] for i in node.inputs])
-    return graph.rebuild(lambda n: shaped(result[n], n.shape))
+    return Graph(
+        tuple(result[n] for n in graph.inputs),
+        tuple(result[n] for n in graph.outputs),
+        tuple((result[target], result[value]) for target, value in graph.updates),
+    )
 
 
 def without_ones(shape: Shape) -> Shape:
@@ -100,7 +104,7 @@ def _contract(node: Node, inputs: list[Node]) -> Node:
 
 
 _rules: dict[str, Callable[[Node, list[Node]], Node]] = {
-    "input": lambda node, inputs: _small(node),
+    "input": lambda node, inputs: apply("input", **{**node.attrs, "shape": without_ones(node.shape)}),
     "constant": lambda node, inputs: _small(node),
     "random": _generated,
     "reduce_sum": _reduce,

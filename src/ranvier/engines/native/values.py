@@ -56,6 +56,7 @@ class Module:
     view: Callable[[Node], View | None]  # where a node lies in memory, also by way of movement
     uses: dict[Node, int]
     has_fma: bool
+    samples_adjacent: bool
     functions: set[tuple[str, str]] = field(
         default_factory=set
     )  # (name, suffix) of the elementary functions needed
@@ -70,7 +71,9 @@ class Kernel:
         self.pointers = {buffer: f"%p{i}" for i, buffer in enumerate(buffers)}
         pointers = [f"ptr noalias {p}" for p in self.pointers.values()]
         extents = [f"i64 %n.{s}" for s in symbols]
-        self.function = Function(name, ["i64 %lo", "i64 %hi", "ptr noalias %work", *extents, *pointers])
+        self.function = Function(
+            name, ["i64 %lo", "i64 %hi", "i64 %worker", "ptr noalias %work", *extents, *pointers]
+        )
         self.work = 0  # bytes of the thread's own memory that it needs
         self.scopes: list[dict[object, Value]] = [{}]
         self.mask: str | None = None  # the lanes in use, where not all are

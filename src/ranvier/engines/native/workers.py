@@ -1,0 +1,80 @@
+"""A pass for large batches: sums over the samples are made by virtual workers, each over rows of its own.
+
+How many workers there are, and which rows each takes, follows from the batch alone, so the sums have one order whatever
+the number of threads; threads take workers. Each worker's part lies in a row of a partial result, and an ordinary
+reduction over those rows gives the sum.
+"""
+
+from __future__ import annotations
+
+from ranvier.engines.native.view import size
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Node, Primitive, Symbol, Type, apply
+
+WORKERS = 16
+MANY = 1024  # rows from which on sharing them out pays
+NARROW = 64  # features up to which samples, rather than features, lie next to each other
+
+# Not one of the language's primitives: it stands in a graph between this pass and the schedule alone. ``inner`` is the
+# contraction or reduction of which each worker makes a part.
+PARTIAL = Primitive(
+    "partial", "partial", lambda types, attrs: attrs["type"], lambda arrays, attrs, extents: None
+)
+
+
+def share_out(graph: Graph, batch: int) -> Graph:
+    """The graph with every sum over the samples split among the workers, where the batch is large."""
+    if batch < MANY:
+        return graph
+    result: dict[Node, Node] = {}
+    for node in graph.nodes():
+        inputs = tuple(result[i] for i in node.inputs)
+        fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
+        result[node] = _split(fresh, batch)
+    return graph.rebuild(lambda n: result[n])
+
+
+def _split(node: Node, batch: int) -> Node:
+    if node.op.name == "contract":
+        loops, rank = node.attrs["loops"], node.attrs["rank"]
+        over_samples = BATCH in loops[rank:] and BATCH not in loops[:rank]
+        reads = sum(size(i.shape, batch) for i in node.inputs)
+        if not over_samples or WORKERS * size(node.shape, batch) > reads:
+            return node
+        join = "reduce_sum"
+    elif (
+        node.op.name in ("reduce_sum", "reduce_max")
+        and node.inputs[0].shape[0] == BATCH
+        and 0 in node.attrs["axes"]
+    ):
+        join = node.op.name
+    else:
+        return node
+    type_ = Type((WORKERS, *node.shape), node.dtype)
+    return apply(join, Node(PARTIAL, node.inputs, {"inner": node}, type_), axes=(0,))
+
+
+def samples_adjacent(graph: Graph, batch: int) -> bool:
+    """Whether values of many samples with few features are better laid out feature by feature: every lane is used."""
+    if batch < MANY:
+        return False
+    for node in graph.nodes():
+        if BATCH not in node.shape:
+            continue
+        plain = (
+            node.ndim <= 2
+            and node.shape[0] == BATCH
+            and all(not isinstance(d, Symbol) and d <= NARROW for d in node.shape[1:])
+        )
+        if not plain or node.op.name in (
+            "reshape",
+            "transpose",
+            "concatenate",
+            "pad",
+            "reverse",
+            "slice",
+            "random",
+            "scatter_add",
+        ):
+            return False
+    return True
