@@ -393,6 +393,20 @@ def test_nan_names_the_step_and_keeps_the_last_good_weights():
     assert model.history.epoch == []
 
 
+def test_nan_that_was_there_before_is_called_so():
+    x = X.copy()
+    x[40, 1] = np.nan
+    with pytest.raises(
+        NonFiniteLoss, match=r"step 2\. The data of that step are not finite.*nan_to_num"
+    ) as caught:
+        classifier().fit(x, Y, shuffle=False, check_finite=False, verbose=0)
+    assert caught.value.op == "input"
+    model = classifier()
+    model.set_weights([w * np.nan if w.ndim == 2 else w for w in model.get_weights()])
+    with pytest.raises(NonFiniteLoss, match=r"step 1\. Parameter '.*\.kernel' was not finite"):
+        model.fit(X, Y, verbose=0)
+
+
 @pytest.mark.parametrize("poison", [4, 40])
 def test_nan_in_a_later_epoch_keeps_the_epochs_before(poison):
     """Found from a copy of the state that is several epochs old."""

@@ -17,8 +17,9 @@ __all__ = ["NonFiniteLoss", "find"]
 class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happened
     """Training met a NaN or an infinity; the model has the last good weights.
 
-    ``step`` (from 0, in its epoch), ``op`` (the first primitive whose result is not finite), ``layer`` (the parameter
-    nearest before it) and ``phase`` ("forward", "backward" or "update") say where.
+    ``step`` (from 0, in its epoch), ``op`` (the first primitive whose result is not finite; "input" for data or weights
+    that were so from the start), ``layer`` (the parameter nearest before it) and ``phase`` ("forward", "backward" or
+    "update") say where.
     """
 
     def __init__(
@@ -50,19 +51,20 @@ def find(runner: Runner, rate: float) -> NonFiniteLoss:
             break
     epoch = runner.epoch
     op, layer, phase = culprit(runner, step)
-    where = (
-        f"in the {phase} pass, in {op!r}" if phase in ("forward", "backward") else f"in the update, in {op!r}"
-    )
-    where = (
-        f"The first value that is not finite comes up {where}"
-        if op
-        else "Its values are finite on the reference engine"
-    )
     near = f", after parameter {layer!r}" if layer else ""
+    fix = f"a smaller learning rate (it is {rate:g}), clipnorm=1.0, or scaled inputs,"
+    if op is None:
+        where = "Its values are finite on the reference engine"
+    elif op == "input":
+        where = f"Parameter {layer!r} was" if layer else "The data of that step are"
+        where += " not finite to begin with"
+        fix = "np.nan_to_num of it"
+    else:
+        place = f"the {phase} pass" if phase in ("forward", "backward") else "the update"
+        where = f"The first value that is not finite comes up in {place}, in {op!r}{near}"
     return NonFiniteLoss(
-        f"the loss stopped being finite in epoch {epoch + 1}, step {step + 1}. {where}{near}. The model keeps the "
-        f"weights from before that step. Write a smaller learning rate (it is {rate:g}), clipnorm=1.0, or scaled "
-        "inputs, instead.",
+        f"the loss stopped being finite in epoch {epoch + 1}, step {step + 1}. {where}. The model keeps the "
+        f"weights from before that step. Write {fix} instead.",
         epoch=epoch, step=step, op=op, layer=layer, phase=phase,
     )  # fmt: skip
 
@@ -84,8 +86,12 @@ def culprit(runner: Runner, step: int) -> tuple[str | None, str | None, str | No
     with np.errstate(all="ignore"):
         for node in [*ahead, *graph.nodes()]:
             if node in values:
+                if node in runner.step.named and bad(values[node]):
+                    return "input", runner.step.named[node], "forward"
                 continue
             values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
+            if node.op.name == "gather" and node.inputs[0].op.name == "input" and bad(values[node]):
+                return "input", None, "forward"
             if bad(values[node]) and node.inputs and not any(bad(values[i]) for i in node.inputs):
                 phase = "forward" if node in forward else "update" if feeds(node, updated) else "backward"
                 return node.op.name, nearest(node, runner.step.named), phase
