@@ -83,7 +83,7 @@ def runnable(name):
 
 
 TARGETS = [name for name in ("x86-64-v4", "x86-64-v3", "x86-64-v2") if runnable(name)]
-SETTINGS = [
+SETTINGS: list[dict[str, object]] = [
     {"RANVIER_THREADS": 2, "PYTHONHASHSEED": 1},
     {"RANVIER_THREADS": 7, "PYTHONHASHSEED": 2},
     *({"RANVIER_TARGET": name} for name in TARGETS),

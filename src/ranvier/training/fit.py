@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from ranvier.training.progress import Progress, progress
 from ranvier.training.runner import Interrupt, Pace, Runner
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data, Step, step_for
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["evaluate", "fit", "train_on_batch"]
 
@@ -209,6 +212,8 @@ def fit(
         finally:
             training.close()
             show.close()
+            if not source:
+                arrays.close()
     return history
 
 
@@ -223,15 +228,36 @@ class Arrays:
         self.taken = len(self.rows) if limit is None else min(len(self.rows), limit * batch)
         self.steps = math.ceil(self.taken / self.batch)
         self.step: Step | None = None
+        self.drawer: ThreadPoolExecutor | None = None
+        self.orders: Future[Array] | None = None
+        if self.shuffler is not None and self.batch < len(
+            self.rows
+        ):  # within one batch the order means nothing
+            from concurrent.futures import ThreadPoolExecutor
+
+            self.drawer = ThreadPoolExecutor(1)
+            self.orders = self._draw(self.drawer)
+
+    def _draw(self, drawer: ThreadPoolExecutor) -> Future[Array]:
+        """A new order of the rows, drawn beside the program, which needs no interpreter meanwhile."""
+
+        def draw() -> Array:
+            order = self.rows.copy()
+            self.shuffler.shuffle(order)
+            return order
+
+        return drawer.submit(draw)
+
+    def close(self) -> None:
+        if self.drawer is not None:
+            self.drawer.shutdown(wait=False, cancel_futures=True)
 
     def epoch(self, epoch: int, title: str) -> tuple[Logs, int]:
         """One epoch: its results, and the number of samples."""
         training = self.training
-        if self.shuffler is not None and self.batch < len(
-            self.rows
-        ):  # within one batch the order means nothing
-            self.order = self.rows.copy()  # a new one, since the last may have to be run again
-            self.shuffler.shuffle(self.order)
+        if self.orders is not None and self.drawer is not None:
+            self.order = self.orders.result()
+            self.orders = self._draw(self.drawer)  # the next one, while this epoch runs
         if self.step is None or training.hooked:
             self.step = training.step(self.data, self.batch)
         training.show.begin(title, self.steps)

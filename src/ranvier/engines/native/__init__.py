@@ -28,6 +28,7 @@ from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
 from ranvier.graph.simplify import share, simplify
 
+LARGE = 1 << 20  # bytes
 PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("share", share),
     ("simplify", simplify),
@@ -67,6 +68,7 @@ class _Frame:
     def __init__(self, text: Text, arrays: int) -> None:
         self.context = runtime.aligned_empty(WORDS + len(text.symbols) + arrays, np.int64)
         self.context[:] = 0
+        self.words = memoryview(self.context.data)  # quicker to write into, word by word, than the array
         self.address = self.context.ctypes.data
         self.sync = runtime.new_sync_block()
         self.scratch = runtime.aligned_empty(max(text.scratch, 64), np.uint8)
@@ -93,24 +95,14 @@ class NativeProgram:
         )  # as the caller knows them, with dimensions of 1
         self.batch = batch or 1
         self.text = text
+        self._arrays = (*graph.inputs, *graph.outputs)
+        self._first = WORDS + len(text.symbols)
         self.entry = runtime.function(library.address("entry"), library)
         self.pace = Pace(text.work)
         self._frames: list[_Frame] = []  # one for each run under way at most; append and pop are atomic
+        dims = {d: (p, axis) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)}
         self._symbols = [
-            (
-                WORDS + i,
-                *next(
-                    (
-                        (p, a)
-                        for p, n in enumerate(graph.inputs)
-                        for a, d in enumerate(n.shape)
-                        if d == Symbol(s)
-                    ),
-                    (-1, -1),
-                ),
-            )
-            for i, s in enumerate(text.symbols)
-            if s != BATCH.name
+            (WORDS + i, *dims[Symbol(name)]) for i, name in enumerate(text.symbols) if name != BATCH.name
         ]
         self._batch_from = next((p for p, n in enumerate(graph.inputs) if n.shape[:1] == (BATCH,)), None)
 
@@ -127,7 +119,7 @@ class NativeProgram:
         )
         try:
             self._bind(frame, arrays, outputs)
-            context = frame.context
+            context = frame.words
             context[START], context[STOP] = start, stop
             if total is None:
                 total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
@@ -144,19 +136,19 @@ class NativeProgram:
 
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Put the arrays' addresses into the context; those of the run before are there already."""
-        held, context = frame.held, frame.context
-        place = WORDS + len(self.text.symbols)
-        number = 0
-        for given, nodes in ((arrays, self.inputs), (outputs, self.outputs)):
-            for array, node in zip(given, nodes, strict=True):
-                if held[number] is not array:
-                    if not array.flags.c_contiguous or array.dtype != node.dtype:
-                        raise ValueError(
-                            f"{node!r} was given an array of {array.dtype} with strides {array.strides}"
-                        )
-                    held[number] = array
-                    context[place + number] = array.__array_interface__["data"][0]
-                number += 1
+        held = frame.held
+        given = (*arrays, *outputs)
+        if len(given) != len(held):
+            raise ValueError(f"a program of {len(held)} arrays was given {len(given)}")
+        for number, array in enumerate(given):
+            if held[number] is not array:
+                node = self._arrays[number]
+                if not array.flags.c_contiguous or array.dtype != node.dtype:
+                    raise ValueError(
+                        f"{node!r} was given an array of {array.dtype} with strides {array.strides}"
+                    )
+                frame.words[self._first + number] = array.__array_interface__["data"][0]
+                held[number] = array if array.nbytes < LARGE else None  # a data set is not kept alive
 
 
 def compile(graph: Graph, batch: int | None = None) -> NativeProgram | ReferenceProgram:

@@ -18,10 +18,11 @@ from ranvier.engines.native.emit import (
 )
 from ranvier.engines.native.schedule import Task
 from ranvier.engines.native.values import At, Index, Kernel, Value
-from ranvier.engines.native.view import View, c_strides
+from ranvier.engines.native.view import View
 from ranvier.graph.node import BATCH, FLOATS, Node, Shape
 
 Body = Callable[[Index], None]
+PANEL = 4  # vectors of results summed beside each other: one alone would wait for its own last addition
 
 
 def emit_task(k: Kernel, task: Task) -> None:
@@ -336,24 +337,50 @@ class Reduction:
         self.k.remember(self.task.anchor, (*self.prefix, *index), value)
         finish(self.k, self.task, (*self.prefix, *index))
 
-    def columns(self, index: Index) -> None:
-        """16 results at a time, each the sum down its column in order."""
+    def columns(self, indices: Sequence[tuple[Index, str | None]]) -> None:
+        """16 results at each index, every one the sum down its column in order; several indices at a time."""
         k, node = self.k, self.node
         element = ELEMENT[node.dtype]
         type_ = vector(element)
 
-        def level(inner: tuple[At, ...], total: str) -> str:
+        def level(inner: tuple[At, ...], totals: list[str]) -> list[str]:
             if len(inner) == len(self.axes):
-                value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
-                return combine(k, node, type_, total, value)
-            with (
-                k.function.loop(*self.range(self.axes[len(inner)]), carry=[(type_, total)]) as loop,
-                scope(k),
-            ):
-                loop.next = [level((*inner, At(loop.index)), loop.values[0])]
-            return loop.results[0]
+                result = []
+                for (index, mask), total in zip(indices, totals, strict=True):
+                    with masked(k, mask):
+                        value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
+                    result.append(combine(k, node, type_, total, value))
+                return result
+            carry = [(type_, total) for total in totals]
+            with k.function.loop(*self.range(self.axes[len(inner)]), carry=carry) as loop, scope(k):
+                loop.next = level((*inner, At(loop.index)), loop.values)
+            return loop.results
 
-        self.done(index, Value(level((), identity(node, type_)), True))
+        totals = level((), [identity(node, type_)] * len(indices))
+        for (index, mask), total in zip(indices, totals, strict=True):
+            with masked(k, mask), scope(k):
+                self.done(index, Value(total, True))
+
+    def panels(self, outer: Index, columns: int) -> None:
+        """All columns of a result whose last extent is known: a few vectors beside each other, then the rest."""
+        f, wide = self.k.function, PANEL * LANES
+        full = columns // wide * wide
+
+        def panel(start: Scalar, count: int) -> None:
+            parts = [
+                (At(f.add(start, c), 1), tail_mask(count - c) if count - c < LANES else None)
+                for c in range(0, count, LANES)
+            ]
+            self.columns([((*outer, at), mask) for at, mask in parts])
+
+        if full > wide:
+            with f.loop(0, full, wide) as turn, scope(self.k):
+                panel(turn.index, wide)
+        elif full:
+            panel(0, wide)
+        if columns > full:
+            with scope(self.k):
+                panel(full, columns - full)
 
     def along(self, index: Index) -> None:
         """One result at a time: 16 running sums along the adjacent elements, then the tree."""
@@ -404,8 +431,11 @@ def emit_reduce(k: Kernel, task: Task) -> None:
         ranges[0] = shared(k, task)
     if r.lane in r.axes:
         nest(k, ranges, r.along, wide=False)
+    elif r.lane == r.kept[-1] and ranges[-1][0] == 0 and isinstance(ranges[-1][1], int):
+        columns = ranges[-1][1]
+        nest(k, ranges[:-1], lambda index: r.panels(index, columns), wide=False)
     else:
-        nest(k, ranges, r.columns, wide=r.lane == r.kept[-1])
+        nest(k, ranges, lambda index: r.columns([(index, k.mask)]), wide=r.lane == r.kept[-1])
 
 
 def _beside(index: Index, axis: int, at: At) -> Index:
@@ -554,5 +584,3 @@ EMIT: dict[str, Callable[[Kernel, Task], None]] = {
     "place": emit_place,
     "copy": emit_copy,
 }
-
-__all__ = ["EMIT", "c_strides", "emit_task"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ranvier.engines.native import runtime
 
 TINY = 200_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
+LONG = 32  # steps from which on the start of the threads no longer shows
 TRIALS = 2  # runs of each number of threads before the faster is preferred
-AGAIN = 48  # after so many runs another number gets a turn: processors come and go
+AGAIN = 24  # after so many runs another number gets a turn: processors come and go
 
 
 class Pace:
@@ -31,7 +32,7 @@ class Pace:
         self._runs += 1
         if self._most == 1:
             return 1
-        long = steps >= 4
+        long = steps >= LONG
         candidates = [1 << i for i in range(self._most.bit_length()) if 1 << i < self._most] + [self._most]
         for n in candidates:
             if self._trials.get((long, n), 0) < TRIALS:
@@ -42,7 +43,7 @@ class Pace:
 
     def record(self, steps: int, threads: int, seconds: float) -> None:
         """What a run took."""
-        key = steps >= 4, threads
+        key = steps >= LONG, threads
         pace = seconds / max(steps, 1)
         known = self._seconds.get(key)
         trials = self._trials[key] = self._trials.get(key, 0) + 1

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ranvier.engines.native import math
-from ranvier.engines.native.contraction import Writer, plan, tile
-from ranvier.engines.native.emit import ELEMENT, LANES, SIZE, Function, Scalar, memory_type
+from ranvier.engines.native.contraction import Writer
+from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, memory_type
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
+from ranvier.engines.native.nest import plan, tile
 from ranvier.engines.native.runtime import barrier_ir
 from ranvier.engines.native.schedule import Schedule, Task
 from ranvier.engines.native.values import Kernel, Module
@@ -103,7 +104,7 @@ class Assembler:
             task.kind == "partial" and task.anchor.attrs["inner"].op.name == "contract"
         ):
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
-            Writer(k, task, self.target).write()
+            Writer(k, task, self.target, self.schedule.batch).write()
         else:
             emit_task(k, task)
         self.work = max(self.work, k.work)
@@ -246,7 +247,9 @@ class Assembler:
             stored = next(v for n, v in task.stores if n.shape == task.space)
             nest = plan(task.anchor, views, stored.strides)
             height, across = (
-                tile(self.target, nest, task.anchor.dtype) if nest.columns is not None else (1, 1)
+                tile(self.target, nest, task.anchor.dtype, self.schedule.batch)
+                if nest.columns is not None
+                else (1, 1)
             )
             if nest.rows is not None and nest.rows.output == 0:
                 return height
@@ -305,6 +308,3 @@ class Assembler:
 def assemble(schedule: Schedule, target: Target) -> Text:
     """The LLVM text of a schedule for a target."""
     return Assembler(schedule, target).write()
-
-
-__all__ = ["ELEMENT", "SCRATCH", "START", "STOP", "SYNC", "TOTAL", "Text", "assemble"]

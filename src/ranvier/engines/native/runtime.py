@@ -52,11 +52,15 @@ def get_threads() -> int:
     return _threads or default_threads()
 
 
+@functools.cache
+def _wished() -> int | None:
+    wish = os.environ.get("RANVIER_THREADS")
+    return _positive(wish, "RANVIER_THREADS", int) if wish else None
+
+
 def fixed_threads() -> int | None:
     """The number that ``set_threads`` or RANVIER_THREADS asks for; None where the choice is left to measurement."""
-    if _threads is None and (wish := os.environ.get("RANVIER_THREADS")):
-        return _positive(wish, "RANVIER_THREADS", int)
-    return _threads
+    return _threads or _wished()
 
 
 def default_threads() -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ranvier.engines.native.view import Buffer, View, c_strides, move, moves, only_ones, size
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, Shape, Symbol
+from ranvier.graph.node import BATCH, Node, Shape
 
 ROW_LIMIT = (
     128  # reductions along a last axis up to this long are done in registers, within the task of their row
@@ -566,6 +566,3 @@ def _rows_kept(node: Node, row: bool) -> list[bool]:
     if name in ("reverse", "scatter_add", "random"):
         return [False] * len(node.inputs)
     return [True] * len(node.inputs)
-
-
-__all__ = ["Buffer", "Schedule", "Symbol", "Task"]

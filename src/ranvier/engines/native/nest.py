@@ -1,0 +1,139 @@
+"""A contraction as loops, each with a stride in both operands, and the role that each loop plays in its kernel.
+
+A matrix product, a convolution and their gradients are one case here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ranvier.engines.native.emit import LANES, SIZE
+from ranvier.engines.native.llvm import Target
+from ranvier.engines.native.view import View
+from ranvier.graph.node import Node, Symbol
+
+PACK_ROWS = 4  # fewer rows than this do not repay laying out an operand anew
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop variable: its extent and the stride of each operand along it; ``output`` is its place in the result."""
+
+    extent: int | Symbol
+    a: int
+    b: int
+    output: int | None
+
+    @property
+    def count(self) -> int:
+        """The extent, taking an open one as large."""
+        return self.extent if isinstance(self.extent, int) else 1 << 30
+
+    def walks_on_in(self, inner: Loop) -> bool:
+        """Whether one step of this loop goes just as far as all steps of the one inside it, in both operands."""
+        known = isinstance(self.extent, int) and isinstance(inner.extent, int)
+        return known and self.a == inner.a * inner.count and self.b == inner.b * inner.count
+
+
+@dataclass(frozen=True)
+class Nest:
+    """A contraction's loops in their roles. ``b`` is the operand that vectors run along."""
+
+    a: View
+    b: View
+    outer: tuple[Loop, ...]
+    rows: Loop | None
+    columns: Loop | None
+    reduce: tuple[Loop, ...]
+    form: str  # columns, pack, dot
+
+
+def _strides(node: Node, side: int, view: View) -> tuple[list[int], int]:
+    """The stride of each loop in an operand, and the offset of its first element."""
+    strides, offset = [0] * len(node.attrs["loops"]), view.offset
+    for stride, (terms, start) in zip(view.strides, node.attrs["index"][side], strict=True):
+        offset += start * stride
+        for loop, coefficient in terms:
+            strides[loop] += coefficient * stride
+    return strides, offset
+
+
+def _merge(loops: list[Loop]) -> list[Loop]:
+    """Join reduction loops that walk both operands as one longer loop would."""
+    result: list[Loop] = []
+    for loop in loops:
+        last = result[-1] if result else None
+        if last is not None and last.walks_on_in(loop):
+            result[-1] = replace(loop, extent=last.count * loop.count)
+        else:
+            result.append(loop)
+    return result
+
+
+def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
+    """Give each loop its role. ``output`` holds the result's strides."""
+    (sa, oa), (sb, ob) = (_strides(node, side, view) for side, view in enumerate(views))
+    rank = node.attrs["rank"]
+    loops = [Loop(e, sa[i], sb[i], i if i < rank else None) for i, e in enumerate(node.attrs["loops"])]
+    a, b = (replace(view, offset=offset) for view, offset in zip(views, (oa, ob), strict=True))
+    out, reduce = loops[:rank], _merge(loops[rank:])
+    columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
+    if columns is not None and (columns.b == 0 or (columns.b != 1 and columns.a == 1)):
+        # vectors run along the second operand: swap the two
+        swap = {loop: replace(loop, a=loop.b, b=loop.a) for loop in loops}
+        out, reduce = [swap[loop] for loop in out], [replace(loop, a=loop.b, b=loop.a) for loop in reduce]
+        columns, (a, b) = swap[columns], (b, a)
+    if columns is None:
+        return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
+    rest = [loop for loop in out if loop is not columns and loop != columns]
+    candidates = [loop for loop in rest if loop.b == 0]
+    rows = max(candidates, key=lambda loop: loop.count, default=None) if columns.a == 0 else None
+    form = "columns"
+    if columns.b != 1:
+        inner = reduce[-1] if reduce else None
+        dot = inner is not None and inner.b == 1 and inner.a in (0, 1) and inner.count >= LANES
+        few = (
+            rows is None
+            or rows.count < PACK_ROWS
+            or columns.count < LANES // 2
+            or isinstance(columns.extent, Symbol)
+        )
+        if dot and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES)):
+            return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
+        if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
+            form = "pack"
+    return Nest(a, b, tuple(loop for loop in rest if loop != rows), rows, columns, tuple(reduce), form)
+
+
+def _packable(reduce: Sequence[Loop]) -> bool:
+    return all(isinstance(loop.extent, int) for loop in reduce)
+
+
+def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
+    """Rows and vectors of the register tile: as many accumulators as the registers hold beside what feeds them."""
+    width = -(-LANES * SIZE[dtype] // target.vector_bytes)  # registers to a vector
+    columns = nest.columns
+    assert columns is not None
+    vectors = -(-columns.count // LANES)
+    room = target.vector_registers
+    if room // width >= 32:
+        across = vectors if vectors <= 3 else 3 if vectors % 3 == 0 else 2
+    else:
+        across = 1
+    most = max(1, (room - 1 - across * width) // (across * width))
+    rows = nest.rows
+    single = rows is None or (isinstance(rows.extent, Symbol) and batch == 1)
+    if rows is None or single:  # one row: only vectors beside each other keep the multipliers busy
+        return 1, max(1, min(vectors, 8, room // width - 2))
+    if isinstance(rows.extent, Symbol):
+        return next(r for r in (8, 4, 2, 1) if r <= min(most, batch)), across
+    if rows.extent <= most:
+        return rows.extent, across
+    most, extent = min(most, 14), rows.extent
+
+    def merit(height: int) -> tuple[bool, int, int]:
+        """No rows left over, else few that are computed in vain, else a high tile."""
+        return extent % height == 0, -(-(-extent // height) * height), height
+
+    return max(range(max(1, most // 2), most + 1), key=merit), across
