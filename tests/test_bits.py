@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,10 +84,10 @@ def runnable(name):
 
 
 TARGETS = [name for name in ("x86-64-v4", "x86-64-v3", "x86-64-v2") if runnable(name)]
-SETTINGS: list[dict[str, object]] = [
+SETTINGS: list[dict[str, Any]] = [
     {"RANVIER_THREADS": 2, "PYTHONHASHSEED": 1},
     {"RANVIER_THREADS": 7, "PYTHONHASHSEED": 2},
-    *({"RANVIER_TARGET": name} for name in TARGETS),
+    *[{"RANVIER_TARGET": name} for name in TARGETS],
 ]
 
 

@@ -100,9 +100,8 @@ class Assembler:
     def _kernel(self, task: Task) -> tuple[str, str]:
         name = f"k{task.number}"
         k = Kernel(self.module, name, self._buffers(task), self.symbols)
-        if task.kind == "contract" or (
-            task.kind == "partial" and task.anchor.attrs["inner"].op.name == "contract"
-        ):
+        inner = task.anchor.attrs.get("inner", task.anchor) if task.anchor is not None else None
+        if inner is not None and inner.op.name == "contract":
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
             Writer(k, task, self.target, self.schedule.batch).write()
         else:
