@@ -545,6 +545,7 @@ SILENT = [
     (lambda: [D(K)], logits(SCE), X, Y),
     (lambda: [D(4, activation="relu"), D(K), rv.layers.Activation("softmax")], SCE(), X, Y),
     (lambda: [D(1, activation="sigmoid")], BCE(), X, BINARY),
+    (lambda: [D(4, activation="tanh"), D(2, activation="linear")], "mse", X, VALUES),
     (lambda: [rv.layers.Rescaling(1 / 255), D(2)], "mse", PIXELS, VALUES),
     (lambda: [D(2)], "mse", PIXELS / np.float32(255), VALUES),
 ]

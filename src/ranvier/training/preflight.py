@@ -84,7 +84,9 @@ class Seen:
 
 
 def name_of(entry: Entry) -> str:
-    return "" if entry.function is None else entry.function.name
+    name = "" if entry.function is None else entry.function.name
+    # PyTorch calls the layer's product "linear", and Keras the activation that does nothing.
+    return "linear_activation" if name == "linear" and len(entry.children) == 1 else name
 
 
 def through(entry: Entry) -> Entry:
