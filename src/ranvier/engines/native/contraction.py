@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from itertools import product
 
 from ranvier.engines.native.emit import ELEMENT, LANES, SIZE, Function, Scalar, literal, tail_mask, vector
-from ranvier.engines.native.kernels import along, dynamic_mask, finish, masked, scope, shared, tree
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.nest import Loop, plan, tile
+from ranvier.engines.native.reductions import tree
 from ranvier.engines.native.schedule import Task
 from ranvier.engines.native.values import At, Index, Kernel, Value
 from ranvier.engines.native.view import View
+from ranvier.engines.native.walk import along, dynamic_mask, finish, masked, scope, shared
 from ranvier.graph.node import BATCH, Symbol
 
 UNROLLED = 6  # an epilogue of more nodes than this is a loop over the tile, not written out for each vector
