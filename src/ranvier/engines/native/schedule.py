@@ -308,6 +308,10 @@ class Schedule:
             task.members.append(node)
         self.home[node] = task
         self._facts[node] = _Fact(frozenset((task.number,)))
+        self._wait(task, needs)
+
+    def _wait(self, task: Task, needs: int) -> None:
+        """The task, and all that wait for it, wait for those in ``needs``."""
         bit = 1 << task.number
         gained = needs & ~bit
         for number in self._numbers(needs & ~bit):
@@ -372,35 +376,43 @@ class Schedule:
 
     def _store(self) -> None:
         """Give every value that is needed in memory a place: the caller's array where there is one, else scratch."""
-        outputs = [(node, self._buffer("output", i, node)) for i, node in enumerate(self.graph.outputs)]
+        targets: dict[Node, list[View]] = {}
+        for i, node in enumerate(self.graph.outputs):
+            view = View(self._buffer("output", i, node), node.shape, c_strides(node.shape))
+            targets.setdefault(node, []).append(view)
+        for target, value in self.graph.updates:
+            if value in self.home:
+                continue
+            if value.shape == () and not self._facts[value].aligned and not self._facts[value].crossed:
+                self.private[target] = value
+            elif value not in targets:
+                targets[value] = [self.scratch(value)]
         for task in self.tasks:
             self._reads(task)
+        for node, places in targets.items():  # values that no task computes are copied, and so read, by one
+            if node not in self.home:
+                self._add_task(
+                    Task(len(self.tasks), "map", node.shape, stores=[(node, view) for view in places])
+                )
         readers: dict[Node, list[Task]] = {}
         for task in self.tasks:
             for node in task.reads:
                 readers.setdefault(node, []).append(task)
-        targets: dict[Node, list[View]] = {}
         late: list[tuple[Node, Node]] = []
         for target, value in self.graph.updates:
             home = self.home.get(value)
-            if (
-                home is None
-                and value.shape == ()
-                and not self._facts[value].aligned
-                and not self._facts[value].crossed
-            ):
-                self.private[target] = value
-            elif home is not None and self._in_place(target, home, readers.get(target, [])):
-                targets.setdefault(value, []).append(self.views[target])
-                for reader in readers.get(target, []):
-                    if reader is not home:
-                        self.after.setdefault(home.number, set()).add((reader.number, reader.reads[target]))
-            else:
+            if target in self.private:
+                continue
+            if home is None or not self._in_place(target, home, readers.get(target, [])):
                 late.append((target, value))
-        for node, buffer in outputs:
-            targets.setdefault(node, []).insert(0, View(buffer, node.shape, c_strides(node.shape)))
+                continue
+            targets.setdefault(value, []).append(self.views[target])
+            others = [reader for reader in readers.get(target, []) if reader is not home]
+            self.after.setdefault(home.number, set()).update((r.number, r.reads[target]) for r in others)
+            self._wait(home, self._bits(r.number for r in others))
         for _, value in late:
-            targets.setdefault(value, []).insert(0, self.scratch(value))
+            if all(view.buffer.kind != "scratch" for view in targets.get(value, ())):
+                targets.setdefault(value, []).insert(0, self.scratch(value))
         for node, home in self.home.items():
             places = targets.get(node, [])
             if not places and node in readers:
@@ -408,13 +420,9 @@ class Schedule:
             if places:
                 home.stores += [(node, view) for view in places]
                 self.views[node] = places[0]
-        for node, places in targets.items():
-            if node not in self.home:
-                self._add_task(
-                    Task(len(self.tasks), "map", node.shape, stores=[(node, view) for view in places])
-                )
         for target, value in late:  # a new value that had to wait for readers of the old one
-            task = Task(len(self.tasks), "copy", target.shape, copy=(targets[value][0], self.views[target]))
+            kept = next(view for view in targets[value] if view.buffer.kind == "scratch")
+            task = Task(len(self.tasks), "copy", target.shape, copy=(kept, self.views[target]))
             self.after[task.number] = {(before.number, False) for before in self.tasks}
             self._add_task(task)
 
