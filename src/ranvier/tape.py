@@ -18,6 +18,7 @@ import numpy as np
 from ranvier import engines
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Type, apply
+from ranvier.graph.simplify import simplify
 
 if TYPE_CHECKING:
     from ranvier.tensor import Tensor
@@ -322,7 +323,9 @@ def segment_of(tensors: Iterable[Tensor]) -> Segment:
 
 
 def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
-    """The compiled program for these results and the segment's assignments, and the ordinals of the leaves it reads."""
+    """The compiled program for these results and the segment's assignments, the ordinals of the leaves it reads, and
+    which results it hands out with their axes reversed: a gradient lies in memory as its Fortran-ordered weight does.
+    """
     assigns = tuple(segment.assigns.items())
     key = (roots, assigns, engines.get_engine())
     known = _programs.get(key)
@@ -337,8 +340,13 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
         (pairs[o][0], to_storage(node, segment.leaves[o]))
         for (o, _), node in zip(assigns, nodes[len(roots) :], strict=True)
     )
-    graph = Graph(tuple(pairs[o][0] for o in used), tuple(nodes[: len(roots)]), updates)
-    known = _programs[key] = (engines.compile(graph), used)
+    graph = simplify(Graph(tuple(pairs[o][0] for o in used), tuple(nodes[: len(roots)]), updates))
+    flipped = [
+        n.op.name == "transpose" and n.attrs["axes"] == tuple(reversed(range(n.ndim))) for n in graph.outputs
+    ]
+    outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, flipped, strict=True))
+    graph = Graph(graph.inputs, outputs, graph.updates)
+    known = _programs[key] = (engines.compile(graph), used, flipped)
     return known
 
 
@@ -350,7 +358,7 @@ def flush(segment: Segment) -> None:
         pending = [t for t in pending if segment.placeholders.isdisjoint(t.entry.leaves)]  # type: ignore[union-attr]
     if not pending and not segment.assigns:
         return
-    program, used = program_for(segment, tuple(t.entry for t in pending))  # type: ignore[misc]  # pending: it has one
+    program, used, flipped = program_for(segment, tuple(t.entry for t in pending))  # type: ignore[misc]  # pending: it has one
     leaves = segment.leaves
     for o in used:
         if leaves[o].version != segment.versions[o]:
@@ -358,10 +366,13 @@ def flush(segment: Segment) -> None:
                 f"a tensor of shape {leaves[o].shape} was overwritten before what was computed from it was read. "
                 "Read results (item(), numpy()) and call backward() before you overwrite their operands."
             )
-    outputs: list[Any] = [np.empty(t.type.shape, t.type.dtype) for t in pending]
+    outputs: list[Any] = [
+        np.empty(t.type.shape[::-1] if flip else t.type.shape, t.type.dtype)
+        for t, flip in zip(pending, flipped, strict=True)
+    ]
     program.run([storage(leaves[o].value) for o in used], outputs)
-    for tensor, value in zip(pending, outputs, strict=True):
-        tensor.value = value
+    for tensor, value, flip in zip(pending, outputs, flipped, strict=True):
+        tensor.value = value.T if flip else value
     written = segment.assigns.keys()
     for o in written:
         leaves[o].version += 1

@@ -76,9 +76,26 @@ def _identity(node: Node) -> Node | None:
     return None
 
 
+def _transpose_last(node: Node) -> Node | None:
+    """Elementwise on transposed operands is the transpose of elementwise: it may meet another and both go."""
+    if node.op.kind != "elementwise":
+        return None
+    moved = {i.attrs["axes"] for i in node.inputs if i.op.name == "transpose"}
+    plain = [i for i in node.inputs if i.op.name != "transpose"]
+    if len(moved) != 1 or not all(i.op.name == "broadcast" and not i.attrs["axes"] for i in plain):
+        return None
+    (axes,) = moved
+    shape = next(i.inputs[0].shape for i in node.inputs if i.op.name == "transpose")
+    operands = [
+        i.inputs[0] if i.op.name == "transpose" else apply("broadcast", i.inputs[0], shape=shape, axes=())
+        for i in node.inputs
+    ]
+    return apply("transpose", apply(node.op.name, *operands, **node.attrs), axes=axes)
+
+
 def _one(node: Node) -> Node:
     """Apply the rules until none fits."""
-    for rule in (_constant_fold, _identity):
+    for rule in (_constant_fold, _identity, _transpose_last):
         better = rule(node)
         if better is not None and better is not node:
             return better
