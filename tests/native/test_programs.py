@@ -148,6 +148,30 @@ def test_an_update_that_mixes_its_own_elements():
     np.testing.assert_allclose(x, expected, rtol=1e-6)
 
 
+RESHAPED = [
+    lambda x: apply("reshape", apply("transpose", x, axes=(1, 0)), shape=(6, 512)),
+    lambda x: apply("reshape", apply("slice", x, ranges=(None, (0, 256, 1))), shape=(3, 512)),
+    lambda x: apply("reshape", apply("exp", x), shape=(12, 256)),
+    lambda x: apply(
+        "reshape", apply("reshape", apply("transpose", x, axes=(1, 0)), shape=(512, 1, 6)), shape=(6, 512)
+    ),
+]
+
+
+@pytest.mark.parametrize("build", RESHAPED)
+def test_reshapes_of_what_does_not_lie_in_order(build):
+    x = input_node("x", (6, 512), "float32")
+    made = build(x)
+    graph = Graph((x,), (apply("tanh", made), apply("reduce_sum", made, axes=(0,))))
+    given = [RNG.random((6, 512)).astype(np.float32)]
+    shapes = [[int(str(d)) for d in n.shape] for n in graph.outputs]
+    outputs = [[np.zeros(shape, np.float32) for shape in shapes] for _ in range(2)]
+    for engine, out in zip((reference, native), outputs, strict=True):
+        engine.compile(graph).run(given, out)
+    for found, expected in zip(*outputs, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_thousands_of_nodes_deep():
     x = input_node("x", (9,), "float32")
     y = x

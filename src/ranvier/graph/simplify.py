@@ -71,6 +71,10 @@ def _identity(node: Node) -> Node | None:
             shape=node.shape,
             axes=tuple(node.attrs["axes"][a] for a in inputs[0].attrs["axes"]),
         )
+    if name == "slice" and node.shape == inputs[0].shape:
+        return inputs[0]
+    if name == "pad" and node.shape == inputs[0].shape:
+        return inputs[0]
     if name in ("reduce_sum", "reduce_max") and not node.attrs["axes"]:
         return inputs[0]
     return None

@@ -137,7 +137,7 @@ class Schedule:
         if self.samples_adjacent and node.ndim == 2 and node.shape[0] == BATCH:
             pitch = -(-self.batch // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
-        elif node.ndim == 2 and isinstance(node.shape[1], int):
+        elif node.ndim == 2 and isinstance(node.shape[1], int) and node not in self._contiguous:
             columns = node.shape[1]
             pitch = columns + 16 if columns >= 256 and columns % 256 == 0 else columns
             strides = (pitch, 1)
@@ -150,13 +150,16 @@ class Schedule:
 
     def _demand(self) -> None:
         self._demanded: set[Node] = set()
+        self._contiguous: set[Node] = set()
         for root in self.graph.roots():
             self._demanded.add(root)
         for node in self._nodes:
             name = node.attrs["inner"].op.name if node.op.name == "partial" else node.op.name
             if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather"):
                 for place, operand in enumerate(node.inputs):
-                    if node.op.name == "reshape" and only_ones(node.shape, operand.shape):
+                    if node.op.name == "reshape":
+                        if not only_ones(node.shape, operand.shape):
+                            self._need_contiguous(operand)
                         continue
                     if node.op.name == "gather" and place == 1:
                         continue
@@ -169,6 +172,13 @@ class Schedule:
         ):
             node = node.inputs[0]
         self._demanded.add(node)
+
+    def _need_contiguous(self, node: Node) -> None:
+        """``node`` is cut into other extents, so its elements must lie one after another, moved there if need be."""
+        while node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape):
+            node = node.inputs[0]
+        self._demanded.add(node)
+        self._contiguous.add(node)
 
     def view(self, node: Node) -> View | None:
         """The node as seen in memory, also through movement."""

@@ -25,7 +25,7 @@ from ranvier.engines.native.emit import (
     suffix_of,
     vector,
 )
-from ranvier.engines.native.view import Buffer, View, move, moves
+from ranvier.engines.native.view import Buffer, View, move, moves, only_ones
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, Symbol
 
@@ -350,6 +350,7 @@ def _transpose(k: Kernel, node: Node, index: Index) -> Value:
 
 def _reshape(k: Kernel, node: Node, index: Index) -> Value:
     """Only dimensions of 1 come or go; any other reshape is of something in memory (schedule sees to it)."""
+    assert only_ones(node.shape, node.inputs[0].shape)
     kept = iter([at for at, dim in zip(index, node.shape, strict=True) if dim != 1])
     return k.value(node.inputs[0], tuple(At(0) if dim == 1 else next(kept) for dim in node.inputs[0].shape))
 

@@ -34,7 +34,8 @@ class View:
 
     @property
     def contiguous(self) -> bool:
-        return self.offset == 0 and self.strides == c_strides(self.shape)
+        expected = zip(self.shape, self.strides, c_strides(self.shape), strict=True)
+        return self.offset == 0 and all(dim == 1 or found == wanted for dim, found, wanted in expected)
 
 
 def c_strides(shape: Sequence[int | Symbol]) -> tuple[int, ...]:
