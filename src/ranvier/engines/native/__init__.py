@@ -120,17 +120,17 @@ class NativeProgram:
         try:
             self._bind(frame, arrays, outputs)
             context = frame.words
-            context[START], context[STOP] = start, stop
             if total is None:
                 total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
             context[TOTAL] = total
             for word, place, axis in self._symbols:
                 context[word] = arrays[place].shape[axis]
-            threads = self.pace.choose(stop - start)
-            frame.reserve(threads, self.text.private)
-            began = perf_counter()
-            runtime.run_parallel(self.entry, threads, frame.address)
-            self.pace.record(stop - start, threads, perf_counter() - began)
+            for first, end, threads in self.pace.pieces(start, stop):
+                context[START], context[STOP] = first, end
+                frame.reserve(threads, self.text.private)
+                began = perf_counter()
+                runtime.run_parallel(self.entry, threads, frame.address)
+                self.pace.record(end - first, threads, perf_counter() - began)
         finally:
             self._frames.append(frame)
 
