@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from time import perf_counter
 
 from ranvier.engines.native import runtime
 
 TINY = 200_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
 PROBE = 24  # steps that tell how fast a number of threads is
-LONG = 8 * PROBE  # a run of so many steps tries every number and goes on with the fastest
-PIECES = 3  # and looks again so often: processors come and go
+LONG = 8 * PROBE  # a run of so many steps tries the numbers for some of them and goes on with the fastest
+REST = 0.3  # seconds after which the others are tried again: processors come and go
+PIECES = 3  # parts of a long run, each on the number that is fastest by then
 TRIALS = 2  # shorter runs take one number each; so many runs of each before the faster is preferred
 AGAIN = 64  # and after so many, another gets a turn
 
@@ -22,6 +24,7 @@ class Pace:
         self._seconds: dict[tuple[bool, int], float] = {}
         self._trials: dict[tuple[bool, int], int] = {}
         self._runs = 0
+        self._probed = float("-inf")
         self._candidates = [1]
 
     def pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
@@ -37,8 +40,11 @@ class Pace:
         if stop - start < LONG or len(self._candidates) == 1:
             yield start, stop, self._turn()
             return
+        now = perf_counter()
+        due = now - self._probed > REST
+        self._probed = now if due else self._probed
         for n in self._candidates:
-            if (True, n) not in self._seconds or n != self._fastest(True):
+            if (True, n) not in self._seconds or (due and n != self._fastest(True)):
                 yield start, start + PROBE, n
                 start += PROBE
         size = -(-(stop - start) // PIECES)
