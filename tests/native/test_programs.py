@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
+from ranvier.engines.native.elementwise import ELEMENTWISE
 from ranvier.engines.native.llvm import compile_object, resolve_target
 from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.values import SOURCES
 from ranvier.graph.contraction import einsum
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, Symbol, apply, constant, full, like
+from ranvier.graph.node import BATCH, PRIMITIVES, Symbol, apply, constant, full, like
 
 RNG = np.random.default_rng(7)
 
@@ -210,3 +212,12 @@ print((rv.Tensor([1.0, 2.0]) * 3.0 + 1.0).numpy())
         assert f"--- {stage} ---" in result.stderr
     assert "define void @entry" in result.stderr
     assert result.stdout == "[4. 7.]\n"
+
+
+def test_tables_have_exactly_the_primitives():
+    """Each primitive is executed in one way: a line of the elementwise table, on the spot, in place, or by a kernel."""
+    elementwise = {name for name, p in PRIMITIVES.items() if p.kind == "elementwise"}
+    assert set(ELEMENTWISE) | {"cast"} == elementwise
+    kernels = {"contract", "scatter_add", "pad", "concatenate", "reduce_sum", "reduce_max", "argmax"}
+    assert elementwise | set(SOURCES) | kernels | {"input"} == set(PRIMITIVES)
+    assert not set(SOURCES) & kernels
