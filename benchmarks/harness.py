@@ -28,7 +28,9 @@ from benchmarks.workloads import Workload
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 900.0  # seconds after which an answer is no longer waited for
-REST = 0.4  # seconds between two turns: the threads of some libraries go on spinning for 0.2 s after their work
+REST = (
+    0.4  # seconds between two turns: the threads of some libraries go on spinning for 0.2 s after their work
+)
 PACKAGES = (
     *("numpy", "llvmlite", "torch", "jax", "jaxlib", "keras", "tensorflow-cpu", "tensorflow", "scikit-learn"),
     "onnxruntime",
