@@ -37,9 +37,10 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 
 def kept_rows(data: Data) -> Array:
     """The numbers of the rows that count: a weight of zero is the same as leaving the sample out."""
-    if data.weight is None or data.weight.all():
-        return np.arange(len(data), dtype=np.int32)
-    return np.flatnonzero(data.weight).astype(np.int32)
+    weights = [w for w in data.weight if w is not None]
+    if not weights or len(weights) < len(data.weight) or any(w.all() for w in weights):
+        return np.arange(len(data), dtype=np.int32)  # an output without weights counts every sample
+    return np.flatnonzero(sum(w.reshape(len(w), -1).any(axis=1) for w in weights)).astype(np.int32)
 
 
 class Training:

@@ -103,7 +103,7 @@ def gate(
     check_lengths(**{x_name: array, y_name: target, w_name: weights})
     if class_weight is not None:
         weights = by_class(target, class_weight, weights)
-    return Data(array, target, weights)
+    return Data((array,), (target,), (weights,))
 
 
 def by_class(target: Array, class_weight: Mapping[int, float], weights: Array | None) -> Array:

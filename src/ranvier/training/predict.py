@@ -30,7 +30,7 @@ class Predictor:
 
     def __init__(self, model: Module, x: Array, batch: int, engine: str | None) -> None:
         with mode(model, False), isolated():
-            type_ = placeholder_type(model, Data(x))
+            type_ = placeholder_type(model, Data((x,)))
             placeholder = Tensor.placeholder(type_)
             output = model(placeholder)
             check_output(model, output)

@@ -160,7 +160,7 @@ def no_nonlinearity(seen: Seen) -> str | None:
 
 
 def unscaled(seen: Seen) -> str | None:
-    x = seen.data.x
+    x = seen.data.x[0]
     rows: Array = x[:: max(1, len(x) // LOOKED_AT)][:LOOKED_AT]
     if not rows.size or x.ndim < 2:
         return None

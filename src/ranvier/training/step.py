@@ -27,23 +27,35 @@ Array = npt.NDArray[Any]
 
 @dataclass
 class Data:
-    """What is trained or evaluated on: arrays of one row a sample; y and weights may be missing."""
+    """What is trained or evaluated on: arrays of one row a sample.
 
-    x: Array
-    y: Array | None = None
-    weight: Array | None = None
+    ``x`` has one for each input of the model, ``y`` and ``weight`` one for each output; None where an output has
+    nothing to be compared with, or no weights. For prediction y and weight are empty.
+    """
+
+    x: tuple[Array, ...]
+    y: tuple[Array | None, ...] = ()
+    weight: tuple[Array | None, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.x[0])
 
     def kind(self) -> tuple[Any, ...]:
         """What a program depends on."""
         return tuple(
-            None if a is None else (a.shape[1:], a.dtype.name) for a in (self.x, self.y, self.weight)
+            tuple(None if a is None else (a.shape[1:], a.dtype.name) for a in part)
+            for part in (self.x, self.y, self.weight)
         )
 
-    def rows(self, part: slice) -> Data:
-        return Data(*(None if a is None else a[part] for a in (self.x, self.y, self.weight)))  # type: ignore[arg-type]
+    def rows(self, part: Any) -> Data:
+        """The rows of a slice, or of an array of row numbers."""
+        return Data(
+            *(tuple(None if a is None else a[part] for a in of) for of in (self.x, self.y, self.weight))
+        )  # type: ignore[arg-type]  # no x is None
+
+    def arrays(self) -> list[Array]:
+        """All that there are, in the order of a step's inputs."""
+        return [a for part in (self.x, self.y, self.weight) for a in part if a is not None]
 
 
 @dataclass
@@ -72,8 +84,7 @@ class Step:
         self, data: Data, order: Array, settings: Sequence[Array], state: Sequence[Array]
     ) -> list[Array]:
         """The arrays of a run, in the graph's order."""
-        given = [a for a in (order, data.x, data.y, data.weight) if a is not None]
-        return [*given, *settings, *state]
+        return [order, *data.arrays(), *settings, *state]
 
     def reset(self) -> None:
         for array in self.totals:
@@ -141,7 +152,7 @@ def placeholder_type(model: Module, data: Data) -> Type:
     """What the model is called on: floats, unless it says that it takes integers."""
     wanted = model._input_type
     dtype = wanted.dtype if wanted is not None and wanted.dtype not in FLOATS else get_dtype()
-    return Type((BATCH, *data.x.shape[1:]), dtype)
+    return Type((BATCH, *data.x[0].shape[1:]), dtype)
 
 
 def build(model: Module, compiled: Compiled, data: Data, batch: int, training: bool) -> Step:
@@ -149,11 +160,13 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     assert wanted_loss is not None
     b = _Build()
     order = b.given("order", (BATCH,), "int32", windowed=True)
-    names = ("x", "y", "weight")
     rows: dict[str, Node] = {}
-    for name, array in zip(names, (data.x, data.y, data.weight), strict=True):
-        if array is not None:
-            rows[name] = apply("gather", b.given(name, (SAMPLES, *array.shape[1:]), array.dtype.name), order)
+    for name, arrays in (("x", data.x), ("y", data.y), ("weight", data.weight)):
+        for array in arrays:
+            if array is not None:
+                rows[name] = apply(
+                    "gather", b.given(name, (SAMPLES, *array.shape[1:]), array.dtype.name), order
+                )
     with mode(model, training), isolated(), seed.traced_draws() as draws:
         x_type = placeholder_type(model, data)
         x = Tensor.placeholder(x_type)
