@@ -1,4 +1,4 @@
-"""Threads, barrier and aligned memory: FAULTS 32, 38, 39, 40, 43, 45, 46."""
+"""Threads, their team, barrier and aligned memory: FAULTS 32, 38, 39, 40, 43, 45, 46."""
 
 import _thread
 import ctypes
@@ -14,18 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.engines.native import runtime
+from ranvier.engines.native import runtime, team
 from ranvier.engines.native.llvm import compile_object, load_object, resolve_target
 from ranvier.engines.native.runtime import (
     aligned_empty,
     barrier_ir,
     default_threads,
-    function,
     get_threads,
     new_sync_block,
-    run_parallel,
     set_threads,
 )
+from ranvier.engines.native.team import function, run_parallel
 
 # Per round: every thread writes its cell, all meet, every thread adds up all cells, all meet. ctx: sync, rounds, cells, sums.
 PROGRAM = """
@@ -158,7 +157,7 @@ def test_a_wrong_number_of_threads_is_refused(threads, library):
 
 
 def test_a_system_without_threads_is_an_error_and_loses_nothing(library, monkeypatch):
-    monkeypatch.setattr(runtime, "_pool", runtime._Pool())
+    monkeypatch.setattr(team, "_pool", team._Pool())
     assert Sums(library, 2, 3).run()
 
     def refuse(*args):
@@ -170,7 +169,7 @@ def test_a_system_without_threads_is_an_error_and_loses_nothing(library, monkeyp
             run_parallel(library.address("nothing"), 5, 0)
         assert Sums(library, 2, 3).run()
     assert Sums(library, 5, 3).run()
-    runtime._pool.close()
+    team._pool.close()
     with pytest.raises(RuntimeError, match="exiting"):
         run_parallel(library.address("nothing"), 2, 0)
 
@@ -230,7 +229,7 @@ for k in range(400):
         signal.setitimer(signal.ITIMER_REAL, 0)
     assert sums.sync[0] == 0
 assert sums.run() and sums.run()
-assert runtime._pool.size < 12, runtime._pool.size
+assert team._pool.size < 12, team._pool.size
 print(hits > 100)
 """
         )
@@ -276,7 +275,7 @@ def machine(monkeypatch):
     """Eight processors and no variables; nothing is remembered afterwards."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(runtime, "_processors", lambda root="/": 8)
+    monkeypatch.setattr(runtime, "processors", lambda root="/": 8)
     yield monkeypatch
     set_threads(None)
 
@@ -364,7 +363,7 @@ def test_45_the_quota_of_the_control_group(files, expected, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert runtime._quota(str(tmp_path)) == expected
-    assert runtime._processors(str(tmp_path)) <= expected
+    assert runtime.processors(str(tmp_path)) <= expected
 
 
 if hasattr(os, "sched_setaffinity"):
@@ -372,7 +371,7 @@ if hasattr(os, "sched_setaffinity"):
     def test_45_the_affinity_mask():
         one = min(os.sched_getaffinity(0))
         run = python(
-            f"os.sched_setaffinity(0, [{one}])\nprint(runtime._processors(), Sums(library, 3, 50).run())"
+            f"os.sched_setaffinity(0, [{one}])\nprint(runtime.processors(), Sums(library, 3, 50).run())"
         )
         assert run.stdout == "1 True\n"
 
@@ -419,5 +418,5 @@ def test_a_callable_keeps_its_library():
 
 def test_the_pool_waits_for_nobody_twice():
     start = time.monotonic()
-    runtime._Pool().close()
+    team._Pool().close()
     assert time.monotonic() - start < 1

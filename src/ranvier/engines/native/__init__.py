@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native import llvm, runtime
+from ranvier.engines.native import llvm, runtime, team
 from ranvier.engines.native.cache import cache_key, default_cache
 from ranvier.engines.native.pace import Pace
 from ranvier.engines.native.program import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text, assemble
@@ -97,7 +97,7 @@ class NativeProgram:
         self.text = text
         self._arrays = (*graph.inputs, *graph.outputs)
         self._first = WORDS + len(text.symbols)
-        self.entry = runtime.function(library.address("entry"), library)
+        self.entry = team.function(library.address("entry"), library)
         self.pace = Pace(text.work)
         self._frames: list[_Frame] = []  # one for each run under way at most; append and pop are atomic
         dims = {d: (p, axis) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)}
@@ -129,7 +129,7 @@ class NativeProgram:
                 context[START], context[STOP] = first, end
                 frame.reserve(threads, self.text.private)
                 began = perf_counter()
-                runtime.run_parallel(self.entry, threads, frame.address)
+                team.run_parallel(self.entry, threads, frame.address)
                 self.pace.record(end - first, threads, perf_counter() - began)
         finally:
             self._frames.append(frame)

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ranvier._version import __version__
+from ranvier.engines.native import llvm
 
 LIMIT = 256 * 2**20
 _MAGIC = b"RANVIER\x01"
@@ -240,3 +241,13 @@ class ObjectCache:
 def _header(key: str, data: bytes) -> bytes:
     """The checksum covers the key too: an entry made for another processor and renamed is as bad as a damaged one."""
     return _MAGIC + hashlib.sha256(_MAGIC + key.encode() + data).digest()
+
+
+def compiled_object(text: str, target: llvm.Target) -> bytes:
+    """The object file of a module in LLVM's text form, from the cache where it is there."""
+    key = cache_key(text, target.triple, target.cpu, target.features)
+    data = default_cache().get(key)
+    if data is None:
+        data = llvm.compile_object(text, target)
+        default_cache().put(key, data)
+    return data

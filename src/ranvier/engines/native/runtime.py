@@ -1,25 +1,17 @@
-"""Threads for native programs: how many, a pool that runs one entry point on all of them, the barrier where they meet,
-and aligned memory.
-"""
+"""What native programs run on: how many threads, the barrier where they meet, and aligned memory."""
 
 from __future__ import annotations
 
-import _thread
-import atexit
 import ctypes
 import functools
-import itertools
 import math
 import operator
 import os
 import re
 import sys
-import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
@@ -27,7 +19,7 @@ MOST_THREADS = 1024
 _threads: int | None = None
 
 
-def _positive(value: Any, name: str, read: Callable[[Any], int] = operator.index) -> int:
+def positive(value: Any, name: str, read: Callable[[Any], int] = operator.index) -> int:
     try:
         count = read(value)
     except (TypeError, ValueError):
@@ -44,7 +36,7 @@ def set_threads(n: SupportsIndex | None) -> None:
         ValueError: ``n`` is no whole number from 1 to 1024.
     """
     global _threads
-    _threads = None if n is None else _positive(n, "the number of threads")
+    _threads = None if n is None else positive(n, "the number of threads")
 
 
 def get_threads() -> int:
@@ -55,7 +47,7 @@ def get_threads() -> int:
 @functools.cache
 def _wished() -> int | None:
     wish = os.environ.get("RANVIER_THREADS")
-    return _positive(wish, "RANVIER_THREADS", int) if wish else None
+    return positive(wish, "RANVIER_THREADS", int) if wish else None
 
 
 def fixed_threads() -> int | None:
@@ -71,11 +63,11 @@ def default_threads() -> int:
         ValueError: RANVIER_THREADS is no whole number from 1 to 1024.
     """
     if wish := os.environ.get("RANVIER_THREADS"):
-        return _positive(wish, "RANVIER_THREADS", int)
-    return max(1, min(_processors(), _outer_cap(), MOST_THREADS))
+        return positive(wish, "RANVIER_THREADS", int)
+    return max(1, min(processors(), _outer_cap(), MOST_THREADS))
 
 
-def _processors(root: str = "/") -> int:
+def processors(root: str = "/") -> int:
     count = _cpu_count()
     if hasattr(os, "sched_getaffinity"):
         count = min(count, len(os.sched_getaffinity(0)))
@@ -165,8 +157,25 @@ def aligned_empty(
 _APART = 128
 # Rounds of one pause each before yielding. 2000 take some 50 microseconds, longer than threads are usually apart. With
 # more threads than processors, whoever is awaited is probably not running.
-_ROUNDS, _ROUNDS_CROWDED = 2000, 20
+ROUNDS, _ROUNDS_CROWDED = 2000, 20
 _PAUSES = {"x86_64": "llvm.x86.sse2.pause()", "aarch64": "llvm.aarch64.hint(i32 1)"}
+
+
+class Pause(NamedTuple):
+    """How a processor is told that a loop waits, as LLVM text."""
+
+    declaration: str
+    call: str
+
+
+def pause_ir(arch: str) -> Pause:
+    """The pause of an architecture; empty where none is known."""
+    name = _PAUSES.get(arch)
+    return (
+        Pause(f"declare void @{name}".replace("i32 1", "i32"), f"call void @{name}")
+        if name
+        else Pause("", "")
+    )
 
 
 def barrier_ir(arch: str) -> str:
@@ -175,9 +184,8 @@ def barrier_ir(arch: str) -> str:
     The last to arrive zeroes the count, then opens the next generation, which the others watch: first spinning, then
     yielding to other processes. What a thread stored before is seen by all after. ``arch`` is ``Target.arch``.
     """
-    pause = _PAUSES.get(arch)
-    declaration = f"declare void @{pause}".replace("i32 1", "i32") if pause else ""
-    return f"""{declaration}
+    pause = pause_ir(arch)
+    return f"""{pause.declaration}
 define internal void @rv.barrier(ptr %sync, i64 %n) noinline nounwind {{
 entry:
   %alone = icmp ule i64 %n, 1
@@ -204,7 +212,7 @@ wait:
   %processors.at = getelementptr i8, ptr %yielder, i64 8
   %processors = load i64, ptr %processors.at, align 8
   %crowded = icmp ugt i64 %n, %processors
-  %limit = select i1 %crowded, i64 {_ROUNDS_CROWDED}, i64 {_ROUNDS}
+  %limit = select i1 %crowded, i64 {_ROUNDS_CROWDED}, i64 {ROUNDS}
   %more = add i64 %round, 1
   %patient = icmp ult i64 %more, %limit
   br i1 %patient, label %spin, label %tired
@@ -213,7 +221,7 @@ tired:
   %none = icmp eq ptr %yield, null
   br i1 %none, label %spin, label %give
 spin:
-  {f"call void @{pause}" if pause else ""}
+  {pause.call}
   br label %watch
 give:
   %ignored = call i32 %yield()
@@ -225,7 +233,7 @@ done:
 
 
 @functools.cache
-def _yield_address() -> int:
+def yield_address() -> int:
     if sys.platform == "win32":
         function: Any = ctypes.windll.kernel32.SwitchToThread
     else:
@@ -237,164 +245,6 @@ def new_sync_block() -> np.ndarray[Any, Any]:
     """The memory of one barrier, ready for use by one program at a time. Keep it while the program runs."""
     block = aligned_empty(3 * _APART // 8, np.uint64, _APART)
     block[:] = 0
-    block[2 * _APART // 8] = _yield_address()
-    block[2 * _APART // 8 + 1] = _processors()
+    block[2 * _APART // 8] = yield_address()
+    block[2 * _APART // 8 + 1] = processors()
     return block
-
-
-Entry = Callable[[int, int, int], None]
-_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-
-
-def function(address: int, keep: Any = None) -> Entry:
-    """The native ``void entry(i64 tid, i64 nthreads, ptr ctx)`` at ``address``, callable from Python without
-    holding the interpreter's lock. It holds on to ``keep``, such as the Library that the code lies in.
-    """
-    entry: Any = _ENTRY(address)
-    entry.keep = keep
-    return entry  # type: ignore[no-any-return]
-
-
-class _Call:
-    """One parallel run: what its workers execute, and how many have yet to return."""
-
-    def __init__(self, entry: Entry, nthreads: int, ctx: int) -> None:
-        self.entry, self.nthreads, self.ctx = entry, nthreads, ctx
-        self.left = nthreads - 1
-        self.done = threading.Lock()
-        self.done.acquire()
-
-
-class _Worker:
-    def __init__(self, pool: _Pool) -> None:
-        self.pool = pool
-        self.call: _Call | None = None
-        self.tid = 0
-        self.wake = threading.Lock()
-        self.wake.acquire()
-        self.ended = threading.Lock()
-        self.ended.acquire()
-        # Not threading.Thread, whose start() is bytecode and may be torn apart by Ctrl-C. Such a thread is a daemon.
-        _thread.start_new_thread(self._loop, ())
-
-    def _loop(self) -> None:
-        pool = self.pool
-        while True:
-            self.wake.acquire()
-            call, self.call = self.call, None
-            if call is None:
-                self.ended.release()
-                return
-            call.entry(self.tid, call.nthreads, call.ctx)
-            with pool.lock:
-                pool.idle.append(self)
-                call.left -= 1
-                last = not call.left
-            if last:
-                call.done.release()
-
-
-class _Pool:
-    """Parked threads. Each run takes as many as it needs, so concurrent runs never share one: a program that meets at
-    barriers always has all its threads live.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.idle: list[_Worker] = []
-        self.size = 0
-        self.closed = False
-
-    def take(self, count: int, workers: list[_Worker]) -> None:
-        """Move ``count`` parked threads to ``workers``, all of them or none."""
-        with self.lock:
-            if self.closed:
-                raise RuntimeError(
-                    "the interpreter is exiting: no native program can start on several threads"
-                )
-            while len(self.idle) < count:
-                try:
-                    self.idle.append(_Worker(self))
-                except RuntimeError as error:
-                    n = len(self.idle) + 1
-                    raise RuntimeError(
-                        f"the system gave no thread beyond {n}. Write set_threads({n})."
-                    ) from error
-                self.size += 1
-            workers.extend(map(list.pop, itertools.repeat(self.idle, count)))
-
-    def close(self, patience: float = 10.0) -> None:
-        """Let running programs end, then end the threads, so that none is in native code when that is unloaded.
-        A program that a daemon thread runs for longer than ``patience`` seconds is left behind.
-        """
-        end = time.monotonic() + patience
-        self.closed = True
-        while len(self.idle) < self.size and time.monotonic() < end:
-            time.sleep(0.001)
-        with self.lock:
-            workers, self.idle = self.idle, []
-        for worker in workers:
-            worker.wake.release()
-        for worker in workers:
-            worker.ended.acquire(timeout=patience)
-
-
-_pool = _Pool()
-
-
-@atexit.register
-def _close() -> None:
-    _pool.close()
-
-
-def _after_fork() -> None:
-    """A child has its parent's memory, but only the thread that forked."""
-    global _pool
-    _pool = _Pool()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def run_parallel(entry: int | Entry, nthreads: int, ctx: int) -> None:
-    """Run ``entry(tid, nthreads, ctx)`` with every tid below ``nthreads`` at once: 0 here, the others on the pool.
-
-    ``entry`` is an address or what ``function`` made of it. Returns when all have returned, also on Ctrl-C, which is
-    raised then. Several threads may call it at once.
-
-    Raises:
-        ValueError: ``nthreads`` is no whole number from 1 to 1024.
-        RuntimeError: the system cannot start so many threads.
-    """
-    call_entry: Any = _ENTRY(entry) if isinstance(entry, int) else entry
-    if nthreads == 1:
-        call_entry(0, 1, ctx)
-        return
-    call = _Call(call_entry, _positive(nthreads, "nthreads"), ctx)
-    pool = _pool
-    workers: list[_Worker] = []
-    started: list[bool] = []
-    interrupt: BaseException | None = None
-    try:
-        pool.take(nthreads - 1, workers)
-        for tid, worker in enumerate(workers, 1):
-            worker.tid, worker.call = tid, call
-        # Python raises KeyboardInterrupt between bytecodes. One call into C starts all threads or none, tid 0 included,
-        # for those that started would wait for the others for ever.
-        steps: list[Callable[[], object]] = [functools.partial(started.append, True)]
-        steps += [worker.wake.release for worker in workers]
-        steps.append(functools.partial(call_entry, 0, nthreads, ctx))
-        deque(map(operator.call, steps), maxlen=0)
-    except BaseException as error:  # noqa: BLE001 - raised again below, once no thread is in native code
-        interrupt = error
-    while started and call.left:
-        try:
-            call.done.acquire()
-        except BaseException as error:  # noqa: BLE001 - likewise
-            interrupt = error
-    if workers and not started:
-        with pool.lock:
-            pool.idle += workers
-    if interrupt is not None:
-        raise interrupt
