@@ -1,5 +1,8 @@
 """Keras's losses: values by their formulas, reductions and weights, what is refused, logits taken where known."""
 
+import inspect
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -20,6 +23,8 @@ HOT = np.eye(4)[LABELS]
 YES = (Q > 0.5).astype(np.float64)
 LOGS = X - np.log(np.exp(X).sum(1, keepdims=True))
 SIGNS = 2 * YES - 1
+TRUTH = 1 / (1 + np.exp(-SIGNS * X))  # the probability given to each yes or no
+ALPHA = np.array([0.9, 0.5, 0.6, 0.2])
 
 
 def unit(v):
@@ -36,6 +41,14 @@ ROWS = [
     ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, HOT, X, -((0.9 * HOT + 0.025) * LOGS).sum(1)),
     ("BinaryCrossentropy", {}, Q, P, -(Q * np.log(P) + (1 - Q) * np.log(1 - P)).mean(1)),
     ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, YES, X, (np.log1p(np.exp(X)) - X * (0.8 * YES + 0.1)).mean(1)),
+    ("BinaryFocalCrossentropy", {}, YES, P, (np.where(YES > 0, 1 - P, P) ** 2 * -np.log(np.where(YES > 0, P, 1 - P))).mean(1)),
+    ("BinaryFocalCrossentropy", {"from_logits": True, "apply_class_balancing": True, "gamma": 1.5}, YES, X, (np.where(YES > 0, 0.25, 0.75) * (1 - TRUTH) ** 1.5 * -np.log(TRUTH)).mean(1)),
+    ("BinaryFocalCrossentropy", {"from_logits": True, "apply_class_balancing": True, "alpha": [0.9, 0.5, 0.6, 0.2], "gamma": 0.0}, YES, X, (np.where(YES > 0, ALPHA, 1 - ALPHA) * -np.log(TRUTH)).mean(1)),
+    ("CategoricalFocalCrossentropy", {}, HOT, S, (0.25 * (1 - S) ** 2 * HOT * -np.log(S)).sum(1)),
+    ("CategoricalFocalCrossentropy", {"alpha": [0.9, 0.5, 0.6, 0.2], "gamma": 0.5, "from_logits": True, "label_smoothing": 0.1}, HOT, X, (ALPHA * (1 - np.exp(LOGS)) ** 0.5 * (0.9 * HOT + 0.025) * -LOGS).sum(1)),
+    ("SparseCategoricalFocalCrossentropy", {"alpha": 1.0, "gamma": 3}, LABELS, 2 * S, ((1 - S) ** 3 * HOT * -np.log(S)).sum(1)),
+    ("SparseCategoricalFocalCrossentropy", {"alpha": [0.9, 0.5, 0.6, 0.2], "from_logits": True}, LABELS, X, (ALPHA * (1 - np.exp(LOGS)) ** 2 * HOT * -LOGS).sum(1)),
+    ("SparseCategoricalFocalCrossentropy", {"from_logits": True, "ignore_class": 2}, LABELS, X, np.where(LABELS == 2, 0, (0.25 * (1 - np.exp(LOGS)) ** 2 * HOT * -LOGS).sum(1))),
     ("MeanSquaredError", {}, Y, X, ((X - Y) ** 2).mean(1)),
     ("MeanAbsoluteError", {}, Y, X, abs(X - Y).mean(1)),
     ("MeanAbsolutePercentageError", {}, Y, X, 100 * abs((X - Y) / Y).mean(1)),
@@ -95,6 +108,9 @@ LOGITS = [
     ("SparseCategoricalCrossentropy", F.softmax, LABELS),
     ("CategoricalCrossentropy", F.softmax, HOT),
     ("BinaryCrossentropy", F.sigmoid, YES),
+    ("SparseCategoricalFocalCrossentropy", F.softmax, LABELS),
+    ("CategoricalFocalCrossentropy", F.softmax, HOT),
+    ("BinaryFocalCrossentropy", F.sigmoid, YES),
 ]
 
 
@@ -114,8 +130,8 @@ def test_logits_are_taken_where_known(name, activation, y):
     value = loss(held(y), activation(far))
     value.backward()
     assert np.isfinite(value.item())
-    if name != "SparseCategoricalCrossentropy":
-        assert value.item() > 500
+    if not name.startswith("Sparse"):
+        assert value.item() > (100 if "Focal" in name else 500)
         assert np.abs(far.grad.numpy()).max() > 0
 
 
@@ -167,6 +183,41 @@ def test_get():
         losses.MeanSquaredError(reduction="avg")
     with pytest.raises(ValueError, match="share"):
         losses.BinaryCrossentropy(label_smoothing=2)
+    with pytest.raises(ValueError, match="gamma -1"):
+        losses.BinaryFocalCrossentropy(gamma=-1)
+    with pytest.raises(ValueError, match="one for each class"):
+        losses.CategoricalFocalCrossentropy(alpha=[1, -1])
+    with pytest.raises(GraphError, match="each of the 4 outputs"):
+        losses.CategoricalFocalCrossentropy(alpha=[1, 2])(held(HOT), held(S))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'gama'"):
+        losses.CategoricalFocalCrossentropy(gama=2)
+    focal = losses.SparseCategoricalFocalCrossentropy(alpha=np.ones(4))
+    assert focal.config()["alpha"] == (1.0, 1.0, 1.0, 1.0)
+    assert "gamma=2.0" in str(inspect.signature(losses.BinaryFocalCrossentropy))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 2.5])
+@pytest.mark.parametrize("name", ["binary", "categorical", "sparse_categorical"])
+def test_focal_losses_stay_finite(name, gamma):
+    """Where everything is right beyond float's reach, and where everything is wrong."""
+    y = {"binary": HOT, "categorical": HOT, "sparse_categorical": LABELS}[name]
+    formula = getattr(losses, f"{name}_focal_crossentropy")
+    for size in (1e4, -1e4, 0.0):
+        x = Tensor((size * (2 * HOT - 1)).astype(np.float32), requires_grad=True)
+        value = n.sum(formula(held(y), x, gamma=gamma, from_logits=True))
+        value.backward()
+        assert np.isfinite(value.item())
+        assert np.isfinite(x.grad.numpy()).all()
+
+
+@pytest.mark.parametrize("name", ["binary", "categorical", "sparse_categorical"])
+def test_without_focus_a_focal_loss_is_the_cross_entropy(name):
+    y = {"binary": YES, "categorical": T, "sparse_categorical": LABELS}[name]
+    plain = losses.get(f"{name}_crossentropy").per_sample(held(y), held(P)).numpy()
+    kind: Any = type(losses.get(f"{name}_focal_crossentropy"))
+    np.testing.assert_allclose(
+        kind(alpha=1.0, gamma=0).per_sample(held(y), held(P)).numpy(), plain, rtol=1e-12
+    )
 
 
 def test_any_function_and_any_subclass():

@@ -78,17 +78,22 @@ def log_probabilities(scores: Node, from_logits: bool) -> Node:
     return n.log(n.clip(shares, EPSILON, 1 - EPSILON))  # type: ignore[no-any-return]
 
 
+def ignoring(losses: Node, labels: Node, ignore_class: int | None) -> Node:
+    """Losses, those of labels of the ignored class being 0."""
+    if ignore_class is None:
+        return losses
+    return n.where(n.equal(labels, ignore_class), 0, losses)  # type: ignore[no-any-return]
+
+
 @function
 def sparse_categorical_crossentropy(
     y_true: Node, y_pred: Node, from_logits: bool = False, ignore_class: int | None = None
 ) -> Node:
-    """Cross entropy of integer labels (N, ...) and scores (N, ..., classes)."""
+    """Cross entropy of integer labels (N, ...) and scores (N, ..., classes): probabilities, or logits."""
     scores = floating(y_pred)
     labels = labels_for(y_true, scores)
     losses = n.negative(n.take_along(log_probabilities(scores, from_logits), labels))
-    if ignore_class is None:
-        return losses  # type: ignore[no-any-return]
-    return n.where(n.equal(labels, ignore_class), 0, losses)  # type: ignore[no-any-return]
+    return ignoring(losses, labels, ignore_class)
 
 
 @function
@@ -102,7 +107,7 @@ def not_of_class(y_true: Node, ignored: int) -> Node:
 def categorical_crossentropy(
     y_true: Node, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> Node:
-    """Cross entropy of target probabilities and scores, both (N, ..., classes)."""
+    """Cross entropy of target probabilities and scores, both (N, ..., classes): probabilities, or logits."""
     y, x = pair(y_true, y_pred)
     y = smoothed(y, label_smoothing, x.shape[-1])
     return n.negative(n.sum(y * log_probabilities(x, from_logits), -1))  # type: ignore[no-any-return]
@@ -112,7 +117,7 @@ def categorical_crossentropy(
 def binary_crossentropy(
     y_true: Node, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> Node:
-    """Cross entropy of independent yes or no targets and logits or probabilities."""
+    """Cross entropy of independent yes or no targets in [0, 1] and probabilities, or logits."""
     y, x = pair(y_true, y_pred)
     y = smoothed(y, label_smoothing, 2)
     if from_logits:

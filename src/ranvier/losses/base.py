@@ -1,0 +1,183 @@
+"""Loss, what every loss is; and losses that are formulas, whose constructor takes the formula's options."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ranvier import numeric
+from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
+
+__all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
+
+REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
+
+
+class Loss:
+    """The base of all losses. A subclass says ``call(y_true, y_pred)``: one value for each sample.
+
+    ``reduction`` makes one number of them: "sum_over_batch_size" (or "mean") divides the weighted sum by the number of
+    losses, "mean_with_sample_weight" by the sum of the weights, "sum" by nothing; "none" leaves them.
+    """
+
+    kind: ClassVar[str] = "targets"  # what y_true holds: dense "targets", or integer "labels"
+    maker: ClassVar[str | None] = None  # the activation whose input this loss can take as logits
+    from_logits: bool = False
+
+    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
+        if reduction not in REDUCTIONS:
+            raise ValueError(
+                f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, REDUCTIONS))}."
+            )
+        self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.reduction = reduction
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        raise NotImplementedError(
+            f"{type(self).__name__} must say what its loss is: write 'def call(self, y_true, y_pred)'."
+        )
+
+    def per_sample(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each sample, (N, ...)."""
+        return self.call(y_true, y_pred)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        losses = self.per_sample(y_true, y_pred)
+        if sample_weight is not None:
+            losses = weigh(losses, sample_weight)
+        if self.reduction in ("none", None):
+            return losses
+        total = numeric.sum(losses)
+        if self.reduction == "sum":
+            return total
+        counted = self.counted(y_true)
+        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
+            weights = sample_weight if counted is None else weigh(counted, sample_weight)
+            return numeric.divide(total, numeric.sum(weights))
+        return average(losses) if counted is None else numeric.divide(total, numeric.sum(counted))
+
+    def counted(self, y_true: Any) -> Any:  # noqa: ARG002  # subclasses look at it
+        """1 for each sample that a mean counts and 0 for the others; None when it counts all."""
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            name: getattr(self, name)
+            for name in inspect.signature(type(self).__init__).parameters
+            if name != "self"
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+
+
+class LossFunction(Loss):
+    """Any Python function of (y_true, y_pred) as a loss."""
+
+    def __init__(
+        self, fn: Callable[..., Any], reduction: str | None = "sum_over_batch_size", name: str | None = None
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", "loss"), reduction)
+        self.fn = fn
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.fn(y_true, y_pred)
+
+
+# --- losses that are formulas -------------------------------------------------------------------------------------
+
+
+class Formula(Loss):
+    """A loss that is a function of (y_true, y_pred, options); `loss_of` makes such classes.
+
+    The constructor takes the function's options, then ``reduction`` and ``name``; each is an attribute of that name.
+    """
+
+    formula: ClassVar[Callable[..., Any]]
+    options: ClassVar[tuple[str, ...]] = ()
+    signature: ClassVar[inspect.Signature]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        given = self.signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        values = given.arguments
+        super().__init__(values["name"] or type(self).formula.__name__, values["reduction"])
+        for name in self.options:
+            check = _CHECKS.get(name)
+            setattr(self, name, values[name] if check is None else check(values[name], name))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        given = {name: getattr(self, name) for name in self.options}
+        if self.maker is not None and not self.from_logits:
+            logits = logits_of(y_pred, self.maker)
+            if logits is not None:
+                y_pred, given["from_logits"] = logits, True
+        return type(self).formula(y_true, y_pred, **given)
+
+    def counted(self, y_true: Any) -> Any:
+        ignored = getattr(self, "ignore_class", None)
+        return None if ignored is None else not_of_class(y_true, ignored)
+
+
+def loss_of(
+    name: str, formula: Callable[..., Any], *, kind: str = "targets", maker: str | None = None
+) -> type[Formula]:
+    """The class of this name for a formula, with its docstring and its options as the constructor's first arguments."""
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    own = list(inspect.signature(formula).parameters.values())[2:]
+    shared = {"reduction": "sum_over_batch_size", "name": None}
+    signature = inspect.Signature(
+        [
+            inspect.Parameter("self", positional),
+            *(p.replace(annotation=p.empty) for p in own),
+            *(inspect.Parameter(key, positional, default=value) for key, value in shared.items()),
+        ]
+    )
+
+    def construct(self: Formula, *args: Any, **kwargs: Any) -> None:
+        Formula.__init__(self, *args, **kwargs)
+
+    construct.__signature__ = signature  # type: ignore[attr-defined]
+    members = {
+        "__doc__": formula.__doc__,
+        "__init__": construct,
+        "__module__": "ranvier.losses",
+        "formula": staticmethod(formula),
+        "options": tuple(p.name for p in own),
+        "signature": signature,
+        "kind": kind,
+        "maker": maker,
+    }
+    return type(name, (Formula,), members)
+
+
+def _share(value: float, what: str) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{what} {value!r} is no share. Write a number from 0 to 1.")
+    return value
+
+
+def _exponent(value: float, what: str) -> float:
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{what} {value!r}: write a number of 0 or more, such as 2.0.")
+    return value
+
+
+def _balance(value: Any, what: str) -> float | tuple[float, ...]:
+    """One factor, or a tuple of one for each class."""
+    array = np.asarray(value, np.float64)
+    if array.ndim > 1 or not np.isfinite(array).all() or (array < 0).any():
+        raise ValueError(f"{what} {value!r}: write a number of 0 or more, or a list with one for each class.")
+    return tuple(array.tolist()) if array.ndim else float(array)
+
+
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    "label_smoothing": _share,
+    "gamma": _exponent,
+    "alpha": _balance,
+}

@@ -1,0 +1,111 @@
+"""Focal losses: cross entropies that look away from what is already right (Lin, Goyal, Girshick, He, Dollar, 2017).
+
+Each term of the cross entropy is multiplied by ``(1 - p) ** gamma``, where p is the probability given to the truth: the
+many easy samples of a frequent class no longer outweigh the few hard ones. ``gamma=0`` is the cross entropy itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.functional import softplus
+from ranvier.graph.node import GraphError, Node, constant
+from ranvier.losses.formulas import EPSILON, ignoring, labels_for, log_probabilities, pair, smoothed
+from ranvier.numeric.promotion import floating
+from ranvier.tensor import function
+
+
+def focused(losses: Node, missed: Node, gamma: float) -> Node:
+    """Losses times ``missed ** gamma``, where ``missed`` is the probability that was not given to the truth."""
+    if not gamma:
+        return losses
+    if gamma < 1:  # whose slope at 0 is infinite
+        missed = n.clip(missed, EPSILON)
+    return losses * n.power(missed, gamma)  # type: ignore[no-any-return]
+
+
+def per_class(alpha: Any, scores: Node) -> Node:
+    """``alpha``, one number or one for each class, as what broadcasts over the scores."""
+    if isinstance(alpha, (list, tuple)) and len(alpha) != scores.shape[-1]:
+        raise GraphError(
+            f"alpha has {len(alpha)} numbers for scores of shape {scores.shape}: write one number, or one for each of "
+            f"the {scores.shape[-1]} outputs"
+        )
+    return constant(alpha, scores.dtype)
+
+
+@function
+def binary_focal_crossentropy(
+    y_true: Node,
+    y_pred: Node,
+    apply_class_balancing: bool = False,
+    alpha: Any = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+) -> Node:
+    """The focal loss of independent yes or no targets in [0, 1] and probabilities, or logits (Lin et al., 2017).
+
+    Each term counts ``(1 - p) ** gamma`` times, p being the probability given to the truth. With
+    ``apply_class_balancing`` it also counts ``alpha`` times where the target is 1, ``1 - alpha`` times where it is 0;
+    ``alpha`` is one number, or a list of one for each output.
+    """
+    y, x = pair(y_true, y_pred)
+    y = smoothed(y, label_smoothing, 2)
+    no = n.subtract(1, y)
+    if from_logits:
+        p, losses = n.sigmoid(x), softplus(x) - x * y
+    else:
+        p, kept = x, n.clip(x, EPSILON, 1 - EPSILON)
+        losses = n.negative(y * n.log(kept) + no * n.log(n.subtract(1, kept)))
+    losses = focused(losses, y * n.subtract(1, p) + no * p, gamma)
+    if apply_class_balancing:
+        share = per_class(alpha, x)
+        losses = losses * (n.multiply(y, share) + n.multiply(no, n.subtract(1, share)))
+    return n.mean(losses, -1)  # type: ignore[no-any-return]
+
+
+@function
+def categorical_focal_crossentropy(
+    y_true: Node,
+    y_pred: Node,
+    alpha: Any = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+) -> Node:
+    """The focal loss of target probabilities and scores, both (N, ..., classes): probabilities, or logits.
+
+    ``-sum(alpha * (1 - p) ** gamma * y * log(p))`` over the classes (Lin et al., 2017). ``alpha`` is one number, or a
+    list of one for each class, such as ``1 / count``.
+    """
+    y, x = pair(y_true, y_pred)
+    y = smoothed(y, label_smoothing, x.shape[-1])
+    logs = log_probabilities(x, from_logits)
+    terms = focused(y * logs, n.negative(n.expm1(logs)), gamma)
+    return n.negative(n.sum(n.multiply(terms, per_class(alpha, x)), -1))  # type: ignore[no-any-return]
+
+
+@function
+def sparse_categorical_focal_crossentropy(
+    y_true: Node,
+    y_pred: Node,
+    alpha: Any = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+) -> Node:
+    """The focal loss of integer labels (N, ...) and scores (N, ..., classes): probabilities, or logits.
+
+    ``-alpha * (1 - p) ** gamma * log(p)``, p being the probability of the label (Lin et al., 2017). ``alpha`` is one
+    number, or a list of one for each class. Labels of ``ignore_class`` count for nothing.
+    """
+    scores = floating(y_pred)
+    labels = labels_for(y_true, scores)
+    logs = n.take_along(log_probabilities(scores, from_logits), labels)
+    factor = per_class(alpha, scores)
+    if factor.ndim:
+        factor = n.sum(n.multiply(n.one_hot(labels, scores.shape[-1], scores.dtype), factor), -1)
+    losses = focused(n.negative(logs), n.negative(n.expm1(logs)), gamma)
+    return ignoring(n.multiply(losses, factor), labels, ignore_class)
