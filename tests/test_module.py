@@ -293,7 +293,8 @@ def test_layers_that_do_not_fit_are_told_with_the_whole_trace():
     text = str(error.value)
     made = Broken.__init__.__code__.co_firstlineno + 3
     assert (
-        f"layer 'fc2' (Linear(in_features=5, out_features=2, bias=True), made at {__file__}:{made})" in text
+        f"layer 'fc2' (Linear(in_features=5, out_features=2, bias=True), made at {__file__}:{made}, "
+        f"in forward at {__file__}:{made + 3})" in text
     )
     assert text.splitlines()[1:] == [
         "  input         float32[3,4]",

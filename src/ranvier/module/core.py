@@ -20,11 +20,12 @@ import numpy as np
 from ranvier import tape
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Type
 from ranvier.module.face import Face
+from ranvier.module.lines import outside
 from ranvier.module.parameter import Parameter
 from ranvier.tape import settle
 from ranvier.tensor import Tensor, get_dtype
 
-__all__ = ["Module", "calls_of", "input_type", "isolated", "mode"]
+__all__ = ["Module", "calls_of", "input_type", "isolated", "mode", "watched"]
 
 
 class _Calls(threading.local):
@@ -32,6 +33,7 @@ class _Calls(threading.local):
         None  # (module, type of its result) within the outermost call under way
     )
     root: Any = None  # the module of that call
+    watch: Callable[[Any, tuple[Any, ...], Any], None] | None = None  # told of (module, arguments, result)
 
 
 _calls = _Calls()
@@ -104,7 +106,7 @@ class Module(Face):
         # Here and not in __init__, so that no subclass has to call super().__init__() for it, and so that the
         # constructor's arguments (its configuration) and the line that wrote them are those of the outermost class.
         self = super().__new__(cls)
-        frame = sys._getframe(1)
+        frame = outside(sys._getframe(1))
         self.__dict__.update(
             _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
             built=not cls._builds, name=_automatic_name(cls), _trainable=True, _arguments=(args, kwargs),
@@ -357,6 +359,8 @@ class Module(Face):
                 self.build_once(args[0].shape)
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "type", None)))
+            if _calls.watch is not None:
+                _calls.watch(self, args, result)
             return result
         except GraphError as error:
             from ranvier.module.explain import explain
@@ -423,6 +427,16 @@ def calls_of(
         return _calls.trace
     finally:
         _calls.trace, _calls.root = outer
+
+
+@contextlib.contextmanager
+def watched(tell: Callable[[Any, tuple[Any, ...], Any], None]) -> Iterator[None]:
+    """Within this context ``tell(module, arguments, result)`` follows each call of a module, inner ones first."""
+    before, _calls.watch = _calls.watch, tell
+    try:
+        yield
+    finally:
+        _calls.watch = before
 
 
 def input_type(value: Any) -> Type | None:

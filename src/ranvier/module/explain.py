@@ -6,15 +6,29 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranvier.graph.node import Type
+from ranvier.module.lines import shown, within
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
 
-__all__ = ["ShapeError", "explain"]
+__all__ = ["ShapeError", "called", "explain"]
 
 
 class ShapeError(ValueError):
-    """Layers that do not fit each other; the message holds the whole trace of shapes."""
+    """Layers that do not fit each other; the message holds the whole trace of shapes.
+
+    ``layer`` is the name of the one that failed, ``made`` the (file, line) that made it.
+    """
+
+    layer: str | None = None
+    made: tuple[str, int] | None = None
+
+
+def called(module: Module, root: Module | None) -> str:
+    """What the user calls a module of ``root``: its attribute (``fc1``, ``encoder.fc1``) or, in a list, its name."""
+    paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
+    path = paths.get(id(module), "")
+    return module.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path
 
 
 def explain(
@@ -25,16 +39,15 @@ def explain(
     root: Module | None,
 ) -> ShapeError:
     """The error to raise when ``module`` cannot take ``args`` after the calls in ``trace``, all within ``root``."""
-    paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
 
     def label(m: Module) -> str:
-        path = paths.get(id(m), "")
-        return f"{type(m).__name__} {(m.name if not path or path.rsplit('.', 1)[-1].isdecimal() else path)!r}"
+        return f"{type(m).__name__} {called(m, root)!r}"
 
     given = [t for a in args if isinstance(t := getattr(a, "type", None), Type)]
-    file, line = module._made
-    name = label(module).split(" ", 1)[1]
-    what = f"layer {name} ({type(module).__name__}({module.extra_repr()}), made at {file}:{line})"
+    line = within(error)
+    at = f"made at {shown(module._made)}" + ("" if line is None else f", in forward at {shown(line)}")
+    name = called(module, root)
+    what = f"layer {name!r} ({type(module).__name__}({module.extra_repr()}), {at})"
     misfit = module.misfit(given[0]) if given else None
     reason, fix = misfit or (str(error), "Change its size, or that of the layer before it.")
     rows = [
@@ -47,4 +60,6 @@ def explain(
     rows.append((label(module), "<- does not fit"))
     width = max(len(name) for name, _ in rows)
     shapes = "\n".join(f"  {name:<{width}}  {text}" for name, text in rows)
-    return ShapeError(f"{what} cannot take {', '.join(map(str, given))}: {reason}\n{shapes}\n{fix}")
+    found = ShapeError(f"{what} cannot take {', '.join(map(str, given))}: {reason}\n{shapes}\n{fix}")
+    found.layer, found.made = name, module._made
+    return found
