@@ -52,7 +52,25 @@ def get_engine() -> str:
     return _default or check(os.environ.get("RANVIER_ENGINE") or "native")
 
 
+_shared: dict[Any, Program] = {}
+SHARED = 64  # programs kept for graphs that come again
+
+
 def compile(graph: Graph, batch: int | None = None, engine: str | None = None) -> Program:
     """Make ``graph`` ready to run. ``batch`` is the most rows that a step sees."""
     program: Program = import_module(NAMES[check(engine or get_engine())]).compile(graph, batch)
+    return program
+
+
+def shared(graph: Graph, batch: int | None = None, engine: str | None = None) -> Program:
+    """What `compile` makes, once for all graphs of one structure: models that differ in their numbers share a program.
+
+    Programs may run in several threads at once and hold nothing of those who ran them.
+    """
+    engine = check(engine or get_engine())
+    key = (engine, import_module(NAMES[engine]).target(), batch, graph.key())
+    program = _shared.pop(key, None) or compile(graph, batch, engine)
+    _shared[key] = program  # the last one used stands last
+    while len(_shared) > SHARED:
+        _shared.pop(next(iter(_shared)), None)
     return program

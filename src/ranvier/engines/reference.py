@@ -62,6 +62,11 @@ class ReferenceProgram:
                 given[self.graph.inputs.index(node)][...] = new
 
 
+def target() -> str:
+    """What programs are made for: NumPy, whatever the processor."""
+    return "numpy"
+
+
 def compile(graph: Graph, batch: int | None = None) -> ReferenceProgram:
     """Nothing to compile: the interpreter runs the graph as it is."""
     return ReferenceProgram(graph, batch)

@@ -39,8 +39,33 @@ class Graph:
             tuple((i, mapping(v)) for i, v in self.updates),
         )
 
+    def key(self) -> tuple[Any, ...]:
+        """What two graphs of the same structure have in common, and no others; the names of inputs are no part of it."""
+        nodes = self.nodes()
+        number = {node: i for i, node in enumerate(nodes)}
+        lines = tuple(
+            (
+                node.op.name,
+                *(number[i] for i in node.inputs),
+                node.type.shape,
+                node.type.dtype,
+                _key(node.attrs),
+            )
+            for node in nodes
+        )
+        updates = tuple((number[target], number[value]) for target, value in self.updates)
+        return tuple(number[i] for i in self.inputs), tuple(number[o] for o in self.outputs), updates, lines
+
     def __str__(self) -> str:
         return print_graph(self)
+
+
+def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(
+        (name, (value.shape, value.dtype.char, value.tobytes()) if isinstance(value, np.ndarray) else value)
+        for name, value in attrs.items()
+        if name not in ("name", "shape", "dtype")
+    )
 
 
 def input_node(name: str, shape: tuple[int | Symbol, ...], dtype: str, *, windowed: bool = False) -> Node:

@@ -227,7 +227,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         updates += zip(states, after, strict=True)
         collected.append((metric, slice(start, len(totals))))
     graph = Graph(tuple(b.inputs), (), tuple(updates))
-    program = engines.compile(graph, batch=batch, engine=compiled.engine)
+    program = engines.shared(graph, batch=batch, engine=compiled.engine)
     layers = {path: module.name for path, module in model.named_modules()}
     named = {}
     for name, parameter in parameters.items():

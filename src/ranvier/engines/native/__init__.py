@@ -151,6 +151,11 @@ class NativeProgram:
                 held[number] = array if array.nbytes < LARGE else None  # a data set is not kept alive
 
 
+def target() -> llvm.Target:
+    """What programs are compiled for now."""
+    return llvm.resolve_target()
+
+
 def compile(graph: Graph, batch: int | None = None) -> NativeProgram | ReferenceProgram:
     """Compile a graph, or find it in the cache. ``batch`` is the most rows that a step sees.
 
