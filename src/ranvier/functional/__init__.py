@@ -2,7 +2,6 @@
 
 from ranvier.functional.basic import (
     cosine_similarity,
-    dropout,
     elu,
     embedding,
     exponential,
@@ -40,8 +39,10 @@ from ranvier.functional.criteria import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from ranvier.functional.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise, standard_normal
 
 __all__ = [
+    "alpha_dropout",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cosine_similarity",
@@ -50,6 +51,8 @@ __all__ = [
     "elu",
     "embedding",
     "exponential",
+    "gaussian_dropout",
+    "gaussian_noise",
     "gelu",
     "hard_sigmoid",
     "hard_silu",
@@ -77,5 +80,6 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "standard_normal",
     "tanh",
 ]

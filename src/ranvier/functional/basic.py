@@ -161,20 +161,6 @@ def linear(x: Node, weight: Node, bias: Node | None = None) -> Node:
 
 
 @function
-def dropout(x: Node, seed: Node, stream: Node, rate: float) -> Node:
-    """``x`` with a share of ``rate`` of its elements set to zero and the rest divided by ``1 - rate``.
-
-    ``seed`` and ``stream`` are uint32 scalars (`ranvier.seed.draw`): the same pair always drops the same elements.
-    (Srivastava et al., 2014.)
-    """
-    x = floating(x)
-    if rate >= 1:
-        return n.multiply(x, 0.0)  # type: ignore[no-any-return]
-    drawn = apply("random", seed, stream, shape=x.shape, dtype=x.dtype)
-    return n.where(n.less(drawn, 1 - rate), n.multiply(x, 1 / (1 - rate)), 0)  # type: ignore[no-any-return]
-
-
-@function
 def embedding(index: Node, weight: Node) -> Node:
     """The rows of ``weight`` (rows, width) at integer indices of any shape."""
     return apply("gather", weight, n.cast(index, "int32"))

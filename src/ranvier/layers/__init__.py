@@ -3,7 +3,15 @@
 from ranvier.layers.activations import ELU, LeakyReLU, ReLU, Softmax
 from ranvier.layers.base import Layer
 from ranvier.layers.dense import Dense
-from ranvier.layers.simple import Activation, Dropout, Flatten, Input, Rescaling
+from ranvier.layers.noise import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+)
+from ranvier.layers.normalization import BatchNormalization, LayerNormalization
+from ranvier.layers.simple import Activation, Flatten, Input, Rescaling
 from ranvier.module.architecture import REGISTRY
 from ranvier.module.names import missing
 
@@ -11,11 +19,17 @@ __all__ = [
     "ELU",
     "REGISTRY",
     "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
+    "BatchNormalization",
     "Dense",
     "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "Input",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "ReLU",
     "Rescaling",

@@ -14,15 +14,18 @@ from ranvier.tensor import get_dtype
 
 __all__ = ["Layer"]
 
-SHARED = ("name", "trainable", "input_shape", "input_dim", "dtype")
+SHARED = ("name", "trainable", "input_shape", "input_dim", "dtype", "activity_regularizer")
 
 
 class Layer(Module):
     """A module with the keywords that every Keras layer takes.
 
     ``input_shape`` (without the batch's dimension; ``input_dim`` for a single number) on the first layer of a
-    `Sequential` makes the weights at once. ``dtype`` is that of the inputs.
+    `Sequential` makes the weights at once. ``dtype`` is that of the inputs. ``activity_regularizer`` is a penalty on
+    the layer's outputs; divided by the number of samples it joins the loss.
     """
+
+    activity_regularizer: Any = None
 
     _starts_training = False
 
@@ -34,14 +37,27 @@ class Layer(Module):
         input_shape: Sequence[int] | int | None = None,
         input_dim: int | None = None,
         dtype: str | None = None,
+        activity_regularizer: Any = None,
         **unknown: Any,
     ) -> None:
         if unknown:
             self._refuse(next(iter(unknown)))
         super().__init__(name=name, trainable=trainable)
+        if activity_regularizer is not None:
+            from ranvier import regularizers
+
+            self.activity_regularizer = regularizers.get(activity_regularizer)
         shape = (input_dim,) if input_shape is None and input_dim is not None else input_shape
         if shape is not None:
             self._input_type = declared(shape, dtype, self.name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        result = super().__call__(*args, **kwargs)
+        if self.activity_regularizer is not None:
+            from ranvier.regularizers import each_sample
+
+            self.add_loss(each_sample(self.activity_regularizer(result), result))
+        return result
 
     def _refuse(self, keyword: str) -> None:
         kind = type(self).__name__

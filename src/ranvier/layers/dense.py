@@ -33,7 +33,8 @@ class Dense(Layer):
 
     The kernel (features, units) and the bias (units,) are made at the first call, or by a `Sequential` that knows the
     shape of its inputs. ``activation`` is a name, a function, or None. Raises ValueError for units below 1 and for a
-    kernel too large for the machine, by its layer's name.
+    kernel too large for the machine, by its layer's name. Regularizers and constraints are names, objects or functions
+    of one tensor.
     """
 
     kernel: Parameter
@@ -46,16 +47,27 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **options: Any,
     ) -> None:
-        from ranvier import activations, initializers
+        from ranvier import activations, constraints, initializers, regularizers
 
-        super().__init__(**options)
+        super().__init__(activity_regularizer=activity_regularizer, **options)
         self.units = whole(units, "units", self.name)
         self.activation = activations.get(activation) if activation is not None else None
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer, self.bias_regularizer = map(
+            regularizers.get, (kernel_regularizer, bias_regularizer)
+        )
+        self.kernel_constraint, self.bias_constraint = map(
+            constraints.get, (kernel_constraint, bias_constraint)
+        )
 
     def build(self, input_shape: Sequence[Any]) -> None:
         features = input_shape[-1] if len(input_shape) > 1 else None
@@ -64,9 +76,15 @@ class Dense(Layer):
                 f"it needs inputs of shape (batch, features), not {tuple(input_shape)}. Write x.reshape(-1, 1) for a "
                 "single feature"
             )
-        self.add_weight((features, self.units), self.kernel_initializer, name="kernel")
+        self.add_weight(
+            (features, self.units), self.kernel_initializer, name="kernel",
+            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
+        )  # fmt: skip
         if self.use_bias:
-            self.add_weight((self.units,), self.bias_initializer, name="bias")
+            self.add_weight(
+                (self.units,), self.bias_initializer, name="bias",
+                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
+            )  # fmt: skip
         else:
             self.register_parameter("bias", None)
 

@@ -1,4 +1,4 @@
-"""Layers without weights: inputs, shapes, scaling, activations, dropout."""
+"""Layers without weights: inputs, shapes, scaling, activations."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, numeric
+from ranvier import numeric
 from ranvier.graph.node import Node, like
 from ranvier.layers.base import Layer, declared
 from ranvier.module.architecture import register_module
-from ranvier.seed import draw
 from ranvier.tensor import function
 
-__all__ = ["Activation", "Dropout", "Flatten", "Input", "Rescaling"]
+__all__ = ["Activation", "Flatten", "Input", "Rescaling"]
 
 
 @register_module
@@ -91,32 +90,3 @@ class Activation(Layer):
 
     def extra_repr(self) -> str:
         return str(getattr(self.activation, "__name__", self.activation))
-
-
-@register_module
-class Dropout(Layer):
-    """While training, set a share of ``rate`` of the elements to zero and scale the rest by ``1 / (1 - rate)``.
-
-    With ``seed`` the layer draws from a generator of its own.
-    """
-
-    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
-        super().__init__(**options)
-        self.rate, self.seed = share(rate, self.name), seed
-
-    def forward(self, x: Any) -> Any:
-        if not self.training or not self.rate:
-            return x
-        return functional.dropout(x, *draw(self.seed), rate=self.rate)
-
-    def extra_repr(self) -> str:
-        return f"{self.rate:g}"
-
-
-def share(rate: Any, name: str) -> float:
-    """A dropout rate as a float in [0, 1); raises ValueError naming the layer."""
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-        raise ValueError(
-            f"the rate of layer {name!r} is {rate!r}. Write a share from 0 up to (not including) 1."
-        )
-    return float(rate)

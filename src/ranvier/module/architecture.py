@@ -100,19 +100,33 @@ def _initializers() -> dict[str, Any]:
     return {n: c for n, c in known.items() if isinstance(c, type) and i.Initializer in c.__mro__[1:]}
 
 
+def _described() -> dict[str, dict[str, Any]]:
+    """The classes whose objects are written as their own words, a name and a ``config()``, by kind."""
+    from ranvier import constraints, regularizers
+
+    return {
+        "initializer": _initializers(),
+        "regularizer": regularizers.CLASSES,
+        "constraint": constraints.CLASSES,
+    }
+
+
 def _finders() -> dict[str, Callable[[Any], Any]]:
-    """How the other things that arguments name are written: a function by its name, an initializer by its own words."""
+    """How the other things that arguments name are written: a function by its name, the others by their own words."""
     from ranvier import activations
 
     def activation(value: Any) -> Any:
         return next((name for name, known in activations.names().items() if known is value), None)
 
-    def initializer(value: Any) -> Any:
-        name = type(value).__name__
-        config = value.config().items() if _initializers().get(name) is type(value) else None
-        return None if config is None else [name, {key: encode(v, name) for key, v in config}]
+    def find(classes: dict[str, Any]) -> Callable[[Any], Any]:
+        def words(value: Any) -> Any:
+            name = type(value).__name__
+            config = value.config().items() if classes.get(name) is type(value) else None
+            return None if config is None else [name, {key: encode(v, name) for key, v in config}]
 
-    return {"activation": activation, "initializer": initializer}
+        return words
+
+    return {"activation": activation, **{kind: find(classes) for kind, classes in _described().items()}}
 
 
 def _refuse(what: str) -> ValueError:
@@ -135,8 +149,9 @@ def _decode(value: Any, depth: int) -> Any:
         return {k: _decode(v, depth) for k, v in content}
     if kind == "activation" and content in activations.names():
         return activations.names()[content]
-    if kind == "initializer" and content[0] in _initializers():
-        return _initializers()[content[0]](**{k: _decode(v, depth) for k, v in content[1].items()})
+    classes = _described().get(kind, {})
+    if classes and content[0] in classes:
+        return classes[content[0]](**{k: _decode(v, depth) for k, v in content[1].items()})
     raise _refuse(f"an argument of kind {kind!r}: {content!r}")
 
 

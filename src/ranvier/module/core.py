@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -33,6 +34,11 @@ class _Calls(threading.local):
         None  # (module, type of its result) within the outermost call under way
     )
     root: Any = None  # the module of that call
+
+    def __init__(self) -> None:
+        # What modules added to the loss since the outermost call of a module above them began.
+        self.added: weakref.WeakKeyDictionary[Any, list[Tensor]] = weakref.WeakKeyDictionary()
+
     watch: Callable[[Any, tuple[Any, ...], Any], None] | None = None  # told of (module, arguments, result)
 
 
@@ -48,14 +54,24 @@ def _automatic_name(cls: type) -> str:
 
 
 @contextlib.contextmanager
-def isolated() -> Iterator[None]:
-    """Record on a tape of its own, so that tracing a model leaves what is pending elsewhere alone."""
-    before = tape.state.segment
-    tape.state.segment = tape.Segment()
+def isolated(module: Module | None = None) -> Iterator[None]:
+    """Record on a tape of its own, so that tracing a model leaves what is pending elsewhere alone.
+
+    What waits to be written to the weights of ``module`` is written first; what is assigned to them within is noted in
+    the segment alone.
+    """
+    own = [] if module is None else [*module.parameters(), *module.buffers()]
+    for tensor in own:
+        if tensor.segment is not None:
+            tensor.compute()
+    before, added = tape.state.segment, _calls.added
+    tape.state.segment, _calls.added = tape.Segment(), weakref.WeakKeyDictionary()
     try:
         yield
     finally:
-        tape.state.segment = before
+        tape.state.segment, _calls.added = before, added
+        for tensor in own:
+            tensor.segment = None
 
 
 @contextlib.contextmanager
@@ -177,9 +193,14 @@ class Module(Face):
         dtype: str | None = None,
         trainable: bool = True,
         name: str = "weight",
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Parameter:
-        """Make and register a parameter (Keras). Raises ValueError or MemoryError for one too large, by its name."""
-        from ranvier import initializers
+        """Make and register a parameter (Keras). Raises ValueError or MemoryError for one too large, by its name.
+
+        ``regularizer`` and ``constraint`` are names, objects or functions: see `Parameter`.
+        """
+        from ranvier import constraints, initializers, regularizers
         from ranvier.data.memory import check_memory
 
         dtype = dtype or get_dtype()
@@ -187,6 +208,8 @@ class Module(Face):
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
         values = np.ascontiguousarray(initializers.get(initializer)(shape, dtype=dtype), dtype)
         parameter = Parameter.over(values, name=name, requires_grad=trainable)
+        parameter.regularizer = None if regularizer is None else regularizers.get(regularizer)
+        parameter.constraint = None if constraint is None else constraints.get(constraint)
         self.register_parameter(name, parameter)
         return parameter
 
@@ -348,6 +371,9 @@ class Module(Face):
         if trace is None:
             trace = _calls.trace = []
             _calls.root = self
+            if _calls.added:
+                for module in self.modules():
+                    _calls.added.pop(module, None)
             if args:
                 if not isinstance(args[0], Tensor):
                     args = tuple(Tensor(a) if isinstance(a, (np.ndarray, list)) else a for a in args)
@@ -369,6 +395,19 @@ class Module(Face):
         finally:
             if outermost:
                 _calls.trace = None
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a tensor (or several) to the loss that this call is trained toward: see ``losses``.
+
+        Call it in ``forward``. Tensors that are no scalars are summed up, as Keras does.
+        """
+        given = loss if isinstance(loss, (list, tuple)) else [loss]
+        known = _calls.added.setdefault(self, [])
+        known += [x if isinstance(x, Tensor) else Tensor(x) for x in given]
+
+    def _losses(self) -> list[Tensor]:
+        penalties = [p.regularizer(p) for p in self.parameters() if p.regularizer and p.requires_grad]
+        return penalties + [x for m in self.modules() for x in _calls.added.get(m, ())]
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Make the weights of all layers for inputs of this shape, whose first dimension is the batch's (None).
@@ -394,7 +433,7 @@ class Module(Face):
                 f"the shape of the inputs of {self.name!r} is not known yet. Write model.build((None, features)), "
                 "give the first layer input_shape=(features,), or call the model once."
             )
-        with mode(self, False), isolated():
+        with mode(self, False), isolated(self):
             return self(Tensor.placeholder(wanted))
 
     def misfit(self, given: Type) -> tuple[str, str] | None:  # noqa: ARG002  # for those that override it

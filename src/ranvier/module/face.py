@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from ranvier.module.core import Module
 
 __all__ = ["Face"]
+
+T = TypeVar("T")
+
+
+class reading(Generic[T]):  # noqa: N801  # written as property is
+    """A property that an attribute of the same name takes the place of: networks have ``self.layers`` of their own."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function, self.__doc__ = function, function.__doc__
+
+    def __get__(self, module: Any, owner: Any = None) -> T:
+        return self if module is None else self.function(module)  # type: ignore[return-value]  # the class's own
 
 
 class Face:
@@ -38,33 +50,44 @@ class Face:
             module.__dict__["_trainable"] = bool(value)
         self.requires_grad_(bool(value))
 
-    @property
+    @reading
     def layers(self) -> list[Module]:
         return list(self.children())
 
-    @property
-    def weights(self) -> list[Tensor]:
-        """Parameters and persistent buffers, layer by layer."""
+    def _tensors(self) -> list[Tensor]:
         seen: dict[int, Tensor] = {}
         for _, tensor in self._state():
             seen.setdefault(id(tensor), tensor)
         return list(seen.values())
 
-    @property
-    def trainable_weights(self) -> list[Tensor]:
-        return [w for w in self.weights if w.requires_grad]
+    @reading
+    def weights(self) -> list[Tensor]:
+        """Parameters and persistent buffers, layer by layer."""
+        return self._tensors()
 
-    @property
+    @reading
+    def trainable_weights(self) -> list[Tensor]:
+        return [w for w in self._tensors() if w.requires_grad]
+
+    @reading
     def non_trainable_weights(self) -> list[Tensor]:
-        return [w for w in self.weights if not w.requires_grad]
+        return [w for w in self._tensors() if not w.requires_grad]
+
+    @reading
+    def losses(self) -> list[Tensor]:
+        """What is added to the loss: the penalty of each trainable weight that has a regularizer, and what layers added
+        in the last call (``add_loss``, activity regularizers). `fit` adds them; an explicit loop writes
+        ``loss + sum(model.losses)``.
+        """
+        return cast("Module", self)._losses()
 
     def get_weights(self) -> list[Any]:
         """Copies of all weights as NumPy arrays, in the order of ``weights``: of a Dense, kernel (in, out) and bias."""
-        return [w.numpy() for w in self.weights]
+        return [w.numpy() for w in self._tensors()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Overwrite all weights, in the order of ``get_weights()``. Raises ValueError listing every misfit."""
-        own = self.weights
+        own = self._tensors()
         arrays = [np.asarray(w) for w in weights]
         if len(arrays) != len(own):
             raise ValueError(f"{self.name!r} has {len(own)} weights and was given {len(arrays)}.")
@@ -80,7 +103,7 @@ class Face:
 
     def count_params(self) -> int:
         """The number of elements of all weights."""
-        return sum(w.compute().size for w in self.weights)
+        return sum(w.compute().size for w in self._tensors())
 
     def summary(
         self, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None

@@ -12,16 +12,27 @@ __all__ = ["Parameter"]
 
 
 class Parameter(Tensor):
-    """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to."""
+    """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to.
 
-    __slots__ = ("name",)
+    ``regularizer`` (a function of the tensor, a scalar) is added to the loss by `fit` and listed by ``model.losses``;
+    ``constraint`` (a function of the tensor, one of its shape) is applied by the optimizer after each update.
+    """
+
+    __slots__ = ("constraint", "name", "regularizer")
 
     def __init__(
-        self, data: Any, requires_grad: bool = True, *, name: str = "", dtype: str | None = None
+        self,
+        data: Any,
+        requires_grad: bool = True,
+        *,
+        name: str = "",
+        dtype: str | None = None,
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> None:
         value = data.compute() if isinstance(data, Tensor) else data
         super().__init__(value, requires_grad=requires_grad, dtype=dtype)
-        self.name = name
+        self.name, self.regularizer, self.constraint = name, regularizer, constraint
 
     @classmethod
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
@@ -29,7 +40,7 @@ class Parameter(Tensor):
         parameter = cls.__new__(cls)
         parameter.value, parameter.type = array, Type(array.shape, array.dtype.name)
         parameter._start(requires_grad)
-        parameter.name = name
+        parameter.name, parameter.regularizer, parameter.constraint = name, None, None
         return parameter
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
@@ -37,4 +48,5 @@ class Parameter(Tensor):
         twin = memo[id(self)] = type(self).over(
             self.value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
         )
+        twin.regularizer, twin.constraint = self.regularizer, self.constraint
         return twin

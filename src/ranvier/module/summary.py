@@ -64,9 +64,9 @@ def summary(
             "" if layer._modules and not own else size_in_words(size),
         )
     totals = (
-        ("total", module.weights),
-        ("trainable", module.trainable_weights),
-        ("frozen", module.non_trainable_weights),
+        ("total", module._tensors()),
+        ("trainable", [w for w in module._tensors() if w.requires_grad]),
+        ("frozen", [w for w in module._tensors() if not w.requires_grad]),
     )
     lines = []
     for name, tensors in totals:

@@ -1,0 +1,52 @@
+"""Objects that users name: what ``get`` of regularizers and constraints does."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["amount", "get", "names"]
+
+
+def names(classes: Mapping[str, type]) -> dict[str, type]:
+    """The classes under their own names and under Keras's in snake_case: ``MaxNorm`` and ``max_norm``."""
+    spelled = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): c for name, c in classes.items()}
+    return {**classes, **spelled}
+
+
+def get(value: Any, kind: str, base: type, classes: Mapping[str, type], example: str) -> Any:
+    """The object of this name or class, or of ``{"class_name": ..., "config": {...}}``; None and callables stay.
+
+    Raises ValueError naming the nearest name that exists, TypeError for anything else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, type) and issubclass(value, base):
+        return value()
+    if callable(value):
+        return value
+    if isinstance(value, Mapping) and isinstance(value.get("class_name"), str):
+        return _named(value["class_name"], kind, classes)(**value.get("config", {}))
+    if isinstance(value, str):
+        return _named(value, kind, classes)()
+    raise TypeError(f"{value!r} is no {kind}. Write a name or an object, such as {example}, instead.")
+
+
+def _named(name: str, kind: str, classes: Mapping[str, type]) -> Any:
+    known = names(classes)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1, 0.0)[0]
+        raise ValueError(f"{kind} {name!r} does not exist. Write {near!r} instead.")
+    return known[name]
+
+
+def amount(value: Any, what: str, most: float = math.inf) -> float:
+    """``value`` as a float from 0 to ``most``; raises ValueError naming the argument."""
+    number = not isinstance(value, bool) and hasattr(value, "__float__") and not isinstance(value, str)
+    if not number or not 0 <= (result := float(value)) <= most or math.isinf(result):
+        allowed = "a number of 0 or more" if math.isinf(most) else f"a number from 0 to {most:g}"
+        raise ValueError(f"{what}={value!r}: write {allowed} instead.")
+    return result

@@ -1,0 +1,162 @@
+"""Projections of weights by their Keras names, which the optimizer applies after each update, inside the program.
+
+Norms are taken along ``axis``: 0, the inputs of a Dense kernel (in, out), so that each unit's weights have their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ranvier import by_name, tape
+from ranvier import numeric as n
+from ranvier.by_name import amount
+from ranvier.graph.node import GraphError, Node, constant
+from ranvier.module.core import isolated
+from ranvier.module.names import missing
+from ranvier.tensor import Tensor, function
+
+__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
+
+EPSILON = 1e-7  # Keras's: a weight vector of zero stays zero
+
+
+class Constraint:
+    """The base of all constraints: ``constraint(w)`` is a tensor of the shape of w.
+
+    A subclass of your own defines ``__call__`` with tensor functions. Two constraints that are equal are the same to a
+    compiled program, so make it a frozen dataclass, or leave equality alone.
+    """
+
+    def __call__(self, w: Any) -> Any:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say what it makes of weights. Write: def __call__(self, w): return ..."
+        )
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return asdict(self)  # type: ignore[call-overload,no-any-return]  # the classes below are dataclasses
+
+
+@function
+def with_norm(w: Node, low: float, high: float, rate: float, axis: int | tuple[int, ...]) -> Node:
+    """``w`` with its norm along ``axis`` moved by ``rate`` of the way into [low, high]."""
+    norms = n.norm(w, axis, True)
+    wanted = n.clip(norms, low, high)
+    if rate != 1.0:
+        wanted = n.add(n.multiply(wanted, rate), n.multiply(norms, 1.0 - rate))
+    return n.multiply(w, n.divide(wanted, n.add(norms, EPSILON)))  # type: ignore[no-any-return]
+
+
+def _axis(value: Any, kind: str) -> Any:
+    """An axis, or several as a tuple."""
+    axes = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    if not axes or any(isinstance(a, bool) or not isinstance(a, int) for a in axes):
+        raise ValueError(f"{kind}(axis={value!r}): write a whole number, or a tuple of them, instead.")
+    return axes if isinstance(value, Sequence) else value
+
+
+@dataclass(frozen=True)
+class MaxNorm(Constraint):
+    """Shrinks weights to a norm of at most ``max_value`` along ``axis`` (Srivastava et al., 2014)."""
+
+    max_value: float = 2.0
+    axis: int | Sequence[int] = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "max_value", amount(self.max_value, "MaxNorm(max_value"))
+        object.__setattr__(self, "axis", _axis(self.axis, "MaxNorm"))
+
+    def __call__(self, w: Any) -> Any:
+        return with_norm(w, low=0.0, high=self.max_value, rate=1.0, axis=self.axis)
+
+
+@dataclass(frozen=True)
+class MinMaxNorm(Constraint):
+    """Moves the norm of weights along ``axis`` into [min_value, max_value], by ``rate`` of the way each step."""
+
+    min_value: float = 0.0
+    max_value: float = 1.0
+    rate: float = 1.0
+    axis: int | Sequence[int] = 0
+
+    def __post_init__(self) -> None:
+        for name, most in (("min_value", float("inf")), ("max_value", float("inf")), ("rate", 1.0)):
+            object.__setattr__(self, name, amount(getattr(self, name), f"MinMaxNorm({name}", most))
+        if self.min_value > self.max_value:
+            raise ValueError(
+                f"MinMaxNorm(min_value={self.min_value}, max_value={self.max_value}): write the smaller one first."
+            )
+        object.__setattr__(self, "axis", _axis(self.axis, "MinMaxNorm"))
+
+    def __call__(self, w: Any) -> Any:
+        return with_norm(w, low=self.min_value, high=self.max_value, rate=self.rate, axis=self.axis)
+
+
+@function
+def nonnegative(w: Node) -> Node:
+    """``maximum(w, 0)``."""
+    return n.maximum(w, 0.0)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class NonNeg(Constraint):
+    """Sets negative weights to 0."""
+
+    def __call__(self, w: Any) -> Any:
+        return nonnegative(w)
+
+
+@function
+def unit(w: Node, axis: int | tuple[int, ...]) -> Node:
+    """``w`` divided by its norm along ``axis``."""
+    return n.divide(w, n.add(n.norm(w, axis, True), EPSILON))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class UnitNorm(Constraint):
+    """Scales weights to a norm of 1 along ``axis``."""
+
+    axis: int | Sequence[int] = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axis", _axis(self.axis, "UnitNorm"))
+
+    def __call__(self, w: Any) -> Any:
+        return unit(w, axis=self.axis)
+
+
+CLASSES: dict[str, type] = {c.__name__: c for c in (MaxNorm, MinMaxNorm, NonNeg, UnitNorm)}
+
+
+def get(constraint: Any) -> Any:
+    """The constraint of this name ("max_norm", "non_neg", "unit_norm", "min_max_norm"), class or description.
+
+    A callable is returned as it is, and so is None. Raises ValueError naming the nearest name that exists, TypeError
+    for anything else.
+    """
+    return by_name.get(constraint, "constraint", Constraint, CLASSES, "'non_neg' or constraints.MaxNorm(2)")
+
+
+def constrained(constraint: Any, w: Node) -> Node:
+    """A weight's new value after its constraint, any function of one tensor.
+
+    Raises GraphError where it changes the shape or dtype.
+    """
+    with isolated():
+        leaf = Tensor.placeholder(w.type)
+        result = constraint(leaf)
+        segment = tape.segment_of([result])
+    if result.type != w.type:
+        raise GraphError(f"the constraint {constraint!r} makes {result.type} of a weight of {w.type}")
+    nodes = {o: w if known is leaf else _value(known) for o, known in enumerate(segment.leaves)}
+    return tape.expand([result.entry or segment.leaf(result)], nodes)[0]
+
+
+def _value(leaf: Tensor) -> Node:
+    """What a constraint knows besides the weight: numbers and arrays, which are part of the program."""
+    return constant(leaf.compute(), leaf.dtype)
+
+
+__getattr__ = missing("ranvier.constraints", __all__)

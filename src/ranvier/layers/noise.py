@@ -1,0 +1,138 @@
+"""Layers that do something only while training: noise against overfitting, and penalties on activities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import functional
+from ranvier.by_name import amount
+from ranvier.layers.base import Layer
+from ranvier.module.architecture import register_module
+from ranvier.seed import draw
+
+__all__ = ["ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"]
+
+
+@register_module
+class Dropout(Layer):
+    """While training, set a share of ``rate`` of the elements to zero and scale the rest by ``1 / (1 - rate)``.
+
+    ``noise_shape`` says which are dropped together: None for each dimension, and 1 for one along which all is dropped
+    or kept, so ``(None, 1, None)`` drops whole features of (batch, steps, features). With ``seed`` the layer draws from
+    a generator of its own. (Srivastava et al., 2014.)
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.rate, self.seed = share(rate, self.name), seed
+        self.noise_shape = mask(noise_shape, self.name)
+
+    def forward(self, x: Any) -> Any:
+        if not self.training or not self.rate:
+            return x
+        return functional.dropout(x, *draw(self.seed), rate=self.rate, noise_shape=self.noise_shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.rate:g}"
+
+
+@register_module
+class AlphaDropout(Dropout):
+    """Dropout that keeps mean 0 and variance 1, for networks of "selu" units (Klambauer et al., 2017)."""
+
+    def forward(self, x: Any) -> Any:
+        if not self.training or not self.rate:
+            return x
+        return functional.alpha_dropout(x, *draw(self.seed), rate=self.rate, noise_shape=self.noise_shape)
+
+
+@register_module
+class GaussianDropout(Layer):
+    """While training, multiply by normal values of mean 1 and variance ``rate / (1 - rate)``, which is Dropout's.
+
+    (Srivastava et al., 2014, section 10.) With ``seed`` the layer draws from a generator of its own.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.rate, self.seed = share(rate, self.name), seed
+
+    def forward(self, x: Any) -> Any:
+        if not self.training or not self.rate:
+            return x
+        return functional.gaussian_dropout(x, *two_streams(self.seed), rate=self.rate)
+
+    def extra_repr(self) -> str:
+        return f"{self.rate:g}"
+
+
+@register_module
+class GaussianNoise(Layer):
+    """While training, add normal values of mean 0 and standard deviation ``stddev``.
+
+    With ``seed`` the layer draws from a generator of its own.
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.stddev, self.seed = amount(stddev, f"the layer {self.name!r} was given stddev"), seed
+
+    def forward(self, x: Any) -> Any:
+        if not self.training or not self.stddev:
+            return x
+        return functional.gaussian_noise(x, *two_streams(self.seed), stddev=self.stddev)
+
+    def extra_repr(self) -> str:
+        return f"stddev={self.stddev:g}"
+
+
+@register_module
+class ActivityRegularization(Layer):
+    """Its inputs unchanged; their penalty ``l1 * sum(abs(x)) + l2 * sum(x ** 2)``, a sample's mean, joins the loss."""
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Any) -> None:
+        from ranvier.regularizers import L1L2
+
+        super().__init__(activity_regularizer=L1L2(l1, l2), **options)
+        self.l1, self.l2 = float(l1), float(l2)
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+    def extra_repr(self) -> str:
+        return f"l1={self.l1:g}, l2={self.l2:g}"
+
+
+def two_streams(seed: int | None) -> tuple[Any, Any, Any]:
+    """A seed and two streams: what normal values take."""
+    (key, first), (_, second) = draw(seed), draw(seed)
+    return key, first, second
+
+
+def share(rate: Any, name: str) -> float:
+    """A dropout rate as a float in [0, 1); raises ValueError naming the layer."""
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+        raise ValueError(
+            f"the rate of layer {name!r} is {rate!r}. Write a share from 0 up to (not including) 1."
+        )
+    return float(rate)
+
+
+def mask(noise_shape: Any, name: str) -> tuple[int | None, ...] | None:
+    """The shape of a dropout mask as a tuple; raises ValueError naming the layer."""
+    if noise_shape is None:
+        return None
+    shape = tuple(noise_shape) if isinstance(noise_shape, (list, tuple)) else ("",)
+    if any(d is not None and (isinstance(d, bool) or not isinstance(d, int) or d < 1) for d in shape):
+        raise ValueError(
+            f"the noise_shape of layer {name!r} is {noise_shape!r}. Write a tuple such as (None, 1, None): 1 for each "
+            "dimension along which all elements are dropped together."
+        )
+    return shape

@@ -1,0 +1,283 @@
+"""Batch and layer normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier import tape
+from ranvier.by_name import amount
+from ranvier.graph.node import GraphError, Node, Type, apply, like
+from ranvier.layers.base import Layer
+from ranvier.module.architecture import register_module
+from ranvier.numeric.promotion import axes_of, axis_of, count, floating
+from ranvier.tensor import Tensor, function, no_grad
+
+__all__ = ["BatchNormalization", "LayerNormalization", "RunningStatistics"]
+
+WAITING = 16  # updates of statistics that wait to be computed before a loop that reads nothing is made to
+
+
+@function
+def moments(x: Node, axis: int) -> tuple[Node, Node]:
+    """The mean and the variance (the mean squared distance from it) over all axes but one: (features,) each."""
+    x = floating(x)
+    others = tuple(a for a in range(x.ndim) if a != axis_of(axis, x.ndim))
+    mean = n.mean(x, others, True)
+    centred = n.subtract(x, mean)
+    return n.reshape(mean, (-1,)), n.mean(centred * centred, others)
+
+
+@function
+def standardize(
+    x: Node,
+    mean: Node,
+    variance: Node,
+    gamma: Node | None = None,
+    beta: Node | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> Node:
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` with a number of each along one axis of x."""
+    x = floating(x)
+    axis = axis_of(axis, x.ndim)
+
+    def along(v: Node) -> Node:
+        return apply("broadcast", v, shape=x.shape, axes=(axis,))
+
+    factor = n.rsqrt(n.add(variance, epsilon))
+    factor = factor if gamma is None else factor * gamma
+    y = (x - along(mean)) * along(factor)
+    return y if beta is None else y + along(beta)
+
+
+@function
+def toward(old: Node, new: Node, share: float) -> Node:
+    """The moving average: ``share`` of the way from old to new."""
+    return old + (new - old) * like(old, share)
+
+
+@function
+def toward_unbiased(old: Node, new: Node, x: Node, share: Node, axis: int) -> Node:
+    """The moving average of a variance: ``share`` of the way from old to ``new * n / (n - 1)``, n the number of values.
+
+    A single value says nothing about a variance, and moves nothing.
+    """
+    size = count([d for a, d in enumerate(x.shape) if a != axis_of(axis, x.ndim)], old.dtype)
+    rest = n.subtract(size, 1)
+    unbiased = n.multiply(new, n.divide(size, n.maximum(rest, 1)))
+    return n.where(n.less(rest, 1), old, old + n.multiply(unbiased - old, share))  # type: ignore[no-any-return]
+
+
+class RunningStatistics:
+    """Assigns running statistics within a program, and computes them where nothing else ever does.
+
+    An assignment waits for the next thing that is read. A loop of calls that reads nothing (to measure statistics anew,
+    say) would make one program without end, so now and then what waits is computed.
+    """
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    def assign(self, *pairs: tuple[Tensor, Tensor]) -> None:
+        first = pairs[0][0]
+        self.waiting = 0 if first.segment is None else self.waiting + 1
+        for tensor, value in pairs:
+            tensor.assign(value)
+        segment = first.segment
+        if self.waiting > WAITING and segment is not None and not segment.placeholders:
+            tape.flush(segment)
+
+
+def features_of(input_shape: Sequence[Any], axis: int) -> int:
+    """The extent of the inputs along an axis that must be there and known."""
+    ndim = len(input_shape)
+    size = input_shape[axis] if -ndim <= axis < ndim else None
+    if not isinstance(size, int) or axis % ndim == 0:
+        raise GraphError(
+            f"it normalizes along axis {axis}, which inputs of shape {tuple(input_shape)} do not have. Write axis=-1 "
+            "for features in the last dimension"
+        )
+    return size
+
+
+@register_module
+class BatchNormalization(Layer):
+    """Each feature at mean 0 and variance 1 over the batch, then ``* gamma + beta`` (Ioffe and Szegedy, 2015).
+
+    Features lie along ``axis``; statistics are over all other axes. While training they are the batch's, and the moving
+    averages go ``1 - momentum`` of the way toward them; otherwise the moving averages are used. A layer that is not
+    ``trainable`` uses them always, and leaves them alone.
+
+    A last batch that is smaller counts as what it is. In a batch of one value for each feature the variance is 0: the
+    output is ``beta``, and the moving variance moves toward 0, as in Keras; ``batch_size`` should not leave one over.
+
+    Weights: gamma, beta, moving_mean, moving_variance, (features,) each.
+    """
+
+    gamma: Any
+    beta: Any
+    moving_mean: Any
+    moving_variance: Any
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if isinstance(axis, bool) or not isinstance(axis, int):
+            raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
+        self.axis, self.center, self.scale = axis, bool(center), bool(scale)
+        self.momentum = amount(momentum, f"the layer {self.name!r} was given momentum", 1.0)
+        self.epsilon = amount(epsilon, f"the layer {self.name!r} was given epsilon")
+        self.weights_of = weight_options(
+            beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
+        )  # fmt: skip
+        self.moving = _initializers(moving_mean_initializer, moving_variance_initializer)
+        self._running = RunningStatistics()
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        shape = (features_of(input_shape, self.axis),)
+        add_scale_and_shift(self, shape)
+        for name, initializer in zip(("moving_mean", "moving_variance"), self.moving, strict=True):
+            self.register_buffer(name, Tensor.wrap(initializer(shape)))
+
+    def forward(self, x: Any) -> Any:
+        mean, variance = self.moving_mean, self.moving_variance
+        if self.training and self._trainable:
+            mean, variance = moments(x, axis=self.axis)
+            with no_grad():
+                share = 1.0 - self.momentum
+                self._running.assign(
+                    (self.moving_mean, toward(self.moving_mean, mean, share=share)),
+                    (self.moving_variance, toward(self.moving_variance, variance, share=share)),
+                )
+        return standardize(x, mean, variance, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon)
+
+    def misfit(self, given: Type) -> tuple[str, str] | None:
+        if not self.built or not -len(given.shape) <= self.axis < len(given.shape):
+            return None
+        features, size = self.moving_mean.shape[0], given.shape[self.axis]
+        return (
+            f"it has statistics of {features} features along axis {self.axis}, and there are {size}.",
+            f"Make the layer before it give {features}, or build this one for {size}.",
+        )
+
+    def extra_repr(self) -> str:
+        return f"momentum={self.momentum:g}, epsilon={self.epsilon:g}"
+
+
+@function
+def layer_standardize(
+    x: Node,
+    gamma: Node | None = None,
+    beta: Node | None = None,
+    axes: tuple[int, ...] = (-1,),
+    epsilon: float = 1e-3,
+) -> Node:
+    """Each sample at mean 0 and variance 1 over the axes, then ``* gamma + beta``, which have those axes' shape."""
+    x = floating(x)
+    axes = axes_of(axes, x.ndim)
+    centred = n.subtract(x, n.mean(x, axes, True))
+    y = n.multiply(centred, n.rsqrt(n.add(n.mean(centred * centred, axes, True), epsilon)))
+    for number, combine in ((gamma, n.multiply), (beta, n.add)):
+        if number is not None:
+            y = combine(y, apply("broadcast", number, shape=x.shape, axes=axes))
+    return y  # type: ignore[no-any-return]
+
+
+@register_module
+class LayerNormalization(Layer):
+    """Each sample at mean 0 and variance 1 over ``axis`` (one or several), then ``* gamma + beta`` (Ba et al., 2016).
+
+    The same in training and evaluation, and for a batch of any size. Weights: gamma and beta, of the axes' shape.
+    """
+
+    gamma: Any
+    beta: Any
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+        if not axes or any(isinstance(a, bool) or not isinstance(a, int) for a in axes):
+            raise ValueError(
+                f"the axis of layer {self.name!r} is {axis!r}. Write a whole number, or a tuple of them, instead."
+            )
+        self.axis: tuple[int, ...] = axes
+        self.center, self.scale = bool(center), bool(scale)
+        self.epsilon = amount(epsilon, f"the layer {self.name!r} was given epsilon")
+        self.weights_of = weight_options(
+            beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
+        )  # fmt: skip
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        axes = axes_of(self.axis, len(input_shape))
+        add_scale_and_shift(self, tuple(features_of(input_shape, a) for a in axes))
+
+    def forward(self, x: Any) -> Any:
+        return layer_standardize(x, self.gamma, self.beta, axes=self.axis, epsilon=self.epsilon)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}, epsilon={self.epsilon:g}"
+
+
+def _initializers(*given: Any) -> list[Any]:
+    from ranvier import initializers
+
+    return [initializers.get(i) for i in given]
+
+
+def weight_options(
+    beta: Any, gamma: Any, beta_regularizer: Any, gamma_regularizer: Any, beta_constraint: Any, gamma_constraint: Any
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """What ``add_weight`` makes gamma and beta with."""
+    from ranvier import constraints, regularizers
+
+    rows = (
+        ("gamma", gamma, gamma_regularizer, gamma_constraint),
+        ("beta", beta, beta_regularizer, beta_constraint),
+    )
+    return {
+        name: {
+            "initializer": _initializers(initializer)[0],
+            "regularizer": regularizers.get(regularizer),
+            "constraint": constraints.get(constraint),
+        }
+        for name, initializer, regularizer, constraint in rows
+    }  # fmt: skip
+
+
+def add_scale_and_shift(layer: Any, shape: tuple[int, ...]) -> None:
+    """Make gamma where the layer scales, and beta where it centres."""
+    for name, wanted in (("gamma", layer.scale), ("beta", layer.center)):
+        if wanted:
+            layer.add_weight(shape, name=name, **layer.weights_of[name])
+        else:
+            layer.register_parameter(name, None)

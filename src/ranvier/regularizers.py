@@ -1,0 +1,157 @@
+"""Penalties on weights and activities by their Keras names; each is a function of one tensor and returns a scalar.
+
+A penalty on a weight is added to the loss in training and in evaluation; one on a layer's outputs is divided by the
+number of samples first, as Keras does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ranvier import by_name
+from ranvier import numeric as n
+from ranvier.by_name import amount
+from ranvier.functional import normalize
+from ranvier.graph.node import GraphError, Node, apply, full
+from ranvier.module.names import missing
+from ranvier.numeric.promotion import count
+from ranvier.tensor import function
+
+__all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
+
+
+class Regularizer:
+    """The base of all regularizers: ``regularizer(x)`` is a scalar tensor.
+
+    A subclass of your own defines ``__call__`` with tensor functions. Two regularizers that are equal are the same to a
+    compiled program, so make it a frozen dataclass, or leave equality alone.
+    """
+
+    def __call__(self, x: Any) -> Any:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say its penalty. Write: def __call__(self, x): return ..."
+        )
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return asdict(self)  # type: ignore[call-overload,no-any-return]  # the classes below are dataclasses
+
+
+@function
+def penalty(x: Node, l1: float, l2: float) -> Node:
+    """``l1 * sum(abs(x)) + l2 * sum(x ** 2)``."""
+    x = n.floating(x)
+    parts = []
+    if l1:
+        parts.append(n.multiply(n.sum(n.abs(x)), l1))
+    if l2:
+        parts.append(n.multiply(n.sum(x * x), l2))
+    return full(0.0, (), x.dtype) if not parts else parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+@dataclass(frozen=True)
+class L1L2(Regularizer):
+    """``l1 * sum(abs(x)) + l2 * sum(x ** 2)`` (the elastic net: Zou and Hastie, 2005)."""
+
+    l1: float = 0.0
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("l1", "l2"):
+            object.__setattr__(self, name, amount(getattr(self, name), f"L1L2({name}"))
+
+    def __call__(self, x: Any) -> Any:
+        return penalty(x, l1=self.l1, l2=self.l2)
+
+
+@dataclass(frozen=True)
+class L1(Regularizer):
+    """``l1 * sum(abs(x))``: drives what is of little use to zero."""
+
+    l1: float = 0.01
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "l1", amount(self.l1, "L1(l1"))
+
+    def __call__(self, x: Any) -> Any:
+        return penalty(x, l1=self.l1, l2=0.0)
+
+
+@dataclass(frozen=True)
+class L2(Regularizer):
+    """``l2 * sum(x ** 2)``: keeps weights small. Its gradient is ``2 * l2 * x``."""
+
+    l2: float = 0.01
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "l2", amount(self.l2, "L2(l2"))
+
+    def __call__(self, x: Any) -> Any:
+        return penalty(x, l1=0.0, l2=self.l2)
+
+
+MODES = ("rows", "columns")
+
+
+@function
+def mean_cosine(x: Node, mode: str) -> Node:
+    """The mean over all pairs of rows (or columns) of a matrix of the size of the cosine of their angle."""
+    if x.ndim != 2:
+        raise GraphError(
+            f"OrthogonalRegularizer takes a matrix, not {x.type}. Write it as the kernel_regularizer of a Dense"
+        )
+    x = n.floating(x)
+    rows = x if mode == "rows" else n.transpose(x)
+    size: Any = rows.shape[0]
+    if size == 1:  # nothing to be orthogonal to
+        return full(0.0, (), x.dtype)
+    unit = normalize(rows, 2.0, 1)
+    cosines = n.abs(n.matmul(unit, n.transpose(unit)))
+    line, column = (apply("iota", shape=cosines.shape, axis=axis, dtype="int32") for axis in (0, 1))
+    others = n.where(n.equal(line, column), 0.0, cosines)
+    return n.sum(others) / count((size, size - 1), x.dtype)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class OrthogonalRegularizer(Regularizer):
+    """``factor`` times the mean size of the cosines between the rows (or columns) of a matrix.
+
+    Zero where they are orthogonal to each other. ``mode`` is "rows" or "columns". A single row has nothing to be
+    orthogonal to: its penalty is 0.
+    """
+
+    factor: float = 0.01
+    mode: str = "rows"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factor", amount(self.factor, "OrthogonalRegularizer(factor"))
+        if self.mode not in MODES:
+            raise ValueError(f"mode {self.mode!r} does not exist. Write 'rows' or 'columns' instead.")
+
+    def __call__(self, x: Any) -> Any:
+        return n.multiply(mean_cosine(x, mode=self.mode), self.factor)
+
+
+@function
+def each_sample(loss: Node, outputs: Node) -> Node:
+    """A penalty on a batch of outputs, divided by the number of samples."""
+    return loss / count(outputs.shape[:1], loss.dtype)
+
+
+CLASSES: dict[str, type] = {c.__name__: c for c in (L1, L1L2, L2, OrthogonalRegularizer)}
+_BARE = {"l1_l2": {"l1": 0.01, "l2": 0.01}, "L1L2": {"l1": 0.01, "l2": 0.01}}  # a name alone must penalize
+
+
+def get(regularizer: Any) -> Any:
+    """The regularizer of this name ("l1", "l2", "l1_l2", "orthogonal_regularizer"), class or description.
+
+    A callable is returned as it is, and so is None. Raises ValueError naming the nearest name that exists, TypeError
+    for anything else.
+    """
+    if isinstance(regularizer, str) and regularizer in _BARE:
+        return L1L2(**_BARE[regularizer])
+    return by_name.get(regularizer, "regularizer", Regularizer, CLASSES, "'l2' or regularizers.L2(0.01)")
+
+
+__getattr__ = missing("ranvier.regularizers", __all__)
