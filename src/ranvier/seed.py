@@ -7,20 +7,67 @@ Inside programs randomness is a pure function of (seed, stream, element): `draw`
 from __future__ import annotations
 
 import contextlib
+import random
 import secrets
+import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from ranvier.tensor import Tensor
 
-__all__ = ["draw", "get_seed", "next_stream", "numpy_generator", "set_seed", "traced_draws"]
+__all__ = [
+    "draw", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded", "set_seed", "set_state",
+    "traced_draws",
+]  # fmt: skip
 
-_seed: int | None = None
-_counters: Counter[str] = Counter()
-_listeners: list[list[tuple[Tensor, Tensor]]] = []
+
+class Source:
+    """A seed, drawn from the system where none was set, and how often each purpose has asked for a stream."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+        self.counters: Counter[str] = Counter()
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.source: Source | None = None  # that of `seeded`, for this thread alone
+        self.listeners: list[list[tuple[Tensor, Tensor]]] = []  # a thread hears only what it draws itself
+
+
+_process = Source()
+_local = _Local()
+
+
+def source() -> Source:
+    """Where this thread's random numbers come from: the process's seed, or that of `seeded`."""
+    return _local.source or _process
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within this context everything random that this thread asks for is a function of ``seed`` alone.
+
+    The process's seed, and what other threads draw, are as if it had not been.
+    """
+    before = _local.source
+    _local.source = Source(checked(seed))
+    try:
+        yield
+    finally:
+        _local.source = before
+
+
+def checked(seed: int) -> int:
+    if type(seed) is bool or not hasattr(seed, "__index__") or not 0 <= seed < 2**63:
+        raise ValueError(
+            f"seed {seed!r} is no whole number from 0 to 2**63 - 1. Write set_seed(0), for example."
+        )
+    return int(seed)
 
 
 def set_seed(seed: int) -> None:
@@ -28,29 +75,46 @@ def set_seed(seed: int) -> None:
 
     Raises ValueError for what is no whole number from 0 to 2**63 - 1.
     """
-    global _seed
-    if type(seed) is bool or not hasattr(seed, "__index__") or not 0 <= seed < 2**63:
-        raise ValueError(
-            f"seed {seed!r} is no whole number from 0 to 2**63 - 1. Write set_seed(0), for example."
-        )
-    _seed = int(seed)
-    _counters.clear()
+    current = source()
+    current.seed = checked(seed)
+    current.counters.clear()
 
 
 def get_seed() -> int:
     """The seed; drawn from the system once where none was set."""
-    global _seed
-    if _seed is None:
-        _seed = secrets.randbits(63)
-    return _seed
+    current = source()
+    if current.seed is None:
+        current.seed = secrets.randbits(63)
+    return current.seed
+
+
+def get_state() -> dict[str, Any]:
+    """Where all random numbers stand: the seed and what was drawn from it, NumPy's global state and Python's."""
+    return {
+        "seed": get_seed(),
+        "counters": dict(source().counters),
+        "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  # what a user's generator may draw from
+        "python": random.getstate(),
+    }
+
+
+def set_state(state: Mapping[str, Any]) -> None:
+    """Go on from where `get_state` was called, in this process or in another."""
+    current = source()
+    current.seed = int(state["seed"])
+    current.counters.clear()
+    current.counters.update({str(purpose): int(n) for purpose, n in state["counters"].items()})
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    random.setstate(state["python"])
 
 
 def numpy_generator(purpose: str, seed: int | None = None) -> np.random.Generator:
     """A fresh generator: the next for this purpose ("initializer", "shuffle", ...), or the one that ``seed`` gives."""
     if seed is not None:
         return np.random.Generator(np.random.Philox(seed))
-    number = _counters[purpose]
-    _counters[purpose] += 1
+    counters = source().counters
+    number = counters[purpose]
+    counters[purpose] += 1
     sequence = np.random.SeedSequence(get_seed(), spawn_key=(zlib.crc32(purpose.encode()), number))
     return np.random.Generator(np.random.Philox(sequence))
 
@@ -62,8 +126,9 @@ def fold(seed: int) -> int:
 
 def next_stream(purpose: str = "stream") -> int:
     """A stream number that was not used since the seed was set."""
-    number = _counters[purpose]
-    _counters[purpose] += 1
+    counters = source().counters
+    number = counters[purpose]
+    counters[purpose] += 1
     return number % 2**32
 
 
@@ -78,7 +143,7 @@ def draw(seed: int | None = None) -> tuple[Tensor, Tensor]:
         Tensor.wrap(np.asarray(fold(get_seed() if seed is None else seed), np.uint32)),
         Tensor.wrap(np.asarray(next_stream(purpose), np.uint32)),
     )
-    for listener in _listeners:
+    for listener in _local.listeners:
         listener.append(pair)
     return pair
 
@@ -87,8 +152,8 @@ def draw(seed: int | None = None) -> tuple[Tensor, Tensor]:
 def traced_draws() -> Iterator[list[tuple[Tensor, Tensor]]]:
     """The (seed, stream) leaves drawn within this context, in order."""
     listener: list[tuple[Tensor, Tensor]] = []
-    _listeners.append(listener)
+    _local.listeners.append(listener)
     try:
         yield listener
     finally:
-        _listeners.pop(next(i for i, known in enumerate(_listeners) if known is listener))
+        _local.listeners.pop(next(i for i, known in enumerate(_local.listeners) if known is listener))

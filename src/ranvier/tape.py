@@ -88,6 +88,9 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.segment: Segment | None = None
         self.grad_enabled = True
+        self.dtype: str | None = (
+            None  # of floats, for this thread alone; a part of every entry's key through its leaves
+        )
         self.segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 
 
@@ -164,7 +167,7 @@ class Segment:
 
 
 def leaf_entry(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> Entry:
-    key = (ordinal, type_, requires_grad, transposed)
+    key = (ordinal, type_, requires_grad, transposed, state.dtype)
     entry = _interned.get(key)
     if entry is None:
         entry = _interned[key] = Entry(
@@ -210,7 +213,7 @@ def intern(
     function: Function, children: tuple[Entry, ...], options: tuple[tuple[str, Any], ...], grad: bool
 ) -> tuple[Entry, ...]:
     """The entries of a call's results; its types are worked out once, by building its graph on fresh inputs."""
-    key = (function, children, options, grad)
+    key = (function, children or state.dtype, options, grad)
     known = _interned.get(key)
     if known is not None:
         return known  # type: ignore[no-any-return]

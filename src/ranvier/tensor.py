@@ -31,7 +31,20 @@ def set_dtype(name: str) -> None:
 
 def get_dtype() -> str:
     """The floating dtype of new parameters and of data."""
-    return _dtype
+    return tape.state.dtype or _dtype
+
+
+@contextlib.contextmanager
+def computing_in(name: str) -> Iterator[None]:
+    """Within this context this thread computes in a floating dtype of its own, whatever `set_dtype` says."""
+    if name not in FLOATS:
+        raise ValueError(f"dtype {name!r} is not one to compute in. Write 'float32' or 'float64'.")
+    before = tape.state.dtype
+    tape.state.dtype = name
+    try:
+        yield
+    finally:
+        tape.state.dtype = before
 
 
 class Tensor:
