@@ -65,11 +65,13 @@ def isolated(module: Module | None = None) -> Iterator[None]:
         if tensor.segment is not None:
             tensor.compute()
     before, added = tape.state.segment, _calls.added
-    tape.state.segment, _calls.added = tape.Segment(), weakref.WeakKeyDictionary()
+    traced = tape.state.segment = tape.Segment()
+    _calls.added = weakref.WeakKeyDictionary()
     try:
         yield
     finally:
         tape.state.segment, _calls.added = before, added
+        tape.state.segments.discard(traced)  # nothing of it is ever computed
         for tensor in own:
             tensor.segment = None
 

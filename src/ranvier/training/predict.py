@@ -29,7 +29,7 @@ class Predictor:
     """The compiled forward pass for one batch size and one kind of input."""
 
     def __init__(self, model: Module, x: Array, batch: int, engine: str | None) -> None:
-        with mode(model, False), isolated():
+        with mode(model, False), isolated(model):
             type_ = placeholder_type(model, Data((x,)))
             placeholder = Tensor.placeholder(type_)
             output = model(placeholder)

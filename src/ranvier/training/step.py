@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier import engines, seed, tape
+from ranvier import engines, numeric, seed, tape
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, Node, Symbol, Type, apply, like
@@ -129,7 +129,10 @@ class _Build:
 def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
     """The step of this kind ("train" or "evaluate") for such data; compiled the first time it is asked for."""
     optimizer = compiled.optimizer
-    trainable = tuple((id(p), p.requires_grad, p.dtype) for p in model.parameters())
+    trainable = (
+        tuple((id(p), p.requires_grad, p.dtype, p.regularizer, p.constraint) for p in model.parameters()),
+        tuple(m._trainable for m in model.modules()),
+    )
     settings = tuple(
         (f.name, getattr(optimizer, f.name)) for f in fields(optimizer) if f.name != "learning_rate"
     )
@@ -167,7 +170,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
                 rows[name] = apply(
                     "gather", b.given(name, (SAMPLES, *array.shape[1:]), array.dtype.name), order
                 )
-    with mode(model, training), isolated(), seed.traced_draws() as draws:
+    with mode(model, training), isolated(model), seed.traced_draws() as draws:
         x_type = placeholder_type(model, data)
         x = Tensor.placeholder(x_type)
         y = Tensor.placeholder(rows["y"].type)
@@ -175,7 +178,8 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         check_output(model, output)
         values = wanted_loss.per_sample(y, output)
         custom = [m.function(y, output) if isinstance(m, FunctionMetric) else None for m in compiled.metrics]
-        segment = tape.segment_of([values])
+        penalties = [numeric.sum(x) for x in model._losses()]
+        segment = tape.segment_of([values, *penalties])
     cast = rows["x"] if rows["x"].dtype == x_type.dtype else apply("cast", rows["x"], dtype=x_type.dtype)
     known = {id(x): cast, id(y): rows["y"]}
     optimizer = compiled.optimizer
@@ -191,13 +195,15 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     for leaf in segment.leaves:
         if id(leaf) not in known:
             known[id(leaf)] = b.tensor(leaf, own.get(id(leaf), f"leaf{len(b.inputs)}"))[1]
-    wanted = [t.entry for t in (values, output, *(c for c in custom if c is not None))]
+    wanted = [t.entry for t in (values, output, *penalties, *(c for c in custom if c is not None))]
     assigned = list(segment.assigns.items())
     leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
     nodes = tape.expand([*wanted, *(e for _, e in assigned)], leaves)
     each, out = nodes[:2]
-    extra = iter(nodes[2 : len(wanted)])
+    extra = iter(nodes[2 + len(penalties) : len(wanted)])
     loss, counted = objective(wanted_loss, each, rows.get("weight"))
+    for penalty in nodes[2 : 2 + len(penalties)]:
+        loss = loss + (penalty if penalty.dtype == loss.dtype else apply("cast", penalty, dtype=loss.dtype))
     updates = [
         (b.sources[id(segment.leaves[o])][0], tape.to_storage(n, segment.leaves[o]))
         for (o, _), n in zip(assigned, nodes[len(wanted) :], strict=True)
