@@ -49,15 +49,16 @@ def source() -> Source:
 
 
 @contextlib.contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int | Source) -> Iterator[Source]:
     """Within this context everything random that this thread asks for is a function of ``seed`` alone.
 
-    The process's seed, and what other threads draw, are as if it had not been.
+    The process's seed, and what other threads draw, are as if it had not been. What the context gives may be entered
+    again in place of a seed, also in another thread, and goes on from where it was left.
     """
     before = _local.source
-    _local.source = Source(checked(seed))
+    _local.source = seed if isinstance(seed, Source) else Source(checked(seed))
     try:
-        yield
+        yield _local.source
     finally:
         _local.source = before
 

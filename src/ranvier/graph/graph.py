@@ -40,7 +40,7 @@ class Graph:
         )
 
     def key(self) -> tuple[Any, ...]:
-        """What two graphs of the same structure have in common, and no others; the names of inputs are no part of it."""
+        """What graphs of one structure have in common, and no others; names of inputs are no part of it."""
         nodes = self.nodes()
         number = {node: i for i, node in enumerate(nodes)}
         lines = tuple(

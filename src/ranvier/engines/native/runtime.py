@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import math
@@ -9,7 +10,8 @@ import operator
 import os
 import re
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, SupportsIndex
 
@@ -17,6 +19,13 @@ import numpy as np
 
 MOST_THREADS = 1024
 _threads: int | None = None
+
+
+class _Own(threading.local):
+    threads: int | None = None  # of `threads_here`
+
+
+_own = _Own()
 
 
 def positive(value: Any, name: str, read: Callable[[Any], int] = operator.index) -> int:
@@ -39,9 +48,20 @@ def set_threads(n: SupportsIndex | None) -> None:
     _threads = None if n is None else positive(n, "the number of threads")
 
 
+@contextlib.contextmanager
+def threads_here(n: int) -> Iterator[None]:
+    """Within this context the programs that this thread runs use ``n`` threads; those of other threads are as before."""
+    before = _own.threads
+    _own.threads = positive(n, "the number of threads")
+    try:
+        yield
+    finally:
+        _own.threads = before
+
+
 def get_threads() -> int:
     """The number of threads that native programs may use."""
-    return _threads or default_threads()
+    return _own.threads or _threads or default_threads()
 
 
 @functools.cache
@@ -52,7 +72,7 @@ def _wished() -> int | None:
 
 def fixed_threads() -> int | None:
     """The number that ``set_threads`` or RANVIER_THREADS asks for; None where the choice is left to measurement."""
-    return _threads or _wished()
+    return _own.threads or _threads or _wished()
 
 
 def default_threads() -> int:
