@@ -50,7 +50,7 @@ def set_threads(n: SupportsIndex | None) -> None:
 
 @contextlib.contextmanager
 def threads_here(n: int) -> Iterator[None]:
-    """Within this context the programs that this thread runs use ``n`` threads; those of other threads are as before."""
+    """Within this context the programs that this thread runs use ``n`` threads; other threads go on as before."""
     before = _own.threads
     _own.threads = positive(n, "the number of threads")
     try:
