@@ -10,11 +10,13 @@ import difflib
 from dataclasses import fields
 from typing import Any
 
+from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RMSprop
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RMSprop", "get",
+    "schedules",
 ]  # fmt: skip
 
 CLASSES: dict[str, type[Optimizer]] = {
@@ -47,14 +49,14 @@ def get(optimizer: Any) -> Optimizer:
 
 
 def describe(optimizer: Optimizer) -> dict[str, Any]:
-    """What `get` makes this optimizer from again."""
+    """What `get` makes this optimizer from again. Raises ValueError for classes of yours: a file holds no code."""
     kind = next((c for c in type(optimizer).__mro__ if c in CLASSES.values()), None)
     if kind is None:
         raise ValueError(
             f"{type(optimizer).__name__} is not one of Ranvier's optimizers, and cannot be saved."
         )
     names = {field.name for field in fields(kind)}
-    return {
-        "class_name": kind.__name__,
-        "config": {k: v for k, v in optimizer.config().items() if k in names},
-    }
+    config = {k: v for k, v in optimizer.config().items() if k in names}
+    if optimizer.schedule is not None:
+        config["learning_rate"] = schedules.describe(optimizer.schedule)
+    return {"class_name": kind.__name__, "config": config}

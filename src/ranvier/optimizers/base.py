@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar
 
@@ -12,10 +12,13 @@ import numpy as np
 
 from ranvier import tape
 from ranvier.graph.node import Node, apply, like
+from ranvier.optimizers import schedules
+from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.tensor import Tensor, get_dtype
 
 Slots = dict[str, Node]
 Updated = tuple[Node, Slots]
+Setting = float | Node  # of a rule: part of the program, or one of its inputs
 
 # State that decays toward zero (the momentum of a dead input) would spend its last thousands of steps as denormals,
 # which some processors compute a hundred times slower. Below these it is nothing next to epsilon: it becomes zero.
@@ -34,7 +37,7 @@ def shifted(x: Node, term: float | Node) -> Node:
     return x + (wide(term, x.shape) if isinstance(term, Node) else like(x, term))
 
 
-def toward(old: Node, new: Node, share: float) -> Node:
+def toward(old: Node, new: Node, share: Setting) -> Node:
     """The moving average: ``share`` of the way from old to new."""
     return old + scaled(new - old, share)
 
@@ -43,11 +46,56 @@ def sqrt(x: Node) -> Node:
     return apply("sqrt", x)
 
 
-def one_minus_power(base: float, t: Node) -> Node:
+def rest(share: Setting) -> Setting:
+    """``1 - share``."""
+    return like(share, 1.0) - share if isinstance(share, Node) else 1.0 - share
+
+
+def one_minus_power(base: Setting, t: Node) -> Node:
     """``1 - base**t``, without the cancellation that the plain formula has for bases near 1."""
+    if isinstance(base, Node):
+        return -apply("expm1", t * apply("log", base))
     if base == 0.0:
         return like(t, 1.0)
     return -apply("expm1", scaled(t, math.log(base)))
+
+
+def number(kind: str, name: str, value: Any) -> float:
+    """A setting as a float. Raises TypeError for what is no number, ValueError for one that is out of bounds."""
+    if isinstance(value, (Tensor, np.ndarray)) and value.shape == ():
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        or_schedule = " or a schedule" if name == "learning_rate" else ""
+        raise TypeError(
+            f"{kind}({name}={value!r}): this is a number{or_schedule}. Write a float, and to change it while training "
+            f"set optimizer.{name} between epochs, instead."
+        )
+    result = float(value)
+    limit = 1.0 if name in _BELOW_ONE else math.inf
+    if not 0.0 <= result < limit:
+        allowed = "in [0, 1)" if limit == 1.0 else "of 0 or more"
+        raise ValueError(f"{kind}({name}={result}): write a number {allowed} instead.")
+    return result
+
+
+def as_rate(kind: str, value: Any) -> float | LearningRateSchedule:
+    """What a learning rate is set to: a float, or a schedule, which may be given as `schedules.describe` writes it."""
+    if isinstance(value, (LearningRateSchedule, dict, type)):
+        return schedules.get(value)
+    if callable(value) and not isinstance(value, Tensor):
+        raise TypeError(
+            f"{kind}(learning_rate={value!r}): this is a number or a schedule, and a function is neither. Write it as "
+            "rate(self, step) of a class derived from optimizers.schedules.LearningRateSchedule, or give it to "
+            "callbacks.LearningRateScheduler, instead."
+        )
+    return number(kind, "learning_rate", value)
+
+
+def follow(leaf: Tensor, value: float) -> Tensor:
+    """A scalar that programs read, set to what it is now."""
+    if leaf.value != leaf.value.dtype.type(value):
+        leaf.assign(value)
+    return leaf
 
 
 @dataclass(eq=False, repr=False)
@@ -59,10 +107,12 @@ class Optimizer:
     gradient's norm), ``global_clipnorm`` (the norm of all together) and ``clipvalue`` (each element). ``maximize`` goes
     uphill.
 
-    ``learning_rate`` may be set at any time; it is read at every step and never compiles anything anew.
+    ``learning_rate`` is a number, or a schedule (`ranvier.optimizers.schedules`), which makes it from the count of
+    steps within the step's program. Either may be set at any time. Another number compiles nothing anew, another
+    schedule does.
     """
 
-    learning_rate: float = 0.01
+    learning_rate: Any = 0.01  # a float or a LearningRateSchedule, once set
     _: KW_ONLY
     weight_decay: float | None = None
     clipnorm: float | None = None
@@ -74,24 +124,16 @@ class Optimizer:
 
     lasting: ClassVar[frozenset[str]] = frozenset()  # slots that do not decay
     scalar: ClassVar[frozenset[str]] = frozenset()  # slots that hold one number for each parameter
+    variable: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # settings that `vary` takes: rules use them as numbers or nodes
 
     def __post_init__(self) -> None:
-        kind = type(self).__name__
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, bool) or value is None or field.name == "formula":
-                continue
-            if not isinstance(value, (int, float, np.integer, np.floating)):
-                raise TypeError(
-                    f"{kind}({field.name}={value!r}): this is a number. Write a float, and to change it while training "
-                    f"set optimizer.{field.name} between epochs, instead."
-                )
-            value = float(value)
-            setattr(self, field.name, value)
-            limit = 1.0 if field.name in _BELOW_ONE else math.inf
-            if not 0.0 <= value < limit:
-                allowed = "in [0, 1)" if limit == 1.0 else "of 0 or more"
-                raise ValueError(f"{kind}({field.name}={value}): write a number {allowed} instead.")
+            if not (isinstance(value, bool) or value is None or field.name in ("formula", "learning_rate")):
+                setattr(self, field.name, number(type(self).__name__, field.name, value))
+        kind = type(self).__name__
         clips = [n for n in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, n) is not None]
         if len(clips) > 1:
             raise ValueError(f"{kind} was given {' and '.join(clips)}. Write only one of them instead.")
@@ -100,6 +142,12 @@ class Optimizer:
         self.parameters: list[Tensor] = []
         self.slots: list[dict[str, Tensor]] = []
         self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
+        self._varied: dict[str, Tensor] = {}  # settings that are inputs of the explicit loop's program
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(
+            self, name, as_rate(type(self).__name__, value) if name == "learning_rate" else value
+        )
 
     def __repr__(self) -> str:
         changed = [f for f in fields(self) if getattr(self, f.name) != f.default or f.name == "learning_rate"]
@@ -112,6 +160,35 @@ class Optimizer:
     @property
     def torch(self) -> bool:
         return self.formula == "torch"
+
+    # --- the learning rate ----------------------------------------------------------------------------------------
+
+    @property
+    def schedule(self) -> LearningRateSchedule | None:
+        """The schedule that makes the learning rate, None where it is a number."""
+        return self.learning_rate if isinstance(self.learning_rate, LearningRateSchedule) else None
+
+    def current_rate(self) -> float:
+        """The learning rate of the next step, as a number."""
+        rate = self.learning_rate
+        return rate if isinstance(rate, float) else float(rate(self.iterations.item()))
+
+    def set_rate(self, rate: float, who: str = "this") -> None:
+        """Set the learning rate to a number. Raises TypeError where a schedule makes it, which would be lost.
+
+        ``who`` is named in the error: a callback, say. Whoever means to end a schedule writes ``learning_rate = 0.1``.
+        """
+        if self.schedule is not None:
+            raise TypeError(
+                f"{who} sets the learning rate, and here the schedule {self.schedule} makes it. Write "
+                f"{type(self).__name__}({self.current_rate():g}), or leave {who} out, instead."
+            )
+        self.learning_rate = rate
+
+    def program_key(self) -> tuple[Any, ...]:
+        """What the program of a step depends on: all settings but the numbers that are inputs of it."""
+        settings = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate"]
+        return (type(self), self.schedule, *settings)
 
     # --- the rule, on nodes ---------------------------------------------------------------------------------------
 
@@ -129,9 +206,20 @@ class Optimizer:
         raise NotImplementedError
 
     def update(
-        self, params: Sequence[Node], grads: Sequence[Node], slots: Sequence[Slots], lr: Node, count: Node
+        self,
+        params: Sequence[Node],
+        grads: Sequence[Node],
+        slots: Sequence[Slots],
+        lr: Node,
+        count: Node,
+        varied: Mapping[str, Node] | None = None,
     ) -> tuple[list[Node], list[Slots], Node]:
-        """New parameters, slots and step count of one whole step; ``count`` (uint32) is that of the steps before."""
+        """New parameters, slots and step count of one whole step; ``count`` (uint32) is that of the steps before.
+
+        ``lr`` is not read where a schedule makes the rate; ``varied`` are settings that are inputs of the program.
+        """
+        if self.schedule is not None:
+            lr = self.schedule.node(count, schedules.base.WIDE)
         count = count + like(count, 1)
         results = []
         for p, g, s in zip(params, self.clip(grads), slots, strict=True):
@@ -142,9 +230,15 @@ class Optimizer:
                 g = g + scaled(p, self.weight_decay)
             elif self.weight_decay:
                 p = p - scaled(p, scaled(rate, self.weight_decay))
-            results.append(self.rule(p, g, s, rate, t))
+            own = {name: apply("cast", x, dtype=p.dtype) for name, x in (varied or {}).items()}
+            results.append((self._with(own) if own else self).rule(p, g, s, rate, t))
         after = [{n: self.snap(n, x) for n, x in s.items()} for _, s in results]
         return [p for p, _ in results], after, count
+
+    def _with(self, settings: Mapping[str, Any]) -> Optimizer:
+        twin = copy.copy(self)
+        twin.__dict__.update(settings)
+        return twin
 
     def clip(self, grads: Sequence[Node]) -> Sequence[Node]:
         if self.clipvalue is not None:
@@ -188,7 +282,7 @@ class Optimizer:
             return self
         self.parameters = given
         self.slots = [{n: self._slot(n, start, p) for n, start in self.slot_starts.items()} for p in given]
-        self._rate = Tensor(np.asarray(self.learning_rate, get_dtype()))
+        self._rate = Tensor(np.zeros((), get_dtype()))
         self._settings = [f.name for f in fields(self) if f.name != "learning_rate"]
         return self
 
@@ -198,10 +292,32 @@ class Optimizer:
         return Tensor.wrap(np.full_like(parameter.compute(), start))  # in the parameter's memory order
 
     def rate(self) -> Tensor:
-        """The learning rate as a leaf of programs, set to what ``learning_rate`` is now."""
-        if self._rate.value != self._rate.value.dtype.type(self.learning_rate):
-            self._rate.assign(self.learning_rate)
-        return self._rate
+        """The learning rate as a leaf of programs, set to what ``learning_rate`` is now; unused with a schedule."""
+        rate = self.learning_rate
+        return follow(self._rate, rate) if isinstance(rate, float) else self._rate
+
+    def vary(self, name: str, value: float) -> None:
+        """Set a setting of `variable` that will change again: from here on it is an input of the step's program, as the
+        learning rate is, so that the explicit loop compiles once more and never after. `fit` keeps it a constant.
+        """
+        if name not in self.variable:
+            raise ValueError(
+                f"{type(self).__name__} has no setting {name!r} that varies. It has {sorted(self.variable)}."
+            )
+        value = number(type(self).__name__, name, value)
+        if self.parameters and name not in self._varied:
+            self._varied[name] = Tensor(np.asarray(value, get_dtype()))
+            self._settings.remove(name)
+            starts = self.slot_starts  # momentum has state where it varies, whatever it is now
+            self.slots = [
+                {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
+                for p, old in zip(self.parameters, self.slots, strict=True)
+            ]
+        setattr(self, name, value)
+
+    def uses(self, name: str) -> bool:
+        """Whether a setting is other than 0, or may become so."""
+        return name in self._varied or bool(getattr(self, name))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters."""
@@ -226,7 +342,8 @@ class Optimizer:
         params = [self.parameters[i] for i in chosen]
         state = [slot for i in chosen for slot in self.slots[i].values()]
         targets = [*params, *state, self.iterations]
-        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate()]
+        varied = [follow(leaf, getattr(self, name)) for name, leaf in self._varied.items()]
+        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *varied]
         segment = tape.segment_of(operands)
         children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
         entries = tape.intern(self._function(len(params)), children, (), False)
@@ -237,7 +354,7 @@ class Optimizer:
         return segment
 
     def _function(self, n: int) -> tape.Function:
-        key = (type(self), n, *[getattr(self, name) for name in self._settings])
+        key = (type(self), n, self.schedule, *self._varied, *[getattr(self, name) for name in self._settings])
         known = _FUNCTIONS.get(key)
         if known is None:
             known = _FUNCTIONS[key] = tape.Function(type(self).__name__, _Step(copy.copy(self), n))
@@ -281,8 +398,9 @@ class _Step:
         grads, params, rest = nodes[:n], nodes[n : 2 * n], nodes[2 * n :]
         width = len(names)
         slots = [dict(zip(names, rest[i * width : (i + 1) * width], strict=True)) for i in range(n)]
-        count, lr = rest[n * width :]
-        new, after, count = self.optimizer.update(params, grads, slots, lr, count)
+        count, lr, *varied = rest[n * width :]
+        settings = dict(zip(self.optimizer._varied, varied, strict=True))
+        new, after, count = self.optimizer.update(params, grads, slots, lr, count, settings)
         return (*new, *(s[name] for s in after for name in names), count)
 
 

@@ -11,6 +11,7 @@ from ranvier.optimizers.base import (
     Slots,
     Updated,
     one_minus_power,
+    rest,
     scaled,
     shifted,
     sqrt,
@@ -34,7 +35,9 @@ class SGD(Optimizer):
 
     @property
     def slot_starts(self) -> dict[str, float]:
-        return {"momentum": 0.0} if self.momentum else {}
+        return {"momentum": 0.0} if self.uses("momentum") else {}
+
+    variable = frozenset({"momentum"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         if not self.momentum:
@@ -64,6 +67,8 @@ class Adam(Optimizer):
     epsilon: float = 1e-7
     amsgrad: bool = False
 
+    variable = frozenset({"beta_1"})
+
     @property
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0, "velocity": 0.0, **({"velocity_max": 0.0} if self.amsgrad else {})}
@@ -71,7 +76,7 @@ class Adam(Optimizer):
     lasting = frozenset({"velocity_max"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        m = toward(slots["momentum"], g, 1.0 - self.beta_1)
+        m = toward(slots["momentum"], g, rest(self.beta_1))
         v = toward(slots["velocity"], g * g, 1.0 - self.beta_2)
         new = {"momentum": m, "velocity": v}
         if self.amsgrad:
@@ -98,12 +103,14 @@ class Adamax(Optimizer):
     beta_2: float = 0.999
     epsilon: float = 1e-7
 
+    variable = frozenset({"beta_1"})
+
     @property
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0, "norm": 0.0}
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        m = toward(slots["momentum"], g, 1.0 - self.beta_1)
+        m = toward(slots["momentum"], g, rest(self.beta_1))
         size = apply("abs", g)
         size = shifted(size, self.epsilon) if self.torch else size
         u = apply("maximum", scaled(slots["norm"], self.beta_2), size)
@@ -125,6 +132,8 @@ class NAdam(Optimizer):
     _: KW_ONLY
     momentum_decay: float = 1.0
 
+    variable = frozenset({"beta_1"})
+
     @property
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0, "velocity": 0.0, "product": 1.0}
@@ -136,7 +145,7 @@ class NAdam(Optimizer):
             power = apply("exp", scaled(t, self.momentum_decay * math.log(0.96)))
             return scaled(shifted(scaled(power, -0.5), 1.0), self.beta_1)
 
-        m = toward(slots["momentum"], g, 1.0 - self.beta_1)
+        m = toward(slots["momentum"], g, rest(self.beta_1))
         v = toward(slots["velocity"], g * g, 1.0 - self.beta_2)
         one, now, later = like(t, 1.0), schedule(t), schedule(shifted(t, 1.0))
         product = slots["product"] * now
@@ -162,8 +171,10 @@ class RMSprop(Optimizer):
 
     @property
     def slot_starts(self) -> dict[str, float]:
-        more = (*(["momentum"] if self.momentum else []), *(["average"] if self.centered else []))
+        more = (*(["momentum"] if self.uses("momentum") else []), *(["average"] if self.centered else []))
         return dict.fromkeys(("velocity", *more), 0.0)
+
+    variable = frozenset({"momentum"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:  # noqa: ARG002
         v = toward(slots["velocity"], g * g, 1.0 - self.rho)
@@ -233,11 +244,13 @@ class Lion(Optimizer):
     beta_1: float = 0.9
     beta_2: float = 0.99
 
+    variable = frozenset({"beta_1"})
+
     @property
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0}
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:  # noqa: ARG002
         m = slots["momentum"]
-        direction = apply("sign", toward(m, g, 1.0 - self.beta_1))
+        direction = apply("sign", toward(m, g, rest(self.beta_1)))
         return p - scaled(direction, lr), {"momentum": toward(m, g, 1.0 - self.beta_2)}

@@ -78,7 +78,7 @@ class Training:
                 self.runner.check(self.failed)
             self.runner = Runner(step, (self.salt, self.rate))
         runner = self.runner
-        self.rate[...] = self.compiled.optimizer.learning_rate
+        self.rate[...] = self.compiled.optimizer.current_rate()
         done = 0
         for done in runner.chunks(
             runner.begin(data, order, epoch=epoch, fresh=fresh), self.pace, self.failed
@@ -92,7 +92,7 @@ class Training:
 
     def failed(self) -> None:
         assert self.runner is not None
-        raise find(self.runner, float(self.rate))
+        raise find(self.runner, self.compiled.optimizer.current_rate)
 
     def touched(self) -> None:
         """Callbacks may have changed weights or settings: look at them again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,10 @@ class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happe
         self.epoch, self.step, self.op, self.layer, self.phase = epoch, step, op, layer, phase
 
 
-def find(runner: Runner, rate: float) -> NonFiniteLoss:
+def find(runner: Runner, rate: Callable[[], float]) -> NonFiniteLoss:
     """Replay what was run since the state was last kept, up to the first bad step, and say what happened there.
 
-    The arrays are left as they were before that step.
+    The arrays are left as they were before that step; ``rate`` is asked then for the learning rate of that step.
     """
     step = 0
     for stretch in runner.stretches():
@@ -52,7 +52,7 @@ def find(runner: Runner, rate: float) -> NonFiniteLoss:
     epoch = runner.epoch
     op, layer, phase = culprit(runner, step)
     near = f", after parameter {layer!r}" if layer else ""
-    fix = f"a smaller learning rate (it is {rate:g}), clipnorm=1.0, or scaled inputs,"
+    fix = f"a smaller learning rate (it is {rate():g}), clipnorm=1.0, or scaled inputs,"
     if op is None:
         where = "Its values are finite on the reference engine"
     elif op == "input":

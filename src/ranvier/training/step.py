@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -128,13 +128,9 @@ class _Build:
 
 def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
     """The step of this kind ("train" or "evaluate") for such data; compiled the first time it is asked for."""
-    optimizer = compiled.optimizer
     trainable = (
         tuple((id(p), p.requires_grad, p.dtype, p.regularizer, p.constraint) for p in model.parameters()),
         tuple(m._trainable for m in model.modules()),
-    )
-    settings = tuple(
-        (f.name, getattr(optimizer, f.name)) for f in fields(optimizer) if f.name != "learning_rate"
     )
     key = (
         kind,
@@ -143,7 +139,7 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
         get_dtype(),
         compiled.engine or engines.get_engine(),
         trainable,
-        settings,
+        compiled.optimizer.program_key(),
     )
     known = compiled.programs.get(key)
     if known is None:

@@ -1,0 +1,70 @@
+"""Learning rates that change from step to step: Keras 3's schedules, and StepDecay, OneCycle, WarmUp and Constant.
+
+A schedule is graph: it is part of the step's program, which counts the steps itself, so it costs no call of Python and
+no new program. It is computed in double precision from the exact count of steps, a whole number up to 2**32 - 1, and
+rounded once to the dtype of the weights. (In float32 a count of steps is exact up to 2**24 only.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from ranvier.module.names import nearest
+from ranvier.optimizers.schedules.base import LearningRateSchedule
+from ranvier.optimizers.schedules.cycles import CosineDecayRestarts, OneCycle, WarmUp
+from ranvier.optimizers.schedules.decays import (
+    Constant,
+    CosineDecay,
+    ExponentialDecay,
+    InverseTimeDecay,
+    PiecewiseConstantDecay,
+    PolynomialDecay,
+    StepDecay,
+)
+
+__all__ = [
+    "Constant", "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
+    "OneCycle", "PiecewiseConstantDecay", "PolynomialDecay", "StepDecay", "WarmUp", "describe", "get",
+]  # fmt: skip
+
+CLASSES: dict[str, type[LearningRateSchedule]] = {
+    c.__name__: c
+    for c in (
+        Constant, CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, OneCycle,
+        PiecewiseConstantDecay, PolynomialDecay, StepDecay, WarmUp,
+    )
+}  # fmt: skip
+
+
+def get(schedule: Any) -> LearningRateSchedule:
+    """A schedule from itself, from a number, or from ``{"class_name": ..., "config": {...}}``.
+
+    Classes come from a fixed registry. Raises ValueError naming the nearest that exists, TypeError for anything else.
+    """
+    if isinstance(schedule, LearningRateSchedule):
+        return schedule
+    if isinstance(schedule, dict) and "class_name" in schedule:
+        name = str(schedule["class_name"])
+        if name not in CLASSES:
+            raise ValueError(f"schedule {name!r} does not exist. Write {nearest(name, CLASSES)!r} instead.")
+        config = schedule.get("config", {})
+        return CLASSES[name](**{k: get(v) if isinstance(v, dict) else v for k, v in config.items()})
+    if isinstance(schedule, type) and issubclass(schedule, LearningRateSchedule):
+        name = schedule.__name__
+        raise TypeError(f"{name} is a class. Write {name}(...), with its arguments, instead.")
+    return Constant(schedule)
+
+
+def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
+    """What `get` makes this schedule from again, in plain values. Raises ValueError for a class of yours."""
+    name = type(schedule).__name__
+    if CLASSES.get(name) is not type(schedule):
+        raise ValueError(
+            f"the schedule {name} is not one of Ranvier's, and a file holds no code: it cannot be saved."
+        )
+    config = {f.name: getattr(schedule, f.name) for f in fields(schedule)}  # type: ignore[arg-type]  # a dataclass
+    return {
+        "class_name": name,
+        "config": {k: describe(v) if isinstance(v, LearningRateSchedule) else v for k, v in config.items()},
+    }

@@ -1,0 +1,142 @@
+"""What all schedules share: the rate as graph and as a number, the check of settings, and looking up in tables."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ranvier import numeric as rn
+from ranvier import tape
+from ranvier.engines.reference import ReferenceProgram
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import Node, Symbol, Type, apply, constant
+from ranvier.module.core import isolated
+from ranvier.tensor import Tensor
+
+WIDE = "float64"  # in which rates are computed: it holds every count of steps exactly
+
+
+class LearningRateSchedule:
+    """The learning rate as a function of the step, which is 0 for the first.
+
+    One of your own is a subclass with ``rate(step)``, written with tensor operations: ``step`` is a float64 tensor,
+    and the result has its shape. Its attributes must not change once it is used: a ``@dataclass(frozen=True)`` sees
+    to that. Calling a schedule with a number, or with an array of numbers, gives the rate there, as the reference
+    engine works it out.
+    """
+
+    def rate(self, step: Tensor) -> Tensor:
+        """The learning rate at ``step``, by tensor operations."""
+        raise NotImplementedError(f"{type(self).__name__} has no method rate(self, step). Write one.")
+
+    def node(self, count: Node, dtype: str) -> Node:
+        """The learning rate as graph, from the node that counts the steps made so far.
+
+        Raises TypeError for a ``rate`` that is no tensor of the step's shape.
+        """
+        step = apply("cast", count, dtype=WIDE)
+        with isolated():
+            given = Tensor.placeholder(Type(step.shape, WIDE))
+            rate: Any = self.rate(given)
+            if not isinstance(rate, Tensor) or rate.shape != given.shape:
+                got = rate.type if isinstance(rate, Tensor) else repr(rate)
+                raise TypeError(
+                    f"{type(self).__name__}.rate(step) gives {got}, and step is {given.type}. Write a tensor "
+                    "computed from step, such as 0.1 / (1 + step), instead."
+                )
+            segment = tape.segment_of([rate])
+            entry = rate.entry or segment.leaf(rate)
+        leaves = {
+            i: step if leaf is given else constant(leaf.compute(), leaf.dtype)
+            for i, leaf in enumerate(segment.leaves)
+        }
+        return apply("cast", tape.expand([entry], leaves)[0], dtype=dtype)
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at a step, as a float, or at each of an array of steps. Raises ValueError for one below 0."""
+        steps = np.asarray(step, WIDE)
+        if not (steps >= 0).all():
+            raise ValueError(f"{type(self).__name__} at step {step!r}: write a step of 0 or more instead.")
+        result = np.empty(steps.size, WIDE)
+        _program(self).run([steps.reshape(-1)], [result])
+        return result.reshape(steps.shape) if steps.ndim else result.item()
+
+
+@functools.lru_cache(256)
+def _program(schedule: LearningRateSchedule) -> ReferenceProgram:
+    count = input_node("step", (Symbol("steps"),), WIDE)
+    return ReferenceProgram(Graph((count,), (schedule.node(count, WIDE),)))
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+Limit = tuple[Callable[[float], bool], str]
+_ABOVE_ZERO: Limit = (lambda v: v > 0, "above 0")
+_USUAL: Limit = (lambda v: v >= 0, "of 0 or more")
+_LIMITS: dict[str, Limit] = {
+    "decay_steps": _ABOVE_ZERO,
+    "first_decay_steps": _ABOVE_ZERO,
+    "steps": _ABOVE_ZERO,
+    "div_factor": _ABOVE_ZERO,
+    "final_div_factor": _ABOVE_ZERO,
+    "t_mul": (lambda v: v >= 1, "of 1 or more"),
+    "pct_start": (lambda v: 0 < v < 1, "between 0 and 1"),
+    "alpha": (lambda v: 0 <= v <= 1, "from 0 to 1"),
+}
+
+
+def number(kind: str, name: str, value: Any) -> float:
+    """A setting as a float. Raises TypeError for what is no number, ValueError for one that is out of bounds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{kind}({name}={value!r}): this is a number. Write one, such as 0.1, instead.")
+    fits, words = _LIMITS.get(name, _USUAL)
+    if not (math.isfinite(value) and fits(float(value))):
+        raise ValueError(f"{kind}({name}={value!r}): write a finite number {words} instead.")
+    return float(value)
+
+
+class Settings(LearningRateSchedule):
+    """Checks the fields of a dataclass, and keeps them as plain floats and tuples of floats."""
+
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        for f in fields(self):  # type: ignore[arg-type]  # only dataclasses derive from this
+            value = getattr(self, f.name)
+            if f.name in self.choices:
+                if value not in self.choices[f.name]:
+                    words = " or ".join(map(repr, self.choices[f.name]))
+                    raise ValueError(f"{kind}({f.name}={value!r}): write {words} instead.")
+            elif f.type in ("float", "float | None") and value is not None:
+                object.__setattr__(self, f.name, number(kind, f.name, value))
+            elif f.type == "tuple[float, ...]":
+                if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+                    raise TypeError(f"{kind}({f.name}={value!r}): write a list of numbers instead.")
+                object.__setattr__(self, f.name, tuple(number(kind, f.name, v) for v in value))
+
+
+def named(default: str) -> Any:
+    """Keras's argument ``name``: kept, and no part of what the schedule is."""
+    return field(default=default, compare=False, repr=False)
+
+
+# --- tables in programs -------------------------------------------------------------------------------------------
+
+
+def passed(boundaries: Sequence[float], step: Tensor, compare: Callable[..., Any]) -> Any:
+    """How many of the rising boundaries the step has passed: ``rn.less`` or ``rn.less_equal`` than it."""
+    return rn.sum(rn.cast(compare(table(boundaries), rn.expand_dims(step, -1)), "int32"), axis=-1)
+
+
+def look_up(values: Sequence[float], index: Any) -> Any:
+    return rn.take(table(values), index)
+
+
+def table(values: Sequence[float]) -> Tensor:
+    return Tensor.wrap(np.asarray(values, WIDE))
