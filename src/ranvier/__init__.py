@@ -14,7 +14,16 @@ from ranvier.module.names import missing
 from ranvier.tensor import Tensor, function, get_dtype, no_grad, set_dtype
 
 if TYPE_CHECKING:
-    from ranvier import activations, initializers, losses, metrics, optimizers, torch
+    from ranvier import (
+        activations,
+        constraints,
+        initializers,
+        losses,
+        metrics,
+        optimizers,
+        regularizers,
+        torch,
+    )
     from ranvier.data import datasets
     from ranvier.engines.native.runtime import get_threads, set_threads
     from ranvier.seed import set_seed
@@ -31,6 +40,7 @@ __all__ = [
     "Tensor",
     "__version__",
     "activations",
+    "constraints",
     "datasets",
     "function",
     "get_dtype",
@@ -44,6 +54,7 @@ __all__ = [
     "no_grad",
     "optimizers",
     "register_module",
+    "regularizers",
     "set_dtype",
     "set_engine",
     "set_seed",
@@ -53,6 +64,7 @@ __all__ = [
 
 _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "activations": "ranvier.activations",
+    "constraints": "ranvier.constraints",
     "datasets": "ranvier.data.datasets",
     "get_threads": "ranvier.engines.native.runtime:get_threads",
     "initializers": "ranvier.initializers",
@@ -60,6 +72,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "losses": "ranvier.losses",
     "metrics": "ranvier.metrics",
     "optimizers": "ranvier.optimizers",
+    "regularizers": "ranvier.regularizers",
     "set_seed": "ranvier.seed:set_seed",
     "set_threads": "ranvier.engines.native.runtime:set_threads",
     "torch": "ranvier.torch",
