@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -79,10 +78,10 @@ class _Frame:
         self.context[SCRATCH] = self.scratch.ctypes.data
 
     def reserve(self, threads: int, size: int) -> None:
-        if threads > self.threads:
-            self.private = runtime.aligned_empty(max(threads * size, 64), np.uint8)
-            self.context[PRIVATE] = self.private.ctypes.data
-            self.threads = threads
+        """Memory that each of so many threads has for itself."""
+        self.private = runtime.aligned_empty(max(threads * size, 64), np.uint8)
+        self.context[PRIVATE] = self.private.ctypes.data
+        self.threads = threads
 
 
 class NativeProgram:
@@ -114,9 +113,7 @@ class NativeProgram:
         stop: int = 1,
         total: int | None = None,
     ) -> None:
-        frame = (
-            self._frames.pop() if self._frames else _Frame(self.text, len(self.inputs) + len(self.outputs))
-        )
+        frame = self._frames.pop() if self._frames else _Frame(self.text, len(self._arrays))
         try:
             self._bind(frame, arrays, outputs)
             context = frame.words
@@ -127,10 +124,9 @@ class NativeProgram:
                 context[word] = arrays[place].shape[axis]
             for first, end, threads in self.pace.pieces(start, stop):
                 context[START], context[STOP] = first, end
-                frame.reserve(threads, self.text.private)
-                began = perf_counter()
+                if threads > frame.threads:
+                    frame.reserve(threads, self.text.private)
                 team.run_parallel(self.entry, threads, frame.address)
-                self.pace.record(end - first, threads, perf_counter() - began)
         finally:
             self._frames.append(frame)
 

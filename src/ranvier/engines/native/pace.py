@@ -2,73 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 
 from ranvier.engines.native import runtime
 
 TINY = 200_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
-PROBE = 24  # steps that tell how fast a number of threads is
-LONG = 8 * PROBE  # a run of so many steps tries the numbers for some of them and goes on with the fastest
-REST = 0.3  # seconds after which the others are tried again: processors come and go
+PROBE = 16  # steps that tell how fast a number of threads is
+LONG = 6 * PROBE  # a run of so many steps tries the numbers within itself
 PIECES = 3  # parts of a long run, each on the number that is fastest by then
-TRIALS = 2  # shorter runs take one number each; so many runs of each before the faster is preferred
-AGAIN = 64  # and after so many, another gets a turn
+TURNS = 3  # shorter runs take one number each; so many in a row tell how fast it is, for the first wakes the threads
+REST = 0.1  # seconds after which all numbers are tried again, for processors come and go; but not
+SHARE = 20  # before so many times as long as the last trial took
+
+Piece = tuple[int, int, int]
+Seconds = dict[int, float]  # that a step took, by the number of threads
 
 
 class Pace:
-    """The seconds that a step took, by the number of threads; for long runs and for short ones apart."""
+    """Chooses the number of threads for each run of one program, from how long its steps took before."""
 
     def __init__(self, work: float) -> None:
         self.work = work
-        self._seconds: dict[tuple[bool, int], float] = {}
-        self._trials: dict[tuple[bool, int], int] = {}
-        self._runs = 0
-        self._probed = float("-inf")
+        self._long: Seconds = {}
+        self._short: Seconds = {}
+        self._trials: list[int] = []  # the numbers that the next short runs try
+        self._next = float("-inf")  # when they are tried again
         self._candidates = [1]
 
-    def pieces(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-        """The steps of a run as (first, end, number of threads). After each, `record` must be told what it took."""
+    def pieces(self, start: int, stop: int) -> Iterable[Piece]:
+        """The steps of a run as (first, end, number of threads), each to be run before the next is asked for."""
         fixed = runtime.fixed_threads()
         if fixed is not None or self.work < TINY:
-            yield start, stop, fixed or 1
-            return
-        if self._runs % AGAIN == 0:
-            most = runtime.default_threads()
-            self._candidates = [1 << i for i in range(most.bit_length()) if 1 << i < most] + [most]
-        self._runs += 1
-        if stop - start < LONG or len(self._candidates) == 1:
-            yield start, stop, self._turn()
-            return
+            return ((start, stop, fixed or 1),)
+        return self._short_run(start, stop) if stop - start < LONG else self._long_run(start, stop)
+
+    def _due(self, seconds: Seconds) -> bool:
+        """Whether to try all numbers, for the first time or again; looks up which there are."""
         now = perf_counter()
-        due = now - self._probed > REST
-        self._probed = now if due else self._probed
-        for n in self._candidates:
-            if (True, n) not in self._seconds or (due and n != self._fastest(True)):
+        if now < self._next and (seconds or self._trials):
+            return False
+        self._next = now + REST
+        most = runtime.default_threads()
+        self._candidates = [1 << i for i in range(most.bit_length()) if 1 << i < most] + [most]
+        return len(self._candidates) > 1
+
+    def _fastest(self, seconds: Seconds) -> int:
+        return min(self._candidates, key=lambda n: seconds.get(n, float("inf")))
+
+    def _long_run(self, start: int, stop: int) -> Iterator[Piece]:
+        seconds = self._long
+        if self._due(seconds):
+            for n in self._candidates:
+                began = perf_counter()
                 yield start, start + PROBE, n
+                seconds[n] = (perf_counter() - began) / PROBE
+                self._next += SHARE * PROBE * seconds[n]
                 start += PROBE
         size = -(-(stop - start) // PIECES)
         while start < stop:
-            end = min(start + size, stop)
-            yield start, end, self._fastest(True)
+            end, n = min(start + size, stop), self._fastest(seconds)
+            began = perf_counter()
+            yield start, end, n
+            pace = (perf_counter() - began) / (end - start)
+            seconds[n] = (seconds.get(n, pace) + pace) / 2
             start = end
 
-    def _fastest(self, long: bool) -> int:
-        return min(self._candidates, key=lambda n: self._seconds.get((long, n), float("inf")))
-
-    def _turn(self) -> int:
-        """The number of threads for a short run."""
-        for n in self._candidates:
-            if self._trials.get((False, n), 0) < TRIALS:
-                return n
-        if self._runs % AGAIN == 0:
-            return self._candidates[self._runs // AGAIN % len(self._candidates)]
-        return self._fastest(False)
-
-    def record(self, steps: int, threads: int, seconds: float) -> None:
-        """What some steps took. The first meet cold caches and threads that are starting: their best counts."""
-        key = steps >= PROBE, threads
-        pace = seconds / max(steps, 1)
-        known = self._seconds.get(key, pace)
-        trials = self._trials[key] = self._trials.get(key, 0) + 1
-        self._seconds[key] = min(known, pace) if trials <= TRIALS else (known + pace) / 2
+    def _short_run(self, start: int, stop: int) -> Iterator[Piece]:
+        seconds = self._short
+        if self._due(seconds):
+            self._trials = [n for n in self._candidates for _ in range(TURNS)]
+            seconds.clear()
+        trial = self._trials.pop() if self._trials else None
+        n = trial or self._fastest(seconds)
+        began = perf_counter()
+        yield start, stop, n
+        took = perf_counter() - began
+        pace = took / max(stop - start, 1)
+        known = seconds.get(n, pace)
+        seconds[n] = min(known, pace) if trial else (known + pace) / 2
+        self._next += SHARE * took if trial else 0.0

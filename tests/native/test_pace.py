@@ -1,0 +1,58 @@
+"""The number of threads: every step is run once, and the number that proves fastest is the one that goes on."""
+
+import pytest
+
+from ranvier.engines.native import pace, runtime
+from ranvier.engines.native.pace import LONG, TINY, Pace
+
+
+class Machine:
+    """A clock that only running steps moves, by ``seconds`` a step for each number of threads."""
+
+    def __init__(self, monkeypatch, seconds):
+        self.now, self.seconds = 0.0, seconds
+        monkeypatch.setattr(pace, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(runtime, "fixed_threads", lambda: None)
+        monkeypatch.setattr(runtime, "default_threads", lambda: max(seconds))
+
+    def run(self, chooser, steps):
+        """The steps that each number of threads took, in order of the pieces."""
+        taken, at = [], 0
+        for first, end, threads in chooser.pieces(0, steps):
+            assert first == at < end <= steps
+            at, taken = end, [*taken, (threads, end - first)]
+            self.now += self.seconds[threads] * (end - first)
+        assert at == steps
+        return taken
+
+
+@pytest.mark.parametrize("fastest", [1, 2, 4])
+@pytest.mark.parametrize("steps", [1, 20, LONG - 1, LONG, 1000, 12345])
+def test_the_fastest_number_goes_on_and_no_step_is_lost(steps, fastest, monkeypatch):
+    machine = Machine(monkeypatch, {n: 1e-4 * (1 if n == fastest else 2) for n in (1, 2, 4)})
+    chooser = Pace(TINY)
+    runs = [machine.run(chooser, steps) for _ in range(30)]
+    spent = {n: sum(count for run in runs for threads, count in run if threads == n) for n in (1, 2, 4)}
+    assert runs[9][-1][0] == fastest
+    assert machine.run(chooser, LONG)[-1][0] == fastest
+    assert spent[fastest] > 0.5 * 30 * steps
+
+
+@pytest.mark.parametrize("steps", [10, 1000])
+def test_a_processor_that_goes_away_and_comes_back_is_noticed(steps, monkeypatch):
+    machine = Machine(monkeypatch, {1: 2e-4, 2: 1e-4})
+    chooser = Pace(TINY)
+    for slow, best in ((1e-4, 2), (9e-4, 1), (1e-4, 2)):
+        machine.seconds[2] = slow
+        until, taken = machine.now + 20.0, []
+        while machine.now < until:
+            taken += machine.run(chooser, steps)
+        late = [n for n, count in taken[len(taken) // 2 :] for _ in range(count)]
+        assert late.count(best) > 0.9 * len(late)
+
+
+def test_what_is_tiny_or_fixed_is_not_tried(monkeypatch):
+    machine = Machine(monkeypatch, {1: 1.0, 2: 0.5, 3: 0.1})
+    assert machine.run(Pace(TINY - 1), 5000) == [(1, 5000)]
+    monkeypatch.setattr(runtime, "fixed_threads", lambda: 3)
+    assert machine.run(Pace(TINY), 5000) == [(3, 5000)]
