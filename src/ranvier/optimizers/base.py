@@ -14,6 +14,7 @@ from ranvier import tape
 from ranvier.graph.node import Node, apply, like
 from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
+from ranvier.optimizers.treatment import Excluded, Treatment
 from ranvier.tensor import Tensor, get_dtype
 
 Slots = dict[str, Node]
@@ -142,6 +143,7 @@ class Optimizer:
         self.parameters: list[Tensor] = []
         self.slots: list[dict[str, Tensor]] = []
         self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
+        self._excluded = Excluded()
         self._varied: dict[str, Tensor] = {}  # settings that are inputs of the explicit loop's program
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -213,25 +215,29 @@ class Optimizer:
         lr: Node,
         count: Node,
         varied: Mapping[str, Node] | None = None,
+        treatments: Sequence[Treatment] = (),
     ) -> tuple[list[Node], list[Slots], Node]:
         """New parameters, slots and step count of one whole step; ``count`` (uint32) is that of the steps before.
 
-        ``lr`` is not read where a schedule makes the rate; ``varied`` are settings that are inputs of the program.
+        ``lr`` is not read where a schedule makes the rate; ``varied`` are settings that are inputs of the program;
+        ``treatments`` are those of the parameters, where some has one of its own.
         """
+        treatments = treatments or [Treatment()] * len(params)
         if self.schedule is not None:
             lr = self.schedule.node(count, schedules.base.WIDE)
         count = count + like(count, 1)
         results = []
-        for p, g, s in zip(params, self.clip(grads), slots, strict=True):
+        for p, g, s, own in zip(params, self.clip(grads), slots, treatments, strict=True):
             rate, t = (apply("cast", x, dtype=p.dtype) for x in (lr, count))
             if self.maximize:
                 g = -g
-            if self.weight_decay and self.coupled:
+            if self.weight_decay and own.decays and self.coupled:
                 g = g + scaled(p, self.weight_decay)
-            elif self.weight_decay:
+            elif self.weight_decay and own.decays:
                 p = p - scaled(p, scaled(rate, self.weight_decay))
-            own = {name: apply("cast", x, dtype=p.dtype) for name, x in (varied or {}).items()}
-            results.append((self._with(own) if own else self).rule(p, g, s, rate, t))
+            settings = {name: apply("cast", x, dtype=p.dtype) for name, x in (varied or {}).items()}
+            p, s = (self._with(settings) if settings else self).rule(p, g, s, rate, t)
+            results.append((own.finish(p), s))
         after = [{n: self.snap(n, x) for n, x in s.items()} for _, s in results]
         return [p for p, _ in results], after, count
 
@@ -239,6 +245,25 @@ class Optimizer:
         twin = copy.copy(self)
         twin.__dict__.update(settings)
         return twin
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Tensor] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Leave parameters out of the weight decay: these, and those whose name one of ``var_names`` is found in.
+
+        ``["bias", "gamma", "beta"]`` leaves out all biases and what normalization scales and shifts by.
+        """
+        self._excluded = Excluded(var_list or (), var_names or ())
+
+    def treatments(self, parameters: Sequence[Tensor]) -> tuple[Treatment, ...]:
+        """What each of these parameters asks for; nothing at all where none asks for anything."""
+        constraints = [getattr(p, "constraint", None) for p in parameters]
+        if not self._excluded and not any(constraints):
+            return ()
+        return tuple(
+            Treatment(p not in self._excluded, constraint)
+            for p, constraint in zip(parameters, constraints, strict=True)
+        )
 
     def clip(self, grads: Sequence[Node]) -> Sequence[Node]:
         if self.clipvalue is not None:
@@ -315,6 +340,11 @@ class Optimizer:
             ]
         setattr(self, name, value)
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The settings that `vary` made inputs of the program."""
+        return tuple(self._varied)
+
     def uses(self, name: str) -> bool:
         """Whether a setting is other than 0, or may become so."""
         return name in self._varied or bool(getattr(self, name))
@@ -346,18 +376,27 @@ class Optimizer:
         operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *varied]
         segment = tape.segment_of(operands)
         children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
-        entries = tape.intern(self._function(len(params)), children, (), False)
+        entries = tape.intern(self._function(self.treatments(params), len(params)), children, (), False)
         ordinals, assigns = segment.ordinals, segment.assigns
         for target, entry in zip(targets, entries, strict=True):  # Segment.assign, of leaves that are known
             assigns[ordinals[id(target)]] = entry
             target.segment = segment
         return segment
 
-    def _function(self, n: int) -> tape.Function:
-        key = (type(self), n, self.schedule, *self._varied, *[getattr(self, name) for name in self._settings])
+    def _function(self, treatments: tuple[Treatment, ...], n: int) -> tape.Function:
+        key = (
+            type(self),
+            n,
+            treatments,
+            self.schedule,
+            *self._varied,
+            *[getattr(self, name) for name in self._settings],
+        )
         known = _FUNCTIONS.get(key)
         if known is None:
-            known = _FUNCTIONS[key] = tape.Function(type(self).__name__, _Step(copy.copy(self), n))
+            known = _FUNCTIONS[key] = tape.Function(
+                type(self).__name__, _Step(copy.copy(self), n, treatments)
+            )
         return known
 
     def state(self) -> dict[str, Any]:
@@ -389,9 +428,9 @@ _BELOW_ONE = ("beta_1", "beta_2", "rho")
 class _Step:
     """The body of the tensor function that a step of an explicit loop records."""
 
-    def __init__(self, optimizer: Optimizer, n: int) -> None:
+    def __init__(self, optimizer: Optimizer, n: int, treatments: tuple[Treatment, ...]) -> None:
         optimizer.parameters, optimizer.slots = [], []
-        self.optimizer, self.n = optimizer, n
+        self.optimizer, self.n, self.treatments = optimizer, n, treatments
 
     def __call__(self, *nodes: Node) -> tuple[Node, ...]:
         n, names = self.n, self.optimizer.slot_names
@@ -400,7 +439,7 @@ class _Step:
         slots = [dict(zip(names, rest[i * width : (i + 1) * width], strict=True)) for i in range(n)]
         count, lr, *varied = rest[n * width :]
         settings = dict(zip(self.optimizer._varied, varied, strict=True))
-        new, after, count = self.optimizer.update(params, grads, slots, lr, count, settings)
+        new, after, count = self.optimizer.update(params, grads, slots, lr, count, settings, self.treatments)
         return (*new, *(s[name] for s in after for name in names), count)
 
 

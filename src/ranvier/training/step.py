@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,8 @@ class _Build:
 def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
     """The step of this kind ("train" or "evaluate") for such data; compiled the first time it is asked for."""
     trainable = (
-        tuple((id(p), p.requires_grad, p.dtype, p.regularizer, p.constraint) for p in model.parameters()),
+        tuple((id(p), p.requires_grad, p.dtype, p.regularizer) for p in model.parameters()),
+        compiled.optimizer.treatments(list(model.parameters())),
         tuple(m._trainable for m in model.modules()),
     )
     key = (
@@ -191,7 +192,10 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     for leaf in segment.leaves:
         if id(leaf) not in known:
             known[id(leaf)] = b.tensor(leaf, own.get(id(leaf), f"leaf{len(b.inputs)}"))[1]
-    wanted = [t.entry for t in (values, output, *penalties, *(c for c in custom if c is not None))]
+    wanted = [
+        t.entry or segment.leaf(t)
+        for t in (values, output, *penalties, *(c for c in custom if c is not None))
+    ]
     assigned = list(segment.assigns.items())
     leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
     nodes = tape.expand([*wanted, *(e for _, e in assigned)], leaves)
@@ -273,7 +277,11 @@ def _optimize(
         {key: b.tensor(t, f"{name}.{key}")[0] for key, t in optimizer.slots[i].items()}
         for i, name, _ in chosen
     ]
-    new, after, ticked = optimizer.update(sources, grads, slots, rate, ticks)
+    treatments = [
+        replace(t, reversed=tape.is_transposed(p.value))
+        for t, (_, _, p) in zip(optimizer.treatments([p for _, _, p in chosen]), chosen, strict=False)
+    ]
+    new, after, ticked = optimizer.update(sources, grads, slots, rate, ticks, treatments=treatments)
     updates = list(zip(sources, new, strict=True))
     for before, now in zip(slots, after, strict=True):
         updates += [(before[key], now[key]) for key in before]
