@@ -35,6 +35,26 @@ def per_class(which, table):
     return hit / np.maximum(whole, 1e-12)
 
 
+def kappa(table, power):
+    """From observed and expected disagreement."""
+    apart = abs(np.subtract.outer(np.arange(len(table)), np.arange(len(table)))) * 1.0
+    cost = apart**power if power else apart > 0
+    return 1 - (cost * table).sum() / (cost * np.outer(table.sum(1), table.sum(0)) / table.sum()).sum()
+
+
+def calibration(right, confidence, weights=None, bins=15, norm="l1"):
+    """Bin by bin, each open below and closed above."""
+    weights = np.ones(len(right)) if weights is None else weights
+    gaps, shares = [], []
+    for low in np.arange(bins) / bins:
+        inside = (confidence > np.float32(low)) & (confidence <= np.float32(low + 1 / bins))
+        if (weights * inside).sum():
+            gaps.append(abs(np.average((right - confidence)[inside], weights=weights[inside])))
+            shares.append((weights * inside).sum() / weights.sum())
+    gap, share = np.array(gaps), np.array(shares)
+    return {"l1": (gap * share).sum(), "l2": np.sqrt((gap**2 * share).sum()), "max": gap.max()}[norm]
+
+
 TABLE = confusion(LABELS, DECIDED, K)
 HEAVY = confusion(LABELS, DECIDED, K, WEIGHTS)
 BINARY = confusion(YES, (CHANCE > 0.5).astype(int), 2)
@@ -86,6 +106,41 @@ ROWS = [  # metric, targets, predictions, weights, expected
     ("auc", [0, 1], [0.2, 0.8], None, 1.0),
     (metrics.AUC(from_logits=True), [0, 1], [-3.0, 3.0], None, 1.0),
     ("precision", [0, 0], [0.1, 0.2], None, 0.0),
+    ("specificity", YES, CHANCE, None, BINARY[0, 0] / BINARY[0].sum()),
+    (metrics.Specificity(average=None), LABELS, SCORES, None, [1 - (TABLE.sum(0) - np.diag(TABLE))[k] / (N - TABLE.sum(1)[k]) for k in range(K)]),
+    (metrics.Recall(thresholds=0.3), YES, CHANCE, WEIGHTS, np.average(CHANCE[YES == 1] > 0.3, weights=WEIGHTS[YES == 1])),
+    ("balanced_accuracy", LABELS, SCORES, None, per_class("recall", TABLE).mean()),
+    ("balanced_accuracy", LABELS, SCORES, WEIGHTS, per_class("recall", HEAVY).mean()),
+    ("balanced_accuracy", HOT, SCORES, None, per_class("recall", TABLE).mean()),
+    ("balanced_accuracy", YES, CHANCE[:, None], None, per_class("recall", BINARY).mean()),
+    ("balanced_accuracy", np.minimum(LABELS, 2), SCORES, None, per_class("recall", confusion(np.minimum(LABELS, 2), DECIDED, K))[:3].mean()),
+    (metrics.BalancedAccuracy(adjusted=True), LABELS, SCORES, None, (per_class("recall", TABLE).mean() - 1 / K) / (1 - 1 / K)),
+    ("matthews_correlation", YES, CHANCE, None, np.corrcoef(YES, CHANCE > 0.5)[0, 1]),
+    ("mcc", [0, 0], [0.1, 0.7], None, 0.0),
+    ("cohen_kappa", LABELS, SCORES, None, kappa(TABLE, 0)),
+    (metrics.CohenKappa("linear"), LABELS, SCORES, None, kappa(TABLE, 1)),
+    (metrics.CohenKappa("quadratic"), LABELS, SCORES, WEIGHTS, kappa(HEAVY, 2)),
+    ("cohen_kappa", [0, 0], [0.1, 0.2], None, 0.0),
+    ("roc_auc", [0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9], None, 0.75),
+    ("pr_auc", [0, 1], [0.2, 0.8], None, 1.0),
+    (metrics.AUC(thresholds=[0.4, 0.2], summation_method="minoring"), [0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9], None, 0.5),
+    (metrics.AUC(thresholds=[0.4, 0.2], summation_method="majoring"), [0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9], None, 0.75),
+    (metrics.AUC(multi_label=True), [[0, 1], [1, 0]], [[0.2, 0.2], [0.8, 0.8]], None, 0.5),
+    (metrics.AUC(multi_label=True, label_weights=[3, 1]), [[0, 1], [1, 0]], [[0.2, 0.2], [0.8, 0.8]], None, 0.75),
+    (metrics.AUC(multi_label=True), LABELS, SCORES, WEIGHTS, np.mean([metrics.AUC()(k == LABELS, SCORES[:, k], WEIGHTS) for k in range(K)])),
+    (metrics.AUC(multi_label=True, from_logits=True), LABELS, np.log(SCORES), None, metrics.AUC(multi_label=True)(LABELS, SCORES)),
+    (metrics.SensitivityAtSpecificity(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 0.5),
+    (metrics.SpecificityAtSensitivity(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 2 / 3),
+    (metrics.PrecisionAtRecall(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 0.5),
+    (metrics.RecallAtPrecision(0.8), [0, 0, 1, 1], [0, 0.5, 0.3, 0.9], None, 0.5),
+    (metrics.RecallAtPrecision(1.0), [1, 0], [0.2, 0.8], None, 0.0),
+    ("expected_calibration_error", LABELS, SCORES, None, calibration(RIGHT, SCORES.max(1))),
+    ("ece", HOT, SCORES, WEIGHTS, calibration(RIGHT, SCORES.max(1), WEIGHTS)),
+    ("ece", YES, CHANCE[:, None], None, calibration(YES, CHANCE)),
+    (metrics.ExpectedCalibrationError(5, "max"), YES, CHANCE, None, calibration(YES, CHANCE, bins=5, norm="max")),
+    (metrics.ExpectedCalibrationError(5, "l2"), YES, CHANCE, None, calibration(YES, CHANCE, bins=5, norm="l2")),
+    (metrics.ExpectedCalibrationError(from_logits=True), LABELS, np.log(SCORES), None, calibration(RIGHT, SCORES.max(1))),
+    (metrics.ExpectedCalibrationError(from_logits=True), [1, 1], [0.0, 0.0], None, 0.5),
 ]  # fmt: skip
 
 
@@ -120,6 +175,36 @@ ERRORS = [
     (lambda: metrics.get(1), TypeError, "no metric"),
     (lambda: metrics.Precision(average="mean"), ValueError, "average='mean'"),
     (lambda: metrics.AUC(curve="roc"), ValueError, "'ROC' or 'PR'"),
+    (lambda: metrics.AUC(thresholds=[0.5, 2]), ValueError, "from 0 to 1"),
+    (lambda: metrics.CohenKappa("square"), ValueError, "'quadratic'"),
+    (lambda: metrics.RecallAtPrecision(90), ValueError, "precision=90"),
+    (lambda: metrics.ExpectedCalibrationError(norm="l3"), ValueError, "'max'"),
+    (lambda: metrics.get("recall_at_precision"), ValueError, "Write"),
+    (lambda: metrics.roc_auc_score([0, 0], [0.1, 0.2]), ValueError, "no positive sample"),
+    (lambda: metrics.roc_auc_score([1, 1], [0.1, 0.2]), ValueError, "no negative sample"),
+    (lambda: metrics.roc_auc_score([0, 2], [0.1, 0.2]), ValueError, "2 in row 1.*y_true == k"),
+    (lambda: metrics.roc_auc_score([0, 1], [0.1, np.nan]), ValueError, "row 1 is NaN"),
+    (lambda: metrics.roc_auc_score([0, 1, 1], [0.1, 0.2]), ValueError, r"shape \(3,\)"),
+    (lambda: metrics.roc_auc_score([0, 1], [0.1, 0.2], sample_weight=[1, -1]), ValueError, "0 or more"),
+    (lambda: metrics.roc_auc_score([0, 4], [[0.1, 0.9]] * 2), ValueError, "classes 0 to 4.*from 0 to 1"),
+    (lambda: metrics.roc_auc_score([0, 1, 0], np.ones((3, 3))), ValueError, "class 2: .*average=None"),
+    (lambda: metrics.average_precision_score([0, 1], [0.1, 0.2], average="mean"), ValueError, "'macro'"),
+    (lambda: metrics.report([0, 1], [0]), ValueError, "2 samples and y_pred 1"),
+    (lambda: metrics.report([], []), ValueError, "at least one"),
+    (
+        lambda: metrics.report([0, 1], [0, 1], names=["a", "b", "c"], sample_weight=[1]),
+        ValueError,
+        "1 numbers for 2",
+    ),
+    (lambda: metrics.report([0, 2], [0, 1], names=["a", "b"]), ValueError, "2 names for 3 classes"),
+    (lambda: metrics.report([0, -1], [0, 1]), ValueError, "y_true holds -1"),
+    (
+        lambda: metrics.report([[1, 1], [0, 1]], [[0.5, 0.5, 0.5]] * 2),
+        ValueError,
+        r"\(2, 2\) and y_pred \(2, 3\)",
+    ),
+    (lambda: metrics.report(["a", "b"], [[0.5, 0.5]] * 2), ValueError, "names and y_pred scores"),
+    (lambda: metrics.report(["a", "b"], ["a", "c"], names=["a", "b"]), ValueError, "'c' is not among"),
     (lambda: metrics.Accuracy()([0, 1, 2], [[0.1, 0.9]]), ValueError, r"shape \(3,\) and y_pred \(1, 2\)"),
 ]
 
@@ -136,3 +221,133 @@ def test_describe_and_get_are_inverse():
         again = metrics.get(metrics.describe(metric))
         assert (type(again), again.config()) == (type(metric), metric.config())
         assert again.name == name
+
+
+# --- in a training run --------------------------------------------------------------------------------------------
+
+TRAINED = [
+    "balanced_accuracy", "matthews_correlation", "cohen_kappa", "roc_auc", "pr_auc", "expected_calibration_error",
+    "specificity", metrics.RecallAtPrecision(0.4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("outputs", [1, K])
+@pytest.mark.parametrize("logits", [False, True])
+def test_in_a_step_as_alone(outputs, logits):
+    """With a partial last batch, from probabilities and from logits."""
+    import ranvier as rv
+
+    last = {1: "sigmoid", K: "softmax"}[outputs]
+    loss = {1: rv.losses.BinaryCrossentropy, K: rv.losses.SparseCategoricalCrossentropy}[outputs]
+    truth = YES if outputs == 1 else LABELS
+    rv.set_seed(1)
+    model = rv.Sequential([rv.layers.Dense(outputs, None if logits else last, input_shape=(K,))])
+    chosen = [m for m in TRAINED if isinstance(m, str)] if logits else TRAINED
+    model.compile("sgd", loss(from_logits=logits), metrics=chosen)
+    found = model.evaluate(SCORES, truth, batch_size=16, verbose=0, return_dict=True)
+    scores = model.predict(SCORES, verbose=0)
+    for metric in chosen:
+        alone = metrics.get(metric)
+        alone.reset_state()
+        if logits:
+            alone.for_logits()
+        assert found[alone.name] == pytest.approx(alone(truth, scores), rel=1e-5, abs=1e-7)
+
+
+# --- exact, on arrays ---------------------------------------------------------------------------------------------
+
+
+def test_areas_are_those_of_ranks():
+    positive, negative = CHANCE[YES == 1], CHANCE[YES == 0]
+    above = (positive[:, None] > negative).mean() + (positive[:, None] == negative).mean() / 2
+    assert metrics.roc_auc_score(YES, CHANCE) == pytest.approx(above)
+    assert metrics.roc_auc_score(YES, np.zeros(N)) == 0.5
+    assert metrics.average_precision_score(YES, np.zeros(N)) == pytest.approx(YES.mean())
+    each = metrics.roc_auc_score(LABELS, SCORES, average=None)
+    np.testing.assert_allclose(each, [metrics.roc_auc_score(k == LABELS, SCORES[:, k]) for k in range(K)])
+    assert metrics.roc_auc_score(LABELS, SCORES) == pytest.approx(each.mean())
+    assert metrics.roc_auc_score(HOT, SCORES, average="weighted") == pytest.approx(
+        np.average(each, weights=HOT.sum(0))
+    )
+    gone = metrics.roc_auc_score(np.minimum(LABELS, 2), SCORES, average=None)
+    assert np.isnan(gone[3])
+
+
+def test_a_weight_is_a_number_of_copies():
+    some = WEIGHTS.astype(int)
+    truth, scores = np.repeat(YES, some), np.repeat(CHANCE, some)
+    for area in (metrics.roc_auc_score, metrics.average_precision_score):
+        assert area(YES, CHANCE, sample_weight=some) == pytest.approx(area(truth, scores))
+    many = metrics.roc_auc_score(HOT, SCORES, average="micro", sample_weight=some)
+    assert many == pytest.approx(
+        metrics.roc_auc_score(np.repeat(HOT, some, 0), np.repeat(SCORES, some, 0), average="micro")
+    )
+
+
+# --- the report ---------------------------------------------------------------------------------------------------
+
+CALLED = ["ant", "bee", "cat", "dog"]
+
+
+def test_report():
+    report = metrics.report(LABELS, SCORES, CALLED)
+    np.testing.assert_allclose(report.precision, per_class("precision", TABLE))
+    np.testing.assert_allclose(report.recall, per_class("recall", TABLE))
+    np.testing.assert_allclose(report.f1, per_class("f1", TABLE))
+    np.testing.assert_array_equal(report.confusion, TABLE)
+    found = report.to_dict()
+    assert found["bee"]["support"] == int((LABELS == 1).sum())
+    assert found["accuracy"] == pytest.approx(RIGHT.mean())
+    assert found["balanced accuracy"] == pytest.approx(per_class("recall", TABLE).mean())
+    assert found["macro average"]["f1"] == pytest.approx(per_class("f1", TABLE).mean())
+    assert found["weighted average"]["recall"] == pytest.approx(RIGHT.mean())
+    for truth, decided in (
+        (HOT, SCORES), (LABELS[:, None], DECIDED), (HOT, DECIDED), (np.array(CALLED)[LABELS], np.array(CALLED)[DECIDED]),
+    ):  # fmt: skip
+        assert metrics.report(truth, decided, CALLED).to_dict() == found
+    assert list(metrics.report(np.array(CALLED)[LABELS], np.array(CALLED)[DECIDED]).names) == CALLED
+    heavy = metrics.report(LABELS, SCORES, sample_weight=WEIGHTS)
+    np.testing.assert_allclose(heavy.recall, per_class("recall", HEAVY))
+    assert metrics.report(YES, CHANCE[:, None]).accuracy == pytest.approx(np.diag(BINARY).sum() / N)
+    assert metrics.report(YES, CHANCE, threshold=0.3).recall[1] == pytest.approx(
+        (CHANCE[YES == 1] > 0.3).mean()
+    )
+
+
+def test_report_of_several_labels_at_once():
+    truth = np.stack([YES, 1 - YES, YES * 0 + 1], 1)
+    report = metrics.report(truth, np.stack([CHANCE] * 3, 1))
+    assert report.accuracy is None
+    assert report.precision[0] == pytest.approx(BINARY[1, 1] / BINARY[:, 1].sum())
+    decided = CHANCE > 0.5
+    assert report.averages["micro"][0] == pytest.approx(
+        (truth & decided[:, None]).sum() / (3 * decided.sum())
+    )
+    assert "micro average" in str(report)
+    assert "accuracy" not in str(report)
+
+
+def test_report_in_every_form():
+    report = metrics.report([0, 0, 1, 1], [0, 1, 1, 1], ["cats & dogs", "other"])
+    assert str(report).splitlines() == [
+        "class              precision  recall     F1  support",
+        "----------------------------------------------------",
+        "cats & dogs            1.000   0.500  0.667        2",
+        "other                  0.667   1.000  0.800        2",
+        "----------------------------------------------------",
+        "accuracy                       0.750               4",
+        "balanced accuracy              0.750               4",
+        "macro average          0.833   0.750  0.733        4",
+        "weighted average       0.833   0.750  0.733        4",
+    ]
+    assert repr(report) == str(report)
+    html = report._repr_html_()
+    assert "cats &amp; dogs" in html
+    assert html.count("<tr>") == 7
+    from io import StringIO
+
+    from rich.console import Console
+
+    out = StringIO()
+    Console(file=out, width=100).print(report)
+    assert "balanced accuracy" in out.getvalue()

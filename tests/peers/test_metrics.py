@@ -40,6 +40,16 @@ KERAS = [
     ("AUC", {"curve": "PR"}, YES, CHANCE),
     ("AUC", {"num_thresholds": 50}, YES, CHANCE),
     ("AUC", {}, HOT, SCORES),
+    ("AUC", {"summation_method": "minoring"}, YES, CHANCE),
+    ("AUC", {"curve": "PR", "summation_method": "majoring"}, YES, CHANCE),
+    ("AUC", {"thresholds": [0.2, 0.5, 0.9]}, YES, CHANCE),
+    ("AUC", {"multi_label": True}, HOT, SCORES),
+    ("AUC", {"multi_label": True, "curve": "PR", "num_thresholds": 30}, HOT, SCORES),
+    ("AUC", {"multi_label": True, "label_weights": [1.0, 2.0, 0.5, 1.0, 3.0]}, HOT, SCORES),
+    ("SensitivityAtSpecificity", {"specificity": 0.8}, YES, CHANCE),
+    ("SpecificityAtSensitivity", {"sensitivity": 0.8}, YES, CHANCE),
+    ("PrecisionAtRecall", {"recall": 0.6}, YES, CHANCE),
+    ("RecallAtPrecision", {"precision": 0.9}, YES, CHANCE),
     ("MeanSquaredError", {}, TARGETS, VALUES),
     ("MeanAbsoluteError", {}, TARGETS, VALUES),
 ]
@@ -80,3 +90,73 @@ def test_sklearn_confusion():
 def test_sklearn_auc():
     sklearn = pytest.importorskip("sklearn.metrics")
     assert metrics.AUC()(YES, CHANCE) == pytest.approx(sklearn.roc_auc_score(YES, CHANCE), abs=2e-3)
+
+
+AGREEMENT = [
+    (metrics.BalancedAccuracy(), "balanced_accuracy_score", {}),
+    (metrics.BalancedAccuracy(adjusted=True), "balanced_accuracy_score", {"adjusted": True}),
+    (metrics.MatthewsCorrelation(), "matthews_corrcoef", {}),
+    (metrics.CohenKappa(), "cohen_kappa_score", {}),
+    (metrics.CohenKappa("linear"), "cohen_kappa_score", {"weights": "linear"}),
+    (metrics.CohenKappa("quadratic"), "cohen_kappa_score", {"weights": "quadratic"}),
+]
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize(("metric", "name", "options"), AGREEMENT)
+def test_sklearn_agreement(metric, name, options, binary, weights):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    truth, scores = (YES, CHANCE) if binary else (LABELS, SCORES)
+    decided = CHANCE > 0.5 if binary else SCORES.argmax(1)
+    metric.reset_state()
+    theirs = getattr(sklearn, name)(truth, decided, sample_weight=weights, **options)
+    assert metric(truth, scores, weights) == pytest.approx(theirs, rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("average", ["macro", "weighted", "micro", None])
+@pytest.mark.parametrize("name", ["roc_auc_score", "average_precision_score"])
+def test_sklearn_areas(name, average, weights):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    ties = np.round(SCORES, 1)
+    for truth, scores in ((HOT, SCORES), (HOT, ties), (YES, np.round(CHANCE, 2))):
+        theirs = getattr(sklearn, name)(truth, scores, average=average, sample_weight=weights)
+        mine = getattr(metrics, name)(truth, scores, average=average, sample_weight=weights)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    if name == "roc_auc_score" and average in ("macro", "weighted"):
+        theirs = sklearn.roc_auc_score(
+            LABELS, SCORES, average=average, multi_class="ovr", sample_weight=weights
+        )
+        mine = metrics.roc_auc_score(LABELS, SCORES, average=average, sample_weight=weights)
+        assert mine == pytest.approx(theirs, rel=1e-6)
+
+
+def test_sklearn_curves():
+    sklearn = pytest.importorskip("sklearn.metrics")
+    scores = np.round(CHANCE, 1)
+    theirs = sklearn.roc_curve(YES, scores, drop_intermediate=False, sample_weight=WEIGHTS)
+    for a, b in zip(metrics.roc_curve(YES, scores, WEIGHTS), theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    theirs = sklearn.precision_recall_curve(YES, scores)
+    for a, b in zip(metrics.precision_recall_curve(YES, scores), theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("several", [False, True])
+def test_sklearn_report(several, weights):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    truth = np.concatenate([HOT[:, :2], YES[:, None]], 1).astype(int) if several else LABELS
+    decided = (SCORES[:, :3] > 0.25).astype(int) if several else SCORES.argmax(1)
+    mine = metrics.report(truth, decided, sample_weight=weights).to_dict()
+    theirs = sklearn.classification_report(
+        truth, decided, output_dict=True, zero_division=0, sample_weight=weights
+    )
+    for name, row in theirs.items():
+        if name == "accuracy":
+            assert mine[name] == pytest.approx(row)
+        elif name != "samples avg":
+            found = mine[name.replace("avg", "average")]
+            for key, value in row.items():
+                assert found["f1" if key == "f1-score" else key] == pytest.approx(value, rel=1e-6)

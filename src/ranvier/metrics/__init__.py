@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ranvier.metrics.accuracy import (
@@ -21,30 +22,47 @@ from ranvier.metrics.accuracy import (
     TopKCategoricalAccuracy,
 )
 from ranvier.metrics.base import Mean, Metric
-from ranvier.metrics.counts import AUC, ConfusionMatrix, F1Score, Precision, Recall
+from ranvier.metrics.confusion import BalancedAccuracy, CohenKappa, ConfusionMatrix, MatthewsCorrelation
+from ranvier.metrics.counts import F1Score, Precision, Recall, Specificity
+from ranvier.metrics.curves import (
+    AUC,
+    ExpectedCalibrationError,
+    PrecisionAtRecall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+)
+from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from ranvier.metrics.report import Report, report
 
 __all__ = [
-    "AUC", "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "ConfusionMatrix", "F1Score", "Mean",
-    "MeanAbsoluteError", "MeanSquaredError", "Metric", "Precision", "Recall", "SparseCategoricalAccuracy",
-    "SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy", "get",
+    "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "CategoricalAccuracy", "CohenKappa", "ConfusionMatrix",
+    "ExpectedCalibrationError", "F1Score", "MatthewsCorrelation", "Mean", "MeanAbsoluteError", "MeanSquaredError",
+    "Metric", "Precision", "PrecisionAtRecall", "Recall", "RecallAtPrecision", "Report", "SensitivityAtSpecificity",
+    "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy", "Specificity", "SpecificityAtSensitivity",
+    "TopKCategoricalAccuracy", "average_precision_score", "get", "precision_recall_curve", "report", "roc_auc_score",
+    "roc_curve",
 ]  # fmt: skip
 
-CLASSES: dict[str, type[Metric]] = {
-    c.__name__: c
-    for c in (
-        AUC, Accuracy, BinaryAccuracy, CategoricalAccuracy, ConfusionMatrix, F1Score, MeanAbsoluteError,
-        MeanSquaredError, Precision, Recall, SparseCategoricalAccuracy,
-        SparseTopKCategoricalAccuracy, TopKCategoricalAccuracy,
-    )
-}  # fmt: skip
+NAMED = (  # those that a name alone makes
+    AUC, Accuracy, BalancedAccuracy, BinaryAccuracy, CategoricalAccuracy, CohenKappa, ConfusionMatrix,
+    ExpectedCalibrationError, F1Score, MatthewsCorrelation, MeanAbsoluteError, MeanSquaredError, Precision, Recall,
+    SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy, Specificity, TopKCategoricalAccuracy,
+)  # fmt: skip
+BOUNDED = (PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity)
+CLASSES: dict[str, type[Metric]] = {c.__name__: c for c in (*NAMED, *BOUNDED)}
 NAMES: dict[str, Callable[..., Metric]] = {
-    **{kind().name: kind for kind in CLASSES.values()},
+    **{kind().name: kind for kind in NAMED},
     "acc": Accuracy,
+    "ece": ExpectedCalibrationError,
     "f1": F1Score,
-    "mse": MeanSquaredError,
     "mae": MeanAbsoluteError,
-    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
+    "mcc": MatthewsCorrelation,
+    "mse": MeanSquaredError,
+    "pr_auc": partial(AUC, curve="PR"),
+    "roc_auc": AUC,
     "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
+    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
 }
 
 

@@ -128,6 +128,21 @@ def one_hot(labels: Node, classes: int, dtype: str) -> Node:
     return rn.cast(rn.equal(wide, apply("iota", shape=shape, dtype="int32", axis=labels.ndim)), dtype)  # type: ignore[no-any-return]
 
 
+def classes_of(output_shape: Sequence[Any]) -> int:
+    """The number of outputs of a sample (or of each place in it)."""
+    return output_shape[-1] if output_shape else 1
+
+
+def over_samples(values: Node) -> Node:
+    """Sums (samples, ..., classes) -> (classes,), in double precision."""
+    return rn.cast(rn.sum(values, tuple(range(values.ndim - 1))), WIDE)  # type: ignore[no-any-return]
+
+
+def share(part: Any, whole: Any) -> Any:
+    """A quotient in NumPy; 0 where there is nothing to take a share of."""
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 0.0)
+
+
 def over(weight: Node | None, values: Node) -> Node | None:
     """One weight a sample, spread over the rest of a sample's values."""
     if weight is None:

@@ -1,4 +1,4 @@
-"""Precision, recall, F1, the confusion matrix and the area under a curve: counts over samples."""
+"""Precision, recall, specificity and F1: counts of each class over samples."""
 
 from __future__ import annotations
 
@@ -8,17 +8,23 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.contraction import einsum
-from ranvier.graph.node import Node, apply, constant
-from ranvier.metrics.base import WIDE, Array, Metric, StateType, is_labels, one_hot, over
+from ranvier.graph.node import Node, apply
+from ranvier.metrics.base import (
+    WIDE,
+    Array,
+    Metric,
+    StateType,
+    classes_of,
+    is_labels,
+    one_hot,
+    over,
+    over_samples,
+    share,
+)
 
-__all__ = ["AUC", "ConfusionMatrix", "F1Score", "Precision", "Recall"]
+__all__ = ["F1Score", "Precision", "Recall", "Specificity"]
 
 AVERAGES = ("auto", None, "micro", "macro", "weighted")
-
-
-def _classes(output_shape: Sequence[int]) -> int:
-    return output_shape[-1] if output_shape else 1
 
 
 def _rows(x: Node) -> Node:
@@ -26,20 +32,10 @@ def _rows(x: Node) -> Node:
     return apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x
 
 
-def _over_samples(values: Node) -> Node:
-    """Sums (samples, ..., classes) -> (classes,), in double precision."""
-    return rn.cast(rn.sum(values, tuple(range(values.ndim - 1))), WIDE)  # type: ignore[no-any-return]
-
-
-def _share(part: Any, whole: Any) -> Any:
-    """0 where there is nothing to take a share of."""
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 0.0)
-
-
 class _Counts(Metric):
-    """True positives, false positives and false negatives of each class."""
+    """True positives, false positives, false negatives and true negatives of each class."""
 
-    ratio: ClassVar[Any]  # a function: what is made of the three
+    ratio: ClassVar[Any]  # a function: what is made of the four
 
     def __init__(
         self,
@@ -57,11 +53,11 @@ class _Counts(Metric):
         self._of_labels = False
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        return [((_classes(output_shape),), WIDE)] * 3
+        return [((classes_of(output_shape),), WIDE)] * 4
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
         """Truth and decision, (samples, ..., classes), as ones and zeros."""
-        pred, classes = _rows(y_pred), _classes(y_pred.shape[1:])  # type: ignore[arg-type]
+        pred, classes = _rows(y_pred), classes_of(y_pred.shape[1:])
         labels = is_labels(y_true, y_pred)
         self._of_labels = labels
         truth = one_hot(y_true, classes, pred.dtype) if labels else _rows(y_true)
@@ -78,9 +74,9 @@ class _Counts(Metric):
         truth, decided = self.decide(y_true, y_pred)
         spread = over(weight, truth)
         hit = truth * decided
-        parts = [hit, decided - hit, truth - hit]
+        parts = [hit, decided - hit, truth - hit, rn.subtract(1.0, truth + decided - hit)]
         return [
-            s + _over_samples(p if spread is None else p * spread) for s, p in zip(states, parts, strict=True)
+            s + over_samples(p if spread is None else p * spread) for s, p in zip(states, parts, strict=True)
         ]
 
     def read(self, arrays: Sequence[Array]) -> Any:
@@ -109,13 +105,19 @@ class Precision(_Counts):
     output above ``thresholds`` (0.5) is a decision, and all are counted together, as in Keras. ``class_id`` picks one.
     """
 
-    ratio = staticmethod(lambda tp, fp, fn: _share(tp, tp + fp))
+    ratio = staticmethod(lambda tp, fp, fn, tn: share(tp, tp + fp))
 
 
 class Recall(_Counts):
     """Of what is a class, the share that was found. The arguments are those of `Precision`."""
 
-    ratio = staticmethod(lambda tp, fp, fn: _share(tp, tp + fn))
+    ratio = staticmethod(lambda tp, fp, fn, tn: share(tp, tp + fn))
+
+
+class Specificity(_Counts):
+    """Of what is not a class, the share that was not decided to be it. The arguments are those of `Precision`."""
+
+    ratio = staticmethod(lambda tp, fp, fn, tn: share(tn, tn + fp))
 
 
 class F1Score(_Counts):
@@ -138,97 +140,4 @@ class F1Score(_Counts):
     def by_largest(self, labels: bool, classes: int) -> bool:  # noqa: ARG002
         return classes > 1 and self.thresholds is None
 
-    ratio = staticmethod(lambda tp, fp, fn: _share(2 * tp, 2 * tp + fp + fn))
-
-
-class ConfusionMatrix(Metric):
-    """How often each class (row) was taken for each class (column).
-
-    The class of the largest output is the decision; a single output decides by exceeding 0.5.
-    """
-
-    def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        classes = max(2, _classes(output_shape))
-        return [((classes, classes), WIDE)]
-
-    def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        classes = max(2, _classes(y_pred.shape[1:]))  # type: ignore[arg-type]
-        if _classes(y_pred.shape[1:]) == 1:  # type: ignore[arg-type]
-            flat = [x if x.ndim == 1 else rn.sum(x, tuple(range(1, x.ndim))) for x in (y_true, y_pred)]
-            truth, decided = (
-                rn.cast(rn.greater(x, level), "int32")
-                for x, level in zip(flat, (0.5, self._level), strict=True)
-            )
-        else:
-            truth = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
-            decided = rn.argmax(y_pred, -1)
-        rows, columns = (one_hot(x, classes, y_pred.dtype) for x in (truth, decided))
-        spread = over(weight, rows)
-        if spread is not None:
-            rows = rows * spread
-        inner = "abcdefgh"[: rows.ndim - 1]
-        return [states[0] + rn.cast(einsum(f"{inner}i,{inner}j->ij", rows, columns), WIDE)]
-
-    def read(self, arrays: Sequence[Array]) -> Any:
-        whole = np.array_equal(arrays[0], np.trunc(arrays[0]))
-        return arrays[0].astype(np.int64) if whole else arrays[0].copy()
-
-
-class AUC(Metric):
-    """The area under the ROC curve (``curve="ROC"``) or the precision-recall curve (``"PR"``), as Keras estimates it.
-
-    From ``num_thresholds`` thresholds evenly over 0..1; ROC by trapezoids, PR by Davis and Goadrich (2006). Several
-    outputs are counted together, class numbers against each output. ``from_logits`` applies a sigmoid first.
-    """
-
-    default_name = "auc"
-
-    def __init__(
-        self,
-        num_thresholds: int = 200,
-        curve: str = "ROC",
-        name: str | None = None,
-        from_logits: bool = False,
-    ) -> None:
-        super().__init__(name)
-        if curve not in ("ROC", "PR") or num_thresholds < 2:
-            raise ValueError(
-                f"curve={curve!r}, num_thresholds={num_thresholds}: write 'ROC' or 'PR', and 2 or more."
-            )
-        self.num_thresholds, self.curve, self.from_logits = num_thresholds, curve, from_logits
-
-    def for_logits(self) -> Metric:
-        self.from_logits = True
-        return self
-
-    def states(self, output_shape: Sequence[int]) -> list[StateType]:  # noqa: ARG002
-        return [((self.num_thresholds,), WIDE)] * 2 + [((), WIDE)] * 2
-
-    def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        n = self.num_thresholds
-        lines = np.array([-1e-7, *(np.arange(1, n - 1) / (n - 1)), 1 + 1e-7])
-        pred = rn.sigmoid(y_pred) if self.from_logits else y_pred
-        truth = one_hot(y_true, pred.shape[-1], pred.dtype) if is_labels(y_true, pred) else y_true  # type: ignore[arg-type]
-        spread = over(weight, pred)
-        yes = truth if spread is None else truth * spread
-        no = rn.subtract(1.0, truth) if spread is None else rn.subtract(1.0, truth) * spread
-        shape, axes = (*pred.shape, n), tuple(range(pred.ndim))
-        lowest = apply("broadcast", constant(lines, pred.dtype), shape=shape, axes=(pred.ndim,))
-        over_it = rn.cast(rn.greater(apply("broadcast", pred, shape=shape, axes=axes), lowest), pred.dtype)
-        inner = "abcdefgh"[: pred.ndim]
-        hits = [rn.cast(einsum(f"{inner},{inner}t->t", x, over_it), WIDE) for x in (yes, no)]
-        wholes = [rn.cast(rn.sum(x), WIDE) for x in (yes, no)]
-        return [s + x for s, x in zip(states, (*hits, *wholes), strict=True)]
-
-    def read(self, arrays: Sequence[Array]) -> float:
-        tp, fp, positives, negatives = arrays
-        if self.curve == "ROC":
-            recall, fall_out = _share(tp, positives), _share(fp, negatives)
-            return float(((fall_out[:-1] - fall_out[1:]) * (recall[:-1] + recall[1:]) / 2).sum())
-        decided = tp + fp
-        gained = tp[:-1] - tp[1:]
-        slope = _share(gained, decided[:-1] - decided[1:])
-        start = tp[1:] - slope * decided[1:]
-        both = (decided[:-1] > 0) & (decided[1:] > 0)
-        grown = np.log(np.where(both, decided[:-1] / np.where(both, decided[1:], 1), 1))
-        return float(_share(slope * (gained + start * grown), positives).sum())
+    ratio = staticmethod(lambda tp, fp, fn, tn: share(2 * tp, 2 * tp + fp + fn))

@@ -1,0 +1,68 @@
+"""A result that is a table: printed aligned, drawn by rich in a terminal, shown as HTML in a notebook."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Tabular"]
+
+Row = list[str] | None
+
+
+class Tabular:
+    """Has `table`: a title, the names of the columns, and rows of text, None standing for a line between rows."""
+
+    def table(self) -> tuple[str, list[str], list[Row]]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        title, columns, rows = self.table()
+        filled = [columns, *(row for row in rows if row is not None)]
+        widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
+
+        def line(row: list[str]) -> str:
+            first, *rest = zip(row, widths, strict=True)
+            return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)])
+
+        rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+        lines = [title, line(columns), rule, *(rule if row is None else line(row) for row in rows)]
+        return "\n".join(text.rstrip() for text in lines if text)
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Table:
+        from rich.table import Table
+
+        title, columns, rows = self.table()
+        drawn = Table(columns[0], title=title or None, title_justify="left")
+        for name in columns[1:]:
+            drawn.add_column(name, justify="right")
+        for row in rows:
+            if row is None:
+                drawn.add_section()
+            else:
+                drawn.add_row(*row)
+        return drawn
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        title, columns, rows = self.table()
+
+        def line(row: list[str], tag: str) -> str:
+            first, *rest = (escape(cell) for cell in row)
+            right = "".join(f'<{tag} style="text-align:right">{cell}</{tag}>' for cell in rest)
+            return f'<tr><th style="text-align:left">{first}</th>{right}</tr>'
+
+        parts: list[list[list[str]]] = [[]]
+        for row in rows:
+            if row is None:
+                parts.append([])
+            else:
+                parts[-1].append(row)
+        bodies = "".join(f"<tbody>{''.join(line(r, 'td') for r in part)}</tbody>" for part in parts if part)
+        caption = f"<caption>{escape(title)}</caption>" if title else ""
+        return f"<table>{caption}<thead>{line(columns, 'th')}</thead>{bodies}</table>"
