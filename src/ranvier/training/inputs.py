@@ -83,7 +83,12 @@ def gate(
     check_finite: bool = True,
     prefix: str = "",
 ) -> Data:
-    """Checked arrays of x, y and the samples' weights. Raises ValueError or TypeError before anything is done."""
+    """Checked arrays of x, y and the samples' weights. Raises ValueError or TypeError before anything is done.
+
+    ``x`` may be such arrays already, of which ``fit_many`` gives each model some rows.
+    """
+    if isinstance(x, Data):
+        return x
     assert compiled.loss is not None
     x_name, y_name, w_name = (prefix + n for n in ("x", "y", "sample_weight"))
     check_column_names(x, compiled.columns, name=x_name)

@@ -30,15 +30,17 @@ class Data:
     """What is trained or evaluated on: arrays of one row a sample.
 
     ``x`` has one for each input of the model, ``y`` and ``weight`` one for each output; None where an output has
-    nothing to be compared with, or no weights. For prediction y and weight are empty.
+    nothing to be compared with, or no weights. For prediction y and weight are empty. With ``among`` only the rows of
+    these numbers (int32) are meant, such as those of a fold; the arrays stay whole and may be shared.
     """
 
     x: tuple[Array, ...]
     y: tuple[Array | None, ...] = ()
     weight: tuple[Array | None, ...] = ()
+    among: Array | None = None
 
     def __len__(self) -> int:
-        return len(self.x[0])
+        return len(self.x[0] if self.among is None else self.among)
 
     def kind(self) -> tuple[Any, ...]:
         """What a program depends on."""
@@ -49,6 +51,8 @@ class Data:
 
     def rows(self, part: Any) -> Data:
         """The rows of a slice, or of an array of row numbers."""
+        if self.among is not None:
+            return replace(self, among=self.among[part])
         return Data(
             *(tuple(None if a is None else a[part] for a in of) for of in (self.x, self.y, self.weight))
         )  # type: ignore[arg-type]  # no x is None
