@@ -53,9 +53,11 @@ class Data:
         """The rows of a slice, or of an array of row numbers."""
         if self.among is not None:
             return replace(self, among=self.among[part])
-        return Data(
-            *(tuple(None if a is None else a[part] for a in of) for of in (self.x, self.y, self.weight))
-        )  # type: ignore[arg-type]  # no x is None
+
+        def cut(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(None if a is None else a[part] for a in arrays)
+
+        return Data(cut(self.x), cut(self.y), cut(self.weight))
 
     def arrays(self) -> list[Array]:
         """All that there are, in the order of a step's inputs."""
