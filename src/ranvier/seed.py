@@ -21,7 +21,7 @@ from ranvier.tensor import Tensor
 
 __all__ = [
     "draw", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded", "set_seed", "set_state",
-    "traced_draws",
+    "set_streams", "traced_draws",
 ]  # fmt: skip
 
 
@@ -107,6 +107,14 @@ def set_state(state: Mapping[str, Any]) -> None:
     current.counters.update({str(purpose): int(n) for purpose, n in state["counters"].items()})
     np.random.set_state(state["numpy"])  # noqa: NPY002
     random.setstate(state["python"])
+
+
+def set_streams(state: Mapping[str, Any]) -> None:
+    """Of a state, only the streams of the primitive ``random``: those that tracing draws are not used."""
+    counters = source().counters
+    for purpose in [p for p in counters if p.startswith("stream")]:
+        del counters[purpose]
+    counters.update({p: int(n) for p, n in state["counters"].items() if p.startswith("stream")})
 
 
 def numpy_generator(purpose: str, seed: int | None = None) -> np.random.Generator:

@@ -20,7 +20,7 @@ def save(obj: Any, f: Any) -> None:
     """
     from pathlib import Path
 
-    from ranvier.training.checkpoint import write
+    from ranvier.training.files import write
 
     if not isinstance(obj, Mapping) or not all(isinstance(v, (Tensor, np.ndarray)) for v in obj.values()):
         raise TypeError(

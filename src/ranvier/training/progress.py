@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,10 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line of its own."""
+
+    def speaker(self) -> Callable[[str], None] | None:
+        """How callbacks print a line; None where they may write as they like."""
+        return None if type(self) is Progress else self.say
 
     def close(self) -> None:
         """Nothing more comes."""

@@ -35,6 +35,21 @@ class Interrupt:
     def __init__(self) -> None:
         self.pressed = False
 
+    @staticmethod
+    def current() -> Interrupt:
+        """What a fit on this thread asks: one of its own, or that of the `here` it runs in."""
+        return _own.interrupt or Interrupt()
+
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        """Within this context every fit on this thread stops when this is pressed."""
+        before = _own.interrupt
+        _own.interrupt = self
+        try:
+            yield
+        finally:
+            _own.interrupt = before
+
     @contextlib.contextmanager
     def watching(self) -> Iterator[Interrupt]:
         """Within this context the first Ctrl-C is noted; the second one raises at once."""
@@ -53,6 +68,13 @@ class Interrupt:
             yield self
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class _Own(threading.local):
+    interrupt: Interrupt | None = None
+
+
+_own = _Own()
 
 
 @dataclass
@@ -78,6 +100,8 @@ class Runner:
         self.kept: list[tuple[Array, Array]] = []
         self.kept_at = -math.inf
         self.since: list[Stretch] = []
+        self.marks: list[Any] = []
+        self.given: tuple[Data, Array] | None = None
 
     def settle(self) -> None:
         """Take the state as it is now: after anything but a step may have touched it."""
@@ -85,10 +109,29 @@ class Runner:
             tensor.compute()  # what was assigned to it and still waits
             tape.settle(tensor)
         self.state = self.step.state_arrays()
+        self.marks = self.seen()
         if self.step.written:
             changing = [*(tape.storage(t.value) for t in self.step.written), *self.step.totals]
-            self.kept = [(a, np.empty_like(a)) for a in changing]
+            if len(changing) != len(self.kept) or any(
+                a is not b for a, (b, _) in zip(changing, self.kept, strict=True)
+            ):
+                self.kept = [(a, np.empty_like(a)) for a in changing]
         self.kept_at, self.since = -math.inf, []
+        if self.given is not None:
+            self.arrays = self.step.arrays(*self.given, self.settings, self.state)
+
+    def seen(self) -> list[Any]:
+        """What tells whether anything but a step has touched the state, or a setting."""
+        tensors = [(t.value, t.version, t.segment) for t in self.step.state]
+        return [*tensors, *(s.tobytes() for s in self.settings)]
+
+    def touched(self) -> bool:
+        """Whether anything has, since it was settled."""
+        now = self.seen()
+        return len(now) != len(self.marks) or any(
+            a != b if isinstance(a, bytes) else a[0] is not b[0] or a[1] != b[1] or a[2] is not b[2]
+            for a, b in zip(now, self.marks, strict=True)
+        )
 
     def begin(self, data: Data, order: Array, *, epoch: int = 0, fresh: bool = True) -> int:
         """Start a pass over the samples in this order; returns the number of steps.
@@ -99,6 +142,7 @@ class Runner:
             self.settle()
         if fresh:
             self.step.reset()
+        self.given = data, order
         self.arrays = self.step.arrays(data, order, self.settings, self.state)
         self.total, self.epoch, self.fresh = len(order), epoch, fresh
         return math.ceil(self.total / self.step.batch)
@@ -133,30 +177,34 @@ class Runner:
                 self.step.reset()
             yield stretch
 
-    def chunks(self, steps: int, pace: Pace, failed: Callable[[], None] | None = None) -> Iterator[int]:
-        """Run the steps; yields after each chunk how many are done.
+    def advance(self, start: int, stop: int, pace: Pace, failed: Callable[[], None] | None = None) -> None:
+        """Run these steps in one call. If it raises, the state is as it was before.
 
-        A chunk that raises leaves the state as it was before it. ``failed`` is called when a result is not finite.
+        ``failed`` is called when a result is not finite.
         """
+        started = time.perf_counter()
+        if failed is not None:
+            if started - self.kept_at > KEEP_SECONDS:
+                self.check(failed)
+                self.keep()
+            fresh = self.fresh and start == 0
+            self.since.append(Stretch(self.arrays, self.total, start, stop, fresh, self.epoch))
+        try:
+            self.run(start, stop)
+        except BaseException:
+            if failed is not None:
+                self.undo()
+            raise
+        if failed is not None and not math.isfinite(self.step.totals[0]):
+            failed()
+        pace.took(stop - start, time.perf_counter() - started)
+
+    def chunks(self, steps: int, pace: Pace) -> Iterator[int]:
+        """Run the steps of an evaluation; yields after each chunk how many are done."""
         done = 0
         while done < steps:
             stop = min(steps, done + pace.steps())
-            started = time.perf_counter()
-            if failed is not None and started - self.kept_at > KEEP_SECONDS:
-                self.check(failed)
-                self.keep()
-            if failed is not None:
-                fresh = self.fresh and done == 0
-                self.since.append(Stretch(self.arrays, self.total, done, stop, fresh, self.epoch))
-            try:
-                self.run(done, stop)
-            except BaseException:
-                if failed is not None:
-                    self.undo()
-                raise
-            if failed is not None and not math.isfinite(self.step.totals[0]):
-                failed()
-            pace.took(stop - done, time.perf_counter() - started)
+            self.advance(done, stop, pace)
             done = stop
             yield stop
 

@@ -1,0 +1,163 @@
+"""Loss and metrics without training: `evaluate`, and validation within `fit`."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.module import Module
+from ranvier.training import inputs
+from ranvier.training.hooks import Callbacks
+from ranvier.training.progress import Progress, progress
+from ranvier.training.runner import Pace, Runner
+from ranvier.training.state import Compiled, compiled
+from ranvier.training.step import Data, Step, step_for
+
+__all__ = ["evaluate", "kept_rows", "run_evaluation", "validation_set", "whole"]
+
+Logs = dict[str, Any]
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}={value!r}: write a whole number of {least} or more instead.")
+    return int(value)
+
+
+def kept_rows(data: Data) -> Array:
+    """The numbers of the rows that count: a weight of zero is the same as leaving the sample out."""
+    rows = np.arange(len(data.x[0]), dtype=np.int32) if data.among is None else data.among
+    weights = [w for w in data.weight if w is not None]
+    if not weights or len(weights) < len(data.weight) or any(w.all() for w in weights):
+        return rows  # an output without weights counts every sample
+    counts: Array = np.logical_or.reduce([w.reshape(len(w), -1).any(axis=1) for w in weights])
+    return rows[counts[rows]]
+
+
+def validation_set(model: Module, state: Compiled, given: Any, check_finite: bool) -> Any:
+    """Validation data as checked arrays; what gives batches is left to be read anew each epoch."""
+    if inputs.is_source(given) or isinstance(given, Data):
+        return given
+    if isinstance(given, Mapping) or not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        raise TypeError(
+            "validation_data must be (x, y) or (x, y, sample_weight). Write validation_data=(x_val, y_val)."
+        )
+    x, y, weight = (*given, None)[:3]
+    return inputs.gate(model, state, x, y, weight, check_finite=check_finite, prefix="validation ")
+
+
+def run_evaluation(
+    model: Module,
+    state: Compiled,
+    data: Iterable[Data],
+    batch: int | None,
+    *,
+    pace: Pace,
+    show: Progress,
+    hooks: Callbacks,
+) -> tuple[Logs, int]:
+    """Loss and metrics over arrays or batches, and the number of samples."""
+    running = _running.__dict__.setdefault("models", [])  # of this thread: the lock would wait for itself
+    if any(known is state for known in running):
+        raise RuntimeError(
+            "evaluate is already running on this model, and a batch hook of it calls evaluate again. Write that into "
+            "on_test_end instead."
+        )
+    hooks.tell("on_test_begin", {})
+    with state.evaluating:
+        running.append(state)
+        try:
+            logs, samples = _run(model, state, data, batch, pace, show, hooks)
+        finally:
+            running.pop()
+    hooks.tell("on_test_end", logs)
+    return logs, samples
+
+
+_running = threading.local()
+
+
+def _run(
+    model: Module,
+    state: Compiled,
+    data: Iterable[Data],
+    batch: int | None,
+    pace: Pace,
+    show: Progress,
+    hooks: Callbacks,
+) -> tuple[Logs, int]:
+    step: Step | None = None
+    samples = steps = 0
+    each = hooks.listens("on_test_batch_begin", "on_test_batch_end")
+
+    def results() -> Logs:
+        assert step is not None
+        return dict(zip(state.names, step.results(), strict=True))
+
+    for part in data:
+        size = min(batch or len(part), len(part))
+        if step is None or size > step.batch:
+            step = step_for(model, state, part, size, "evaluate").take_over(step)
+        runner = Runner(step)
+        order = kept_rows(part)
+        total = runner.begin(part, order, fresh=False)
+        done = 0
+        while done < total:
+            if each:
+                hooks.tell("on_test_batch_begin", steps + done, {})
+                runner.settle()  # the hook may have changed weights
+            stop = done + 1 if each else min(total, done + pace.steps())
+            runner.advance(done, stop, pace)
+            done = stop
+            show.update(steps + done, samples + min(done * size, len(order)), {})
+            if each:
+                hooks.tell("on_test_batch_end", steps + done - 1, results())
+        samples, steps = samples + len(order), steps + math.ceil(len(order) / size)
+    if step is None:
+        raise ValueError("there was no batch to evaluate on. Write at least one instead.")
+    return results(), samples
+
+
+def evaluate(
+    model: Module,
+    x: Any = None,
+    y: Any = None,
+    *,
+    batch_size: int | None = None,
+    verbose: str | int = "auto",
+    sample_weight: Any = None,
+    steps: int | None = None,
+    callbacks: Any = None,
+    return_dict: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """The loss on data, and the metrics: one number, a list of them in the order of compile, or a dict by name.
+
+    Raises as `fit` does.
+    """
+    state = compiled(model, "evaluate")
+    batch = whole("batch_size", 32 if batch_size is None else batch_size)
+    if inputs.is_source(x):
+        parts: Any = inputs.batches(model, state, x, steps, class_weight=None, check_finite=check_finite)
+    else:
+        parts = [inputs.gate(model, state, x, y, sample_weight, check_finite=check_finite)]
+        if steps is not None:
+            parts = [parts[0].rows(slice(0, whole("steps", steps) * batch))]
+    show = progress(verbose)
+    total = math.ceil(len(parts[0]) / batch) if isinstance(parts, list) else steps
+    hooks = Callbacks(callbacks, model, {"verbose": verbose, "steps": total}, show.speaker())
+    try:
+        show.begin("Evaluation", total)
+        logs, samples = run_evaluation(model, state, parts, batch, pace=Pace(), show=show, hooks=hooks)
+        show.end(samples, logs)
+    finally:
+        show.close()
+    if return_dict:
+        return logs
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,201 @@
+"""Whom `fit`, `evaluate` and `predict` tell what happens: the base of all callbacks, and a list of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ranvier.module import Module
+
+__all__ = ["Callback", "Callbacks"]
+
+Logs = Mapping[str, Any] | None
+
+
+class Callback:
+    """What is called while a model trains. Override the methods you need; ``self.model`` is the model.
+
+    ``logs`` are results by name, as in the history. Set ``self.model.stop_training = True`` to stop: at the end of the
+    epoch, from an ``on_train_batch_*`` hook or ``on_step`` after that batch.
+
+    Epoch hooks cost nothing that can be measured. A batch hook (``on_train_batch_begin`` and ``_end``,
+    ``on_test_batch_*``, ``on_predict_batch_*``) is called at every step, so that each step is a native call of its
+    own; one that is not overridden costs nothing. ``on_step`` is called after every ``step_interval``-th step of this
+    fit, counted across epochs, and the steps between run together: the cheap way to do something now and then.
+
+    ``state`` and ``set_state`` make a callback survive a stop: what they give and take is part of a backup.
+    """
+
+    model: Any = None
+    params: Mapping[str, Any] = {}
+    step_interval: int | None = None
+    _last = False  # whether it hears of things after all others, when they have changed what they change
+    _say: Callable[[str], None] | None = None
+
+    def set_model(self, model: Module) -> None:
+        self.model = model
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        self.params = params
+
+    def state(self) -> dict[str, Any]:
+        """What the callback must remember to go on after a stop: plain values, lists, dicts, NumPy arrays."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave; called after ``on_train_begin``."""
+
+    def say(self, text: str) -> None:
+        """Print a line, above the progress bar if there is one."""
+        if self._say is not None:
+            self._say(text)
+        else:
+            sys.stdout.write(f"{text}\n")
+
+    def on_train_begin(self, logs: Logs = None) -> None: ...
+    def on_train_end(self, logs: Logs = None) -> None: ...
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None: ...
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None: ...
+    def on_step(self, epoch: int, step: int, logs: Logs = None) -> None: ...
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None: ...
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None: ...
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None: ...
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None: ...
+    def on_test_begin(self, logs: Logs = None) -> None: ...
+    def on_test_end(self, logs: Logs = None) -> None: ...
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None: ...
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None: ...
+    def on_predict_begin(self, logs: Logs = None) -> None: ...
+    def on_predict_end(self, logs: Logs = None) -> None: ...
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None: ...
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None: ...
+
+    def on_interrupt(self) -> None:
+        """Ctrl-C was pressed; training stands at the end of a step, and `fit` is about to raise KeyboardInterrupt."""
+
+    def on_nonfinite(self, error: FloatingPointError) -> bool:  # noqa: ARG002  # for those that override it
+        """The loss is not finite any more. Return True to end training quietly instead of raising ``error``."""
+        return False
+
+
+EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+ALIASES = {
+    "on_batch_begin": "on_train_batch_begin",
+    "on_batch_end": "on_train_batch_end",
+}  # Keras's older names
+
+
+def overridden(callback: Any, event: str) -> Callable[..., Any] | None:
+    """The method of this event, if it does anything: the empty ones of Keras's and of our base class do not count."""
+    method = getattr(callback, event, None)
+    function = getattr(method, "__func__", method)
+    package = str(getattr(function, "__module__", "")).split(".")[0]
+    empty = getattr(function, "__qualname__", "") == f"Callback.{event}"
+    return None if empty and package in ("ranvier", "keras", "tensorflow") else method
+
+
+class Callbacks:
+    """Several callbacks, called in their order. An object is one if it has one of the methods."""
+
+    def __init__(
+        self,
+        callbacks: Any,
+        model: Module,
+        params: Mapping[str, Any],
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        given = list(
+            callbacks if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
+        )
+        for callback in given:
+            if isinstance(callback, type) or not any(hasattr(callback, event) for event in EVENTS):
+                fix = (
+                    f"{callback.__name__}()"
+                    if isinstance(callback, type)
+                    else "a subclass of rv.callbacks.Callback"
+                )
+                raise TypeError(f"{callback!r} is no callback. Write {fix} instead.")
+        self.callbacks: Sequence[Any] = given
+        ordered = sorted(given, key=lambda c: bool(getattr(c, "_last", False)))
+        self._told: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
+        self._late: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
+        for callback in ordered:
+            late = bool(getattr(callback, "_last", False))
+            for event in EVENTS:
+                method = overridden(callback, event)
+                if method is not None:
+                    (self._late if late else self._told)[ALIASES.get(event, event)].append(method)
+        self.intervals = [(interval(c), c) for c in ordered if getattr(c, "step_interval", None) is not None]
+        for callback in given:
+            if isinstance(callback, Callback):
+                callback._say = say
+            for name, value in (("set_model", model), ("set_params", params)):
+                if hasattr(callback, name):
+                    getattr(callback, name)(value)
+
+    def __bool__(self) -> bool:
+        return bool(self.callbacks)
+
+    def listens(self, *events: str) -> bool:
+        """Whether any callback does something at any of these events."""
+        return any(self._told[event] or self._late[event] for event in events)
+
+    def tell(self, event: str, *args: Any) -> None:
+        """Call ``event`` on every callback that does something at it."""
+        self.tell_first(event, *args)
+        self.tell_last(event, *args)
+
+    def tell_first(self, event: str, *args: Any) -> None:
+        for method in self._told[event]:
+            method(*args)
+
+    def tell_last(self, event: str, *args: Any) -> None:
+        """Call those that keep what all others have done."""
+        for method in self._late[event]:
+            method(*args)
+
+    def next_moment(self, taken: int) -> int | None:
+        """How many steps there are from step ``taken`` of this fit to the next ``on_step``; None for never."""
+        return min((n - taken % n for n, _ in self.intervals), default=None)
+
+    def step(self, taken: int, epoch: int, step: int, logs: Callable[[], Mapping[str, Any]]) -> bool:
+        """Call ``on_step`` on those whose turn it is after ``taken`` steps; returns whether there was any."""
+        due = [c for n, c in self.intervals if taken % n == 0]
+        if due:
+            results = logs()
+            for callback in due:
+                callback.on_step(epoch, step, results)
+        return bool(due)
+
+    def swallow(self, error: FloatingPointError) -> bool:
+        """Whether a callback ends training quietly at this error."""
+        answers = [method(error) for method in (*self._told["on_nonfinite"], *self._late["on_nonfinite"])]
+        return any(answers)  # all are asked
+
+    # --- what a backup keeps --------------------------------------------------------------------------------------
+
+    def set_run(self, run: Any) -> None:
+        """Give the run to those that save and resume it."""
+        for callback in self.callbacks:
+            if hasattr(callback, "_run"):
+                callback._run = run
+
+    def states(self) -> list[tuple[str, dict[str, Any]]]:
+        """The class and the state of each callback."""
+        return [(type(c).__name__, dict(c.state()) if hasattr(c, "state") else {}) for c in self.callbacks]
+
+    def set_states(self, states: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        for callback, (_, state) in zip(self.callbacks, states, strict=True):
+            if hasattr(callback, "set_state"):
+                callback.set_state(state)
+
+
+def interval(callback: Any) -> int:
+    steps = callback.step_interval
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(
+            f"{type(callback).__name__}.step_interval is {steps!r}. Write a whole number of steps of 1 or more instead."
+        )
+    return steps

@@ -1,0 +1,297 @@
+"""The loop over steps and epochs: chunks of steps as native calls, and between them everything that watches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier import seed
+from ranvier.data.convert import Array
+from ranvier.module import Module
+from ranvier.tensor import get_dtype
+from ranvier.training import inputs
+from ranvier.training.evaluation import kept_rows
+from ranvier.training.hooks import Callbacks
+from ranvier.training.nonfinite import find
+from ranvier.training.preflight import preflight
+from ranvier.training.progress import Progress
+from ranvier.training.runner import Interrupt, Pace, Runner
+from ranvier.training.state import Compiled
+from ranvier.training.step import Data, Step, step_for
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+__all__ = ["Arrays", "Stream", "Training"]
+
+Logs = dict[str, Any]
+
+
+class Training:
+    """One call of `fit`: the model, how it was compiled, where training stands, and what every epoch needs.
+
+    It stands after ``done`` steps of epoch ``epoch``, and after ``taken`` steps since `fit` began.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        compiled: Compiled,
+        hooks: Callbacks,
+        show: Progress | None = None,
+        interrupt: Interrupt | None = None,
+    ) -> None:
+        self.model, self.compiled, self.hooks = model, compiled, hooks
+        self.show, self.interrupt = show or Progress(), interrupt or Interrupt()
+        self.shows = type(self.show) is not Progress
+        self.each = hooks.listens("on_train_batch_begin", "on_train_batch_end")  # every batch is watched
+        salt = seed.numpy_generator("fit").integers(2**32, dtype=np.uint32)
+        self.salt = np.asarray(salt)
+        self.rate = np.zeros((), get_dtype())
+        self.pace, self.validation_pace = Pace(), Pace()
+        self.runner: Runner | None = None
+        self.epoch = self.done = self.taken = 0
+        # Of an epoch that goes on after a stop: its totals and results, and whether a callback had ended it.
+        self.totals: list[Array] | None = None
+        self.results: Logs = {}
+        self.halted = False
+
+    def step(self, data: Data, batch: int) -> Step:
+        return step_for(self.model, self.compiled, data, batch, "train")
+
+    def run(
+        self, step: Step, data: Data, order: Array, *, batch: int = 0, samples: int = 0, fresh: bool = True
+    ) -> int:
+        """The steps over ``order`` that are not done yet, up to where training is to stop.
+
+        ``batch`` and ``samples`` are what the epoch had before this order. Returns how many samples it now had.
+        """
+        first = self.done - batch
+        self.bind(step)
+        assert self.runner is not None
+        if self.totals is not None:
+            for array, value in zip(step.totals, self.totals, strict=True):
+                np.copyto(array, value)
+            self.totals, fresh = None, False
+        self.set_rate()
+        steps = self.runner.begin(data, order, epoch=self.epoch, fresh=fresh and first == 0)
+        done = first
+        while done < steps and not self.halted:
+            if self.each:
+                self.hooks.tell("on_train_batch_begin", batch + done, {})
+                self.refresh(data)
+            stop = min(steps, done + self.length())
+            self.runner.advance(done, stop, self.pace, self.failed)
+            self.taken += stop - done
+            done, self.done = stop, batch + stop
+            if self.shows:
+                seen = samples + min(done * step.batch, len(order))
+                self.show.update(self.done, seen, self.logs())
+            self.watched(data)
+            if self.stopping():
+                break
+        return samples + min(done * step.batch, len(order))
+
+    def length(self) -> int:
+        """How many steps the next native call has."""
+        if self.each:
+            return 1
+        moment = self.hooks.next_moment(self.taken)
+        return self.pace.steps() if moment is None else min(moment, self.pace.steps())
+
+    def watched(self, data: Data) -> None:
+        """Tell the hooks that some steps are done."""
+        if self.each:
+            self.hooks.tell("on_train_batch_end", self.done - 1, self.logs())
+        if self.hooks.intervals:
+            told = self.hooks.step(self.taken, self.epoch, self.done - 1, self.logs)
+            if told and not self.each:
+                self.refresh(data)
+
+    def stopping(self) -> bool:
+        return self.interrupt.pressed or bool(getattr(self.model, "stop_training", False))
+
+    def bind(self, step: Step) -> None:
+        """Make this step the one that runs."""
+        if self.runner is None or self.runner.step is not step:
+            self.check()
+            self.runner = Runner(step, (self.salt, self.rate))
+
+    def set_rate(self) -> None:
+        self.rate[...] = self.compiled.optimizer.current_rate()
+
+    def refresh(self, data: Data) -> None:
+        """In the middle of an epoch: see what hooks have changed (weights, settings, which layers are trainable)."""
+        runner = self.runner
+        assert runner is not None
+        self.set_rate()
+        step = self.step(data, runner.step.batch)
+        if step is not runner.step:
+            given = runner.given
+            assert given is not None
+            self.bind(step.take_over(runner.step))
+            self.runner.begin(*given, epoch=self.epoch, fresh=False)  # type: ignore[union-attr]
+        elif runner.touched():
+            self.touched()
+
+    def touched(self) -> None:
+        """Callbacks may have changed weights or settings: look at them again."""
+        if self.runner is not None:
+            self.check()
+            self.runner.settle()
+
+    def check(self) -> None:
+        """See that all that was trained is finite."""
+        if self.runner is not None:
+            self.runner.check(self.failed)
+
+    def failed(self) -> None:
+        assert self.runner is not None
+        raise find(self.runner, self.compiled.optimizer.current_rate)
+
+    def end_epoch(self) -> None:
+        self.epoch, self.done, self.totals, self.halted = self.epoch + 1, 0, None, False
+
+    def close(self) -> None:
+        """Weights were written: what was recorded on their old values must not be computed with the new ones."""
+        if self.runner is not None:
+            for tensor in self.runner.step.written:
+                tensor.version += 1
+
+    def logs(self) -> Logs:
+        if self.runner is None:
+            return dict(self.results)
+        return dict(zip(self.compiled.names, self.runner.step.results(), strict=True))
+
+
+class Arrays:
+    """Epochs over arrays."""
+
+    def __init__(self, training: Training, data: Data, batch: int, limit: int | None, shuffler: Any) -> None:
+        self.training, self.data = training, data
+        self.batch = min(batch, len(data))
+        self.rows = kept_rows(data)
+        self.order = self.rows
+        self.taken = len(self.rows) if limit is None else min(len(self.rows), limit * batch)
+        self.steps = math.ceil(self.taken / self.batch)
+        self.shuffler = (
+            shuffler if self.batch < len(self.rows) else None
+        )  # within one batch order means nothing
+        self.drawer: ThreadPoolExecutor | None = None
+        self.next: Future[Array] | None = None
+        self.drawn_from: Any = None  # the generator before it gave this epoch's order
+        self.next_from: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
+        self.step: Step | None = None
+
+    def draw(self) -> Future[Array]:
+        """A new order of the rows, drawn beside the program, which needs no interpreter meanwhile."""
+
+        def order() -> Array:
+            order = self.rows.copy()
+            self.shuffler.shuffle(order)
+            return order
+
+        if self.drawer is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self.drawer = ThreadPoolExecutor(1)
+        self.next_from = self.shuffler.bit_generator.state
+        return self.drawer.submit(order)
+
+    def close(self) -> None:
+        if self.drawer is not None:
+            self.drawer.shutdown(wait=False, cancel_futures=True)
+
+    def epoch(self, title: str) -> tuple[Logs, int]:
+        """One epoch, or what is left of it: its results, and the number of samples."""
+        training = self.training
+        if self.shuffler is not None:
+            self.order = (self.next or self.draw()).result()
+            self.drawn_from = self.next_from
+            self.next = self.draw()  # of the next epoch, while this one runs
+        if self.step is None or training.hooks:
+            self.step = training.step(self.data, self.batch)
+        training.show.begin(title, self.steps)
+        samples = training.run(self.step, self.data, self.order[: self.taken])
+        return training.logs(), samples
+
+    # --- what a backup keeps --------------------------------------------------------------------------------------
+
+    def state(self) -> Any:
+        """From which state of the generator the order of the epoch that training stands in comes."""
+        return self.drawn_from if self.training.done else self.next_from
+
+    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
+        if self.shuffler is not None:
+            self.shuffler.bit_generator.state = self.next_from = state
+        self.step = self.training.step(self.data, self.batch)  # traced now, so that it draws nothing later
+        seed.set_state(random)
+
+
+class Stream:
+    """Epochs over batches as they come; a batch no larger than those before needs no other program."""
+
+    def __init__(
+        self, training: Training, source: Any, steps: int | None, options: Mapping[str, Any]
+    ) -> None:
+        self.training, self.source, self.steps, self.options = training, source, steps, options
+        self.once = hasattr(source, "__next__")  # an iterator goes on from epoch to epoch
+        self.begun: Any = seed.get_state() if self.once else None
+        self.skip = 0  # batches that were trained on before a stop
+        self.random: Mapping[str, Any] | None = None  # where random numbers stood then
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def batches(self) -> Iterator[Data]:
+        """The batches of this epoch that are still to be trained on."""
+        training, steps, skip = self.training, self.steps, self.skip
+        if self.once:
+            steps = None if steps is None else steps - training.done
+            for _ in range(skip):
+                next(self.source, None)
+            skip = 0
+        elif not skip:
+            self.begun = seed.get_state()
+        batches = inputs.batches(training.model, training.compiled, self.source, steps, **self.options)
+        for _ in range(skip):
+            next(batches, None)
+        if self.skip and self.random is not None:
+            seed.set_state(self.random)
+        self.skip = 0
+        return batches
+
+    def epoch(self, title: str) -> tuple[Logs, int]:
+        """One epoch, or what is left of it: its results, and the number of samples."""
+        training = self.training
+        training.show.begin(title, self.steps)
+        samples = 0
+        step: Step | None = None
+        for data in self.batches():
+            fresh = step is None
+            if step is None:
+                preflight(training.model, training.compiled, data)
+            if step is None or len(data) > step.batch:
+                step = training.step(data, len(data)).take_over(step)
+            if self.random is not None:
+                seed.set_streams(self.random)  # tracing has drawn some
+                self.random = None
+            order = kept_rows(data)
+            samples = training.run(step, data, order, batch=training.done, samples=samples, fresh=fresh)
+            if training.stopping():
+                break
+        return training.logs(), samples
+
+    # --- what a backup keeps --------------------------------------------------------------------------------------
+
+    def state(self) -> Any:
+        """How to come to the next batch: where random numbers stood when the iterator began, and what to skip."""
+        return {"random": self.begun, "skip": self.training.taken if self.once else self.training.done}
+
+    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
+        self.skip, self.random = int(state["skip"]), random
+        seed.set_state(state["random"] if self.skip else random)
+        self.begun = state["random"]

@@ -1,0 +1,224 @@
+"""A run of `fit` as one file, and the same run again from it: nothing that a later step depends on is left out.
+
+Weights and buffers, the optimizer's state and settings, which layers are trainable, the learning rate; where training
+stands (epoch, step), the sums of the epoch's results so far; the generator that shuffles, the salt of dropout and
+augmentation, the seed and all counters of streams, NumPy's and Python's global generators; history; callbacks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier import engines, seed
+from ranvier.data.convert import Array
+from ranvier.tensor import Tensor, get_dtype
+from ranvier.training import checkpoint, files
+from ranvier.training.files import CheckpointError
+from ranvier.training.history import History
+from ranvier.training.loop import Arrays, Stream, Training
+from ranvier.training.step import Data
+from ranvier.training.values import pack, unpack
+
+__all__ = ["NAME", "Run"]
+
+NAME = "backup.ranvier"  # of the file in a folder of backups
+ROWS = 512  # of each array that the fingerprint of the data looks at
+
+
+class Run:
+    """One call of `fit` as something that can be saved and resumed."""
+
+    def __init__(
+        self,
+        training: Training,
+        source: Arrays | Stream,
+        history: History,
+        data: Data | None,
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.training, self.source, self.history, self.data = training, source, history, data
+        self.settings = dict(settings)
+        self.optimizer = repr(training.compiled.optimizer)  # as it was before callbacks changed anything
+        self._identity: dict[str, Any] | None = None
+        self.resumed: Path | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What makes a run this run: all that must be the same for the rest of it to come out the same."""
+        if self._identity is None:
+            training, state = self.training, self.training.compiled
+            self._identity = {
+                **self.settings,
+                "steps": self.source.steps,
+                "samples": None if self.data is None else len(self.data),
+                "data": None if self.data is None else fingerprint(self.data),
+                "optimizer": self.optimizer,
+                "loss and metrics": list(state.names),
+                "callbacks": [name for name, _ in training.hooks.states()],
+                "dtype": get_dtype(),
+                "engine": state.engine or engines.get_engine(),
+            }
+        return self._identity
+
+    # --- saving ---------------------------------------------------------------------------------------------------
+
+    def save(self, path: Any) -> None:
+        """Write everything into one file, whole or not at all. Raises OSError where it cannot be written."""
+        training, model = self.training, self.training.model
+        training.check()  # what is not finite is not worth keeping, and must not replace what is
+        tensors: dict[str, Array] = {}
+        description: dict[str, Any] = {"architecture": None, "compiled": None}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a function of the user's makes a file no model, and still a run
+            with contextlib.suppress(TypeError, ValueError):
+                description = checkpoint.describe(model)
+        tensors |= checkpoint.tensors_of(model)
+        totals = training.runner.step.totals if training.runner is not None and training.done else []
+        tensors |= {f"training/totals/{i}": array for i, array in enumerate(totals)}
+        tensors |= {f"training/other/{i}": t.numpy() for i, t in enumerate(self.others())}
+        position = {"epoch": training.epoch, "done": training.done, "taken": training.taken}
+        values = {
+            "optimizer": numbers(training.compiled.optimizer),
+            "trainable": {path: m._trainable for path, m in model.named_modules()},
+            "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
+            "salt": int(training.salt),
+            "source": self.source.state(),
+            "random": seed.get_state(),
+            "results": training.logs() if training.done else {},
+            "history": self.history.state(),
+            "callbacks": training.hooks.states(),
+        }
+        description["training"] = {
+            **position,
+            "stopped": bool(training.model.stop_training),
+            "identity": self.identity(),
+            "totals": len(totals),
+            "others": len(self.others()),
+            **{name: pack(value, f"training/{name}", tensors) for name, value in values.items()},
+        }
+        files.store(path, tensors, description)
+
+    def others(self) -> list[Tensor]:
+        """Tensors that steps write and no state dict holds: buffers that are not persistent, tensors of the user's."""
+        if self.training.runner is None:
+            return []
+        optimizer = self.training.compiled.optimizer
+        known = {id(t) for t in self.training.model.state_dict().values()}
+        known |= {id(t) for slots in optimizer.slots for t in slots.values()} | {id(optimizer.iterations)}
+        return [t for t in self.training.runner.step.written if id(t) not in known]
+
+    # --- resuming -------------------------------------------------------------------------------------------------
+
+    def resume(self, path: Any) -> None:
+        """Go on from a file that `save` wrote. Nothing is changed unless all of it fits.
+
+        Raises CheckpointError for a file that is damaged, holds no run, or another one, saying what differs.
+        """
+        source = Path(path)
+        if source.is_dir():
+            source = source / NAME
+        if self.resumed is not None:
+            raise ValueError(
+                f"this run goes on from {self.resumed} already. Write either resume= or BackupAndRestore instead."
+            )
+        if not source.exists():
+            raise FileNotFoundError(
+                f"there is no backup {source} to resume. Leave out resume= to begin a run."
+            )
+        described, tensors = files.read(source)
+        kept = described.get("training")
+        if not isinstance(kept, dict):
+            raise CheckpointError(
+                f"{source} is a saved model and no backup of a run. Write rv.load_model(...) and fit without resume=, "
+                "or give the file that BackupAndRestore wrote, instead."
+            )
+        try:
+            self.compare(kept["identity"], source)
+            self.restore(kept, tensors, source)
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise CheckpointError(f"{source} does not fit this run: {error}") from error
+        self.resumed = source
+
+    def compare(self, kept: Mapping[str, Any], source: Path) -> None:
+        own = self.identity()
+        wrong = [
+            f"{name} was {kept.get(name)!r} and is {value!r}"
+            for name, value in own.items()
+            if kept.get(name) != value
+        ]
+        if wrong:
+            raise CheckpointError(
+                f"{source} is the backup of another run: " + "; ".join(wrong)
+                + ". Write the same again to go on with it, or remove the file to begin anew."
+            )  # fmt: skip
+
+    def restore(self, kept: Mapping[str, Any], tensors: dict[str, Array], source: Path) -> None:
+        training, model, optimizer = self.training, self.training.model, self.training.compiled.optimizer
+        values = {
+            name: unpack(kept[name], tensors)
+            for name in (
+                "optimizer", "trainable", "frozen", "salt", "source", "random", "results", "history", "callbacks",
+            )
+        }  # fmt: skip
+        model.load_state_dict(checkpoint.part(tensors, "weights/"))
+        modules, frozen = dict(model.named_modules()), set(values["frozen"])
+        for path, trainable in values["trainable"].items():
+            modules[path].__dict__["_trainable"] = bool(trainable)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = name not in frozen
+        optimizer.attach(model.parameters())
+        optimizer.set_state(checkpoint.part(tensors, "optimizer/"))
+        for name, value in values["optimizer"].items():
+            setattr(optimizer, name, value)
+        training.salt[...] = values["salt"]
+        training.epoch, training.done, training.taken = (int(kept[n]) for n in ("epoch", "done", "taken"))
+        training.results = values["results"]
+        if training.done:
+            training.totals = [tensors[f"training/totals/{i}"] for i in range(int(kept["totals"]))]
+        self.history.set_state(values["history"])
+        model.stop_training = bool(kept["stopped"])
+        training.halted = bool(kept["stopped"]) and training.done > 0
+        self.source.set_state(values["source"], values["random"])
+        training.hooks.set_states(values["callbacks"])
+        self.others_from(kept, tensors, source)
+
+    def others_from(self, kept: Mapping[str, Any], tensors: Mapping[str, Array], source: Path) -> None:
+        if not int(kept["others"]):
+            return
+        if not isinstance(self.source, Arrays) or self.source.step is None:
+            raise CheckpointError(
+                f"{source} holds {kept['others']} tensors that steps change and that are no part of the model's state. "
+                "Register them with register_buffer(name, tensor) to resume a run on batches."
+            )
+        self.training.bind(self.source.step)
+        for i, tensor in enumerate(self.others()):
+            tensor.assign(tensors[f"training/other/{i}"])
+
+
+def numbers(optimizer: Any) -> dict[str, Any]:
+    """The optimizer's settings that are plain values: all that callbacks may have changed."""
+    return {n: v for n, v in optimizer.config().items() if v is None or type(v) in (bool, int, float, str)}
+
+
+def fingerprint(data: Data) -> str:
+    """A number that tells other data from these: shapes, dtypes, and rows spread over all of them."""
+    code = 0
+    for array in data.arrays():
+        rows = np.ascontiguousarray(array[:: max(1, len(array) // ROWS)])
+        code = zlib.crc32(f"{array.shape} {array.dtype}".encode(), code)
+        code = zlib.crc32(rows.tobytes(), code)
+    return f"{code:08x}"
+
+
+def remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108

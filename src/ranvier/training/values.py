@@ -1,0 +1,54 @@
+"""Nested plain values with arrays among them as JSON and tensors, and back: what histories and callbacks hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.training.files import STORED
+
+__all__ = ["pack", "unpack"]
+
+
+def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
+    """``value`` as JSON; its arrays go into ``tensors`` under names that begin with ``name``.
+
+    Values come back as they were: tuples as tuples, NumPy's numbers as such, floats to the last bit. Raises TypeError
+    naming what a file cannot hold.
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if type(value) is list:
+        return [pack(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]
+    if type(value) is tuple:
+        return {"tuple": [pack(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]}
+    if isinstance(value, Mapping) and all(isinstance(k, (str, int)) for k in value):
+        return {"dict": [[k, pack(v, f"{name}/{k}", tensors)] for k, v in value.items()]}
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.newbyteorder("=").str in STORED:
+        tensors[name] = np.asarray(value)
+        return {"array" if isinstance(value, np.ndarray) else "number": name}
+    raise TypeError(
+        f"{name} is a {type(value).__name__}, which a file cannot hold. Write numbers, strings, lists, dicts or NumPy "
+        "arrays instead."
+    )
+
+
+def unpack(value: Any, tensors: Mapping[str, Array]) -> Any:
+    """What `pack` was given. Raises ValueError for anything it did not write."""
+    if isinstance(value, list):
+        return [unpack(v, tensors) for v in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "tuple":
+        return tuple(unpack(v, tensors) for v in content)
+    if kind == "dict":
+        return {k: unpack(v, tensors) for k, v in content}
+    if kind == "array":
+        return tensors[content].copy()
+    if kind == "number":
+        return tensors[content][()]
+    raise ValueError(f"a value of the unknown kind {kind!r}")
