@@ -1,0 +1,86 @@
+"""What a random search draws from: `uniform`, `log_uniform`, `integers`, `choice`, or frozen ones of scipy.stats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Distribution", "choice", "draw_points", "integers", "log_uniform", "uniform"]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What `draw` gives for a generator: one setting's value. ``text`` is how it was written."""
+
+    text: str
+    draw: Callable[[np.random.Generator], Any]
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _bounds(name: str, low: float, high: float, least: float = -math.inf) -> str:
+    if not (math.isfinite(low) and math.isfinite(high) and least < low < high):
+        more = f" above {least:g}" if math.isfinite(least) else ""
+        raise ValueError(f"{name}({low!r}, {high!r}): write two numbers{more}, the lower first, instead.")
+    return f"{name}({low!r}, {high!r})"
+
+
+def uniform(low: float, high: float) -> Distribution:
+    """Numbers from ``low`` to ``high``, all equally likely."""
+    return Distribution(_bounds("uniform", low, high), lambda g: float(g.uniform(low, high)))
+
+
+def log_uniform(low: float, high: float) -> Distribution:
+    """Positive numbers whose logarithm is uniform: 1e-4 to 1e-3 is as likely as 1e-3 to 1e-2. For learning rates."""
+    text = _bounds("log_uniform", low, high, 0.0)
+    start, end = math.log(low), math.log(high)
+    return Distribution(text, lambda g: min(max(math.exp(g.uniform(start, end)), low), high))
+
+
+def integers(low: int, high: int) -> Distribution:
+    """Whole numbers from ``low`` to ``high``, both included. For numbers of units."""
+    text = _bounds("integers", low, high)
+    if int(low) != low or int(high) != high:
+        raise ValueError(f"{text}: write two whole numbers, or uniform({low!r}, {high!r}), instead.")
+    return Distribution(text, lambda g: int(g.integers(int(low), int(high), endpoint=True)))
+
+
+def choice(values: Sequence[Any]) -> Distribution:
+    """One of ``values``, all equally likely; a plain list in a space means the same."""
+    options = list(values)
+    if not options:
+        raise ValueError("choice([]): write at least one value instead.")
+    return Distribution(f"choice({options!r})", lambda g: options[int(g.integers(len(options)))])
+
+
+def _drawn(name: str, given: Any, generator: np.random.Generator) -> Any:
+    if isinstance(given, Distribution):
+        return given.draw(generator)
+    if hasattr(given, "rvs"):  # scipy.stats
+        value = given.rvs(random_state=generator)
+        return value.item() if isinstance(value, (np.generic, np.ndarray)) else value
+    if isinstance(given, (list, tuple, range, np.ndarray)) and len(given):
+        value = given[int(generator.integers(len(given)))]
+        return value.item() if isinstance(value, np.generic) else value
+    raise TypeError(
+        f"space[{name!r}] is {given!r}. Write a list of values, rv.search.uniform(low, high), log_uniform, "
+        "integers, or a distribution of scipy.stats instead."
+    )
+
+
+def draw_points(space: Mapping[str, Any], n: int, seed: int) -> list[dict[str, Any]]:
+    """``n`` settings drawn from ``space``: the first n of an endless list that ``seed`` alone decides.
+
+    So a search for more points begins with those of the shorter one. Raises TypeError naming what cannot be drawn from.
+    """
+    if not isinstance(space, Mapping):
+        raise TypeError(
+            f"a space is a dict, not {space!r}. Write {{'learning_rate': log_uniform(1e-4, 1e-1)}} instead."
+        )
+    generator = np.random.Generator(np.random.Philox(seed))
+    return [{name: _drawn(name, given, generator) for name, given in space.items()} for _ in range(n)]

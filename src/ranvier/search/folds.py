@@ -1,0 +1,182 @@
+"""Which rows are held out: k folds, with the classes in equal shares or with groups kept together.
+
+A fold is a pair of row numbers (train, held out); the arrays themselves are never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Fold", "GroupKFold", "KFold", "StratifiedKFold", "folds_of"]
+
+Rows = npt.NDArray[np.int32]
+Fold = tuple[Rows, Rows]
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(seed))
+
+
+@dataclass(frozen=True)
+class KFold:
+    """``n_splits`` folds whose sizes differ by one row at most; every row is held out once.
+
+    With ``shuffle`` the rows are dealt out in an order that ``seed`` alone decides; without, in the order they have.
+    """
+
+    n_splits: int = 5
+    shuffle: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (
+            isinstance(self.n_splits, bool)
+            or not isinstance(self.n_splits, (int, np.integer))
+            or self.n_splits < 2
+        ):
+            raise ValueError(
+                f"n_splits={self.n_splits!r}: write a whole number of folds, 2 or more, instead."
+            )
+
+    def split(self, x: Any, y: Any = None, groups: Any = None) -> list[Fold]:
+        """The folds of the rows of ``x``. Raises ValueError where there are fewer rows than folds."""
+        number = self.numbers(len(x), y, groups)
+        rows = np.arange(len(x), dtype=np.int32)
+        return [(rows[number != k], rows[number == k]) for k in range(self.n_splits)]
+
+    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:  # noqa: ARG002  # the subclasses read them
+        """Each row's fold."""
+        self._enough(n, "rows")
+        number = np.arange(n) * self.n_splits // n
+        return _generator(self.seed).permutation(number) if self.shuffle else number
+
+    def _enough(self, n: int, what: str) -> None:
+        if n < self.n_splits:
+            raise ValueError(
+                f"{n} {what} cannot make {self.n_splits} folds. Write folds={max(n, 2)} or fewer instead."
+            )
+
+
+@dataclass(frozen=True)
+class StratifiedKFold(KFold):
+    """Folds in each of which every class has the share that it has in all rows, to one row."""
+
+    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:  # noqa: ARG002
+        classes, counts = np.unique(_classes(y), return_inverse=True, return_counts=True)[1:]
+        if counts.max() < self.n_splits:
+            raise ValueError(
+                f"the largest class has {counts.max()} rows, which cannot make {self.n_splits} folds. "
+                f"Write folds={max(int(counts.max()), 2)} or fewer, or rv.search.KFold, instead."
+            )
+        # Rows sorted by class and dealt out like cards: each class goes round all folds, and so do all rows together.
+        order = _generator(self.seed).permutation(n) if self.shuffle else np.arange(n)
+        order = order[np.argsort(classes[order], kind="stable")]
+        number = np.empty(n, np.int64)
+        number[order] = np.arange(n) % self.n_splits
+        return number
+
+
+@dataclass(frozen=True)
+class GroupKFold(KFold):
+    """Folds that never part a group: the largest groups first, each into the fold with the fewest rows by then."""
+
+    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:  # noqa: ARG002
+        if groups is None or len(groups) != n:
+            raise ValueError(
+                f"GroupKFold needs the group of each of the {n} rows. Write groups=array instead."
+            )
+        member, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)[1:]
+        self._enough(len(counts), "groups")
+        order = _generator(self.seed).permutation(len(counts)) if self.shuffle else np.arange(len(counts))
+        sizes, of_group = np.zeros(self.n_splits, np.int64), np.empty(len(counts), np.int64)
+        for group in order[np.argsort(-counts[order], kind="stable")]:
+            of_group[group] = sizes.argmin()
+            sizes[of_group[group]] += counts[group]
+        return of_group[member]
+
+
+def _classes(y: Any) -> npt.NDArray[Any]:
+    """One class a row: labels, or the largest column of one-hot rows."""
+    array = np.asarray(y)
+    return array.argmax(-1) if array.ndim == 2 and array.shape[1] > 1 else array.reshape(len(array))
+
+
+def is_classes(y: Any) -> bool:
+    """Whether targets are classes: whole numbers, bools or strings, one a row, or rows with a single 1."""
+    array = np.asarray(y) if hasattr(y, "__len__") or hasattr(y, "__array__") else None
+    if array is None or array.ndim == 0 or array.dtype.kind not in "iubfUSO":
+        return False
+    if array.ndim == 1 or array[0].size == 1:
+        if array.dtype.kind == "f":  # 0. and 1., as a sigmoid's targets often come
+            return bool(np.isin(array, (0.0, 1.0)).all())
+        return array.dtype.kind != "O"
+    return array.ndim == 2 and bool(np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all())
+
+
+def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold] | None:
+    """The folds that were asked for, as row numbers of ``n`` rows; None stays.
+
+    ``folds``: a number (`GroupKFold` with ``groups``, `StratifiedKFold` where ``y`` holds classes, else `KFold`); any
+    splitter with ``split(x, y, groups)``, scikit-learn's included; or pairs of row numbers or masks. Raises ValueError
+    for rows that do not exist, for an empty side and for rows that are on both.
+    """
+    if folds is None:
+        return None
+    if isinstance(folds, (bool, str, bytes)):
+        raise TypeError(
+            f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead."
+        )
+    if isinstance(folds, (int, np.integer)):
+        kind = GroupKFold if groups is not None else StratifiedKFold if is_classes(y) else KFold
+        folds = kind(int(folds))
+    if hasattr(folds, "split"):
+        stand_in = np.zeros((n, 1), np.uint8)  # splitters count rows and do not look at them
+        folds = folds.split(stand_in, None if y is None else _target(y), groups)
+    if not isinstance(folds, Iterable):
+        raise TypeError(
+            f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead."
+        )
+    result = [_checked(pair, n, k) for k, pair in enumerate(folds)]
+    if not result:
+        raise ValueError("folds is empty. Write at least one pair of (train, held out) rows instead.")
+    return result
+
+
+def _target(y: Any) -> npt.NDArray[Any]:
+    return _classes(y) if is_classes(y) else np.asarray(y)
+
+
+def _checked(pair: Any, n: int, number: int) -> Fold:
+    try:
+        train, held_out = pair
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"fold {number} is {pair!r}. Write a pair of (train, held out) row numbers instead."
+        ) from None
+    sides = []
+    for name, given in (("train", train), ("held-out", held_out)):
+        rows = np.asarray(given)
+        if rows.dtype == bool and rows.shape == (n,):
+            rows = np.flatnonzero(rows)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or len(rows) == 0:
+            raise ValueError(
+                f"the {name} side of fold {number} has shape {rows.shape} and dtype {rows.dtype}. Write a list of at "
+                f"least one row number, or a mask of {n} bools, instead."
+            )
+        if rows.min() < 0 or rows.max() >= n:
+            bad = rows[(rows < 0) | (rows >= n)][0]
+            raise ValueError(
+                f"the {name} side of fold {number} names row {bad}. Write rows from 0 to {n - 1} instead."
+            )
+        sides.append(np.ascontiguousarray(rows, np.int32))
+    shared = np.intersect1d(sides[0], sides[1])
+    if len(shared):
+        raise ValueError(
+            f"row {shared[0]} of fold {number} is trained on and held out. Write it on one side only."
+        )
+    return sides[0], sides[1]

@@ -1,0 +1,315 @@
+"""Many small models at once: each on a thread of its own, in native code nearly all the time, with nothing to wait for.
+
+The caller's thread builds the models one after the other, under each variant's seed, and traces their steps; programs
+of one structure are one program. Worker threads take a model each and train it by `fit` itself, on one thread, so that
+it ends in the bits that it would have alone. A fold is a list of row numbers over the arrays that all models share.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from ranvier import seed
+from ranvier.module import Module
+from ranvier.search.folds import Fold, folds_of
+from ranvier.search.results import Interrupted, Results, Trained
+from ranvier.search.variants import Variant, grid_points, variants_of
+from ranvier.training import evaluate, fit, inputs
+from ranvier.training.nonfinite import NonFiniteLoss
+from ranvier.training.progress import Progress, progress
+from ranvier.training.runner import Interrupt
+from ranvier.training.state import Compiled, compiled
+from ranvier.training.step import Data, step_for
+
+__all__ = ["fit_many"]
+
+LOOK_SECONDS = 0.1  # how often the caller's thread looks for Ctrl-C and draws, while it waits
+
+
+def fit_many(
+    build: Callable[..., Module],
+    x: Any,
+    y: Any = None,
+    variants: Any = None,
+    *,
+    seeds: Any = 1,
+    folds: Any = None,
+    grid: Any = None,
+    groups: Any = None,
+    sample_weight: Any = None,
+    callbacks: Any = None,
+    validate: bool = False,
+    monitor: str | None = None,
+    mode: str = "auto",
+    threads: int | None = None,
+    keep_models: bool = True,
+    verbose: str | int = "auto",
+    **options: Any,
+) -> Results:
+    """Train one model for each of seeds x folds x settings, side by side on all processors; return all results.
+
+    ``build(**settings)`` makes and compiles one model. ``grid`` is a dict of lists, each combination a setting;
+    ``variants`` is an explicit list instead: dicts of settings, or `Variant` objects. ``seeds``: how many (0, 1, ...),
+    or a list of them. ``folds``: a number of folds (stratified where ``y`` holds classes; with ``groups`` no group is
+    parted), a splitter such as scikit-learn's, or pairs of row numbers (train, held out); None trains on all rows.
+    ``x``, ``y`` and ``sample_weight`` are arrays, checked once and shared; ``options`` are those of `fit` (epochs,
+    batch_size, class_weight, validation_data, ...).
+
+    Each model ends in the bits that it has when trained alone: ``rv.set_seed(seed); model = build(**settings);
+    model.fit(x[train], y[train], **options)``. Models that differ in seed, fold or numbers such as the learning rate
+    share a compiled program; each other structure is compiled once.
+
+    ``callbacks`` are copied for each model, or made anew where a function is given; ``stop_training`` stops its own
+    model alone. ``validate=True`` computes the held-out metrics after every epoch too, for EarlyStopping on them.
+    ``monitor`` names the metric that decides which setting is best: the first held-out metric where it is not given.
+    ``threads`` is how many models train at a time, `rv.get_threads` of them where not given.
+
+    A model whose loss becomes NaN is recorded with its error and the others go on; any other error ends all and is
+    raised with the variant's name. Ctrl-C ends all within a fraction of a second and raises `Interrupted`, a
+    KeyboardInterrupt whose ``results`` hold the models that were finished.
+    """
+    if grid is not None and variants is not None:
+        raise ValueError("grid and variants were given. Write one of them instead.")
+    if inputs.is_source(x):
+        raise TypeError(
+            f"x is a {type(x).__name__}, which gives batches, and many models read the same rows. Write arrays instead."
+        )
+    splits = folds_of(folds, _length(x), y, groups)
+    chosen = variants_of(
+        variants if grid is None else grid_points(grid), seeds, None if splits is None else len(splits)
+    )
+    if validate and splits is None:
+        raise ValueError(
+            "validate=True needs rows that are held out. Write folds=5, or validation_data=(x, y), instead."
+        )
+    plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, options)
+    results = Results(plan.again, monitor=monitor, mode=mode)
+    show = progress(verbose)
+    try:
+        Team(plan, chosen, results, show, keep_models, _count(threads, len(chosen))).run()
+    finally:
+        show.close()
+    return results
+
+
+def _length(x: Any) -> int:
+    """The number of rows, of whatever ``x`` is made of."""
+    if isinstance(x, dict):
+        x = next(iter(x.values()), ())
+    elif isinstance(x, (list, tuple)) and x and hasattr(x[0], "shape"):
+        x = x[0]
+    try:
+        return len(x)
+    except TypeError:
+        raise TypeError(f"x is a {type(x).__name__}, which has no rows. Write an array instead.") from None
+
+
+def _count(threads: int | None, variants: int) -> int:
+    from ranvier.engines.native.runtime import get_threads, positive
+
+    return min(get_threads() if threads is None else positive(threads, "threads"), variants)
+
+
+@dataclass
+class Job:
+    """A model that is ready to be trained, and what it is trained and judged on."""
+
+    number: int
+    variant: Variant
+    model: Module
+    source: Any  # of its random numbers
+    train: Data
+    held_out: Data | None
+    options: dict[str, Any]
+
+
+@dataclass
+class Plan:
+    """What all models have in common."""
+
+    build: Callable[..., Module]
+    x: Any
+    y: Any
+    weight: Any
+    folds: Sequence[Fold] | None
+    callbacks: Any
+    validate: bool
+    options: dict[str, Any]
+    first: tuple[Data, Any] | None = None  # the checked arrays, and the columns' names
+    seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
+
+    def model(self, settings: Any) -> tuple[Module, Compiled]:
+        """A fresh, compiled model. Raises TypeError or ValueError where ``build`` gives anything else."""
+        model = self.build(**settings)
+        if not isinstance(model, Module):
+            raise TypeError(
+                f"build returned {type(model).__name__}. Write a function that ends in `return model` instead."
+            )
+        if model in self.seen:
+            raise ValueError(
+                "build returned the same model twice. Write a function that makes its layers anew instead."
+            )
+        self.seen.add(model)
+        return model, compiled(model, "fit_many")
+
+    def job(self, number: int, variant: Variant) -> Job:
+        """Build a variant's model and trace its steps: everything that needs the interpreter for long."""
+        with seed.seeded(variant.seed) as source:
+            model, state = self.model(variant.settings)
+            data = self.data(model, state)
+            train, held_out = data, None
+            if self.folds is not None and variant.fold is not None:
+                train, held_out = (replace(data, among=rows) for rows in self.folds[variant.fold])
+            options = dict(self.options)
+            if self.callbacks is not None:
+                options["callbacks"] = (
+                    self.callbacks() if callable(self.callbacks) else copy.deepcopy(self.callbacks)
+                )
+            if self.validate and held_out is not None:
+                options["validation_data"] = held_out
+            batch = options.get("batch_size") or 32
+            if isinstance(batch, int) and not options.get("validation_split"):
+                step_for(model, state, train, min(batch, len(train)), "train")
+                if held_out is not None:
+                    step_for(model, state, held_out, min(batch, len(held_out)), "evaluate")
+        return Job(number, variant, model, source, train, held_out, options)
+
+    def data(self, model: Module, state: Compiled) -> Data:
+        """All rows as this model takes them: the arrays of the first model, where they fit."""
+        x, y, weight, finite = self.x, self.y, self.weight, self.options.get("check_finite", True)
+        if self.first is not None and len(self.first[0].x) == len(self.first[0].y) == 1:
+            before, state.columns = self.first
+            (x,), (y,), (weight,), finite = before.x, before.y, before.weight, False
+        data = inputs.gate(model, state, x, y, weight, check_finite=finite)
+        if self.first is None:
+            self.first = data, state.columns
+        return data
+
+    def again(self, variant: Variant, **options: Any) -> Module:
+        """Train one variant on every row, alone."""
+        with seed.seeded(variant.seed):
+            model, _ = self.model(variant.settings)
+            given = {**self.options, "sample_weight": self.weight, **options}
+            fit(model, self.x, self.y, **given)
+        return model
+
+
+def train(job: Job, interrupt: Interrupt) -> Trained:
+    """Train a model by `fit` on this thread alone, and judge it on the rows that were held out."""
+    began = time.perf_counter()
+    result = Trained(job.variant, job.model)
+    with interrupt.here(), seed.seeded(job.source):
+        try:
+            history = fit(job.model, job.train, verbose=0, **job.options)
+        except NonFiniteLoss as error:
+            result.error = error
+            history = job.model.history
+        result.history = history.history
+        result.metrics = {name: values[-1] for name, values in history.history.items() if values}
+        if job.held_out is not None and result.error is None:
+            batch = job.options.get("batch_size")
+            scores = evaluate(job.model, job.held_out, batch_size=batch, verbose=0, return_dict=True)
+            result.metrics |= {f"val_{name}": value for name, value in scores.items()}
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+class Team:
+    """The threads that train, and the caller's thread, which keeps them in models and watches."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        variants: Sequence[Variant],
+        results: Results,
+        show: Progress,
+        keep: bool,
+        threads: int,
+    ) -> None:
+        self.plan, self.variants, self.results, self.show, self.keep = plan, variants, results, show, keep
+        self.interrupt = Interrupt()
+        self.jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self.finished: SimpleQueue[tuple[int, Trained | BaseException]] = SimpleQueue()
+        self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
+        self.samples = 0
+
+    def work(self) -> None:
+        """What each thread does: train the models that come, until there are no more."""
+        from ranvier.engines.native.runtime import threads_here
+
+        with threads_here(1):
+            while (job := self.jobs.get()) is not None and not self.interrupt.pressed:
+                outcome: Trained | BaseException
+                try:
+                    outcome = train(job, self.interrupt)
+                except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+                    error.add_note(f"(in the variant {job.variant})")
+                    outcome = error
+                self.finished.put((job.number, outcome))
+
+    def run(self) -> None:
+        """Train all variants; raises what went wrong in the first that failed."""
+        total = len(self.variants)
+        rows: dict[int, Trained] = {}
+        self.show.begin(f"{total} model{'s' * (total != 1)}", total)
+        try:
+            with self.interrupt.watching():
+                for thread in self.threads:
+                    thread.start()
+                for number, outcome in self.outcomes():
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+                    rows[number] = outcome if self.keep else replace(outcome, model=None)
+                    self.results.rows = [rows[i] for i in sorted(rows)]
+                    self.samples += outcome.samples
+                    self.show.update(len(rows), self.samples, self.results.so_far())
+        except KeyboardInterrupt:
+            self.show.say(
+                f"Stopped by Ctrl-C after {len(rows)} of {total} models; the exception's results have them."
+            )
+            raise Interrupted(self.results) from None
+        finally:
+            self.interrupt.pressed = True
+            for _ in self.threads:
+                self.jobs.put(None)
+            for thread in self.threads:
+                if thread.ident is not None:
+                    thread.join()
+        self.show.end(self.samples, self.results.so_far())
+
+    def outcomes(self) -> Iterator[tuple[int, Trained | BaseException]]:
+        """The results as they come in, while models are built a little ahead of the threads that train them."""
+        waiting = iter(enumerate(self.variants))
+        under_way = 0
+        ahead = 2 * len(self.threads)
+        left = True
+        while left or under_way:
+            if self.interrupt.pressed:
+                raise KeyboardInterrupt
+            if left and under_way < ahead:
+                number, variant = next(waiting, (-1, None))
+                if variant is None:
+                    left = False
+                    continue
+                try:
+                    job = self.plan.job(number, variant)
+                except Exception as error:
+                    error.add_note(f"(in the variant {variant})")
+                    raise
+                self.jobs.put(job)
+                under_way += 1
+                if self.finished.empty():
+                    continue
+            try:
+                outcome = self.finished.get(timeout=LOOK_SECONDS)
+            except Empty:
+                continue
+            under_way -= 1
+            yield outcome

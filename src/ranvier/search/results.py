@@ -1,0 +1,289 @@
+"""What came of many models: one row each, means and intervals by setting, the best, tables."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.module import Module
+from ranvier.search.interval import Estimate, estimate
+from ranvier.search.variants import Variant, word
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Interrupted", "Results", "Setting", "Trained"]
+
+_LOWER = re.compile(r"loss|error|entropy|divergence|hinge|poisson|(^|_)r?m[as]p?e(_|$)|brier|false_")
+
+
+@dataclass
+class Trained:
+    """One model after training.
+
+    ``metrics`` are those of the last epoch ("loss", "accuracy", ...) and, as "val_...", those on the held-out rows;
+    ``history`` has a list for each over the epochs; ``seconds`` is its time on its thread. ``error`` is why training
+    ended early where the loss became NaN: then there are no held-out metrics. ``model`` is None where models were not
+    to be kept.
+    """
+
+    variant: Variant
+    model: Module | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    history: dict[str, list[Any]] = field(default_factory=dict)
+    seconds: float = 0.0
+    samples: int = 0
+    error: FloatingPointError | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All models of one setting: the estimate of each metric over seeds and folds, and how many models failed."""
+
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, Estimate]
+    rows: Sequence[Trained]
+
+    @property
+    def failed(self) -> int:
+        return sum(row.error is not None for row in self.rows)
+
+    @property
+    def seconds(self) -> float:
+        """The mean time of a model."""
+        return math.fsum(row.seconds for row in self.rows) / len(self.rows)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while many models were trained; ``results`` hold those that were finished."""
+
+    def __init__(self, results: Results) -> None:
+        super().__init__(f"{len(results)} models were finished; this exception's results have them")
+        self.results = results
+
+
+class Results(Sequence[Trained]):
+    """The models in the order of the variants, and what they say about each setting.
+
+    A sequence of `Trained`. ``settings`` and ``best`` compare the settings by ``monitor``; ``table()`` prints them;
+    ``records()`` and ``to_dict()`` give one row a model, for ``pandas.DataFrame``; ``refit()`` trains the best setting
+    on every row.
+    """
+
+    def __init__(
+        self,
+        again: Callable[..., Module],
+        rows: Sequence[Trained] = (),
+        *,
+        monitor: str | None = None,
+        mode: str = "auto",
+    ) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"mode={mode!r}: write 'min', 'max' or 'auto' instead.")
+        self.rows: list[Trained] = list(rows)
+        self._again, self._monitor, self._mode = again, monitor, mode
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __repr__(self) -> str:
+        text = f"Results({len(self.rows)} models of {len(self.settings())} settings"
+        best = self._leader()
+        if best is not None:
+            text += f", best {self.monitor} {best.metrics[self.monitor]} with {_words(best.settings)}"
+        return text + ")"
+
+    # --- what decides ---------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics that are single numbers, held-out ones last."""
+        found: dict[str, None] = {}
+        for row in self.rows:
+            found |= {name: None for name, value in row.metrics.items() if np.ndim(value) == 0}
+        return sorted(found, key=lambda name: name.startswith("val_"))
+
+    @property
+    def monitor(self) -> str:
+        """The metric that decides. Where none was named: the first held-out metric but the loss, or what there is."""
+        names = self.names
+        if self._monitor is not None:
+            if names and self._monitor not in names:
+                raise ValueError(
+                    f"monitor={self._monitor!r} was not measured. Write one of {', '.join(names)} instead."
+                )
+            return self._monitor
+        held_out = [n for n in names if n.startswith("val_")] or names
+        return next(
+            (n for n in held_out if n.removeprefix("val_") != "loss"), held_out[0] if held_out else "loss"
+        )
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction of ``monitor``: as ``mode`` says, or by its name, in which losses and errors are known."""
+        return self._mode == "max" or (self._mode == "auto" and not _LOWER.search(self.monitor))
+
+    # --- by setting -----------------------------------------------------------------------------------------------
+
+    def settings(self, confidence: float = 0.95, corrected: bool = False) -> list[Setting]:
+        """The settings, best first: mean and Student's confidence interval of each metric over seeds and folds.
+
+        A model whose loss became NaN has no part in the means; a setting all of whose models failed comes last.
+        Models of different folds share training rows, so that the plain interval is too narrow; ``corrected=True``
+        widens it by Nadeau and Bengio's factor (Machine Learning 52, 2003).
+        """
+        groups: list[tuple[Mapping[str, Any], list[Trained]]] = []
+        for row in self.rows:
+            mine = row.variant.settings
+            members = next((m for s, m in reversed(groups) if _same(s, mine)), None)
+            if members is None:
+                groups.append((mine, members := []))
+            members.append(row)
+        names = self.names
+        made = [
+            Setting(s, _estimates(names, members, confidence, corrected), members) for s, members in groups
+        ]
+        return sorted(made, key=self._rank)
+
+    def _rank(self, setting: Setting) -> tuple[bool, float]:
+        found = setting.metrics.get(self.monitor)
+        if found is None or math.isnan(found.mean):
+            return True, 0.0
+        return False, -found.mean if self.higher_is_better else found.mean
+
+    def _leader(self) -> Setting | None:
+        first = next(iter(self.settings()), None)
+        return None if first is None or self._rank(first)[0] else first
+
+    @property
+    def best(self) -> Setting:
+        """The setting with the best mean of ``monitor``. Raises ValueError where no model was finished."""
+        leader = self._leader()
+        if leader is None:
+            failed = sum(row.error is not None for row in self.rows)
+            raise ValueError(
+                f"there is no best setting: {failed} of {len(self.rows)} models failed and none has {self.monitor!r}. "
+                "Write smaller learning rates, or scaled inputs, instead."
+            )
+        return leader
+
+    def refit(
+        self, settings: Mapping[str, Any] | None = None, *, seed: int | None = None, **options: Any
+    ) -> Module:
+        """Train the best setting (or ``settings``) on every row, with the options it had; returns the model.
+
+        ``seed`` is that of the setting's first model where not given; ``options`` replace those of `fit`.
+        """
+        chosen = self.best.settings if settings is None else settings
+        known = [r.variant.seed for r in self.rows if _same(r.variant.settings, chosen)]
+        return self._again(Variant(chosen, seed if seed is not None else known[0] if known else 0), **options)
+
+    def so_far(self) -> dict[str, float]:
+        """What the progress line says: the best score of a single model."""
+        name = self.monitor
+        values = [r.metrics[name] for r in self.rows if r.error is None and name in r.metrics]
+        if not values:
+            return {}
+        return {f"best {name}": max(values) if self.higher_is_better else min(values)}
+
+    # --- tables ---------------------------------------------------------------------------------------------------
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dict a model: settings, seed, fold, metrics, seconds, error (None, or what happened).
+
+        A setting whose name a metric has too is called "setting_...".
+        """
+        names = self.names
+        taken = {"seed", "fold", "seconds", "error", *names}
+        return [
+            {f"setting_{k}" if k in taken else k: v for k, v in row.variant.settings.items()}
+            | {"seed": row.variant.seed, "fold": row.variant.fold}
+            | {name: float(row.metrics.get(name, math.nan)) for name in names}
+            | {"seconds": row.seconds, "error": None if row.error is None else str(row.error)}
+            for row in self.rows
+        ]
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """The records as columns: ``pandas.DataFrame(results.to_dict())``."""
+        records = self.records()
+        columns = dict.fromkeys(name for record in records for name in record)
+        return {name: [record.get(name) for record in records] for name in columns}
+
+    def _cells(self, confidence: float) -> tuple[list[str], list[list[str]]]:
+        made = self.settings(confidence)
+        keys = list(dict.fromkeys(key for setting in made for key in setting.settings))
+        names = self.names
+        failed = any(setting.failed for setting in made)
+        head = [*keys, *names, "models", *(["failed"] if failed else []), "seconds"]
+        rows = [
+            [word(s.settings[k]) if k in s.settings else "" for k in keys]
+            + [str(s.metrics[n]) if s.metrics[n].n else "" for n in names]
+            + [str(len(s.rows)), *([str(s.failed)] if failed else []), f"{s.seconds:.3g}"]
+            for s in made
+        ]
+        return head, rows
+
+    def _table(self, confidence: float) -> Table:
+        from rich.table import Table
+
+        head, rows = self._cells(confidence)
+        table = Table(
+            title=f"Best first by {self.monitor}; ± is the {confidence:.0%} interval", title_justify="left"
+        )
+        for name in head:
+            table.add_column(name, justify="right")
+        for number, row in enumerate(rows):
+            table.add_row(*row, style="bold" if number == 0 else None)
+        return table
+
+    def table(self, confidence: float = 0.95) -> None:
+        """Print the settings, best first: mean ± half the confidence interval of each metric."""
+        from rich.console import Console
+
+        Console().print(self._table(confidence))
+
+    def _repr_html_(self) -> str:
+        head, rows = self._cells(0.95)
+        line = "<tr>{}</tr>".format
+        top = line("".join(f"<th>{html.escape(name)}</th>" for name in head))
+        body = "".join(line("".join(f"<td>{html.escape(cell)}</td>" for cell in row)) for row in rows)
+        return (
+            f"<table><caption>Best first by {html.escape(self.monitor)}; ± is the 95% interval</caption>"
+            f"<thead>{top}</thead><tbody>{body}</tbody></table>"
+        )
+
+
+def _estimates(
+    names: Sequence[str], rows: Sequence[Trained], confidence: float, corrected: bool
+) -> dict[str, Estimate]:
+    sound = [row for row in rows if row.error is None]
+    folds = len({row.variant.fold for row in rows})
+    overlap = 1 / (folds - 1) if corrected and folds > 1 else 0.0  # held-out rows / training rows of k folds
+    return {
+        name: estimate([float(r.metrics[name]) for r in sound if name in r.metrics], confidence, overlap)
+        for name in names
+    }
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two settings are equal; values that cannot be compared, such as arrays, by identity."""
+    if one.keys() != other.keys():
+        return False
+    for name, value in one.items():
+        equal = value is other[name] or value == other[name]
+        if not (equal if isinstance(equal, (bool, np.bool_)) else False):
+            return False
+    return True
+
+
+def _words(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={word(value)}" for name, value in settings.items()) or "no settings"

@@ -1,0 +1,109 @@
+"""What is trained: one variant for each of seeds x folds x settings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Variant", "grid_points", "seeds_of", "variants_of"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model to train: the settings that ``build`` is called with, the seed set before it, and the fold left out.
+
+    ``fold`` is the number of the fold whose rows are held out, None where the model trains on every row.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    fold: int | None = None
+
+    def __str__(self) -> str:
+        words = [f"{name}={word(value)}" for name, value in self.settings.items()]
+        words += [f"seed={self.seed}"] + ([] if self.fold is None else [f"fold={self.fold}"])
+        return ", ".join(words)
+
+
+def word(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, (float, np.floating)) else f"{value}"
+
+
+def grid_points(grid: Any) -> list[dict[str, Any]]:
+    """Every combination of a grid's values: a dict of lists, or a list of such dicts, one grid after the other.
+
+    Raises TypeError for what is no dict of lists and ValueError for a setting without values.
+    """
+    grids = [grid] if isinstance(grid, Mapping) else list(grid)
+    points: list[dict[str, Any]] = []
+    for part in grids:
+        if not isinstance(part, Mapping):
+            raise TypeError(
+                f"a grid is a dict, not {part!r}. Write {{'units': [16, 32], 'rate': [1e-3, 1e-2]}} instead."
+            )
+        for name, values in part.items():
+            if isinstance(values, str) or not isinstance(values, (Sequence, np.ndarray, range)):
+                raise TypeError(
+                    f"grid[{name!r}] is {values!r}. Write a list of values, [{values!r}], instead."
+                )
+            if len(values) == 0:
+                raise ValueError(
+                    f"grid[{name!r}] is empty. Write at least one value, or leave it out, instead."
+                )
+        columns = [[_plain(v) for v in values] for values in part.values()]
+        points += [dict(zip(part, row, strict=True)) for row in itertools.product(*columns)]
+    return points
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python's, which print and compare as what they are."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def seeds_of(seeds: Any) -> list[int]:
+    """``5`` is the seeds 0 to 4; a sequence is taken as it is. Raises ValueError for none, and for what is no seed."""
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+        if seeds < 1:
+            raise ValueError(f"seeds={seeds!r}: write how many, 1 or more, or a list of seeds, instead.")
+        return list(range(int(seeds)))
+    given = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, (str, bytes)) else []
+    wrong = [s for s in given if isinstance(s, bool) or not isinstance(s, (int, np.integer)) or s < 0]
+    if not given or wrong or len(set(given)) < len(given):
+        raise ValueError(
+            f"seeds={seeds!r}: write how many, or a list of different whole numbers of 0 or more, instead."
+        )
+    return [int(s) for s in given]
+
+
+def variants_of(points: Any, seeds: Any, folds: int | None) -> list[Variant]:
+    """The variants of an explicit list of settings (or of ready `Variant` objects), or of one empty setting.
+
+    The order is settings, then folds, then seeds: models of one shape follow each other. Raises TypeError for an
+    element that is neither, and ValueError for a `Variant` whose fold does not exist.
+    """
+    numbers = [None] if folds is None else list(range(folds))
+    result: list[Variant] = []
+    chosen = seeds_of(seeds)
+    if isinstance(points, Mapping):
+        raise TypeError(f"variants={points!r}: write a list of settings, [{{...}}, ...], or grid= instead.")
+    for point in [{}] if points is None else list(points):
+        if isinstance(point, Variant):
+            if point.fold is not None and point.fold not in numbers:
+                there = f"there are {folds} folds" if folds else "no folds were given"
+                raise ValueError(
+                    f"{point!r} holds out fold {point.fold}, and {there}. Write folds={point.fold + 1}."
+                )
+            result.append(point)
+        elif isinstance(point, Mapping):
+            result += [Variant(dict(point), seed, fold) for fold in numbers for seed in chosen]
+        else:
+            raise TypeError(
+                f"variants holds {point!r}. Write dicts of settings, such as {{'units': 16}}, or rv.search.Variant."
+            )
+    if not result:
+        raise ValueError("there is no variant to train. Write at least one setting instead.")
+    return result
