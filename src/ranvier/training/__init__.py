@@ -12,6 +12,6 @@ from ranvier.training.preflight import PreflightError, PreflightWarning, check
 from ranvier.training.state import compile  # noqa: A004
 
 __all__ = [
-    "Callback", "CheckpointError", "History", "NonFiniteLoss", "PreflightError", "PreflightWarning", "check", "compile", "evaluate",
-    "load_model", "load_weights", "predict", "save", "save_weights", "train_on_batch",
+    "Callback", "CheckpointError", "History", "NonFiniteLoss", "PreflightError", "PreflightWarning", "check", "compile",
+    "evaluate", "fit", "load_model", "load_weights", "predict", "save", "save_weights", "train_on_batch",
 ]  # fmt: skip
