@@ -29,6 +29,14 @@ def softmax(layer, x):
     return e / e.sum(-1, keepdims=True)
 
 
+def whitened(x, axis, epsilon=1e-3):
+    return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + epsilon)
+
+
+PENALTIES = {
+    "kernel_regularizer": "l2", "bias_regularizer": "l1", "activity_regularizer": "l1_l2", "kernel_constraint": "max_norm",
+}  # fmt: skip
+
 # name: (layer, input, value by NumPy)
 ROWS = {
     "dense": (lambda: layers.Dense(3), X, kernel),
@@ -52,6 +60,24 @@ ROWS = {
     "flatten, 2-d": (layers.Flatten, X, lambda m, x: x),
     "rescaling": (lambda: layers.Rescaling(1 / 255, 0.5), IMAGES, lambda m, x: x / 255 + 0.5),
     "dropout, inferring": (lambda: layers.Dropout(0.5), X, lambda m, x: x),
+    "dropout of features, inferring": (lambda: layers.Dropout(0.5, (None, 1)), X, lambda m, x: x),
+    "alpha dropout, inferring": (lambda: layers.AlphaDropout(0.5), X, lambda m, x: x),
+    "gaussian dropout, inferring": (lambda: layers.GaussianDropout(0.5), X, lambda m, x: x),
+    "gaussian noise, inferring": (lambda: layers.GaussianNoise(0.5), X, lambda m, x: x),
+    "activity": (lambda: layers.ActivityRegularization(0.1, 0.2), X, lambda m, x: x),
+    "dense, penalties": (lambda: layers.Dense(3, **PENALTIES), X, kernel),
+    "batch norm, inferring": (
+        lambda: layers.BatchNormalization(moving_mean_initializer=1.5, moving_variance_initializer=3.0), X,
+        lambda m, x: (x - 1.5) / np.sqrt(3.001),
+    ),
+    "batch norm, 3-d, axis 1": (
+        lambda: layers.BatchNormalization(1, scale=False, center=False, moving_mean_initializer=1.0), X.reshape(3, 2, 2),
+        lambda m, x: (x - 1) / np.sqrt(1.001),
+    ),
+    "layer norm": (lambda: layers.LayerNormalization(gamma_initializer=2.0), X, lambda m, x: 2 * whitened(x, -1)),
+    "layer norm, two axes": (
+        lambda: layers.LayerNormalization((1, 2), epsilon=0.1), X.reshape(3, 2, 2), lambda m, x: whitened(x, (1, 2), 0.1),
+    ),
     "input": (lambda: layers.Input((4,)), X, lambda m, x: x),
 }  # fmt: skip
 

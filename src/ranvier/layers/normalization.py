@@ -8,7 +8,7 @@ from typing import Any
 from ranvier import numeric as n
 from ranvier import tape
 from ranvier.by_name import amount
-from ranvier.graph.node import GraphError, Node, Type, apply, like
+from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
 from ranvier.numeric.promotion import axes_of, axis_of, count, floating
@@ -53,9 +53,9 @@ def standardize(
 
 
 @function
-def toward(old: Node, new: Node, share: float) -> Node:
+def toward(old: Node, new: Node, share: Node) -> Node:
     """The moving average: ``share`` of the way from old to new."""
-    return old + (new - old) * like(old, share)
+    return old + n.multiply(new - old, share)  # type: ignore[no-any-return]
 
 
 @function

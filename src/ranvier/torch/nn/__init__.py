@@ -26,7 +26,7 @@ from ranvier.torch.nn.activations import (
     Tanh,
 )
 from ranvier.torch.nn.containers import ModuleDict, ModuleList, ParameterList
-from ranvier.torch.nn.layers import Dropout, Flatten, Linear, Unflatten
+from ranvier.torch.nn.layers import AlphaDropout, Dropout, FeatureAlphaDropout, Flatten, Linear, Unflatten
 from ranvier.torch.nn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -38,13 +38,15 @@ from ranvier.torch.nn.losses import (
     NLLLoss,
     SmoothL1Loss,
 )
+from ranvier.torch.nn.normalization import BatchNorm1d, LayerNorm
 
 __all__ = [
-    "ELU", "GELU", "SELU", "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "Flatten",
-    "Hardsigmoid", "Hardswish", "Hardtanh", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LeakyReLU",
-    "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss",
-    "Parameter", "ParameterList", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax",
-    "Softmin", "Softplus", "Softsign", "Tanh", "Unflatten", "functional", "init", "utils",
+    "ELU", "GELU", "SELU", "AlphaDropout", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d",
+    "CrossEntropyLoss", "Dropout", "FeatureAlphaDropout", "Flatten", "Hardsigmoid", "Hardswish",
+    "Hardtanh", "HuberLoss", "Identity", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
+    "LogSigmoid", "LogSoftmax", "MSELoss", "Mish", "Module", "ModuleDict", "ModuleList", "NLLLoss",
+    "Parameter", "ParameterList", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss",
+    "Softmax", "Softmin", "Softplus", "Softsign", "Tanh", "Unflatten", "functional", "init", "utils",
 ]  # fmt: skip
 
 __getattr__ = missing("torch.nn", __all__, hints={"Conv": "Linear", "Lazy": "Linear", "Bilinear": "Linear"})

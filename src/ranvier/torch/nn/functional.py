@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ranvier import functional, numeric
@@ -17,17 +18,21 @@ from ranvier.functional import (
     nll_loss,
     smooth_l1_loss,
 )
+from ranvier.graph.node import GraphError
+from ranvier.layers.normalization import layer_standardize, moments, standardize, toward, toward_unbiased
 from ranvier.module.names import missing
 from ranvier.numeric import sigmoid, tanh
 from ranvier.seed import draw
+from ranvier.tensor import no_grad
 from ranvier.torch.operations import log_softmax, softmax
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_similarity", "cross_entropy",
-    "dropout", "elu", "embedding", "gelu", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "kl_div",
-    "l1_loss", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "mse_loss", "nll_loss",
-    "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
-    "softmin", "softplus", "softsign", "tanh",
+    "alpha_dropout", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "feature_alpha_dropout", "gelu",
+    "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "kl_div", "l1_loss", "layer_norm", "leaky_relu",
+    "linear", "log_softmax", "logsigmoid", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "relu",
+    "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softsign",
+    "tanh",
 ]  # fmt: skip
 
 
@@ -82,11 +87,67 @@ def softmin(input: Any, dim: int) -> Any:
     return functional.softmax(numeric.negative(input), dim)
 
 
+def share(p: Any, what: str) -> float:
+    """A dropout probability as a float; raises ValueError naming what was given it."""
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise ValueError(f"{what} with p={p!r}. Write a share from 0 to 1 instead.")
+    return float(p)
+
+
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """While training, a share of ``p`` of the elements set to zero and the rest divided by ``1 - p``."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout with p={p!r}. Write a share from 0 to 1 instead.")
-    return functional.dropout(input, *draw(), rate=float(p)) if training and p else input
+    p = share(p, "dropout")
+    return functional.dropout(input, *draw(), rate=p) if training and p else input
+
+
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """`dropout` to where `selu` saturates, scaled and shifted so that mean 0 and variance 1 stay so."""
+    p = share(p, "alpha_dropout")
+    return functional.alpha_dropout(input, *draw(), rate=p) if training and p else input
+
+
+def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """`alpha_dropout` of whole features: of (batch, features, ...), a feature in all of the rest."""
+    p = share(p, "feature_alpha_dropout")
+    if not training or not p:
+        return input
+    shape = (None,) * 2 + (1,) * (input.ndim - 2)
+    return functional.alpha_dropout(input, *draw(), rate=p, noise_shape=shape)
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Each feature (dimension 1) at mean 0 and variance 1, then ``* weight + bias``; see ``torch.nn.BatchNorm1d``.
+
+    While training the batch's statistics are used, and the running ones, unless None, move toward them in place.
+    """
+    mean, variance = running_mean, running_var
+    if training:
+        mean, variance = moments(input, axis=1)
+        if running_mean is not None:
+            with no_grad():
+                moved = toward_unbiased(running_var, variance, input, momentum, axis=1)
+                running_mean.assign(toward(running_mean, mean, momentum))
+                running_var.assign(moved)
+    return standardize(input, mean, variance, weight, bias, axis=1, epsilon=float(eps))
+
+
+def layer_norm(
+    input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """Each sample at mean 0 and variance 1 over the last dimensions, ``normalized_shape``, then ``* weight + bias``."""
+    shape = tuple(normalized_shape)
+    if tuple(input.shape[-len(shape) :]) != shape:
+        raise GraphError(f"its last dimensions are not the normalized_shape {shape}")
+    return layer_standardize(input, weight, bias, axes=tuple(range(-len(shape), 0)), epsilon=float(eps))
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:

@@ -1,4 +1,4 @@
-"""Linear, Flatten, Unflatten and Dropout with PyTorch's arguments, defaults and initial values."""
+"""Linear, Flatten, Unflatten and the kinds of dropout with PyTorch's arguments, defaults and initial values."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
-from ranvier.seed import draw
 from ranvier.tensor import get_dtype
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
+from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.functional import share
 
-__all__ = ["Dropout", "Flatten", "Linear", "Unflatten"]
+__all__ = ["AlphaDropout", "Dropout", "FeatureAlphaDropout", "Flatten", "Linear", "Unflatten"]
 
 
 @register_module(name="torch.Linear")
@@ -106,20 +107,36 @@ class Unflatten(Module):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
-@register_module(name="torch.Dropout")
-class Dropout(Module):
-    """While training, set a share of ``p`` of the elements to zero and divide the rest by ``1 - p``."""
+class _Dropout(Module):
+    """What the kinds of dropout share: ``p`` in [0, 1], and nothing done in evaluation."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout with p={p!r}. Write a share from 0 to 1 instead.")
-        self.p, self.inplace = float(p), inplace
-
-    def forward(self, input: Any) -> Any:
-        if not self.training or not self.p:
-            return input
-        return functional.dropout(input, *draw(), rate=self.p)
+        self.p, self.inplace = share(p, type(self).__name__), inplace
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
+
+
+@register_module(name="torch.Dropout")
+class Dropout(_Dropout):
+    """While training, set a share of ``p`` of the elements to zero and divide the rest by ``1 - p``."""
+
+    def forward(self, input: Any) -> Any:
+        return F.dropout(input, self.p, self.training)
+
+
+@register_module(name="torch.AlphaDropout")
+class AlphaDropout(_Dropout):
+    """Dropout that keeps mean 0 and variance 1, for networks of SELU units (Klambauer et al., 2017)."""
+
+    def forward(self, input: Any) -> Any:
+        return F.alpha_dropout(input, self.p, self.training)
+
+
+@register_module(name="torch.FeatureAlphaDropout")
+class FeatureAlphaDropout(_Dropout):
+    """`AlphaDropout` of whole features: (batch, features, ...), a feature dropped or kept in all of the rest."""
+
+    def forward(self, input: Any) -> Any:
+        return F.feature_alpha_dropout(input, self.p, self.training)
