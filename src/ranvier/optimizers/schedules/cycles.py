@@ -105,7 +105,13 @@ class OneCycle(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        phase_ends(self.total_steps, self.pct_start, self.three_phase)
+        ends = phase_ends(self.total_steps, self.pct_start, self.three_phase)
+        if any(end <= begin for begin, end in zip([0.0, *ends], ends, strict=False)):
+            raise ValueError(
+                f"OneCycle({self.max_learning_rate:g}, {self.total_steps:g}, pct_start={self.pct_start:g}) has a phase "
+                f"without steps: its phases would end at steps {', '.join(f'{e:g}' for e in ends)}. Write more steps, "
+                "or another pct_start, instead."
+            )
 
     def rate(self, step: Tensor) -> Any:
         ends = phase_ends(self.total_steps, self.pct_start, self.three_phase)
@@ -121,15 +127,9 @@ class OneCycle(Settings):
 
 
 def phase_ends(total_steps: float, pct_start: float, three_phase: bool) -> list[float]:
-    """The steps at which the phases of one cycle end. Raises ValueError where a phase would have none."""
+    """The steps at which the phases of one cycle end."""
     rise = pct_start * total_steps
-    ends = [rise - 1, *([2 * rise - 2] if three_phase else []), total_steps - 1.0]
-    if any(end <= begin for begin, end in zip([0.0, *ends], ends, strict=False)):
-        raise ValueError(
-            f"one cycle of {total_steps:g} steps with pct_start={pct_start:g} has a phase without steps: its phases "
-            f"would end at steps {', '.join(f'{e:g}' for e in ends)}. Write more steps, or another pct_start, instead."
-        )
-    return ends
+    return [rise - 1, *([2 * rise - 2] if three_phase else []), total_steps - 1.0]
 
 
 def anneal(strategy: str, start: float, end: float, done: Any, cos: Callable[[Any], Any]) -> Any:
