@@ -16,7 +16,9 @@ from ranvier.tensor import Tensor, function, get_dtype, no_grad, set_dtype
 if TYPE_CHECKING:
     from ranvier import (
         activations,
+        callbacks,
         constraints,
+        data,
         initializers,
         losses,
         metrics,
@@ -40,7 +42,9 @@ __all__ = [
     "Tensor",
     "__version__",
     "activations",
+    "callbacks",
     "constraints",
+    "data",
     "datasets",
     "function",
     "get_dtype",
@@ -64,7 +68,9 @@ __all__ = [
 
 _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "activations": "ranvier.activations",
+    "callbacks": "ranvier.callbacks",
     "constraints": "ranvier.constraints",
+    "data": "ranvier.data",
     "datasets": "ranvier.data.datasets",
     "get_threads": "ranvier.engines.native.runtime:get_threads",
     "initializers": "ranvier.initializers",

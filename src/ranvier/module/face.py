@@ -27,6 +27,16 @@ class reading(Generic[T]):  # noqa: N801  # written as property is
         return self if module is None else self.function(module)  # type: ignore[return-value]  # the class's own
 
 
+class _Optimizer:
+    """The optimizer that `compile` was given; an attribute of the user's of that name goes before it."""
+
+    def __get__(self, module: Any, owner: Any = None) -> Any:
+        if module is None:
+            return self
+        compiled = module.__dict__.get("_compiled")
+        return None if compiled is None else compiled.optimizer
+
+
 class Face:
     """The methods that `ranvier.Module` has from Keras; training itself lives in `ranvier.training`."""
 
@@ -100,6 +110,8 @@ class Face:
             raise ValueError(f"the weights do not fit {self.name!r}: {'; '.join(wrong)}.")
         for weight, array in zip(own, arrays, strict=True):
             weight.assign(array)
+
+    optimizer = _Optimizer()
 
     def count_params(self) -> int:
         """The number of elements of all weights."""
@@ -198,6 +210,18 @@ class Face:
         from ranvier import training
 
         return training.train_on_batch(cast("Module", self), x, y, sample_weight=sample_weight, **options)
+
+    def save_weights(self, path: Any, **options: Any) -> None:
+        """Write the weights alone into a file: see `ranvier.training.save_weights`."""
+        from ranvier import training
+
+        training.save_weights(cast("Module", self), path, **options)
+
+    def load_weights(self, path: Any) -> None:
+        """Overwrite the weights with those in a file: see `ranvier.training.load_weights`."""
+        from ranvier import training
+
+        training.load_weights(cast("Module", self), path)
 
     def save(self, path: Any, **options: Any) -> None:
         """Write architecture, weights and training state into one file: see `ranvier.training.save`."""

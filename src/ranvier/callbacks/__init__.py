@@ -1,0 +1,21 @@
+"""Callbacks: what `fit` tells while a model trains, and what is done about it. Names and meaning are those of Keras 3.
+
+Every callback here can be stopped with the process and go on in another: see `BackupAndRestore`.
+"""
+
+from ranvier.callbacks.backup import BackupAndRestore
+from ranvier.callbacks.model_checkpoint import ModelCheckpoint
+from ranvier.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
+from ranvier.callbacks.records import CSVLogger
+from ranvier.callbacks.simple import LambdaCallback, TerminateOnNaN
+from ranvier.callbacks.stopping import EarlyStopping
+from ranvier.module.names import missing
+from ranvier.training.history import History
+from ranvier.training.hooks import Callback
+
+__all__ = [
+    "BackupAndRestore", "CSVLogger", "Callback", "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler",
+    "ModelCheckpoint", "ReduceLROnPlateau", "TerminateOnNaN",
+]  # fmt: skip
+
+__getattr__ = missing("ranvier.callbacks", __all__)

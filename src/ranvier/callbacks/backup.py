@@ -1,0 +1,93 @@
+"""A run that survives the end of its process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ranvier.callbacks.model_checkpoint import frequency
+from ranvier.training.files import CheckpointError
+from ranvier.training.hooks import Callback
+from ranvier.training.resume import NAME, remove
+
+__all__ = ["BackupAndRestore"]
+
+
+class BackupAndRestore(Callback):
+    """Keep the whole run in a file of ``backup_dir``, and go on from it when the same `fit` is called again.
+
+    A run that was killed at any moment and called again ends in the same bits as one that never was: weights, optimizer
+    and its rate, order of the samples, dropout, history, and what the other callbacks know. The backup is written at
+    the end of every epoch or every ``save_freq`` steps, counted exactly, also in the middle of an epoch, and when
+    Ctrl-C is pressed; always after all other callbacks, whole or not at all, and never with a NaN in it. After a run
+    that came to its end it is removed (unless ``delete_checkpoint=False``), so that the next call begins anew.
+    ``double_checkpoint`` keeps the backup before the last one too, in case a disk loses what it has acknowledged.
+
+    ``epochs`` may be raised before going on. Anything else that differs (data, batch size, optimizer, callbacks) is
+    refused with CheckpointError: it would be another run. Callbacks of your own need ``state`` and ``set_state``.
+    """
+
+    _run: Any = None
+    _last = True
+
+    def __init__(
+        self,
+        backup_dir: Any,
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        if not str(backup_dir):
+            raise ValueError("BackupAndRestore(backup_dir=''): write the name of a folder instead.")
+        self.backup_dir, self.save_freq = Path(backup_dir), save_freq
+        self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
+        self.step_interval = frequency("BackupAndRestore", save_freq)
+
+    @property
+    def path(self) -> Path:
+        """The file that holds the run."""
+        return self.backup_dir / NAME
+
+    @property
+    def previous(self) -> Path:
+        return self.backup_dir / f"previous-{NAME}"
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        if self.backup_dir.exists() and not self.backup_dir.is_dir():
+            raise NotADirectoryError(
+                f"{self.backup_dir} is a file. Write the name of a folder for the backup instead."
+            )
+        self.backup_dir.mkdir(parents=True, exist_ok=True)
+        kept = [path for path in (self.path, self.previous) if path.exists()]
+        for path in kept:
+            try:
+                self._run.resume(path)
+                return
+            except CheckpointError as error:
+                if path == kept[-1] or "backup of another run" in str(error):
+                    raise
+
+    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        if self.save_freq == "epoch":
+            self.save()
+
+    def on_interrupt(self) -> None:
+        self.save()
+
+    def save(self) -> None:
+        """Write the run as it stands now."""
+        if self.double_checkpoint and self.path.exists():
+            os.replace(self.path, self.previous)  # noqa: PTH105
+        self._run.save(self.path)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        if self.delete_checkpoint:
+            remove(self.path)
+            remove(self.previous)
+            if not any(self.backup_dir.iterdir()):
+                self.backup_dir.rmdir()

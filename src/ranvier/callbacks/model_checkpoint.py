@@ -1,0 +1,91 @@
+"""The model saved while it trains: every so often, or whenever it became better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ranvier.callbacks.monitor import Monitor
+
+__all__ = ["ModelCheckpoint"]
+
+
+class ModelCheckpoint(Monitor):
+    """Save the model at the end of every epoch, or every ``save_freq`` steps, counted exactly and across epochs.
+
+    ``filepath`` may hold ``{epoch:02d}`` (from 1), ``{batch}`` (from 1) and any result, such as ``{val_loss:.2f}``;
+    folders are made. With ``save_best_only`` only what is better than all before in ``monitor`` (and than
+    ``initial_value_threshold``) is saved. ``save_weights_only`` writes what ``model.load_weights`` reads instead of
+    what `load_model` does. Files are written whole or not at all, and saving by steps does not slow the steps between.
+
+    To go on with a run after a stop, bit for bit, use `BackupAndRestore`.
+    """
+
+    def __init__(
+        self,
+        filepath: Any,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, initial_value_threshold)
+        self.filepath, self.verbose = str(filepath), verbose
+        self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
+        self.save_freq, self.step_interval = save_freq, frequency("ModelCheckpoint", save_freq)
+
+    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.save(epoch, logs or {}, {"batch": step + 1})
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self.save_freq == "epoch":
+            self.save(epoch, logs or {}, {})
+
+    def save(self, epoch: int, logs: Mapping[str, Any], place: Mapping[str, Any]) -> None:
+        reason = ""
+        if self.save_best_only:
+            current = self.value(logs)
+            if current is not None:
+                before = "" if self.best is None else f" from {self.best:.5f}"
+                if not self.improves(current, self.best):
+                    if self.verbose > 0:
+                        self.say(f"Epoch {epoch + 1}: {self.monitor} did not improve{before}")
+                    return
+                self.best, reason = current, f"{self.monitor} improved{before} to {current:.5f}, "
+        path = self.path(epoch, logs, place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.save_weights_only:
+            self.model.save_weights(path)
+        else:
+            self.model.save(path)
+        if self.verbose > 0:
+            self.say(f"Epoch {epoch + 1}: {reason}saved to {path}")
+
+    def path(self, epoch: int, logs: Mapping[str, Any], place: Mapping[str, Any]) -> Path:
+        known = {"epoch": epoch + 1, **place, **logs}
+        try:
+            return Path(self.filepath.format(**known))
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"ModelCheckpoint cannot make a name from {self.filepath!r} ({error}). Write it with any of "
+                f"{', '.join(known)} instead."
+            ) from error
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.best = state["best"]
+
+
+def frequency(who: str, save_freq: Any) -> int | None:
+    """A number of steps, or None for every epoch."""
+    if save_freq == "epoch":
+        return None
+    if isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1:
+        raise ValueError(f"{who}(save_freq={save_freq!r}): write 'epoch' or a number of steps instead.")
+    return save_freq

@@ -1,0 +1,102 @@
+"""What callbacks share that watch one result: which way is better, and whether it became better."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier.training.hooks import Callback
+
+__all__ = ["Monitor"]
+
+# Words in the names of metrics and of their classes that tell which way is better.
+BETTER = {
+    "min": ("loss", "error", "entropy", "mse", "mae", "hinge", "poisson", "divergence", "false", "brier"),
+    "max": (
+        "acc", "auc", "area", "precision", "recall", "f1", "fbeta", "score", "true", "specificity", "sensitivity",
+        "matthews", "mcc", "kappa", "cosine", "iou", "dice", "r2", "top_k", "topk",
+    ),
+}  # fmt: skip
+
+
+class Monitor(Callback):
+    """Watches the result ``monitor`` of each epoch; ``mode`` says whether "min" or "max" is better, "auto" infers it.
+
+    A change of less than ``min_delta`` is no improvement; ``best`` is the best value so far, None before there is one.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        mode: str = "auto",
+        baseline: float | None = None,
+        min_delta: float = 0.0,
+    ) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"{type(self).__name__}(mode={mode!r}): write 'min', 'max' or 'auto' instead.")
+        self.monitor, self.mode, self.best, self.min_delta = monitor, mode, baseline, abs(min_delta)
+        self._better: str | None = None if mode == "auto" else mode
+        self._warned = False
+
+    def better(self) -> str:
+        """Which way is better: "min" or "max". Raises ValueError where the name does not tell."""
+        if self._better is None:
+            self._better = infer(self.monitor, self._metric())
+        if self._better is None:
+            raise ValueError(
+                f"{type(self).__name__} cannot tell from the name {self.monitor!r} which way is better. Write "
+                "mode='min' or mode='max'."
+            )
+        return self._better
+
+    def _metric(self) -> Any:
+        state = getattr(self.model, "_compiled", None)
+        name = self.monitor.removeprefix("val_")
+        metrics = getattr(state, "metrics", ())
+        return next((m for m in metrics if name == m.name or name.endswith(f"_{m.name}")), None)
+
+    def improves(self, value: float, on: float | None) -> bool:
+        if on is None:
+            return True
+        gain = on - value if self.better() == "min" else value - on
+        return bool(gain > self.min_delta)
+
+    def value(self, logs: Mapping[str, Any] | None) -> float | None:
+        """The result that is watched; None, with a warning the first time, where the logs lack it.
+
+        Raises ValueError where it is no single number.
+        """
+        found = (logs or {}).get(self.monitor)
+        if found is None:
+            known = self.params.get("metrics", ())
+            if self.monitor not in known and not self._warned:
+                self._warned = True
+                hint = "give validation_data" if self.monitor.startswith("val_") else "watch one of those"
+                warnings.warn(
+                    f"{type(self).__name__} watches {self.monitor!r}, which is not among the results: "
+                    f"{', '.join(logs or ()) or 'there are none'}. It does nothing; {hint} instead.",
+                    UserWarning,
+                    stacklevel=7,
+                )
+            return None
+        if np.ndim(found):
+            raise ValueError(
+                f"{type(self).__name__} watches {self.monitor!r}, which is an array of shape {np.shape(found)}. Write "
+                "the name of a result that is one number instead."
+            )
+        return float(found)
+
+
+def infer(name: str, metric: Any) -> str | None:
+    """The way that is better, from the metric's own word for it, or from words in the names."""
+    own = {"up": "max", "down": "min", "max": "max", "min": "min"}.get(str(getattr(metric, "direction", "")))
+    if own is not None:
+        return own
+    text = f"{name} {type(metric).__name__ if metric is not None else ''}".lower()
+    if name.removeprefix("val_") == "loss" or name.endswith("_loss"):
+        return "min"
+    found = [way for way, words in BETTER.items() if any(word in text for word in words)]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,63 @@
+"""Results written to a file, one line an epoch."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier.training.hooks import Callback
+
+__all__ = ["CSVLogger"]
+
+
+class CSVLogger(Callback):
+    """Write the results of each epoch as a line of a CSV file: the epoch's number from 0, then the results by name.
+
+    ``append`` adds to a file that exists instead of replacing it. A result that is missing in an epoch is "NA", an
+    array is written as a list. A run that goes on from a backup goes on in its file: lines of epochs that are trained
+    once more are taken out first. Raises OSError before training where the file cannot be written.
+    """
+
+    def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
+        self.filename, self.separator, self.append = Path(filename), separator, append
+        self.keys: list[str] | None = None
+        self._end: int | None = 0  # bytes of the file that stay; None for all
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        with self.filename.open("ab"):
+            pass  # created, and known to be writable, before any work is done
+        self.keys, self._end = None, None if self.append else 0
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        logs = logs or {}
+        if self.keys is None:
+            self.keys = sorted(logs)
+            if not any(key.startswith("val_") for key in self.keys):  # validation may come later
+                self.keys += [f"val_{key}" for key in self.keys]
+        with self.filename.open("a+", newline="", encoding="utf-8") as file:
+            end = file.seek(0, os.SEEK_END)
+            if self._end is not None and self._end <= end:
+                file.truncate(self._end)
+                end = file.seek(self._end)
+            writer = csv.writer(file, delimiter=self.separator)
+            if end == 0:
+                writer.writerow(["epoch", *self.keys])
+            writer.writerow([epoch, *(cell(logs.get(key, "NA")) for key in self.keys)])
+            self._end = file.tell()
+
+    def state(self) -> dict[str, Any]:
+        return {"keys": self.keys, "end": self._end}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.keys, self._end = state["keys"], state["end"]
+
+
+def cell(value: Any) -> Any:
+    if isinstance(value, str) or not np.ndim(value):
+        return value.item() if isinstance(value, (np.ndarray, np.generic)) else value
+    return f"[{', '.join(map(str, np.asarray(value).tolist()))}]"

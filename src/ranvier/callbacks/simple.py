@@ -1,0 +1,53 @@
+"""Callbacks of a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ranvier.module.names import nearest
+from ranvier.training.hooks import EVENTS, Callback
+
+__all__ = ["LambdaCallback", "TerminateOnNaN"]
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions, each given by the name of its event: ``on_epoch_end=lambda epoch, logs: ...``.
+
+    All events of `Callback` may be given; ``on_epoch_*`` take (epoch, logs), ``on_*_batch_*`` (batch, logs), the rest
+    (logs). Raises TypeError with the nearest name for an event that does not exist.
+    """
+
+    def __init__(self, **functions: Callable[..., Any] | None) -> None:
+        for event, function in functions.items():
+            if event not in EVENTS:
+                raise TypeError(
+                    f"LambdaCallback({event}=...): there is no such event. The nearest is {nearest(event, EVENTS)}."
+                )
+            if function is not None:
+                if not callable(function):
+                    raise TypeError(f"LambdaCallback({event}={function!r}): write a function instead.")
+                setattr(self, event, function)
+
+
+class TerminateOnNaN(Callback):
+    """End training quietly when the loss is not finite any more.
+
+    Without it `fit` does more: it raises `NonFiniteLoss`, which names the step, the layer and the first operation whose
+    result is not finite. With it `fit` stops, says that in one line, and returns the history of the whole epochs;
+    ``error`` has the details. Either way the model keeps the last good weights. With ``raise_error=True`` it is as
+    without it.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        self.raise_error = raise_error
+        self.error: FloatingPointError | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        self.error = None
+
+    def on_nonfinite(self, error: FloatingPointError) -> bool:
+        self.error = error
+        if not self.raise_error:
+            self.say(f"Training ends: {error}")
+        return not self.raise_error

@@ -1,0 +1,76 @@
+"""Stopping when nothing improves any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ranvier.callbacks.monitor import Monitor
+
+__all__ = ["EarlyStopping"]
+
+
+class EarlyStopping(Monitor):
+    """Stop training when ``monitor`` has not improved for ``patience`` epochs (Prechelt, 1998).
+
+    ``min_delta``: a smaller change is no improvement. ``mode``: "min", "max", or "auto" by the name. ``baseline``: what
+    must be beaten for the wait to begin anew. ``restore_best_weights``: end with the weights of the best epoch
+    instead of the last. ``start_from_epoch``: epochs before it are not looked at.
+
+    Afterwards ``stopped_epoch`` (0 if it did not stop), ``best_epoch`` (from 0) and ``best`` tell what happened.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta=min_delta)
+        self.patience, self.verbose, self.baseline = patience, verbose, baseline
+        self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
+        self.on_train_begin()
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best: float | None = None
+        self.best_weights: list[Any] | None = None
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        current = self.value(logs)
+        if current is None or epoch < self.start_from_epoch:
+            return
+        improved = self.improves(current, self.best)
+        if improved or (self.restore_best_weights and self.best_weights is None):
+            self.best_epoch = epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+        self.wait += 1
+        if improved:
+            self.best = current
+            if self.baseline is None or self.improves(current, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        if self.stopped_epoch > 0 and self.verbose > 0:
+            self.say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.restore_best_weights and self.best_weights is not None:
+            if self.verbose > 0:
+                self.say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+            self.model.set_weights(self.best_weights)
+
+    def state(self) -> dict[str, Any]:
+        names = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
+        return {name: getattr(self, name) for name in names}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
