@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ranvier import seed
+from ranvier.data.samplers import Sampler
 from ranvier.module import Module
 from ranvier.training import inputs
 from ranvier.training.evaluation import run_evaluation, validation_set, whole
@@ -42,12 +43,14 @@ def fit(
     validation_batch_size: int | None = None,
     validation_freq: int = 1,
     check_finite: bool = True,
+    sampler: Sampler | None = None,
     resume: Any = None,
 ) -> History:
     """Train ``model`` on arrays, or on batches from a generator or DataLoader, and return the history.
 
     All of Keras's meaning: ``batch_size`` is 32 where not given, ``validation_split`` takes the last rows before any
-    shuffling, the loss of an epoch is the mean over its samples. A sample of weight zero is left out. With
+    shuffling, the loss of an epoch is the mean over its samples. A sample of weight zero is left out. ``sampler`` says
+    which rows an epoch takes and in which order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). With
     ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote, this very run goes on from there and ends
     as if it had never stopped.
 
@@ -72,6 +75,11 @@ def fit(
                     "x gives batches, so y, sample_weight and validation_split cannot be given. Write a generator of "
                     "(x, y, sample_weight) and validation_data=(x, y) instead."
                 )
+            if sampler is not None:
+                raise ValueError(
+                    "x gives batches, so there are no rows for a sampler to draw. Write arrays as x and y, or let x "
+                    "give balanced batches, instead."
+                )
         else:
             data = inputs.gate(model, state, x, y, sample_weight, **options)
             if validation_split and validation_data is None:
@@ -91,11 +99,14 @@ def fit(
             source = Stream(training, x, steps_per_epoch, options)
         else:
             preflight(model, state, data)
-            shuffler = seed.numpy_generator("shuffle") if shuffle else None
-            source = Arrays(training, data, batch, steps_per_epoch, shuffler)
+            shuffler = seed.numpy_generator("shuffle") if shuffle or sampler is not None else None
+            source = Arrays(training, data, batch, steps_per_epoch, shuffler, sampler)
             params["steps"] = source.steps
         history = model.history = History(params)
-        run = Run(training, source, history, data, {"batch_size": batch, "shuffle": shuffle})
+        drawn = None if sampler is None else type(sampler).__name__
+        run = Run(
+            training, source, history, data, {"batch_size": batch, "shuffle": shuffle, "sampler": drawn}
+        )
         training.epoch = initial_epoch
         model.stop_training = False
         logs: Logs = {}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ranvier import seed
 from ranvier.data.convert import Array
+from ranvier.data.samplers import Sampler, checked_order
 from ranvier.module import Module
 from ranvier.tensor import get_dtype
 from ranvier.training import inputs
@@ -23,11 +25,12 @@ from ranvier.training.state import Compiled
 from ranvier.training.step import Data, Step, step_for
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Arrays", "Stream", "Training"]
 
 Logs = dict[str, Any]
+BESIDE = 10_000  # rows; fewer are put into an order sooner than another thread is told to
 
 
 class Training:
@@ -170,36 +173,61 @@ class Training:
 class Arrays:
     """Epochs over arrays."""
 
-    def __init__(self, training: Training, data: Data, batch: int, limit: int | None, shuffler: Any) -> None:
-        self.training, self.data = training, data
+    def __init__(
+        self,
+        training: Training,
+        data: Data,
+        batch: int,
+        limit: int | None,
+        shuffler: Any,
+        sampler: Sampler | None = None,
+    ) -> None:
+        self.training, self.data, self.sampler, self.shuffler = training, data, sampler, shuffler
+        self.rows = self.order = kept_rows(data)
+        self.size = len(self.rows)
         self.batch = min(batch, len(data))
-        self.rows = kept_rows(data)
-        self.order = self.rows
-        self.taken = len(self.rows) if limit is None else min(len(self.rows), limit * batch)
+        if sampler is not None:
+            # It is asked once with a copy of the generator, so that what is wrong is said before any step.
+            labels = tuple(None if a is None else a[self.rows] for a in data.y)
+            self.labels = labels[0] if len(labels) == 1 else labels
+            self.size = len(self.sampled(copy.deepcopy(shuffler), None))
+            self.batch = min(batch, self.size)
+        elif self.batch >= self.size:
+            self.shuffler = None  # within one batch order means nothing
+        self.taken = self.size if limit is None else min(self.size, limit * batch)
         self.steps = math.ceil(self.taken / self.batch)
-        self.shuffler = (
-            shuffler if self.batch < len(self.rows) else None
-        )  # within one batch order means nothing
         self.drawer: ThreadPoolExecutor | None = None
-        self.next: Future[Array] | None = None
+        self.next: Callable[[], Array] | None = None
         self.drawn_from: Any = None  # the generator before it gave this epoch's order
         self.next_from: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
         self.step: Step | None = None
 
-    def draw(self) -> Future[Array]:
-        """A new order of the rows, drawn beside the program, which needs no interpreter meanwhile."""
+    def sampled(self, generator: Any, size: int | None) -> Array:
+        """The rows that the sampler takes this epoch, chosen among those that count."""
+        assert self.sampler is not None
+        order = self.sampler.order(self.labels, generator)
+        chosen: Array = self.rows[checked_order(order, len(self.rows), self.sampler, size)]
+        return chosen
+
+    def draw(self) -> Callable[[], Array]:
+        """A new order of the rows; of many it is drawn beside the program, which needs no interpreter meanwhile."""
 
         def order() -> Array:
+            if self.sampler is not None:
+                return self.sampled(self.shuffler, self.size)
             order = self.rows.copy()
             self.shuffler.shuffle(order)
             return order
 
+        self.next_from = self.shuffler.bit_generator.state
+        if len(self.rows) < BESIDE:
+            drawn = order()
+            return lambda: drawn
         if self.drawer is None:
             from concurrent.futures import ThreadPoolExecutor
 
             self.drawer = ThreadPoolExecutor(1)
-        self.next_from = self.shuffler.bit_generator.state
-        return self.drawer.submit(order)
+        return self.drawer.submit(order).result
 
     def close(self) -> None:
         if self.drawer is not None:
@@ -209,7 +237,7 @@ class Arrays:
         """One epoch, or what is left of it: its results, and the number of samples."""
         training = self.training
         if self.shuffler is not None:
-            self.order = (self.next or self.draw()).result()
+            self.order = (self.next or self.draw())()
             self.drawn_from = self.next_from
             self.next = self.draw()  # of the next epoch, while this one runs
         if self.step is None or training.hooks:

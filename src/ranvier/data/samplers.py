@@ -1,0 +1,186 @@
+"""Which rows an epoch takes, and in which order: as they are, every class as often, or by weights.
+
+A sampler is anything with ``order(labels, generator) -> int32 row numbers``; ``fit(..., sampler=...)`` asks it once an
+epoch. It draws from the generator alone, so an epoch's order is a function of the seed and the epoch, also on resume.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["BalancedSampler", "Sampler", "WeightedSampler", "checked_order", "class_numbers", "weighted_rows"]
+
+Array = npt.NDArray[Any]
+Rows = npt.NDArray[np.int32]
+
+
+class Sampler(Protocol):
+    """What ``fit`` asks for the rows of an epoch."""
+
+    def order(self, labels: Any, generator: np.random.Generator) -> Rows:
+        """Row numbers of ``labels``, the targets that the model is trained on; always as many.
+
+        Labels are int32 class numbers or floats, as the loss takes them; a tuple of them for several outputs.
+        """
+        ...
+
+
+def class_numbers(labels: Any) -> npt.NDArray[np.int64]:
+    """Targets as one class number a row, 0 to the number of classes that occur: (n,), (n, 1) or one-hot (n, classes).
+
+    Raises ValueError for targets that have no classes, or several a row.
+    """
+    array = np.asarray(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 2:
+        if not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):
+            raise ValueError(
+                f"targets of shape {array.shape} do not have exactly one class a row, so there is nothing to balance. "
+                "Write rv.data.WeightedSampler(weights) with a weight for each row instead."
+            )
+        array = array.argmax(1)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(
+            f"targets of shape {np.shape(labels)} are not one class a row. Write class numbers (n,) instead."
+        )
+    if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
+        raise ValueError(
+            f"targets such as {array[array != np.trunc(array)][0]} are no classes, so there is nothing to balance. "
+            "Write rv.data.WeightedSampler(weights) with a weight for each row instead."
+        )
+    return np.unique(array, return_inverse=True)[1].reshape(-1)
+
+
+class BalancedSampler:
+    """Every class as often as every other: in each epoch, and as nearly as can be in each batch.
+
+    An epoch has ``samples`` rows (as many as the data where None). Rows of a frequent class are drawn without
+    repetition, another part of them each epoch; those of a rare one are all taken, again and again, each as often as
+    the others. ``strength`` 1 makes the classes equally frequent, 0 leaves their frequencies, values between are
+    between (a class's share is proportional to its count to the power of ``1 - strength``; 0.5 is the square root).
+    Of a model with several outputs the classes are those of ``output``.
+    """
+
+    def __init__(self, samples: int | None = None, strength: float = 1.0, output: int = 0) -> None:
+        if samples is not None and (isinstance(samples, bool) or samples != int(samples) or samples < 1):
+            raise ValueError(f"samples={samples!r}: write a whole number of 1 or more, or None, instead.")
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength={strength!r}: write a number from 0 (as they are) to 1 (balanced).")
+        self.samples, self.strength, self.output = samples, strength, output
+
+    def __repr__(self) -> str:
+        return f"BalancedSampler(samples={self.samples}, strength={self.strength})"
+
+    def order(self, labels: Any, generator: np.random.Generator) -> Rows:
+        """The rows of one epoch. Raises ValueError as `class_numbers` does."""
+        numbers = class_numbers(labels[self.output] if isinstance(labels, tuple) else labels)
+        counts = np.bincount(numbers)
+        size = len(numbers) if self.samples is None else int(self.samples)
+        by_class = np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1])
+        parts = [
+            _repeated(rows, wanted, generator)
+            for rows, wanted in zip(by_class, self._wanted(counts, size, generator), strict=True)
+        ]
+        # Each class is strewn evenly over the epoch: one of its rows in each of as many equal stretches.
+        places = [(np.arange(len(part)) + generator.random(len(part))) / max(len(part), 1) for part in parts]
+        return np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")].astype(np.int32)
+
+    def _wanted(self, counts: Array, size: int, generator: np.random.Generator) -> Array:
+        """How many rows of each class: its share rounded up or down at random, so that on average it is exact."""
+        shares = counts.astype(np.float64) ** (1 - self.strength)
+        ends = np.cumsum(shares) * (size / shares.sum())
+        ends[-1] = size
+        return np.diff(np.floor(ends + generator.random()).astype(np.int64), prepend=0)
+
+
+def _repeated(rows: Array, wanted: int, generator: np.random.Generator) -> Array:
+    """``wanted`` of the rows, each as often as any other or once more, in random order within each repetition."""
+    rounds = -(-wanted // len(rows))
+    order = np.argsort(generator.random((rounds, len(rows))), axis=1, kind="stable")
+    result: Array = rows[order].reshape(-1)[:wanted]
+    return result
+
+
+class WeightedSampler:
+    """Rows at random, each with a probability proportional to its weight.
+
+    ``weights`` are n numbers of 0 or more; ``samples`` is the number of rows of an epoch (n where None). Without
+    ``replacement`` no row comes twice in an epoch.
+    """
+
+    def __init__(self, weights: Any, samples: int | None = None, replacement: bool = True) -> None:
+        self.weights = np.asarray(weights, np.float64)
+        self.samples, self.replacement = samples, replacement
+        self._draw(
+            np.random.Generator(np.random.Philox(0))
+        )  # what is wrong is said now, not in the first epoch
+
+    def __repr__(self) -> str:
+        return f"WeightedSampler(<{len(self.weights)} weights>, samples={self.samples}, replacement={self.replacement})"
+
+    def _draw(self, generator: np.random.Generator) -> Rows:
+        size = len(self.weights) if self.samples is None else self.samples
+        return weighted_rows(self.weights, size, self.replacement, generator)
+
+    def order(self, labels: Any, generator: np.random.Generator) -> Rows:
+        """The rows of one epoch. Raises ValueError where there are not as many weights as rows."""
+        labels = next(y for y in labels if y is not None) if isinstance(labels, tuple) else labels
+        if len(labels) != len(self.weights):
+            raise ValueError(
+                f"WeightedSampler has {len(self.weights):,} weights and there are {len(labels):,} rows (those of "
+                "sample_weight 0 left out). Write one weight for each instead."
+            )
+        return self._draw(generator)
+
+
+def weighted_rows(weights: Array, size: int, replacement: bool, generator: np.random.Generator) -> Rows:
+    """``size`` row numbers drawn with probabilities proportional to the weights, with or without replacement.
+
+    Raises ValueError for weights that are negative, infinite, NaN or all 0, and for more rows than there are.
+    """
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if weights.ndim != 1 or bad.any() or not weights.any():
+        what = (
+            f"weight {weights[bad][0]}"
+            if weights.ndim == 1 and bad.any()
+            else f"shape {weights.shape}, or all 0"
+        )
+        raise ValueError(f"the weights of a sampler have {what}. Write (n,) numbers of 0 or more, not all 0.")
+    if isinstance(size, bool) or size != int(size) or size < 1:
+        raise ValueError(f"{size!r} samples: write a whole number of 1 or more instead.")
+    if replacement:
+        ends = np.cumsum(weights)
+        drawn = np.searchsorted(ends, generator.random(int(size)) * ends[-1], side="right")
+        rows: Rows = np.minimum(drawn, np.flatnonzero(weights)[-1]).astype(np.int32)
+        return rows
+    if size > np.count_nonzero(weights):
+        raise ValueError(
+            f"{size:,} samples without replacement of {np.count_nonzero(weights):,} rows that have a weight. Write "
+            "fewer, or replacement=True."
+        )
+    with np.errstate(divide="ignore"):
+        arrivals = generator.standard_exponential(len(weights)) / weights  # the first to arrive are drawn
+    return np.argsort(arrivals, kind="stable")[: int(size)].astype(np.int32)
+
+
+def checked_order(order: Any, rows: int, sampler: Any, size: int | None = None) -> Rows:
+    """What a sampler gave, as int32; raises ValueError for what are no row numbers, or not ``size`` of them."""
+    array = np.asarray(order)
+    name = type(sampler).__name__
+    if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):
+        raise ValueError(
+            f"{name}.order returned an array of shape {array.shape} and dtype {array.dtype}. Write at least one row "
+            "number, as whole numbers of shape (samples,), instead."
+        )
+    if array.min() < 0 or array.max() >= rows:
+        bad = array[(array < 0) | (array >= rows)][0]
+        raise ValueError(f"{name}.order returned row {bad} of {rows:,} rows. Write 0 to {rows - 1} instead.")
+    if size is not None and len(array) != size:
+        raise ValueError(
+            f"{name}.order returned {len(array):,} rows, and {size:,} in the epoch before. Write as many each time."
+        )
+    return np.ascontiguousarray(array, np.int32)

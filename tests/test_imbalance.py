@@ -1,0 +1,130 @@
+"""Imbalance, from the sampler's rows to what training makes of them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+
+RNG = np.random.default_rng(7)
+N = 400
+Y = (RNG.random(N) < 0.06).astype(np.int32)
+X = (RNG.normal(size=(N, 3)) + 1.2 * Y[:, None]).astype(np.float32)
+
+
+def network(seed=0, loss="sparse_categorical_crossentropy", outputs=2, **options):
+    rv.set_seed(seed)
+    model = rv.Sequential(
+        [rv.layers.Dense(outputs, "softmax" if outputs > 1 else "sigmoid", input_shape=(3,))]
+    )
+    model.compile(rv.optimizers.SGD(0.1), loss, **options)
+    return model
+
+
+class Given:
+    """Rows that were written down."""
+
+    def __init__(self, *orders):
+        self.orders, self.asked = orders, []
+
+    def order(self, labels, generator):
+        self.asked.append(labels)
+        return self.orders[int(generator.integers(len(self.orders)))]
+
+
+def test_the_rows_of_the_sampler_are_those_that_are_trained_on():
+    rows = np.array([5, 5, 17, 399, 0, 5, 17, 21, 8, 8], np.int64)
+    sampler = Given(rows)
+    model = network()
+    model.fit(X, Y, batch_size=4, verbose=0, sampler=sampler)
+    other = network()
+    for part in (rows[:4], rows[4:8], rows[8:]):
+        other.train_on_batch(X[part], Y[part])
+    for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(sampler.asked[0], Y)
+    assert sampler.asked[0].dtype == np.int32
+
+
+def test_rows_of_weight_zero_are_not_offered():
+    weights = np.ones(N, np.float32)
+    weights[Y == 0] = 0
+    sampler = Given(np.arange(int(Y.sum())))
+    model = network()
+    model.fit(X, Y, batch_size=8, verbose=0, sampler=sampler, sample_weight=weights)
+    assert (sampler.asked[0] == 1).all()
+    assert model.predict(X, verbose=0)[:, 1].mean() > 0.5
+
+
+def test_an_epoch_of_another_length_than_the_data():
+    for samples in (30, 1000):
+        model = network(metrics=["accuracy"])
+        history = model.fit(X, Y, epochs=2, verbose=0, sampler=rv.data.BalancedSampler(samples))
+        assert history.params["steps"] == -(-samples // 32)
+
+
+@pytest.mark.parametrize("sampler", [rv.data.BalancedSampler(), rv.data.WeightedSampler(1 + 9.0 * Y)])
+def test_the_seed_decides_the_rows(sampler):
+    weights = []
+    for seed in (1, 1, 2):
+        model = network(seed)
+        model.fit(X, Y, epochs=3, verbose=0, sampler=sampler)
+        weights.append(model.get_weights()[0])
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+
+REFUSED = [
+    (dict(x=X, y=Y, sampler=Given(np.array([0, N]))), f"row {N} of {N} rows"),
+    (dict(x=X, y=Y, sampler=Given(np.array([0.5]))), "dtype float64"),
+    (dict(x=X, y=Y, sampler=rv.data.WeightedSampler([1, 2])), "2 weights and there are 400 rows"),
+    (dict(x=iter([(X, Y)]), sampler=rv.data.BalancedSampler()), "no rows for a sampler"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), REFUSED)
+def test_what_a_sampler_gives_is_checked_before_any_step(arguments, text):
+    model = network()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=text):
+        model.fit(**arguments, verbose=0)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_orders_of_two_lengths_are_refused():
+    with pytest.raises(ValueError, match="in the epoch before"):
+        network().fit(X, Y, epochs=40, verbose=0, sampler=Given(np.arange(9), np.arange(10)))
+
+
+def test_several_outputs_name_the_one_that_is_balanced():
+    sampler = rv.data.BalancedSampler(output=1)
+    order = sampler.order((None, Y), np.random.Generator(np.random.Philox(0)))
+    assert Y[order].mean() == pytest.approx(0.5, abs=0.01)
+
+
+# --- what balance is worth ----------------------------------------------------------------------------------------
+
+REMEDIES: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "class weights": {"class_weight": {0: N / (2 * (N - Y.sum())), 1: N / (2 * Y.sum())}},
+    "balanced batches": {"sampler": rv.data.BalancedSampler()},
+}
+
+
+def balanced_accuracy(loss="sparse_categorical_crossentropy", outputs=2, **options):
+    model = network(3, loss, outputs, metrics=["accuracy", "balanced_accuracy"])
+    model.fit(X, Y, epochs=60, verbose=0, **options)
+    return model.evaluate(X, Y, verbose=0, return_dict=True)["balanced_accuracy"]
+
+
+def test_remedies_raise_the_balanced_accuracy():
+    found = {name: balanced_accuracy(**options) for name, options in REMEDIES.items()}
+    found["focal loss"] = balanced_accuracy(rv.losses.SparseCategoricalFocalCrossentropy(alpha=[0.06, 0.94]))
+    found["binary focal loss"] = balanced_accuracy(
+        rv.losses.BinaryFocalCrossentropy(apply_class_balancing=True, alpha=0.94), outputs=1
+    )
+    plain = found.pop("nothing")
+    assert plain < 0.75
+    assert min(found.values()) > plain + 0.1, found
