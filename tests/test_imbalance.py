@@ -128,3 +128,70 @@ def test_remedies_raise_the_balanced_accuracy():
     plain = found.pop("nothing")
     assert plain < 0.75
     assert min(found.values()) > plain + 0.1, found
+
+
+# --- PyTorch's vocabulary -----------------------------------------------------------------------------------------
+
+
+def test_weighted_random_sampler():
+    import ranvier.torch as torch
+    from ranvier.torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+
+    data = TensorDataset(torch.tensor(X), torch.tensor(Y))
+    weights = np.where(Y == 1, (Y == 0).sum(), (Y == 1).sum())
+    torch.manual_seed(0)
+    sampler = WeightedRandomSampler(weights, 4000)
+    assert len(sampler) == 4000
+    loader = DataLoader(data, 100, sampler=sampler)
+    assert len(loader) == 40
+    drawn = np.concatenate([y.numpy() for _, y in loader])
+    assert drawn.mean() == pytest.approx(0.5, abs=0.03)
+    assert list(sampler) != list(sampler)
+    first = [
+        list(WeightedRandomSampler(weights, 10, generator=torch.Generator().manual_seed(5))) for _ in "ab"
+    ]
+    assert first[0] == first[1]
+    once = list(WeightedRandomSampler(torch.tensor([1.0, 0.0, 2.0]), 2, replacement=False))
+    assert sorted(once) == [0, 2]
+    with pytest.raises(ValueError, match="weight -1"):
+        WeightedRandomSampler([-1.0, 2.0], 3)
+    with pytest.raises(ValueError, match="without replacement"):
+        WeightedRandomSampler([1.0, 2.0], 3, replacement=False)
+
+
+def test_weights_of_classes_in_losses_of_pytorch():
+    """In ``fit`` as in an explicit loop: ``weight`` of classes and ``pos_weight``."""
+    import ranvier.torch as torch
+
+    rare = torch.tensor([0.06, 0.94])
+    found: dict[str, Any] = {}
+    for name, outputs, loss in (
+        ("plain", 2, torch.nn.CrossEntropyLoss()),
+        ("weight", 2, torch.nn.CrossEntropyLoss(weight=rare)),
+        ("pos_weight", 1, torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor([15.0]))),
+    ):
+        rv.set_seed(3)
+        model = rv.Sequential([rv.layers.Dense(outputs, input_shape=(3,))])
+        model.compile(rv.optimizers.SGD(0.1), loss)
+        model.fit(X, Y if outputs == 2 else Y[:, None].astype(np.float32), epochs=60, verbose=0)
+        logits = model.predict(X, verbose=0)
+        decided = logits.argmax(1) if outputs == 2 else logits[:, 0] > 0
+        found[name] = rv.metrics.report(Y, decided.astype(int)).balanced_accuracy
+    assert min(found["weight"], found["pos_weight"]) > found["plain"] + 0.1
+
+
+def test_labels_that_do_not_exclude_each_other():
+    """A share for each output: rare labels are found that the plain loss never decides for."""
+    truth = np.stack([Y, 1 - Y], 1)
+    share = 1 - truth.mean(0)
+    recall: dict[str, Any] = {}
+    for name, loss in (
+        ("plain", rv.losses.BinaryCrossentropy()),
+        ("focal", rv.losses.BinaryFocalCrossentropy(True, alpha=share, gamma=0.0)),
+    ):
+        rv.set_seed(3)
+        model = rv.Sequential([rv.layers.Dense(2, "sigmoid", input_shape=(3,))])
+        model.compile(rv.optimizers.SGD(0.3), loss)
+        model.fit(X, truth, epochs=60, verbose=0)
+        recall[name] = rv.metrics.report(truth, model.predict(X, verbose=0)).recall
+    assert recall["focal"][0] > recall["plain"][0] + 0.2

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.data.samplers import weighted_rows
 from ranvier.graph.node import Type
 from ranvier.module.names import missing
+from ranvier.seed import numpy_generator
 from ranvier.tensor import Tensor
 
 __all__ = [
     "ConcatDataset", "DataLoader", "Dataset", "RandomSampler", "SequentialSampler", "Subset", "TensorDataset",
-    "default_collate", "random_split",
+    "WeightedRandomSampler", "default_collate", "random_split",
 ]  # fmt: skip
 
 
@@ -87,8 +89,6 @@ class ConcatDataset(Dataset):
 
 
 def _permutation(n: int, generator: Any) -> Any:
-    from ranvier.seed import numpy_generator
-
     return (generator.numpy if generator is not None else numpy_generator("shuffle")).permutation(n)
 
 
@@ -131,6 +131,32 @@ class RandomSampler(SequentialSampler):
 
     def __iter__(self) -> Iterator[int]:
         return iter(_permutation(len(self.data_source), self.generator).tolist())
+
+
+class WeightedRandomSampler:
+    """``num_samples`` sample numbers, each drawn with a probability proportional to its weight, anew each time.
+
+    ``weights`` are numbers of 0 or more, one a sample, that need not add up to 1. Without ``replacement`` no sample
+    comes twice. For a `DataLoader`: ``DataLoader(dataset, 32, sampler=WeightedRandomSampler(weights, len(dataset)))``.
+    """
+
+    def __init__(
+        self, weights: Any, num_samples: int, replacement: bool = True, generator: Any = None
+    ) -> None:
+        given = weights.numpy() if isinstance(weights, Tensor) else weights
+        self.weights = np.asarray(given, np.float64)
+        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
+        self._draw(np.random.Generator(np.random.Philox(0)))  # what is wrong is said now
+
+    def _draw(self, generator: Any) -> Any:
+        return weighted_rows(self.weights, self.num_samples, self.replacement, generator)
+
+    def __iter__(self) -> Iterator[int]:
+        own = self.generator
+        return iter(self._draw(numpy_generator("shuffle") if own is None else own.numpy).tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
 
 
 # How PyTorch hides the cost of making a batch; here one is gathered in microseconds.
