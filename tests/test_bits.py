@@ -36,6 +36,26 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "remedies": """
+x, y = rng.random((300, 33), dtype=np.float32), rng.integers(0, 10, 300)
+model = rv.Sequential([
+    rv.layers.GaussianNoise(0.1, input_shape=(33,)),
+    rv.layers.Dense(48, kernel_regularizer="l1_l2", kernel_constraint="max_norm", activity_regularizer="l2"),
+    rv.layers.BatchNormalization(), rv.layers.ReLU(), rv.layers.GaussianDropout(0.2),
+    rv.layers.Dense(40, activation="selu"), rv.layers.AlphaDropout(0.1), rv.layers.LayerNormalization(),
+    rv.layers.Dense(10, activation="softmax", kernel_constraint="unit_norm")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
+out, weights = model.predict(x[:37], verbose=0), model.get_weights()
+""",
+    "full batch, normalized": """
+x, y = rng.random((2100, 4), dtype=np.float32), rng.random((2100, 4), dtype=np.float32)
+model = rv.Sequential([
+    rv.layers.Dense(32, activation="tanh", input_shape=(4,)), rv.layers.BatchNormalization(), rv.layers.Dense(4)])
+model.compile(optimizer="adam", loss="mse")
+losses = model.fit(x, y, epochs=3, batch_size=2100, verbose=0).history["loss"]
+out, weights = model.predict(x[:5], verbose=0), model.get_weights()
+""",
     "full batch": """
 x, y = rng.random((2100, 4), dtype=np.float32), rng.random((2100, 4), dtype=np.float32)
 model = rv.Sequential([

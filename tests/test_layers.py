@@ -33,7 +33,7 @@ def whitened(x, axis, epsilon=1e-3):
     return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + epsilon)
 
 
-PENALTIES = {
+PENALTIES: dict[str, Any] = {
     "kernel_regularizer": "l2", "bias_regularizer": "l1", "activity_regularizer": "l1_l2", "kernel_constraint": "max_norm",
 }  # fmt: skip
 
