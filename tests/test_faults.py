@@ -16,7 +16,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import optimizers
-from ranvier.training import NonFiniteLoss, PreflightWarning
+from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
 
 RNG = np.random.default_rng(0)
 N, F, K = 40, 5, 3
@@ -374,7 +374,7 @@ ROWS = [  # number, what is done, error or warning, its text
     (31, lambda: warned([D(K, activation="softmax")], LOGITS), PreflightWarning, "expects logits"),
     (31, lambda: warned([D(K, activation="sigmoid")], SCE), PreflightWarning, "add up to 1"),
     (31, lambda: warned([D(4), D(K, activation="softmax")], SCE), PreflightWarning, "no nonlinearity"),
-    (31, lambda: warned([D(1, activation="softmax")], SCE, Y * 0), PreflightWarning, "one output"),
+    (31, lambda: warned([D(1, activation="softmax")], SCE, Y * 0), PreflightError, "RV105.*one output"),
     (31, lambda: warned([D(1, activation="softmax")], SCE), ValueError, "binary_crossentropy"),
     (32, lambda: D(2**40, name="huge").build((None, 2**40)), ValueError, "(?s)'huge'.*(2\\*\\*63|larger)"),
     (32, lambda: D(2**24, name="huge").build((None, 2**24)), (MemoryError, ValueError), "'huge'.*PiB|'huge'.*TiB"),

@@ -92,7 +92,7 @@ def test_class_weight_is_sample_weight():
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
 def test_integers_stay_as_they_are_until_the_program_casts_them(dtype):
-    x = (np.abs(X) * 3).astype(dtype)
+    x = np.floor(np.abs(X) * 3).astype(dtype)
     one, other = classifier(), classifier()
     other.set_weights(one.get_weights())
     one.fit(x, Y, shuffle=False, verbose=0)
@@ -533,7 +533,6 @@ WARNINGS = [  # layers, loss, x, y, what is said
     (lambda: [D(K, activation="softplus")], SCE(), X, Y, "expects probabilities.*'softplus'"),
     (lambda: [D(1)], BCE(), X, BINARY, "expects probabilities.*activation='sigmoid'"),
     (lambda: [D(K, activation="sigmoid")], SCE(), X, Y, "add up to 1.*sigmoid"),
-    (lambda: [D(1, activation="softmax")], SCE(), X, np.zeros(N, int), "one output.*binary_crossentropy"),
     (lambda: [D(4, name="a"), D(2, name="b")], "mse", X, VALUES, "no nonlinearity between 'a' and 'b'"),
     (lambda: [D(4, name="a"), rv.layers.Dropout(0.5), D(2, name="b")], "mse", X, VALUES, "no nonlinearity"),
     (lambda: [rv.layers.Flatten(), D(2)], "mse", PIXELS, VALUES, r"Rescaling\(1 / 255\)"),

@@ -47,7 +47,8 @@ class Compiled:
         self.programs: dict[Any, Any] = {}
         self.outputs: dict[Any, tuple[Any, ...]] = {}  # the model's output shape for each shape of inputs
         self.columns: list[str] | None = None  # of the frame that fit was given
-        self.warned = False
+        self.told: set[str] = set()  # the codes of checks that have warned
+        self.checked = False  # whether all checks have run
         self.evaluating = threading.Lock()  # one evaluation after the other: they share where they add up
         self._lock = threading.Lock()
 

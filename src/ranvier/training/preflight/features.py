@@ -1,0 +1,138 @@
+"""Checks of the inputs: their scale, and columns that say nothing. Scales are judged on a sample of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.training.preflight.report import Fault
+from ranvier.training.preflight.seen import Input, Seen
+
+__all__ = ["constant_features", "different_scales", "identical_rows", "large_features", "unscaled_pixels"]
+
+FEW = 10  # rows, below which nothing can be said
+LARGE = 100.0  # the root of a feature's mean square
+APART = 1000.0  # the largest spread of a feature divided by the smallest
+BYTES = 1 << 30  # of an array that is read whole
+STANDARDIZE = (
+    "Write (x - x.mean(0)) / x.std(0) instead, with the mean and deviation of the training data for all data."
+)
+
+
+def pixels(given: Input) -> bool:
+    """Whether these look like the numbers 0 to 255 that images are stored as."""
+    if given.array.ndim < 2 or not given.rows.size or not given.finite:
+        return False
+    low, high = given.low.min(), given.high.max()
+    whole = given.array.dtype.kind in "ui" or np.array_equal(given.rows, np.trunc(given.rows))
+    return bool(low >= 0 and 100 <= high <= 255 and whole)
+
+
+def spread(given: Input) -> tuple[Array, Array] | None:
+    """Each feature's deviation, and the root of its mean square."""
+    if given.array.ndim < 2 or len(given.array) < FEW or not given.finite or pixels(given):
+        return None
+    rows = given.rows
+    return rows.std(0), np.sqrt(np.square(rows).mean(0))
+
+
+def apart(given: Input) -> tuple[int, int, float, float] | None:
+    """The features of the largest and the smallest deviation, where these are far apart."""
+    found = spread(given)
+    if found is None or given.array.ndim != 2:
+        return None
+    deviation = found[0]
+    varied = np.flatnonzero(given.high > given.low)
+    if len(varied) < 2:
+        return None
+    large, small = varied[deviation[varied].argmax()], varied[deviation[varied].argmin()]
+    # A rare yes or no varies little in a sample, but its size is no smaller for that.
+    least = (
+        min(deviation[small], 1.0) if given.high[small] - given.low[small] < 1 else max(deviation[small], 1.0)
+    )
+    if deviation[large] < max(10.0, APART * least):
+        return None
+    return int(large), int(small), float(deviation[large]), float(deviation[small])
+
+
+def unscaled_pixels(seen: Seen) -> Iterator[Fault]:
+    for given in seen.inputs:
+        layer = seen.reader(given)
+        if layer is not None and pixels(given):
+            yield seen.fault(
+                f"the inputs {given.name} reach from {given.low.min():g} to {given.high.max():g} and nothing rescales "
+                "them, so training will be slow or fail",
+                f"Write rv.layers.Rescaling(1 / 255) as the first layer, or {given.name} / 255, instead.",
+                layer,
+            )
+
+
+def different_scales(seen: Seen) -> Iterator[Fault]:
+    for given in seen.inputs:
+        layer, found = seen.reader(given), apart(given)
+        if layer is None or found is None:
+            continue
+        large, small, most, least = found
+        yield seen.fault(
+            f"the features of {given.name} differ widely in scale: number {large} has a standard deviation of "
+            f"{most:.4g} and number {small} one of {least:.4g}; nearly all that is learned comes from the large ones",
+            STANDARDIZE,
+            layer,
+        )
+
+
+def large_features(seen: Seen) -> Iterator[Fault]:
+    for given in seen.inputs:
+        layer, found = seen.reader(given), spread(given)
+        if layer is None or found is None or apart(given) is not None:
+            continue
+        size = found[1]
+        at = int(size.argmax())
+        if size[at] >= LARGE:
+            place = f"feature {at} of {given.name}" if given.array.ndim == 2 else f"{given.name}"
+            yield seen.fault(
+                f"{place} is large ({given.low[at]:.4g} to {given.high[at]:.4g}), and nothing rescales it, so training "
+                "will be slow or fail",
+                STANDARDIZE,
+                layer,
+            )
+
+
+def constant_features(seen: Seen) -> Iterator[Fault]:
+    for given in seen.inputs:
+        array = given.array
+        if array.ndim != 2 or len(array) < FEW or not given.finite:
+            continue
+        still = np.flatnonzero(given.low == given.high)
+        if len(still) == array.shape[1]:
+            continue  # said by the check of identical rows
+        # Pixels at the border of images never leave the background, which is the smallest value of all.
+        odd = still if 2 * len(still) > array.shape[1] else still[given.low[still] != given.low.min()]
+        if array.nbytes <= BYTES:
+            odd = odd[(array[:, odd] == array[0, odd]).all(0)] if len(odd) else odd
+        if not len(odd):
+            continue
+        some = ", ".join(f"{i} (always {array[0, i]:g})" for i in odd[:5]) + (", ..." if len(odd) > 5 else "")
+        yield seen.fault(
+            f"{len(odd)} of {array.shape[1]} features of {given.name} never vary: number {some}",
+            f"Leave them out, np.delete({given.name}, {odd[:5].tolist()}, axis=1), or look at how they were read.",
+            seen.reader(given),
+        )
+
+
+def identical_rows(seen: Seen) -> Iterator[Fault]:
+    if len(seen.data) < FEW:
+        return
+    for given in seen.inputs:
+        if not given.finite or (given.low != given.high).any():
+            return
+        if given.array.nbytes <= BYTES and not (given.array == given.array[:1]).all():
+            return
+    if any((end.y != end.y[:1]).any() for end in seen.ends):
+        yield seen.fault(
+            f"all {len(seen.data):,} rows of {' and '.join(i.name for i in seen.inputs)} are the same, while their "
+            "targets differ: there is nothing to tell them apart by",
+            "Look at how the inputs were read, and write ones that vary instead.",
+        )

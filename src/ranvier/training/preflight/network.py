@@ -1,0 +1,210 @@
+"""Checks of the network: its last layer against its loss, and layers that do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ranvier.graph.node import BATCH
+from ranvier.module import Module
+from ranvier.tape import Entry
+from ranvier.training.preflight.report import Fault
+from ranvier.training.preflight.seen import AFFINE, Seen, name_of, through
+
+__all__ = [
+    "clipped_logits", "dropout_at_the_end", "dropout_of_few", "log_probabilities_expected", "logits_expected",
+    "no_nonlinearity", "one_unit", "probabilities_expected", "sigmoid_for_classes", "softmax_across_samples",
+    "symmetric", "unused",
+]  # fmt: skip
+
+UNBOUNDED = (
+    *AFFINE, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "relu6",
+)  # fmt: skip
+EMPTY = 0.1  # the chance that dropout leaves nothing of a layer, from which it is told
+
+
+def logits_expected(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        if not end.wants_logits or end.last not in ("softmax", "sigmoid", "log_softmax"):
+            continue
+        if end.function == "cross_entropy" and end.last == "log_softmax":
+            continue  # softmax of log probabilities gives them back
+        fix = "no activation in the last layer" if end.function else "from_logits=False in the loss"
+        yield seen.fault(
+            f"the loss {end.loss.name!r} expects logits, and the model ends with {end.last}",
+            f"Write {fix} instead.",
+            seen.blame(end.entry),
+        )
+
+
+def probabilities_expected(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        keras = getattr(end.loss, "maker", None)
+        if end.wants_logits or end.last not in UNBOUNDED:
+            continue
+        if not keras and end.function != "binary_cross_entropy":
+            continue
+        fix = (
+            f"activation={keras!r} in the last layer, or from_logits=True in the loss,"
+            if keras
+            else "torch.sigmoid at the end of the model, or BCEWithLogitsLoss,"
+        )
+        yield seen.fault(
+            f"the loss {end.loss.name!r} expects probabilities, and the model ends with {end.last!r}, whose values are "
+            "none",
+            f"Write {fix} instead.",
+            seen.blame(end.entry),
+        )
+
+
+def log_probabilities_expected(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        if end.function == "nll_loss" and end.last in (*UNBOUNDED, "softmax", "sigmoid"):
+            yield seen.fault(
+                f"NLLLoss expects log probabilities, and the model ends with {end.last!r}: there is no smallest loss",
+                "Write log_softmax at the end of the model, or CrossEntropyLoss, instead.",
+                seen.blame(end.entry),
+            )
+
+
+def sigmoid_for_classes(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        if (
+            "Categorical" in end.kind
+            and not end.wants_logits
+            and end.last == "sigmoid"
+            and end.output.shape[-1] != 1
+        ):
+            yield seen.fault(
+                f"the loss {end.loss.name!r} expects probabilities that add up to 1, and the model ends with sigmoid",
+                "Write activation='softmax' for one class of several, or loss='binary_crossentropy' for independent "
+                "yes or no, instead.",
+                seen.blame(end.entry),
+            )
+
+
+def one_unit(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        if end.categorical and end.output.shape[-1:] == (1,):
+            yield seen.fault(
+                "the model has one output, and a categorical loss compares several: it learns nothing",
+                "Write loss='binary_crossentropy' with activation='sigmoid', or one output for each class, instead.",
+                seen.blame(end.entry),
+            )
+
+
+def clipped_logits(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        if (
+            end.wants_logits
+            and end.last in ("relu", "relu6", "tanh", "softsign")
+            and end.output.shape[-1] != 1
+        ):
+            yield seen.fault(
+                f"the loss {end.loss.name!r} expects logits of any size, and the model ends with {end.last!r}, which "
+                "cuts them off",
+                "Write a last layer without activation instead.",
+                seen.blame(end.entry),
+            )
+
+
+def softmax_across_samples(seen: Seen) -> Iterator[Fault]:
+    for entry in seen.entries:
+        if name_of(entry) not in ("softmax", "log_softmax") or entry.type.shape[:1] != (BATCH,):
+            continue
+        axis = dict(entry.options).get("axis", -1)
+        if axis % len(entry.type.shape) == 0 and len(entry.type.shape) > 1:
+            yield seen.fault(
+                f"{name_of(entry)} over axis {axis} makes the samples of a batch compete with each other",
+                "Write axis=-1 (dim=-1) instead.",
+                seen.blame(entry),
+            )
+
+
+def no_nonlinearity(seen: Seen) -> Iterator[Fault]:
+    pairs: list[tuple[Module, Module]] = []
+    for entry in seen.entries:
+        if name_of(entry) in AFFINE:
+            before = through(entry.children[0])
+            if name_of(before) in AFFINE:
+                pairs.append((seen.blame(before), seen.blame(entry)))
+    if pairs:
+        names = [f"{seen.name(a)!r} and {seen.name(b)!r}" for a, b in pairs[::-1]]
+        yield seen.fault(
+            f"there is no nonlinearity between {', nor between '.join(names)}: two such layers are no more than one",
+            "Write activation='relu' in the first, or a ReLU between them, instead.",
+            pairs[-1][0],
+        )
+
+
+def ending(seen: Seen, entry: Entry | None) -> set[Entry]:
+    """The calls from the last layer with weights to the output."""
+    found: set[Entry] = set()
+    while entry is not None and entry.function is not None:
+        found.add(entry)
+        if seen.weights(entry):
+            break
+        entry = entry.children[0] if entry.children else None
+    return found
+
+
+def dropouts(seen: Seen) -> Iterator[tuple[Module, Entry, float]]:
+    """Each call of a dropout layer: what it drops, and its rate."""
+    for module, entry in seen.calls:
+        rate = getattr(module, "rate", getattr(module, "p", None))
+        if type(module).__name__ == "Dropout" and isinstance(rate, float) and entry is not None:
+            yield module, entry, rate
+
+
+def dropout_at_the_end(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        last = ending(seen, end.output.entry)
+        for module, entry, rate in dropouts(seen):
+            if entry in last and rate:
+                yield seen.fault(
+                    f"dropout stands after the last layer, so {rate:.0%} of the outputs are zero whatever is learned",
+                    "Write it before the last layer instead.",
+                    module,
+                )
+
+
+def dropout_of_few(seen: Seen) -> Iterator[Fault]:
+    for module, entry, rate in dropouts(seen):
+        units = entry.type.shape[-1] if len(entry.type.shape) == 2 else 0
+        if isinstance(units, int) and units and rate < 1 and rate**units > EMPTY:
+            yield seen.fault(
+                f"dropout of {rate:g} on {units} unit{'s' * (units != 1)} leaves nothing of {rate**units:.0%} of the "
+                "samples",
+                "Write a smaller rate, or more units in the layer before it, instead.",
+                module,
+            )
+
+
+def symmetric(seen: Seen) -> Iterator[Fault]:
+    last = {end.entry for end in seen.ends}
+    for entry in seen.entries:
+        if name_of(entry) not in AFFINE or entry in last:
+            continue
+        kernel = seen.weights(entry)[:1]
+        if not kernel or kernel[0].segment is not None or len(kernel[0].shape) != 2:
+            continue
+        array = kernel[0].value if name_of(entry) == "affine" else kernel[0].value.T
+        if array.shape[1] > 1 and (array[0] == array[0, 0]).all() and (array == array[:, :1]).all():
+            yield seen.fault(
+                f"all {array.shape[1]} units start with the same weights, so they stay equal and count as one",
+                "Write kernel_initializer='glorot_uniform' instead.",
+                seen.blame(entry),
+            )
+
+
+def unused(seen: Seen) -> Iterator[Fault]:
+    read, ran = {id(leaf) for leaf in seen.leaves}, {id(module) for module, _ in seen.calls}
+    for module in seen.model.modules():
+        own = [p for p in module._parameters.values() if p is not None]
+        waiting = module._builds and not module.built and not module._modules
+        if id(module) in ran or not (own or waiting) or any(id(p) in read for p in own):
+            continue
+        yield seen.fault(
+            "the layer belongs to the model, and nothing calls it: its weights never change",
+            "Call it in forward, or take it out of the model, instead.",
+            module,
+        )

@@ -1,0 +1,209 @@
+"""A training step on a few rows and on copies of the weights, by the reference engine: measured before it is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.engines.reference import evaluate
+from ranvier.graph.grad import gradient
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Node, Symbol, topological
+from ranvier.module import Module
+from ranvier.tensor import Tensor, get_dtype
+from ranvier.training.preflight.seen import plain
+from ranvier.training.state import Compiled
+from ranvier.training.step import Data, Step
+
+__all__ = ["Activation", "Gradient", "Probe"]
+
+ROWS, MORE_ROWS = 32, 256  # of a probed batch; of one whose activations are looked at
+STEPS = 4
+WORK = 2e8  # products, the most that a probe computes: some 20 ms
+
+
+@dataclass
+class Gradient:
+    """The sizes of a kernel and of the loss's derivative by it."""
+
+    module: Module
+    size: float
+    weight: float
+
+    @property
+    def relative(self) -> float:
+        return self.size / self.weight if self.weight else 0.0
+
+
+@dataclass
+class Activation:
+    """An activation's name, the layer before it, its number of units, and how many do nothing on any sampled row."""
+
+    kind: str
+    module: Module
+    units: int
+    idle: int
+    rows: int
+
+
+def products(nodes: Sequence[Node], rows: int) -> float:
+    """The number of multiplications in the contractions of a graph, for so many rows."""
+    return float(
+        sum(
+            math.prod(rows if isinstance(d, Symbol) else d for d in n.attrs["loops"])
+            for n in nodes
+            if n.op.name == "contract"
+        )
+    )
+
+
+def softplus(node: Node, users: dict[Node, list[Node]]) -> bool:
+    """Whether a relu is the kink of a softplus, which never is zero."""
+    return any(
+        u.op.name == "add" and any(i.op.name == "log1p" for i in u.inputs) for u in users.get(node, ())
+    )
+
+
+class Probe:
+    """What can be measured of ``step`` on rows of ``data``, without changing the model."""
+
+    def __init__(self, model: Module, state: Compiled, data: Data, step: Step) -> None:
+        self.model, self.state, self.step, self.data = model, state, step, data
+        assert step.loss is not None
+        self.loss: Node = step.loss
+        # The names of a step's parameters come in the order of the model's.
+        self.owners = {source: holder for source, (holder, _) in zip(step.named, owned(model), strict=True)}
+        self.trained = [n for n in step.named if any(n is target for target, _ in step.graph.updates)]
+        self.kernels = [n for n in self.trained if len(n.shape) > 1]
+
+    @property
+    def rate(self) -> float:
+        return float(self.state.optimizer.current_rate())
+
+    def picked(self, rows: int) -> Data:
+        """So many rows, evenly spread over those that have a weight."""
+        weights = [w for w in self.data.weight if w is not None and self.data.among is None]
+        kept = np.arange(len(self.data))
+        if weights and len(weights) == len(self.data.weight):
+            kept = np.flatnonzero(sum(w.reshape(len(w), -1).any(1) for w in weights))
+        return plain(self.data.rows(kept[:: max(1, len(kept) // rows)][:rows]))
+
+    def affordable(self, graph: Graph, rows: int, times: int = 1) -> bool:
+        sizes = sum(t.compute().size for t in self.model.parameters())
+        return bool(times * (products(graph.nodes(), rows) + 20 * sizes) <= WORK)
+
+    def run(
+        self, outputs: Sequence[Node], data: Data, state: Sequence[Array], updates: bool = False
+    ) -> list[Array]:
+        """The values of some nodes of the step's graph; with ``updates`` the arrays of the state are written."""
+        inputs = self.step.graph.inputs
+        graph = Graph(inputs, tuple(outputs), self.step.graph.updates if updates else ())
+        settings = (np.zeros((), np.uint32), np.asarray(self.rate, get_dtype()))
+        order = np.arange(len(data), dtype=np.int32)
+        arrays = self.step.arrays(data, order, settings, state)
+        extents = {BATCH.name: len(data)}
+        for node, array in zip(inputs, arrays, strict=True):
+            extents |= {
+                d.name: n for d, n in zip(node.shape, array.shape, strict=True) if isinstance(d, Symbol)
+            }
+        values, new = evaluate(graph, arrays, extents)
+        if updates:
+            places = dict(zip(inputs, arrays, strict=True))
+            for (node, _), value in zip(graph.updates, new, strict=True):
+                places[node][...] = value
+        return values
+
+    def copies(self) -> list[Array]:
+        for tensor in self.step.state:
+            tensor.compute()
+        return [a.copy() for a in self.step.state_arrays()]
+
+    # --- what is measured -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def gradients(self) -> list[Gradient]:
+        """Of each trained kernel, in the model's order; empty where that costs too much."""
+        nodes = gradient(self.loss, self.kernels)
+        graph = Graph(self.step.graph.inputs, tuple(nodes))
+        if not self.kernels or not self.affordable(graph, ROWS):
+            return []
+        state = self.copies()
+        values = self.run([*nodes, *self.kernels], self.picked(ROWS), state)
+        half = len(nodes)
+        return [
+            Gradient(self.owners[k], *(float(np.linalg.norm(a.astype(np.float64))) for a in pair))
+            for k, pair in zip(self.kernels, zip(values[:half], values[half:], strict=True), strict=True)
+        ]
+
+    @cached_property
+    def trial(self) -> tuple[list[float], float, float]:
+        """The losses before each of a few steps on the same rows; the loss with targets of other rows; and the largest
+        change of a kernel in the first step, relative to it. Empty where that costs too much.
+        """
+        if not self.affordable(self.step.graph, ROWS, STEPS + 2):
+            return [], 0.0, 0.0
+        data, state = self.picked(ROWS), self.copies()
+        mixed = Data(data.x, tuple(None if y is None else np.roll(y, 1, 0) for y in data.y), data.weight)
+        other = float(self.run([self.loss], mixed, state)[0])
+        losses, change = [], 0.0
+        with np.errstate(all="ignore"):
+            for number in range(STEPS + 1):
+                before = [a.copy() for a in self.run(self.kernels, data, state)] if not number else []
+                losses.append(float(self.run([self.loss], data, state, updates=True)[0]))
+                if before:
+                    after = self.run(self.kernels, data, state)
+                    sizes = [
+                        (np.linalg.norm(b - a), np.linalg.norm(a)) for a, b in zip(before, after, strict=True)
+                    ]
+                    change = max((float(d / n) for d, n in sizes if n), default=0.0)
+        return losses, other, change
+
+    @cached_property
+    def activations(self) -> list[Activation]:
+        """Each relu (idle: zero on every row), tanh and sigmoid (idle: at the same end on every row) in the loss."""
+        nodes = topological([self.loss])
+        users: dict[Node, list[Node]] = {}
+        for node in nodes:
+            for i in node.inputs:
+                users.setdefault(i, []).append(node)
+        named = set(self.step.named)
+        wanted = [
+            n
+            for n in nodes
+            if n.op.name in ENDS and len(n.shape) > 1 and n.shape[0] == BATCH and not softplus(n, users)
+        ]
+        rows = MORE_ROWS
+        while rows > ROWS and products(nodes, rows) > WORK:
+            rows //= 2
+        if not wanted or products(nodes, rows) > WORK:
+            return []
+        data = self.picked(rows)
+        found = []
+        for node, value in zip(wanted, self.run(wanted, data, self.copies()), strict=True):
+            owners = [self.owners[n] for n in topological([node]) if n in named]
+            low, high = ENDS[node.op.name]
+            flat = value.reshape(-1, value.shape[-1])
+            idle = (flat <= low).all(0) | (flat >= high).all(0)
+            if owners:
+                found.append(Activation(node.op.name, owners[-1], flat.shape[1], int(idle.sum()), len(data)))
+        return found
+
+
+ENDS = {"relu": (0.0, math.inf), "tanh": (-0.99, 0.99), "sigmoid": (0.01, 0.99)}
+
+
+def owned(model: Module) -> list[tuple[Module, Tensor]]:
+    """The parameters in the order of ``named_parameters``, each with the module that holds it."""
+    seen: set[int] = set()
+    found: list[tuple[Module, Tensor]] = []
+    for module in model.modules():
+        for parameter in module._parameters.values():
+            if parameter is not None and id(parameter) not in seen:
+                seen.add(id(parameter))
+                found.append((module, parameter))
+    return found

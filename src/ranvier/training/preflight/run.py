@@ -1,0 +1,136 @@
+"""When the checks run: before the first step, after the first epoch, and when asked for."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ranvier.module import Module
+from ranvier.module.explain import ShapeError
+from ranvier.module.lines import caller, shown
+from ranvier.training import inputs
+from ranvier.training.preflight import table
+from ranvier.training.preflight.probe import Probe
+from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, silencer, tell
+from ranvier.training.preflight.seen import Seen, sample
+from ranvier.training.state import Compiled, compiled
+from ranvier.training.step import Data, build, step_for
+
+__all__ = ["after_epoch", "check", "preflight"]
+
+
+def chosen(checks: Sequence[Check], silenced: Sequence[str]) -> list[Check]:
+    return [c for c in checks if not is_silenced(c.code, silenced)]
+
+
+def found(checks: Sequence[Check], subject: Any) -> Iterator[Finding]:
+    for c in checks:
+        for fault in c.find(subject):
+            yield Finding.of(c, fault)
+
+
+def preflight(
+    model: Module,
+    state: Compiled,
+    data: Data,
+    validation: Any = None,
+    *,
+    batch: int | None = None,
+    ignore: Any = (),
+    partial: bool = False,
+) -> None:
+    """Warn, once for each code and compile, of what looks like a mistake before the first step.
+
+    ``validation`` is looked at where it is arrays; ``partial`` says that ``data`` are one batch of many. Without
+    ``batch`` no step is tried. Raises PreflightError, at every call, for mistakes with which training can only give
+    nonsense, and ValueError for a code in ``ignore`` that does not exist.
+    """
+    silenced = silencer(ignore, table.CODES)
+    if state.loss is None:
+        return
+    first = not state.checked
+    checks = [c for c in chosen((*table.NETWORK, *table.DATA), silenced) if first or c.always]
+    seen = Seen(model, state, data, validation if isinstance(validation, Data) else None)
+    findings = list(found([c for c in checks if not (partial and c.whole)], seen))
+    if first and not partial and seen.validation is not None:
+        findings += found(chosen(table.VALIDATION, silenced), seen)
+    trials = chosen((*table.GRADIENTS, *table.FIRST_BATCH), silenced)
+    if first and batch is not None and trials and not any(f.level == ERROR for f in findings):
+        step = step_for(model, state, data, min(batch, len(data)), "train")
+        findings += found(trials, Probe(model, state, data, step))
+    tell(findings, state.told, caller())
+    state.checked = True
+
+
+def after_epoch(model: Module, state: Compiled, data: Data, batch: int, *, ignore: Any = ()) -> None:
+    """Warn, once for each code and compile, of units and layers that stopped learning. ``data``: some training rows."""
+    silenced = silencer(ignore, table.CODES)
+    checks = chosen((*table.GRADIENTS, *table.ACTIVATIONS), silenced)
+    checks = [c for c in checks if c.code not in state.told]
+    if checks and state.loss is not None:
+        step = step_for(model, state, data, batch, "train")
+        tell(found(checks, Probe(model, state, data, step)), state.told, caller())
+
+
+def check(
+    model: Module,
+    x: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    validation_data: Any = None,
+    class_weight: Any = None,
+    ignore: Any = (),
+) -> Report:
+    """All checks of a compiled model on data, as a `Report`; nothing is trained, and nothing raised for what they find.
+
+    ``ignore`` silences codes ("RV203"), groups of them ("RV2"), or all ("RV"). For what gives batches, the first one is
+    looked at. Raises RuntimeError when the model is not compiled.
+    """
+    silenced = silencer(ignore, table.CODES)
+    state = compiled(model, "check")
+    partial = inputs.is_source(x)
+    try:
+        if partial:
+            options: Any = {"class_weight": class_weight, "check_finite": True}
+            data = next(inputs.batches(model, state, x, 1, **options))
+        else:
+            data = inputs.gate(model, state, x, y, sample_weight, class_weight=class_weight)
+        validation = None
+        if validation_data is not None and not inputs.is_source(validation_data):
+            validation = inputs.gate(model, state, *validation_data, prefix="validation ")
+        seen = Seen(model, state, data, validation)
+    except ShapeError as error:
+        code, title = table.GIVEN["shapes"]
+        line = None if error.made is None else shown(error.made)
+        return Report([Finding(code, title, ERROR, str(error), "", error.layer, line)])
+    except (ValueError, TypeError) as error:
+        code, title = table.GIVEN["data"]
+        return Report([Finding(code, title, ERROR, str(error), "")])
+    checks = chosen(
+        (*table.NETWORK, *table.DATA, *(table.VALIDATION if validation is not None else ())), silenced
+    )
+    findings = list(found([c for c in checks if not (partial and c.whole)], seen))
+    if not any(f.level == ERROR for f in findings):
+        probe = Probe(model, state, data, trial_step(model, state, data))
+        trials = (*table.GRADIENTS, *table.FIRST_BATCH, table.NOT_FINITE, *table.ACTIVATIONS)
+        findings += found(chosen(trials, silenced), probe)
+    return Report(findings, notes(data, partial))
+
+
+def trial_step(model: Module, state: Compiled, data: Data) -> Any:
+    """A training step that is not compiled, as only the reference engine runs it; the optimizer is not bound to it."""
+    other = copy.copy(state)
+    other.engine = "reference"
+    other.optimizer = copy.deepcopy(state.optimizer) if not state.optimizer.parameters else state.optimizer
+    return build(model, other, data, min(32, len(data)), True)
+
+
+def notes(data: Data, partial: bool) -> list[str]:
+    looked = min(len(sample(x)) for x in data.x)
+    if partial:
+        return [f"Looked at the first batch, {len(data):,} rows."]
+    if looked < len(data):
+        return [f"Scales of inputs were judged by {looked:,} of {len(data):,} rows, evenly spread."]
+    return []

@@ -1,0 +1,263 @@
+"""What the checks look at: the calls that a model records, its losses, and samples of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.module import Module, isolated, mode, watched
+from ranvier.module.explain import called
+from ranvier.tape import Entry
+from ranvier.tensor import Tensor
+from ranvier.training.preflight.report import Fault
+from ranvier.training.state import Compiled
+from ranvier.training.step import Data, placeholder_type
+
+__all__ = ["AFFINE", "End", "Input", "Seen", "name_of", "plain", "sample", "through"]
+
+AFFINE = ("affine", "linear")
+# What stands between two layers and changes nothing that matters here.
+TRANSPARENT = (
+    "flatten", "_rows", "reshape", "drop", "dropout", "alpha_dropout", "gaussian_dropout", "linear_activation", "cast",
+    "detach", "squeeze", "expand_dims", "transpose",
+)  # fmt: skip
+ROWS, ELEMENTS = 1024, 1 << 18  # the most that is sampled
+
+
+def name_of(entry: Entry) -> str:
+    name = "" if entry.function is None else entry.function.name
+    # PyTorch calls the layer's product "linear", and Keras the activation that does nothing.
+    return "linear_activation" if name == "linear" and len(entry.children) == 1 else name
+
+
+def through(entry: Entry) -> Entry:
+    """What made this, past calls that change nothing that matters."""
+    while entry.children and name_of(entry) in TRANSPARENT:
+        entry = entry.children[0]
+    return entry
+
+
+def plain(data: Data) -> Data:
+    """The data as arrays of just their rows."""
+    rows = data.among
+    if rows is None:
+        return data
+
+    def cut(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(None if a is None else a[rows] for a in arrays)
+
+    return Data(cut(data.x), cut(data.y), cut(data.weight))
+
+
+def sample(array: Array) -> Array:
+    """Some rows of an array, evenly spread."""
+    width = max(1, array[:1].size)
+    rows = min(len(array), max(16, min(ROWS, ELEMENTS // width)))
+    return array[:: max(1, len(array) // rows)][:rows]
+
+
+@dataclass
+class Input:
+    """One input of the model: its name in messages, its array, and the placeholder that the model was called on."""
+
+    name: str
+    array: Array
+    leaf: Tensor
+
+    @cached_property
+    def rows(self) -> Array:
+        """Sampled rows, (rows, features), in floats."""
+        rows = sample(self.array)
+        return rows.reshape(len(rows), -1).astype(np.float64)
+
+    @cached_property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.rows).all())
+
+    @cached_property
+    def low(self) -> Array:
+        least: Array = self.rows.min(0)
+        return least
+
+    @cached_property
+    def high(self) -> Array:
+        most: Array = self.rows.max(0)
+        return most
+
+
+@dataclass
+class End:
+    """One output of the model with its loss, its targets and their weights."""
+
+    loss: Any
+    output: Tensor
+    y: Array
+    weight: Array | None
+    name: str = "y"
+
+    @property
+    def kind(self) -> str:
+        return type(self.loss).__name__
+
+    @cached_property
+    def function(self) -> str:
+        """The function of a loss module in PyTorch's style."""
+        return getattr(getattr(getattr(self.loss, "module", None), "function", None), "__name__", "")
+
+    @property
+    def entry(self) -> Entry | None:
+        """The call that made the output, past those that change nothing that matters."""
+        return None if self.output.entry is None else through(self.output.entry)
+
+    @property
+    def last(self) -> str:
+        return "" if self.entry is None else name_of(self.entry)
+
+    @property
+    def categorical(self) -> bool:
+        return "Categorical" in self.kind or self.function in ("cross_entropy", "nll_loss")
+
+    @property
+    def binary(self) -> bool:
+        return "Binary" in self.kind or self.function.startswith("binary_cross_entropy")
+
+    @property
+    def regression(self) -> bool:
+        """Whether the loss compares sizes, so that the scale of targets matters."""
+        return self.kind in ("MeanSquaredError", "MeanAbsoluteError", "Huber", "LogCosh") or self.function in (
+            "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss",
+        )  # fmt: skip
+
+    @property
+    def wants_logits(self) -> bool:
+        return bool(getattr(self.loss, "from_logits", False)) or self.function in (
+            "cross_entropy",
+            "binary_cross_entropy_with_logits",
+        )
+
+    @property
+    def classes(self) -> int:
+        """How many classes the output tells apart; 0 where it is no classifier's."""
+        last = self.output.shape[-1] if len(self.output.shape) > 1 else 1
+        if self.binary and last == 1:
+            return 2
+        return last if self.categorical and isinstance(last, int) else 0
+
+    def labels(self, y: Array) -> Array | None:
+        """The class of each row, where the targets are classes of one kind or another."""
+        if not self.classes:
+            return None
+        if y.ndim == 1 and y.dtype.kind in "iu":
+            return y
+        flat = y.reshape(len(y), -1)
+        if self.binary and flat.shape[1] == 1:
+            return flat[:, 0].astype(np.int32) if np.isin(flat, (0, 1)).all() else None
+        if y.ndim == 2 and y.shape[1] == self.classes and y.dtype.kind == "f":
+            some = sample(y)
+            if ((some == 0) | (some == 1)).all() and (some.sum(1) == 1).all():
+                classes: Array = y.argmax(1)
+                return classes
+        return None
+
+    def counts(self, y: Array) -> Array | None:
+        """How often each class occurs; labels out of range (those that the loss ignores) are left out."""
+        labels = self.labels(y)
+        if labels is None:
+            return None
+        return np.bincount(labels[(labels >= 0) & (labels < self.classes)], minlength=self.classes)
+
+
+class Seen:
+    """What one call of the model recorded, with the data it was called for."""
+
+    def __init__(self, model: Module, state: Compiled, data: Data, validation: Data | None = None) -> None:
+        data = plain(data)
+        self.model, self.state, self.data = model, state, data
+        self.validation = None if validation is None else plain(validation)
+        self.owners: dict[Entry, Module] = {}
+        self.calls: list[tuple[Module, Entry | None]] = []  # each call, and what made its first argument
+        self.inputs = [Input("x", data.x[0], Tensor.placeholder(placeholder_type(model, data)))]
+        with mode(model, False), isolated(model), watched(self._claim):
+            outputs = [model(*(i.leaf for i in self.inputs))]
+        self.ends = [
+            End(loss, output, y, weight)
+            for loss, output, y, weight in zip([state.loss], outputs, data.y, data.weight, strict=True)
+            if loss is not None and y is not None
+        ]
+        segments = [o.segment for o in outputs if o.segment is not None]
+        self.leaves: list[Tensor] = segments[0].leaves if segments else []
+        self.holders = {id(p): m for m in model.modules() for p in m._parameters.values() if p is not None}
+        self.entries = list(self._walk([o.entry for o in outputs]))
+
+    def _claim(self, module: Module, args: tuple[Any, ...], result: Any) -> None:
+        """What a call recorded belongs to its module, unless it belongs to one within."""
+        before = {a.entry for a in args if isinstance(a, Tensor)}
+        results = result if isinstance(result, (tuple, list)) else [result]
+        self.calls.append((module, args[0].entry if args and isinstance(args[0], Tensor) else None))
+        pending = [t.entry for t in results if isinstance(t, Tensor)]
+        while pending:
+            entry = pending.pop()
+            if entry is None or entry.function is None or entry in before or entry in self.owners:
+                continue
+            self.owners[entry] = module
+            pending.extend(entry.children)
+
+    def _walk(self, pending: list[Entry | None]) -> Iterator[Entry]:
+        seen: set[Entry] = set()
+        while pending:
+            entry = pending.pop()
+            if entry is None or entry in seen:
+                continue
+            seen.add(entry)
+            yield entry
+            pending.extend(entry.children)
+
+    def leaf(self, entry: Entry) -> Tensor | None:
+        """The tensor that an entry stands for, if it is no call."""
+        return self.leaves[entry.options[0][1]] if entry.function is None else None
+
+    def weights(self, entry: Entry) -> list[Tensor]:
+        """The parameters that a call takes as operands."""
+        found = []
+        for child in entry.children:
+            while child.function is not None and len(child.children) == 1:  # a transposed weight
+                child = child.children[0]
+            leaf = self.leaf(child)
+            if leaf is not None and id(leaf) in self.holders:
+                found.append(leaf)
+        return found
+
+    def blame(self, entry: Entry | None) -> Module:
+        """The layer that made this call; for one in a ``forward`` of the user's, the last layer with weights before."""
+        while entry is not None and entry.function is not None:
+            owner = self.owners.get(entry)
+            if owner is not None and not owner._modules:
+                return owner
+            weights = self.weights(entry)
+            if weights:
+                return self.holders[id(weights[-1])]
+            entry = entry.children[0] if entry.children else None
+        return self.model
+
+    def name(self, module: Module) -> str:
+        return called(module, self.model)
+
+    def reader(self, given: Input) -> Module | None:
+        """The layer that multiplies this input by weights; None where something scales it or looks it up first."""
+        for entry in self.entries:
+            first = through(entry.children[0]) if entry.children else None
+            if first is None or self.leaf(first) is not given.leaf or name_of(entry) == "embedding":
+                continue
+            if any(len(w.shape) > 1 for w in self.weights(entry)):
+                return self.blame(entry)
+        return None
+
+    def fault(self, text: str, fix: str, module: Module | None = None) -> Fault:
+        if module is None:
+            return Fault(text, fix)
+        return Fault(text, fix, self.name(module), module._made)

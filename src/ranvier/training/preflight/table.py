@@ -1,0 +1,62 @@
+"""The table of checks, in stages by what they look at."""
+
+from __future__ import annotations
+
+from ranvier.training.preflight import dynamics, features, network, targets, validation
+from ranvier.training.preflight.report import ERROR, WARNING, Check
+
+__all__ = ["ACTIVATIONS", "CHECKS", "DATA", "FIRST_BATCH", "GIVEN", "GRADIENTS", "NETWORK", "VALIDATION"]
+
+NETWORK = (
+    Check("RV101", "logits expected", WARNING, network.logits_expected),
+    Check("RV102", "probabilities expected", WARNING, network.probabilities_expected),
+    Check("RV103", "log probabilities expected", ERROR, network.log_probabilities_expected, always=True),
+    Check("RV104", "sigmoid for one class of several", WARNING, network.sigmoid_for_classes),
+    Check("RV105", "one output for several classes", ERROR, network.one_unit, always=True),
+    Check("RV106", "no nonlinearity", WARNING, network.no_nonlinearity),
+    Check("RV107", "dropout at the end", WARNING, network.dropout_at_the_end),
+    Check("RV108", "dropout of nearly all", WARNING, network.dropout_of_few),
+    Check("RV109", "softmax across samples", WARNING, network.softmax_across_samples),
+    Check("RV110", "clipped logits", WARNING, network.clipped_logits),
+    Check("RV111", "equal units", WARNING, network.symmetric),
+    Check("RV112", "unused layer", WARNING, network.unused),
+)
+DATA = (
+    Check("RV201", "unscaled pixels", WARNING, features.unscaled_pixels),
+    Check("RV202", "large features", WARNING, features.large_features),
+    Check("RV203", "features of different scales", WARNING, features.different_scales),
+    Check("RV204", "constant features", WARNING, features.constant_features, whole=True),
+    Check("RV205", "identical rows", ERROR, features.identical_rows, whole=True),
+    Check("RV301", "unreachable targets", WARNING, targets.unreachable),
+    Check("RV302", "targets outside 0 to 1", ERROR, targets.no_shares, always=True),
+    Check("RV303", "targets that do not add up to 1", WARNING, targets.no_distribution),
+    Check("RV304", "one class", ERROR, targets.one_class, whole=True),
+    Check("RV305", "constant targets", WARNING, targets.constant_targets, whole=True),
+    Check("RV306", "imbalanced classes", WARNING, targets.imbalance, whole=True),
+    Check("RV307", "classes that never occur", WARNING, targets.absent_classes, whole=True),
+    Check("RV308", "large targets", WARNING, targets.large_targets),
+)
+VALIDATION = (
+    Check("RV401", "rows in training and validation", WARNING, validation.shared_with_validation, whole=True),
+    Check("RV402", "classes only in validation", WARNING, validation.classes_unseen, whole=True),
+    Check("RV403", "classes missing in validation", WARNING, validation.classes_not_validated, whole=True),
+    Check("RV404", "validation of another scale", WARNING, validation.other_scale, whole=True),
+)
+FIRST_BATCH = (Check("RV503", "learning rate too high", WARNING, dynamics.fast),)
+GRADIENTS = (
+    Check("RV501", "vanishing gradients", WARNING, dynamics.vanishing),
+    Check("RV502", "exploding gradients", WARNING, dynamics.exploding),
+)
+ACTIVATIONS = (
+    Check("RV505", "dead units", WARNING, dynamics.dead),
+    Check("RV506", "saturated units", WARNING, dynamics.saturated),
+)
+# What `fit` raises by itself with errors of its own, and `check` reports.
+NOT_FINITE = Check("RV504", "loss not finite", ERROR, dynamics.not_finite)
+GIVEN = {
+    "data": ("RV001", "data that cannot be taken"),
+    "shapes": ("RV002", "layers that do not fit"),
+}
+
+CHECKS = (*NETWORK, *DATA, *VALIDATION, *GRADIENTS, *FIRST_BATCH, NOT_FINITE, *ACTIVATIONS)
+CODES = dict(GIVEN.values()) | {c.code: c.title for c in CHECKS}

@@ -1,0 +1,143 @@
+"""Checks of the validation data against the training data: rows in both, classes in one of them, another scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ranvier.data.convert import Array
+from ranvier.training.preflight.features import FEW
+from ranvier.training.preflight.report import Fault
+from ranvier.training.preflight.seen import Seen, sample
+from ranvier.training.preflight.targets import MANY
+
+__all__ = ["classes_not_validated", "classes_unseen", "other_scale", "shared_rows", "shared_with_validation"]
+
+SLICE = 128  # bytes of a row that tell most rows apart
+SHARE = 0.01  # of the validation rows, from which rows that are in both are told
+EXPECTED = 10  # validation rows of a class, from which it is no chance that there is none
+OTHER = 20.0  # the scale of validation inputs by that of training inputs
+
+
+def sums(array: Array, rows: Array | None = None) -> Array:
+    """A number for each row that equal rows share: the sum of its bytes as words. Of a slice only if rows is None."""
+    raw = np.ascontiguousarray(array).reshape(len(array), -1).view(np.uint8)
+    width = raw.shape[1]
+    if rows is None:
+        start = max(0, (width - SLICE) // 2) // 8 * 8
+        raw = raw[:, start : start + SLICE]
+    else:
+        raw = raw[rows]
+    whole = raw.shape[1] // 8 * 8
+    found = np.zeros(len(raw), np.uint64)
+    if whole:
+        words = np.ascontiguousarray(raw[:, :whole]).view(np.uint64)
+        # Multiplied by odd numbers, so that rows of the same values in another order differ.
+        found += (words * np.arange(1, 2 * words.shape[1], 2, dtype=np.uint64)).sum(1, dtype=np.uint64)
+    for at in range(whole, raw.shape[1]):
+        found = found * np.uint64(257) + raw[:, at]
+    return found
+
+
+def shared_rows(training: Sequence[Array], validation: Sequence[Array]) -> tuple[Array, Array]:
+    """The validation rows that are training rows too, bit for bit in every array, and one such training row for each.
+
+    Most rows are told apart by a slice of their bytes; those that are not, by a sum over all; what is left is compared.
+    """
+    inside = np.arange(len(validation[0]))
+    outside = np.arange(len(training[0]))
+    for whole in (False, True):
+        a, b = (
+            np.sum([sums(x, rows if whole else None) * np.uint64(2 * i + 1) for i, x in enumerate(arrays)], 0)
+            for arrays, rows in ((training, outside), (validation, inside))
+        )
+        kept, left = np.isin(a, b), np.isin(b, a)
+        outside, inside, a, b = outside[kept], inside[left], a[kept], b[left]
+        if not len(inside):
+            return inside, inside
+    order = np.argsort(a, kind="stable")
+    found = outside[order][np.searchsorted(a[order], b)]
+    same = np.ones(len(inside), bool)
+    for x, v in zip(training, validation, strict=True):
+        for start in range(0, len(inside), 4096):
+            part = slice(start, start + 4096)
+            pair = x[found[part]], v[inside[part]]
+            same[part] &= (pair[0].reshape(len(pair[0]), -1) == pair[1].reshape(len(pair[1]), -1)).all(1)
+    return inside[same], found[same]
+
+
+def same_memory(a: Array, b: Array) -> bool:
+    return a is b or (a.ctypes.data == b.ctypes.data and a.shape == b.shape)
+
+
+def shared_with_validation(seen: Seen) -> Iterator[Fault]:
+    assert seen.validation is not None
+    pairs = list(zip(seen.data.x, seen.validation.x, strict=True))
+    number = len(seen.validation)
+    if any(a.dtype != b.dtype or a.shape[1:] != b.shape[1:] or not a[:1].size for a, b in pairs):
+        return
+    if all(same_memory(a, b) for a, b in pairs):
+        text = "the validation data are the training data, so they cannot show overfitting"
+    else:
+        rows, twins = shared_rows(seen.data.x, seen.validation.x)
+        if len(rows) < SHARE * number:
+            return
+        text = (
+            f"{len(rows):,} of {number:,} validation rows are training rows too (row {rows[0]} is training row "
+            f"{twins[0]}), so validation results are too good"
+        )
+    yield seen.fault(
+        text,
+        "Write rows that are in one of them only instead: split before rows are repeated or augmented. Where equal "
+        'rows are to be expected (few features of few values), write ignore=("RV401",).',
+    )
+
+
+def counted(seen: Seen) -> Iterator[tuple[str, Array, Array]]:
+    """The name, and how often each class occurs in training and validation targets."""
+    assert seen.validation is not None
+    for end, y in zip(seen.ends, (y for y in seen.validation.y if y is not None), strict=False):
+        before, after = end.counts(end.y), end.counts(y)
+        if before is not None and after is not None and end.classes <= MANY and before.sum() and after.sum():
+            yield end.name, before, after
+
+
+def classes_unseen(seen: Seen) -> Iterator[Fault]:
+    for name, before, after in counted(seen):
+        new = np.flatnonzero((after > 0) & (before == 0))
+        if len(new):
+            yield seen.fault(
+                f"class {', '.join(map(str, new[:5]))} occurs in the validation targets ({after[new].sum():,} rows) "
+                f"and never in the training targets {name}, so it cannot be learned",
+                "Write rows drawn from all classes for both instead: shuffle x and y together before they are split.",
+            )
+
+
+def classes_not_validated(seen: Seen) -> Iterator[Fault]:
+    for name, before, after in counted(seen):
+        expected = before / before.sum() * after.sum()
+        gone = np.flatnonzero((after == 0) & (expected >= EXPECTED))
+        if len(gone):
+            yield seen.fault(
+                f"class {', '.join(map(str, gone[:5]))} of the training targets {name} never occurs in the "
+                f"{after.sum():,} validation targets, where some {expected[gone[0]]:.0f} rows of class {gone[0]} were "
+                "to be expected",
+                "Write rows drawn from all classes for both instead: shuffle x and y together before they are split "
+                "(validation_split takes the last rows).",
+            )
+
+
+def other_scale(seen: Seen) -> Iterator[Fault]:
+    assert seen.validation is not None
+    for given, array in zip(seen.inputs, seen.validation.x, strict=False):
+        if len(array) < FEW or len(given.array) < FEW or not given.finite:
+            continue
+        rows = sample(array).astype(np.float64)
+        here, there = (float(np.sqrt(np.square(r).mean())) for r in (given.rows, rows))
+        if here and there and not 1 / OTHER < there / here < OTHER:
+            yield seen.fault(
+                f"the validation inputs have another scale than the training inputs {given.name}: {there:.3g} against "
+                f"{here:.3g} (the root of the mean square)",
+                "Scale both in the same way, or with a layer of the model, instead.",
+            )
