@@ -132,14 +132,14 @@ class _Build:
         return known
 
 
-def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
-    """The step of this kind ("train" or "evaluate") for such data; compiled the first time it is asked for."""
+def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> tuple[Any, ...]:
+    """All that a step depends on: two calls with equal keys want the same step."""
     trainable = (
         tuple((id(p), p.requires_grad, p.dtype, p.regularizer) for p in model.parameters()),
         compiled.optimizer.treatments(list(model.parameters())),
         tuple(m._trainable for m in model.modules()),
     )
-    key = (
+    return (
         kind,
         data.kind(),
         batch,
@@ -148,6 +148,11 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
         trainable,
         compiled.optimizer.program_key(),
     )
+
+
+def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
+    """The step of this kind ("train" or "evaluate") for such data; compiled the first time it is asked for."""
+    key = key_of(model, compiled, data, batch, kind)
     known = compiled.programs.get(key)
     if known is None:
         known = compiled.programs[key] = build(model, compiled, data, batch, kind == "train")
@@ -240,12 +245,15 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         collected.append((metric, slice(start, len(totals))))
     graph = Graph(tuple(b.inputs), (), tuple(updates))
     program = engines.shared(graph, batch=batch, engine=compiled.engine)
-    layers = {path: module.name for path, module in model.named_modules()}
-    named = {}
-    for name, parameter in parameters.items():
-        path, _, own_name = name.rpartition(".")
-        named[b.sources[id(parameter)][0]] = f"{layers.get(path, path)}.{own_name}"
+    named = {b.sources[id(p)][0]: label for p, label in zip(parameters.values(), labels(model), strict=True)}
     return Step(graph, program, batch, b.state, written, totals, collected, loss, named)
+
+
+def labels(model: Module) -> list[str]:
+    """What errors call each parameter: the name of its layer, and its own."""
+    layers = {path: module.name for path, module in model.named_modules()}
+    parts = (name.rpartition(".") for name, _ in model.named_parameters())
+    return [f"{layers.get(path, path)}.{own}" for path, _, own in parts]
 
 
 def check_output(model: Module, output: Any) -> None:
