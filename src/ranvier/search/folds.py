@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.training.evaluation import whole
+
 __all__ = ["Fold", "GroupKFold", "KFold", "StratifiedKFold", "folds_of"]
 
 Rows = npt.NDArray[np.int32]
@@ -34,14 +36,7 @@ class KFold:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (
-            isinstance(self.n_splits, bool)
-            or not isinstance(self.n_splits, (int, np.integer))
-            or self.n_splits < 2
-        ):
-            raise ValueError(
-                f"n_splits={self.n_splits!r}: write a whole number of folds, 2 or more, instead."
-            )
+        whole("n_splits", self.n_splits, 2)
 
     def split(self, x: Any, y: Any = None, groups: Any = None) -> list[Fold]:
         """The folds of the rows of ``x``. Raises ValueError where there are fewer rows than folds."""

@@ -20,13 +20,14 @@ from ranvier import seed
 from ranvier.module import Module
 from ranvier.search.folds import Fold, folds_of
 from ranvier.search.results import Interrupted, Results, Trained
-from ranvier.search.variants import Variant, grid_points, variants_of
+from ranvier.search.variants import Variant, grid_points, same, variants_of
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.progress import Progress, progress
 from ranvier.training.runner import Interrupt
 from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import Data, step_for
+from ranvier.training.step import Data
+from ranvier.training.twins import Pattern
 
 __all__ = ["fit_many"]
 
@@ -143,6 +144,7 @@ class Plan:
     validate: bool
     options: dict[str, Any]
     first: tuple[Data, Any] | None = None  # the checked arrays, and the columns' names
+    last: tuple[Any, Pattern] | None = None  # the settings of the models just before, and the first of those
     seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
 
     def model(self, settings: Any) -> tuple[Module, Compiled]:
@@ -176,10 +178,17 @@ class Plan:
                 options["validation_data"] = held_out
             batch = options.get("batch_size") or 32
             if isinstance(batch, int) and not options.get("validation_split"):
-                step_for(model, state, train, min(batch, len(train)), "train")
+                pattern = self.pattern(variant.settings, model, state)
+                pattern.give(model, state, train, min(batch, len(train)), "train")
                 if held_out is not None:
-                    step_for(model, state, held_out, min(batch, len(held_out)), "evaluate")
+                    pattern.give(model, state, held_out, min(batch, len(held_out)), "evaluate")
         return Job(number, variant, model, source, train, held_out, options)
+
+    def pattern(self, settings: Any, model: Module, state: Compiled) -> Pattern:
+        """The first model of these settings, whose steps the others take over."""
+        if self.last is None or not same(self.last[0], settings):
+            self.last = settings, Pattern(model, state)
+        return self.last[1]
 
     def data(self, model: Module, state: Compiled) -> Data:
         """All rows as this model takes them: the arrays of the first model, where they fit."""

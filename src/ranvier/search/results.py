@@ -13,7 +13,7 @@ import numpy as np
 
 from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
-from ranvier.search.variants import Variant, word
+from ranvier.search.variants import Variant, same, word
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -144,7 +144,7 @@ class Results(Sequence[Trained]):
         groups: list[tuple[Mapping[str, Any], list[Trained]]] = []
         for row in self.rows:
             mine = row.variant.settings
-            members = next((m for s, m in reversed(groups) if _same(s, mine)), None)
+            members = next((m for s, m in reversed(groups) if same(s, mine)), None)
             if members is None:
                 groups.append((mine, members := []))
             members.append(row)
@@ -184,7 +184,7 @@ class Results(Sequence[Trained]):
         ``seed`` is that of the setting's first model where not given; ``options`` replace those of `fit`.
         """
         chosen = self.best.settings if settings is None else settings
-        known = [r.variant.seed for r in self.rows if _same(r.variant.settings, chosen)]
+        known = [r.variant.seed for r in self.rows if same(r.variant.settings, chosen)]
         return self._again(Variant(chosen, seed if seed is not None else known[0] if known else 0), **options)
 
     def so_far(self) -> dict[str, float]:
@@ -272,17 +272,6 @@ def _estimates(
         name: estimate([float(r.metrics[name]) for r in sound if name in r.metrics], confidence, overlap)
         for name in names
     }
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two settings are equal; values that cannot be compared, such as arrays, by identity."""
-    if one.keys() != other.keys():
-        return False
-    for name, value in one.items():
-        equal = value is other[name] or value == other[name]
-        if not (equal if isinstance(equal, (bool, np.bool_)) else False):
-            return False
-    return True
 
 
 def _words(settings: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Variant", "grid_points", "seeds_of", "variants_of"]
+__all__ = ["Variant", "grid_points", "same", "seeds_of", "variants_of", "word"]
 
 
 @dataclass(frozen=True)
@@ -107,3 +107,14 @@ def variants_of(points: Any, seeds: Any, folds: int | None) -> list[Variant]:
     if not result:
         raise ValueError("there is no variant to train. Write at least one setting instead.")
     return result
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two settings are equal; values that cannot be compared, such as arrays, by identity."""
+    if one.keys() != other.keys():
+        return False
+    for name, value in one.items():
+        equal = value is other[name] or value == other[name]
+        if not (equal if isinstance(equal, (bool, np.bool_)) else False):
+            return False
+    return True
