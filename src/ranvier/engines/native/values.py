@@ -152,6 +152,13 @@ class Kernel:
             )
         return Value(value, is_wide)
 
+    def prefetch(self, view: View, index: Index) -> None:
+        """Have the processor fetch the memory that these elements begin in."""
+        offset, _, _ = self.address(view, index)
+        pointer = self.function.pointer(self.pointers[view.buffer], offset, memory_type(view.buffer.dtype))
+        self.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.function.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
+
     def store(self, view: View, index: Index, value: Value) -> None:
         f, dtype = self.function, view.buffer.dtype
         kind = memory_type(dtype)
@@ -383,16 +390,23 @@ def _gather(k: Kernel, node: Node, index: Index) -> Value:
     """Rows out of range read the first or the last row."""
     f = k.function
     source, rows = node.inputs
-    place = k.value(rows, index[: rows.ndim])
     last = f.sub(k.extent(source.shape[0]), 1)
-    type_ = vector("i64") if place.wide else "i64"
-    number = f.op(f"sext {vector('i32') if place.wide else 'i32'} {place.name} to {type_}")
-    limit = f.splat(str(last), "i64") if place.wide else str(last)
-    zero = "zeroinitializer" if place.wide else "0"
-    number = k.intrinsic("smin", type_, number, limit)
-    number = k.intrinsic("smax", type_, number, zero)
-    at = At(0, 0, number) if place.wide else At(number)
-    return k.value(source, (at, *index[rows.ndim :]))
+
+    def row(index: Index) -> At:
+        place = k.value(rows, index)
+        type_ = vector("i64") if place.wide else "i64"
+        number = f.op(f"sext {vector('i32') if place.wide else 'i32'} {place.name} to {type_}")
+        limit = f.splat(str(last), "i64") if place.wide else str(last)
+        number = k.intrinsic("smin", type_, number, limit)
+        number = k.intrinsic("smax", type_, number, "zeroinitializer" if place.wide else "0")
+        return At(0, 0, number) if place.wide else At(number)
+
+    view = k.module.view(source)
+    if rows.ndim == 1 and index[-1].step == 1 and view is not None:
+        # The rows of a data set lie anywhere in memory, where the processor cannot foresee them.
+        following = f.minimum(f.add(index[0].base, 1), f.sub(k.extent(rows.shape[0]), 1))
+        k.prefetch(view, (row((At(following),)), *index[1:]))
+    return k.value(source, (row(index[: rows.ndim]), *index[rows.ndim :]))
 
 
 def _random(k: Kernel, node: Node, index: Index) -> Value:
