@@ -16,7 +16,7 @@ from ranvier.engines.native.emit import ELEMENT, LANES, SIZE, Function, Scalar, 
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.nest import Loop, plan, tile
 from ranvier.engines.native.reductions import tree
-from ranvier.engines.native.schedule import Task
+from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import At, Index, Kernel, Value
 from ranvier.engines.native.view import View
 from ranvier.engines.native.walk import along, dynamic_mask, finish, masked, scope, shared

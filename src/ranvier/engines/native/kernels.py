@@ -13,7 +13,7 @@ from ranvier.engines.native.emit import (
     vector,
 )
 from ranvier.engines.native.reductions import emit_reduce, pieces, reduce_row, reduce_samples
-from ranvier.engines.native.schedule import Task
+from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import At, Index, Kernel, Value
 from ranvier.engines.native.view import View
 from ranvier.engines.native.walk import along, finish, masked, nest, scope, shared

@@ -13,7 +13,8 @@ from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.nest import plan, tile
 from ranvier.engines.native.runtime import barrier_ir
-from ranvier.engines.native.schedule import Schedule, Task
+from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel, Module
 from ranvier.engines.native.view import Buffer, View
 from ranvier.engines.native.workers import WORKERS

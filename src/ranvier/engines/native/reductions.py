@@ -14,7 +14,7 @@ from ranvier.engines.native.emit import (
     tail_mask,
     vector,
 )
-from ranvier.engines.native.schedule import Task
+from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import At, Index, Kernel, Value
 from ranvier.engines.native.walk import dynamic_mask, finish, masked, nest, scope, shared
 from ranvier.graph.node import BATCH, FLOATS, Node

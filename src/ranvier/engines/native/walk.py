@@ -11,7 +11,7 @@ from ranvier.engines.native.emit import (
     tail_mask,
     vector,
 )
-from ranvier.engines.native.schedule import Task
+from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import At, Index, Kernel
 
 Body = Callable[[Index], None]

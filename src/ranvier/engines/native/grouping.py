@@ -1,0 +1,216 @@
+"""Which nodes one kernel computes together.
+
+A task iterates over a space and computes its member nodes there, element by element. It may start from an anchor (a
+contraction, a reduction) whose result its members take while it is still in registers. Cheap nodes that nobody needs
+in memory belong to no task: whoever needs one computes it on the spot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ranvier.engines.native.task import Task, Waits, bits, numbers
+from ranvier.engines.native.view import only_ones
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Node, Shape
+
+ROW_LIMIT = (
+    128  # reductions along a last axis up to this long are done in registers, within the task of their row
+)
+DEPTH_LIMIT = 40  # so deep may a chain of nodes computed on the spot be
+CHEAP = frozenset(
+    (
+        "neg", "abs", "sign", "floor", "relu", "cast", "add", "sub", "mul", "maximum", "minimum", "less", "less_equal",
+        "equal", "logical_and", "logical_or", "logical_not", "select", "stop_gradient",
+    )
+)  # fmt: skip
+SOURCES = frozenset(
+    ("constant", "iota", "extent", "broadcast", "transpose", "reshape", "slice", "reverse", "gather")
+)
+
+
+@dataclass
+class Fact:
+    """Where a node's value comes from: tasks whose elements it needs at its own index, and at other indices."""
+
+    aligned: frozenset[int] = frozenset()
+    crossed: int = 0  # bits of tasks
+    depth: int = 0
+
+
+class Groups:
+    """The tasks of a graph, in the order of its nodes, and the task that each node belongs to."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.tasks: list[Task] = []
+        self.home: dict[Node, Task] = {}
+        self.waits = Waits()
+        self.demanded: set[Node] = set()  # must lie in memory
+        self.contiguous: set[Node] = set()  # and their elements one after another
+        self.facts: dict[Node, Fact] = {}
+        self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
+        self._demand()
+        for node in graph.nodes():
+            self._assign(node)
+
+    def add(self, task: Task) -> None:
+        """One more task, which computes no node of its own."""
+        self.tasks.append(task)
+        self.waits.add()
+
+    # --- what must lie in memory -----------------------------------------------------------------------------------
+
+    def _demand(self) -> None:
+        for root in self.graph.roots():
+            self.demanded.add(root)
+        for node in self.graph.nodes():
+            name = node.attrs["inner"].op.name if node.op.name == "partial" else node.op.name
+            if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather"):
+                for place, operand in enumerate(node.inputs):
+                    if node.op.name == "reshape":
+                        if not only_ones(node.shape, operand.shape):
+                            self._need_contiguous(operand)
+                        continue
+                    if node.op.name == "gather" and place == 1:
+                        continue
+                    self._need(operand)
+
+    def _need(self, node: Node) -> None:
+        """``node`` is read through a view: what lies under its movement must be in memory."""
+        while node.op.name in ("transpose", "broadcast", "slice", "reverse") or (
+            node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape)
+        ):
+            node = node.inputs[0]
+        self.demanded.add(node)
+
+    def _need_contiguous(self, node: Node) -> None:
+        """``node`` is cut into other extents, so its elements must lie one after another, moved there if need be."""
+        while node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape):
+            node = node.inputs[0]
+        self.demanded.add(node)
+        self.contiguous.add(node)
+
+    # --- grouping --------------------------------------------------------------------------------------------------
+
+    def _assign(self, node: Node) -> None:
+        name, kind = node.op.name, node.op.kind
+        if name in ("input", "constant"):
+            self.facts[node] = Fact()
+            if node in self.demanded and name == "constant" and not node.attrs["value"].ndim:
+                self._new("map", node.shape, None, node)
+            return
+        if name in ("contract", "partial"):
+            self._new(name, node.shape, node)
+        elif name == "scatter_add":
+            self._new("scatter", node.shape, node)
+        elif name in ("pad", "concatenate"):
+            self._new("place", node.shape, node)
+        elif kind == "reduce":
+            self._assign_reduction(node)
+        else:
+            fact = self._float(node)
+            anywhere = (
+                node.shape == () and not fact.aligned and not fact.crossed and fact.depth <= DEPTH_LIMIT
+            )
+            if not anywhere and (
+                node in self.demanded or fact.depth > DEPTH_LIMIT or name not in CHEAP | SOURCES
+            ):
+                self._join(node, fact)
+            else:
+                self.facts[node] = fact
+
+    def _float(self, node: Node) -> Fact:
+        """What is known of a node that is computed where it is needed."""
+        facts = [self.facts[i] for i in node.inputs]
+        depth = 1 + max((f.depth for f in facts), default=0)
+        aligned: set[int] = set()
+        crossed = 0
+        for operand, fact in zip(node.inputs, facts, strict=True):
+            crossed |= fact.crossed
+            for number in fact.aligned:
+                if self._same_place(node, operand, self.tasks[number]):
+                    aligned.add(number)
+                else:
+                    crossed |= 1 << number
+        return Fact(frozenset(aligned), crossed, depth)
+
+    def _same_place(self, node: Node, operand: Node, task: Task) -> bool:
+        """Whether ``node`` at an index of the task's space needs ``operand`` at the same index, or at the same row."""
+        if node.op.kind == "elementwise":
+            return True
+        if node.op.name == "broadcast" and task.kind == "map":
+            axes = node.attrs["axes"]
+            return (
+                node.shape == task.space
+                and operand.shape == task.row_space
+                and axes == tuple(range(len(axes)))
+            )
+        return False
+
+    def _fits(self, node: Node, task: Task) -> bool:
+        if task.kind == "contract" and task.space == (BATCH,):
+            return False  # its results come one by one; what follows is better done 16 at a time
+        rows = task.kind == "map" and self._rows(task)
+        return node.shape == task.space or (rows and node.shape == task.row_space)
+
+    @staticmethod
+    def _rows(task: Task) -> bool:
+        last = task.space[-1] if len(task.space) >= 2 else None
+        return isinstance(last, int) and last <= ROW_LIMIT
+
+    def _join(self, node: Node, fact: Fact) -> None:
+        for number in sorted(fact.aligned, reverse=True):
+            task = self.tasks[number]
+            if task.kind in ("scatter", "place", "partial") or not self._fits(node, task):
+                continue
+            needs = self._needs(fact, number)
+            if needs is not None:
+                self._add(task, node, needs)
+                return
+        self._new("map", node.shape, None, node)
+
+    def _needs(self, fact: Fact, number: int) -> int | None:
+        """The other tasks that a task would wait for if it took the node; None if one of them waits for it."""
+        needs = fact.crossed | bits(n for n in fact.aligned if n != number)
+        if needs >> number & 1 or any(self.waits.before(n, number) for n in numbers(needs)):
+            return None
+        return needs
+
+    def _assign_reduction(self, node: Node) -> None:
+        operand = node.inputs[0]
+        axes = node.attrs["axes"] if node.op.name != "argmax" else (node.attrs["axis"],)
+        last = operand.shape[-1]
+        if axes == (operand.ndim - 1,) and operand.ndim >= 2 and isinstance(last, int) and last <= ROW_LIMIT:
+            fact = self.facts[operand]
+            # Any task that walks these rows will do; most share what they read.
+            for number in sorted({*fact.aligned, *self._walks.get(operand.shape, ())}, reverse=True):
+                task = self.tasks[number]
+                needs = self._needs(fact, number)
+                if task.kind == "map" and task.space == operand.shape and needs is not None:
+                    self._add(task, node, needs)
+                    return
+            self._new("map", operand.shape, None, node)
+        else:
+            self._new("reduce", node.shape, node)
+
+    def _new(self, kind: str, space: Shape, anchor: Node | None, member: Node | None = None) -> None:
+        task = Task(len(self.tasks), kind, space, anchor)
+        self.tasks.append(task)
+        if kind == "map":
+            self._walks.setdefault(space, []).append(task.number)
+        self.waits.add()
+        node = anchor or member
+        assert node is not None
+        needs = 0
+        for operand in node.inputs:
+            fact = self.facts[operand]
+            needs |= fact.crossed | bits(fact.aligned)
+        self._add(task, node, needs)
+
+    def _add(self, task: Task, node: Node, needs: int) -> None:
+        if node is not task.anchor:
+            task.members.append(node)
+        self.home[node] = task
+        self.facts[node] = Fact(frozenset((task.number,)))
+        self.waits.wait(task.number, needs)

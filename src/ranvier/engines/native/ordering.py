@@ -1,0 +1,76 @@
+"""Who runs a task, and when: its share among the threads, and the phases with a barrier between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ranvier.engines.native.task import Task
+from ranvier.engines.native.view import size
+from ranvier.graph.node import BATCH, Node
+
+SERIAL = 4096  # elements below which a task is not worth dividing
+Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
+
+
+def share_out(tasks: Sequence[Task], batch: int) -> None:
+    """Decide for each task whether its rows, its first extent, or the whole of it goes to one thread."""
+    for task in tasks:
+        if task.kind == "partial" or (task.space and task.space[0] == BATCH and task.kind != "scatter"):
+            task.share = "rows"
+        elif task.kind in ("map", "contract", "copy") and task.space and work(task, batch) >= SERIAL:
+            task.share = "split"
+
+
+def work(task: Task, batch: int) -> int:
+    """How much a task computes, in elements that cost little each."""
+    if task.anchor is not None and task.kind == "contract":
+        return size(tuple(task.anchor.attrs["loops"]), batch) // 8
+    return size(task.space, batch)
+
+
+def in_order(tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]]) -> list[Task]:
+    """The tasks as they run, each with its phase. A task waits at a barrier only for what other threads made."""
+    edges = [_edges(task, tasks, home, after) for task in tasks]
+    order: list[int] = []
+    state = [0] * len(tasks)
+    for start in range(len(tasks)):
+        stack = [start]
+        while stack:
+            number = stack[-1]
+            if state[number] == 2:
+                stack.pop()
+                continue
+            if state[number] == 1:
+                stack.pop()
+                state[number] = 2
+                task = tasks[number]
+                for before, together in edges[number]:
+                    task.phase = max(task.phase, tasks[before].phase + (0 if together else 1))
+                order.append(number)
+                continue
+            state[number] = 1
+            for before, _ in sorted(edges[number]):
+                if state[before] == 0:
+                    stack.append(before)
+                elif state[before] == 1:
+                    raise AssertionError("tasks that wait for each other")
+    place = {number: i for i, number in enumerate(order)}
+    return sorted(tasks, key=lambda t: (t.phase, place[t.number]))
+
+
+def _edges(
+    task: Task, tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]]
+) -> set[Edge]:
+    """The tasks that this one waits for. It may share a phase with one whose results its own thread made."""
+    edges = set()
+    for node, row in task.reads.items():
+        maker = home.get(node)
+        if maker is not None and maker is not task:
+            edges.add((maker.number, _together(task, maker, row)))
+    for before, row in after.get(task.number, ()):
+        edges.add((before, _together(task, tasks[before], row)))
+    return edges
+
+
+def _together(task: Task, before: Task, row: bool) -> bool:
+    return task.share == before.share and (task.share == "serial" or (task.share == "rows" and row))
