@@ -161,11 +161,10 @@ class OneCycleLR(LRScheduler):
             raise ValueError(
                 "OneCycleLR needs total_steps, or epochs and steps_per_epoch. Write one of the two instead."
             )
-        self.total_steps = total_steps if total_steps is not None else (epochs or 0) * (steps_per_epoch or 0)
-        if not isinstance(self.total_steps, int) or self.total_steps < 1:
-            raise ValueError(
-                f"OneCycleLR of {self.total_steps!r} steps: write a whole number of 1 or more instead."
-            )
+        steps = total_steps if total_steps is not None else (epochs or 0) * (steps_per_epoch or 0)
+        if not (steps >= 1 and steps == int(steps)):
+            raise ValueError(f"OneCycleLR of {steps!r} steps: write a whole number of 1 or more instead.")
+        self.total_steps = int(steps)
         if not 0 <= pct_start <= 1:
             raise ValueError(f"OneCycleLR(pct_start={pct_start!r}): write a number from 0 to 1 instead.")
         if anneal_strategy not in ("cos", "linear"):
