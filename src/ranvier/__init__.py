@@ -19,15 +19,18 @@ if TYPE_CHECKING:
         callbacks,
         constraints,
         data,
+        estimators,
         initializers,
         losses,
         metrics,
         optimizers,
         regularizers,
+        search,
         torch,
     )
     from ranvier.data import datasets
     from ranvier.engines.native.runtime import get_threads, set_threads
+    from ranvier.search import fit_many
     from ranvier.seed import set_seed
     from ranvier.training import load_model
 
@@ -46,6 +49,8 @@ __all__ = [
     "constraints",
     "data",
     "datasets",
+    "estimators",
+    "fit_many",
     "function",
     "get_dtype",
     "get_engine",
@@ -59,6 +64,7 @@ __all__ = [
     "optimizers",
     "register_module",
     "regularizers",
+    "search",
     "set_dtype",
     "set_engine",
     "set_seed",
@@ -72,6 +78,8 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "constraints": "ranvier.constraints",
     "data": "ranvier.data",
     "datasets": "ranvier.data.datasets",
+    "estimators": "ranvier.estimators",
+    "fit_many": "ranvier.search:fit_many",
     "get_threads": "ranvier.engines.native.runtime:get_threads",
     "initializers": "ranvier.initializers",
     "load_model": "ranvier.training:load_model",
@@ -79,6 +87,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "metrics": "ranvier.metrics",
     "optimizers": "ranvier.optimizers",
     "regularizers": "ranvier.regularizers",
+    "search": "ranvier.search",
     "set_seed": "ranvier.seed:set_seed",
     "set_threads": "ranvier.engines.native.runtime:set_threads",
     "torch": "ranvier.torch",

@@ -1,0 +1,288 @@
+"""What the classifier and the regressor share: fit, partial_fit, outputs, and the state that is pickled."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ranvier import losses
+from ranvier.data.arrays import as_weights
+from ranvier.data.convert import Array
+from ranvier.estimators.network import custom_network, hidden_network
+from ranvier.estimators.objective import Objective
+from ranvier.estimators.settings import check_settings, fresh_optimizer, hidden_sizes, seed_from
+from ranvier.estimators.state import from_state, to_state
+from ranvier.estimators.stopping import Stopping
+from ranvier.layers import Dense
+from ranvier.module import Module
+from ranvier.seed import seeded
+from ranvier.tensor import computing_in
+
+__all__ = ["NeuralEstimator"]
+
+
+class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
+    """The base of `NeuralClassifier` and `NeuralRegressor`: see there for the parameters."""
+
+    model_: Module
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+
+    _classifies = False
+
+    # --- what the two differ in -----------------------------------------------------------------------------------
+
+    def _encode(self, y: Array, classes: Any, fresh: bool) -> Array:
+        """The targets as arrays of numbers; with ``fresh``, learn what there is to know about them."""
+        raise NotImplementedError
+
+    def _head(self) -> tuple[Sequence[int], str | None]:
+        """The numbers of outputs that a network may have, and the activation at its end."""
+        raise NotImplementedError
+
+    def _loss(self, width: int) -> tuple[losses.Loss, int]:
+        """The loss of a network with ``width`` outputs, and what its mean over outputs is multiplied by."""
+        raise NotImplementedError
+
+    def _targets(self, coded: Array) -> Array:
+        """What the loss compares the network's outputs with."""
+        raise NotImplementedError
+
+    def _scored(self, coded: Array, outputs: Array, weight: Array | None) -> float:
+        """The validation score of these outputs."""
+        raise NotImplementedError
+
+    def _class_weights(self, y: Array, incremental: bool) -> Array | None:  # noqa: ARG002
+        return None
+
+    # --- fit ------------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Any:
+        """Train a fresh network, or with ``warm_start`` the one there is.
+
+        ``X``: (samples, features), an array or a frame; with ``model`` also of more dimensions. ``sample_weight``: one
+        weight a sample; zero leaves it out. ``validation_data``: (X, y) or (X, y, sample_weight), scored after every
+        epoch in ``validation_scores_``, and what ``early_stopping`` looks at in place of a part of X.
+        """
+        fresh = not self.warm_start or not hasattr(self, "model_")
+        return self._train(X, y, sample_weight, validation_data, fresh=fresh)
+
+    def _train(
+        self, X: Any, y: Any, sample_weight: Any, validation_data: Any, *, fresh: bool, incremental: bool = False,
+        classes: Any = None,
+    ) -> Any:  # fmt: skip
+        check_settings(self)
+        X, y = self._checked(X, y, reset=fresh)
+        weight = self._weights(sample_weight, y, incremental)
+        if weight is not None and not weight.all():
+            kept = np.flatnonzero(weight)  # a weight of zero is the same as leaving the sample out
+            X, y, weight = X[kept], y[kept], weight[kept]
+        if fresh:
+            self._calls = 0
+            self._floats = "float64" if self.dtype == "auto" and X.dtype == np.float64 else "float32"
+            if self.dtype != "auto":
+                self._floats = self.dtype
+        coded = self._encode(y, classes, fresh)
+        seed = seed_from(self.random_state, self._calls)
+        with self._running(seed):
+            data = (X, coded, weight)
+            validation = None if validation_data is None else self._validation(validation_data)
+            if self.early_stopping and validation is None:
+                data, validation = self._split(data, seed)
+            mean = 1.0 if data[2] is None else float(data[2].mean(dtype=np.float64))
+            if fresh:
+                self.model_, self.n_outputs_ = self._network(X.shape[1:])
+            self._compile(incremental and not fresh, mean)
+            self._run(data, validation, incremental=incremental, fresh=fresh)
+        self._calls += 1
+        return self
+
+    @contextlib.contextmanager
+    def _running(self, seed: int) -> Iterator[None]:
+        """Random numbers and floats of this estimator, for this thread and no other."""
+        with seeded(seed), computing_in(self._floats):
+            yield
+
+    def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
+        nd = self.model is not None
+        X, y = validate_data(
+            self, X, y, dtype="numeric", allow_nd=nd, multi_output=True, y_numeric=not self._classifies,
+            reset=reset,
+        )  # fmt: skip
+        return X, y
+
+    def _weights(self, sample_weight: Any, y: Array, incremental: bool) -> Array | None:
+        """The samples' weights times those of their classes."""
+        weight = None if sample_weight is None else as_weights(sample_weight, len(y), dtype=np.float64)
+        by_class = self._class_weights(y, incremental)
+        if weight is None or by_class is None:
+            return weight if by_class is None else by_class
+        return weight * by_class
+
+    def _validation(self, given: Any) -> tuple[Array, Array, Array | None]:
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            raise TypeError(
+                "validation_data must be (X, y) or (X, y, sample_weight). Write validation_data=(X_val, y_val)."
+            )
+        X, y = self._checked(given[0], given[1], reset=False)
+        weight = (
+            None if len(given) == 2 or given[2] is None else as_weights(given[2], len(X), dtype=np.float64)
+        )
+        return X, self._encode(y, None, False), weight
+
+    def _split(self, data: tuple[Any, ...], seed: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """A share of the samples for validation, each class in its proportion."""
+        X, coded, weight = data
+        stratify = coded if self._classifies and coded.ndim == 1 else None
+        rows = np.arange(len(X))
+        kept, held = train_test_split(
+            rows, test_size=self.validation_fraction, random_state=seed % 2**32, stratify=stratify
+        )
+        if len(held) < 2:
+            raise ValueError(
+                f"the validation set has {len(held)} sample{'s' * (len(held) != 1)}. Write a larger "
+                "validation_fraction, or validation_data=(X_val, y_val), instead."
+            )
+        parts = [tuple(None if a is None else a[r] for a in (X, coded, weight)) for r in (kept, held)]
+        return parts[0], parts[1]
+
+    def _network(self, shape: Sequence[int]) -> tuple[Module, int]:
+        """A fresh network for samples of this shape, and the number of its outputs."""
+        widths, end = self._head()
+        if self.model is not None:
+            return custom_network(self.model, self.model_options, shape, widths, end)
+        sizes = hidden_sizes(self.hidden_layer_sizes)
+        network = hidden_network(
+            shape, sizes, widths[0], None if end == "logits" else end, activation=self.activation,
+            dropout=self.dropout, batch_norm=self.batch_norm,
+        )  # fmt: skip
+        return network, widths[0]
+
+    def _compile(self, incremental: bool, mean_weight: float) -> None:
+        """Give the network its loss and optimizer, unless those of before go on; the penalty is by weight."""
+        if not incremental or self.model_._compiled is None:
+            loss, times = self._loss(self.n_outputs_)
+            self._objective = Objective(loss, self.alpha, list(self.model_.parameters()), times)
+            optimizer = fresh_optimizer(self.optimizer, self.learning_rate)
+            self.model_.compile(optimizer=optimizer, loss=self._objective)
+            resumed = self.__dict__.pop("_resumed", None)
+            if incremental and resumed is not None and resumed["kind"] == type(optimizer).__name__:
+                optimizer.attach(self.model_.parameters())
+                optimizer.set_state(resumed["arrays"])
+        self._objective.set_alpha(self.alpha / mean_weight)
+
+    def _run(self, data: tuple[Any, ...], validation: Any, *, incremental: bool, fresh: bool) -> None:
+        X, coded, weight = data
+        batch = min(200, len(X)) if self.batch_size == "auto" else min(int(self.batch_size), len(X))
+        score = None
+        if validation is not None:
+            x_val, coded_val, weight_val = validation
+
+            def score() -> float:
+                return self._scored(coded_val, self.model_.predict(x_val), weight_val)
+
+        stop = Stopping(
+            None if incremental else self.tol, self.n_iter_no_change, score, restore=self.early_stopping
+        )
+        self.model_.fit(
+            X, self._targets(coded), batch_size=batch, epochs=1 if incremental else self.max_iter,
+            verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
+            callbacks=[*(self.callbacks or ()), stop],
+        )  # fmt: skip
+        self._note(stop, incremental=incremental, fresh=fresh)
+
+    def _note(self, stop: Stopping, *, incremental: bool, fresh: bool) -> None:
+        """The fitted attributes; a network that was trained on keeps its curves."""
+        scores = stop.scores if stop.score is not None else None
+        going_on = not fresh and hasattr(self, "loss_curve_")
+        before: list[float] = self.loss_curve_ if going_on else []
+        self.loss_curve_ = [*before, *stop.losses]
+        self.validation_scores_ = scores
+        if going_on and scores is not None:
+            self.validation_scores_ = [*(self.validation_scores_ or []), *scores]
+        self.loss_ = stop.losses[-1]
+        self.best_loss_ = min(self.loss_curve_)
+        self.best_validation_score_ = max(scores) if scores else None
+        self.n_iter_ = len(self.loss_curve_) if incremental else len(stop.losses)
+        if self.tol is not None and not incremental and not stop.stopped:
+            what = "validation score" if self.early_stopping else "training loss"
+            warnings.warn(
+                f"max_iter={self.max_iter} epochs were run and the {what} may still improve. Write a larger "
+                "max_iter, or tol=None to run that many without this rule.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _first_or_next(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
+        """One epoch on X, for ``partial_fit``."""
+        if self.early_stopping:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True: there is one epoch. Write early_stopping=False, "
+                "or fit, instead."
+            )
+        fresh = not hasattr(self, "model_")
+        return self._train(X, y, sample_weight, None, fresh=fresh, incremental=True, classes=classes)
+
+    # --- outputs --------------------------------------------------------------------------------------------------
+
+    def _outputs(self, X: Any) -> Array:
+        """What the network gives for X: (samples, outputs)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype="numeric", allow_nd=self.model is not None, reset=False)
+        with computing_in(self._floats):
+            outputs: Array = self.model_.predict(X)
+        return outputs
+
+    @property
+    def _dense(self) -> list[Dense]:
+        network = getattr(self, "model_", None)
+        if network is None or self.model is not None:
+            raise AttributeError(
+                "coefs_ and intercepts_ are there after fit, and for hidden_layer_sizes. Write model_.get_weights() "
+                "for the weights of any network."
+            )
+        return [m for m in network.modules() if isinstance(m, Dense)]
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Copies of the kernels, (in, out), of a network of ``hidden_layer_sizes``."""
+        return [layer.kernel.numpy() for layer in self._dense]
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Copies of the biases; zeros where batch normalization has the bias."""
+        return [
+            np.zeros(layer.units, layer.kernel.dtype) if layer.bias is None else layer.bias.numpy()
+            for layer in self._dense
+        ]
+
+    # --- state ----------------------------------------------------------------------------------------------------
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters, fitted attributes, and the network as plain values and arrays."""
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            state.pop("_objective", None)
+            state["model_"] = to_state(state["model_"], state.pop("_resumed", None))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        saved = state.get("model_")
+        super().__setstate__({k: v for k, v in state.items() if k != "model_"})
+        if saved is not None:
+            with self._running(0):
+                self.model_ = from_state(saved, lambda: self._network(saved["shape"])[0])
+            self._resumed = saved["optimizer"]  # for partial_fit

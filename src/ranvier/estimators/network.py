@@ -1,0 +1,98 @@
+"""The network of an estimator: made from ``hidden_layer_sizes``, or the user's, ended as the targets need it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import layers
+from ranvier.module import Module, Sequential, from_architecture
+
+__all__ = ["custom_network", "hidden_network", "per_layer"]
+
+ENDS = ("softmax", "sigmoid")  # the activations that make probabilities
+SKLEARN_NAMES = {"identity": "linear", "logistic": "sigmoid"}
+
+
+def per_layer(value: Any, count: int, name: str) -> list[Any]:
+    """One value for all hidden layers, or a list with one for each, as a list."""
+    if not isinstance(value, (list, tuple)):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(
+            f"{name} has {len(value)} entries for {count} hidden layer{'s' * (count != 1)}. Write one for each, or a "
+            "single one for all, instead."
+        )
+    return list(value)
+
+
+def hidden_network(
+    shape: Sequence[int], sizes: Sequence[int], width: int, end: str | None, *, activation: Any, dropout: Any,
+    batch_norm: bool,
+) -> Sequential:  # fmt: skip
+    """Dense layers of these sizes, each with its activation, batch normalization before it and dropout after it."""
+    activations = per_layer(activation, len(sizes), "activation")
+    rates = per_layer(dropout, len(sizes), "dropout")
+    network = Sequential([layers.Input(tuple(shape), name="input")])
+    for i, (size, rate) in enumerate(zip(sizes, rates, strict=True), 1):
+        chosen = activations[i - 1]
+        if isinstance(chosen, str):
+            chosen = SKLEARN_NAMES.get(chosen, chosen)
+        if batch_norm:
+            network.add(layers.Dense(size, use_bias=False, name=f"hidden_{i}"))
+            network.add(layers.BatchNormalization(name=f"normalization_{i}"))
+            network.add(layers.Activation(chosen, name=f"activation_{i}"))
+        else:
+            network.add(layers.Dense(size, activation=chosen, name=f"hidden_{i}"))
+        if rate:
+            network.add(layers.Dropout(rate, name=f"dropout_{i}"))
+    network.add(layers.Dense(width, activation=end, name="output"))
+    return network
+
+
+def custom_network(
+    model: Any, options: dict[str, Any] | None, shape: Sequence[int], widths: Sequence[int], end: str | None
+) -> tuple[Module, int]:
+    """A fresh network from the user's ``model`` for inputs of this shape, and the number of its outputs.
+
+    ``end`` is the activation at its end ("logits": none that makes probabilities; None: as it is), ``widths`` are the
+    numbers of outputs that it may have.
+
+    ``model`` is a function (inputs, outputs, **options), or a network that only says what is to be made. Raises
+    TypeError for anything else, ValueError for a network whose outputs do not fit.
+    """
+    if isinstance(model, Module):
+        if options:
+            raise ValueError("model_options are given to a function. Write model=that function instead.")
+        network: Any = from_architecture(model.architecture())
+    elif callable(model):
+        inputs = shape[0] if len(shape) == 1 else tuple(shape)
+        network = model(inputs, widths[0], **(options or {}))
+        if not isinstance(network, Module):
+            raise TypeError(
+                f"model={getattr(model, '__name__', model)!r} returned a {type(network).__name__}. Write a function "
+                "that returns a network, such as rv.Sequential([...]), instead."
+            )
+    else:
+        raise TypeError(
+            f"model is {model!r}. Write a function (n_features, n_outputs) -> network, or a Sequential, instead."
+        )
+    network.build((None, *shape))
+    output = network.trace()
+    if len(output.shape) != 2 or output.shape[1] not in widths:
+        wanted = " or ".join(map(str, widths))
+        raise ValueError(
+            f"the network gives outputs of shape {tuple(output.shape[1:])}, and y needs ({wanted},). Write a last "
+            f"layer of {widths[0]} units instead."
+        )
+    made_by = output.entry.function.name if output.entry is not None and output.entry.function else ""
+    if output.shape[1] > 1 and end == "sigmoid" and len(widths) > 1:
+        end = "softmax"  # two classes with an output each
+    if end is None or (end == "logits" and made_by not in ENDS) or made_by == end:
+        return network, output.shape[1]
+    if made_by in ENDS:
+        raise ValueError(
+            f"the network ends with {made_by}, and these targets need {end}. Write a last layer without activation "
+            "instead."
+        )
+    return Sequential([network, layers.Activation(end, name="probabilities")]), output.shape[1]

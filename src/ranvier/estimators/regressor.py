@@ -1,0 +1,112 @@
+"""NeuralRegressor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils.validation import column_or_1d
+
+from ranvier import losses
+from ranvier.data.convert import Array
+from ranvier.estimators.base import NeuralEstimator
+from ranvier.estimators.objective import HalfSquaredError
+
+__all__ = ["NeuralRegressor"]
+
+
+class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A neural network as a scikit-learn regressor, for one target or several.
+
+    It minimizes what scikit-learn's MLPRegressor minimizes, half the squared error plus ``alpha / 2 * ||W||**2`` over
+    the samples of a batch, and stops by the same rule, in one compiled program. Targets should be of the order of 1:
+    ``TransformedTargetRegressor(NeuralRegressor(), transformer=StandardScaler())`` sees to it.
+
+    Args:
+        loss: "squared_error" (half the square, summed over targets), "poisson" (for counts; the network ends with
+            exp), or a loss of `ranvier.losses`, by name or as an instance: "mae", "huber".
+
+    The other parameters and the attributes are those of `NeuralClassifier`, except ``class_weight`` and ``classes_``;
+    the validation score is R**2.
+    """
+
+    def __init__(
+        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, model: Any = None,
+        model_options: Any = None, dropout: Any = 0.0, batch_norm: bool = False, loss: Any = "squared_error",
+        alpha: float = 1e-4, optimizer: Any = "adam", learning_rate: Any = None, batch_size: Any = "auto",
+        max_iter: int = 200, shuffle: bool = True, tol: float | None = 1e-4,
+        n_iter_no_change: float = 10, early_stopping: bool = False, validation_fraction: float = 0.1,
+        warm_start: bool = False, random_state: Any = None, verbose: Any = False, callbacks: Any = None,
+        dtype: str = "auto",
+    ) -> None:  # fmt: skip
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.model = model
+        self.model_options = model_options
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.loss = loss
+        self.alpha = alpha
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.dtype = dtype
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> NeuralRegressor:
+        """One epoch on X, going on with the network and the optimizer of before."""
+        self._first_or_next(X, y, sample_weight)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """The predicted targets, of the shape of y."""
+        outputs = self._outputs(X)
+        return outputs[:, 0] if self._single else outputs
+
+    # --- what the base asks for -----------------------------------------------------------------------------------
+
+    def _encode(self, y: Array, classes: Any, fresh: bool) -> Array:  # noqa: ARG002
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if self.loss == "poisson" and (y < 0).any():
+            raise ValueError(
+                f"some values of y are out of the valid range of loss='poisson': {y.min()} is below 0. Write counts, "
+                "or loss='squared_error', instead."
+            )
+        if fresh:
+            self._single, self._columns = y.ndim == 1, 1 if y.ndim == 1 else y.shape[1]
+        columns = 1 if y.ndim == 1 else y.shape[1]
+        if columns != self._columns:
+            raise ValueError(f"y has {columns} columns, and in fit it had {self._columns}.")
+        return y.reshape(len(y), -1)
+
+    def _head(self) -> tuple[Sequence[int], str | None]:
+        return [self._columns], "exponential" if self.loss == "poisson" else None
+
+    def _loss(self, width: int) -> tuple[losses.Loss, int]:
+        if self.loss in ("squared_error", "poisson"):
+            return (HalfSquaredError(), 1) if self.loss == "squared_error" else (losses.Poisson(), width)
+        return losses.get(self.loss), 1
+
+    def _targets(self, coded: Array) -> Array:
+        return coded
+
+    def _scored(self, coded: Array, outputs: Array, weight: Array | None) -> float:
+        """R**2, the mean over targets; of a constant target 1 where it is met and 0 elsewhere."""
+        coded = coded.astype(np.float64)
+        left = np.average((coded - outputs) ** 2, axis=0, weights=weight)
+        whole = np.average((coded - np.average(coded, axis=0, weights=weight)) ** 2, axis=0, weights=weight)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = np.where(whole > 0, 1 - left / whole, (left == 0).astype(np.float64))
+        return float(each.mean())

@@ -1,0 +1,90 @@
+"""The parameters that both estimators have: what may be written, looked at when fit begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from ranvier import optimizers
+
+__all__ = ["check_settings", "fresh_optimizer", "hidden_sizes", "seed_from"]
+
+Test = Callable[[Any], bool]
+
+
+def _integer(value: Any, least: int) -> bool:
+    return not _flag(value) and isinstance(value, (int, np.integer)) and bool(value >= least)
+
+
+def _real(value: Any, low: float, high: float = np.inf) -> bool:
+    return not _flag(value) and isinstance(value, (int, float, np.number)) and bool(low <= value < high)
+
+
+def _each(test: Test) -> Test:
+    return lambda v: all(map(test, v)) if isinstance(v, (list, tuple)) else test(v)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+RULES: dict[str, tuple[Test, str]] = {
+    "dropout": (
+        _each(lambda v: _real(v, 0, 1)),
+        "a share from 0 up to (not including) 1, or one for each hidden layer",
+    ),
+    "batch_norm": (_flag, "True or False"),
+    "alpha": (lambda v: _real(v, 0), "a number of 0 or more"),
+    "batch_size": (lambda v: v == "auto" or _integer(v, 1), "'auto' or a whole number of 1 or more"),
+    "max_iter": (lambda v: _integer(v, 1), "a whole number of 1 or more"),
+    "shuffle": (_flag, "True or False"),
+    "tol": (lambda v: v is None or _real(v, 0), "a number of 0 or more, or None to run all of max_iter"),
+    "n_iter_no_change": (lambda v: _integer(v, 1) or v == np.inf, "a whole number of 1 or more, or np.inf"),
+    "early_stopping": (_flag, "True or False"),
+    "validation_fraction": (lambda v: _real(v, 0, 1) and v > 0, "a share between 0 and 1"),
+    "warm_start": (_flag, "True or False"),
+    "dtype": (lambda v: v in ("auto", "float32", "float64"), "'auto', 'float32' or 'float64'"),
+}
+
+
+def check_settings(estimator: Any) -> None:
+    """Raise ValueError for the first parameter that is not what it must be."""
+    for name, (allowed, wanted) in RULES.items():
+        value = getattr(estimator, name)
+        if not allowed(value):
+            raise ValueError(f"{type(estimator).__name__}({name}={value!r}): write {wanted} instead.")
+
+
+def hidden_sizes(value: Any) -> list[int]:
+    """``hidden_layer_sizes`` as a list. Raises ValueError for anything but whole numbers above zero."""
+    sizes = np.atleast_1d(np.asarray(value, object)).tolist()
+    if not all(_integer(size, 1) for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes must be > 0 and whole, got {value!r}. Write (100,) for one hidden layer of 100 units, "
+            "() for none."
+        )
+    return [int(size) for size in sizes]
+
+
+def fresh_optimizer(optimizer: Any, learning_rate: Any) -> optimizers.Optimizer:
+    """An optimizer without state: that of this name, or with the settings of the one given, which stays as it is."""
+    wanted = optimizers.get(optimizer)
+    settings = wanted.config()
+    if learning_rate is not None:
+        settings["learning_rate"] = learning_rate
+    return type(wanted)(**settings)
+
+
+def seed_from(random_state: Any, calls: int) -> int:
+    """The seed of a call of fit or partial_fit; ``calls`` is how many there were before it on the same network."""
+    from sklearn.utils import check_random_state
+
+    if isinstance(random_state, Integral):
+        start = int(check_random_state(random_state) and random_state)
+    else:  # a generator, or NumPy's global one
+        start = int(check_random_state(random_state).randint(2**31))
+    words = np.random.SeedSequence([start, calls]).generate_state(2, np.uint32)
+    return (int(words[0]) << 31) | (int(words[1]) >> 1)

@@ -1,0 +1,58 @@
+"""When training stops: scikit-learn's rule, on the training loss or on a score of validation data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ranvier.training import Callback
+
+__all__ = ["Stopping"]
+
+
+class Stopping(Callback):
+    """Stop after more than ``patience`` epochs in a row that did not improve by ``tol``; keep the curves.
+
+    Without ``score`` the training loss must fall, with ``score`` (a function without arguments, for the network as it
+    is) that must rise, and if ``restore`` the weights of the best score are put back at the end. ``tol=None``
+    never stops.
+    """
+
+    def __init__(
+        self,
+        tol: float | None,
+        patience: float,
+        score: Callable[[], float] | None = None,
+        restore: bool = False,
+    ) -> None:
+        self.tol, self.patience, self.score, self.restore = tol, patience, score, restore
+        self.losses: list[float] = []
+        self.scores: list[float] = []
+        self.best_loss, self.best_score = np.inf, -np.inf
+        self.best: list[Any] | None = None
+        self.since = 0
+        self.stopped = False
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        loss = float((logs or {})["loss"])
+        self.losses.append(loss)
+        better = loss <= self.best_loss - (self.tol or 0.0)
+        self.best_loss = min(self.best_loss, loss)
+        if self.score is not None:
+            score = self.score()
+            self.scores.append(score)
+            if self.restore:
+                better = score >= self.best_score + (self.tol or 0.0)
+            if score > self.best_score:
+                self.best_score = score
+                if self.restore:
+                    self.best = self.model.get_weights()
+        self.since = 0 if better else self.since + 1
+        if self.tol is not None and self.since > self.patience:
+            self.stopped = self.model.stop_training = True
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        if self.best is not None:
+            self.model.set_weights(self.best)

@@ -1,0 +1,518 @@
+"""The estimators against scikit-learn: its own checks, its MLP's curve, and everything that its users do with one."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+
+sklearn = pytest.importorskip("sklearn")
+
+import joblib  # noqa: E402
+from sklearn.base import clone  # noqa: E402
+from sklearn.datasets import load_diabetes, load_digits, make_classification  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
+from sklearn.neural_network import MLPClassifier, MLPRegressor  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+
+from ranvier.estimators import NeuralClassifier, NeuralRegressor  # noqa: E402
+from ranvier.seed import get_state  # noqa: E402
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),  # few epochs are enough here
+    pytest.mark.filterwarnings("ignore:.*large features.*"),  # some of the checks' data are
+]
+
+X, Y = make_classification(300, 10, n_informative=8, n_classes=3, random_state=0)
+X32 = X.astype(np.float32)
+YES = (Y > 0).astype(int)
+TAGS = np.stack([Y == 0, X[:, 0] > 0, X[:, 1] > X[:, 2]], axis=1).astype(int)
+PAIRS = np.stack([np.array(["red", "green", "blue"])[Y], np.where(X[:, 0] > 0, "yes", "no")], axis=1)
+VALUES = X @ np.random.default_rng(0).normal(size=(10, 2)) / 3
+SMALL = {"hidden_layer_sizes": (16,), "max_iter": 30, "random_state": 0}
+
+
+# --- scikit-learn's own checks: none is expected to fail ------------------------------------------------------------
+
+CHECKED = [
+    NeuralClassifier(),
+    NeuralRegressor(),
+    NeuralClassifier(activation=["tanh", "elu"], hidden_layer_sizes=(50, 50), optimizer="nadam", tol=None),
+    NeuralRegressor(hidden_layer_sizes=50, activation="logistic", learning_rate=0.01),
+]
+
+
+@parametrize_with_checks(CHECKED, expected_failed_checks=lambda estimator: {})
+def test_the_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+# --- the same numbers as scikit-learn's MLP -------------------------------------------------------------------------
+
+MLP_ROWS = [  # ours, theirs, targets, shared settings, weights of samples
+    (NeuralClassifier, MLPClassifier, Y, {}, None),
+    (NeuralClassifier, MLPClassifier, YES, {"alpha": 1.0}, None),
+    (NeuralClassifier, MLPClassifier, TAGS, {"activation": "tanh"}, None),
+    (
+        NeuralClassifier,
+        MLPClassifier,
+        Y,
+        {"hidden_layer_sizes": (20, 10), "activation": "logistic", "alpha": 0.1},
+        None,
+    ),
+    (NeuralRegressor, MLPRegressor, VALUES[:, 0], {"alpha": 10.0}, None),
+    (NeuralRegressor, MLPRegressor, VALUES, {"alpha": 0.0, "batch_size": 64}, None),
+    (NeuralClassifier, MLPClassifier, Y, {"batch_size": 225, "alpha": 5.0}, np.arange(300) % 4),
+    (NeuralRegressor, MLPRegressor, VALUES[:, 1], {"batch_size": 64, "alpha": 0.0}, np.arange(300) % 4 + 1.0),
+]
+
+
+def with_weights_of(theirs, mine, x, y, **fit):
+    """Ours, warm from one epoch at a rate of next to nothing, with the weights of theirs."""
+    mine.set_params(warm_start=True, max_iter=1, learning_rate=1e-30).fit(x, y, **fit)
+    weights = [w for pair in zip(theirs.coefs_, theirs.intercepts_, strict=True) for w in pair]
+    mine.model_.set_weights(weights)
+    return mine
+
+
+@pytest.mark.parametrize(("ours", "theirs", "y", "settings", "weight"), MLP_ROWS)
+def test_the_curve_of_scikit_learns_mlp(ours, theirs, y, settings, weight):
+    """The same weights at the start and the same batches: the same loss after every epoch, penalty included."""
+    settings = {"hidden_layer_sizes": (16,), "batch_size": 128, **settings}
+    kept = np.ones(len(X), bool) if weight is None else weight > 0
+    reference = theirs(**settings, shuffle=False, max_iter=15, tol=0, n_iter_no_change=100, random_state=0)
+    start = theirs(**settings, max_iter=1, learning_rate_init=1e-30, random_state=0).fit(X, y)
+    x, t, w = X[kept], y[kept], None if weight is None else weight[kept]
+    reference.set_params(warm_start=True).fit(x, t, sample_weight=w)  # makes what a warm start needs
+    reference.coefs_ = [c.copy() for c in start.coefs_]
+    reference.intercepts_ = [b.copy() for b in start.intercepts_]
+    reference.loss_curve_ = []
+    reference.best_loss_ = np.inf
+    mine = with_weights_of(start, ours(**settings, shuffle=False, random_state=0), X, y, sample_weight=weight)
+    mine.set_params(max_iter=15, tol=None, learning_rate=None, optimizer=rv.optimizers.Adam(epsilon=1e-8))
+    mine.fit(X, y, sample_weight=weight)
+    reference.fit(x, t, sample_weight=w)
+    curve = np.array(reference.loss_curve_)
+    if (
+        y.ndim == 2 and theirs is MLPRegressor
+    ):  # it reports the mean over targets, and follows the gradient of the sum
+        curve = curve * y.shape[1]
+    np.testing.assert_allclose(mine.loss_curve_[-15:], curve, rtol=1e-6)
+    for a, b in zip(
+        [*mine.coefs_, *mine.intercepts_], [*reference.coefs_, *reference.intercepts_], strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+STOPS = [  # settings of the rule
+    {"tol": 1e-2, "n_iter_no_change": 3},
+    {"tol": 1e-1, "n_iter_no_change": 5},
+    {"tol": 0.0, "n_iter_no_change": 2},
+]
+
+
+@pytest.mark.parametrize("rule", STOPS)
+def test_the_rule_that_stops_is_scikit_learns(rule):
+    """Applied to our own curve, its rule stops at the same epoch."""
+    model = NeuralClassifier(**SMALL | {"max_iter": 400, "learning_rate": 0.01}, **rule).fit(X, Y)
+    best, since, epochs = np.inf, 0, 0
+    for loss in model.loss_curve_:
+        epochs += 1
+        since = since + 1 if loss > best - rule["tol"] else 0
+        best = min(best, loss)
+        if since > rule["n_iter_no_change"]:
+            break
+    assert model.n_iter_ == epochs == len(model.loss_curve_) < 400
+    assert model.best_loss_ == best
+
+
+# --- every kind of target -------------------------------------------------------------------------------------------
+
+KINDS = [  # y, shape of predict_proba or of each of its parts, parts
+    (YES, (300, 2), 1),
+    (Y, (300, 3), 1),
+    (np.array(["a", "b", "c"], object)[Y], (300, 3), 1),
+    (Y - 7.0, (300, 3), 1),
+    (YES.astype(bool), (300, 2), 1),
+    (TAGS, (300, 3), 1),
+    (PAIRS, None, 2),
+    (np.stack([Y, Y[::-1]], axis=1), None, 2),
+]
+
+
+@pytest.mark.parametrize(("y", "shape", "parts"), KINDS)
+def test_targets_of_every_kind(y, shape, parts):
+    model = NeuralClassifier(**SMALL | {"max_iter": 120, "learning_rate": 0.01}).fit(X, y)
+    found, proba = model.predict(X), model.predict_proba(X)
+    assert found.shape == y.shape
+    assert found.dtype == y.dtype or found.dtype.kind == y.dtype.kind
+    assert model.score(X, y) > 0.55 if parts == 2 and y.dtype.kind == "i" else model.score(X, y) > 0.8
+    assert model.score(X, y) == (found == y).reshape(300, -1).all(1).mean()
+    if parts == 1:
+        assert proba.shape == shape
+        np.testing.assert_allclose(model.predict_log_proba(X), np.log(proba))
+    else:
+        assert [p.shape for p in proba] == [(300, len(c)) for c in model.classes_]
+        for p, column, classes in zip(proba, found.T, model.classes_, strict=True):
+            np.testing.assert_allclose(p.sum(1), 1, rtol=1e-6)
+            np.testing.assert_array_equal(classes[p.argmax(1)], column)
+
+
+LOSSES = [  # estimator, loss, y
+    (NeuralClassifier, "hinge", YES),
+    (NeuralClassifier, rv.losses.CategoricalCrossentropy(label_smoothing=0.1), Y),
+    (NeuralClassifier, "mean_squared_error", Y),
+    (NeuralRegressor, "huber", VALUES),
+    (NeuralRegressor, "mae", VALUES[:, 0]),
+    (NeuralRegressor, "poisson", np.abs(VALUES[:, 0]).round()),
+    (NeuralRegressor, "poisson", np.abs(VALUES)),
+]
+
+
+@pytest.mark.parametrize(("kind", "loss", "y"), LOSSES)
+def test_other_losses(kind, loss, y):
+    model = kind(loss=loss, **SMALL | {"max_iter": 150, "learning_rate": 0.01}).fit(X, y)
+    assert model.score(X, y) > 0.5
+    assert loss != "poisson" or (model.predict(X) > 0).all()
+
+
+# --- networks -------------------------------------------------------------------------------------------------------
+
+
+def wide_and_narrow(features, outputs, units=12):
+    return rv.Sequential([rv.layers.Dense(units, activation="gelu"), rv.layers.Dense(outputs)])
+
+
+class Residual(rv.Module):
+    """A class that no file can name."""
+
+    def __init__(self, features, outputs):
+        super().__init__()
+        self.inner, self.outer = rv.layers.Dense(features, activation="relu"), rv.layers.Dense(outputs)
+
+    def forward(self, x):
+        return self.outer(x + self.inner(x))
+
+
+def softmax_at_the_end(features, outputs):
+    return rv.Sequential([rv.layers.Dense(16, "relu"), rv.layers.Dense(max(outputs, 2), "softmax")])
+
+
+UNBUILT = rv.Sequential([rv.layers.Dense(16, activation="relu"), rv.layers.Dropout(0.1), rv.layers.Dense(3)])
+BUILT = rv.Sequential(
+    [rv.layers.Dense(16, activation="relu", input_shape=(10,)), rv.layers.Dense(3, "softmax")]
+)
+NETWORKS = [  # settings, y
+    ({"model": wide_and_narrow}, Y),
+    ({"model": wide_and_narrow, "model_options": {"units": 30}}, YES),
+    ({"model": wide_and_narrow}, TAGS),
+    ({"model": wide_and_narrow}, PAIRS),
+    ({"model": Residual}, Y),
+    ({"model": softmax_at_the_end}, Y),
+    ({"model": softmax_at_the_end}, YES),
+    ({"model": UNBUILT}, Y),
+    ({"model": BUILT}, Y),
+    ({"dropout": 0.2, "batch_norm": True}, Y),
+    ({"hidden_layer_sizes": (20, 10), "dropout": [0.2, 0.0], "activation": ["relu", rv.activations.tanh]}, Y),
+    ({"hidden_layer_sizes": ()}, Y),
+    ({"optimizer": rv.optimizers.SGD(0.1, momentum=0.9)}, Y),
+    ({"optimizer": "adamw", "learning_rate": 0.02, "verbose": 0}, Y),
+    ({"class_weight": "balanced"}, Y),
+    ({"class_weight": {0: 1.0, 1: 3.0, 2: 2.0}}, Y),
+    ({"early_stopping": True}, Y),
+    ({"dtype": "float64"}, Y),
+]
+
+
+@pytest.mark.parametrize(("settings", "y"), NETWORKS)
+@pytest.mark.parametrize("x", [X, X32], ids=["float64", "float32"])
+def test_networks_fit_again_the_same_and_survive_pickling(settings, y, x):
+    model = NeuralClassifier(**SMALL | {"max_iter": 60, "learning_rate": 0.01} | settings)
+    first, second = clone(model).fit(x, y), clone(model).fit(x, y)
+    before = first.predict_proba(x)
+    wanted = x.dtype if model.dtype == "auto" else model.dtype
+    assert all(p.dtype == wanted for p in (before if isinstance(before, list) else [before]))
+    for loaded in (second, pickle.loads(pickle.dumps(first)), clone(first).fit(x, y)):
+        for a, b in zip(before, loaded.predict_proba(x), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert first.score(x, y) > 0.6
+    assert first.loss_curve_ == second.loss_curve_
+
+
+def test_a_pickle_that_crosses_files_and_copies(tmp_path):
+    import copy
+
+    import cloudpickle
+
+    model = NeuralClassifier(
+        model=lambda n, k: rv.Sequential([rv.layers.Dense(8, "tanh"), rv.layers.Dense(k)]), **SMALL
+    )
+    model.fit(X, Y)
+    joblib.dump(clone(model).set_params(model=None).fit(X, Y), tmp_path / "model.joblib")
+    assert joblib.load(tmp_path / "model.joblib").score(X, Y) > 0.5
+    for twin in (cloudpickle.loads(cloudpickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(twin.predict_proba(X), model.predict_proba(X))
+        twin.partial_fit(X, Y)  # training a copy leaves the original alone
+        assert not np.array_equal(twin.predict_proba(X), model.predict_proba(X))
+
+
+# --- going on -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("through_pickle", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"dropout": 0.3}, {"optimizer": "sgd"}])
+def test_partial_fit_goes_on(settings, through_pickle):
+    model = NeuralClassifier(**SMALL, **settings)
+    whole = clone(model)
+    for _ in range(12):
+        model.partial_fit(X, Y, classes=[0, 1, 2])
+        whole.partial_fit(X, Y, classes=[0, 1, 2])
+        if through_pickle:
+            model = pickle.loads(pickle.dumps(model))
+    assert model.loss_curve_ == whole.loss_curve_
+    assert model.n_iter_ == len(model.loss_curve_) == 12
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    np.testing.assert_array_equal(model.predict_proba(X), whole.predict_proba(X))
+
+
+def test_partial_fit_of_classes_that_come_later():
+    model = NeuralClassifier(**SMALL)
+    order = np.argsort(Y, kind="stable")
+    for part in np.array_split(order, 5):
+        model.partial_fit(X[part], Y[part], classes=np.unique(Y))
+    assert model.predict_proba(X).shape == (300, 3)
+    with pytest.raises(ValueError, match="holds \\[9\\]"):
+        model.partial_fit(X[:2], [0, 9])
+    with pytest.raises(ValueError, match="are not those of the first"):
+        model.partial_fit(X, Y, classes=[0, 1, 2, 3])
+
+
+def test_warm_start_goes_on():
+    model = NeuralRegressor(**SMALL | {"max_iter": 10, "tol": None}, warm_start=True).fit(X, VALUES)
+    first = model.loss_curve_
+    model.fit(X, VALUES)
+    assert model.loss_curve_[:10] == first
+    assert len(model.loss_curve_) == 20
+    assert model.loss_curve_[10] < first[0] / 2
+    assert model.n_iter_ == 10
+
+
+# --- validation -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "y"), [(NeuralClassifier, Y), (NeuralRegressor, VALUES), (NeuralClassifier, TAGS)]
+)
+@pytest.mark.parametrize("given", [False, True])
+def test_early_stopping_keeps_the_best_weights(kind, y, given):
+    settings = {"early_stopping": True, "n_iter_no_change": 5, "max_iter": 400, "learning_rate": 0.02}
+    model = kind(**SMALL | settings)
+    data = (X[200:], y[200:]) if given else None
+    model.fit(X[:200], y[:200], validation_data=data)
+    assert model.n_iter_ == len(model.validation_scores_) < 400
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    if given:
+        np.testing.assert_allclose(model.score(*data), model.best_validation_score_, rtol=1e-6)
+
+
+def test_validation_data_alone_are_only_watched():
+    with_data = NeuralClassifier(**SMALL).fit(X, Y, validation_data=(X, Y, np.ones(300)))
+    without = NeuralClassifier(**SMALL).fit(X, Y)
+    assert with_data.loss_curve_ == without.loss_curve_
+    np.testing.assert_allclose(with_data.validation_scores_[-1], with_data.score(X, Y))
+    assert without.validation_scores_ is None
+
+
+# --- weights --------------------------------------------------------------------------------------------------------
+
+
+def test_a_weight_of_zero_is_removal():
+    keep = np.arange(300) % 3 > 0
+    weighted = NeuralClassifier(**SMALL).fit(X, Y, sample_weight=keep.astype(float))
+    removed = NeuralClassifier(**SMALL).fit(X[keep], Y[keep])
+    np.testing.assert_allclose(weighted.predict_proba(X), removed.predict_proba(X), rtol=1e-9)
+
+
+def test_class_weights_are_sample_weights():
+    by_class = NeuralClassifier(class_weight={0: 2.0, 1: 1.0, 2: 0.5}, **SMALL).fit(X, Y)
+    by_sample = NeuralClassifier(**SMALL).fit(X, Y, sample_weight=np.array([2.0, 1.0, 0.5])[Y])
+    np.testing.assert_array_equal(by_class.predict_proba(X), by_sample.predict_proba(X))
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames(library):
+    frames = pytest.importorskip(library)
+    names = [f"f{i}" for i in range(10)]
+    frame = frames.DataFrame({n: X[:, i] for i, n in enumerate(names)})
+    labels = frames.Series(np.array(["x", "y", "z"])[Y])
+    model = NeuralClassifier(**SMALL).fit(frame, labels)
+    assert list(model.feature_names_in_) == names
+    plain = NeuralClassifier(**SMALL).fit(X, np.array(["x", "y", "z"])[Y])
+    np.testing.assert_array_equal(model.predict_proba(frame), plain.predict_proba(X))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[names[::-1]])
+    with pytest.warns(UserWarning, match="valid feature names"):
+        model.predict(X)
+
+
+# --- the tools of scikit-learn --------------------------------------------------------------------------------------
+
+
+def test_pipeline_grid_search_and_processes():
+    pipe = make_pipeline(StandardScaler(), NeuralClassifier(**SMALL))
+    grid = {"neuralclassifier__alpha": [1e-4, 1e-2], "neuralclassifier__dropout": [0.0, 0.2]}
+    here = GridSearchCV(pipe, grid, cv=3, n_jobs=1).fit(X, Y)
+    there = GridSearchCV(pipe, grid, cv=3, n_jobs=2).fit(X, Y)  # loky: other processes
+    np.testing.assert_array_equal(here.cv_results_["mean_test_score"], there.cv_results_["mean_test_score"])
+    assert here.best_score_ > 0.6
+    with joblib.parallel_backend("threading"):
+        scores = cross_val_score(pipe, X, Y, cv=4, n_jobs=2)
+    np.testing.assert_array_equal(scores, cross_val_score(pipe, X, Y, cv=4))
+
+
+def test_a_network_and_an_optimizer_as_parameters_go_to_other_processes():
+    model = NeuralClassifier(model=UNBUILT, optimizer=rv.optimizers.RMSprop(0.01), **SMALL)
+    np.testing.assert_array_equal(
+        cross_val_score(model, X, Y, cv=2, n_jobs=2), cross_val_score(model, X, Y, cv=2)
+    )
+
+
+def test_the_process_is_left_as_it_was():
+    """A seed given to the estimator is its own; what is drawn before and after goes on as if it had not been."""
+    rv.set_seed(5)
+    before = get_state()["counters"]
+    first = NeuralClassifier(**SMALL, dropout=0.5).fit(X, Y).loss_curve_
+    assert get_state()["seed"] == 5
+    assert get_state()["counters"] == before
+    rv.set_seed(6)
+    assert NeuralClassifier(**SMALL, dropout=0.5).fit(X, Y).loss_curve_ == first
+    assert rv.get_dtype() == "float32"
+
+
+def test_random_states():
+    settings = SMALL | {"random_state": None}
+    np.random.seed(3)  # noqa: NPY002  # scikit-learn's users still do
+    first = NeuralClassifier(**settings).fit(X, Y).loss_curve_
+    assert NeuralClassifier(**settings).fit(X, Y).loss_curve_ != first
+    np.random.seed(3)  # noqa: NPY002  # scikit-learn's users still do
+    assert NeuralClassifier(**settings).fit(X, Y).loss_curve_ == first
+    state = np.random.RandomState(3)
+    model = NeuralClassifier(**SMALL | {"random_state": state})
+    assert model.fit(X, Y).loss_curve_ != model.fit(X, Y).loss_curve_
+
+
+def test_models_that_differ_in_alpha_share_a_program():
+    from ranvier.engines.native import llvm
+
+    NeuralClassifier(alpha=0.1, **SMALL).fit(X, Y)
+    made = []
+    original = llvm.compile_object
+    llvm.compile_object = lambda *a: made.append(a) or original(*a)
+    try:
+        NeuralClassifier(alpha=0.7, **SMALL).fit(X, Y)
+        NeuralClassifier(alpha=0.7, learning_rate=0.3, **SMALL).fit(X[::-1], Y)
+    finally:
+        llvm.compile_object = original
+    assert not made
+
+
+def test_images():
+    x, y = load_digits(return_X_y=True)
+
+    def network(shape, outputs):
+        assert shape == (8, 8)
+        return rv.Sequential([rv.layers.Flatten(), rv.layers.Rescaling(1 / 16), rv.layers.Dense(outputs)])
+
+    x = x.reshape(-1, 8, 8).astype(np.uint8)
+    model = NeuralClassifier(model=network, max_iter=20, learning_rate=0.01, random_state=0).fit(x, y)
+    assert model.score(x, y) > 0.9
+    assert model.predict_proba(x).dtype == np.float32
+
+
+def test_regression_on_real_data():
+    x, y = load_diabetes(return_X_y=True)
+    pipe = make_pipeline(StandardScaler(), NeuralRegressor(max_iter=300, alpha=1.0, random_state=0))
+    assert pipe.fit(x[:350], y[:350] / 100).score(x[350:], y[350:] / 100) > 0.3
+
+
+# --- mistakes -------------------------------------------------------------------------------------------------------
+
+MISTAKES = [  # settings, fit's arguments, part of the message
+    ({"dropout": 1.0}, {}, "dropout=1.0.*write a share"),
+    ({"dropout": [0.1, 0.2]}, {}, "dropout has 2 entries for 1 hidden layer"),
+    ({"activation": ["relu", "tanh"]}, {}, "activation has 2 entries"),
+    ({"activation": "rellu"}, {}, "rellu"),
+    ({"alpha": -1.0}, {}, "alpha=-1.0"),
+    ({"hidden_layer_sizes": (10, 0)}, {}, "hidden_layer_sizes"),
+    ({"batch_size": 0}, {}, "batch_size=0"),
+    ({"max_iter": 2.5}, {}, "max_iter=2.5"),
+    ({"tol": -1}, {}, "tol=-1"),
+    ({"dtype": "float16"}, {}, "dtype='float16'"),
+    ({"optimizer": "addam"}, {}, "adam"),
+    ({"loss": "croosentropy"}, {}, "does not exist"),
+    (
+        {"model": lambda n, k: rv.Sequential([rv.layers.Dense(7)])},
+        {},
+        "outputs of shape \\(7,\\), and y needs \\(3,\\)",
+    ),
+    ({"model": lambda n, k: rv.Sequential([rv.layers.Dense(3, "sigmoid")])}, {}, "ends with sigmoid"),
+    ({"model_options": {"a": 1}, "model": UNBUILT}, {}, "model_options"),
+    ({}, {"y": np.zeros(300, int)}, "one class only"),
+    ({}, {"sample_weight": (Y == 1).astype(float)}, "one class only"),
+    ({}, {"sample_weight": -np.ones(300)}, "sample_weight is -1"),
+    ({}, {"sample_weight": np.ones(7)}, "sample_weight has shape"),
+    ({}, {"validation_data": (X[:, :3], Y)}, "features"),
+    ({"early_stopping": True, "validation_fraction": 0.004}, {}, "test_size|validation"),
+]
+
+
+@pytest.mark.parametrize(("settings", "given", "message"), MISTAKES)
+def test_mistakes_are_told_before_training(settings, given, message):
+    with pytest.raises(ValueError, match=message):
+        NeuralClassifier(**SMALL | settings).fit(**{"X": X, "y": Y} | given)
+
+
+TYPES = [  # settings, fit's arguments, part of the message
+    ({"model": 5}, {}, "Write a function"),
+    ({"model": lambda n, k: 5}, {}, "returned a int"),
+    ({}, {"validation_data": X}, "validation_data must be"),
+]
+
+
+@pytest.mark.parametrize(("settings", "given", "message"), TYPES)
+def test_things_of_a_wrong_type(settings, given, message):
+    with pytest.raises(TypeError, match=message):
+        NeuralClassifier(**SMALL | settings).fit(**{"X": X, "y": Y} | given)
+
+
+def test_what_partial_fit_refuses():
+    with pytest.raises(ValueError, match="classes must be given at the first"):
+        NeuralClassifier().partial_fit(X, Y)
+    with pytest.raises(ValueError, match="early_stopping"):
+        NeuralClassifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="balanced"):
+        NeuralClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+def test_running_out_of_epochs_is_said():
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        NeuralClassifier(max_iter=2).fit(X, Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        NeuralClassifier(max_iter=2, tol=None).fit(X, Y)
+
+
+def test_no_sparse_matrix_is_made_dense_in_silence():
+    import scipy.sparse
+
+    with pytest.raises(TypeError, match="dense"):
+        NeuralClassifier().fit(scipy.sparse.csr_array(X), Y)
