@@ -20,14 +20,17 @@ def batches_from(
     as_x: Gate | None = None,
     as_y: Gate | None = None,
     as_w: Gate | None = None,
+    parts: Callable[[Any], tuple[Any, ...] | None] | None = None,
     name: str = "the generator",
+    check: bool = True,
 ) -> Iterator[Batch]:
     """Yield ``(x, y, sample_weight)`` for each batch of ``source``; y and sample_weight are None where not given.
 
-    A batch is ``x`` alone or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``. ``as_x``, ``as_y``
-    and ``as_w`` are the gates its arrays pass (``as_features``, ``as_labels``, ... with their arguments bound).
+    A batch is ``x`` alone or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; ``parts`` may know
+    better, and returns None where it does not. ``as_x``, ``as_y`` and ``as_w`` are the gates its arrays pass
+    (``as_features``, ``as_labels``, ... with their arguments bound); each may return a tuple or a dict of arrays.
     With ``steps``, exactly that many batches are taken; without it, all. Batches may differ in their number of
-    samples and in nothing else.
+    samples and in nothing else; ``check=False`` leaves that to the caller.
 
     Raises ``TypeError`` for what is no iterable or no batch and ``ValueError`` for a batch that is empty, changes
     shape, has arrays of different lengths, fails its gate, or does not come; each names the batch's index from 0.
@@ -45,18 +48,18 @@ def batches_from(
         except Exception as error:
             error.add_note(f"(raised by {name} while it made batch {index})")
             raise
-        parts = _parts(item, index, name)
+        found = parts(item) if parts is not None else None
+        each = _parts(item if found is None else found, index, name)
         try:
-            x = as_x(parts[0]) if as_x else _as_array(parts[0])
-            y = as_y(parts[1]) if as_y and parts[1] is not None else _as_array(parts[1])
-            w = as_w(parts[2]) if as_w and parts[2] is not None else _as_array(parts[2])
+            x = as_x(each[0]) if as_x else _as_array(each[0])
+            y = as_y(each[1]) if as_y and each[1] is not None else _as_array(each[1])
+            w = as_w(each[2]) if as_w and each[2] is not None else _as_array(each[2])
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Batch {index} of {name}: {error}") from error
-        described = _check(x, y, w, index, name)
-        if first is None:
-            first = described
-        elif described != first:
+        described = _check(x, y, w, index, name) if check else ()
+        first = described if first is None else first
+        if described != first:
             _changed(first, described, index, name)
         yield x, y, w
         index += 1
@@ -108,7 +111,9 @@ def _as_array(part: Any) -> Any:
 
 def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
     """Check the lengths within one batch; return what must stay the same over all: which parts, their sample shapes."""
-    named = [(role, part) for role, part in (("x", x), ("y", y), ("sample_weight", w)) if part is not None]
+    named = [
+        leaf for role, part in (("x", x), ("y", y), ("sample_weight", w)) for leaf in _leaves(part, role)
+    ]
     for role, part in named:
         if len(part.shape) == 0:
             raise ValueError(
@@ -127,9 +132,17 @@ def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
     return tuple((role, tuple(int(n) for n in part.shape[1:])) for role, part in named)
 
 
+def _leaves(part: Any, role: str) -> list[tuple[str, Any]]:
+    """The arrays of one part, and what they are called."""
+    if isinstance(part, (tuple, dict)):
+        items = part.items() if isinstance(part, dict) else enumerate(part)
+        return [leaf for key, value in items for leaf in _leaves(value, f"{role}[{key!r}]")]
+    return [] if part is None else [(role, part)]
+
+
 def _changed(first: tuple[Any, ...], now: tuple[Any, ...], index: int, name: str) -> None:
     before, after = dict(first), dict(now)
-    for role in ("x", "y", "sample_weight"):
+    for role in dict.fromkeys((*before, *after)):
         if before.get(role) == after.get(role):
             continue
         if role in before and role in after:

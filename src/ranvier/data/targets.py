@@ -80,19 +80,29 @@ def as_targets(
 
 
 def as_weights(
-    w: object, n: int, *, name: str = "sample_weight", dtype: npt.DTypeLike = np.float32
+    w: object,
+    n: int,
+    *,
+    name: str = "sample_weight",
+    dtype: npt.DTypeLike = np.float32,
+    sample_shape: Sequence[int | None] = (),
 ) -> npt.NDArray[Any]:
-    """Return sample weights: ``(n,)`` of ``dtype``, none negative, not all zero. ``(n, 1)`` is squeezed.
+    """Return sample weights of ``dtype``, none negative, not all zero: ``(n,)``, or one for each part of a sample.
 
-    A weight of zero is the same as leaving the sample out. Raises ``ValueError`` naming the row and the value.
+    ``sample_shape`` is the shape of a sample's losses; weights have that shape or its first dimensions. Trailing
+    dimensions of 1 beyond it are squeezed. A weight of zero is the same as leaving the sample out. Raises
+    ``ValueError`` naming the row and the value.
     """
     array = to_numeric(w, name)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array.reshape(-1)
-    if array.shape != (n,):
+    wanted = tuple(sample_shape)
+    while array.ndim > 1 and array.shape[-1] == 1 and not _fits(array.shape[1:], wanted[: array.ndim - 1]):
+        array = array[..., 0]
+    if array.ndim == 0 or len(array) != n or not _fits(array.shape[1:], wanted[: array.ndim - 1]):
+        parts = ", ".join("any" if size is None else str(size) for size in wanted)
+        each = f", or one for each loss, shape ({n}, {parts})," if wanted else ","
         raise ValueError(
-            f"{name} has shape {array.shape}, and there are {n:,} samples. Write one weight a sample, shape ({n},), "
-            "instead."
+            f"{name} has shape {to_numeric(w).shape}, and there are {n:,} samples. Write one weight a sample, shape "
+            f"({n},){each} instead."
         )
     weights = to_float(array, w, name, dtype, check_finite=True)
     if not all_finite(weights):
@@ -101,7 +111,7 @@ def as_weights(
     if negative is not None:
         index, count = negative
         raise ValueError(
-            f"{name} is {array[index]} at row {index[0]} ({count:,} negative in all). Write weights of 0 or more "
+            f"{name} is {array[index]} at {place(index)} ({count:,} negative in all). Write weights of 0 or more "
             "instead; 0 leaves a sample out."
         )
     if n and not weights.any():

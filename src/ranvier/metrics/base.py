@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ranvier import numeric as rn
 from ranvier.engines import reference
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, Node, apply
+from ranvier.graph.node import BATCH, GraphError, Node, apply
 from ranvier.numeric.promotion import count
 
 __all__ = ["Mean", "Metric", "is_labels", "one_hot", "weighted_sum"]
@@ -144,11 +144,18 @@ def share(part: Any, whole: Any) -> Any:
 
 
 def over(weight: Node | None, values: Node) -> Node | None:
-    """One weight a sample, spread over the rest of a sample's values."""
+    """Weights of one number a sample, or of the values' first dimensions, spread over the rest of them."""
     if weight is None:
         return None
     weight = rn.cast(weight, values.dtype)
-    return weight if values.ndim == 1 else apply("broadcast", weight, shape=values.shape, axes=(0,))
+    if weight.shape != values.shape[: weight.ndim]:
+        raise GraphError(
+            f"weights of shape {weight.shape} do not fit what they weigh, of shape {values.shape}: write one weight a "
+            "sample, or leave this metric unweighted"
+        )
+    if weight.ndim == values.ndim:
+        return weight
+    return apply("broadcast", weight, shape=values.shape, axes=tuple(range(weight.ndim)))
 
 
 def weighted_sum(values: Node, weight: Node | None) -> tuple[Node, Node]:

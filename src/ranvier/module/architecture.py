@@ -68,6 +68,8 @@ def describe(module: Module) -> dict[str, Any]:
         result["frozen"] = frozen
     if module._input_type is not None:
         result["input"] = [list(module._input_type.shape[1:]), module._input_type.dtype]
+    if module._input_types:
+        result["inputs"] = [[list(t.shape[1:]), t.dtype] for t in module._input_types]
     if type(module)._builds and module.built:
         result["built"] = list(module._built_shape[1:])
     return result
@@ -161,7 +163,10 @@ def from_architecture(description: Mapping[str, Any]) -> Module:
     Only registered classes are made: raises ValueError with the name of any other, and for anything malformed.
     """
     try:
-        return _make(description, 0)
+        module = _make(description, 0)
+        if module._input_type is not None and not all(m.built for m in module.modules()):
+            module.trace()  # the layers that the constructor of a class of the user's has made
+        return module
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise _refuse(f"{type(error).__name__}: {error}") from error
 
@@ -174,10 +179,9 @@ def _make(description: Mapping[str, Any], depth: int) -> Module:
     module = cls(*config.pop(POSITIONAL, ()), **config)
     module.name = str(description["name"])
     if "input" in description:
-        shape, dtype = description["input"]
-        if dtype not in DTYPES:
-            raise _refuse(f"inputs of dtype {dtype!r}")
-        module._input_type = Type((BATCH, *(int(n) for n in shape)), dtype)
+        module._input_type = _input(*description["input"])
+    if "inputs" in description:
+        module._input_types = tuple(_input(*one) for one in description["inputs"])
     if "built" in description and not module.built:
         module.build_once((None, *(int(n) for n in description["built"])))
     if not description.get("trainable", True):
@@ -187,6 +191,12 @@ def _make(description: Mapping[str, Any], depth: int) -> Module:
         if parameter is not None:
             parameter.requires_grad = False
     return module
+
+
+def _input(shape: Any, dtype: Any) -> Type:
+    if dtype not in DTYPES:
+        raise _refuse(f"inputs of dtype {dtype!r}")
+    return Type((BATCH, *(int(n) for n in shape)), dtype)
 
 
 def _class(name: Any) -> type[Module]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from ranvier import tape
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Type
+from ranvier.module.changes import QUIET, changed
 from ranvier.module.face import Face
 from ranvier.module.lines import outside
 from ranvier.module.parameter import Parameter
@@ -103,6 +104,8 @@ class Module(Face):
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _made: tuple[str, int]
     _input_type: Type | None
+    _input_types: tuple[Type, ...]  # of a model that takes several
+    _changes: int
     _built_shape: tuple[Any, ...]
     _trainable: bool
     _transient: set[str]
@@ -128,7 +131,8 @@ class Module(Face):
         self.__dict__.update(
             _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
             built=not cls._builds, name=_automatic_name(cls), _trainable=True, _arguments=(args, kwargs),
-            _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _built_shape=(), _compiled=None,
+            _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _input_types=(), _built_shape=(),
+            _compiled=None, _changes=0,
         )  # fmt: skip
         return self
 
@@ -152,21 +156,28 @@ class Module(Face):
         else:
             if name in self._parameters or name in self._modules or name in self._buffers:
                 self._forget(name)
+            if name not in QUIET and _calls.trace is None and self.__dict__.get(name, QUIET) is not value:
+                changed(self)
             object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
         self._forget(name)
+        changed(self)
         object.__delattr__(self, name)
 
     def _forget(self, name: str) -> None:
         for registry in (self._parameters, self._modules, self._buffers):
-            registry.pop(name, None)
+            if name in registry:
+                del registry[name]
+                changed(self)
 
     def _register(self, registry: dict[str, Any], name: str, value: Any) -> None:
         if "." in name or not name:
             raise KeyError(f"{name!r} cannot name a part of a module. Write a name without dots.")
         if name not in registry:
             self._forget(name)
+        if registry.get(name) is not value:
+            changed(self)
         registry[name] = value
         # Registered by name and readable as a plain attribute: reading one costs no __getattr__.
         self.__dict__[name] = value
@@ -382,6 +393,9 @@ class Module(Face):
                 trace.append((None, getattr(args[0], "type", None)))
                 if self._input_type is None:
                     self._input_type = input_type(args[0])
+                if len(args) > 1 and not self._input_types:
+                    types = [t for t in map(input_type, args) if t is not None]
+                    self._input_types = tuple(types) if len(types) == len(args) else ()
         try:
             if not self.built:
                 self.build_once(args[0].shape)
@@ -429,14 +443,14 @@ class Module(Face):
 
     def trace(self, type_: Type | None = None) -> Any:
         """What calling the module on a placeholder returns, in evaluation mode; its ``type`` is the output's."""
-        wanted = type_ or self._input_type
-        if wanted is None:
+        wanted = (type_,) if type_ is not None else self._input_types or (self._input_type,)
+        if wanted[0] is None:
             raise ValueError(
                 f"the shape of the inputs of {self.name!r} is not known yet. Write model.build((None, features)), "
                 "give the first layer input_shape=(features,), or call the model once."
             )
         with mode(self, False), isolated(self):
-            return self(Tensor.placeholder(wanted))
+            return self(*(Tensor.placeholder(t) for t in wanted if t is not None))
 
     def misfit(self, given: Type) -> tuple[str, str] | None:  # noqa: ARG002  # for those that override it
         """Why a call on this type fails and what to write instead, where the layer knows; for errors of shape."""
@@ -458,7 +472,7 @@ class Module(Face):
 
 
 def calls_of(
-    module: Module, type_: Type, before: Sequence[tuple[Any, Any]] = ()
+    module: Module, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
 ) -> list[tuple[Module | None, Type | None]]:
     """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
     outer = _calls.trace, _calls.root

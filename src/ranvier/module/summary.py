@@ -25,7 +25,11 @@ def _types(module: Module) -> dict[int, Type]:
     """The type of what each module returns, where the model can be traced."""
     if module._input_type is None:
         return {}
-    return {id(m): t for m, t in calls_of(module, module._input_type) if t is not None}
+    return {
+        id(m): t
+        for m, t in calls_of(module, None if module._input_types else module._input_type)
+        if t is not None
+    }
 
 
 def _size(tensors: list[Any]) -> tuple[int, int]:

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranvier import metrics, optimizers
 from ranvier.data.convert import Array
 from ranvier.module import Module, from_architecture
 from ranvier.training import files
 from ranvier.training.files import CheckpointError
-from ranvier.training.objective import Criterion
 from ranvier.training.state import Compiled
 from ranvier.training.state import compile as compile_model
 
@@ -67,44 +65,15 @@ def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array
 
 def settings_of(state: Compiled) -> dict[str, Any] | None:
     """How a model was compiled, as plain values; None, with a warning, where a function of the user's is part of it."""
-    own = []
-    if isinstance(state.loss, Criterion) or (
-        state.loss is not None and type(state.loss).__name__ not in names()
-    ):
-        own.append(f"the loss {state.loss.name!r}")
-    own += [
-        f"the metric {m.name!r}"
-        for m in state.metrics
-        if metrics.CLASSES.get(type(m).__name__) is not type(m)
-    ]
-    if own:
+    try:
+        return state.settings()
+    except ValueError as error:
         warnings.warn(
-            f"{' and '.join(own)} cannot be saved, since a file holds no code. "
-            "Write compile(...) again after load_model.",
+            f"{error} cannot be saved, since a file holds no code. Write compile(...) again after load_model.",
             UserWarning,
             stacklevel=5,
         )
         return None
-    loss = (
-        None
-        if state.loss is None
-        else {"class_name": type(state.loss).__name__, "config": state.loss.config()}
-    )
-    described = [metrics.describe(m) for m in state.metrics]
-    return {
-        "optimizer": optimizers.describe(state.optimizer),
-        "loss": loss,
-        "metrics": [m for m, weighted in zip(described, state.weighted, strict=True) if not weighted],
-        "weighted_metrics": [m for m, weighted in zip(described, state.weighted, strict=True) if weighted],
-        "engine": state.engine,
-        "columns": state.columns,
-    }
-
-
-def names() -> Any:
-    from ranvier import losses
-
-    return losses.names()
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -157,7 +126,7 @@ def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], 
     try:
         compile_model(model, **settings)
         state = model.__dict__["_compiled"]
-        state.columns = columns
+        state.columns = {"": columns} if isinstance(columns, list) else columns or {}
         kept = part(tensors, "optimizer/")
         if kept:
             state.optimizer.attach(model.parameters())

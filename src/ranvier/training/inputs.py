@@ -1,8 +1,9 @@
-"""The gate of `fit`, `evaluate` and `predict`: every form of data as checked arrays, or as checked batches."""
+"""The gate of `fit`, `evaluate` and `predict`: every form of data as checked arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,18 @@ from ranvier.data.arrays import (
     column_names,
 )
 from ranvier.data.convert import to_numeric
+from ranvier.graph.node import BATCH, Type
 from ranvier.module import Module
+from ranvier.module.changes import structure
 from ranvier.tensor import Tensor, get_dtype
+from ranvier.training.heads import Head
 from ranvier.training.objective import target_array
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, check_output
+from ranvier.training.step import Data
+from ranvier.training.structure import Outputs, inputs_of, is_container, outputs_of, pick, takes
+from ranvier.training.weights import by_class, class_weights_of, loss_shape, weights_of
 
-__all__ = ["batches", "features", "gate", "is_source", "split"]
+__all__ = ["batches", "features", "gate", "is_source", "parted", "resident", "split", "traced"]
 
 LARGEST = 2**31 - 1  # rows, which the shuffled order numbers by int32
 
@@ -36,39 +42,76 @@ def is_source(x: Any) -> bool:
     return not array and (hasattr(x, "__iter__") or hasattr(x, "__getitem__"))
 
 
-def features(model: Module, x: Any, *, name: str = "x", check_finite: bool = True) -> Array:
-    """Inputs for ``model``, which is built for them if it is not yet. Raises as `as_features` does."""
-    if isinstance(x, Tensor):
-        x = x.compute()
-    wanted = model._input_type
-    expected = None if wanted is None else tuple(d if isinstance(d, int) else None for d in wanted.shape[1:])
+def plain(x: Any) -> Any:
+    """A tensor's value; anything else as it is."""
+    return x.compute() if isinstance(x, Tensor) else x
+
+
+def features(
+    model: Module,
+    x: Any,
+    *,
+    name: str = "x",
+    check_finite: bool = True,
+    columns: dict[str, list[str]] | None = None,
+    learn: bool = False,
+) -> tuple[Array, ...]:
+    """The arrays of each input of ``model``, which is built for them if it is not yet. Raises as `as_features` does.
+
+    ``columns`` are the names that frames must have, by input; with ``learn`` those of new frames are put in.
+    """
+    parts = inputs_of(model, x, name)
+    wanted = model._input_types or (model._input_type,)
     first = next((m for m in model.modules() if m._parameters), model)
-    owner = f"layer {first.name!r}"
-    array = as_features(
-        x, name=name, expected=expected, check_finite=check_finite, owner=owner, dtype=get_dtype()
-    )
-    if len(array) > LARGEST:
-        raise ValueError(
-            f"{name} has {len(array):,} rows, more than the {LARGEST:,} that one fit numbers. Write batches."
+    owner = f"layer {first.name!r}" if len(parts) == 1 else f"model {model.name!r}"
+    arrays = []
+    for i, (label, part) in enumerate(parts.items()):
+        key = label.removeprefix(name)
+        if columns is not None:
+            check_column_names(part, columns.get(key), name=label)
+            names = column_names(part)
+            if learn and key not in columns and names is not None:
+                columns[key] = list(names)
+        type_ = wanted[i] if i < len(wanted) else None
+        expected = (
+            None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
         )
-    if wanted is None:
-        if array.ndim == 1:
+        array = as_features(
+            plain(part),
+            name=label,
+            expected=expected,
+            check_finite=check_finite,
+            owner=owner,
+            dtype=get_dtype(),
+        )
+        if len(array) > LARGEST:
             raise ValueError(
-                f"{owner} expects rows of features, and {name} has shape {array.shape}. Write {name}.reshape(-1, 1) "
-                f"for one feature a sample, or {name}.reshape(1, -1) for one sample, instead."
+                f"{label} has {len(array):,} rows, more than the {LARGEST:,} that one fit numbers. Write batches."
             )
-        model.build((None, *array.shape[1:]))
-    return array
+        if type_ is None and array.ndim == 1:
+            raise ValueError(
+                f"{owner} expects rows of features, and {label} has shape {array.shape}. Write "
+                f"{label}.reshape(-1, 1) for one feature a sample, or {label}.reshape(1, -1) for one sample, instead."
+            )
+        arrays.append(array)
+    check_lengths(**dict(zip(parts, arrays, strict=True)))
+    if len(arrays) > 1 and not model._input_types:
+        model._input_types = tuple(Type((BATCH, *a.shape[1:]), get_dtype()) for a in arrays)
+        model._input_type = model._input_types[0]
+        model.trace()
+    elif wanted[0] is None:
+        model.build((None, *arrays[0].shape[1:]))
+    return tuple(arrays)
 
 
-def output_shape(model: Module, compiled: Compiled, array: Array) -> tuple[Any, ...]:
-    """The shape of the model's output without the batch's dimension, by tracing it once."""
-    key = (array.shape[1:], tuple(id(m) for m in model.modules()))
-    known = compiled.outputs.get(key)
+def traced(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[Outputs, tuple[Type, ...]]:
+    """What the model returns for such inputs, and the types of its outputs, by tracing it once."""
+    key = (tuple(a.shape[1:] for a in arrays), structure(model))
+    known = state.traced.get(key)
     if known is None:
         output = model.trace()
-        check_output(model, output)
-        known = compiled.outputs[key] = tuple(output.shape[1:])
+        outputs = outputs_of(model, output)
+        known = state.traced[key] = (outputs, tuple(t.type for t in outputs.flat(output)))
     return known
 
 
@@ -79,7 +122,7 @@ def gate(
     y: Any,
     weight: Any = None,
     *,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Any = None,
     check_finite: bool = True,
     prefix: str = "",
 ) -> Data:
@@ -88,41 +131,72 @@ def gate(
     ``x`` may be such arrays already, of which ``fit_many`` gives each model some rows.
     """
     if isinstance(x, Data):
+        compiled.meet(traced(model, compiled, x.x)[0])
         return x
-    assert compiled.loss is not None
     x_name, y_name, w_name = (prefix + n for n in ("x", "y", "sample_weight"))
-    check_column_names(x, compiled.columns, name=x_name)
-    if compiled.columns is None:
-        names = column_names(x)
-        compiled.columns = None if names is None else list(names)
-    array = features(model, x, name=x_name, check_finite=check_finite)
+    arrays = features(
+        model, x, name=x_name, check_finite=check_finite, columns=compiled.columns, learn=not prefix
+    )
     if y is None:
         raise ValueError(f"{y_name} is missing. Write fit(x, y), or a generator of (x, y) batches, instead.")
-    outputs = output_shape(model, compiled, array)
+    outputs, types = traced(model, compiled, arrays)
+    heads = compiled.meet(outputs).heads
     last = next((m for m in reversed(list(model.modules())) if m._parameters), model)
-    owner = f"layer {last.name!r}"
-    if hasattr(y, "__len__") and np.ndim(y) and len(y):
-        check_lengths(**{x_name: array, y_name: y, w_name: weight})
-    target = target_array(y, compiled.loss, outputs, name=y_name, owner=owner, check_finite=check_finite)
-    weights = None if weight is None else as_weights(weight, len(array), name=w_name, dtype=get_dtype())
-    check_lengths(**{x_name: array, y_name: target, w_name: weights})
-    if class_weight is not None:
-        weights = by_class(target, class_weight, weights)
-    return Data((array,), (target,), (weights,))
+    owner = f"layer {last.name!r}" if len(heads) == 1 else f"model {model.name!r}"
+    lengths = {x_name: arrays[0]}
+    targets: list[Array | None] = []
+    weights: list[Array | None] = []
+    given_weights = weights_of(weight, outputs, w_name)
+    by_output = class_weights_of(class_weight, outputs)
+    for i, (head, part) in enumerate(zip(heads, targets_of(y, outputs, heads, y_name), strict=True)):
+        label, shape = outputs.label(i, y_name), types[i].shape[1:]
+        own = given_weights[i]
+        if part is None or not head.used:
+            targets.append(None)
+            weights.append(None)
+            continue
+        if hasattr(part, "__len__") and np.ndim(part) and len(part):
+            check_lengths(**lengths, **{label: part, w_name: own})
+        target = target_array(part, head.loss, shape, name=label, owner=owner, check_finite=check_finite)
+        check_lengths(**lengths, **{label: target})
+        if own is not None:
+            wanted = loss_shape(compiled, i, head, target, types[i])
+            w_label = w_name if own is weight else outputs.label(i, w_name)
+            own = as_weights(
+                plain(own), len(target), name=w_label, dtype=get_dtype(), sample_shape=wanted[1:]
+            )
+        if by_output[i] is not None:
+            own = by_class(target, head, shape, by_output[i], own, outputs.label(i, "class_weight"))
+        targets.append(target)
+        weights.append(own)
+    return Data(arrays, tuple(targets), tuple(weights))
 
 
-def by_class(target: Array, class_weight: Mapping[int, float], weights: Array | None) -> Array:
-    """The samples' weights times those of their classes; a class that is not named has 1."""
-    if not isinstance(class_weight, Mapping):
-        raise TypeError(f"class_weight is a {type(class_weight).__name__}. Write {{0: 1.0, 1: 5.0}} instead.")
-    classes = target.argmax(-1) if target.ndim > 1 and target.shape[-1] > 1 else target.reshape(len(target))
-    result = np.ones(len(target), get_dtype())
-    for label, value in class_weight.items():
-        if not value >= 0:
-            raise ValueError(f"class_weight[{label!r}] is {value!r}. Write a weight of 0 or more instead.")
-        result[classes == label] = value
-    result = result if weights is None else result * weights
-    return as_weights(result, len(result), name="sample_weight with class_weight", dtype=get_dtype())
+def targets_of(y: Any, outputs: Outputs, heads: Sequence[Head], name: str) -> list[Any]:
+    """The targets of each output, None where an output has no loss and no metric."""
+    if outputs.kind == "one":
+        return [y]
+    if not isinstance(y, (list, tuple, Mapping)) or hasattr(y, "columns"):
+        if len(heads) == 1:
+            return [y]
+        raise TypeError(
+            f"{name} is one {type(y).__name__}, and the model has {len(heads)} outputs. Write a list with the targets "
+            "of each output, or a dict by their names, instead."
+        )
+    used = [i for i, head in enumerate(heads) if head.used]
+    if not isinstance(y, Mapping) and len(y) == len(used) < len(
+        heads
+    ):  # those that are compared with something
+        found = dict(zip(used, y, strict=True))
+        return [found.get(i) for i in range(len(heads))]
+    parts = pick(y, outputs, name)
+    missing = [outputs.label(i, name) for i in used if parts[i] is None]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} is missing, and that output has a loss or metrics. Write targets for it, or leave "
+            "its loss and metrics out of compile, instead."
+        )
+    return parts
 
 
 def split(data: Data, share: float) -> tuple[Data, Data]:
@@ -138,6 +212,84 @@ def split(data: Data, share: float) -> tuple[Data, Data]:
     return data.rows(slice(0, at)), data.rows(slice(at, None))
 
 
+# --- batches --------------------------------------------------------------------------------------------------------
+
+
+def parted(
+    model: Module, outputs: Callable[[Any], int] | None = None
+) -> Callable[[Any], tuple[Any, ...] | None]:
+    """How a batch falls into (x, y, sample_weight) for models of several inputs or outputs; None for the usual way.
+
+    Besides ``((a, b), (y, z))``, as Keras has it, a batch may hold all one after the other, ``(a, b, y, z)``, as a
+    TensorDataset gives them. ``outputs`` tells how many the model has, for such inputs.
+    """
+    _, needed, any_number = takes(model)
+    many = needed > 1 and not any_number
+
+    def part(item: Any) -> tuple[Any, ...] | None:
+        if not isinstance(item, (list, tuple)) or not item or is_container(item[0]):
+            return None
+        if not many:
+            count = (
+                outputs(item[0]) if outputs is not None and len(item) > 2 and not is_container(item[1]) else 1
+            )
+            return None if count == 1 else (item[0], *tail(item[1:], count))
+        if len(item) < needed:
+            return None
+        x, rest = tuple(item[:needed]), item[needed:]
+        if not rest or is_container(rest[0]):
+            return (x, *rest)
+        return (x, *tail(rest, 1 if outputs is None else outputs(x)))
+
+    def tail(rest: Sequence[Any], count: int) -> tuple[Any, ...]:
+        if count == 1:
+            return tuple(rest)
+        y, weights = tuple(rest[:count]), tuple(rest[count:])
+        return (y, weights if len(weights) > 1 else weights[0]) if weights else (y,)
+
+    return part
+
+
+@dataclass
+class Resident:
+    """A loader whose data set lies in memory: run as arrays, in the order that it draws for each epoch."""
+
+    arrays: tuple[Array, ...]
+    batch: int
+    draw: Callable[[], Array]  # the numbers of an epoch's rows, in order
+
+    def x(self, model: Module, rows: Array) -> Any:
+        """The inputs at these rows."""
+        found = parted(model)(self.arrays)
+        x = self.arrays[0] if found is None else found[0]
+        whole = np.arange(len(self.arrays[0]))
+
+        def at(array: Array) -> Array:
+            return array if np.array_equal(rows, whole) else array[rows]
+
+        return tuple(map(at, x)) if isinstance(x, tuple) else at(x)
+
+    def data(self, model: Module, compiled: Compiled, **options: Any) -> Data | None:
+        """All of it as checked arrays; None where weights of zero leave samples out, which changes batches."""
+
+        def outputs(x: Any) -> int:
+            return len(
+                compiled.meet(traced(model, compiled, features(model, x, check_finite=False))[0]).heads
+            )
+
+        found = parted(model, outputs)(self.arrays)
+        x, y, weight = (*(self.arrays if found is None else found), None, None)[:3]
+        data = gate(model, compiled, x, y, weight, **options)
+        return data if all(w is None or w.all() for w in data.weight) else None
+
+
+def resident(source: Any) -> Resident | None:
+    """A DataLoader over a TensorDataset (or a Subset of one) as arrays; None for anything else that gives batches."""
+    find = getattr(source, "resident", None)
+    found = find() if callable(find) else None
+    return None if found is None else Resident(*found)
+
+
 def batches(
     model: Module,
     compiled: Compiled,
@@ -149,18 +301,34 @@ def batches(
 ) -> Iterator[Data]:
     """The batches of a generator or a DataLoader, each checked like a data set of its own."""
 
-    def plain(part: Any) -> Any:
-        return (
-            part.compute()
-            if isinstance(part, Tensor)
-            else to_numeric(part)
-            if not hasattr(part, "shape")
-            else part
-        )
+    def simple(part: Any) -> Any:
+        if isinstance(part, Tensor):
+            return part.compute()
+        return part if hasattr(part, "shape") or hasattr(part, "columns") else to_numeric(part)
+
+    last: list[Any] = []
+
+    def inputs(part: Any) -> Any:
+        found = tuple(simple(p) for p in inputs_of(model, part).values())
+        last[:] = [found if len(found) > 1 else found[0]]
+        return last[0]
+
+    def outputs(x: Any) -> int:
+        if not compiled.known:
+            compiled.meet(traced(model, compiled, features(model, x, check_finite=False))[0])
+        return len(compiled.heads.heads)
+
+    def targets(part: Any) -> Any:
+        if isinstance(part, Mapping) and not hasattr(part, "columns"):
+            return {name: None if p is None else simple(p) for name, p in part.items()}
+        if is_container(part) and outputs(last[0]) > 1:
+            return tuple(None if p is None else simple(p) for p in part)
+        return simple(part)
 
     name = getattr(source, "__name__", type(source).__name__)
+    parts = parted(model, outputs)
     for index, (x, y, weight) in enumerate(
-        batches_from(source, steps=steps, as_x=plain, as_y=plain, name=name)
+        batches_from(source, steps=steps, as_x=inputs, as_y=targets, as_w=targets, parts=parts, name=name)
     ):
         try:
             yield gate(model, compiled, x, y, weight, class_weight=class_weight, check_finite=check_finite)

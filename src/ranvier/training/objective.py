@@ -8,27 +8,61 @@ from typing import Any
 import numpy as np
 
 from ranvier import losses
+from ranvier import numeric as rn
 from ranvier.data.arrays import as_labels, as_targets
 from ranvier.data.convert import Array, to_numeric
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
-from ranvier.metrics.base import WIDE, over
+from ranvier.metrics.base import over
 from ranvier.module import Module
-from ranvier.numeric import sum as total
 from ranvier.numeric.promotion import count
-from ranvier.tensor import get_dtype
+from ranvier.tensor import function, get_dtype
 
-__all__ = ["Criterion", "as_loss", "objective", "per_sample", "target_array"]
+__all__ = ["Criterion", "as_loss", "objective", "one_number", "per_sample", "target_array"]
+
+OF_LABELS = ("cross_entropy", "nll_loss")  # functions whose integer targets are class numbers
+OF_LOGITS = ("cross_entropy", "binary_cross_entropy_with_logits")
 
 
 class Criterion(losses.Loss):
-    """A loss module in PyTorch's style, which is called as (input, target) and reduces by itself."""
+    """A loss module in PyTorch's style, called as (input, target), which reduces by itself.
+
+    Of a criterion of the vocabulary the reduction is taken off, so that each of its losses can be weighted, and made up
+    for in `objective`. Any other module is called as it is.
+    """
 
     def __init__(self, module: Any) -> None:
         super().__init__(type(module).__name__)
         self.module = module
+        self.options: dict[str, Any] = getattr(module, "options", {})
+        self.function = getattr(getattr(module, "function", None), "__name__", "")
+        self.from_logits = self.function in OF_LOGITS
+        self.opened = "reduction" in self.options and hasattr(module, "_order")
+        reduction = self.options.get("reduction")
+        self.reduction = (
+            reduction if self.opened and reduction in ("sum", "batchmean") else "sum_over_batch_size"
+        )
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self.module(y_pred, y_true)
+        if not self.opened:
+            return self.module(y_pred, y_true)
+        given = {**self.module._buffers, **self.options, "reduction": "none"}
+        return self.module.function(y_pred, y_true, *(given[name] for name in self.module._order))
+
+    def counted(self, y_true: Any) -> Any:
+        """PyTorch's mean over class numbers divides by the classes' weights, without the ignored ones."""
+        if not self.opened or self.function not in OF_LABELS or y_true.dtype in FLOATS:
+            return None
+        return class_shares(y_true, self.module._buffers.get("weight"), self.options["ignore_index"])
+
+
+@function
+def class_shares(labels: Node, weight: Node | None, ignored: int) -> Node:
+    """The weight of each label's class (1 without weights), 0 for the ignored one."""
+    kept = rn.not_equal(labels, ignored)
+    if weight is None:
+        return rn.cast(kept, get_dtype())  # type: ignore[no-any-return]
+    own = rn.sum(rn.multiply(rn.one_hot(labels, weight.shape[0], weight.dtype), weight), -1)
+    return rn.where(kept, own, 0)  # type: ignore[no-any-return]
 
 
 def as_loss(loss: Any) -> losses.Loss | None:
@@ -40,16 +74,22 @@ def as_loss(loss: Any) -> losses.Loss | None:
     return Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
 
 
-def of_labels(loss: losses.Loss, y: Array, output_shape: Sequence[Any]) -> bool:
+def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -> bool:
     """Whether these targets are class numbers; where the loss takes both, their dtype and shape say."""
-    if loss.kind == "labels":
+    if loss is not None and loss.kind == "labels":
         return True
-    name = getattr(getattr(getattr(loss, "module", None), "function", None), "__name__", "")
-    return name in ("cross_entropy", "nll_loss") and y.ndim == len(output_shape) and y.dtype.kind in "iub"
+    takes_both = loss is None or (isinstance(loss, Criterion) and loss.function in OF_LABELS)
+    return takes_both and y.ndim == len(output_shape) and y.dtype.kind in "iub"
 
 
 def target_array(
-    y: Any, loss: losses.Loss, output_shape: Sequence[Any], *, name: str, owner: str, check_finite: bool
+    y: Any,
+    loss: losses.Loss | None,
+    output_shape: Sequence[Any],
+    *,
+    name: str,
+    owner: str,
+    check_finite: bool,
 ) -> Array:
     """Targets as programs take them; ``output_shape`` is without the batch's dimension.
 
@@ -57,15 +97,18 @@ def target_array(
     """
     if hasattr(y, "compute") and hasattr(y, "entry"):
         y = y.compute()
-    if loss.kind == "labels" or of_labels(loss, to_numeric(y, name), output_shape):
+    sparse = loss is not None and loss.kind == "labels"
+    if sparse or of_labels(loss, to_numeric(y, name), output_shape):
         ignored = getattr(loss, "ignore_class", None)
+        # Keras has the classes in the last axis, PyTorch in the one after the samples.
+        classes, sample_shape = output_shape[-1], tuple(output_shape[:-1])
         if isinstance(loss, Criterion):
-            ignored = loss.module.options.get("ignore_index")
-        sample_shape = tuple(output_shape[:-1])
+            ignored = loss.options.get("ignore_index")
+            classes, sample_shape = output_shape[0], tuple(output_shape[1:])
         return as_labels(
-            y, classes=output_shape[-1], name=name, sample_shape=sample_shape, ignore=ignored, owner=owner
+            y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored, owner=owner
         )
-    if isinstance(loss, (losses.LossFunction, Criterion)):
+    if isinstance(loss, losses.LossFunction) or (isinstance(loss, Criterion) and not loss.opened):
         array = to_numeric(y, name)
         if array.shape[1:] != tuple(output_shape) and array.dtype.kind in "iub":
             return array.astype(np.int32)
@@ -85,21 +128,36 @@ def per_sample(values: Node) -> Node:
     return apply("broadcast", values, shape=(BATCH,), axes=())
 
 
-def objective(loss: losses.Loss, values: Node, weight: Node | None) -> tuple[Node, Node]:
-    """What is minimized, from the samples' losses; and the number of samples that it stands for."""
-    counted = count((BATCH,), WIDE)
+def one_number(loss: losses.Loss) -> ValueError:
+    """The error for weights where there is nothing to weigh."""
+    return ValueError(
+        f"the loss {loss.name!r} returns one number, so samples cannot be weighted. Write a loss that returns "
+        "one number for each sample (a tensor with a row for each), or leave the weights out."
+    )
+
+
+def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Node | None) -> Node:
+    """What is minimized, from the losses of the samples (or of their parts): one number.
+
+    ``weight`` are the samples' weights, of the shape of the losses or of its first dimensions. ``counted`` is what a
+    mean counts each loss as, all as 1 where it is None (`Loss.counted`); where all of a batch counts as 0, so is the
+    loss.
+    """
     if not values.shape:
         if weight is not None:
-            raise ValueError(
-                f"the loss {loss.name!r} returns one number, so samples cannot be weighted. Write a loss that returns "
-                "one number for each sample (a tensor with a row for each), or leave the weights out."
-            )
-        return values, counted
+            raise one_number(loss)
+        return values
     values = per_sample(values)
     spread = over(weight, values)
-    added = total(values if spread is None else values * spread)
+    added: Node = rn.sum(values if spread is None else values * spread)
     if loss.reduction == "sum":
-        return added, counted
+        return added
+    if loss.reduction == "batchmean":
+        return added / count((BATCH,), values.dtype)
+    divisor = None if counted is None else rn.cast(counted, values.dtype)
     if loss.reduction == "mean_with_sample_weight" and spread is not None:
-        return added / total(spread), counted
-    return added / count(values.shape, values.dtype), counted
+        divisor = spread if divisor is None else divisor * spread
+    if divisor is None:
+        return added / count(values.shape, values.dtype)
+    whole = rn.sum(divisor)
+    return added / rn.where(rn.equal(whole, 0), 1, whole)  # type: ignore[no-any-return]

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier import engines, tape
-from ranvier.data.arrays import check_column_names
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, apply
+from ranvier.graph.node import BATCH
 from ranvier.module import Module, isolated, mode
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.module.changes import changes, structure
+from ranvier.tensor import get_dtype
 from ranvier.training import inputs
+from ranvier.training.hooks import Callbacks
 from ranvier.training.runner import Pace
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, check_output, placeholder_type
+from ranvier.training.step import as_given, placeholders
+from ranvier.training.structure import Outputs, outputs_of
 
 __all__ = ["predict"]
 
@@ -26,75 +29,76 @@ PLANS = 64  # kept for exact shapes of inputs
 
 
 class Predictor:
-    """The compiled forward pass for one batch size and one kind of input."""
+    """The compiled forward pass for one batch size and one kind of inputs."""
 
-    def __init__(self, model: Module, x: Array, batch: int, engine: str | None) -> None:
+    def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None) -> None:
         with mode(model, False), isolated(model):
-            type_ = placeholder_type(model, Data((x,)))
-            placeholder = Tensor.placeholder(type_)
-            output = model(placeholder)
-            check_output(model, output)
-            segment = tape.segment_of([output])
-        rows = input_node("x", (BATCH, *x.shape[1:]), x.dtype.name, windowed=True)
-        given = rows if x.dtype.name == type_.dtype else apply("cast", rows, dtype=type_.dtype)
-        entry = output.entry or segment.leaf(output)
-        self.tensors: list[Tensor] = []
-        sources, leaves = [rows], {}
+            given = placeholders(model, x)
+            output = model(*given)
+            self.outputs = outputs_of(model, output)
+            returned = self.outputs.flat(output)
+            segment = tape.segment_of(returned)
+        entries = [t.entry or segment.leaf(t) for t in returned]
+        sources = [
+            input_node("x" if len(x) == 1 else f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name, windowed=True)
+            for i, a in enumerate(x)
+        ]
+        own = {id(t): as_given(rows, t.type) for t, rows in zip(given, sources, strict=True)}
+        self.tensors: list[Any] = []
+        leaves = {}
         for ordinal, leaf in enumerate(segment.leaves):
-            if leaf is placeholder:
-                leaves[ordinal] = given
-            elif ordinal in entry.leaves:
+            if id(leaf) in own:
+                leaves[ordinal] = own[id(leaf)]
+            elif any(ordinal in entry.leaves for entry in entries):
                 source, leaves[ordinal] = tape.leaf_input(f"leaf{ordinal}", leaf)
                 sources.append(source)
                 self.tensors.append(leaf)
-        (node,) = tape.expand([entry], leaves)
-        self.shape, self.dtype = output.shape[1:], output.dtype
+        nodes = tape.expand(entries, leaves)
+        self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
-        self.program = engines.compile(Graph(tuple(sources), (node,)), batch=batch, engine=engine)
+        self.program = engines.compile(Graph(tuple(sources), tuple(nodes)), batch=batch, engine=engine)
 
     def arrays(self) -> list[Array]:
         return [tape.storage(t.compute()) for t in self.tensors]
 
-    def __call__(self, x: Array, out: Array | None = None) -> Array:
-        arrays, n = [x, *self.arrays()], len(x)
-        result = np.empty((n, *self.shape), self.dtype) if out is None else out
+    def __call__(self, x: Sequence[Array]) -> list[Array]:
+        """The outputs, in the order of their names."""
+        arrays, n = [*x, *self.arrays()], len(x[0])
+        result = [np.empty((n, *shape), dtype) for shape, dtype in self.kinds]
         steps, done, pace = math.ceil(n / self.batch), 0, Pace()
         if steps <= pace.steps():
-            self.program.run(arrays, [result], 0, steps, n)
+            self.program.run(arrays, result, 0, steps, n)
             return result
         import time
 
         while done < steps:
             stop, started = min(steps, done + pace.steps()), time.perf_counter()
-            self.program.run(arrays, [result], done, stop, n)
+            self.program.run(arrays, result, done, stop, n)
             pace.took(stop - done, time.perf_counter() - started)
             done = stop
         return result
 
 
 class Plan:
-    """A predictor for inputs of exactly one shape: everything that a call needs is at hand."""
+    """A predictor of one output for an input of exactly one shape: everything that a call needs is at hand."""
 
-    __slots__ = ("arrays", "default", "floats", "layers", "pairs", "rows", "run", "shape", "steps", "type")
+    __slots__ = ("arrays", "changes", "default", "floats", "pairs", "rows", "run", "shape", "steps", "type")
 
-    def __init__(self, model: Module, predictor: Predictor, n: int) -> None:
+    def __init__(self, predictor: Predictor, n: int, now: int) -> None:
         self.arrays = predictor.arrays()
         self.pairs = [(t, t.value) for t in predictor.tensors]
         self.run = predictor.program.run
         self.rows, self.steps = n, math.ceil(n / predictor.batch)
-        self.shape, self.type = (n, *predictor.shape), np.dtype(predictor.dtype)
-        self.default, self.floats, self.layers = engines._default, get_dtype(), len(model._modules)
+        (shape, self.type) = predictor.kinds[0]
+        self.shape = (n, *shape)
+        self.default, self.floats, self.changes = engines._default, get_dtype(), now
 
-    def fits(self, model: Module) -> bool:
+    def fits(self) -> bool:
         """Whether nothing that the plan was made from has been replaced."""
         for tensor, value in self.pairs:
             if tensor.value is not value or tensor.segment is not None:
                 return False
-        return (
-            self.default is engines._default
-            and self.layers == len(model._modules)
-            and self.floats == get_dtype()
-        )
+        return self.default is engines._default and self.changes == changes() and self.floats == get_dtype()
 
 
 def predict(
@@ -104,50 +108,106 @@ def predict(
     batch_size: int | None = None,
     verbose: str | int = "auto",
     steps: int | None = None,
-) -> Array:
+    callbacks: Any = None,
+) -> Any:
     """The model's outputs for ``x``, in evaluation mode, as one array with a row for each sample.
 
-    ``x`` is an array or gives batches. NaN in x gives NaN. ``verbose`` is accepted and shows nothing. Safe to call from
-    several threads. Raises ValueError or TypeError naming the layer for inputs of a wrong shape.
+    A model of several outputs gives a tuple, list or dict of arrays, as its forward does. ``x`` is an array (for a
+    model of several inputs a list of them, or a dict by name) or gives batches. NaN in x gives NaN. ``verbose`` is
+    accepted and shows nothing. Safe to call from several threads. Raises ValueError or TypeError naming the layer for
+    inputs of a wrong shape.
     """
     plans = model.__dict__.get("_plans")
-    if plans is not None and type(x) is np.ndarray and batch_size is None:
+    if plans is not None and type(x) is np.ndarray and batch_size is None and callbacks is None:
         plan = plans.get((x.shape, x.dtype))
-        if plan is not None and x.flags.c_contiguous and plan.fits(model):
+        if plan is not None and x.flags.c_contiguous and plan.fits():
             out = np.empty(plan.shape, plan.type)
             plan.run([x, *plan.arrays], [out], 0, plan.steps, plan.rows)
             return out
-    return slowly(model, x, batch_size, steps)
+    if callbacks is None:
+        return whole(model, x, batch_size, steps)
+    return watched(model, x, batch_size, steps, Callbacks(callbacks, model, {"steps": steps}))
 
 
-def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> Array:
-    if inputs.is_source(x):
-        parts = [slowly(model, batch[0], batch_size, None) for batch in batches_from(x, steps=steps)]
-        if not parts:
-            raise ValueError("there was no batch to predict. Write at least one instead.")
-        return np.concatenate(parts)
+def whole(model: Module, x: Any, batch_size: int | None, steps: int | None) -> Any:
+    if not inputs.is_source(x):
+        outputs, values = slowly(model, x, batch_size, steps)
+        return outputs.pack(values)
+    loader = inputs.resident(x)
+    if loader is None:
+        return joined(slowly(model, part, batch_size, None) for part in parts_of(model, x, steps))
+    rows = loader.draw()
+    given = loader.x(model, rows if steps is None else rows[: steps * loader.batch])
+    return whole(model, given, batch_size or loader.batch, None)
+
+
+def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, hooks: Callbacks) -> Any:
+    """The same with callbacks, which see the outputs of each batch where they have hooks for it."""
+    hooks.tell("on_predict_begin", {})
+    if hooks.listens("on_predict_batch_begin", "on_predict_batch_end"):
+        size = batch_size or 32
+        if inputs.is_source(x):
+            batches: Any = parts_of(model, x, steps)
+        else:
+            arrays = inputs.features(model, x, check_finite=False)
+            cuts = ([a[i : i + size] for a in arrays] for i in range(0, len(arrays[0]), size)[:steps])
+            batches = (cut if len(cut) > 1 else cut[0] for cut in cuts)
+
+        def each() -> Iterator[tuple[Outputs, list[Array]]]:
+            for number, batch in enumerate(batches):
+                hooks.tell("on_predict_batch_begin", number, {})
+                outputs, values = slowly(model, batch, batch_size, None)
+                hooks.tell("on_predict_batch_end", number, {"outputs": outputs.pack(values)})
+                yield outputs, values
+
+        result = joined(each())
+    else:
+        result = whole(model, x, batch_size, steps)
+    hooks.tell("on_predict_end", {"outputs": result})
+    return result
+
+
+def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
+    """The inputs of each batch of a source."""
+    as_they_are = {"as_x": lambda part: part, "as_y": lambda _: None, "as_w": lambda _: None}
+    for x, _, _ in batches_from(source, steps=steps, parts=inputs.parted(model), check=False, **as_they_are):
+        yield x
+
+
+def joined(found: Iterable[tuple[Outputs, list[Array]]]) -> Any:
+    """The outputs for all batches, one after the other."""
+    outputs, collected = None, []
+    for outputs, values in found:  # noqa: B007  # the last one's are those of all
+        collected.append(values)
+    if outputs is None:
+        raise ValueError("there was no batch to predict. Write at least one instead.")
+    return outputs.pack([np.concatenate(parts) for parts in zip(*collected, strict=True)])
+
+
+def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> tuple[Outputs, list[Array]]:
+    now = changes()
     state = model.__dict__.get("_compiled")
-    if isinstance(state, Compiled):
-        check_column_names(x, state.columns)
-    array = inputs.features(model, x, check_finite=False)
+    columns = state.columns if isinstance(state, Compiled) else None
+    arrays = inputs.features(model, x, check_finite=False, columns=columns)
     if batch_size is not None and (int(batch_size) != batch_size or batch_size < 1):
         raise ValueError(f"batch_size={batch_size!r}: write a whole number of 1 or more instead.")
-    size = 1 if len(array) == 1 else int(batch_size or 32)
+    size = 1 if len(arrays[0]) == 1 else int(batch_size or 32)
     if steps is not None:
-        array = array[: steps * size]
+        arrays = tuple(a[: steps * size] for a in arrays)
     engine = state.engine if isinstance(state, Compiled) else None
+    kinds = tuple((a.shape[1:], a.dtype.name) for a in arrays)
     parameters = tuple(map(id, model.parameters()))
-    modules = tuple(map(id, model.modules()))
-    kind = (array.shape[1:], array.dtype.name, get_dtype())
-    key = (kind, size, engine or engines.get_engine(), parameters, modules)
+    key = (kinds, get_dtype(), size, engine or engines.get_engine(), parameters, structure(model))
     predictors = model.__dict__.setdefault("_predictors", {})
     predictor = predictors.get(key)
     if predictor is None:
-        predictor = predictors[key] = Predictor(model, array, size, engine)
-    result: Array = predictor(array)
-    if batch_size is None and len(array) <= Pace().steps() * size and array is x:
+        predictor = predictors[key] = Predictor(model, arrays, size, engine)
+    result = predictor(arrays)
+    n = len(arrays[0])
+    simple = predictor.outputs.kind == "one" and arrays[0] is x
+    if batch_size is None and n <= Pace().steps() * size and simple:
         plans = model.__dict__.setdefault("_plans", {})
         if len(plans) >= PLANS:
             plans.clear()
-        plans[array.shape, array.dtype] = Plan(model, predictor, len(array))
-    return result
+        plans[x.shape, x.dtype] = Plan(predictor, n, now)
+    return predictor.outputs, result

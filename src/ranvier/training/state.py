@@ -4,53 +4,127 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from ranvier import engines, metrics, optimizers
-from ranvier.metrics import Mean, Metric
+from ranvier import engines, losses, optimizers
+from ranvier.metrics import Metric
 from ranvier.module import Module
+from ranvier.training.heads import (
+    FunctionMetric,
+    Head,
+    Heads,
+    as_metric,
+    describe_loss,
+    describe_metric,
+    described,
+    is_description,
+)
 from ranvier.training.objective import as_loss
+from ranvier.training.structure import ONE, Outputs
 
 __all__ = ["Compiled", "FunctionMetric", "compile", "compiled"]
 
 
-class FunctionMetric(Mean):
-    """A function of (y_true, y_pred) tensors as a metric: the mean of what it returns over samples."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__(getattr(function, "__name__", type(function).__name__))
-        self.function = function
-
-
 class Compiled:
-    """Optimizer, loss, metrics and engine of one model, and the programs that were compiled for it."""
+    """Optimizer, losses, metrics and engine of one model, and the programs that were compiled for it.
+
+    ``heads`` are the losses and metrics of each output. How many outputs there are is known when the model is first
+    traced; until then they are those of a model with one output, where what was given can be meant for one.
+    """
 
     def __init__(
         self,
         optimizer: Any,
         loss: Any,
-        unweighted: Sequence[Any],
-        weighted: Sequence[Any],
+        metrics: Any,
+        weighted_metrics: Any,
         engine: str | None,
+        loss_weights: Any = None,
     ) -> None:
         self.optimizer = optimizers.get(_rule(optimizer))
-        self.loss = as_loss(loss)
-        logits = bool(getattr(self.loss, "from_logits", False))
-        made = [(_metric(m, logits), False) for m in unweighted] + [
-            (_metric(m, logits), True) for m in weighted
-        ]
-        self.metrics: list[Metric] = [m for m, _ in made]
-        self.weighted = [w for _, w in made]
-        self.names = _distinct(["loss", *(m.name for m in self.metrics)])
+        self.given = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        described(loss, as_loss)  # names that do not exist are told at once
+        described([metrics, weighted_metrics], lambda metric: as_metric(metric, False))
+        several = any(isinstance(v, (list, tuple, dict)) and len(v) > 1 for v in (loss, loss_weights))
+        single = loss is None or is_description(loss) or not several
+        self.heads = self._heads(ONE) if single else Heads(ONE, [Head()])
+        self.known = False  # whether they were made for what the model returns
         self.engine = engine if engine is None else engines.check(engine)
         self.programs: dict[Any, Any] = {}
-        self.outputs: dict[Any, tuple[Any, ...]] = {}  # the model's output shape for each shape of inputs
-        self.columns: list[str] | None = None  # of the frame that fit was given
+        self.traced: dict[Any, Any] = {}  # what the model returns, for each kind of inputs
+        self.columns: dict[str, list[str]] = {}  # of the frames that fit was given, by the name of the input
         self.told: set[str] = set()  # the codes of checks that have warned
         self.checked = False  # whether all checks have run
+        self.followed = False  # whether the first epoch has been looked at
         self.evaluating = threading.Lock()  # one evaluation after the other: they share where they add up
         self._lock = threading.Lock()
+
+    def _heads(self, outputs: Outputs) -> Heads:
+        given = self.given
+        return Heads.of(
+            outputs, given["loss"], given["loss_weights"], given["metrics"], given["weighted_metrics"]
+        )
+
+    def meet(self, outputs: Outputs) -> Heads:
+        """The heads for a model that returns this. Raises ValueError where `compile` was given something else."""
+        if not self.known or self.heads.outputs != outputs:
+            if self.heads.outputs != outputs:
+                self.heads = self._heads(outputs)
+                self.programs.clear()
+            self.known = True
+        return self.heads
+
+    @property
+    def loss(self) -> losses.Loss | None:
+        """The loss of the first output that has one."""
+        return next((head.loss for head in self.heads.heads if head.loss is not None), None)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """All metrics, in the order of the results."""
+        return [metric for _, metric, _ in self.heads.order]
+
+    @property
+    def weighted(self) -> list[bool]:
+        """Which of the metrics sample weights count in."""
+        return [weighted for _, _, weighted in self.heads.order]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the results: the loss, each output's where there are several, the metrics."""
+        return self.heads.names
+
+    def settings(self) -> dict[str, Any]:
+        """What `compile` was given, as plain values. Raises ValueError naming the parts that no file can hold."""
+        own: list[str] = []
+
+        def tried(describe: Any) -> Any:
+            def attempt(value: Any) -> Any:
+                try:
+                    return describe(value)
+                except ValueError as error:
+                    own.append(str(error))
+
+            return attempt
+
+        result = {
+            name: described(value, tried(describe_loss if name == "loss" else describe_metric))
+            for name, value in self.given.items()
+            if name != "loss_weights"
+        }
+        if own:
+            raise ValueError(" and ".join(own))
+        weights = described(self.given["loss_weights"], float)
+        return {
+            "optimizer": optimizers.describe(self.optimizer), **result, "loss_weights": weights,
+            "engine": self.engine, "columns": self.columns,
+        }  # fmt: skip
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -82,45 +156,29 @@ def _rule(optimizer: Any) -> Any:
     return rules[0]
 
 
-def _metric(metric: Any, logits: bool) -> Metric:
-    """A metric by any of its spellings. Named ones that decide at 0.5 decide at 0 where the outputs are logits."""
-    if not isinstance(metric, (str, Metric, dict, type)) and callable(metric):
-        return FunctionMetric(metric)
-    found = metrics.get(metric)
-    return found.for_logits() if logits and isinstance(metric, str) else found
-
-
-def _distinct(names: list[str]) -> list[str]:
-    result: list[str] = []
-    for name in names:
-        count = sum(n == name or n.startswith(f"{name}_") for n in result)
-        result.append(f"{name}_{count}" if name in result else name)
-    return result
-
-
-def as_list(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
-
-
 def compile(
     model: Module,
     optimizer: Any = "rmsprop",
     loss: Any = None,
     metrics: Any = None,
     *,
+    loss_weights: Any = None,
     weighted_metrics: Any = None,
     engine: str | None = None,
 ) -> None:
     """Choose how ``model`` trains.
 
-    ``optimizer``: a name or an `Optimizer`. ``loss``: a name, a `Loss`, or a function of the tensors (y_true, y_pred).
-    ``metrics``: names, `Metric` objects or such functions; those in ``weighted_metrics`` use the sample weights.
-    ``engine``: "native" or "reference". Nothing is traced or compiled yet. Raises ValueError with the nearest name
-    for a name that does not exist.
+    ``optimizer``: a name or an `Optimizer`. ``loss``: a name, a `Loss`, a criterion of the PyTorch vocabulary, or a
+    function of the tensors (y_true, y_pred). ``metrics``: names, `Metric` objects or such functions; those in
+    ``weighted_metrics`` use the sample weights. ``engine``: "native" or "reference".
+
+    A model with several outputs takes a list in their order or a dict by their names for ``loss`` (one for all of them
+    is enough), ``loss_weights`` (numbers), ``metrics`` and ``weighted_metrics``; None, or a name left out, is an output
+    without any. What is minimized is the sum of the losses, each times its weight.
+
+    Nothing is traced or compiled yet. Raises ValueError with the nearest name for a name that does not exist.
     """
-    model.__dict__["_compiled"] = Compiled(
-        optimizer, loss, as_list(metrics), as_list(weighted_metrics), engine
-    )
+    model.__dict__["_compiled"] = Compiled(optimizer, loss, metrics, weighted_metrics, engine, loss_weights)
 
 
 def compiled(model: Module, what: str) -> Compiled:
@@ -131,7 +189,7 @@ def compiled(model: Module, what: str) -> Compiled:
             f"{model.name!r} is not compiled yet, and {what} needs a loss. Write model.compile(optimizer='adam', "
             "loss='sparse_categorical_crossentropy') first."
         )
-    if found.loss is None:
+    if found.given["loss"] is None:
         raise RuntimeError(
             f"{model.name!r} was compiled without a loss, and {what} needs one. Write compile(loss=...)."
         )

@@ -15,9 +15,12 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, Node, Symbol, Type, apply, like
 from ranvier.metrics.base import WIDE
 from ranvier.module import Module, isolated, mode
+from ranvier.module.changes import structure
+from ranvier.numeric.promotion import count
 from ranvier.tensor import Tensor, get_dtype
+from ranvier.training.heads import FunctionMetric, Head
 from ranvier.training.objective import objective, per_sample
-from ranvier.training.state import Compiled, FunctionMetric
+from ranvier.training.state import Compiled
 
 __all__ = ["Data", "Step", "step_for"]
 
@@ -80,6 +83,7 @@ class Step:
     totals: list[Array]
     metrics: list[tuple[Any, slice]] = field(default_factory=list)
     loss: Node | None = None
+    losses: int = 0  # the losses of outputs, whose sums are the totals after the first two
     named: dict[Node, str] = field(default_factory=dict)  # the inputs that are parameters, by name
 
     def state_arrays(self) -> list[Array]:
@@ -104,9 +108,11 @@ class Step:
         return self
 
     def results(self) -> list[Any]:
-        """The mean loss so far, and each metric."""
-        total, number = (float(a) for a in self.totals[:2])
-        return [total / number if number else 0.0, *(m.result(self.totals[part]) for m, part in self.metrics)]
+        """The mean loss so far, that of each output where there are several, and each metric."""
+        number = float(self.totals[1])
+        sums = [self.totals[0], *self.totals[2 : 2 + self.losses]]
+        means = [float(a) / number if number else 0.0 for a in sums]
+        return [*means, *(m.result(self.totals[part]) for m, part in self.metrics)]
 
 
 class _Build:
@@ -141,6 +147,7 @@ def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str)
     )
     return (
         kind,
+        structure(model),
         data.kind(),
         batch,
         get_dtype(),
@@ -159,37 +166,86 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
     return known
 
 
-def placeholder_type(model: Module, data: Data) -> Type:
+def placeholders(model: Module, x: Sequence[Array]) -> list[Tensor]:
     """What the model is called on: floats, unless it says that it takes integers."""
-    wanted = model._input_type
-    dtype = wanted.dtype if wanted is not None and wanted.dtype not in FLOATS else get_dtype()
-    return Type((BATCH, *data.x[0].shape[1:]), dtype)
+    wanted = model._input_types or (model._input_type,) * len(x)
+    result = []
+    for array, type_ in zip(x, wanted, strict=False):
+        dtype = type_.dtype if type_ is not None and type_.dtype not in FLOATS else get_dtype()
+        result.append(Tensor.placeholder(Type((BATCH, *array.shape[1:]), dtype)))
+    return result
+
+
+def placeholder_type(model: Module, data: Data) -> Type:
+    """What the first input of the model is called on."""
+    return placeholders(model, data.x)[0].type
+
+
+def as_given(node: Node, wanted: Type) -> Node:
+    """Rows of the data in the dtype that the model is called on."""
+    return node if node.dtype == wanted.dtype else apply("cast", node, dtype=wanted.dtype)
+
+
+@dataclass
+class _Judged:
+    """What is recorded of one output: its losses, what a mean counts them as, what functions for metrics return."""
+
+    head: Head
+    values: Tensor | None
+    counted: Tensor | None
+    custom: list[Tensor]
+
+    @classmethod
+    def of(cls, head: Head, y: Tensor | None, output: Tensor) -> _Judged:
+        functions = [m.function for m, _ in head.metrics if isinstance(m, FunctionMetric)]
+        if head.loss is None:
+            return cls(head, None, None, [f(y, output) for f in functions])
+        values = head.loss.per_sample(y, output)
+        return cls(head, values, head.loss.counted(y), [f(y, output) for f in functions])
+
+    def tensors(self) -> list[Tensor]:
+        return [t for t in (self.values, self.counted, *self.custom) if t is not None]
+
+
+def _sum(nodes: Sequence[Node]) -> Node:
+    total = nodes[0]
+    for node in nodes[1:]:
+        total = total + node
+    return total
 
 
 def build(model: Module, compiled: Compiled, data: Data, batch: int, training: bool) -> Step:
-    wanted_loss = compiled.loss
-    assert wanted_loss is not None
+    heads = compiled.heads
     b = _Build()
     order = b.given("order", (BATCH,), "int32", windowed=True)
-    rows: dict[str, Node] = {}
-    for name, arrays in (("x", data.x), ("y", data.y), ("weight", data.weight)):
-        for array in arrays:
+
+    def rows_of(name: str, arrays: Sequence[Array | None]) -> list[Node | None]:
+        found: list[Node | None] = []
+        for i, array in enumerate(arrays):
+            source = None
             if array is not None:
-                rows[name] = apply(
-                    "gather", b.given(name, (SAMPLES, *array.shape[1:]), array.dtype.name), order
-                )
+                title = name if len(arrays) == 1 else f"{name}{i}"
+                source = b.given(title, (SAMPLES, *array.shape[1:]), array.dtype.name)
+            found.append(None if source is None else apply("gather", source, order))
+        return found
+
+    x_rows, y_rows, weights = rows_of("x", data.x), rows_of("y", data.y), rows_of("weight", data.weight)
+    known: dict[int, Node] = {}
     with mode(model, training), isolated(model), seed.traced_draws() as draws:
-        x_type = placeholder_type(model, data)
-        x = Tensor.placeholder(x_type)
-        y = Tensor.placeholder(rows["y"].type)
-        output = model(x)
-        check_output(model, output)
-        values = wanted_loss.per_sample(y, output)
-        custom = [m.function(y, output) if isinstance(m, FunctionMetric) else None for m in compiled.metrics]
+        given = placeholders(model, data.x)
+        for tensor, rows in zip(given, x_rows, strict=True):
+            known[id(tensor)] = as_given(rows, tensor.type)  # type: ignore[arg-type]  # every input is there
+        output = model(*given)
+        outputs = heads.outputs.flat(output)
+        judged = []
+        for head, out, rows in zip(heads.heads, outputs, y_rows, strict=True):
+            y = None if rows is None else Tensor.placeholder(rows.type)
+            if y is not None and rows is not None:
+                known[id(y)] = rows
+            judged.append(_Judged.of(head, y, out))
         penalties = [numeric.sum(x) for x in model._losses()]
-        segment = tape.segment_of([values, *penalties])
-    cast = rows["x"] if rows["x"].dtype == x_type.dtype else apply("cast", rows["x"], dtype=x_type.dtype)
-    known = {id(x): cast, id(y): rows["y"]}
+        recorded = [*outputs, *(t for j in judged for t in j.tensors()), *penalties]
+        segment = tape.segment_of(recorded)
     optimizer = compiled.optimizer
     parameters = dict(model.named_parameters())
     if training:
@@ -203,21 +259,34 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     for leaf in segment.leaves:
         if id(leaf) not in known:
             known[id(leaf)] = b.tensor(leaf, own.get(id(leaf), f"leaf{len(b.inputs)}"))[1]
-    wanted = [
-        t.entry or segment.leaf(t)
-        for t in (values, output, *penalties, *(c for c in custom if c is not None))
-    ]
     assigned = list(segment.assigns.items())
     leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
-    nodes = tape.expand([*wanted, *(e for _, e in assigned)], leaves)
-    each, out = nodes[:2]
-    extra = iter(nodes[2 + len(penalties) : len(wanted)])
-    loss, counted = objective(wanted_loss, each, rows.get("weight"))
-    for penalty in nodes[2 : 2 + len(penalties)]:
-        loss = loss + (penalty if penalty.dtype == loss.dtype else apply("cast", penalty, dtype=loss.dtype))
+    entries = [t.entry or segment.leaf(t) for t in recorded]
+    nodes = tape.expand([*entries, *(e for _, e in assigned)], leaves)
+    node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
+    each = [  # the loss of each output that has one
+        (
+            objective(
+                j.head.loss,
+                node_of[id(j.values)],
+                weight,
+                None if j.counted is None else node_of[id(j.counted)],
+            ),
+            j.head.share,
+        )
+        for j, weight in zip(judged, weights, strict=True)
+        if j.head.loss is not None
+    ]
+    terms = [one if share == 1 else one * like(one, share) for one, share in each]
+    for penalty in (node_of[id(p)] for p in penalties):
+        terms.append(
+            penalty if penalty.dtype == terms[0].dtype else apply("cast", penalty, dtype=terms[0].dtype)
+        )
+    loss = _sum(terms)
+    number = count((BATCH,), WIDE)
     updates = [
         (b.sources[id(segment.leaves[o])][0], tape.to_storage(n, segment.leaves[o]))
-        for (o, _), n in zip(assigned, nodes[len(wanted) :], strict=True)
+        for (o, _), n in zip(assigned, nodes[len(recorded) :], strict=True)
     ]
     if training:
         updates += _optimize(b, optimizer, parameters, loss, ticks, rate)
@@ -228,25 +297,27 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         totals.append(np.zeros(shape, dtype))
         return b.given(f"total{len(totals)}", shape, dtype)
 
-    sums = [total((), WIDE), total((), WIDE)]
-    updates += zip(
-        sums, [sums[0] + apply("cast", loss, dtype=WIDE) * counted, sums[1] + counted], strict=True
-    )
+    summed = [loss, *(one for one, _ in each)] if heads.several else [loss]
+    states = [total((), WIDE) for _ in range(len(summed) + 1)]
+    updates += [(states[1], states[1] + number)]
+    for state, one in zip([states[0], *states[2:]], summed, strict=True):
+        updates += [(state, state + apply("cast", one, dtype=WIDE) * number)]
     collected = []
-    for metric, weighted in zip(compiled.metrics, compiled.weighted, strict=True):
-        start = len(totals)
+    custom = [iter(j.custom) for j in judged]
+    for i, metric, weighted in heads.order:
+        start, out, rows = len(totals), node_of[id(outputs[i])], y_rows[i]
         states = [total(tuple(shape), dtype) for shape, dtype in metric.states(out.shape[1:])]  # type: ignore[arg-type]
-        weight = rows.get("weight") if weighted else None
+        weight = weights[i] if weighted else None
         if isinstance(metric, FunctionMetric):
-            after = metric.add(states, per_sample(next(extra)), weight)
+            after = metric.add(states, per_sample(node_of[id(next(custom[i]))]), weight)
         else:
-            after = metric.update(states, rows["y"], apply("stop_gradient", out), weight)
+            after = metric.update(states, rows, apply("stop_gradient", out), weight)  # type: ignore[arg-type]  # the gate saw to it
         updates += zip(states, after, strict=True)
         collected.append((metric, slice(start, len(totals))))
     graph = Graph(tuple(b.inputs), (), tuple(updates))
     program = engines.shared(graph, batch=batch, engine=compiled.engine)
     named = {b.sources[id(p)][0]: label for p, label in zip(parameters.values(), labels(model), strict=True)}
-    return Step(graph, program, batch, b.state, written, totals, collected, loss, named)
+    return Step(graph, program, batch, b.state, written, totals, collected, loss, len(summed) - 1, named)
 
 
 def labels(model: Module) -> list[str]:
@@ -254,14 +325,6 @@ def labels(model: Module) -> list[str]:
     layers = {path: module.name for path, module in model.named_modules()}
     parts = (name.rpartition(".") for name, _ in model.named_parameters())
     return [f"{layers.get(path, path)}.{own}" for path, _, own in parts]
-
-
-def check_output(model: Module, output: Any) -> None:
-    if not isinstance(output, Tensor) or not output.shape or output.shape[0] != BATCH:
-        got = output.type if isinstance(output, Tensor) else type(output).__name__
-        raise ValueError(
-            f"{model.name!r} returns {got}. Write a forward that returns one tensor with a row for each sample instead."
-        )
 
 
 def _streams(draws: Sequence[tuple[Tensor, Tensor]], salt: Node, ticks: Node) -> dict[int, Node]:

@@ -238,9 +238,38 @@ class DataLoader:
         for start in range(0, n - n % size if self.drop_last else n, size):
             yield order[start : start + size]
 
+    def _in_memory(self) -> tuple[tuple[Tensor, ...], Any] | None:
+        """The tensors of a data set whose samples are their rows, and which rows those are (None: all, in order)."""
+        dataset, rows = self.dataset, None
+        while type(dataset) is Subset:
+            indices = np.asarray(dataset.indices)
+            if indices.dtype.kind not in "iu" or indices.ndim != 1:
+                return None
+            rows, dataset = indices if rows is None else indices[rows], dataset.dataset
+        plain = type(dataset) is TensorDataset and self.collate_fn is None
+        return (dataset.tensors, rows) if plain else None
+
+    def resident(self) -> tuple[tuple[Any, ...], int, Callable[[], Any]] | None:
+        """What ``fit`` needs to run without asking for batches: the arrays, the batch size, and a function that draws
+        the numbers of an epoch's rows as iterating would. None where the data set does not lie in memory.
+        """
+        found = self._in_memory()
+        if found is None or self.batch_sampler is not None:
+            return None
+        tensors, rows = found
+
+        def draw() -> Any:
+            order = np.concatenate([np.zeros(0, np.int64), *self._batches()])
+            return (order if rows is None else rows[order]).astype(np.int32)
+
+        return tuple(t.compute() for t in tensors), self.batch_size, draw
+
     def __iter__(self) -> Iterator[Any]:
-        if type(self.dataset) is TensorDataset and self.collate_fn is None:
-            return _gathered(self.dataset.tensors, self._batches())
+        found = self._in_memory()
+        if found is not None:
+            tensors, rows = found
+            batches = self._batches()
+            return _gathered(tensors, batches if rows is None else (rows[np.asarray(b)] for b in batches))
         collate = self.collate_fn or default_collate
         dataset = self.dataset
         return (collate([dataset[i] for i in map(int, indices)]) for indices in self._batches())

@@ -16,7 +16,7 @@ from ranvier.tape import Entry
 from ranvier.tensor import Tensor
 from ranvier.training.preflight.report import Fault
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, placeholder_type
+from ranvier.training.step import Data, placeholders
 
 __all__ = ["AFFINE", "End", "Input", "Seen", "name_of", "plain", "sample", "through"]
 
@@ -181,13 +181,17 @@ class Seen:
         self.validation = None if validation is None else plain(validation)
         self.owners: dict[Entry, Module] = {}
         self.calls: list[tuple[Module, Entry | None]] = []  # each call, and what made its first argument
-        self.inputs = [Input("x", data.x[0], Tensor.placeholder(placeholder_type(model, data)))]
+        names = ["x"] if len(data.x) == 1 else [f"x[{i}]" for i in range(len(data.x))]
+        self.inputs = list(map(Input, names, data.x, placeholders(model, data.x)))
+        heads = state.heads
         with mode(model, False), isolated(model), watched(self._claim):
-            outputs = [model(*(i.leaf for i in self.inputs))]
+            outputs = heads.outputs.flat(model(*(i.leaf for i in self.inputs)))
         self.ends = [
-            End(loss, output, y, weight)
-            for loss, output, y, weight in zip([state.loss], outputs, data.y, data.weight, strict=True)
-            if loss is not None and y is not None
+            End(head.loss, output, y, weight, heads.outputs.label(i, "y"))
+            for i, (head, output, y, weight) in enumerate(
+                zip(heads.heads, outputs, data.y, data.weight, strict=True)
+            )
+            if head.loss is not None and y is not None
         ]
         segments = [o.segment for o in outputs if o.segment is not None]
         self.leaves: list[Tensor] = segments[0].leaves if segments else []

@@ -1,0 +1,37 @@
+"""Changes of a module that compiled programs must notice: parts put in, taken out or replaced, attributes assigned.
+
+Every module counts its own changes, and the process counts them all, so that code which runs often asks one number
+whether anything at all changed. What ``forward`` assigns while it runs is no change, nor is what is not looked at
+when a model is traced (`QUIET`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["QUIET", "changed", "changes", "structure"]
+
+QUIET = frozenset({
+    "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_built_shape", "_compiled",
+    "_types", "_end", "optimizer",
+})  # fmt: skip
+_all = [0]
+
+
+def changed(module: Module) -> None:
+    """Note that a module is not what it was."""
+    module.__dict__["_changes"] += 1
+    _all[0] += 1
+
+
+def changes() -> int:
+    """How many changes there have been of any module of the process."""
+    return _all[0]
+
+
+def structure(module: Module) -> tuple[Any, ...]:
+    """What a program that was compiled for a module depends on: the modules in it, each as it was last changed."""
+    return tuple((id(m), m._changes) for m in module.modules())

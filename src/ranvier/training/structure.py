@@ -1,0 +1,180 @@
+"""The inputs that a model takes and the outputs that it returns: how many, under which names, in which container."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ranvier.graph.node import BATCH
+from ranvier.module import Module
+from ranvier.tensor import Tensor
+
+__all__ = ["ONE", "Outputs", "inputs_of", "is_container", "outputs_of", "pick", "takes"]
+
+NOT_INPUTS = ("training", "mask")  # of Keras's call
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """How a model hands out its outputs: as "one" tensor, or as a "tuple", "list" or "dict" of tensors.
+
+    ``names`` has one name for each output, None where they have none: the keys of a dict in Keras's order (sorted,
+    unless it is an OrderedDict), or the model's ``output_names``. ``keys`` are a dict's own, in its own order.
+    """
+
+    kind: str = "one"
+    names: tuple[str | None, ...] = (None,)
+    keys: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def flat(self, output: Any) -> list[Any]:
+        """The outputs in the order of the names, from what the model returned."""
+        if self.kind == "one":
+            return [output]
+        return [output[name] for name in self.names] if self.kind == "dict" else list(output)
+
+    def pack(self, values: Sequence[Any]) -> Any:
+        """Values in the order of the names, in the container that the model returns."""
+        if self.kind == "one":
+            return values[0]
+        if self.kind == "dict":
+            by_name = dict(zip(self.names, values, strict=True))
+            return {key: by_name[key] for key in self.keys}
+        return tuple(values) if self.kind == "tuple" else list(values)
+
+    def label(self, i: int, what: str) -> str:
+        """What output ``i``'s part is called in messages: ``y``, ``y['age']``, ``y[1]``."""
+        if self.kind == "one":
+            return what
+        return f"{what}[{i if self.names[i] is None else self.names[i]!r}]"
+
+
+ONE = Outputs()
+
+
+def outputs_of(model: Module, output: Any) -> Outputs:
+    """The form of what ``model`` returned. Raises ValueError unless all are tensors with a row for each sample."""
+    declared = getattr(model, "output_names", None)
+    if isinstance(output, Mapping):
+        keys = tuple(map(str, output))
+        names = keys if isinstance(output, OrderedDict) else tuple(sorted(keys))
+        if declared is not None and set(declared) == set(keys):
+            names = tuple(declared)
+        found, parts = Outputs("dict", names, keys), list(output.items())
+    elif isinstance(output, (tuple, list)):
+        count = len(output)
+        known = declared is not None and len(declared) == count
+        own: tuple[str | None, ...] = tuple(declared) if known else (None,) * count  # type: ignore[arg-type]  # not None
+        found = Outputs("tuple" if isinstance(output, tuple) else "list", own)
+        parts = list(enumerate(output))
+    else:
+        found, parts = ONE, [(None, output)]
+    for key, part in parts:
+        if not isinstance(part, Tensor) or not part.shape or part.shape[0] != BATCH:
+            got = part.type if isinstance(part, Tensor) else type(part).__name__
+            where = "" if key is None else f" for output {key!r}"
+            raise ValueError(
+                f"{model.name!r} returns {got}{where}. Write a forward that returns one tensor with a row for each "
+                "sample, or a tuple, list or dict of such tensors, instead."
+            )
+    if not parts:
+        raise ValueError(f"{model.name!r} returns nothing. Write a forward that returns a tensor instead.")
+    return found
+
+
+def takes(model: Module) -> tuple[list[str], int, bool]:
+    """The names of the inputs that the model's forward takes, how many of them it needs, and whether any number."""
+    function: Any = model.forward
+    if type(model).forward is Module.forward:
+        function = getattr(model, "call", function)
+    names, needed, any_number = [], 0, False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            any_number = True
+        elif (
+            parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            and parameter.name not in NOT_INPUTS
+        ):
+            names.append(parameter.name)
+            needed += parameter.default is parameter.empty
+    return names, needed, any_number
+
+
+def is_container(x: Any) -> bool:
+    """Whether this is a list, tuple or dict, and no frame."""
+    return isinstance(x, (list, tuple, Mapping)) and not hasattr(x, "columns")
+
+
+def inputs_of(model: Module, x: Any, name: str = "x") -> dict[str, Any]:
+    """The parts of ``x`` by what they are called in messages, in the order in which the model takes them.
+
+    A model that needs several inputs takes a list, a tuple or a dict by the names of its forward's parameters. For any
+    other a list is plain data, and a dict gives inputs by name. Raises TypeError or ValueError where they do not match.
+    """
+    container = is_container(x)
+    names, needed, any_number = takes(model)
+    several = needed > 1 or (any_number and not names)
+    if container and isinstance(x, Mapping):
+        return by_name(model, x, names, needed, name)
+    if not several:
+        return {name: x}
+    written = f"{name}=[{', '.join(names[:needed] or ('a', 'b'))}]"
+    if not container:
+        raise TypeError(
+            f"{model.name!r} takes {needed} inputs ({', '.join(names[:needed])}), and {name} is a "
+            f"{type(x).__name__}. Write {written} instead."
+        )
+    most = len(names)
+    if not any_number and not needed <= len(x) <= most:
+        wanted = str(needed) if needed == most else f"{needed} to {most}"
+        raise ValueError(
+            f"{model.name!r} takes {wanted} inputs ({', '.join(names)}), and {name} holds {len(x)}. Write {written} "
+            "instead."
+        )
+    return {f"{name}[{i}]": part for i, part in enumerate(x)}
+
+
+def by_name(model: Module, x: Mapping[Any, Any], names: list[str], needed: int, name: str) -> dict[str, Any]:
+    unknown = [key for key in x if key not in names]
+    missing = [key for key in names[:needed] if key not in x]
+    given = [key for key in names if key in x]
+    if unknown or missing or given != names[: len(given)]:
+        raise TypeError(
+            f"{name} is a dict of {sorted(map(str, x))}, and the forward of {model.name!r} takes ({', '.join(names)}). "
+            f"Write {name}={{{', '.join(f'{n!r}: ...' for n in names[: max(needed, 1)])}}} instead."
+        )
+    return {f"{name}[{key!r}]": x[key] for key in given}
+
+
+def pick(value: Any, outputs: Outputs, what: str) -> list[Any]:
+    """One of ``value`` for each output, from a list in their order or a dict by their names.
+
+    A name that is left out gets None. Raises ValueError for another number or an unknown name.
+    """
+    if isinstance(value, Mapping):
+        if None in outputs.names and len(outputs) == 1 == len(value):
+            return list(value.values())
+        if None in outputs.names:
+            raise ValueError(
+                f"{what} is a dict of {list(value)}, and the model's outputs have no names. Write a forward that "
+                f"returns a dict, or self.output_names = [...] in the model, or {what}=[...] in the order of the "
+                "outputs, instead."
+            )
+        unknown = [key for key in value if key not in outputs.names]
+        if unknown:
+            raise ValueError(
+                f"{what} names the outputs {unknown}, and the model has {list(outputs.names)}. Write {what} with those "
+                "names instead."
+            )
+        return [value.get(name) for name in outputs.names]
+    if len(value) != len(outputs):
+        raise ValueError(
+            f"{what} has {len(value)} entries, and the model has {len(outputs)} output(s). Write one for each output, "
+            "in their order, None where there is none, instead."
+        )
+    return list(value)
