@@ -1,7 +1,8 @@
-"""IDX, the format of MNIST and its kin: big-endian dimensions, then unsigned bytes; plain or gzipped.
+"""IDX, the format of MNIST and its kin: big-endian dimensions, then bytes or short integers; plain or gzipped.
 
-Four bytes (0, 0, 8 for unsigned bytes, the number of dimensions), each dimension as a 32-bit big-endian integer, then
-the values in C order (Y. LeCun, C. Cortes, C. Burges, *The MNIST database of handwritten digits*).
+Four bytes (0, 0, 8 for unsigned bytes or 11 for 16-bit integers, the number of dimensions), each dimension as a 32-bit
+big-endian integer, then the values, big-endian, in C order (Y. LeCun, C. Cortes, C. Burges, *The MNIST database of
+handwritten digits*).
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import numpy.typing as npt
 
 from ranvier.data.memory import check_memory
 
-__all__ = ["Crc32", "Digest", "header", "read_idx"]
+__all__ = ["Crc32", "Digest", "Values", "header", "read_idx", "values"]
+
+Values = npt.NDArray[np.uint8] | npt.NDArray[np.int16]
 
 _CHUNK = 1 << 20  # read and digested while it is still in the cache
-_MAGIC = b"\0\0\x08"
+_CODES = {"uint8": 0x08, "int16": 0x0B}
+_NAMES = {"uint8": "unsigned bytes", "int16": "16-bit integers"}
 
 
 class Digest(Protocol):
@@ -44,15 +48,24 @@ class Crc32:
         return f"{self._value:08x}"
 
 
-def header(shape: tuple[int, ...]) -> bytes:
+def header(shape: tuple[int, ...], dtype: str = "uint8") -> bytes:
     """Return the bytes that stand before the values of an array of ``shape``."""
-    return _MAGIC + struct.pack(f">B{len(shape)}I", len(shape), *shape)
+    return bytes([0, 0, _CODES[dtype]]) + struct.pack(f">B{len(shape)}I", len(shape), *shape)
+
+
+def values(array: Values) -> memoryview:
+    """The bytes of an array's values as a file has them."""
+    return np.ascontiguousarray(array, array.dtype.newbyteorder(">")).reshape(-1).view(np.uint8).data
 
 
 def read_idx(
-    path: Path, *, shape: tuple[int, ...] | None = None, digest: Digest | None = None
-) -> npt.NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes, gzipped if its name ends in ``.gz``, into a new writable array.
+    path: Path,
+    *,
+    shape: tuple[int, ...] | None = None,
+    digest: Digest | None = None,
+    dtype: str = "uint8",
+) -> Values:
+    """Read an IDX file of ``dtype`` (uint8 or int16), gzipped if its name ends in ``.gz``, into a new writable array.
 
     ``shape`` is what is expected, None takes any. ``digest`` is fed the whole unpacked file. The header is checked
     before anything is allocated, and never more is unpacked than it announces.
@@ -62,24 +75,29 @@ def read_idx(
     """
     if path.suffix != ".gz":
         with path.open("rb") as file:
-            return _read(file, path, shape, digest, path.stat().st_size)
+            return _read(file, path, shape, digest, dtype, path.stat().st_size)
     import gzip
 
     try:
         with gzip.open(path, "rb") as unpacked:
-            return _read(cast(IO[bytes], unpacked), path, shape, digest, None)
+            return _read(cast(IO[bytes], unpacked), path, shape, digest, dtype, None)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{path} is a damaged gzip file ({error}). Write a whole one instead.") from error
 
 
 def _read(
-    file: IO[bytes], path: Path, shape: tuple[int, ...] | None, digest: Digest | None, n_bytes: int | None
-) -> npt.NDArray[np.uint8]:
-    start = file.read(4)
-    if len(start) < 4 or start[:3] != _MAGIC:
+    file: IO[bytes],
+    path: Path,
+    shape: tuple[int, ...] | None,
+    digest: Digest | None,
+    dtype: str,
+    n_bytes: int | None,
+) -> Values:
+    start, magic = file.read(4), header((), dtype)[:3]
+    if len(start) < 4 or start[:3] != magic:
         raise ValueError(
-            f"{path} is no IDX file of unsigned bytes: it starts with {start.hex(' ') or 'nothing'}, not 00 00 08. "
-            "Write a file like MNIST's instead."
+            f"{path} is no IDX file of {_NAMES[dtype]}: it starts with {start.hex(' ') or 'nothing'}, not "
+            f"{magic.hex(' ')}. Write a file like MNIST's instead."
         )
     sizes = file.read(4 * start[3])
     if len(sizes) < 4 * start[3]:
@@ -87,14 +105,15 @@ def _read(
     found = struct.unpack(f">{start[3]}I", sizes)
     if shape is not None and found != shape:
         raise ValueError(f"{path} holds an array of shape {found}. Write one of shape {shape} instead.")
-    announced = len(start) + len(sizes) + math.prod(found)
+    own = np.dtype(dtype)
+    announced = len(start) + len(sizes) + math.prod(found) * own.itemsize
     if n_bytes is not None and n_bytes != announced:
         raise ValueError(
             f"{path} has {n_bytes:,} bytes, and its header announces {announced:,}. Write a whole file instead."
         )
-    check_memory(found, np.uint8, f"The array in {path.name}")
-    array = np.empty(math.prod(found), np.uint8)
-    view = array.data
+    check_memory(found, own, f"The array in {path.name}")
+    array = np.empty(math.prod(found), own.newbyteorder(">"))
+    view = array.view(np.uint8).data
     at = 0
     if digest is not None:
         digest.update(start + sizes)
@@ -107,4 +126,4 @@ def _read(
         at += n
     if file.read(1):
         raise ValueError(f"{path} goes on after its {announced:,} bytes. Write the file alone instead.")
-    return array.reshape(found)
+    return array.astype(own, copy=False).reshape(found)

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-__all__ = ["PLACES", "Dataset", "Member", "Place", "data_folder", "data_folders", "own_folder"]
+__all__ = ["PLACES", "Dataset", "Member", "Place", "Source", "data_folder", "data_folders", "own_folder"]
 
 _CONNECT = 10  # seconds without a byte before a server is given up
 _WHOLE = 300  # seconds for one file, or for apt-get
@@ -25,17 +25,31 @@ _SPARE = 1 << 16  # gzip may lengthen what it can't pack
 
 @dataclass(frozen=True)
 class Member:
-    """One IDX file of a data set: its name, the shape of its array, the digests of the unpacked file."""
+    """One IDX file of a data set: its name, the shape of its array, the digests of the unpacked file, the dtype."""
 
     name: str
     shape: tuple[int, ...]
     sha256: str
     crc32: str
+    dtype: str = "uint8"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file in another format that holds all of a data set; once read, it is kept as the IDX files of its members.
+
+    ``read`` gives the members' arrays. ``needs`` is the module it imports, which the extra ``datasets`` installs.
+    """
+
+    name: str
+    limit: int  # bytes; no such file is longer
+    read: Callable[[Path], Sequence[Any]]
+    needs: str
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of IDX files (training images, training labels, test images, test labels) and who distributes it."""
+    """A data set of IDX files (training inputs, training labels, test inputs, test labels) and who distributes it."""
 
     title: str
     folder: str
@@ -43,6 +57,14 @@ class Dataset:
     homes: tuple[str, ...]
     debian: str | None = None
     npm: str | None = None
+    source: Source | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files that those who distribute it have."""
+        if self.source is not None:
+            return (self.source.name,)
+        return tuple(f"{member.name}{suffix}" for member in self.members for suffix in ("", ".gz"))
 
 
 Folders = Generator[Path, None, None]
@@ -89,9 +111,8 @@ def _installed(dataset: Dataset) -> Folders:
     listing = _run([dpkg, "-L", dataset.debian], timeout=_CONNECT)
     if listing.returncode:
         raise OSError("not installed")
-    names = {f"{member.name}{suffix}" for member in dataset.members for suffix in ("", ".gz")}
     files = [Path(line) for line in listing.stdout.splitlines()]
-    yield from dict.fromkeys(file.parent for file in files if file.name in names)
+    yield from dict.fromkeys(file.parent for file in files if file.name in dataset.files)
 
 
 def _node_modules(dataset: Dataset) -> Folders:
@@ -115,23 +136,27 @@ def _apt(dataset: Dataset) -> Folders:
         for package in Path(scratch).glob("*.deb"):
             out = Path(scratch, "unpacked")
             _succeed(_run([dpkg, "-x", str(package), str(out)]))
-            files = sorted(out.rglob(f"{dataset.members[0].name}*"))
+            files = sorted(file for file in out.rglob("*") if file.name in dataset.files)
             yield from dict.fromkeys(file.parent for file in files)
 
 
 def _home(dataset: Dataset) -> Folders:
-    """The gzipped files from the data set's home, or from the next server that has them, in a temporary folder."""
+    """The files from the data set's home, or from the next server that has them, in a temporary folder."""
     _refuse_offline()
     from math import prod
     from tempfile import TemporaryDirectory
+
+    source = dataset.source
+    wanted = {f"{member.name}.gz": prod(member.shape) + _SPARE for member in dataset.members}
+    if source is not None:
+        wanted = {source.name: source.limit}
 
     reasons = []
     for base in dataset.homes:
         with TemporaryDirectory(prefix="ranvier-") as scratch:
             try:
-                for member in dataset.members:
-                    name = f"{member.name}.gz"
-                    _download(base + name, Path(scratch, name), limit=prod(member.shape) + _SPARE)
+                for name, limit in wanted.items():
+                    _download(base + name, Path(scratch, name), limit=limit)
             except OSError as error:
                 reasons.append(str(error))
                 continue

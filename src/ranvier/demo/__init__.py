@@ -8,18 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 __all__ = ["run"]
 
-_FASHION_CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
 _NO_PLOT = "No picture: matplotlib is not installed. Write: pip install 'ranvier[plot]'"
 
 
@@ -68,10 +63,11 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
         x, y, epochs=epochs, batch_size=32, validation_data=(x_test, y_test), verbose=1
     ).history
 
-    predicted = model.predict(x_test, verbose=0)
-    confusion = rv.metrics.ConfusionMatrix()(y_test, predicted)
-    accuracy = float(np.trace(confusion) / confusion.sum())
-    console.print(_table(y_test, predicted, data.classes))
+    report = rv.metrics.report(y_test, model.predict(x_test, verbose=0), data.classes)
+    assert report.accuracy is not None  # there is one class an image
+    assert report.confusion is not None
+    accuracy = report.accuracy
+    console.print(report)
     console.print(f"test accuracy {accuracy:.4f}", style="bold", highlight=False)
 
     model.save(out / "demo.ranvier")
@@ -81,7 +77,7 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
 
         images = f"{100 * accuracy:.1f} % of the {len(x_test):,} test images classified correctly"
         title = f"{shape} on {data.name}, {epochs} epoch{'s' * (epochs != 1)}: {images}"
-        draw(out / "demo.png", title=title, history=history, confusion=confusion, classes=data.classes)
+        draw(out / "demo.png", title=title, history=history, confusion=report.confusion, classes=data.classes)
         written.append(out / "demo.png")
     console.print(f"wrote {' and '.join(map(str, written))}", highlight=False, soft_wrap=True)
     return accuracy
@@ -97,23 +93,5 @@ def _load(console: Console) -> _Data:
             f"{reason}\nUsing the bundled digits instead.", style="yellow", highlight=False, soft_wrap=True
         )
         train, test = datasets.load_digits()
-        return _Data("the bundled digits", train, test, [str(digit) for digit in range(10)], brightest=16)
-    return _Data("Fashion-MNIST", train, test, _FASHION_CLASSES, brightest=255)
-
-
-def _table(truth: npt.NDArray[Any], predicted: npt.NDArray[Any], classes: Sequence[str]) -> Table:
-    """Precision, recall, F1 and the number of samples per class, and their plain means."""
-    from rich.table import Table
-
-    from ranvier.metrics import F1Score, Precision, Recall
-
-    scores = [metric(average=None)(truth, predicted) for metric in (Precision, Recall, F1Score)]
-    counts = np.bincount(truth, minlength=len(classes))
-    table = Table("class", title="On the test images", title_justify="left")
-    for column in ("precision", "recall", "F1", "images"):
-        table.add_column(column, justify="right")
-    for name, count, *row in zip(classes, counts, *scores, strict=True):
-        table.add_row(name, *(f"{score:.3f}" for score in row), f"{count:,}")
-    table.add_section()
-    table.add_row("mean", *(f"{score.mean():.3f}" for score in scores), f"{counts.sum():,}", style="bold")
-    return table
+        return _Data("the bundled digits", train, test, datasets.digits.classes, brightest=16)
+    return _Data("Fashion-MNIST", train, test, datasets.fashion_mnist.classes, brightest=255)
