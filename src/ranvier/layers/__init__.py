@@ -3,6 +3,7 @@
 from ranvier.layers.activations import ELU, LeakyReLU, ReLU, Softmax
 from ranvier.layers.base import Layer
 from ranvier.layers.dense import Dense
+from ranvier.layers.mixing import MixUp
 from ranvier.layers.noise import (
     ActivityRegularization,
     AlphaDropout,
@@ -31,6 +32,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "MixUp",
     "ReLU",
     "Rescaling",
     "Softmax",

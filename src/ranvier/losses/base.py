@@ -11,6 +11,7 @@ import numpy as np
 
 from ranvier import numeric
 from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
+from ranvier.losses.mixture import Mixture
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 
@@ -42,7 +43,9 @@ class Loss:
         )
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of each sample, (N, ...)."""
+        """The loss of each sample, (N, ...); of mixed labels, the mixture of the losses."""
+        if isinstance(y_true, Mixture):
+            return y_true.mix(self.per_sample(y_true.first, y_pred), self.per_sample(y_true.second, y_pred))
         return self.call(y_true, y_pred)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -121,6 +124,8 @@ class Formula(Loss):
 
     def counted(self, y_true: Any) -> Any:
         ignored = getattr(self, "ignore_class", None)
+        if ignored is not None and isinstance(y_true, Mixture):
+            return y_true.mix(self.counted(y_true.first), self.counted(y_true.second))
         return None if ignored is None else not_of_class(y_true, ignored)
 
 

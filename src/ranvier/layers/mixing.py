@@ -1,0 +1,113 @@
+"""Augmentation by mixing samples: what ``fit(augment=...)`` calls on inputs and targets within the step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.functional.beta import beta_quantiles, from_quantiles
+from ranvier.graph.node import FLOATS, GraphError, Node, apply, like
+from ranvier.layers.base import Layer
+from ranvier.losses.mixture import Mixture, blend, wide
+from ranvier.module.architecture import register_module
+from ranvier.numeric.promotion import count
+from ranvier.seed import draw
+from ranvier.tensor import Tensor, function, get_dtype
+
+__all__ = ["MixUp"]
+
+
+@function
+def partners(x: Node, seed: Node, stream: Node) -> Node:
+    """Another sample of the batch for each, (samples,) int32: the one a random number of places further on.
+
+    Every other sample is equally likely; a batch of one is its own partner.
+    """
+    size = count(x.shape[:1], "int32")
+    real = count(x.shape[:1], "float32")
+    drawn = apply("random", seed, stream, shape=(), dtype="float32")
+    places = n.add(n.cast(n.floor(n.multiply(drawn, n.subtract(real, 1.0))), "int32"), 1)
+    place = n.add(apply("iota", shape=x.shape[:1], axis=0, dtype="int32"), places)
+    beyond = n.greater_equal(place, size)
+    return n.where(beyond, n.subtract(place, size), place)  # type: ignore[no-any-return]
+
+
+@function
+def rows_at(x: Node, index: Node) -> Node:
+    """The samples of ``x`` at these numbers."""
+    return apply("gather", x, index)
+
+
+@function
+def weighed(share: Node, first: Node, second: Node) -> tuple[Node, Node]:
+    """The weights of mixed samples, and the shares that give each of the two its own weight."""
+    part = n.expand(wide(n.cast(share, first.dtype), first.ndim), first.shape)
+    own = part * first
+    total = own + (like(part, 1.0) - part) * second
+    return total, own / total
+
+
+@register_module
+class MixUp(Layer):
+    """Each sample mixed with another of the batch, and its targets with the other's (Zhang et al., 2017).
+
+    ``fit(..., augment=MixUp(0.2))`` calls it on inputs and targets within the compiled step; in an explicit loop write
+    ``x, y = mixup(x, y)``. A sample's share is drawn from Beta(alpha, alpha), one for each. Targets in floats are mixed,
+    as inputs are; integer labels become a `Mixture`, which losses of labels take. Sample weights (class weights among
+    them) are mixed so that each of the two labels counts with its own.
+
+    With ``seed`` the layer draws from a generator of its own. Raises ValueError for integer inputs, which do not mix.
+    """
+
+    _starts_training = True
+
+    def __init__(self, alpha: float = 0.2, seed: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.alpha, self.seed = float(alpha), seed
+        quantiles = beta_quantiles(alpha).astype(get_dtype())
+        self.register_buffer("quantiles", Tensor.wrap(quantiles), persistent=False)
+
+    def forward(self, x: Any, y: Any, weight: Any = None) -> Any:
+        if not self.training:
+            return (x, y) if weight is None else (x, y, weight)
+        some = x[0] if isinstance(x, (tuple, list)) else x
+        share = from_quantiles(some, self.quantiles, *draw(self.seed))
+        partner = partners(some, *draw(self.seed))
+        return mixed(x, y, weight, share, partner, lambda own, other: blend(share, own, other))
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}"
+
+
+def mixed(x: Any, y: Any, weight: Any, share: Any, partner: Any, inputs: Callable[[Any, Any], Any]) -> Any:
+    """Inputs, targets and (unless None) weights of samples mixed with their partners, in these shares.
+
+    ``inputs`` mixes a tensor of inputs with that of the partners. Each of x, y and weight is a tensor or a tuple of
+    them; None among them stays.
+    """
+
+    def mix_input(x: Any) -> Any:
+        if x.dtype not in FLOATS:
+            raise GraphError(
+                f"inputs of {x.dtype} do not mix. Write fit without augment for a model of whole numbers"
+            )
+        return inputs(x, rows_at(x, partner))
+
+    def mix_target(y: Any, weight: Any) -> Any:
+        if y is None:
+            return None, weight
+        own = share
+        if weight is not None:
+            weight, own = weighed(share, weight, rows_at(weight, partner))
+        other = rows_at(y, partner)
+        return (blend(own, y, other) if y.dtype in FLOATS else Mixture(y, other, own)), weight
+
+    several = isinstance(y, (tuple, list))
+    weights = weight if isinstance(weight, (tuple, list)) else (weight,) * (len(y) if several else 1)
+    pairs = [mix_target(t, w) for t, w in zip(y if several else (y,), weights, strict=True)]
+    x = tuple(map(mix_input, x)) if isinstance(x, (tuple, list)) else mix_input(x)
+    targets, weighting = tuple(t for t, _ in pairs), tuple(w for _, w in pairs)
+    if not several:
+        targets, weighting = targets[0], weighting[0]
+    return (x, targets) if weight is None else (x, targets, weighting)

@@ -1,0 +1,60 @@
+"""Labels of mixed samples: what MixUp and its kin make of integer labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.graph.node import GraphError, Node
+from ranvier.tensor import function
+
+__all__ = ["Mixture"]
+
+
+def wide(share: Node, ndim: int) -> Node:
+    """Shares of samples (N, ...) with as many dimensions as what they are shares of."""
+    return n.reshape(share, share.shape + (1,) * (ndim - share.ndim))  # type: ignore[no-any-return]
+
+
+@function
+def blend(share: Node, first: Node, second: Node) -> Node:
+    """``share`` of the first and the rest of the second: (N,), and two of (N, ...)."""
+    if first.ndim < 1 or first.shape[0] != share.shape[0]:
+        raise GraphError(
+            f"mixed samples need a value for each of {share.shape[0]} samples, and here is {first.type}: write a loss "
+            "that returns one for each sample"
+        )
+    part = wide(n.cast(share, first.dtype), first.ndim)
+    return second + n.multiply(first - second, part)  # type: ignore[no-any-return]
+
+
+@function
+def larger(share: Node, first: Node, second: Node) -> Node:
+    """The first where its share is a half or more, else the second."""
+    return n.where(n.greater_equal(wide(share, first.ndim), 0.5), first, second)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Two labels for each sample: ``share`` (samples,) of the first, the rest of the second.
+
+    Every loss of labels takes it as y_true: the loss of a mixture is the mixture of the two losses, which for cross
+    entropy is that of the soft targets. Metrics compare with the label of the larger share, ``dominant()``.
+    """
+
+    first: Any
+    second: Any
+    share: Any
+
+    def mix(self, first: Any, second: Any) -> Any:
+        """Two values for each sample (losses, say) in these shares."""
+        return blend(self.share, first, second)
+
+    def dominant(self) -> Any:
+        """The label of the larger share."""
+        return larger(self.share, self.first, self.second)
+
+    def soft(self, classes: int) -> Any:
+        """The labels as shares of classes, (..., classes), for a loss that takes those."""
+        return self.mix(n.one_hot(self.first, classes), n.one_hot(self.second, classes))
