@@ -48,6 +48,18 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "schedules": """
+from ranvier.optimizers import schedules as s
+x, y = rng.random((300, 33), dtype=np.float32), rng.integers(0, 10, 300)
+losses, weights = [], []
+for rate in (s.WarmUp(s.CosineDecayRestarts(0.1, 3, m_mul=0.9), 4), s.OneCycle(0.1, 12), s.ExponentialDecay(0.1, 5, 0.3),
+             s.PolynomialDecay(0.1, 4, power=1.5, cycle=True), s.PiecewiseConstantDecay([3, 7], [0.1, 0.03, 0.01])):
+    model = rv.Sequential([rv.layers.Dense(24, activation="tanh", input_shape=(33,)), rv.layers.Dense(10)])
+    model.compile(optimizer=rv.optimizers.SGD(rate, momentum=0.9), loss=rv.losses.SparseCategoricalCrossentropy(True))
+    losses += model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
+    out = model.predict(x[:37], verbose=0)
+    weights += model.get_weights()
+""",
     "full batch, normalized": """
 x, y = rng.random((2100, 4), dtype=np.float32), rng.random((2100, 4), dtype=np.float32)
 model = rv.Sequential([
