@@ -50,6 +50,18 @@ def hidden_network(
     return network
 
 
+def _unbuilt(described: Any) -> Any:
+    """A description of a network without the shapes and floating dtypes that it was built for."""
+    if isinstance(described, list):
+        return [_unbuilt(value) for value in described]
+    if not isinstance(described, dict):
+        return described
+    given = described.get("input")
+    floats = isinstance(given, list) and str(given[-1]).startswith("float")
+    skipped = {"built", "input"} if floats else {"built"}
+    return {key: _unbuilt(value) for key, value in described.items() if key not in skipped}
+
+
 def custom_network(
     model: Any, options: dict[str, Any] | None, shape: Sequence[int], widths: Sequence[int], end: str | None
 ) -> tuple[Module, int]:
@@ -64,7 +76,7 @@ def custom_network(
     if isinstance(model, Module):
         if options:
             raise ValueError("model_options are given to a function. Write model=that function instead.")
-        network: Any = from_architecture(model.architecture())
+        network: Any = from_architecture(_unbuilt(model.architecture()))
     elif callable(model):
         inputs = shape[0] if len(shape) == 1 else tuple(shape)
         network = model(inputs, widths[0], **(options or {}))

@@ -151,7 +151,8 @@ def _elementwise(name: str, text: str) -> Any:
     def body(x: Node) -> Node:
         return apply(name, floating(x))
 
-    body.__name__, body.__doc__ = name, text
+    body.__name__ = body.__qualname__ = name  # pickles find a function by its qualified name
+    body.__doc__ = text
     return function(body)
 
 
