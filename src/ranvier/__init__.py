@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ranvier.engines.native.runtime import get_threads, set_threads
     from ranvier.search import fit_many
     from ranvier.seed import set_seed
-    from ranvier.training import load_model
+    from ranvier.training import load_model, verify_resume
 
 Model = Module  # Keras's name for what subclasses of a network derive from
 
@@ -70,6 +70,7 @@ __all__ = [
     "set_seed",
     "set_threads",
     "torch",
+    "verify_resume",
 ]
 
 _LAZY = {  # imported when first used, so that `import ranvier` stays quick
@@ -91,6 +92,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "set_seed": "ranvier.seed:set_seed",
     "set_threads": "ranvier.engines.native.runtime:set_threads",
     "torch": "ranvier.torch",
+    "verify_resume": "ranvier.training:verify_resume",
 }
 
 __getattr__ = missing("ranvier", __all__, _LAZY)

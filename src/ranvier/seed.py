@@ -20,8 +20,8 @@ import numpy as np
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "draw", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded", "set_seed", "set_state",
-    "set_streams", "traced_draws",
+    "borrowed_streams", "draw", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded", "set_seed",
+    "set_state", "traced_draws",
 ]  # fmt: skip
 
 
@@ -109,12 +109,20 @@ def set_state(state: Mapping[str, Any]) -> None:
     random.setstate(state["python"])
 
 
-def set_streams(state: Mapping[str, Any]) -> None:
-    """Of a state, only the streams of the primitive ``random``: those that tracing draws are not used."""
+@contextlib.contextmanager
+def borrowed_streams() -> Iterator[None]:
+    """Streams that are drawn within this context are drawn again after it.
+
+    It is for traces that put others in their place, so that nothing depends on how often a program was traced.
+    """
     counters = source().counters
-    for purpose in [p for p in counters if p.startswith("stream")]:
-        del counters[purpose]
-    counters.update({p: int(n) for p, n in state["counters"].items() if p.startswith("stream")})
+    before = {p: n for p, n in counters.items() if p.startswith("stream")}
+    try:
+        yield
+    finally:
+        for purpose in [p for p in counters if p.startswith("stream")]:
+            del counters[purpose]
+        counters.update(before)
 
 
 def numpy_generator(purpose: str, seed: int | None = None) -> np.random.Generator:

@@ -10,8 +10,11 @@ from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.predict import predict
 from ranvier.training.preflight import PreflightError, PreflightWarning, check
 from ranvier.training.state import compile  # noqa: A004
+from ranvier.training.verify import ResumeMismatch, ResumeReport, verify_resume
 
 __all__ = [
-    "Callback", "CheckpointError", "History", "NonFiniteLoss", "PreflightError", "PreflightWarning", "check", "compile",
+    "Callback", "CheckpointError", "History", "NonFiniteLoss", "PreflightError", "PreflightWarning", "ResumeMismatch",
+    "ResumeReport", "check", "compile",
     "evaluate", "fit", "load_model", "load_weights", "predict", "save", "save_weights", "train_on_batch",
+    "verify_resume",
 ]  # fmt: skip

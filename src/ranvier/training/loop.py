@@ -61,9 +61,11 @@ class Training:
         self.totals: list[Array] | None = None
         self.results: Logs = {}
         self.halted = False
+        self.ignore: Any = ()  # the codes of checks that are silenced
 
     def step(self, data: Data, batch: int) -> Step:
-        return step_for(self.model, self.compiled, data, batch, "train")
+        with seed.borrowed_streams():
+            return step_for(self.model, self.compiled, data, batch, "train")
 
     def run(
         self, step: Step, data: Data, order: Array, *, batch: int = 0, samples: int = 0, fresh: bool = True
@@ -255,7 +257,6 @@ class Arrays:
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         if self.shuffler is not None:
             self.shuffler.bit_generator.state = self.next_from = state
-        self.step = self.training.step(self.data, self.batch)  # traced now, so that it draws nothing later
         seed.set_state(random)
 
 
@@ -266,9 +267,11 @@ class Stream:
         self, training: Training, source: Any, steps: int | None, options: Mapping[str, Any]
     ) -> None:
         self.training, self.source, self.steps, self.options = training, source, steps, options
+        self.data: Data | None = None  # the first batch of the epoch
         self.once = hasattr(source, "__next__")  # an iterator goes on from epoch to epoch
         self.begun: Any = seed.get_state() if self.once else None
         self.skip = 0  # batches that were trained on before a stop
+        self.batch = 0  # and the size of the largest of this epoch: the program's
         self.random: Mapping[str, Any] | None = None  # where random numbers stood then
 
     def close(self) -> None:
@@ -301,12 +304,11 @@ class Stream:
         for data in self.batches():
             fresh = step is None
             if step is None:
-                preflight(training.model, training.compiled, data)
+                preflight(training.model, training.compiled, data, ignore=training.ignore, partial=True)
+                self.data = data
             if step is None or len(data) > step.batch:
-                step = training.step(data, len(data)).take_over(step)
-            if self.random is not None:
-                seed.set_streams(self.random)  # tracing has drawn some
-                self.random = None
+                step = training.step(data, max(len(data), self.batch)).take_over(step)
+                self.batch = 0
             order = kept_rows(data)
             samples = training.run(step, data, order, batch=training.done, samples=samples, fresh=fresh)
             if training.stopping():
@@ -317,9 +319,15 @@ class Stream:
 
     def state(self) -> Any:
         """How to come to the next batch: where random numbers stood when the iterator began, and what to skip."""
-        return {"random": self.begun, "skip": self.training.taken if self.once else self.training.done}
+        training = self.training
+        batch = training.runner.step.batch if training.runner is not None and training.done else 0
+        return {
+            "random": self.begun,
+            "skip": training.taken if self.once else training.done,
+            "batch": batch,
+        }
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
-        self.skip, self.random = int(state["skip"]), random
+        self.skip, self.batch, self.random = int(state["skip"]), int(state["batch"]), random
         seed.set_state(state["random"] if self.skip else random)
         self.begun = state["random"]

@@ -194,12 +194,12 @@ class Run:
     def others_from(self, kept: Mapping[str, Any], tensors: Mapping[str, Array], source: Path) -> None:
         if not int(kept["others"]):
             return
-        if not isinstance(self.source, Arrays) or self.source.step is None:
+        if not isinstance(self.source, Arrays):
             raise CheckpointError(
                 f"{source} holds {kept['others']} tensors that steps change and that are no part of the model's state. "
                 "Register them with register_buffer(name, tensor) to resume a run on batches."
             )
-        self.training.bind(self.source.step)
+        self.training.bind(self.training.step(self.source.data, self.source.batch))
         for i, tensor in enumerate(self.others()):
             tensor.assign(tensors[f"training/other/{i}"])
 

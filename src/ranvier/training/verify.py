@@ -1,0 +1,223 @@
+"""Proof that a run of a user's own, stopped anywhere and resumed, ends in the same bits."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier import seed as seeds
+from ranvier.module import Module
+from ranvier.training import checkpoint
+from ranvier.training.fit import fit
+from ranvier.training.hooks import Callback
+from ranvier.training.resume import NAME
+from ranvier.training.values import pack
+
+__all__ = ["ResumeMismatch", "ResumeReport", "verify_resume"]
+
+
+class ResumeMismatch(AssertionError):  # noqa: N818  # it reads as what happened
+    """A run that was stopped and resumed ended differently; ``report`` has all differences."""
+
+    def __init__(self, report: ResumeReport) -> None:
+        super().__init__(str(report))
+        self.report = report
+
+
+@dataclass
+class ResumeReport:
+    """What `verify_resume` found: where runs were stopped (steps since the beginning), and what then differed.
+
+    ``differences`` maps each such step to lines that say what differs, the first in the model's order first.
+    """
+
+    steps: int
+    stopped: list[int]
+    compared: int
+    differences: dict[int, list[str]] = field(default_factory=dict)
+
+    @property
+    def exact(self) -> bool:
+        return not self.differences
+
+    @property
+    def first(self) -> str | None:
+        """What differs first after the earliest stop; None where nothing does."""
+        return next(iter(self.differences.values()))[0] if self.differences else None
+
+    def __str__(self) -> str:
+        where = f"stopped after steps {', '.join(map(str, self.stopped))} of {self.steps}"
+        if self.exact:
+            return f"Exact: {where} and resumed, all {self.compared} values end in the same bits."
+        lines = [
+            f"Not exact: {where} and resumed, {len(self.differences)} of {len(self.stopped)} runs end differently."
+        ]
+        for step, found in self.differences.items():
+            lines.append(
+                f"  Stopped after step {step}, {found[0]}"
+                + (f" (and {len(found) - 1} more)" * (len(found) > 1))
+            )
+        lines.append(
+            "What changes while training must be a parameter, a buffer, or in a callback's state() and set_state()."
+        )
+        return "\n".join(lines)
+
+
+class _Stop(BaseException):
+    """The end of a process, as far as training can tell."""
+
+
+class _StopAt(Callback):
+    """Backs the run up after so many steps and ends it there; after none it only watches."""
+
+    _run: Any = None
+    _last = True
+
+    def __init__(self, folder: Path, at: int = 0) -> None:
+        self.folder, self.step_interval = folder, at or None
+
+    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._run.save(self.folder / NAME)
+        raise _Stop
+
+
+def verify_resume(
+    build: Callable[[], Module],
+    x: Any = None,
+    y: Any = None,
+    *,
+    callbacks: Callable[[], Any] | None = None,
+    stops: int | Iterable[int] = 3,
+    seed: int = 0,
+    strict: bool = True,
+    **options: Any,
+) -> ResumeReport:
+    """Train a model once without a stop, then again with one at each of several steps, and compare every bit.
+
+    ``build`` makes the model and compiles it, as a new process would; ``callbacks`` makes the callbacks likewise, and
+    ``x`` may be a function that makes the generator or loader to train on. ``stops`` is how many stops to try, spread
+    over the run and at least one at the end of an epoch, or the steps after which to stop (counted from 1 over all
+    epochs). All other arguments are those of `fit`. Each run begins with the seed ``seed``; a resumed one finds NumPy's
+    and Python's own generators somewhere else, as a new process does: what needs them must seed them in ``build``.
+
+    Compared are weights, buffers, the optimizer's state and settings, the history, what callbacks know, and where all
+    random numbers stand. Returns a report; with ``strict`` a difference raises `ResumeMismatch` instead, which names
+    the first tensor that differs, by how much, and after which stop.
+    """
+    options = {"epochs": 2, "verbose": 0, **options}
+    for name in ("resume", "callbacks"):
+        if name in options:
+            raise TypeError(f"verify_resume({name}=...): write callbacks=lambda: [...] alone instead.")
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def run(watch: _StopAt, resume: bool = False) -> dict[str, Any]:
+            seeds.set_state(begin)
+            if resume:  # a new process: NumPy's and Python's own generators stand somewhere else
+                np.random.seed(None)  # noqa: NPY002
+                random.seed()
+            model = build()
+            made = [] if callbacks is None else callbacks()
+            own = list(made) if isinstance(made, (list, tuple)) else [made]
+            given = x() if callable(x) and not hasattr(x, "__array__") else x
+            path = folder / NAME if resume else None
+            fit(model, given, y, callbacks=[*own, watch], resume=path, **options)
+            return outcome(model, own)
+
+        state = seeds.get_state()
+        seeds.set_seed(seed)
+        begin = seeds.get_state()
+        try:
+            watch = _StopAt(folder)
+            expected = run(watch)
+            steps = watch._run.training.taken
+            report = ResumeReport(steps, places(stops, steps, len(watch._run.history.epoch)), len(expected))
+            for at in report.stopped:
+                with contextlib.suppress(_Stop):
+                    run(_StopAt(folder, at))
+                found = run(_StopAt(folder), resume=True)
+                wrong = differences(expected, found)
+                if wrong:
+                    report.differences[at] = wrong
+        finally:
+            seeds.set_state(state)
+    if strict and not report.exact:
+        raise ResumeMismatch(report)
+    return report
+
+
+def places(stops: int | Iterable[int], steps: int, epochs: int) -> list[int]:
+    """The steps after which to stop."""
+    if not isinstance(stops, int):
+        wanted = sorted({int(n) for n in stops})
+        if not wanted or not 1 <= wanted[0] <= wanted[-1] <= steps:
+            raise ValueError(
+                f"stops={wanted}: write steps from 1 to {steps}, the number of this run, instead."
+            )
+        return wanted
+    if stops < 1:
+        raise ValueError(f"stops={stops}: write 1 or more instead.")
+    spread = {max(1, round(steps * (i + 1) / (stops + 1))) for i in range(stops - 1)}
+    return sorted({*spread, max(1, steps // epochs)})  # the last is that of an epoch, where it can be
+
+
+def outcome(model: Module, callbacks: Sequence[Any]) -> dict[str, Any]:
+    """Everything that a run leaves, by name."""
+    tensors: dict[str, Any] = checkpoint.tensors_of(model)
+    optimizer = model.__dict__["_compiled"].optimizer
+    values: dict[str, Any] = {
+        "optimizer": {n: v for n, v in optimizer.config().items() if isinstance(v, (bool, int, float, str))},
+        "history": {"epoch": model.history.epoch, **model.history.history},
+        "random": seeds.get_state(),
+    }
+    for number, callback in enumerate(callbacks):
+        if hasattr(callback, "state"):
+            values[f"callbacks/{number} ({type(callback).__name__})"] = dict(callback.state())
+    result = dict(tensors)
+    for name, value in values.items():
+        flatten(name, value, result)
+    return result
+
+
+def flatten(name: str, value: Any, into: dict[str, Any]) -> None:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            flatten(f"{name}/{key}", part, into)
+    elif isinstance(value, (list, tuple)) and any(isinstance(v, (np.ndarray, list, tuple)) for v in value):
+        for number, part in enumerate(value):
+            flatten(f"{name}/{number}", part, into)
+    else:
+        pack(value, name, {})  # what a file cannot hold is said here, too
+        into[name] = value
+
+
+def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    lines = [f"{name} is missing" for name in expected if name not in found]
+    lines += [f"{name} is there only after the stop" for name in found if name not in expected]
+    for name, value in expected.items():
+        if name in found and not same(value, found[name]):
+            lines.append(f"{name} differs{by(value, found[name])}")
+    return lines
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, (np.ndarray, np.generic)):
+        other = np.asarray(b)
+        return bool(a.dtype == other.dtype and a.shape == other.shape and a.tobytes() == other.tobytes())
+    return type(a) is type(b) and repr(a) == repr(b)  # repr: NaN is the same as NaN, and 0.0 is not -0.0
+
+
+def by(a: Any, b: Any) -> str:
+    try:
+        one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        return f" by up to {np.abs(one - other).max():.3g}" if one.shape == other.shape else " in shape"
+    except (TypeError, ValueError):
+        return f": {a!r} and {b!r}"[:200]
