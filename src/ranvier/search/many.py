@@ -23,6 +23,7 @@ from ranvier.search.results import Interrupted, Results, Trained
 from ranvier.search.variants import Variant, grid_points, same, variants_of
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
+from ranvier.training.preflight.table import CODES
 from ranvier.training.progress import Progress, progress
 from ranvier.training.runner import Interrupt
 from ranvier.training.state import Compiled, compiled
@@ -145,6 +146,7 @@ class Plan:
     options: dict[str, Any]
     first: tuple[Data, Any] | None = None  # the checked arrays, and the columns' names
     last: tuple[Any, Pattern] | None = None  # the settings of the models just before, and the first of those
+    told: set[str] = field(default_factory=set)  # the codes of checks that have warned
     seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
 
     def model(self, settings: Any) -> tuple[Module, Compiled]:
@@ -177,8 +179,8 @@ class Plan:
             if self.validate and held_out is not None:
                 options["validation_data"] = held_out
             batch = options.get("batch_size") or 32
+            pattern = self.pattern(variant.settings, model, state)
             if isinstance(batch, int) and not options.get("validation_split"):
-                pattern = self.pattern(variant.settings, model, state)
                 pattern.give(model, state, train, min(batch, len(train)), "train")
                 if held_out is not None:
                     pattern.give(model, state, held_out, min(batch, len(held_out)), "evaluate")
@@ -188,6 +190,9 @@ class Plan:
         """The first model of these settings, whose steps the others take over."""
         if self.last is None or not same(self.last[0], settings):
             self.last = settings, Pattern(model, state)
+            state.told = self.told
+        else:  # what there is to say of these settings is said once
+            state.checked, state.told = True, set(CODES)
         return self.last[1]
 
     def data(self, model: Module, state: Compiled) -> Data:
@@ -218,7 +223,7 @@ def train(job: Job, interrupt: Interrupt) -> Trained:
         try:
             history = fit(job.model, job.train, verbose=0, **job.options)
         except NonFiniteLoss as error:
-            result.error = error
+            result.error = error.with_traceback(None)  # whose frames would keep the model and the data
             history = job.model.history
         result.history = history.history
         result.metrics = {name: values[-1] for name, values in history.history.items() if values}
@@ -226,6 +231,7 @@ def train(job: Job, interrupt: Interrupt) -> Trained:
             batch = job.options.get("batch_size")
             scores = evaluate(job.model, job.held_out, batch_size=batch, verbose=0, return_dict=True)
             result.metrics |= {f"val_{name}": value for name, value in scores.items()}
+    result.samples = len(job.model.history.epoch) * len(job.train)
     result.seconds = time.perf_counter() - began
     return result
 
@@ -247,7 +253,7 @@ class Team:
         self.jobs: SimpleQueue[Job | None] = SimpleQueue()
         self.finished: SimpleQueue[tuple[int, Trained | BaseException]] = SimpleQueue()
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
-        self.samples = 0
+        self.samples, self.shows = 0, type(show) is not Progress
 
     def work(self) -> None:
         """What each thread does: train the models that come, until there are no more."""
@@ -276,15 +282,18 @@ class Team:
                     if isinstance(outcome, BaseException):
                         raise outcome
                     rows[number] = outcome if self.keep else replace(outcome, model=None)
-                    self.results.rows = [rows[i] for i in sorted(rows)]
                     self.samples += outcome.samples
-                    self.show.update(len(rows), self.samples, self.results.so_far())
+                    if self.shows:
+                        self.results.rows = list(rows.values())
+                        self.show.update(len(rows), self.samples, self.results.so_far())
         except KeyboardInterrupt:
+            self.results.rows = [rows[number] for number in sorted(rows)]
             self.show.say(
                 f"Stopped by Ctrl-C after {len(rows)} of {total} models; the exception's results have them."
             )
             raise Interrupted(self.results) from None
         finally:
+            self.results.rows = [rows[number] for number in sorted(rows)]
             self.interrupt.pressed = True
             for _ in self.threads:
                 self.jobs.put(None)
