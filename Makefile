@@ -2,6 +2,7 @@
 #   make demo         train on Fashion-MNIST, print the scores, write demo/
 #   make test         formatter, linter, types, core tests
 #   make test-peers   the tests whose second oracle is torch, keras, jax or scikit-learn
+#   make test-processors   train on an emulated AArch64 and compare every bit; fetches QEMU with apt-get, without root
 #   make lint | format | bench | clean
 
 PYTHON ?= python3
@@ -17,17 +18,23 @@ endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 SOURCES := src tests $(wildcard benchmarks)
 
-.PHONY: demo test test-peers lint format bench clean
+.PHONY: demo test test-peers test-processors lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	$(BIN)/ranvier demo --out demo $(DEMO_ARGS)
 
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=tests/peers
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=tests/peers --ignore=tests/processors
 
 test-peers: $(VENV)/.peers
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests/peers
+
+test-processors: $(VENV)/.dev $(VENV)/processors
+	RANVIER_PROCESSORS=$(VENV)/processors $(BIN)/python -m pytest $(PYTEST_ARGS) -rs tests/processors
+
+$(VENV)/processors: $(VENV)/.dev
+	$(BIN)/python -m tests.processors.tools $@
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)

@@ -1,0 +1,36 @@
+"""Training on an emulated AArch64 processor ends in the bits that this machine's ends in. See docs/bits.md."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import test_bits as bits
+from tests.processors.tools import Tools
+
+try:
+    Tools()
+    WHY = ""
+except FileNotFoundError as error:
+    WHY = str(error)
+
+ROOT = str(Path(__file__).parents[2])
+HEAD = "from tests.processors import emulator\nemulator.install()\n"
+
+
+def emulated(program):
+    path = os.pathsep.join([ROOT, *filter(None, sys.path)])
+    result = subprocess.run(
+        [sys.executable, "-c", HEAD + bits.HEAD + bits.PROGRAMS[program] + bits.TAIL],
+        capture_output=True, text=True, timeout=600, check=False, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.mark.skipif(bool(WHY), reason=WHY)
+@pytest.mark.parametrize("program", bits.PROGRAMS)
+def test_aarch64(program):
+    assert emulated(program) == bits.digest(program)
