@@ -53,8 +53,8 @@ class MixUp(Layer):
     """Each sample mixed with another of the batch, and its targets with the other's (Zhang et al., 2017).
 
     ``fit(..., augment=MixUp(0.2))`` calls it on inputs and targets within the compiled step; in an explicit loop write
-    ``x, y = mixup(x, y)``. A sample's share is drawn from Beta(alpha, alpha), one for each. Targets in floats are mixed,
-    as inputs are; integer labels become a `Mixture`, which losses of labels take. Sample weights (class weights among
+    ``x, y = mixup(x, y)``. Each sample's share is drawn from Beta(alpha, alpha). Targets in floats are mixed as inputs
+    are; integer labels become a `Mixture`, which losses of labels take. Sample weights (class weights among
     them) are mixed so that each of the two labels counts with its own.
 
     With ``seed`` the layer draws from a generator of its own. Raises ValueError for integer inputs, which do not mix.

@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier import numeric
 from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
-from ranvier.losses.mixture import Mixture
+from ranvier.losses.mixture import each
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 
@@ -44,9 +44,7 @@ class Loss:
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
         """The loss of each sample, (N, ...); of mixed labels, the mixture of the losses."""
-        if isinstance(y_true, Mixture):
-            return y_true.mix(self.per_sample(y_true.first, y_pred), self.per_sample(y_true.second, y_pred))
-        return self.call(y_true, y_pred)
+        return each(lambda y: self.call(y, y_pred), y_true)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         losses = self.per_sample(y_true, y_pred)
@@ -57,7 +55,7 @@ class Loss:
         total = numeric.sum(losses)
         if self.reduction == "sum":
             return total
-        counted = self.counted(y_true)
+        counted = each(self.counted, y_true)
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
             weights = sample_weight if counted is None else weigh(counted, sample_weight)
             return numeric.divide(total, numeric.sum(weights))
@@ -124,8 +122,6 @@ class Formula(Loss):
 
     def counted(self, y_true: Any) -> Any:
         ignored = getattr(self, "ignore_class", None)
-        if ignored is not None and isinstance(y_true, Mixture):
-            return y_true.mix(self.counted(y_true.first), self.counted(y_true.second))
         return None if ignored is None else not_of_class(y_true, ignored)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node
 from ranvier.tensor import function
 
-__all__ = ["Mixture"]
+__all__ = ["Mixture", "blend", "each", "wide"]
 
 
 def wide(share: Node, ndim: int) -> Node:
@@ -47,6 +48,11 @@ class Mixture:
     second: Any
     share: Any
 
+    def each(self, function: Callable[[Any], Any]) -> Any:
+        """The mixture of a function's values of the two labels; None where it has none."""
+        first, second = function(self.first), function(self.second)
+        return None if first is None else self.mix(first, second)
+
     def mix(self, first: Any, second: Any) -> Any:
         """Two values for each sample (losses, say) in these shares."""
         return blend(self.share, first, second)
@@ -58,3 +64,8 @@ class Mixture:
     def soft(self, classes: int) -> Any:
         """The labels as shares of classes, (..., classes), for a loss that takes those."""
         return self.mix(n.one_hot(self.first, classes), n.one_hot(self.second, classes))
+
+
+def each(function: Callable[[Any], Any], y_true: Any) -> Any:
+    """``function(y_true)``, and of mixed labels the mixture of its values."""
+    return y_true.each(function) if isinstance(y_true, Mixture) else function(y_true)

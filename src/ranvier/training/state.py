@@ -56,6 +56,7 @@ class Compiled:
         self.heads = self._heads(ONE) if single else Heads(ONE, [Head()])
         self.known = False  # whether they were made for what the model returns
         self.engine = engine if engine is None else engines.check(engine)
+        self.augment: Any = None  # of the fit under way
         self.programs: dict[Any, Any] = {}
         self.traced: dict[Any, Any] = {}  # what the model returns, for each kind of inputs
         self.columns: dict[str, list[str]] = {}  # of the frames that fit was given, by the name of the input
@@ -127,16 +128,23 @@ class Compiled:
         }  # fmt: skip
 
     @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Held by one ``fit``; raises RuntimeError where another thread's is under way."""
+    def exclusive(self, augment: Any = None) -> Iterator[None]:
+        """Held by one ``fit``; raises RuntimeError where another thread's is under way.
+
+        ``augment`` is what its steps call on inputs and targets.
+        """
+        if augment is not None and not callable(augment):
+            raise TypeError(f"augment={augment!r}: write a module, such as rv.layers.MixUp(0.2), instead.")
         if not self._lock.acquire(blocking=False):
             raise RuntimeError(
                 "fit is already running on this model, in another thread or in a callback. Write one fit after the "
                 "other, or train a copy: rv.load_model of a saved one."
             )
+        self.augment = augment
         try:
             yield
         finally:
+            self.augment = None
             self._lock.release()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:

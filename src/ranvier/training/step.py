@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +14,7 @@ from ranvier import engines, numeric, seed, tape
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, Node, Symbol, Type, apply, like
+from ranvier.losses.mixture import Mixture, each
 from ranvier.metrics.base import WIDE
 from ranvier.module import Module, isolated, mode
 from ranvier.module.changes import structure
@@ -154,6 +156,7 @@ def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str)
         compiled.engine or engines.get_engine(),
         trainable,
         compiled.optimizer.program_key(),
+        compiled.augment if kind == "train" else None,
     )
 
 
@@ -188,23 +191,50 @@ def as_given(node: Node, wanted: Type) -> Node:
 
 @dataclass
 class _Judged:
-    """What is recorded of one output: its losses, what a mean counts them as, what functions for metrics return."""
+    """What is recorded of one output: its losses, what a mean counts them as, what functions for metrics return, what
+    metrics compare with, and the samples' weights.
+    """
 
     head: Head
     values: Tensor | None
     counted: Tensor | None
     custom: list[Tensor]
+    y: Tensor | None
+    weight: Tensor | None
 
     @classmethod
-    def of(cls, head: Head, y: Tensor | None, output: Tensor) -> _Judged:
-        functions = [m.function for m, _ in head.metrics if isinstance(m, FunctionMetric)]
+    def of(cls, head: Head, y: Any, output: Tensor, weight: Tensor | None) -> _Judged:
+        plain = y.dominant() if isinstance(y, Mixture) else y
+        custom = [m.function(plain, output) for m, _ in head.metrics if isinstance(m, FunctionMetric)]
         if head.loss is None:
-            return cls(head, None, None, [f(y, output) for f in functions])
+            return cls(head, None, None, custom, plain, weight)
         values = head.loss.per_sample(y, output)
-        return cls(head, values, head.loss.counted(y), [f(y, output) for f in functions])
+        return cls(head, values, each(head.loss.counted, y), custom, plain, weight)
 
     def tensors(self) -> list[Tensor]:
-        return [t for t in (self.values, self.counted, *self.custom) if t is not None]
+        found = (self.values, self.counted, *self.custom, self.y, self.weight)
+        return [t for t in found if t is not None]
+
+
+def stand_in(rows: Node | None, known: dict[int, Node]) -> Any:
+    """A tensor for rows of the data while a step is recorded."""
+    if rows is None:
+        return None
+    tensor = Tensor.placeholder(rows.type)
+    known[id(tensor)] = rows
+    return tensor
+
+
+def augmented(augment: Any, x: list[Any], y: list[Any], weight: list[Any]) -> tuple[list[Any], ...]:
+    """Inputs, targets and weights as an augmentation makes them: tensors for one of each, tuples for several."""
+    inputs, targets, weights = (part[0] if len(part) == 1 else tuple(part) for part in (x, y, weight))
+    with mode(augment, True) if isinstance(augment, Module) else contextlib.nullcontext():
+        if any(w is not None for w in weight):
+            inputs, targets, weights = augment(inputs, targets, weight=weights)
+        else:
+            inputs, targets = augment(inputs, targets)
+    parts = zip((inputs, targets, weights), (x, y, weight), strict=True)
+    return tuple([part] if len(old) == 1 else list(part) for part, old in parts)
 
 
 def _sum(nodes: Sequence[Node]) -> Node:
@@ -229,20 +259,19 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
             found.append(None if source is None else apply("gather", source, order))
         return found
 
-    x_rows, y_rows, weights = rows_of("x", data.x), rows_of("y", data.y), rows_of("weight", data.weight)
+    x_rows, y_rows = rows_of("x", data.x), rows_of("y", data.y)
+    weight_rows = rows_of("weight", data.weight)
     known: dict[int, Node] = {}
     with mode(model, training), isolated(model), seed.traced_draws() as draws:
         given = placeholders(model, data.x)
         for tensor, rows in zip(given, x_rows, strict=True):
             known[id(tensor)] = as_given(rows, tensor.type)  # type: ignore[arg-type]  # every input is there
+        targets, weights = ([stand_in(rows, known) for rows in part] for part in (y_rows, weight_rows))
+        if training and compiled.augment is not None:
+            given, targets, weights = augmented(compiled.augment, given, targets, weights)
         output = model(*given)
         outputs = heads.outputs.flat(output)
-        judged = []
-        for head, out, rows in zip(heads.heads, outputs, y_rows, strict=True):
-            y = None if rows is None else Tensor.placeholder(rows.type)
-            if y is not None and rows is not None:
-                known[id(y)] = rows
-            judged.append(_Judged.of(head, y, out))
+        judged = [_Judged.of(*of) for of in zip(heads.heads, targets, outputs, weights, strict=True)]
         penalties = [numeric.sum(x) for x in model._losses()]
         recorded = [*outputs, *(t for j in judged for t in j.tensors()), *penalties]
         segment = tape.segment_of(recorded)
@@ -264,20 +293,16 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     entries = [t.entry or segment.leaf(t) for t in recorded]
     nodes = tape.expand([*entries, *(e for _, e in assigned)], leaves)
     node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
-    each = [  # the loss of each output that has one
-        (
-            objective(
-                j.head.loss,
-                node_of[id(j.values)],
-                weight,
-                None if j.counted is None else node_of[id(j.counted)],
-            ),
-            j.head.share,
-        )
-        for j, weight in zip(judged, weights, strict=True)
+
+    def node(tensor: Tensor | None) -> Any:
+        return None if tensor is None else node_of[id(tensor)]
+
+    losses = [  # of each output that has one, and its share in the sum
+        (objective(j.head.loss, node(j.values), node(j.weight), node(j.counted)), j.head.share)
+        for j in judged
         if j.head.loss is not None
     ]
-    terms = [one if share == 1 else one * like(one, share) for one, share in each]
+    terms = [one if share == 1 else one * like(one, share) for one, share in losses]
     for penalty in (node_of[id(p)] for p in penalties):
         terms.append(
             penalty if penalty.dtype == terms[0].dtype else apply("cast", penalty, dtype=terms[0].dtype)
@@ -297,7 +322,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         totals.append(np.zeros(shape, dtype))
         return b.given(f"total{len(totals)}", shape, dtype)
 
-    summed = [loss, *(one for one, _ in each)] if heads.several else [loss]
+    summed = [loss, *(one for one, _ in losses)] if heads.several else [loss]
     states = [total((), WIDE) for _ in range(len(summed) + 1)]
     updates += [(states[1], states[1] + number)]
     for state, one in zip([states[0], *states[2:]], summed, strict=True):
@@ -305,13 +330,13 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     collected = []
     custom = [iter(j.custom) for j in judged]
     for i, metric, weighted in heads.order:
-        start, out, rows = len(totals), node_of[id(outputs[i])], y_rows[i]
-        states = [total(tuple(shape), dtype) for shape, dtype in metric.states(out.shape[1:])]  # type: ignore[arg-type]
-        weight = weights[i] if weighted else None
+        start, out, rows = len(totals), node(outputs[i]), node(judged[i].y)
+        states = [total(tuple(shape), dtype) for shape, dtype in metric.states(out.shape[1:])]
+        weight = node(judged[i].weight) if weighted else None
         if isinstance(metric, FunctionMetric):
-            after = metric.add(states, per_sample(node_of[id(next(custom[i]))]), weight)
+            after = metric.add(states, per_sample(node(next(custom[i]))), weight)
         else:
-            after = metric.update(states, rows, apply("stop_gradient", out), weight)  # type: ignore[arg-type]  # the gate saw to it
+            after = metric.update(states, rows, apply("stop_gradient", out), weight)
         updates += zip(states, after, strict=True)
         collected.append((metric, slice(start, len(totals))))
     graph = Graph(tuple(b.inputs), (), tuple(updates))
