@@ -275,6 +275,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         penalties = [numeric.sum(x) for x in model._losses()]
         recorded = [*outputs, *(t for j in judged for t in j.tensors()), *penalties]
         segment = tape.segment_of(recorded)
+        entries = [t.entry or segment.leaf(t) for t in recorded]
     optimizer = compiled.optimizer
     parameters = dict(model.named_parameters())
     if training:
@@ -290,7 +291,6 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
             known[id(leaf)] = b.tensor(leaf, own.get(id(leaf), f"leaf{len(b.inputs)}"))[1]
     assigned = list(segment.assigns.items())
     leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
-    entries = [t.entry or segment.leaf(t) for t in recorded]
     nodes = tape.expand([*entries, *(e for _, e in assigned)], leaves)
     node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
 
