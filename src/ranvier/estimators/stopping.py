@@ -20,6 +20,8 @@ class Stopping(Callback):
     never stops.
     """
 
+    _changes = False  # before training ends
+
     def __init__(
         self,
         tol: float | None,

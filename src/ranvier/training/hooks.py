@@ -32,6 +32,7 @@ class Callback:
     params: Mapping[str, Any] = {}
     step_interval: int | None = None
     _last = False  # whether it hears of things after all others, when they have changed what they change
+    _changes = True  # whether it may change weights or settings between epochs; if none may, nothing is looked at again
     _say: Callable[[str], None] | None = None
 
     def set_model(self, model: Module) -> None:
@@ -118,6 +119,7 @@ class Callbacks:
                 )
                 raise TypeError(f"{callback!r} is no callback. Write {fix} instead.")
         self.callbacks: Sequence[Any] = given
+        self.changing = any(getattr(c, "_changes", True) for c in given)
         ordered = sorted(given, key=lambda c: bool(getattr(c, "_last", False)))
         self._told: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}
         self._late: dict[str, list[Callable[..., Any]]] = {event: [] for event in EVENTS}

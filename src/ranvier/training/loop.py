@@ -242,7 +242,7 @@ class Arrays:
             self.order = (self.next or self.draw())()
             self.drawn_from = self.next_from
             self.next = self.draw()  # of the next epoch, while this one runs
-        if self.step is None or training.hooks:
+        if self.step is None or training.hooks.changing:
             self.step = training.step(self.data, self.batch)
         training.show.begin(title, self.steps)
         samples = training.run(self.step, self.data, self.order[: self.taken])
