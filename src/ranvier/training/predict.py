@@ -56,7 +56,7 @@ class Predictor:
         nodes = tape.expand(entries, leaves)
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
-        self.program = engines.compile(Graph(tuple(sources), tuple(nodes)), batch=batch, engine=engine)
+        self.program = engines.shared(Graph(tuple(sources), tuple(nodes)), batch=batch, engine=engine)
 
     def arrays(self) -> list[Array]:
         return [tape.storage(t.compute()) for t in self.tensors]
