@@ -113,16 +113,14 @@ def is_classes(y: Any) -> bool:
     return array.ndim == 2 and bool(np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all())
 
 
-def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold] | None:
-    """The folds that were asked for, as row numbers of ``n`` rows; None stays.
+def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold]:
+    """The folds that were asked for, as row numbers of ``n`` rows.
 
     ``folds``: a number (`GroupKFold` with ``groups``, `StratifiedKFold` where ``y`` holds classes, else `KFold`); any
     splitter with ``split(x, y, groups)``, scikit-learn's included; or pairs of row numbers or masks. Raises ValueError
     for rows that do not exist, for an empty side and for rows that are on both.
     """
-    if folds is None:
-        return None
-    if isinstance(folds, (bool, str, bytes)):
+    if folds is None or isinstance(folds, (bool, str, bytes)):
         raise TypeError(
             f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead."
         )

@@ -23,7 +23,6 @@ from ranvier.search.results import Interrupted, Results, Trained
 from ranvier.search.variants import Variant, grid_points, same, variants_of
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
-from ranvier.training.preflight.table import CODES
 from ranvier.training.progress import Progress, progress
 from ranvier.training.runner import Interrupt
 from ranvier.training.state import Compiled, compiled
@@ -83,7 +82,7 @@ def fit_many(
         raise TypeError(
             f"x is a {type(x).__name__}, which gives batches, and many models read the same rows. Write arrays instead."
         )
-    splits = folds_of(folds, _length(x), y, groups)
+    splits = None if folds is None else folds_of(folds, _length(x), y, groups)
     chosen = variants_of(
         variants if grid is None else grid_points(grid), seeds, None if splits is None else len(splits)
     )
@@ -172,6 +171,8 @@ class Plan:
             if self.folds is not None and variant.fold is not None:
                 train, held_out = (replace(data, among=rows) for rows in self.folds[variant.fold])
             options = dict(self.options)
+            if (class_weight := options.pop("class_weight", None)) is not None:
+                train = inputs.gate(model, state, train, None, class_weight=class_weight)
             if self.callbacks is not None:
                 options["callbacks"] = (
                     self.callbacks() if callable(self.callbacks) else copy.deepcopy(self.callbacks)
@@ -181,18 +182,19 @@ class Plan:
             batch = options.get("batch_size") or 32
             pattern = self.pattern(variant.settings, model, state)
             if isinstance(batch, int) and not options.get("validation_split"):
-                pattern.give(model, state, train, min(batch, len(train)), "train")
+                with state.exclusive(options.get("augment")):
+                    pattern.give(model, state, train, min(batch, len(train)), "train")
                 if held_out is not None:
                     pattern.give(model, state, held_out, min(batch, len(held_out)), "evaluate")
         return Job(number, variant, model, source, train, held_out, options)
 
     def pattern(self, settings: Any, model: Module, state: Compiled) -> Pattern:
         """The first model of these settings, whose steps the others take over."""
+        state.told = self.told
         if self.last is None or not same(self.last[0], settings):
             self.last = settings, Pattern(model, state)
-            state.told = self.told
         else:  # what there is to say of these settings is said once
-            state.checked, state.told = True, set(CODES)
+            state.checked = state.followed = True
         return self.last[1]
 
     def data(self, model: Module, state: Compiled) -> Data:

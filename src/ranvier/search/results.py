@@ -34,7 +34,7 @@ class Trained:
     """
 
     variant: Variant
-    model: Module | None = None
+    model: Any = None
     metrics: dict[str, Any] = field(default_factory=dict)
     history: dict[str, list[Any]] = field(default_factory=dict)
     seconds: float = 0.0

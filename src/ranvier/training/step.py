@@ -142,19 +142,17 @@ class _Build:
 
 def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> tuple[Any, ...]:
     """All that a step depends on: two calls with equal keys want the same step."""
-    trainable = (
-        tuple((id(p), p.requires_grad, p.dtype, p.regularizer) for p in model.parameters()),
-        compiled.optimizer.treatments(list(model.parameters())),
-        tuple(m._trainable for m in model.modules()),
-    )
+    parameters = tuple((id(p), p.requires_grad, p.dtype, p.regularizer) for p in model.parameters())
+    return (kind, structure(model), data.kind(), batch, parameters, settings_of(model, compiled, kind))
+
+
+def settings_of(model: Module, compiled: Compiled, kind: str) -> tuple[Any, ...]:
+    """What a step depends on besides the model's structure, in terms that two models may have in common."""
     return (
-        kind,
-        structure(model),
-        data.kind(),
-        batch,
         get_dtype(),
         compiled.engine or engines.get_engine(),
-        trainable,
+        compiled.optimizer.treatments(list(model.parameters())),
+        tuple(m._trainable for m in model.modules()),
         compiled.optimizer.program_key(),
         compiled.augment if kind == "train" else None,
     )

@@ -6,7 +6,7 @@ the same graph. What cannot be told for certain is no twin, and its step is buil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ranvier import seed, tape
 from ranvier.module import Module, isolated, mode
 from ranvier.tensor import Tensor
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, Step, key_of, labels, placeholder_type, step_for
+from ranvier.training.step import Data, Step, key_of, labels, placeholders, settings_of, step_for
 
 __all__ = ["Pattern"]
 
@@ -51,56 +51,44 @@ def alike(one: Any, other: Any) -> bool:
     return False
 
 
-def recorded(model: Module, data: Data, training: bool, where: dict[int, Place]) -> tuple[Any, ...]:
+def recorded(
+    model: Module, compiled: Compiled, data: Data, training: bool, where: dict[int, Place]
+) -> tuple[Any, ...]:
     """What calling the model records: entries, which are the same objects where the structure is, and its leaves."""
     with mode(model, training), isolated(model), seed.traced_draws():
-        x = Tensor.placeholder(placeholder_type(model, data))
-        outputs = [model(x), *model._losses()]
-        flat = [t for o in outputs for t in (o if isinstance(o, (list, tuple)) else [o])]
+        output = model(*placeholders(model, data.x))
+        flat = [*compiled.heads.outputs.flat(output), *model._losses()]
         segment = tape.segment_of(flat)
         entries = tuple(t.entry if t.entry is not None else segment.leaf(t) for t in flat)
         leaves = tuple((where.get(id(leaf)), leaf.type) for leaf in segment.leaves)
         return entries, tuple(segment.assigns.items()), leaves
 
 
-def facts(model: Module, compiled: Compiled) -> list[Any]:
-    """What a step depends on and the tape does not record: parameters, optimizer, loss, metrics."""
-    parameters, optimizer = list(model.parameters()), compiled.optimizer
-    return [
-        [(p.type, p.requires_grad, tape.is_transposed(p.value)) for p in parameters],
-        [m._trainable for m in model.modules()],
-        optimizer.program_key(),
-        optimizer.treatments(parameters),
-        [compiled.engine, compiled.weighted],
-    ]
+def described(model: Module, compiled: Compiled) -> list[Any]:
+    """What a step depends on and the tape does not record, apart from `settings_of`."""
+    heads = compiled.heads
+    parameters = [(p.type, p.requires_grad, tape.is_transposed(p.value)) for p in model.parameters()]
+    return [heads.heads, heads.outputs, [p.regularizer for p in model.parameters()], repr(parameters)]
 
 
-@dataclass
 class Pattern:
     """The steps of the first model, which others of its structure take over. Made and used before it is trained."""
 
-    model: Module
-    compiled: Compiled
-
-    def __post_init__(self) -> None:
-        self.facts = facts(self.model, self.compiled)
-        self.plain = [*self.described(self.model, self.compiled)]
+    def __init__(self, model: Module, compiled: Compiled) -> None:
+        self.model = model
+        self.described = described(model, compiled)
         self.steps: dict[Any, tuple[Step, dict[int, Place], Any]] = {}
-
-    @staticmethod
-    def described(model: Module, compiled: Compiled) -> list[Any]:
-        return [compiled.loss, compiled.metrics, [p.regularizer for p in model.parameters()]]
 
     def give(self, model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
         """The step of a model: for the first one made anew, for others that one's where they are twins."""
         training = kind == "train"
-        place = (kind, data.kind(), batch)
+        place = (kind, data.kind(), batch, settings_of(model, compiled, kind))
         known = self.steps.get(place)
         if known is None or model is self.model:
             step = step_for(model, compiled, data, batch, kind)
             if model is self.model:
                 where = {id(tensor): spot for spot, tensor in places(model, compiled).items()}
-                self.steps[place] = step, where, recorded(model, data, training, where)
+                self.steps[place] = step, where, recorded(model, compiled, data, training, where)
             return step
         twin = self.twin(*known, model, compiled, data, training)
         if twin is None:
@@ -119,12 +107,12 @@ class Pattern:
         training: bool,
     ) -> Step | None:
         """The step over the tensors of a model of the same structure; None where it may be another."""
-        if facts(model, compiled) != self.facts or not alike(self.described(model, compiled), self.plain):
+        if not alike(described(model, compiled), self.described):
             return None
         if training:
             compiled.optimizer.attach(model.parameters())
         mine = places(model, compiled)
-        if recorded(model, data, training, {id(t): spot for spot, t in mine.items()}) != record:
+        if recorded(model, compiled, data, training, {id(t): spot for spot, t in mine.items()}) != record:
             return None
         if any(where.get(id(t)) not in mine for t in step.state):
             return None

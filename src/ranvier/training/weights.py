@@ -14,9 +14,10 @@ from ranvier.tensor import Tensor, get_dtype
 from ranvier.training.heads import Head
 from ranvier.training.objective import of_labels, one_number
 from ranvier.training.state import Compiled
+from ranvier.training.step import Data
 from ranvier.training.structure import Outputs, pick
 
-__all__ = ["by_class", "class_weights_of", "loss_shape", "weights_of"]
+__all__ = ["by_class", "by_class_among", "class_weights_of", "loss_shape", "weights_of"]
 
 
 def weights_of(weight: Any, outputs: Outputs, name: str) -> list[Any]:
@@ -112,7 +113,8 @@ def by_class(
     classes = classes_in(target, head, output_shape, name)
     if isinstance(class_weight, str):
         ignored = getattr(head.loss, "ignore_class", None)
-        ignored = getattr(head.loss, "options", {}).get("ignore_index", ignored)
+        options = getattr(head.loss, "options", None)  # of a criterion
+        ignored = options.get("ignore_index", ignored) if isinstance(options, Mapping) else ignored
         class_weight = balanced(classes, ignored, name)
     result = np.ones(classes.shape, get_dtype())
     for label, value in class_weight.items():
@@ -133,3 +135,23 @@ def by_class(
         dtype=get_dtype(),
         sample_shape=result.shape[1:],
     )
+
+
+def by_class_among(
+    data: Data, heads: Sequence[Head], outputs: Outputs, types: Sequence[Type], class_weight: Any
+) -> tuple[Array | None, ...]:
+    """`by_class` for each output of checked arrays; the rows that are not meant weigh nothing, and count in nothing."""
+    rows = slice(None) if data.among is None else data.among
+    found: list[Array | None] = []
+    for i, (head, target, own) in enumerate(zip(heads, data.y, data.weight, strict=True)):
+        wanted = class_weights_of(class_weight, outputs)[i]
+        if target is None or wanted is None:
+            found.append(own)
+            continue
+        before = None if own is None else own[rows]
+        name = outputs.label(i, "class_weight")
+        part = by_class(target[rows], head, types[i].shape[1:], wanted, before, name)
+        full = np.zeros((len(target), *part.shape[1:]), part.dtype)
+        full[rows] = part
+        found.append(full)
+    return tuple(found)
