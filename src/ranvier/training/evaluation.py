@@ -41,8 +41,10 @@ def kept_rows(data: Data) -> Array:
 
 def validation_set(model: Module, state: Compiled, given: Any, check_finite: bool) -> Any:
     """Validation data as checked arrays; what gives batches is left to be read anew each epoch."""
-    if inputs.is_source(given) or isinstance(given, Data):
+    if isinstance(given, Data):
         return given
+    if inputs.is_source(given):
+        return inputs.resident(given) or given  # a loader in memory is checked once
     if isinstance(given, Mapping) or not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise TypeError(
             "validation_data must be (x, y) or (x, y, sample_weight). Write validation_data=(x_val, y_val)."
@@ -143,17 +145,18 @@ def evaluate(
     state = compiled(model, "evaluate")
     batch = whole("batch_size", 32 if batch_size is None else batch_size)
     if inputs.is_source(x):
-        parts: Any = inputs.batches(model, state, x, steps, class_weight=None, check_finite=check_finite)
+        parts: Any = inputs.evaluated(model, state, x, steps, check_finite)
+        size = batch_size or inputs.batch_of(x)
     else:
-        parts = [inputs.gate(model, state, x, y, sample_weight, check_finite=check_finite)]
+        parts, size = [inputs.gate(model, state, x, y, sample_weight, check_finite=check_finite)], batch
         if steps is not None:
             parts = [parts[0].rows(slice(0, whole("steps", steps) * batch))]
     show = progress(verbose)
-    total = math.ceil(len(parts[0]) / batch) if isinstance(parts, list) else steps
+    total = math.ceil(len(parts[0]) / (size or batch)) if isinstance(parts, list) else steps
     hooks = Callbacks(callbacks, model, {"verbose": verbose, "steps": total}, show.speaker())
     try:
         show.begin("Evaluation", total)
-        logs, samples = run_evaluation(model, state, parts, batch, pace=Pace(), show=show, hooks=hooks)
+        logs, samples = run_evaluation(model, state, parts, size, pace=Pace(), show=show, hooks=hooks)
         show.end(samples, logs)
     finally:
         show.close()

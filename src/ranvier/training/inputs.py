@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,21 @@ from ranvier.training.objective import target_array
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 from ranvier.training.structure import Outputs, inputs_of, is_container, outputs_of, pick, takes
-from ranvier.training.weights import by_class, class_weights_of, loss_shape, weights_of
+from ranvier.training.weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
 
-__all__ = ["batches", "features", "gate", "is_source", "parted", "resident", "split", "traced"]
+__all__ = [
+    "Resident",
+    "batch_of",
+    "batches",
+    "evaluated",
+    "features",
+    "gate",
+    "is_source",
+    "parted",
+    "resident",
+    "split",
+    "traced",
+]
 
 LARGEST = 2**31 - 1  # rows, which the shuffled order numbers by int32
 
@@ -131,8 +143,11 @@ def gate(
     ``x`` may be such arrays already, of which ``fit_many`` gives each model some rows.
     """
     if isinstance(x, Data):
-        compiled.meet(traced(model, compiled, x.x)[0])
-        return x
+        outputs, types = traced(model, compiled, x.x)
+        heads = compiled.meet(outputs).heads
+        if class_weight is None:
+            return x
+        return replace(x, weight=by_class_among(x, heads, outputs, types, class_weight))
     x_name, y_name, w_name = (prefix + n for n in ("x", "y", "sample_weight"))
     arrays = features(
         model, x, name=x_name, check_finite=check_finite, columns=compiled.columns, learn=not prefix
@@ -257,6 +272,8 @@ class Resident:
     arrays: tuple[Array, ...]
     batch: int
     draw: Callable[[], Array]  # the numbers of an epoch's rows, in order
+    loader: Any  # itself
+    checked: Data | None = None
 
     def x(self, model: Module, rows: Array) -> Any:
         """The inputs at these rows."""
@@ -271,6 +288,8 @@ class Resident:
 
     def data(self, model: Module, compiled: Compiled, **options: Any) -> Data | None:
         """All of it as checked arrays; None where weights of zero leave samples out, which changes batches."""
+        if self.checked is not None:
+            return self.checked
 
         def outputs(x: Any) -> int:
             return len(
@@ -280,14 +299,36 @@ class Resident:
         found = parted(model, outputs)(self.arrays)
         x, y, weight = (*(self.arrays if found is None else found), None, None)[:3]
         data = gate(model, compiled, x, y, weight, **options)
-        return data if all(w is None or w.all() for w in data.weight) else None
+        self.checked = data if all(w is None or w.all() for w in data.weight) else None
+        return self.checked
 
 
 def resident(source: Any) -> Resident | None:
     """A DataLoader over a TensorDataset (or a Subset of one) as arrays; None for anything else that gives batches."""
+    if isinstance(source, Resident):
+        return source
     find = getattr(source, "resident", None)
     found = find() if callable(find) else None
-    return None if found is None else Resident(*found)
+    return None if found is None else Resident(*found, source)
+
+
+def batch_of(source: Any) -> int | None:
+    """The size of the batches that a source gives, where one size is known for all."""
+    loader = resident(source)
+    return None if loader is None else loader.batch
+
+
+def evaluated(
+    model: Module, compiled: Compiled, source: Any, steps: int | None, check_finite: bool = True
+) -> Iterable[Data]:
+    """What gives batches, for evaluation: as arrays in the loader's order where they lie in memory."""
+    options: Any = {"class_weight": None, "check_finite": check_finite}
+    loader = resident(source)
+    data = None if loader is None else loader.data(model, compiled, **options)
+    if loader is None or data is None:
+        return batches(model, compiled, source, steps, **options)
+    order = loader.draw()
+    return [replace(data, among=order if steps is None else order[: steps * loader.batch])]
 
 
 def batches(
@@ -300,6 +341,8 @@ def batches(
     check_finite: bool,
 ) -> Iterator[Data]:
     """The batches of a generator or a DataLoader, each checked like a data set of its own."""
+    if isinstance(source, Resident):
+        source = source.loader
 
     def simple(part: Any) -> Any:
         if isinstance(part, Tensor):

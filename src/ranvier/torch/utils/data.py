@@ -260,7 +260,8 @@ class DataLoader:
 
         def draw() -> Any:
             order = np.concatenate([np.zeros(0, np.int64), *self._batches()])
-            return (order if rows is None else rows[order]).astype(np.int32)
+            # Negative numbers count from the end, and those beyond it are refused, as by indexing.
+            return np.arange(len(tensors[0]), dtype=np.int32)[order if rows is None else rows[order]]
 
         return tuple(t.compute() for t in tensors), self.batch_size, draw
 
