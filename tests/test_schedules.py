@@ -359,3 +359,10 @@ def test_a_loss_that_explodes_names_the_rate_of_that_step():
 def test_a_number_may_be_an_array_of_one():
     assert optimizers.Adam(np.asarray(0.5)).learning_rate == 0.5
     assert optimizers.Adam(np.float32(0.5)).learning_rate == 0.5
+
+
+def test_a_model_with_a_schedule_of_ones_own_is_saved_without_it(tmp_path):
+    model = fitted(optimizers.SGD(Wave(0.1)), epochs=1)
+    with pytest.warns(UserWarning, match=r"the optimizer SGD\(.*Wave\(top=0.1\)\) cannot be saved"):
+        model.save(tmp_path / "m.ranvier")
+    assert same_weights(rv.load_model(tmp_path / "m.ranvier"), model)

@@ -119,11 +119,15 @@ class Compiled:
             for name, value in self.given.items()
             if name != "loss_weights"
         }
+        try:
+            optimizer = optimizers.describe(self.optimizer)
+        except ValueError:
+            own.append(f"the optimizer {self.optimizer!r}")
         if own:
             raise ValueError(" and ".join(own))
         weights = described(self.given["loss_weights"], float)
         return {
-            "optimizer": optimizers.describe(self.optimizer), **result, "loss_weights": weights,
+            "optimizer": optimizer, **result, "loss_weights": weights,
             "engine": self.engine, "columns": self.columns,
         }  # fmt: skip
 

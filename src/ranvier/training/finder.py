@@ -1,0 +1,213 @@
+"""A learning rate from a short trial: the range test of Smith (2017)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ranvier import seed
+from ranvier.data.convert import Array
+from ranvier.module import Module
+from ranvier.optimizers.schedules import ExponentialDecay
+from ranvier.tensor import Tensor, get_dtype
+from ranvier.training import inputs
+from ranvier.training.evaluation import kept_rows, whole
+from ranvier.training.runner import Runner
+from ranvier.training.state import Compiled, compiled
+from ranvier.training.step import Data, Step, step_for
+
+__all__ = ["RangeTest", "find_learning_rate"]
+
+MEMORY = 0.9  # of the smoothed loss: it looks back some ten steps
+FALL = 0.1  # of the whole fall: less than this share of the first loss is noise
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RangeTest:
+    """What `find_learning_rate` saw: ``rates`` and, for each, the loss of its one step; ``diverged`` ended it early.
+
+    ``smoothed`` is the loss as a curve, ``suggestion`` the rate to train with, ``plot()`` draws both.
+    """
+
+    rates: Array
+    losses: Array
+    diverged: bool
+
+    @property
+    def smoothed(self) -> Array:
+        """The losses, averaged over their neighbours on both sides, so that the curve is not late."""
+        finite = self.losses[np.isfinite(self.losses)]
+        return average(average(finite)[::-1])[::-1]
+
+    @property
+    def steepest(self) -> int | None:
+        """The step at which the smoothed loss falls fastest on its way to its lowest; None where it never falls."""
+        curve = self.smoothed
+        lowest = int(np.argmin(curve)) if len(curve) else 0
+        if lowest < 2 or curve[0] - curve[lowest] < FALL * abs(curve[0]):
+            return None
+        slopes = np.gradient(curve[: lowest + 1])  # by steps, which are even in the logarithm of the rate
+        return int(np.argmin(slopes))
+
+    @property
+    def suggestion(self) -> float:
+        """The rate at which the loss falls fastest: a constant rate to start with, or the top of a schedule.
+
+        Raises ValueError where the loss fell at no rate.
+        """
+        at = self.steepest
+        if at is None:
+            low, high = float(self.rates[0]), float(self.rates[-1])
+            raise ValueError(
+                f"the loss fell at no rate from {low:.2g} to {high:.2g}, so there is none to suggest. Look at "
+                "plot(); then write a smaller start, a larger batch_size, or scaled inputs, instead."
+            )
+        return float(self.rates[at])
+
+    def __repr__(self) -> str:
+        at = self.steepest
+        found = "no suggestion" if at is None else f"suggestion={self.rates[at]:.3g}"
+        end = "diverged" if self.diverged else "ended"
+        return f"RangeTest({len(self.rates)} steps, {end} at {self.rates[-1]:.3g}, {found})"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw loss over rate, and mark the suggestion; returns matplotlib's axes, those given or new ones."""
+        import matplotlib.pyplot as plt
+
+        ax = ax or plt.subplots()[1]
+        curve, at = self.smoothed, self.steepest
+        ax.plot(self.rates, self.losses, color="0.8", label="loss of a step")
+        ax.plot(self.rates[: len(curve)], curve, label="smoothed")
+        if at is not None:
+            ax.plot(self.rates[at], curve[at], "o", label=f"suggestion {self.rates[at]:.2g}")
+        low, high = float(curve.min()), float(max(curve[0], np.median(curve)))
+        margin = 0.5 * (high - low) or 1.0
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - 0.2 * margin, high + margin))
+        ax.legend()
+        return ax
+
+
+def average(values: Array) -> Array:
+    """The exponential moving average, without the bias that starting from 0 has."""
+    result, total = np.empty(len(values)), 0.0
+    for i, value in enumerate(values):
+        total = MEMORY * total + (1.0 - MEMORY) * value
+        result[i] = total / (1.0 - MEMORY ** (i + 1))
+    return result
+
+
+def find_learning_rate(
+    model: Module,
+    x: Any = None,
+    y: Any = None,
+    *,
+    start: float = 1e-6,
+    stop: float = 10.0,
+    steps: int = 200,
+    batch_size: int | None = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    divergence: float = 4.0,
+    check_finite: bool = True,
+) -> RangeTest:
+    """Train for some steps while the learning rate grows from ``start`` to ``stop``, and see where the loss falls.
+
+    ``model`` is compiled; ``x`` and ``y`` are what `fit` takes. Each step has its own rate, the next one higher by the
+    same factor. It ends early when the smoothed loss is ``divergence`` times its lowest and above its first, or no
+    longer finite. Weights, optimizer state and random numbers are afterwards as they were, to the last bit: the test
+    trains with a fresh optimizer of the same settings. Raises as `fit` does for wrong data, and ValueError for rates
+    that do not rise.
+    """
+    if not 0 < start < stop < math.inf:
+        raise ValueError(
+            f"find_learning_rate(start={start!r}, stop={stop!r}): write rates above 0 that rise, such as 1e-6 and "
+            "10.0, instead."
+        )
+    if not divergence > 1:
+        raise ValueError(f"find_learning_rate(divergence={divergence!r}): write a factor above 1 instead.")
+    state = compiled(model, "find_learning_rate")
+    steps = whole("steps", steps, 10)
+    batch = whole("batch_size", 32 if batch_size is None else batch_size)
+    schedule = ExponentialDecay(start, steps - 1, stop / start)
+    losses: list[float] = []
+    diverged = False
+    saved: dict[int, tuple[Tensor, Array]] = {}
+    with state.exclusive():
+        options: Any = {"class_weight": class_weight, "check_finite": check_finite}
+        source = inputs.is_source(x)
+        if not source:
+            data = inputs.gate(model, state, x, y, sample_weight, **options)
+        trial = fresh(state, schedule)
+        random = seed.get_state()
+        try:
+            if source:
+                moments = streamed(model, trial, x, options)
+            else:
+                moments = drawn(model, trial, data, min(batch, len(data)), steps)
+            runner, salt = None, np.asarray(seed.numpy_generator("fit").integers(2**32, dtype=np.uint32))
+            total, lowest, first = 0.0, math.inf, math.inf
+            for step, data, order, index in moments:
+                if runner is None or runner.step is not step:
+                    runner = Runner(step, (salt, np.zeros((), get_dtype())))
+                    for tensor in step.written:
+                        saved.setdefault(id(tensor), (tensor, tensor.numpy()))
+                if index == 0 or runner.given is None:
+                    runner.begin(data, order)
+                step.reset()
+                runner.run(index, index + 1)
+                losses.append(float(step.totals[0] / step.totals[1]))
+                total = MEMORY * total + (1.0 - MEMORY) * losses[-1]
+                curve = total / (1.0 - MEMORY ** len(losses))
+                first, lowest = curve if len(losses) == 1 else first, min(lowest, curve)
+                diverged = not curve <= max(first, lowest + (divergence - 1.0) * abs(lowest))
+                if diverged or len(losses) == steps:
+                    break
+        finally:
+            for tensor, values in saved.values():
+                tensor.assign(values)
+            seed.set_state(random)
+    if not losses:
+        raise ValueError("there was no batch to train on. Write at least one instead.")
+    return RangeTest(schedule(np.arange(len(losses))), np.asarray(losses), diverged)
+
+
+def fresh(state: Compiled, schedule: ExponentialDecay) -> Compiled:
+    """The same settings with an optimizer of its own, which has trained nothing yet."""
+    trial = copy.copy(state)
+    trial.optimizer = copy.copy(state.optimizer)
+    trial.optimizer.__post_init__()
+    trial.optimizer.learning_rate = schedule
+    trial.programs = {}
+    return trial
+
+
+Moment = tuple[
+    Step, Data, Array, int
+]  # a step, its data, the order of their rows, and which batch of it is next
+
+
+def drawn(model: Module, state: Compiled, data: Data, batch: int, steps: int) -> Iterator[Moment]:
+    """Batches of shuffled rows, over and over again until there are enough."""
+    step = step_for(model, state, data, batch, "train")
+    rows, shuffler = kept_rows(data), seed.numpy_generator("shuffle")
+    rounds = -(-steps * batch // len(rows))
+    order = np.concatenate([shuffler.permutation(rows) for _ in range(rounds)])[: steps * batch]
+    for index in range(steps):
+        yield step, data, order, index
+
+
+def streamed(model: Module, state: Compiled, source: Any, options: Any) -> Iterator[Moment]:
+    """Batches as they come; what can be read again is."""
+    step: Step | None = None
+    while True:
+        for data in inputs.batches(model, state, source, None, **options):
+            if step is None or len(data) > step.batch:
+                step = step_for(model, state, data, len(data), "train")
+            yield step, data, kept_rows(data), 0
+        if step is None or iter(source) is source:
+            return
