@@ -15,7 +15,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import optimizers
-from ranvier.training import CheckpointError
+from ranvier.training import CheckpointError, files
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(64, 5)).astype(np.float32)
@@ -210,7 +210,8 @@ def described(header):
 
 
 def describe(header, description):
-    header["__metadata__"]["ranvier"] = json.dumps(description)
+    text = json.dumps(description)
+    header["__metadata__"] = {"ranvier": text, "ranvier.checksum": files.digest(text.encode())}
 
 
 def flip(path):
@@ -237,6 +238,19 @@ def misshapen(path):
     header, body = parts(path)
     name = next(n for n in header if n.endswith("1.kernel"))
     header[name]["shape"] = header[name]["shape"][::-1]
+    rebuild(path, header, body)
+
+
+def altered(path):
+    header, body = parts(path)
+    header["__metadata__"]["ranvier"] = header["__metadata__"]["ranvier"].replace("softmax", "sigmoid")
+    rebuild(path, header, body)
+
+
+def reread(path):
+    header, body = parts(path)
+    name = next(n for n in header if n.endswith("1.kernel"))
+    header[name]["dtype"] = "I32"
     rebuild(path, header, body)
 
 
@@ -271,7 +285,9 @@ DAMAGE = [
     (lambda p: rebuild(p, {}, b""), "no description"),
     (newer, "format version 99.*newer Ranvier"),
     (foreign_class, "os.system"),
-    (misshapen, r"wrong shape: 1\.kernel"),
+    (altered, "its description does not have the checksum"),
+    (misshapen, r"tensor 'weights/1\.kernel' does not have the checksum"),
+    (reread, r"tensor 'weights/1\.kernel' does not have the checksum"),
     (lacking, r"lacks \['weights/3\.bias'\]"),
     (twice, "appears twice"),
     (lying, "described wrongly"),

@@ -24,7 +24,7 @@ from ranvier.data.convert import Array
 __all__ = ["CheckpointError", "read", "store", "write"]
 
 VERSION = 1
-KEY = "ranvier"  # of the metadata
+KEY, OWN = "ranvier", "ranvier.checksum"  # of the metadata: the description, and its checksum
 LARGEST_HEADER = 100 << 20
 LONGEST_NAME = 255  # bytes, in the file systems in use
 _DTYPES = {
@@ -45,7 +45,8 @@ class CheckpointError(ValueError):
 def store(path: Any, tensors: Mapping[str, Array], description: Mapping[str, Any]) -> None:
     """Write tensors, their checksums and a description of JSON values, as `write` does; `read` reads it."""
     whole = {"version": VERSION, **description, "checksums": {n: checksum(a) for n, a in tensors.items()}}
-    write(path, tensors, {KEY: json.dumps(whole, ensure_ascii=False)})
+    text = json.dumps(whole, ensure_ascii=False)
+    write(path, tensors, {KEY: text, OWN: digest(text.encode())})
 
 
 def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> None:
@@ -113,7 +114,16 @@ def native(array: Array) -> Array:
 
 
 def checksum(array: Array) -> str:
-    return hashlib.sha256(native(array).data).hexdigest()[:32]
+    """Of what an array holds and of how that is to be read."""
+    plain = native(array)
+    return digest(f"{plain.dtype.newbyteorder('<').str} {plain.shape} ".encode(), plain.data)
+
+
+def digest(*parts: Any) -> str:
+    code = hashlib.sha256()
+    for part in parts:
+        code.update(part)
+    return code.hexdigest()[:32]
 
 
 def stem(name: str) -> str:
@@ -202,6 +212,10 @@ def description_of(metadata: Any, source: Path) -> dict[str, Any]:
     if version > VERSION:
         raise CheckpointError(
             f"{source} has format version {version}, and this Ranvier reads up to {VERSION}. Install a newer Ranvier."
+        )
+    if metadata.get(OWN) != digest(metadata[KEY].encode("utf-8", "surrogatepass")):
+        raise CheckpointError(
+            f"{source} is damaged: its description does not have the checksum it was saved with."
         )
     if not isinstance(described.get("checksums"), dict):
         raise CheckpointError(f"{source} is damaged: it has no checksums.")
