@@ -16,6 +16,7 @@ from ranvier.tensor import Tensor, function, get_dtype, no_grad, set_dtype
 if TYPE_CHECKING:
     from ranvier import (
         activations,
+        calibration,
         callbacks,
         constraints,
         data,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ranvier.search import fit_many
     from ranvier.seed import set_seed
     from ranvier.training import load_model, verify_resume
+    from ranvier.training.finder import find_learning_rate
 
 Model = Module  # Keras's name for what subclasses of a network derive from
 
@@ -45,11 +47,13 @@ __all__ = [
     "Tensor",
     "__version__",
     "activations",
+    "calibration",
     "callbacks",
     "constraints",
     "data",
     "datasets",
     "estimators",
+    "find_learning_rate",
     "fit_many",
     "function",
     "get_dtype",
@@ -75,11 +79,13 @@ __all__ = [
 
 _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "activations": "ranvier.activations",
+    "calibration": "ranvier.calibration",
     "callbacks": "ranvier.callbacks",
     "constraints": "ranvier.constraints",
     "data": "ranvier.data",
     "datasets": "ranvier.data.datasets",
     "estimators": "ranvier.estimators",
+    "find_learning_rate": "ranvier.training.finder:find_learning_rate",
     "fit_many": "ranvier.search:fit_many",
     "get_threads": "ranvier.engines.native.runtime:get_threads",
     "initializers": "ranvier.initializers",

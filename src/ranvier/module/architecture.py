@@ -201,9 +201,11 @@ def _input(shape: Any, dtype: Any) -> Type:
 
 def _class(name: Any) -> type[Module]:
     if name not in REGISTRY:
-        # The vocabularies register their classes when imported. Only these two modules are ever imported here.
+        # Classes are registered when their modules are imported. Only these three are ever imported here.
         if str(name).startswith("torch."):
             import ranvier.torch.nn
+        if name == "Calibrated":
+            import ranvier.calibration
         import ranvier.layers  # noqa: F401  # imported for what it registers
     if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(

@@ -1,0 +1,136 @@
+"""How true probabilities are: confidence against what happened, bin by bin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.metrics.base import share
+from ranvier.metrics.table import Row, Tabular
+
+__all__ = ["Reliability", "reliability"]
+
+Array = npt.NDArray[Any]
+
+STRATEGIES = ("uniform", "quantile")
+
+
+class Reliability(Tabular):
+    """For each bin of confidence: its edges, the mean confidence, the accuracy, and the number (or weight) of samples.
+
+    Arrays of one entry a bin: ``lower``, ``upper``, ``confidence``, ``accuracy``, ``count``, and ``gap``, which is
+    confidence minus accuracy: above 0 where the model is too sure. ``ece`` and ``mce`` are the expected and the largest
+    calibration error. A diagram draws ``accuracy`` over ``confidence`` beside the diagonal. It prints as a table.
+    """
+
+    def __init__(self, edges: Array, confidence: Array, accuracy: Array, count: Array) -> None:
+        self.lower, self.upper = edges[:-1], edges[1:]
+        self.confidence, self.accuracy, self.count = confidence, accuracy, count
+        self.gap = confidence - accuracy
+
+    @property
+    def ece(self) -> float:
+        """The mean size of the gaps, weighted by samples (Guo et al., 2017)."""
+        return float((abs(self.gap) * share(self.count, self.count.sum())).sum())
+
+    @property
+    def mce(self) -> float:
+        """The largest gap of a bin that has samples."""
+        return float(abs(self.gap[self.count > 0]).max())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The columns as lists, and the two errors."""
+        names = ("lower", "upper", "confidence", "accuracy", "count", "gap")
+        return {name: getattr(self, name).tolist() for name in names} | {"ece": self.ece, "mce": self.mce}
+
+    def table(self) -> tuple[str, list[str], list[Row]]:
+        rows: list[Row] = []
+        for i in np.flatnonzero(self.count > 0):
+            numbers = [f"{v[i]:.3f}" for v in (self.confidence, self.accuracy)]
+            count = self.count[i]
+            counted = f"{count:,.0f}" if count == int(count) else f"{count:,.1f}"
+            rows.append(
+                [f"{self.lower[i]:.3f} to {self.upper[i]:.3f}", *numbers, f"{self.gap[i]:+.3f}", counted]
+            )
+        rows += [
+            None,
+            ["expected error", "", "", f"{self.ece:.3f}", ""],
+            ["largest error", "", "", f"{self.mce:.3f}", ""],
+        ]
+        return "", ["probability", "confidence", "accuracy", "gap", "samples"], rows
+
+
+def reliability(
+    y_true: Any,
+    y_score: Any,
+    bins: int = 15,
+    *,
+    strategy: str = "uniform",
+    class_id: int | None = None,
+    sample_weight: Any = None,
+) -> Reliability:
+    """Compare probabilities with what happened.
+
+    ``y_true`` are class numbers (n,) or one-hot rows with probabilities (n, classes): the confidence is the largest
+    probability and the accuracy the share of samples of that class; with ``class_id`` the probability of that class and
+    its share. Or 0 and 1 with probabilities (n,) or (n, 1), or (n, labels) of labels that do not exclude each other,
+    counted together: the probability of yes and the share of yes. ``strategy``: bins of equal width over 0..1
+    ("uniform", open below and closed above), or of equally many samples ("quantile").
+
+    Raises ValueError for scores that are no probabilities, and for shapes that do not belong together.
+    """
+    if strategy not in STRATEGIES or bins < 1:
+        raise ValueError(
+            f"bins={bins!r}, strategy={strategy!r}: write 1 or more, and 'uniform' or 'quantile'."
+        )
+    confidence, right, repeats = _confidence(np.asarray(y_true), np.asarray(y_score, np.float64), class_id)
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        bad = confidence[~((confidence >= 0) & (confidence <= 1))][0]
+        raise ValueError(
+            f"the scores hold {bad:g}, which is no probability. Write a softmax or sigmoid of them."
+        )
+    weight = np.ones(len(confidence))
+    if sample_weight is not None:
+        weight = np.repeat(np.asarray(sample_weight, np.float64).reshape(-1), repeats)
+        if len(weight) != len(confidence) or not (weight >= 0).all():
+            raise ValueError("sample_weight must be one number of 0 or more a sample. Write as many instead.")
+    edges = np.arange(bins + 1) / bins
+    if strategy == "quantile":
+        edges = np.unique(np.quantile(confidence, edges))
+        edges = edges if len(edges) > 1 else np.array([0.0, 1.0])
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, len(edges) - 2)
+    count, sure, happened = (
+        np.bincount(place, weight * v, minlength=len(edges) - 1) for v in (1.0, confidence, right)
+    )
+    return Reliability(edges, share(sure, count), share(happened, count), count)
+
+
+def _confidence(y: Array, p: Array, class_id: int | None) -> tuple[Array, Array, int]:
+    """Of each judgement: its probability, whether it came true; and how many judgements a sample has."""
+    if p.ndim == 2 and p.shape[1] == 1:
+        p = p[:, 0]
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if (
+        not len(y)
+        or len(y) != len(p)
+        or p.ndim > 2
+        or y.ndim > p.ndim
+        or (y.ndim == 2 and y.shape != p.shape)
+    ):
+        raise ValueError(
+            f"y_true has shape {y.shape} and the probabilities {p.shape}. Write class numbers (n,) and (n, classes), "
+            "or targets of the probabilities' shape, instead."
+        )
+    if p.ndim == 1:
+        return p, y.astype(np.float64), 1
+    if y.ndim == 2 and not ((y.sum(1) == 1).all() and np.isclose(p.sum(1), 1, atol=1e-3).all()):
+        if class_id is not None:
+            return p[:, class_id], y[:, class_id].astype(np.float64), 1
+        return p.reshape(-1), y.reshape(-1).astype(np.float64), p.shape[1]
+    labels = y.argmax(1) if y.ndim == 2 else y
+    if class_id is not None:
+        return p[:, class_id], (labels == class_id).astype(np.float64), 1
+    return p.max(1), (p.argmax(1) == labels).astype(np.float64), 1
