@@ -32,8 +32,8 @@ def test_scipy_minimum(kind):
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_sklearn_curve(strategy):
     calibration = pytest.importorskip("sklearn.calibration")
-    happened, sure = calibration.calibration_curve(YES, CHANCE, n_bins=9, strategy=strategy)
-    mine = reliability(YES, CHANCE, 9, strategy=strategy)
+    happened, sure = calibration.calibration_curve(YES, CHANCE, n_bins=8, strategy=strategy)
+    mine = reliability(YES, CHANCE, 8, strategy=strategy)
     np.testing.assert_allclose(mine.accuracy[mine.count > 0], happened)
     np.testing.assert_allclose(mine.confidence[mine.count > 0], sure)
 
@@ -51,5 +51,5 @@ def test_sklearn_scores_at_the_threshold(mine, theirs):
     score = getattr(metrics, theirs)
     found = tune_threshold(YES, CHANCE, mine)
     assert found.score == pytest.approx(score(YES, found(CHANCE)))
-    assert found.score == pytest.approx(max(score(YES, CHANCE >= c) for c in CHANCE))
+    assert found.score == pytest.approx(max(score(YES, c <= CHANCE) for c in CHANCE))
     assert tune_threshold(YES, CHANCE, score, candidates=10**6).value == pytest.approx(found.value)
