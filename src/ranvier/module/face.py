@@ -197,6 +197,12 @@ class Face:
             **options,
         )
 
+    def check(self, x: Any = None, y: Any = None, **options: Any) -> Any:
+        """A report of what looks like a mistake in the model or these data: see `ranvier.training.check`."""
+        from ranvier import training
+
+        return training.check(cast("Module", self), x, y, **options)
+
     def predict(
         self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
     ) -> Any:

@@ -12,9 +12,10 @@ from ranvier.training import inputs
 from ranvier.training.evaluation import run_evaluation, validation_set, whole
 from ranvier.training.history import History
 from ranvier.training.hooks import Callbacks
+from ranvier.training.loaded import Loaded
 from ranvier.training.loop import Arrays, Logs, Stream, Training
 from ranvier.training.nonfinite import NonFiniteLoss
-from ranvier.training.preflight import preflight
+from ranvier.training.preflight import after_epoch, preflight
 from ranvier.training.progress import Progress, progress
 from ranvier.training.resume import Run
 from ranvier.training.runner import Interrupt
@@ -43,21 +44,26 @@ def fit(
     validation_batch_size: int | None = None,
     validation_freq: int = 1,
     check_finite: bool = True,
+    ignore: Any = (),
     sampler: Sampler | None = None,
+    augment: Any = None,
     resume: Any = None,
 ) -> History:
     """Train ``model`` on arrays, or on batches from a generator or DataLoader, and return the history.
 
     All of Keras's meaning: ``batch_size`` is 32 where not given, ``validation_split`` takes the last rows before any
     shuffling, the loss of an epoch is the mean over its samples. A sample of weight zero is left out. ``sampler`` says
-    which rows an epoch takes and in which order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). With
-    ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote, this very run goes on from there and ends
-    as if it had never stopped.
+    which rows an epoch takes and in which order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment``
+    is called on (inputs, targets) tensors within the compiled step and returns what is trained on
+    (`ranvier.layers.MixUp`); validation data stay as they are. ``ignore`` silences checks of the model and its data by
+    their codes ("RV203", "RV2" for a group, "RV" for all). With ``resume``, the path of a backup that
+    `callbacks.BackupAndRestore` wrote, this very run goes on from there and ends as if it had never stopped.
 
     Raises ValueError or TypeError naming the place and the fix for anything wrong with the data, before any step;
-    `NonFiniteLoss` when the loss becomes NaN, with the last good weights kept; RuntimeError when another fit runs on
-    this model; `CheckpointError` for a backup that is damaged or of another run. Ctrl-C stops at the end of a step,
-    keeps the history so far in ``model.history`` and raises KeyboardInterrupt.
+    `PreflightError` where training can only give nonsense; `NonFiniteLoss` when the loss becomes NaN, with the last
+    good weights kept; RuntimeError when another fit runs on this model; `CheckpointError` for a backup that is damaged
+    or of another run. Ctrl-C stops at the end of a step, keeps the history so far in ``model.history`` and raises
+    KeyboardInterrupt.
     """
     state = compiled(model, "fit")
     epochs, initial_epoch = whole("epochs", epochs), whole("initial_epoch", initial_epoch, 0)
@@ -65,7 +71,7 @@ def fit(
     if steps_per_epoch is not None:
         steps_per_epoch = whole("steps_per_epoch", steps_per_epoch)
     validation_freq = whole("validation_freq", validation_freq)
-    with state.exclusive():
+    with state.exclusive(augment):
         options: Any = {"class_weight": class_weight, "check_finite": check_finite}
         data: Data | None = None
         validation: Data | Any = None
@@ -80,8 +86,11 @@ def fit(
                     "x gives batches, so there are no rows for a sampler to draw. Write arrays as x and y, or let x "
                     "give balanced batches, instead."
                 )
+            loader = inputs.resident(x)
+            data = None if loader is None else loader.data(model, state, **options)
         else:
             data = inputs.gate(model, state, x, y, sample_weight, **options)
+            loader = None
             if validation_split and validation_data is None:
                 data, validation = inputs.split(data, validation_split)
         if validation_data is not None:
@@ -94,18 +103,27 @@ def fit(
         params = {"epochs": epochs, "verbose": verbose, "steps": steps_per_epoch, "metrics": names}
         hooks = Callbacks(callbacks, model, params, show.speaker())
         training = Training(model, state, hooks, show, interrupt)
-        source: Arrays | Stream
-        if data is None:
+        training.ignore = ignore
+        source: Arrays | Stream | Loaded
+        if loader is not None and data is not None:
+            preflight(model, state, data, validation, batch=loader.batch, ignore=ignore)
+            source = Loaded(training, data, loader, steps_per_epoch)
+        elif data is None:
             source = Stream(training, x, steps_per_epoch, options)
         else:
-            preflight(model, state, data)
+            preflight(
+                model, state, data, validation, batch=batch, ignore=ignore, sampled=sampler is not None
+            )
             shuffler = seed.numpy_generator("shuffle") if shuffle or sampler is not None else None
             source = Arrays(training, data, batch, steps_per_epoch, shuffler, sampler)
             params["steps"] = source.steps
         history = model.history = History(params)
         drawn = None if sampler is None else type(sampler).__name__
         run = Run(
-            training, source, history, data, {"batch_size": batch, "shuffle": shuffle, "sampler": drawn}
+            training, source, history, data, {
+                "batch_size": batch, "shuffle": shuffle, "sampler": drawn,
+                "augment": None if augment is None else repr(augment),
+            },
         )
         training.epoch = initial_epoch
         model.stop_training = False
@@ -123,6 +141,7 @@ def fit(
                             results = validate(training, validation, validation_size)
                             logs |= {f"val_{name}": value for name, value in results.items()}
                         show.end(samples, logs)
+                        after_epoch(model, state, source.data, training.runner, ignore=ignore)
                         finish(training, history, logs)
                 except NonFiniteLoss as error:
                     if not hooks.swallow(error):
@@ -146,17 +165,18 @@ def epoch(training: Training, source: Arrays | Stream, title: str) -> tuple[Logs
     """The steps of one epoch, or of what is left of it: results, and the number of samples."""
     if training.hooks and not training.done:
         training.hooks.tell("on_epoch_begin", training.epoch, {})
-        training.touched()
+        if training.hooks.changing:
+            training.touched()
     logs, samples = source.epoch(title)
     interrupted(training)
     return logs, samples
 
 
-def validate(training: Training, validation: Any, batch: int) -> Logs:
+def validate(training: Training, validation: Any, batch: int | None) -> Logs:
     model, state = training.model, training.compiled
     parts: Any = [validation]
     if not isinstance(validation, Data):
-        parts = inputs.batches(model, state, validation, None, class_weight=None, check_finite=True)
+        parts, batch = inputs.evaluated(model, state, validation, None), inputs.batch_of(validation)
     logs, _ = run_evaluation(
         model,
         state,

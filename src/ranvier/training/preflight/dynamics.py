@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from ranvier.module import Module
 from ranvier.module.explain import called
-from ranvier.training.preflight.probe import ROWS, Activation, Probe
+from ranvier.training.preflight.probe import Activation, Probe
 from ranvier.training.preflight.report import Fault
 
 __all__ = ["dead", "exploding", "fast", "not_finite", "saturated", "vanishing"]
 
-APART = 1e5  # the largest gradient of a layer by the smallest, each relative to its weights
+APART = 1e5  # the pull of one layer by that of another
+EXPLODED = 1e4  # the loss at the start by that of outputs of zero
 GROWTH = 10.0  # of the loss in a few steps
 IDLE, UNITS = 0.5, 8  # the share of units from which it is told, and the fewest units
 
@@ -21,70 +22,69 @@ def fault(probe: Probe, text: str, fix: str, module: Module) -> Fault:
     return Fault(text, fix, called(module, probe.model), module._made)
 
 
-def ends(probe: Probe) -> tuple[int, int] | None:
-    """The places of the smallest and the largest gradient among the layers, where these are far apart."""
-    sizes = [g.relative for g in probe.gradients]
-    if len(sizes) < 2 or not all(map(math.isfinite, sizes)):
-        return None
-    moving = [
-        s for s in sizes if s
-    ]  # a layer after which zeros stand (a new output layer) gets no gradient yet
-    if not moving or max(moving) < APART * min(moving):
-        return None
-    return sizes.index(min(moving)), sizes.index(max(moving))
-
-
 def vanishing(probe: Probe) -> Iterator[Fault]:
-    found = ends(probe)
-    if found is not None and found[0] < found[1]:
-        small, large = (probe.gradients[i] for i in found)
-        yield fault(
-            probe,
-            f"its gradient is {large.relative / small.relative:.0e} times smaller than that of layer "
-            f"{called(large.module, probe.model)!r}, relative to the weights: it will hardly learn",
-            "Write activation='relu' with kernel_initializer='he_normal', fewer layers, or a BatchNormalization "
-            "between them, instead.",
-            small.module,
-        )
+    pulls = [g.pull for g in probe.gradients]
+    # A layer whose output meets only zeros, such as those of a new last layer, gets no gradient yet.
+    moving = [p for p in pulls if p]
+    if not moving or not all(map(math.isfinite, pulls)) or max(moving) < APART * min(moving):
+        return
+    small, large = (probe.gradients[pulls.index(p)] for p in (min(moving), max(moving)))
+    yield fault(
+        probe,
+        f"a change of its weights changes the loss {large.pull / small.pull:.0e} times less than the same share of "
+        f"those of layer {called(large.module, probe.model)!r}, so it will hardly learn",
+        "Write activation='relu' with kernel_initializer='he_normal', fewer layers, or a BatchNormalization between "
+        "them, instead.",
+        small.module,
+    )
 
 
 def exploding(probe: Probe) -> Iterator[Fault]:
-    found = ends(probe)
-    if found is not None and found[0] > found[1]:
-        small, large = (probe.gradients[i] for i in found)
+    now, silent = probe.start if probe.gradients else (0.0, 0.0)
+    if math.isfinite(now) and now >= EXPLODED * max(silent, 1.0):
+        largest = max(probe.gradients, key=lambda g: g.size)
         yield fault(
             probe,
-            f"its gradient is {large.relative / small.relative:.0e} times larger than that of layer "
-            f"{called(small.module, probe.model)!r}, relative to the weights: it grows from layer to layer",
-            "Write kernel_initializer='glorot_uniform' (he_normal with relu), and clipnorm=1.0 in the optimizer, "
-            "instead.",
-            large.module,
+            f"the outputs are so large that the loss starts at {now:.1e}, where outputs of zero would give "
+            f"{silent:.1e}; the largest gradient, of norm {largest.size:.1e}, is that of this layer",
+            "Write kernel_initializer='glorot_uniform' (he_normal with relu), or a BatchNormalization between the "
+            "layers, instead.",
+            largest.module,
         )
 
 
 def fast(probe: Probe) -> Iterator[Fault]:
     losses, other, change = probe.trial
-    if not losses or not math.isfinite(losses[0]):
+    if not losses or not all(map(math.isfinite, losses)):
         return
     # A trained model's loss is near 0, from which any step takes it far: then the loss on wrong targets is the measure.
     start = max(losses[0], other if math.isfinite(other) else 0.0)
-    worst = max((x if math.isfinite(x) else math.inf) for x in losses)
-    last = losses[-1] if math.isfinite(losses[-1]) else math.inf
-    if start > 0 and worst >= GROWTH * start and last >= 2 * start:
+    if start > 0 and max(losses) >= GROWTH * start and losses[-1] >= 2 * start:
         yield Fault(
-            f"with a learning rate of {probe.rate:g} the loss goes from {losses[0]:.3g} to {worst:.3g} in "
-            f"{len(losses) - 1} steps on the same {len(probe.picked(ROWS))} samples, and the first step changes the "
-            f"weights by {change:.0%}",
-            f"Write a learning rate of {probe.rate / 10:g} or less instead.",
+            f"with a learning rate of {probe.rate:g} the loss goes from {losses[0]:.3g} to {max(losses):.3g} in "
+            f"{len(losses) - 1} trial steps on the same rows, and the first step changes the weights by {change:.0%}",
+            f"Write a learning rate of {lower(probe.rate):g} or less instead.",
         )
+
+
+def lower(rate: float) -> float:
+    """A rate to try after one that was too high."""
+    return min(rate / 10, 0.01)
 
 
 def not_finite(probe: Probe) -> Iterator[Fault]:
     losses = probe.trial[0]
-    if losses and not math.isfinite(losses[0]):
+    step = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
+    if step == 0:
         yield Fault(
-            f"the loss of the first batch is {losses[0]}",
+            f"the loss of some rows is {losses[0]} before the first step",
             "Look for NaN or infinity in the data and the weights, or write a loss that is finite there, instead.",
+        )
+    elif step is not None:
+        yield Fault(
+            f"with a learning rate of {probe.rate:g} the loss goes from {losses[0]:.3g} to {losses[step]} in {step} "
+            "trial steps on the same rows",
+            f"Write a learning rate of {lower(probe.rate):g} or less instead.",
         )
 
 

@@ -29,15 +29,19 @@ WORK = 2e8  # products, the most that a probe computes: some 20 ms
 
 @dataclass
 class Gradient:
-    """The sizes of a kernel and of the loss's derivative by it."""
+    """The norms of the loss's derivative by a layer's kernel, and of the kernel."""
 
     module: Module
     size: float
     weight: float
 
     @property
-    def relative(self) -> float:
-        return self.size / self.weight if self.weight else 0.0
+    def pull(self) -> float:
+        """The most that a relative change of the kernel changes the loss.
+
+        It is the same for all layers of a network of relus, however their kernels are scaled.
+        """
+        return self.size * self.weight
 
 
 @dataclass
@@ -80,6 +84,7 @@ class Probe:
         self.owners = {source: holder for source, (holder, _) in zip(step.named, owned(model), strict=True)}
         self.trained = [n for n in step.named if any(n is target for target, _ in step.graph.updates)]
         self.kernels = [n for n in self.trained if len(n.shape) > 1]
+        self.kernel_ids = {id(p) for _, p in owned(model) if len(p.shape) > 1}
 
     @property
     def rate(self) -> float:
@@ -132,13 +137,22 @@ class Probe:
         graph = Graph(self.step.graph.inputs, tuple(nodes))
         if not self.kernels or not self.affordable(graph, ROWS):
             return []
-        state = self.copies()
-        values = self.run([*nodes, *self.kernels], self.picked(ROWS), state)
-        half = len(nodes)
+        values = self.run([*nodes, *self.kernels], self.picked(ROWS), self.copies())
+        sizes = [float(np.linalg.norm(v.astype(np.float64))) for v in values]
         return [
-            Gradient(self.owners[k], *(float(np.linalg.norm(a.astype(np.float64))) for a in pair))
-            for k, pair in zip(self.kernels, zip(values[:half], values[half:], strict=True), strict=True)
+            Gradient(self.owners[k], size, weight)
+            for k, size, weight in zip(self.kernels, sizes[: len(nodes)], sizes[len(nodes) :], strict=True)
         ]
+
+    @cached_property
+    def start(self) -> tuple[float, float]:
+        """The loss now, and the one with kernels of zero: of outputs that say nothing."""
+        data, state = self.picked(ROWS), self.copies()
+        now = float(self.run([self.loss], data, state)[0])
+        for tensor, array in zip(self.step.state, state, strict=False):
+            if id(tensor) in self.kernel_ids:
+                array[...] = 0
+        return now, float(self.run([self.loss], data, state)[0])
 
     @cached_property
     def trial(self) -> tuple[list[float], float, float]:

@@ -48,7 +48,7 @@ class Check:
 
     ``find`` is given what the check's stage looks at, and yields a `Fault` for each mistake. ``whole`` checks need all
     the data, and are left out for the first batch of a generator; ``always`` checks run at every ``fit``, all others at
-    the first one after ``compile``.
+    the first one after ``compile``. A check is left out where one of ``unless`` has found its cause already.
     """
 
     code: str
@@ -57,6 +57,7 @@ class Check:
     find: Callable[[Any], Iterator[Fault]]
     whole: bool = False
     always: bool = False
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
+from ranvier import seed
 from ranvier.module import Module
 from ranvier.module.explain import ShapeError
 from ranvier.module.lines import caller, shown
@@ -14,20 +15,32 @@ from ranvier.training.preflight import table
 from ranvier.training.preflight.probe import Probe
 from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, silencer, tell
 from ranvier.training.preflight.seen import Seen, sample
+from ranvier.training.runner import Runner
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data, build, step_for
 
 __all__ = ["after_epoch", "check", "preflight"]
 
 
-def chosen(checks: Sequence[Check], silenced: Sequence[str]) -> list[Check]:
-    return [c for c in checks if not is_silenced(c.code, silenced)]
+Coded = TypeVar("Coded", Check, Finding)
 
 
-def found(checks: Sequence[Check], subject: Any) -> Iterator[Finding]:
+def chosen(some: Sequence[Coded], silenced: Sequence[str]) -> list[Coded]:
+    """Those checks or findings that are not silenced."""
+    return [c for c in some if not is_silenced(c.code, silenced)]
+
+
+def errors(findings: Sequence[Finding], silenced: Sequence[str]) -> bool:
+    return any(f.level == ERROR for f in chosen(findings, silenced))
+
+
+def found(checks: Sequence[Check], subject: Any, before: Iterable[Finding] = ()) -> list[Finding]:
+    """What was found before, and by these checks."""
+    findings = list(before)
     for c in checks:
-        for fault in c.find(subject):
-            yield Finding.of(c, fault)
+        if not any(f.code in c.unless for f in findings):
+            findings += [Finding.of(c, fault) for fault in c.find(subject)]
+    return findings
 
 
 def preflight(
@@ -39,38 +52,47 @@ def preflight(
     batch: int | None = None,
     ignore: Any = (),
     partial: bool = False,
+    sampled: bool = False,
 ) -> None:
     """Warn, once for each code and compile, of what looks like a mistake before the first step.
 
-    ``validation`` is looked at where it is arrays; ``partial`` says that ``data`` are one batch of many. Without
-    ``batch`` no step is tried. Raises PreflightError, at every call, for mistakes with which training can only give
-    nonsense, and ValueError for a code in ``ignore`` that does not exist.
+    ``validation`` is looked at where it is arrays; ``partial`` says that ``data`` are one batch of many, ``sampled``
+    that rows are drawn by a sampler. Without ``batch`` no step is tried.
+
+    Raises PreflightError, at every call, for mistakes with which training can only give nonsense, and ValueError for a
+    code in ``ignore`` that does not exist.
     """
-    silenced = silencer(ignore, table.CODES)
-    if state.loss is None:
-        return
+    silenced = (*silencer(ignore, table.CODES), *(("RV306",) if sampled else ()))
     first = not state.checked
-    checks = [c for c in chosen((*table.NETWORK, *table.DATA), silenced) if first or c.always]
+    if not chosen(table.CHECKS, silenced):
+        return
+    checks = [c for c in (*table.NETWORK, *table.DATA) if first or c.always]
     seen = Seen(model, state, data, validation if isinstance(validation, Data) else None)
-    findings = list(found([c for c in checks if not (partial and c.whole)], seen))
+    findings = found([c for c in checks if not (partial and c.whole)], seen)
     if first and not partial and seen.validation is not None:
-        findings += found(chosen(table.VALIDATION, silenced), seen)
+        findings = found(chosen(table.VALIDATION, silenced), seen, findings)
     trials = chosen((*table.GRADIENTS, *table.FIRST_BATCH), silenced)
-    if first and batch is not None and trials and not any(f.level == ERROR for f in findings):
+    if first and batch is not None and trials and not errors(findings, silenced):
         step = step_for(model, state, data, min(batch, len(data)), "train")
-        findings += found(trials, Probe(model, state, data, step))
-    tell(findings, state.told, caller())
+        findings = found(trials, Probe(model, state, data, step), findings)
+    tell(chosen(findings, silenced), state.told, caller())
     state.checked = True
 
 
-def after_epoch(model: Module, state: Compiled, data: Data, batch: int, *, ignore: Any = ()) -> None:
-    """Warn, once for each code and compile, of units and layers that stopped learning. ``data``: some training rows."""
-    silenced = silencer(ignore, table.CODES)
-    checks = chosen((*table.GRADIENTS, *table.ACTIVATIONS), silenced)
+def after_epoch(
+    model: Module, state: Compiled, data: Data | None, runner: Runner | None, *, ignore: Any = ()
+) -> None:
+    """After the first epoch since ``compile``, warn of units and layers that stopped learning. ``data``: training rows.
+
+    ``runner`` has the step that was run.
+    """
+    if state.followed or data is None or runner is None:
+        return
+    state.followed = True
+    checks = chosen((*table.GRADIENTS, *table.ACTIVATIONS), silencer(ignore, table.CODES))
     checks = [c for c in checks if c.code not in state.told]
-    if checks and state.loss is not None:
-        step = step_for(model, state, data, batch, "train")
-        tell(found(checks, Probe(model, state, data, step)), state.told, caller())
+    if checks:
+        tell(found(checks, Probe(model, state, data, runner.step)), state.told, caller())
 
 
 def check(
@@ -108,15 +130,13 @@ def check(
     except (ValueError, TypeError) as error:
         code, title = table.GIVEN["data"]
         return Report([Finding(code, title, ERROR, str(error), "")])
-    checks = chosen(
-        (*table.NETWORK, *table.DATA, *(table.VALIDATION if validation is not None else ())), silenced
-    )
-    findings = list(found([c for c in checks if not (partial and c.whole)], seen))
-    if not any(f.level == ERROR for f in findings):
+    checks = (*table.NETWORK, *table.DATA, *(table.VALIDATION if validation is not None else ()))
+    findings = found([c for c in checks if not (partial and c.whole)], seen)
+    if not errors(findings, silenced):
         probe = Probe(model, state, data, trial_step(model, state, data))
         trials = (*table.GRADIENTS, *table.FIRST_BATCH, table.NOT_FINITE, *table.ACTIVATIONS)
-        findings += found(chosen(trials, silenced), probe)
-    return Report(findings, notes(data, partial))
+        findings = found(chosen(trials, silenced), probe, findings)
+    return Report(chosen(findings, silenced), notes(data, partial))
 
 
 def trial_step(model: Module, state: Compiled, data: Data) -> Any:
@@ -124,7 +144,8 @@ def trial_step(model: Module, state: Compiled, data: Data) -> Any:
     other = copy.copy(state)
     other.engine = "reference"
     other.optimizer = copy.deepcopy(state.optimizer) if not state.optimizer.parameters else state.optimizer
-    return build(model, other, data, min(32, len(data)), True)
+    with seed.seeded(seed.get_seed()):  # what tracing draws is not missed elsewhere
+        return build(model, other, data, min(32, len(data)), True)
 
 
 def notes(data: Data, partial: bool) -> list[str]:

@@ -42,11 +42,12 @@ VALIDATION = (
     Check("RV403", "classes missing in validation", WARNING, validation.classes_not_validated, whole=True),
     Check("RV404", "validation of another scale", WARNING, validation.other_scale, whole=True),
 )
-FIRST_BATCH = (Check("RV503", "learning rate too high", WARNING, dynamics.fast),)
-GRADIENTS = (
-    Check("RV501", "vanishing gradients", WARNING, dynamics.vanishing),
-    Check("RV502", "exploding gradients", WARNING, dynamics.exploding),
+SCALES = ("RV201", "RV202", "RV203", "RV308")
+FIRST_BATCH = (
+    Check("RV502", "exploding outputs", WARNING, dynamics.exploding, unless=SCALES),
+    Check("RV503", "learning rate too high", WARNING, dynamics.fast, unless=(*SCALES, "RV502")),
 )
+GRADIENTS = (Check("RV501", "vanishing gradients", WARNING, dynamics.vanishing),)
 ACTIVATIONS = (
     Check("RV505", "dead units", WARNING, dynamics.dead),
     Check("RV506", "saturated units", WARNING, dynamics.saturated),

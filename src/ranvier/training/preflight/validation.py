@@ -33,8 +33,11 @@ def sums(array: Array, rows: Array | None = None) -> Array:
     found = np.zeros(len(raw), np.uint64)
     if whole:
         words = np.ascontiguousarray(raw[:, :whole]).view(np.uint64)
-        # Multiplied by odd numbers, so that rows of the same values in another order differ.
-        found += (words * np.arange(1, 2 * words.shape[1], 2, dtype=np.uint64)).sum(1, dtype=np.uint64)
+        # Numbers of few digits differ in their upper bits alone, which products push out: folded down in between.
+        factors = np.random.default_rng(0).integers(2**63, size=words.shape[1], dtype=np.uint64) * 2 + 1
+        words = words * np.uint64(0x9E3779B97F4A7C15)
+        words ^= words >> np.uint64(32)
+        found += (words * factors).sum(1, dtype=np.uint64)
     for at in range(whole, raw.shape[1]):
         found = found * np.uint64(257) + raw[:, at]
     return found

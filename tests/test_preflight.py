@@ -1,0 +1,461 @@
+"""Checks before training: one row for each, a program that triggers it once and its corrected version."""
+
+import contextlib
+import re
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+import ranvier.torch.nn as nn
+from ranvier import numeric, optimizers
+from ranvier.initializers import Constant, RandomNormal
+from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
+from ranvier.training.preflight import Report, table
+from ranvier.training.preflight.report import ERROR
+from ranvier.training.preflight.validation import shared_rows
+
+ROOT = Path(__file__).parent.parent
+RNG = np.random.default_rng(0)
+N, F, K = 200, 5, 3
+X = RNG.normal(size=(N, F)).astype(np.float32)
+Y = X[:, :K].argmax(1)
+VALUES = X[:, :1].copy()
+BINARY = (X[:, 0] > 0).astype(np.float32)
+PIXELS = RNG.integers(0, 256, (N, F)).astype(np.uint8)
+PIXELS[0, 0] = 255
+ONE_HOT = np.eye(K, dtype=np.float32)[Y]
+D, layers = rv.layers.Dense, rv.layers
+WIDE = RandomNormal(0, 3)
+SCE, BCE, CCE = "sparse_categorical_crossentropy", "binary_crossentropy", "categorical_crossentropy"
+
+
+@pytest.fixture(autouse=True)
+def reference():
+    rv.set_engine("reference")
+    rv.set_seed(0)
+    yield
+    rv.set_engine(None)
+
+
+def logits(name="SparseCategoricalCrossentropy"):
+    return getattr(rv.losses, name)(from_logits=True)
+
+
+@dataclass
+class Program:
+    """A model, how it is compiled, and what it is fitted on."""
+
+    model: Any  # a list of layers, or a module
+    loss: Any = "mse"
+    x: Any = field(default_factory=lambda: X)
+    y: Any = field(default_factory=lambda: VALUES)
+    rate: float = 1e-6
+    validation: Any = None
+    options: dict[str, Any] = field(default_factory=dict)  # of fit and check
+
+    def compiled(self) -> Any:
+        rv.set_seed(0)
+        model = rv.Sequential(self.model) if isinstance(self.model, list) else self.model
+        model.compile(optimizers.SGD(self.rate), self.loss)
+        return model
+
+    def check(self, **options: Any) -> Report:
+        report: Report = self.compiled().check(
+            self.x, self.y, validation_data=self.validation, **self.options, **options
+        )
+        return report
+
+    def fit(self, **options: Any) -> Any:
+        model = self.compiled()
+        model.fit(self.x, self.y, validation_data=self.validation, verbose=0, **self.options, **options)
+        return model
+
+
+def scaled(columns, factor):
+    x = X.copy()
+    x[:, columns] *= factor
+    return x
+
+
+def constant(column, value):
+    x = X.copy()
+    x[:, column] = value
+    return x
+
+
+class Net(nn.Module):
+    """Layers by attributes; ``it`` may be left out of forward, or of the end."""
+
+    def __init__(self, it, end=None):
+        super().__init__()
+        self.it = it
+        self.end = end or nn.Linear(F, K)
+        self.through = end is not None
+
+    def forward(self, x):
+        return self.end(self.it(x) if self.through else x)
+
+
+# Broken and corrected. The layer to blame is the one called "it"; where none is named, none is blamed.
+ROWS = {
+    "RV101": (
+        lambda: Program([D(K, activation="softmax", name="it")], logits(), y=Y),
+        lambda: Program([D(K, name="it")], logits(), y=Y),
+    ),
+    "RV102": (
+        lambda: Program([D(K, name="it")], SCE, y=Y),
+        lambda: Program([D(K, activation="softmax")], SCE, y=Y),
+    ),
+    "RV103": (
+        lambda: Program(Net(it=nn.Linear(F, K), end=nn.Identity()), nn.NLLLoss(), y=Y),
+        lambda: Program(Net(it=nn.Linear(F, K), end=nn.LogSoftmax(-1)), nn.NLLLoss(), y=Y),
+    ),
+    "RV104": (
+        lambda: Program([D(K, activation="sigmoid", name="it")], SCE, y=Y),
+        lambda: Program([D(K, activation="softmax")], SCE, y=Y),
+    ),
+    "RV105": (
+        lambda: Program([D(1, activation="softmax", name="it")], SCE, y=np.zeros(N, int)),
+        lambda: Program([D(1, activation="sigmoid")], BCE, y=BINARY),
+    ),
+    "RV106": (
+        lambda: Program([D(4, name="it"), D(1)]),
+        lambda: Program([D(4, activation="relu"), D(1)]),
+    ),
+    "RV107": (
+        lambda: Program([D(4), layers.Dropout(0.2, name="it")], y=X[:, :4]),
+        lambda: Program([D(8, activation="relu"), layers.Dropout(0.2), D(4)], y=X[:, :4]),
+    ),
+    "RV108": (
+        lambda: Program([D(2, activation="relu"), layers.Dropout(0.5, name="it"), D(1)]),
+        lambda: Program([D(8, activation="relu"), layers.Dropout(0.5), D(1)]),
+    ),
+    "RV109": (
+        lambda: Program([D(4), layers.Softmax(axis=0, name="it"), D(1)]),
+        lambda: Program([D(4), layers.Softmax(axis=1), D(1)]),
+    ),
+    "RV110": (
+        lambda: Program([D(K, activation="relu", name="it")], logits(), y=Y),
+        lambda: Program([D(K)], logits(), y=Y),
+    ),
+    "RV111": (
+        lambda: Program([D(4, activation="tanh", kernel_initializer="ones", name="it"), D(1)]),
+        lambda: Program([D(4, activation="tanh"), D(1, kernel_initializer="zeros")]),
+    ),
+    "RV112": (
+        lambda: Program(Net(it=nn.Linear(F, K)), nn.CrossEntropyLoss(), y=Y),
+        lambda: Program(Net(it=nn.Identity()), nn.CrossEntropyLoss(), y=Y),
+    ),
+    "RV201": (
+        lambda: Program([D(K, activation="softmax", name="it")], SCE, PIXELS, Y),
+        lambda: Program([layers.Rescaling(1 / 255), D(K, activation="softmax")], SCE, PIXELS, Y),
+    ),
+    "RV202": (
+        lambda: Program([D(1, name="it")], x=X * 1000, rate=1e-9),
+        lambda: Program([D(1)], x=X),
+    ),
+    "RV203": (
+        lambda: Program([D(1, name="it")], x=scaled([1], 1e5), rate=1e-12),
+        lambda: Program([D(1)], x=scaled([1], 10)),
+    ),
+    "RV204": (
+        lambda: Program([D(1, name="it")], x=constant(2, 3)),
+        lambda: Program([D(1)], x=np.abs(constant(2, 0))),  # the background of images
+    ),
+    "RV205": (
+        lambda: Program([D(1)], x=X * 0),
+        lambda: Program([D(1)]),
+    ),
+    "RV301": (
+        lambda: Program([D(1, activation="sigmoid", name="it")]),
+        lambda: Program([D(1, activation="sigmoid")], y=BINARY),
+    ),
+    "RV302": (
+        lambda: Program([D(1, activation="sigmoid", name="it")], BCE, y=2 * BINARY - 1),
+        lambda: Program([D(1, activation="sigmoid")], BCE, y=BINARY),
+    ),
+    "RV303": (
+        lambda: Program([D(K, activation="softmax", name="it")], CCE, y=1 - ONE_HOT),
+        lambda: Program([D(K, activation="softmax")], CCE, y=ONE_HOT),
+    ),
+    "RV304": (
+        lambda: Program([D(K, activation="softmax", name="it")], SCE, y=Y * 0 + 1),
+        lambda: Program([D(K, activation="softmax")], SCE, y=Y),
+    ),
+    "RV305": (
+        lambda: Program([D(1, name="it")], y=VALUES * 0 + 2),
+        lambda: Program([D(1)]),
+    ),
+    "RV306": (
+        lambda: Program([D(1, activation="sigmoid", name="it")], BCE, y=np.arange(N) < 5),
+        lambda: Program([D(1, activation="sigmoid")], BCE, y=np.arange(N) < 5, options={"class_weight": {0: 1.0, 1: 39.0}}),
+    ),
+    "RV307": (
+        lambda: Program([D(K, activation="softmax", name="it")], SCE, y=np.maximum(Y, 1)),
+        lambda: Program([D(2, activation="softmax")], SCE, y=np.maximum(Y, 1) - 1),
+    ),
+    "RV308": (
+        lambda: Program([D(1, name="it")], y=VALUES * 10_000),
+        lambda: Program([D(1)], y=VALUES),
+    ),
+    "RV401": (
+        lambda: Program([D(1)], x=X[:100], y=VALUES[:100], validation=(X[90:], VALUES[90:])),
+        lambda: Program([D(1)], x=X[:100], y=VALUES[:100], validation=(X[100:], VALUES[100:])),
+    ),
+    "RV402": (
+        lambda: Program([D(K, activation="softmax")], SCE, X[:24], Y[:24] % 2, validation=(X[24:48], Y[24:48])),
+        lambda: Program([D(K, activation="softmax")], SCE, X[:24], Y[:24], validation=(X[24:48], Y[24:48])),
+    ),
+    "RV403": (
+        lambda: Program([D(K, activation="softmax")], SCE, X[:100], Y[:100], validation=(X[100:], Y[100:] % 2)),
+        lambda: Program([D(K, activation="softmax")], SCE, X[:100], Y[:100], validation=(X[100:], Y[100:])),
+    ),
+    "RV404": (
+        lambda: Program([D(1)], x=X[:100], y=VALUES[:100], validation=(X[100:] * 255, VALUES[100:])),
+        lambda: Program([D(1)], x=X[:100], y=VALUES[:100], validation=(X[100:] * 2, VALUES[100:])),
+    ),
+    "RV501": (
+        lambda: Program([*(D(8, activation="sigmoid", name="it") for _ in range(13)), D(1)]),
+        lambda: Program([D(8, "relu"), *(D(8, "relu", kernel_initializer="he_normal") for _ in range(12)), D(1)]),
+    ),
+    "RV502": (
+        lambda: Program([D(8, "relu"), *(D(8, "relu", kernel_initializer=WIDE) for _ in range(6)), D(1, name="it")], rate=0.0),
+        lambda: Program([D(8, "relu"), *(D(8, "relu", kernel_initializer="he_normal") for _ in range(6)), D(1)]),
+    ),
+    "RV503": (
+        lambda: Program([D(1)], rate=100.0),
+        lambda: Program([D(1)], rate=0.01),
+    ),
+    "RV504": (
+        lambda: Program([D(1)], lambda y, p: numeric.log(p * 0 + y * 0)),
+        lambda: Program([D(1)], lambda y, p: numeric.square(p - y)),
+    ),
+    "RV505": (
+        lambda: Program([D(16, activation="relu", bias_initializer=Constant(-100), name="it"), D(1)]),
+        lambda: Program([D(16, activation="relu"), D(1)]),
+    ),
+    "RV506": (
+        lambda: Program([D(16, activation="tanh", bias_initializer=Constant(100), name="it"), D(1)]),
+        lambda: Program([D(16, activation="softplus", bias_initializer=Constant(-100)), D(1)]),
+    ),
+}  # fmt: skip
+GIVEN = {  # what is refused without a check, and reported by `check`
+    "RV001": (
+        lambda: Program([D(1)], x=constant((3, 2), np.nan)),
+        lambda: Program([D(1)]),
+    ),
+    "RV002": (
+        lambda: Program([D(4), nn.Linear(7, 1)]),
+        lambda: Program([D(4), nn.ReLU(), nn.Linear(4, 1)]),
+    ),
+}
+CHECKS = {check.code: check for check in table.CHECKS}
+
+
+def blamed(build):
+    """The layer called "it" in a row, and the line of this file that makes it."""
+    first = build.__code__.co_firstlineno
+    line = Path(__file__).read_text(encoding="utf-8").splitlines()[first - 1]
+    named = re.search(r'name="it"|\bit=', line)
+    return ("it", f"{__file__}:{first}") if named else (None, None)
+
+
+@pytest.mark.parametrize("code", ROWS)
+def test_a_check_finds_its_mistake_once_and_knows_the_place(code):
+    (finding,) = ROWS[code][0]().check()
+    check = CHECKS[code]
+    assert (finding.code, finding.title, finding.level) == (code, check.title, check.level)
+    assert (finding.layer, finding.line) == blamed(ROWS[code][0])
+    assert finding.fix.split(" ", 1)[0] in ("Write", "Look", "Leave", "Call", "Scale")
+    assert finding.fix.endswith(".")
+
+
+@pytest.mark.parametrize("code", ROWS)
+def test_fit_warns_once_or_refuses(code):
+    program = ROWS[code][0]()
+    if code == "RV504":
+        with pytest.raises(NonFiniteLoss):
+            program.fit()
+    elif CHECKS[code].level == ERROR:
+        with pytest.raises(PreflightError, match=code) as error:
+            program.fit()
+        assert error.value.report.codes == [code]
+    else:
+        with warnings.catch_warnings(record=True) as caught, contextlib.suppress(NonFiniteLoss):
+            warnings.simplefilter("always")
+            model = program.fit()
+            model.fit(program.x, program.y, verbose=0, validation_data=program.validation, **program.options)
+        (warning,) = caught  # although fit ran twice
+        assert warning.category is PreflightWarning
+        assert str(warning.message).startswith(f"{code} {CHECKS[code].title}: ")
+        assert warning.filename == __file__
+
+
+@pytest.mark.parametrize("code", ROWS)
+def test_nothing_is_said_of_the_corrected_program(code):
+    program = ROWS[code][1]()
+    assert not program.check()
+    program.fit()
+
+
+@pytest.mark.parametrize("code", ROWS)
+def test_every_check_can_be_silenced(code):
+    assert not ROWS[code][0]().check(ignore=(code,))
+    with contextlib.suppress(NonFiniteLoss):
+        ROWS[code][0]().fit(ignore=code[:3])
+
+
+@pytest.mark.parametrize("code", GIVEN)
+def test_what_is_refused_is_reported(code):
+    broken, corrected = GIVEN[code]
+    report = broken().check()
+    assert report.codes == [code]
+    with pytest.raises(ValueError, match=re.escape(report[0].text.splitlines()[0][-30:])):
+        broken().fit()
+    assert not corrected().check()
+
+
+def test_there_is_a_row_for_every_check():
+    assert sorted(ROWS) == sorted(CHECKS)
+    assert sorted(GIVEN) == sorted(code for code, _ in table.GIVEN.values())
+
+
+def test_the_document_has_the_table():
+    text = (ROOT / "docs/checks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (RV\d{3}) \| ([^|]+) \| (\w+) \|", text, re.MULTILINE)
+    wanted = [(code, title, ERROR) for code, title in table.GIVEN.values()]
+    wanted += sorted((c.code, c.title, c.level) for c in table.CHECKS)
+    assert [(code, title.strip(), level) for code, title, level in rows] == wanted
+
+
+# --- reports ------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_a_list_that_prints():
+    report = Program([D(4, name="it"), D(1)], x=constant(2, 3)).check()
+    assert report.codes == ["RV106", "RV204"]
+    assert len(report) == 2
+    assert [f.code for f in report] == report.codes
+    assert not report.errors
+    text = repr(report)
+    assert text.startswith("0 errors, 2 warnings\nwarning: RV106 no nonlinearity: ")
+    page = report._repr_html_()
+    assert "<td" in page
+    assert "RV204" in page
+    assert "&#x27;it&#x27;" in page
+    nothing = Program([D(1)]).check()
+    assert not nothing
+    assert repr(nothing) == "Nothing to tell."
+
+
+def test_errors_come_first_and_together():
+    program = Program([D(4), D(1, activation="softmax")], SCE, x=X * 0, y=np.zeros(N, int))
+    report = program.check()
+    assert report.codes[0] == "RV105"
+    with pytest.warns(PreflightWarning, match="RV106"), pytest.raises(PreflightError, match="RV105"):
+        program.fit()
+
+
+def test_codes_are_checked():
+    with pytest.raises(ValueError, match=r'no check \'RV999\'.*Write ignore=\("RV'):
+        Program([D(1)]).check(ignore=("RV999",))
+    with pytest.raises(ValueError, match="no check"):
+        Program([D(1)]).fit(ignore="")
+    assert not Program([D(4), D(1)]).check(ignore="RV")
+
+
+def test_a_warning_can_be_filtered_by_its_code():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="RV106")
+        Program([D(4), D(1)]).fit()
+
+
+def test_errors_come_at_every_fit():
+    program = ROWS["RV302"][0]()
+    model = program.compiled()
+    for _ in range(2):
+        with pytest.raises(PreflightError, match="RV302"):
+            model.fit(program.x, program.y, verbose=0)
+
+
+def test_check_needs_compile():
+    with pytest.raises(RuntimeError, match="not compiled"):
+        rv.Sequential([D(1)]).check(X, VALUES)
+
+
+# --- what checking costs, and changes -----------------------------------------------------------------------------
+
+
+def test_check_changes_nothing():
+    def model():
+        rv.set_seed(3)
+        made = rv.Sequential([D(8, activation="relu"), layers.Dropout(0.3), D(K, activation="softmax")])
+        made.compile("adam", SCE)
+        return made
+
+    plain = model()
+    plain.fit(X, Y, epochs=2, verbose=0)
+    checked = model()
+    assert not checked.check(X, Y)
+    checked.fit(X, Y, epochs=2, verbose=0)
+    for a, b in zip(plain.get_weights(), checked.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_silenced_checks_train_to_the_same_bits():
+    weights = [
+        Program([D(8, activation="relu"), layers.Dropout(0.3), D(1)], rate=0.01).fit(**o).get_weights()
+        for o in ({}, {"ignore": "RV"})
+    ]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_generator_is_judged_by_its_first_batch():
+    def batches():
+        for start in range(0, N, 50):
+            yield X[start : start + 50], Y[start : start + 50] * 0  # one class in each batch says nothing
+
+    model = rv.Sequential([D(4), D(K, activation="softmax")])
+    model.compile("adam", SCE)
+    report = model.check(batches())
+    assert report.codes == ["RV106"]
+    assert report.notes == ("Looked at the first batch, 50 rows.",)
+    with pytest.warns(PreflightWarning, match="RV106"):
+        model.fit(batches(), verbose=0)
+
+
+def test_large_data_are_sampled_and_the_report_says_so():
+    x = np.tile(X, (50, 1)) + RNG.normal(size=(50 * N, F)).astype(np.float32)
+    report = Program([D(1)], x=x, y=np.tile(VALUES, (50, 1))).check()
+    assert not report
+    assert "1,024 of 10,000 rows" in report.notes[0]
+
+
+# --- rows that two arrays share -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dtype", "width"),
+    [("float32", 5), ("float32", 784), ("uint8", 3), ("float64", 2), ("bool", 70), ("int32", 1)],
+)
+def test_shared_rows_are_exact(dtype, width):
+    x = RNG.integers(0, 3 if width < 6 else 2, (300, width)).astype(dtype)
+    a, b = x[:200], x[150:]
+    rows, twins = shared_rows([a], [b])
+    np.testing.assert_array_equal(a[twins], b[rows])
+    known = {row.tobytes() for row in a}
+    assert rows.tolist() == [i for i, row in enumerate(b) if row.tobytes() in known]
+
+
+def test_rows_of_two_inputs_are_shared_only_together():
+    x = np.arange(40, dtype=np.float32).reshape(20, 2)
+    rows, twins = shared_rows([x, x], [x[[3, 4]], x[[3, 5]]])
+    assert rows.tolist() == [0]
+    assert twins.tolist() == [3]
