@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.data.convert import Array, all_finite, column_names, first_where, place
+from ranvier.data.mapped import is_mapped, spooled
 from ranvier.data.memory import check_memory
 
 __all__ = ["contiguous", "not_finite", "to_float"]
@@ -17,15 +18,19 @@ def contiguous(array: Array, name: str) -> Array:
     """Return ``array`` itself if native code can walk it, else an aligned C-contiguous copy that fits in memory."""
     if array.flags.c_contiguous and array.flags.aligned:
         return array
+    if is_mapped(array):
+        return spooled(array, array.dtype)
     check_memory(array.shape, array.dtype, f"A contiguous copy of {name}")
     return np.require(array, requirements=("C", "A"))
 
 
 def to_float(array: Array, x: object, name: str, dtype: npt.DTypeLike, check_finite: bool) -> Array:
     """Cast to ``dtype``, refuse NaN and infinity, and warn where the cast itself made infinities."""
-    check_memory(array.shape, dtype, f"{name} as {np.dtype(dtype).name}")
+    mapped = array.dtype != dtype and is_mapped(array)
+    if not mapped:
+        check_memory(array.shape, dtype, f"{name} as {np.dtype(dtype).name}")
     with np.errstate(over="ignore", under="ignore"):
-        result = array.astype(dtype, order="C", copy=False)
+        result = spooled(array, dtype) if mapped else array.astype(dtype, order="C", copy=False)
     result = contiguous(result, name)
     # A value that is not finite stays so in the cast, so looking at the (smaller) result is enough where all is well.
     if all_finite(result):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.data.mapped import is_mapped, spooled
 from ranvier.data.memory import check_memory, size_in_words
 
 __all__ = ["Array", "all_finite", "column_names", "first_where", "place", "to_numeric"]
@@ -36,6 +37,8 @@ def to_numeric(x: object, name: str = "x") -> Array:
         return _odd_dtype(array, x, name)
     if dtype.isnative:
         return array
+    if is_mapped(array):
+        return spooled(array, dtype.newbyteorder("="))
     # A broadcast array is small until it is copied.
     check_memory(array.shape, dtype, f"{name} in this machine's byte order")
     return array.astype(dtype.newbyteorder("="))

@@ -17,7 +17,7 @@ from ranvier.module import Module
 from ranvier.numeric.promotion import count
 from ranvier.tensor import function, get_dtype
 
-__all__ = ["Criterion", "as_loss", "objective", "one_number", "per_sample", "target_array"]
+__all__ = ["Criterion", "as_loss", "ignored_by", "objective", "one_number", "per_sample", "target_array"]
 
 OF_LABELS = ("cross_entropy", "nll_loss")  # functions whose integer targets are class numbers
 OF_LOGITS = ("cross_entropy", "binary_cross_entropy_with_logits")
@@ -82,6 +82,14 @@ def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -
     return takes_both and y.ndim == len(output_shape) and y.dtype.kind in "iub"
 
 
+def ignored_by(loss: losses.Loss | None) -> int | None:
+    """The label that a loss lets through and does not count."""
+    if isinstance(loss, Criterion):
+        ignored: int | None = loss.options.get("ignore_index")
+        return ignored
+    return getattr(loss, "ignore_class", None)
+
+
 def target_array(
     y: Any,
     loss: losses.Loss | None,
@@ -99,14 +107,12 @@ def target_array(
         y = y.compute()
     sparse = loss is not None and loss.kind == "labels"
     if sparse or of_labels(loss, to_numeric(y, name), output_shape):
-        ignored = getattr(loss, "ignore_class", None)
         # Keras has the classes in the last axis, PyTorch in the one after the samples.
         classes, sample_shape = output_shape[-1], tuple(output_shape[:-1])
         if isinstance(loss, Criterion):
-            ignored = loss.options.get("ignore_index")
             classes, sample_shape = output_shape[0], tuple(output_shape[1:])
         return as_labels(
-            y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored, owner=owner
+            y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored_by(loss), owner=owner
         )
     if isinstance(loss, losses.LossFunction) or (isinstance(loss, Criterion) and not loss.opened):
         array = to_numeric(y, name)

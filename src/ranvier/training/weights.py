@@ -12,7 +12,7 @@ from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.module import isolated
 from ranvier.tensor import Tensor, get_dtype
 from ranvier.training.heads import Head
-from ranvier.training.objective import of_labels, one_number
+from ranvier.training.objective import ignored_by, of_labels, one_number
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 from ranvier.training.structure import Outputs, pick
@@ -112,10 +112,7 @@ def by_class(
         raise TypeError(f"{name} is {class_weight!r}. Write {{0: 1.0, 1: 5.0}}, or 'balanced', instead.")
     classes = classes_in(target, head, output_shape, name)
     if isinstance(class_weight, str):
-        ignored = getattr(head.loss, "ignore_class", None)
-        options = getattr(head.loss, "options", None)  # of a criterion
-        ignored = options.get("ignore_index", ignored) if isinstance(options, Mapping) else ignored
-        class_weight = balanced(classes, ignored, name)
+        class_weight = balanced(classes, ignored_by(head.loss), name)
     result = np.ones(classes.shape, get_dtype())
     for label, value in class_weight.items():
         if isinstance(value, str) or not value >= 0 or not np.isfinite(value):

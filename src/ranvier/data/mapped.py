@@ -1,0 +1,36 @@
+"""Memory-mapped arrays: what must be cast or put in order goes into a temporary file, never whole into memory."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["is_mapped", "spooled"]
+
+Array = npt.NDArray[Any]
+PIECE = 1 << 24  # bytes that are in memory at a time
+
+
+def is_mapped(array: Any) -> bool:
+    """Whether the bytes of an array lie in a file (it is a memory map, or a view of one)."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
+
+
+def spooled(array: Array, dtype: npt.DTypeLike) -> Array:
+    """The values in ``dtype`` and C order, as a memory map of a temporary file that goes when the array does.
+
+    It lies where ``tempfile`` puts files (TMPDIR). Raises OSError where that has no room.
+    """
+    with tempfile.TemporaryFile(prefix="ranvier-") as file:
+        result = np.memmap(file, dtype, "w+", shape=array.shape)
+    rows = max(1, PIECE // max(1, array[:1].size * result.itemsize))
+    for start in range(0, len(array), rows):
+        result[start : start + rows] = array[start : start + rows]
+    return np.asarray(result)
