@@ -45,7 +45,7 @@ model = rv.Sequential([
     rv.layers.Dense(40, activation="selu"), rv.layers.AlphaDropout(0.1), rv.layers.LayerNormalization(),
     rv.layers.Dense(10, activation="softmax", kernel_constraint="unit_norm")])
 model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
+losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0, augment=rv.layers.MixUp(0.4)).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
     "schedules": """

@@ -70,7 +70,7 @@ def test_keras(name, optimizer):
 
 def test_keras_weight_decay_leaves_out_what_is_excluded():
     keras = pytest.importorskip("keras")
-    models = []
+    models: list[Any] = []
     for k in (keras, rv):
         model = k.Sequential(
             [
