@@ -149,7 +149,8 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
     rates = np.geomspace(1e-6, 1, 121)
     losses = 2.0 - 1.5 / (1 + (3e-3 / rates) ** 2) + np.where(rates > 0.1, (rates - 0.1) * 10, 0.0)
     noisy = losses + np.random.default_rng(0).normal(size=121) * 0.05
-    for curve in (losses, noisy):
+    exploding = losses + np.where(rates > 0.5, 1e15, 0.0)
+    for curve in (losses, noisy, exploding, np.append(exploding[:-1], np.inf)):
         assert 1e-3 < RangeTest(rates, curve, True).suggestion < 1e-2
     assert "121 steps, diverged at 1, suggestion=0.00" in repr(RangeTest(rates, losses, True))
 

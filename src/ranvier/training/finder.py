@@ -40,9 +40,16 @@ class RangeTest:
 
     @property
     def smoothed(self) -> Array:
-        """The losses, averaged over their neighbours on both sides, so that the curve is not late."""
+        """The losses, averaged over their neighbours on both sides, so that the curve is not late.
+
+        They are cut off as far above the first as the lowest is below it: a last one of a million says no more.
+        """
         finite = self.losses[np.isfinite(self.losses)]
-        return average(average(finite)[::-1])[::-1]
+        if not len(finite):
+            return finite
+        first = float(np.median(finite[:10]))
+        cut = np.minimum(finite, first + abs(first - float(finite.min())))
+        return average(average(cut)[::-1])[::-1]
 
     @property
     def steepest(self) -> int | None:
@@ -81,13 +88,16 @@ class RangeTest:
 
         ax = ax or plt.subplots()[1]
         curve, at = self.smoothed, self.steepest
+        finite = self.losses[np.isfinite(self.losses)]
         ax.plot(self.rates, self.losses, color="0.8", label="loss of a step")
         ax.plot(self.rates[: len(curve)], curve, label="smoothed")
         if at is not None:
             ax.plot(self.rates[at], curve[at], "o", label=f"suggestion {self.rates[at]:.2g}")
-        low, high = float(curve.min()), float(max(curve[0], np.median(curve)))
-        margin = 0.5 * (high - low) or 1.0
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - 0.2 * margin, high + margin))
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
+        if len(curve):
+            low, high = float(finite.min()), float(finite[:10].max())
+            margin = 0.1 * (high - low) or 1.0
+            ax.set_ylim(low - margin, max(high, float(curve.max())) + margin)
         ax.legend()
         return ax
 
