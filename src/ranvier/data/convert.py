@@ -121,6 +121,8 @@ def _to_array(x: object, name: str) -> Array:
     if x is None:
         raise TypeError(f"{name} is None. Write an array of numbers, one row a sample, instead.")
     _refuse_sparse(x, name)
+    if type(x).__name__ == "LazyFrame":
+        raise TypeError(f"{name} is a LazyFrame, which holds no numbers yet. Write {name}.collect() instead.")
     if isinstance(x, np.ma.MaskedArray):
         masked = int(np.count_nonzero(np.ma.getmaskarray(x)))
         if masked:
