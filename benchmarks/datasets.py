@@ -67,11 +67,25 @@ def _teacher(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     return x_path, y_path, "random inputs, answers of a random network"
 
 
+def _digits(folder: Path) -> tuple[Path, Path, str]:
+    """The training part of the 8x8 digits as float32 (1437, 64) in 0..1 and int32 labels."""
+    from ranvier.data.datasets import load_digits
+
+    x_path, y_path = folder / "digits-x.npy", folder / "digits-y.npy"
+    if not y_path.exists():
+        (x, y), _ = load_digits()
+        np.save(x_path, x.reshape(-1, 64).astype(np.float32) / np.float32(16))
+        np.save(y_path, y.astype(np.int32))
+    return x_path, y_path, "digits"
+
+
 def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     """Write the workload's x and y as .npy files in `folder`; returns both paths and a line that says what they are.
 
     x is float32 (samples, features). y is int32 (samples,) for a sparse loss, float32 (samples, outputs) elsewhere.
     """
+    if workload.digits:
+        return _digits(folder)
     return _images(folder) if workload.images else _teacher(workload, folder)
 
 

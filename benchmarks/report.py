@@ -134,7 +134,7 @@ def cells(record: Record) -> list[tuple[str, ...]]:
 
 
 def _headings(workload: Workload) -> tuple[str, ...]:
-    loss = {"predict": "error", "process": "loss", "compile": "loss"}.get(
+    loss = {"predict": "error", "process": "loss", "compile": "loss", "search": "accuracy"}.get(
         workload.kind, f"loss, epoch {workload.loss_at}"
     )
     time = "size" if workload.kind == "size" else f"time / {workload.unit}"
@@ -181,7 +181,7 @@ def _verdict_cells(v: Verdict) -> tuple[str, ...]:
         against = v.against if r.against != FASTEST else f"{FASTEST} ({v.against or '?'})"
         against = against or contestant_by_name(r.against).title
     # A limit is shown as the plan states it, without the zeros that a measurement would have.
-    limit = f"{r.limit:g} x" if r.measure == "ratio" else _limit(r.limit, r)
+    limit = f"{r.limit:.3g} x" if r.measure == "ratio" else _limit(r.limit, r)
     bound = f"{'at least' if r.measure == 'share' else 'at most'} {limit}"
     values = [_limit(x, r) if x is not None else "" for x in (v.value, v.best)]
     return (r.workload, contestant_by_name(r.contestant).title, against, bound, *values, v.word)

@@ -18,7 +18,7 @@ class Workload:
 
     name: str
     title: str
-    kind: str  # "train", "loop", "predict", "process", "compile", "import" or "size"
+    kind: str  # "train", "loop", "search", "predict", "process", "compile", "import" or "size"
     layers: tuple[int, ...] = ()
     batch: int = 0
     samples: int = 0
@@ -30,6 +30,7 @@ class Workload:
     epochs: int = 1
     loss_at: int = 3
     images: bool = False  # Fashion-MNIST where it can be had, else random images of that shape
+    digits: bool = False  # the 8x8 digits that ranvier brings along
     unit: str = "epoch"
 
     @property
@@ -131,6 +132,17 @@ WORKLOADS: tuple[Workload, ...] = (
         loss_at=100,
     ),
     Workload(
+        "search-digits",
+        "64-h-h-10 on digits: h of 16 and 32 x 2 learning rates x 5 folds = 20 models, batch 32, Adam, 20 epochs each",
+        "search",
+        (64, 32, 32, 10),
+        32,
+        1437,
+        digits=True,
+        loss_at=20,
+        unit="search",
+    ),
+    Workload(
         "predict-one",
         "784-64-64-10, predict on one sample",
         "predict",
@@ -155,6 +167,9 @@ WORKLOADS: tuple[Workload, ...] = (
     Workload("size", "installed size with all hard dependencies", "size", unit="MB"),
 )
 
+
+# Of the search: every combination is cross-validated.
+UNITS, RATES, FOLDS = (16, 32), (1e-3, 1e-2), 5
 
 OURS = "ranvier"
 FASTEST = "fastest peer"
@@ -190,6 +205,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     *(Requirement(name, "ratio", 0.3, FASTEST) for name in ("ten-16", "ten-128", "binary-16", "binary-128")),
     Requirement("tanh-full", "ratio", 0.5, FASTEST),
     Requirement("tanh-full", "share", 0.45),
+    Requirement("search-digits", "ratio", 1 / 1.8, "ranvier-alone"),
+    Requirement("search-digits", "ratio", 0.1, "sklearn"),
     Requirement("predict-one", "ratio", 1.0, "onnx"),
     Requirement("predict-one", "ratio", 0.002, "keras-tf"),
     Requirement("compile", "seconds", 0.5, contestant="ranvier"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 # Kinds that a long-lived worker runs; the others run in a fresh process each time.
-WARM = ("train", "loop", "predict")
+WARM = ("train", "loop", "search", "predict")
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Job:
     """One contestant's program for one workload, built from the given initial weights.
 
     `begin(n)` does the first n epochs, compilation included, and returns the mean training loss of the last of them
-    (for a prediction: the largest error of a probability). `run(n)` does n more epochs or calls and returns their
-    seconds.
+    (for a prediction: the largest error of a probability; for a search, whose models are trained anew each time: their
+    mean held-out accuracy). `run(n)` does n more epochs, calls or searches and returns their seconds.
     """
 
     begin: Callable[[int], float]
@@ -55,7 +55,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "ranvier",
         "ranvier",
         "ours",
-        (*_ALL, "loop", "compile"),
+        (*_ALL, "loop", "search", "compile"),
         "train_ours.py",
         ("ranvier",),
         "import ranvier",
@@ -69,6 +69,13 @@ CONTESTANTS: tuple[Contestant, ...] = (
         environment={"RANVIER_THREADS": "1"},
     ),
     Contestant("ranvier-cache", "ranvier, disk cache", "ours", ("process", "compile"), "train_ours.py"),
+    Contestant(
+        "ranvier-alone",
+        "ranvier, one fit after the other",
+        "ours",
+        ("search",),
+        environment={"ONE_AFTER_THE_OTHER": "1"},
+    ),
     Contestant("jax", "JAX", "jax_scan", _ALL, "train_jax.py", ("jax",), "import jax"),
     Contestant(
         "torch", "PyTorch", "pytorch", (*_ALL, "loop"), "train_pytorch.py", ("torch",), "import torch"
@@ -105,7 +112,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "sklearn",
         "scikit-learn",
         "sklearn_mlp",
-        _ALL,
+        (*_ALL, "search"),
         "train_sklearn.py",
         ("scikit-learn",),
         "from sklearn.neural_network import MLPClassifier",

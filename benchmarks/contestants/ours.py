@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from typing import Any
 
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 import ranvier as rv
 from benchmarks.contestants import Job
 from benchmarks.datasets import Floats, initial_weights, reference_predict
-from benchmarks.workloads import Workload
+from benchmarks.workloads import FOLDS, RATES, UNITS, Workload
+from ranvier.search import StratifiedKFold
 
 Array = NDArray[Any]
 
@@ -120,6 +123,49 @@ def loop(workload: Workload, x: Array, y: Array) -> Job:
         return time.perf_counter() - begin, mean
 
     return Job(lambda n: epochs(n)[1], lambda n: epochs(n)[0])
+
+
+def search(workload: Workload, x: Array, y: Array) -> Job:
+    inputs, *_, outputs = workload.layers
+    folds = StratifiedKFold(FOLDS).split(x, y)
+    grid = {"units": UNITS, "learning_rate": RATES}
+
+    def build(units: int, learning_rate: float) -> Any:
+        model = rv.Sequential(
+            [
+                rv.layers.Dense(units, activation=workload.hidden, input_shape=(inputs,)),
+                rv.layers.Dense(units, activation=workload.hidden),
+                rv.layers.Dense(outputs, activation=workload.output),
+            ]
+        )
+        model.compile(rv.optimizers.Adam(learning_rate), workload.loss, metrics=["accuracy"])
+        return model
+
+    options: dict[str, Any] = {"epochs": workload.loss_at, "batch_size": workload.batch, "verbose": 0}
+
+    def together() -> float:
+        results = rv.fit_many(build, x, y, grid=grid, folds=folds, **options)
+        return float(np.mean([row.metrics["val_accuracy"] for row in results]))
+
+    def alone() -> float:
+        scores = []
+        for point in itertools.product(UNITS, RATES):
+            for train, held_out in folds:
+                rv.set_seed(0)
+                model = build(*point)
+                model.fit(x[train], y[train], **options)
+                scores.append(model.evaluate(x[held_out], y[held_out], verbose=0)[1])
+        return float(np.mean(scores))
+
+    once = alone if os.environ.get("ONE_AFTER_THE_OTHER") else together
+
+    def run(count: int) -> float:
+        begin = time.perf_counter()
+        for _ in range(count):
+            once()
+        return time.perf_counter() - begin
+
+    return Job(lambda _: once(), run)
 
 
 def predict(workload: Workload, x: Array, y: Array) -> Job:
