@@ -210,8 +210,7 @@ def described(header):
 
 
 def describe(header, description):
-    text = json.dumps(description)
-    header["__metadata__"] = {"ranvier": text, "ranvier.checksum": files.digest(text.encode())}
+    header["__metadata__"]["ranvier"] = files.sealed({n: v for n, v in description.items() if n != "checksum"})
 
 
 def flip(path):

@@ -24,7 +24,8 @@ from ranvier.data.convert import Array
 __all__ = ["CheckpointError", "read", "store", "write"]
 
 VERSION = 1
-KEY, OWN = "ranvier", "ranvier.checksum"  # of the metadata: the description, and its checksum
+KEY = "ranvier"  # of the metadata
+SEAL = len('{"checksum": "", ') + 32  # characters of a description before what its checksum is of
 LARGEST_HEADER = 100 << 20
 LONGEST_NAME = 255  # bytes, in the file systems in use
 _DTYPES = {
@@ -45,8 +46,16 @@ class CheckpointError(ValueError):
 def store(path: Any, tensors: Mapping[str, Array], description: Mapping[str, Any]) -> None:
     """Write tensors, their checksums and a description of JSON values, as `write` does; `read` reads it."""
     whole = {"version": VERSION, **description, "checksums": {n: checksum(a) for n, a in tensors.items()}}
-    text = json.dumps(whole, ensure_ascii=False)
-    write(path, tensors, {KEY: text, OWN: digest(text.encode())})
+    write(path, tensors, {KEY: sealed(whole)})
+
+
+def sealed(description: Mapping[str, Any]) -> str:
+    """A description as JSON that begins with the checksum of what comes after it.
+
+    One text, and not two: safetensors writes several in an order that differs from run to run.
+    """
+    text = json.dumps(description, ensure_ascii=False)[1:]
+    return f'{{"checksum": "{digest(text.encode())}", {text}'
 
 
 def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> None:
@@ -213,7 +222,7 @@ def description_of(metadata: Any, source: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{source} has format version {version}, and this Ranvier reads up to {VERSION}. Install a newer Ranvier."
         )
-    if metadata.get(OWN) != digest(metadata[KEY].encode("utf-8", "surrogatepass")):
+    if described.get("checksum") != digest(metadata[KEY][SEAL:].encode("utf-8", "surrogatepass")):
         raise CheckpointError(
             f"{source} is damaged: its description does not have the checksum it was saved with."
         )

@@ -1,0 +1,542 @@
+"""A run that is stopped anywhere and goes on ends in the same bits as one that never was stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import callbacks as c
+from ranvier import optimizers
+from ranvier.optimizers import schedules
+from ranvier.training import CheckpointError, NonFiniteLoss, ResumeMismatch
+
+RNG = np.random.default_rng(0)
+N, F, K = 100, 6, 3
+X = RNG.normal(size=(N, F)).astype(np.float32)
+Y = X[:, :K].argmax(1)
+L = rv.layers
+
+
+@pytest.fixture(autouse=True)
+def engine():
+    rv.set_engine("reference")
+    rv.set_seed(0)
+    yield
+    rv.set_engine(None)
+    rv.set_dtype("float32")
+
+
+def network(*hidden, optimizer="adam", outputs=K, **settings):
+    made = hidden or (L.Dense(8, activation="tanh"), L.Dropout(0.3))
+    model = rv.Sequential([rv.Input((F,)), *made, L.Dense(outputs, activation="softmax")])
+    model.compile(
+        optimizer, "sparse_categorical_crossentropy", **{"metrics": ["accuracy", "recall"], **settings}
+    )
+    return model
+
+
+def torch_network():
+    import ranvier.torch.nn as nn
+
+    model = nn.Sequential(nn.Linear(F, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, K))
+    model.compile(optimizers.AdamW(), nn.CrossEntropyLoss())
+    return model
+
+
+def float64():
+    rv.set_dtype("float64")
+    return network()
+
+
+class Own(rv.Module):
+    """A layer with a tensor that a step writes and no state dict holds."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", rv.Tensor(np.zeros((), np.float32)), persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.count.assign(self.count + 1.0)
+        return x * (1.0 + 0.01 * self.count)
+
+
+class Thaw(c.Callback):
+    """Freezes a layer, and thaws it in the second epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.model.layers[-1].trainable = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            self.model.layers[-1].trainable = True
+
+
+class Decay(c.Callback):
+    """Changes a setting of the optimizer that is part of the program, and knows how often."""
+
+    def __init__(self):
+        self.times = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.times += 1
+        if self.times % 3 == 0:
+            self.model.optimizer.weight_decay = 0.01 * self.times
+
+    def state(self):
+        return {"times": self.times}
+
+    def set_state(self, state):
+        self.times = state["times"]
+
+
+class Flat:
+    """A loader in Keras's style: batches by number."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        part = slice(25 * i, 25 * i + 25 - 10 * (i == 1))
+        return X[part], Y[part]
+
+
+def endless():
+    """Random augmentation of the user's own, from NumPy's global generator."""
+    while True:
+        rows = np.random.randint(0, N, 20)  # noqa: NPY002
+        yield X[rows] + np.float32(0.1) * np.random.standard_normal((20, F)).astype(np.float32), Y[rows]  # noqa: NPY002
+
+
+def loader():
+    from ranvier.torch.utils.data import DataLoader, TensorDataset
+
+    return DataLoader(TensorDataset(X, Y), batch_size=30, shuffle=True)
+
+
+class Lists:
+    """Shuffled by Python's own generator, anew each epoch."""
+
+    def __iter__(self):
+        import random
+
+        rows = list(range(N))
+        random.shuffle(rows)
+        return ((X[rows[i : i + 25]], Y[rows[i : i + 25]]) for i in range(0, N, 25))
+
+
+WATCHED = {"validation_data": (X[:30], Y[:30]), "ignore": "RV"}
+EVERY = {"stops": range(1, 13), "epochs": 3}  # 4 steps an epoch
+RUNS = {  # name: the model, and arguments of verify_resume
+    "every step": (network, EVERY),
+    "early stopping": (network, {
+        **WATCHED, "epochs": 30, "stops": 4,
+        "callbacks": lambda: c.EarlyStopping("val_accuracy", patience=2, restore_best_weights=True)}),
+    "plateau and checkpoint": (lambda: network(optimizer=optimizers.SGD(0.5)), {
+        **WATCHED, **EVERY,
+        "callbacks": lambda: [c.ReduceLROnPlateau(patience=1, min_delta=1.0), c.LearningRateScheduler(lambda e, r: r * 0.9)]}),
+    "weights of samples and classes": (lambda: network(weighted_metrics=["accuracy"]), {
+        **EVERY, **WATCHED, "class_weight": {0: 2.0, 2: 0.5}, "sample_weight": np.arange(N) % 3, "stops": range(1, 10)}),
+    "no shuffling": (network, {**EVERY, "shuffle": False}),
+    "part of an epoch": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10)}),
+    "one batch": (network, {"epochs": 3, "batch_size": 200, "stops": [1, 2, 3]}),
+    "validation split": (network, {"validation_split": 0.3, "ignore": "RV", "stops": range(1, 7)}),
+    "sampler": (network, {**EVERY, "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),
+    "noise": (lambda: network(L.GaussianNoise(0.1), L.Dense(8, activation="selu"), L.AlphaDropout(0.2)), EVERY),
+    "seeded dropout": (lambda: network(L.Dense(8, activation="relu"), L.Dropout(0.3, seed=4)), EVERY),
+    "batch normalization": (lambda: network(L.Dense(8), L.BatchNormalization(), L.Activation("relu")), EVERY),
+    "a tensor that no state dict holds": (lambda: network(L.Dense(8, activation="tanh"), Own()), EVERY),
+    "schedule": (lambda: network(optimizer=optimizers.Adam(schedules.CosineDecayRestarts(0.01, 5))), EVERY),
+    "thawing": (network, {**EVERY, "callbacks": Thaw}),
+    "settings that change": (lambda: network(optimizer=optimizers.AdamW()), {**EVERY, "callbacks": Decay}),
+    "batches watched": (network, {**EVERY, "callbacks": lambda: c.LambdaCallback(on_train_batch_end=lambda b, logs: None)}),
+    "torch": (torch_network, EVERY),
+    "float64": (float64, {"epochs": 2}),
+    "batches by number": (network, {**EVERY, "x": Flat}),
+    "endless generator": (network, {**EVERY, "x": endless, "steps_per_epoch": 4}),
+    "data loader": (network, {**EVERY, "x": loader}),
+    "shuffled by Python": (network, {**EVERY, "x": Lists}),
+    **{f"optimizer {name}": (lambda kind=kind: network(optimizer=kind()), {}) for name, kind in optimizers.CLASSES.items()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_that_are_stopped_and_resumed(name):
+    build, options = RUNS[name]
+    data = {} if "x" in options else {"x": X, "y": Y}
+    report = rv.verify_resume(build, **{"ignore": "RV", **data, **options})
+    assert report.exact
+    assert report.compared > 10
+    assert str(report).startswith("Exact: ")
+
+
+@pytest.mark.parametrize(
+    "name", ["every step", "early stopping", "batch normalization", "data loader", "torch"]
+)
+def test_on_the_native_engine(name):
+    rv.set_engine("native")
+    test_runs_that_are_stopped_and_resumed(name)
+
+
+# --- what verify_resume says of a run that cannot be resumed ------------------------------------------------------
+
+
+class Forgetful(c.Callback):
+    times = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.times += 1
+        self.model.optimizer.learning_rate = 0.01 / self.times
+
+
+def test_what_is_not_exact_is_named():
+    report = rv.verify_resume(
+        network, X, Y, callbacks=Forgetful, epochs=3, stops=[2, 6], strict=False, ignore="RV"
+    )
+    assert not report.exact
+    assert list(report.differences) == [6]
+    assert report.first is not None
+    assert report.first.startswith("weights/")
+    with pytest.raises(
+        ResumeMismatch, match=r"(?s)Stopped after step 6, weights/.* differs by up to .*state\(\)"
+    ) as caught:
+        rv.verify_resume(network, X, Y, callbacks=Forgetful, epochs=3, stops=[6], ignore="RV")
+    assert caught.value.report.stopped == [6]
+
+
+def test_arguments_of_verify_resume():
+    with pytest.raises(ValueError, match="steps from 1 to 4"):
+        rv.verify_resume(network, X, Y, epochs=1, stops=[5], ignore="RV")
+    with pytest.raises(TypeError, match="callbacks=lambda"):
+        rv.verify_resume(network, X, Y, resume="x")
+    rv.set_seed(5)
+    before = rv.seed.get_state() if hasattr(rv, "seed") else None
+    rv.verify_resume(network, X, Y, epochs=1, ignore="RV")
+    from ranvier import seed
+
+    assert seed.get_seed() == 5
+    assert before is None or before["counters"] == seed.get_state()["counters"]
+
+
+# --- BackupAndRestore ---------------------------------------------------------------------------------------------
+
+
+class Stop(c.Callback):
+    """The end of the process, as far as training can tell, after so many steps."""
+
+    def __init__(self, at):
+        self.step_interval = at
+
+    def on_step(self, epoch, step, logs=None):
+        raise SystemExit
+
+
+def train(folder, *more, stop=None, model=None, **options):
+    """A run with a backup, from its beginning or from where it was stopped; the model and the history."""
+    rv.set_seed(1)
+    model = model or network()
+    keep = options.pop("backup", None) or c.BackupAndRestore(
+        folder, save_freq=options.pop("save_freq", "epoch")
+    )
+    callbacks = [Stop(stop or 10**9), *more, keep]
+    settings = {"epochs": 3, "verbose": 0, "ignore": "RV", "callbacks": callbacks, **options}
+    try:
+        return model, model.fit(X, Y, **settings)
+    except SystemExit:
+        return model, None
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("save_freq", ["epoch", 1, 3, 5])
+@pytest.mark.parametrize("stop", [4, 7, 12])
+def test_backup_and_restore(save_freq, stop, tmp_path):
+    plain, history = train(tmp_path / "whole")
+    assert not (tmp_path / "whole").exists()
+    log = tmp_path / "log.csv"
+    csv = c.CSVLogger(tmp_path / "whole.csv")
+    train(tmp_path / "again", csv)
+    assert train(tmp_path / "b", c.CSVLogger(log), stop=stop, save_freq=save_freq)[1] is None
+    model, resumed = train(tmp_path / "b", c.CSVLogger(log), save_freq=save_freq)
+    assert resumed.history == history.history
+    assert resumed.epoch == [0, 1, 2]
+    assert same(model, plain)
+    assert log.read_text() == (tmp_path / "whole.csv").read_text()
+    assert not (tmp_path / "b").exists(), "the backup of a run that ended is removed"
+
+
+def test_more_epochs_than_planned_are_a_longer_run(tmp_path):
+    long, history = train(tmp_path / "a", epochs=5)
+    kept = c.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
+    train(tmp_path, epochs=3, backup=kept)
+    model, resumed = train(tmp_path, epochs=5, backup=kept)
+    assert resumed.history == history.history
+    assert same(model, long)
+    again, finished = train(tmp_path, epochs=5, backup=kept)
+    assert finished.history == history.history
+    assert same(again, long)
+
+
+def test_resume_without_a_backup_callback(tmp_path):
+    plain, history = train(tmp_path / "a")
+    train(tmp_path / "b", stop=6, save_freq=5)
+    rv.set_seed(99)
+    model = network()
+    resumed = model.fit(
+        X, Y, epochs=3, verbose=0, ignore="RV", resume=tmp_path / "b",
+        callbacks=[Stop(10**9), c.BackupAndRestore(tmp_path / "c", save_freq=5)],
+    )  # fmt: skip
+    assert resumed.history == history.history
+    assert same(model, plain)
+
+
+def test_a_backup_is_a_saved_model_too(tmp_path):
+    model, _ = train(tmp_path, c.ModelCheckpoint(tmp_path / "best", save_freq=9), stop=10, save_freq=9)
+    model.load_weights(tmp_path / "best")
+    again = rv.load_model(tmp_path / "backup.ranvier")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    fresh = network()
+    fresh.load_weights(tmp_path / "backup.ranvier")
+    assert same(fresh, model)
+
+
+def test_a_model_that_no_file_can_hold_can_be_backed_up(tmp_path):
+    def build():
+        model = network(Own())
+        model.compile("adam", lambda y, p: ((p - 0.3) ** 2).mean(-1), metrics=[lambda y, p: p.mean(-1)])
+        return model
+
+    rv.set_seed(1)
+    whole, history = train(tmp_path / "a", model=build())
+    rv.set_seed(1)
+    train(tmp_path / "b", stop=6, save_freq=5, model=build())
+    rv.set_seed(1)
+    model, resumed = train(tmp_path / "b", save_freq=5, model=build())
+    assert resumed.history == history.history
+    assert same(model, whole)
+
+
+OTHERS = [
+    ({"batch_size": 16}, "batch_size was 32 and is 16"),
+    ({"shuffle": False}, "shuffle was True and is False"),
+    ({"model": lambda: network(optimizer=optimizers.Adam(0.5))}, r"optimizer was 'Adam\(learning_rate=0.001\)'"),
+    ({"model": lambda: network(metrics=[])}, "loss and metrics was"),
+    ({"sample_weight": np.ones(N)}, "data was"),
+    ({"model": lambda: network(L.Dense(9))}, "(?s)does not fit this run.*wrong shape"),
+    ({"class_weight": {0: 3.0}}, "data was"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "text"), OTHERS)
+def test_another_run_is_refused(change, text, tmp_path):
+    train(tmp_path, stop=5)
+    change = {**change, "model": change["model"]()} if "model" in change else change
+    with pytest.raises(CheckpointError, match=text):
+        train(tmp_path, **change)
+    assert (tmp_path / "backup.ranvier").exists()
+
+
+def test_other_data_or_callbacks_are_another_run(tmp_path):
+    train(tmp_path, stop=5)
+    with pytest.raises(CheckpointError, match="callbacks was"):
+        train(tmp_path, c.EarlyStopping("loss"))
+    X[50, 3] += 1
+    try:
+        with pytest.raises(CheckpointError, match="backup of another run: data was"):
+            train(tmp_path)
+    finally:
+        X[50, 3] -= 1
+    with pytest.raises(FileNotFoundError, match="no backup"):
+        network().fit(X, Y, resume=tmp_path / "none", verbose=0, ignore="RV")
+    network().save(tmp_path / "model")
+    with pytest.raises(CheckpointError, match="no backup of a run"):
+        network().fit(X, Y, resume=tmp_path / "model", verbose=0, ignore="RV")
+
+
+def test_a_damaged_backup_is_never_taken_for_none(tmp_path):
+    train(tmp_path, stop=5)
+    file = tmp_path / "backup.ranvier"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(CheckpointError, match="truncated"):
+        train(tmp_path)
+
+
+def test_the_backup_before_the_last(tmp_path):
+    plain, history = train(tmp_path / "a")
+    double = c.BackupAndRestore(tmp_path / "b", save_freq=3, double_checkpoint=True)
+    train(tmp_path, stop=10, backup=double)
+    assert double.previous.exists()
+    double.path.write_bytes(b"lost by the disk")
+    model, resumed = train(tmp_path, backup=double)
+    assert resumed.history == history.history
+    assert same(model, plain)
+    assert not (tmp_path / "b").exists()
+
+
+def test_ctrl_c_is_backed_up_where_it_was_pressed(tmp_path):
+    plain, history = train(tmp_path / "a", c.LambdaCallback())
+
+    class Press(c.LambdaCallback):
+        pass
+
+    press = c.LambdaCallback(on_train_batch_end=lambda b, logs: b == 2 and signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "b", press)
+    model, resumed = train(tmp_path / "b", c.LambdaCallback())
+    assert resumed.history == history.history
+    assert same(model, plain)
+
+
+def test_what_is_not_finite_is_never_backed_up(tmp_path):
+    backup = c.BackupAndRestore(tmp_path, save_freq=1)
+    model = rv.Sequential([L.Dense(2, input_shape=(F,))])
+    model.compile(optimizers.SGD(1e20), "mse")
+    with pytest.raises(NonFiniteLoss):
+        model.fit(X, X[:, :2], epochs=9, verbose=0, callbacks=backup, ignore="RV")
+    kept = rv.load_model(backup.path)
+    assert all(np.isfinite(w).all() for w in kept.get_weights())
+    assert kept.optimizer.iterations.item() == 1
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_backup_before(tmp_path, monkeypatch):
+    plain, _ = train(tmp_path / "a")
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    train(tmp_path / "b", stop=5)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(tmp_path / "b")
+    monkeypatch.undo()
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["backup.ranvier"]
+    assert same(train(tmp_path / "b")[0], plain)
+
+
+def test_folders_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="Write the name of a folder"):
+        train(tmp_path / "file")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "notes").write_text("mine")
+    train(tmp_path / "b")
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["notes"], "what is not ours stays"
+
+
+# --- real processes, really killed --------------------------------------------------------------------------------
+
+PROGRAM = """
+import hashlib, json, os, pathlib, signal, sys, time
+import numpy as np, ranvier as rv
+from ranvier import callbacks as c
+folder, pause, name, at, when = sys.argv[1], float(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
+
+def deadly(real):
+    calls = [0]
+    def call(*args, **kwargs):
+        calls[0] += 1
+        if calls[0] != at:
+            return real(*args, **kwargs)
+        result = None if when == "before" else real(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return call
+
+class Beat(c.Callback):
+    step_interval = 1 if name == "step" else 10**9
+    def on_step(self, epoch, step, logs=None):
+        pass
+    def on_epoch_end(self, epoch, logs=None):
+        time.sleep(pause)
+
+if name == "step":
+    Beat.on_step = deadly(Beat.on_step)
+elif name:
+    setattr(os, name, deadly(getattr(os, name)))
+rng = np.random.default_rng(0)
+x = rng.random((3000, 20), dtype=np.float32); y = (x[:, 0] + x[:, 1] > 1).astype(int)
+rv.set_seed(3)
+model = rv.Sequential([rv.layers.Dense(32, activation="relu", input_shape=(20,)), rv.layers.Dropout(0.2),
+                       rv.layers.Dense(2, activation="softmax")])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+print("ready", flush=True)
+history = model.fit(x, y, epochs=12, verbose=0, validation_data=(x[:500] * 0.9, y[:500]), ignore="RV", callbacks=[
+    c.EarlyStopping("val_loss", patience=50, restore_best_weights=True), c.CSVLogger(folder + "/log.csv"), Beat(),
+    c.ModelCheckpoint(folder + "/best", "val_loss", save_best_only=True), c.BackupAndRestore(folder + "/b", save_freq=40)])
+digest = hashlib.sha256(b"".join(w.tobytes() for w in model.get_weights()))
+digest.update(json.dumps(history.history).encode() + pathlib.Path(folder, "log.csv").read_bytes())
+digest.update(pathlib.Path(folder, "best").read_bytes())
+print("done", digest.hexdigest())
+"""
+
+
+def start(folder, pause=0.0, name="", at=0, when=""):
+    """A process that trains; it kills itself before or after the call ``at`` of a function, or after a step."""
+    folder.mkdir(exist_ok=True)
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(rv.__file__).parent.parent),
+        "RANVIER_ENGINE": "native",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", PROGRAM, str(folder), str(pause), name, str(at), when],
+        stdout=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    return out.split()[-1]
+
+
+def whole(folder):
+    """Every file that is there loads."""
+    for file in (folder / "best", folder / "b" / "backup.ranvier"):
+        if file.exists():
+            assert rv.load_model(file).built
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    return finish(start(tmp_path_factory.mktemp("whole")))
+
+
+DEATHS = [
+    ("step", 1, "after"), ("step", 94, "after"), ("step", 500, "after"), ("open", 9, "before"), ("fdopen", 5, "after"),
+    ("fsync", 7, "before"), ("replace", 3, "before"), ("replace", 8, "after"), ("unlink", 1, "before"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "at", "when"), DEATHS)
+def test_killed_in_the_middle_of(name, at, when, uninterrupted, tmp_path):
+    process = start(tmp_path, 0.0, name, at, when)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    whole(tmp_path)
+    assert finish(start(tmp_path)) == uninterrupted
+    assert {p.name for p in tmp_path.iterdir()} == {"best", "log.csv"}, "nothing is left over"
+
+
+def test_killed_again_and_again(uninterrupted, tmp_path):
+    """SIGKILL from outside at moments that nobody chose; then the same weights, results and files."""
+    kills = 0
+    for moment in np.random.default_rng().uniform(0.02, 0.2, 12):
+        process = start(tmp_path, 0.1)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        if process.communicate()[0].startswith("done"):
+            break
+        kills += 1
+        whole(tmp_path)
+    assert finish(start(tmp_path)) == uninterrupted
+    assert kills >= 5
+    assert {p.name for p in tmp_path.iterdir()} == {"best", "log.csv"}, "nothing is left over"
