@@ -1,5 +1,6 @@
 """Imbalance, from the sampler's rows to what training makes of them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -195,3 +196,32 @@ def test_labels_that_do_not_exclude_each_other():
         model.fit(X, truth, epochs=60, verbose=0)
         recall[name] = rv.metrics.report(truth, model.predict(X, verbose=0)).recall
     assert recall["focal"][0] > recall["plain"][0] + 0.2
+
+
+# --- on real data -------------------------------------------------------------------------------------------------
+
+
+def test_what_the_document_says_of_shuttle(monkeypatch, capsys):
+    """The document's own program with one seed; where this machine has no Shuttle, the error says how to get it."""
+    monkeypatch.setenv("RANVIER_OFFLINE", "1")
+    reason = ""
+    try:
+        rv.datasets.shuttle.load_data()
+    except rv.datasets.DatasetUnavailable as error:
+        reason = str(error)
+    if reason:
+        assert "RANVIER_DATA" in reason
+        return
+    text = (Path(__file__).parent.parent / "docs" / "imbalance.md").read_text(encoding="utf-8")
+    program = text.split("```py\n")[1].split("```")[0]
+    exec(program.replace("range(5)", "range(1)"), {})
+    found = {
+        line[:30].strip(): [float(v) for v in line[30:].split()[:2]]
+        for line in capsys.readouterr().out.splitlines()
+    }
+    assert len(found) == 6
+    plain = found["nothing"]
+    assert plain[0] > 0.995
+    assert plain[1] < 0.9
+    for name in ("class_weight='balanced'", "BalancedSampler()"):
+        assert found[name][1] > plain[1] + 0.05
