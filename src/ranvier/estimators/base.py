@@ -18,7 +18,7 @@ from ranvier.data.arrays import as_weights
 from ranvier.data.convert import Array
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
-from ranvier.estimators.settings import check_settings, fresh_optimizer, hidden_sizes, seed_from
+from ranvier.estimators.settings import check_settings, fresh_optimizer, hidden_sizes, seed_from, tried_before
 from ranvier.estimators.state import from_state, to_state
 from ranvier.estimators.stopping import Stopping
 from ranvier.layers import Dense
@@ -27,6 +27,11 @@ from ranvier.seed import seeded
 from ranvier.tensor import computing_in
 
 __all__ = ["NeuralEstimator"]
+
+FEW = 200  # samples: where the exactness of float64 is asked for, and costs next to nothing
+
+# Checks of the data as a whole, which a part for `partial_fit` need not pass: one class, or few, constant columns.
+PARTIAL = ("RV204", "RV205", "RV304", "RV305", "RV306", "RV307")
 
 
 class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
@@ -87,9 +92,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             X, y, weight = X[kept], y[kept], weight[kept]
         if fresh:
             self._calls = 0
-            self._floats = "float64" if self.dtype == "auto" and X.dtype == np.float64 else "float32"
-            if self.dtype != "auto":
-                self._floats = self.dtype
+            few = len(X) <= FEW and X.dtype == np.float64
+            self._floats = self.dtype if self.dtype != "auto" else "float64" if few else "float32"
         coded = self._encode(y, classes, fresh)
         seed = seed_from(self.random_state, self._calls)
         with self._running(seed):
@@ -192,10 +196,13 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
         stop = Stopping(
             None if incremental else self.tol, self.n_iter_no_change, score, restore=self.early_stopping
         )
+        ignore = [*(PARTIAL if incremental else ())]
+        if tried_before(self, X.shape[1:], self.n_outputs_):
+            ignore.append("RV5")
         self.model_.fit(
             X, self._targets(coded), batch_size=batch, epochs=1 if incremental else self.max_iter,
             verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
-            callbacks=[*(self.callbacks or ()), stop],
+            callbacks=[*(self.callbacks or ()), stop], ignore=ignore,
         )  # fmt: skip
         self._note(stop, incremental=incremental, fresh=fresh)
 

@@ -54,8 +54,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         random_state: A whole number for the same result each time, to the last bit; a RandomState; or None.
         verbose: Show a progress bar.
         callbacks: Callbacks of `ranvier.callbacks`, as fit of a network takes them.
-        dtype: "auto" computes in float64 for X of float64 and in float32 for any other, as scikit-learn does; "float32"
-            is quicker by up to two times.
+        dtype: What to compute in. "auto" is float32, except for float64 data of at most 200 samples; "float64" is exact
+            to more digits, and up to two times slower.
 
     Attributes:
         classes_: The labels (for several outputs a list of arrays).

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier import optimizers
 
-__all__ = ["check_settings", "fresh_optimizer", "hidden_sizes", "seed_from"]
+__all__ = ["check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
 
 Test = Callable[[Any], bool]
 
@@ -56,6 +56,29 @@ def check_settings(estimator: Any) -> None:
         value = getattr(estimator, name)
         if not allowed(value):
             raise ValueError(f"{type(estimator).__name__}({name}={value!r}): write {wanted} instead.")
+
+
+# What the course of training depends on, apart from the data.
+COURSE = (
+    "hidden_layer_sizes", "activation", "model", "model_options", "dropout", "batch_norm", "loss", "alpha", "optimizer",
+    "learning_rate", "batch_size", "dtype",
+)  # fmt: skip
+REMEMBERED = 1_000
+_tried: dict[str, None] = {}
+
+
+def tried_before(estimator: Any, shape: tuple[int, ...], outputs: int) -> bool:
+    """Whether this process has trained with these settings on samples of this shape before; from now on it has.
+
+    The checks that try a step (codes RV5..) cost milliseconds: once is enough for all folds of a cross-validation.
+    """
+    settings = [getattr(estimator, name) for name in COURSE]
+    key = repr((type(estimator).__name__, shape, outputs, settings))
+    known = key in _tried
+    _tried[key] = None
+    while len(_tried) > REMEMBERED:
+        _tried.pop(next(iter(_tried)), None)
+    return known
 
 
 def hidden_sizes(value: Any) -> list[int]:
