@@ -69,9 +69,9 @@ def test_the_order_of_events():
     watch = Watch(*events, interval=3)
     fit(watch, epochs=2, batch_size=50, validation_data=(X[:40], Y[:40]), validation_batch_size=20)
     training = ["train_batch_begin", "train_batch_end"]
-    one = [("test_begin",), ("test_batch_begin", 0), ("test_batch_end", 0), ("test_batch_begin", 1)]
+    one: list = [("test_begin",), ("test_batch_begin", 0), ("test_batch_end", 0), ("test_batch_begin", 1)]
     validation = [*one, ("test_batch_end", 1), ("test_end",)]
-    expected = [("train_begin",)]
+    expected: list = [("train_begin",)]
     for epoch in range(2):
         expected.append(("epoch_begin", epoch))
         for batch in range(2):
@@ -339,8 +339,12 @@ def test_learning_rate_scheduler():
     assert history.history["learning_rate"] == pytest.approx([0.05, 0.025, 0.0125])
     fit(c.LearningRateScheduler(lambda epoch: 0.5), model)
     assert model.optimizer.learning_rate == 0.5
-    with pytest.raises(TypeError, match=r"returned None for epoch 0"):
-        fit(c.LearningRateScheduler(lambda epoch, rate: None), model)
+
+    def nothing(epoch, rate):
+        return None
+
+    with pytest.raises(TypeError, match="returned None for epoch 0"):
+        fit(c.LearningRateScheduler(nothing), model)
 
 
 @pytest.mark.parametrize("callback", [c.LearningRateScheduler(lambda e, r: r), c.ReduceLROnPlateau("loss")])
@@ -436,6 +440,7 @@ def test_terminate_on_nan_ends_quietly_what_fit_raises(capsys):
     history = model.fit(X, X[:, :2], epochs=3, verbose=0, ignore="RV", callbacks=[callback, ended])
     assert history.epoch == []
     assert ended.seen == [("train_end",)]
+    assert isinstance(callback.error, NonFiniteLoss)
     assert callback.error.step == 1
     assert all(np.isfinite(w).all() for w in model.get_weights())
     assert "Training ends: the loss stopped being finite" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ class Lists:
 
 WATCHED = {"validation_data": (X[:30], Y[:30]), "ignore": "RV"}
 EVERY = {"stops": range(1, 13), "epochs": 3}  # 4 steps an epoch
-RUNS = {  # name: the model, and arguments of verify_resume
+RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and arguments of verify_resume
     "every step": (network, EVERY),
     "early stopping": (network, {
         **WATCHED, "epochs": 30, "stops": 4,
@@ -384,10 +385,11 @@ def test_the_backup_before_the_last(tmp_path):
 def test_ctrl_c_is_backed_up_where_it_was_pressed(tmp_path):
     plain, history = train(tmp_path / "a", c.LambdaCallback())
 
-    class Press(c.LambdaCallback):
-        pass
+    def strike(batch, logs):
+        if batch == 2:
+            signal.raise_signal(signal.SIGINT)
 
-    press = c.LambdaCallback(on_train_batch_end=lambda b, logs: b == 2 and signal.raise_signal(signal.SIGINT))
+    press = c.LambdaCallback(on_train_batch_end=strike)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "b", press)
     model, resumed = train(tmp_path / "b", c.LambdaCallback())

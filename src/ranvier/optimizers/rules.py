@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 from ranvier.graph.node import Node, apply, like
 from ranvier.optimizers.base import (
@@ -27,7 +28,7 @@ class SGD(Optimizer):
     ``formula="torch"`` keeps the learning rate out of the momentum; ``dampening`` is PyTorch's and needs it.
     """
 
-    learning_rate: float = 0.01
+    learning_rate: Any = 0.01
     momentum: float = 0.0
     nesterov: bool = False
     _: KW_ONLY
@@ -61,7 +62,7 @@ class Adam(Optimizer):
     Keras adds epsilon to the root of the uncorrected second moment, PyTorch to that of the corrected one.
     """
 
-    learning_rate: float = 0.001
+    learning_rate: Any = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
@@ -98,7 +99,7 @@ class AdamW(Adam):
 class Adamax(Optimizer):
     """Adam's variant for the infinity norm (Kingma and Ba, 2014, section 7.1)."""
 
-    learning_rate: float = 0.001
+    learning_rate: Any = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
@@ -125,7 +126,7 @@ class Adamax(Optimizer):
 class NAdam(Optimizer):
     """Adam with Nesterov momentum (Dozat, 2016). ``momentum_decay`` is 1 in Keras, 0.004 in PyTorch."""
 
-    learning_rate: float = 0.001
+    learning_rate: Any = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
@@ -163,7 +164,7 @@ class RMSprop(Optimizer):
     Keras adds epsilon under the root and keeps the learning rate in the momentum, PyTorch neither.
     """
 
-    learning_rate: float = 0.001
+    learning_rate: Any = 0.001
     rho: float = 0.9
     momentum: float = 0.0
     epsilon: float = 1e-7
@@ -195,7 +196,7 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Adagrad (Duchi, Hazan and Singer, 2011). ``lr_decay`` is PyTorch's: the rate over ``1 + (t - 1) * lr_decay``."""
 
-    learning_rate: float = 0.001
+    learning_rate: Any = 0.001
     initial_accumulator_value: float = 0.1
     epsilon: float = 1e-7
     _: KW_ONLY
@@ -219,7 +220,7 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """Adadelta (Zeiler, 2012)."""
 
-    learning_rate: float = 0.001
+    learning_rate: Any = 0.001
     rho: float = 0.95
     epsilon: float = 1e-7
 
@@ -240,7 +241,7 @@ class Adadelta(Optimizer):
 class Lion(Optimizer):
     """Lion: the sign of an interpolated momentum (Chen et al., 2023)."""
 
-    learning_rate: float = 0.001
+    learning_rate: Any = 0.001
     beta_1: float = 0.9
     beta_2: float = 0.99
 
