@@ -102,7 +102,7 @@ def _run(
         return dict(zip(state.names, step.results(), strict=True))
 
     for part in data:
-        size = min(batch or len(part), len(part))
+        size = min(batch or part.size or len(part), len(part))
         if step is None or size > step.batch:
             step = step_for(model, state, part, size, "evaluate").take_over(step)
         runner = Runner(step)

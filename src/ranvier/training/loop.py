@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -277,7 +277,7 @@ class Stream:
     def close(self) -> None:
         """Nothing is held."""
 
-    def batches(self) -> Iterator[Data]:
+    def batches(self) -> inputs.Batches:
         """The batches of this epoch that are still to be trained on."""
         training, steps, skip = self.training, self.steps, self.skip
         if self.once:
@@ -301,13 +301,15 @@ class Stream:
         training.show.begin(title, self.steps)
         samples = 0
         step: Step | None = None
-        for data in self.batches():
-            fresh = step is None
+        batches = self.batches()
+        # As many are taken together as are run together, so that none has been taken where hooks or a stop come.
+        while (data := batches.take(1 if step is None else training.length())) is not None:
+            fresh, size = step is None, data.size or len(data)
             if step is None:
                 preflight(training.model, training.compiled, data, ignore=training.ignore, partial=True)
                 self.data = data
-            if step is None or len(data) > step.batch:
-                step = training.step(data, max(len(data), self.batch)).take_over(step)
+            if step is None or size > step.batch:
+                step = training.step(data, max(size, self.batch)).take_over(step)
                 self.batch = 0
             order = kept_rows(data)
             samples = training.run(step, data, order, batch=training.done, samples=samples, fresh=fresh)

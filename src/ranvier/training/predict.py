@@ -169,8 +169,14 @@ def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, ho
 
 def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
     """The inputs of each batch of a source."""
-    as_they_are = {"as_x": lambda part: part, "as_y": lambda _: None, "as_w": lambda _: None}
-    for x, _, _ in batches_from(source, steps=steps, parts=inputs.parted(model), check=False, **as_they_are):
+
+    def same(part: Any) -> Any:
+        return part
+
+    parts = inputs.parted(model)
+    for x, _, _ in batches_from(
+        source, steps=steps, as_x=same, as_y=same, as_w=same, parts=parts, check=False
+    ):
         yield x
 
 

@@ -36,13 +36,15 @@ class Data:
 
     ``x`` has one for each input of the model, ``y`` and ``weight`` one for each output; None where an output has
     nothing to be compared with, or no weights. For prediction y and weight are empty. With ``among`` only the rows of
-    these numbers (int32) are meant, such as those of a fold; the arrays stay whole and may be shared.
+    these numbers (int32) are meant, such as those of a fold; the arrays stay whole and may be shared. ``size`` is that
+    of the batches that they are made of, where they are some of a source's.
     """
 
     x: tuple[Array, ...]
     y: tuple[Array | None, ...] = ()
     weight: tuple[Array | None, ...] = ()
     among: Array | None = None
+    size: int | None = None
 
     def __len__(self) -> int:
         return len(self.x[0] if self.among is None else self.among)
@@ -202,7 +204,10 @@ class _Judged:
 
     @classmethod
     def of(cls, head: Head, y: Any, output: Tensor, weight: Tensor | None) -> _Judged:
-        plain = y.dominant() if isinstance(y, Mixture) else y
+        plain = y
+        if isinstance(y, Mixture):  # metrics of classes compare with a class
+            of_classes = y.labels or head.loss is None or head.loss.maker or head.loss.from_logits
+            plain = y.dominant() if of_classes else y.soft()
         custom = [m.function(plain, output) for m, _ in head.metrics if isinstance(m, FunctionMetric)]
         if head.loss is None:
             return cls(head, None, None, custom, plain, weight)

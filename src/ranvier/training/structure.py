@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,14 @@ def takes(model: Module) -> tuple[list[str], int, bool]:
     function: Any = model.forward
     if type(model).forward is Module.forward:
         function = getattr(model, "call", function)
+    own = getattr(function, "__func__", None)
+    names, needed, any_number = parameters(function) if own is None else parameters(own)
+    skip = own is not None  # self
+    return list(names[skip:]), needed - skip, any_number
+
+
+@functools.lru_cache(maxsize=256)
+def parameters(function: Any) -> tuple[tuple[str, ...], int, bool]:
     names, needed, any_number = [], 0, False
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -102,7 +111,7 @@ def takes(model: Module) -> tuple[list[str], int, bool]:
         ):
             names.append(parameter.name)
             needed += parameter.default is parameter.empty
-    return names, needed, any_number
+    return tuple(names), needed, any_number
 
 
 def is_container(x: Any) -> bool:

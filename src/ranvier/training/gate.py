@@ -1,0 +1,205 @@
+"""The gate of `fit`, `evaluate` and `predict`: whatever the user holds as checked arrays, for each input and output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.arrays import (
+    Array,
+    as_features,
+    as_weights,
+    check_column_names,
+    check_lengths,
+    column_names,
+)
+from ranvier.graph.node import BATCH, Type
+from ranvier.module import Module
+from ranvier.module.changes import structure
+from ranvier.tensor import Tensor, get_dtype
+from ranvier.training.heads import Head
+from ranvier.training.objective import target_array
+from ranvier.training.state import Compiled
+from ranvier.training.step import Data
+from ranvier.training.structure import Outputs, inputs_of, outputs_of, pick
+from ranvier.training.weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
+
+__all__ = ["features", "gate", "plain", "split", "traced"]
+
+LARGEST = 2**31 - 1  # rows, which the shuffled order numbers by int32
+
+
+def plain(x: Any) -> Any:
+    """A tensor's value; anything else as it is."""
+    return x.compute() if isinstance(x, Tensor) else x
+
+
+def features(
+    model: Module,
+    x: Any,
+    *,
+    name: str = "x",
+    check_finite: bool = True,
+    columns: dict[str, list[str]] | None = None,
+    learn: bool = False,
+) -> tuple[Array, ...]:
+    """The arrays of each input of ``model``, which is built for them if it is not yet. Raises as `as_features` does.
+
+    ``columns`` are the names that frames must have, by input; with ``learn`` those of new frames are put in.
+    """
+    parts = inputs_of(model, x, name)
+    wanted = model._input_types or (model._input_type,)
+    first = next((m for m in model.modules() if m._parameters), model)
+    owner = f"layer {first.name!r}" if len(parts) == 1 else f"model {model.name!r}"
+    arrays = []
+    for i, (label, part) in enumerate(parts.items()):
+        key = label.removeprefix(name)
+        if columns is not None:
+            check_column_names(part, columns.get(key), name=label)
+            names = column_names(part)
+            if learn and key not in columns and names is not None:
+                columns[key] = list(names)
+        type_ = wanted[i] if i < len(wanted) else None
+        expected = (
+            None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
+        )
+        array = as_features(
+            plain(part),
+            name=label,
+            expected=expected,
+            check_finite=check_finite,
+            owner=owner,
+            dtype=get_dtype(),
+        )
+        if len(array) > LARGEST:
+            raise ValueError(
+                f"{label} has {len(array):,} rows, more than the {LARGEST:,} that one fit numbers. Write batches."
+            )
+        if type_ is None and array.ndim == 1:
+            raise ValueError(
+                f"{owner} expects rows of features, and {label} has shape {array.shape}. Write "
+                f"{label}.reshape(-1, 1) for one feature a sample, or {label}.reshape(1, -1) for one sample, instead."
+            )
+        arrays.append(array)
+    check_lengths(**dict(zip(parts, arrays, strict=True)))
+    if len(arrays) > 1 and not model._input_types:
+        model._input_types = tuple(Type((BATCH, *a.shape[1:]), get_dtype()) for a in arrays)
+        model._input_type = model._input_types[0]
+        model.trace()
+    elif wanted[0] is None:
+        model.build((None, *arrays[0].shape[1:]))
+    return tuple(arrays)
+
+
+def traced(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[Outputs, tuple[Type, ...]]:
+    """What the model returns for such inputs, and the types of its outputs, by tracing it once."""
+    key = (tuple(a.shape[1:] for a in arrays), structure(model))
+    known = state.traced.get(key)
+    if known is None:
+        output = model.trace()
+        outputs = outputs_of(model, output)
+        known = state.traced[key] = (outputs, tuple(t.type for t in outputs.flat(output)))
+    return known
+
+
+def gate(
+    model: Module,
+    compiled: Compiled,
+    x: Any,
+    y: Any,
+    weight: Any = None,
+    *,
+    class_weight: Any = None,
+    check_finite: bool = True,
+    prefix: str = "",
+) -> Data:
+    """Checked arrays of x, y and the samples' weights. Raises ValueError or TypeError before anything is done.
+
+    ``x`` may be such arrays already, of which ``fit_many`` gives each model some rows.
+    """
+    if isinstance(x, Data):
+        outputs, types = traced(model, compiled, x.x)
+        heads = compiled.meet(outputs).heads
+        if class_weight is None:
+            return x
+        return replace(x, weight=by_class_among(x, heads, outputs, types, class_weight))
+    x_name, y_name, w_name = (prefix + n for n in ("x", "y", "sample_weight"))
+    arrays = features(
+        model, x, name=x_name, check_finite=check_finite, columns=compiled.columns, learn=not prefix
+    )
+    if y is None:
+        raise ValueError(f"{y_name} is missing. Write fit(x, y), or a generator of (x, y) batches, instead.")
+    outputs, types = traced(model, compiled, arrays)
+    heads = compiled.meet(outputs).heads
+    last = next((m for m in reversed(list(model.modules())) if m._parameters), model)
+    owner = f"layer {last.name!r}" if len(heads) == 1 else f"model {model.name!r}"
+    lengths = {x_name: arrays[0]}
+    targets: list[Array | None] = []
+    weights: list[Array | None] = []
+    given_weights = weights_of(weight, outputs, w_name)
+    by_output = class_weights_of(class_weight, outputs)
+    for i, (head, part) in enumerate(zip(heads, targets_of(y, outputs, heads, y_name), strict=True)):
+        label, shape = outputs.label(i, y_name), types[i].shape[1:]
+        own = given_weights[i]
+        if part is None or not head.used:
+            targets.append(None)
+            weights.append(None)
+            continue
+        if hasattr(part, "__len__") and np.ndim(part) and len(part):
+            check_lengths(**lengths, **{label: part, w_name: own})
+        target = target_array(part, head.loss, shape, name=label, owner=owner, check_finite=check_finite)
+        check_lengths(**lengths, **{label: target})
+        if own is not None:
+            wanted = loss_shape(compiled, i, head, target, types[i])
+            w_label = w_name if own is weight else outputs.label(i, w_name)
+            own = as_weights(
+                plain(own), len(target), name=w_label, dtype=get_dtype(), sample_shape=wanted[1:]
+            )
+        if by_output[i] is not None:
+            own = by_class(target, head, shape, by_output[i], own, outputs.label(i, "class_weight"))
+        targets.append(target)
+        weights.append(own)
+    return Data(arrays, tuple(targets), tuple(weights))
+
+
+def targets_of(y: Any, outputs: Outputs, heads: Sequence[Head], name: str) -> list[Any]:
+    """The targets of each output, None where an output has no loss and no metric."""
+    if outputs.kind == "one":
+        return [y]
+    if not isinstance(y, (list, tuple, Mapping)) or hasattr(y, "columns"):
+        if len(heads) == 1:
+            return [y]
+        raise TypeError(
+            f"{name} is one {type(y).__name__}, and the model has {len(heads)} outputs. Write a list with the targets "
+            "of each output, or a dict by their names, instead."
+        )
+    used = [i for i, head in enumerate(heads) if head.used]
+    if not isinstance(y, Mapping) and len(y) == len(used) < len(
+        heads
+    ):  # those that are compared with something
+        found = dict(zip(used, y, strict=True))
+        return [found.get(i) for i in range(len(heads))]
+    parts = pick(y, outputs, name)
+    missing = [outputs.label(i, name) for i in used if parts[i] is None]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} is missing, and that output has a loss or metrics. Write targets for it, or leave "
+            "its loss and metrics out of compile, instead."
+        )
+    return parts
+
+
+def split(data: Data, share: float) -> tuple[Data, Data]:
+    """The first rows to train on and the last ``share`` of them to validate on, before any shuffling."""
+    if not 0 < share < 1:
+        raise ValueError(f"validation_split={share}: write a share between 0 and 1, such as 0.2, instead.")
+    at = int(np.floor(len(data) * (1 - share)))
+    if at in (0, len(data)):
+        raise ValueError(
+            f"validation_split={share} of {len(data)} samples leaves none to {'train' if at == 0 else 'validate'} on. "
+            "Write another share, or validation_data=(x, y), instead."
+        )
+    return data.rows(slice(0, at)), data.rows(slice(at, None))

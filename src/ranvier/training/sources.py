@@ -1,0 +1,321 @@
+"""What gives batches (generators, DataLoaders, PyDatasets): its batches as checked arrays, one or some at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ranvier.data.arrays import Array, batches_from
+from ranvier.data.convert import to_numeric
+from ranvier.module import Module
+from ranvier.tensor import Tensor
+from ranvier.training.gate import features, gate, traced
+from ranvier.training.state import Compiled
+from ranvier.training.step import Data
+from ranvier.training.structure import inputs_of, is_container, takes
+
+__all__ = ["Batches", "Resident", "batch_of", "evaluated", "is_source", "parted", "resident"]
+
+TOGETHER = 256  # batches, at most
+GROUP_BYTES = 1 << 23  # of the batches that are taken together
+GROUP_SECONDS = 0.02  # a source that takes longer gives its batches one by one
+
+
+def is_source(x: Any) -> bool:
+    """Whether ``x`` gives batches (a generator, a DataLoader, a PyDataset) rather than being an array."""
+    if isinstance(x, (np.ndarray, Tensor, list, tuple, str, bytes, Mapping)) or x is None:
+        return False
+    array = any(hasattr(x, name) for name in ("__array__", "shape", "to_numpy", "__dlpack__", "columns"))
+    return not array and (hasattr(x, "__iter__") or hasattr(x, "__getitem__"))
+
+
+def parted(
+    model: Module, outputs: Callable[[Any], int] | None = None
+) -> Callable[[Any], tuple[Any, ...] | None]:
+    """How a batch falls into (x, y, sample_weight) for models of several inputs or outputs; None for the usual way.
+
+    Besides ``((a, b), (y, z))``, as Keras has it, a batch may hold all one after the other, ``(a, b, y, z)``, as a
+    TensorDataset gives them. ``outputs`` tells how many the model has, for such inputs.
+    """
+    _, needed, any_number = takes(model)
+    many = needed > 1 and not any_number
+
+    def part(item: Any) -> tuple[Any, ...] | None:
+        if not isinstance(item, (list, tuple)) or not item or is_container(item[0]):
+            return None
+        if not many:
+            count = (
+                outputs(item[0]) if outputs is not None and len(item) > 2 and not is_container(item[1]) else 1
+            )
+            return None if count == 1 else (item[0], *tail(item[1:], count))
+        if len(item) < needed:
+            return None
+        x, rest = tuple(item[:needed]), item[needed:]
+        if not rest or is_container(rest[0]):
+            return (x, *rest)
+        return (x, *tail(rest, 1 if outputs is None else outputs(x)))
+
+    def tail(rest: Sequence[Any], count: int) -> tuple[Any, ...]:
+        if count == 1:
+            return tuple(rest)
+        y, weights = tuple(rest[:count]), tuple(rest[count:])
+        return (y, weights if len(weights) > 1 else weights[0]) if weights else (y,)
+
+    return part
+
+
+@dataclass
+class Resident:
+    """A loader whose data set lies in memory: run as arrays, in the order that it draws for each epoch."""
+
+    arrays: tuple[Array, ...]
+    batch: int
+    draw: Callable[[], Array]  # the numbers of an epoch's rows, in order
+    loader: Any  # itself
+    checked: Data | None = None
+
+    def x(self, model: Module, rows: Array) -> Any:
+        """The inputs at these rows."""
+        found = parted(model)(self.arrays)
+        x = self.arrays[0] if found is None else found[0]
+        whole = np.arange(len(self.arrays[0]))
+
+        def at(array: Array) -> Array:
+            return array if np.array_equal(rows, whole) else array[rows]
+
+        return tuple(map(at, x)) if isinstance(x, tuple) else at(x)
+
+    def data(self, model: Module, compiled: Compiled, **options: Any) -> Data | None:
+        """All of it as checked arrays; None where weights of zero leave samples out, which changes batches."""
+        if self.checked is not None:
+            return self.checked
+
+        def outputs(x: Any) -> int:
+            return len(
+                compiled.meet(traced(model, compiled, features(model, x, check_finite=False))[0]).heads
+            )
+
+        found = parted(model, outputs)(self.arrays)
+        x, y, weight = (*(self.arrays if found is None else found), None, None)[:3]
+        data = gate(model, compiled, x, y, weight, **options)
+        self.checked = data if all(w is None or w.all() for w in data.weight) else None
+        return self.checked
+
+
+def resident(source: Any) -> Resident | None:
+    """A DataLoader over a TensorDataset (or a Subset of one) as arrays; None for anything else that gives batches."""
+    if isinstance(source, Resident):
+        return source
+    find = getattr(source, "resident", None)
+    found: Any = find() if callable(find) else None
+    return None if found is None else Resident(*found, source)
+
+
+def batch_of(source: Any) -> int | None:
+    """The size of the batches that a source gives, where one size is known for all."""
+    loader = resident(source)
+    return None if loader is None else loader.batch
+
+
+class Batches:
+    """The batches of a source, each checked like a data set of its own. An iterator of `Data`.
+
+    `take` checks some of them together, which costs as much as checking one. Raises what `gate` and `batches_from`
+    raise, with the number of the batch.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        compiled: Compiled,
+        source: Any,
+        steps: int | None,
+        *,
+        class_weight: Any,
+        check_finite: bool,
+    ) -> None:
+        if any_balanced(class_weight):
+            raise ValueError(
+                "class_weight='balanced' counts the classes of all samples, and x gives batches. Write a dict instead, "
+                "{0: 1.0, 1: 5.0}, or arrays as x and y."
+            )
+        self.model, self.compiled = model, compiled
+        self.options = {"class_weight": class_weight, "check_finite": check_finite}
+        source = source.loader if isinstance(source, Resident) else source
+        self.name = getattr(source, "__name__", type(source).__name__)
+        self.index = 0  # of the next batch
+        self.x: Any = None  # of the batch that is being read
+        self.ahead: Raw | None = None  # taken from the source, and not yet checked
+        self.queue: list[Data] = []  # checked, and not yet handed out
+        self.raw = batches_from(
+            source, steps=steps, as_x=self._inputs, as_y=self._targets, as_w=self._targets,
+            parts=parted(model, self._outputs), name=self.name,
+        )  # fmt: skip
+
+    def __iter__(self) -> Iterator[Data]:
+        return self
+
+    def __next__(self) -> Data:
+        data = self.take(1)
+        if data is None:
+            raise StopIteration
+        return data
+
+    def take(self, most: int) -> Data | None:
+        """The next batches, as many as go together but at most so many, as one: `Data.size` is the size of each.
+
+        All but the last are of one size, and all of one kind. None when there are no more.
+        """
+        if self.queue:
+            return self.queue.pop(0)
+        group: list[Raw] = []
+        started = time.perf_counter()
+        while len(group) < most:
+            raw = self.ahead or self._next()
+            self.ahead = None
+            if raw is None:
+                break
+            if group and not group[0].goes_with(raw):
+                self.ahead = raw
+                break
+            group.append(raw.kept() if most > 1 else raw)
+            full = len(group) * raw.bytes > GROUP_BYTES or raw.n < group[0].n
+            if full or time.perf_counter() - started > GROUP_SECONDS:
+                break
+        if not group:
+            return None
+        first, self.index = self.index, self.index + len(group)
+        if len(group) == 1:
+            return self._checked(group[0], first)
+        whole = Raw.joined(group)
+        try:
+            data = replace(gate(self.model, self.compiled, *whole.parts(), **self.options), size=group[0].n)
+        except (TypeError, ValueError):
+            for i, raw in enumerate(group):
+                self._checked(raw, first + i)  # says which batch it was
+            raise
+        if all(w is None or w.all() for w in data.weight):
+            return data
+        # Samples of weight zero are left out, batch by batch.
+        self.queue = [self._checked(raw, first + i) for i, raw in enumerate(group)]
+        return self.queue.pop(0)
+
+    def _checked(self, raw: Raw, index: int) -> Data:
+        try:
+            return gate(self.model, self.compiled, *raw.parts(), **self.options)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"(in batch {index} of {self.name})")
+            raise
+
+    def _next(self) -> Raw | None:
+        found = next(self.raw, None)
+        return None if found is None else Raw(*found)
+
+    def _inputs(self, part: Any) -> Any:
+        found = tuple(simple(p) for p in inputs_of(self.model, part).values())
+        self.x = found if len(found) > 1 else found[0]
+        return self.x
+
+    def _outputs(self, x: Any) -> int:
+        """How many outputs the model has, for such inputs."""
+        if not self.compiled.known:
+            arrays = features(self.model, x, check_finite=False)
+            self.compiled.meet(traced(self.model, self.compiled, arrays)[0])
+        return len(self.compiled.heads.heads)
+
+    def _targets(self, part: Any) -> Any:
+        """Targets or weights: of each output where there are several."""
+        if isinstance(part, Mapping) and is_container(part):
+            return {name: None if p is None else simple(p) for name, p in part.items()}
+        if is_container(part) and self._outputs(self.x) > 1:
+            return tuple(None if p is None else simple(p) for p in part)
+        return simple(part)
+
+
+def any_balanced(class_weight: Any) -> bool:
+    if isinstance(class_weight, str):
+        return class_weight == "balanced"
+    parts = class_weight.values() if isinstance(class_weight, Mapping) else class_weight or ()
+    return any(isinstance(part, str) and part == "balanced" for part in parts)
+
+
+def simple(part: Any) -> Any:
+    """A tensor's value, a list as an array; arrays and frames as they are."""
+    if isinstance(part, Tensor):
+        return part.compute()
+    return part if hasattr(part, "shape") or hasattr(part, "columns") else to_numeric(part)
+
+
+@dataclass
+class Raw:
+    """One batch as it came: x, y and the weights, each an array, a tuple or dict of arrays, or None."""
+
+    x: Any
+    y: Any
+    weight: Any
+
+    def __post_init__(self) -> None:
+        arrays = [leaf for part in self.parts() for leaf in leaves(part)]
+        self.n = len(arrays[0])
+        self.bytes = sum(getattr(a, "nbytes", 0) for a in arrays)
+        self.plain = all(type(a) is np.ndarray for a in arrays)
+        self.kind = tuple(kind(part) for part in self.parts()) if self.plain else None
+
+    def parts(self) -> tuple[Any, Any, Any]:
+        return self.x, self.y, self.weight
+
+    def goes_with(self, other: Raw) -> bool:
+        """Whether the other may come after this one in one array."""
+        return self.plain and self.kind == other.kind and other.n <= self.n
+
+    def kept(self) -> Raw:
+        """A copy, since the source may use its arrays again."""
+        return Raw(*(of_each(np.array, part) for part in self.parts())) if self.plain else self
+
+    @classmethod
+    def joined(cls, group: Sequence[Raw]) -> Raw:
+        columns = zip(*(raw.parts() for raw in group), strict=True)
+        return cls(*(of_each(lambda *arrays: np.concatenate(arrays), *parts) for parts in columns))
+
+
+def leaves(part: Any) -> list[Any]:
+    if isinstance(part, (tuple, dict)):
+        return [leaf for p in (part.values() if isinstance(part, dict) else part) for leaf in leaves(p)]
+    return [] if part is None else [part]
+
+
+def kind(part: Any) -> Any:
+    """What two batches that go together have in common."""
+    if isinstance(part, dict):
+        return tuple((name, kind(p)) for name, p in part.items())
+    if isinstance(part, tuple):
+        return tuple(map(kind, part))
+    return None if part is None else (part.dtype, part.shape[1:])
+
+
+def of_each(function: Callable[..., Any], *parts: Any) -> Any:
+    """``function`` of the arrays in the same places of parts of one kind."""
+    first = parts[0]
+    if isinstance(first, dict):
+        return {name: of_each(function, *(p[name] for p in parts)) for name in first}
+    if isinstance(first, tuple):
+        return tuple(of_each(function, *places) for places in zip(*parts, strict=True))
+    return None if first is None else function(*parts)
+
+
+def evaluated(
+    model: Module, compiled: Compiled, source: Any, steps: int | None, check_finite: bool = True
+) -> Iterable[Data]:
+    """What gives batches, for evaluation: as arrays in the loader's order where they lie in memory."""
+    options: Any = {"class_weight": None, "check_finite": check_finite}
+    loader = resident(source)
+    data = None if loader is None else loader.data(model, compiled, **options)
+    if loader is not None and data is not None:
+        order = loader.draw()
+        return [replace(data, among=order if steps is None else order[: steps * loader.batch])]
+    batches = Batches(model, compiled, source, steps, **options)
+    return iter(lambda: batches.take(TOGETHER), None)
