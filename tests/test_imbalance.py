@@ -76,6 +76,12 @@ def test_the_seed_decides_the_rows(sampler):
     assert not np.array_equal(weights[0], weights[2])
 
 
+@pytest.mark.parametrize("sampler", [rv.data.BalancedSampler(70), rv.data.WeightedSampler(1 + 9.0 * Y)])
+def test_a_resumed_run_draws_the_same_rows(sampler):
+    """Stopped in the middle of epochs and between them."""
+    rv.verify_resume(network, X, Y, epochs=3, batch_size=16, sampler=sampler)
+
+
 REFUSED = [
     (dict(x=X, y=Y, sampler=Given(np.array([0, N]))), f"row {N} of {N} rows"),
     (dict(x=X, y=Y, sampler=Given(np.array([0.5]))), "dtype float64"),
