@@ -22,6 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 from ranvier.estimators import NeuralClassifier, NeuralRegressor  # noqa: E402
 from ranvier.seed import get_state  # noqa: E402
+from tests.test_docs import ROOT, verify  # noqa: E402
 
 pytestmark = [
     pytest.mark.peers,
@@ -536,3 +537,7 @@ def test_no_sparse_matrix_is_made_dense_in_silence():
 
     with pytest.raises(TypeError, match="dense"):
         NeuralClassifier().fit(scipy.sparse.csr_array(X), Y)
+
+
+def test_the_document(tmp_path):
+    verify(ROOT / "docs" / "scikit-learn.md", tmp_path)
