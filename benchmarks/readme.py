@@ -35,11 +35,13 @@ ENGLISH = Language(
     {
         "process-adam": "784-64-64-10, `python` to 5 trained epochs, caches cold",
         "tanh-full": "4-32-16-4 tanh, full batch of 10,000, MSE, Adam",
+        "search-digits": "a grid of 4 networks, 5 folds, 20 epochs: 20 models on the digits",
         "compile": "compiling the 784-64-64-10 `fit` program, cold",
     },
     {
         "epoch": "an epoch of {}",
         "process": "{}",
+        "search": "{}",
         "call": "{}",
         "compilation": "{}",
         "import": "`import`",
@@ -64,6 +66,7 @@ CHINESE = Language(
         "binary-16": "30-64-1，批大小 16，Adam，20,000 个样本",
         "binary-128": "30-64-1，批大小 128，Adam，20,000 个样本",
         "tanh-full": "4-32-16-4 tanh，全批 10,000，MSE，Adam",
+        "search-digits": "网格搜索：4 种网络，5 折，各 20 轮，共 20 个模型（digits 数据）",
         "predict-one": "784-64-64-10，预测一个样本",
         "compile": "编译 784-64-64-10 的 `fit` 程序，无缓存",
         "size": "安装体积（含全部必需依赖）",
@@ -71,6 +74,7 @@ CHINESE = Language(
     {
         "epoch": "一轮：{}",
         "process": "{}",
+        "search": "{}",
         "call": "{}",
         "compilation": "{}",
         "import": "`import`",

@@ -562,6 +562,30 @@ def test_errors_say_what_to_write(name):
     assert threading.active_count() == before
 
 
+def test_a_mistake_is_told_once_for_all_models():
+    def doubtful(units):
+        model = rv.Sequential(
+            [rv.layers.Dense(units, input_shape=(F,)), rv.layers.Dense(K, activation="softmax")]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    with pytest.warns(rv.training.PreflightWarning, match="units|nothing between|linear") as told:
+        rv.fit_many(doubtful, X, Y, seeds=2, folds=2, grid={"units": [4, 5]}, epochs=1, verbose=0)
+    assert len(told) == 1
+
+
+def test_a_mistake_in_one_setting_stops_all():
+    def build(outputs):
+        model = rv.Sequential([rv.layers.Dense(outputs, input_shape=(F,), activation="sigmoid")])
+        model.compile("adam", "binary_crossentropy")
+        return model
+
+    with pytest.raises(ValueError, match="y") as caught:
+        rv.fit_many(build, X, (Y == 0).astype(float), grid={"outputs": [1, 2]}, epochs=1, verbose=0)
+    assert caught.value.__notes__ == ["(in the variant outputs=2, seed=0)"]
+
+
 def test_an_error_names_its_variant():
     with pytest.raises(LookupError) as caught:
         rv.fit_many(classifier, X, Y, seeds=[3], callbacks=Explode(), epochs=1, verbose=0)

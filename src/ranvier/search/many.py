@@ -7,27 +7,23 @@ it ends in the bits that it would have alone. A fold is a list of row numbers ov
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from ranvier import seed
 from ranvier.module import Module
-from ranvier.search.folds import Fold, folds_of
+from ranvier.search.folds import folds_of
+from ranvier.search.plan import Job, Plan
 from ranvier.search.results import Interrupted, Results, Trained
-from ranvier.search.variants import Variant, grid_points, same, variants_of
+from ranvier.search.variants import Variant, grid_points, variants_of
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.progress import Progress, progress
 from ranvier.training.runner import Interrupt
-from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import Data
-from ranvier.training.twins import Pattern
 
 __all__ = ["fit_many"]
 
@@ -90,7 +86,7 @@ def fit_many(
         raise ValueError(
             "validate=True needs rows that are held out. Write folds=5, or validation_data=(x, y), instead."
         )
-    plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, options)
+    plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, options)
     results = Results(plan.again, monitor=monitor, mode=mode)
     show = progress(verbose)
     try:
@@ -116,105 +112,6 @@ def _count(threads: int | None, variants: int) -> int:
     from ranvier.engines.native.runtime import get_threads, positive
 
     return min(get_threads() if threads is None else positive(threads, "threads"), variants)
-
-
-@dataclass
-class Job:
-    """A model that is ready to be trained, and what it is trained and judged on."""
-
-    number: int
-    variant: Variant
-    model: Module
-    source: Any  # of its random numbers
-    train: Data
-    held_out: Data | None
-    options: dict[str, Any]
-
-
-@dataclass
-class Plan:
-    """What all models have in common."""
-
-    build: Callable[..., Module]
-    x: Any
-    y: Any
-    weight: Any
-    folds: Sequence[Fold] | None
-    callbacks: Any
-    validate: bool
-    options: dict[str, Any]
-    first: tuple[Data, Any] | None = None  # the checked arrays, and the columns' names
-    last: tuple[Any, Pattern] | None = None  # the settings of the models just before, and the first of those
-    told: set[str] = field(default_factory=set)  # the codes of checks that have warned
-    seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
-
-    def model(self, settings: Any) -> tuple[Module, Compiled]:
-        """A fresh, compiled model. Raises TypeError or ValueError where ``build`` gives anything else."""
-        model = self.build(**settings)
-        if not isinstance(model, Module):
-            raise TypeError(
-                f"build returned {type(model).__name__}. Write a function that ends in `return model` instead."
-            )
-        if model in self.seen:
-            raise ValueError(
-                "build returned the same model twice. Write a function that makes its layers anew instead."
-            )
-        self.seen.add(model)
-        return model, compiled(model, "fit_many")
-
-    def job(self, number: int, variant: Variant) -> Job:
-        """Build a variant's model and trace its steps: everything that needs the interpreter for long."""
-        with seed.seeded(variant.seed) as source:
-            model, state = self.model(variant.settings)
-            data = self.data(model, state)
-            train, held_out = data, None
-            if self.folds is not None and variant.fold is not None:
-                train, held_out = (replace(data, among=rows) for rows in self.folds[variant.fold])
-            options = dict(self.options)
-            if (class_weight := options.pop("class_weight", None)) is not None:
-                train = inputs.gate(model, state, train, None, class_weight=class_weight)
-            if self.callbacks is not None:
-                options["callbacks"] = (
-                    self.callbacks() if callable(self.callbacks) else copy.deepcopy(self.callbacks)
-                )
-            if self.validate and held_out is not None:
-                options["validation_data"] = held_out
-            batch = options.get("batch_size") or 32
-            pattern = self.pattern(variant.settings, model, state)
-            if isinstance(batch, int) and not options.get("validation_split"):
-                with state.exclusive(options.get("augment")):
-                    pattern.give(model, state, train, min(batch, len(train)), "train")
-                if held_out is not None:
-                    pattern.give(model, state, held_out, min(batch, len(held_out)), "evaluate")
-        return Job(number, variant, model, source, train, held_out, options)
-
-    def pattern(self, settings: Any, model: Module, state: Compiled) -> Pattern:
-        """The first model of these settings, whose steps the others take over."""
-        state.told = self.told
-        if self.last is None or not same(self.last[0], settings):
-            self.last = settings, Pattern(model, state)
-        else:  # what there is to say of these settings is said once
-            state.checked = state.followed = True
-        return self.last[1]
-
-    def data(self, model: Module, state: Compiled) -> Data:
-        """All rows as this model takes them: the arrays of the first model, where they fit."""
-        x, y, weight, finite = self.x, self.y, self.weight, self.options.get("check_finite", True)
-        if self.first is not None and len(self.first[0].x) == len(self.first[0].y) == 1:
-            before, state.columns = self.first
-            (x,), (y,), (weight,), finite = before.x, before.y, before.weight, False
-        data = inputs.gate(model, state, x, y, weight, check_finite=finite)
-        if self.first is None:
-            self.first = data, state.columns
-        return data
-
-    def again(self, variant: Variant, **options: Any) -> Module:
-        """Train one variant on every row, alone."""
-        with seed.seeded(variant.seed):
-            model, _ = self.model(variant.settings)
-            given = {**self.options, "sample_weight": self.weight, **options}
-            fit(model, self.x, self.y, **given)
-        return model
 
 
 def train(job: Job, interrupt: Interrupt) -> Trained:
