@@ -96,7 +96,7 @@ def test_inputs_labels_and_shares_belong_together(engine):
 
 def test_targets_in_floats_are_mixed():
     rv.set_seed(3)
-    hot = MixUp(0.4)(X, HOT)[1].numpy()
+    hot = MixUp(0.4)(X, HOT)[1].soft().numpy()
     rv.set_seed(3)
     labels = MixUp(0.4)(X, LABELS)[1]
     np.testing.assert_allclose(hot, labels.soft(4).numpy(), atol=1e-6)
@@ -106,7 +106,7 @@ def test_several_inputs_and_targets_share_their_partners():
     rv.set_seed(4)
     (a, b), (first, none, labels) = MixUp()((X, X * 2), (HOT, None, LABELS))
     np.testing.assert_allclose(b.numpy(), 2 * a.numpy(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(first.numpy(), labels.soft(4).numpy(), atol=1e-6)
+    np.testing.assert_allclose(first.soft().numpy(), labels.soft(4).numpy(), atol=1e-6)
     assert none is None
 
 
@@ -162,6 +162,19 @@ def test_labels_and_one_hot_targets_train_alike(engine):
     np.testing.assert_allclose(weights[0][1], weights[1][1])
     for a, b in zip(weights[0][0], weights[1][0], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("loss", "metric"), [("binary_crossentropy", "accuracy"), ("mse", "mae")])
+def test_metrics_of_classes_compare_with_a_class_and_others_with_the_mixture(loss, metric, engine):
+    y = (LABELS > 1).astype(np.float32)
+    rv.set_seed(6)
+    model = rv.Sequential([rv.Input((6,)), Dense(1, activation="sigmoid")])
+    model.compile(rv.optimizers.SGD(0.0), loss, metrics=[metric, "mse"], engine=engine)
+    history = model.fit(X, y, augment=MixUp(0.5), batch_size=90, verbose=0).history
+    if metric == "accuracy":
+        assert history["accuracy"][0] > 0.2, "soft targets are never equal to a class"
+    else:
+        assert history["mse"][0] == pytest.approx(history["loss"][0], rel=1e-5)
 
 
 def test_pytorch_criteria_take_mixed_labels():
@@ -241,6 +254,7 @@ WORD: Any = "mixup"
     [
         (lambda: MixUp(0.0), ValueError, "alpha=0.0: write a number above 0"),
         (lambda: MixUp(alpha=1000), ValueError, "up to 100"),
+        (MixUp()(X, LABELS)[1].soft, ValueError, r"Write soft\(classes\)"),
         (lambda: MixUp()(LABELS, LABELS), ValueError, "inputs of int32 do not mix"),
         (lambda: network("mse").fit(X, HOT, augment=WORD), TypeError, r"augment='mixup'.*rv.layers.MixUp\(0.2\)"),
         (

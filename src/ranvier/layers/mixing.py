@@ -53,9 +53,8 @@ class MixUp(Layer):
     """Each sample mixed with another of the batch, and its targets with the other's (Zhang et al., 2017).
 
     ``fit(..., augment=MixUp(0.2))`` calls it on inputs and targets within the compiled step; in an explicit loop write
-    ``x, y = mixup(x, y)``. Each sample's share is drawn from Beta(alpha, alpha). Targets in floats are mixed as inputs
-    are; integer labels become a `Mixture`, which losses of labels take. Sample weights (class weights among
-    them) are mixed so that each of the two labels counts with its own.
+    ``x, y = mixup(x, y)``. Each sample's share is drawn from Beta(alpha, alpha). Targets become a `losses.Mixture`,
+    which losses take. Sample weights (class weights among them) are mixed so that each of the two targets counts with its own.
 
     With ``seed`` the layer draws from a generator of its own. Raises ValueError for integer inputs, which do not mix.
     """
@@ -101,7 +100,7 @@ def mixed(x: Any, y: Any, weight: Any, share: Any, partner: Any, inputs: Callabl
         if weight is not None:
             weight, own = weighed(share, weight, rows_at(weight, partner))
         other = rows_at(y, partner)
-        return (blend(own, y, other) if y.dtype in FLOATS else Mixture(y, other, own)), weight
+        return Mixture(y, other, own), weight
 
     several = isinstance(y, (tuple, list))
     weights = weight if isinstance(weight, (tuple, list)) else (weight,) * (len(y) if several else 1)

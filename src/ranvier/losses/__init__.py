@@ -28,6 +28,7 @@ from ranvier.losses.formulas import (
     sparse_categorical_crossentropy,
     squared_hinge,
 )
+from ranvier.losses.mixture import Mixture
 
 __all__ = [
     "BinaryCrossentropy",
@@ -46,6 +47,7 @@ __all__ = [
     "MeanAbsolutePercentageError",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
+    "Mixture",
     "Poisson",
     "SparseCategoricalCrossentropy",
     "SparseCategoricalFocalCrossentropy",

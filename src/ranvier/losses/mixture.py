@@ -1,4 +1,4 @@
-"""Labels of mixed samples: what MixUp and its kin make of integer labels."""
+"""Targets of mixed samples: what MixUp and its kin make of targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier import numeric as n
-from ranvier.graph.node import GraphError, Node
+from ranvier.graph.node import FLOATS, GraphError, Node
 from ranvier.tensor import function
 
 __all__ = ["Mixture", "blend", "each", "wide"]
@@ -38,18 +38,25 @@ def larger(share: Node, first: Node, second: Node) -> Node:
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Two labels for each sample: ``share`` (samples,) of the first, the rest of the second.
+    """Two targets for each sample: ``share`` (samples,) of the first, the rest of the second.
 
-    Every loss of labels takes it as y_true: the loss of a mixture is the mixture of the two losses, which for cross
-    entropy is that of the soft targets. Metrics compare with the label of the larger share, ``dominant()``.
+    Every loss takes it as y_true. Targets in floats are mixed; of integer labels, the loss is the mixture of the two
+    losses, which for cross entropy is that of the soft targets.
     """
 
     first: Any
     second: Any
     share: Any
 
+    @property
+    def labels(self) -> bool:
+        """Whether the targets are class numbers, which cannot be mixed themselves."""
+        return self.first.dtype not in FLOATS
+
     def each(self, function: Callable[[Any], Any]) -> Any:
-        """The mixture of a function's values of the two labels; None where it has none."""
+        """A function's value at the mixed targets; of labels, the mixture of its values. None where it has none."""
+        if not self.labels:
+            return function(self.soft())
         first, second = function(self.first), function(self.second)
         return None if first is None else self.mix(first, second)
 
@@ -58,14 +65,23 @@ class Mixture:
         return blend(self.share, first, second)
 
     def dominant(self) -> Any:
-        """The label of the larger share."""
+        """The target of the larger share."""
         return larger(self.share, self.first, self.second)
 
-    def soft(self, classes: int) -> Any:
-        """The labels as shares of classes, (..., classes), for a loss that takes those."""
+    def soft(self, classes: int | None = None) -> Any:
+        """The mixed targets; labels as shares of ``classes``, (..., classes). For losses that are functions of yours.
+
+        Raises ValueError for labels without the number of classes.
+        """
+        if not self.labels:
+            return self.mix(self.first, self.second)
+        if classes is None:
+            raise ValueError(
+                "these targets are integer labels. Write soft(classes) with their number instead."
+            )
         return self.mix(n.one_hot(self.first, classes), n.one_hot(self.second, classes))
 
 
 def each(function: Callable[[Any], Any], y_true: Any) -> Any:
-    """``function(y_true)``, and of mixed labels the mixture of its values."""
+    """``function(y_true)``, and of mixed targets what `Mixture.each` makes of it."""
     return y_true.each(function) if isinstance(y_true, Mixture) else function(y_true)
