@@ -5,6 +5,7 @@ must hold. Rows that another file holds are named in ELSEWHERE.
 """
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -15,8 +16,8 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import optimizers
-from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
+from ranvier import callbacks, optimizers, training
+from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning, inputs
 
 RNG = np.random.default_rng(0)
 N, F, K = 40, 5, 3
@@ -358,6 +359,7 @@ ROWS = [  # number, what is done, error or warning, its text
     (16, batch_larger_than_data, None, ""),
     (17, last_partial_batch, None, ""),
     (18, batch_of_one, None, ""),  # batch normalization comes with the convolutional networks
+    (19, lambda: fit(X, Y * 0), PreflightError, "all 40 targets y are of class 0"),
     (21, lambda: fit(put(X.astype(float), (0, 0), BIG), Y, check_finite=False), (RuntimeWarning, NonFiniteLoss), "infinite as float32"),
     (22, lambda: fit(Sparse(), Y), TypeError, "parse"),
     (23, short(2), ValueError, "ended early: batch 2 of 3"),
@@ -389,6 +391,46 @@ ROWS = [  # number, what is done, error or warning, its text
 ]  # fmt: skip
 
 
+class Every(callbacks.Callback):
+    """Watches every batch, and sees no NaN."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        assert np.isfinite(logs["loss"])
+
+    def on_test_batch_end(self, batch, logs=None):
+        assert np.isfinite(logs["loss"]), "NaN is found before validation"
+
+
+@pytest.fixture
+def watched(monkeypatch, tmp_path):
+    """Every fit has callbacks, a backup, weights of samples, and validation data."""
+    real, folders = training.fit, itertools.count()
+
+    def fit(model, x=None, y=None, **options):
+        folder = tmp_path / str(next(folders))
+        folder.mkdir()
+        watch = [
+            Every(),
+            callbacks.EarlyStopping("loss", patience=10**6, restore_best_weights=True),
+            callbacks.CSVLogger(folder / "log.csv"),
+            callbacks.ModelCheckpoint(folder / "best", "loss", save_best_only=True, save_freq=50),
+            callbacks.BackupAndRestore(folder / "backup", save_freq=50),
+        ]
+        more = {"callbacks": watch, "ignore": "RV4"}
+        if not inputs.is_source(x):
+            more |= {"validation_data": (x, y), "sample_weight": np.ones(len(x))}
+        given = {name: value for name, value in options.items() if value is not None}
+        return real(model, x, y, **{**more, **given})
+
+    monkeypatch.setattr(training, "fit", fit)
+
+
+@pytest.mark.usefixtures("watched")
+@pytest.mark.parametrize(("number", "action", "error", "text"), ROWS)
+def test_faults_with_callbacks_weights_and_validation(number, action, error, text):
+    test_faults(number, action, error, text)
+
+
 @pytest.mark.parametrize(("number", "action", "error", "text"), ROWS)
 def test_faults(number, action, error, text):
     kinds = error if isinstance(error, tuple) else (error,)
@@ -411,6 +453,15 @@ rv.set_seed(0)
 x = np.random.default_rng(0).random((4096, 8), dtype=np.float32); y = (x[:, 0] > 0.5).astype(int)
 model = rv.Sequential([rv.layers.Dense(16, activation="relu", input_shape=(8,)), rv.layers.Dense(2, activation="softmax")])
 model.compile("adam", "sparse_categorical_crossentropy")
+if os.environ.get("WATCHED"):
+    import functools, pathlib, tempfile
+    from ranvier import callbacks as c
+    def watch():
+        folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ["WATCHED"]))
+        return [c.EarlyStopping("loss", patience=10**9), c.CSVLogger(folder / "log.csv"), c.BackupAndRestore(folder / "b", save_freq=500)]
+    plain = model.fit
+    model.fit = lambda x, y, **options: plain(x, y, **{"callbacks": watch(), "validation_data": (x[:500], y[:500]),
+                                                      "sample_weight": np.ones(len(x)), "ignore": "RV", **options})
 """
 INTERRUPT = """
 model.fit(x, y, verbose=0)
@@ -467,8 +518,9 @@ PROCESSES = [(38, INTERRUPT), (39, FORK), (43, EXIT)]
 
 
 @pytest.mark.parametrize(("number", "program"), PROCESSES)
-def test_processes(number, program):
-    process(program)
+@pytest.mark.parametrize("watched", [False, True])
+def test_processes(number, program, watched, tmp_path):
+    process(program, WATCHED=str(tmp_path) if watched else "")
 
 
 def test_30_the_same_bits_for_any_hash_seed():
@@ -477,11 +529,15 @@ def test_30_the_same_bits_for_any_hash_seed():
 
 # --- nothing is forgotten -----------------------------------------------------------------------------------------
 
-DEMANDED = {*range(1, 19), *range(21, 24), *range(25, 32), *range(32, 46), *range(63, 68)}
+DEMANDED = {*range(1, 59), 60, *range(63, 68)}
 ELSEWHERE = {  # number: the file that holds its tests
     20: "tests/test_training.py",
     44: "tests/native/test_llvm.py",
     45: "tests/native/test_runtime.py",
+    46: "tests/native/test_runtime.py",
+    **dict.fromkeys((47, 48, 49, 55, 57, 60), "tests/test_files.py"),
+    **dict.fromkeys((50, 53, 54, 56, 58), "tests/test_save.py"),
+    **dict.fromkeys((51, 52), "tests/test_resume.py"),
     **dict.fromkeys(range(63, 68), "tests/native/test_cache.py"),
 }
 

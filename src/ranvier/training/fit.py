@@ -111,17 +111,21 @@ def fit(
         elif data is None:
             source = Stream(training, x, steps_per_epoch, options)
         else:
-            preflight(
-                model, state, data, validation, batch=batch, ignore=ignore, sampled=sampler is not None
-            )
+            preflight(model, state, data, validation, batch=batch, ignore=ignore, sampled=sampler is not None)
             shuffler = seed.numpy_generator("shuffle") if shuffle or sampler is not None else None
             source = Arrays(training, data, batch, steps_per_epoch, shuffler, sampler)
             params["steps"] = source.steps
         history = model.history = History(params)
         drawn = None if sampler is None else type(sampler).__name__
         run = Run(
-            training, source, history, data, {
-                "batch_size": batch, "shuffle": shuffle, "sampler": drawn,
+            training,
+            source,
+            history,
+            data,
+            {
+                "batch_size": batch,
+                "shuffle": shuffle,
+                "sampler": drawn,
                 "augment": None if augment is None else repr(augment),
             },
         )
@@ -137,6 +141,8 @@ def fit(
                 try:
                     while training.epoch < epochs and (training.done or not model.stop_training):
                         logs, samples = epoch(training, source, f"Epoch {training.epoch + 1}/{epochs}")
+                        if validation is not None or hooks:
+                            training.check()  # before anybody looks at it, or keeps it
                         if validation is not None and (training.epoch + 1) % validation_freq == 0:
                             results = validate(training, validation, validation_size)
                             logs |= {f"val_{name}": value for name, value in results.items()}
@@ -161,7 +167,7 @@ def fit(
     return history
 
 
-def epoch(training: Training, source: Arrays | Stream, title: str) -> tuple[Logs, int]:
+def epoch(training: Training, source: Arrays | Loaded | Stream, title: str) -> tuple[Logs, int]:
     """The steps of one epoch, or of what is left of it: results, and the number of samples."""
     if training.hooks and not training.done:
         training.hooks.tell("on_epoch_begin", training.epoch, {})

@@ -23,6 +23,7 @@ from ranvier.tensor import Tensor, get_dtype
 from ranvier.training import checkpoint, files
 from ranvier.training.files import CheckpointError
 from ranvier.training.history import History
+from ranvier.training.loaded import Loaded
 from ranvier.training.loop import Arrays, Stream, Training
 from ranvier.training.step import Data
 from ranvier.training.values import pack, unpack
@@ -39,7 +40,7 @@ class Run:
     def __init__(
         self,
         training: Training,
-        source: Arrays | Stream,
+        source: Arrays | Loaded | Stream,
         history: History,
         data: Data | None,
         settings: Mapping[str, Any],
@@ -194,7 +195,7 @@ class Run:
     def others_from(self, kept: Mapping[str, Any], tensors: Mapping[str, Array], source: Path) -> None:
         if not int(kept["others"]):
             return
-        if not isinstance(self.source, Arrays):
+        if isinstance(self.source, Stream):
             raise CheckpointError(
                 f"{source} holds {kept['others']} tensors that steps change and that are no part of the model's state. "
                 "Register them with register_buffer(name, tensor) to resume a run on batches."
