@@ -137,6 +137,24 @@ def test_remedies_raise_the_balanced_accuracy():
     assert min(found.values()) > plain + 0.1, found
 
 
+def test_losses_and_metrics_are_kept_in_a_file(tmp_path):
+    model = network(
+        loss=rv.losses.SparseCategoricalFocalCrossentropy(alpha=[0.1, 0.9], gamma=1.5),
+        metrics=[
+            "balanced_accuracy",
+            rv.metrics.CohenKappa("linear"),
+            "pr_auc",
+            rv.metrics.RecallAtPrecision(0.5),
+        ],
+    )
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "m.ranvier")
+    again = rv.load_model(tmp_path / "m.ranvier")
+    found, expected = (m.evaluate(X, Y, verbose=0, return_dict=True) for m in (again, model))
+    assert found == expected
+    assert set(found) == {"loss", "balanced_accuracy", "cohen_kappa", "pr_auc", "recall_at_precision"}
+
+
 # --- PyTorch's vocabulary -----------------------------------------------------------------------------------------
 
 

@@ -21,9 +21,13 @@ WEIGHTS = RNG.integers(0, 4, N).astype(np.float32)
 DECIDED = SCORES.argmax(1)
 
 
+LABELED = np.stack([YES, RNG.integers(0, 2, N), YES], 1)
+MANY = np.stack([CHANCE, RNG.random(N), 1 - CHANCE], 1).astype(np.float32)
+
+
 def confusion(truth, decided, classes, weights=None):
     table = np.zeros((classes, classes))
-    np.add.at(table, (truth, decided), 1 if weights is None else weights)
+    np.add.at(table, (truth, np.asarray(decided, int)), 1 if weights is None else weights)
     return table
 
 
@@ -117,6 +121,11 @@ ROWS = [  # metric, targets, predictions, weights, expected
     (metrics.BalancedAccuracy(adjusted=True), LABELS, SCORES, None, (per_class("recall", TABLE).mean() - 1 / K) / (1 - 1 / K)),
     ("matthews_correlation", YES, CHANCE, None, np.corrcoef(YES, CHANCE > 0.5)[0, 1]),
     ("mcc", [0, 0], [0.1, 0.7], None, 0.0),
+    (metrics.BalancedAccuracy(multi_label=True), LABELED, MANY, None, np.mean([per_class("recall", confusion(LABELED[:, k], MANY[:, k] > 0.5, 2)).mean() for k in range(3)])),
+    (metrics.BalancedAccuracy(multi_label=True), LABELED, MANY, WEIGHTS, np.mean([per_class("recall", confusion(LABELED[:, k], MANY[:, k] > 0.5, 2, WEIGHTS)).mean() for k in range(3)])),
+    (metrics.BalancedAccuracy(multi_label=True), YES, CHANCE, None, per_class("recall", BINARY).mean()),
+    (metrics.MatthewsCorrelation(multi_label=True), LABELED, MANY, None, np.mean([np.corrcoef(LABELED[:, k], MANY[:, k] > 0.5)[0, 1] for k in range(3)])),
+    (metrics.MatthewsCorrelation(multi_label=True), YES, CHANCE[:, None], None, np.corrcoef(YES, CHANCE > 0.5)[0, 1]),
     ("cohen_kappa", LABELS, SCORES, None, kappa(TABLE, 0)),
     (metrics.CohenKappa("linear"), LABELS, SCORES, None, kappa(TABLE, 1)),
     (metrics.CohenKappa("quadratic"), LABELS, SCORES, WEIGHTS, kappa(HEAVY, 2)),
@@ -180,6 +189,13 @@ ERRORS = [
     (lambda: metrics.RecallAtPrecision(90), ValueError, "precision=90"),
     (lambda: metrics.ExpectedCalibrationError(norm="l3"), ValueError, "'max'"),
     (lambda: metrics.get("recall_at_precision"), ValueError, "Write"),
+    (
+        lambda: metrics.BalancedAccuracy()([[1, 1], [0, 1]], [[0.5, 0.5]] * 2),
+        ValueError,
+        r"1 rows had several.*BalancedAccuracy\(multi_label=True\)",
+    ),
+    (lambda: metrics.MatthewsCorrelation()([[0, 0]], [[0.5, 0.5]]), ValueError, "multi_label=True"),
+    (lambda: metrics.ConfusionMatrix()([[0, 0]], [[0.5, 0.5]]), ValueError, "one class a row"),
     (lambda: metrics.roc_auc_score([0, 0], [0.1, 0.2]), ValueError, "no positive sample"),
     (lambda: metrics.roc_auc_score([1, 1], [0.1, 0.2]), ValueError, "no negative sample"),
     (lambda: metrics.roc_auc_score([0, 2], [0.1, 0.2]), ValueError, "2 in row 1.*y_true == k"),
@@ -221,6 +237,12 @@ def test_describe_and_get_are_inverse():
         again = metrics.get(metrics.describe(metric))
         assert (type(again), again.config()) == (type(metric), metric.config())
         assert again.name == name
+    for metric in (
+        metrics.RecallAtPrecision(0.9, 50), metrics.SpecificityAtSensitivity(0.3, name="mine"),
+        metrics.AUC(thresholds=[0.5], multi_label=True), metrics.CohenKappa("linear"),
+    ):  # fmt: skip
+        again = metrics.get(metrics.describe(metric))
+        assert (type(again), again.config()) == (type(metric), metric.config())
 
 
 # --- in a training run --------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 
 from ranvier import numeric as rn
 from ranvier.graph.contraction import einsum
-from ranvier.graph.node import Node
+from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
     Array,
@@ -29,23 +29,41 @@ __all__ = ["BalancedAccuracy", "CohenKappa", "ConfusionMatrix", "MatthewsCorrela
 
 
 class _Decided(Metric):
-    """Truth and decision of each sample as rows of ones and zeros, the truth's times its weight."""
+    """Truth and decision of each sample as rows of ones and zeros, the truth's times its weight.
 
-    def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node]:
-        """(samples, ..., classes) each."""
+    The last state counts rows of targets that are not of one class: there the largest output decides nothing.
+    """
+
+    def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node, Node]:
+        """(samples, ..., classes) each, and the number of rows that are not of one class."""
         outputs = classes_of(y_pred.shape[1:])
+        apart = constant(0, WIDE)
         if outputs == 1:
             flat = [x if x.ndim == 1 else rn.sum(x, tuple(range(1, x.ndim))) for x in (y_true, y_pred)]
             truth, decided = (
                 rn.cast(rn.greater(x, level), "int32")
                 for x, level in zip(flat, (0.5, self._level), strict=True)
             )
+        elif is_labels(y_true, y_pred):
+            truth, decided = y_true, rn.argmax(y_pred, -1)
         else:
-            truth = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
-            decided = rn.argmax(y_pred, -1)
+            truth, decided = rn.argmax(y_true, -1), rn.argmax(y_pred, -1)
+            off = rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3)
+            apart = rn.cast(rn.sum(rn.cast(off, y_pred.dtype)), WIDE)
         rows, columns = (one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
         spread = over(weight, rows)
-        return (rows if spread is None else rows * spread), columns
+        return (rows if spread is None else rows * spread), columns, apart
+
+    def result(self, arrays: Sequence[Array] | None = None) -> Any:
+        known = self._arrays if arrays is None else arrays
+        if known is not None and known[-1] > 0:
+            raise ValueError(
+                f"metric {self.name!r} takes targets of one class a row, and {known[-1]:,.0f} rows had several, or "
+                f"none. Write {self.instead} for labels that do not exclude each other."
+            )
+        return super().result(arrays)
+
+    instead = "metrics.Precision() and metrics.Recall()"
 
 
 class ConfusionMatrix(_Decided):
@@ -53,12 +71,13 @@ class ConfusionMatrix(_Decided):
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         classes = max(2, classes_of(output_shape))
-        return [((classes, classes), WIDE)]
+        return [((classes, classes), WIDE), ((), WIDE)]
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        rows, columns = self.decide(y_true, y_pred, weight)
+        rows, columns, apart = self.decide(y_true, y_pred, weight)
         inner = "abcdefgh"[: rows.ndim - 1]
-        return [states[0] + rn.cast(einsum(f"{inner}i,{inner}j->ij", rows, columns), WIDE)]
+        table = rn.cast(einsum(f"{inner}i,{inner}j->ij", rows, columns), WIDE)
+        return [states[0] + table, states[1] + apart]
 
     def read(self, arrays: Sequence[Array]) -> Any:
         whole = np.array_equal(arrays[0], np.trunc(arrays[0]))
@@ -87,30 +106,75 @@ class CohenKappa(ConfusionMatrix):
 
 
 class _Margins(_Decided):
-    """How often each class was found, was there, and was decided: no table, which is large for many classes."""
+    """Of each class how often it was found, was there, and was decided, and how many samples there were.
+
+    No table, which is large for many classes. With ``multi_label`` each output is a yes or no of its own.
+    """
+
+    multi_label: bool
+
+    @property
+    def instead(self) -> str:  # type: ignore[override]
+        return f"metrics.{type(self).__name__}(multi_label=True)"
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        return [((max(2, classes_of(output_shape)),), WIDE)] * 3
+        return [((max(2 - self.multi_label, classes_of(output_shape)),), WIDE)] * 3 + [((), WIDE)] * 2
+
+    def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node, Node]:
+        if not self.multi_label:
+            return super().decide(y_true, y_pred, weight)
+        truth = (
+            one_hot(y_true, classes_of(y_pred.shape[1:]), y_pred.dtype)
+            if is_labels(y_true, y_pred)
+            else y_true
+        )
+        decided = rn.cast(rn.greater(y_pred, self._level), y_pred.dtype)
+        rows, columns = (
+            apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x for x in (truth, decided)
+        )
+        spread = over(weight, rows)
+        return (rows if spread is None else rows * spread), columns, constant(0, WIDE)
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        rows, columns = self.decide(y_true, y_pred, weight)
+        rows, columns, apart = self.decide(y_true, y_pred, weight)
         spread = over(weight, columns)
         parts = [rows * columns, rows, columns if spread is None else columns * spread]
-        return [s + over_samples(p) for s, p in zip(states, parts, strict=True)]
+        places = rn.sum(
+            full(1, columns.shape, columns.dtype) if spread is None else spread, tuple(range(columns.ndim))
+        )
+        total = rn.cast(places, WIDE) / constant(columns.shape[-1], WIDE)
+        return [
+            *(s + over_samples(p) for s, p in zip(states, parts, strict=False)),
+            states[3] + total,
+            states[4] + apart,
+        ]
 
 
 class BalancedAccuracy(_Margins):
     """The mean over classes of the share of its samples that were found: accuracy as if all classes were as frequent.
 
-    Classes of which there are no samples are left out. ``adjusted`` puts guessing at 0 and keeps the best at 1.
+    Classes of which there are no samples are left out. ``adjusted`` puts guessing at 0 and keeps the best at 1. With
+    ``multi_label`` each output is a yes or no of its own, and the mean over them is taken.
     """
 
-    def __init__(self, adjusted: bool = False, name: str | None = None) -> None:
+    def __init__(self, adjusted: bool = False, name: str | None = None, multi_label: bool = False) -> None:
         super().__init__(name)
-        self.adjusted = adjusted
+        self.adjusted, self.multi_label = adjusted, multi_label
 
     def read(self, arrays: Sequence[Array]) -> float:
-        found, there, _ = arrays
+        found, there, decided, total, _ = arrays
+        if not self.multi_label:
+            return self._mean(found, there)
+        neither = total - there - decided + found
+        each = [
+            self._mean(np.array(hits), np.array(kinds))
+            for hits, kinds in zip(
+                zip(found, neither, strict=True), zip(there, total - there, strict=True), strict=True
+            )
+        ]
+        return float(np.mean(each))
+
+    def _mean(self, found: Array, there: Array) -> float:
         known = there > 0
         if not known.any():
             return 0.0
@@ -121,13 +185,22 @@ class BalancedAccuracy(_Margins):
 class MatthewsCorrelation(_Margins):
     """The correlation of truth and decision (Matthews, 1975; of several classes, Gorodkin, 2004): from -1 to 1.
 
-    0 where only one class was there or only one was decided.
+    0 where only one class was there or only one was decided. With ``multi_label`` each output is a yes or no of its
+    own, and the mean over them is taken.
     """
 
+    def __init__(self, name: str | None = None, multi_label: bool = False) -> None:
+        super().__init__(name)
+        self.multi_label = multi_label
+
     def read(self, arrays: Sequence[Array]) -> float:
-        found, there, decided = arrays
-        total = there.sum()
-        spread = (total**2 - (there**2).sum()) * (total**2 - (decided**2).sum())
-        if spread <= 0:
-            return 0.0
-        return float((found.sum() * total - (there * decided).sum()) / np.sqrt(spread))
+        found, there, decided, total, _ = arrays
+        if self.multi_label:  # of yes and no, for each label
+            sides = [np.stack([v, total - v]) for v in (there, decided)]
+            right = found + (total - there - decided + found)
+        else:
+            sides, right = [there, decided], found.sum()
+        spread = (total**2 - (sides[0] ** 2).sum(0)) * (total**2 - (sides[1] ** 2).sum(0))
+        known = spread > 0
+        above = right * total - (sides[0] * sides[1]).sum(0)
+        return float(np.mean(np.where(known, above / np.sqrt(np.where(known, spread, 1)), 0.0)))
