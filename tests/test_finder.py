@@ -145,6 +145,17 @@ def test_a_schedule_of_the_optimizer_is_kept():
     assert model.optimizer.learning_rate == schedule
 
 
+def test_settings_that_are_no_arguments_are_kept():
+    """Biases are left out of a decay that would make them vanish."""
+    model = network(rv.optimizers.SGD(weight_decay=0.5))
+    plain = rv.find_learning_rate(model, X, Y, steps=40, stop=1.0)
+    model.optimizer.exclude_from_weight_decay(var_names=["kernel", "bias", "gamma", "beta"])
+    excluded = rv.find_learning_rate(model, X, Y, steps=40, stop=1.0)
+    none = rv.find_learning_rate(network(rv.optimizers.SGD()), X, Y, steps=40, stop=1.0)
+    assert not np.array_equal(plain.losses, excluded.losses)
+    np.testing.assert_allclose(excluded.losses, none.losses, rtol=1e-5)
+
+
 def test_the_suggestion_is_where_the_loss_falls_fastest():
     rates = np.geomspace(1e-6, 1, 121)
     losses = 2.0 - 1.5 / (1 + (3e-3 / rates) ** 2) + np.where(rates > 0.1, (rates - 0.1) * 10, 0.0)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import ranvier as rv
 import ranvier.torch as torch
 from ranvier import optimizers, tape
 from ranvier.torch import nn, optim
@@ -113,6 +114,26 @@ def test_a_schedule_of_the_other_vocabulary_as_lr():
     np.testing.assert_allclose(np.diff(steps, prepend=0.0), [-0.5, -0.25, -0.125], rtol=1e-6)
     with pytest.raises(TypeError, match="the schedule StepDecay"):
         s.StepLR(optimizer, 10)
+
+
+def test_a_scheduler_in_a_callback_of_fit():
+    """The optimizer of the PyTorch vocabulary in `fit`: what is set in its groups counts."""
+    net, optimizer, scheduler = setup(plain, lambda o: s.StepLR(o, 1, 0.5))
+    net.compile(optimizer, nn.CrossEntropyLoss())
+    step = rv.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: scheduler.step())
+    twin, by_hand, _ = setup(plain, lambda o: None)
+    for rate in (0.1, 0.05, 0.025):
+        by_hand.param_groups[0]["lr"] = rate
+        train(twin, by_hand, Idle(), 1)
+    net.fit(X, Y, epochs=3, batch_size=16, shuffle=False, verbose=0, callbacks=[step])
+    assert optimizer._rules[0].current_rate() == 0.0125
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+class Idle:
+    def step(self):
+        """Nothing."""
 
 
 def test_a_rate_that_rounding_leaves_below_zero_is_zero():

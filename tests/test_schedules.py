@@ -270,6 +270,25 @@ def test_a_schedule_of_ones_own():
     assert not same_weights(fitted(optimizers.SGD(Wave(0.1))), fitted(optimizers.SGD(Wave(0.2))))
 
 
+class KerasStyle(s.LearningRateSchedule):
+    """As one writes it for Keras: by overriding the call."""
+
+    def __init__(self, top):
+        self.top = top
+
+    def __call__(self, step):
+        return self.top / (step + 1)
+
+
+def test_a_schedule_written_in_kerass_way():
+    optimizer = optimizers.SGD(KerasStyle(1.0))
+    path = explicit(optimizer, 3)
+    np.testing.assert_allclose(-np.diff(path, prepend=1.0), [1, 1 / 2, 1 / 3], rtol=1e-6)
+    assert optimizer.current_rate() == 0.25
+    for engine in ENGINES:
+        assert in_program(KerasStyle(1.0), [3], engine, "float64")[0] == 0.25
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -312,7 +331,29 @@ class Empty(s.LearningRateSchedule):
     pass
 
 
+def nested(depth):
+    described = {"class_name": "Constant", "config": {"learning_rate": 0.1}}
+    for _ in range(depth):
+        described = {"class_name": "WarmUp", "config": {"schedule": described, "steps": 2}}
+    return described
+
+
+def test_schedules_within_schedules():
+    assert s.get(nested(4))(1000) == 0.1
+    assert s.get(nested(4))(1) == 0.0
+
+
+def test_a_schedule_is_printed_as_it_is_written():
+    written = "WarmUp(schedule=CosineDecay(initial_learning_rate=0.1, decay_steps=100), steps=10)"
+    assert repr(s.WarmUp(s.CosineDecay(0.1, 100), 10)) == written
+    assert eval(written, dict(vars(s))) == s.WarmUp(s.CosineDecay(0.1, 100), 10)
+    assert repr(s.PiecewiseConstantDecay([1, 2.5], [1, 0.5, 0.1])).endswith(
+        "(boundaries=[1, 2.5], values=[1, 0.5, 0.1])"
+    )
+
+
 ERRORS = [
+    (lambda: s.get(nested(1000)), ValueError, "more than 16 deep"),
     (lambda: s.ExponentialDecay(0.1, 0, 0.5), ValueError, "decay_steps=0.*above 0"),
     (lambda: s.ExponentialDecay(-0.1, 10, 0.5), ValueError, "initial_learning_rate=-0.1.*0 or more"),
     (lambda: s.ExponentialDecay("0.1", 10, 0.5), TypeError, "initial_learning_rate='0.1'.*a number"),

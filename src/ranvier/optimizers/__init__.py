@@ -13,6 +13,7 @@ from typing import Any
 from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RMSprop
+from ranvier.optimizers.treatment import Excluded
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RMSprop", "get",
@@ -35,7 +36,9 @@ def get(optimizer: Any) -> Optimizer:
         return optimizer()
     if isinstance(optimizer, dict) and "class_name" in optimizer:
         kind = type(get(optimizer["class_name"]))
-        return kind(**optimizer.get("config", {}))
+        made = kind(**optimizer.get("config", {}))
+        made._excluded = Excluded(**optimizer.get("excluded", {}))
+        return made
     if isinstance(optimizer, str):
         known = CLASSES.get(optimizer.lower().replace("_", ""))
         if known is not None:
@@ -59,4 +62,7 @@ def describe(optimizer: Optimizer) -> dict[str, Any]:
     config = {k: v for k, v in optimizer.config().items() if k in names}
     if optimizer.schedule is not None:
         config["learning_rate"] = schedules.describe(optimizer.schedule)
-    return {"class_name": kind.__name__, "config": config}
+    described: dict[str, Any] = {"class_name": kind.__name__, "config": config}
+    if optimizer._excluded:
+        described["excluded"] = optimizer._excluded.config(optimizer.parameters)
+    return described

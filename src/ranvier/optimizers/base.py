@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar
 
@@ -125,9 +125,7 @@ class Optimizer:
 
     lasting: ClassVar[frozenset[str]] = frozenset()  # slots that do not decay
     scalar: ClassVar[frozenset[str]] = frozenset()  # slots that hold one number for each parameter
-    variable: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # settings that `vary` takes: rules use them as numbers or nodes
+    variable: ClassVar[frozenset[str]] = frozenset()  # settings that `vary` takes: numbers or nodes
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -145,6 +143,9 @@ class Optimizer:
         self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
         self._excluded = Excluded()
         self._varied: dict[str, Tensor] = {}  # settings that are inputs of the explicit loop's program
+        self.sync: Callable[[], None] | None = (
+            None  # takes over what was set elsewhere: in groups of parameters
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(
@@ -159,6 +160,12 @@ class Optimizer:
         """The constructor's arguments."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def fresh(self) -> Optimizer:
+        """An optimizer with the same settings that has trained nothing yet."""
+        twin = self._with({"parameters": [], "slots": [], "_varied": {}, "sync": None})
+        twin.iterations = Tensor(np.zeros((), np.uint32))
+        return twin
+
     @property
     def torch(self) -> bool:
         return self.formula == "torch"
@@ -172,8 +179,10 @@ class Optimizer:
 
     def current_rate(self) -> float:
         """The learning rate of the next step, as a number."""
+        if self.sync is not None:
+            self.sync()
         rate = self.learning_rate
-        return rate if isinstance(rate, float) else float(rate(self.iterations.item()))
+        return rate if isinstance(rate, float) else float(rate.at(self.iterations.item()))
 
     def set_rate(self, rate: float, who: str = "this") -> None:
         """Set the learning rate to a number. Raises TypeError where a schedule makes it, which would be lost.
@@ -189,6 +198,8 @@ class Optimizer:
 
     def program_key(self) -> tuple[Any, ...]:
         """What the program of a step depends on: all settings but the numbers that are inputs of it."""
+        if self.sync is not None:
+            self.sync()
         settings = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate"]
         return (type(self), self.schedule, *settings)
 
@@ -306,6 +317,7 @@ class Optimizer:
                 )
             return self
         self.parameters = given
+        self._excluded = self._excluded.among(given)
         self.slots = [{n: self._slot(n, start, p) for n, start in self.slot_starts.items()} for p in given]
         self._rate = Tensor(np.zeros((), get_dtype()))
         self._settings = [f.name for f in fields(self) if f.name != "learning_rate"]
@@ -429,7 +441,11 @@ class _Step:
     """The body of the tensor function that a step of an explicit loop records."""
 
     def __init__(self, optimizer: Optimizer, n: int, treatments: tuple[Treatment, ...]) -> None:
-        optimizer.parameters, optimizer.slots = [], []
+        optimizer.parameters, optimizer.slots, optimizer.sync = (
+            [],
+            [],
+            None,
+        )  # a function outlives its optimizer
         self.optimizer, self.n, self.treatments = optimizer, n, treatments
 
     def __call__(self, *nodes: Node) -> tuple[Node, ...]:

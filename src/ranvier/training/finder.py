@@ -189,8 +189,7 @@ def find_learning_rate(
 def fresh(state: Compiled, schedule: ExponentialDecay) -> Compiled:
     """The same settings with an optimizer of its own, which has trained nothing yet."""
     trial = copy.copy(state)
-    trial.optimizer = copy.copy(state.optimizer)
-    trial.optimizer.__post_init__()
+    trial.optimizer = state.optimizer.fresh()
     trial.optimizer.learning_rate = schedule
     trial.programs = {}
     return trial

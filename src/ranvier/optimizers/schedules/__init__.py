@@ -37,7 +37,10 @@ CLASSES: dict[str, type[LearningRateSchedule]] = {
 }  # fmt: skip
 
 
-def get(schedule: Any) -> LearningRateSchedule:
+DEEPEST = 16  # schedules within schedules; a hostile file must not reach Python's recursion limit
+
+
+def get(schedule: Any, depth: int = 0) -> LearningRateSchedule:
     """A schedule from itself, from a number, or from ``{"class_name": ..., "config": {...}}``.
 
     Classes come from a fixed registry. Raises ValueError naming the nearest that exists, TypeError for anything else.
@@ -48,8 +51,12 @@ def get(schedule: Any) -> LearningRateSchedule:
         name = str(schedule["class_name"])
         if name not in CLASSES:
             raise ValueError(f"schedule {name!r} does not exist. Write {nearest(name, CLASSES)!r} instead.")
-        config = schedule.get("config", {})
-        return CLASSES[name](**{k: get(v) if isinstance(v, dict) else v for k, v in config.items()})
+        if depth > DEEPEST:
+            raise ValueError(f"schedules stand within schedules, more than {DEEPEST} deep.")
+        config = dict(schedule.get("config", {}))
+        return CLASSES[name](
+            **{k: get(v, depth + 1) if isinstance(v, dict) else v for k, v in config.items()}
+        )
     if isinstance(schedule, type) and issubclass(schedule, LearningRateSchedule):
         name = schedule.__name__
         raise TypeError(f"{name} is a class. Write {name}(...), with its arguments, instead.")

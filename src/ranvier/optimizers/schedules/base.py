@@ -25,13 +25,15 @@ class LearningRateSchedule:
     """The learning rate as a function of the step, which is 0 for the first.
 
     One of your own is a subclass with ``rate(step)``, written with tensor operations: ``step`` is a float64 tensor,
-    and the result has its shape. Its attributes must not change once it is used: a ``@dataclass(frozen=True)`` sees
-    to that. Calling a schedule with a number, or with an array of numbers, gives the rate there, as the reference
-    engine works it out.
+    and the result has its shape. (Keras's way, to override ``__call__``, will do too.) Its attributes must not change
+    once it is used: a ``@dataclass(frozen=True)`` sees to that. Calling a schedule with a number, or with an array of
+    numbers, gives the rate there, as the reference engine works it out.
     """
 
     def rate(self, step: Tensor) -> Tensor:
         """The learning rate at ``step``, by tensor operations."""
+        if type(self).__call__ is not LearningRateSchedule.__call__:
+            return self(step)  # type: ignore[no-any-return]  # what a user wrote
         raise NotImplementedError(f"{type(self).__name__} has no method rate(self, step). Write one.")
 
     def node(self, count: Node, dtype: str) -> Node:
@@ -57,7 +59,7 @@ class LearningRateSchedule:
         }
         return apply("cast", tape.expand([entry], leaves)[0], dtype=dtype)
 
-    def __call__(self, step: Any) -> Any:
+    def at(self, step: Any) -> Any:
         """The rate at a step, as a float, or at each of an array of steps. Raises ValueError for one below 0."""
         steps = np.asarray(step, WIDE)
         if not (steps >= 0).all():
@@ -65,6 +67,10 @@ class LearningRateSchedule:
         result = np.empty(steps.size, WIDE)
         _program(self).run([steps.reshape(-1)], [result])
         return result.reshape(steps.shape) if steps.ndim else result.item()
+
+    def __call__(self, step: Any) -> Any:
+        """The same as ``at``."""
+        return self.at(step)
 
 
 @functools.lru_cache(256)
@@ -105,6 +111,11 @@ class Settings(LearningRateSchedule):
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}
 
+    def __repr__(self) -> str:
+        changed = [f for f in fields(self) if f.compare and getattr(self, f.name) != f.default]  # type: ignore[arg-type]
+        words = [f"{f.name}={short(getattr(self, f.name))}" for f in changed]
+        return f"{type(self).__name__}({', '.join(words)})"
+
     def __post_init__(self) -> None:
         kind = type(self).__name__
         for f in fields(self):  # type: ignore[arg-type]  # only dataclasses derive from this
@@ -119,6 +130,13 @@ class Settings(LearningRateSchedule):
                 if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
                     raise TypeError(f"{kind}({f.name}={value!r}): write a list of numbers instead.")
                 object.__setattr__(self, f.name, tuple(number(kind, f.name, v) for v in value))
+
+
+def short(value: Any) -> str:
+    """A setting as one would write it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(short, value))}]"
+    return repr(int(value) if isinstance(value, float) and value.is_integer() and value < 1e15 else value)
 
 
 def named(default: str) -> Any:

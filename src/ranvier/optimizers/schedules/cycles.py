@@ -16,7 +16,7 @@ COUNTED = 2.0**32  # steps, after which the count would start anew
 LONGEST = 1 << 16  # rows of a table within a program
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WarmUp(Settings):
     """A line from ``start`` to the first rate of ``schedule`` over ``steps``, then that schedule from its beginning.
 
@@ -40,7 +40,7 @@ class WarmUp(Settings):
         return rn.where(step < self.steps, line, after)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CosineDecayRestarts(Settings):
     """Half cosines, each ``t_mul`` times as long and ``m_mul`` times as high as the one before (SGDR, 2016).
 
@@ -75,7 +75,9 @@ class CosineDecayRestarts(Settings):
     def rate(self, step: Tensor) -> Any:
         if self.t_mul == 1:
             number = rn.floor(step / self.first_decay_steps)
-            done = (step - number * self.first_decay_steps) / self.first_decay_steps  # no digits lost at late steps
+            done = (
+                step - number * self.first_decay_steps
+            ) / self.first_decay_steps  # no digits lost at late steps
             return cosine(self.initial_learning_rate, done, self.alpha, rn.power(self.m_mul, number))
         starts, lengths, heights = zip(*self.stretches(), strict=True)
         number = passed(starts[1:], step, rn.less_equal)
@@ -83,7 +85,7 @@ class CosineDecayRestarts(Settings):
         return cosine(self.initial_learning_rate, done, self.alpha, look_up(heights, number))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OneCycle(Settings):
     """One rise and one fall over ``total_steps``, then constant (Smith and Topin, 2017), by PyTorch's formula.
 

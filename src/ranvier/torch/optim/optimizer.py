@@ -53,7 +53,7 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = []
         self._rules: list[optimizers.Optimizer] = []
         self._applied: list[list[Any]] = []  # of each group the settings that its rule has
-        self.stepped = False  # schedulers want to be stepped after it
+        self._stepped = False
         if isinstance(params, Tensor):
             raise TypeError(
                 f"{type(self).__name__} takes a list of parameters. Write model.parameters() or [w] instead."
@@ -83,6 +83,7 @@ class Optimizer:
         own = {name: group[name] for name in self.settings}
         rule = self.rule(**{"coupled": self.coupled, "formula": "torch", **_options(own)})
         rule.attach(params)
+        rule.sync = self._apply  # for `fit`, which knows the rule alone
         self.param_groups.append(group)
         self._rules.append(rule)
         self._applied.append(list(own.values()))
@@ -96,13 +97,18 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; all that is pending and the update run as one program."""
         loss = None if closure is None else closure()
-        self.stepped = True
+        self._stepped = True
         self._apply()
         segments = [rule.record() for rule in self._rules]
         for segment in segments:
             if segment is not None:
                 tape.flush(segment)
         return loss
+
+    @property
+    def stepped(self) -> bool:
+        """Whether a step was made, here or within `fit`."""
+        return self._stepped or any(rule.iterations.item() for rule in self._rules)
 
     def _apply(self) -> None:
         """Give the rules the settings that were changed in their groups."""

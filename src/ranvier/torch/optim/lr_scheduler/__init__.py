@@ -28,4 +28,6 @@ __all__ = [
     "ReduceLROnPlateau", "SequentialLR", "StepLR",
 ]  # fmt: skip
 
+_LRScheduler = LRScheduler  # its name in older programs
+
 __getattr__ = missing("torch.optim.lr_scheduler", __all__)

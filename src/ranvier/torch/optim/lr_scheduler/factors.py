@@ -18,7 +18,7 @@ from ranvier.torch.optim.lr_scheduler.base import LRScheduler, Rates, functions
 class FactorLR(LRScheduler):
     """A scheduler that multiplies the rate of each group by one factor a step."""
 
-    def factor(self) -> float:
+    def multiplier(self) -> float:
         """What the rates before ``last_epoch`` are multiplied by at it."""
         raise NotImplementedError
 
@@ -27,8 +27,8 @@ class FactorLR(LRScheduler):
         raise NotImplementedError
 
     def get_lr(self) -> Rates:
-        factor = self.factor()
-        return [rate * factor for rate in self._rates()]
+        multiplier = self.multiplier()
+        return [rate * multiplier for rate in self._rates()]
 
     def closed_lr(self) -> Rates:
         return [self.closed(base) for base in self.base_lrs]
@@ -41,7 +41,7 @@ class StepLR(FactorLR):
         self.step_size, self.gamma = at_least("StepLR", "step_size", step_size, 1), gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self) -> float:
+    def multiplier(self) -> float:
         return self.gamma if self.last_epoch and self.last_epoch % self.step_size == 0 else 1.0
 
     def closed(self, base: float) -> float:
@@ -58,7 +58,7 @@ class MultiStepLR(FactorLR):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self) -> float:
+    def multiplier(self) -> float:
         times = self.milestones.get(self.last_epoch, 0)  # type: ignore[call-overload]  # whole numbers, as floats too
         return self.gamma**times if times else 1.0
 
@@ -72,17 +72,17 @@ class ConstantLR(FactorLR):
     def __init__(
         self, optimizer: Any, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
     ) -> None:
-        self.scale = within("ConstantLR", "factor", factor)
+        self.factor = within("ConstantLR", "factor", factor)
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
 
-    def factor(self) -> float:
+    def multiplier(self) -> float:
         if self.last_epoch == 0:
-            return self.scale
-        return 1.0 / self.scale if self.last_epoch == self.total_iters else 1.0
+            return self.factor
+        return 1.0 / self.factor if self.last_epoch == self.total_iters else 1.0
 
     def closed(self, base: float) -> float:
-        return base if self.last_epoch >= self.total_iters else base * self.scale
+        return base if self.last_epoch >= self.total_iters else base * self.factor
 
 
 class LinearLR(FactorLR):
@@ -101,7 +101,7 @@ class LinearLR(FactorLR):
         self.total_iters = total_iters
         super().__init__(optimizer, last_epoch)
 
-    def factor(self) -> float:
+    def multiplier(self) -> float:
         if self.last_epoch == 0:
             return self.start_factor
         if self._initial or self.last_epoch > self.total_iters:
@@ -121,7 +121,7 @@ class ExponentialLR(FactorLR):
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def factor(self) -> float:
+    def multiplier(self) -> float:
         return 1.0 if self._initial else self.gamma
 
     def closed(self, base: float) -> float:
@@ -137,7 +137,7 @@ class PolynomialLR(FactorLR):
         self.total_iters, self.power = at_least("PolynomialLR", "total_iters", total_iters, 1), power
         super().__init__(optimizer, last_epoch)
 
-    def factor(self) -> float:
+    def multiplier(self) -> float:
         if self._initial or self.last_epoch > self.total_iters:
             return 1.0
         left, before = (1.0 - e / self.total_iters for e in (self.last_epoch, self.last_epoch - 1))
