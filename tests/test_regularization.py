@@ -306,3 +306,40 @@ def fit_once(**options):
     model = network(**options)
     model.compile("sgd", "mse")
     model.fit(X, Y, verbose=0)
+
+
+def test_what_was_set_later_is_saved_and_so_is_what_does_not_decay(tmp_path):
+    from ranvier.torch import nn
+
+    rv.set_seed(0)
+    model = rv.Sequential([rv.Input((3,)), nn.Linear(3, 4), Dense(2)])
+    linear = model.layers[0]
+    linear.weight.regularizer, linear.weight.constraint = (
+        regularizers.L2(0.1),
+        constraints.MaxNorm(0.5, axis=1),
+    )
+    optimizer = rv.optimizers.AdamW(0.01, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay([linear.weight], ["bias"])
+    model.compile(optimizer, "mse")
+    options: dict[str, Any] = {"batch_size": 16, "shuffle": False, "verbose": 0, "ignore": "RV"}
+    model.fit(X, Y, **options)
+    model.save(tmp_path / "model.safetensors")
+    twin = rv.load_model(tmp_path / "model.safetensors")
+    assert twin.layers[0].weight.constraint == constraints.MaxNorm(0.5, axis=1)
+    for network_ in (model, twin):
+        network_.fit(X, Y, epochs=2, **options)
+    for a, b in zip(model.get_weights(), twin.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_weight_decay_leaves_alone_what_is_excluded():
+    rv.set_seed(0)
+    model = rv.Sequential([rv.Input((3,)), Dense(2, bias_initializer="ones")])
+    optimizer = rv.optimizers.SGD(0.1, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bi.s"])
+    before = model.get_weights()
+    model.compile(optimizer, lambda y, x: (x * 0.0).sum(-1))
+    model.fit(X, Y, batch_size=40, verbose=0, ignore="RV")
+    kernel, bias = model.get_weights()
+    np.testing.assert_allclose(kernel, before[0] * 0.95, rtol=1e-6)
+    assert np.array_equal(bias, before[1])

@@ -54,7 +54,8 @@ class MixUp(Layer):
 
     ``fit(..., augment=MixUp(0.2))`` calls it on inputs and targets within the compiled step; in an explicit loop write
     ``x, y = mixup(x, y)``. Each sample's share is drawn from Beta(alpha, alpha). Targets become a `losses.Mixture`,
-    which losses take. Sample weights (class weights among them) are mixed so that each of the two targets counts with its own.
+    which losses take. Sample weights (class weights among them) are mixed so that each of the two targets counts with
+    its own.
 
     With ``seed`` the layer draws from a generator of its own. Raises ValueError for integer inputs, which do not mix.
     """

@@ -66,6 +66,13 @@ def describe(module: Module) -> dict[str, Any]:
     frozen = [n for n, p in module._parameters.items() if p is not None and not p.requires_grad]
     if frozen and module._trainable:
         result["frozen"] = frozen
+    own = {
+        n: words
+        for n, p in module._parameters.items()
+        if p is not None and (words := treated(p, f"{where}, {n}"))
+    }
+    if own:
+        result["treated"] = own
     if module._input_type is not None:
         result["input"] = [list(module._input_type.shape[1:]), module._input_type.dtype]
     if module._input_types:
@@ -73,6 +80,12 @@ def describe(module: Module) -> dict[str, Any]:
     if type(module)._builds and module.built:
         result["built"] = list(module._built_shape[1:])
     return result
+
+
+def treated(parameter: Any, where: str) -> dict[str, Any]:
+    """The regularizer and constraint of a parameter, where it has them: they may have been set after it was made."""
+    given = {kind: getattr(parameter, kind) for kind in ("regularizer", "constraint")}
+    return {kind: encode(value, f"{where}, {kind}") for kind, value in given.items() if value is not None}
 
 
 def encode(value: Any, where: str) -> Any:
@@ -184,6 +197,11 @@ def _make(description: Mapping[str, Any], depth: int) -> Module:
         module._input_types = tuple(_input(*one) for one in description["inputs"])
     if "built" in description and not module.built:
         module.build_once((None, *(int(n) for n in description["built"])))
+    for name, words in description.get("treated", {}).items():
+        known = module._parameters[name]
+        for kind, value in words.items():
+            if known is not None and kind in ("regularizer", "constraint"):
+                setattr(known, kind, _decode(value, depth))
     if not description.get("trainable", True):
         module.trainable = False
     for name in description.get("frozen", ()):
