@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+import ranvier.torch as torch
 from ranvier import callbacks, optimizers, training
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning, inputs
 
@@ -159,6 +160,9 @@ def last_partial_batch():
 
 def batch_of_one():
     assert np.isfinite(fit(X[:1], Y[:1], batch_size=1)[1].history["loss"]).all()
+    normalization = rv.layers.BatchNormalization(beta_initializer=0.5)  # no variance: beta, and never a NaN
+    assert np.array_equal(normalization(X[:1], training=True).numpy(), np.full_like(X[:1], 0.5))
+    assert all(np.isfinite(w).all() for w in normalization.get_weights())
 
 
 def mutated_by_another_thread():
@@ -358,7 +362,8 @@ ROWS = [  # number, what is done, error or warning, its text
     (15, renamed_columns, ValueError, r"lacks \['e'\] and has unknown \['z'\]"),
     (16, batch_larger_than_data, None, ""),
     (17, last_partial_batch, None, ""),
-    (18, batch_of_one, None, ""),  # batch normalization comes with the convolutional networks
+    (18, batch_of_one, None, ""),
+    (18, lambda: torch.nn.BatchNorm1d(5)(torch.tensor(X[:1])), ValueError, "more than one value for each feature"),
     (19, lambda: fit(X, Y * 0), PreflightError, "all 40 targets y are of class 0"),
     (21, lambda: fit(put(X.astype(float), (0, 0), BIG), Y, check_finite=False), (RuntimeWarning, NonFiniteLoss), "infinite as float32"),
     (22, lambda: fit(Sparse(), Y), TypeError, "parse"),
@@ -416,7 +421,7 @@ def watched(monkeypatch, tmp_path):
             callbacks.ModelCheckpoint(folder / "best", "loss", save_best_only=True, save_freq=50),
             callbacks.BackupAndRestore(folder / "backup", save_freq=50),
         ]
-        more = {"callbacks": watch, "ignore": "RV4"}
+        more: dict = {"callbacks": watch, "ignore": "RV4"}
         if not inputs.is_source(x):
             more |= {"validation_data": (x, y), "sample_weight": np.ones(len(x))}
         given = {name: value for name, value in options.items() if value is not None}
