@@ -23,12 +23,13 @@ def fault(probe: Probe, text: str, fix: str, module: Module) -> Fault:
 
 
 def vanishing(probe: Probe) -> Iterator[Fault]:
-    pulls = [g.pull for g in probe.gradients]
+    gradients = probe.first[1]
+    pulls = [g.pull for g in gradients]
     # A layer whose output meets only zeros, such as those of a new last layer, gets no gradient yet.
     moving = [p for p in pulls if p]
     if not moving or not all(map(math.isfinite, pulls)) or max(moving) < APART * min(moving):
         return
-    small, large = (probe.gradients[pulls.index(p)] for p in (min(moving), max(moving)))
+    small, large = (gradients[pulls.index(p)] for p in (min(moving), max(moving)))
     yield fault(
         probe,
         f"a change of its weights changes the loss {large.pull / small.pull:.0e} times less than the same share of "
@@ -40,9 +41,12 @@ def vanishing(probe: Probe) -> Iterator[Fault]:
 
 
 def exploding(probe: Probe) -> Iterator[Fault]:
-    now, silent = probe.start if probe.gradients else (0.0, 0.0)
-    if math.isfinite(now) and now >= EXPLODED * max(silent, 1.0):
-        largest = max(probe.gradients, key=lambda g: g.size)
+    now, gradients = probe.first
+    if not gradients or not math.isfinite(now) or now < EXPLODED:
+        return
+    silent = probe.silent()
+    if now >= EXPLODED * silent:
+        largest = max(gradients, key=lambda g: g.size)
         yield fault(
             probe,
             f"the outputs are so large that the loss starts at {now:.1e}, where outputs of zero would give "
@@ -54,11 +58,11 @@ def exploding(probe: Probe) -> Iterator[Fault]:
 
 
 def fast(probe: Probe) -> Iterator[Fault]:
-    losses, other, change = probe.trial
-    if not losses or not all(map(math.isfinite, losses)):
+    losses, change = probe.trial
+    if not losses or not all(map(math.isfinite, losses)) or max(losses) < GROWTH * max(losses[0], 0.0):
         return
     # A trained model's loss is near 0, from which any step takes it far: then the loss on wrong targets is the measure.
-    start = max(losses[0], other if math.isfinite(other) else 0.0)
+    start = max(losses[0], probe.mixed())
     if start > 0 and max(losses) >= GROWTH * start and losses[-1] >= 2 * start:
         yield Fault(
             f"with a learning rate of {probe.rate:g} the loss goes from {losses[0]:.3g} to {max(losses):.3g} in "

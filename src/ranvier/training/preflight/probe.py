@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -55,6 +55,10 @@ class Activation:
     rows: int
 
 
+def norm(array: Array) -> float:
+    return float(np.linalg.norm(array.astype(np.float64)))
+
+
 def products(nodes: Sequence[Node], rows: int) -> float:
     """The number of multiplications in the contractions of a graph, for so many rows."""
     return float(
@@ -84,7 +88,11 @@ class Probe:
         self.owners = {source: holder for source, (holder, _) in zip(step.named, owned(model), strict=True)}
         self.trained = [n for n in step.named if any(n is target for target, _ in step.graph.updates)]
         self.kernels = [n for n in self.trained if len(n.shape) > 1]
-        self.kernel_ids = {id(p) for _, p in owned(model) if len(p.shape) > 1}
+        inputs = list(step.graph.inputs)
+        first = len(inputs) - len(step.state) - len(step.totals)
+        self.places = {
+            node: place - first for place, node in enumerate(inputs[first:], first)
+        }  # in the state
 
     @property
     def rate(self) -> float:
@@ -131,51 +139,55 @@ class Probe:
     # --- what is measured -----------------------------------------------------------------------------------------
 
     @cached_property
-    def gradients(self) -> list[Gradient]:
-        """Of each trained kernel, in the model's order; empty where that costs too much."""
-        nodes = gradient(self.loss, self.kernels)
-        graph = Graph(self.step.graph.inputs, tuple(nodes))
-        if not self.kernels or not self.affordable(graph, ROWS):
-            return []
-        values = self.run([*nodes, *self.kernels], self.picked(ROWS), self.copies())
-        sizes = [float(np.linalg.norm(v.astype(np.float64))) for v in values]
-        return [
-            Gradient(self.owners[k], size, weight)
-            for k, size, weight in zip(self.kernels, sizes[: len(nodes)], sizes[len(nodes) :], strict=True)
-        ]
+    def first(self) -> tuple[float, list[Gradient]]:
+        """The loss of a few rows, and the gradient of each trained kernel in the model's order.
 
-    @cached_property
-    def start(self) -> tuple[float, float]:
-        """The loss now, and the one with kernels of zero: of outputs that say nothing."""
-        data, state = self.picked(ROWS), self.copies()
-        now = float(self.run([self.loss], data, state)[0])
-        for tensor, array in zip(self.step.state, state, strict=False):
-            if id(tensor) in self.kernel_ids:
-                array[...] = 0
-        return now, float(self.run([self.loss], data, state)[0])
-
-    @cached_property
-    def trial(self) -> tuple[list[float], float, float]:
-        """The losses before each of a few steps on the same rows; the loss with targets of other rows; and the largest
-        change of a kernel in the first step, relative to it. Empty where that costs too much.
+        There are no gradients where they cost too much.
         """
-        if not self.affordable(self.step.graph, ROWS, STEPS + 2):
-            return [], 0.0, 0.0
-        data, state = self.picked(ROWS), self.copies()
-        mixed = Data(data.x, tuple(None if y is None else np.roll(y, 1, 0) for y in data.y), data.weight)
-        other = float(self.run([self.loss], mixed, state)[0])
-        losses, change = [], 0.0
-        with np.errstate(all="ignore"):
-            for number in range(STEPS + 1):
-                before = [a.copy() for a in self.run(self.kernels, data, state)] if not number else []
-                losses.append(float(self.run([self.loss], data, state, updates=True)[0]))
-                if before:
-                    after = self.run(self.kernels, data, state)
-                    sizes = [
-                        (np.linalg.norm(b - a), np.linalg.norm(a)) for a, b in zip(before, after, strict=True)
-                    ]
-                    change = max((float(d / n) for d, n in sizes if n), default=0.0)
-        return losses, other, change
+        nodes = gradient(self.loss, self.kernels)
+        graph = Graph(self.step.graph.inputs, (self.loss, *nodes))
+        if not self.kernels or not self.affordable(graph, ROWS):
+            return 0.0, []
+        state = self.copies()
+        loss, *values = self.run(graph.outputs, self.picked(ROWS), state)
+        found = [
+            Gradient(self.owners[k], norm(value), norm(state[self.places[k]]))
+            for k, value in zip(self.kernels, values, strict=True)
+        ]
+        return float(loss), found
+
+    def silent(self) -> float:
+        """The loss of the same rows with kernels of zero: of outputs that say nothing."""
+        state = self.copies()
+        for kernel in self.kernels:
+            state[self.places[kernel]][...] = 0
+        return float(self.run([self.loss], self.picked(ROWS), state)[0])
+
+    def mixed(self) -> float:
+        """The loss of the same rows with targets of other rows: of outputs that are wrong."""
+        data = self.picked(ROWS)
+        y = tuple(None if part is None else np.roll(part, len(part) // 2, 0) for part in data.y)
+        return float(self.run([self.loss], replace(data, y=y), self.copies())[0])
+
+    @cached_property
+    def trial(self) -> tuple[list[float], float]:
+        """The losses before and after each of a few steps on the same rows, and the largest change of a kernel in
+        the first step, relative to it. Empty where that costs too much.
+        """
+        if not self.affordable(self.step.graph, ROWS, STEPS + 1):
+            return [], 0.0
+        data, state, losses = self.picked(ROWS), self.copies(), []
+        before = [state[self.places[k]].copy() for k in self.kernels]
+        change = 0.0
+        for number in range(STEPS + 1):
+            losses.append(float(self.run([self.loss], data, state, updates=number < STEPS)[0]))
+            if not number:
+                moved = (
+                    (norm(state[self.places[k]] - b), norm(b))
+                    for k, b in zip(self.kernels, before, strict=True)
+                )
+                change = max((d / n for d, n in moved if n), default=0.0)
+        return losses, change
 
     @cached_property
     def activations(self) -> list[Activation]:
