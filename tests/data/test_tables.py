@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.data import datasets, mlbench
+from ranvier.data import datasets, mlbench, places
 from ranvier.data.datasets import DatasetUnavailable, load
 from ranvier.data.idx import header, read_idx, values
 from ranvier.data.places import Dataset, Member, Source
@@ -38,7 +38,7 @@ def table(**options):
         Member(name, a.shape, hashlib.sha256(file).hexdigest(), f"{zlib.crc32(file):08x}", a.dtype.name)
         for name, a, file in zip(NAMES, ARRAYS, FILES, strict=True)
     )
-    source = Source("A.rda", 1000, read, options.pop("needs", "json"))
+    source = Source("A.rda", hashlib.sha256(b"table").hexdigest(), 1000, read, options.pop("needs", "json"))
     return Dataset("A", "a", members, options.pop("homes", ()), source=source, **options)
 
 
@@ -98,6 +98,25 @@ def test_without_the_package_that_reads_it_nothing_is_fetched(data, tmp_path, mo
     assert "pip install 'ranvier[datasets]'" in str(error.value)
     assert "A.rda" in str(error.value)
     assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("content", [b"table", b"other", b"nonsense"])
+def test_from_its_home_it_is_not_opened_unless_it_is_the_very_file(data, monkeypatch, content):
+    monkeypatch.setenv("RANVIER_OFFLINE", "0")
+    asked = []
+
+    def download(url, target, *, limit):
+        asked.append((url, limit))
+        target.write_bytes(content)
+
+    monkeypatch.setattr(places, "_download", download)
+    dataset = table(homes=("https://first.example/a/", "https://second.example/"))
+    if content == b"table":
+        check(load(dataset))
+        assert asked == [("https://first.example/a/A.rda", 1000)]
+        return
+    with pytest.raises(DatasetUnavailable, match=r"first.example: the SHA-256 of A.rda is .*second.example"):
+        load(dataset)
 
 
 BAD = {

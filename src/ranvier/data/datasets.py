@@ -124,7 +124,10 @@ SHUTTLE = Dataset(
     ),
     homes=(_MLBENCH,),
     debian="r-cran-mlbench",
-    source=Source("Shuttle.rda", _TABLE, mlbench.shuttle, "pyreadr"),
+    source=Source(
+        "Shuttle.rda", "d20cfb936447898102778fb1e6c1d163357dd4e0e14e5ffaf9bb9b664b6153f6",
+        _TABLE, mlbench.shuttle, "pyreadr",
+    ),
 )  # fmt: skip
 LETTER_RECOGNITION = Dataset(
     title="LetterRecognition",
@@ -137,7 +140,10 @@ LETTER_RECOGNITION = Dataset(
     ),
     homes=(_MLBENCH,),
     debian="r-cran-mlbench",
-    source=Source("LetterRecognition.rda", _TABLE, mlbench.letters, "pyreadr"),
+    source=Source(
+        "LetterRecognition.rda", "111c717790adb653a75298b74eb5766a0a0b0f9c67ab6fd843616e118264ebfd",
+        _TABLE, mlbench.letters, "pyreadr",
+    ),
 )  # fmt: skip
 
 

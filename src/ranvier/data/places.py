@@ -39,9 +39,11 @@ class Source:
     """One file in another format that holds all of a data set; once read, it is kept as the IDX files of its members.
 
     ``read`` gives the members' arrays. ``needs`` is the module it imports, which the extra ``datasets`` installs.
+    ``sha256`` is the digest of the home's file, which is not even opened if it is another.
     """
 
     name: str
+    sha256: str
     limit: int  # bytes; no such file is longer
     read: Callable[[Path], Sequence[Any]]
     needs: str
@@ -157,6 +159,8 @@ def _home(dataset: Dataset) -> Folders:
             try:
                 for name, limit in wanted.items():
                     _download(base + name, Path(scratch, name), limit=limit)
+                if source is not None:
+                    _same(Path(scratch, source.name), source.sha256, base)
             except OSError as error:
                 reasons.append(str(error))
                 continue
@@ -172,6 +176,15 @@ PLACES: tuple[tuple[str, Place], ...] = (
     ("apt-get download", _apt),
     ("its home", _home),
 )
+
+
+def _same(path: Path, sha256: str, url: str) -> None:
+    """``OSError`` for a file that a parser must not be given: one that is not, bit for bit, the expected one."""
+    import hashlib
+
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != sha256:
+        raise OSError(f"{url.split('/')[2]}: the SHA-256 of {path.name} is {found}, and not {sha256}")
 
 
 def _refuse_offline() -> None:
