@@ -111,8 +111,11 @@ def resident(source: Any) -> Resident | None:
     if isinstance(source, Resident):
         return source
     find = getattr(source, "resident", None)
-    found: Any = find() if callable(find) else None
-    return None if found is None else Resident(*found, source)
+    found = find() if callable(find) else None
+    if found is None:
+        return None
+    arrays, batch, draw = found
+    return Resident(arrays, batch, draw, source)
 
 
 def batch_of(source: Any) -> int | None:
