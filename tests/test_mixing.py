@@ -266,3 +266,17 @@ WORD: Any = "mixup"
 def test_mistakes_name_the_fix(make, error, said):
     with pytest.raises(error, match=said):
         make()
+
+
+def test_a_run_that_is_stopped_and_resumed_mixes_as_if_it_had_not_been():
+    from ranvier.training.verify import verify_resume
+
+    def build():
+        model = rv.Sequential([
+            rv.Input((6,)), rv.layers.GaussianNoise(0.1), Dense(8, kernel_regularizer="l2", kernel_constraint="max_norm"),
+            rv.layers.BatchNormalization(), rv.layers.AlphaDropout(0.1), Dense(4),
+        ])  # fmt: skip
+        model.compile("adam", SPARSE)
+        return model
+
+    assert verify_resume(build, X, LABELS, augment=MixUp(0.3), batch_size=32, stops=2, ignore="RV").exact
