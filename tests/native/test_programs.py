@@ -194,24 +194,31 @@ def test_compiles_for_every_target(name):
         assert len(compile_object(text.text, target)) > 1000
 
 
-def test_stages_are_printed_when_asked_for():
-    program = """
-import numpy as np, ranvier as rv
-print((rv.Tensor([1.0, 2.0]) * 3.0 + 1.0).numpy())
-"""
-    wanted = {"RANVIER_DUMP": "graph,simplify,schedule,llvm,assembly", "RANVIER_CACHE": "off"}
+def printed(stages, cache):
+    """What a small program prints of its stages, in a process of its own."""
+    program = "import ranvier as rv; print((rv.Tensor([1.0, 2.0]) * 3.0 + 1.0).numpy())"
     result = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
-        env=os.environ | wanted,
+        env=os.environ | {"RANVIER_DUMP": stages, "RANVIER_CACHE": str(cache), "RANVIER_ENGINE": "native"},
     )
-    for stage in wanted["RANVIER_DUMP"].split(","):
-        assert f"--- {stage} ---" in result.stderr
-    assert "define void @entry" in result.stderr
     assert result.stdout == "[4. 7.]\n"
+    return result.stderr
+
+
+def test_stages_are_printed_when_asked_for_also_of_cached_programs(tmp_path):
+    stages = "graph,simplify,schedule,llvm,assembly"
+    assert printed("", tmp_path) == ""  # the cache has it from here on
+    cached = printed(stages, tmp_path)
+    for stage in stages.split(","):
+        assert cached.count(f"--- {stage} ---") == 1
+    assert "define void @entry" in cached
+    assert printed(stages, "off") == cached
+    assert printed("simplify again", tmp_path).startswith("--- simplify again ---")
+    assert "--- optimized ---" in printed("all", tmp_path)
 
 
 def test_tables_have_exactly_the_primitives():

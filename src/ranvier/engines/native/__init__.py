@@ -37,10 +37,19 @@ PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
 """What is done to a graph before it is scheduled, in order."""
 
 
+LATE = ("schedule", "llvm", "optimized", "assembly")
+"""What follows the passes; a program found in the cache needs none of it."""
+
+
+def asked(*stages: str) -> bool:
+    """Whether RANVIER_DUMP asks for one of these stages."""
+    wanted = os.environ.get("RANVIER_DUMP", "").split(",")
+    return "all" in wanted or any(stage in wanted for stage in stages)
+
+
 def dump(stage: str, text: Callable[[], object]) -> None:
     """Print a stage if RANVIER_DUMP asks for it."""
-    wanted = os.environ.get("RANVIER_DUMP")
-    if wanted and ("all" in wanted or stage in wanted.split(",")):
+    if asked(stage):
         print(f"--- {stage} ---\n{text()}", file=sys.stderr)  # noqa: T201 - this is what the switch is for
 
 
@@ -58,7 +67,11 @@ def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
     shared = share_out(graph, batch)
     schedule = Schedule(shared, batch, samples_adjacent(graph, batch))
     dump("schedule", schedule.__str__)
-    return assemble(schedule, target)
+    text = assemble(schedule, target)
+    dump("llvm", lambda: text.text)
+    dump("optimized", lambda: llvm.optimized_ir(text.text, target))
+    dump("assembly", lambda: llvm.assembly(text.text, target))
+    return text
 
 
 class _Frame:
@@ -167,14 +180,13 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
     cache = default_cache()
     found = cache.get(key)
     if found is not None:
+        if asked(*LATE):
+            text_of(lowered, rows, target)  # printed, as it was when the entry was made
         line, _, data = found.partition(b"\n")
         facts = json.loads(line)
         text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
         return NativeProgram(graph, batch, text, llvm.load_object(data, target))
     text = text_of(lowered, rows, target)
-    dump("llvm", lambda: text.text)
-    dump("optimized", lambda: llvm.optimized_ir(text.text, target))
-    dump("assembly", lambda: llvm.assembly(text.text, target))
     data = llvm.compile_object(text.text, target)
     head = json.dumps(dict(symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work))
     cache.put(key, head.encode() + b"\n" + data)
