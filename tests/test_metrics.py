@@ -1,5 +1,7 @@
 """Metrics against what they are by hand, in every form of target, alone and in batches, with and without weights."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -171,6 +173,15 @@ def test_auc_of_ranks():
     assert metrics.AUC()(YES, CHANCE) == pytest.approx(above.mean(), abs=0.01)
 
 
+def test_a_batch_of_any_size_is_looked_at_in_parts():
+    """The whole of 200 thresholds for each of a million scores would take a gigabyte."""
+    metric = metrics.AUC()
+    scores = np.linspace(0, 1, 100_001, dtype=np.float32)
+    assert metric(scores > 0.3, scores) == pytest.approx(1.0, abs=1e-4)
+    states: Any = metric._arrays
+    assert [float(a.max()) for a in states] == [70_000, 30_001, 70_000, 30_001]
+
+
 def test_reset_forgets():
     metric = metrics.Accuracy()
     assert metric([1], [[0.9]]) == 1.0
@@ -255,7 +266,7 @@ TRAINED = [
 
 @pytest.mark.parametrize("outputs", [1, K])
 @pytest.mark.parametrize("logits", [False, True])
-def test_in_a_step_as_alone(outputs, logits):
+def test_in_a_step_as_alone(outputs, logits, engine):
     """With a partial last batch, from probabilities and from logits."""
     import ranvier as rv
 

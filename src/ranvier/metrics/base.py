@@ -18,6 +18,7 @@ from ranvier.numeric.promotion import count
 __all__ = ["Mean", "Metric", "is_labels", "one_hot", "weighted_sum"]
 
 WIDE = "float64"  # what is summed over an epoch; one batch is summed in the predictions' dtype
+AT_ONCE = 1 << 14  # samples of a batch that are looked at together, so that memory stays bounded
 Array = npt.NDArray[Any]
 StateType = tuple[tuple[int, ...], str]
 
@@ -80,7 +81,7 @@ class Metric:
         self._arrays = None
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch. Raises ValueError where the shapes do not belong together."""
+        """Add a batch of any size. Raises ValueError where the shapes do not belong together."""
         true, pred = as_pair(y_true, y_pred)
         shapes = self.states(pred.shape[1:])
         if self._arrays is None:
@@ -92,7 +93,9 @@ class Metric:
         states = [input_node(f"s{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)]
         after = self.update(states, inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
         graph = Graph((*inputs, *states), (), tuple(zip(states, after, strict=True)))
-        reference.compile(graph).run([*given, *self._arrays], [])
+        program = reference.compile(graph)
+        for start in range(0, len(pred), AT_ONCE):
+            program.run([*(a[start : start + AT_ONCE] for a in given), *self._arrays], [])
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         self.update_state(y_true, y_pred, sample_weight)
