@@ -79,6 +79,18 @@ def _digits(folder: Path) -> tuple[Path, Path, str]:
     return x_path, y_path, "digits"
 
 
+def _letters(folder: Path) -> tuple[Path, Path, str]:
+    """All of LetterRecognition as float32 (20000, 16) in 0..1 and int32 labels."""
+    from ranvier.data.datasets import load_letter_recognition
+
+    x_path, y_path = folder / "letters-x.npy", folder / "letters-y.npy"
+    if not y_path.exists():
+        (x, y), (x_test, y_test) = load_letter_recognition()
+        np.save(x_path, np.concatenate([x, x_test]) / np.float32(15))
+        np.save(y_path, np.concatenate([y, y_test]).astype(np.int32))
+    return x_path, y_path, "LetterRecognition"
+
+
 def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     """Write the workload's x and y as .npy files in `folder`; returns both paths and a line that says what they are.
 
@@ -86,6 +98,8 @@ def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     """
     if workload.digits:
         return _digits(folder)
+    if workload.letters:
+        return _letters(folder)
     return _images(folder) if workload.images else _teacher(workload, folder)
 
 

@@ -31,6 +31,8 @@ class Workload:
     loss_at: int = 3
     images: bool = False  # Fashion-MNIST where it can be had, else random images of that shape
     digits: bool = False  # the 8x8 digits that ranvier brings along
+    letters: bool = False  # LetterRecognition
+    early_stopping: bool = False
     unit: str = "epoch"
 
     @property
@@ -60,6 +62,14 @@ class Workload:
             return 0.0
         per_sample = 2.0 * (3 * self.weights - self.layers[0] * self.layers[1])
         return per_sample * self.samples * (self.epochs if self.kind == "process" else 1)
+
+
+def _fit(name: str, what: str, layers: tuple[int, ...], samples: int, epochs: int, **data: bool) -> Workload:
+    """A whole fit of an estimator; `loss_at` is its max_iter, and a rule may stop it before that."""
+    title = (
+        f"scikit-learn: {what}, {'-'.join(map(str, layers))}, batch 200, Adam, alpha 1e-4, max_iter {epochs}"
+    )
+    return Workload(name, title, "fit", layers, 200, samples, loss_at=epochs, unit="fit", **data)  # type: ignore[arg-type]
 
 
 ARTICLE = (784, 64, 64, 10)
@@ -142,6 +152,18 @@ WORKLOADS: tuple[Workload, ...] = (
         loss_at=20,
         unit="search",
     ),
+    _fit("fit-digits", "digits", (64, 100, 10), 1437, 200, digits=True),
+    _fit(
+        "fit-digits-stop",
+        "digits, early stopping",
+        (64, 100, 10),
+        1437,
+        200,
+        digits=True,
+        early_stopping=True,
+    ),
+    _fit("fit-letters", "LetterRecognition", (16, 100, 26), 20_000, 200, letters=True),
+    _fit("fit-fashion", "Fashion-MNIST", (784, 100, 10), 60_000, 10, images=True),
     Workload(
         "predict-one",
         "784-64-64-10, predict on one sample",
@@ -207,6 +229,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("tanh-full", "share", 0.45),
     Requirement("search-digits", "ratio", 1 / 1.8, "ranvier-alone"),
     Requirement("search-digits", "ratio", 0.1, "sklearn"),
+    *(Requirement(f"fit-{data}", "ratio", 0.25, "sklearn") for data in ("digits", "letters", "fashion")),
     Requirement("predict-one", "ratio", 1.0, "onnx"),
     Requirement("predict-one", "ratio", 0.002, "keras-tf"),
     Requirement("compile", "seconds", 0.5, contestant="ranvier"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 # Kinds that a long-lived worker runs; the others run in a fresh process each time.
-WARM = ("train", "loop", "search", "predict")
+WARM = ("train", "loop", "search", "fit", "predict")
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Job:
 
     `begin(n)` does the first n epochs, compilation included, and returns the mean training loss of the last of them
     (for a prediction: the largest error of a probability; for a search, whose models are trained anew each time: their
-    mean held-out accuracy). `run(n)` does n more epochs, calls or searches and returns their seconds.
+    mean held-out accuracy, and so for whole fits of estimators). `run(n)` does n more epochs, calls, searches or fits
+    and returns their seconds.
     """
 
     begin: Callable[[int], float]
@@ -55,7 +56,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "ranvier",
         "ranvier",
         "ours",
-        (*_ALL, "loop", "search", "compile"),
+        (*_ALL, "loop", "search", "fit", "compile"),
         "train_ours.py",
         ("ranvier",),
         "import ranvier",
@@ -112,7 +113,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "sklearn",
         "scikit-learn",
         "sklearn_mlp",
-        (*_ALL, "search"),
+        (*_ALL, "search", "fit"),
         "train_sklearn.py",
         ("scikit-learn",),
         "from sklearn.neural_network import MLPClassifier",

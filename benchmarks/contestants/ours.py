@@ -168,6 +168,23 @@ def search(workload: Workload, x: Array, y: Array) -> Job:
     return Job(lambda _: once(), run)
 
 
+def fit(workload: Workload, x: Array, y: Array) -> Job:
+    """The estimator with the settings of `MLPClassifier`'s default, epsilon included."""
+    from benchmarks.contestants.fits import fits
+    from ranvier.estimators import NeuralClassifier
+
+    def make(seed: int) -> Any:
+        return NeuralClassifier(
+            workload.layers[1:-1],
+            optimizer=rv.optimizers.Adam(1e-3, epsilon=1e-8),
+            max_iter=workload.loss_at,
+            early_stopping=workload.early_stopping,
+            random_state=seed,
+        )
+
+    return fits(make, x, y, note="NeuralClassifier")
+
+
 def predict(workload: Workload, x: Array, y: Array) -> Job:
     model = build(workload)
     samples = [x[i : i + 1] for i in range(len(x))]

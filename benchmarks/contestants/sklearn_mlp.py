@@ -14,6 +14,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits
 
 from benchmarks.contestants import Job
+from benchmarks.contestants.fits import fits
 from benchmarks.datasets import initial_weights, reference_predict
 from benchmarks.workloads import FOLDS, RATES, UNITS, Workload
 
@@ -108,6 +109,25 @@ def search(workload: Workload, x: Array, y: Array) -> Job:
         return time.perf_counter() - begin
 
     return Job(lambda _: once(), run, "GridSearchCV, n_jobs=2")
+
+
+def fit(workload: Workload, x: Array, y: Array) -> Job:
+    """`MLPClassifier` as it comes, on as many BLAS threads as make it faster."""
+
+    def make(seed: int, epochs: int = workload.loss_at) -> Any:
+        return MLPClassifier(
+            workload.layers[1:-1], max_iter=epochs, early_stopping=workload.early_stopping, random_state=seed
+        )
+
+    times = {}
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            begin = time.perf_counter()
+            make(0, 3).fit(x, y)
+            times[threads] = time.perf_counter() - begin
+    best = min(times, key=times.__getitem__)
+    note = f"MLPClassifier, {best} BLAS thread{'s' * (best > 1)}"
+    return fits(make, x, y, lambda: threadpool_limits(best), note)
 
 
 def predict(workload: Workload, x: Array, y: Array) -> Job:
