@@ -102,11 +102,11 @@ def _run(
         return dict(zip(state.names, step.results(), strict=True))
 
     for part in data:
-        size = min(batch or part.size or len(part), len(part))
+        order = kept_rows(part)
+        size = min(batch or part.size or len(part), len(order))
         if step is None or size > step.batch:
             step = step_for(model, state, part, size, "evaluate").take_over(step)
         runner = Runner(step)
-        order = kept_rows(part)
         total = runner.begin(part, order, fresh=False)
         done = 0
         while done < total:

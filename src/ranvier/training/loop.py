@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier import seed
+from ranvier import engines, seed
 from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
 from ranvier.module import Module
+from ranvier.module.changes import changes
 from ranvier.tensor import get_dtype
 from ranvier.training import inputs
 from ranvier.training.evaluation import kept_rows
@@ -56,12 +57,32 @@ class Training:
         self.rate = np.zeros((), get_dtype())
         self.pace, self.validation_pace = Pace(), Pace()
         self.runner: Runner | None = None
+        self.parts: tuple[int, list[Any], list[Any]] = (
+            -1,
+            [],
+            [],
+        )  # modules and parameters, as of so many changes
+        self.marks: Any = None
         self.epoch = self.done = self.taken = 0
         # Of an epoch that goes on after a stop: its totals and results, and whether a callback had ended it.
         self.totals: list[Array] | None = None
         self.results: Logs = {}
         self.halted = False
         self.ignore: Any = ()  # the codes of checks that are silenced
+
+    def same(self) -> bool:
+        """Whether nothing that the step depends on has changed since this was asked before: it is the same step."""
+        now, optimizer = changes(), self.compiled.optimizer
+        if self.parts[0] != now:
+            self.parts = now, list(self.model.modules()), list(self.model.parameters())
+        _, modules, parameters = self.parts
+        marks = (
+            now, [m._trainable for m in modules],
+            [(p.requires_grad, p.dtype, p.regularizer) for p in parameters], optimizer.treatments(parameters),
+            optimizer.program_key(), get_dtype(), engines.get_engine(), self.compiled.augment,
+        )  # fmt: skip
+        known, self.marks = self.marks, marks
+        return bool(known == marks)
 
     def step(self, data: Data, batch: int) -> Step:
         with seed.borrowed_streams():
@@ -133,20 +154,22 @@ class Training:
         runner = self.runner
         assert runner is not None
         self.set_rate()
-        step = self.step(data, runner.step.batch)
+        step = runner.step if self.same() else self.step(data, runner.step.batch)
         if step is not runner.step:
             given = runner.given
             assert given is not None
             self.bind(step.take_over(runner.step))
             self.runner.begin(*given, epoch=self.epoch, fresh=False)  # type: ignore[union-attr]
-        elif runner.touched():
+        else:
             self.touched()
 
     def touched(self) -> None:
         """Callbacks may have changed weights or settings: look at them again."""
         if self.runner is not None:
-            self.check()
-            self.runner.settle()
+            self.set_rate()
+            if self.runner.touched():
+                self.check()
+                self.runner.settle()
 
     def check(self) -> None:
         """See that all that was trained is finite."""
@@ -187,7 +210,7 @@ class Arrays:
         self.training, self.data, self.sampler, self.shuffler = training, data, sampler, shuffler
         self.rows = self.order = kept_rows(data)
         self.size = len(self.rows)
-        self.batch = min(batch, len(data))
+        self.batch = min(batch, self.size)
         if sampler is not None:
             # It is asked once with a copy of the generator, so that what is wrong is said before any step.
             labels = tuple(None if a is None else a[self.rows] for a in data.y)
@@ -242,8 +265,12 @@ class Arrays:
             self.order = (self.next or self.draw())()
             self.drawn_from = self.next_from
             self.next = self.draw()  # of the next epoch, while this one runs
-        if self.step is None or training.hooks.changing:
+        if self.step is None or (training.hooks.changing and not training.same()):
             self.step = training.step(self.data, self.batch)
+        elif training.runner is not None:
+            self.step = (
+                training.runner.step
+            )  # which a hook may have changed in the middle of the epoch before
         training.show.begin(title, self.steps)
         samples = training.run(self.step, self.data, self.order[: self.taken])
         return training.logs(), samples

@@ -1,0 +1,308 @@
+"""Weights of samples, of their parts, and of classes: what they multiply, what a mean divides by, what is refused."""
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+import ranvier.torch.nn as nn
+from ranvier import optimizers
+
+RNG = np.random.default_rng(8)
+N, T, F, K = 60, 5, 4, 3
+X = RNG.normal(size=(N, F)).astype(np.float32)
+Y = X[:, :K].argmax(1)
+HOT = np.eye(K, dtype=np.float32)[Y]
+VALUES = X[:, :2] * 2
+SERIES = RNG.normal(size=(N, T, F)).astype(np.float32)
+STEPS = SERIES[..., :K].argmax(-1)  # a class number for each place
+W = RNG.random(N).astype(np.float32) + 0.1
+PARTS = RNG.random((N, T)).astype(np.float32) + 0.1
+OPTIONS: dict = {"epochs": 2, "batch_size": 16, "verbose": 0, "ignore": "RV"}
+
+
+@pytest.fixture(autouse=True)
+def engine():
+    rv.set_engine("reference")
+    rv.set_seed(0)
+    yield
+    rv.set_engine(None)
+
+
+def network(loss, units=K, activation="softmax", shape=(F,), **settings):
+    rv.set_seed(0)
+    model = rv.Sequential([rv.layers.Dense(units, activation=activation, input_shape=shape)])
+    model.compile(settings.pop("optimizer", "adam"), loss, **settings)
+    return model
+
+
+def weights_of(model):
+    return np.concatenate([w.ravel() for w in model.get_weights()])
+
+
+# --- one value for each loss ---------------------------------------------------------------------------------------
+
+LOSSES = [  # loss, units, activation, targets, losses of the samples by hand
+    ("sparse_categorical_crossentropy", K, "softmax", Y, lambda p: -np.log(p[np.arange(N), Y])),
+    ("categorical_crossentropy", K, "softmax", HOT, lambda p: -np.log((p * HOT).sum(1))),
+    ("mse", 2, None, VALUES, lambda p: ((p - VALUES) ** 2).mean(1)),
+    ("mae", 2, None, VALUES, lambda p: np.abs(p - VALUES).mean(1)),
+    (nn.MSELoss(), 2, None, VALUES, lambda p: ((p - VALUES) ** 2).mean(1)),
+    (nn.L1Loss(), 2, None, VALUES, lambda p: np.abs(p - VALUES).mean(1)),
+    (lambda y, p: (y - p) ** 4, 2, None, VALUES, lambda p: ((p - VALUES) ** 4).mean(1)),
+]
+
+
+@pytest.mark.parametrize(("loss", "units", "activation", "y", "by_hand"), LOSSES)
+def test_the_mean_is_over_samples_whatever_they_weigh(loss, units, activation, y, by_hand):
+    model = network(loss, units, activation)
+    each = by_hand(model.predict(X))
+    assert model.evaluate(X, y, verbose=0, batch_size=N) == pytest.approx(each.mean(), rel=1e-5)
+    weighted = model.evaluate(X, y, sample_weight=W, verbose=0, batch_size=N)
+    assert weighted == pytest.approx((each * W).mean(), rel=1e-5)
+
+
+def test_the_mean_by_the_sum_of_weights_and_the_sum():
+    p = network("mse", 2, None).predict(X)
+    each = ((p - VALUES) ** 2).mean(1)
+    for reduction, wanted in (
+        ("mean_with_sample_weight", (each * W).sum() / W.sum()),
+        ("sum", (each * W).sum()),
+    ):
+        model = network(rv.losses.MeanSquaredError(reduction=reduction), 2, None)
+        assert model.evaluate(X, VALUES, sample_weight=W, verbose=0, batch_size=N) == pytest.approx(
+            wanted, rel=1e-5
+        )
+
+
+def test_weights_for_each_place_of_a_series():
+    model = network("sparse_categorical_crossentropy", shape=(T, F), weighted_metrics=["accuracy"])
+    p = model.predict(SERIES)
+    each = -np.log(np.take_along_axis(p, STEPS[..., None], -1)[..., 0])
+    hit = p.argmax(-1) == STEPS
+    for weight, spread in ((PARTS, PARTS), (W, np.tile(W[:, None], (1, T))), (PARTS[..., None], PARTS)):
+        loss, accuracy = model.evaluate(SERIES, STEPS, sample_weight=weight, verbose=0, batch_size=N)
+        assert loss == pytest.approx((each * spread).mean(), rel=1e-5)
+        assert accuracy == pytest.approx((hit * spread).sum() / spread.sum(), rel=1e-5)
+
+
+def test_weights_for_each_number_of_a_criterion():
+    weight = RNG.random((N, 2)).astype(np.float32)
+    model = network(nn.MSELoss(), 2, None)
+    each = (model.predict(X) - VALUES) ** 2
+    got = model.evaluate(X, VALUES, sample_weight=weight, verbose=0, batch_size=N)
+    assert got == pytest.approx((each * weight).mean(), rel=1e-5)
+
+
+def test_each_output_has_weights_of_its_own():
+    class Heads(rv.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other = rv.layers.Dense(1), rv.layers.Dense(2)
+
+        def forward(self, x):
+            return {"one": self.one(x), "other": self.other(x)}
+
+    model = Heads()
+    model.compile("sgd", {"one": "mse", "other": "mae"})
+    y = {"one": VALUES[:, :1], "other": VALUES}
+    p = model.predict(X)
+    one, other = ((p["one"] - y["one"]) ** 2).mean(1), np.abs(p["other"] - y["other"]).mean(1)
+    for given, wanted in (
+        (W, [(one * W).mean(), (other * W).mean()]),
+        ({"other": W}, [one.mean(), (other * W).mean()]),
+        ([W, None], [(one * W).mean(), other.mean()]),
+    ):
+        got = model.evaluate(X, y, sample_weight=given, verbose=0, batch_size=N)
+        np.testing.assert_allclose(got, [sum(wanted), *wanted], rtol=1e-5)
+
+
+# --- what a mean counts --------------------------------------------------------------------------------------------
+
+
+def test_ignored_labels_do_not_count_in_the_mean():
+    y = np.where(np.arange(N) % 4 == 0, -1, Y)
+    kept = y >= 0
+    loss = rv.losses.SparseCategoricalCrossentropy(ignore_class=-1)
+    model = network(loss)
+    each = -np.log(model.predict(X)[np.arange(N), Y])
+    assert model.evaluate(X, y, verbose=0, batch_size=N) == pytest.approx(each[kept].mean(), rel=1e-5)
+    weighted = model.evaluate(X, y, sample_weight=W, verbose=0, batch_size=N)
+    assert weighted == pytest.approx((each * W)[kept].sum() / kept.sum(), rel=1e-5)
+
+
+def test_a_batch_of_ignored_labels_has_a_loss_of_zero():
+    model = network(rv.losses.SparseCategoricalCrossentropy(ignore_class=-1))
+    assert model.evaluate(X, np.full(N, -1), verbose=0) == 0
+
+
+CRITERIA = [  # criterion, units, targets, losses by hand, what a mean counts each as
+    (nn.CrossEntropyLoss(weight=[1.0, 2.0, 4.0]), Y, [1.0, 2.0, 4.0], None),
+    (nn.CrossEntropyLoss(ignore_index=2), Y, [1.0, 1.0, 1.0], 2),
+    (nn.CrossEntropyLoss(weight=[1.0, 2.0, 4.0], ignore_index=0), Y, [1.0, 2.0, 4.0], 0),
+]
+
+
+@pytest.mark.parametrize(("criterion", "y", "shares", "ignored"), CRITERIA)
+def test_criteria_over_class_numbers_divide_by_the_weights_of_the_classes(criterion, y, shares, ignored):
+    model = network(criterion, activation=None)
+    scores = model.predict(X)
+    logs = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+    counted = np.array(shares)[y] * (y != ignored)
+    each = -logs[np.arange(N), y] * counted
+    assert model.evaluate(X, y, verbose=0, batch_size=N) == pytest.approx(
+        each.sum() / counted.sum(), rel=1e-5
+    )
+    weighted = model.evaluate(X, y, sample_weight=W, verbose=0, batch_size=N)
+    assert weighted == pytest.approx((each * W).sum() / counted.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "batchmean"])
+def test_the_reduction_of_a_criterion_is_kept(reduction):
+    model = network(nn.KLDivLoss(reduction=reduction), activation="log_softmax")
+    target = np.abs(HOT - 0.1)
+    logs = model.predict(X)
+    each = target * (np.log(target) - logs)
+    wanted = {"mean": each.mean(), "sum": each.sum(), "batchmean": each.sum() / N}[reduction]
+    assert model.evaluate(X, target, verbose=0, batch_size=N) == pytest.approx(wanted, rel=1e-4)
+
+
+# --- zero ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("kept", [50, 11])  # more than a batch, and fewer
+def test_a_weight_of_zero_leaves_the_sample_out_to_the_last_bit(shuffle, kept):
+    weight = W.copy()
+    weight[RNG.permutation(N)[kept:]] = 0
+    rows = np.flatnonzero(weight)
+    left_out, removed = network("mse", 2, None), network("mse", 2, None)
+    histories = []
+    for model, part in ((left_out, slice(None)), (removed, rows)):
+        rv.set_seed(3)
+        histories.append(
+            model.fit(
+                X[part], VALUES[part], sample_weight=weight[part], shuffle=shuffle,
+                validation_data=(X[part], VALUES[part], weight[part]), **OPTIONS,
+            ).history
+        )  # fmt: skip
+    np.testing.assert_array_equal(weights_of(left_out), weights_of(removed))
+    assert histories[0] == histories[1]
+
+
+def test_a_sample_is_left_out_when_all_its_parts_weigh_zero():
+    weight = PARTS.copy()
+    weight[:20] = 0
+    weight[30, :3] = 0
+    one, other = (network("sparse_categorical_crossentropy", shape=(T, F)) for _ in range(2))
+    for model, part in ((one, slice(None)), (other, slice(20, None))):
+        model.fit(SERIES[part], STEPS[part], sample_weight=weight[part], shuffle=False, **OPTIONS)
+    np.testing.assert_array_equal(weights_of(one), weights_of(other))
+
+
+def test_zeros_in_batches_of_a_source_leave_samples_out_within_their_batch():
+    weight = np.where(np.arange(N) % 3 == 0, 0, W).astype(np.float32)
+
+    def batches(keep):
+        for i in range(0, N, 20):
+            part = slice(i, i + 20)
+            rows = np.flatnonzero(weight[part]) if keep else slice(None)
+            yield X[part][rows], VALUES[part][rows], weight[part][rows]
+
+    one, other = network("mse", 2, None), network("mse", 2, None)
+    for model, keep in ((one, False), (other, True)):
+        model.fit(batches(keep), verbose=0, ignore="RV")
+    np.testing.assert_array_equal(weights_of(one), weights_of(other))
+
+
+# --- classes -------------------------------------------------------------------------------------------------------
+
+RARE = np.where(np.arange(N) % 10 == 0, 1, 0)
+BALANCED = {int(c): N / (2 * (c == RARE).sum()) for c in (0, 1)}
+CLASSES = [  # loss, units, activation, shape, x, y, weights of the classes, weights of the samples
+    ("sparse_categorical_crossentropy", K, "softmax", X, Y, {0: 1.0, 2: 3.0}, np.where(Y == 2, 3.0, 1.0)),
+    ("categorical_crossentropy", K, "softmax", X, HOT, {2: 3.0}, np.where(Y == 2, 3.0, 1.0)),
+    ("binary_crossentropy", 1, "sigmoid", X, RARE, {1: 5.0}, np.where(RARE == 1, 5.0, 1.0)),
+    ("binary_crossentropy", 1, "sigmoid", X, RARE[:, None], "balanced", np.vectorize(BALANCED.get)(RARE)),
+    ("sparse_categorical_crossentropy", 2, "softmax", X, RARE, "balanced", np.vectorize(BALANCED.get)(RARE)),
+    ("sparse_categorical_crossentropy", K, "softmax", SERIES, STEPS, {1: 2.0}, np.where(STEPS == 1, 2.0, 1.0)),
+    (nn.CrossEntropyLoss(), 2, None, X, RARE, {1: 4.0}, np.where(RARE == 1, 4.0, 1.0)),
+    (nn.BCEWithLogitsLoss(), 1, None, X, RARE, {1: 4.0}, np.where(RARE == 1, 4.0, 1.0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "units", "activation", "x", "y", "classes", "samples"), CLASSES)
+def test_weights_of_classes_are_weights_of_their_samples(loss, units, activation, x, y, classes, samples):
+    by_class, by_sample = (network(loss, units, activation, x.shape[1:]) for _ in range(2))
+    by_class.fit(x, y, class_weight=classes, shuffle=False, **OPTIONS)
+    by_sample.fit(x, y, sample_weight=samples, shuffle=False, **OPTIONS)
+    np.testing.assert_array_equal(weights_of(by_class), weights_of(by_sample))
+
+
+def test_weights_of_classes_multiply_those_of_samples():
+    both, product = (network("sparse_categorical_crossentropy") for _ in range(2))
+    both.fit(X, Y, class_weight={1: 2.0}, sample_weight=W, shuffle=False, **OPTIONS)
+    product.fit(X, Y, sample_weight=np.where(Y == 1, 2 * W, W), shuffle=False, **OPTIONS)
+    np.testing.assert_array_equal(weights_of(both), weights_of(product))
+
+
+def test_weights_of_classes_for_each_output():
+    class Heads(rv.Module):
+        def __init__(self):
+            super().__init__()
+            self.kind = rv.layers.Dense(K, activation="softmax")
+            self.rare = rv.layers.Dense(1, activation="sigmoid")
+
+        def forward(self, x):
+            return {"kind": self.kind(x), "rare": self.rare(x)}
+
+    def trained(**weights):
+        rv.set_seed(1)
+        model = Heads()
+        model(rv.Tensor(X[:1]))
+        loss = {"kind": "sparse_categorical_crossentropy", "rare": "binary_crossentropy"}
+        model.compile(optimizers.SGD(0.1), loss)
+        model.fit(X, {"kind": Y, "rare": RARE}, shuffle=False, **OPTIONS, **weights)
+        return weights_of(model)
+
+    samples = {"kind": np.where(Y == 1, 2.0, 1.0), "rare": np.vectorize(BALANCED.get)(RARE)}
+    wanted = trained(sample_weight=samples)
+    np.testing.assert_array_equal(trained(class_weight={"kind": {1: 2.0}, "rare": "balanced"}), wanted)
+    np.testing.assert_array_equal(trained(class_weight=[{1: 2.0}, "balanced"]), wanted)
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+def fit(y=Y, loss="sparse_categorical_crossentropy", units=K, x=X, **options):
+    model = network(loss, units, "softmax" if units > 1 else None, x.shape[1:])
+    return lambda: model.fit(x, y, verbose=0, ignore="RV", **options)
+
+
+ZERO = np.zeros(N)
+REFUSED = [
+    (fit(sample_weight=-W), r"sample_weight is -\S+ at row 0 \(60 negative in all\)"),
+    (fit(sample_weight=ZERO), "sample_weight is zero for all 60 samples"),
+    (fit(sample_weight=W[:9]), "x has 60, y has 60, sample_weight has 9"),
+    (fit(sample_weight=PARTS), r"has shape \(60, 5\), and there are 60 samples"),
+    (fit(STEPS, x=SERIES, sample_weight=PARTS[:, :3]), r"or one for each loss, shape \(60, 5\)"),
+    (fit(VALUES, "mse", 2, sample_weight=np.ones((N, 2))), r"one weight a sample, shape \(60,\)"),
+    (fit(loss=lambda y, p: rv.numeric.mean(p), units=2, sample_weight=W), "returns one number"),
+    (fit(class_weight={0: -1.0}), r"class_weight\[0\] is -1.0"),
+    (fit(class_weight={0: 0.0, 1: 0.0, 2: 0.0}), "zero for all 60 samples"),
+    (fit(ZERO, class_weight="balanced"), "the targets hold only class 0"),
+    (fit(VALUES[:, :1], "mse", 1, class_weight={0: 2.0}), "weighs classes"),
+    (fit(class_weight=3.0), "Write {0: 1.0, 1: 5.0}, or 'balanced'"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), REFUSED)
+def test_what_is_refused(call, message):
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
+        call()
+    assert "Write" in str(caught.value)
+
+
+def test_balanced_needs_all_targets():
+    model = network("sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="counts the classes of all samples, and x gives batches"):
+        model.fit(((X, Y) for _ in range(2)), class_weight="balanced", verbose=0)
