@@ -164,6 +164,23 @@ def test_a_batch_hook_may_change_weights_rate_and_what_is_trainable():
         np.testing.assert_array_equal(one, other)
 
 
+def test_what_a_batch_hook_freezes_stays_frozen_in_the_epochs_after():
+    seen = []
+
+    class Freeze(c.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.layers[-1].trainable = False
+            seen.append(self.model.get_weights())
+
+    model = classifier()
+    before = model.get_weights()
+    fit(Freeze(), model, epochs=3)
+    assert not np.array_equal(before[2], seen[0][2])
+    for weights in seen[1:]:
+        np.testing.assert_array_equal(weights[2], seen[0][2])
+        assert not np.array_equal(weights[0], seen[0][0])
+
+
 @pytest.mark.parametrize("interval", [1, 3, 4, 7])
 def test_steps_are_counted_exactly_and_across_epochs(interval):
     seen = []
