@@ -134,9 +134,13 @@ def cells(record: Record) -> list[tuple[str, ...]]:
 
 
 def _headings(workload: Workload) -> tuple[str, ...]:
-    loss = {"predict": "error", "process": "loss", "compile": "loss", "search": "accuracy"}.get(
-        workload.kind, f"loss, epoch {workload.loss_at}"
-    )
+    loss = {
+        "predict": "error",
+        "process": "loss",
+        "compile": "loss",
+        "search": "accuracy",
+        "fit": "accuracy",
+    }.get(workload.kind, f"loss, epoch {workload.loss_at}")
     time = "size" if workload.kind == "size" else f"time / {workload.unit}"
     return (COLUMNS[0], time, *COLUMNS[2:8], loss, COLUMNS[-1])
 
