@@ -8,7 +8,18 @@ import pytest
 from ranvier.graph.contraction import contract
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
-from ranvier.graph.node import BATCH, FLOATS, PRIMITIVES, GraphError, Node, Type, apply, constant, topological
+from ranvier.graph.node import (
+    BATCH,
+    FLOATS,
+    PRIMITIVES,
+    GraphError,
+    Node,
+    Symbol,
+    Type,
+    apply,
+    constant,
+    topological,
+)
 from ranvier.graph.random import threefry
 from tests.strategies import ENGINES, check_gradient, evaluate, inputs_for, run, same
 
@@ -200,7 +211,6 @@ def test_value_in_float32(name, arrays, build, value, engine):
 GRADIENT_ROWS = [
     row for row in ROWS
     if any(a.dtype == np.float64 for a in row[1]) and row[0] not in FLAT and row[2](*inputs_for(row[1])).dtype == "float64"
-    and not any(a.dtype == np.int32 and a.ndim == 1 for a in row[1])  # indices in range: others' rows are not learned
     and any(n.op.name == "input" for n in topological([row[2](*inputs_for(row[1]))]))
 ]  # fmt: skip
 
@@ -279,6 +289,27 @@ def test_extent_is_the_rows_of_the_step(engine):
     n = apply("broadcast", apply("extent", symbols=("batch",), dtype="float64"), shape=(2,), axes=())
     (out,) = run(Graph((x,), (total / n,)), [np.arange(10.0).reshape(5, 2)], engine, {"batch": 5})
     assert out.tolist() == [4.0, 5.0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_out_of_range_have_one_meaning(engine):
+    """Read are the first and the last row, which then have the gradient; written is nothing. Also of symbolic rows."""
+    at = np.array([-5, 0, 2, 9], np.int32)
+    x, seeds = np.arange(6.0).reshape(3, 2), np.arange(1.0, 9.0).reshape(4, 2)
+    source, index = input_node("x", (Symbol("samples"), 2), "float64"), input_node("at", (4,), "int32")
+    seed = input_node("seed", (4, 2), "float64")
+    read = apply("gather", source, index)
+    (back,) = gradient(read, [source], seed)
+    written = apply("scatter_add", index, seed, rows=3)
+    found = run(Graph((source, index, seed), (read, back, written)), [x, at, seeds], engine, {"samples": 3})
+    for array, expected in zip(
+        found, ([x[0], x[0], x[2], x[2]], [[4, 6], [0, 0], [12, 14]], [[3, 4], [0, 0], [5, 6]]), strict=True
+    ):
+        np.testing.assert_array_equal(array, expected)
+    total = apply("reduce_sum", written * written, axes=(0, 1))
+    (back,) = gradient(total, [seed])
+    (array,) = run(Graph((index, seed), (back,)), [at, seeds], engine)
+    np.testing.assert_array_equal(array, [[0, 0], [6, 8], [10, 12], [0, 0]])
 
 
 # --- contractions of convolution's kind -----------------------------------------------------------------------------

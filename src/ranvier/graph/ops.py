@@ -12,6 +12,18 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.contraction import contract_gradient, contract_type, contract_value
+from ranvier.graph.derivatives import (
+    concatenate_gradient,
+    gather_gradient,
+    pad_gradient,
+    power_gradient,
+    reduce_max_gradient,
+    restore,
+    scatter_add_gradient,
+    slice_gradient,
+    where,
+    zeros,
+)
 from ranvier.graph.node import (
     DTYPES,
     FLOATS,
@@ -22,7 +34,6 @@ from ranvier.graph.node import (
     Symbol,
     Type,
     apply,
-    constant,
     full,
     like,
 )
@@ -191,14 +202,21 @@ def concatenate_type(types: Types, attrs: Attrs) -> Type:
 
 
 def gather_type(types: Types, attrs: Attrs) -> Type:
-    """Rows of the first operand (along axis 0) chosen by int32 indices of any shape."""
+    """Rows of the first operand (along axis 0) chosen by int32 indices of any shape.
+
+    An index below 0 reads the first row and one beyond the end the last: native code must stay in bounds, so the
+    definition does. The gradient goes to the row that was read.
+    """
     source, index = types
     require(index.dtype == "int32" and len(source.shape) >= 1, "needs a source with rows and int32 indices")
     return Type((*index.shape, *source.shape[1:]), source.dtype)
 
 
 def scatter_add_type(types: Types, attrs: Attrs) -> Type:
-    """Zeros of ``rows`` rows, with each row of the updates added at its index; out-of-range rows are dropped."""
+    """Zeros of ``rows`` rows, with each row of the updates added at its index.
+
+    Updates whose index is out of range are dropped, and their gradient is zero.
+    """
     index, updates = types
     require(
         index.dtype == "int32" and updates.shape[: len(index.shape)] == index.shape,
@@ -287,7 +305,6 @@ def scatter_add_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any
 
 
 def gather_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
-    """Indices out of range read row 0 or the last row: native code must stay in bounds, so the definition does."""
     source, index = arrays
     return source[np.clip(index, 0, source.shape[0] - 1)]
 
@@ -299,71 +316,6 @@ def numpy_value(function: Any) -> Callable[..., Any]:
 
 def input_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
     raise GraphError(f"input {attrs['name']!r} was not given")
-
-
-# --- helpers for gradients ----------------------------------------------------------------------------------------
-
-
-def where(condition: Node, yes: Node, no: Node) -> Node:
-    return apply("select", condition, yes, no)
-
-
-def zeros(node: Node) -> Node:
-    return like(node, 0.0)
-
-
-def restore(g: Node, shape: tuple[Any, ...], axes: Sequence[int]) -> Node:
-    """Broadcast the gradient of a reduction over ``axes`` back to ``shape``."""
-    return apply("broadcast", g, shape=shape, axes=tuple(i for i in range(len(shape)) if i not in axes))
-
-
-def reduce_max_gradient(n: Node, g: Node) -> Sequence[Node]:
-    """Shared evenly among equal maxima, as jax and torch's amax do."""
-    (x,), axes = n.inputs, n.attrs["axes"]
-    hit = apply("cast", apply("equal", x, restore(n, x.shape, axes)), dtype=x.dtype)
-    count = apply("reduce_sum", hit, axes=axes)
-    return (hit * restore(g / count, x.shape, axes),)
-
-
-def slice_gradient(n: Node, g: Node) -> Sequence[Node]:
-    widths = []
-    for dim, out, item in zip(n.inputs[0].shape, n.shape, n.attrs["ranges"], strict=True):
-        if item is None:
-            widths.append((0, 0, 0))
-        else:
-            start, _, step = item
-            used = start + max(0, (out - 1) * step + 1)  # type: ignore[operator]  # padded axes have known extents
-            widths.append((start, dim - used, step - 1))
-    return (apply("pad", g, constant(0, g.dtype), widths=tuple(widths)),)
-
-
-def pad_gradient(n: Node, g: Node) -> Sequence[Node]:
-    ranges = [
-        None if width == (0, 0, 0) else (width[0], dim - width[1], width[2] + 1)
-        for dim, width in zip(n.shape, n.attrs["widths"], strict=True)
-    ]
-    inner = apply("slice", g, ranges=tuple(ranges))
-    axes = tuple(range(g.ndim))
-    return inner, apply("reduce_sum", g, axes=axes) - apply("reduce_sum", inner, axes=axes)
-
-
-def concatenate_gradient(n: Node, g: Node) -> Sequence[Node]:
-    parts, start, axis = [], 0, n.attrs["axis"]
-    for operand in n.inputs:
-        stop = start + operand.shape[axis]
-        parts.append(
-            apply("slice", g, ranges=tuple((start, stop, 1) if i == axis else None for i in range(g.ndim)))
-        )
-        start = stop
-    return parts
-
-
-def power_gradient(n: Node, g: Node) -> Sequence[Node]:
-    """The exponent's part is zero where the base is not positive, as torch has it at a base of zero."""
-    x, y = n.inputs
-    positive = apply("less", zeros(x), x)
-    safe = where(positive, x, like(x, 1.0))
-    return g * y * apply("power", x, y - like(y, 1.0)), where(positive, g * n * apply("log", safe), zeros(g))
 
 
 # --- sources ------------------------------------------------------------------------------------------------------
@@ -564,14 +516,14 @@ primitive(
     "index",
     gather_type,
     gather_value,
-    lambda n, g: (apply("scatter_add", n.inputs[1], g, rows=n.inputs[0].shape[0]), None),
+    gather_gradient,
 )
 primitive(
     "scatter_add",
     "index",
     scatter_add_type,
     scatter_add_value,
-    lambda n, g: (None, apply("gather", g, n.inputs[0])),
+    scatter_add_gradient,
 )
 primitive("contract", "contract", contract_type, contract_value, contract_gradient)
 primitive("random", "random", random_type, random_value, lambda n, g: (None, None))

@@ -1,0 +1,101 @@
+"""What the gradients of primitives share, and those that need more than a line; they build ordinary graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier.graph.node import Node, apply, constant, like
+
+__all__ = [
+    "concatenate_gradient", "gather_gradient", "pad_gradient", "power_gradient", "reduce_max_gradient", "restore",
+    "scatter_add_gradient", "slice_gradient", "where", "zeros",
+]  # fmt: skip
+
+
+def where(condition: Node, yes: Node, no: Node) -> Node:
+    return apply("select", condition, yes, no)
+
+
+def zeros(node: Node) -> Node:
+    return like(node, 0.0)
+
+
+def restore(g: Node, shape: tuple[Any, ...], axes: Sequence[int]) -> Node:
+    """Broadcast the gradient of a reduction over ``axes`` back to ``shape``."""
+    return apply("broadcast", g, shape=shape, axes=tuple(i for i in range(len(shape)) if i not in axes))
+
+
+def reduce_max_gradient(n: Node, g: Node) -> Sequence[Node]:
+    """Shared evenly among equal maxima, as jax and torch's amax do."""
+    (x,), axes = n.inputs, n.attrs["axes"]
+    hit = apply("cast", apply("equal", x, restore(n, x.shape, axes)), dtype=x.dtype)
+    count = apply("reduce_sum", hit, axes=axes)
+    return (hit * restore(g / count, x.shape, axes),)
+
+
+def slice_gradient(n: Node, g: Node) -> Sequence[Node]:
+    widths = []
+    for dim, out, item in zip(n.inputs[0].shape, n.shape, n.attrs["ranges"], strict=True):
+        if item is None:
+            widths.append((0, 0, 0))
+        else:
+            start, _, step = item
+            used = start + max(0, (out - 1) * step + 1)  # type: ignore[operator]  # padded axes have known extents
+            widths.append((start, dim - used, step - 1))
+    return (apply("pad", g, constant(0, g.dtype), widths=tuple(widths)),)
+
+
+def pad_gradient(n: Node, g: Node) -> Sequence[Node]:
+    ranges = [
+        None if width == (0, 0, 0) else (width[0], dim - width[1], width[2] + 1)
+        for dim, width in zip(n.shape, n.attrs["widths"], strict=True)
+    ]
+    inner = apply("slice", g, ranges=tuple(ranges))
+    axes = tuple(range(g.ndim))
+    return inner, apply("reduce_sum", g, axes=axes) - apply("reduce_sum", inner, axes=axes)
+
+
+def concatenate_gradient(n: Node, g: Node) -> Sequence[Node]:
+    parts, start, axis = [], 0, n.attrs["axis"]
+    for operand in n.inputs:
+        stop = start + operand.shape[axis]
+        parts.append(
+            apply("slice", g, ranges=tuple((start, stop, 1) if i == axis else None for i in range(g.ndim)))
+        )
+        start = stop
+    return parts
+
+
+def last_row(index: Node, rows: Any) -> Node:
+    """The number of the last of ``rows`` rows, which may be symbolic, in the shape of the indices."""
+    if isinstance(rows, int):
+        return like(index, rows - 1)
+    extent = apply("extent", symbols=(rows.name,), dtype=index.dtype)
+    return apply("broadcast", extent, shape=index.shape, axes=()) - like(index, 1)
+
+
+def gather_gradient(n: Node, g: Node) -> Sequence[Node | None]:
+    source, index = n.inputs
+    rows = source.shape[0]
+    read = apply("maximum", apply("minimum", index, last_row(index, rows)), like(index, 0))
+    return apply("scatter_add", read, g, rows=rows), None
+
+
+def scatter_add_gradient(n: Node, g: Node) -> Sequence[Node | None]:
+    index, updates = n.inputs
+    last = last_row(index, n.attrs["rows"])
+    inside = apply(
+        "logical_and", apply("less_equal", like(index, 0), index), apply("less_equal", index, last)
+    )
+    if updates.ndim > index.ndim:
+        inside = apply("broadcast", inside, shape=updates.shape, axes=tuple(range(index.ndim)))
+    return None, where(inside, apply("gather", g, index), zeros(updates))
+
+
+def power_gradient(n: Node, g: Node) -> Sequence[Node]:
+    """The exponent's part is zero where the base is not positive, as torch has it at a base of zero."""
+    x, y = n.inputs
+    positive = apply("less", zeros(x), x)
+    safe = where(positive, x, like(x, 1.0))
+    return g * y * apply("power", x, y - like(y, 1.0)), where(positive, g * n * apply("log", safe), zeros(g))
