@@ -331,6 +331,16 @@ class Empty(s.LearningRateSchedule):
     pass
 
 
+@dataclass
+class Changing(s.LearningRateSchedule):
+    top: float
+
+
+@dataclass(frozen=True)
+class Holding(s.LearningRateSchedule):
+    tops: list
+
+
 def nested(depth):
     described = {"class_name": "Constant", "config": {"learning_rate": 0.1}}
     for _ in range(depth):
@@ -374,6 +384,9 @@ ERRORS = [
     (lambda: s.get(s.CosineDecay), TypeError, r"CosineDecay\(...\)"),
     (lambda: s.describe(Broken()), ValueError, "Broken.*cannot be saved"),
     (lambda: Broken()(1), TypeError, r"Broken.rate\(step\) gives 0.1.*computed from step"),
+    (lambda: optimizers.Adam(Changing(0.1)), TypeError, r"Changing has no hash.*@dataclass\(frozen=True\)"),
+    (lambda: optimizers.Adam(Holding([0.1])), TypeError, "tuples for lists"),
+    (lambda: s.WarmUp(Changing(0.1), 10), TypeError, "no hash"),
     (lambda: Empty()(1), NotImplementedError, "rate"),
     (lambda: optimizers.Adam(lambda: 0.1), TypeError, "a number or a schedule.*LearningRateScheduler"),
     (lambda: optimizers.Adam(s.CosineDecay), TypeError, "is a class"),

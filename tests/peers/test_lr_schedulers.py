@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import ranvier.torch as ours
+from ranvier.optimizers import schedules as s
 from ranvier.torch.optim import lr_scheduler
 
 pytestmark = pytest.mark.peers
@@ -167,6 +168,31 @@ def test_parts_of_epochs_of_warm_restarts():
             a.step(float(epoch))
             b.step(float(epoch))
             assert mine.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-9)
+
+
+SAME = [  # a schedule, PyTorch's scheduler that is the same function, up to which step
+    (s.StepDecay(0.1, 30, 0.5), lambda t, o: t.StepLR(o, 30, 0.5), 200),
+    (s.ExponentialDecay(0.1, 1, 0.97), lambda t, o: t.ExponentialLR(o, 0.97), 200),
+    (s.PiecewiseConstantDecay([29, 79], [0.1, 0.05, 0.025]), lambda t, o: t.MultiStepLR(o, [30, 80], 0.5), 200),
+    (s.PolynomialDecay(0.1, 150, 0.0, power=2.0), lambda t, o: t.PolynomialLR(o, 150, 2.0), 200),
+    (s.CosineDecay(0.1, 150, alpha=0.1), lambda t, o: t.CosineAnnealingLR(o, 150, eta_min=0.01), 151),
+    (s.CosineDecayRestarts(0.1, 10, t_mul=2), lambda t, o: t.CosineAnnealingWarmRestarts(o, 10, 2), 200),
+    (s.CosineDecayRestarts(0.1, 30, 1.0, 1.0, 0.01), lambda t, o: t.CosineAnnealingWarmRestarts(o, 30, 1, 1e-3), 200),
+    (s.WarmUp(0.1, 50, 0.02), lambda t, o: t.LinearLR(o, 0.2, 1.0, 50), 200),
+    (s.WarmUp(s.ExponentialDecay(0.1, 1, 0.9), 20, 0.01),
+     lambda t, o: t.SequentialLR(o, [t.LinearLR(o, 0.1, total_iters=20), t.ExponentialLR(o, 0.9)], [20]), 200),
+    (s.OneCycle(0.1, 200), lambda t, o: t.OneCycleLR(o, 0.1, 200), 200),
+    (s.OneCycle(0.1, 200, 0.25, "linear"), lambda t, o: t.OneCycleLR(o, 0.1, 200, pct_start=0.25, anneal_strategy="linear"), 200),
+    (s.OneCycle(0.1, 200, div_factor=9, final_div_factor=99, three_phase=True),
+     lambda t, o: t.OneCycleLR(o, 0.1, 200, div_factor=9, final_div_factor=99, three_phase=True), 200),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schedule", "make", "steps"), SAME, ids=lambda x: repr(x)[:40])
+def test_schedules_that_are_torchs_schedulers(schedule, make, steps):
+    torch = pytest.importorskip("torch")
+    rates = watch(*setup(torch, torch.optim.lr_scheduler, SGD, make), steps)[:, 0]
+    np.testing.assert_allclose(schedule(np.arange(steps)), rates, rtol=1e-12, atol=1e-16)
 
 
 PLATEAUS = [

@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from ranvier.module.names import nearest
-from ranvier.optimizers.schedules.base import LearningRateSchedule
+from ranvier.optimizers.schedules.base import LearningRateSchedule, lasting
 from ranvier.optimizers.schedules.cycles import CosineDecayRestarts, OneCycle, WarmUp
 from ranvier.optimizers.schedules.decays import (
     Constant,
@@ -46,7 +46,7 @@ def get(schedule: Any, depth: int = 0) -> LearningRateSchedule:
     Classes come from a fixed registry. Raises ValueError naming the nearest that exists, TypeError for anything else.
     """
     if isinstance(schedule, LearningRateSchedule):
-        return schedule
+        return lasting(schedule)
     if isinstance(schedule, dict) and "class_name" in schedule:
         name = str(schedule["class_name"])
         if name not in CLASSES:

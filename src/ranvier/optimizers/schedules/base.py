@@ -73,6 +73,18 @@ class LearningRateSchedule:
         return self.at(step)
 
 
+def lasting(schedule: LearningRateSchedule) -> LearningRateSchedule:
+    """The schedule, if a program can be known by it. Raises TypeError for one whose settings may change."""
+    try:
+        hash(schedule)
+    except TypeError as error:
+        raise TypeError(
+            f"{type(schedule).__name__} has no hash ({error}), and programs are known by their schedules. Write "
+            "@dataclass(frozen=True) above the class, and tuples for lists and arrays, instead."
+        ) from None
+    return schedule
+
+
 @functools.lru_cache(256)
 def _program(schedule: LearningRateSchedule) -> ReferenceProgram:
     count = input_node("step", (Symbol("steps"),), WIDE)

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from ranvier import numeric as rn
-from ranvier.optimizers.schedules.base import LearningRateSchedule, Settings, look_up, named, passed
+from ranvier.optimizers.schedules.base import LearningRateSchedule, Settings, lasting, look_up, named, passed
 from ranvier.optimizers.schedules.decays import Constant, cosine
 from ranvier.tensor import Tensor
 
@@ -29,8 +29,9 @@ class WarmUp(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.schedule, LearningRateSchedule):
-            object.__setattr__(self, "schedule", Constant(self.schedule))
+        given = self.schedule
+        known = lasting(given) if isinstance(given, LearningRateSchedule) else Constant(given)
+        object.__setattr__(self, "schedule", known)
 
     def rate(self, step: Tensor) -> Any:
         after = self.schedule.rate(
