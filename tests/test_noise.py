@@ -28,15 +28,14 @@ def normal_share(x):
 
 
 def test_standard_normal_is_normal(engine):
-    rv.set_seed(0)
-    (seed, first), (_, second) = draw(), draw()
-    z = functional.standard_normal(Tensor(ONES), seed, first, second).numpy().ravel()
+    rv.set_seed(1)
+    z = functional.standard_normal(Tensor(ONES), *draw()).numpy().ravel()
     n = z.size
     assert abs(z.mean()) < 4 / math.sqrt(n)
     assert abs(z.var() - 1) < 4 * math.sqrt(2 / n)
     assert abs((z**3).mean()) < 4 * math.sqrt(15 / n)
     assert abs((z**4).mean() - 3) < 4 * math.sqrt(96 / n)
-    assert np.abs(z).max() < 5.8
+    assert np.abs(z).max() < 5.42
     ordered = np.sort(z.astype(float))
     expected = np.array([normal_share(v) for v in ordered])
     steps = np.arange(n) / n

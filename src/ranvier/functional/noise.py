@@ -72,32 +72,55 @@ def alpha_dropout(
     return n.add(n.multiply(dropped, scale), -scale * low * rate)  # type: ignore[no-any-return]
 
 
-@function
-def standard_normal(x: Node, seed: Node, stream: Node, second: Node) -> Node:
-    """Normal values of mean 0 and variance 1 in the shape and floating dtype of ``x``, from two streams.
+# Quantiles of the normal distribution, those of (x + 1) / 2 divided by x: a polynomial in w = -log(1 - x * x), or
+# in its root in the tails, where w >= 5 (Giles, "Approximating the erfinv function", 2010, divides so). Fitted for the
+# least relative error over all numbers that a uniform draw gives; in float32 it is right to 4e-7.
+CENTRE = (
+    2.12331357, 0.34880266, -0.00590817095, -0.00177301017, 0.000309150187, -6.21798767e-06, -4.99056103e-06,
+    4.86103469e-07, 4.03542864e-08,
+)  # fmt: skip
+TAILS = (
+    4.00643436, 1.41658099, 0.0133492651, -0.0107783073, 0.00811260131, -0.00520006619, 0.0019175207, 0.000147518168,
+    -0.000289878863,
+)  # fmt: skip
 
-    By Box and Muller (1958) from uniform numbers of 24 bits, so none is beyond 5.8.
+
+def polynomial(coefficients: Sequence[float], x: Node) -> Node:
+    """The polynomial with these coefficients, the constant one first, by Horner's rule."""
+    result = like(x, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        result = result * x + like(x, c)
+    return result
+
+
+@function
+def standard_normal(x: Node, seed: Node, stream: Node) -> Node:
+    """Normal values of mean 0 and variance 1 in the shape and floating dtype of ``x``.
+
+    The quantiles of uniform numbers of 24 bits (the middles of their intervals), so none is beyond 5.42.
     """
     x = floating(x)
-    radius, angle = (apply("random", seed, s, shape=x.shape, dtype=x.dtype) for s in (stream, second))
-    # The uniform numbers are below 1, so 1 - u is above 0, and exact.
-    length = n.sqrt(n.multiply(n.log(like(x, 1.0) - radius), -2.0))
-    return length * n.cos(n.multiply(angle, 2 * math.pi))  # type: ignore[no-any-return]
+    uniform = apply("random", seed, stream, shape=x.shape, dtype=x.dtype)
+    x = uniform + uniform - like(uniform, 1 - 2.0**-24)  # in (-1, 1), exact
+    one = like(x, 1.0)
+    w = -apply("log", (one - x) * (one + x))
+    tails = polynomial(TAILS, n.subtract(n.sqrt(n.maximum(w, 5.0)), 3.0))
+    return x * n.where(n.less(w, 5.0), polynomial(CENTRE, n.subtract(w, 2.5)), tails)  # type: ignore[no-any-return]
 
 
 @function
-def gaussian_noise(x: Node, seed: Node, stream: Node, second: Node, stddev: float) -> Node:
+def gaussian_noise(x: Node, seed: Node, stream: Node, stddev: float) -> Node:
     """``x`` plus normal values of mean 0 and the given standard deviation."""
     x = floating(x)
-    return x + n.multiply(standard_normal(x, seed, stream, second), stddev)  # type: ignore[no-any-return]
+    return x + n.multiply(standard_normal(x, seed, stream), stddev)  # type: ignore[no-any-return]
 
 
 @function
-def gaussian_dropout(x: Node, seed: Node, stream: Node, second: Node, rate: float) -> Node:
+def gaussian_dropout(x: Node, seed: Node, stream: Node, rate: float) -> Node:
     """``x`` times normal values of mean 1 and the variance that `dropout` of this rate has, ``rate / (1 - rate)``.
 
     (Srivastava et al., 2014, section 10.)
     """
     x = floating(x)
-    factor = n.multiply(standard_normal(x, seed, stream, second), math.sqrt(rate / (1 - rate)))
+    factor = n.multiply(standard_normal(x, seed, stream), math.sqrt(rate / (1 - rate)))
     return x * n.add(factor, 1.0)  # type: ignore[no-any-return]

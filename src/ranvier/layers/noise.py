@@ -67,7 +67,7 @@ class GaussianDropout(Layer):
     def forward(self, x: Any) -> Any:
         if not self.training or not self.rate:
             return x
-        return functional.gaussian_dropout(x, *two_streams(self.seed), rate=self.rate)
+        return functional.gaussian_dropout(x, *draw(self.seed), rate=self.rate)
 
     def extra_repr(self) -> str:
         return f"{self.rate:g}"
@@ -87,7 +87,7 @@ class GaussianNoise(Layer):
     def forward(self, x: Any) -> Any:
         if not self.training or not self.stddev:
             return x
-        return functional.gaussian_noise(x, *two_streams(self.seed), stddev=self.stddev)
+        return functional.gaussian_noise(x, *draw(self.seed), stddev=self.stddev)
 
     def extra_repr(self) -> str:
         return f"stddev={self.stddev:g}"
@@ -108,12 +108,6 @@ class ActivityRegularization(Layer):
 
     def extra_repr(self) -> str:
         return f"l1={self.l1:g}, l2={self.l2:g}"
-
-
-def two_streams(seed: int | None) -> tuple[Any, Any, Any]:
-    """A seed and two streams: what normal values take."""
-    (key, first), (_, second) = draw(seed), draw(seed)
-    return key, first, second
 
 
 def share(rate: Any, name: str) -> float:
