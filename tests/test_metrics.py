@@ -67,6 +67,7 @@ BINARY = confusion(YES, (CHANCE > 0.5).astype(int), 2)
 TOP2 = (np.argsort(-SCORES, 1)[:, :2] == LABELS[:, None]).any(1)
 VALUES = RNG.normal(size=(N, 2)).astype(np.float32)
 TARGETS = RNG.normal(size=(N, 2)).astype(np.float32)
+FAR = TARGETS + np.float32(1e4)
 RIGHT = DECIDED == LABELS
 MULTI = (SCORES > 0.5) & (HOT > 0)
 
@@ -114,6 +115,24 @@ ROWS = [  # metric, targets, predictions, weights, expected
     ("precision", [0, 0], [0.1, 0.2], None, 0.0),
     ("specificity", YES, CHANCE, None, BINARY[0, 0] / BINARY[0].sum()),
     (metrics.Specificity(average=None), LABELS, SCORES, None, [1 - (TABLE.sum(0) - np.diag(TABLE))[k] / (N - TABLE.sum(1)[k]) for k in range(K)]),
+    (metrics.FBetaScore("macro", 2.0), YES, CHANCE, None, 5 * BINARY[1, 1] / (5 * BINARY[1, 1] + 4 * BINARY[1, 0] + BINARY[0, 1])),
+    ("true_positives", YES, CHANCE, None, BINARY[1, 1]),
+    ("false_positives", YES, CHANCE, None, BINARY[0, 1]),
+    ("false_negatives", YES, CHANCE, None, BINARY[1, 0]),
+    (metrics.TrueNegatives(0.3), YES, CHANCE, WEIGHTS, WEIGHTS[(YES == 0) & (CHANCE <= 0.3)].sum()),
+    ("true_positives", LABELS, SCORES, None, np.diag(TABLE).sum()),
+    ("false_positives", LABELS, SCORES, None, N - np.diag(TABLE).sum()),
+    ("sparse_categorical_crossentropy", LABELS, SCORES, WEIGHTS, np.average(-np.log(SCORES[np.arange(N), LABELS]), weights=WEIGHTS)),
+    ("categorical_crossentropy", HOT, SCORES, None, -np.log(SCORES[np.arange(N), LABELS]).mean()),
+    (metrics.SparseCategoricalCrossentropy(from_logits=True), LABELS, np.log(SCORES), None, -np.log(SCORES[np.arange(N), LABELS]).mean()),
+    ("bce", YES, CHANCE, None, -np.log(np.clip(np.where(YES > 0, CHANCE, 1 - CHANCE), 1e-7, 1)).mean()),
+    ("rmse", TARGETS, VALUES, WEIGHTS, np.sqrt(np.average(((TARGETS - VALUES) ** 2).mean(1), weights=WEIGHTS))),
+    ("mape", TARGETS, VALUES, None, 100 * abs((TARGETS - VALUES) / TARGETS).mean()),
+    ("cosine_similarity", TARGETS, VALUES, None, ((TARGETS * VALUES).sum(1) / np.linalg.norm(TARGETS, axis=1) / np.linalg.norm(VALUES, axis=1)).mean()),
+    ("r2", TARGETS, VALUES, None, (1 - ((TARGETS - VALUES) ** 2).sum(0) / ((TARGETS - TARGETS.mean(0)) ** 2).sum(0)).mean()),
+    (metrics.R2Score(None), FAR, FAR + 0.5, None, 1 - 0.25 / FAR.astype(float).var(0)),
+    ("r2_score", [2.0, 2.0], [2.0, 2.0], None, 1.0),
+    ("r2_score", [2.0, 2.0], [2.0, 3.0], None, 0.0),
     (metrics.Recall(thresholds=0.3), YES, CHANCE, WEIGHTS, np.average(CHANCE[YES == 1] > 0.3, weights=WEIGHTS[YES == 1])),
     ("balanced_accuracy", LABELS, SCORES, None, per_class("recall", TABLE).mean()),
     ("balanced_accuracy", LABELS, SCORES, WEIGHTS, per_class("recall", HEAVY).mean()),
@@ -196,6 +215,9 @@ ERRORS = [
     (lambda: metrics.Precision(average="mean"), ValueError, "average='mean'"),
     (lambda: metrics.AUC(curve="roc"), ValueError, "'ROC' or 'PR'"),
     (lambda: metrics.AUC(thresholds=[0.5, 2]), ValueError, "from 0 to 1"),
+    (lambda: metrics.FBetaScore(beta=0), ValueError, "beta=0"),
+    (lambda: metrics.R2Score("mean"), ValueError, "'uniform_average'"),
+    (lambda: metrics.BinaryCrossentropy(label=1), TypeError, "unexpected keyword argument 'label'"),
     (lambda: metrics.CohenKappa("square"), ValueError, "'quadratic'"),
     (lambda: metrics.RecallAtPrecision(90), ValueError, "precision=90"),
     (lambda: metrics.ExpectedCalibrationError(norm="l3"), ValueError, "'max'"),

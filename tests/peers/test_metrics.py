@@ -50,6 +50,28 @@ KERAS = [
     ("SpecificityAtSensitivity", {"sensitivity": 0.8}, YES, CHANCE),
     ("PrecisionAtRecall", {"recall": 0.6}, YES, CHANCE),
     ("RecallAtPrecision", {"precision": 0.9}, YES, CHANCE),
+    ("TruePositives", {}, YES, CHANCE),
+    ("FalsePositives", {"thresholds": 0.3}, YES, CHANCE),
+    ("TrueNegatives", {}, HOT, SCORES),
+    ("FalseNegatives", {}, YES, CHANCE),
+    ("FBetaScore", {"beta": 2.0}, HOT, SCORES),
+    ("FBetaScore", {"beta": 0.5, "average": "macro", "threshold": 0.3}, HOT, SCORES),
+    ("BinaryCrossentropy", {"label_smoothing": 0.1}, YES[:, None], CHANCE[:, None]),
+    ("BinaryCrossentropy", {"from_logits": True}, YES[:, None], VALUES[:, :1]),
+    ("CategoricalCrossentropy", {}, HOT, SCORES),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}, LABELS, SCORES),
+    ("KLDivergence", {}, HOT, SCORES),
+    ("Poisson", {}, abs(TARGETS), abs(VALUES)),
+    ("Hinge", {}, HOT, SCORES),
+    ("SquaredHinge", {}, 2 * HOT - 1, SCORES),
+    ("CategoricalHinge", {}, HOT, SCORES),
+    ("CosineSimilarity", {}, TARGETS, VALUES),
+    ("LogCoshError", {}, TARGETS, VALUES),
+    ("RootMeanSquaredError", {}, TARGETS, VALUES),
+    ("MeanAbsolutePercentageError", {}, TARGETS, VALUES),
+    ("MeanSquaredLogarithmicError", {}, abs(TARGETS), abs(VALUES)),
+    ("R2Score", {}, TARGETS, VALUES),
+    ("R2Score", {"class_aggregation": "variance_weighted_average"}, TARGETS, VALUES),
     ("MeanSquaredError", {}, TARGETS, VALUES),
     ("MeanAbsoluteError", {}, TARGETS, VALUES),
 ]
@@ -60,6 +82,7 @@ KERAS = [
 def test_keras(name, settings, true, pred, weighted):
     keras = pytest.importorskip("keras")
     theirs, mine = getattr(keras.metrics, name)(**settings), metrics.CLASSES[name](**settings)
+    assert theirs.name.startswith(mine.name)  # Keras counts some over the process
     weights = WEIGHTS if weighted else None
     for part in (slice(0, 300), slice(300, N)):
         some = None if weights is None else weights[part]

@@ -15,15 +15,23 @@ from ranvier.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
     CategoricalAccuracy,
-    MeanAbsoluteError,
-    MeanSquaredError,
     SparseCategoricalAccuracy,
     SparseTopKCategoricalAccuracy,
     TopKCategoricalAccuracy,
 )
 from ranvier.metrics.base import Mean, Metric
 from ranvier.metrics.confusion import BalancedAccuracy, CohenKappa, ConfusionMatrix, MatthewsCorrelation
-from ranvier.metrics.counts import F1Score, Precision, Recall, Specificity
+from ranvier.metrics.counts import (
+    F1Score,
+    FalseNegatives,
+    FalsePositives,
+    FBetaScore,
+    Precision,
+    Recall,
+    Specificity,
+    TrueNegatives,
+    TruePositives,
+)
 from ranvier.metrics.curves import (
     AUC,
     ExpectedCalibrationError,
@@ -32,37 +40,63 @@ from ranvier.metrics.curves import (
     SensitivityAtSpecificity,
     SpecificityAtSensitivity,
 )
+from ranvier.metrics.errors import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    R2Score,
+    RootMeanSquaredError,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
 from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from ranvier.metrics.report import Report, report
 
 __all__ = [
-    "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "CategoricalAccuracy", "CohenKappa", "ConfusionMatrix",
-    "ExpectedCalibrationError", "F1Score", "MatthewsCorrelation", "Mean", "MeanAbsoluteError", "MeanSquaredError",
-    "Metric", "Precision", "PrecisionAtRecall", "Recall", "RecallAtPrecision", "Report", "SensitivityAtSpecificity",
-    "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy", "Specificity", "SpecificityAtSensitivity",
-    "TopKCategoricalAccuracy", "average_precision_score", "get", "precision_recall_curve", "report", "roc_auc_score",
-    "roc_curve",
+    "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy",
+    "CategoricalCrossentropy", "CategoricalHinge", "CohenKappa", "ConfusionMatrix", "CosineSimilarity",
+    "ExpectedCalibrationError", "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "Hinge", "KLDivergence",
+    "LogCoshError", "MatthewsCorrelation", "Mean", "MeanAbsoluteError", "MeanAbsolutePercentageError",
+    "MeanSquaredError", "MeanSquaredLogarithmicError", "Metric", "Poisson", "Precision", "PrecisionAtRecall",
+    "R2Score", "Recall", "RecallAtPrecision", "Report", "RootMeanSquaredError", "SensitivityAtSpecificity",
+    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "Specificity",
+    "SpecificityAtSensitivity", "SquaredHinge", "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives",
+    "average_precision_score", "get", "precision_recall_curve", "report", "roc_auc_score", "roc_curve",
 ]  # fmt: skip
 
-NAMED = (  # those that a name alone makes
-    AUC, Accuracy, BalancedAccuracy, BinaryAccuracy, CategoricalAccuracy, CohenKappa, ConfusionMatrix,
-    ExpectedCalibrationError, F1Score, MatthewsCorrelation, MeanAbsoluteError, MeanSquaredError, Precision, Recall,
-    SparseCategoricalAccuracy, SparseTopKCategoricalAccuracy, Specificity, TopKCategoricalAccuracy,
-)  # fmt: skip
 BOUNDED = (PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity)
-CLASSES: dict[str, type[Metric]] = {c.__name__: c for c in (*NAMED, *BOUNDED)}
+CLASSES: dict[str, type[Metric]] = {
+    name: kind
+    for name, kind in ((name, globals().get(name)) for name in __all__)
+    if isinstance(kind, type) and issubclass(kind, Metric) and kind not in (Metric, Mean)
+}
 NAMES: dict[str, Callable[..., Metric]] = {
-    **{kind().name: kind for kind in NAMED},
+    **{
+        kind().name: kind for kind in CLASSES.values() if kind not in BOUNDED
+    },  # those that a name alone makes
     "acc": Accuracy,
+    "bce": BinaryCrossentropy,
     "ece": ExpectedCalibrationError,
     "f1": F1Score,
+    "kld": KLDivergence,
     "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError,
     "mcc": MatthewsCorrelation,
     "mse": MeanSquaredError,
+    "msle": MeanSquaredLogarithmicError,
     "pr_auc": partial(AUC, curve="PR"),
+    "r2": R2Score,
+    "rmse": RootMeanSquaredError,
     "roc_auc": AUC,
-    "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
-    "top_k_categorical_accuracy": TopKCategoricalAccuracy,
 }
 
 

@@ -1,4 +1,4 @@
-"""Accuracies, and the errors of a regression: means over samples."""
+"""Accuracies: means over samples."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.metrics.base import Mean, is_labels, one_hot
 
 __all__ = [
-    "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "MeanAbsoluteError", "MeanSquaredError",
-    "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy",
+    "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
 ]  # fmt: skip
 
 
@@ -74,6 +74,8 @@ class SparseCategoricalAccuracy(CategoricalAccuracy):
 class TopKCategoricalAccuracy(Mean):
     """The share of samples whose class is among the ``k`` largest outputs; equal outputs count in its favour."""
 
+    default_name = "top_k_categorical_accuracy"
+
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
         self.k = k
@@ -90,16 +92,4 @@ class TopKCategoricalAccuracy(Mean):
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
     """The same for class numbers."""
 
-
-class MeanSquaredError(Mean):
-    """The mean of squared differences."""
-
-    def values(self, y_true: Node, y_pred: Node) -> Node:
-        return _last_mean(rn.square(rn.subtract(y_true, y_pred)))
-
-
-class MeanAbsoluteError(Mean):
-    """The mean of absolute differences."""
-
-    def values(self, y_true: Node, y_pred: Node) -> Node:
-        return _last_mean(rn.abs(rn.subtract(y_true, y_pred)))
+    default_name = "sparse_top_k_categorical_accuracy"

@@ -1,4 +1,4 @@
-"""Precision, recall, specificity and F1: counts of each class over samples."""
+"""Precision, recall, specificity, F scores, and the counts they are made of, class by class over samples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ from ranvier.metrics.base import (
     share,
 )
 
-__all__ = ["F1Score", "Precision", "Recall", "Specificity"]
+__all__ = [
+    "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "Precision", "Recall", "Specificity", "TrueNegatives",
+    "TruePositives",
+]  # fmt: skip
 
 AVERAGES = ("auto", None, "micro", "macro", "weighted")
 
@@ -120,24 +123,86 @@ class Specificity(_Counts):
     ratio = staticmethod(lambda tp, fp, fn, tn: share(tn, tn + fp))
 
 
-class F1Score(_Counts):
-    """The harmonic mean of precision and recall, one number a class (``average=None``) or averaged over classes.
+class FBetaScore(_Counts):
+    """The weighted harmonic mean of precision and recall, where recall counts ``beta`` times as much as precision.
 
-    The class of the largest output is the decision, unless there is one output only or a ``threshold`` is given.
+    One number a class (``average=None``) or averaged over classes. The class of the largest output is the decision,
+    unless there is one output only or a ``threshold`` is given.
     """
+
+    default_name = "fbeta_score"
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(threshold, average, name=name)
+        if not beta > 0:
+            raise ValueError(f"beta={beta!r}: write a number above 0, such as 2.0 where recall counts more.")
+        self.beta, self.threshold = beta, threshold
+
+    def config(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in ("average", "beta", "threshold", "name")}
+
+    def by_largest(self, labels: bool, classes: int) -> bool:  # noqa: ARG002
+        return classes > 1 and self.thresholds is None
+
+    def ratio(self, tp: Any, fp: Any, fn: Any, tn: Any) -> Any:  # noqa: ARG002  # as the others
+        weight = self.beta**2
+        return share((1 + weight) * tp, (1 + weight) * tp + weight * fn + fp)
+
+
+class F1Score(FBetaScore):
+    """The harmonic mean of precision and recall; the other arguments are those of `FBetaScore`."""
 
     default_name = "f1_score"
 
     def __init__(
         self, average: str | None = None, threshold: float | None = None, name: str | None = None
     ) -> None:
-        super().__init__(threshold, average, name=name)
-        self.threshold = threshold
+        super().__init__(average, 1.0, threshold, name)
 
     def config(self) -> dict[str, Any]:
-        return {"average": self.average, "threshold": self.threshold, "name": self.name}
+        return {key: getattr(self, key) for key in ("average", "threshold", "name")}
 
-    def by_largest(self, labels: bool, classes: int) -> bool:  # noqa: ARG002
-        return classes > 1 and self.thresholds is None
 
-    ratio = staticmethod(lambda tp, fp, fn, tn: share(2 * tp, 2 * tp + fp + fn))
+class _Number(_Counts):
+    """How many decisions, of all classes together, are of one of the four kinds."""
+
+    which: ClassVar[int]
+
+    def __init__(self, thresholds: float | None = None, name: str | None = None) -> None:
+        super().__init__(thresholds, name=name)
+
+    def config(self) -> dict[str, Any]:
+        return {"thresholds": self.thresholds, "name": self.name}
+
+    def read(self, arrays: Sequence[Array]) -> float:
+        return float(arrays[self.which].sum())
+
+
+class TruePositives(_Number):
+    """The number (or weight) of right decisions for a class, as `Precision` decides."""
+
+    which = 0
+
+
+class FalsePositives(_Number):
+    """The number (or weight) of wrong decisions for a class, as `Precision` decides."""
+
+    which = 1
+
+
+class FalseNegatives(_Number):
+    """The number (or weight) of wrong decisions against a class, as `Precision` decides."""
+
+    which = 2
+
+
+class TrueNegatives(_Number):
+    """The number (or weight) of right decisions against a class, as `Precision` decides."""
+
+    which = 3

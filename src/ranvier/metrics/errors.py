@@ -1,0 +1,157 @@
+"""What losses measure, as metrics: errors of a regression and likelihoods, averaged over samples; and R squared."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ranvier import numeric as rn
+from ranvier.graph.node import Node, apply, full
+from ranvier.losses import formulas
+from ranvier.metrics.base import WIDE, Array, Mean, StateType, classes_of, over, over_samples
+
+__all__ = [
+    "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "CosineSimilarity", "Hinge", "KLDivergence",
+    "LogCoshError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Poisson", "R2Score", "RootMeanSquaredError", "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+]  # fmt: skip
+
+
+class _Formula(Mean):
+    """The mean of a loss's formula; `_mean_of` makes such classes. The constructor takes the formula's options."""
+
+    formula: ClassVar[Callable[..., Any]]
+    options: ClassVar[tuple[str, ...]]
+    signature: ClassVar[inspect.Signature]
+    sign: ClassVar[int]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        given = self.signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        super().__init__(given.arguments["name"])
+        for name in self.options:
+            setattr(self, name, given.arguments[name])
+
+    def for_logits(self) -> Mean:
+        if "from_logits" in self.options:
+            self.from_logits = True
+        return self
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        result = type(self).formula(y_true, y_pred, **{name: getattr(self, name) for name in self.options})
+        return result if self.sign > 0 else rn.negative(result)  # type: ignore[no-any-return]
+
+
+def _mean_of(
+    name: str,
+    formula: Callable[..., Any],
+    *options: str,
+    sign: int = 1,
+    called: str | None = None,
+    base: type[_Formula] = _Formula,
+) -> type[_Formula]:
+    """The class of this name: the mean of ``formula``, with those of its options."""
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    known = inspect.signature(formula).parameters
+    parameters = [inspect.Parameter("self", positional), inspect.Parameter("name", positional, default=None)]
+    parameters += [known[option].replace(annotation=inspect.Parameter.empty) for option in options]
+    signature = inspect.Signature(parameters)
+
+    def construct(self: _Formula, *args: Any, **kwargs: Any) -> None:
+        _Formula.__init__(self, *args, **kwargs)
+
+    construct.__signature__ = signature  # type: ignore[attr-defined]
+    about = "" if base is _Formula else f"{base.__doc__} "
+    members = {
+        "__doc__": f"{about}{formula.__doc__}" if sign > 0 else f"Minus: {formula.__doc__}",
+        "__init__": construct,
+        "__module__": "ranvier.metrics",
+        "default_name": called or formula.__name__,
+        "formula": staticmethod(formula),
+        "options": options,
+        "signature": signature,
+        "sign": sign,
+    }
+    return type(name, (base,), members)
+
+
+class _Root(_Formula):
+    """The root of the mean."""
+
+    def read(self, arrays: Sequence[Array]) -> float:
+        return float(np.sqrt(super().read(arrays)))
+
+
+BinaryCrossentropy = _mean_of(
+    "BinaryCrossentropy", formulas.binary_crossentropy, "from_logits", "label_smoothing"
+)
+CategoricalCrossentropy = _mean_of(
+    "CategoricalCrossentropy", formulas.categorical_crossentropy, "from_logits", "label_smoothing"
+)
+SparseCategoricalCrossentropy = _mean_of(
+    "SparseCategoricalCrossentropy", formulas.sparse_categorical_crossentropy, "from_logits"
+)
+KLDivergence = _mean_of("KLDivergence", formulas.kl_divergence)
+Poisson = _mean_of("Poisson", formulas.poisson)
+MeanSquaredError = _mean_of("MeanSquaredError", formulas.mean_squared_error)
+RootMeanSquaredError = _mean_of(
+    "RootMeanSquaredError", formulas.mean_squared_error, called="root_mean_squared_error", base=_Root
+)
+MeanAbsoluteError = _mean_of("MeanAbsoluteError", formulas.mean_absolute_error)
+MeanAbsolutePercentageError = _mean_of("MeanAbsolutePercentageError", formulas.mean_absolute_percentage_error)
+MeanSquaredLogarithmicError = _mean_of("MeanSquaredLogarithmicError", formulas.mean_squared_logarithmic_error)
+LogCoshError = _mean_of("LogCoshError", formulas.log_cosh, called="logcosh")
+CosineSimilarity = _mean_of("CosineSimilarity", formulas.cosine_similarity, "axis", sign=-1)
+Hinge = _mean_of("Hinge", formulas.hinge)
+SquaredHinge = _mean_of("SquaredHinge", formulas.squared_hinge)
+CategoricalHinge = _mean_of("CategoricalHinge", formulas.categorical_hinge)
+
+AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
+
+
+class R2Score(Mean):
+    """The share of the targets' variance that the predictions explain: 1 is perfect, 0 what their mean would have.
+
+    Of several outputs the mean ("uniform_average"), the mean weighted by their variances ("variance_weighted_average"),
+    or one number each (None). Of targets that do not vary it is 1 if they were met exactly and 0 otherwise.
+    """
+
+    default_name = "r2_score"
+
+    def __init__(self, class_aggregation: str | None = "uniform_average", name: str | None = None) -> None:
+        super().__init__(name)
+        if class_aggregation not in AGGREGATIONS:
+            raise ValueError(
+                f"class_aggregation={class_aggregation!r} does not exist. Write one of "
+                f"{', '.join(map(repr, AGGREGATIONS))}."
+            )
+        self.class_aggregation = class_aggregation
+
+    def states(self, output_shape: Sequence[int]) -> list[StateType]:
+        return [((classes_of(output_shape),), WIDE)] * 4
+
+    def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
+        y, x = (
+            rn.cast(v, WIDE) for v in (y_true, y_pred)
+        )  # so that a large mean leaves something of the variance
+        y, x = (apply("reshape", v, shape=(*v.shape, 1)) if v.ndim == 1 else v for v in (y, x))
+        ones = full(1, y.shape, WIDE)
+        parts = [ones, y, rn.square(y), rn.square(rn.subtract(y, x))]
+        spread = over(weight, y)
+        return [
+            s + over_samples(p if spread is None else p * spread) for s, p in zip(states, parts, strict=True)
+        ]
+
+    def read(self, arrays: Sequence[Array]) -> Any:
+        number, first, second, left = arrays
+        whole = second - first**2 / np.where(number > 0, number, 1)
+        whole = np.where(whole > 1e-12 * second, whole, 0.0)
+        each = np.where(whole > 0, 1 - left / np.where(whole > 0, whole, 1), np.where(left > 0, 0.0, 1.0))
+        if self.class_aggregation is None:
+            return each
+        by_variance = self.class_aggregation == "variance_weighted_average" and whole.sum() > 0
+        return float(np.average(each, weights=whole if by_variance else None))
