@@ -26,10 +26,29 @@ def restore(g: Node, shape: tuple[Any, ...], axes: Sequence[int]) -> Node:
     return apply("broadcast", g, shape=shape, axes=tuple(i for i in range(len(shape)) if i not in axes))
 
 
+def countdown(shape: tuple[Any, ...], axes: Sequence[int]) -> Node:
+    """int32 numbers that fall, along ``axes``, from 0 by 1 with every element in row-major order."""
+    total = None
+    stride = 1
+    for axis in reversed(axes):
+        place = apply("iota", shape=shape, dtype="int32", axis=axis)
+        part = place * like(place, -stride)
+        total = part if total is None else total + part
+        stride *= shape[axis]
+    assert total is not None
+    return total
+
+
 def reduce_max_gradient(n: Node, g: Node) -> Sequence[Node]:
-    """Shared evenly among equal maxima, as jax and torch's amax do."""
+    """Shared evenly among equal maxima, as jax and torch's amax do; or with ``first`` all of it to the first."""
     (x,), axes = n.inputs, n.attrs["axes"]
-    hit = apply("cast", apply("equal", x, restore(n, x.shape, axes)), dtype=x.dtype)
+    equal = apply("equal", x, restore(n, x.shape, axes))
+    if n.attrs.get("first"):
+        earliness = countdown(x.shape, axes)
+        earliest = apply("reduce_max", where(equal, earliness, like(earliness, -(2**31))), axes=axes)
+        chosen = apply("equal", earliness, restore(earliest, x.shape, axes))
+        return (where(chosen, restore(g, x.shape, axes), zeros(x)),)
+    hit = apply("cast", equal, dtype=x.dtype)
     count = apply("reduce_sum", hit, axes=axes)
     return (hit * restore(g / count, x.shape, axes),)
 

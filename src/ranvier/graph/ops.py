@@ -38,6 +38,7 @@ from ranvier.graph.node import (
     like,
 )
 from ranvier.graph.random import threefry
+from ranvier.graph.windows import windows_gradient, windows_type, windows_value
 
 Attrs = dict[str, Any]
 Types = Sequence[Type]
@@ -500,6 +501,7 @@ primitive(
     lambda arrays, attrs, extents: np.flip(arrays[0], attrs["axes"]),
     lambda n, g: (apply("reverse", g, axes=n.attrs["axes"]),),
 )
+primitive("windows", "movement", windows_type, windows_value, windows_gradient)
 primitive("pad", "movement", pad_type, pad_value, pad_gradient)
 primitive(
     "concatenate",

@@ -25,7 +25,18 @@ CHEAP = frozenset(
     )
 )  # fmt: skip
 SOURCES = frozenset(
-    ("constant", "iota", "extent", "broadcast", "transpose", "reshape", "slice", "reverse", "gather")
+    (
+        "constant",
+        "iota",
+        "extent",
+        "broadcast",
+        "transpose",
+        "reshape",
+        "slice",
+        "windows",
+        "reverse",
+        "gather",
+    )
 )
 
 
@@ -78,7 +89,7 @@ class Groups:
 
     def _need(self, node: Node) -> None:
         """``node`` is read through a view: what lies under its movement must be in memory."""
-        while node.op.name in ("transpose", "broadcast", "slice", "reverse") or (
+        while node.op.name in ("transpose", "broadcast", "slice", "windows", "reverse") or (
             node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape)
         ):
             node = node.inputs[0]

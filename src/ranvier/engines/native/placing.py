@@ -234,6 +234,8 @@ def _rows_kept(node: Node, row: bool) -> list[bool]:
         return [attrs["axes"][0] == 0]
     if name == "slice":
         return [attrs["ranges"][0] is None]
+    if name == "windows":
+        return [attrs["axes"][0][0] != 0]
     if name == "reshape":
         return [node.shape[0] == node.inputs[0].shape[0] if node.inputs[0].shape else False]
     if name == "gather":

@@ -318,6 +318,14 @@ class Kernel:
         wide = self.lane_numbers(at)
         return Value(f.op(f"{convert} {vector('i64')} {wide} to {vector(element)}"), True)
 
+    def plus(self, at: At, more: At, factor: int) -> At:
+        """``at + more * factor``."""
+        f, lanes = self.function, at.lanes
+        if more.lanes is not None:
+            part = f.op(f"mul {vector('i64')} {more.lanes}, splat (i64 {factor})")
+            lanes = part if lanes is None else f.op(f"add {vector('i64')} {lanes}, {part}")
+        return At(f.add(at.base, f.mul(more.base, factor)), at.step + more.step * factor, lanes)
+
     def lane_numbers(self, at: At) -> str:
         f = self.function
         base = f.splat(str(at.base), "i64")
@@ -373,6 +381,19 @@ def _slice(k: Kernel, node: Node, index: Index) -> Value:
             else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {step})")
         )
         inner.append(At(f.add(f.mul(at.base, step), start), at.step * step, lanes))
+    return k.value(node.inputs[0], tuple(inner))
+
+
+def _windows(k: Kernel, node: Node, index: Index) -> Value:
+    """Element i of window o is element o * stride + i * dilation."""
+    places = iter(index)
+    by_axis = {axis: (stride, dilation) for axis, _, stride, dilation in node.attrs["axes"]}
+    inner = []
+    for axis in range(node.inputs[0].ndim):
+        at = At(0)
+        for factor in by_axis.get(axis, (1,)):
+            at = k.plus(at, next(places), factor)
+        inner.append(at)
     return k.value(node.inputs[0], tuple(inner))
 
 
@@ -454,6 +475,7 @@ SOURCES: dict[str, Callable[[Kernel, Node, Index], Value]] = {
     "transpose": _transpose,
     "reshape": _reshape,
     "slice": _slice,
+    "windows": _windows,
     "reverse": _reverse,
     "gather": _gather,
     "random": _random,

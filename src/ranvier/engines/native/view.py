@@ -78,6 +78,12 @@ def move(node: Node, view: View) -> View | None:
             offset += (node.shape[axis] - 1) * strides[axis]
             strides[axis] = -strides[axis]
         return View(view.buffer, node.shape, tuple(strides), offset)
+    if name == "windows":
+        by_axis = {axis: (stride, dilation) for axis, _, stride, dilation in attrs["axes"]}
+        inner: list[int] = []
+        for axis, step in enumerate(view.strides):
+            inner += [step * factor for factor in by_axis.get(axis, (1,))]
+        return View(view.buffer, node.shape, tuple(inner), view.offset)
     if name == "reshape":
         return _reshape(node, view)
     return None

@@ -73,6 +73,7 @@ def samples_adjacent(graph: Graph, batch: int) -> bool:
             "pad",
             "reverse",
             "slice",
+            "windows",
             "random",
             "scatter_add",
         ):
