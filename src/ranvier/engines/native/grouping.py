@@ -77,14 +77,14 @@ class Groups:
             self.demanded.add(root)
         for node in self.graph.nodes():
             name = node.attrs["inner"].op.name if node.op.name == "partial" else node.op.name
-            if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather"):
+            if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather", "windows"):
                 for place, operand in enumerate(node.inputs):
                     if node.op.name == "reshape":
                         if not only_ones(node.shape, operand.shape):
                             self._need_contiguous(operand)
                         continue
-                    if node.op.name == "gather" and place == 1:
-                        continue
+                    if node.op.name in ("gather", "pad") and place == 1:
+                        continue  # computed where it is needed
                     self._need(operand)
 
     def _need(self, node: Node) -> None:
@@ -93,6 +93,8 @@ class Groups:
             node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape)
         ):
             node = node.inputs[0]
+        if node.op.name == "reshape" and node.shape[:1] == node.inputs[0].shape[:1]:
+            return  # a view of what is contiguous in memory already
         self.demanded.add(node)
 
     def _need_contiguous(self, node: Node) -> None:

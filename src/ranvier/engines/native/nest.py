@@ -88,7 +88,7 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
         return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
     rest = [loop for loop in out if loop is not columns and loop != columns]
     candidates = [loop for loop in rest if loop.b == 0]
-    rows = max(candidates, key=lambda loop: loop.count, default=None) if columns.a == 0 else None
+    rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 else None
     form = "columns"
     if columns.b != 1:
         inner = reduce[-1] if reduce else None
@@ -104,6 +104,12 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
         if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
             form = "pack"
     return Nest(a, b, tuple(loop for loop in rest if loop != rows), rows, columns, tuple(reduce), form)
+
+
+def _as_rows(loop: Loop) -> tuple[bool, int]:
+    """How well a loop serves as a tile's rows: one of known extent needs no rest, and is adjacent in memory."""
+    known = isinstance(loop.extent, int) and loop.extent >= PACK_ROWS
+    return known, loop.count
 
 
 def _packable(reduce: Sequence[Loop]) -> bool:

@@ -21,6 +21,11 @@ def share_out(tasks: Sequence[Task], batch: int) -> None:
             task.share = "split"
 
 
+def is_layout(task: Task) -> bool:
+    """Whether the task only lays out anew what the caller gave."""
+    return [node.op.name for node in task.members] == ["laid"]
+
+
 def work(task: Task, batch: int) -> int:
     """How much a task computes, in elements that cost little each."""
     if task.anchor is not None and task.kind == "contract":
@@ -31,6 +36,9 @@ def work(task: Task, batch: int) -> int:
 def in_order(tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]]) -> list[Task]:
     """The tasks as they run, each with its phase. A task waits at a barrier only for what other threads made."""
     edges = [_edges(task, tasks, home, after) for task in tasks]
+    first = int(any(is_layout(task) for task in tasks))  # what is laid out anew is so before all else
+    for task in tasks:
+        task.phase = 0 if is_layout(task) else first
     order: list[int] = []
     state = [0] * len(tasks)
     for start in range(len(tasks)):

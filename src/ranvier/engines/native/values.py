@@ -469,6 +469,7 @@ def _random(k: Kernel, node: Node, index: Index) -> Value:
 
 SOURCES: dict[str, Callable[[Kernel, Node, Index], Value]] = {
     "constant": _constant,
+    "laid": lambda k, node, index: k.value(node.inputs[0], index),
     "iota": _iota,
     "extent": _extent,
     "broadcast": _broadcast,
