@@ -36,8 +36,8 @@ class Writer:
         self.prefix: Index = (At("%worker"),) if task.kind == "partial" else ()
         node = self.node = task.anchor.attrs["inner"] if self.prefix else task.anchor
         views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
-        stored = next(v for n, v in task.stores if n.shape == task.space)
-        self.plan = plan(node, views, stored.strides[len(self.prefix) :])
+        self.stored = next(v for n, v in task.stores if n.shape == task.space)
+        self.plan = plan(node, views, self.stored.strides[len(self.prefix) :])
         self.element = ELEMENT[node.dtype]
         self.type = vector(self.element)
         self.target = target
@@ -173,9 +173,26 @@ class Writer:
         """One tile: the sum in registers, then the epilogue and the stores."""
         p = self.plan
         masks = [None] * (vectors - 1) + [mask]
-        first = [["zeroinitializer"] * vectors for _ in range(height)]
+        first = [[self._start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)]
         sums = self._sum(list(p.reduce), a, b, height, masks, first, 0)
         self._epilogue(sums, row, start, masks)
+
+    def _start(self, row: Scalar | None, i: int, start: Scalar, j: int, mask: str | None) -> str:
+        """What the sum of a vector of the tile begins with."""
+        if not self.task.adds:
+            return "zeroinitializer"
+        self._stand(row, i, start, j)
+        with masked(self.k, mask):
+            return self.k.widen(self.k.load(self.stored, self.index()), self.element)
+
+    def _stand(self, row: Scalar | None, i: Scalar, start: Scalar, j: int) -> None:
+        """Fix the result's index at a vector of the tile."""
+        f, columns, rows = self.k.function, self.plan.columns, self.plan.rows
+        assert columns is not None
+        assert columns.output is not None
+        self.fixed[columns.output] = At(f.add(start, j * LANES), 1)
+        if rows is not None and rows.output is not None and row is not None:
+            self.fixed[rows.output] = At(f.add(row, i))
 
     def _sum(
         self,
@@ -270,16 +287,11 @@ class Writer:
     def _epilogue(
         self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]
     ) -> None:
-        k, f, p = self.k, self.k.function, self.plan
-        columns = p.columns
-        assert columns is not None
-        assert columns.output is not None
+        k, f = self.k, self.k.function
         height, vectors = len(sums), len(masks)
 
         def place(i: Scalar, j: int, value: str) -> None:
-            self.fixed[columns.output] = At(f.add(start, j * LANES), 1)  # type: ignore[index]  # checked above
-            if p.rows is not None and p.rows.output is not None and row is not None:
-                self.fixed[p.rows.output] = At(f.add(row, i))
+            self._stand(row, i, start, j)
             with masked(k, masks[j]), scope(k):
                 k.remember(self.made, self.index(), Value(value, True))
                 finish(k, self.task, self.index())
@@ -482,6 +494,8 @@ class Writer:
                 if loop is not None and loop.output is not None:
                     self.fixed[loop.output] = At(f.add(at, more))
             with scope(k):
+                if self.task.adds:
+                    value = f.op(f"fadd {self.element} {k.load(self.stored, self.index()).name}, {value}")
                 k.remember(self.made, self.index(), Value(value, False))
                 finish(k, self.task, self.index())
 

@@ -1,22 +1,25 @@
-"""A pass for convolutions: weights that vectors would have to collect from afar are laid out anew once a step.
+"""A pass for large samples: weights that vectors would have to collect from afar are laid out anew once a step.
 
 The gradient of a convolution by its inputs runs along the channels that came in, and the kernel holds those that go out
-next to each other. A plain matrix product lays out what it needs by itself, see contraction.py: each thread once. Here
-that would be once for every row of every image.
+next to each other. A product of many rows lays out what it needs by itself, see contraction.py. Here, where samples are
+taken one or a few at a time, that would be once for each of them.
 """
 
 from __future__ import annotations
 
+from ranvier.engines.native.workers import spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Primitive, apply
 
-# Not one of the language's primitives: it stands in a graph between this pass and the schedule alone. The same value, in
-# memory, in row-major order.
+# Not one of the language's primitives: it stands in a graph between this pass and the schedule alone. It is the same
+# value, in memory, in row-major order.
 LAID = Primitive("laid", "layout", lambda types, attrs: types[0], lambda arrays, attrs, extents: arrays[0])
 
 
 def lay_out(graph: Graph) -> Graph:
-    """The graph with each convolution's kernel turned so that the output's last loop is its last dimension."""
+    """The graph with weights turned so that the output's last loop is their last dimension."""
+    if not spatial(graph):
+        return graph
     result: dict[Node, Node] = {}
     for node in graph.nodes():
         inputs = tuple(result[i] for i in node.inputs)
@@ -27,11 +30,13 @@ def lay_out(graph: Graph) -> Graph:
 
 def _turned(node: Node) -> Node:
     rank, last = node.attrs["rank"], node.attrs["rank"] - 1
-    if rank < 3 or BATCH not in node.attrs["loops"][: rank - 1]:
+    if BATCH not in node.attrs["loops"][:last]:
         return node
     inputs, index = list(node.inputs), list(node.attrs["index"])
     for side, (operand, functions) in enumerate(zip(inputs, index, strict=True)):
-        places = [place for place, (terms, _) in enumerate(functions) if any(loop == last for loop, _ in terms)]
+        places = [
+            place for place, (terms, _) in enumerate(functions) if any(loop == last for loop, _ in terms)
+        ]
         if BATCH in operand.shape or len(places) != 1 or places[0] == operand.ndim - 1:
             continue
         axes = (*(a for a in range(operand.ndim) if a != places[0]), places[0])

@@ -12,6 +12,7 @@ from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, memory_ty
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.nest import plan, tile
+from ranvier.engines.native.reductions import emit_start
 from ranvier.engines.native.runtime import barrier_ir
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.task import Task
@@ -60,8 +61,13 @@ class Assembler:
         self.module = Module(graph, schedule.view, schedule.uses, target.has_fma, schedule.samples_adjacent)
         self.offsets: dict[Buffer, int] = {}
         self.scratch = 0
+        self.local = 0  # bytes of each thread for values of the samples at hand
         for buffer in schedule.buffers:
-            if buffer.kind == "scratch":
+            if buffer in schedule.local:
+                self.offsets[buffer] = self.local
+                elements = schedule.depth * schedule.local[buffer]
+                self.local += round_up(elements * SIZE[buffer.dtype] + LINE)
+            elif buffer.kind == "scratch":
                 self.offsets[buffer] = self.scratch
                 # A vector more than the values: rows are stored whole where nothing lies beyond them.
                 self.scratch += round_up(buffer.elements * SIZE[buffer.dtype] + LINE)
@@ -74,6 +80,7 @@ class Assembler:
             self.schedule.views[node] = View(Buffer("private", self.private[node], node.dtype, 1), (), ())
             self.given[node] = given.buffer
         kernels = [self._kernel(task) for task in self.schedule.order]
+        kernels += [self._starter(task) for task in self.schedule.order if task.adds]
         update = self._private_update() if self.private else None
         entry = self._entry(update)
         parts = [*(text for text, _ in kernels), *([update[0]] if update else []), entry]
@@ -81,8 +88,11 @@ class Assembler:
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
         declarations = sorted(self.module.declarations | needed | {"declare i64 @llvm.smin.i64(i64, i64)"})
         text = "\n".join([*constants, *declarations, barrier_ir(self.target.arch), library, *parts])
-        private = round_up(LINE * len(self.private)) + round_up(self.work)
-        return Text(text, self.symbols, self.scratch, private, self._work())
+        return Text(text, self.symbols, self.scratch, self._private_bytes(), self._work())
+
+    def _private_bytes(self) -> int:
+        """What each thread has for itself: scalars, what its kernels need, values of the samples at hand."""
+        return round_up(LINE * len(self.private)) + round_up(self.work) + self.local
 
     # --- kernels ---------------------------------------------------------------------------------------------------
 
@@ -104,10 +114,17 @@ class Assembler:
         inner = task.anchor.attrs.get("inner", task.anchor) if task.anchor is not None else None
         if inner is not None and inner.op.name == "contract":
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
-            Writer(k, task, self.target, self.schedule.batch).write()
+            rows = min(self.schedule.depth or self.schedule.batch, self.schedule.batch)
+            Writer(k, task, self.target, rows if task.share == "rows" else self.schedule.batch).write()
         else:
             emit_task(k, task)
         self.work = max(self.work, k.work)
+        return k.function.text("noinline nounwind "), name
+
+    def _starter(self, task: Task) -> tuple[str, str]:
+        name = f"start{task.number}"
+        k = Kernel(self.module, name, [view.buffer for _, view in task.stores], self.symbols)
+        emit_start(k, task)
         return k.function.text("noinline nounwind "), name
 
     def _private_update(self) -> tuple[str, str, list[Buffer]]:
@@ -137,9 +154,9 @@ class Assembler:
         words = [f.op(f"load i64, ptr {f.pointer('%ctx', i, 'i64')}, align 8") for i in range(WORDS)]
         sync, scratch = (f.op(f"inttoptr i64 {words[i]} to ptr") for i in (SYNC, SCRATCH))
         n_private = round_up(LINE * len(self.private))
-        stride = n_private + round_up(self._work_bytes())
-        private = f.op(f"inttoptr i64 {f.add(words[PRIVATE], f.mul('%tid', stride))} to ptr")
+        private = f.op(f"inttoptr i64 {f.add(words[PRIVATE], f.mul('%tid', self._private_bytes()))} to ptr")
         work = f.pointer(private, n_private, "i8")
+        local = f.pointer(work, round_up(self.work), "i8")
         extents: dict[str, Scalar] = {}
         for i, symbol in enumerate(self.symbols):
             if symbol != BATCH.name:
@@ -169,17 +186,31 @@ class Assembler:
             extents[BATCH.name] = rows
             row_range, workers = self._rows(f, rows)
             pointers = self._pointers(f, arrays, start, scratch, private)
+            here: dict[Buffer, str] = {}  # the thread's own values, as if row 0 of the batch were there
 
             def call(name: str, low: Scalar, high: Scalar, buffers: list[Buffer], worker: Scalar = 0) -> None:
                 given = [f"i64 {low}", f"i64 {high}", f"i64 {worker}", f"ptr {work}"]
                 given += [f"i64 {extents[s]}" for s in self.symbols]
-                given += [f"ptr {pointers(b)}" for b in buffers]
+                given += [f"ptr {here.get(b) or pointers(b)}" for b in buffers]
                 f.emit(f"call void @{name}({', '.join(given)})")
 
             def run(tasks: Iterable[Task], rows: tuple[Scalar, Scalar], worker: Scalar = 0) -> None:
                 for task in tasks:
                     low, high = self._range(f, task, rows)
                     call(f"k{task.number}", low, high, self._buffers(task), worker)
+
+            def by_depth(tasks: list[Task], low: Scalar, high: Scalar, worker: Scalar) -> None:
+                """A few samples at a time through all the tasks."""
+                with f.loop(low, high, self.schedule.depth) as block:
+                    for buffer, elements in self.schedule.local.items():
+                        back = f.mul(block.index, -elements * SIZE[buffer.dtype])
+                        here[buffer] = f.op(
+                            f"getelementptr i8, ptr {local}, i64 {f.add(back, self.offsets[buffer])}"
+                        )
+                    run(
+                        tasks, (block.index, f.minimum(f.add(block.index, self.schedule.depth), high)), worker
+                    )
+                here.clear()
 
             for number, (_, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
                 if number:
@@ -194,7 +225,18 @@ class Assembler:
                     ):  # all tasks on one worker's rows, then on the next's
                         with f.loop(*workers) as turn:
                             low = f.minimum(f.mul(turn.index, row_range[0]), rows)
-                            run(tasks, (low, f.minimum(f.add(low, row_range[0]), rows)), turn.index)
+                            high = f.minimum(f.add(low, row_range[0]), rows)
+                            if not self.schedule.depth:
+                                run(tasks, (low, high), turn.index)
+                                continue
+                            listed = list(tasks)
+                            for task in listed:
+                                if task.adds:
+                                    stores = [view.buffer for _, view in task.stores]
+                                    call(f"start{task.number}", 0, 0, stores, turn.index)
+                            by_depth(listed, low, high, turn.index)
+                    elif share == "rows" and self.schedule.depth:
+                        by_depth(list(tasks), *row_range, 0)
                     else:
                         run(tasks, row_range)
             if update is not None:
@@ -209,16 +251,13 @@ class Assembler:
                 )
         return f.text("nounwind ")
 
-    def _work_bytes(self) -> int:
-        return self.work
-
     def _rows(self, f: Function, rows: Scalar) -> tuple[tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
         """This thread's rows; or, where workers share them, the rows of each worker and this thread's workers."""
         if not any(task.kind == "partial" for task in self.schedule.tasks):
             blocks = f.floor_divide(f.add(rows, ROW_BLOCK - 1), ROW_BLOCK)
             return self._portion(f, rows, blocks, ROW_BLOCK), None
-        unit = WORKERS * 2 * LANES
-        each = f.mul(f.floor_divide(f.add(rows, unit - 1), unit), 2 * LANES)
+        few = 1 if self.schedule.depth else 2 * LANES
+        each = f.mul(f.floor_divide(f.add(rows, WORKERS * few - 1), WORKERS * few), few)
         return (each, each), self._portion(f, WORKERS, WORKERS, 1)
 
     @staticmethod
@@ -276,7 +315,7 @@ class Assembler:
             if buffer.kind == "private":
                 return f.pointer(private, buffer.number, "i8")
             if buffer not in made:
-                if buffer.kind == "scratch":
+                if buffer.kind == "scratch" and buffer not in self.schedule.local:
                     made[buffer] = f.pointer(scratch, self.offsets[buffer], "i8")
                 elif buffer.kind == "constant":
                     made[buffer] = f"@c.{buffer.number}"
@@ -289,7 +328,7 @@ class Assembler:
             return made[buffer]
 
         for buffer in self.schedule.buffers:  # made here, so that they serve every kernel of the step
-            if buffer.kind in ("input", "output", "scratch"):
+            if buffer.kind in ("input", "output", "scratch") and buffer not in self.schedule.local:
                 pointer(buffer)
         return pointer
 

@@ -179,6 +179,10 @@ class Reduction:
         places = dict(zip(self.kept, index, strict=True)) | dict(zip(self.axes, inner, strict=True))
         return tuple(places[i] for i in range(len(places)))
 
+    def start(self, index: Index) -> Value | None:
+        """What the result holds already, where samples come in several calls."""
+        return self.k.load(self.task.stores[0][1], (*self.prefix, *index)) if self.task.adds else None
+
     def done(self, index: Index, value: Value) -> None:
         assert self.task.anchor is not None
         self.k.remember(self.task.anchor, (*self.prefix, *index), value)
@@ -203,7 +207,12 @@ class Reduction:
                 loop.next = level((*inner, At(loop.index)), loop.values)
             return loop.results
 
-        totals = level((), [identity(node, type_)] * len(indices))
+        first = []
+        for index, mask in indices:
+            with masked(k, mask):
+                before = self.start(index)
+            first.append(identity(node, type_) if before is None else k.widen(before, element))
+        totals = level((), first)
         for (index, mask), total in zip(indices, totals, strict=True):
             with masked(k, mask), scope(k):
                 self.done(index, Value(total, True))
@@ -261,7 +270,11 @@ class Reduction:
             with masked(k, mask), scope(k):  # an empty mask, where the extent turns out even, changes nothing
                 return part((*inner, At(full, 1)), total)
 
-        self.done(index, Value(across(k, node, level((), identity(node, type_))), False))
+        total = across(k, node, level((), identity(node, type_)))
+        before = self.start(index)
+        if before is not None:
+            total = combine(k, node, element, before.name, total)
+        self.done(index, Value(total, False))
 
 
 def emit_reduce(k: Kernel, task: Task) -> None:
@@ -283,6 +296,17 @@ def emit_reduce(k: Kernel, task: Task) -> None:
         nest(k, ranges[:-1], lambda index: r.panels(index, columns), wide=False)
     else:
         nest(k, ranges, lambda index: r.columns([(index, k.mask)]), wide=r.lane == r.kept[-1])
+
+
+def emit_start(k: Kernel, task: Task) -> None:
+    """What a worker's part of a sum is before its first samples."""
+    assert task.anchor is not None
+    inner = task.anchor.attrs["inner"]
+    element = ELEMENT[inner.dtype]
+    zero = Value(identity(inner, element), False)
+    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(d)) for d in inner.shape]
+    for _, view in task.stores:
+        nest(k, ranges, lambda index, view=view: k.store(view, (At("%worker"), *index), zero), wide=True)  # type: ignore[misc]
 
 
 def _beside(index: Index, axis: int, at: At) -> Index:

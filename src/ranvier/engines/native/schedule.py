@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ranvier.engines.native.emit import SIZE
 from ranvier.engines.native.grouping import Groups
 from ranvier.engines.native.ordering import in_order, share_out
 from ranvier.engines.native.placing import Places
+from ranvier.engines.native.view import Buffer
+from ranvier.engines.native.workers import spatial
 from ranvier.graph.graph import Graph
+
+CACHE = 1 << 19  # bytes that values of the samples at hand may take: half of a second-level cache
 
 
 class Schedule:
@@ -26,6 +31,33 @@ class Schedule:
         self.views, self.view = places.views, places.view
         share_out(self.tasks, batch)
         self.order = in_order(self.tasks, groups.home, places.after)
+        # Depth first: so many samples at a time go through all tasks by rows, while their values are in the cache. 0
+        # where samples are small: a task takes all its rows, so that weights are read once.
+        self.depth = 0
+        # Values that only live while their samples are at hand, each thread's own, and the elements of one sample.
+        self.local: dict[Buffer, int] = {}
+        if spatial(graph):
+            self._deepen()
+
+    def _deepen(self) -> None:
+        makers = {
+            view.buffer: (task, view)
+            for task in self.tasks
+            for _, view in task.stores
+            if task.share == "rows" and task.kind != "partial" and view.buffer.kind == "scratch"
+        }
+        lasting = set()
+        for task in self.tasks:
+            for node in task.reads:
+                view = self.view(node)
+                maker = None if view is None else makers.get(view.buffer)
+                if maker is not None and (task.share != "rows" or task.phase != maker[0].phase):
+                    lasting.add(view.buffer)  # type: ignore[union-attr]  # checked above
+        a_sample = sum(view.strides[0] * SIZE[buffer.dtype] for buffer, (_, view) in makers.items())
+        self.depth = max(1, CACHE // max(1, a_sample))
+        for task in self.tasks:
+            task.adds = task.kind == "partial"
+        self.local = {b: view.strides[0] for b, (_, view) in makers.items() if b not in lasting}
 
     def __str__(self) -> str:
         """A line for each task, in the order in which they run, and a line where a barrier is."""

@@ -29,6 +29,7 @@ class Task:
         "serial"  # rows: by rows of the batch; split: by its own first extent; serial: the first thread's
     )
     phase: int = 0
+    adds: bool = False  # to what its place holds already: samples come in several calls
 
     @property
     def row_space(self) -> Shape:

@@ -241,6 +241,8 @@ class Kernel:
                 return fused
         if node.op.kind == "elementwise":
             return self._elementwise(node, index)
+        if node.op.kind == "layout":  # the same value
+            return self.value(node.inputs[0], index)
         return SOURCES[name](self, node, index)
 
     def _made_here(self, node: Node) -> bool:
@@ -469,7 +471,6 @@ def _random(k: Kernel, node: Node, index: Index) -> Value:
 
 SOURCES: dict[str, Callable[[Kernel, Node, Index], Value]] = {
     "constant": _constant,
-    "laid": lambda k, node, index: k.value(node.inputs[0], index),
     "iota": _iota,
     "extent": _extent,
     "broadcast": _broadcast,

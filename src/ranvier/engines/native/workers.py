@@ -1,4 +1,5 @@
-"""A pass for large batches: sums over the samples are made by virtual workers, each over rows of its own.
+"""A pass for large batches and for large samples: sums over the samples are made by virtual workers, each over rows of
+its own.
 
 How many workers there are, and which rows each takes, follows from the batch alone, so the sums have one order whatever
 the number of threads; threads take workers. Each worker's part lies in a row of a partial result, and an ordinary
@@ -22,9 +23,15 @@ PARTIAL = Primitive(
 )
 
 
+def spatial(graph: Graph) -> bool:
+    """Whether a sample is an image, a sound, a sequence: whether something is multiplied at several places of it."""
+    contractions = (node.attrs for node in graph.nodes() if node.op.name == "contract")
+    return any(attrs["rank"] > 2 and BATCH in attrs["loops"][: attrs["rank"]] for attrs in contractions)
+
+
 def share_out(graph: Graph, batch: int) -> Graph:
-    """The graph with every sum over the samples split among the workers, where the batch is large."""
-    if batch < MANY:
+    """The graph with its sums over the samples split among the workers, where there are many samples or large ones."""
+    if batch < MANY and not spatial(graph):
         return graph
     result: dict[Node, Node] = {}
     for node in graph.nodes():
@@ -46,6 +53,7 @@ def _split(node: Node, batch: int) -> Node:
         node.op.name in ("reduce_sum", "reduce_max")
         and node.inputs[0].shape[0] == BATCH
         and 0 in node.attrs["axes"]
+        and (batch >= MANY or WORKERS * size(node.shape, batch) <= size(node.inputs[0].shape, batch))
     ):
         join = node.op.name
     else:
