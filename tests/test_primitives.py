@@ -132,12 +132,16 @@ ROWS = [
     ("reduce_sum", [I], op("reduce_sum", axes=(0, 1)), lambda x: np.asarray(sum(map(int, x.ravel())), np.int32)),
     ("reduce_max", [CUBE], op("reduce_max", axes=(0, 2)), lambda x: np.array([max(x[:, i].ravel()) for i in range(3)])),
     ("reduce_max", [I], op("reduce_max", axes=(1,)), lambda x: np.array([max(r) for r in x], np.int32)),
+    ("reduce_max", [CUBE], op("reduce_max", axes=(1,), first=True), lambda x: np.array([[max(r) for r in p.T] for p in x])),
     ("argmax", [np.array([[1.0, 3.0, 3.0], [2.0, -1.0, 0.0]])], op("argmax", axis=1), lambda x: np.array([1, 0], np.int32)),
     ("reshape", [CUBE], op("reshape", shape=(4, 1, 6)), lambda x: np.array([x.flat[i] for i in range(24)]).reshape(4, 1, 6)),
     ("transpose", [CUBE], op("transpose", axes=(2, 0, 1)), lambda x: np.array([[[x[j, k, i] for k in range(3)] for j in range(2)] for i in range(4)])),
     ("broadcast", [X], op("broadcast", shape=(3, 2, 4), axes=(0, 2)), lambda x: np.stack([x, x], 1)),
     ("slice", [CUBE], op("slice", ranges=(None, (1, 3, 1), (0, 4, 3))), lambda x: x[:, 1:3, [0, 3]]),
     ("slice", [CUBE], op("slice", ranges=((1, 1, 1), None, None)), lambda x: np.zeros((0, 3, 4))),
+    ("windows", [CUBE], op("windows", axes=((1, 2, 1, 1),)), lambda x: np.stack([x[:, :2], x[:, 1:]], 2)),
+    ("windows", [CUBE], op("windows", axes=((2, 2, 2, 1),)), lambda x: x.reshape(2, 3, 2, 2)),
+    ("windows", [CUBE], op("windows", axes=((1, 2, 2, 1), (2, 2, 1, 2))), lambda x: np.stack([np.stack([x[:, i, j:j + 2] for i in (0, 1)], 1)[:, None] for j in (0, 2)], -1)),
     ("reverse", [CUBE], op("reverse", axes=(0, 2)), lambda x: x[::-1, :, ::-1]),
     ("pad", [X, SCALAR], op("pad", widths=((1, 2, 1), (0, 0, 0))), padded),
     ("concatenate", [X, Y[:, :2]], op("concatenate", axis=1), lambda x, y: np.array([[*r, *s] for r, s in zip(x, y, strict=True)])),
@@ -280,6 +284,8 @@ def test_ties_share_the_gradient():
         ] * 2
     (g,) = gradient(apply("reduce_max", nodes[0], axes=(0,)), nodes[:1])
     assert run(Graph((nodes[0],), (g,)), [x])[0].tolist() == [0.5, 0.5, 0.0]
+    (g,) = gradient(apply("reduce_max", nodes[0], axes=(0,), first=True), nodes[:1])
+    assert run(Graph((nodes[0],), (g,)), [x])[0].tolist() == [1.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -386,6 +392,9 @@ REFUSED = [
     ("transpose", (S,), {"axes": (0, 0)}, "no permutation"),
     ("broadcast", (S,), {"shape": (2, 4), "axes": (0, 1)}, "does not fit axis"),
     ("slice", (S,), {"ranges": ((0, 3, 1), None)}, "does not fit"),
+    ("windows", (S,), {"axes": ((1, 2, 1, 3),)}, "windows of 4 do not fit an axis of 3"),
+    ("windows", (S,), {"axes": ((2, 1, 1, 1),)}, "no axes"),
+    ("windows", (S,), {"axes": ((1, 1, 1, 1), (0, 1, 1, 1))}, "not in order"),
     ("reverse", (S,), {"axes": (2,)}, "do not fit"),
     ("pad", (S, constant(0, "float64")), {"widths": ((0, 0, 0), (0, 0, 0))}, "padding value"),
     ("concatenate", (S, N2), {"axis": 0}, "along the axis only"),

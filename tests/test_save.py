@@ -210,7 +210,9 @@ def described(header):
 
 
 def describe(header, description):
-    header["__metadata__"]["ranvier"] = files.sealed({n: v for n, v in description.items() if n != "checksum"})
+    header["__metadata__"]["ranvier"] = files.sealed(
+        {n: v for n, v in description.items() if n != "checksum"}
+    )
 
 
 def flip(path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ranvier.graph.contraction import Affine, contract
 from ranvier.graph.grad import gradient
@@ -19,7 +18,7 @@ Pairs = tuple[tuple[int, int], ...]
 def same_padding(
     shape: Sequence[int], size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Pairs:
-    """What "same" adds before and after each dimension, so that ceil(n / stride) windows fit: the odd one comes after."""
+    """What "same" adds before and after each dimension, so that ceil(n / stride) windows fit; the odd one after."""
     pairs = []
     for n, k, s, d in zip(shape, size, stride, dilation, strict=True):
         total = max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
@@ -35,15 +34,17 @@ def padded(x: Node, padding: Pairs, value: float = 0.0) -> Node:
     return apply("pad", x, constant(value, x.dtype), widths=widths)
 
 
-def _check(x: Node, kernel: Node, groups: int) -> int:
-    n = kernel.ndim - 2
-    if x.ndim != n + 2 or n < 1:
-        raise GraphError(f"a kernel of {kernel.type} needs inputs of {n + 2} dimensions, not {x.type}")
-    if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:  # type: ignore[operator]
+def _sizes(x: Node, kernel: Node, groups: int) -> tuple[tuple[int, ...], int, int]:
+    """The kernel's spatial sizes, its channels and its filters, once they fit the inputs."""
+    dims = tuple(d for d in kernel.shape if isinstance(d, int))
+    if x.ndim != kernel.ndim or len(dims) < 3 or len(dims) != kernel.ndim:
+        raise GraphError(f"a kernel of {kernel.type} needs inputs of as many dimensions, not {x.type}")
+    *sizes, channels, filters = dims
+    if x.shape[-1] != channels * groups or filters % groups:
         raise GraphError(
-            f"a kernel of {kernel.type} in {groups} groups takes {kernel.shape[-2] * groups} channels, not {x.type}"  # type: ignore[operator]
+            f"a kernel of {kernel.type} in {groups} groups takes {channels * groups} channels, not {x.type}"
         )
-    return n
+    return tuple(sizes), channels, filters
 
 
 @function
@@ -62,45 +63,47 @@ def convolution(
     """
     if x.dtype not in FLOATS:
         x = apply("cast", x, dtype=kernel.dtype)
-    n = _check(x, kernel, groups)
-    x = padded(x, padding)
-    sizes, channels, filters = kernel.shape[:n], kernel.shape[-2], kernel.shape[-1]
+    sizes, channels, filters = _sizes(x, kernel, groups)
+    x, n = padded(x, padding), len(sizes)
     outs = []
     for dim, k, s, d in zip(x.shape[1:-1], sizes, stride, dilation, strict=True):
-        reach = (k - 1) * d + 1  # type: ignore[operator]
+        reach = (k - 1) * d + 1
         if not isinstance(dim, int) or dim < reach:
             raise GraphError(
                 f"a kernel that reaches over {reach} does not fit a dimension of {dim}, padding included"
             )
         outs.append((dim - reach) // s + 1)
-    grouped = groups > 1
     # The loops: batch, positions, group, filter of a group; then offsets in the kernel, channel of a group.
-    rank = n + 2 + grouped
-    loops: list[Any] = [
-        x.shape[0],
-        *outs,
-        *([groups] if grouped else []),
-        filters // groups,
-        *sizes,
-        channels,
-    ]  # type: ignore[operator]
+    split = [groups] if groups > 1 else []
+    loops = [x.shape[0], *outs, *split, filters // groups, *sizes, channels]
+    rank = n + 2 + len(split)
 
     def plain(loop: int) -> Affine:
         return ((loop, 1),), 0
 
     positions: list[Affine] = [(((1 + i, stride[i]), (rank + i, dilation[i])), 0) for i in range(n)]
-    a_index = [plain(0), *positions, *([plain(n + 1)] if grouped else []), plain(rank + n)]
-    b_index = [
-        *(plain(rank + i) for i in range(n)),
-        plain(rank + n),
-        *([plain(n + 1)] if grouped else []),
-        plain(rank - 1),
-    ]
-    if grouped:
-        x = apply("reshape", x, shape=(*x.shape[:-1], groups, channels))
-        kernel = apply("reshape", kernel, shape=(*sizes, channels, groups, filters // groups))  # type: ignore[operator]
-    y = contract(x, kernel, a_index, b_index, loops, rank)
-    return apply("reshape", y, shape=(x.shape[0], *outs, filters)) if grouped else y
+    offsets = [plain(rank + i) for i in range(n)]
+    group = [plain(n + 1) for _ in split]
+    x = _in_groups(x, groups)
+    kernel = _in_groups(kernel, groups)
+    y = contract(
+        x,
+        kernel,
+        [plain(0), *positions, *group, plain(rank + n)],
+        [*offsets, plain(rank + n), *group, plain(rank - 1)],
+        loops,
+        rank,
+    )
+    return apply("reshape", y, shape=(x.shape[0], *outs, filters)) if split else y
+
+
+def _in_groups(node: Node, groups: int) -> Node:
+    """(..., channels) -> (..., groups, channels / groups)."""
+    channels = node.shape[-1]
+    if groups == 1:
+        return node
+    assert isinstance(channels, int)
+    return apply("reshape", node, shape=(*node.shape[:-1], groups, channels // groups))
 
 
 @function

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ranvier.functional.convolution import Pairs, padded
 from ranvier.graph.node import FLOATS, Node, apply, full, like
-from ranvier.numeric.promotion import count
 from ranvier.tensor import function
 
 __all__ = ["average_pool", "max_pool"]

@@ -37,7 +37,7 @@ def windows_type(types: Sequence[Type], attrs: Attrs) -> Type:
     return Type(tuple(shape), given.dtype)
 
 
-def windows_value(arrays: Sequence[Any], attrs: Attrs, extents: dict[str, int]) -> Any:  # noqa: ARG001
+def windows_value(arrays: Sequence[Any], attrs: Attrs, extents: dict[str, int]) -> Any:
     (x,) = arrays
     shape, strides = [], []
     by_axis = {axis: rest for axis, *rest in attrs["axes"]}
@@ -58,7 +58,7 @@ def windows_gradient(n: Node, g: Node) -> tuple[Node]:
     if all(stride == size and dilation == 1 for _, size, stride, dilation in axes):
         covered = list(x.shape)
         for axis, size, _, _ in axes:
-            covered[axis] = x.shape[axis] // size * size  # type: ignore[operator]  # a windowed axis is known
+            covered[axis] = x.shape[axis] // size * size
         whole = apply("reshape", g, shape=tuple(covered))
         return (_padded(whole, [(0, 0, 0)] * x.ndim, x),)
     places = {axis: axis + i for i, (axis, *_) in enumerate(axes)}  # where the windows of an axis stand in g

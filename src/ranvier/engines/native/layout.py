@@ -29,7 +29,7 @@ def lay_out(graph: Graph) -> Graph:
 
 
 def _turned(node: Node) -> Node:
-    rank, last = node.attrs["rank"], node.attrs["rank"] - 1
+    last = node.attrs["rank"] - 1
     if BATCH not in node.attrs["loops"][:last]:
         return node
     inputs, index = list(node.inputs), list(node.attrs["index"])
