@@ -45,7 +45,6 @@ CHECKED = [
     NeuralClassifier(),
     NeuralRegressor(),
     NeuralClassifier(activation=["tanh", "elu"], hidden_layer_sizes=(50, 50), optimizer="nadam", tol=None),
-    NeuralRegressor(hidden_layer_sizes=50, activation="logistic", learning_rate=0.01),
 ]
 
 
@@ -311,6 +310,31 @@ def test_partial_fit_of_classes_that_come_later():
         model.partial_fit(X[:2], [0, 9])
     with pytest.raises(ValueError, match="are not those of the first"):
         model.partial_fit(X, Y, classes=[0, 1, 2, 3])
+
+
+def test_settings_that_change_between_parts():
+    model, other = (NeuralClassifier(**SMALL, alpha=0.0) for _ in range(2))
+    for part in (model, other):
+        part.partial_fit(X, Y, classes=[0, 1, 2]).partial_fit(X, Y)
+    model.set_params(alpha=50.0, learning_rate=0.1).partial_fit(X, Y).partial_fit(X, Y)
+    other.partial_fit(X, Y).partial_fit(X, Y)
+    assert model.loss_curve_[:2] == other.loss_curve_[:2]
+    assert model.loss_curve_[2] > other.loss_curve_[2] + 1  # the penalty
+    assert model.model_._compiled.optimizer.iterations.item() == 4 * 2  # the optimizer's state went on
+    assert sum((c**2).sum() for c in model.coefs_) < sum((c**2).sum() for c in other.coefs_)
+
+
+def test_ctrl_c_leaves_what_was_trained():
+    class Press(rv.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    model = NeuralClassifier(**SMALL | {"random_state": 1}, callbacks=[Press()])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert len(model.loss_curve_) == 3
+    assert model.predict(X).shape == (300,)
 
 
 def test_warm_start_goes_on():

@@ -19,7 +19,7 @@ from ranvier.data.convert import Array
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
 from ranvier.estimators.settings import check_settings, fresh_optimizer, hidden_sizes, seed_from, tried_before
-from ranvier.estimators.state import from_state, to_state
+from ranvier.estimators.state import from_state, optimizer_state, resume, to_state
 from ranvier.estimators.stopping import Stopping
 from ranvier.layers import Dense
 from ranvier.module import Module
@@ -172,20 +172,26 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
 
     def _compile(self, incremental: bool, mean_weight: float) -> None:
         """Give the network its loss and optimizer, unless those of before go on; the penalty is by weight."""
-        if not incremental or self.model_._compiled is None:
+        objective = getattr(self, "_objective", None)
+        if incremental and objective is not None and bool(self.alpha) != objective.penalizes:
+            self._resumed = optimizer_state(self.model_)  # a penalty that comes or goes is another program
+            objective = None
+        if not incremental or objective is None:
             loss, times = self._loss(self.n_outputs_)
-            self._objective = Objective(loss, self.alpha, list(self.model_.parameters()), times)
-            optimizer = fresh_optimizer(self.optimizer, self.learning_rate)
-            self.model_.compile(optimizer=optimizer, loss=self._objective)
+            objective = Objective(loss, self.alpha, list(self.model_.parameters()), times)
+            self.model_.compile(fresh_optimizer(self.optimizer, self.learning_rate), objective)
             resumed = self.__dict__.pop("_resumed", None)
-            if incremental and resumed is not None and resumed["kind"] == type(optimizer).__name__:
-                optimizer.attach(self.model_.parameters())
-                optimizer.set_state(resumed["arrays"])
-        self._objective.set_alpha(self.alpha / mean_weight)
+            if incremental:
+                resume(self.model_, resumed)
+        elif self.learning_rate is not None:
+            self.model_._compiled.optimizer.learning_rate = self.learning_rate
+        self._objective = objective
+        objective.set_alpha(self.alpha / mean_weight)
 
     def _run(self, data: tuple[Any, ...], validation: Any, *, incremental: bool, fresh: bool) -> None:
         X, coded, weight = data
-        batch = min(200, len(X)) if self.batch_size == "auto" else min(int(self.batch_size), len(X))
+        batch = 200 if self.batch_size == "auto" else int(self.batch_size)
+        ignore = [*PARTIAL] if incremental else []
         score = None
         if validation is not None:
             x_val, coded_val, weight_val = validation
@@ -193,20 +199,24 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             def score() -> float:
                 return self._scored(coded_val, self.model_.predict(x_val), weight_val)
 
-        stop = Stopping(
-            None if incremental else self.tol, self.n_iter_no_change, score, restore=self.early_stopping
-        )
-        ignore = [*(PARTIAL if incremental else ())]
         if tried_before(self, X.shape[1:], self.n_outputs_):
             ignore.append("RV5")
-        self.model_.fit(
-            X, self._targets(coded), batch_size=batch, epochs=1 if incremental else self.max_iter,
-            verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
-            callbacks=[*(self.callbacks or ()), stop], ignore=ignore,
-        )  # fmt: skip
+        tol = None if incremental else self.tol
+        stop = Stopping(tol, self.n_iter_no_change, score, restore=self.early_stopping)
+        try:
+            self.model_.fit(
+                X, self._targets(coded), batch_size=min(batch, len(X)), epochs=1 if incremental else self.max_iter,
+                verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
+                callbacks=[*(self.callbacks or ()), stop], ignore=ignore,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if stop.losses:  # what was trained so far can be used
+                stop.on_train_end()
+                self._note(stop, incremental=incremental, fresh=fresh, interrupted=True)
+            raise
         self._note(stop, incremental=incremental, fresh=fresh)
 
-    def _note(self, stop: Stopping, *, incremental: bool, fresh: bool) -> None:
+    def _note(self, stop: Stopping, *, incremental: bool, fresh: bool, interrupted: bool = False) -> None:
         """The fitted attributes; a network that was trained on keeps its curves."""
         scores = stop.scores if stop.score is not None else None
         going_on = not fresh and hasattr(self, "loss_curve_")
@@ -219,7 +229,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
         self.best_loss_ = min(self.loss_curve_)
         self.best_validation_score_ = max(scores) if scores else None
         self.n_iter_ = len(self.loss_curve_) if incremental else len(stop.losses)
-        if self.tol is not None and not incremental and not stop.stopped:
+        if self.tol is not None and not (incremental or stop.stopped or interrupted):
             what = "validation score" if self.early_stopping else "training loss"
             warnings.warn(
                 f"max_iter={self.max_iter} epochs were run and the {what} may still improve. Write a larger "

@@ -61,6 +61,7 @@ class Objective(losses.Loss):
         super().__init__(loss.name, "mean_with_sample_weight")
         self.loss, self.times = loss, times
         self.kind, self.maker, self.from_logits = loss.kind, loss.maker, loss.from_logits  # type: ignore[misc]
+        self.penalizes = bool(alpha)
         self.parameters = penalized(parameters) if alpha else []
         self.alpha = Tensor.wrap(np.zeros((), get_dtype()))
         self.set_alpha(alpha)

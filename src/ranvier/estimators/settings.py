@@ -105,9 +105,7 @@ def seed_from(random_state: Any, calls: int) -> int:
     """The seed of a call of fit or partial_fit; ``calls`` is how many there were before it on the same network."""
     from sklearn.utils import check_random_state
 
-    if isinstance(random_state, Integral):
-        start = int(check_random_state(random_state) and random_state)
-    else:  # a generator, or NumPy's global one
-        start = int(check_random_state(random_state).randint(2**31))
+    generator = check_random_state(random_state)  # refuses what is no seed
+    start = int(random_state) if isinstance(random_state, Integral) else int(generator.randint(2**31))
     words = np.random.SeedSequence([start, calls]).generate_state(2, np.uint32)
     return (int(words[0]) << 31) | (int(words[1]) >> 1)

@@ -7,7 +7,23 @@ from typing import Any
 
 from ranvier.module import Module, from_architecture
 
-__all__ = ["from_state", "to_state"]
+__all__ = ["from_state", "optimizer_state", "resume", "to_state"]
+
+
+def optimizer_state(network: Module) -> dict[str, Any] | None:
+    """The class of the network's optimizer and its arrays; None where it has none."""
+    compiled = network._compiled
+    if compiled is None or not compiled.optimizer.parameters:
+        return None
+    return {"kind": type(compiled.optimizer).__name__, "arrays": compiled.optimizer.state()}
+
+
+def resume(network: Module, state: dict[str, Any] | None) -> None:
+    """Let the network's new optimizer go on with what `optimizer_state` gave, if it is of the same class."""
+    optimizer = network._compiled.optimizer
+    if state is not None and state["kind"] == type(optimizer).__name__:
+        optimizer.attach(network.parameters())
+        optimizer.set_state(state["arrays"])
 
 
 def to_state(network: Module, resumed: dict[str, Any] | None) -> dict[str, Any]:
@@ -19,14 +35,11 @@ def to_state(network: Module, resumed: dict[str, Any] | None) -> dict[str, Any]:
         architecture = network.architecture()
     except TypeError:
         architecture = None
-    compiled = network._compiled
-    if compiled is not None and compiled.optimizer.parameters:
-        resumed = {"kind": type(compiled.optimizer).__name__, "arrays": compiled.optimizer.state()}
     return {
         "architecture": architecture,
         "shape": tuple(network._input_type.shape[1:]) if network._input_type is not None else (),
         "weights": {name: tensor.numpy() for name, tensor in network.state_dict().items()},
-        "optimizer": resumed,
+        "optimizer": optimizer_state(network) or resumed,
     }
 
 
