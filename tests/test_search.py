@@ -33,6 +33,7 @@ from ranvier.search.distributions import draw_points
 from ranvier.search.folds import folds_of
 from ranvier.search.interval import estimate, student_t
 from ranvier.search.variants import grid_points, seeds_of, variants_of
+from ranvier.tensor import computing_in
 from ranvier.training import Callback
 
 RNG = np.random.default_rng(0)
@@ -58,6 +59,48 @@ def regressor(units=8, learning_rate=0.1):
     )  # built by the data
     model.compile(rv.optimizers.SGD(learning_rate), "mse", metrics=["mae"])
     return model
+
+
+class Two(rv.Module):
+    """Two inputs and two outputs; its weights are made by the data."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = rv.layers.Dense(5, activation="tanh"), rv.layers.Dense(5)
+        self.size, self.kind = rv.layers.Dense(1), rv.layers.Dense(K, activation="softmax")
+
+    def forward(self, a, b):
+        hidden = self.left(a) + self.right(b)
+        return {"kind": self.kind(hidden), "size": self.size(hidden)}
+
+
+def two():
+    model = Two()
+    losses = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
+    model.compile("adam", losses, metrics={"kind": ["accuracy"]}, loss_weights={"size": 0.5})
+    return model
+
+
+def regularized():
+    l2, norm = rv.regularizers.L2(0.01), rv.constraints.MaxNorm(1.0)
+    hidden = rv.layers.Dense(
+        8, activation="relu", kernel_regularizer=l2, kernel_constraint=norm, input_shape=(F,)
+    )
+    model = rv.Sequential([hidden, rv.layers.Dense(K)])
+    loss = rv.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        rv.optimizers.Adam(rv.optimizers.schedules.ExponentialDecay(0.01, 3, 0.9)), loss, metrics=["accuracy"]
+    )
+    return model
+
+
+def parts(x, rows):
+    """These rows of whatever form data have."""
+    if isinstance(x, dict):
+        return {name: parts(a, rows) for name, a in x.items()}
+    if isinstance(x, list) and isinstance(x[0], np.ndarray):
+        return [parts(a, rows) for a in x]
+    return None if x is None else np.asarray(x)[rows]
 
 
 class Halt(Callback):
@@ -88,6 +131,11 @@ ROWS: dict[str, Any] = {
     "steps_per_epoch": (classifier, X, Y, {}, {"steps_per_epoch": 2, "batch_size": 8}),
     "weights of classes": (classifier, X, Y, {}, {"class_weight": {0: 3.0, 2: 0.5}}),
     "balanced classes": (classifier, X, Y, {"weights": WEIGHTS}, {"class_weight": "balanced"}),
+    "validation data": (classifier, X, Y, {}, {"validation_data": (RNG.normal(size=(20, F)), Y[:20])}),
+    "mixed samples": (classifier, X, Y, {}, {"augment": rv.layers.MixUp(0.2)}),
+    "balanced batches": (classifier, X, Y, {}, {"sampler": rv.data.BalancedSampler()}),
+    "regularizers, constraints, a schedule": (regularized, X, Y, {}, {}),
+    "several inputs and outputs": (two, [X[:, :2], X[:, 2:].astype(float)], {"kind": Y, "size": VALUES[:, :1]}, {}, {}),
     "momentum": (lambda: classifier(optimizer=rv.optimizers.SGD, momentum=0.9), X, Y, {}, {}),
 }  # fmt: skip
 
@@ -106,21 +154,36 @@ def test_every_model_has_the_bits_that_it_has_alone(name):
     for row in results:
         assert row.variant.fold is not None
         train, held_out = folds[row.variant.fold]
-        rows = lambda a, part: None if a is None else np.asarray(a)[part]  # noqa: E731
         rv.set_seed(row.variant.seed)
         model = build(**row.variant.settings)
         history = model.fit(
-            x[train], rows(y, train), sample_weight=rows(weights, train), verbose=0,
+            parts(x, train), parts(y, train), sample_weight=parts(weights, train), verbose=0,
             callbacks=None if callbacks is None else [Halt(1.0)], **options,
         )  # fmt: skip
         assert row.history == history.history
         for mine, alone in zip(row.model.get_weights(), model.get_weights(), strict=True):
             assert np.array_equal(mine, alone)
         scores = model.evaluate(
-            x[held_out], rows(y, held_out), sample_weight=rows(weights, held_out), batch_size=options["batch_size"],
-            return_dict=True, verbose=0,
+            parts(x, held_out), parts(y, held_out), sample_weight=parts(weights, held_out),
+            batch_size=options["batch_size"], return_dict=True, verbose=0,
         )  # fmt: skip
         assert {k: row.metrics[f"val_{k}"] for k in scores} == scores
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_reference_engine_and_float64(dtype):
+    """A dtype of the caller's thread alone holds in the threads that train, too."""
+    rv.set_engine("reference")
+    try:
+        with computing_in(dtype):
+            row = rv.fit_many(classifier, X, Y, seeds=[4], epochs=2, verbose=0)[0]
+            rv.set_seed(4)
+            alone = classifier()
+            alone.fit(X, Y, epochs=2, verbose=0)
+    finally:
+        rv.set_engine(None)
+    assert row.model.get_weights()[0].dtype == dtype
+    assert all(map(np.array_equal, row.model.get_weights(), alone.get_weights()))
 
 
 def test_the_number_of_threads_changes_nothing():

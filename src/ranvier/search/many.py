@@ -7,6 +7,7 @@ it ends in the bits that it would have alone. A fold is a list of row numbers ov
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +15,13 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ranvier import seed
+from ranvier import seed, tape
 from ranvier.module import Module
 from ranvier.search.folds import folds_of
 from ranvier.search.plan import Job, Plan
 from ranvier.search.results import Interrupted, Results, Trained
 from ranvier.search.variants import Variant, grid_points, variants_of
+from ranvier.tensor import computing_in
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.progress import Progress, progress
@@ -153,12 +155,13 @@ class Team:
         self.finished: SimpleQueue[tuple[int, Trained | BaseException]] = SimpleQueue()
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
         self.samples, self.shows = 0, type(show) is not Progress
+        self.dtype = tape.state.dtype  # of the caller's thread alone, if it has one
 
     def work(self) -> None:
         """What each thread does: train the models that come, until there are no more."""
         from ranvier.engines.native.runtime import threads_here
 
-        with threads_here(1):
+        with threads_here(1), contextlib.nullcontext() if self.dtype is None else computing_in(self.dtype):
             while (job := self.jobs.get()) is not None and not self.interrupt.pressed:
                 outcome: Trained | BaseException
                 try:

@@ -36,6 +36,26 @@ class Job:
     options: dict[str, Any]
 
 
+class Shared:
+    """Arrays that are checked and converted for the first model, and given to all others as they are then."""
+
+    def __init__(self) -> None:
+        self.first: tuple[Data, Any] | None = None  # and the columns' names
+
+    def of(self, model: Module, state: Compiled, given: Sequence[Any], finite: bool, **options: Any) -> Data:
+        """The arrays as this model takes them. Raises as `gate` does."""
+        if self.first is None:
+            data = inputs.gate(model, state, *given, check_finite=finite, **options)
+            self.first = data, state.columns
+            return data
+        before, columns = self.first
+        state.columns = columns
+        if len(before.x) > 1 or len(before.y) > 1:
+            return inputs.gate(model, state, *given, check_finite=False, **options)
+        x, y, weight = before.x[0], before.y[0], before.weight[0]
+        return inputs.gate(model, state, x, y, weight, check_finite=False, **options)
+
+
 @dataclass
 class Plan:
     """What all models have in common."""
@@ -49,7 +69,8 @@ class Plan:
     validate: bool
     verbose: Any
     options: dict[str, Any]
-    first: tuple[Data, Any] | None = None  # the checked arrays, and the columns' names
+    arrays: Shared = field(default_factory=Shared)
+    validation: Shared = field(default_factory=Shared)
     last: tuple[Any, Pattern] | None = None  # the settings of the models just before, and the first of those
     told: set[str] = field(default_factory=set)  # the codes of checks that have warned
     seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
@@ -79,21 +100,18 @@ class Plan:
             options = {**self.options, **self.hooks()}
             if (class_weight := options.pop("class_weight", None)) is not None:
                 train = inputs.gate(model, state, train, None, class_weight=class_weight)
-            if self.validate and held_out is not None:
-                options["validation_data"] = held_out
+            options |= self.watched(model, state, held_out)
             batch = options.get("batch_size") or 32
             pattern = self.pattern(variant.settings, model, state)
-            if number > 0:
-                options["ignore"] = (
-                    "RV"  # every check: `fit` makes them for the first model, `pattern` for others
-                )
+            with state.exclusive(options.get("augment")):
                 if pattern.model is model:
-                    self.check(model, state, train)
-            if isinstance(batch, int) and not options.get("validation_split"):
-                with state.exclusive(options.get("augment")):
+                    self.check(model, state, train, options.get("validation_data", held_out), number == 0)
+                if number > 0:
+                    options["ignore"] = "RV"  # all checks, which have been made
+                if isinstance(batch, int) and not options.get("validation_split"):
                     pattern.give(model, state, train, min(batch, len(train)), "train")
-                if held_out is not None:
-                    pattern.give(model, state, held_out, min(batch, len(held_out)), "evaluate")
+                    if held_out is not None:
+                        pattern.give(model, state, held_out, min(batch, len(held_out)), "evaluate")
         return Job(number, variant, model, source, train, held_out, options)
 
     def hooks(self) -> dict[str, Any]:
@@ -109,21 +127,32 @@ class Plan:
             self.last = settings, Pattern(model, state)
         return self.last[1]
 
-    def check(self, model: Module, state: Compiled, train: Data) -> None:
-        """Look for mistakes in the network of other settings; the data were looked at with the first model."""
-        few = train.rows(slice(None, None, max(1, len(train) // FEW)))
-        preflight(model, state, few, ignore=self.options.get("ignore", ()), partial=True)
+    def check(self, model: Module, state: Compiled, train: Data, validation: Any, whole: bool) -> None:
+        """Look for mistakes before anything is trained: with the first model in all, with others in the network."""
+        options: dict[str, Any] = {"ignore": self.options.get("ignore", ())}
+        batch = self.options.get("batch_size") or 32
+        if whole:
+            sampled = self.options.get("sampler") is not None
+            preflight(model, state, train, validation, batch=batch, sampled=sampled, **options)
+        else:
+            few = train.rows(slice(None, None, max(1, len(train) // FEW)))
+            preflight(model, state, few, partial=True, **options)
 
     def data(self, model: Module, state: Compiled) -> Data:
-        """All rows as this model takes them: the arrays of the first model, where they fit."""
-        x, y, weight, finite = self.x, self.y, self.weight, self.options.get("check_finite", True)
-        if self.first is not None and len(self.first[0].x) == len(self.first[0].y) == 1:
-            before, state.columns = self.first
-            (x,), (y,), (weight,), finite = before.x, before.y, before.weight, False
-        data = inputs.gate(model, state, x, y, weight, check_finite=finite)
-        if self.first is None:
-            self.first = data, state.columns
-        return data
+        """All rows as this model takes them."""
+        finite = self.options.get("check_finite", True)
+        return self.arrays.of(model, state, (self.x, self.y, self.weight), finite)
+
+    def watched(self, model: Module, state: Compiled, held_out: Data | None) -> dict[str, Any]:
+        """What is computed after every epoch: on the held-out rows, or on validation data of the caller's."""
+        given = self.options.get("validation_data")
+        if self.validate and held_out is not None:
+            return {"validation_data": held_out}
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            return {}  # nothing, or what `fit` knows better
+        finite = self.options.get("check_finite", True)
+        parts = (*given, None)[:3]
+        return {"validation_data": self.validation.of(model, state, parts, finite, prefix="validation ")}
 
     def again(self, variant: Variant, **options: Any) -> Module:
         """Train one variant on every row, alone."""
