@@ -46,6 +46,8 @@ def to_numeric(x: object, name: str = "x") -> Array:
 
 def column_names(x: object) -> tuple[str, ...] | None:
     """Return the column names of a frame (pandas, polars, or alike), None for anything without them."""
+    if type(x).__name__ == "LazyFrame":  # to ask it would compute them
+        return None
     columns = getattr(x, "columns", None)
     if columns is None or isinstance(x, np.ndarray) or callable(columns):
         return None
@@ -120,9 +122,9 @@ def _to_array(x: object, name: str) -> Array:
     """Return ``x`` as an ndarray of any dtype; no number has been looked at yet."""
     if x is None:
         raise TypeError(f"{name} is None. Write an array of numbers, one row a sample, instead.")
-    _refuse_sparse(x, name)
     if type(x).__name__ == "LazyFrame":
         raise TypeError(f"{name} is a LazyFrame, which holds no numbers yet. Write {name}.collect() instead.")
+    _refuse_sparse(x, name)
     if isinstance(x, np.ma.MaskedArray):
         masked = int(np.count_nonzero(np.ma.getmaskarray(x)))
         if masked:

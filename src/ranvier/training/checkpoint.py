@@ -126,7 +126,7 @@ def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], 
     try:
         compile_model(model, **settings)
         state = model.__dict__["_compiled"]
-        state.columns = {"": columns} if isinstance(columns, list) else columns or {}
+        state.columns = {"0": columns} if isinstance(columns, list) else columns or {}
         kept = part(tensors, "optimizer/")
         if kept:
             state.optimizer.attach(model.parameters())

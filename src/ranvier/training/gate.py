@@ -56,7 +56,7 @@ def features(
     owner = f"layer {first.name!r}" if len(parts) == 1 else f"model {model.name!r}"
     arrays = []
     for i, (label, part) in enumerate(parts.items()):
-        key = label.removeprefix(name)
+        key = str(i)
         if columns is not None:
             check_column_names(part, columns.get(key), name=label)
             names = column_names(part)

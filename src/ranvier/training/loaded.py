@@ -32,7 +32,15 @@ class Loaded:
     def draw(self) -> Array:
         self.begun = seed.get_state()
         order = self.loader.draw()
-        return order if self.limit is None else order[: self.limit * self.batch]
+        if self.limit is None:
+            return order
+        steps = math.ceil(len(order) / self.batch)
+        if steps < self.limit:
+            raise ValueError(
+                f"{type(self.loader.loader).__name__} ended early: batch {steps} of {self.limit} did not come. Write "
+                f"steps_per_epoch={steps} instead."
+            )
+        return order[: self.limit * self.batch]
 
     def epoch(self, title: str) -> tuple[Logs, int]:
         """One epoch, or what is left of it: its results, and the number of samples."""

@@ -29,7 +29,8 @@ def is_source(x: Any) -> bool:
     """Whether ``x`` gives batches (a generator, a DataLoader, a PyDataset) rather than being an array."""
     if isinstance(x, (np.ndarray, Tensor, list, tuple, str, bytes, Mapping)) or x is None:
         return False
-    array = any(hasattr(x, name) for name in ("__array__", "shape", "to_numpy", "__dlpack__", "columns"))
+    array = any(hasattr(x, name) for name in ("__array__", "shape", "to_numpy", "__dlpack__"))
+    array = array or hasattr(type(x), "columns")  # not asked of x: a LazyFrame would compute them
     return not array and (hasattr(x, "__iter__") or hasattr(x, "__getitem__"))
 
 

@@ -1,0 +1,406 @@
+"""Forms of data: memory maps, frames, loaders, generators. All give what plain arrays give, to the last bit."""
+
+import threading
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+import ranvier.torch as torch
+from ranvier.training import inputs
+
+RNG = np.random.default_rng(6)
+N, F, K = 90, 4, 3
+X = RNG.normal(size=(N, F))
+Y = X[:, :K].argmax(1)
+W = RNG.random(N) + 0.1
+OPTIONS: dict = {"verbose": 0, "ignore": "RV"}
+utils = torch.utils.data
+
+
+@pytest.fixture(autouse=True)
+def engine():
+    rv.set_engine("reference")
+    rv.set_seed(0)
+    yield
+    rv.set_engine(None)
+
+
+def classifier(features=F, dropout=0.2):
+    rv.set_seed(0)
+    layers = [rv.layers.Dense(6, activation="tanh", input_shape=(features,)), rv.layers.Dropout(dropout)]
+    model = rv.Sequential([*layers, rv.layers.Dense(K, activation="softmax")])
+    model.compile(
+        "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], weighted_metrics=["accuracy"]
+    )
+    return model
+
+
+def weights_of(model):
+    return np.concatenate([w.ravel() for w in model.get_weights()])
+
+
+def trained(x, y=None, weight=None, **options):
+    model = classifier()
+    if weight is not None:
+        options["sample_weight"] = weight
+    history = model.fit(x, y, **OPTIONS | options).history
+    return weights_of(model), history
+
+
+# --- memory maps ---------------------------------------------------------------------------------------------------
+
+KINDS = [
+    ("<f4", "C"),
+    ("<f8", "C"),
+    ("<f2", "C"),
+    (">f4", "C"),
+    ("<i8", "C"),
+    ("<i2", "C"),
+    ("u1", "C"),
+    ("<f4", "F"),
+]
+
+
+@pytest.mark.parametrize(("dtype", "order"), KINDS)
+def test_a_memory_map_is_never_whole_in_memory(tmp_path, dtype, order):
+    rows, features = 4000, 1000
+    path = tmp_path / "x"
+    x = np.memmap(path, dtype, "w+", shape=(rows, features), order=order)
+    x[...] = RNG.integers(0, 3, x.shape)
+    x.flush()
+    x = np.memmap(path, dtype, "r", shape=(rows, features), order=order)
+    y = np.arange(rows) % K
+    options = {"batch_size": 500, "validation_split": 0.1, "shuffle": False, **OPTIONS}
+    mapped, plain = classifier(features, 0), classifier(features, 0)
+    rv.set_engine(None)
+    plain.fit(np.array(x, np.float32), y, **options)
+
+    def run(model):
+        model.fit(x, y, **options)
+        model.evaluate(x, y, verbose=0)
+        model.predict(x)
+
+    run(classifier(features, 0))  # compiles
+    tracemalloc.start()
+    try:
+        run(mapped)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4e6
+    np.testing.assert_array_equal(weights_of(mapped), weights_of(plain))
+
+
+def test_what_is_spooled_is_neither_the_file_nor_writes_to_it(tmp_path):
+    x = np.memmap(tmp_path / "x", ">f8", "w+", shape=X.shape)
+    x[...] = X
+    before = (tmp_path / "x").read_bytes()
+    trained(x, Y)
+    x.flush()
+    assert (tmp_path / "x").read_bytes() == before
+
+
+# --- frames --------------------------------------------------------------------------------------------------------
+
+
+def frames():
+    import pandas as pd
+    import polars as pl
+
+    names, index = list("abcd"), RNG.permutation(N)
+    return {
+        "pandas": (pd.DataFrame(X, columns=names, index=index), pd.Series(Y, index=index), pd.Series(W)),
+        "pandas nullable": (
+            pd.DataFrame(X, columns=names).astype("Float64"), pd.Series(Y, dtype="Int64"),
+            pd.Series(W, dtype="Float64"),
+        ),
+        "pandas of mixed types": (
+            pd.DataFrame({n: X[:, i].astype("f4" if i else "f8") for i, n in enumerate(names)}).astype("f4"),
+            pd.DataFrame({"y": Y}), pd.DataFrame({"w": W}),
+        ),
+        "polars": (pl.DataFrame(X, schema=names), pl.Series(Y), pl.Series(W)),
+        "polars by column": (
+            pl.DataFrame({n: X[:, i] for i, n in enumerate(names)}), pl.DataFrame({"y": Y}), pl.Series(W),
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", list(frames()))
+def test_frames_and_series(kind):
+    x, y, weight = frames()[kind]
+    got, history = trained(x, y, weight, validation_data=(x, y, weight))
+    wanted, expected = trained(X, Y, W, validation_data=(X, Y, W))
+    np.testing.assert_array_equal(got, wanted)
+    assert history == expected
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars"])
+def test_the_names_of_columns_are_remembered_also_in_a_file(tmp_path, kind):
+    x = frames()[kind][0]
+    model = classifier()
+    model.fit(x, Y, **OPTIONS)
+    model.save(tmp_path / "m")
+    for one in (model, rv.load_model(tmp_path / "m")):
+        assert one.predict(x).shape == (N, K)
+        with pytest.raises(ValueError, match="columns in another order: column 0 is 'b', in fit it was 'a'"):
+            one.predict(x[["b", "a", "c", "d"]])
+        with pytest.raises(ValueError, match=r"lacks \['d'\]"):
+            one.evaluate(x[["a", "b", "c"]], Y, verbose=0)
+
+
+def test_columns_of_several_inputs_are_told_apart():
+    class Sum(rv.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.other = rv.layers.Dense(1), rv.layers.Dense(1)
+
+        def forward(self, a, b):
+            return self.layer(a) + self.other(b)
+
+    x = frames()["pandas"][0]
+    model = Sum()
+    model.compile("sgd", "mse")
+    model.fit([x[["a", "b"]], x[["c", "d"]]], X[:, :1], **OPTIONS)
+    with pytest.raises(ValueError, match=r"x\['b'\] has the columns in another order"):
+        model.predict({"a": x[["a", "b"]], "b": x[["d", "c"]]})
+
+
+def test_a_lazy_frame_is_told_to_collect():
+    import polars as pl
+
+    with pytest.raises(TypeError, match=r"x is a LazyFrame.* Write x\.collect\(\)"):
+        trained(pl.DataFrame(X).lazy(), Y)
+
+
+# --- loaders and generators ----------------------------------------------------------------------------------------
+
+
+def loader(data=None, **options):
+    return utils.DataLoader(data or utils.TensorDataset(X, Y), **{"batch_size": 16, **options})
+
+
+class Hidden:
+    """The same batches, from something that is no loader in memory."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __iter__(self):
+        return iter(self.source)
+
+
+def part():
+    rv.set_seed(5)
+    return utils.random_split(utils.TensorDataset(X, Y), [70, 20])[0]
+
+
+LOADERS = [
+    loader,
+    lambda: loader(shuffle=True),
+    lambda: loader(shuffle=True, drop_last=True),
+    lambda: loader(part(), shuffle=True),
+    lambda: loader(utils.Subset(part(), list(range(40))), batch_size=7),
+    lambda: loader(utils.TensorDataset(X, Y, W), shuffle=True),
+    lambda: loader(sampler=utils.SequentialSampler(range(50))),
+    lambda: loader(batch_size=60),
+]
+
+
+@pytest.mark.parametrize("make", LOADERS)
+def test_a_loader_in_memory_runs_as_arrays_with_the_results_of_its_batches(make):
+    found = []
+    for wrap in (lambda source: source, Hidden):
+        source = wrap(make())
+        model = classifier()
+        history = model.fit(source, epochs=3, validation_data=source, **OPTIONS).history
+        results = model.evaluate(source, verbose=0)
+        limited = model.fit(source, steps_per_epoch=2, **OPTIONS).history
+        found.append((weights_of(model), history, results, limited, model.predict(source)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_equal(one, other)
+
+
+def test_a_loader_that_ends_early_is_told():
+    for wrap in (lambda source: source, Hidden):
+        with pytest.raises(ValueError, match="ended early: batch 6 of 9 did not come"):
+            classifier().fit(wrap(loader()), steps_per_epoch=9, **OPTIONS)
+
+
+def test_no_batch_of_a_loader_in_memory_is_made(monkeypatch):
+    monkeypatch.setattr(utils.DataLoader, "__iter__", None)
+    model, source = classifier(), loader(shuffle=True)
+    model.fit(source, epochs=2, validation_data=source, **OPTIONS)
+    model.evaluate(source, verbose=0)
+    model.predict(source)
+
+
+def batches(size=16, times=1, kind=lambda a: a):
+    for _ in range(times):
+        for i in range(0, N, size):
+            yield tuple(kind(a[i : i + size]) for a in (X, Y, W))
+
+
+def arrays_again(array):
+    """One buffer for all batches, overwritten for each."""
+    buffer = buffers.setdefault((array.dtype, array.ndim), np.empty((64, *array.shape[1:]), array.dtype))
+    buffer[: len(array)] = array
+    return buffer[: len(array)]
+
+
+buffers: dict = {}
+CONVERTED = [lambda a: a, lambda a: a.tolist(), torch.tensor, arrays_again, lambda a: a[::-1][::-1]]
+
+
+@pytest.mark.parametrize("kind", CONVERTED)
+def test_a_generator_gives_what_its_arrays_give(kind):
+    got, history = trained(batches(times=2, kind=kind), epochs=2, steps_per_epoch=6)
+    wanted, expected = trained(X, Y, W, batch_size=16, epochs=2, shuffle=False)
+    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-6)
+
+
+def test_batches_taken_together_and_one_by_one_are_the_same(monkeypatch):
+    one = trained(batches(4, times=3))
+    monkeypatch.setattr("ranvier.training.sources.GROUP_SECONDS", 0)
+    other = trained(batches(4, times=3))
+    np.testing.assert_array_equal(one[0], other[0])
+    assert one[1] == other[1]
+
+
+def test_no_batch_is_taken_that_is_not_run():
+    source = batches(4, times=3)
+    trained(source, steps_per_epoch=30)
+    assert len(list(source)) == 3 * 23 - 30
+
+
+def test_hooks_of_batches_see_each_before_the_next_is_taken():
+    seen: list = []
+
+    def source():
+        for number, batch in enumerate(batches(10)):
+            seen.append(f"taken {number}")
+            yield batch
+
+    class Watch(rv.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(f"run {batch}")
+
+    trained(source(), callbacks=[Watch()])
+    assert seen[2:8] == ["taken 1", "run 1", "taken 2", "run 2", "taken 3", "run 3"]
+
+
+def test_batches_of_several_sizes():
+    sizes, start = [3, 3, 5, 5, 2, 7], 0
+
+    def source():
+        nonlocal start
+        for size in sizes:
+            yield X[start : start + size], Y[start : start + size]
+            start += size
+
+    model, by_hand = classifier(dropout=0), classifier(dropout=0)
+    model.fit(source(), **OPTIONS)
+    start = 0
+    for size in sizes:
+        by_hand.train_on_batch(X[start : start + size], Y[start : start + size])
+        start += size
+    np.testing.assert_array_equal(weights_of(model), weights_of(by_hand))
+
+
+def bad(index):
+    for number, (x, y, _) in enumerate(batches(4)):
+        yield (x, y + 9) if number == index else (x, y)
+
+
+@pytest.mark.parametrize("index", [0, 1, 7])
+def test_the_batch_with_the_fault_is_named(index):
+    with pytest.raises(ValueError, match="has label") as caught:
+        trained(bad(index))
+    assert any(f"in batch {index} of bad" in note for note in caught.value.__notes__)
+
+
+# --- an array that another thread changes --------------------------------------------------------------------------
+
+
+def test_an_array_that_is_changed_meanwhile_never_crashes():
+    """Which values a step sees is not defined; native code stays within its arrays whatever they are."""
+    rv.set_engine(None)
+    x, y = np.tile(X, (50, 1)).astype(np.float32), np.tile(Y, 50).astype(np.int32)
+    stop, generator = threading.Event(), np.random.default_rng(0)
+    model = classifier()
+    data = inputs.gate(model, model._compiled, x, y)
+    assert np.shares_memory(data.y[0], y)
+
+    def scribble():
+        while not stop.is_set():
+            y[generator.integers(len(y), size=64)] = generator.choice([-(2**31), -1, 7, 2**31 - 1], 64)
+            x[generator.integers(len(x), size=64)] += 1
+
+    thread = threading.Thread(target=scribble)
+    thread.start()
+    try:
+        history = model.fit(data, epochs=3, **OPTIONS)
+    finally:
+        stop.set()
+        thread.join()
+    assert np.isfinite(history.history["loss"]).all()
+
+
+# --- what programs notice ------------------------------------------------------------------------------------------
+
+
+class Nested(rv.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = rv.Sequential([rv.layers.Dense(5, activation="relu"), rv.layers.Dense(5)])
+        self.outer = rv.layers.Dense(2)
+
+    def forward(self, x):
+        return self.outer(self.inner(x))
+
+
+def change_activation(model):
+    model.inner[0].activation = rv.activations.names()["tanh"]
+
+
+def replace_layer(model):
+    model.inner[1] = rv.layers.Dense(5, activation="sigmoid")
+
+
+def replace_forward(model):
+    model.forward = lambda x: model.outer(model.inner(x)) * 2
+
+
+@pytest.mark.parametrize("change", [change_activation, replace_layer, replace_forward])
+def test_programs_notice_what_was_changed_deep_inside(change):
+    model = Nested()
+    values = X[:, :2]
+    model.compile("sgd", "mse")
+    model.fit(X, values, **OPTIONS)
+    x = X[:3].astype(np.float32)
+    before = [model.predict(x), model.predict(x)][1]
+    change(model)
+    wanted = model(rv.Tensor(x)).numpy()
+    np.testing.assert_allclose(model.predict(x), wanted, rtol=1e-6)
+    assert not np.allclose(wanted, before)
+    model.compile("sgd", "mse")
+    loss = ((model.predict(X) - values) ** 2).mean()
+    assert model.fit(X, values, batch_size=N, **OPTIONS).history["loss"][0] == pytest.approx(loss, rel=1e-5)
+
+
+def test_what_forward_assigns_is_no_change():
+    class Counts(Nested):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return super().forward(x)
+
+    model = Counts()
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :2], **OPTIONS)
+    made = len(model._compiled.programs)
+    model.fit(X, X[:, :2], epochs=3, callbacks=[rv.callbacks.Callback()], **OPTIONS)
+    assert len(model._compiled.programs) == made
