@@ -36,9 +36,8 @@ def engine():
 def network(*hidden, optimizer="adam", outputs=K, **settings):
     made = hidden or (L.Dense(8, activation="tanh"), L.Dropout(0.3))
     model = rv.Sequential([rv.Input((F,)), *made, L.Dense(outputs, activation="softmax")])
-    model.compile(
-        optimizer, "sparse_categorical_crossentropy", **{"metrics": ["accuracy", "recall"], **settings}
-    )
+    chosen = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy", "recall"], **settings}
+    model.compile(optimizer, **chosen)
     return model
 
 
@@ -329,9 +328,14 @@ OTHERS = [
     ({"batch_size": 16}, "batch_size was 32 and is 16"),
     ({"shuffle": False}, "shuffle was True and is False"),
     ({"model": lambda: network(optimizer=optimizers.Adam(0.5))}, r"optimizer was 'Adam\(learning_rate=0.001\)'"),
-    ({"model": lambda: network(metrics=[])}, "loss and metrics was"),
+    ({"model": lambda: network(metrics=[])}, "metrics was"),
     ({"sample_weight": np.ones(N)}, "data was"),
-    ({"model": lambda: network(L.Dense(9))}, "(?s)does not fit this run.*wrong shape"),
+    ({"model": lambda: network(L.Dense(9))}, r"0:Dense\(units=8, activation='tanh'\) was where 0:Dense\(units=9\) is"),
+    ({"model": lambda: network(L.Dense(8, activation="tanh"), L.Dropout(0.4))}, r"Dropout\(rate=0.3\) was where .*0.4"),
+    ({"model": lambda: network(L.Dense(8, activation="tanh"), L.Dropout(0.3), L.Dense(1))}, "2:Dense"),
+    ({"model": lambda: network(loss=rv.losses.SparseCategoricalCrossentropy(ignore_class=2))}, "loss was"),
+    ({"validation_data": (X[:20], Y[:20])}, "validation data was None"),
+    ({"steps_per_epoch": 2}, "steps was 4 and is 2"),
     ({"class_weight": {0: 3.0}}, "data was"),
 ]  # fmt: skip
 
@@ -343,6 +347,24 @@ def test_another_run_is_refused(change, text, tmp_path):
     with pytest.raises(CheckpointError, match=text):
         train(tmp_path, **change)
     assert (tmp_path / "backup.ranvier").exists()
+
+
+def test_weights_that_do_not_fit_are_all_listed(tmp_path):
+    """A file whose description was made to fit."""
+    from ranvier.training import files
+
+    train(tmp_path, stop=5)
+    file = tmp_path / "backup.ranvier"
+    described, tensors = files.read(file)
+    del tensors["weights/0.bias"]
+    tensors["weights/2.kernel"] = np.zeros((3, 8), np.float32)
+    files.store(file, tensors, {n: v for n, v in described.items() if n not in ("checksum", "checksums")})
+    model = network()
+    before = model.get_weights()
+    with pytest.raises(CheckpointError, match=r"(?s)missing: 0\.bias.*wrong shape: 2\.kernel is \(8, 3\)"):
+        train(tmp_path, model=model)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_other_data_or_callbacks_are_another_run(tmp_path):
@@ -394,6 +416,50 @@ def test_ctrl_c_is_backed_up_where_it_was_pressed(tmp_path):
         train(tmp_path / "b", press)
     model, resumed = train(tmp_path / "b", c.LambdaCallback())
     assert resumed.history == history.history
+    assert same(model, plain)
+
+
+def test_ctrl_c_in_validation_stops_there_and_is_backed_up(tmp_path):
+    """The epoch is trained and not recorded: going on, it is validated and nothing is trained twice."""
+    more = {"validation_data": (X[:40], Y[:40]), "validation_batch_size": 10}
+    plain, history = train(tmp_path / "a", c.LambdaCallback(), **more)
+    seen = []
+
+    def strike(batch, logs):
+        seen.append(batch)
+        if len(seen) == 6:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "b", c.LambdaCallback(on_test_batch_end=strike), **more)
+    assert seen == [0, 1, 2, 3, 0, 1]
+    model, resumed = train(tmp_path / "b", c.LambdaCallback(), **more)
+    assert resumed.history == history.history
+    assert model.optimizer.iterations.item() == 12
+    assert same(model, plain)
+
+
+def test_a_run_that_a_callback_ended_in_the_middle_of_an_epoch(tmp_path):
+    class End(c.Callback):
+        step_interval = 6
+
+        def on_step(self, epoch, step, logs=None):
+            self.model.stop_training = True
+
+    plain, history = train(tmp_path / "a", End())
+    assert history.epoch == [0, 1]
+
+    class Fail(End):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1 and not (tmp_path / "b" / "on").exists():
+                (tmp_path / "b" / "on").touch()
+                raise SystemExit
+
+    Fail.__name__ = "End"
+    assert train(tmp_path / "b", Fail(), save_freq=6)[1] is None
+    model, resumed = train(tmp_path / "b", Fail(), save_freq=6)
+    assert resumed.history == history.history
+    assert model.optimizer.iterations.item() == 6
     assert same(model, plain)
 
 

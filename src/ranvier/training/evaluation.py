@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,9 @@ def run_evaluation(
     pace: Pace,
     show: Progress,
     hooks: Callbacks,
+    between: Callable[[], None] | None = None,
 ) -> tuple[Logs, int]:
-    """Loss and metrics over arrays or batches, and the number of samples."""
+    """Loss and metrics over arrays or batches, and the number of samples. ``between`` is called now and then."""
     running = _running.__dict__.setdefault("models", [])  # of this thread: the lock would wait for itself
     if any(known is state for known in running):
         raise RuntimeError(
@@ -74,7 +75,7 @@ def run_evaluation(
     with state.evaluating:
         running.append(state)
         try:
-            logs, samples = _run(model, state, data, batch, pace, show, hooks)
+            logs, samples = _run(model, state, data, batch, pace, show, hooks, between)
         finally:
             running.pop()
     hooks.tell("on_test_end", logs)
@@ -92,6 +93,7 @@ def _run(
     pace: Pace,
     show: Progress,
     hooks: Callbacks,
+    between: Callable[[], None] | None,
 ) -> tuple[Logs, int]:
     step: Step | None = None
     samples = steps = 0
@@ -119,6 +121,8 @@ def _run(
             show.update(steps + done, samples + min(done * size, len(order)), {})
             if each:
                 hooks.tell("on_test_batch_end", steps + done - 1, results())
+            if between is not None:
+                between()
         samples, steps = samples + len(order), steps + math.ceil(len(order) / size)
     if step is None:
         raise ValueError("there was no batch to evaluate on. Write at least one instead.")

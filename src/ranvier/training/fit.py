@@ -116,19 +116,11 @@ def fit(
             source = Arrays(training, data, batch, steps_per_epoch, shuffler, sampler)
             params["steps"] = source.steps
         history = model.history = History(params)
-        drawn = None if sampler is None else type(sampler).__name__
-        run = Run(
-            training,
-            source,
-            history,
-            data,
-            {
-                "batch_size": batch,
-                "shuffle": shuffle,
-                "sampler": drawn,
-                "augment": None if augment is None else repr(augment),
-            },
-        )
+        settings = {
+            "batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data,
+            "validation data": validation if isinstance(validation, Data) else None,
+        }  # fmt: skip
+        run = Run(training, source, history, settings)
         training.epoch = initial_epoch
         model.stop_training = False
         logs: Logs = {}
@@ -184,14 +176,9 @@ def validate(training: Training, validation: Any, batch: int | None) -> Logs:
     if not isinstance(validation, Data):
         parts, batch = inputs.evaluated(model, state, validation, None), inputs.batch_of(validation)
     logs, _ = run_evaluation(
-        model,
-        state,
-        parts,
-        batch,
-        pace=training.validation_pace,
-        show=Progress(),
-        hooks=training.hooks,
-    )
+        model, state, parts, batch, pace=training.validation_pace, show=Progress(), hooks=training.hooks,
+        between=lambda: interrupted(training),
+    )  # fmt: skip
     return logs
 
 

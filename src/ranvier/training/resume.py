@@ -10,62 +10,50 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ranvier import engines, seed
+from ranvier import seed
 from ranvier.data.convert import Array
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 from ranvier.training import checkpoint, files
 from ranvier.training.files import CheckpointError
 from ranvier.training.history import History
+from ranvier.training.identity import differences, identity, numbers
 from ranvier.training.loaded import Loaded
 from ranvier.training.loop import Arrays, Stream, Training
-from ranvier.training.step import Data
 from ranvier.training.values import pack, unpack
 
 __all__ = ["NAME", "Run"]
 
 NAME = "backup.ranvier"  # of the file in a folder of backups
-ROWS = 512  # of each array that the fingerprint of the data looks at
 
 
 class Run:
-    """One call of `fit` as something that can be saved and resumed."""
+    """One call of `fit` as something that can be saved and resumed; ``settings`` are its arguments that matter."""
 
     def __init__(
         self,
         training: Training,
         source: Arrays | Loaded | Stream,
         history: History,
-        data: Data | None,
         settings: Mapping[str, Any],
     ) -> None:
-        self.training, self.source, self.history, self.data = training, source, history, data
+        self.training, self.source, self.history = training, source, history
         self.settings = dict(settings)
         self.optimizer = repr(training.compiled.optimizer)  # as it was before callbacks changed anything
         self._identity: dict[str, Any] | None = None
         self.resumed: Path | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What makes a run this run: all that must be the same for the rest of it to come out the same."""
+        """What makes this run this run."""
         if self._identity is None:
-            training, state = self.training, self.training.compiled
-            self._identity = {
-                **self.settings,
-                "steps": self.source.steps,
-                "samples": None if self.data is None else len(self.data),
-                "data": None if self.data is None else fingerprint(self.data),
-                "optimizer": self.optimizer,
-                "loss and metrics": list(state.names),
-                "callbacks": [name for name, _ in training.hooks.states()],
-                "dtype": get_dtype(),
-                "engine": state.engine or engines.get_engine(),
-            }
+            training = self.training
+            settings = {**self.settings, "steps": self.source.steps}
+            self._identity = identity(
+                training.model, training.compiled, training.hooks, self.optimizer, settings
+            )
         return self._identity
 
     # --- saving ---------------------------------------------------------------------------------------------------
@@ -150,12 +138,7 @@ class Run:
         self.resumed = source
 
     def compare(self, kept: Mapping[str, Any], source: Path) -> None:
-        own = self.identity()
-        wrong = [
-            f"{name} was {kept.get(name)!r} and is {value!r}"
-            for name, value in own.items()
-            if kept.get(name) != value
-        ]
+        wrong = list(differences(kept, self.identity()))
         if wrong:
             raise CheckpointError(
                 f"{source} is the backup of another run: " + "; ".join(wrong)
@@ -203,21 +186,6 @@ class Run:
         self.training.bind(self.training.step(self.source.data, self.source.batch))
         for i, tensor in enumerate(self.others()):
             tensor.assign(tensors[f"training/other/{i}"])
-
-
-def numbers(optimizer: Any) -> dict[str, Any]:
-    """The optimizer's settings that are plain values: all that callbacks may have changed."""
-    return {n: v for n, v in optimizer.config().items() if v is None or type(v) in (bool, int, float, str)}
-
-
-def fingerprint(data: Data) -> str:
-    """A number that tells other data from these: shapes, dtypes, and rows spread over all of them."""
-    code = 0
-    for array in data.arrays():
-        rows = np.ascontiguousarray(array[:: max(1, len(array) // ROWS)])
-        code = zlib.crc32(f"{array.shape} {array.dtype}".encode(), code)
-        code = zlib.crc32(rows.tobytes(), code)
-    return f"{code:08x}"
 
 
 def remove(path: Path) -> None:
