@@ -174,6 +174,13 @@ def test_no_suggestion_where_the_loss_never_fell(losses):
         _ = found.suggestion
 
 
+def test_what_is_shown(capsys):
+    found = rv.find_learning_rate(network(), X, Y, steps=20, verbose=2)
+    assert f"Learning rate  loss {found.losses[-1]:.4f}" in capsys.readouterr().out
+    rv.find_learning_rate(network(), X, Y, steps=20)
+    assert not capsys.readouterr().out
+
+
 def test_the_plot():
     plt = pytest.importorskip("matplotlib.pyplot")
     plt.switch_backend("agg")
@@ -191,6 +198,8 @@ ERRORS = [
     (lambda: rv.find_learning_rate(network(), X, Y, steps=3), ValueError, "steps=3"),
     (lambda: rv.find_learning_rate(network(), X, Y, batch_size=0), ValueError, "batch_size=0"),
     (lambda: rv.find_learning_rate(network(), X, Y, divergence=1.0), ValueError, "above 1"),
+    (lambda: rv.find_learning_rate(network(), X, Y, verbose=7), ValueError, "verbose=7"),
+    (lambda: rv.find_learning_rate(network(), iter([])), ValueError, "batch"),
     (lambda: rv.find_learning_rate(network(), X, Y[:5]), ValueError, "640"),
     (lambda: rv.find_learning_rate(network(), X[:, :3], Y), ValueError, "8"),
     (lambda: rv.find_learning_rate(rv.Sequential([rv.layers.Dense(1)]), X, Y), RuntimeError, "not compiled"),

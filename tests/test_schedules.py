@@ -1,11 +1,15 @@
 """Schedules: formulas by hand, in programs and as numbers, exact counts, files, and what is refused and how."""
 
+import copy
 import json
 import math
+import pickle
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import ranvier as rv
 from ranvier import engines, optimizers, tape
@@ -134,6 +138,47 @@ def test_counts_beyond_what_float32_holds(engine):
         expected = np.array([formula(t) for t in LATE])
         np.testing.assert_allclose(in_program(schedule, LATE, engine, "float64"), expected, rtol=1e-10)
         np.testing.assert_array_equal(in_program(schedule, LATE, engine), expected.astype(np.float32))
+
+
+RATE = st.floats(1e-6, 10.0)
+SOME = st.floats(1.0, 1e6) | st.integers(1, 10**6)
+SHARE = st.floats(0.0, 1.0)
+RANDOM = st.one_of(
+    st.builds(s.Constant, RATE),
+    st.builds(s.ExponentialDecay, RATE, SOME, SHARE, st.booleans()),
+    st.builds(s.StepDecay, RATE, SOME, SHARE),
+    st.builds(s.InverseTimeDecay, RATE, SOME, SHARE, st.booleans()),
+    st.builds(s.PolynomialDecay, RATE, SOME, RATE, st.floats(0.0, 4.0), st.booleans()),
+    st.builds(
+        s.CosineDecay, RATE, SOME, SHARE, warmup_target=st.none() | RATE, warmup_steps=st.just(0.0) | SOME
+    ),
+    st.builds(
+        s.CosineDecayRestarts, RATE, st.floats(10.0, 1e6), st.just(1.0) | st.floats(1.01, 10.0), SHARE, SHARE
+    ),
+    st.builds(s.OneCycle, RATE, st.integers(100, 10**6), st.floats(0.1, 0.45), three_phase=st.booleans()),
+    st.lists(SOME.map(float), max_size=40, unique=True).flatmap(
+        lambda marks: st.builds(
+            s.PiecewiseConstantDecay,
+            st.just(sorted(marks)),
+            st.lists(RATE, min_size=len(marks) + 1, max_size=len(marks) + 1),
+        )
+    ),
+)
+NESTED = st.recursive(RANDOM, lambda inner: st.builds(s.WarmUp, inner | RATE, SOME, RATE), max_leaves=3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(NESTED, st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 2000), min_size=1, max_size=20))
+def test_any_schedule_at_any_step(schedule, steps):
+    """Finite, never below zero nor above its largest setting, alike on both engines, and the same after a file."""
+    rates = schedule(np.array(steps))
+    assert np.isfinite(rates).all()
+    assert (rates >= 0).all()
+    assert (rates <= 10.0 * (1 + 1e-12)).all()
+    # A cosine has lost digits where its argument is the difference of large numbers.
+    np.testing.assert_allclose(in_program(schedule, steps, "native", "float64"), rates, rtol=1e-6, atol=1e-8)
+    assert s.get(json.loads(json.dumps(s.describe(schedule)))) == schedule
+    assert eval(repr(schedule), dict(vars(s))) == schedule
 
 
 @pytest.mark.parametrize("multiplier", [1.0, 1.5, 2.0, 3.0, 5.0, 10.0])
@@ -312,6 +357,20 @@ def test_a_saved_model_goes_on_with_its_schedule(tmp_path):
     assert loaded._compiled.optimizer.learning_rate == schedule
     loaded.fit(X, Y, epochs=2, batch_size=16, shuffle=False, verbose=0)
     assert same_weights(loaded, whole)
+
+
+@pytest.mark.parametrize(("schedule", "formula"), ROWS, ids=lambda x: repr(x)[:60])
+def test_copies_and_pickles_are_equal(schedule, formula):
+    """Estimators are cloned, and sent to other processes, with their settings."""
+    optimizer = optimizers.Adam(schedule)
+    for twin in (
+        copy.deepcopy(schedule),
+        pickle.loads(pickle.dumps(schedule)),
+        copy.deepcopy(optimizer).learning_rate,
+    ):
+        assert (twin, hash(twin)) == (schedule, hash(schedule))
+    with pytest.raises(AttributeError, match="cannot assign"):
+        schedule.initial_learning_rate = 1.0
 
 
 def test_every_schedule_is_in_the_registry():

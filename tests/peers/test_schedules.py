@@ -38,6 +38,15 @@ def test_keras(keras, name, args, options):
     assert schedules.describe(ours)["config"].items() >= config.items() or name == "PiecewiseConstantDecay"
 
 
+@pytest.mark.parametrize(("name", "args", "options"), ROWS)
+def test_a_schedule_of_kerass_is_taken_over_as_the_error_says(keras, name, args, options):
+    theirs = getattr(keras.optimizers.schedules, name)(*args, **options)
+    with pytest.raises(TypeError, match=rf"schedules\.{name}\(\*\*schedule\.get_config\(\)\)"):
+        rv.optimizers.Adam(theirs)
+    ours = getattr(schedules, name)(**theirs.get_config())
+    assert ours == getattr(schedules, name)(*args, **options)
+
+
 @pytest.mark.parametrize(("name", "args", "options"), [ROWS[0], ROWS[10]])
 def test_training_with_a_schedule(keras, name, args, options):
     rng = np.random.default_rng(0)

@@ -81,8 +81,16 @@ def number(kind: str, name: str, value: Any) -> float:
 
 def as_rate(kind: str, value: Any) -> float | LearningRateSchedule:
     """What a learning rate is set to: a float, or a schedule, which may be given as `schedules.describe` writes it."""
+    if type(value) is float and 0.0 <= value < math.inf:
+        return value
     if isinstance(value, (LearningRateSchedule, dict, type)):
         return schedules.get(value)
+    name = type(value).__name__
+    if name in schedules.CLASSES and hasattr(value, "get_config"):
+        raise TypeError(
+            f"{kind}(learning_rate={value!r}): this is a schedule of Keras's. Write "
+            f"rv.optimizers.schedules.{name}(**schedule.get_config()) instead."
+        )
     if callable(value) and not isinstance(value, Tensor):
         raise TypeError(
             f"{kind}(learning_rate={value!r}): this is a number or a schedule, and a function is neither. Write it as "

@@ -17,6 +17,7 @@ from ranvier.optimizers.schedules import ExponentialDecay
 from ranvier.tensor import Tensor, get_dtype
 from ranvier.training import inputs
 from ranvier.training.evaluation import kept_rows, whole
+from ranvier.training.progress import progress
 from ranvier.training.runner import Runner
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data, Step, step_for
@@ -124,14 +125,16 @@ def find_learning_rate(
     class_weight: Any = None,
     divergence: float = 4.0,
     check_finite: bool = True,
+    verbose: str | int = 0,
 ) -> RangeTest:
     """Train for some steps while the learning rate grows from ``start`` to ``stop``, and see where the loss falls.
 
     ``model`` is compiled; ``x`` and ``y`` are what `fit` takes. Each step has its own rate, the next one higher by the
     same factor. It ends early when the smoothed loss is ``divergence`` times its lowest and above its first, or no
     longer finite. Weights, optimizer state and random numbers are afterwards as they were, to the last bit: the test
-    trains with a fresh optimizer of the same settings. Raises as `fit` does for wrong data, and ValueError for rates
-    that do not rise.
+    trains with a fresh optimizer of the same settings. ``verbose=1`` shows how far it is.
+
+    Raises as `fit` does for wrong data, and ValueError for rates that do not rise.
     """
     if not 0 < start < stop < math.inf:
         raise ValueError(
@@ -145,7 +148,7 @@ def find_learning_rate(
     batch = whole("batch_size", 32 if batch_size is None else batch_size)
     schedule = ExponentialDecay(start, steps - 1, stop / start)
     losses: list[float] = []
-    diverged = False
+    diverged, show = False, progress(verbose)
     saved: dict[int, tuple[Tensor, Array]] = {}
     with state.exclusive():
         options: Any = {"class_weight": class_weight, "check_finite": check_finite}
@@ -155,6 +158,7 @@ def find_learning_rate(
         trial = fresh(state, schedule)
         random = seed.get_state()
         try:
+            show.begin("Learning rate", steps)
             if source:
                 moments = streamed(model, trial, x, options)
             else:
@@ -175,9 +179,12 @@ def find_learning_rate(
                 curve = total / (1.0 - MEMORY ** len(losses))
                 first, lowest = curve if len(losses) == 1 else first, min(lowest, curve)
                 diverged = not curve <= max(first, lowest + (divergence - 1.0) * abs(lowest))
+                show.update(len(losses), len(losses) * step.batch, {"loss": curve})
                 if diverged or len(losses) == steps:
                     break
+            show.end(len(losses) * (step.batch if losses else 0), {"loss": losses[-1]} if losses else {})
         finally:
+            show.close()
             for tensor, values in saved.values():
                 tensor.assign(values)
             seed.set_state(random)
