@@ -51,6 +51,8 @@ KERAS = [
     ("PrecisionAtRecall", {"recall": 0.6}, YES, CHANCE),
     ("RecallAtPrecision", {"precision": 0.9}, YES, CHANCE),
     ("TruePositives", {}, YES, CHANCE),
+    ("TruePositives", {"thresholds": [0.2, 0.6]}, YES, CHANCE),
+    ("Precision", {"thresholds": [0.2, 0.6]}, YES, CHANCE),
     ("FalsePositives", {"thresholds": 0.3}, YES, CHANCE),
     ("TrueNegatives", {}, HOT, SCORES),
     ("FalseNegatives", {}, YES, CHANCE),

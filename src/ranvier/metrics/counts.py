@@ -36,13 +36,13 @@ def _rows(x: Node) -> Node:
 
 
 class _Counts(Metric):
-    """True positives, false positives, false negatives and true negatives of each class."""
+    """True positives, false positives, false negatives and true negatives of each class, at each threshold."""
 
     ratio: ClassVar[Any]  # a function: what is made of the four
 
     def __init__(
         self,
-        thresholds: float | None = None,
+        thresholds: float | Sequence[float] | None = None,
         average: str | None = "auto",
         class_id: int | None = None,
         name: str | None = None,
@@ -52,37 +52,45 @@ class _Counts(Metric):
             raise ValueError(
                 f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES[1:]))}."
             )
-        self.thresholds, self.average, self.class_id = thresholds, average, class_id
+        self.thresholds: float | list[float] | None
+        self.thresholds = [float(t) for t in thresholds] if isinstance(thresholds, Sequence) else thresholds
+        self.average, self.class_id = average, class_id
         self._of_labels = False
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        return [((classes_of(output_shape),), WIDE)] * 4
+        number = len(self.thresholds) if isinstance(self.thresholds, list) else 1
+        return [((classes_of(output_shape),), WIDE)] * (4 * number)
 
-    def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
-        """Truth and decision, (samples, ..., classes), as ones and zeros."""
+    def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
+        """Truth, and the decisions at each threshold: (samples, ..., classes), as ones and zeros."""
         pred, classes = _rows(y_pred), classes_of(y_pred.shape[1:])
         labels = is_labels(y_true, y_pred)
         self._of_labels = labels
         truth = one_hot(y_true, classes, pred.dtype) if labels else _rows(y_true)
         if self.by_largest(labels, classes):
-            return truth, one_hot(rn.argmax(pred, -1), classes, pred.dtype)
-        threshold = self._level if self.thresholds is None else float(self.thresholds)
-        return truth, rn.cast(rn.greater(pred, threshold), pred.dtype)
+            return truth, [one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
+        given = self.thresholds
+        levels = given if isinstance(given, list) else [self._level if given is None else float(given)]
+        return truth, [rn.cast(rn.greater(pred, level), pred.dtype) for level in levels]
 
     def by_largest(self, labels: bool, classes: int) -> bool:
         """Whether the class of the largest output is the decision, rather than all outputs above a threshold."""
         return labels and classes > 1 and self.thresholds is None
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        truth, decided = self.decide(y_true, y_pred)
+        truth, decisions = self.decide(y_true, y_pred)
         spread = over(weight, truth)
-        hit = truth * decided
-        parts = [hit, decided - hit, truth - hit, rn.subtract(1.0, truth + decided - hit)]
+        parts: list[Node] = []
+        for decided in decisions:
+            hit = truth * decided
+            parts += [hit, decided - hit, truth - hit, rn.subtract(1.0, truth + decided - hit)]
         return [
             s + over_samples(p if spread is None else p * spread) for s, p in zip(states, parts, strict=True)
         ]
 
     def read(self, arrays: Sequence[Array]) -> Any:
+        if len(arrays) > 4:
+            return np.array([self.read(arrays[i : i + 4]) for i in range(0, len(arrays), 4)])
         if self.class_id is not None:
             return float(self.ratio(*(a[self.class_id] for a in arrays)))
         average = self.average
@@ -105,7 +113,8 @@ class Precision(_Counts):
 
     With class numbers as targets the class of the largest output is the decision, and ``average`` is over classes:
     None (one number a class), "macro" (the default), "micro", "weighted". With targets shaped like the outputs, every
-    output above ``thresholds`` (0.5) is a decision, and all are counted together, as in Keras. ``class_id`` picks one.
+    output above ``thresholds`` (0.5) is a decision, and all are counted together, as in Keras; of a list of thresholds
+    each has its number. ``class_id`` picks one class.
     """
 
     ratio = staticmethod(lambda tp, fp, fn, tn: share(tp, tp + fp))
@@ -174,14 +183,15 @@ class _Number(_Counts):
 
     which: ClassVar[int]
 
-    def __init__(self, thresholds: float | None = None, name: str | None = None) -> None:
+    def __init__(self, thresholds: float | Sequence[float] | None = None, name: str | None = None) -> None:
         super().__init__(thresholds, name=name)
 
     def config(self) -> dict[str, Any]:
         return {"thresholds": self.thresholds, "name": self.name}
 
-    def read(self, arrays: Sequence[Array]) -> float:
-        return float(arrays[self.which].sum())
+    def read(self, arrays: Sequence[Array]) -> Any:
+        totals = np.array([a.sum() for a in arrays[self.which :: 4]])
+        return float(totals[0]) if len(totals) == 1 else totals
 
 
 class TruePositives(_Number):
