@@ -28,6 +28,8 @@ from ranvier.training.step import Data, Step, step_for
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from ranvier.training.ahead import Ahead
+
 __all__ = ["Arrays", "Stream", "Training"]
 
 Logs = dict[str, Any]
@@ -69,6 +71,7 @@ class Training:
         self.results: Logs = {}
         self.halted = False
         self.ignore: Any = ()  # the codes of checks that are silenced
+        self.ahead: Ahead | None = None  # where nobody watches between epochs
 
     def same(self) -> bool:
         """Whether nothing that the step depends on has changed since this was asked before: it is the same step."""
@@ -147,7 +150,9 @@ class Training:
             self.runner = Runner(step, (self.salt, self.rate))
 
     def set_rate(self) -> None:
-        self.rate[...] = self.compiled.optimizer.current_rate()
+        optimizer = self.compiled.optimizer
+        if optimizer.schedule is None:  # else the program makes it, and does not read this one
+            self.rate[...] = optimizer.current_rate()
 
     def refresh(self, data: Data) -> None:
         """In the middle of an epoch: see what hooks have changed (weights, settings, which layers are trainable)."""
@@ -254,6 +259,14 @@ class Arrays:
             self.drawer = ThreadPoolExecutor(1)
         return self.drawer.submit(order).result
 
+    def turn(self) -> Array:
+        """The rows of the next epoch, in order."""
+        if self.shuffler is not None:
+            self.order = (self.next or self.draw())()
+            self.drawn_from = self.next_from
+            self.next = self.draw()  # of the one after it, while this one runs
+        return self.order[: self.taken]
+
     def close(self) -> None:
         if self.drawer is not None:
             self.drawer.shutdown(wait=False, cancel_futures=True)
@@ -261,10 +274,9 @@ class Arrays:
     def epoch(self, title: str) -> tuple[Logs, int]:
         """One epoch, or what is left of it: its results, and the number of samples."""
         training = self.training
-        if self.shuffler is not None:
-            self.order = (self.next or self.draw())()
-            self.drawn_from = self.next_from
-            self.next = self.draw()  # of the next epoch, while this one runs
+        if training.ahead is not None and training.ahead.take(self):
+            return training.logs(), self.taken
+        self.turn()
         if self.step is None or (training.hooks.changing and not training.same()):
             self.step = training.step(self.data, self.batch)
         elif training.runner is not None:
