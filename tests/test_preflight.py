@@ -315,6 +315,7 @@ def test_what_is_refused_is_reported(code):
     broken, corrected = GIVEN[code]
     report = broken().check()
     assert report.codes == [code]
+    assert str(report[0]) == f"{code} {report[0].title}: {report[0].text}"
     with pytest.raises(ValueError, match=re.escape(report[0].text.splitlines()[0][-30:])):
         broken().fit()
     assert not corrected().check()
@@ -387,6 +388,96 @@ def test_errors_come_at_every_fit():
 def test_check_needs_compile():
     with pytest.raises(RuntimeError, match="not compiled"):
         rv.Sequential([D(1)]).check(X, VALUES)
+
+
+# --- good programs ------------------------------------------------------------------------------------------------
+
+
+class Branches(rv.Module):
+    """Two inputs, two outputs, and a layer that serves in training alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right, self.extra = D(8, "relu"), D(8, "tanh"), D(8, "relu")
+        self.classes, self.value = D(K, activation="softmax", name="classes"), D(1, name="value")
+
+    def forward(self, a, b):
+        h = numeric.concatenate([self.left(a), self.right(b)], -1)
+        if self.training:
+            h = numeric.concatenate([h, self.extra(a)], -1)[:, :16]
+        return self.classes(h), self.value(h)
+
+
+def branches():
+    rv.set_seed(0)
+    model = Branches()
+    model.compile("adam", [SCE, "mse"])
+    return model
+
+
+def test_several_inputs_and_outputs():
+    x, y = [X, PIXELS / np.float32(255)], [Y, VALUES]
+    assert not branches().check(x, y)
+    branches().fit(x, y, verbose=0)
+
+
+HALF = slice(0, 100)
+BAD_BRANCHES = [  # inputs, targets, rows of each input that validate, and the layer blamed for each code
+    (lambda: [X, PIXELS], lambda: [Y, VALUES], None, {"RV201": "right"}),
+    (lambda: [X, X * 1000], lambda: [Y, VALUES * 1e5], None, {"RV202": "right", "RV308": "value"}),
+    (lambda: [X, X], lambda: [Y * 0, VALUES], None, {"RV304": "classes"}),
+    (lambda: [X[HALF], X[HALF]], lambda: [Y[HALF], VALUES[HALF]], (50, 50), {"RV401": None}),
+    (
+        lambda: [X[HALF], X[HALF]],
+        lambda: [Y[HALF], VALUES[HALF]],
+        (50, 51),
+        {},
+    ),  # equal rows of one input only
+]
+
+
+@pytest.mark.parametrize(("x", "y", "starts", "codes"), BAD_BRANCHES)
+def test_mistakes_in_one_of_several(x, y, starts, codes):
+    options = {}
+    if starts:
+        left, right = (slice(start, start + 90) for start in starts)
+        options["validation_data"] = ([X[left], X[right]], [Y[left], VALUES[left]])
+    assert {f.code: f.layer for f in branches().check(x(), y(), **options)} == codes
+
+
+def test_images_are_no_tables():
+    """The background never varies, and channels may be constant: nothing to tell."""
+    images = np.zeros((N, 4, 4, 2), np.float32)
+    images[:, 1:3, 1:3, 0] = X[:, :4].reshape(N, 2, 2) > 0
+    flat = images.reshape(N, -1)
+    standardized = (flat - flat.mean(0)) / (flat.std(0) + 1e-7)
+    for x in (images, flat, standardized):
+        model = rv.Sequential([layers.Flatten(), D(8, activation="relu"), D(K, activation="softmax")])
+        model.compile("adam", SCE)
+        assert not model.check(x, Y)
+
+
+def test_values_that_are_not_finite_are_not_judged():
+    x = constant(0, np.inf)
+    x[::2, 1] = np.nan
+    with contextlib.suppress(NonFiniteLoss):
+        Program([D(1)], x=x, options={"check_finite": False}).fit()
+
+
+def test_memory_mapped_arrays(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    report = Program([D(1)], x=x, validation=(x[100:], VALUES[100:])).check()
+    assert report.codes == ["RV401"]
+
+
+def test_a_trained_model_on_a_fresh_optimizer_is_no_fast_one():
+    """Its loss is near zero, from which any step takes it far."""
+    target = X @ np.array([[1.0], [2.0], [0.0], [-1.0], [0.5]], np.float32)
+    model = rv.Sequential([D(1, input_shape=(F,))])
+    model.set_weights([np.array([[1.0], [2.0], [0.0], [-1.0], [0.5]], np.float32), np.zeros(1, np.float32)])
+    model.compile(optimizers.Adam(0.01), "mse")
+    assert not model.check(X, target)
 
 
 # --- what checking costs, and changes -----------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class Compiled:
         self.traced: dict[Any, Any] = {}  # what the model returns, for each kind of inputs
         self.columns: dict[str, list[str]] = {}  # of the frames that fit was given, by the name of the input
         self.told: set[str] = set()  # the codes of checks that have warned
-        self.checked = False  # whether all checks have run
+        self.checked = self.glanced = False  # whether all checks have run, or those of a first batch
         self.followed = False  # whether the first epoch has been looked at
         self.evaluating = threading.Lock()  # one evaluation after the other: they share where they add up
         self._lock = threading.Lock()

@@ -15,6 +15,7 @@ __all__ = ["constant_features", "different_scales", "identical_rows", "large_fea
 FEW = 10  # rows, below which nothing can be said
 LARGE = 100.0  # the root of a feature's mean square
 APART = 1000.0  # the largest spread of a feature divided by the smallest
+BORDER = 8  # columns of one value, from which it is a background
 BYTES = 1 << 30  # of an array that is read whole
 STANDARDIZE = (
     "Write (x - x.mean(0)) / x.std(0) instead, with the mean and deviation of the training data for all data."
@@ -108,10 +109,12 @@ def constant_features(seen: Seen) -> Iterator[Fault]:
         still = np.flatnonzero(given.low == given.high)
         if len(still) == array.shape[1]:
             continue  # said by the check of identical rows
-        # Pixels at the border of images never leave the background, which is the smallest value of all.
-        odd = still if 2 * len(still) > array.shape[1] else still[given.low[still] != given.low.min()]
-        if array.nbytes <= BYTES:
-            odd = odd[(array[:, odd] == array[0, odd]).all(0)] if len(odd) else odd
+        # Pixels at the border of images never leave the background: the smallest value of all, or one of many columns.
+        values, alike = np.unique(given.low[still], return_inverse=True)
+        background = (values == given.low.min()) | (np.bincount(alike, minlength=len(values)) >= BORDER)
+        odd = still[~background[alike]]
+        if array.nbytes <= BYTES and len(odd):
+            odd = odd[(array[:, odd] == array[0, odd]).all(0)]
         if not len(odd):
             continue
         some = ", ".join(f"{i} (always {array[0, i]:g})" for i in odd[:5]) + (", ..." if len(odd) > 5 else "")

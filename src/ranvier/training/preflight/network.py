@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ranvier.graph.node import BATCH
 from ranvier.module import Module
 from ranvier.tape import Entry
+from ranvier.tensor import Tensor
 from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import AFFINE, Seen, name_of, through
 
@@ -197,12 +198,18 @@ def symmetric(seen: Seen) -> Iterator[Fault]:
 
 
 def unused(seen: Seen) -> Iterator[Fault]:
-    read, ran = {id(leaf) for leaf in seen.leaves}, {id(module) for module, _ in seen.calls}
-    for module in seen.model.modules():
+
+    def idle(module: Module, leaves: list[Tensor], ran: list[Module]) -> bool:
         own = [p for p in module._parameters.values() if p is not None]
         waiting = module._builds and not module.built and not module._modules
-        if id(module) in ran or not (own or waiting) or any(id(p) in read for p in own):
-            continue
+        if not (own or waiting) or any(module is other for other in ran):
+            return False
+        return not any(p is leaf for p in own for leaf in leaves)
+
+    called = [module for module, _ in seen.calls]
+    found = [module for module in seen.model.modules() if idle(module, seen.leaves, called)]
+    trained = seen.training_calls() if found else ([], [])  # a layer may serve in training alone
+    for module in (m for m in found if idle(m, *trained)):
         yield seen.fault(
             "the layer belongs to the model, and nothing calls it: its weights never change",
             "Call it in forward, or take it out of the model, instead.",

@@ -87,6 +87,8 @@ class Finding:
         return f"layer {self.layer!r}" + ("" if self.line is None else f", made at {self.line}")
 
     def __str__(self) -> str:
+        if not self.fix:  # an error's own words, which say it all
+            return f"{self.code} {self.title}: {self.text}"
         place = f" ({self.where})" if self.where else ""
         return f"{self.code} {self.title}: {self.text}{place}. {self.fix}"
 

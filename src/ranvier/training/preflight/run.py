@@ -59,11 +59,11 @@ def preflight(
     ``validation`` is looked at where it is arrays; ``partial`` says that ``data`` are one batch of many, ``sampled``
     that rows are drawn by a sampler. Without ``batch`` no step is tried.
 
-    Raises PreflightError, at every call, for mistakes with which training can only give nonsense, and ValueError for a
-    code in ``ignore`` that does not exist.
+    Raises PreflightError, at every call until they are mended, for mistakes with which training can only give
+    nonsense, and ValueError for a code in ``ignore`` that does not exist.
     """
     silenced = (*silencer(ignore, table.CODES), *(("RV306",) if sampled else ()))
-    first = not state.checked
+    first = not (state.checked or (partial and state.glanced))
     if not chosen(table.CHECKS, silenced):
         return
     checks = [c for c in (*table.NETWORK, *table.DATA) if first or c.always]
@@ -76,7 +76,8 @@ def preflight(
         step = step_for(model, state, data, min(batch, len(data)), "train")
         findings = found(trials, Probe(model, state, data, step), findings)
     tell(chosen(findings, silenced), state.told, caller())
-    state.checked = True
+    state.glanced = True
+    state.checked = state.checked or not partial
 
 
 def after_epoch(
@@ -90,7 +91,7 @@ def after_epoch(
         return
     state.followed = True
     checks = chosen((*table.GRADIENTS, *table.ACTIVATIONS), silencer(ignore, table.CODES))
-    checks = [c for c in checks if c.code not in state.told]
+    checks = [c for c in checks if state.told.isdisjoint((c.code, *c.unless))]
     if checks:
         tell(found(checks, Probe(model, state, data, runner.step)), state.told, caller())
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier import seed
 from ranvier.data.convert import Array
 from ranvier.module import Module, isolated, mode, watched
 from ranvier.module.explain import called
@@ -52,6 +53,11 @@ def plain(data: Data) -> Data:
         return tuple(None if a is None else a[rows] for a in arrays)
 
     return Data(cut(data.x), cut(data.y), cut(data.weight))
+
+
+def read_by(outputs: list[Tensor]) -> list[Tensor]:
+    """The leaves of the segment in which these were recorded, by their ordinals."""
+    return next((o.segment.leaves for o in outputs if o.segment is not None), [])
 
 
 def sample(array: Array) -> Array:
@@ -99,6 +105,7 @@ class End:
     y: Array
     weight: Array | None
     name: str = "y"
+    place: int = 0  # among the outputs
 
     @property
     def kind(self) -> str:
@@ -187,16 +194,24 @@ class Seen:
         with mode(model, False), isolated(model), watched(self._claim):
             outputs = heads.outputs.flat(model(*(i.leaf for i in self.inputs)))
         self.ends = [
-            End(head.loss, output, y, weight, heads.outputs.label(i, "y"))
+            End(head.loss, output, y, weight, heads.outputs.label(i, "y"), i)
             for i, (head, output, y, weight) in enumerate(
                 zip(heads.heads, outputs, data.y, data.weight, strict=True)
             )
             if head.loss is not None and y is not None
         ]
-        segments = [o.segment for o in outputs if o.segment is not None]
-        self.leaves: list[Tensor] = segments[0].leaves if segments else []
+        self.leaves = read_by(outputs)
         self.holders = {id(p): m for m in model.modules() for p in m._parameters.values() if p is not None}
         self.entries = list(self._walk([o.entry for o in outputs]))
+
+    def training_calls(self) -> tuple[list[Tensor], list[Module]]:
+        """What a call in training mode reads, and the modules that it calls; nothing random is used up."""
+        ran: list[Module] = []
+        placed = [Tensor.placeholder(given.leaf.type) for given in self.inputs]
+        tell = watched(lambda module, args, result: ran.append(module))
+        with mode(self.model, True), isolated(self.model), seed.seeded(seed.get_seed()), tell:
+            result = self.model(*placed)
+        return read_by(self.state.heads.outputs.flat(result)), ran
 
     def _claim(self, module: Module, args: tuple[Any, ...], result: Any) -> None:
         """What a call recorded belongs to its module, unless it belongs to one within."""

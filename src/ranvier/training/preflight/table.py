@@ -47,7 +47,7 @@ FIRST_BATCH = (
     Check("RV502", "exploding outputs", WARNING, dynamics.exploding, unless=SCALES),
     Check("RV503", "learning rate too high", WARNING, dynamics.fast, unless=(*SCALES, "RV502")),
 )
-GRADIENTS = (Check("RV501", "vanishing gradients", WARNING, dynamics.vanishing),)
+GRADIENTS = (Check("RV501", "vanishing gradients", WARNING, dynamics.vanishing, unless=SCALES),)
 ACTIVATIONS = (
     Check("RV505", "dead units", WARNING, dynamics.dead),
     Check("RV506", "saturated units", WARNING, dynamics.saturated),

@@ -100,8 +100,9 @@ def shared_with_validation(seen: Seen) -> Iterator[Fault]:
 def counted(seen: Seen) -> Iterator[tuple[str, Array, Array]]:
     """The name, and how often each class occurs in training and validation targets."""
     assert seen.validation is not None
-    for end, y in zip(seen.ends, (y for y in seen.validation.y if y is not None), strict=False):
-        before, after = end.counts(end.y), end.counts(y)
+    for end in seen.ends:
+        y = seen.validation.y[end.place]
+        before, after = end.counts(end.y), None if y is None else end.counts(y)
         if before is not None and after is not None and end.classes <= MANY and before.sum() and after.sum():
             yield end.name, before, after
 
