@@ -536,7 +536,7 @@ def test_30_the_same_bits_for_any_hash_seed():
 
 DEMANDED = {*range(1, 59), 60, *range(63, 68)}
 ELSEWHERE = {  # number: the file that holds its tests
-    20: "tests/test_training.py",
+    20: "tests/test_weights.py",
     44: "tests/native/test_llvm.py",
     45: "tests/native/test_runtime.py",
     46: "tests/native/test_runtime.py",
