@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import tape
+from ranvier.by_name import held
 from ranvier.graph.node import Node, apply, like
 from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
@@ -280,7 +281,9 @@ class Optimizer:
         if not self._excluded and not any(constraints):
             return ()
         return tuple(
-            Treatment(p not in self._excluded, constraint)
+            Treatment(
+                p not in self._excluded, constraint, held=() if constraint is None else held(constraint)
+            )
             for p, constraint in zip(parameters, constraints, strict=True)
         )
 

@@ -21,6 +21,7 @@ class Treatment:
     decays: bool = True
     constraint: Callable[[Any], Any] | None = None
     reversed: bool = False
+    held: tuple[Any, ...] = ()  # what the constraint holds: other numbers, another program
 
     def finish(self, p: Node) -> Node:
         """The parameter's new value after its constraint."""

@@ -15,6 +15,7 @@ from ranvier import tape
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Symbol, Type, apply, constant
+from ranvier.graph.simplify import simplify
 from ranvier.module.core import isolated
 from ranvier.tensor import Tensor
 
@@ -64,8 +65,9 @@ class LearningRateSchedule:
         steps = np.asarray(step, WIDE)
         if not (steps >= 0).all():
             raise ValueError(f"{type(self).__name__} at step {step!r}: write a step of 0 or more instead.")
-        result = np.empty(steps.size, WIDE)
-        _program(self).run([steps.reshape(-1)], [result])
+        flat = steps.reshape(-1) if steps.ndim else steps
+        result = np.empty(flat.shape, WIDE)
+        _program(self, flat.ndim).run([flat], [result])
         return result.reshape(steps.shape) if steps.ndim else result.item()
 
     def __call__(self, step: Any) -> Any:
@@ -86,9 +88,9 @@ def lasting(schedule: LearningRateSchedule) -> LearningRateSchedule:
 
 
 @functools.lru_cache(256)
-def _program(schedule: LearningRateSchedule) -> ReferenceProgram:
-    count = input_node("step", (Symbol("steps"),), WIDE)
-    return ReferenceProgram(Graph((count,), (schedule.node(count, WIDE),)))
+def _program(schedule: LearningRateSchedule, ndim: int) -> ReferenceProgram:
+    count = input_node("step", (Symbol("steps"),) * ndim, WIDE)
+    return ReferenceProgram(simplify(Graph((count,), (schedule.node(count, WIDE),))))
 
 
 # --- settings -----------------------------------------------------------------------------------------------------
