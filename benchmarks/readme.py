@@ -40,6 +40,7 @@ ENGLISH = Language(
         "fit-digits-stop": "the same with early stopping",
         "fit-letters": "the same on LetterRecognition, 200 epochs",
         "fit-fashion": "the same on Fashion-MNIST, 10 epochs",
+        "fit-fashion-64": "the same, given float64 data",
         "compile": "compiling the 784-64-64-10 `fit` program, cold",
     },
     {
@@ -76,6 +77,7 @@ CHINESE = Language(
         "fit-digits-stop": "同上，提前停止",
         "fit-letters": "同上，LetterRecognition 数据，200 轮",
         "fit-fashion": "同上，Fashion-MNIST 数据，10 轮",
+        "fit-fashion-64": "同上，数据为 float64",
         "predict-one": "784-64-64-10，预测一个样本",
         "compile": "编译 784-64-64-10 的 `fit` 程序，无缓存",
         "size": "安装体积（含全部必需依赖）",

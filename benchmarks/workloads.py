@@ -33,6 +33,7 @@ class Workload:
     digits: bool = False  # the 8x8 digits that ranvier brings along
     letters: bool = False  # LetterRecognition
     early_stopping: bool = False
+    float64: bool = False  # the data, as most of scikit-learn's users have them; elsewhere float32
     unit: str = "epoch"
 
     @property
@@ -164,6 +165,9 @@ WORKLOADS: tuple[Workload, ...] = (
     ),
     _fit("fit-letters", "LetterRecognition", (16, 100, 26), 20_000, 200, letters=True),
     _fit("fit-fashion", "Fashion-MNIST", (784, 100, 10), 60_000, 10, images=True),
+    _fit(
+        "fit-fashion-64", "Fashion-MNIST, float64 data", (784, 100, 10), 60_000, 10, images=True, float64=True
+    ),
     Workload(
         "predict-one",
         "784-64-64-10, predict on one sample",
@@ -229,7 +233,10 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("tanh-full", "share", 0.45),
     Requirement("search-digits", "ratio", 1 / 1.8, "ranvier-alone"),
     Requirement("search-digits", "ratio", 0.1, "sklearn"),
-    *(Requirement(f"fit-{data}", "ratio", 0.25, "sklearn") for data in ("digits", "letters", "fashion")),
+    *(
+        Requirement(f"fit-{data}", "ratio", 0.25, "sklearn")
+        for data in ("digits", "letters", "fashion", "fashion-64")
+    ),
     Requirement("predict-one", "ratio", 1.0, "onnx"),
     Requirement("predict-one", "ratio", 0.002, "keras-tf"),
     Requirement("compile", "seconds", 0.5, contestant="ranvier"),

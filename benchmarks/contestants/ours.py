@@ -182,7 +182,9 @@ def fit(workload: Workload, x: Array, y: Array) -> Job:
             random_state=seed,
         )
 
-    return fits(make, x, y, note="NeuralClassifier")
+    return fits(
+        make, x.astype(np.float64) if workload.float64 else x, y, note="NeuralClassifier, float32 inside"
+    )
 
 
 def predict(workload: Workload, x: Array, y: Array) -> Job:

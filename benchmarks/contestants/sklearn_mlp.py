@@ -112,7 +112,8 @@ def search(workload: Workload, x: Array, y: Array) -> Job:
 
 
 def fit(workload: Workload, x: Array, y: Array) -> Job:
-    """`MLPClassifier` as it comes, on as many BLAS threads as make it faster."""
+    """`MLPClassifier` as it comes, on as many BLAS threads as make it faster; it computes in the data's dtype."""
+    x = x.astype(np.float64) if workload.float64 else x
 
     def make(seed: int, epochs: int = workload.loss_at) -> Any:
         return MLPClassifier(
