@@ -240,6 +240,41 @@ def test_activity_regularization_is_a_layer():
 
 HALF: Any = 0.5
 
+
+class Annealed(regularizers.Regularizer):
+    """A penalty of one's own, whose strength changes."""
+
+    def __init__(self, strength):
+        self.strength = strength
+
+    def __call__(self, x):
+        return (x * x).sum() * self.strength
+
+
+def test_numbers_of_a_regularizer_and_constraints_may_change():
+    model, plain = network(kernel_regularizer=(own := Annealed(0.0))), network()
+    for made in (model, plain):
+        made.compile(rv.optimizers.SGD(0.1), "mse")
+    base = plain.evaluate(X, Y, verbose=0)
+    assert model.evaluate(X, Y, verbose=0) == pytest.approx(base)
+    own.strength = 0.5
+    size = (model.get_weights()[0] ** 2).sum()
+    assert model.evaluate(X, Y, verbose=0) == pytest.approx(base + 0.5 * size, rel=1e-5)
+    model.layers[0].kernel.constraint = "unit_norm"
+    model.fit(X, Y, verbose=0)
+    np.testing.assert_allclose(norms(model.get_weights()[0]), 1, rtol=1e-5)
+    model.layers[0].kernel.constraint = None
+    model.fit(X, Y, verbose=0)
+    assert np.abs(norms(model.get_weights()[0]) - 1).max() > 1e-4
+
+
+class Unhashable:
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self, x):
+        return x.sum()
+
+
 # --- files, names, mistakes ---------------------------------------------------------------------------------------
 
 
@@ -292,6 +327,7 @@ def test_by_name(module, given, expected):
         (lambda: constraints.MaxNorm(axis=HALF), ValueError, "whole number"),
         (lambda: regularizers.L3, AttributeError, "nearest that does is L"),
         (lambda: Dense(3, kernel_regulariser="l2"), TypeError, "Write kernel_regularizer="),
+        (lambda: fit_once(kernel_regularizer=Unhashable()), TypeError, "frozen=True"),
         (
             lambda: fit_once(kernel_constraint=lambda w: w.sum()), ValueError, "makes float32",
         ),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["amount", "get", "names"]
+__all__ = ["amount", "get", "held", "names"]
 
 
 def names(classes: Mapping[str, type]) -> dict[str, type]:
@@ -41,6 +41,30 @@ def _named(name: str, kind: str, classes: Mapping[str, type]) -> Any:
         near = difflib.get_close_matches(name, known, 1, 0.0)[0]
         raise ValueError(f"{kind} {name!r} does not exist. Write {near!r} instead.")
     return known[name]
+
+
+def held(function: Any) -> tuple[Any, ...]:
+    """What a compiled program knows of a function or an object: itself, and what its attributes hold.
+
+    Raises TypeError for one that cannot be told from another.
+    """
+    try:
+        hash(function)
+    except TypeError:
+        raise TypeError(
+            f"{function!r} has no hash, so that no program can be known by it. Write @dataclass(frozen=True) above its "
+            "class, or leave __eq__ out."
+        ) from None
+    own = getattr(function, "__dict__", {})
+    return function, *((name, _known(value)) for name, value in own.items())
+
+
+def _known(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return repr(value) if isinstance(value, (list, dict, set)) else id(value)
+    return value
 
 
 def amount(value: Any, what: str, most: float = math.inf) -> float:

@@ -213,7 +213,7 @@ class Module(Face):
 
         ``regularizer`` and ``constraint`` are names, objects or functions: see `Parameter`.
         """
-        from ranvier import constraints, initializers, regularizers
+        from ranvier import initializers
         from ranvier.data.memory import check_memory
 
         dtype = dtype or get_dtype()
@@ -221,8 +221,7 @@ class Module(Face):
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
         values = np.ascontiguousarray(initializers.get(initializer)(shape, dtype=dtype), dtype)
         parameter = Parameter.over(values, name=name, requires_grad=trainable)
-        parameter.regularizer = None if regularizer is None else regularizers.get(regularizer)
-        parameter.constraint = None if constraint is None else constraints.get(constraint)
+        parameter.regularizer, parameter.constraint = regularizer, constraint
         self.register_parameter(name, parameter)
         return parameter
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+from ranvier.by_name import held
 from ranvier.graph.node import Type
 from ranvier.tape import settle
 from ranvier.tensor import Tensor
@@ -15,10 +16,11 @@ class Parameter(Tensor):
     """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to.
 
     ``regularizer`` (a function of the tensor, a scalar) is added to the loss by `fit` and listed by ``model.losses``;
-    ``constraint`` (a function of the tensor, one of its shape) is applied by the optimizer after each update.
+    ``constraint`` (a function of the tensor, one of its shape) is applied by the optimizer after each update. Both may
+    be set at any time, by name too.
     """
 
-    __slots__ = ("constraint", "name", "regularizer")
+    __slots__ = ("_constraint", "_regularizer", "name")
 
     def __init__(
         self,
@@ -33,6 +35,32 @@ class Parameter(Tensor):
         value = data.compute() if isinstance(data, Tensor) else data
         super().__init__(value, requires_grad=requires_grad, dtype=dtype)
         self.name, self.regularizer, self.constraint = name, regularizer, constraint
+
+    @property
+    def regularizer(self) -> Any:
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, value: Any) -> None:
+        if value is not None:
+            from ranvier import regularizers
+
+            value = regularizers.get(value)
+            held(value)
+        self._regularizer = value
+
+    @property
+    def constraint(self) -> Any:
+        return self._constraint
+
+    @constraint.setter
+    def constraint(self, value: Any) -> None:
+        if value is not None:
+            from ranvier import constraints
+
+            value = constraints.get(value)
+            held(value)
+        self._constraint = value
 
     @classmethod
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier import engines, numeric, seed, tape
+from ranvier.by_name import held
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, Node, Symbol, Type, apply, like
@@ -144,8 +145,10 @@ class _Build:
 
 def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> tuple[Any, ...]:
     """All that a step depends on: two calls with equal keys want the same step."""
-    parameters = tuple((id(p), p.requires_grad, p.dtype, p.regularizer) for p in model.parameters())
-    return (kind, structure(model), data.kind(), batch, parameters, settings_of(model, compiled, kind))
+    parameters = tuple((id(p), p.requires_grad, p.dtype, held(p.regularizer)) for p in model.parameters())
+    penalties = tuple(held(getattr(m, "activity_regularizer", None)) for m in model.modules())
+    settings = settings_of(model, compiled, kind)
+    return (kind, structure(model), data.kind(), batch, parameters, penalties, settings)
 
 
 def settings_of(model: Module, compiled: Compiled, kind: str) -> tuple[Any, ...]:
