@@ -120,6 +120,25 @@ def loader():
     return DataLoader(TensorDataset(X, Y), batch_size=30, shuffle=True)
 
 
+def own_generator(dataset=None):
+    """A loader that shuffles by a generator of its own."""
+    import ranvier.torch as torch
+    from ranvier.torch.utils.data import DataLoader, TensorDataset
+
+    dataset = dataset or TensorDataset(X, Y)
+    return DataLoader(dataset, batch_size=30, shuffle=True, generator=torch.Generator().manual_seed(7))
+
+
+class Samples:
+    """A data set of the user's own, one sample at a time."""
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, i):
+        return X[i], Y[i]
+
+
 class Lists:
     """Shuffled by Python's own generator, anew each epoch."""
 
@@ -161,6 +180,8 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "batches by number": (network, {**EVERY, "x": Flat}),
     "endless generator": (network, {**EVERY, "x": endless, "steps_per_epoch": 4}),
     "data loader": (network, {**EVERY, "x": loader}),
+    "loader with a generator": (network, {**EVERY, "x": own_generator}),
+    "data set of one's own": (network, {**EVERY, "x": lambda: own_generator(Samples())}),
     "shuffled by Python": (network, {**EVERY, "x": Lists}),
     **{f"optimizer {name}": (lambda kind=kind: network(optimizer=kind()), {}) for name, kind in optimizers.CLASSES.items()},
 }  # fmt: skip

@@ -20,8 +20,8 @@ import numpy as np
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "borrowed_streams", "draw", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded", "set_seed",
-    "set_state", "traced_draws",
+    "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded",
+    "set_seed", "set_state", "traced_draws",
 ]  # fmt: skip
 
 
@@ -89,9 +89,20 @@ def get_seed() -> int:
     return current.seed
 
 
-def get_state() -> dict[str, Any]:
-    """Where all random numbers stand: the seed and what was drawn from it, NumPy's global state and Python's."""
+def generators_of(source: Any) -> list[np.random.Generator]:
+    """The generator of its own that a loader draws its order from, if it was given one."""
+    found = getattr(source, "generator", None)
+    found = getattr(found, "numpy", found)
+    return [found] if isinstance(found, np.random.Generator) else []
+
+
+def get_state(*generators: np.random.Generator) -> dict[str, Any]:
+    """Where all random numbers stand: the seed and what was drawn from it, NumPy's global state and Python's.
+
+    ``generators`` are others that belong to it.
+    """
     return {
+        "own": [g.bit_generator.state for g in generators],
         "seed": get_seed(),
         "counters": dict(source().counters),
         "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  # what a user's generator may draw from
@@ -99,8 +110,10 @@ def get_state() -> dict[str, Any]:
     }
 
 
-def set_state(state: Mapping[str, Any]) -> None:
+def set_state(state: Mapping[str, Any], *generators: np.random.Generator) -> None:
     """Go on from where `get_state` was called, in this process or in another."""
+    for generator, own in zip(generators, state["own"], strict=True):
+        generator.bit_generator.state = own
     current = source()
     current.seed = int(state["seed"])
     current.counters.clear()

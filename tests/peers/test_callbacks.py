@@ -178,7 +178,7 @@ def test_callbacks_of_keras_work_in_our_fit(keras, tmp_path):
 
 
 def test_the_file_of_csv_logger_is_the_same(keras, tmp_path):
-    rows = []
+    rows: list = []
     for model, library in zip(networks(keras), (c, keras.callbacks), strict=True):
         path = tmp_path / f"{len(rows)}.csv"
         more = {"ignore": "RV"} if library is c else {}

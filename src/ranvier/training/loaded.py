@@ -24,13 +24,14 @@ class Loaded:
         self.steps: int | None = limit
         self.order: Array | None = None  # of the epoch that training stands in
         self.begun: Any = None  # where random numbers stood before it was drawn
+        self.own = seed.generators_of(loader.loader)
         self.step: Step | None = None
 
     def close(self) -> None:
         """Nothing is held."""
 
     def draw(self) -> Array:
-        self.begun = seed.get_state()
+        self.begun = seed.get_state(*self.own)
         order = self.loader.draw()
         if self.limit is None:
             return order
@@ -59,10 +60,10 @@ class Loaded:
 
     def state(self) -> Any:
         """Where random numbers stood when the order of the epoch that training stands in was drawn."""
-        return {"random": self.begun if self.training.done else None}
+        return {"random": self.begun if self.training.done else None, "now": seed.get_state(*self.own)}
 
-    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
+    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:  # noqa: ARG002  # "now" has it, too
         if state["random"] is not None:
-            seed.set_state(state["random"])
+            seed.set_state(state["random"], *self.own)
             self.order = self.draw()
-        seed.set_state(random)
+        seed.set_state(state["now"], *self.own)

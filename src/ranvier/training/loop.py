@@ -308,7 +308,8 @@ class Stream:
         self.training, self.source, self.steps, self.options = training, source, steps, options
         self.data: Data | None = None  # the first batch of the epoch
         self.once = hasattr(source, "__next__")  # an iterator goes on from epoch to epoch
-        self.begun: Any = seed.get_state() if self.once else None
+        self.own = seed.generators_of(source)
+        self.begun: Any = seed.get_state(*self.own) if self.once else None
         self.skip = 0  # batches that were trained on before a stop
         self.batch = 0  # and the size of the largest of this epoch: the program's
         self.random: Mapping[str, Any] | None = None  # where random numbers stood then
@@ -325,12 +326,12 @@ class Stream:
                 next(self.source, None)
             skip = 0
         elif not skip:
-            self.begun = seed.get_state()
+            self.begun = seed.get_state(*self.own)
         batches = inputs.batches(training.model, training.compiled, self.source, steps, **self.options)
         for _ in range(skip):
             next(batches, None)
         if self.skip and self.random is not None:
-            seed.set_state(self.random)
+            seed.set_state(self.random, *self.own)
         self.skip = 0
         return batches
 
@@ -366,9 +367,10 @@ class Stream:
             "random": self.begun,
             "skip": training.taken if self.once else training.done,
             "batch": batch,
+            "now": seed.get_state(*self.own),
         }
 
-    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
-        self.skip, self.batch, self.random = int(state["skip"]), int(state["batch"]), random
-        seed.set_state(state["random"] if self.skip else random)
+    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:  # noqa: ARG002  # "now" has it, too
+        self.skip, self.batch, self.random = int(state["skip"]), int(state["batch"]), state["now"]
+        seed.set_state(state["random"] if self.skip else state["now"], *self.own)
         self.begun = state["random"]
