@@ -19,7 +19,8 @@ PUBLIC = [
     "ranvier.torch.optim", "ranvier.torch.optim.lr_scheduler", "ranvier.torch.utils.data", "ranvier.optimizers.schedules",
 ]  # fmt: skip
 OPTIONAL = [
-    "sklearn", "scipy", "matplotlib", "torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "pandas", "PIL", "pyreadr",
+    "sklearn", "scipy", "matplotlib", "torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "pandas", "polars",
+    "PIL", "pyreadr",
 ]  # fmt: skip
 # Costly or needed late: a terminal is drawn to, a file is read, a command line is parsed, a program is compiled.
 LATE = [

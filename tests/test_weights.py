@@ -217,7 +217,7 @@ def test_zeros_in_batches_of_a_source_leave_samples_out_within_their_batch():
 # --- classes -------------------------------------------------------------------------------------------------------
 
 RARE = np.where(np.arange(N) % 10 == 0, 1, 0)
-BALANCED = {int(c): N / (2 * (c == RARE).sum()) for c in (0, 1)}
+BALANCED = {c: N / (2 * np.count_nonzero(c == RARE)) for c in (0, 1)}
 CLASSES = [  # loss, units, activation, shape, x, y, weights of the classes, weights of the samples
     ("sparse_categorical_crossentropy", K, "softmax", X, Y, {0: 1.0, 2: 3.0}, np.where(Y == 2, 3.0, 1.0)),
     ("categorical_crossentropy", K, "softmax", X, HOT, {2: 3.0}, np.where(Y == 2, 3.0, 1.0)),

@@ -1,5 +1,7 @@
 """Several inputs and outputs, and weights, against Keras, PyTorch and scikit-learn: the same curves under the same names."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,10 +21,10 @@ OPTIONS: dict = {"epochs": 3, "batch_size": 32, "shuffle": False, "verbose": 0}
 Y = {"value": VALUE, "kind": KIND}
 
 
-def two(base, layers, several):
+def two(base: Any, layers, several):
     """The same network for both libraries: Keras hands inputs over as one list."""
 
-    class Two(base):
+    class Two(base):  # type: ignore[misc]  # a class of either library
         def __init__(self):
             super().__init__()
             self.left, self.right = layers.Dense(8, activation="tanh"), layers.Dense(8)
@@ -119,9 +121,7 @@ def test_keras_ignored_class_with_weights(ignored):
     curves = []
     start = None
     for library, options in ((keras, {}), (rv, {"ignore": "RV"})):
-        model = library.Sequential(
-            [library.Input((5,)), library.layers.Dense(K, activation="softmax")]  # type: ignore[attr-defined]
-        )
+        model = library.Sequential([library.Input((5,)), library.layers.Dense(K, activation="softmax")])
         start = start or model.get_weights()
         model.set_weights(start)
         model.compile("sgd", library.losses.SparseCategoricalCrossentropy(ignore_class=ignored))
@@ -136,6 +136,8 @@ def test_torch(settings):
     import ranvier.torch as ours
 
     class Net:
+        nn: Any
+
         def __init__(self):
             super().__init__()
             self.body, self.one, self.other = self.nn.Linear(5, 8), self.nn.Linear(8, 1), self.nn.Linear(8, K)
