@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.calibration import Calibrated, calibrate, fit_temperature, reliability, tune_threshold
+from ranvier.calibration import (
+    Calibrated,
+    calibrate,
+    fit_scaling,
+    fit_temperature,
+    reliability,
+    tune_threshold,
+)
 
 RNG = np.random.default_rng(5)
 N = 300
@@ -154,6 +161,73 @@ def test_where_there_is_no_best_temperature_it_is_said():
         assert fit_temperature(LOGITS.argmax(1), LOGITS) == pytest.approx(1e-3)
     with pytest.warns(RuntimeWarning, match="say nothing"):
         assert fit_temperature(LOGITS.argmin(1), LOGITS) == pytest.approx(1e3)
+
+
+BIAS = np.array([1.0, -0.5, 0.0, 0.7, -1.2])
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_the_bias_that_was_put_in_is_found(kind):
+    y = LABELS if kind == "softmax" else (RNG.random((4000, 5)) < 1 / (1 + np.exp(-LOGITS))).astype(int)
+    temperature, bias = fit_scaling(y, (LOGITS - BIAS) * 3, kind)
+    assert temperature == pytest.approx(3, rel=0.06)
+    found = bias - bias.mean() if kind == "softmax" else bias
+    np.testing.assert_allclose(found, BIAS, atol=0.15)
+    z = (LOGITS - BIAS) * 3 / temperature + bias
+
+    def loss(u):
+        if kind == "sigmoid":
+            return (np.logaddexp(0, u) - y * u).sum(1).mean()
+        return (np.logaddexp.reduce(u, 1) - u[np.arange(4000), LABELS]).mean()
+
+    penalty = (bias**2).sum() / 8000
+    for k in range(5):
+        for move in (0.01, -0.01):
+            moved = bias + move * np.eye(5)[k]
+            assert loss(z + move * np.eye(5)[k]) + (moved**2).sum() / 8000 > loss(z) + penalty
+
+
+def test_bias_of_a_class_that_is_not_there_stays_finite():
+    temperature, bias = fit_scaling(np.minimum(LABELS, 3), LOGITS)
+    assert np.isfinite(bias).all()
+    assert bias.argmin() == 4
+    assert 0.5 < temperature < 2
+
+
+def test_bias_where_there_is_no_best_temperature():
+    with pytest.warns(RuntimeWarning, match="classified correctly"):
+        fit_scaling(LOGITS.argmax(1), LOGITS)
+
+
+def test_bias_for_other_frequencies_than_those_of_training():
+    """A model that was trained with balanced batches learns what the true frequencies are."""
+    rng = np.random.default_rng(4)
+    y = (rng.random(3000) < 0.1).astype(int)
+    x = (rng.normal(size=(3000, 2)) + 1.5 * y[:, None]).astype(np.float32)
+    rv.set_seed(0)
+    model = rv.Sequential([rv.layers.Dense(2, "softmax", input_shape=(2,))])
+    model.compile(rv.optimizers.Adam(0.05), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x[:1000], y[:1000], epochs=20, verbose=0, sampler=rv.data.BalancedSampler())
+    only, both = (calibrate(model, x[1000:2000], y[1000:2000], bias=b) for b in (False, True))
+    assert both.bias is not None
+    error = [
+        reliability(y[2000:], m.predict(x[2000:], verbose=0), class_id=1).ece for m in (model, only, both)
+    ]
+    assert error[2] < 0.2 * error[1]
+    assert error[2] < 0.04
+    decided = [m.predict(x[2000:], verbose=0).argmax(1) for m in (model, both)]
+    before, after = ((d == y[2000:]).mean() for d in decided)
+    assert after > before + 0.03
+
+
+def test_a_bias_is_kept_in_a_file(tmp_path):
+    model, x, y = trained(3)
+    calibrated = calibrate(model, x, y, bias=True)
+    calibrated.save(tmp_path / "m.ranvier")
+    again = rv.load_model(tmp_path / "m.ranvier")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), calibrated.predict(x, verbose=0))
+    one, x, y = trained(1)
+    assert calibrate(one, x, y, bias=True).bias.shape == (1,)
 
 
 REFUSED = [

@@ -1,9 +1,11 @@
 """From scores to decisions: thresholds tuned on validation data, probabilities made true, and how true they are."""
 
 from ranvier.calibration.reliability import Reliability, reliability
-from ranvier.calibration.temperature import Calibrated, calibrate, fit_temperature
+from ranvier.calibration.scaling import fit_scaling, fit_temperature
+from ranvier.calibration.temperature import Calibrated, calibrate
 from ranvier.calibration.thresholds import Threshold, tune_threshold
 
 __all__ = [
-    "Calibrated", "Reliability", "Threshold", "calibrate", "fit_temperature", "reliability", "tune_threshold",
+    "Calibrated", "Reliability", "Threshold", "calibrate", "fit_scaling", "fit_temperature", "reliability",
+    "tune_threshold",
 ]  # fmt: skip

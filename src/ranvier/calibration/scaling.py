@@ -1,0 +1,200 @@
+"""Fits of a temperature, and of a bias for each class, to validation data: convex problems, whose minimum is found."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["KINDS", "excludes", "fit_scaling", "fit_temperature"]
+
+Array = npt.NDArray[Any]
+
+KINDS = ("softmax", "sigmoid")
+COLDEST, HOTTEST = 1e-3, 1e3  # the temperatures between which the best one is looked for
+STEPS = 200
+
+
+def fit_temperature(y_true: Any, logits: Any, kind: str | None = None, *, sample_weight: Any = None) -> float:
+    """The temperature at which the targets are most likely: ``softmax(logits / temperature)``, or the sigmoid.
+
+    ``logits`` (n, ..., classes) with class numbers (n, ...) or target probabilities of their shape; or with ``kind``
+    "sigmoid" any shape, and 0 and 1 of as many. Where ``kind`` is None, it is "softmax" for class numbers and for rows
+    that add up to 1. The negative log likelihood is convex in 1 / temperature, so the minimum is found whatever the
+    scale of the logits, by Newton's method within a bracket (Guo, Pleiss, Sun, Weinberger, 2017). Warns RuntimeWarning
+    where it lies beyond 0.001 to 1,000, such as for data that are all classified correctly. Raises ValueError for
+    shapes that do not fit and logits that are not finite.
+    """
+    return 1 / _root(*_prepared(y_true, logits, kind, sample_weight))
+
+
+def fit_scaling(
+    y_true: Any, logits: Any, kind: str | None = None, *, sample_weight: Any = None
+) -> tuple[float, Array]:
+    """``(temperature, bias)`` at which the targets are most likely: ``softmax(logits / temperature + bias)``.
+
+    The bias, one number for each class, corrects how frequent classes are held to be, as after training with weights
+    or balanced batches (Alexandari, Kundaje, Shrikumar, 2020; for one output, Platt, 1999). A prior of unit variance
+    keeps the bias of a class finite that the data do not have. Arguments and errors are those of `fit_temperature`.
+    """
+    z, y, weight, kind = _prepared(y_true, logits, kind, sample_weight)
+    beta, bias = (
+        min(max(_root(z, y, weight, kind, warn=False), 1 / HOTTEST), 1 / COLDEST),
+        np.zeros(z.shape[1]),
+    )
+    prior = 1 / np.count_nonzero(weight)
+
+    def loss(beta: float, bias: Array) -> float:
+        return _loss(beta * z + bias, y, weight, kind) + prior / 2 * float(bias @ bias)
+
+    now = loss(beta, bias)
+    for _ in range(STEPS):
+        slope, curvature = _derivatives(z, y, weight, kind, beta, bias)
+        slope[1:] += prior * bias
+        curvature[1:, 1:] += prior * np.eye(len(bias))
+        curvature[0, 0] += 1e-12
+        step = -np.linalg.solve(curvature, slope)
+        if -(slope @ step) <= 1e-14:
+            break
+        size = 1.0
+        while size > 1e-10:
+            tried = beta + size * step[0], bias + size * step[1:]
+            if 1 / HOTTEST <= tried[0] <= 1 / COLDEST and loss(*tried) <= now:
+                break
+            size /= 2
+        else:
+            break
+        beta, bias = tried
+        now = loss(beta, bias)
+    _tell(beta)
+    return 1 / beta, bias
+
+
+# --- targets and logits -------------------------------------------------------------------------------------------
+
+
+def excludes(y: Array, sample: tuple[Any, ...]) -> bool:
+    """Whether one of several outputs is meant to be chosen, to judge by the targets and the shape of an output."""
+    if not sample or sample[-1] == 1:
+        return False
+    if y.ndim == len(sample) or y.shape[-1] == 1:
+        return True
+    return bool(np.isclose(y.sum(-1), 1).all())
+
+
+def _prepared(
+    y_true: Any, logits: Any, kind: str | None, sample_weight: Any
+) -> tuple[Array, Array, Array, str]:
+    """Logits and target probabilities (rows, outputs), weights (rows,) that add up to 1, and the kind."""
+    z, y = np.asarray(logits, np.float64), np.asarray(y_true)
+    if not np.isfinite(z).all():
+        raise ValueError("the logits hold NaN or infinity. Write finite ones, of another model, instead.")
+    if kind is None:
+        kind = "softmax" if z.ndim > 1 and excludes(y, z.shape[1:]) else "sigmoid"
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r} does not exist. Write 'softmax' or 'sigmoid'.")
+    n, outputs = len(z), z.shape[-1] if z.ndim > 1 else 1
+    z = z.reshape(-1, outputs)
+    if kind == "softmax" and y.size == len(z):
+        labels = y.reshape(-1)
+        if labels.size and not (labels.min() >= 0 and labels.max() < outputs):
+            raise ValueError(
+                f"y_true has classes {labels.min()} to {labels.max()}, and there are logits for {outputs}. Write class "
+                f"numbers from 0 to {outputs - 1} instead."
+            )
+        targets = (labels[:, None] == np.arange(outputs)).astype(np.float64)
+    elif y.size != z.size or len(y) != n:
+        raise ValueError(
+            f"y_true has shape {y.shape} and the logits {np.shape(logits)}. Write class numbers, or targets of their "
+            "shape."
+        )
+    else:
+        targets = y.reshape(-1, outputs).astype(np.float64)
+    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
+    if not n or len(weight) != n or not (weight >= 0).all() or not weight.any():
+        raise ValueError(f"sample_weight must be one number of 0 or more a sample, not all 0; there are {n}.")
+    weight = np.repeat(weight, len(z) // n)
+    return z, targets, weight / weight.sum(), kind
+
+
+# --- the negative log likelihood ----------------------------------------------------------------------------------
+
+
+def _loss(u: Array, y: Array, weight: Array, kind: str) -> float:
+    if kind == "sigmoid":
+        return float(weight @ (np.logaddexp(0, u) - y * u).sum(1))
+    highest = u.max(1)
+    total = highest + np.log(np.exp(u - highest[:, None]).sum(1))
+    return float(weight @ (total * y.sum(1) - (y * u).sum(1)))
+
+
+def _probabilities(u: Array, kind: str) -> Array:
+    if kind == "sigmoid":
+        return 0.5 * (1 + np.tanh(0.5 * u))
+    e = np.exp(u - u.max(1, keepdims=True))
+    shares: Array = e / e.sum(1, keepdims=True)
+    return shares
+
+
+def _derivatives(
+    z: Array, y: Array, weight: Array, kind: str, beta: float, bias: Any = 0.0
+) -> tuple[Array, Array]:
+    """First and second derivatives by ``beta``, which is 1 / temperature, and by the biases."""
+    p = _probabilities(beta * z + bias, kind)
+    if kind == "softmax":
+        whole = y.sum(1, keepdims=True)
+        away = z - (p * z).sum(1, keepdims=True)
+        heavy = weight[:, None] * p * whole
+        off, mixed = whole * p - y, -(heavy.T @ p)
+    else:
+        away, heavy = z, weight[:, None] * p * (1 - p)
+        off, mixed = p - y, np.zeros((z.shape[1],) * 2)
+    slope = np.concatenate([[(weight[:, None] * off * z).sum()], weight @ off])
+    curvature = np.empty((len(slope),) * 2)
+    curvature[0, 0] = (heavy * away * away).sum()
+    curvature[0, 1:] = curvature[1:, 0] = (heavy * away).sum(0)
+    curvature[1:, 1:] = np.diag(heavy.sum(0)) + mixed
+    return slope, curvature
+
+
+def _root(z: Array, y: Array, weight: Array, kind: str, warn: bool = True) -> float:
+    """The ``beta`` at which the first derivative, which never falls, is 0."""
+
+    def at(beta: float) -> tuple[float, float]:
+        slope, curvature = _derivatives(z, y, weight, kind, beta)
+        return float(slope[0]), float(curvature[0, 0])
+
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    if at(low)[0] >= 0:
+        beta = low
+    elif at(high)[0] <= 0:
+        beta = high
+    else:
+        beta = 1.0
+        for _ in range(STEPS):
+            slope, curvature = at(beta)
+            low, high = (low, beta) if slope > 0 else (beta, high)
+            wanted = beta - slope / curvature if curvature > 0 else 0.0
+            before, beta = beta, wanted if low < wanted < high else (low * high) ** 0.5
+            if abs(beta - before) <= 1e-12 * beta:
+                break
+    if warn:
+        _tell(beta, stacklevel=4)
+    return beta
+
+
+def _tell(beta: float, stacklevel: int = 3) -> None:
+    """Warn where the best temperature lies beyond those that are looked at."""
+    for end, why in (
+        (1 / HOTTEST, "the logits say nothing about these targets"),
+        (1 / COLDEST, "all of these samples are classified correctly"),
+    ):
+        if abs(beta - end) <= 1e-6 * end:
+            warnings.warn(
+                f"the best temperature lies beyond {1 / end:g}: {why}. Write more validation data, which the model "
+                "was not trained on, instead.",
+                RuntimeWarning,
+                stacklevel=stacklevel,
+            )
