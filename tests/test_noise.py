@@ -108,6 +108,18 @@ def test_a_mask_is_shared_where_noise_shape_says_one(kind):
     assert len(np.unique(y[:, 0].mean(1))) > 5, "and not along the rest"
 
 
+@pytest.mark.parametrize(("kind", "dimensions"), [("1D", 1), ("2D", 2), ("3D", 3)])
+@pytest.mark.parametrize("first", [False, True])
+def test_spatial_dropout_drops_whole_channels(kind, dimensions, first):
+    shape = (9, 12, *(2,) * dimensions) if first else (9, *(2,) * dimensions, 12)
+    layer = getattr(layers, f"SpatialDropout{kind}")(0.5, data_format="channels_first" if first else None)
+    assert layer.name.startswith(f"spatial_dropout{kind.lower()}")
+    y = layer(np.ones(shape, np.float32), training=True).numpy()
+    channels = y.reshape(9, 12, -1) if first else np.moveaxis(y.reshape(9, -1, 12), 1, 2)
+    assert (channels == channels[..., :1]).all()
+    assert set(np.unique(channels)) == {0.0, 2.0}
+
+
 def test_noise_shape_in_fit_takes_any_batch():
     model = rv.Sequential(
         [rv.Input((4, 6)), layers.Dropout(0.5, (None, 1, 6)), layers.Flatten(), layers.Dense(1)]
@@ -144,6 +156,7 @@ WORD: Any = "all"
         (lambda: layers.AlphaDropout(0.5, noise_shape=WORD), "noise_shape of layer 'alpha_dropout"),
         (lambda: layers.Dropout(0.5, noise_shape=(None, 0)), "noise_shape"),
         (lambda: layers.Dropout(0.5, noise_shape=(None, 7))(ONES, training=True), r"\(None, 7\) does not fit"),
+        (lambda: layers.SpatialDropout1D(0.5, "first"), "data_format='first'"),
         (lambda: layers.Dropout(0.5, noise_shape=(1,))(ONES, training=True), "2 in all"),
         (lambda: nn.AlphaDropout(1.5), "AlphaDropout with p=1.5"),
         (lambda: F.feature_alpha_dropout(Tensor(ONES), -1), "feature_alpha_dropout with p=-1"),

@@ -10,6 +10,9 @@ from ranvier.layers.noise import (
     Dropout,
     GaussianDropout,
     GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+    SpatialDropout3D,
 )
 from ranvier.layers.normalization import BatchNormalization, LayerNormalization
 from ranvier.layers.simple import Activation, Flatten, Input, Rescaling
@@ -36,6 +39,9 @@ __all__ = [
     "ReLU",
     "Rescaling",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
 ]
 
 _HINTS = {

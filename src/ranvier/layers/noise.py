@@ -11,7 +11,16 @@ from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
 from ranvier.seed import draw
 
-__all__ = ["ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise"]
+__all__ = [
+    "ActivityRegularization",
+    "AlphaDropout",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+]
 
 
 @register_module
@@ -41,6 +50,45 @@ class Dropout(Layer):
 
     def extra_repr(self) -> str:
         return f"{self.rate:g}"
+
+
+class _SpatialDropout(Dropout):
+    """Dropout of whole channels (Tompson et al., 2015); ``dimensions`` lie between the batch and the channels."""
+
+    dimensions: int
+
+    def __init__(
+        self, rate: float, data_format: str | None = None, seed: int | None = None, **options: Any
+    ) -> None:
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise ValueError(
+                f"data_format={data_format!r}: write 'channels_last' or 'channels_first' instead."
+            )
+        self.data_format = data_format
+        together = (1,) * self.dimensions
+        shape = (None, None, *together) if data_format == "channels_first" else (None, *together, None)
+        super().__init__(rate, shape, seed, **options)
+
+
+@register_module
+class SpatialDropout1D(_SpatialDropout):
+    """While training, drop whole channels of (batch, steps, channels); see `Dropout`."""
+
+    dimensions = 1
+
+
+@register_module
+class SpatialDropout2D(_SpatialDropout):
+    """While training, drop whole channels of (batch, height, width, channels); see `Dropout`."""
+
+    dimensions = 2
+
+
+@register_module
+class SpatialDropout3D(_SpatialDropout):
+    """While training, drop whole channels of (batch, three dimensions, channels); see `Dropout`."""
+
+    dimensions = 3
 
 
 @register_module

@@ -48,8 +48,8 @@ _counters: dict[str, int] = {}
 
 
 def _automatic_name(cls: type) -> str:
-    """Keras's names: ``dense``, ``dense_1``, ... counted over the process."""
-    base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    """Keras's names: ``dense``, ``dense_1``, ``conv2d``, ... counted over the process."""
+    base = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
     count = _counters[base] = _counters.get(base, -1) + 1
     return f"{base}_{count}" if count else base
 
