@@ -186,12 +186,12 @@ class Optimizer:
         """The schedule that makes the learning rate, None where it is a number."""
         return self.learning_rate if isinstance(self.learning_rate, LearningRateSchedule) else None
 
-    def current_rate(self) -> float:
-        """The learning rate of the next step, as a number."""
+    def current_rate(self, back: int = 0) -> float:
+        """The learning rate of the next step, as a number; or of what was the next one ``back`` steps ago."""
         if self.sync is not None:
             self.sync()
         rate = self.learning_rate
-        return rate if isinstance(rate, float) else float(rate.at(self.iterations.item()))
+        return rate if isinstance(rate, float) else float(rate.at(self.iterations.item() - back))
 
     def set_rate(self, rate: float, who: str = "this") -> None:
         """Set the learning rate to a number. Raises TypeError where a schedule makes it, which would be lost.
