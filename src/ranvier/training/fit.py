@@ -9,6 +9,7 @@ from ranvier import seed
 from ranvier.data.samplers import Sampler
 from ranvier.module import Module
 from ranvier.training import inputs
+from ranvier.training.ahead import Ahead
 from ranvier.training.evaluation import run_evaluation, validation_set, whole
 from ranvier.training.history import History
 from ranvier.training.hooks import Callbacks
@@ -122,6 +123,8 @@ def fit(
         }  # fmt: skip
         run = Run(training, source, history, settings)
         training.epoch = initial_epoch
+        if not hooks and validation is None and not training.shows:
+            training.ahead = Ahead(training, epochs)
         model.stop_training = False
         logs: Logs = {}
         try:
@@ -186,7 +189,8 @@ def finish(training: Training, history: History, logs: Logs) -> None:
     """An epoch is over: tell everyone, and last of all those who keep what the others have done."""
     optimizer, number = training.compiled.optimizer, training.epoch
     if optimizer.schedule is not None:
-        logs["learning_rate"] = optimizer.current_rate()
+        ahead = 0 if training.ahead is None else training.ahead.steps()
+        logs["learning_rate"] = optimizer.current_rate(ahead)
     training.hooks.tell_first("on_epoch_end", number, logs)
     history.add(number, logs)
     training.end_epoch()
@@ -195,7 +199,7 @@ def finish(training: Training, history: History, logs: Logs) -> None:
 
 
 def interrupted(training: Training) -> None:
-    if training.interrupt.pressed:
+    if training.interrupt.pressed and not (training.ahead and training.ahead.untold()):
         training.hooks.tell("on_interrupt")
         raise KeyboardInterrupt
 

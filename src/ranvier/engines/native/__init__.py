@@ -143,6 +143,34 @@ class NativeProgram:
         finally:
             self._frames.append(frame)
 
+    @property
+    def alone(self) -> bool:
+        """Whether a run takes one thread, whatever it measures."""
+        return self.pace.alone()
+
+    def run_each(self, runs: Sequence[Sequence[Any]], steps: int, total: int) -> None:
+        """Several runs of ``steps`` steps each over arrays of their own, one after the other in one native call.
+
+        Of a program without outputs, and on one thread.
+        """
+        frame = (
+            self._frames.pop() if self._frames else _Frame(self.text, len(self.inputs) + len(self.outputs))
+        )
+        try:
+            frame.reserve(1, self.text.private)
+            words = -(-len(frame.context) // 8) * 8  # whole cache lines
+            contexts = runtime.aligned_empty((len(runs), words), np.int64)
+            for arrays, row in zip(runs, contexts, strict=True):
+                self._bind(frame, arrays, ())
+                context = frame.words
+                context[TOTAL], context[START], context[STOP] = total, 0, steps
+                for word, place, axis in self._symbols:
+                    context[word] = arrays[place].shape[axis]
+                row[: len(frame.context)] = frame.context
+            team.run_sequence(self.entry, contexts)
+        finally:
+            self._frames.append(frame)
+
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Put the arrays' addresses into the context; those of the run before are there already."""
         held = frame.held

@@ -37,6 +37,10 @@ class Pace:
             return ((start, stop, fixed or 1),)
         return self._short_run(start, stop) if stop - start < LONG else self._long_run(start, stop)
 
+    def alone(self) -> bool:
+        """Whether runs take one thread without any trial."""
+        return (runtime.fixed_threads() or (1 if self.work < TINY else 0)) == 1
+
     def _due(self, seconds: Seconds) -> bool:
         """Whether to try all numbers, for the first time or again; looks up which there are."""
         now = perf_counter()

@@ -57,6 +57,7 @@ def team_ir(arch: str) -> str:
     returns when it may sleep. ``launch(entry, n, ctx, boxes)`` runs an entry on all threads if every worker lingers,
     and returns 1 when all have ended; else it does nothing and returns 0. ``post`` gives the work to workers in any
     state, ``finish`` takes the caller's part and waits for the others; between the two, sleeping ones must be woken.
+    ``sequence`` runs an entry on the caller's thread alone, over ``n`` contexts one after the other.
     """
     pause = runtime.pause_ir(arch)
 
@@ -199,6 +200,22 @@ go:
   {finish}
   ret i64 1
 }}
+define void @sequence(ptr %entry, ptr %contexts, i64 %n, i64 %bytes) nounwind {{
+start:
+  br label %more
+more:
+  %i = phi i64 [ 0, %start ], [ %i1, %one ]
+  %left = icmp ult i64 %i, %n
+  br i1 %left, label %one, label %done
+one:
+  %at = mul i64 %i, %bytes
+  %ctx = getelementptr i8, ptr %contexts, i64 %at
+  call void %entry(i64 0, i64 1, ptr %ctx)
+  %i1 = add i64 %i, 1
+  br label %more
+done:
+  ret void
+}}
 """
 
 
@@ -218,6 +235,8 @@ class _Native:
         self.launch = load("launch", ctypes.c_int64, *arguments)
         self.post, self.finish = (load(name, None, *arguments) for name in ("post", "finish"))
         self.serve = load("serve", None, ctypes.c_void_p, ctypes.c_int64)
+        pointers, numbers = (ctypes.c_void_p,) * 2, (ctypes.c_int64,) * 2
+        self.sequence = load("sequence", None, *pointers, *numbers)
 
 
 @functools.cache
@@ -316,6 +335,13 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def run_sequence(entry: Entry, contexts: np.ndarray[Any, Any]) -> None:
+    """Run an entry once for each row of ``contexts``, one after the other, in one native call on this thread alone."""
+    native: Any = _pool.native
+    address: Any = entry
+    native.sequence(address.address, contexts.ctypes.data, len(contexts), contexts.strides[0])
 
 
 def run_parallel(entry: int | Entry, nthreads: int, ctx: int) -> None:
