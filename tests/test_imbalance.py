@@ -155,6 +155,22 @@ def test_losses_and_metrics_are_kept_in_a_file(tmp_path):
     assert set(found) == {"loss", "balanced_accuracy", "cohen_kappa", "pr_auc", "recall_at_precision"}
 
 
+def test_the_same_bits_for_any_number_of_threads():
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            rv.set_threads(threads)
+            model = network(
+                loss=rv.losses.SparseCategoricalFocalCrossentropy(alpha=[0.1, 0.9]),
+                metrics=["balanced_accuracy", "mcc", "cohen_kappa", "roc_auc", "ece", "specificity"],
+            )
+            history = model.fit(X, Y, epochs=3, verbose=0, sampler=rv.data.BalancedSampler()).history
+            found.append((history, [w.tobytes() for w in model.get_weights()]))
+    finally:
+        rv.set_threads(None)
+    assert found[0] == found[1] == found[2]
+
+
 # --- PyTorch's vocabulary -----------------------------------------------------------------------------------------
 
 

@@ -312,6 +312,15 @@ def test_in_a_step_as_alone(outputs, logits, engine):
         assert found[alone.name] == pytest.approx(alone(truth, scores), rel=1e-5, abs=1e-7)
 
 
+def test_an_exact_function_is_no_metric_of_a_program():
+    import ranvier as rv
+
+    model = rv.Sequential([rv.layers.Dense(1, "sigmoid", input_shape=(K,))])
+    model.compile("sgd", "binary_crossentropy", metrics=[metrics.roc_auc_score])
+    with pytest.raises(TypeError, match=r"metrics=\['roc_auc'\]"):
+        model.fit(SCORES, YES, verbose=0)
+
+
 # --- exact, on arrays ---------------------------------------------------------------------------------------------
 
 

@@ -23,13 +23,24 @@ __all__ = [
 ]
 
 
+def _array(x: Any) -> Array:
+    """``x`` in NumPy. Raises TypeError for a tensor that stands for data while a model is traced."""
+    try:
+        return np.asarray(x)
+    except RuntimeError as error:
+        raise TypeError(
+            "this function is exact, on arrays, and no metric of a training program. Write metrics=['roc_auc'] or "
+            "metrics=['pr_auc'] in compile, and call the function with what predict returns, instead."
+        ) from error
+
+
 def ranked(y_true: Any, y_score: Any, sample_weight: Any = None) -> tuple[Array, Array, Array]:
     """``(true positives, false positives, thresholds)`` for each distinct score as a threshold, highest first.
 
     A sample counts as positive where its score is at least the threshold. Raises ValueError for shapes that differ,
     NaN, targets other than 0 and 1, and weights that are negative or not one a sample.
     """
-    truth, scores = np.asarray(y_true).reshape(-1), np.asarray(y_score).reshape(-1)
+    truth, scores = _array(y_true).reshape(-1), _array(y_score).reshape(-1)
     if len(truth) != len(scores) or not len(truth):
         raise ValueError(
             f"y_true has {len(truth)} values and the scores {len(scores)}. Write one of each a sample instead."
@@ -127,7 +138,7 @@ def average_precision_score(
 
 def columns(y_true: Any, y_score: Any) -> tuple[Array, Array]:
     """Truth and scores, both (n, labels); class numbers become a column of ones and zeros for each class."""
-    scores, truth = np.asarray(y_score), np.asarray(y_true)
+    scores, truth = _array(y_score), _array(y_true)
     if scores.ndim == 1:
         scores = scores[:, None]
     if truth.ndim == 2 and truth.shape[1] == 1 < scores.shape[-1]:
