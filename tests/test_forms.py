@@ -236,6 +236,41 @@ def test_no_batch_of_a_loader_in_memory_is_made(monkeypatch):
     model.predict(source)
 
 
+class Stop(rv.callbacks.Callback):
+    """Ctrl-C after so many batches."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def state(self):
+        return {}
+
+    def set_state(self, state):
+        """Each run counts for itself."""
+
+
+@pytest.mark.parametrize("after", [3, 6, 8])  # in an epoch, at its end, in the next
+@pytest.mark.parametrize("wrap", [lambda source: source, Hidden])
+def test_a_run_over_a_loader_goes_on_in_the_same_bits(tmp_path, wrap, after):
+    def run(seed, stop, folder):
+        model = classifier()
+        rv.set_seed(seed)
+        kept = rv.callbacks.BackupAndRestore(folder, save_freq=2, delete_checkpoint=False)
+        model.fit(wrap(loader(shuffle=True)), epochs=3, callbacks=[kept, Stop(stop)], **OPTIONS)
+        return weights_of(model)
+
+    whole = run(7, 0, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(7, after, tmp_path / "stopped")
+    np.testing.assert_array_equal(run(99, 0, tmp_path / "stopped"), whole)
+
+
 def batches(size=16, times=1, kind=lambda a: a):
     for _ in range(times):
         for i in range(0, N, size):

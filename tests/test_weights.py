@@ -166,6 +166,29 @@ def test_the_reduction_of_a_criterion_is_kept(reduction):
     assert model.evaluate(X, target, verbose=0, batch_size=N) == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        nn.CrossEntropyLoss(weight=[1.0, 2.0, 0.3], label_smoothing=0.1),
+        nn.CrossEntropyLoss(ignore_index=2, reduction="sum"),
+        nn.SmoothL1Loss(beta=0.5),
+    ],
+)
+def test_criteria_are_saved_with_the_model(tmp_path, criterion):
+    y = VALUES @ np.ones((2, K)) if isinstance(criterion, nn.SmoothL1Loss) else Y
+    model = network(criterion, activation=None)
+    model.fit(X, y, **OPTIONS)
+    model.save(tmp_path / "m")
+    assert rv.load_model(tmp_path / "m").evaluate(X, y, verbose=0) == model.evaluate(X, y, verbose=0)
+
+
+def test_metrics_know_that_a_criterion_takes_logits():
+    model = network(nn.BCEWithLogitsLoss(), 1, None, metrics=["accuracy", "auc"])
+    yes = (X[:, 0] > 0).astype(np.float32)
+    accuracy = model.evaluate(X, yes, verbose=0)[1]
+    assert accuracy == pytest.approx(((model.predict(X)[:, 0] > 0) == yes).mean())
+
+
 # --- zero ----------------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier import losses, metrics
 from ranvier.metrics import Mean, Metric
-from ranvier.training.objective import Criterion, as_loss
+from ranvier.training.objective import TORCH, Criterion, as_loss, criteria
 from ranvier.training.structure import Outputs, pick
 
 __all__ = ["FunctionMetric", "Head", "Heads", "describe_loss", "describe_metric", "described"]
@@ -162,9 +162,13 @@ def describe_loss(loss: Any) -> dict[str, Any]:
     """Raises ValueError for one that a file cannot hold."""
     found = as_loss(loss)
     assert found is not None
-    if isinstance(found, Criterion) or losses.names().get(type(found).__name__) is not type(found):
-        raise ValueError(f"the loss {found.name!r}")
-    return {"class_name": type(found).__name__, "config": found.config()}
+    if isinstance(found, Criterion):
+        name = type(found.module).__name__
+        if found.opened and criteria().get(name) is type(found.module):
+            return {"class_name": TORCH + name, "config": found.config()}
+    elif losses.names().get(type(found).__name__) is type(found):
+        return {"class_name": type(found).__name__, "config": found.config()}
+    raise ValueError(f"the loss {found.name!r}")
 
 
 def describe_metric(metric: Any) -> Any:

@@ -19,6 +19,7 @@ from ranvier.tensor import function, get_dtype
 
 __all__ = ["Criterion", "as_loss", "ignored_by", "objective", "one_number", "per_sample", "target_array"]
 
+TORCH = "torch."  # before the name of a criterion in a description
 OF_LABELS = ("cross_entropy", "nll_loss")  # functions whose integer targets are class numbers
 OF_LOGITS = ("cross_entropy", "binary_cross_entropy_with_logits")
 
@@ -48,6 +49,11 @@ class Criterion(losses.Loss):
         given = {**self.module._buffers, **self.options, "reduction": "none"}
         return self.module.function(y_pred, y_true, *(given[name] for name in self.module._order))
 
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments of a criterion of the vocabulary."""
+        buffers = {n: b.numpy().tolist() for n, b in self.module._buffers.items() if b is not None}
+        return {**self.options, **buffers}
+
     def counted(self, y_true: Any) -> Any:
         """PyTorch's mean over class numbers divides by the classes' weights, without the ignored ones."""
         if not self.opened or self.function not in OF_LABELS or y_true.dtype in FLOATS:
@@ -65,12 +71,22 @@ def class_shares(labels: Node, weight: Node | None, ignored: int) -> Node:
     return rn.where(kept, own, 0)  # type: ignore[no-any-return]
 
 
+def criteria() -> dict[str, Any]:
+    """The criteria of the PyTorch vocabulary, by name: the only ones that a file can hold."""
+    from ranvier.torch.nn import losses as module
+
+    return {name: getattr(module, name) for name in module.__all__}
+
+
 def as_loss(loss: Any) -> losses.Loss | None:
     """A loss by any of its spellings; None stays."""
     if loss is None:
         return None
     if isinstance(loss, dict) and set(loss) == {"class_name", "config"}:
-        return losses.names()[loss["class_name"]](**loss["config"])
+        name = loss["class_name"]
+        known = criteria() if name.startswith(TORCH) else losses.names()
+        made = known[name.removeprefix(TORCH)](**loss["config"])
+        return Criterion(made) if name.startswith(TORCH) else made
     return Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
 
 
