@@ -419,10 +419,22 @@ def test_the_backup_before_the_last(tmp_path):
     train(tmp_path, stop=10, backup=double)
     assert double.previous.exists()
     double.path.write_bytes(b"lost by the disk")
+    train(
+        tmp_path, stop=11, backup=c.BackupAndRestore(tmp_path / "b", save_freq=10**6, double_checkpoint=True)
+    )
+    assert not double.path.exists(), "what is damaged never takes the place of the one before"
     model, resumed = train(tmp_path, backup=double)
     assert resumed.history == history.history
     assert same(model, plain)
     assert not (tmp_path / "b").exists()
+
+
+def test_a_callback_that_counts_and_keeps_nothing_is_named(tmp_path):
+    with pytest.warns(
+        UserWarning, match=r"Forgetful changes times while training and has no state\(\)"
+    ) as caught:
+        train(tmp_path, Forgetful())
+    assert len(caught) == 1
 
 
 def test_ctrl_c_is_backed_up_where_it_was_pressed(tmp_path):

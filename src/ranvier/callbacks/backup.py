@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,14 @@ from typing import Any
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.training.files import CheckpointError
 from ranvier.training.hooks import Callback
-from ranvier.training.resume import NAME, remove
+from ranvier.training.resume import NAME, AnotherRun, remove
 
 __all__ = ["BackupAndRestore"]
+
+
+def plain(callback: Any) -> dict[str, Any]:
+    """What a callback may count with."""
+    return {n: v for n, v in getattr(callback, "__dict__", {}).items() if type(v) in (bool, int, float, str)}
 
 
 class BackupAndRestore(Callback):
@@ -60,14 +66,24 @@ class BackupAndRestore(Callback):
                 f"{self.backup_dir} is a file. Write the name of a folder for the backup instead."
             )
         self.backup_dir.mkdir(parents=True, exist_ok=True)
-        kept = [path for path in (self.path, self.previous) if path.exists()]
-        for path in kept:
-            try:
-                self._run.resume(path)
+        self._began, self._told = {id(c): plain(c) for c in self.others()}, set[str]()
+        try:
+            if self.path.exists() or not self.previous.exists():
+                self._run.resume(self.path, missing_ok=True)
                 return
-            except CheckpointError as error:
-                if path == kept[-1] or "backup of another run" in str(error):
-                    raise
+        except AnotherRun:
+            raise
+        except CheckpointError:
+            if not self.previous.exists():
+                raise
+        self._run.resume(self.previous)
+        remove(self.path)  # damaged; it must not take the place of the one before
+
+    def others(self) -> list[Any]:
+        """The run's other callbacks that keep nothing for a backup."""
+        own = Callback.state
+        known = [c for c in self._run.training.hooks.callbacks if c is not self]
+        return [c for c in known if getattr(type(c), "state", own) is own]
 
     def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         self.save()
@@ -81,9 +97,24 @@ class BackupAndRestore(Callback):
 
     def save(self) -> None:
         """Write the run as it stands now."""
+        self.warn_of_forgetful()
         if self.double_checkpoint and self.path.exists():
             os.replace(self.path, self.previous)  # noqa: PTH105
         self._run.save(self.path)
+
+    def warn_of_forgetful(self) -> None:
+        """A callback that counts and does not say so would begin to count anew after a stop."""
+        for callback in self.others():
+            before, kind = self._began[id(callback)], type(callback).__name__
+            changed = [n for n, v in plain(callback).items() if n not in before or before[n] != v]
+            if changed and kind not in self._told:
+                self._told.add(kind)
+                warnings.warn(
+                    f"{kind} changes {', '.join(changed)} while training and has no state(): a run that goes on after "
+                    f"a stop would not know. Write {kind}.state() and set_state(state), and try rv.verify_resume(...).",
+                    UserWarning,
+                    stacklevel=2,
+                )
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         if self.delete_checkpoint:

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import struct
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -152,19 +153,21 @@ def clean(target: Path) -> None:
     """Remove temporary files of this target that processes left which were killed while they saved."""
     for orphan in target.parent.glob(f"{glob.escape(stem(target.name))}*.tmp"):
         with contextlib.suppress(OSError):
-            if not alive(orphan.name):
+            if not alive(orphan):
                 orphan.unlink()
 
 
-def alive(temporary: str) -> bool:
+def alive(temporary: Path) -> bool:
     """Whether the process that writes this temporary file still runs."""
-    number = temporary.rsplit(".", 2)[1].partition("-")[0]
+    number = temporary.name.rsplit(".", 2)[1].partition("-")[0]
     if not number.isdecimal():
         return False
     if (
         int(number) == os.getpid()
     ):  # ours, or that of an earlier process of the same number: 1, in a container
-        return temporary in _writing
+        return temporary.name in _writing
+    if os.name != "posix":  # there is no asking elsewhere; nothing takes an hour to write
+        return time.time() - temporary.stat().st_mtime < 3600
     try:
         os.kill(int(number), 0)
     except ProcessLookupError:

@@ -25,9 +25,13 @@ from ranvier.training.loaded import Loaded
 from ranvier.training.loop import Arrays, Stream, Training
 from ranvier.training.values import pack, unpack
 
-__all__ = ["NAME", "Run"]
+__all__ = ["NAME", "AnotherRun", "Run", "remove"]
 
 NAME = "backup.ranvier"  # of the file in a folder of backups
+
+
+class AnotherRun(CheckpointError):  # noqa: N818  # it reads as what happened
+    """A backup that is whole, and of another run than the one that was to go on."""
 
 
 class Run:
@@ -105,8 +109,8 @@ class Run:
 
     # --- resuming -------------------------------------------------------------------------------------------------
 
-    def resume(self, path: Any) -> None:
-        """Go on from a file that `save` wrote. Nothing is changed unless all of it fits.
+    def resume(self, path: Any, missing_ok: bool = False) -> None:
+        """Go on from a file that `save` wrote. The weights are left alone unless all of it fits.
 
         Raises CheckpointError for a file that is damaged, holds no run, or another one, saying what differs.
         """
@@ -118,6 +122,8 @@ class Run:
                 f"this run goes on from {self.resumed} already. Write either resume= or BackupAndRestore instead."
             )
         if not source.exists():
+            if missing_ok:
+                return
             raise FileNotFoundError(
                 f"there is no backup {source} to resume. Leave out resume= to begin a run."
             )
@@ -128,19 +134,22 @@ class Run:
                 f"{source} is a saved model and no backup of a run. Write rv.load_model(...) and fit without resume=, "
                 "or give the file that BackupAndRestore wrote, instead."
             )
+        model = self.training.model
+        before = model.get_weights()
         try:
             self.compare(kept["identity"], source)
             self.restore(kept, tensors, source)
-        except CheckpointError:
-            raise
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            model.set_weights(before)
+            if isinstance(error, CheckpointError):
+                raise
             raise CheckpointError(f"{source} does not fit this run: {error}") from error
         self.resumed = source
 
     def compare(self, kept: Mapping[str, Any], source: Path) -> None:
         wrong = list(differences(kept, self.identity()))
         if wrong:
-            raise CheckpointError(
+            raise AnotherRun(
                 f"{source} is the backup of another run: " + "; ".join(wrong)
                 + ". Write the same again to go on with it, or remove the file to begin anew."
             )  # fmt: skip
