@@ -11,10 +11,27 @@ import ranvier as rv
 sklearn = pytest.importorskip("sklearn")
 
 import joblib  # noqa: E402
+from sklearn import config_context  # noqa: E402
 from sklearn.base import clone  # noqa: E402
+from sklearn.calibration import CalibratedClassifierCV  # noqa: E402
+from sklearn.compose import ColumnTransformer  # noqa: E402
 from sklearn.datasets import load_diabetes, load_digits, make_classification  # noqa: E402
+from sklearn.ensemble import (  # noqa: E402
+    AdaBoostClassifier,
+    BaggingClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import ConvergenceWarning  # noqa: E402
-from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
+from sklearn.experimental import enable_halving_search_cv  # noqa: E402, F401
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.model_selection import (  # noqa: E402
+    GridSearchCV,
+    HalvingGridSearchCV,
+    TunedThresholdClassifierCV,
+    cross_val_score,
+)
+from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
 from sklearn.neural_network import MLPClassifier, MLPRegressor  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
@@ -402,6 +419,11 @@ def test_frames(library):
     assert list(model.feature_names_in_) == names
     plain = NeuralClassifier(**SMALL).fit(X, np.array(["x", "y", "z"])[Y])
     np.testing.assert_array_equal(model.predict_proba(frame), plain.predict_proba(X))
+    if library == "pandas":
+        categories = NeuralClassifier(**SMALL).fit(frame, labels.astype("category"))
+        np.testing.assert_array_equal(categories.predict(frame), model.predict(frame))
+        whole = NeuralClassifier(**SMALL).fit(frame, frames.Series(Y, dtype="Int64"))
+        np.testing.assert_array_equal(whole.classes_, [0, 1, 2])
     with pytest.raises(ValueError, match="feature names"):
         model.predict(frame[names[::-1]])
     with pytest.warns(UserWarning, match="valid feature names"):
@@ -429,6 +451,64 @@ def test_a_network_and_an_optimizer_as_parameters_go_to_other_processes(network)
     np.testing.assert_array_equal(
         cross_val_score(model, X, Y, cv=2, n_jobs=2), cross_val_score(model, X, Y, cv=2)
     )
+
+
+BASE = NeuralClassifier(**SMALL | {"max_iter": 15, "learning_rate": 0.05})
+WRAPPED = [  # scikit-learn's own estimators around ours
+    CalibratedClassifierCV(BASE, cv=2),
+    BaggingClassifier(BASE, 3, random_state=0),
+    VotingClassifier([("a", BASE), ("b", LogisticRegression())], voting="soft"),
+    StackingClassifier([("a", BASE), ("b", LogisticRegression())], cv=2),
+    OneVsRestClassifier(BASE),
+    AdaBoostClassifier(BASE, n_estimators=2),
+    HalvingGridSearchCV(BASE, {"alpha": [0.0, 1e-3], "dropout": [0.0, 0.1]}, cv=2, random_state=0),
+    make_pipeline(ColumnTransformer([("s", StandardScaler(), list(range(10)))]), BASE),
+    TunedThresholdClassifierCV(BASE, cv=2),
+]
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED, ids=lambda w: type(w).__name__)
+def test_within_estimators_of_scikit_learn(wrapped):
+    y = YES if isinstance(wrapped, TunedThresholdClassifierCV) else Y
+    assert wrapped.fit(X, y).score(X, y) > 0.6
+    assert pickle.loads(pickle.dumps(wrapped)).score(X, y) == wrapped.score(X, y)
+
+
+def test_weights_are_routed():
+    with config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        model = make_pipeline(scaler, clone(BASE).set_fit_request(sample_weight=True))
+        weight = np.array([3.0, 1.0, 1.0])[Y]
+        routed = model.fit(X, Y, sample_weight=weight).predict_proba(X)
+    scaled = StandardScaler().fit_transform(X)
+    plain = clone(BASE).fit(scaled, Y, sample_weight=weight).predict_proba(scaled)
+    np.testing.assert_array_equal(routed, plain)
+
+
+def test_callbacks_are_parameters():
+    class Count(rv.callbacks.Callback):
+        def __init__(self):
+            self.epochs = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.epochs += 1
+
+    seen = Count()
+    model = NeuralClassifier(callbacks=[seen, rv.callbacks.ReduceLROnPlateau("loss")], **SMALL).fit(X, Y)
+    assert seen.epochs == model.n_iter_
+    model.callbacks.pop(0)  # its class is local, which pickle cannot name
+    assert joblib.hash(clone(model)) is not None
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+
+
+def threads(_):
+    NeuralClassifier(**SMALL | {"max_iter": 1}).fit(X, Y)
+    return rv.get_threads()
+
+
+def test_processes_of_joblib_have_their_share_of_the_threads():
+    share = max(1, joblib.cpu_count() // 2)
+    assert joblib.Parallel(n_jobs=2)(joblib.delayed(threads)(i) for i in range(2)) == [share, share]
 
 
 def test_the_process_is_left_as_it_was():

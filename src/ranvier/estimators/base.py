@@ -34,6 +34,14 @@ FEW = 200  # samples: where the exactness of float64 is asked for, and costs nex
 PARTIAL = ("RV204", "RV205", "RV304", "RV305", "RV306", "RV307")
 
 
+def release(callbacks: Sequence[Any]) -> None:
+    """Let callbacks, which are parameters, hold no network and no run any more: they are cloned and pickled."""
+    for callback in callbacks:
+        for name in ("model", "_run", "_say"):
+            if name in getattr(callback, "__dict__", ()):
+                setattr(callback, name, None)
+
+
 class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
     """The base of `NeuralClassifier` and `NeuralRegressor`: see there for the parameters."""
 
@@ -214,6 +222,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
                 stop.on_train_end()
                 self._note(stop, incremental=incremental, fresh=fresh, interrupted=True)
             raise
+        finally:
+            release(self.callbacks or ())
         self._note(stop, incremental=incremental, fresh=fresh)
 
     def _note(self, stop: Stopping, *, incremental: bool, fresh: bool, interrupted: bool = False) -> None:

@@ -11,6 +11,7 @@ from ranvier.module import Module, Sequential, from_architecture
 __all__ = ["custom_network", "hidden_network", "per_layer"]
 
 ENDS = ("softmax", "sigmoid")  # the activations that make probabilities
+MOMENTUM = 0.9  # of running statistics: a fit of few samples has few steps to learn them in
 SKLEARN_NAMES = {"identity": "linear", "logistic": "sigmoid"}
 
 
@@ -40,12 +41,12 @@ def hidden_network(
             chosen = SKLEARN_NAMES.get(chosen, chosen)
         if batch_norm:
             network.add(layers.Dense(size, use_bias=False, name=f"hidden_{i}"))
-            network.add(layers.BatchNormalization(name=f"normalization_{i}"))
+            network.add(layers.BatchNormalization(momentum=MOMENTUM, name=f"normalization_{i}"))
             network.add(layers.Activation(chosen, name=f"activation_{i}"))
         else:
             network.add(layers.Dense(size, activation=chosen, name=f"hidden_{i}"))
         if rate:
-            network.add(layers.Dropout(rate, name=f"dropout_{i}"))
+            network.add(layers.Dropout(float(rate), name=f"dropout_{i}"))
     network.add(layers.Dense(width, activation=end, name="output"))
     return network
 
