@@ -29,6 +29,18 @@ def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def change(rule: optimizers.Optimizer, name: str, value: Any) -> None:
+    """Give a rule a setting that was changed in its group."""
+    if name == "lr":  # rounding may leave a rate that was computed down to 0 just below it
+        rule.learning_rate = 0.0 if isinstance(value, float) and -1e-12 < value < 0 else value
+        return
+    for setting, new in _options({name: value}).items():
+        if setting not in rule.variable:
+            setattr(rule, setting, new)
+        elif new != getattr(rule, setting):
+            rule.vary(setting, new)
+
+
 class Optimizer:
     """What all optimizers share. ``params`` is an iterable of parameters, or of dicts with settings for each group.
 
@@ -112,21 +124,14 @@ class Optimizer:
 
     def _apply(self) -> None:
         """Give the rules the settings that were changed in their groups."""
-        for i, (group, rule) in enumerate(zip(self.param_groups, self._rules, strict=True)):
+        for group, rule, applied in zip(self.param_groups, self._rules, self._applied, strict=True):
             now = [group[name] for name in self.settings]
-            if now == self._applied[i]:
+            if now == applied:
                 continue
-            for name, old, new in zip(self.settings, self._applied[i], now, strict=True):
-                if old == new:
-                    continue
-                for setting, value in _options({name: new}).items():
-                    if setting == "learning_rate" and isinstance(value, float) and -1e-12 < value < 0:
-                        value = 0.0  # what rounding leaves of a rate that was computed down to 0
-                    if setting not in rule.variable:
-                        setattr(rule, setting, value)
-                    elif value != getattr(rule, setting):
-                        rule.vary(setting, value)
-            self._applied[i] = now
+            for name, old, new in zip(self.settings, applied, now, strict=True):
+                if old != new:
+                    change(rule, name, new)
+            applied[:] = now
 
     @property
     def momentum_name(self) -> str | None:
