@@ -67,6 +67,26 @@ class Own(rv.Module):
         return x * (1.0 + 0.01 * self.count)
 
 
+class Two(rv.Module):
+    """Two inputs and two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = L.Dense(8, activation="tanh"), L.Dense(8, kernel_regularizer="l2")
+        self.drop, self.value, self.kind = L.Dropout(0.3), L.Dense(1), L.Dense(K, activation="softmax")
+
+    def forward(self, a, b):
+        hidden = self.drop(self.left(a) + self.right(b))
+        return {"value": self.value(hidden), "kind": self.kind(hidden)}
+
+
+def two():
+    model = Two()
+    losses = {"value": "mse", "kind": "sparse_categorical_crossentropy"}
+    model.compile(optimizers.Adam(clipnorm=1.0), loss=losses, metrics={"kind": ["accuracy"]})
+    return model
+
+
 class Thaw(c.Callback):
     """Freezes a layer, and thaws it in the second epoch."""
 
@@ -171,6 +191,10 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "seeded dropout": (lambda: network(L.Dense(8, activation="relu"), L.Dropout(0.3, seed=4)), EVERY),
     "batch normalization": (lambda: network(L.Dense(8), L.BatchNormalization(), L.Activation("relu")), EVERY),
     "a tensor that no state dict holds": (lambda: network(L.Dense(8, activation="tanh"), Own()), EVERY),
+    "MixUp": (network, {**EVERY, "augment": L.MixUp(0.2)}),
+    "regularizers and constraints": (lambda: network(
+        L.Dense(8, activation="relu", kernel_regularizer="l1", kernel_constraint=rv.constraints.MaxNorm(1.0))), EVERY),
+    "several inputs and outputs": (two, {**EVERY, "x": (X[:, :3], X[:, 3:]), "y": {"value": X[:, :1], "kind": Y}}),
     "schedule": (lambda: network(optimizer=optimizers.Adam(schedules.CosineDecayRestarts(0.01, 5))), EVERY),
     "thawing": (network, {**EVERY, "callbacks": Thaw}),
     "settings that change": (lambda: network(optimizer=optimizers.AdamW()), {**EVERY, "callbacks": Decay}),
