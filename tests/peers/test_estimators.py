@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ YES = (Y > 0).astype(int)
 TAGS = np.stack([Y == 0, X[:, 0] > 0, X[:, 1] > X[:, 2]], axis=1).astype(int)
 PAIRS = np.stack([np.array(["red", "green", "blue"])[Y], np.where(X[:, 0] > 0, "yes", "no")], axis=1)
 VALUES = X @ np.random.default_rng(0).normal(size=(10, 2)) / 3
-SMALL = {"hidden_layer_sizes": (16,), "max_iter": 30, "random_state": 0}
+SMALL: Any = {"hidden_layer_sizes": (16,), "max_iter": 30, "random_state": 0}
 
 
 # --- scikit-learn's own checks: none is expected to fail ------------------------------------------------------------
@@ -267,7 +268,7 @@ def test_networks_fit_again_the_same_and_survive_pickling(settings, y, x):
 def test_a_pickle_that_crosses_files_and_copies(tmp_path):
     import copy
 
-    import cloudpickle
+    from joblib.externals import cloudpickle  # what loky sends functions with
 
     model = NeuralClassifier(
         model=lambda n, k: rv.Sequential([rv.layers.Dense(8, "tanh"), rv.layers.Dense(k)]), **SMALL
@@ -379,7 +380,7 @@ def test_early_stopping_keeps_the_best_weights(kind, y, given):
     assert model.n_iter_ == len(model.validation_scores_) < 400
     assert model.best_validation_score_ == max(model.validation_scores_)
     if given:
-        np.testing.assert_allclose(model.score(*data), model.best_validation_score_, rtol=1e-6)
+        np.testing.assert_allclose(model.score(X[200:], y[200:]), model.best_validation_score_, rtol=1e-6)
 
 
 def test_validation_data_alone_are_only_watched():
@@ -535,18 +536,20 @@ def test_random_states():
     assert model.fit(X, Y).loss_curve_ != model.fit(X, Y).loss_curve_
 
 
-def test_models_that_differ_in_alpha_share_a_program():
+def test_models_that_differ_in_alpha_share_a_program(monkeypatch):
     from ranvier.engines.native import llvm
 
     NeuralClassifier(alpha=0.1, **SMALL).fit(X, Y)
-    made = []
-    original = llvm.compile_object
-    llvm.compile_object = lambda *a: made.append(a) or original(*a)
-    try:
-        NeuralClassifier(alpha=0.7, **SMALL).fit(X, Y)
-        NeuralClassifier(alpha=0.7, learning_rate=0.3, **SMALL).fit(X[::-1], Y)
-    finally:
-        llvm.compile_object = original
+    made: list[Any] = []
+    compiled = llvm.compile_object
+
+    def noted(*args):
+        made.append(args)
+        return compiled(*args)
+
+    monkeypatch.setattr(llvm, "compile_object", noted)
+    NeuralClassifier(alpha=0.7, **SMALL).fit(X, Y)
+    NeuralClassifier(alpha=0.7, learning_rate=0.3, **SMALL).fit(X[::-1], Y)
     assert not made
 
 
