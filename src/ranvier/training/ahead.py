@@ -7,6 +7,7 @@ and other threads (`fit_many`'s) need the interpreter meanwhile. The results are
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ class Ahead:
         assert source.step is not None
         for array, value in zip(source.step.totals, totals, strict=True):
             np.copyto(array, value)
-        self.taken, training.done = training.epoch, source.steps
+        self.taken, self.size, training.done = training.epoch, source.steps, source.steps
         training.taken += source.steps
         return True
 
@@ -69,9 +70,9 @@ class Ahead:
             return
         if training.interrupt.pressed or not getattr(runner.step.program, "alone", False):
             return
+        began = time.perf_counter()
         training.set_rate()
         self.size = source.steps
         orders = [source.turn() for _ in range(count)]
-        self.results.extend(
-            runner.advance_each(source.data, orders, training.epoch, training.pace, training.failed)
-        )
+        self.results.extend(runner.advance_each(source.data, orders, training.epoch, training.failed))
+        training.pace.took(count * source.steps, time.perf_counter() - began)

@@ -200,15 +200,14 @@ class Runner:
         pace.took(stop - start, time.perf_counter() - started)
 
     def advance_each(
-        self, data: Data, orders: Sequence[Array], epoch: int, pace: Pace, failed: Callable[[], None]
+        self, data: Data, orders: Sequence[Array], epoch: int, failed: Callable[[], None]
     ) -> list[list[Array]]:
         """Several epochs in one native call, each over an order of its own: the totals of each.
 
         Those that are not finite are left to the caller, at the epoch they belong to. The program must be one that
         runs on one thread.
         """
-        started = time.perf_counter()
-        if started - self.kept_at > KEEP_SECONDS:
+        if time.perf_counter() - self.kept_at > KEEP_SECONDS:
             self.check(failed)
             self.keep()
         totals = [[np.zeros_like(a) for a in self.step.totals] for _ in orders]
@@ -223,7 +222,6 @@ class Runner:
             arrays = self.step.arrays(data, order, self.settings, self.state)
             self.since.append(Stretch(arrays, self.total, 0, steps, True, epoch + i))
         self.step.program.run_each(runs, steps, self.total)
-        pace.took(steps * len(orders), time.perf_counter() - started)
         return totals
 
     def chunks(self, steps: int, pace: Pace) -> Iterator[int]:
