@@ -73,17 +73,22 @@ class Assembler:
                 self.scratch += round_up(buffer.elements * SIZE[buffer.dtype] + LINE)
         self.private: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
         self.work = 0
+        self.kernels: dict[str, str] = {}  # the text of each, and its name
+        self.names: dict[str, str] = {}
 
     def write(self) -> Text:
         for node in self.private:  # every thread reads and writes its own copy
             given = self.schedule.views[node]
             self.schedule.views[node] = View(Buffer("private", self.private[node], node.dtype, 1), (), ())
             self.given[node] = given.buffer
-        kernels = [self._kernel(task) for task in self.schedule.order]
-        kernels += [self._starter(task) for task in self.schedule.order if task.adds]
+        for task in self.schedule.order:
+            self._kernel(task)
+            if task.adds:
+                self._starter(task)
         update = self._private_update() if self.private else None
         entry = self._entry(update)
-        parts = [*(text for text, _ in kernels), *([update[0]] if update else []), entry]
+        kernels = [text.replace("@kernel(", f"@{name}(", 1) for text, name in self.kernels.items()]
+        parts = [*kernels, *([update[0]] if update else []), entry]
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
         declarations = sorted(self.module.declarations | needed | {"declare i64 @llvm.smin.i64(i64, i64)"})
@@ -108,9 +113,12 @@ class Assembler:
             seen[view.buffer] = None
         return list(seen)
 
-    def _kernel(self, task: Task) -> tuple[str, str]:
-        name = f"k{task.number}"
-        k = Kernel(self.module, name, self._buffers(task), self.symbols)
+    def _define(self, name: str, k: Kernel) -> None:
+        """A kernel under this name, or under that of an equal one: deep networks repeat themselves."""
+        self.names[name] = self.kernels.setdefault(k.function.text("noinline nounwind "), name)
+
+    def _kernel(self, task: Task) -> None:
+        k = Kernel(self.module, "kernel", self._buffers(task), self.symbols)
         inner = task.anchor.attrs.get("inner", task.anchor) if task.anchor is not None else None
         if inner is not None and inner.op.name == "contract":
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
@@ -119,13 +127,12 @@ class Assembler:
         else:
             emit_task(k, task)
         self.work = max(self.work, k.work)
-        return k.function.text("noinline nounwind "), name
+        self._define(f"k{task.number}", k)
 
-    def _starter(self, task: Task) -> tuple[str, str]:
-        name = f"start{task.number}"
-        k = Kernel(self.module, name, [view.buffer for _, view in task.stores], self.symbols)
+    def _starter(self, task: Task) -> None:
+        k = Kernel(self.module, "kernel", [view.buffer for _, view in task.stores], self.symbols)
         emit_start(k, task)
-        return k.function.text("noinline nounwind "), name
+        self._define(f"start{task.number}", k)
 
     def _private_update(self) -> tuple[str, str, list[Buffer]]:
         """What the scalars become that every thread keeps for itself: all are computed before any is stored."""
@@ -192,7 +199,7 @@ class Assembler:
                 given = [f"i64 {low}", f"i64 {high}", f"i64 {worker}", f"ptr {work}"]
                 given += [f"i64 {extents[s]}" for s in self.symbols]
                 given += [f"ptr {here.get(b) or pointers(b)}" for b in buffers]
-                f.emit(f"call void @{name}({', '.join(given)})")
+                f.emit(f"call void @{self.names.get(name, name)}({', '.join(given)})")
 
             def run(tasks: Iterable[Task], rows: tuple[Scalar, Scalar], worker: Scalar = 0) -> None:
                 for task in tasks:
