@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 
+from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import ELEMENT, LANES, SIZE, Function, Scalar, literal, tail_mask, vector
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.nest import Loop, plan, tile
@@ -22,6 +23,7 @@ from ranvier.engines.native.view import View
 from ranvier.engines.native.walk import along, dynamic_mask, finish, masked, scope, shared
 from ranvier.graph.node import BATCH, Symbol
 
+Tile = dict[int, list[str]]  # the running sums of a tile: for each of its rows, those of its vectors
 UNROLLED = 6  # an epilogue of more nodes than this is a loop over the tile, not written out for each vector
 
 
@@ -42,6 +44,7 @@ class Writer:
         self.type = vector(self.element)
         self.target = target
         self.fixed: dict[int, At] = {}
+        self.at: dict[int, Scalar] = {}  # where loops stand that others' bounds depend on
 
     def index(self) -> Index:
         """The result's index, from the loops that stand fixed."""
@@ -55,11 +58,23 @@ class Writer:
             self._outer(list(p.outer), self._panels)
 
     def range_of(self, loop: Loop) -> tuple[Scalar, Scalar]:
+        clip = self.plan.clip(loop)
+        if clip is not None:
+            return self._bounds(clip, self.at[clip[0]], loop)
         if self.prefix:
             return ("%lo", "%hi") if loop.extent == BATCH else (0, self.k.extent(loop.extent))
         if loop.output == 0:
             return shared(self.k, self.task)
         return 0, self.k.extent(loop.extent)
+
+    def _bounds(self, clip: Clip, at: Scalar, loop: Loop) -> tuple[Scalar, Scalar]:
+        """The places of a loop at which the operand is not in its padding, while the loop outside stands at ``at``."""
+        f, (_, cp, _, cq, offset, extent) = self.k.function, clip
+        assert isinstance(loop.extent, int)
+        start = f.add(f.mul(at, cp), offset)
+        if cq > 0:
+            return f.maximum(f.sub(0, start), 0), f.minimum(f.sub(extent, start), loop.extent)
+        return f.maximum(f.sub(start, extent - 1), 0), f.minimum(f.add(start, 1), loop.extent)
 
     def _outer(
         self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0
@@ -73,6 +88,7 @@ class Writer:
         with f.loop(low, high) as turn, scope(self.k):
             assert loop.output is not None
             self.fixed[loop.output] = At(turn.index)
+            self.at[loop.number] = turn.index
             self._outer(
                 loops[1:], body, f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b))
             )
@@ -135,10 +151,17 @@ class Writer:
             return
         assert rows.output is not None
         low, high = self.range_of(rows)
-        with_low = f.add(a, 0)
 
         def at(row: Scalar, count: int) -> None:
-            self._tile(f.add(with_low, f.mul(row, rows.a)), b, row, count, start, vectors, mask)
+            self._tile(f.add(a, f.mul(row, rows.a)), b, row, count, start, vectors, mask)
+
+        if any(clip[0] == rows.number for clip in p.clips):
+            # Which terms a row of the tile has is written out, so the tiles are.
+            assert isinstance(rows.extent, int)
+            for row in range(0, rows.extent, height):
+                with scope(self.k):
+                    at(row, min(height, rows.extent - row))
+            return
 
         if height == 1:
             with f.loop(low, high) as turn, scope(self.k):
@@ -171,11 +194,11 @@ class Writer:
         mask: str | None,
     ) -> None:
         """One tile: the sum in registers, then the epilogue and the stores."""
-        p = self.plan
         masks = [None] * (vectors - 1) + [mask]
-        first = [[self._start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)]
-        sums = self._sum(list(p.reduce), a, b, height, masks, first, 0)
-        self._epilogue(sums, row, start, masks)
+        first = {i: [self._start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
+        self.first_row = row
+        sums = self._sum(list(self.plan.reduce), a, b, masks, first, 0)
+        self._epilogue([sums[i] for i in range(height)], row, start, masks)
 
     def _start(self, row: Scalar | None, i: int, start: Scalar, j: int, mask: str | None) -> str:
         """What the sum of a vector of the tile begins with."""
@@ -195,73 +218,64 @@ class Writer:
             self.fixed[rows.output] = At(f.add(row, i))
 
     def _sum(
-        self,
-        loops: list[Loop],
-        a: Scalar,
-        b: Scalar,
-        height: int,
-        masks: list[str | None],
-        sums: list[list[str]],
-        packed: Scalar,
-    ) -> list[list[str]]:
-        """The reduction loops, the accumulators carried through them."""
+        self, loops: list[Loop], a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar
+    ) -> Tile:
+        """The reduction loops, the accumulators of the tile's rows carried through them."""
         f, p = self.k.function, self.plan
-        vectors = len(masks)
         if not loops:
-            return self._multiply(a, b, height, masks, sums, packed)
-        loop = loops[0]
-        carry = [(self.type, s) for line in sums for s in line]
-        with f.loop(*self.range_of(loop), carry=carry) as turn, scope(self.k):
-            inner = [turn.values[i * vectors : (i + 1) * vectors] for i in range(height)]
-            depth = packed
-            if p.form == "pack":
-                after = 1
-                for other in loops[1:]:
-                    after *= other.count
-                depth = f.add(packed, f.mul(turn.index, after))
-            result = self._sum(
-                loops[1:],
-                f.add(a, f.mul(turn.index, loop.a)),
-                f.add(b, f.mul(turn.index, loop.b)),
-                height,
-                masks,
-                inner,
-                depth,
-            )
-            turn.next = [s for line in result for s in line]
-        flat = turn.results
-        return [flat[i * vectors : (i + 1) * vectors] for i in range(height)]
+            return self._multiply(a, b, masks, sums, packed)
+        loop, rest = loops[0], loops[1:]
+        after = 1  # rows of a packed operand that one turn of this loop passes
+        for other in rest:
+            after *= other.count if p.form == "pack" else 0
 
-    def _multiply(
-        self,
-        a: Scalar,
-        b: Scalar,
-        height: int,
-        masks: list[str | None],
-        sums: list[list[str]],
-        packed: Scalar,
-    ) -> list[list[str]]:
+        def inside(turn: Scalar, sums: Tile) -> Tile:
+            depth = f.add(packed, f.mul(turn, after))
+            return self._sum(
+                rest, f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), masks, sums, depth
+            )
+
+        clip = p.clip(loop)
+        if clip is not None and p.rows is not None and clip[0] == p.rows.number:
+            return self._by_row(clip, loop, sums, inside)
+        low, high = self.range_of(loop)
+        flat = [s for line in sums.values() for s in line]
+        with f.loop(low, high, carry=[(self.type, s) for s in flat]) as turn, scope(self.k):
+            result = inside(turn.index, _rows_of(sums, turn.values))
+            turn.next = [s for line in result.values() for s in line]
+        return _rows_of(sums, turn.results)
+
+    def _by_row(self, clip: Clip, loop: Loop, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
+        """A loop written out, each turn with the rows alone that do not read padding in it."""
+        _, cp, _, cq, offset, extent = clip
+        assert isinstance(loop.extent, int)
+        assert isinstance(self.first_row, int)
+        result = dict(sums)
+        for turn in range(loop.extent):
+            places = {i: cp * (self.first_row + i) + cq * turn + offset for i in sums}
+            reading = {i: result[i] for i, place in places.items() if 0 <= place < extent}
+            if reading:
+                with scope(self.k):
+                    result |= inside(turn, reading)
+        return result
+
+    def _multiply(self, a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar) -> Tile:
         """One term: load the vectors of one operand, spread an element of the other over each row."""
         k, f, p = self.k, self.k.function, self.plan
         kind = self.element
         columns = p.columns
         assert columns is not None
         row_stride = p.rows.a if p.rows is not None else 0
-        base_b = (
-            f.pointer(k.pointers[p.b.buffer], f.add(b, p.b.offset), kind)
-            if self.packed is None
-            else self.packed
-        )
         right = []
         for j, mask in enumerate(masks):
             if self.packed is not None:
                 place = f.add(f.mul(packed, len(masks) * LANES), j * LANES)
-                right.append(f.op(f"load {self.type}, ptr {f.pointer(base_b, place, kind)}, align 64"))
+                right.append(f.op(f"load {self.type}, ptr {f.pointer(self.packed, place, kind)}, align 64"))
                 continue
             right.append(self._load(p.b, b, j * LANES * columns.b, columns.b, mask))
-        base_a = f.pointer(k.pointers[p.a.buffer], f.add(a, p.a.offset), kind)
-        result = []
-        for i in range(height):
+        base = f.pointer(k.pointers[p.a.buffer], f.add(a, p.a.offset), kind)
+        result = {}
+        for i, line in sums.items():
             if columns.a:
                 left = [
                     self._load(p.a, a, i * row_stride + j * LANES * columns.a, columns.a, m)
@@ -269,11 +283,9 @@ class Writer:
                 ]
             else:
                 size = SIZE[self.node.dtype]
-                one = f.op(f"load {kind}, ptr {f.pointer(base_a, i * row_stride, kind)}, align {size}")
+                one = f.op(f"load {kind}, ptr {f.pointer(base, i * row_stride, kind)}, align {size}")
                 left = [f.splat(one, kind)] * len(masks)
-            result.append(
-                [k.call("fma", self.type, x, y, s) for x, y, s in zip(left, right, sums[i], strict=True)]
-            )
+            result[i] = [k.call("fma", self.type, x, y, s) for x, y, s in zip(left, right, line, strict=True)]
         return result
 
     def _load(self, view: View, offset: Scalar, more: int, stride: int, mask: str | None) -> str:
@@ -498,6 +510,12 @@ class Writer:
                     value = f.op(f"fadd {self.element} {k.load(self.stored, self.index()).name}, {value}")
                 k.remember(self.made, self.index(), Value(value, False))
                 finish(k, self.task, self.index())
+
+
+def _rows_of(sums: Tile, flat: list[str]) -> Tile:
+    """Values listed one after another, as rows like those of ``sums``."""
+    values = iter(flat)
+    return {i: [next(values) for _ in line] for i, line in sums.items()}
 
 
 def transpose(f: Function, lines: Sequence[str], element: str) -> list[str]:

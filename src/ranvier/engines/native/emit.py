@@ -147,6 +147,11 @@ class Function:
             return min(a, b)
         return self.op(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
 
+    def maximum(self, a: Scalar, b: Scalar) -> Scalar:
+        if isinstance(a, int) and isinstance(b, int):
+            return max(a, b)
+        return self.op(f"call i64 @llvm.smax.i64(i64 {a}, i64 {b})")
+
     def pointer(self, base: str, offset: Scalar, element: str) -> str:
         return base if offset == 0 else self.op(f"getelementptr inbounds {element}, ptr {base}, i64 {offset}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import LANES, SIZE
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.view import View
@@ -24,6 +25,7 @@ class Loop:
     a: int
     b: int
     output: int | None
+    number: int  # among the contraction's loops
 
     @property
     def count(self) -> int:
@@ -47,6 +49,11 @@ class Nest:
     columns: Loop | None
     reduce: tuple[Loop, ...]
     form: str  # columns, pack, dot
+    clips: tuple[Clip, ...] = ()
+
+    def clip(self, loop: Loop) -> Clip | None:
+        """What bounds a loop that is summed over, beside its extent."""
+        return next((clip for clip in self.clips if clip[2] == loop.number), None)
 
 
 def _strides(node: Node, side: int, view: View) -> tuple[list[int], int]:
@@ -59,12 +66,13 @@ def _strides(node: Node, side: int, view: View) -> tuple[list[int], int]:
     return strides, offset
 
 
-def _merge(loops: list[Loop]) -> list[Loop]:
-    """Join reduction loops that walk both operands as one longer loop would."""
+def _merge(loops: list[Loop], apart: set[int]) -> list[Loop]:
+    """Join reduction loops that walk both operands as one longer loop would, but those that stay ``apart``."""
     result: list[Loop] = []
     for loop in loops:
         last = result[-1] if result else None
-        if last is not None and last.walks_on_in(loop):
+        alone = last is None or last.number in apart or loop.number in apart
+        if last is not None and not alone and last.walks_on_in(loop):
             result[-1] = replace(loop, extent=last.count * loop.count)
         else:
             result.append(loop)
@@ -75,9 +83,10 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
     """Give each loop its role. ``output`` holds the result's strides."""
     (sa, oa), (sb, ob) = (_strides(node, side, view) for side, view in enumerate(views))
     rank = node.attrs["rank"]
-    loops = [Loop(e, sa[i], sb[i], i if i < rank else None) for i, e in enumerate(node.attrs["loops"])]
+    clips: tuple[Clip, ...] = node.attrs.get("clip", ())
+    loops = [Loop(e, sa[i], sb[i], i if i < rank else None, i) for i, e in enumerate(node.attrs["loops"])]
     a, b = (replace(view, offset=offset) for view, offset in zip(views, (oa, ob), strict=True))
-    out, reduce = loops[:rank], _merge(loops[rank:])
+    out, reduce = loops[:rank], _merge(loops[rank:], {clip[2] for clip in clips})
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
     if columns is not None and (columns.b == 0 or (columns.b != 1 and columns.a == 1)):
         # vectors run along the second operand: swap the two
@@ -85,6 +94,8 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
         out, reduce = [swap[loop] for loop in out], [replace(loop, a=loop.b, b=loop.a) for loop in reduce]
         columns, (a, b) = swap[columns], (b, a)
     if columns is None:
+        if clips:
+            raise AssertionError("a padded operand is read along columns")
         return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
     rest = [loop for loop in out if loop is not columns and loop != columns]
     candidates = [loop for loop in rest if loop.b == 0]
@@ -99,17 +110,22 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
             or columns.count < LANES // 2
             or isinstance(columns.extent, Symbol)
         )
-        if dot and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES)):
+        if (
+            not clips
+            and dot
+            and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES))
+        ):
             return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
         if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
             form = "pack"
-    return Nest(a, b, tuple(loop for loop in rest if loop != rows), rows, columns, tuple(reduce), form)
+    outer = tuple(loop for loop in rest if loop != rows)
+    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips)
 
 
-def _as_rows(loop: Loop) -> tuple[bool, int]:
-    """How well a loop serves as a tile's rows: one of known extent needs no rest, and is adjacent in memory."""
+def _as_rows(loop: Loop) -> tuple[bool, int, int]:
+    """How well a loop serves as a tile's rows: with a known extent there is no rest, and inner ones lie closer."""
     known = isinstance(loop.extent, int) and loop.extent >= PACK_ROWS
-    return known, loop.count
+    return known, loop.count, loop.number
 
 
 def _packable(reduce: Sequence[Loop]) -> bool:

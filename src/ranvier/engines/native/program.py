@@ -26,6 +26,7 @@ from ranvier.graph.node import BATCH, Node, Symbol
 SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
 ROW_BLOCK = 8  # threads take rows of the batch by so many
 LINE = 64
+EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Assembler:
         parts = [*kernels, *([update[0]] if update else []), entry]
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
-        declarations = sorted(self.module.declarations | needed | {"declare i64 @llvm.smin.i64(i64, i64)"})
+        declarations = sorted(self.module.declarations | needed | EXTREMA)
         text = "\n".join([*constants, *declarations, barrier_ir(self.target.arch), library, *parts])
         return Text(text, self.symbols, self.scratch, self._private_bytes(), self._work())
 

@@ -1,0 +1,62 @@
+"""A pass: the zeros around the operand of a contraction are neither made nor multiplied; loops leave them out.
+
+``pad`` then ``contract`` becomes a contraction that reads the operand itself, with ``clip`` among its attributes: for
+each dimension (p, cp, q, cq, offset, extent), the terms with ``0 <= cp * p + cq * q + offset < extent`` are all there
+are, where p is a loop outside of q. A term left out is a product with zero, so no bit changes while weights are finite.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Node, apply
+
+Clip = tuple[int, int, int, int, int, int]
+
+
+def leave_out(graph: Graph) -> Graph:
+    """The graph with contractions that read padded operands by way of their loops' bounds, where that can be."""
+    result: dict[Node, Node] = {}
+    for node in graph.nodes():
+        inputs = tuple(result[i] for i in node.inputs)
+        fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
+        result[node] = _clipped(fresh) if node.op.name == "contract" else fresh
+    return graph.rebuild(lambda n: result[n])
+
+
+def _clipped(node: Node) -> Node:
+    for side, operand in enumerate(node.inputs):
+        if operand.op.name == "pad" and BATCH in operand.shape and _is_zero(operand.inputs[1]):
+            return _without(node, side)
+    return node
+
+
+def _is_zero(value: Node) -> bool:
+    return value.op.name == "constant" and not value.attrs["value"].any()
+
+
+def _without(node: Node, side: int) -> Node:
+    padded = node.inputs[side]
+    source = padded.inputs[0]
+    index = list(node.attrs["index"][side])
+    clips: list[Clip] = []
+    left: list[Any] = []
+    for dim, (low, high, between) in enumerate(padded.attrs["widths"]):
+        terms, offset = index[dim]
+        outer, inner = sorted(terms)[:2] if len(terms) == 2 else ((0, 0), (0, 0))
+        crossing = outer[0] < node.attrs["rank"] <= inner[0]  # an output's loop, and one that is summed over
+        if between or (low, high) == (0, 0) or not crossing or abs(inner[1]) != 1:
+            left.append((low, high, between))
+            continue
+        left.append((0, 0, 0))
+        index[dim] = (terms, offset - low)
+        clips.append((*outer, *inner, offset - low, source.shape[dim]))
+    if not clips:
+        return node
+    if any(width != (0, 0, 0) for width in left):
+        source = apply("pad", source, padded.inputs[1], widths=tuple(left))
+    inputs, indices = list(node.inputs), list(node.attrs["index"])
+    inputs[side], indices[side] = source, tuple(index)
+    attrs = {**node.attrs, "index": tuple(indices), "clip": tuple(clips)}
+    return Node(node.op, tuple(inputs), attrs, node.type)
