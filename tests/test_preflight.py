@@ -457,6 +457,14 @@ def test_images_are_no_tables():
         assert not model.check(x, Y)
 
 
+def test_rows_of_few_values_repeat_by_chance():
+    x, y = RNG.integers(0, 4, (1000, 6)).astype(np.float32), RNG.normal(size=1000)
+    halves: dict[str, Any] = {"x": x[:500], "y": y[:500]}
+    assert 0.05 < len(shared_rows([x[:500]], [x[500:]])[0]) / 500 < 0.25
+    assert not Program([D(1)], **halves, validation=(x[500:], y[500:])).check()
+    assert Program([D(1)], **halves, validation=(x[300:700], y[300:700])).check().codes == ["RV401"]
+
+
 def test_values_that_are_not_finite_are_not_judged():
     x = constant(0, np.inf)
     x[::2, 1] = np.nan

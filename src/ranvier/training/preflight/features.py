@@ -16,6 +16,7 @@ FEW = 10  # rows, below which nothing can be said
 LARGE = 100.0  # the root of a feature's mean square
 APART = 1000.0  # the largest spread of a feature divided by the smallest
 BORDER = 8  # columns of one value, from which it is a background
+PICTURE = 32  # columns that may be the pixels of an image
 BYTES = 1 << 30  # of an array that is read whole
 STANDARDIZE = (
     "Write (x - x.mean(0)) / x.std(0) instead, with the mean and deviation of the training data for all data."
@@ -109,9 +110,12 @@ def constant_features(seen: Seen) -> Iterator[Fault]:
         still = np.flatnonzero(given.low == given.high)
         if len(still) == array.shape[1]:
             continue  # said by the check of identical rows
-        # Pixels at the border of images never leave the background: the smallest value of all, or one of many columns.
+        # Pixels at the border of images never leave the background: the smallest value of all, that of many columns, or
+        # the 0 that it is once standardized.
         values, alike = np.unique(given.low[still], return_inverse=True)
         background = (values == given.low.min()) | (np.bincount(alike, minlength=len(values)) >= BORDER)
+        if array.shape[1] >= PICTURE:
+            background |= values == 0
         odd = still[~background[alike]]
         if array.nbytes <= BYTES and len(odd):
             odd = odd[(array[:, odd] == array[0, odd]).all(0)]

@@ -9,13 +9,17 @@ import numpy as np
 from ranvier.data.convert import Array
 from ranvier.training.preflight.features import FEW
 from ranvier.training.preflight.report import Fault
-from ranvier.training.preflight.seen import Seen, sample
+from ranvier.training.preflight.seen import Input, Seen, sample
 from ranvier.training.preflight.targets import MANY
 
 __all__ = ["classes_not_validated", "classes_unseen", "other_scale", "shared_rows", "shared_with_validation"]
 
 SLICE = 128  # bytes of a row that tell most rows apart
 SHARE = 0.01  # of the validation rows, from which rows that are in both are told
+COARSE, OFTEN = (
+    32,
+    0.25,
+)  # columns of so few values each, so few of them, repeat rows by chance: told from this share
 EXPECTED = 10  # validation rows of a class, from which it is no chance that there is none
 OTHER = 20.0  # the scale of validation inputs by that of training inputs
 
@@ -74,6 +78,12 @@ def same_memory(a: Array, b: Array) -> bool:
     return a is b or (a.ctypes.data == b.ctypes.data and a.shape == b.shape)
 
 
+def coarse(given: Input) -> bool:
+    """Whether rows have so few possible values that some are equal by chance."""
+    columns = given.rows.shape[1]
+    return columns <= COARSE and all(len(np.unique(given.rows[:, i])) <= COARSE for i in range(columns))
+
+
 def shared_with_validation(seen: Seen) -> Iterator[Fault]:
     assert seen.validation is not None
     pairs = list(zip(seen.data.x, seen.validation.x, strict=True))
@@ -84,7 +94,7 @@ def shared_with_validation(seen: Seen) -> Iterator[Fault]:
         text = "the validation data are the training data, so they cannot show overfitting"
     else:
         rows, twins = shared_rows(seen.data.x, seen.validation.x)
-        if len(rows) < SHARE * number:
+        if len(rows) < (OFTEN if all(map(coarse, seen.inputs)) else SHARE) * number:
             return
         text = (
             f"{len(rows):,} of {number:,} validation rows are training rows too (row {rows[0]} is training row "
