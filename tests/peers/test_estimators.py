@@ -268,7 +268,10 @@ def test_networks_fit_again_the_same_and_survive_pickling(settings, y, x):
 def test_a_pickle_that_crosses_files_and_copies(tmp_path):
     import copy
 
-    from joblib.externals import cloudpickle  # what loky sends functions with
+    try:  # what loky sends functions with: older versions of joblib bring it along, newer ones depend on it
+        import cloudpickle
+    except ImportError:
+        from joblib.externals import cloudpickle
 
     model = NeuralClassifier(
         model=lambda n, k: rv.Sequential([rv.layers.Dense(8, "tanh"), rv.layers.Dense(k)]), **SMALL
