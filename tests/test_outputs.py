@@ -297,3 +297,29 @@ def test_what_forward_returns_must_be_tensors():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="returns str for output 1"):
         model.fit(A, A, verbose=0)
+
+
+def test_arrays_that_are_meant_as_inputs_of_a_model_with_one():
+    class Listed(rv.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = rv.layers.Dense(1)
+
+        def call(self, inputs):
+            return self.layer(inputs[0]) + self.layer(inputs[1])
+
+    model = Listed()
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="x is a ragged list") as caught:
+        model.fit([A, B], AGE, verbose=0)
+    assert any("write def forward(self, a, b)" in note for note in caught.value.__notes__)
+
+
+def test_it_is_built_from_a_list_of_shapes(capsys):
+    model = Two()
+    model.build([(None, 5), (None, 3)])
+    assert len(model.get_weights()) == 8
+    model.summary()
+    assert "(None, 6)" in capsys.readouterr().out
+    found = rv.module.from_architecture(model.architecture())
+    assert [w.shape for w in found.get_weights()] == [w.shape for w in model.get_weights()]

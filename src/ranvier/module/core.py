@@ -427,12 +427,16 @@ class Module(Face):
     def build(self, input_shape: Sequence[Any]) -> None:
         """Make the weights of all layers for inputs of this shape, whose first dimension is the batch's (None).
 
-        Layers with weights of their own override this and are given the shape at their first call. Raises ValueError
-        with the trace of shapes when the layers do not fit each other.
+        A model of several inputs is given a list of shapes. Layers with weights of their own override this and are
+        given the shape at their first call. Raises ValueError with the trace of shapes when the layers do not fit each
+        other.
         """
         if type(self)._builds:  # super().build(input_shape), in the style of Keras
             return
-        self._input_type = Type((BATCH, *(int(n) for n in tuple(input_shape)[1:])), get_dtype())
+        several = bool(input_shape) and isinstance(input_shape[0], Sequence)
+        shapes = list(input_shape) if several else [input_shape]
+        types = tuple(Type((BATCH, *(int(n) for n in tuple(s)[1:])), get_dtype()) for s in shapes)
+        self._input_type, self._input_types = types[0], types if several else ()
         self.trace()
 
     def build_once(self, input_shape: Sequence[Any]) -> None:

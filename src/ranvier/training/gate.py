@@ -16,7 +16,7 @@ from ranvier.data.arrays import (
     check_lengths,
     column_names,
 )
-from ranvier.graph.node import BATCH, Type
+from ranvier.graph.node import Type
 from ranvier.module import Module
 from ranvier.module.changes import structure
 from ranvier.tensor import Tensor, get_dtype
@@ -24,7 +24,7 @@ from ranvier.training.heads import Head
 from ranvier.training.objective import target_array
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
-from ranvier.training.structure import Outputs, inputs_of, outputs_of, pick
+from ranvier.training.structure import Outputs, inputs_of, outputs_of, pick, takes
 from ranvier.training.weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
 
 __all__ = ["features", "gate", "plain", "split", "traced"]
@@ -86,12 +86,18 @@ def features(
         arrays.append(array)
     check_lengths(**dict(zip(parts, arrays, strict=True)))
     if len(arrays) > 1 and not model._input_types:
-        model._input_types = tuple(Type((BATCH, *a.shape[1:]), get_dtype()) for a in arrays)
-        model._input_type = model._input_types[0]
-        model.trace()
+        Module.build(model, [(None, *a.shape[1:]) for a in arrays])
     elif wanted[0] is None:
         model.build((None, *arrays[0].shape[1:]))
     return tuple(arrays)
+
+
+def likely_several(model: Module, x: Any) -> bool:
+    """Whether a list that a model with one input was given looks like several inputs."""
+    if takes(model)[1] != 1 or not isinstance(x, (list, tuple)) or not 1 < len(x) < 9:
+        return False
+    shapes: list[Any] = [getattr(part, "shape", ()) for part in x]
+    return all(shapes) and len({shape[0] for shape in shapes}) == 1
 
 
 def traced(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[Outputs, tuple[Type, ...]]:
@@ -120,6 +126,27 @@ def gate(
 
     ``x`` may be such arrays already, of which ``fit_many`` gives each model some rows.
     """
+    try:
+        return checked(model, compiled, x, y, weight, class_weight, check_finite, prefix)
+    except (TypeError, ValueError) as error:
+        if likely_several(model, x):
+            error.add_note(
+                f"(x is a list of {len(x)} arrays, and {model.name!r} takes one input, so they were read as samples. "
+                "If they are inputs of their own, write def forward(self, a, b).)"
+            )
+        raise
+
+
+def checked(
+    model: Module,
+    compiled: Compiled,
+    x: Any,
+    y: Any,
+    weight: Any,
+    class_weight: Any,
+    check_finite: bool,
+    prefix: str,
+) -> Data:
     if isinstance(x, Data):
         outputs, types = traced(model, compiled, x.x)
         heads = compiled.meet(outputs).heads
