@@ -391,6 +391,37 @@ def test_every_schedule_is_in_the_registry():
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
+def nested(depth):
+    described = {"class_name": "Constant", "config": {"learning_rate": 0.1}}
+    for _ in range(depth):
+        described = {"class_name": "WarmUp", "config": {"schedule": described, "steps": 2}}
+    return described
+
+
+HOSTILE = [
+    ({"class_name": "os.system", "config": {}}, "'os.system' does not exist"),
+    ({"class_name": "CosineDecay", "config": {"command": "ls"}}, "command"),
+    ({"class_name": "CosineDecay", "config": {"initial_learning_rate": [1], "decay_steps": 3}}, "a number"),
+    ({"class_name": "CosineDecay", "config": 3}, "does not say how to train"),
+    (nested(40), "16 deep"),
+    ({}, "a number"),
+]
+
+
+@pytest.mark.parametrize(("rate", "text"), HOSTILE)
+def test_hostile_files(rate, text, tmp_path):
+    from ranvier.training import CheckpointError, files
+
+    path = tmp_path / "m.ranvier"
+    network(optimizers.SGD(s.CosineDecay(0.1, 10))).save(path)
+    described, tensors = files.read(path)
+    described = {name: described[name] for name in ("architecture", "compiled")}
+    described["compiled"]["optimizer"]["config"]["learning_rate"] = rate
+    files.store(path, tensors, described)
+    with pytest.raises(CheckpointError, match=text):
+        rv.load_model(path)
+
+
 class Broken(s.LearningRateSchedule):
     def rate(self, step):
         return 0.1
@@ -408,13 +439,6 @@ class Changing(s.LearningRateSchedule):
 @dataclass(frozen=True)
 class Holding(s.LearningRateSchedule):
     tops: list
-
-
-def nested(depth):
-    described = {"class_name": "Constant", "config": {"learning_rate": 0.1}}
-    for _ in range(depth):
-        described = {"class_name": "WarmUp", "config": {"schedule": described, "steps": 2}}
-    return described
 
 
 def test_schedules_within_schedules():
