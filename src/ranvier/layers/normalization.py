@@ -19,11 +19,9 @@ __all__ = ["BatchNormalization", "LayerNormalization", "RunningStatistics"]
 WAITING = 16  # updates of statistics that wait to be computed before a loop that reads nothing is made to
 
 
-@function
 def moments(x: Node, axis: int) -> tuple[Node, Node]:
     """The mean and the variance (the mean squared distance from it) over all axes but one: (features,) each."""
-    x = floating(x)
-    others = tuple(a for a in range(x.ndim) if a != axis_of(axis, x.ndim))
+    others = tuple(a for a in range(x.ndim) if a != axis)
     mean = n.mean(x, others, True)
     centred = n.subtract(x, mean)
     return n.reshape(mean, (-1,)), n.mean(centred * centred, others)
@@ -53,21 +51,45 @@ def standardize(
 
 
 @function
-def toward(old: Node, new: Node, share: Node) -> Node:
-    """The moving average: ``share`` of the way from old to new."""
-    return old + n.multiply(new - old, share)  # type: ignore[no-any-return]
+def normalize_batch(
+    x: Node, gamma: Node | None = None, beta: Node | None = None, axis: int = -1, epsilon: float = 1e-3
+) -> tuple[Node, Node, Node]:
+    """`standardize` by the batch's own statistics, which are the second and third result."""
+    x = floating(x)
+    mean, variance = moments(x, axis_of(axis, x.ndim))
+    return standardize(x, mean, variance, gamma, beta, axis, epsilon), mean, variance
 
 
 @function
-def toward_unbiased(old: Node, new: Node, x: Node, share: Node, axis: int) -> Node:
-    """The moving average of a variance: ``share`` of the way from old to ``new * n / (n - 1)``, n the number of values.
+def moved(
+    running_mean: Node,
+    running_variance: Node,
+    mean: Node,
+    variance: Node,
+    x: Node,
+    batches: Node | None = None,
+    axis: int = -1,
+    share: float | None = 0.1,
+    unbiased: bool = False,
+) -> tuple[Node, ...]:
+    """Running statistics ``share`` of the way toward those of the batch ``x``; and ``batches``, how many, + 1.
 
-    A single value says nothing about a variance, and moves nothing.
+    Without a share they become the mean of all batches'. With ``unbiased`` the variance is divided by n - 1, n the
+    number of values of a feature; a single value says nothing about a variance then: the running one stays.
     """
-    size = count([d for a, d in enumerate(x.shape) if a != axis_of(axis, x.ndim)], old.dtype)
-    rest = n.subtract(size, 1)
-    unbiased = n.multiply(new, n.divide(size, n.maximum(rest, 1)))
-    return n.where(n.less(rest, 1), old, old + n.multiply(unbiased - old, share))  # type: ignore[no-any-return]
+    counted = None if batches is None else n.add(batches, 1)
+    part: Any = n.reciprocal(n.cast(counted, running_mean.dtype)) if share is None else share
+    after = [
+        n.add(old, n.multiply(new - old, part))
+        for old, new in ((running_mean, mean), (running_variance, variance))
+    ]
+    if unbiased:
+        size = count([d for a, d in enumerate(x.shape) if a != axis_of(axis, x.ndim)], variance.dtype)
+        rest = n.subtract(size, 1)
+        whole = n.multiply(variance, n.divide(size, n.maximum(rest, 1)))
+        step = n.multiply(whole - running_variance, part)
+        after[1] = n.where(n.less(rest, 1), running_variance, running_variance + step)
+    return tuple(after) if counted is None else (*after, counted)
 
 
 class RunningStatistics:
@@ -80,10 +102,10 @@ class RunningStatistics:
     def __init__(self) -> None:
         self.waiting = 0
 
-    def assign(self, *pairs: tuple[Tensor, Tensor]) -> None:
-        first = pairs[0][0]
+    def assign(self, tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        first = tensors[0]
         self.waiting = 0 if first.segment is None else self.waiting + 1
-        for tensor, value in pairs:
+        for tensor, value in zip(tensors, values, strict=True):
             tensor.assign(value)
         segment = first.segment
         if self.waiting > WAITING and segment is not None and not segment.placeholders:
@@ -158,15 +180,13 @@ class BatchNormalization(Layer):
 
     def forward(self, x: Any) -> Any:
         mean, variance = self.moving_mean, self.moving_variance
-        if self.training and self._trainable:
-            mean, variance = moments(x, axis=self.axis)
-            with no_grad():
-                share = 1.0 - self.momentum
-                self._running.assign(
-                    (self.moving_mean, toward(self.moving_mean, mean, share=share)),
-                    (self.moving_variance, toward(self.moving_variance, variance, share=share)),
-                )
-        return standardize(x, mean, variance, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon)
+        if not (self.training and self._trainable):
+            return standardize(x, mean, variance, self.gamma, self.beta, self.axis, self.epsilon)
+        y, *own = normalize_batch(x, self.gamma, self.beta, self.axis, self.epsilon)
+        with no_grad():
+            after = moved(mean, variance, *own, x, None, self.axis, 1.0 - self.momentum)
+            self._running.assign((mean, variance), after)
+        return y
 
     def misfit(self, given: Type) -> tuple[str, str] | None:
         if not self.built or not -len(given.shape) <= self.axis < len(given.shape):

@@ -19,7 +19,7 @@ from ranvier.functional import (
     smooth_l1_loss,
 )
 from ranvier.graph.node import GraphError
-from ranvier.layers.normalization import layer_standardize, moments, standardize, toward, toward_unbiased
+from ranvier.layers.normalization import layer_standardize, moved, normalize_batch, standardize
 from ranvier.module.names import missing
 from ranvier.numeric import sigmoid, tanh
 from ranvier.seed import draw
@@ -129,15 +129,15 @@ def batch_norm(
 
     While training the batch's statistics are used, and the running ones, unless None, move toward them in place.
     """
-    mean, variance = running_mean, running_var
-    if training:
-        mean, variance = moments(input, axis=1)
-        if running_mean is not None:
-            with no_grad():
-                moved = toward_unbiased(running_var, variance, input, momentum, axis=1)
-                running_mean.assign(toward(running_mean, mean, momentum))
-                running_var.assign(moved)
-    return standardize(input, mean, variance, weight, bias, axis=1, epsilon=float(eps))
+    if not training:
+        return standardize(input, running_mean, running_var, weight, bias, 1, float(eps))
+    y, *own = normalize_batch(input, weight, bias, 1, float(eps))
+    if running_mean is not None:
+        with no_grad():
+            after = moved(running_mean, running_var, *own, input, None, 1, float(momentum), True)
+        for tensor, value in zip((running_mean, running_var), after, strict=True):
+            tensor.assign(value)
+    return y
 
 
 def layer_norm(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.graph.node import GraphError, Symbol, Type
 from ranvier.layers.base import whole
-from ranvier.layers.normalization import RunningStatistics, moments, standardize, toward, toward_unbiased
+from ranvier.layers.normalization import RunningStatistics, moved, normalize_batch, standardize
 from ranvier.module import Module, Parameter, register_module
 from ranvier.tensor import Tensor, get_dtype, no_grad
 from ranvier.torch.device import check_device
@@ -80,19 +80,15 @@ class _BatchNorm(Module):
         reason = self.misfit(getattr(input, "type", None) or Type(input.shape, get_dtype()))
         if reason is not None:
             raise GraphError(reason[0])
-        mean, variance = self.running_mean, self.running_var
-        if self.training or mean is None:
-            mean, variance = moments(input, axis=1)
-        if self.training and self.running_mean is not None:
+        mean, variance, batches = self.running_mean, self.running_var, self.num_batches_tracked
+        if not self.training and mean is not None:
+            return standardize(input, mean, variance, self.weight, self.bias, 1, self.eps)
+        y, *own = normalize_batch(input, self.weight, self.bias, 1, self.eps)
+        if self.training and mean is not None:
             with no_grad():
-                tracked = self.num_batches_tracked + 1
-                share = 1.0 / tracked if self.momentum is None else self.momentum
-                self._running.assign(
-                    (self.running_mean, toward(self.running_mean, mean, share)),
-                    (self.running_var, toward_unbiased(self.running_var, variance, input, share, axis=1)),
-                    (self.num_batches_tracked, tracked),
-                )
-        return standardize(input, mean, variance, self.weight, self.bias, axis=1, epsilon=self.eps)
+                after = moved(mean, variance, *own, input, batches, 1, self.momentum, True)
+                self._running.assign((mean, variance, batches), after)
+        return y
 
     def misfit(self, given: Type) -> tuple[str, str] | None:
         shape = given.shape
