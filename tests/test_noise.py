@@ -151,7 +151,7 @@ WORD: Any = "all"
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: layers.GaussianNoise(-1.0), "stddev=-1.0: write a number of 0 or more"),
+        (lambda: layers.GaussianNoise(-1.0), r"stddev=-1.0\): write a number of 0 or more"),
         (lambda: layers.GaussianDropout(1.0), "rate of layer 'gaussian_dropout.*from 0 up to"),
         (lambda: layers.AlphaDropout(0.5, noise_shape=WORD), "noise_shape of layer 'alpha_dropout"),
         (lambda: layers.Dropout(0.5, noise_shape=(None, 0)), "noise_shape"),

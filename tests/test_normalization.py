@@ -216,7 +216,7 @@ HALF: Any = 0.5
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
-        (lambda: BatchNormalization(momentum=1.5), ValueError, "momentum=1.5: write a number from 0 to 1"),
+        (lambda: BatchNormalization(momentum=1.5), ValueError, r"momentum=1.5\): write a number from 0 to 1"),
         (lambda: BatchNormalization(axis=HALF), ValueError, "whole number"),
         (lambda: BatchNormalization(axis=3)(X), ValueError, "axis 3, which inputs of shape"),
         (lambda: BatchNormalization(axis=0)(X), ValueError, "axis 0"),

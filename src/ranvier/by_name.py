@@ -67,10 +67,10 @@ def _known(value: Any) -> Any:
     return value
 
 
-def amount(value: Any, what: str, most: float = math.inf) -> float:
-    """``value`` as a float from 0 to ``most``; raises ValueError naming the argument."""
+def amount(value: Any, what: str, name: str, most: float = math.inf) -> float:
+    """``value`` as a float from 0 to ``most``; raises ValueError naming the argument of ``what``."""
     number = not isinstance(value, bool) and hasattr(value, "__float__") and not isinstance(value, str)
     if not number or not 0 <= (result := float(value)) <= most or math.isinf(result):
         allowed = "a number of 0 or more" if math.isinf(most) else f"a number from 0 to {most:g}"
-        raise ValueError(f"{what}={value!r}: write {allowed} instead.")
+        raise ValueError(f"{what}({name}={value!r}): write {allowed} instead.")
     return result

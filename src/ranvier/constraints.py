@@ -65,7 +65,7 @@ class MaxNorm(Constraint):
     axis: int | Sequence[int] = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "max_value", amount(self.max_value, "MaxNorm(max_value"))
+        object.__setattr__(self, "max_value", amount(self.max_value, "MaxNorm", "max_value"))
         object.__setattr__(self, "axis", _axis(self.axis, "MaxNorm"))
 
     def __call__(self, w: Any) -> Any:
@@ -83,7 +83,7 @@ class MinMaxNorm(Constraint):
 
     def __post_init__(self) -> None:
         for name, most in (("min_value", float("inf")), ("max_value", float("inf")), ("rate", 1.0)):
-            object.__setattr__(self, name, amount(getattr(self, name), f"MinMaxNorm({name}", most))
+            object.__setattr__(self, name, amount(getattr(self, name), "MinMaxNorm", name, most))
         if self.min_value > self.max_value:
             raise ValueError(
                 f"MinMaxNorm(min_value={self.min_value}, max_value={self.max_value}): write the smaller one first."
@@ -149,7 +149,10 @@ def constrained(constraint: Any, w: Node) -> Node:
         result = constraint(leaf)
         segment = tape.segment_of([result])
     if result.type != w.type:
-        raise GraphError(f"the constraint {constraint!r} makes {result.type} of a weight of {w.type}")
+        raise GraphError(
+            f"the constraint {constraint!r} makes {result.type} of a weight of {w.type}: write one that "
+            "keeps its shape and dtype"
+        )
     nodes = {o: w if known is leaf else _value(known) for o, known in enumerate(segment.leaves)}
     return tape.expand([result.entry or segment.leaf(result)], nodes)[0]
 

@@ -59,7 +59,7 @@ class L1L2(Regularizer):
 
     def __post_init__(self) -> None:
         for name in ("l1", "l2"):
-            object.__setattr__(self, name, amount(getattr(self, name), f"L1L2({name}"))
+            object.__setattr__(self, name, amount(getattr(self, name), "L1L2", name))
 
     def __call__(self, x: Any) -> Any:
         return penalty(x, l1=self.l1, l2=self.l2)
@@ -72,7 +72,7 @@ class L1(Regularizer):
     l1: float = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "l1", amount(self.l1, "L1(l1"))
+        object.__setattr__(self, "l1", amount(self.l1, "L1", "l1"))
 
     def __call__(self, x: Any) -> Any:
         return penalty(x, l1=self.l1, l2=0.0)
@@ -85,7 +85,7 @@ class L2(Regularizer):
     l2: float = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "l2", amount(self.l2, "L2(l2"))
+        object.__setattr__(self, "l2", amount(self.l2, "L2", "l2"))
 
     def __call__(self, x: Any) -> Any:
         return penalty(x, l1=0.0, l2=self.l2)
@@ -125,7 +125,7 @@ class OrthogonalRegularizer(Regularizer):
     mode: str = "rows"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "factor", amount(self.factor, "OrthogonalRegularizer(factor"))
+        object.__setattr__(self, "factor", amount(self.factor, "OrthogonalRegularizer", "factor"))
         if self.mode not in MODES:
             raise ValueError(f"mode {self.mode!r} does not exist. Write 'rows' or 'columns' instead.")
 

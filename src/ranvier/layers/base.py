@@ -59,6 +59,10 @@ class Layer(Module):
             self.add_loss(each_sample(self.activity_regularizer(result), result))
         return result
 
+    def _words(self) -> str:
+        """What errors call the layer."""
+        return f"{type(self).__name__} {self.name!r}"
+
     def _refuse(self, keyword: str) -> None:
         kind = type(self).__name__
         known = [n for n in inspect.signature(type(self).__init__).parameters if n not in ("self", "options")]

@@ -130,7 +130,7 @@ class GaussianNoise(Layer):
 
     def __init__(self, stddev: float, seed: int | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.stddev, self.seed = amount(stddev, f"the layer {self.name!r} was given stddev"), seed
+        self.stddev, self.seed = amount(stddev, self._words(), "stddev"), seed
 
     def forward(self, x: Any) -> Any:
         if not self.training or not self.stddev:

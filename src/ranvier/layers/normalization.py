@@ -164,8 +164,8 @@ class BatchNormalization(Layer):
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
         self.axis, self.center, self.scale = axis, bool(center), bool(scale)
-        self.momentum = amount(momentum, f"the layer {self.name!r} was given momentum", 1.0)
-        self.epsilon = amount(epsilon, f"the layer {self.name!r} was given epsilon")
+        self.momentum = amount(momentum, self._words(), "momentum", 1.0)
+        self.epsilon = amount(epsilon, self._words(), "epsilon")
         self.weights_of = weight_options(
             beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
         )  # fmt: skip
@@ -252,7 +252,7 @@ class LayerNormalization(Layer):
             )
         self.axis: tuple[int, ...] = axes
         self.center, self.scale = bool(center), bool(scale)
-        self.epsilon = amount(epsilon, f"the layer {self.name!r} was given epsilon")
+        self.epsilon = amount(epsilon, self._words(), "epsilon")
         self.weights_of = weight_options(
             beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
         )  # fmt: skip
