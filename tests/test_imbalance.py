@@ -1,5 +1,6 @@
 """Imbalance, from the sampler's rows to what training makes of them."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,24 @@ def test_the_same_bits_for_any_number_of_threads():
     finally:
         rv.set_threads(None)
     assert found[0] == found[1] == found[2]
+
+
+def remedies_in_losses():
+    import ranvier.torch as torch
+
+    yield "focal", rv.losses.SparseCategoricalFocalCrossentropy(alpha=[0.1, 0.9])
+    yield "weight", torch.nn.CrossEntropyLoss(weight=torch.tensor([0.1, 0.9]))
+    yield "nothing", rv.losses.SparseCategoricalFocalCrossentropy()
+    yield "no weight", torch.nn.CrossEntropyLoss()
+
+
+@pytest.mark.parametrize(("name", "loss"), list(remedies_in_losses()))
+def test_who_has_weighed_the_classes_is_not_told_to(name, loss):
+    rare = (np.arange(N) % 40 == 0).astype(np.int32)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        network(loss=loss).fit(X, rare, verbose=0)
+    assert any("RV306" in str(w.message) for w in told) is ("no" in name)
 
 
 # --- PyTorch's vocabulary -----------------------------------------------------------------------------------------

@@ -65,6 +65,11 @@ class Loss:
         """1 for each sample that a mean counts and 0 for the others; None when it counts all."""
         return None
 
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether the loss itself makes some classes count more than others."""
+        return False
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {
@@ -119,6 +124,10 @@ class Formula(Loss):
             if logits is not None:
                 y_pred, given["from_logits"] = logits, True
         return type(self).formula(y_true, y_pred, **given)
+
+    @property
+    def weighs_classes(self) -> bool:
+        return isinstance(getattr(self, "alpha", None), tuple) or getattr(self, "apply_class_balancing", False)
 
     def counted(self, y_true: Any) -> Any:
         ignored = getattr(self, "ignore_class", None)

@@ -49,6 +49,11 @@ class Criterion(losses.Loss):
         given = {**self.module._buffers, **self.options, "reduction": "none"}
         return self.module.function(y_pred, y_true, *(given[name] for name in self.module._order))
 
+    @property
+    def weighs_classes(self) -> bool:
+        buffers = getattr(self.module, "_buffers", {})
+        return any(buffers.get(name) is not None for name in ("weight", "pos_weight"))
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments of a criterion of the vocabulary."""
         buffers = {n: b.numpy().tolist() for n, b in self.module._buffers.items() if b is not None}

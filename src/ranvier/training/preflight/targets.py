@@ -106,7 +106,8 @@ def constant_targets(seen: Seen) -> Iterator[Fault]:
 
 def imbalance(seen: Seen) -> Iterator[Fault]:
     for end in seen.ends:
-        counts = None if end.weight is not None else end.counts(end.y)
+        weighed = end.weight is not None or end.loss.weighs_classes
+        counts = None if weighed else end.counts(end.y)
         if counts is None or len(counts) > MANY:
             continue
         present = np.flatnonzero(counts)
