@@ -136,6 +136,13 @@ def test_batches(source, pack):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_source_of_inputs_alone_is_predicted():
+    model = two()
+    wanted = model.predict([A, B], batch_size=16)["age"]
+    for source in (({"a": a, "b": b} for a, b in flat(A, B)), flat(A, B), (((a, b),) for a, b in flat(A, B))):
+        np.testing.assert_array_equal(model.predict(source)["age"], wanted)
+
+
 # --- what is trained -----------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ranvier import seed
@@ -38,7 +37,7 @@ def fit(
     validation_split: float = 0.0,
     validation_data: Any = None,
     shuffle: bool = True,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Any = None,
     sample_weight: Any = None,
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
@@ -51,6 +50,9 @@ def fit(
     resume: Any = None,
 ) -> History:
     """Train ``model`` on arrays, or on batches from a generator or DataLoader, and return the history.
+
+    For a model of several inputs or outputs ``x``, ``y`` and ``sample_weight`` are lists in their order, or dicts by
+    name. ``class_weight`` is a dict by class, or "balanced"; for several outputs a list or dict of them.
 
     All of Keras's meaning: ``batch_size`` is 32 where not given, ``validation_split`` takes the last rows before any
     shuffling, the loss of an epoch is the mean over its samples. A sample of weight zero is left out. ``sampler`` says

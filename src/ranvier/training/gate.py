@@ -23,7 +23,7 @@ from ranvier.tensor import Tensor, get_dtype
 from ranvier.training.heads import Head
 from ranvier.training.objective import target_array
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data
+from ranvier.training.step import KEPT, Data
 from ranvier.training.structure import Outputs, inputs_of, outputs_of, pick, takes
 from ranvier.training.weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
 
@@ -105,6 +105,8 @@ def traced(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[Out
     key = (tuple(a.shape[1:] for a in arrays), structure(model))
     known = state.traced.get(key)
     if known is None:
+        if len(state.traced) >= KEPT:
+            state.traced.clear()
         output = model.trace()
         outputs = outputs_of(model, output)
         known = state.traced[key] = (outputs, tuple(t.type for t in outputs.flat(output)))

@@ -207,6 +207,8 @@ def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> 
     predictors = model.__dict__.setdefault("_predictors", {})
     predictor = predictors.get(key)
     if predictor is None:
+        if len(predictors) >= PLANS:  # of what the model was before it was changed
+            predictors.clear()
         predictor = predictors[key] = Predictor(model, arrays, size, engine)
     result = predictor(arrays)
     n = len(arrays[0])

@@ -42,10 +42,12 @@ def parted(
     Besides ``((a, b), (y, z))``, as Keras has it, a batch may hold all one after the other, ``(a, b, y, z)``, as a
     TensorDataset gives them. ``outputs`` tells how many the model has, for such inputs.
     """
-    _, needed, any_number = takes(model)
+    names, needed, any_number = takes(model)
     many = needed > 1 and not any_number
 
     def part(item: Any) -> tuple[Any, ...] | None:
+        if many and isinstance(item, Mapping) and set(item) <= set(names):
+            return (item,)
         if not isinstance(item, (list, tuple)) or not item or is_container(item[0]):
             return None
         if not many:

@@ -28,6 +28,7 @@ from ranvier.training.state import Compiled
 __all__ = ["Data", "Step", "step_for"]
 
 SAMPLES = Symbol("samples")
+KEPT = 64  # programs of a model
 Array = npt.NDArray[Any]
 
 
@@ -168,6 +169,8 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
     key = key_of(model, compiled, data, batch, kind)
     known = compiled.programs.get(key)
     if known is None:
+        if len(compiled.programs) >= KEPT:  # of what the model was before it was changed
+            compiled.programs.clear()
         known = compiled.programs[key] = build(model, compiled, data, batch, kind == "train")
     return known
 
