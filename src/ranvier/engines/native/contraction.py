@@ -15,7 +15,7 @@ from itertools import product
 from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import ELEMENT, LANES, SIZE, Function, Scalar, literal, tail_mask, vector
 from ranvier.engines.native.llvm import Target
-from ranvier.engines.native.nest import Loop, plan, tile
+from ranvier.engines.native.nest import Loop, plan, room, tile
 from ranvier.engines.native.reductions import tree
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import At, Index, Kernel, Value
@@ -39,12 +39,17 @@ class Writer:
         node = self.node = task.anchor.attrs["inner"] if self.prefix else task.anchor
         views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
         self.stored = next(v for n, v in task.stores if n.shape == task.space)
-        self.plan = plan(node, views, self.stored.strides[len(self.prefix) :])
+        strides = self.stored.strides[len(self.prefix) :]
+        self.plan = plan(node, views, strides, lambda columns: self._most_rows(target, columns))
         self.element = ELEMENT[node.dtype]
         self.type = vector(self.element)
         self.target = target
         self.fixed: dict[int, At] = {}
         self.at: dict[int, Scalar] = {}  # where loops stand that others' bounds depend on
+
+    def _most_rows(self, target: Target, columns: Loop) -> int:
+        """The rows of a tile that may belong to several loops: none where threads share them or an epilogue runs."""
+        return room(target, columns, self.node.dtype)[0] if self.prefix else 0
 
     def index(self) -> Index:
         """The result's index, from the loops that stand fixed."""
@@ -155,6 +160,9 @@ class Writer:
         def at(row: Scalar, count: int) -> None:
             self._tile(f.add(a, f.mul(row, rows.a)), b, row, count, start, vectors, mask)
 
+        if p.beside is not None:
+            at(0, height)
+            return
         if any(clip[0] == rows.number for clip in p.clips):
             # Which terms a row of the tile has is written out, so the tiles are.
             assert isinstance(rows.extent, int)
@@ -214,6 +222,9 @@ class Writer:
         assert columns is not None
         assert columns.output is not None
         self.fixed[columns.output] = At(f.add(start, j * LANES), 1)
+        beside = self.plan.beside
+        if beside is not None and rows is not None and isinstance(i, int):
+            self.fixed[beside.output or 0], i = At(i // rows.count), i % rows.count
         if rows is not None and rows.output is not None and row is not None:
             self.fixed[rows.output] = At(f.add(row, i))
 
@@ -265,7 +276,6 @@ class Writer:
         kind = self.element
         columns = p.columns
         assert columns is not None
-        row_stride = p.rows.a if p.rows is not None else 0
         right = []
         for j, mask in enumerate(masks):
             if self.packed is not None:
@@ -278,15 +288,22 @@ class Writer:
         for i, line in sums.items():
             if columns.a:
                 left = [
-                    self._load(p.a, a, i * row_stride + j * LANES * columns.a, columns.a, m)
+                    self._load(p.a, a, self._row_at(i) + j * LANES * columns.a, columns.a, m)
                     for j, m in enumerate(masks)
                 ]
             else:
                 size = SIZE[self.node.dtype]
-                one = f.op(f"load {kind}, ptr {f.pointer(base, i * row_stride, kind)}, align {size}")
+                one = f.op(f"load {kind}, ptr {f.pointer(base, self._row_at(i), kind)}, align {size}")
                 left = [f.splat(one, kind)] * len(masks)
             result[i] = [k.call("fma", self.type, x, y, s) for x, y, s in zip(left, right, line, strict=True)]
         return result
+
+    def _row_at(self, i: int) -> int:
+        """How far from the tile's first row its row ``i`` lies in the operand."""
+        rows, beside = self.plan.rows, self.plan.beside
+        if rows is None:
+            return 0
+        return i * rows.a if beside is None else i // rows.count * beside.a + i % rows.count * rows.a
 
     def _load(self, view: View, offset: Scalar, more: int, stride: int, mask: str | None) -> str:
         """16 elements ``stride`` apart."""

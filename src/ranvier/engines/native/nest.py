@@ -5,7 +5,7 @@ A matrix product, a convolution and their gradients are one case here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ranvier.engines.native.edges import Clip
@@ -14,6 +14,7 @@ from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.view import View
 from ranvier.graph.node import Node, Symbol
 
+WRITTEN_OUT = 8  # turns of a loop at most that are written out one by one
 PACK_ROWS = 4  # fewer rows than this do not repay laying out an operand anew
 
 
@@ -50,6 +51,7 @@ class Nest:
     reduce: tuple[Loop, ...]
     form: str  # columns, pack, dot
     clips: tuple[Clip, ...] = ()
+    beside: Loop | None = None  # all turns of this loop, each with all of ``rows``, are rows of one tile
 
     def clip(self, loop: Loop) -> Clip | None:
         """What bounds a loop that is summed over, beside its extent."""
@@ -79,8 +81,8 @@ def _merge(loops: list[Loop], apart: set[int]) -> list[Loop]:
     return result
 
 
-def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
-    """Give each loop its role. ``output`` holds the result's strides."""
+def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callable[[Loop], int]) -> Nest:
+    """Give each loop its role. ``output`` holds the result's strides; ``most`` tells how many rows a tile may have."""
     (sa, oa), (sb, ob) = (_strides(node, side, view) for side, view in enumerate(views))
     rank = node.attrs["rank"]
     clips: tuple[Clip, ...] = node.attrs.get("clip", ())
@@ -98,7 +100,9 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
             raise AssertionError("a padded operand is read along columns")
         return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
     rest = [loop for loop in out if loop is not columns and loop != columns]
-    candidates = [loop for loop in rest if loop.b == 0]
+    # Which rows read padding is written out for every turn of the loop that is summed over.
+    unfit = {clip[0] for clip in clips if loops[clip[2]].count > WRITTEN_OUT}
+    candidates = [loop for loop in rest if loop.b == 0 and loop.number not in unfit]
     rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 else None
     form = "columns"
     if columns.b != 1:
@@ -118,8 +122,13 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int]) -> Nest:
             return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
         if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
             form = "pack"
-    outer = tuple(loop for loop in rest if loop != rows)
-    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips)
+    beside = None
+    if rows is not None and isinstance(rows.extent, int) and rows.number not in {clip[0] for clip in clips}:
+        room = most(columns) // rows.count
+        others = [loop for loop in candidates if loop != rows and loop.count <= room]
+        beside = max(others, key=lambda loop: loop.count, default=None)
+    outer = tuple(loop for loop in rest if loop not in (rows, beside))
+    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, beside)
 
 
 def _as_rows(loop: Loop) -> tuple[bool, int, int]:
@@ -132,22 +141,29 @@ def _packable(reduce: Sequence[Loop]) -> bool:
     return all(isinstance(loop.extent, int) for loop in reduce)
 
 
-def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
-    """Rows and vectors of the register tile: as many accumulators as the registers hold beside what feeds them."""
+def room(target: Target, columns: Loop, dtype: str) -> tuple[int, int]:
+    """The most rows of a tile, and its vectors: as many accumulators as the registers hold beside what feeds them."""
     width = -(-LANES * SIZE[dtype] // target.vector_bytes)  # registers to a vector
-    columns = nest.columns
-    assert columns is not None
     vectors = -(-columns.count // LANES)
-    room = target.vector_registers
-    if room // width >= 32:
+    registers = target.vector_registers
+    if registers // width >= 32:
         across = vectors if vectors <= 3 else 3 if vectors % 3 == 0 else 2
     else:
         across = 1
-    most = max(1, (room - 1 - across * width) // (across * width))
-    rows = nest.rows
+    return max(1, (registers - 1 - across * width) // (across * width)), across
+
+
+def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
+    """Rows and vectors of the register tile."""
+    columns, rows = nest.columns, nest.rows
+    assert columns is not None
+    most, across = room(target, columns, dtype)
+    if rows is not None and nest.beside is not None:
+        return rows.count * nest.beside.count, across
     single = rows is None or (isinstance(rows.extent, Symbol) and batch == 1)
     if rows is None or single:  # one row: only vectors beside each other keep the multipliers busy
-        return 1, max(1, min(vectors, 8, room // width - 2))
+        width = -(-LANES * SIZE[dtype] // target.vector_bytes)
+        return 1, max(1, min(-(-columns.count // LANES), 8, target.vector_registers // width - 2))
     if isinstance(rows.extent, Symbol):
         return next(r for r in (8, 4, 2, 1) if r <= min(most, batch)), across
     if rows.extent <= most:

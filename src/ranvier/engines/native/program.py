@@ -292,7 +292,7 @@ class Assembler:
         if task.kind == "contract" and task.anchor is not None:
             views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
             stored = next(v for n, v in task.stores if n.shape == task.space)
-            nest = plan(task.anchor, views, stored.strides)
+            nest = plan(task.anchor, views, stored.strides, lambda columns: 0)
             height, across = (
                 tile(self.target, nest, task.anchor.dtype, self.schedule.batch)
                 if nest.columns is not None
