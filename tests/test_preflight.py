@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+import ranvier.torch as torch
 import ranvier.torch.nn as nn
 from ranvier import numeric, optimizers
 from ranvier.initializers import Constant, RandomNormal
+from ranvier.torch import optim
+from ranvier.torch.utils.data import DataLoader, TensorDataset
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
 from ranvier.training.preflight import Report, table
 from ranvier.training.preflight.report import ERROR
@@ -528,6 +531,25 @@ def test_a_generator_is_judged_by_its_first_batch():
     assert report.notes == ("Looked at the first batch, 50 rows.",)
     with pytest.warns(PreflightWarning, match="RV106"):
         model.fit(batches(), verbose=0)
+
+
+def test_a_loop_of_ones_own_is_checked_by_its_loss_and_optimizer():
+    net = nn.Sequential(nn.Linear(F, 8), nn.ReLU(), nn.Linear(8, K), nn.Softmax(-1))
+    assert net.check(X, Y, loss=nn.CrossEntropyLoss()).codes == ["RV101"]
+    net = nn.Sequential(nn.Linear(F, 8), nn.ReLU(), nn.Linear(8, K))
+    assert not net.check(X, Y, loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(net.parameters(), lr=0.01))
+    fast = optim.SGD(net.parameters(), lr=30.0)
+    assert net.check(X, Y, loss=nn.CrossEntropyLoss(), optimizer=fast).codes == ["RV503"]
+    assert fast.state_dict()["state"][0]["iterations"] == 0  # no step was taken
+    few = optim.SGD(list(net.parameters())[:2], lr=0.01)
+    assert not net.check(X, Y, loss=nn.CrossEntropyLoss(), optimizer=few)
+
+
+def test_a_loader_of_arrays_is_looked_at_whole():
+    data = TensorDataset(torch.tensor(X), torch.tensor(Y * 0))
+    model = rv.Sequential([D(K, activation="softmax")])
+    model.compile("adam", SCE)
+    assert model.check(DataLoader(data, batch_size=20, shuffle=True)).codes == ["RV304"]
 
 
 def test_large_data_are_sampled_and_the_report_says_so():

@@ -70,7 +70,7 @@ def log_probabilities_expected(seen: Seen) -> Iterator[Fault]:
 def sigmoid_for_classes(seen: Seen) -> Iterator[Fault]:
     for end in seen.ends:
         if (
-            "Categorical" in end.kind
+            end.loss.maker == "softmax"
             and not end.wants_logits
             and end.last == "sigmoid"
             and end.output.shape[-1] != 1

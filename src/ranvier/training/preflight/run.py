@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from ranvier import seed
+from ranvier import optimizers, seed
 from ranvier.module import Module
 from ranvier.module.explain import ShapeError
 from ranvier.module.lines import caller, shown
@@ -104,20 +105,26 @@ def check(
     sample_weight: Any = None,
     validation_data: Any = None,
     class_weight: Any = None,
+    loss: Any = None,
+    optimizer: Any = None,
     ignore: Any = (),
 ) -> Report:
-    """All checks of a compiled model on data, as a `Report`; nothing is trained, and nothing raised for what they find.
+    """All checks of a model on data, as a `Report`; nothing is trained, and nothing raised for what they find.
 
-    ``ignore`` silences codes ("RV203"), groups of them ("RV2"), or all ("RV"). For what gives batches, the first one is
-    looked at. Raises RuntimeError when the model is not compiled.
+    The model is compiled, or trained by a loop of your own whose ``loss`` is given here (and whose ``optimizer``, for
+    its learning rate). ``ignore`` silences codes ("RV203"), groups of them ("RV2"), or all ("RV"). For what gives
+    batches, the first one is looked at, unless it is a loader of arrays. Raises RuntimeError when there is no loss.
     """
     silenced = silencer(ignore, table.CODES)
-    state = compiled(model, "check")
-    partial = inputs.is_source(x)
+    state = compiled(model, "check") if loss is None else looped(loss, optimizer)
+    partial = False
     try:
-        if partial:
+        if inputs.is_source(x):
             options: Any = {"class_weight": class_weight, "check_finite": True}
-            data = next(inputs.batches(model, state, x, 1, **options))
+            loader = inputs.resident(x)
+            whole = None if loader is None else loader.data(model, state, **options)
+            partial = whole is None
+            data = whole or next(inputs.batches(model, state, x, 1, **options))
         else:
             data = inputs.gate(model, state, x, y, sample_weight, class_weight=class_weight)
         validation = None
@@ -140,11 +147,18 @@ def check(
     return Report(chosen(findings, silenced), notes(data, partial))
 
 
+def looped(loss: Any, optimizer: Any) -> Compiled:
+    """How a loop of the user's trains; a learning rate that is not known is not judged."""
+    return Compiled(optimizers.SGD(0.0) if optimizer is None else optimizer, loss, None, None, None)
+
+
 def trial_step(model: Module, state: Compiled, data: Data) -> Any:
-    """A training step that is not compiled, as only the reference engine runs it; the optimizer is not bound to it."""
+    """A training step that is not compiled, as only the reference engine runs it."""
     other = copy.copy(state)
-    other.engine = "reference"
-    other.optimizer = copy.deepcopy(state.optimizer) if not state.optimizer.parameters else state.optimizer
+    other.engine, rule = "reference", state.optimizer
+    own = list(model.parameters())
+    if not (len(rule.parameters) == len(own) and all(map(operator.is_, rule.parameters, own))):
+        other.optimizer = type(rule)(**rule.config())  # not bound to parameters yet, or to some of these
     with seed.seeded(seed.get_seed()):  # what tracing draws is not missed elsewhere
         return build(model, other, data, min(32, len(data)), True)
 

@@ -127,11 +127,13 @@ class End:
 
     @property
     def categorical(self) -> bool:
-        return "Categorical" in self.kind or self.function in ("cross_entropy", "nll_loss")
+        """Whether the loss compares one class of several with the others."""
+        return self.loss.maker == "softmax" or self.function in ("cross_entropy", "nll_loss")
 
     @property
     def binary(self) -> bool:
-        return "Binary" in self.kind or self.function.startswith("binary_cross_entropy")
+        """Whether the loss compares each output with a yes or no of its own."""
+        return self.loss.maker == "sigmoid" or self.function.startswith("binary_cross_entropy")
 
     @property
     def regression(self) -> bool:
