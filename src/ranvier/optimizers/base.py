@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar
@@ -14,98 +13,15 @@ from ranvier import tape
 from ranvier.by_name import held
 from ranvier.graph.node import Node, apply, like
 from ranvier.optimizers import schedules
+from ranvier.optimizers.nodes import Slots, Updated, scaled, shrink, sqrt, squares
 from ranvier.optimizers.schedules import LearningRateSchedule
+from ranvier.optimizers.settings import as_rate, follow, number
 from ranvier.optimizers.treatment import Excluded, Treatment
 from ranvier.tensor import Tensor, get_dtype
-
-Slots = dict[str, Node]
-Updated = tuple[Node, Slots]
-Setting = float | Node  # of a rule: part of the program, or one of its inputs
 
 # State that decays toward zero (the momentum of a dead input) would spend its last thousands of steps as denormals,
 # which some processors compute a hundred times slower. Below these it is nothing next to epsilon: it becomes zero.
 _TINY = {"float32": 1e-30, "float64": 1e-290}
-
-
-def wide(scalar: Node, shape: Any) -> Node:
-    return apply("broadcast", scalar, shape=shape, axes=()) if shape else scalar
-
-
-def scaled(x: Node, factor: float | Node) -> Node:
-    return x * (wide(factor, x.shape) if isinstance(factor, Node) else like(x, factor))
-
-
-def shifted(x: Node, term: float | Node) -> Node:
-    return x + (wide(term, x.shape) if isinstance(term, Node) else like(x, term))
-
-
-def toward(old: Node, new: Node, share: Setting) -> Node:
-    """The moving average: ``share`` of the way from old to new."""
-    return old + scaled(new - old, share)
-
-
-def sqrt(x: Node) -> Node:
-    return apply("sqrt", x)
-
-
-def rest(share: Setting) -> Setting:
-    """``1 - share``."""
-    return like(share, 1.0) - share if isinstance(share, Node) else 1.0 - share
-
-
-def one_minus_power(base: Setting, t: Node) -> Node:
-    """``1 - base**t``, without the cancellation that the plain formula has for bases near 1."""
-    if isinstance(base, Node):
-        return -apply("expm1", t * apply("log", base))
-    if base == 0.0:
-        return like(t, 1.0)
-    return -apply("expm1", scaled(t, math.log(base)))
-
-
-def number(kind: str, name: str, value: Any) -> float:
-    """A setting as a float. Raises TypeError for what is no number, ValueError for one that is out of bounds."""
-    if isinstance(value, (Tensor, np.ndarray)) and value.shape == ():
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        or_schedule = " or a schedule" if name == "learning_rate" else ""
-        raise TypeError(
-            f"{kind}({name}={value!r}): this is a number{or_schedule}. Write a float, and to change it while training "
-            f"set optimizer.{name} between epochs, instead."
-        )
-    result = float(value)
-    limit = 1.0 if name in _BELOW_ONE else math.inf
-    if not 0.0 <= result < limit:
-        allowed = "in [0, 1)" if limit == 1.0 else "of 0 or more"
-        raise ValueError(f"{kind}({name}={result}): write a number {allowed} instead.")
-    return result
-
-
-def as_rate(kind: str, value: Any) -> float | LearningRateSchedule:
-    """What a learning rate is set to: a float, or a schedule, which may be given as `schedules.describe` writes it."""
-    if type(value) is float and 0.0 <= value < math.inf:
-        return value
-    if isinstance(value, (LearningRateSchedule, dict, type)):
-        return schedules.get(value)
-    name = type(value).__name__
-    if name in schedules.CLASSES and hasattr(value, "get_config"):
-        raise TypeError(
-            f"{kind}(learning_rate={value!r}): this is a schedule of Keras's. Write "
-            f"rv.optimizers.schedules.{name}(**schedule.get_config()) instead."
-        )
-    if callable(value) and not isinstance(value, Tensor):
-        raise TypeError(
-            f"{kind}(learning_rate={value!r}): this is a number or a schedule, and a function is neither. Write it as "
-            "rate(self, step) of a class derived from optimizers.schedules.LearningRateSchedule, or give it to "
-            "callbacks.LearningRateScheduler, instead."
-        )
-    return number(kind, "learning_rate", value)
-
-
-def follow(leaf: Tensor, value: float) -> Tensor:
-    """A scalar that programs read, set to what it is now."""
-    if leaf.value != leaf.value.dtype.type(value):
-        leaf.assign(value)
-    return leaf
 
 
 @dataclass(eq=False, repr=False)
@@ -292,12 +208,12 @@ class Optimizer:
             low, high = -self.clipvalue, self.clipvalue
             return [apply("minimum", apply("maximum", g, like(g, low)), like(g, high)) for g in grads]
         if self.clipnorm is not None:
-            return [scaled(g, _shrink(sqrt(_squares(g)), self.clipnorm)) for g in grads]
+            return [scaled(g, shrink(sqrt(squares(g)), self.clipnorm)) for g in grads]
         if self.global_clipnorm is not None and grads:
-            total = _squares(grads[0])
+            total = squares(grads[0])
             for g in grads[1:]:
-                total = total + _squares(g)
-            return [scaled(g, _shrink(sqrt(total), self.global_clipnorm)) for g in grads]
+                total = total + squares(g)
+            return [scaled(g, shrink(sqrt(total), self.global_clipnorm)) for g in grads]
         return grads
 
     def snap(self, name: str, x: Node) -> Node:
@@ -445,7 +361,6 @@ class Optimizer:
 
 
 _FUNCTIONS: dict[Any, tape.Function] = {}
-_BELOW_ONE = ("beta_1", "beta_2", "rho")
 
 
 class _Step:
@@ -468,12 +383,3 @@ class _Step:
         settings = dict(zip(self.optimizer._varied, varied, strict=True))
         new, after, count = self.optimizer.update(params, grads, slots, lr, count, settings, self.treatments)
         return (*new, *(s[name] for s in after for name in names), count)
-
-
-def _squares(g: Node) -> Node:
-    return apply("reduce_sum", g * g, axes=tuple(range(g.ndim)))
-
-
-def _shrink(norm: Node, limit: float) -> Node:
-    """What to scale by so that the norm is at most ``limit``."""
-    return like(norm, limit) / apply("maximum", norm, like(norm, limit))

@@ -7,8 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ranvier.graph.node import Node, apply, like
-from ranvier.optimizers.base import (
-    Optimizer,
+from ranvier.optimizers.base import Optimizer
+from ranvier.optimizers.nodes import (
     Slots,
     Updated,
     one_minus_power,

@@ -1,0 +1,60 @@
+"""What may be given for a setting of an optimizer: numbers within bounds, and for the learning rate schedules too."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ranvier.optimizers import schedules
+from ranvier.optimizers.schedules import LearningRateSchedule
+from ranvier.tensor import Tensor
+
+_BELOW_ONE = ("beta_1", "beta_2", "rho")
+
+
+def number(kind: str, name: str, value: Any) -> float:
+    """A setting as a float. Raises TypeError for what is no number, ValueError for one that is out of bounds."""
+    if isinstance(value, (Tensor, np.ndarray)) and value.shape == ():
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        or_schedule = " or a schedule" if name == "learning_rate" else ""
+        raise TypeError(
+            f"{kind}({name}={value!r}): this is a number{or_schedule}. Write a float, and to change it while training "
+            f"set optimizer.{name} between epochs, instead."
+        )
+    result = float(value)
+    limit = 1.0 if name in _BELOW_ONE else math.inf
+    if not 0.0 <= result < limit:
+        allowed = "in [0, 1)" if limit == 1.0 else "of 0 or more"
+        raise ValueError(f"{kind}({name}={result}): write a number {allowed} instead.")
+    return result
+
+
+def as_rate(kind: str, value: Any) -> float | LearningRateSchedule:
+    """What a learning rate is set to: a float, or a schedule, which may be given as `schedules.describe` writes it."""
+    if type(value) is float and 0.0 <= value < math.inf:
+        return value
+    if isinstance(value, (LearningRateSchedule, dict, type)):
+        return schedules.get(value)
+    name = type(value).__name__
+    if name in schedules.CLASSES and hasattr(value, "get_config"):
+        raise TypeError(
+            f"{kind}(learning_rate={value!r}): this is a schedule of Keras's. Write "
+            f"rv.optimizers.schedules.{name}(**schedule.get_config()) instead."
+        )
+    if callable(value) and not isinstance(value, Tensor):
+        raise TypeError(
+            f"{kind}(learning_rate={value!r}): this is a number or a schedule, and a function is neither. Write it as "
+            "rate(self, step) of a class derived from optimizers.schedules.LearningRateSchedule, or give it to "
+            "callbacks.LearningRateScheduler, instead."
+        )
+    return number(kind, "learning_rate", value)
+
+
+def follow(leaf: Tensor, value: float) -> Tensor:
+    """A scalar that programs read, set to what it is now."""
+    if leaf.value != leaf.value.dtype.type(value):
+        leaf.assign(value)
+    return leaf
