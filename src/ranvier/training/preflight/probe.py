@@ -101,10 +101,10 @@ class Probe:
     def picked(self, rows: int) -> Data:
         """So many rows, evenly spread over those that have a weight."""
         weights = [w for w in self.data.weight if w is not None and self.data.among is None]
-        kept = np.arange(len(self.data))
+        kept: Array | range = range(len(self.data))
         if weights and len(weights) == len(self.data.weight):
             kept = np.flatnonzero(sum(w.reshape(len(w), -1).any(1) for w in weights))
-        return plain(self.data.rows(kept[:: max(1, len(kept) // rows)][:rows]))
+        return plain(self.data.rows(np.asarray(kept[:: max(1, len(kept) // rows)][:rows])))
 
     def affordable(self, graph: Graph, rows: int, times: int = 1) -> bool:
         sizes = sum(t.compute().size for t in self.model.parameters())
