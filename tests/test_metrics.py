@@ -243,6 +243,8 @@ ERRORS = [
     (lambda: metrics.average_precision_score([0, 1], [0.1, 0.2], average="mean"), ValueError, "'macro'"),
     (lambda: metrics.report([0, 1], [0]), ValueError, "2 samples and y_pred 1"),
     (lambda: metrics.report([], []), ValueError, "at least one"),
+    (lambda: metrics.report([0, 1], [[0.5, 0.5], [0.1, np.nan]]), ValueError, "NaN in row 1"),
+    (lambda: metrics.report([0, 1], [np.nan, 0.5]), ValueError, "NaN in row 0"),
     (
         lambda: metrics.report([0, 1], [0, 1], names=["a", "b", "c"], sample_weight=[1]),
         ValueError,

@@ -51,12 +51,17 @@ class Threshold:
     metric: str
 
     def __call__(self, y_score: Any) -> npt.NDArray[np.int64]:
-        """1 where the score exceeds the threshold, else 0, of the scores' shape. Raises ValueError for other labels."""
+        """1 where the score exceeds the threshold, else 0, of the scores' shape. Raises ValueError for NaN."""
         scores = np.asarray(y_score, np.float64)
         if np.ndim(self.value) and scores.shape[-1:] != np.shape(self.value):
             raise ValueError(
                 f"there are thresholds for {len(self.value)} labels, and the scores have shape {scores.shape}. Write "
                 f"scores of shape (samples, {len(self.value)}) instead."
+            )
+        if np.isnan(scores).any():
+            row = int(np.argwhere(np.isnan(scores))[0][0])
+            raise ValueError(
+                f"the scores have NaN in row {row}, which decides nothing. Write numbers, or leave the row out."
             )
         decided: npt.NDArray[np.int64] = (scores > self.value).astype(np.int64)
         return decided

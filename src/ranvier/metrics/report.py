@@ -92,7 +92,7 @@ def report(
     names as strings. ``y_pred``: class numbers or names, scores (n, classes), whose largest decides, or probabilities
     (n,), (n, 1) or (n, labels), which decide by exceeding ``threshold``. ``names``: what to call the classes.
 
-    Raises ValueError where the two do not belong together, or names are not as many as classes.
+    Raises ValueError where the two do not belong together, for NaN, and where names are not as many as classes.
     """
     truth, decided, names = _decided(np.asarray(y_true), np.asarray(y_pred), names, threshold)
     weight = (
@@ -128,6 +128,11 @@ def _decided(
     if not len(truth) or len(truth) != len(pred):
         raise ValueError(
             f"y_true has {len(truth)} samples and y_pred {len(pred)}. Write at least one, and as many of each."
+        )
+    if pred.dtype.kind == "f" and np.isnan(pred).any():
+        row = int(np.argwhere(np.isnan(pred))[0][0])
+        raise ValueError(
+            f"y_pred has NaN in row {row}, which decides nothing. Write numbers, or leave the row out."
         )
     truth, pred = (v[:, 0] if v.ndim == 2 and v.shape[1] == 1 else v for v in (truth, pred))
     if truth.dtype.kind in "OUS":
