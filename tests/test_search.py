@@ -53,11 +53,35 @@ def classifier(units=8, learning_rate=1e-2, hidden=(), optimizer=rv.optimizers.A
     return model
 
 
+def smoothed(smoothing):
+    model = classifier()
+    loss = rv.losses.SparseCategoricalCrossentropy(reduction="sum" if smoothing > 0.1 else "mean")
+    model.compile(rv.optimizers.Adam(0.01, beta_1=0.9 - smoothing), loss, metrics=["accuracy"])
+    return model
+
+
 def regressor(units=8, learning_rate=0.1):
     model = rv.Sequential(
         [rv.layers.Dense(units, activation="relu"), rv.layers.Dense(2)]
     )  # built by the data
     model.compile(rv.optimizers.SGD(learning_rate), "mse", metrics=["mae"])
+    return model
+
+
+class Odd(rv.optimizers.SGD):
+    """A rule with a number that is no setting of it."""
+
+    twice = False
+
+    def rule(self, p, g, slots, lr, t):
+        return super().rule(p, g + g if self.twice else g, slots, lr, t)
+
+
+def odd(twice):
+    model = classifier()
+    optimizer = Odd(0.05)
+    optimizer.twice = twice
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -136,6 +160,12 @@ ROWS: dict[str, Any] = {
     "balanced batches": (classifier, X, Y, {}, {"sampler": rv.data.BalancedSampler()}),
     "regularizers, constraints, a schedule": (regularized, X, Y, {}, {}),
     "several inputs and outputs": (two, [X[:, :2], X[:, 2:].astype(float)], {"kind": Y, "size": VALUES[:, :1]}, {}, {}),
+    "a rule of one's own": (odd, X, Y, {"grid": {"twice": [False, True]}}, {}),
+    "activations": (
+        lambda activation: classifier(hidden=[lambda: rv.layers.Dense(8, activation=activation)]),
+        X, Y, {"grid": {"activation": ["tanh", "relu", "elu"]}}, {},
+    ),
+    "losses": (smoothed, X, Y, {"grid": {"smoothing": [0.0, 0.1, 0.2]}}, {}),
     "momentum": (lambda: classifier(optimizer=rv.optimizers.SGD, momentum=0.9), X, Y, {}, {}),
 }  # fmt: skip
 
@@ -602,6 +632,7 @@ WRONG: dict[str, Any] = {
     "groups of another length": ({"folds": GroupKFold(3), "groups": [1, 2]}, ValueError, "Write groups=array"),
     "validate without folds": ({"validate": True}, ValueError, "folds=5"),
     "a generator": ({"x": iter([])}, TypeError, "Write arrays instead"),
+    "resume": ({"resume": "backup"}, ValueError, "begun here"),
     "threads": ({"threads": 0}, ValueError, "threads is 0"),
     "a build without return": ({"build": lambda: None}, TypeError, "return model"),
     "one model for all": ({"build": lambda: MODEL, "seeds": 2}, ValueError, "makes its layers anew"),

@@ -80,6 +80,10 @@ def fit_many(
         raise TypeError(
             f"x is a {type(x).__name__}, which gives batches, and many models read the same rows. Write arrays instead."
         )
+    if options.get("resume") is not None:
+        raise ValueError(
+            "resume= goes on with one run, and many are begun here. Write fit(resume=...) for that one."
+        )
     splits = None if folds is None else folds_of(folds, _length(x), y, groups)
     chosen = variants_of(
         variants if grid is None else grid_points(grid), seeds, None if splits is None else len(splits)

@@ -11,12 +11,12 @@ from typing import Any
 from ranvier import seed
 from ranvier.module import Module
 from ranvier.search.folds import Fold
-from ranvier.search.variants import Variant, same
+from ranvier.search.variants import Variant
 from ranvier.training import fit, inputs
 from ranvier.training.preflight import preflight
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data
-from ranvier.training.twins import Pattern
+from ranvier.training.twins import Patterns, Wanted
 
 __all__ = ["Job", "Plan"]
 
@@ -71,7 +71,7 @@ class Plan:
     options: dict[str, Any]
     arrays: Shared = field(default_factory=Shared)
     validation: Shared = field(default_factory=Shared)
-    last: tuple[Any, Pattern] | None = None  # the settings of the models just before, and the first of those
+    patterns: Patterns = field(default_factory=Patterns)
     told: set[str] = field(default_factory=set)  # the codes of checks that have warned
     seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
 
@@ -102,33 +102,30 @@ class Plan:
                 train = inputs.gate(model, state, train, None, class_weight=class_weight)
             options |= self.watched(model, state, held_out)
             batch = options.get("batch_size") or 32
-            pattern = self.pattern(variant.settings, model, state)
+            wanted: list[Wanted] = []
+            if isinstance(batch, int) and not options.get("validation_split"):
+                wanted.append((train, min(batch, len(train)), "train"))
+            if isinstance(batch, int) and held_out is not None:
+                wanted.append((held_out, min(batch, len(held_out)), "evaluate"))
+            state.told = self.told
             with state.exclusive(options.get("augment")):
-                if pattern.model is model:
+                if not (wanted and self.patterns.serve(model, state, wanted)):
                     self.check(model, state, train, options.get("validation_data", held_out), number == 0)
-                if number > 0:
-                    options["ignore"] = "RV"  # all checks, which have been made
-                if isinstance(batch, int) and not options.get("validation_split"):
-                    pattern.give(model, state, train, min(batch, len(train)), "train")
-                    if held_out is not None:
-                        pattern.give(model, state, held_out, min(batch, len(held_out)), "evaluate")
+                    self.patterns.add(model, state, wanted)
+            if number > 0:
+                options["ignore"] = "RV"  # all checks, which have been made
         return Job(number, variant, model, source, train, held_out, options)
 
     def hooks(self) -> dict[str, Any]:
         """Callbacks for one model."""
         if self.callbacks is None:
             return {}
-        return {"callbacks": self.callbacks() if callable(self.callbacks) else copy.deepcopy(self.callbacks)}
-
-    def pattern(self, settings: Any, model: Module, state: Compiled) -> Pattern:
-        """The first model of these settings, whose steps the others take over."""
-        state.told = self.told
-        if self.last is None or not same(self.last[0], settings):
-            self.last = settings, Pattern(model, state)
-        return self.last[1]
+        given = self.callbacks
+        makes = callable(given) and (isinstance(given, type) or not hasattr(given, "on_epoch_end"))
+        return {"callbacks": given() if makes else copy.deepcopy(given)}
 
     def check(self, model: Module, state: Compiled, train: Data, validation: Any, whole: bool) -> None:
-        """Look for mistakes before anything is trained: with the first model in all, with others in the network."""
+        """Look for mistakes before anything is trained: in all with the first model, then in each other network."""
         options: dict[str, Any] = {"ignore": self.options.get("ignore", ())}
         batch = self.options.get("batch_size") or 32
         if whole:

@@ -6,6 +6,8 @@ the same graph. What cannot be told for certain is no twin, and its step is buil
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +19,11 @@ from ranvier.tensor import Tensor
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data, Step, key_of, labels, placeholders, settings_of, step_for
 
-__all__ = ["Pattern"]
+__all__ = ["Patterns", "Wanted"]
 
 Place = tuple[Any, ...]
+Wanted = tuple[Data, int, str]  # what a step is asked for with: data, rows of a batch, kind
+SEVERAL = 8  # structures that are remembered
 
 
 def places(model: Module, compiled: Compiled) -> dict[Place, Tensor]:
@@ -72,55 +76,58 @@ def described(model: Module, compiled: Compiled) -> list[Any]:
 
 
 class Pattern:
-    """The steps of the first model, which others of its structure take over. Made and used before it is trained."""
+    """One structure: the steps that were made for the models that have it, to be taken over by others."""
 
     def __init__(self, model: Module, compiled: Compiled) -> None:
-        self.model = model
         self.described = described(model, compiled)
         self.steps: dict[Any, tuple[Step, dict[int, Place], Any]] = {}
 
-    def give(self, model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
-        """The step of a model: for the first one made anew, for others that one's where they are twins."""
-        training = kind == "train"
-        place = (kind, data.kind(), batch, settings_of(model, compiled, kind))
-        known = self.steps.get(place)
-        if known is None or model is self.model:
-            step = step_for(model, compiled, data, batch, kind)
-            if model is self.model:
-                where = {id(tensor): spot for spot, tensor in places(model, compiled).items()}
-                self.steps[place] = step, where, recorded(model, compiled, data, training, where)
-            return step
-        twin = self.twin(*known, model, compiled, data, training)
-        if twin is None:
-            return step_for(model, compiled, data, batch, kind)
-        compiled.programs[key_of(model, compiled, data, batch, kind)] = twin
-        return twin
-
-    def twin(
-        self,
-        step: Step,
-        where: dict[int, Place],
-        record: Any,
-        model: Module,
-        compiled: Compiled,
-        data: Data,
-        training: bool,
-    ) -> Step | None:
-        """The step over the tensors of a model of the same structure; None where it may be another."""
+    def serve(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> bool:
+        """Give a model its steps; False, and nothing done, where its structure may be another."""
+        optimizer = compiled.optimizer
+        if self.steps and type(optimizer).__module__.partition(".")[0] != "ranvier":
+            return False  # a rule of the user's may depend on what is no setting of it
         if not alike(described(model, compiled), self.described):
-            return None
-        if training:
-            compiled.optimizer.attach(model.parameters())
+            return False
+        if any(kind == "train" for _, _, kind in wanted):
+            optimizer.attach(model.parameters())
         mine = places(model, compiled)
-        if recorded(model, compiled, data, training, {id(t): spot for spot, t in mine.items()}) != record:
-            return None
-        if any(where.get(id(t)) not in mine for t in step.state):
-            return None
-        return replace(
-            step,
-            state=[mine[where[id(t)]] for t in step.state],
-            written=[mine[where[id(t)]] for t in step.written],
-            totals=[np.zeros_like(a) for a in step.totals],
-            metrics=[(m, part) for m, (_, part) in zip(compiled.metrics, step.metrics, strict=True)],
-            named=dict(zip(step.named, labels(model), strict=True)),
-        )
+        where = {id(tensor): spot for spot, tensor in mine.items()}
+        given: dict[Any, Step] = {}
+        for data, batch, kind in wanted:
+            place = (kind, data.kind(), batch, settings_of(model, compiled, kind))
+            record = recorded(model, compiled, data, kind == "train", where)
+            if place not in self.steps:
+                self.steps[place] = step_for(model, compiled, data, batch, kind), where, record
+            step, there, known = self.steps[place]
+            if record != known or any(there.get(id(t)) not in mine for t in step.state):
+                return False
+            given[key_of(model, compiled, data, batch, kind)] = replace(
+                step,
+                state=[mine[there[id(t)]] for t in step.state],
+                written=[mine[there[id(t)]] for t in step.written],
+                totals=[np.zeros_like(a) for a in step.totals],
+                metrics=[(m, part) for m, (_, part) in zip(compiled.metrics, step.metrics, strict=True)],
+                named=dict(zip(step.named, labels(model), strict=True)),
+            )
+        compiled.programs |= given
+        return True
+
+
+class Patterns:
+    """The structures met so far."""
+
+    def __init__(self) -> None:
+        self.known: deque[Pattern] = deque(maxlen=SEVERAL)
+
+    def serve(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> bool:
+        """Give a model the steps of one that was met before; False where there is none."""
+        return any(pattern.serve(model, compiled, wanted) for pattern in self.known)
+
+    def add(self, model: Module, compiled: Compiled, wanted: Sequence[Wanted]) -> None:
+        """Make the steps of a model, for others to take over. Before it is trained."""
+        pattern = Pattern(model, compiled)
+        if pattern.serve(model, compiled, wanted):
+            self.known.appendleft(pattern)
+        for data, batch, kind in wanted:
+            step_for(model, compiled, data, batch, kind)  # those of a model that can be nobody's twin
