@@ -23,7 +23,7 @@ from sklearn.ensemble import (  # noqa: E402
     StackingClassifier,
     VotingClassifier,
 )
-from sklearn.exceptions import ConvergenceWarning  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning, NotFittedError  # noqa: E402
 from sklearn.experimental import enable_halving_search_cv  # noqa: E402, F401
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.model_selection import (  # noqa: E402
@@ -356,6 +356,17 @@ def test_ctrl_c_leaves_what_was_trained():
         model.fit(X, Y)
     assert len(model.loss_curve_) == 3
     assert model.predict(X).shape == (300,)
+
+
+def test_a_fit_that_fails_leaves_nothing():
+    model = NeuralRegressor(**SMALL).fit(X, VALUES)
+    model.set_params(optimizer=rv.optimizers.SGD(1e30), callbacks=[])
+    with pytest.raises(FloatingPointError):
+        model.fit(X, VALUES)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    with pytest.raises(AttributeError, match="after fit"):
+        _ = model.coefs_
 
 
 def test_warm_start_goes_on():

@@ -110,10 +110,17 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             if self.early_stopping and validation is None:
                 data, validation = self._split(data, seed)
             mean = 1.0 if data[2] is None else float(data[2].mean(dtype=np.float64))
-            if fresh:
-                self.model_, self.n_outputs_ = self._network(X.shape[1:])
-            self._compile(incremental and not fresh, mean)
-            self._run(data, validation, incremental=incremental, fresh=fresh)
+            try:
+                if fresh:
+                    self.__dict__.pop("loss_curve_", None)
+                    self.model_, self.n_outputs_ = self._network(X.shape[1:])
+                self._compile(incremental and not fresh, mean)
+                self._run(data, validation, incremental=incremental, fresh=fresh)
+            finally:
+                if not hasattr(
+                    self, "loss_curve_"
+                ):  # a fit that failed leaves nothing that passes for a result
+                    self.__dict__.pop("model_", None)
         self._calls += 1
         return self
 
@@ -262,7 +269,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
 
     def _outputs(self, X: Any) -> Array:
         """What the network gives for X: (samples, outputs)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         X = validate_data(self, X, dtype="numeric", allow_nd=self.model is not None, reset=False)
         with computing_in(self._floats):
             outputs: Array = self.model_.predict(X)
