@@ -463,6 +463,34 @@ def test_terminate_on_nan_ends_quietly_what_fit_raises(capsys):
     assert "Training ends: the loss stopped being finite" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("event", ["on_train_batch_end", "on_step", "on_epoch_end"])
+def test_a_rate_that_a_hook_makes_far_too_high(event):
+    """What is run again to find the bad step runs with the rate that it had."""
+
+    class High(c.Callback):
+        step_interval = 2 if event == "on_step" else None
+
+    def high(self, number, *rest):
+        self.model.optimizer.learning_rate = 1e20
+
+    setattr(High, event, high)
+    model = rv.Sequential([rv.layers.Dense(2, input_shape=(F,))])
+    model.compile(optimizers.SGD(0.01), "mse")
+    expected = rv.Sequential([rv.layers.Dense(2, input_shape=(F,))])
+    expected.compile(optimizers.SGD(0.01), "mse")
+    expected.set_weights(model.get_weights())
+    good = {"on_train_batch_end": 1, "on_step": 2, "on_epoch_end": 4}[event]
+    with pytest.raises(NonFiniteLoss, match=r"it is 1e\+20") as caught:
+        model.fit(X, X[:, :2], shuffle=False, epochs=3, verbose=0, callbacks=High(), ignore="RV")
+    assert caught.value.epoch * 4 + caught.value.step == good + 1
+    expected.fit(X, X[:, :2], shuffle=False, steps_per_epoch=good, verbose=0, ignore="RV")
+    expected.optimizer.learning_rate = 1e20
+    rows = np.arange(N)[32 * (good % 4) :][:32]
+    expected.train_on_batch(X[rows], X[rows, :2])
+    for one, other in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
 def test_interrupt_is_told():
     class Press(Watch):
         def on_train_batch_end(self, batch, logs=None):

@@ -16,7 +16,8 @@ import numpy as np
 from ranvier.data.convert import Array
 
 if TYPE_CHECKING:
-    from ranvier.training.loop import Arrays, Training
+    from ranvier.training.epochs import Arrays
+    from ranvier.training.loop import Training
 
 __all__ = ["Ahead"]
 

@@ -9,11 +9,12 @@ from ranvier.data.samplers import Sampler
 from ranvier.module import Module
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
+from ranvier.training.epochs import Arrays, Stream
 from ranvier.training.evaluation import run_evaluation, validation_set, whole
 from ranvier.training.history import History
 from ranvier.training.hooks import Callbacks
 from ranvier.training.loaded import Loaded
-from ranvier.training.loop import Arrays, Logs, Stream, Training
+from ranvier.training.loop import Logs, Training
 from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.preflight import after_epoch, preflight
 from ranvier.training.progress import Progress, progress

@@ -18,11 +18,12 @@ from ranvier import seed
 from ranvier.data.convert import Array
 from ranvier.tensor import Tensor
 from ranvier.training import checkpoint, files
+from ranvier.training.epochs import Arrays, Stream
 from ranvier.training.files import CheckpointError
 from ranvier.training.history import History
 from ranvier.training.identity import differences, identity, numbers
 from ranvier.training.loaded import Loaded
-from ranvier.training.loop import Arrays, Stream, Training
+from ranvier.training.loop import Training
 from ranvier.training.values import pack, unpack
 
 __all__ = ["NAME", "AnotherRun", "Run", "remove"]

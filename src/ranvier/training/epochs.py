@@ -1,0 +1,198 @@
+"""Epochs: over arrays, in an order drawn for each, and over batches as they come. What a backup keeps of either."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ranvier import seed
+from ranvier.data.convert import Array
+from ranvier.data.samplers import Sampler, checked_order
+from ranvier.training import inputs
+from ranvier.training.evaluation import kept_rows
+from ranvier.training.loop import Logs, Training
+from ranvier.training.preflight import preflight
+from ranvier.training.step import Data, Step
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["Arrays", "Stream"]
+
+BESIDE = 10_000  # rows; fewer are put into an order sooner than another thread is told to
+
+
+class Arrays:
+    """Epochs over arrays."""
+
+    def __init__(
+        self,
+        training: Training,
+        data: Data,
+        batch: int,
+        limit: int | None,
+        shuffler: Any,
+        sampler: Sampler | None = None,
+    ) -> None:
+        self.training, self.data, self.sampler, self.shuffler = training, data, sampler, shuffler
+        self.rows = self.order = kept_rows(data)
+        self.size = len(self.rows)
+        self.batch = min(batch, self.size)
+        if sampler is not None:
+            # It is asked once with a copy of the generator, so that what is wrong is said before any step.
+            labels = tuple(None if a is None else a[self.rows] for a in data.y)
+            self.labels = labels[0] if len(labels) == 1 else labels
+            self.size = len(self.sampled(copy.deepcopy(shuffler), None))
+            self.batch = min(batch, self.size)
+        elif self.batch >= self.size:
+            self.shuffler = None  # within one batch order means nothing
+        self.taken = self.size if limit is None else min(self.size, limit * batch)
+        self.steps = math.ceil(self.taken / self.batch)
+        self.drawer: ThreadPoolExecutor | None = None
+        self.next: Callable[[], Array] | None = None
+        self.drawn_from: Any = None  # the generator before it gave this epoch's order
+        self.next_from: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
+        self.step: Step | None = None
+
+    def sampled(self, generator: Any, size: int | None) -> Array:
+        """The rows that the sampler takes this epoch, chosen among those that count."""
+        assert self.sampler is not None
+        order = self.sampler.order(self.labels, generator)
+        chosen: Array = self.rows[checked_order(order, len(self.rows), self.sampler, size)]
+        return chosen
+
+    def draw(self) -> Callable[[], Array]:
+        """A new order of the rows; of many it is drawn beside the program, which needs no interpreter meanwhile."""
+
+        def order() -> Array:
+            if self.sampler is not None:
+                return self.sampled(self.shuffler, self.size)
+            order = self.rows.copy()
+            self.shuffler.shuffle(order)
+            return order
+
+        self.next_from = self.shuffler.bit_generator.state
+        if len(self.rows) < BESIDE:
+            drawn = order()
+            return lambda: drawn
+        if self.drawer is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self.drawer = ThreadPoolExecutor(1)
+        return self.drawer.submit(order).result
+
+    def turn(self) -> Array:
+        """The rows of the next epoch, in order."""
+        if self.shuffler is not None:
+            self.order = (self.next or self.draw())()
+            self.drawn_from = self.next_from
+            self.next = self.draw()  # of the one after it, while this one runs
+        return self.order[: self.taken]
+
+    def close(self) -> None:
+        if self.drawer is not None:
+            self.drawer.shutdown(wait=False, cancel_futures=True)
+
+    def epoch(self, title: str) -> tuple[Logs, int]:
+        """One epoch, or what is left of it: its results, and the number of samples."""
+        training = self.training
+        if training.ahead is not None and training.ahead.take(self):
+            return training.logs(), self.taken
+        self.turn()
+        if self.step is None or (training.hooks.changing and not training.same()):
+            self.step = training.step(self.data, self.batch)
+        elif training.runner is not None:
+            self.step = training.runner.step  # which a hook may have changed while the epoch before ran
+        training.show.begin(title, self.steps)
+        samples = training.run(self.step, self.data, self.order[: self.taken])
+        return training.logs(), samples
+
+    # --- what a backup keeps --------------------------------------------------------------------------------------
+
+    def state(self) -> Any:
+        """From which state of the generator the order of the epoch that training stands in comes."""
+        return self.drawn_from if self.training.done else self.next_from
+
+    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
+        if self.shuffler is not None:
+            self.shuffler.bit_generator.state = self.next_from = state
+        seed.set_state(random)
+
+
+class Stream:
+    """Epochs over batches as they come; a batch no larger than those before needs no other program."""
+
+    def __init__(
+        self, training: Training, source: Any, steps: int | None, options: Mapping[str, Any]
+    ) -> None:
+        self.training, self.source, self.steps, self.options = training, source, steps, options
+        self.data: Data | None = None  # the first batch of the epoch
+        self.once = hasattr(source, "__next__")  # an iterator goes on from epoch to epoch
+        self.own = seed.generators_of(source)
+        self.begun: Any = seed.get_state(*self.own) if self.once else None
+        self.skip = 0  # batches that were trained on before a stop
+        self.batch = 0  # and the size of the largest of this epoch: the program's
+        self.random: Mapping[str, Any] | None = None  # where random numbers stood then
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def batches(self) -> inputs.Batches:
+        """The batches of this epoch that are still to be trained on."""
+        training, steps, skip = self.training, self.steps, self.skip
+        if self.once:
+            steps = None if steps is None else steps - training.done
+            for _ in range(skip):
+                next(self.source, None)
+            skip = 0
+        elif not skip:
+            self.begun = seed.get_state(*self.own)
+        batches = inputs.batches(training.model, training.compiled, self.source, steps, **self.options)
+        for _ in range(skip):
+            next(batches, None)
+        if self.skip and self.random is not None:
+            seed.set_state(self.random, *self.own)
+        self.skip = 0
+        return batches
+
+    def epoch(self, title: str) -> tuple[Logs, int]:
+        """One epoch, or what is left of it: its results, and the number of samples."""
+        training = self.training
+        training.show.begin(title, self.steps)
+        samples = 0
+        step: Step | None = None
+        batches = self.batches()
+        # As many are taken together as are run together, so that none has been taken where hooks or a stop come.
+        while (data := batches.take(1 if step is None else training.length())) is not None:
+            fresh, size = step is None, data.size or len(data)
+            if step is None:
+                preflight(training.model, training.compiled, data, ignore=training.ignore, partial=True)
+                self.data = data
+            if step is None or size > step.batch:
+                step = training.step(data, max(size, self.batch)).take_over(step)
+                self.batch = 0
+            order = kept_rows(data)
+            samples = training.run(step, data, order, batch=training.done, samples=samples, fresh=fresh)
+            if training.stopping():
+                break
+        return training.logs(), samples
+
+    # --- what a backup keeps --------------------------------------------------------------------------------------
+
+    def state(self) -> Any:
+        """How to come to the next batch: where random numbers stood when the iterator began, and what to skip."""
+        training = self.training
+        batch = training.runner.step.batch if training.runner is not None and training.done else 0
+        return {
+            "random": self.begun,
+            "skip": training.taken if self.once else training.done,
+            "batch": batch,
+            "now": seed.get_state(*self.own),
+        }
+
+    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:  # noqa: ARG002  # "now" has it, too
+        self.skip, self.batch, self.random = int(state["skip"]), int(state["batch"]), state["now"]
+        seed.set_state(state["random"] if self.skip else state["now"], *self.own)
+        self.begun = state["random"]
