@@ -56,7 +56,7 @@ def fit_scaling(
         curvature[1:, 1:] += prior * np.eye(len(bias))
         curvature[0, 0] += 1e-12
         step = -np.linalg.solve(curvature, slope)
-        if -(slope @ step) <= 1e-14:
+        if -(slope @ step) <= 1e-12:  # twice what is left to gain
             break
         size = 1.0
         while size > 1e-10:
@@ -138,10 +138,21 @@ def _probabilities(u: Array, kind: str) -> Array:
     return shares
 
 
+def _slopes(z: Array, y: Array, weight: Array, kind: str, beta: float) -> tuple[float, float]:
+    """First and second derivative by ``beta``, which is 1 / temperature."""
+    p = _probabilities(beta * z, kind)
+    if kind == "sigmoid":
+        return float(weight @ ((p - y) * z).sum(1)), float(weight @ (p * (1 - p) * z * z).sum(1))
+    whole, pz = weight * y.sum(1), p * z
+    mean = pz.sum(1)
+    slope = whole @ mean - weight @ np.einsum("nk,nk->n", y, z)
+    return float(slope), float(whole @ (np.einsum("nk,nk->n", pz, z) - mean * mean))
+
+
 def _derivatives(
-    z: Array, y: Array, weight: Array, kind: str, beta: float, bias: Any = 0.0
+    z: Array, y: Array, weight: Array, kind: str, beta: float, bias: Array
 ) -> tuple[Array, Array]:
-    """First and second derivatives by ``beta``, which is 1 / temperature, and by the biases."""
+    """First and second derivatives by ``beta`` and by the biases."""
     p = _probabilities(beta * z + bias, kind)
     if kind == "softmax":
         whole = y.sum(1, keepdims=True)
@@ -151,7 +162,7 @@ def _derivatives(
     else:
         away, heavy = z, weight[:, None] * p * (1 - p)
         off, mixed = p - y, np.zeros((z.shape[1],) * 2)
-    slope = np.concatenate([[(weight[:, None] * off * z).sum()], weight @ off])
+    slope = np.concatenate([[weight @ (off * z).sum(1)], weight @ off])
     curvature = np.empty((len(slope),) * 2)
     curvature[0, 0] = (heavy * away * away).sum()
     curvature[0, 1:] = curvature[1:, 0] = (heavy * away).sum(0)
@@ -163,9 +174,10 @@ def _root(z: Array, y: Array, weight: Array, kind: str, warn: bool = True) -> fl
     """The ``beta`` at which the first derivative, which never falls, is 0."""
 
     def at(beta: float) -> tuple[float, float]:
-        slope, curvature = _derivatives(z, y, weight, kind, beta)
-        return float(slope[0]), float(curvature[0, 0])
+        return _slopes(z, y, weight, kind, beta)
 
+    if kind == "softmax":
+        z = z - z.max(1, keepdims=True)  # changes no probability, and leaves no large mean to subtract
     low, high = 1 / HOTTEST, 1 / COLDEST
     if at(low)[0] >= 0:
         beta = low
@@ -178,7 +190,7 @@ def _root(z: Array, y: Array, weight: Array, kind: str, warn: bool = True) -> fl
             low, high = (low, beta) if slope > 0 else (beta, high)
             wanted = beta - slope / curvature if curvature > 0 else 0.0
             before, beta = beta, wanted if low < wanted < high else (low * high) ** 0.5
-            if abs(beta - before) <= 1e-12 * beta:
+            if abs(beta - before) <= 1e-10 * beta:
                 break
     if warn:
         _tell(beta, stacklevel=4)
