@@ -20,6 +20,8 @@ from ranvier.training.structure import inputs_of, is_container, takes
 
 __all__ = ["Batches", "Resident", "batch_of", "evaluated", "is_source", "parted", "resident"]
 
+Parts = tuple[Any, ...]  # (x, y, sample_weight)
+
 TOGETHER = 256  # batches, at most
 GROUP_BYTES = 1 << 23  # of the batches that are taken together
 GROUP_SECONDS = 0.02  # a source that takes longer gives its batches one by one
@@ -178,41 +180,41 @@ class Batches:
         """
         if self.queue:
             return self.queue.pop(0)
-        group: list[Raw] = []
-        started = time.perf_counter()
-        while len(group) < most:
-            raw = self.ahead or self._next()
-            self.ahead = None
-            if raw is None:
-                break
-            if group and not group[0].goes_with(raw):
+        first = self.ahead or self._next()
+        self.ahead = None
+        if first is None:
+            return None
+        index, started = self.index, time.perf_counter()
+        if most == 1 or not first.plain:
+            self.index += 1
+            return self._checked(first.parts(), index)
+        group, late = Group(first, most), False
+        while not group.full and not late:
+            raw = self._next()
+            if raw is None or not group.takes(raw):
                 self.ahead = raw
                 break
-            group.append(raw.kept() if most > 1 else raw)
-            full = len(group) * raw.bytes > GROUP_BYTES or raw.n < group[0].n
-            if full or time.perf_counter() - started > GROUP_SECONDS:
-                break
-        if not group:
-            return None
-        first, self.index = self.index, self.index + len(group)
-        if len(group) == 1:
-            return self._checked(group[0], first)
-        whole = Raw.joined(group)
+            group.add(raw)
+            late = time.perf_counter() - started > GROUP_SECONDS
+        self.index += len(group.stops)
+        if len(group.stops) == 1:
+            return self._checked(group.parts(), index)
         try:
-            data = replace(gate(self.model, self.compiled, *whole.parts(), **self.options), size=group[0].n)
+            data = replace(gate(self.model, self.compiled, *group.parts(), **self.options), size=first.n)
         except (TypeError, ValueError):
-            for i, raw in enumerate(group):
-                self._checked(raw, first + i)  # says which batch it was
+            self._each(group, index)  # says which batch it was
             raise
         if all(w is None or w.all() for w in data.weight):
             return data
-        # Samples of weight zero are left out, batch by batch.
-        self.queue = [self._checked(raw, first + i) for i, raw in enumerate(group)]
+        self.queue = self._each(group, index)  # samples of weight zero are left out within their batch
         return self.queue.pop(0)
 
-    def _checked(self, raw: Raw, index: int) -> Data:
+    def _each(self, group: Group, index: int) -> list[Data]:
+        return [self._checked(parts, index + i) for i, parts in enumerate(group.each())]
+
+    def _checked(self, parts: Parts, index: int) -> Data:
         try:
-            return gate(self.model, self.compiled, *raw.parts(), **self.options)
+            return gate(self.model, self.compiled, *parts, **self.options)
         except (TypeError, ValueError) as error:
             error.add_note(f"(in batch {index} of {self.name})")
             raise
@@ -256,36 +258,51 @@ def simple(part: Any) -> Any:
     return part if hasattr(part, "shape") or hasattr(part, "columns") else to_numeric(part)
 
 
-@dataclass
 class Raw:
     """One batch as it came: x, y and the weights, each an array, a tuple or dict of arrays, or None."""
 
-    x: Any
-    y: Any
-    weight: Any
+    def __init__(self, *parts: Any) -> None:
+        self.whole = parts
+        self.arrays = [leaf for part in parts for leaf in leaves(part)]
+        self.n = len(self.arrays[0])
+        self.plain = all(type(a) is np.ndarray for a in self.arrays)
+        self.kind = tuple(map(kind, parts)) if self.plain else None
 
-    def __post_init__(self) -> None:
-        arrays = [leaf for part in self.parts() for leaf in leaves(part)]
-        self.n = len(arrays[0])
-        self.bytes = sum(getattr(a, "nbytes", 0) for a in arrays)
-        self.plain = all(type(a) is np.ndarray for a in arrays)
-        self.kind = tuple(kind(part) for part in self.parts()) if self.plain else None
+    def parts(self) -> Parts:
+        return self.whole
 
-    def parts(self) -> tuple[Any, Any, Any]:
-        return self.x, self.y, self.weight
 
-    def goes_with(self, other: Raw) -> bool:
-        """Whether the other may come after this one in one array."""
-        return self.plain and self.kind == other.kind and other.n <= self.n
+class Group:
+    """Batches that are checked and run together, copied as they come, since a source may use its arrays again."""
 
-    def kept(self) -> Raw:
-        """A copy, since the source may use its arrays again."""
-        return Raw(*(of_each(np.array, part) for part in self.parts())) if self.plain else self
+    def __init__(self, first: Raw, most: int) -> None:
+        self.first = first
+        size = sum(a.nbytes for a in first.arrays)
+        most = min(most, max(1, GROUP_BYTES // max(1, size)))
+        self.buffers = [np.empty((most * first.n, *a.shape[1:]), a.dtype) for a in first.arrays]
+        self.stops: list[int] = []  # where each batch ends
+        self.most, self.full = most, False
+        self.add(first)
 
-    @classmethod
-    def joined(cls, group: Sequence[Raw]) -> Raw:
-        columns = zip(*(raw.parts() for raw in group), strict=True)
-        return cls(*(of_each(lambda *arrays: np.concatenate(arrays), *parts) for parts in columns))
+    def takes(self, raw: Raw) -> bool:
+        """Whether this batch may come after those before it."""
+        return raw.kind == self.first.kind and raw.n <= self.first.n
+
+    def add(self, raw: Raw) -> None:
+        start = self.stops[-1] if self.stops else 0
+        for buffer, array in zip(self.buffers, raw.arrays, strict=True):
+            buffer[start : start + raw.n] = array
+        self.stops.append(start + raw.n)
+        self.full = len(self.stops) == self.most or raw.n < self.first.n
+
+    def parts(self, start: int = 0, stop: int | None = None) -> Parts:
+        arrays = iter([b[start : self.stops[-1] if stop is None else stop] for b in self.buffers])
+        return tuple(filled(part, arrays) for part in self.first.parts())
+
+    def each(self) -> Iterator[Parts]:
+        """The parts of one batch after the other."""
+        for start, stop in zip([0, *self.stops], self.stops, strict=False):
+            yield self.parts(start, stop)
 
 
 def leaves(part: Any) -> list[Any]:
@@ -303,14 +320,13 @@ def kind(part: Any) -> Any:
     return None if part is None else (part.dtype, part.shape[1:])
 
 
-def of_each(function: Callable[..., Any], *parts: Any) -> Any:
-    """``function`` of the arrays in the same places of parts of one kind."""
-    first = parts[0]
-    if isinstance(first, dict):
-        return {name: of_each(function, *(p[name] for p in parts)) for name in first}
-    if isinstance(first, tuple):
-        return tuple(of_each(function, *places) for places in zip(*parts, strict=True))
-    return None if first is None else function(*parts)
+def filled(part: Any, arrays: Iterator[Array]) -> Any:
+    """The same containers with these arrays in them."""
+    if isinstance(part, dict):
+        return {name: filled(p, arrays) for name, p in part.items()}
+    if isinstance(part, tuple):
+        return tuple(filled(p, arrays) for p in part)
+    return None if part is None else next(arrays)
 
 
 def evaluated(
