@@ -201,10 +201,10 @@ class Sparse(rv.Module):
 
     def __init__(self):
         super().__init__()
-        self.layers = Dense(2)  # type: ignore[assignment]  # in the place of the property
+        self.layers = Dense(2)
 
     def forward(self, x):
-        y = self.layers(x)  # type: ignore[operator]
+        y = self.layers(x)
         self.add_loss((y * y).mean(-1))
         self.add_loss([1.5])
         return y

@@ -372,3 +372,24 @@ def test_from_numpy_shares_memory():
     array[0] = 5
     assert tensor.tolist() == [5, 0, 0]
     assert torch.from_numpy(np.arange(3)).dtype == torch.int64
+
+
+def test_networks_have_attributes_of_the_names_that_keras_has():
+    class Stack(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(4, 8), nn.Linear(8, 3)])
+            self.weights = [0.5, 0.5]
+            self.losses: list[float] = []
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    net = Stack()
+    assert net(torch.zeros(2, 4)).shape == (2, 3)
+    assert net.weights == [0.5, 0.5]
+    assert len(net.get_weights()) == 4
+    assert net.count_params() == 4 * 8 + 8 + 8 * 3 + 3
+    assert next(iter(net.state_dict())) == "layers.0.weight"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,27 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Face"]
 
-T = TypeVar("T")
 
+class reading:  # noqa: N801  # written as property is
+    """A property that an attribute of the same name takes the place of: networks have ``self.layers`` of their own.
 
-class reading(Generic[T]):  # noqa: N801  # written as property is
-    """A property that an attribute of the same name takes the place of: networks have ``self.layers`` of their own."""
+    So a type checker must take it for anything.
+    """
 
-    def __init__(self, function: Callable[[Any], T]) -> None:
+    def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function, self.__doc__ = function, function.__doc__
 
-    def __get__(self, module: Any, owner: Any = None) -> T:
-        return self if module is None else self.function(module)  # type: ignore[return-value]  # the class's own
-
-
-class _Optimizer:
-    """The optimizer that `compile` was given; an attribute of the user's of that name goes before it."""
-
     def __get__(self, module: Any, owner: Any = None) -> Any:
-        if module is None:
-            return self
-        compiled = module.__dict__.get("_compiled")
-        return None if compiled is None else compiled.optimizer
+        return self if module is None else self.function(module)
 
 
 class Face:
@@ -111,7 +102,11 @@ class Face:
         for weight, array in zip(own, arrays, strict=True):
             weight.assign(array)
 
-    optimizer = _Optimizer()
+    @reading
+    def optimizer(self) -> Any:
+        """The optimizer that `compile` was given; None before."""
+        compiled = self.__dict__.get("_compiled")
+        return None if compiled is None else compiled.optimizer
 
     def count_params(self) -> int:
         """The number of elements of all weights."""
