@@ -140,3 +140,28 @@ def test_ctrl_c_leaves_as_many_epochs_as_the_history_says(calls):
     again = classifier()
     again.fit(X, Y, epochs=done, verbose=0)
     assert all(map(np.array_equal, model.get_weights(), again.get_weights()))
+
+
+def test_runs_in_one_call_are_runs_one_by_one():
+    from ranvier.engines import native
+    from ranvier.graph.graph import Graph, input_node
+    from ranvier.graph.node import BATCH, apply
+
+    x, weight = input_node("x", (BATCH, 3), "float32", windowed=True), input_node("w", (3,), "float32")
+    total = input_node("total", (3,), "float32")
+    added = apply("reduce_sum", x, axes=(0,))
+    graph = Graph((x, weight, total), (), ((total, total + added * weight), (weight, weight + added)))
+    program: Any = native.compile(graph, batch=4)
+    data = [RNG.normal(size=(10, 3)).astype(np.float32) for _ in range(5)]
+
+    def state():
+        return np.ones(3, np.float32), [np.zeros(3, np.float32) for _ in data]
+
+    (one, totals), (other, expected) = state(), state()
+    assert program.alone
+    program.run_each([[rows, one, own] for rows, own in zip(data, totals, strict=True)], 3, 10)
+    for rows, own in zip(data, expected, strict=True):
+        program.run([rows, other, own], (), 0, 3, 10)
+    assert np.array_equal(one, other)
+    assert np.array_equal(totals, expected)
+    assert len({own.tobytes() for own in totals}) == 5
