@@ -85,6 +85,15 @@ def test_weights_for_each_place_of_a_series():
         assert accuracy == pytest.approx((hit * spread).sum() / spread.sum(), rel=1e-5)
 
 
+def test_metrics_alone_take_weights_for_each_place():
+    scores = RNG.normal(size=(N, T, K)).astype(np.float32)
+    hit = scores.argmax(-1) == STEPS
+    for weight in (PARTS, W[:, None]):
+        metric = rv.metrics.SparseCategoricalAccuracy()
+        spread = np.broadcast_to(weight, (N, T))
+        assert metric(STEPS, scores, weight) == pytest.approx((hit * spread).sum() / spread.sum(), rel=1e-5)
+
+
 def test_weights_for_each_number_of_a_criterion():
     weight = RNG.random((N, 2)).astype(np.float32)
     model = network(nn.MSELoss(), 2, None)

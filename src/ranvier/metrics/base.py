@@ -88,7 +88,8 @@ class Metric:
             self._arrays = [np.zeros(shape, dtype) for shape, dtype in shapes]
         given = [true, pred]
         if sample_weight is not None:
-            given.append(np.asarray(sample_weight, np.float32).reshape(len(pred)))
+            weight = np.asarray(sample_weight, np.float32)
+            given.append(weight.reshape(len(pred)) if weight.size == len(pred) else weight)
         inputs = [input_node(f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name) for i, a in enumerate(given)]
         states = [input_node(f"s{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)]
         after = self.update(states, inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
