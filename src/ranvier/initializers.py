@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier.data.memory import check_memory
+from ranvier.data.memory import check_weight
 from ranvier.seed import numpy_generator
 from ranvier.tensor import get_dtype
 
@@ -73,7 +73,7 @@ class Initializer:
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
         dtype = dtype or get_dtype()
         shape = tuple(int(d) for d in shape)
-        check_memory(shape, dtype, "a weight")
+        check_weight(shape, dtype, "a weight")
         return np.ascontiguousarray(self.values(shape), dtype).reshape(shape)
 
     def values(self, shape: tuple[int, ...]) -> Any:

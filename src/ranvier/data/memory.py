@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-__all__ = ["check_memory", "memory_limit", "size_in_words"]
+__all__ = ["check_memory", "check_weight", "memory_limit", "size_in_words", "weights_within"]
 
 _LARGEST = 2**63 - 1  # what a signed 64-bit index can address
 _CGROUP_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -87,3 +89,28 @@ def check_memory(shape: Sequence[int], dtype: DTypeLike, what: str) -> int:
             "Write a smaller shape or batch, or a smaller dtype, instead."
         )
     return n_bytes
+
+
+_budget: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("budget", default=None)
+
+
+@contextlib.contextmanager
+def weights_within(n_bytes: int) -> Iterator[None]:
+    """Within this context fresh weights may take so many bytes: for networks that a small file describes."""
+    token = _budget.set([n_bytes])
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
+def check_weight(shape: Sequence[int], dtype: DTypeLike, what: str) -> None:
+    """`check_memory` for a fresh weight. Raises ValueError too where `weights_within` allows no more."""
+    n_bytes = check_memory(shape, dtype, what)
+    budget = _budget.get()
+    if budget is not None:
+        budget[0] -= n_bytes
+        if budget[0] < 0:
+            raise ValueError(
+                f"{what} of shape {tuple(shape)} would take {size_in_words(n_bytes)}: more than all weights of the file"
+            )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.data.convert import Array
+from ranvier.data.memory import weights_within
 from ranvier.module import Module, from_architecture
 from ranvier.training import files
 from ranvier.training.files import CheckpointError
@@ -15,6 +16,8 @@ from ranvier.training.state import Compiled
 from ranvier.training.state import compile as compile_model
 
 __all__ = ["load_model", "load_weights", "save", "save_weights"]
+
+SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what its file holds
 
 # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -91,7 +94,12 @@ def load_model(path: Any, *, compile: bool = True) -> Any:
         raise CheckpointError(
             f"{source} holds weights and no architecture. Build the network and write model.load_weights(path) instead."
         )
-    model = from_architecture(described["architecture"])
+    held = sum(array.nbytes for array in part(tensors, "weights/").values())
+    try:
+        with weights_within(8 * held + SLACK):
+            model = from_architecture(described["architecture"])
+    except (ValueError, MemoryError) as error:
+        raise CheckpointError(f"{source}: {error}") from error
     take_weights(model, tensors, source)
     settings = described.get("compiled")
     if compile and settings is not None:
