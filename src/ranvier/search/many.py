@@ -19,7 +19,7 @@ from ranvier import seed, tape
 from ranvier.module import Module
 from ranvier.search.folds import folds_of
 from ranvier.search.plan import Job, Plan
-from ranvier.search.results import Interrupted, Results, Trained
+from ranvier.search.results import Interrupted, Results, Trained, counted
 from ranvier.search.variants import Variant, grid_points, variants_of
 from ranvier.tensor import computing_in
 from ranvier.training import evaluate, fit, inputs
@@ -179,7 +179,7 @@ class Team:
         """Train all variants; raises what went wrong in the first that failed."""
         total = len(self.variants)
         rows: dict[int, Trained] = {}
-        self.show.begin(f"{total} model{'s' * (total != 1)}", total)
+        self.show.begin(counted(total, "model"), total)
         try:
             with self.interrupt.watching():
                 for thread in self.threads:

@@ -96,7 +96,7 @@ class Results(Sequence[Trained]):
         return self.rows[index]
 
     def __repr__(self) -> str:
-        text = f"Results({len(self.rows)} models of {len(self.settings())} settings"
+        text = f"Results({counted(len(self.rows), 'model')} of {counted(len(self.settings()), 'setting')}"
         best = self._leader()
         if best is not None:
             text += f", best {self.monitor} {best.metrics[self.monitor]} with {_words(best.settings)}"
@@ -221,7 +221,7 @@ class Results(Sequence[Trained]):
     def _cells(self, confidence: float) -> tuple[list[str], list[list[str]]]:
         made = self.settings(confidence)
         keys = list(dict.fromkeys(key for setting in made for key in setting.settings))
-        names = self.names
+        names = [n for n in self.names if n.startswith("val_")] or self.names
         failed = any(setting.failed for setting in made)
         head = [*keys, *names, "models", *(["failed"] if failed else []), "seconds"]
         rows = [
@@ -246,7 +246,10 @@ class Results(Sequence[Trained]):
         return table
 
     def table(self, confidence: float = 0.95) -> None:
-        """Print the settings, best first: mean ± half the confidence interval of each metric."""
+        """Print the settings, best first: mean ± half the confidence interval of each metric on held-out rows.
+
+        Where nothing was held out, of each metric of training.
+        """
         from rich.console import Console
 
         Console().print(self._table(confidence))
@@ -272,6 +275,10 @@ def _estimates(
         name: estimate([float(r.metrics[name]) for r in sound if name in r.metrics], confidence, overlap)
         for name in names
     }
+
+
+def counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _words(settings: Mapping[str, Any]) -> str:
