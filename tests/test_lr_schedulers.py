@@ -131,6 +131,24 @@ def test_a_scheduler_in_a_callback_of_fit():
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_rates_and_momenta_that_change_at_every_batch_of_fit_compile_once():
+    net, optimizer, scheduler = setup(adam, lambda o: s.OneCycleLR(o, 0.1, 24))
+    net.compile(optimizer, nn.CrossEntropyLoss())
+    step = rv.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: scheduler.step())
+    net.fit(X, Y, epochs=10, batch_size=8, shuffle=False, verbose=0, callbacks=[step])
+    assert len([key for key in net._compiled.programs if "train" in key]) == 1
+    twin, by_hand, follower = setup(adam, lambda o: s.OneCycleLR(o, 0.1, 24))
+    for i in range(20):
+        rows = slice(0, 8) if i % 2 == 0 else slice(8, 16)
+        by_hand.zero_grad()
+        F.cross_entropy(twin(torch.tensor(X[rows])), torch.tensor(Y[rows])).backward()
+        by_hand.step()
+        follower.step()
+    assert optimizer.param_groups[0]["betas"] == by_hand.param_groups[0]["betas"]
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
 class Idle:
     def step(self):
         """Nothing."""

@@ -67,7 +67,7 @@ class Optimizer:
         self.slots: list[dict[str, Tensor]] = []
         self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
         self._excluded = Excluded()
-        self._varied: dict[str, Tensor] = {}  # settings that are inputs of the explicit loop's program
+        self._varied: dict[str, Tensor] = {}  # settings that are inputs of the program
         self.sync: Callable[[], None] | None = (
             None  # takes over what was set elsewhere: in groups of parameters
         )
@@ -125,8 +125,15 @@ class Optimizer:
         """What the program of a step depends on: all settings but the numbers that are inputs of it."""
         if self.sync is not None:
             self.sync()
-        settings = [(f.name, getattr(self, f.name)) for f in fields(self) if f.name != "learning_rate"]
-        return (type(self), self.schedule, *settings)
+        inputs = self.inputs()
+        settings = [
+            (f.name, getattr(self, f.name)) for f in fields(self) if f.name not in ("learning_rate", *inputs)
+        ]
+        return (type(self), self.schedule, *inputs, *settings)
+
+    def inputs(self) -> dict[str, Tensor]:
+        """The settings that `vary` made inputs of the program, set to what they are now."""
+        return {name: follow(leaf, getattr(self, name)) for name, leaf in self._varied.items()}
 
     # --- the rule, on nodes ---------------------------------------------------------------------------------------
 
@@ -262,7 +269,7 @@ class Optimizer:
 
     def vary(self, name: str, value: float) -> None:
         """Set a setting of `variable` that will change again: from here on it is an input of the step's program, as the
-        learning rate is, so that the explicit loop compiles once more and never after. `fit` keeps it a constant.
+        learning rate is, so that one more program is compiled and none after.
         """
         if name not in self.variable:
             raise ValueError(
@@ -311,8 +318,7 @@ class Optimizer:
         params = [self.parameters[i] for i in chosen]
         state = [slot for i in chosen for slot in self.slots[i].values()]
         targets = [*params, *state, self.iterations]
-        varied = [follow(leaf, getattr(self, name)) for name, leaf in self._varied.items()]
-        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *varied]
+        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
         children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
         entries = tape.intern(self._function(self.treatments(params), len(params)), children, (), False)

@@ -392,7 +392,8 @@ def _optimize(
         replace(t, reversed=tape.is_transposed(p.value))
         for t, (_, _, p) in zip(optimizer.treatments([p for _, _, p in chosen]), chosen, strict=False)
     ]
-    new, after, ticked = optimizer.update(sources, grads, slots, rate, ticks, treatments=treatments)
+    varied = {key: b.tensor(t, key)[0] for key, t in optimizer.inputs().items()}
+    new, after, ticked = optimizer.update(sources, grads, slots, rate, ticks, varied, treatments)
     updates = list(zip(sources, new, strict=True))
     for before, now in zip(slots, after, strict=True):
         updates += [(before[key], now[key]) for key in before]
