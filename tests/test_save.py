@@ -8,10 +8,13 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import ranvier as rv
 from ranvier import optimizers
@@ -324,3 +327,37 @@ def test_the_file_is_safetensors_and_holds_only_numbers_and_json(saved):
     }
     header, _ = parts(saved)
     assert described(header)["version"] == 1
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats() | st.sampled_from(["Dense", "relu", "module", "x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["class", "config", "module", "*", "a"]), inner),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_descriptions_that_someone_has_changed(data, saved):
+    """Any part of the description replaced by anything: a CheckpointError, or a model; never another error."""
+    whole = saved.read_bytes()
+    header, body = parts(saved)
+    description = {n: v for n, v in described(header).items() if n != "checksum"}
+    holder, key = (
+        description,
+        data.draw(st.sampled_from(["architecture", "compiled", "checksums", "version"])),
+    )
+    while isinstance(holder[key], (dict, list)) and holder[key] and data.draw(st.booleans()):
+        holder = holder[key]
+        key = data.draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))
+    holder[key] = data.draw(JSON)
+    describe(header, description)
+    rebuild(saved, header, body)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rv.load_model(saved)
+    except CheckpointError:
+        pass
+    finally:
+        saved.write_bytes(whole)

@@ -17,6 +17,8 @@ from ranvier.training.state import compile as compile_model
 
 __all__ = ["load_model", "load_weights", "save", "save_weights"]
 
+# What a description may raise that someone has changed, besides what is said on purpose.
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, RecursionError)
 SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what its file holds
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -98,7 +100,7 @@ def load_model(path: Any, *, compile: bool = True) -> Any:
     try:
         with weights_within(8 * held + SLACK):
             model = from_architecture(described["architecture"])
-    except (ValueError, MemoryError) as error:
+    except MALFORMED as error:
         raise CheckpointError(f"{source}: {error}") from error
     take_weights(model, tensors, source)
     settings = described.get("compiled")
@@ -130,8 +132,8 @@ def part(tensors: Mapping[str, Array], start: str) -> dict[str, Array]:
 
 
 def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], source: Path) -> None:
-    columns = settings.pop("columns", None)
     try:
+        columns = settings.pop("columns", None)
         compile_model(model, **settings)
         state = model.__dict__["_compiled"]
         state.columns = {"0": columns} if isinstance(columns, list) else columns or {}
@@ -139,5 +141,5 @@ def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], 
         if kept:
             state.optimizer.attach(model.parameters())
             state.optimizer.set_state(kept)
-    except (TypeError, KeyError, ValueError) as error:
+    except MALFORMED as error:
         raise CheckpointError(f"{source} does not say how to train the model: {error}") from error
