@@ -71,6 +71,20 @@ def test_keras_weights_of_samples_and_classes():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_keras_weighs_classes_in_training_alone():
+    keras = pytest.importorskip("keras")
+    theirs = keras.Sequential([keras.Input((F,)), keras.layers.Dense(K, activation="softmax")])
+    mine = rv.Sequential([rv.Input((F,)), rv.layers.Dense(K, activation="softmax")])
+    mine.set_weights(theirs.get_weights())
+    options: dict = {"epochs": 2, "shuffle": False, "verbose": 0, "validation_split": 0.2}
+    options["class_weight"] = {0: 1.0, 1: 2.0, 2: 3.0, 3: 1.5}
+    for model in (theirs, mine):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+    expected, got = theirs.fit(X, LABELS, **options).history, mine.fit(X, LABELS, **options).history
+    for name, values in expected.items():
+        np.testing.assert_allclose(got[name], values, rtol=1e-4, err_msg=name)
+
+
 def net(nn):
     return nn.Sequential(nn.Linear(F, 16), nn.ReLU(), nn.Linear(16, K))
 

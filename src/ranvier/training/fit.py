@@ -93,10 +93,13 @@ def fit(
             loader = inputs.resident(x)
             data = None if loader is None else loader.data(model, state, **options)
         else:
-            data = inputs.gate(model, state, x, y, sample_weight, **options)
             loader = None
-            if validation_split and validation_data is None:
+            if validation_split and validation_data is None:  # classes are weighted in training alone
+                data = inputs.gate(model, state, x, y, sample_weight, check_finite=check_finite)
                 data, validation = inputs.split(data, validation_split)
+                data = inputs.gate(model, state, data, None, **options)
+            else:
+                data = inputs.gate(model, state, x, y, sample_weight, **options)
         if validation_data is not None:
             validation = validation_set(model, state, validation_data, check_finite)
         validation_size = (
