@@ -1,4 +1,6 @@
-"""A pass: the zeros around the operand of a contraction are neither made nor multiplied; loops leave them out.
+"""A pass: edges that do not matter are left out of contractions, by way of their loops' bounds.
+
+The zeros around an operand are neither made nor multiplied, and what a slice cuts off a result is not computed.
 
 ``pad`` then ``contract`` becomes a contraction that reads the operand itself, with ``clip`` among its attributes: for
 each dimension (p, cp, q, cq, offset, extent), the terms with ``0 <= cp * p + cq * q + offset < extent`` are all there
@@ -7,6 +9,7 @@ are, where p is a loop outside of q. A term left out is a product with zero, so 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from ranvier.graph.graph import Graph
@@ -16,13 +19,41 @@ Clip = tuple[int, int, int, int, int, int]
 
 
 def leave_out(graph: Graph) -> Graph:
-    """The graph with contractions that read padded operands by way of their loops' bounds, where that can be."""
+    """The graph with contractions that neither read padding nor compute what is cut off, where that can be."""
+    uses = Counter((*(operand for node in graph.nodes() for operand in node.inputs), *graph.roots()))
     result: dict[Node, Node] = {}
     for node in graph.nodes():
         inputs = tuple(result[i] for i in node.inputs)
         fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
-        result[node] = _clipped(fresh) if node.op.name == "contract" else fresh
+        if node.op.name == "contract":
+            fresh = _clipped(fresh)
+        elif node.op.name == "slice" and inputs[0].op.name == "contract" and uses[node.inputs[0]] == 1:
+            fresh = _cut(fresh)
+        result[node] = fresh
     return graph.rebuild(lambda n: result[n])
+
+
+def _cut(node: Node) -> Node:
+    """A slice of a contraction as a contraction over fewer places."""
+    whole = node.inputs[0]
+    starts = {loop: item[0] for loop, item in enumerate(node.attrs["ranges"]) if item is not None}
+    if any(item is not None and item[2] != 1 for item in node.attrs["ranges"]):
+        return node
+
+    def moved(terms: tuple[tuple[int, int], ...], offset: int) -> int:
+        return int(offset + sum(c * starts.get(loop, 0) for loop, c in terms))
+
+    attrs = dict(whole.attrs)
+    attrs["loops"] = (*node.shape, *whole.attrs["loops"][whole.ndim :])
+    attrs["index"] = tuple(
+        tuple((terms, moved(terms, offset)) for terms, offset in index) for index in whole.attrs["index"]
+    )
+    if "clip" in attrs:
+        attrs["clip"] = tuple(
+            (p, cp, q, cq, moved(((p, cp),), offset), extent)
+            for p, cp, q, cq, offset, extent in attrs["clip"]
+        )
+    return Node(whole.op, whole.inputs, attrs, node.type)
 
 
 def _clipped(node: Node) -> Node:
