@@ -88,7 +88,9 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     clips: tuple[Clip, ...] = node.attrs.get("clip", ())
     loops = [Loop(e, sa[i], sb[i], i if i < rank else None, i) for i, e in enumerate(node.attrs["loops"])]
     a, b = (replace(view, offset=offset) for view, offset in zip(views, (oa, ob), strict=True))
-    out, reduce = loops[:rank], _merge(loops[rank:], {clip[2] for clip in clips})
+    # Innermost is what lies closest, which leaves bounds and loops that are written out outside.
+    summed = sorted(loops[rank:], key=lambda loop: -max(abs(loop.a), abs(loop.b)))
+    out, reduce = loops[:rank], _merge(summed, {clip[2] for clip in clips})
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
     if columns is not None and (columns.b == 0 or (columns.b != 1 and columns.a == 1)):
         # vectors run along the second operand: swap the two
