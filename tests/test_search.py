@@ -569,6 +569,31 @@ def test_each_model_has_its_own_callbacks():
     assert max(epochs) < 40
 
 
+class Peek(Callback):
+    """Uses its model while others are built, traced and trained."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen = [self.model.predict(X[:5]), self.model.evaluate(X, Y, verbose=0)]
+
+
+@pytest.mark.parametrize("more", range(3))
+def test_callbacks_may_use_their_models_meanwhile(more):
+    peeks = [Peek() for _ in range(8)]
+    given = iter(peeks)
+    results = rv.fit_many(
+        lambda units: classifier(units, hidden=[lambda: rv.layers.Dropout(0.2)]), X, Y, seeds=4,
+        grid={"units": [6 + more, 20 + more]}, epochs=4, threads=3, callbacks=lambda: [next(given)], verbose=0,
+    )  # fmt: skip
+    for row, peek in zip(results, peeks, strict=True):
+        assert peek.model is row.model
+        assert np.array_equal(peek.seen[0], row.model.predict(X[:5]))
+        rv.set_seed(row.variant.seed)
+        alone = classifier(row.variant.settings["units"], hidden=[lambda: rv.layers.Dropout(0.2)])
+        alone.fit(X, Y, epochs=4, verbose=0)
+        assert all(map(np.array_equal, alone.get_weights(), row.model.get_weights()))
+        assert peek.seen[1] == alone.evaluate(X, Y, verbose=0)
+
+
 def test_held_out_rows_may_be_watched():
     results = rv.fit_many(classifier, X, Y, folds=3, epochs=4, validate=True, verbose=0)
     for row in results:
