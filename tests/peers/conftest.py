@@ -6,6 +6,7 @@ import warnings
 import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports keras
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips some of its checks; before scipy
 
 
 @pytest.fixture
@@ -13,3 +14,8 @@ def keras():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it says while it is imported is its own affair
         return pytest.importorskip("keras")
+
+
+def pytest_configure(config):
+    """Keras's own tests, which run against us, have a marker of theirs."""
+    config.addinivalue_line("markers", "requires_trainable_backend: of Keras's own tests")

@@ -62,7 +62,7 @@ SMALL: Any = {"hidden_layer_sizes": (16,), "max_iter": 30, "random_state": 0}
 CHECKED = [
     NeuralClassifier(),
     NeuralRegressor(),
-    NeuralClassifier(activation=["tanh", "elu"], hidden_layer_sizes=(50, 50), optimizer="nadam", tol=None),
+    NeuralClassifier((20, 10), ["tanh", "elu"], optimizer="nadam", learning_rate=0.01, max_iter=80, tol=None),
 ]
 
 
