@@ -220,3 +220,29 @@ def test_symbols_are_equal_by_name():
     assert Symbol("batch") == BATCH
     with pytest.raises(GraphError, match="equal shapes"):
         apply("add", input_node("a", (BATCH,), "float32"), input_node("b", (Symbol("samples"),), "float32"))
+
+
+# --- the key by which programs are shared -----------------------------------------------------------------------------
+
+
+def small(name="x", value=2.0, axes=(0,), dtype="float32", windowed=False, flipped=False, updated=True):
+    x, w = input_node(name, (BATCH, 3), dtype, windowed=windowed), input_node("w", (3,), dtype)
+    added = apply("reduce_sum", x * like(x, value), axes=axes)
+    inputs = (w, x) if flipped else (x, w)
+    return Graph(inputs, (added,), ((w, w + added),) if updated else ())
+
+
+DIFFERENT = [
+    {"value": 3.0}, {"value": -2.0}, {"dtype": "float64"}, {"windowed": True}, {"flipped": True}, {"updated": False},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", DIFFERENT, ids=str)
+def test_graphs_of_another_structure_have_another_key(options):
+    assert hash(small(**options).key()) is not None
+    assert small(**options).key() != small().key()
+
+
+@pytest.mark.parametrize("options", [{}, {"name": "other"}, {"axes": [0]}], ids=str)
+def test_graphs_of_one_structure_have_one_key(options):
+    assert small(**options).key() == small().key()

@@ -61,10 +61,13 @@ class Graph:
 
 
 def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
+    def fixed(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.shape, value.dtype.char, value.tobytes()
+        return tuple(map(fixed, value)) if isinstance(value, (list, tuple)) else value
+
     return tuple(
-        (name, (value.shape, value.dtype.char, value.tobytes()) if isinstance(value, np.ndarray) else value)
-        for name, value in attrs.items()
-        if name not in ("name", "shape", "dtype")
+        (name, fixed(value)) for name, value in attrs.items() if name not in ("name", "shape", "dtype")
     )
 
 
