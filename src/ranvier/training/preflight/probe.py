@@ -20,7 +20,7 @@ from ranvier.training.preflight.seen import plain
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data, Step
 
-__all__ = ["Activation", "Gradient", "Probe"]
+__all__ = ["WORK", "Activation", "Gradient", "Probe"]
 
 ROWS, MORE_ROWS = 32, 256  # of a probed batch; of one whose activations are looked at
 STEPS = 4
@@ -110,6 +110,11 @@ class Probe:
         sizes = sum(t.compute().size for t in self.model.parameters())
         return bool(times * (products(graph.nodes(), rows) + 20 * sizes) <= WORK)
 
+    @property
+    def tried(self) -> bool:
+        """Whether trial steps are not too much work."""
+        return self.affordable(self.step.graph, ROWS, STEPS + 1)
+
     def run(
         self, outputs: Sequence[Node], data: Data, state: Sequence[Array], updates: bool = False
     ) -> list[Array]:
@@ -174,7 +179,7 @@ class Probe:
         """The losses before and after each of a few steps on the same rows, and the largest change of a kernel in
         the first step, relative to it. Empty where that costs too much.
         """
-        if not self.affordable(self.step.graph, ROWS, STEPS + 1):
+        if not self.tried:
             return [], 0.0
         data, state, losses = self.picked(ROWS), self.copies(), []
         before = [state[self.places[k]].copy() for k in self.kernels]

@@ -13,7 +13,7 @@ from ranvier.module.explain import ShapeError
 from ranvier.module.lines import caller, shown
 from ranvier.training import inputs
 from ranvier.training.preflight import table
-from ranvier.training.preflight.probe import Probe
+from ranvier.training.preflight.probe import WORK, Probe
 from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, silencer, tell
 from ranvier.training.preflight.seen import Seen, sample
 from ranvier.training.runner import Runner
@@ -140,11 +140,18 @@ def check(
         return Report([Finding(code, title, ERROR, str(error), "")])
     checks = (*table.NETWORK, *table.DATA, *(table.VALIDATION if validation is not None else ()))
     findings = found([c for c in checks if not (partial and c.whole)], seen)
-    if not errors(findings, silenced):
+    told = notes(data, partial)
+    if errors(findings, silenced):
+        told.append("No steps were tried: mend the errors first.")
+    else:
         probe = Probe(model, state, data, trial_step(model, state, data))
         trials = (*table.GRADIENTS, *table.FIRST_BATCH, table.NOT_FINITE, *table.ACTIVATIONS)
         findings = found(chosen(trials, silenced), probe, findings)
-    return Report(chosen(findings, silenced), notes(data, partial))
+        if not probe.tried:
+            told.append(
+                f"No steps were tried: the network is too large, more than {WORK:.0e} products for a few rows."
+            )
+    return Report(chosen(findings, silenced), told)
 
 
 def looped(loss: Any, optimizer: Any) -> Compiled:
@@ -164,9 +171,10 @@ def trial_step(model: Module, state: Compiled, data: Data) -> Any:
 
 
 def notes(data: Data, partial: bool) -> list[str]:
+    """What was looked at in part only."""
     looked = min(len(sample(x)) for x in data.x)
     if partial:
-        return [f"Looked at the first batch, {len(data):,} rows."]
+        return [f"Looked at the first batch, {len(data):,} rows; what needs all of the data was not judged."]
     if looked < len(data):
         return [f"Scales of inputs were judged by {looked:,} of {len(data):,} rows, evenly spread."]
     return []
