@@ -1,6 +1,8 @@
 """The estimators against scikit-learn: its own checks, its MLP's curve, and everything that its users do with one."""
 
 import pickle
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -658,6 +660,23 @@ def test_no_sparse_matrix_is_made_dense_in_silence():
 
     with pytest.raises(TypeError, match="dense"):
         NeuralClassifier().fit(scipy.sparse.csr_array(X), Y)
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+
+
+def test_scikit_learn_is_imported_when_it_is_needed():
+    found = run(
+        "import sys, ranvier as rv; rv.estimators; assert 'sklearn' not in sys.modules; rv.estimators.NeuralClassifier"
+    )
+    assert found.returncode == 0, found.stderr
+    missing = run("import sys; sys.modules['sklearn'] = None; from ranvier.estimators import NeuralRegressor")
+    assert "pip install 'ranvier[sklearn]'" in missing.stderr
+    for name in rv.estimators.__all__:
+        assert getattr(rv.estimators, name).__doc__
 
 
 def test_the_document(tmp_path):

@@ -3,7 +3,7 @@
 scikit-learn is an extra (``pip install "ranvier[sklearn]"``), so the classes are imported when first used.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ranvier.module.names import missing
 
@@ -13,9 +13,23 @@ if TYPE_CHECKING:
 
 __all__ = ["NeuralClassifier", "NeuralRegressor"]
 
-_LAZY = {
-    "NeuralClassifier": "ranvier.estimators.classifier:NeuralClassifier",
-    "NeuralRegressor": "ranvier.estimators.regressor:NeuralRegressor",
-}
+_look_up = missing(
+    "ranvier.estimators",
+    __all__,
+    {
+        "NeuralClassifier": "ranvier.estimators.classifier:NeuralClassifier",
+        "NeuralRegressor": "ranvier.estimators.regressor:NeuralRegressor",
+    },
+)
 
-__getattr__ = missing("ranvier.estimators", __all__, _LAZY)
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _look_up(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        raise ModuleNotFoundError(
+            f"{name} needs scikit-learn, which is not installed. Write: pip install 'ranvier[sklearn]'",
+            name="sklearn",
+        ) from None
