@@ -81,19 +81,37 @@ def _identity(node: Node) -> Node | None:
 
 
 def _transpose_last(node: Node) -> Node | None:
-    """Elementwise on transposed operands is the transpose of elementwise: it may meet another and both go."""
-    if node.op.kind != "elementwise":
-        return None
+    """What is computed from transposed operands is the transpose of it: it may meet another, and both go.
+
+    So a network that is given channels first computes with channels last, and turns its data at the edge alone.
+    """
+    if node.op.kind == "elementwise":
+        return _elementwise_first(node)
+    if node.op.name in ("reduce_sum", "reduce_max") and node.inputs[0].op.name == "transpose":
+        inner, axes = node.inputs[0].inputs[0], node.inputs[0].attrs["axes"]
+        summed = {axes[a] for a in node.attrs["axes"]}
+        kept = [axes[a] for a in range(len(axes)) if a not in node.attrs["axes"]]
+        attrs = {**node.attrs, "axes": tuple(sorted(summed))}
+        result = apply(node.op.name, inner, **attrs)
+        return apply("transpose", result, axes=tuple(sorted(kept).index(k) for k in kept))
+    return None
+
+
+def _elementwise_first(node: Node) -> Node | None:
     moved = {i.attrs["axes"] for i in node.inputs if i.op.name == "transpose"}
-    plain = [i for i in node.inputs if i.op.name != "transpose"]
-    if len(moved) != 1 or not all(i.op.name == "broadcast" and not i.attrs["axes"] for i in plain):
+    if len(moved) != 1:
         return None
     (axes,) = moved
     shape = next(i.inputs[0].shape for i in node.inputs if i.op.name == "transpose")
-    operands = [
-        i.inputs[0] if i.op.name == "transpose" else apply("broadcast", i.inputs[0], shape=shape, axes=())
-        for i in node.inputs
-    ]
+    operands = []
+    for operand in node.inputs:
+        if operand.op.name == "transpose":
+            operands.append(operand.inputs[0])
+            continue
+        places = [axes[a] for a in operand.attrs["axes"]] if operand.op.name == "broadcast" else [1, 0]
+        if places != sorted(places):
+            return None
+        operands.append(apply("broadcast", operand.inputs[0], shape=shape, axes=tuple(places)))
     return apply("transpose", apply(node.op.name, *operands, **node.attrs), axes=axes)
 
 
