@@ -108,7 +108,7 @@ class Plan:
             if isinstance(batch, int) and held_out is not None:
                 wanted.append((held_out, min(batch, len(held_out)), "evaluate"))
             state.told = self.told
-            with state.exclusive(options.get("augment")):
+            with state.exclusive(options.get("augment")), seed.borrowed_streams():
                 if not (wanted and self.patterns.serve(model, state, wanted)):
                     self.check(model, state, train, options.get("validation_data", held_out), number == 0)
                     self.patterns.add(model, state, wanted)
