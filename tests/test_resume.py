@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import ranvier as rv
 from ranvier import callbacks as c
@@ -410,6 +412,53 @@ def test_weights_that_do_not_fit_are_all_listed(tmp_path):
         train(tmp_path, model=model)
     for one, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.sampled_from(["array", "tuple", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["array", "dict", "tuple"]), inner)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_backup_that_someone_has_changed(data, tmp_path):
+    """Any part of it replaced by anything, or any tensor: refused, or a run that ends; never a crash."""
+    from ranvier.training import files
+
+    folder = tmp_path / "b"
+    if not (tmp_path / "kept").exists():
+        train(folder, stop=6, save_freq=5)
+        (tmp_path / "kept").write_bytes((folder / "backup.ranvier").read_bytes())
+    described, tensors = files.read(tmp_path / "kept")
+    holder, key = described, "training"
+    while isinstance(holder[key], (dict, list)) and holder[key] and data.draw(st.integers(0, 3)):
+        holder = holder[key]
+        key = data.draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))
+    if key == "identity":
+        return
+    if data.draw(st.booleans()):
+        holder[key] = data.draw(JSON)
+    else:
+        name = data.draw(st.sampled_from(sorted(tensors)))
+        tensors[name] = np.zeros(data.draw(st.lists(st.integers(0, 3), max_size=2)), np.float32)
+    folder.mkdir(exist_ok=True)
+    files.store(
+        folder / "backup.ranvier",
+        tensors,
+        {n: v for n, v in described.items() if not n.startswith("checksum")},
+    )
+    try:
+        train(folder, save_freq=5, epochs=2)
+    except (CheckpointError, NonFiniteLoss):
+        (folder / "backup.ranvier").unlink(missing_ok=True)
 
 
 def test_other_data_or_callbacks_are_another_run(tmp_path):

@@ -21,7 +21,7 @@ from ranvier.tensor import Tensor
 
 __all__ = [
     "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded",
-    "set_seed", "set_state", "traced_draws",
+    "set_generator", "set_seed", "set_state", "traced_draws",
 ]  # fmt: skip
 
 
@@ -110,15 +110,32 @@ def get_state(*generators: np.random.Generator) -> dict[str, Any]:
     }
 
 
+def bounded(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state of a NumPy generator whose places in its buffers lie within them, which NumPy takes on trust.
+
+    Raises ValueError for any other.
+    """
+    for part in (state, state["state"]):
+        for name, most in (("pos", 624), ("buffer_pos", 4)):
+            if not 0 <= part.get(name, 0) <= most:
+                raise ValueError(f"a generator's {name} of {part[name]!r}, which is beyond its buffer")
+    return state
+
+
+def set_generator(generator: np.random.Generator, state: Mapping[str, Any]) -> None:
+    """Let a generator go on from this state. Raises ValueError or TypeError for what is none of its kind."""
+    generator.bit_generator.state = bounded(state)
+
+
 def set_state(state: Mapping[str, Any], *generators: np.random.Generator) -> None:
     """Go on from where `get_state` was called, in this process or in another."""
     for generator, own in zip(generators, state["own"], strict=True):
-        generator.bit_generator.state = own
+        set_generator(generator, own)
     current = source()
     current.seed = int(state["seed"])
     current.counters.clear()
     current.counters.update({str(purpose): int(n) for purpose, n in state["counters"].items()})
-    np.random.set_state(state["numpy"])  # noqa: NPY002
+    np.random.set_state(bounded(state["numpy"]))  # type: ignore[arg-type]  # noqa: NPY002
     random.setstate(state["python"])
 
 

@@ -117,7 +117,8 @@ class Arrays:
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         if self.shuffler is not None:
-            self.shuffler.bit_generator.state = self.next_from = state
+            seed.set_generator(self.shuffler, state)
+            self.next_from = state
         seed.set_state(random)
 
 

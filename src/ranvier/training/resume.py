@@ -140,7 +140,7 @@ class Run:
         try:
             self.compare(kept["identity"], source)
             self.restore(kept, tensors, source)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except checkpoint.MALFORMED as error:
             model.set_weights(before)
             if isinstance(error, CheckpointError):
                 raise
@@ -174,16 +174,34 @@ class Run:
         for name, value in values["optimizer"].items():
             setattr(optimizer, name, value)
         training.salt[...] = values["salt"]
-        training.epoch, training.done, training.taken = (int(kept[n]) for n in ("epoch", "done", "taken"))
+        training.epoch, training.done, training.taken = self.position(kept)
         training.results = values["results"]
         if training.done:
-            training.totals = [tensors[f"training/totals/{i}"] for i in range(int(kept["totals"]))]
+            training.totals = self.totals(kept, tensors)
         self.history.set_state(values["history"])
         model.stop_training = bool(kept["stopped"])
         training.halted = bool(kept["stopped"]) and training.done > 0
         self.source.set_state(values["source"], values["random"])
         training.hooks.set_states(values["callbacks"])
         self.others_from(kept, tensors, source)
+
+    def totals(self, kept: Mapping[str, Any], tensors: Mapping[str, Array]) -> list[Array]:
+        """The sums of the epoch so far. Raises ValueError where they are not those of this run's loss and metrics."""
+        totals = [tensors[f"training/totals/{i}"] for i in range(int(kept["totals"]))]
+        if not isinstance(self.source, Stream):
+            own = self.training.step(self.source.data, self.source.batch).totals
+            if [(a.shape, a.dtype) for a in own] != [(a.shape, a.dtype) for a in totals]:
+                raise ValueError("its sums are not those of the loss and the metrics")
+        return totals
+
+    def position(self, kept: Mapping[str, Any]) -> list[int]:
+        """Where training stands. Raises ValueError for no place in this run: native code relies on it."""
+        place = [int(kept[n]) for n in ("epoch", "done", "taken")]
+        if min(place) < 0 or (self.source.steps is not None and place[1] > self.source.steps):
+            raise ValueError(
+                f"epoch {place[0]}, step {place[1]} is no place in a run of {self.source.steps} steps"
+            )
+        return place
 
     def others_from(self, kept: Mapping[str, Any], tensors: Mapping[str, Array], source: Path) -> None:
         if not int(kept["others"]):
