@@ -18,8 +18,8 @@ from ranvier.functional import (
     nll_loss,
     smooth_l1_loss,
 )
+from ranvier.functional.normalization import layer_standardize, moved, normalize_batch, standardize
 from ranvier.graph.node import GraphError
-from ranvier.layers.normalization import layer_standardize, moved, normalize_batch, standardize
 from ranvier.module.names import missing
 from ranvier.numeric import sigmoid, tanh
 from ranvier.seed import draw

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.functional.normalization import moved, normalize_batch, standardize
 from ranvier.graph.node import GraphError, Symbol, Type
 from ranvier.layers.base import whole
-from ranvier.layers.normalization import RunningStatistics, moved, normalize_batch, standardize
+from ranvier.layers.normalization import RunningStatistics
 from ranvier.module import Module, Parameter, register_module
 from ranvier.tensor import Tensor, get_dtype, no_grad
 from ranvier.torch.device import check_device

@@ -1,0 +1,104 @@
+"""Normalization: to mean 0 and variance 1 over a batch or over each sample, and the running statistics of batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.graph.node import Node, apply
+from ranvier.numeric.promotion import axes_of, axis_of, count, floating
+from ranvier.tensor import function
+
+__all__ = ["layer_standardize", "moved", "normalize_batch", "standardize"]
+
+
+def moments(x: Node, axis: int) -> tuple[Node, Node]:
+    """The mean and the variance (the mean squared distance from it) over all axes but one: (features,) each."""
+    others = tuple(a for a in range(x.ndim) if a != axis)
+    mean = n.mean(x, others, True)
+    centred = n.subtract(x, mean)
+    return n.reshape(mean, (-1,)), n.mean(centred * centred, others)
+
+
+@function
+def standardize(
+    x: Node,
+    mean: Node,
+    variance: Node,
+    gamma: Node | None = None,
+    beta: Node | None = None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> Node:
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` with a number of each along one axis of x."""
+    x = floating(x)
+    axis = axis_of(axis, x.ndim)
+
+    def along(v: Node) -> Node:
+        return apply("broadcast", v, shape=x.shape, axes=(axis,))
+
+    factor = n.rsqrt(n.add(variance, epsilon))
+    factor = factor if gamma is None else factor * gamma
+    y = (x - along(mean)) * along(factor)
+    return y if beta is None else y + along(beta)
+
+
+@function
+def normalize_batch(
+    x: Node, gamma: Node | None = None, beta: Node | None = None, axis: int = -1, epsilon: float = 1e-3
+) -> tuple[Node, Node, Node]:
+    """`standardize` by the batch's own statistics, which are the second and third result."""
+    x = floating(x)
+    mean, variance = moments(x, axis_of(axis, x.ndim))
+    return standardize(x, mean, variance, gamma, beta, axis, epsilon), mean, variance
+
+
+@function
+def moved(
+    running_mean: Node,
+    running_variance: Node,
+    mean: Node,
+    variance: Node,
+    x: Node,
+    batches: Node | None = None,
+    axis: int = -1,
+    share: float | None = 0.1,
+    unbiased: bool = False,
+) -> tuple[Node, ...]:
+    """Running statistics ``share`` of the way toward those of the batch ``x``; and ``batches``, how many, + 1.
+
+    Without a share they become the mean of all batches'. With ``unbiased`` the variance is divided by n - 1, n the
+    number of values of a feature; a single value says nothing about a variance then: the running one stays.
+    """
+    counted = None if batches is None else n.add(batches, 1)
+    part: Any = n.reciprocal(n.cast(counted, running_mean.dtype)) if share is None else share
+    after = [
+        n.add(old, n.multiply(new - old, part))
+        for old, new in ((running_mean, mean), (running_variance, variance))
+    ]
+    if unbiased:
+        size = count([d for a, d in enumerate(x.shape) if a != axis_of(axis, x.ndim)], variance.dtype)
+        rest = n.subtract(size, 1)
+        whole = n.multiply(variance, n.divide(size, n.maximum(rest, 1)))
+        step = n.multiply(whole - running_variance, part)
+        after[1] = n.where(n.less(rest, 1), running_variance, running_variance + step)
+    return tuple(after) if counted is None else (*after, counted)
+
+
+@function
+def layer_standardize(
+    x: Node,
+    gamma: Node | None = None,
+    beta: Node | None = None,
+    axes: tuple[int, ...] = (-1,),
+    epsilon: float = 1e-3,
+) -> Node:
+    """Each sample at mean 0 and variance 1 over the axes, then ``* gamma + beta``, which have those axes' shape."""
+    x = floating(x)
+    axes = axes_of(axes, x.ndim)
+    centred = n.subtract(x, n.mean(x, axes, True))
+    y = n.multiply(centred, n.rsqrt(n.add(n.mean(centred * centred, axes, True), epsilon)))
+    for number, combine in ((gamma, n.multiply), (beta, n.add)):
+        if number is not None:
+            y = combine(y, apply("broadcast", number, shape=x.shape, axes=axes))
+    return y  # type: ignore[no-any-return]
