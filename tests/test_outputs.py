@@ -330,3 +330,20 @@ def test_it_is_built_from_a_list_of_shapes(capsys):
     assert "(None, 6)" in capsys.readouterr().out
     found = rv.module.from_architecture(model.architecture())
     assert [w.shape for w in found.get_weights()] == [w.shape for w in model.get_weights()]
+
+
+def test_the_same_bits_for_any_number_of_threads():
+    rv.set_engine("native")
+    found = []
+    for threads in (1, 2, 7):
+        rv.set_threads(threads)
+        try:
+            model = two(optimizer=optimizers.Adam(0.01))
+            weights = {"age": np.linspace(0, 1, N), "kind": None}
+            history = model.fit(
+                [A, B], {"age": AGE, "kind": KIND}, sample_weight=weights, **OPTIONS | {"shuffle": True}
+            ).history
+        finally:
+            rv.set_threads(None)
+        found.append((history, [w.tobytes() for w in model.get_weights()]))
+    assert found[0] == found[1] == found[2]

@@ -179,3 +179,20 @@ def test_scikit_learn_balanced_weights():
     y = RNG.choice([0, 2, 5], 1000, p=[0.9, 0.08, 0.02])
     wanted = compute_class_weight("balanced", classes=np.unique(y), y=y)
     np.testing.assert_allclose(list(balanced(y, None, "class_weight").values()), wanted)
+
+
+def test_a_loader_of_pytorch_gives_what_its_arrays_give():
+    torch = pytest.importorskip("torch")
+
+    def trained(*data, **options):
+        rv.set_seed(0)
+        model = rv.Sequential([rv.Input((5,)), rv.layers.Dense(K, activation="softmax")])
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(*data, **OPTIONS | options, ignore="RV")
+        return model.get_weights()
+
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(torch.tensor(A), torch.tensor(KIND)), batch_size=32
+    )
+    for one, other in zip(trained(loader), trained(A, KIND), strict=True):
+        np.testing.assert_array_equal(one, other)
