@@ -280,3 +280,28 @@ def test_a_run_that_is_stopped_and_resumed_mixes_as_if_it_had_not_been():
         return model
 
     assert verify_resume(build, X, LABELS, augment=MixUp(0.3), batch_size=32, stops=2, ignore="RV").exact
+
+
+class Two(rv.Module):
+    """Two inputs, two outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = Dense(4), Dense(2)
+
+    def forward(self, x, z):
+        return self.a(x), self.b(z)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_models_of_several_inputs_and_outputs(weighted, engine):
+    rv.set_seed(7)
+    model, z = Two(), X * 2
+    model(X, z)
+    model.compile("sgd", [SPARSE, "mse"], metrics=[["accuracy"], ["mae"]], engine=engine)
+    weights = [np.linspace(1, 2, 90), None] if weighted else None
+    history = model.fit(
+        [X, z], [LABELS, HOT[:, :2]], augment=MixUp(0.5), sample_weight=weights, **OPTIONS, ignore="RV"
+    ).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert len(history) == 5
