@@ -147,3 +147,21 @@ def test_keras_batches_of_one(rows):
         np.testing.assert_allclose(b.numpy(), np.asarray(a), rtol=1e-3, atol=1e-4)
     for a, b in zip(mine.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.4, 1.0, 2.0, 8.0, 100.0])
+def test_scipy_has_the_same_beta_distribution(alpha):
+    stats = pytest.importorskip("scipy.stats")
+    from ranvier.functional.beta import CELLS, beta_quantiles, from_quantiles
+    from ranvier.seed import draw
+
+    known = stats.beta(alpha, alpha)
+    table = beta_quantiles(alpha)
+    np.testing.assert_allclose(table, known.ppf(np.arange(CELLS + 1) / CELLS), atol=1e-12)
+    rv.set_seed(1)
+    n = 100_000
+    drawn = from_quantiles(rv.Tensor(np.zeros((n, 1))), rv.Tensor(table.astype(np.float32)), *draw()).numpy()
+    order = np.sort(drawn.astype(float))
+    distance = np.abs(known.cdf(order) - (np.arange(n) + 0.5) / n)
+    apart = (order > 1e-6) & (order < 1 - 1e-6)  # nearer to 1 float32 has too few numbers to compare
+    assert distance[apart].max() < 1.95 / np.sqrt(n) + 1 / CELLS
