@@ -1,6 +1,7 @@
 """A run that is stopped anywhere and goes on ends in the same bits as one that never was stopped."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -262,6 +263,8 @@ def test_arguments_of_verify_resume():
         rv.verify_resume(network, X, Y, epochs=1, stops=[5], ignore="RV")
     with pytest.raises(TypeError, match="callbacks=lambda"):
         rv.verify_resume(network, X, Y, resume="x")
+    with pytest.raises(TypeError, match="without BackupAndRestore"):
+        rv.verify_resume(network, X, Y, callbacks=lambda: c.BackupAndRestore("b"), ignore="RV")
     rv.set_seed(5)
     before = rv.seed.get_state() if hasattr(rv, "seed") else None
     rv.verify_resume(network, X, Y, epochs=1, ignore="RV")
@@ -651,13 +654,11 @@ print("done", digest.hexdigest())
 """
 
 
-def start(folder, pause=0.0, name="", at=0, when=""):
+def start(folder, pause=0.0, name="", at=0, when="", **variables):
     """A process that trains; it kills itself before or after the call ``at`` of a function, or after a step."""
     folder.mkdir(exist_ok=True)
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(rv.__file__).parent.parent),
-        "RANVIER_ENGINE": "native",
-    }
+    source = {"PYTHONPATH": str(Path(rv.__file__).parent.parent), "RANVIER_ENGINE": "native"}
+    environment = os.environ | source | variables
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", PROGRAM, str(folder), str(pause), name, str(at), when],
         stdout=subprocess.PIPE, text=True, env=environment,
@@ -699,10 +700,13 @@ def test_killed_in_the_middle_of(name, at, when, uninterrupted, tmp_path):
 
 
 def test_killed_again_and_again(uninterrupted, tmp_path):
-    """SIGKILL from outside at moments that nobody chose; then the same weights, results and files."""
+    """SIGKILL from outside at moments that nobody chose, each process on another number of threads and one without
+    AVX-512; then the same weights, results and files.
+    """
     kills = 0
     for moment in np.random.default_rng().uniform(0.02, 0.2, 12):
-        process = start(tmp_path, 0.1)
+        target = {"RANVIER_TARGET": "x86-64-v3"} if kills == 1 and platform.machine() == "x86_64" else {}
+        process = start(tmp_path, 0.1, RANVIER_THREADS=str(1 + kills % 3), **target)
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(moment)

@@ -127,6 +127,10 @@ def verify_resume(
             model = build()
             made = [] if callbacks is None else callbacks()
             own = list(made) if isinstance(made, (list, tuple)) else [made]
+            if any(hasattr(callback, "_run") for callback in own):
+                raise TypeError(
+                    "verify_resume makes backups itself. Write callbacks without BackupAndRestore instead."
+                )
             given = x() if callable(x) and not hasattr(x, "__array__") else x
             path = folder / NAME if resume else None
             fit(model, given, y, callbacks=[*own, watch], resume=path, **options)
