@@ -11,6 +11,7 @@ from ranvier.engines.native.contraction import Writer
 from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, memory_type
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
+from ranvier.engines.native.memory import LINE, pack, round_up
 from ranvier.engines.native.nest import plan, tile
 from ranvier.engines.native.reductions import emit_start
 from ranvier.engines.native.runtime import barrier_ir
@@ -25,7 +26,6 @@ from ranvier.graph.node import BATCH, Node, Symbol
 # the addresses of the inputs and of the outputs.
 SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
 ROW_BLOCK = 8  # threads take rows of the batch by so many
-LINE = 64
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
 
 
@@ -38,10 +38,6 @@ class Text:
     scratch: int  # bytes
     private: int  # bytes for each thread
     work: float  # multiply-adds of a step, roughly: what a barrier is weighed against
-
-
-def round_up(size: int, to: int = LINE) -> int:
-    return -(-size // to) * to
 
 
 def _constant(buffer: Buffer) -> str:
@@ -60,18 +56,17 @@ class Assembler:
             sorted({d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)} | {BATCH.name})
         )
         self.module = Module(graph, schedule.view, schedule.uses, target.has_fma, schedule.samples_adjacent)
-        self.offsets: dict[Buffer, int] = {}
-        self.scratch = 0
-        self.local = 0  # bytes of each thread for values of the samples at hand
-        for buffer in schedule.buffers:
-            if buffer in schedule.local:
-                self.offsets[buffer] = self.local
-                elements = schedule.depth * schedule.local[buffer]
-                self.local += round_up(elements * SIZE[buffer.dtype] + LINE)
-            elif buffer.kind == "scratch":
-                self.offsets[buffer] = self.scratch
-                # A vector more than the values: rows are stored whole where nothing lies beyond them.
-                self.scratch += round_up(buffer.elements * SIZE[buffer.dtype] + LINE)
+        # A vector more than the values: rows are stored whole where nothing lies beyond them.
+        sizes = {
+            b: b.elements * SIZE[b.dtype] + LINE
+            for b in schedule.buffers
+            if b.kind == "scratch" and b not in schedule.local
+        }
+        offsets, self.scratch = pack(sizes, schedule.phases)
+        # Bytes of each thread for values of the samples at hand.
+        own = {b: n * schedule.depth * SIZE[b.dtype] + LINE for b, n in schedule.local.items()}
+        local, self.local = pack(own, schedule.places)
+        self.offsets: dict[Buffer, int] = offsets | local
         self.private: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
         self.work = 0
         self.kernels: dict[str, str] = {}  # the text of each, and its name

@@ -6,6 +6,7 @@ from collections import Counter
 
 from ranvier.engines.native.emit import SIZE
 from ranvier.engines.native.grouping import Groups
+from ranvier.engines.native.memory import Life, pack
 from ranvier.engines.native.ordering import in_order, share_out
 from ranvier.engines.native.placing import Places
 from ranvier.engines.native.view import Buffer
@@ -36,8 +37,23 @@ class Schedule:
         self.depth = 0
         # Values that only live while their samples are at hand, each thread's own, and the elements of one sample.
         self.local: dict[Buffer, int] = {}
+        # When each buffer is in use: by phases, and by places in the order.
+        self.phases: dict[Buffer, Life] = {}
+        self.places: dict[Buffer, Life] = {}
+        self._live()
         if spatial(graph):
             self._deepen()
+
+    def _live(self) -> None:
+        def use(lives: dict[Buffer, Life], buffer: Buffer, at: int) -> None:
+            first, last = lives.get(buffer, (at, at))
+            lives[buffer] = min(first, at), max(last, at)
+
+        for place, task in enumerate(self.order):
+            views = [view for node in task.reads if (view := self.view(node)) is not None]
+            for view in (*views, *(view for _, view in task.stores), *(task.copy or ())):
+                use(self.phases, view.buffer, task.phase)
+                use(self.places, view.buffer, place)
 
     def _deepen(self) -> None:
         makers = {
@@ -53,11 +69,12 @@ class Schedule:
                 maker = None if view is None else makers.get(view.buffer)
                 if maker is not None and (task.share != "rows" or task.phase != maker[0].phase):
                     lasting.add(view.buffer)  # type: ignore[union-attr]  # checked above
-        a_sample = sum(view.strides[0] * SIZE[buffer.dtype] for buffer, (_, view) in makers.items())
-        self.depth = max(1, CACHE // max(1, a_sample))
         for task in self.tasks:
             task.adds = task.kind == "partial"
         self.local = {b: view.strides[0] for b, (_, view) in makers.items() if b not in lasting}
+        a_sample = pack({b: n * SIZE[b.dtype] for b, n in self.local.items()}, self.places)[1]
+        a_sample += sum(makers[b][1].strides[0] * SIZE[b.dtype] for b in lasting)
+        self.depth = max(1, CACHE // max(1, a_sample))
 
     def __str__(self) -> str:
         """A line for each task, in the order in which they run, and a line where a barrier is."""

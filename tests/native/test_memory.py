@@ -1,0 +1,27 @@
+"""Values that live at the same time never share memory, and those that do not may."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ranvier.engines.native.memory import LINE, pack
+
+LIVES = st.tuples(st.integers(0, 9), st.integers(0, 9)).map(lambda pair: (min(pair), max(pair)))
+
+
+@given(st.lists(st.tuples(st.integers(1, 500), LIVES), max_size=30))
+def test_none_overlaps_another_that_lives(values):
+    sizes = {i: size for i, (size, _) in enumerate(values)}
+    lives = {i: life for i, (_, life) in enumerate(values)}
+    offsets, total = pack(sizes, lives)
+    assert offsets.keys() == sizes.keys()
+    assert all(at % LINE == 0 and at + sizes[i] <= total for i, at in offsets.items())
+    for i in range(len(values)):
+        for j in range(i):
+            apart = offsets[i] + sizes[i] <= offsets[j] or offsets[j] + sizes[j] <= offsets[i]
+            assert apart or lives[i][1] < lives[j][0] or lives[j][1] < lives[i][0]
+
+
+def test_a_chain_takes_the_room_of_two():
+    offsets, total = pack(dict.fromkeys(range(10), 100), {i: (i, i + 1) for i in range(10)})
+    assert total == 2 * 2 * LINE
+    assert len(set(offsets.values())) == 2
