@@ -20,7 +20,7 @@ class Callback:
     ``logs`` are results by name, as in the history. Set ``self.model.stop_training = True`` to stop: at the end of the
     epoch, from an ``on_train_batch_*`` hook or ``on_step`` after that batch.
 
-    Epoch hooks cost nothing that can be measured. A batch hook (``on_train_batch_begin`` and ``_end``,
+    Epoch hooks cost some microseconds an epoch. A batch hook (``on_train_batch_begin`` and ``_end``,
     ``on_test_batch_*``, ``on_predict_batch_*``) is called at every step, so that each step is a native call of its
     own; one that is not overridden costs nothing. ``on_step`` is called after every ``step_interval``-th step of this
     fit, counted across epochs, and the steps between run together: the cheap way to do something now and then.
