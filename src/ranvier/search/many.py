@@ -1,8 +1,8 @@
 """Many small models at once: each on a thread of its own, in native code nearly all the time, with nothing to wait for.
 
 The caller's thread builds the models one after the other, under each variant's seed, and traces their steps; programs
-of one structure are one program. Worker threads take a model each and train it by `fit` itself, on one thread, so that
-it ends in the bits that it would have alone. A fold is a list of row numbers over the arrays that all models share.
+of one structure are one program. Worker threads take a model each and train it by `fit` itself, on one thread each, so
+that it ends in the bits that it would have alone. A fold is a list of row numbers over the arrays that all models share.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def fit_many(
     ``callbacks`` are copied for each model, or made anew where a function is given; ``stop_training`` stops its own
     model alone. ``validate=True`` computes the held-out metrics after every epoch too, for EarlyStopping on them.
     ``monitor`` names the metric that decides which setting is best: the first held-out metric where it is not given.
-    ``threads`` is how many models train at a time, `rv.get_threads` of them where not given.
+    ``threads`` is how many models train at a time, each on one thread: `rv.get_threads` of them where not given.
 
     A model whose loss becomes NaN is recorded with its error and the others go on; any other error ends all and is
     raised with the variant's name. Ctrl-C ends all within a fraction of a second and raises `Interrupted`, a
@@ -165,7 +165,11 @@ class Team:
         """What each thread does: train the models that come, until there are no more."""
         from ranvier.engines.native.runtime import threads_here
 
-        with threads_here(1), contextlib.nullcontext() if self.dtype is None else computing_in(self.dtype):
+        with contextlib.ExitStack() as stack:
+            if len(self.threads) > 1:  # a model that has all processors to itself chooses as `fit` does
+                stack.enter_context(threads_here(1))
+            if self.dtype is not None:
+                stack.enter_context(computing_in(self.dtype))
             while (job := self.jobs.get()) is not None and not self.interrupt.pressed:
                 outcome: Trained | BaseException
                 try:
