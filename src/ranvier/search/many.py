@@ -2,7 +2,7 @@
 
 The caller's thread builds the models one after the other, under each variant's seed, and traces their steps; programs
 of one structure are one program. Worker threads take a model each and train it by `fit` itself, on one thread each, so
-that it ends in the bits that it would have alone. A fold is a list of row numbers over the arrays that all models share.
+that it ends in the bits that it would have alone. A fold is a list of row numbers over arrays that all models share.
 """
 
 from __future__ import annotations
