@@ -95,6 +95,7 @@ def test_value_and_gradient(name, options, y, x, expected, engine):
     ):
         other = getattr(losses, name)(**options, reduction=reduction)
         assert other(held(y), held(x), held(weights)).item() == pytest.approx(value, rel=1e-6)
+    assert loss(held(y), held(x), 2.0).item() == pytest.approx(2 * expected.sum() / counted.sum(), rel=1e-6)
     none = getattr(losses, name)(**options, reduction=None)
     assert none(held(y), held(x)).shape == (6,)
     if x.dtype == np.float64:

@@ -48,6 +48,12 @@ class Loss:
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         losses = self.per_sample(y_true, y_pred)
+        if (
+            sample_weight is not None
+            and not np.ndim(sample_weight)
+            and self.reduction == "mean_with_sample_weight"
+        ):
+            sample_weight = None  # one number for all, by which would be divided again
         if sample_weight is not None:
             losses = weigh(losses, sample_weight)
         if self.reduction in ("none", None):
@@ -127,7 +133,9 @@ class Formula(Loss):
 
     @property
     def weighs_classes(self) -> bool:
-        return isinstance(getattr(self, "alpha", None), tuple) or getattr(self, "apply_class_balancing", False)
+        return isinstance(getattr(self, "alpha", None), tuple) or getattr(
+            self, "apply_class_balancing", False
+        )
 
     def counted(self, y_true: Any) -> Any:
         ignored = getattr(self, "ignore_class", None)

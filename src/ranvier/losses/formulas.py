@@ -230,7 +230,9 @@ def _length(v: Node, axis: int) -> Node:
 
 @function
 def weigh(losses: Node, sample_weight: Node) -> Node:
-    """Losses (N, ...) times weights (N,), (N, 1) or of their own shape."""
+    """Losses (N, ...) times weights (N,), (N, 1) or of their own shape, or times one number."""
+    if not getattr(sample_weight, "ndim", 0):
+        return n.multiply(losses, sample_weight)  # type: ignore[no-any-return]
     weight = n.cast(sample_weight, losses.dtype)
     if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
         weight = n.squeeze(weight, -1)

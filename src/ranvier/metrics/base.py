@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ranvier import numeric as rn
 from ranvier.engines import reference
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, GraphError, Node, apply
+from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.numeric.promotion import count
 
 __all__ = ["Mean", "Metric", "is_labels", "one_hot", "weighted_sum"]
@@ -88,8 +88,7 @@ class Metric:
             self._arrays = [np.zeros(shape, dtype) for shape, dtype in shapes]
         given = [true, pred]
         if sample_weight is not None:
-            weight = np.asarray(sample_weight, np.float32)
-            given.append(weight.reshape(len(pred)) if weight.size == len(pred) else weight)
+            given.append(weights_for(sample_weight, pred))
         inputs = [input_node(f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name) for i, a in enumerate(given)]
         states = [input_node(f"s{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)]
         after = self.update(states, inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
@@ -118,6 +117,26 @@ def as_pair(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
             f"or targets of shape {pred.shape}, instead."
         )
     return true.reshape(pred.shape).astype(pred.dtype), pred
+
+
+def weights_for(sample_weight: Any, pred: Array) -> Array:
+    """Weights as one number for all, one a sample, or one for each of the predictions' first dimensions."""
+    weight = np.asarray(sample_weight, np.float32)
+    if not weight.ndim:
+        return np.full(len(pred), weight)
+    if weight.size == len(weight):
+        weight = weight.reshape(len(weight))
+    if weight.shape != pred.shape[: weight.ndim]:
+        raise ValueError(
+            f"sample_weight has shape {weight.shape} for predictions of shape {pred.shape}. Write one weight a sample "
+            "instead; weights are never broadcast."
+        )
+    return weight
+
+
+def floats(x: Node) -> Node:
+    """Scores that may have been given as whole numbers."""
+    return x if x.dtype in FLOATS else rn.cast(x, "float32")
 
 
 def is_labels(y_true: Node, y_pred: Node) -> bool:

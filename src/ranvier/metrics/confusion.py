@@ -19,6 +19,7 @@ from ranvier.metrics.base import (
     Metric,
     StateType,
     classes_of,
+    floats,
     is_labels,
     one_hot,
     over,
@@ -36,7 +37,7 @@ class _Decided(Metric):
 
     def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node, Node]:
         """(samples, ..., classes) each, and the number of rows that are not of one class."""
-        outputs = classes_of(y_pred.shape[1:])
+        y_pred, outputs = floats(y_pred), classes_of(y_pred.shape[1:])
         apart = constant(0, WIDE)
         if outputs == 1:
             flat = [x if x.ndim == 1 else rn.sum(x, tuple(range(1, x.ndim))) for x in (y_true, y_pred)]
@@ -128,6 +129,7 @@ class _Margins(_Decided):
             if is_labels(y_true, y_pred)
             else y_true
         )
+        y_pred, truth = floats(y_pred), rn.cast(truth, floats(y_pred).dtype)
         decided = rn.cast(rn.greater(y_pred, self._level), y_pred.dtype)
         rows, columns = (
             apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x for x in (truth, decided)

@@ -15,6 +15,7 @@ from ranvier.metrics.base import (
     Metric,
     StateType,
     classes_of,
+    floats,
     is_labels,
     one_hot,
     over,
@@ -63,10 +64,10 @@ class _Counts(Metric):
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
         """Truth, and the decisions at each threshold: (samples, ..., classes), as ones and zeros."""
-        pred, classes = _rows(y_pred), classes_of(y_pred.shape[1:])
+        pred, classes = _rows(floats(y_pred)), classes_of(y_pred.shape[1:])
         labels = is_labels(y_true, y_pred)
         self._of_labels = labels
-        truth = one_hot(y_true, classes, pred.dtype) if labels else _rows(y_true)
+        truth = one_hot(y_true, classes, pred.dtype) if labels else rn.cast(_rows(y_true), pred.dtype)
         if self.by_largest(labels, classes):
             return truth, [one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
         given = self.thresholds

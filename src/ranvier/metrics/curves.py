@@ -21,6 +21,7 @@ from ranvier.metrics.base import (
     Metric,
     StateType,
     classes_of,
+    floats,
     is_labels,
     one_hot,
     over,
@@ -52,6 +53,7 @@ def sums_above(lines: Sequence[float], scores: Node, values: Sequence[Node], kee
 
 def probabilities(y_true: Node, y_pred: Node, from_logits: bool) -> Node:
     """Outputs as probabilities: a softmax of logits against class numbers, else a sigmoid of each."""
+    y_pred = floats(y_pred)
     if not from_logits:
         return y_pred
     several = is_labels(y_true, y_pred) and classes_of(y_pred.shape[1:]) > 1
@@ -62,6 +64,8 @@ class _Curve(Metric):
     """True and false positives at each threshold, and how many samples are positive and negative."""
 
     multi_label = False
+    label_weights: Sequence[float] | None = None
+    class_id: int | None = None
     from_logits = False
 
     def for_logits(self) -> Metric:
@@ -75,13 +79,27 @@ class _Curve(Metric):
     def _lines(self) -> list[float]:
         raise NotImplementedError
 
+    def _chosen(self, scores: Node) -> Node:
+        """1 at the class that is looked at and 0 at the others."""
+        classes = classes_of(scores.shape[1:])
+        if not isinstance(self.class_id, int) or not 0 <= self.class_id < classes:
+            raise ValueError(
+                f"class_id={self.class_id!r} of {classes} classes. Write 0 to {classes - 1} instead."
+            )
+        return constant(np.arange(classes) == self.class_id, scores.dtype)
+
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         scores = probabilities(y_true, y_pred, self.from_logits)
         truth = one_hot(y_true, scores.shape[-1], scores.dtype) if is_labels(y_true, scores) else y_true  # type: ignore[arg-type]
+        truth = rn.cast(truth, scores.dtype)
+        if self.class_id is not None:
+            scores, truth = (rn.sum(rn.multiply(v, self._chosen(scores)), -1) for v in (scores, truth))
         if self.multi_label and scores.ndim == 1:
             scores, truth = (apply("reshape", v, shape=(*v.shape, 1)) for v in (scores, truth))
         spread = over(weight, scores)
         sides = [v if spread is None else v * spread for v in (truth, rn.subtract(1.0, truth))]
+        if self.label_weights is not None and not self.multi_label:
+            sides = [rn.multiply(v, constant(self.label_weights, scores.dtype)) for v in sides]
         hits = sums_above(self._lines(), scores, sides, self.multi_label)
         kept = scores.ndim - 1 if self.multi_label else scores.ndim
         wholes = [rn.cast(rn.sum(side, tuple(range(kept))), WIDE) for side in sides]
@@ -102,8 +120,9 @@ class AUC(_Curve):
     From ``num_thresholds`` thresholds evenly over 0..1, or from those given. ``summation_method`` "interpolation" adds
     trapezoids (PR: Davis and Goadrich, 2006), "minoring" and "majoring" the lower and upper sums. Several outputs are
     counted together, class numbers against each output; with ``multi_label`` each has a curve of its own, and the mean
-    of their areas is taken, weighted by ``label_weights``. ``from_logits`` applies a sigmoid first, or a softmax where
-    the targets are class numbers. `roc_auc_score` and `average_precision_score` are exact, on arrays.
+    of their areas is taken, weighted by ``label_weights`` (which else weigh what is counted of each output).
+    ``from_logits`` applies a sigmoid first, or a softmax where the targets are class numbers. `roc_auc_score` and
+    `average_precision_score` are exact, on arrays.
     """
 
     default_name = "auc"
@@ -165,18 +184,21 @@ RATES = {  # of true positives, false positives, positives and negatives
 
 
 class _BestAt(_Curve):
-    """The highest ``wanted`` rate among the thresholds whose ``bounded`` rate is at least a given one."""
+    """The highest ``wanted`` rate among the thresholds whose ``bounded`` rate is at least a given one.
+
+    Of several outputs all are counted together, or ``class_id`` alone.
+    """
 
     wanted: ClassVar[str]
     bounded: ClassVar[str]
 
-    def __init__(self, bound: float, num_thresholds: int, name: str | None) -> None:
+    def __init__(self, bound: float, num_thresholds: int, class_id: int | None, name: str | None) -> None:
         super().__init__(name)
         if not 0 <= bound <= 1 or num_thresholds < 2:
             raise ValueError(
                 f"{self.bounded}={bound!r}, num_thresholds={num_thresholds}: write a share from 0 to 1, and 2 or more."
             )
-        self.num_thresholds = num_thresholds
+        self.num_thresholds, self.class_id = num_thresholds, class_id
         setattr(self, self.bounded, bound)
 
     def _lines(self) -> list[float]:
@@ -192,8 +214,14 @@ class SensitivityAtSpecificity(_BestAt):
 
     wanted, bounded = "sensitivity", "specificity"
 
-    def __init__(self, specificity: float, num_thresholds: int = 200, name: str | None = None) -> None:
-        super().__init__(specificity, num_thresholds, name)
+    def __init__(
+        self,
+        specificity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(specificity, num_thresholds, class_id, name)
 
 
 class SpecificityAtSensitivity(_BestAt):
@@ -201,8 +229,14 @@ class SpecificityAtSensitivity(_BestAt):
 
     wanted, bounded = "specificity", "sensitivity"
 
-    def __init__(self, sensitivity: float, num_thresholds: int = 200, name: str | None = None) -> None:
-        super().__init__(sensitivity, num_thresholds, name)
+    def __init__(
+        self,
+        sensitivity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(sensitivity, num_thresholds, class_id, name)
 
 
 class PrecisionAtRecall(_BestAt):
@@ -210,8 +244,10 @@ class PrecisionAtRecall(_BestAt):
 
     wanted, bounded = "precision", "recall"
 
-    def __init__(self, recall: float, num_thresholds: int = 200, name: str | None = None) -> None:
-        super().__init__(recall, num_thresholds, name)
+    def __init__(
+        self, recall: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(recall, num_thresholds, class_id, name)
 
 
 class RecallAtPrecision(_BestAt):
@@ -219,8 +255,14 @@ class RecallAtPrecision(_BestAt):
 
     wanted, bounded = "recall", "precision"
 
-    def __init__(self, precision: float, num_thresholds: int = 200, name: str | None = None) -> None:
-        super().__init__(precision, num_thresholds, name)
+    def __init__(
+        self,
+        precision: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(precision, num_thresholds, class_id, name)
 
 
 NORMS = {  # of the gaps between confidence and accuracy, and the shares of samples, bin by bin

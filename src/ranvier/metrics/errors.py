@@ -117,22 +117,28 @@ class R2Score(Mean):
     """The share of the targets' variance that the predictions explain: 1 is perfect, 0 what their mean would have.
 
     Of several outputs the mean ("uniform_average"), the mean weighted by their variances ("variance_weighted_average"),
-    or one number each (None). Of targets that do not vary it is 1 if they were met exactly and 0 otherwise.
+    or one number each (None). ``num_regressors``, the number of inputs, makes it the adjusted R squared. Of targets
+    that do not vary it is 1 if they were met exactly and 0 otherwise.
     """
 
     default_name = "r2_score"
 
-    def __init__(self, class_aggregation: str | None = "uniform_average", name: str | None = None) -> None:
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name)
         if class_aggregation not in AGGREGATIONS:
             raise ValueError(
                 f"class_aggregation={class_aggregation!r} does not exist. Write one of "
                 f"{', '.join(map(repr, AGGREGATIONS))}."
             )
-        self.class_aggregation = class_aggregation
+        self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        return [((classes_of(output_shape),), WIDE)] * 4
+        return [((classes_of(output_shape),), WIDE)] * 5
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         y, x = (
@@ -142,15 +148,17 @@ class R2Score(Mean):
         ones = full(1, y.shape, WIDE)
         parts = [ones, y, rn.square(y), rn.square(rn.subtract(y, x))]
         spread = over(weight, y)
-        return [
-            s + over_samples(p if spread is None else p * spread) for s, p in zip(states, parts, strict=True)
-        ]
+        weighed = parts if spread is None else [p * spread for p in parts]
+        return [s + over_samples(p) for s, p in zip(states, [*weighed, ones], strict=True)]
 
     def read(self, arrays: Sequence[Array]) -> Any:
-        number, first, second, left = arrays
+        number, first, second, left, rows = arrays
         whole = second - first**2 / np.where(number > 0, number, 1)
         whole = np.where(whole > 1e-12 * second, whole, 0.0)
         each = np.where(whole > 0, 1 - left / np.where(whole > 0, whole, 1), np.where(left > 0, 0.0, 1.0))
+        spare = rows - self.num_regressors - 1
+        if self.num_regressors and (spare > 0).all():
+            each = 1 - (1 - each) * (rows - 1) / spare
         if self.class_aggregation is None:
             return each
         by_variance = self.class_aggregation == "variance_weighted_average" and whole.sum() > 0
