@@ -18,9 +18,9 @@ from ranvier.module.changes import changes, structure
 from ranvier.tensor import get_dtype
 from ranvier.training import inputs
 from ranvier.training.hooks import Callbacks
+from ranvier.training.recorded import as_given, placeholders
 from ranvier.training.runner import Pace
 from ranvier.training.state import Compiled
-from ranvier.training.step import as_given, placeholders
 from ranvier.training.structure import Outputs, outputs_of
 
 __all__ = ["predict"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,15 +13,15 @@ from ranvier import engines, numeric, seed, tape
 from ranvier.by_name import held
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, FLOATS, Node, Symbol, Type, apply, like
-from ranvier.losses.mixture import Mixture, each
+from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.base import WIDE
 from ranvier.module import Module, isolated, mode
 from ranvier.module.changes import structure
 from ranvier.numeric.promotion import count
 from ranvier.tensor import Tensor, get_dtype
-from ranvier.training.heads import FunctionMetric, Head
+from ranvier.training.heads import FunctionMetric
 from ranvier.training.objective import objective, per_sample
+from ranvier.training.recorded import Judged, as_given, augmented, placeholders, stand_in
 from ranvier.training.state import Compiled
 
 __all__ = ["Data", "Step", "step_for"]
@@ -175,77 +174,6 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
     return known
 
 
-def placeholders(model: Module, x: Sequence[Array]) -> list[Tensor]:
-    """What the model is called on: floats, unless it says that it takes integers."""
-    wanted = model._input_types or (model._input_type,) * len(x)
-    result = []
-    for array, type_ in zip(x, wanted, strict=False):
-        dtype = type_.dtype if type_ is not None and type_.dtype not in FLOATS else get_dtype()
-        result.append(Tensor.placeholder(Type((BATCH, *array.shape[1:]), dtype)))
-    return result
-
-
-def placeholder_type(model: Module, data: Data) -> Type:
-    """What the first input of the model is called on."""
-    return placeholders(model, data.x)[0].type
-
-
-def as_given(node: Node, wanted: Type) -> Node:
-    """Rows of the data in the dtype that the model is called on."""
-    return node if node.dtype == wanted.dtype else apply("cast", node, dtype=wanted.dtype)
-
-
-@dataclass
-class _Judged:
-    """What is recorded of one output: its losses, what a mean counts them as, what functions for metrics return, what
-    metrics compare with, and the samples' weights.
-    """
-
-    head: Head
-    values: Tensor | None
-    counted: Tensor | None
-    custom: list[Tensor]
-    y: Tensor | None
-    weight: Tensor | None
-
-    @classmethod
-    def of(cls, head: Head, y: Any, output: Tensor, weight: Tensor | None) -> _Judged:
-        plain = y
-        if isinstance(y, Mixture):  # metrics of classes compare with a class
-            of_classes = y.labels or head.loss is None or head.loss.maker or head.loss.from_logits
-            plain = y.dominant() if of_classes else y.soft()
-        custom = [m.function(plain, output) for m, _ in head.metrics if isinstance(m, FunctionMetric)]
-        if head.loss is None:
-            return cls(head, None, None, custom, plain, weight)
-        values = head.loss.per_sample(y, output)
-        return cls(head, values, each(head.loss.counted, y), custom, plain, weight)
-
-    def tensors(self) -> list[Tensor]:
-        found = (self.values, self.counted, *self.custom, self.y, self.weight)
-        return [t for t in found if t is not None]
-
-
-def stand_in(rows: Node | None, known: dict[int, Node]) -> Any:
-    """A tensor for rows of the data while a step is recorded."""
-    if rows is None:
-        return None
-    tensor = Tensor.placeholder(rows.type)
-    known[id(tensor)] = rows
-    return tensor
-
-
-def augmented(augment: Any, x: list[Any], y: list[Any], weight: list[Any]) -> tuple[list[Any], ...]:
-    """Inputs, targets and weights as an augmentation makes them: tensors for one of each, tuples for several."""
-    inputs, targets, weights = (part[0] if len(part) == 1 else tuple(part) for part in (x, y, weight))
-    with mode(augment, True) if isinstance(augment, Module) else contextlib.nullcontext():
-        if any(w is not None for w in weight):
-            inputs, targets, weights = augment(inputs, targets, weight=weights)
-        else:
-            inputs, targets = augment(inputs, targets)
-    parts = zip((inputs, targets, weights), (x, y, weight), strict=True)
-    return tuple([part] if len(old) == 1 else list(part) for part, old in parts)
-
-
 def _sum(nodes: Sequence[Node]) -> Node:
     total = nodes[0]
     for node in nodes[1:]:
@@ -280,7 +208,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
             given, targets, weights = augmented(compiled.augment, given, targets, weights)
         output = model(*given)
         outputs = heads.outputs.flat(output)
-        judged = [_Judged.of(*of) for of in zip(heads.heads, targets, outputs, weights, strict=True)]
+        judged = [Judged.of(*of) for of in zip(heads.heads, targets, outputs, weights, strict=True)]
         penalties = [numeric.sum(x) for x in model._losses()]
         recorded = [*outputs, *(t for j in judged for t in j.tensors()), *penalties]
         segment = tape.segment_of(recorded)

@@ -16,8 +16,9 @@ import numpy as np
 from ranvier import seed, tape
 from ranvier.module import Module, isolated, mode
 from ranvier.tensor import Tensor
+from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, Step, key_of, labels, placeholders, settings_of, step_for
+from ranvier.training.step import Data, Step, key_of, labels, settings_of, step_for
 
 __all__ = ["Patterns", "Wanted"]
 

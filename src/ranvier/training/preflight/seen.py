@@ -16,8 +16,9 @@ from ranvier.module.explain import called
 from ranvier.tape import Entry
 from ranvier.tensor import Tensor
 from ranvier.training.preflight.report import Fault
+from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, placeholders
+from ranvier.training.step import Data
 
 __all__ = ["AFFINE", "End", "Input", "Seen", "name_of", "plain", "sample", "through"]
 
