@@ -13,7 +13,7 @@ from ranvier import by_name, tape
 from ranvier import numeric as n
 from ranvier.by_name import amount
 from ranvier.graph.node import GraphError, Node, constant
-from ranvier.module.core import isolated
+from ranvier.module.calls import isolated
 from ranvier.module.names import missing
 from ranvier.tensor import Tensor, function
 

@@ -1,7 +1,8 @@
 """Modules: what networks are made of, in both vocabularies at once."""
 
 from ranvier.module.architecture import REGISTRY, from_architecture, register_module
-from ranvier.module.core import Module, input_type, isolated, mode, watched
+from ranvier.module.calls import input_type, isolated, mode, watched
+from ranvier.module.core import Module
 from ranvier.module.parameter import Parameter
 from ranvier.module.sequential import Sequential
 

@@ -6,20 +6,17 @@ From PyTorch: ``parameters()``, ``state_dict()``, ``train()``, ``forward``. From
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import re
 import sys
-import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ranvier import tape
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Type
+from ranvier.module.calls import calls, input_type, isolated, mode
 from ranvier.module.changes import QUIET, changed
 from ranvier.module.face import Face
 from ranvier.module.lines import outside
@@ -27,23 +24,9 @@ from ranvier.module.parameter import Parameter
 from ranvier.tape import settle
 from ranvier.tensor import Tensor, get_dtype
 
-__all__ = ["Module", "calls_of", "input_type", "isolated", "mode", "watched"]
+__all__ = ["Module"]
 
 
-class _Calls(threading.local):
-    trace: list[tuple[Any, Any]] | None = (
-        None  # (module, type of its result) within the outermost call under way
-    )
-    root: Any = None  # the module of that call
-
-    def __init__(self) -> None:
-        # What modules added to the loss since the outermost call of a module above them began.
-        self.added: weakref.WeakKeyDictionary[Any, list[Tensor]] = weakref.WeakKeyDictionary()
-
-    watch: Callable[[Any, tuple[Any, ...], Any], None] | None = None  # told of (module, arguments, result)
-
-
-_calls = _Calls()
 _counters: dict[str, int] = {}
 
 
@@ -52,41 +35,6 @@ def _automatic_name(cls: type) -> str:
     base = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
     count = _counters[base] = _counters.get(base, -1) + 1
     return f"{base}_{count}" if count else base
-
-
-@contextlib.contextmanager
-def isolated(module: Module | None = None) -> Iterator[None]:
-    """Record on a tape of its own, so that tracing a model leaves what is pending elsewhere alone.
-
-    What waits to be written to the weights of ``module`` is written first; what is assigned to them within is noted in
-    the segment alone.
-    """
-    own = [] if module is None else [*module.parameters(), *module.buffers()]
-    for tensor in own:
-        if tensor.segment is not None:
-            tensor.compute()
-    before, added = tape.state.segment, _calls.added
-    traced = tape.state.segment = tape.Segment()
-    _calls.added = weakref.WeakKeyDictionary()
-    try:
-        yield
-    finally:
-        tape.state.segment, _calls.added = before, added
-        tape.state.segments.discard(traced)  # nothing of it is ever computed
-        for tensor in own:
-            tensor.segment = None
-
-
-@contextlib.contextmanager
-def mode(module: Module, training: bool) -> Iterator[None]:
-    """Put a module into training or evaluation mode, and every submodule back into its own afterwards."""
-    before = [(m, m.training) for m in module.modules()]
-    module.train(training)
-    try:
-        yield
-    finally:
-        for m, was in before:
-            m.training = was
 
 
 class Module(Face):
@@ -156,7 +104,7 @@ class Module(Face):
         else:
             if name in self._parameters or name in self._modules or name in self._buffers:
                 self._forget(name)
-            if name not in QUIET and _calls.trace is None and self.__dict__.get(name, QUIET) is not value:
+            if name not in QUIET and calls.trace is None and self.__dict__.get(name, QUIET) is not value:
                 changed(self)
             object.__setattr__(self, name, value)
 
@@ -378,14 +326,14 @@ class Module(Face):
             if training is not None:
                 with mode(self, bool(training)):
                     return self(*args, **kwargs)
-        trace = _calls.trace
+        trace = calls.trace
         outermost = trace is None
         if trace is None:
-            trace = _calls.trace = []
-            _calls.root = self
-            if _calls.added:
+            trace = calls.trace = []
+            calls.root = self
+            if calls.added:
                 for module in self.modules():
-                    _calls.added.pop(module, None)
+                    calls.added.pop(module, None)
             if args:
                 if not isinstance(args[0], Tensor):
                     args = tuple(Tensor(a) if isinstance(a, (np.ndarray, list)) else a for a in args)
@@ -400,16 +348,16 @@ class Module(Face):
                 self.build_once(args[0].shape)
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "type", None)))
-            if _calls.watch is not None:
-                _calls.watch(self, args, result)
+            if calls.watch is not None:
+                calls.watch(self, args, result)
             return result
         except GraphError as error:
             from ranvier.module.explain import explain
 
-            raise explain(self, args, trace, error, _calls.root) from None
+            raise explain(self, args, trace, error, calls.root) from None
         finally:
             if outermost:
-                _calls.trace = None
+                calls.trace = None
 
     def add_loss(self, loss: Any) -> None:
         """Add a tensor (or several) to the loss that this call is trained toward: see ``losses``.
@@ -417,12 +365,12 @@ class Module(Face):
         Call it in ``forward``. Tensors that are no scalars are summed up, as Keras does.
         """
         given = loss if isinstance(loss, (list, tuple)) else [loss]
-        known = _calls.added.setdefault(self, [])
+        known = calls.added.setdefault(self, [])
         known += [x if isinstance(x, Tensor) else Tensor(x) for x in given]
 
     def _losses(self) -> list[Tensor]:
         penalties = [p.regularizer(p) for p in self.parameters() if p.regularizer and p.requires_grad]
-        return penalties + [x for m in self.modules() for x in _calls.added.get(m, ())]
+        return penalties + [x for m in self.modules() for x in calls.added.get(m, ())]
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Make the weights of all layers for inputs of this shape, whose first dimension is the batch's (None).
@@ -472,37 +420,3 @@ class Module(Face):
         if not below:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + "\n  ".join([*([extra] if extra else []), *below]) + "\n)"
-
-
-def calls_of(
-    module: Module, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
-) -> list[tuple[Module | None, Type | None]]:
-    """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
-    outer = _calls.trace, _calls.root
-    _calls.trace, _calls.root = [*before], None
-    try:
-        module.trace(type_)
-        return _calls.trace
-    finally:
-        _calls.trace, _calls.root = outer
-
-
-@contextlib.contextmanager
-def watched(tell: Callable[[Any, tuple[Any, ...], Any], None]) -> Iterator[None]:
-    """Within this context ``tell(module, arguments, result)`` follows each call of a module, inner ones first."""
-    before, _calls.watch = _calls.watch, tell
-    try:
-        yield
-    finally:
-        _calls.watch = before
-
-
-def input_type(value: Any) -> Type | None:
-    """The type of a call's argument with its first dimension as the batch; None for what is no tensor or array."""
-    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
-    if not shape or dtype is None:
-        return None
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-    if not isinstance(value, Tensor) and name.startswith("float"):
-        name = get_dtype()
-    return Type((BATCH, *tuple(shape)[1:]), name)

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 from ranvier.graph.node import Type
 from ranvier.module.architecture import POSITIONAL, register_module
-from ranvier.module.core import Module, calls_of
+from ranvier.module.calls import calls_of
+from ranvier.module.core import Module
 
 __all__ = ["Sequential"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier.data.memory import size_in_words
 from ranvier.graph.node import Symbol, Type
-from ranvier.module.core import calls_of
+from ranvier.module.calls import calls_of
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

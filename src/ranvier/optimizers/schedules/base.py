@@ -16,7 +16,7 @@ from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Symbol, Type, apply, constant
 from ranvier.graph.simplify import simplify
-from ranvier.module.core import isolated
+from ranvier.module.calls import isolated
 from ranvier.tensor import Tensor
 
 WIDE = "float64"  # in which rates are computed: it holds every count of steps exactly

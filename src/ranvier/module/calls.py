@@ -1,0 +1,106 @@
+"""Calls of modules: what is noted of them, and the contexts in which models are traced."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier import tape
+from ranvier.graph.node import BATCH, Type
+from ranvier.tensor import Tensor, get_dtype
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["calls", "calls_of", "input_type", "isolated", "mode", "watched"]
+
+
+class Calls(threading.local):
+    """Of each thread: the outermost call of a module under way."""
+
+    trace: list[tuple[Any, Any]] | None = (
+        None  # (module, type of its result) within it, in order of completion
+    )
+    root: Any = None  # its module
+    watch: Callable[[Any, tuple[Any, ...], Any], None] | None = None  # told of (module, arguments, result)
+
+    def __init__(self) -> None:
+        # What modules added to the loss since the outermost call of a module above them began.
+        self.added: weakref.WeakKeyDictionary[Any, list[Tensor]] = weakref.WeakKeyDictionary()
+
+
+calls = Calls()
+
+
+@contextlib.contextmanager
+def isolated(module: Module | None = None) -> Iterator[None]:
+    """Record on a tape of its own, so that tracing a model leaves what is pending elsewhere alone.
+
+    What waits to be written to the weights of ``module`` is written first; what is assigned to them within is noted in
+    the segment alone.
+    """
+    own = [] if module is None else [*module.parameters(), *module.buffers()]
+    for tensor in own:
+        if tensor.segment is not None:
+            tensor.compute()
+    before, added = tape.state.segment, calls.added
+    traced = tape.state.segment = tape.Segment()
+    calls.added = weakref.WeakKeyDictionary()
+    try:
+        yield
+    finally:
+        tape.state.segment, calls.added = before, added
+        tape.state.segments.discard(traced)  # nothing of it is ever computed
+        for tensor in own:
+            tensor.segment = None
+
+
+@contextlib.contextmanager
+def mode(module: Module, training: bool) -> Iterator[None]:
+    """Put a module into training or evaluation mode, and every submodule back into its own afterwards."""
+    before = [(m, m.training) for m in module.modules()]
+    module.train(training)
+    try:
+        yield
+    finally:
+        for m, was in before:
+            m.training = was
+
+
+def calls_of(
+    module: Module, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
+) -> list[tuple[Module | None, Type | None]]:
+    """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
+    outer = calls.trace, calls.root
+    calls.trace, calls.root = [*before], None
+    try:
+        module.trace(type_)
+        return calls.trace
+    finally:
+        calls.trace, calls.root = outer
+
+
+@contextlib.contextmanager
+def watched(tell: Callable[[Any, tuple[Any, ...], Any], None]) -> Iterator[None]:
+    """Within this context ``tell(module, arguments, result)`` follows each call of a module, inner ones first."""
+    before, calls.watch = calls.watch, tell
+    try:
+        yield
+    finally:
+        calls.watch = before
+
+
+def input_type(value: Any) -> Type | None:
+    """The type of a call's argument with its first dimension as the batch; None for what is no tensor or array."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if not shape or dtype is None:
+        return None
+    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    if not isinstance(value, Tensor) and name.startswith("float"):
+        name = get_dtype()
+    return Type((BATCH, *tuple(shape)[1:]), name)
