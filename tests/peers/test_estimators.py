@@ -653,6 +653,8 @@ def test_running_out_of_epochs_is_said():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         NeuralClassifier(max_iter=2, tol=None).fit(X, Y)
+        early = rv.callbacks.EarlyStopping("loss", patience=0, min_delta=10.0)  # one callback, not a list
+        assert NeuralClassifier(max_iter=9, callbacks=early).fit(X, Y).n_iter_ < 9
 
 
 def test_no_sparse_matrix_is_made_dense_in_silence():

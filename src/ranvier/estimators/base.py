@@ -117,9 +117,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
                 self._compile(incremental and not fresh, mean)
                 self._run(data, validation, incremental=incremental, fresh=fresh)
             finally:
-                if not hasattr(
-                    self, "loss_curve_"
-                ):  # a fit that failed leaves nothing that passes for a result
+                if "loss_curve_" not in self.__dict__:  # what failed leaves nothing that passes for a result
                     self.__dict__.pop("model_", None)
         self._calls += 1
         return self
@@ -152,9 +150,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
                 "validation_data must be (X, y) or (X, y, sample_weight). Write validation_data=(X_val, y_val)."
             )
         X, y = self._checked(given[0], given[1], reset=False)
-        weight = (
-            None if len(given) == 2 or given[2] is None else as_weights(given[2], len(X), dtype=np.float64)
-        )
+        weight = given[2] if len(given) == 3 else None
+        weight = None if weight is None else as_weights(weight, len(X), dtype=np.float64)
         return X, self._encode(y, None, False), weight
 
     def _split(self, data: tuple[Any, ...], seed: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -218,11 +215,13 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             ignore.append("RV5")
         tol = None if incremental else self.tol
         stop = Stopping(tol, self.n_iter_no_change, score, restore=self.early_stopping)
+        own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
+        callbacks = [*(c for c in own if c is not None), stop]
         try:
             self.model_.fit(
                 X, self._targets(coded), batch_size=min(batch, len(X)), epochs=1 if incremental else self.max_iter,
                 verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
-                callbacks=[*(self.callbacks or ()), stop], ignore=ignore,
+                callbacks=callbacks, ignore=ignore,
             )  # fmt: skip
         except KeyboardInterrupt:
             if stop.losses:  # what was trained so far can be used
@@ -230,7 +229,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
                 self._note(stop, incremental=incremental, fresh=fresh, interrupted=True)
             raise
         finally:
-            release(self.callbacks or ())
+            release(callbacks)
         self._note(stop, incremental=incremental, fresh=fresh)
 
     def _note(self, stop: Stopping, *, incremental: bool, fresh: bool, interrupted: bool = False) -> None:
@@ -246,7 +245,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
         self.best_loss_ = min(self.loss_curve_)
         self.best_validation_score_ = max(scores) if scores else None
         self.n_iter_ = len(self.loss_curve_) if incremental else len(stop.losses)
-        if self.tol is not None and not (incremental or stop.stopped or interrupted):
+        ran_out = len(stop.losses) == self.max_iter and not (stop.stopped or interrupted)
+        if self.tol is not None and ran_out and not incremental:
             what = "validation score" if self.early_stopping else "training loss"
             warnings.warn(
                 f"max_iter={self.max_iter} epochs were run and the {what} may still improve. Write a larger "
