@@ -699,6 +699,28 @@ def test_killed_in_the_middle_of(name, at, when, uninterrupted, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"best", "log.csv"}, "nothing is left over"
 
 
+def test_told_to_end(uninterrupted, tmp_path):
+    """SIGTERM: a backup where training stood, and the end that SIGTERM is."""
+    for moment in (0.1, 0.2):
+        process = start(tmp_path, 0.1)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(moment)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate()[0] == ""
+        assert process.returncode == -signal.SIGTERM
+        whole(tmp_path)
+        assert (tmp_path / "b" / "backup.ranvier").exists()
+    assert finish(start(tmp_path)) == uninterrupted
+
+
+def test_signals_are_as_they_were_after_fit(tmp_path):
+    for callbacks in (None, c.BackupAndRestore(tmp_path / "b")):
+        network().fit(X, Y, verbose=0, ignore="RV", callbacks=callbacks)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_killed_again_and_again(uninterrupted, tmp_path):
     """SIGKILL from outside at moments that nobody chose, each process on another number of threads and one without
     AVX-512; then the same weights, results and files.

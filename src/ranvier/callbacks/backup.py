@@ -27,7 +27,8 @@ class BackupAndRestore(Callback):
     A run that was killed at any moment and called again ends in the same bits as one that never was: weights, optimizer
     and its rate, order of the samples, dropout, history, and what the other callbacks know. The backup is written at
     the end of every epoch or every ``save_freq`` steps, counted exactly, also in the middle of an epoch, and when
-    Ctrl-C is pressed; always after all other callbacks, whole or not at all, and never with a NaN in it. After a run
+    Ctrl-C is pressed or the process is sent SIGTERM, as clusters do before they take a machine away; always after all
+    other callbacks, whole or not at all, and never with a NaN in it. After a run
     that came to its end it is removed (unless ``delete_checkpoint=False``), so that the next call begins anew.
     ``double_checkpoint`` keeps the backup before the last one too, in case a disk loses what it has acknowledged.
 

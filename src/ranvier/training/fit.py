@@ -134,7 +134,7 @@ def fit(
         model.stop_training = False
         logs: Logs = {}
         try:
-            with interrupt.watching():
+            with interrupt.watching(termination=hooks.listens("on_interrupt")):
                 hooks.set_run(run)
                 hooks.tell("on_train_begin", {})
                 if resume is not None:
@@ -165,6 +165,7 @@ def fit(
             training.close()
             show.close()
             source.close()
+            interrupt.end()  # told so when there was no step any more to stop after
     return history
 
 
@@ -207,6 +208,7 @@ def finish(training: Training, history: History, logs: Logs) -> None:
 def interrupted(training: Training) -> None:
     if training.interrupt.pressed and not (training.ahead and training.ahead.untold()):
         training.hooks.tell("on_interrupt")
+        training.interrupt.end()
         raise KeyboardInterrupt
 
 

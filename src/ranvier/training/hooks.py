@@ -74,7 +74,10 @@ class Callback:
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None: ...
 
     def on_interrupt(self) -> None:
-        """Ctrl-C was pressed; training stands at the end of a step, and `fit` is about to raise KeyboardInterrupt."""
+        """Ctrl-C was pressed, or the process was sent SIGTERM; training stands at the end of a step.
+
+        `fit` is about to raise KeyboardInterrupt, or to let the process end. Without this hook SIGTERM ends it at once.
+        """
 
     def on_nonfinite(self, error: FloatingPointError) -> bool:  # noqa: ARG002  # for those that override it
         """The loss is not finite any more. Return True to end training quietly instead of raising ``error``."""

@@ -33,7 +33,7 @@ class Interrupt:
     """Ctrl-C as something to ask about between chunks, so that it never strikes in the middle of a step."""
 
     def __init__(self) -> None:
-        self.pressed = False
+        self.pressed = self.terminated = False
 
     @staticmethod
     def current() -> Interrupt:
@@ -51,23 +51,39 @@ class Interrupt:
             _own.interrupt = before
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[Interrupt]:
-        """Within this context the first Ctrl-C is noted; the second one raises at once."""
+    def watching(self, termination: bool = False) -> Iterator[Interrupt]:
+        """Within this context the first Ctrl-C is noted; the second one raises at once.
+
+        With ``termination`` so is SIGTERM, by which clusters and containers announce that they end a process: whoever
+        asks has then something to save, and calls `end` after it. The second one ends the process at once.
+        """
         usual = threading.current_thread() is threading.main_thread()
-        if not usual or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            yield self
-            return
+        with contextlib.ExitStack() as stack:
+            if usual and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
-        def note(number: int, frame: Any) -> None:
-            if self.pressed:
-                raise KeyboardInterrupt
-            self.pressed = True
+                def note(number: int, frame: Any) -> None:
+                    if self.pressed:
+                        raise KeyboardInterrupt
+                    self.pressed = True
 
-        signal.signal(signal.SIGINT, note)
-        try:
+                signal.signal(signal.SIGINT, note)
+                stack.callback(signal.signal, signal.SIGINT, signal.default_int_handler)
+            if usual and termination and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+
+                def end(number: int, frame: Any) -> None:
+                    if self.terminated:
+                        self.end()
+                    self.pressed = self.terminated = True
+
+                signal.signal(signal.SIGTERM, end)
+                stack.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
             yield self
-        finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def end(self) -> None:
+        """If the process was told to end: end it, as it would have ended then."""
+        if self.terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
 
 
 class _Own(threading.local):
