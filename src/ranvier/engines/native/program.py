@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ranvier.engines.native import math
-from ranvier.engines.native.contraction import Writer
+from ranvier.engines.native.contraction import emit_contraction
 from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, memory_type
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
@@ -119,7 +119,7 @@ class Assembler:
         if inner is not None and inner.op.name == "contract":
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
             rows = min(self.schedule.depth or self.schedule.batch, self.schedule.batch)
-            Writer(k, task, self.target, rows if task.share == "rows" else self.schedule.batch).write()
+            emit_contraction(k, task, self.target, rows if task.share == "rows" else self.schedule.batch)
         else:
             emit_task(k, task)
         self.work = max(self.work, k.work)
