@@ -226,6 +226,7 @@ def softmax_at_the_end(features, outputs):
     return rv.Sequential([rv.layers.Dense(16, "relu"), rv.layers.Dense(max(outputs, 2), "softmax")])
 
 
+DECAY = rv.optimizers.schedules.ExponentialDecay(0.02, 20, 0.9)
 UNBUILT = rv.Sequential([rv.layers.Dense(16, activation="relu"), rv.layers.Dropout(0.1), rv.layers.Dense(3)])
 BUILT = rv.Sequential(
     [rv.layers.Dense(16, activation="relu", input_shape=(10,)), rv.layers.Dense(3, "softmax")]
@@ -245,6 +246,7 @@ NETWORKS = [  # settings, y
     ({"hidden_layer_sizes": ()}, Y),
     ({"optimizer": rv.optimizers.SGD(0.1, momentum=0.9)}, Y),
     ({"optimizer": "adamw", "learning_rate": 0.02, "verbose": 0}, Y),
+    ({"learning_rate": DECAY}, Y),
     ({"class_weight": "balanced"}, Y),
     ({"class_weight": {0: 1.0, 1: 3.0, 2: 2.0}}, Y),
     ({"early_stopping": True}, Y),
@@ -308,7 +310,7 @@ def test_floats(x, dtype, floats):
 
 
 @pytest.mark.parametrize("through_pickle", [False, True])
-@pytest.mark.parametrize("settings", [{}, {"dropout": 0.3}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize("settings", [{}, {"dropout": 0.3}, {"optimizer": "sgd"}, {"learning_rate": DECAY}])
 def test_partial_fit_goes_on(settings, through_pickle):
     model = NeuralClassifier(**SMALL, **settings)
     whole = clone(model)
