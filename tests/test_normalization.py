@@ -232,3 +232,21 @@ HALF: Any = 0.5
 def test_mistakes_name_the_fix(make, error, said):
     with pytest.raises(error, match=said):
         make()
+
+
+def test_features_far_from_zero_lose_no_more_than_their_own_digits(engine):
+    x = (np.random.default_rng(1).normal(size=(2000, 3)) + np.array([1e4, -1e5, 0.0])).astype(np.float32)
+    y = BatchNormalization(epsilon=0.0)(x, training=True).numpy()
+    exact = x.astype(np.float64)
+    expected = (exact - exact.mean(0)) / exact.std(0)
+    np.testing.assert_allclose(y, expected, atol=0.02)  # 1e5 in float32 has steps of 0.008, and so has its mean
+    np.testing.assert_allclose(y.std(0), 1, rtol=1e-3)
+
+
+def test_constant_features_are_beta_and_have_no_gradient(engine):
+    x = Tensor(np.full((8, 2), 7.0), requires_grad=True)
+    layer = BatchNormalization(beta_initializer=0.5)
+    y = layer(x, training=True)
+    (y * Tensor(np.arange(16.0).reshape(8, 2))).sum().backward()
+    np.testing.assert_allclose(y.numpy(), 0.5, atol=1e-4)
+    assert np.isfinite(x.grad.numpy()).all()
