@@ -102,6 +102,26 @@ def test_what_is_spooled_is_neither_the_file_nor_writes_to_it(tmp_path):
     assert (tmp_path / "x").read_bytes() == before
 
 
+def test_a_disk_without_room_is_an_error(tmp_path, monkeypatch):
+    class Full:
+        def __init__(self, **_):
+            self.file = (tmp_path / "t").open("w+b")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    x = np.memmap(tmp_path / "x", "<f8", "w+", shape=X.shape)
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    with pytest.raises(OSError, match="No space left"):
+        trained(x, Y)
+
+
 # --- frames --------------------------------------------------------------------------------------------------------
 
 

@@ -251,6 +251,29 @@ def test_it_is_saved_with_its_compilation(tmp_path):
     assert same_weights(model, loaded)
 
 
+def test_it_is_saved_before_it_is_trained(tmp_path):
+    model = two(metrics={"kind": ["accuracy"]})
+    model.save(tmp_path / "m")
+    y = {"age": AGE, "kind": KIND}
+    assert rv.load_model(tmp_path / "m").evaluate([A, B], y, verbose=0) == model.evaluate(
+        [A, B], y, verbose=0
+    )
+
+
+def test_any_number_of_inputs():
+    class Sum(rv.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = rv.layers.Dense(2)
+
+        def forward(self, *inputs):
+            return sum(self.layer(x) for x in inputs)
+
+    model = Sum()
+    assert model.predict([A, A, A]).shape == (N, 2)
+    np.testing.assert_allclose(model.predict([A, A]), 2 * (A @ model.layer.kernel.numpy()), rtol=1e-5)
+
+
 def test_optional_inputs_by_name():
     class Maybe(rv.Module):
         def __init__(self):

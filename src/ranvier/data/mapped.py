@@ -11,7 +11,7 @@ import numpy.typing as npt
 __all__ = ["is_mapped", "spooled"]
 
 Array = npt.NDArray[Any]
-PIECE = 1 << 24  # bytes that are in memory at a time
+PIECE = 1 << 20  # bytes that are in memory at a time
 
 
 def is_mapped(array: Any) -> bool:
@@ -28,9 +28,12 @@ def spooled(array: Array, dtype: npt.DTypeLike) -> Array:
 
     It lies where ``tempfile`` puts files (TMPDIR). Raises OSError where that has no room.
     """
+    if not array.size:
+        return np.empty(array.shape, dtype)
+    rows = max(1, PIECE // max(1, array[:1].size * np.dtype(dtype).itemsize))
     with tempfile.TemporaryFile(prefix="ranvier-") as file:
-        result = np.memmap(file, dtype, "w+", shape=array.shape)
-    rows = max(1, PIECE // max(1, array[:1].size * result.itemsize))
-    for start in range(0, len(array), rows):
-        result[start : start + rows] = array[start : start + rows]
-    return np.asarray(result)
+        # Written, not stored through the map: on a full disk that would end the process instead of raising.
+        for start in range(0, len(array), rows):
+            file.write(np.ascontiguousarray(array[start : start + rows], dtype).data)
+        file.flush()
+        return np.asarray(np.memmap(file, dtype, "r", shape=array.shape))

@@ -94,7 +94,8 @@ def takes(model: Module) -> tuple[list[str], int, bool]:
     if type(model).forward is Module.forward:
         function = getattr(model, "call", function)
     own = getattr(function, "__func__", None)
-    names, needed, any_number = parameters(function) if own is None else parameters(own)
+    # Kept for functions of classes; one that was put on an instance may hold the model.
+    names, needed, any_number = parameters.__wrapped__(function) if own is None else parameters(own)
     skip = own is not None  # self
     return list(names[skip:]), needed - skip, any_number
 
