@@ -69,8 +69,9 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
     """
     engine = check(engine or get_engine())
     key = (engine, import_module(NAMES[engine]).target(), batch, graph.key())
-    program = _shared.pop(key, None) or compile(graph, batch, engine)
+    program = _shared.get(key) or compile(graph, batch, engine)
+    _shared.pop(key, None)
     _shared[key] = program  # the last one used stands last
-    while len(_shared) > SHARED:
-        _shared.pop(next(iter(_shared)), None)
+    for old in list(_shared)[:-SHARED]:  # other threads may be here too: the list is theirs as much as ours
+        _shared.pop(old, None)
     return program

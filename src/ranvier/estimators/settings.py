@@ -76,8 +76,8 @@ def tried_before(estimator: Any, shape: tuple[int, ...], outputs: int) -> bool:
     key = repr((type(estimator).__name__, shape, outputs, settings))
     known = key in _tried
     _tried[key] = None
-    while len(_tried) > REMEMBERED:
-        _tried.pop(next(iter(_tried)), None)
+    for old in list(_tried)[:-REMEMBERED]:  # safe with other threads, and after a fork
+        _tried.pop(old, None)
     return known
 
 
