@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ahead"]
 
-BYTES = 1 << 26  # that the orders of all epochs in one call may take
+BYTES = 1 << 26  # that the orders and the results of all epochs in one call may take
 
 
 class Ahead:
@@ -65,9 +65,11 @@ class Ahead:
     def compute(self, source: Arrays) -> None:
         """Run as many epochs as take about as long as a native call may; none where less than two do."""
         training, runner = self.training, self.training.runner
-        count = min(self.epochs - training.epoch, training.pace.steps() // source.steps)
-        count = min(count, BYTES // max(source.order.nbytes, 1))
-        if count < 2 or runner is None or runner.step is not source.step or training.done:
+        if runner is None or runner.step is not source.step or training.done:
+            return
+        size = source.order.nbytes + sum(array.nbytes for array in runner.step.totals)
+        count = min(self.epochs - training.epoch, training.pace.steps() // source.steps, BYTES // size)
+        if count < 2:
             return
         if training.interrupt.pressed or not getattr(runner.step.program, "alone", False):
             return
