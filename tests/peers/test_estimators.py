@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -540,6 +541,22 @@ def test_the_process_is_left_as_it_was():
     rv.set_seed(6)
     assert NeuralClassifier(**SMALL, dropout=0.5).fit(X, Y).loss_curve_ == first
     assert rv.get_dtype() == "float32"
+
+
+def test_threads_do_not_disturb_each_other():
+    """Different seeds and dtypes at once: each thread draws and computes in what is its own."""
+    settings = [
+        {"dtype": dtype, "dropout": rate, "random_state": seed}
+        for dtype in ("float32", "float64") for rate in (0.0, 0.3) for seed in (0, 1)
+    ]  # fmt: skip
+
+    def curve(own):
+        return NeuralClassifier(**SMALL | {"max_iter": 10} | own).fit(X, Y).loss_curve_
+
+    serial = [curve(own) for own in settings]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(curve, settings)) == serial
+    assert len({tuple(c) for c in serial}) == len(settings)
 
 
 def test_random_states():
