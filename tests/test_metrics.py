@@ -151,6 +151,7 @@ ROWS = [  # metric, targets, predictions, weights, expected
     (metrics.BalancedAccuracy(adjusted=True), LABELS, SCORES, None, (per_class("recall", TABLE).mean() - 1 / K) / (1 - 1 / K)),
     ("matthews_correlation", YES, CHANCE, None, np.corrcoef(YES, CHANCE > 0.5)[0, 1]),
     ("mcc", [0, 0], [0.1, 0.7], None, 0.0),
+    ("balanced_accuracy", [[1, 0], [0, 1], [0, 0]], [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], np.array([1, 1, 0], np.float32), 1.0),
     (metrics.BalancedAccuracy(multi_label=True), LABELED, MANY, None, np.mean([per_class("recall", confusion(LABELED[:, k], MANY[:, k] > 0.5, 2)).mean() for k in range(3)])),
     (metrics.BalancedAccuracy(multi_label=True), LABELED, MANY, WEIGHTS, np.mean([per_class("recall", confusion(LABELED[:, k], MANY[:, k] > 0.5, 2, WEIGHTS)).mean() for k in range(3)])),
     (metrics.BalancedAccuracy(multi_label=True), YES, CHANCE, None, per_class("recall", BINARY).mean()),
@@ -307,19 +308,24 @@ TRAINED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("outputs", [1, K])
+@pytest.mark.parametrize(
+    ("loss", "outputs", "truth"),
+    [
+        ("BinaryCrossentropy", 1, YES),
+        ("SparseCategoricalCrossentropy", K, LABELS),
+        ("CategoricalCrossentropy", K, HOT),
+    ],
+)
 @pytest.mark.parametrize("logits", [False, True])
-def test_in_a_step_as_alone(outputs, logits, engine):
+def test_in_a_step_as_alone(loss, outputs, truth, logits, engine):
     """With a partial last batch, from probabilities and from logits."""
     import ranvier as rv
 
     last = {1: "sigmoid", K: "softmax"}[outputs]
-    loss = {1: rv.losses.BinaryCrossentropy, K: rv.losses.SparseCategoricalCrossentropy}[outputs]
-    truth = YES if outputs == 1 else LABELS
     rv.set_seed(1)
     model = rv.Sequential([rv.layers.Dense(outputs, None if logits else last, input_shape=(K,))])
     chosen = [m for m in TRAINED if isinstance(m, str)] if logits else TRAINED
-    model.compile("sgd", loss(from_logits=logits), metrics=chosen)
+    model.compile("sgd", getattr(rv.losses, loss)(from_logits=logits), metrics=chosen)
     found = model.evaluate(SCORES, truth, batch_size=16, verbose=0, return_dict=True)
     scores = model.predict(SCORES, verbose=0)
     for metric in chosen:

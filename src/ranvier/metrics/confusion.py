@@ -49,8 +49,11 @@ class _Decided(Metric):
             truth, decided = y_true, rn.argmax(y_pred, -1)
         else:
             truth, decided = rn.argmax(y_true, -1), rn.argmax(y_pred, -1)
-            off = rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3)
-            apart = rn.cast(rn.sum(rn.cast(off, y_pred.dtype)), WIDE)
+            off = rn.cast(rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3), y_pred.dtype)
+            counted = over(weight, off)
+            if counted is not None:  # a row of weight 0 may be anything
+                off = off * rn.cast(rn.greater(counted, 0.0), y_pred.dtype)
+            apart = rn.cast(rn.sum(off), WIDE)
         rows, columns = (one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
         spread = over(weight, rows)
         return (rows if spread is None else rows * spread), columns, apart
