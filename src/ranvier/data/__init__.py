@@ -3,10 +3,24 @@
 ``arrays.py`` is what the training loop calls; ``convert.py``, ``memory.py`` and ``batches.py`` are its parts.
 """
 
-from ranvier.data.datasets import DatasetUnavailable, load_digits, load_fashion_mnist, load_mnist
-from ranvier.data.samplers import BalancedSampler, Sampler, WeightedSampler
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ranvier.data.datasets import DatasetUnavailable, load_digits, load_fashion_mnist, load_mnist
+    from ranvier.data.samplers import BalancedSampler, Sampler, WeightedSampler
 
 __all__ = [
     "BalancedSampler", "DatasetUnavailable", "Sampler", "WeightedSampler", "load_digits", "load_fashion_mnist",
     "load_mnist",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, from where they are, when they are first asked for."""
+    from importlib import import_module
+
+    if name == "datasets":
+        return import_module("ranvier.data.datasets")
+    if name not in __all__:
+        raise AttributeError(f"ranvier.data.{name} does not exist. It has {', '.join(__all__)}.")
+    return getattr(import_module(f"ranvier.data.{'samplers' if 'Sampler' in name else 'datasets'}"), name)
