@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,10 +68,10 @@ class Run:
         training.check()  # what is not finite is not worth keeping, and must not replace what is
         tensors: dict[str, Array] = {}
         description: dict[str, Any] = {"architecture": None, "compiled": None}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a function of the user's makes a file no model, and still a run
-            with contextlib.suppress(TypeError, ValueError):
-                description = checkpoint.describe(model)
+        # What no file can hold (a class or a function of the user's) makes it no model, and still a run.
+        with contextlib.suppress(TypeError, ValueError):
+            description["architecture"] = model.architecture()
+            description["compiled"] = training.compiled.settings()
         tensors |= checkpoint.tensors_of(model)
         totals = training.runner.step.totals if training.runner is not None and training.done else []
         tensors |= {f"training/totals/{i}": array for i, array in enumerate(totals)}
