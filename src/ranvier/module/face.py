@@ -120,6 +120,17 @@ class Face:
 
         summary(cast("Module", self), print_fn=print_fn, line_length=line_length)
 
+    def plot(self, path: Any = None, *, title: str | None = None) -> Any:
+        """Draw the network, and write it to ``path`` if given: see `ranvier.pictures.network`. Returns the figure."""
+        from ranvier.pictures import network
+
+        return network(cast("Module", self), path, title=title)
+
+    def _repr_html_(self) -> str:
+        from ranvier.pictures.notebook import model_html
+
+        return model_html(cast("Module", self))
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
         from ranvier.module.architecture import arguments_of

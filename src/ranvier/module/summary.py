@@ -36,6 +36,48 @@ def _size(tensors: list[Any]) -> tuple[int, int]:
     return sum(t.value.size for t in tensors), sum(t.value.nbytes for t in tensors)
 
 
+COLUMNS = ("layer (type)", "output shape", "parameters", "bytes")
+
+
+def rows_of(module: Module) -> list[tuple[str, str, str, str]]:
+    """A row of `COLUMNS` for each module, those within another indented."""
+    types = _types(module)
+    rows = []
+    for path, layer in module.named_modules():
+        if layer is module and layer._modules:
+            continue
+        own: list[Any] = [p for p in layer._parameters.values() if p is not None]
+        own += [b for name, b in layer._buffers.items() if b is not None and name not in layer._transient]
+        count, size = _size(own)
+        indent = "  " * path.count(".")
+        label = layer.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path.rsplit(".", 1)[-1]
+        counted = f"{count:,}" if layer.built else "not built"
+        group = layer._modules and not own
+        rows.append(
+            (
+                f"{indent}{label} ({type(layer).__name__})",
+                _shape(types.get(id(layer))),
+                "" if group else counted,
+                "" if group else size_in_words(size),
+            )
+        )
+    return rows
+
+
+def totals_of(module: Module) -> list[str]:
+    """Lines with the number of all parameters, of the trainable and of the frozen ones."""
+    totals = (
+        ("total", module._tensors()),
+        ("trainable", [w for w in module._tensors() if w.requires_grad]),
+        ("frozen", [w for w in module._tensors() if not w.requires_grad]),
+    )
+    lines = []
+    for name, tensors in totals:
+        count, size = _size(tensors)
+        lines.append(f"{name + ' parameters:':<22} {count:,} ({size_in_words(size)})")
+    return lines
+
+
 def summary(
     module: Module, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None
 ) -> None:
@@ -46,41 +88,16 @@ def summary(
     from rich.console import Console
     from rich.table import Table
 
-    types = _types(module)
     table = Table(title=f"{type(module).__name__} {module.name!r}", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("layer (type)")
-    table.add_column("output shape")
-    table.add_column("parameters", justify="right")
-    table.add_column("bytes", justify="right")
-    for path, layer in module.named_modules():
-        if layer is module and layer._modules:
-            continue
-        own: list[Any] = [p for p in layer._parameters.values() if p is not None]
-        own += [b for name, b in layer._buffers.items() if b is not None and name not in layer._transient]
-        count, size = _size(own)
-        indent = "  " * path.count(".")
-        label = layer.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path.rsplit(".", 1)[-1]
-        counted = f"{count:,}" if layer.built else "not built"
-        table.add_row(
-            f"{indent}{label} ({type(layer).__name__})",
-            _shape(types.get(id(layer))),
-            "" if layer._modules and not own else counted,
-            "" if layer._modules and not own else size_in_words(size),
-        )
-    totals = (
-        ("total", module._tensors()),
-        ("trainable", [w for w in module._tensors() if w.requires_grad]),
-        ("frozen", [w for w in module._tensors() if not w.requires_grad]),
-    )
-    lines = []
-    for name, tensors in totals:
-        count, size = _size(tensors)
-        lines.append(f"{name + ' parameters:':<22} {count:,} ({size_in_words(size)})")
+    for place, name in enumerate(COLUMNS):
+        table.add_column(name, justify="right" if place > 1 else "left")
+    for row in rows_of(module):
+        table.add_row(*row)
     text = io.StringIO()
     console = Console(file=text) if print_fn is not None else Console()
     if line_length is not None:
         console.width = line_length
     console.print(table)
-    console.print("\n".join(lines), highlight=False)
+    console.print("\n".join(totals_of(module)), highlight=False)
     if print_fn is not None:
         print_fn(text.getvalue().rstrip())

@@ -25,6 +25,20 @@ class History(Callback):
         last = {name: values[-1] for name, values in self.history.items() if values}
         return f"History({len(self.epoch)} epochs, last: {last})"
 
+    def _repr_html_(self) -> str:
+        from ranvier.pictures.notebook import history_html
+
+        return history_html(self)
+
+    def plot(self, path: Any = None, *, title: str | None = None) -> Any:
+        """Draw every result by epoch, and write the picture to ``path`` if given: see `ranvier.pictures.curves`.
+
+        Returns the figure, which a notebook shows.
+        """
+        from ranvier.pictures import curves
+
+        return curves(self, path, title=title)
+
     def add(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Keep the results of an epoch."""
         self.epoch.append(epoch)

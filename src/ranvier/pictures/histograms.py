@@ -1,0 +1,100 @@
+"""The spread of weights and of activations, a small panel for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.module.calls import mode, watched
+from ranvier.pictures.network import tensors_in
+from ranvier.pictures.style import BLUE, INK, PALE, figure, finish, tidy
+from ranvier.tensor import Tensor, no_grad
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ranvier.module.core import Module
+
+__all__ = ["activations", "histograms", "layer_outputs", "weights"]
+
+ACROSS, BINS, ROWS = 3, 50, 1024
+
+
+def weights(model: Module, path: Any = None) -> Figure:
+    """Draw a histogram of each parameter. ``path`` names a file to write; returns the figure."""
+    return histograms({name: p.numpy() for name, p in model.named_parameters()}, path)
+
+
+def activations(model: Module, x: Any, path: Any = None) -> Figure:
+    """Draw a histogram of what each layer gives for the first rows of ``x`` in evaluation mode.
+
+    ``path`` names a file to write; returns the figure. A tall bar at zero is of units that are silent.
+    """
+    return histograms(layer_outputs(model, x), path)
+
+
+def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, npt.NDArray[Any]]:
+    """What each layer gives for the first ``rows`` of ``x`` in evaluation mode, by the layer's path, in order of calls.
+
+    A layer that is called several times has "#2", "#3" ... behind its name.
+    """
+    paths = {id(m): path for path, m in model.named_modules()}
+    noted: list[tuple[str, Tensor]] = []
+
+    def note(module: Any, arguments: tuple[Any, ...], result: Any) -> None:
+        if not module._modules:
+            name = paths.get(id(module), module.name)
+            noted.extend(
+                (module.name if name.isdecimal() or not name else name, t) for t in tensors_in(result)
+            )
+
+    given = x if isinstance(x, (tuple, list)) else (x,)
+    with mode(model, False), no_grad(), watched(note):
+        model(*(Tensor(np.asarray(part)[:rows]) for part in given))
+    result: dict[str, npt.NDArray[Any]] = {}
+    for name, tensor in noted:
+        again = sum(known == name or known.startswith(f"{name}#") for known in result)
+        result[f"{name}#{again + 1}" if again else name] = tensor.numpy()
+    return result
+
+
+def histograms(arrays: Mapping[str, npt.NDArray[Any]], path: Any = None) -> Figure:
+    """Draw a histogram of each array under its name. Raises ValueError where there is none."""
+    if not arrays:
+        raise ValueError(
+            "there is nothing to draw: the model has no weights yet. Build it, or call it once, first."
+        )
+    across = min(ACROSS, len(arrays))
+    down = -(-len(arrays) // across)
+    made = figure(4.0 * across + 0.3, 2.5 * down + 0.2)
+    grid = list(made.subplots(down, across, squeeze=False).flat)
+    for axes, (name, array) in zip(grid, arrays.items(), strict=False):
+        values = np.asarray(array, np.float64).ravel()
+        finite = values[np.isfinite(values)]
+        tidy(axes, name)
+        if finite.size:
+            axes.hist(finite, bins=int(min(BINS, max(8, 2 * finite.size**0.5))), color=BLUE)
+        axes.tick_params(labelsize=8)
+        axes.text(
+            0.98, 0.95, _described(values, finite), transform=axes.transAxes, ha="right", va="top", fontsize=8,
+            color=INK if finite.size == values.size else "#D55E00",
+        )  # fmt: skip
+        axes.set_ylabel("count", fontsize=8, color=PALE)
+    for axes in grid[len(arrays) :]:
+        axes.set_visible(False)
+    return finish(made, path)
+
+
+def _described(values: npt.NDArray[Any], finite: npt.NDArray[Any]) -> str:
+    lines = [f"{values.size:,} values"]
+    if finite.size:
+        lines.append(f"mean {finite.mean():.3g}, sd {finite.std():.3g}")
+    zeros = np.mean(values == 0) if values.size else 0.0
+    if zeros >= 0.005:
+        lines.append(f"{100 * zeros:.0f} % zeros")
+    if finite.size < values.size:
+        lines.append(f"{values.size - finite.size:,} not finite")
+    return "\n".join(lines)

@@ -1,0 +1,99 @@
+"""What a notebook shows of a model and of a history: tables and small lines, as HTML that needs nothing installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.module.summary import COLUMNS, rows_of, totals_of
+from ranvier.pictures.curves import panels
+from ranvier.pictures.style import BLUE, ORANGE
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["history_html", "model_html"]
+
+WIDTH, HEIGHT = 160, 36  # of a small line, in pixels
+LARGER = (
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "auc",
+    "kappa",
+    "correlation",
+    "r2",
+)  # results that should grow
+
+
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """An HTML table; the first ``left`` columns are text, the others numbers. Cells that begin with "<svg" are SVG."""
+
+    def cell(text: str, tag: str, place: int) -> str:
+        side = "left" if place < left else "right"
+        content = text if text.startswith("<svg") else escape(text).replace("  ", "&emsp;")
+        return f'<{tag} style="text-align:{side}">{content}</{tag}>'
+
+    def line(row: Sequence[str], tag: str) -> str:
+        return f"<tr>{''.join(cell(text, tag, place) for place, text in enumerate(row))}</tr>"
+
+    head, body = line(columns, "th"), "".join(line(row, "td") for row in rows)
+    return f"<table><caption>{escape(caption)}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def model_html(model: Module) -> str:
+    """The table of ``model.summary()``."""
+    totals = "<br>".join(escape(line) for line in totals_of(model))
+    return (
+        table(f"{type(model).__name__} {model.name!r}", COLUMNS, rows_of(model), left=2) + f"<p>{totals}</p>"
+    )
+
+
+def history_html(history: Any) -> str:
+    """A row for each result: its first value, its last, its best and when that was, and a small line of all of them."""
+    rows = []
+    for name, (values, held_out) in panels(history.history).items():
+        for label, series in ((name, values), (f"val_{name}", held_out)):
+            if not series:
+                continue
+            best = int(np.argmax(series) if any(word in name for word in LARGER) else np.argmin(series))
+            epochs = history.epoch if len(history.epoch) == len(series) else range(len(series))
+            rows.append(
+                [
+                    label,
+                    f"{series[0]:.4g}",
+                    f"{series[-1]:.4g}",
+                    "" if name == "learning_rate" else f"{series[best]:.4g} (epoch {epochs[best] + 1})",
+                    sparkline(series, BLUE if series is values else ORANGE),
+                ]
+            )
+    count = len(history.epoch)
+    return table(f"{count} epoch{'s' * (count != 1)}", ("result", "first", "last", "best", ""), rows)
+
+
+def sparkline(values: Sequence[float], colour: str) -> str:
+    """A small line as SVG; what is not finite leaves a gap."""
+    numbers = np.asarray(values, float)
+    finite = numbers[np.isfinite(numbers)]
+    if not finite.size:
+        return "<svg></svg>"
+    low, span = float(finite.min()), float(np.ptp(finite)) or 1.0
+    x = np.linspace(2, WIDTH - 2, len(numbers)) if len(numbers) > 1 else np.array([WIDTH / 2])
+    parts: list[list[str]] = [[]]
+    for at, value in zip(x, numbers, strict=True):
+        if np.isfinite(value):
+            parts[-1].append(f"{at:.1f},{HEIGHT - 3 - (value - low) / span * (HEIGHT - 6):.1f}")
+        elif parts[-1]:
+            parts.append([])
+    lines = "".join(
+        f'<polyline points="{" ".join(part)}" fill="none" stroke="{colour}" stroke-width="1.6"/>'
+        if len(part) > 1
+        else f'<circle cx="{part[0].split(",")[0]}" cy="{part[0].split(",")[1]}" r="2" fill="{colour}"/>'
+        for part in parts
+        if part
+    )
+    return f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">{lines}</svg>'

@@ -1,0 +1,152 @@
+"""Pictures are drawn whole, without a display and without touching a caller's plots; notebooks get tables."""
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import pictures
+from ranvier.pictures.curves import panels
+from ranvier.pictures.histograms import layer_outputs
+from ranvier.pictures.network import Drawing
+from ranvier.pictures.notebook import sparkline
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 5)).astype(np.float32)
+Y = X[:, :3].argmax(1)
+
+
+class Branches(rv.Module):
+    def __init__(self):
+        super().__init__()
+        self.left = rv.layers.Dense(4, activation="relu")
+        self.right = rv.layers.Dense(4)
+        self.top = rv.layers.Dense(3, activation="softmax")
+
+    def forward(self, x):
+        return self.top(self.left(x) * 2.0 + self.right(x))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    rv.set_engine("reference")
+    model = rv.Sequential([
+        rv.layers.Dense(6, activation="relu", input_shape=(5,)), rv.layers.Dropout(0.5),
+        rv.layers.Dense(3, activation="softmax")])  # fmt: skip
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(X, Y, epochs=3, validation_split=0.2, verbose=0)
+    rv.set_engine(None)
+    return model, history
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        pytest.param(lambda model, history, path: history.plot(path), id="curves"),
+        pytest.param(lambda model, history, path: model.plot(path), id="network"),
+        pytest.param(lambda model, history, path: pictures.weights(model, path), id="weights"),
+        pytest.param(lambda model, history, path: pictures.activations(model, X, path), id="activations"),
+        pytest.param(
+            lambda model, history, path: pictures.confusion_matrix(np.eye(3, dtype=int), "abc", path),
+            id="matrix",
+        ),
+    ],
+)
+def test_every_picture_is_written_whole(draw, kind, trained, tmp_path):
+    import matplotlib as mpl
+
+    before = mpl.get_backend(auto_select=False)
+    figure = draw(*trained, tmp_path / f"p.{kind}")
+    starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+    assert (tmp_path / f"p.{kind}").read_bytes().startswith(starts[kind])
+    assert [p.name for p in tmp_path.iterdir()] == [f"p.{kind}"]
+    assert figure.axes
+    assert mpl.get_backend(auto_select=False) == before
+
+
+def test_results_are_paired_with_those_on_validation_data(trained):
+    shown = panels(trained[1].history)
+    assert list(shown) == ["loss", "accuracy"]
+    assert all(len(values) == len(held_out) == 3 for values, held_out in shown.values())
+
+
+def test_what_is_no_number_is_not_drawn():
+    history = {"loss": [1.0, 0.5], "recall": [np.zeros(3), np.ones(3)], "learning_rate": [0.1, 0.001]}
+    assert list(panels(history)) == ["loss", "learning_rate"]
+    assert len(pictures.curves(history).axes) == 2
+
+
+def test_arrows_follow_the_tensors_past_what_is_computed_between_layers():
+    model = Branches()
+    model.build((None, 5))
+    boxes = Drawing(model).boxes
+    titles = [box.title.split(" ")[0] for box in boxes]
+    sources = {box.title.split(" ")[0]: sorted(titles[i] for i in box.sources) for box in boxes}
+    assert sources == {"input": [], "left": ["input"], "right": ["input"], "top": ["left", "right"]}
+    assert {box.title.split(" ")[0]: box.parameters for box in boxes} == {
+        "input": None,
+        "left": 24,
+        "right": 24,
+        "top": 15,
+    }
+
+
+def test_outputs_of_layers_are_those_of_evaluation(trained):
+    model, _ = trained
+    outputs = layer_outputs(model, X, rows=7)
+    assert [v.shape for v in outputs.values()] == [(7, 6), (7, 6), (7, 3)]
+    first, dropped, last = outputs.values()
+    assert np.array_equal(first, dropped)
+    assert np.allclose(last, model.predict(X[:7], verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: pictures.curves({}), "no results yet"),
+        (
+            lambda: pictures.network(rv.Sequential([rv.layers.Dense(2)])),
+            "does not know the shape of its inputs",
+        ),
+        (lambda: pictures.weights(rv.Sequential([rv.layers.Dense(2)])), "no weights yet"),
+        (lambda: pictures.confusion_matrix(np.zeros((2, 3))), "no confusion matrix"),
+        (lambda: pictures.confusion_matrix(np.eye(2), "abc"), "3 names for 2 classes"),
+    ],
+)
+def test_what_cannot_be_drawn_says_what_to_write(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+def test_without_matplotlib_it_says_what_to_install(monkeypatch):
+    import builtins
+
+    real = builtins.__import__
+
+    def missing(name, *rest, **more):
+        if name.startswith("matplotlib"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(ModuleNotFoundError, match=r"ranvier\[plot\]"):
+        pictures.curves({"loss": [1.0]})
+
+
+def test_a_notebook_shows_tables(trained):
+    model, history = trained
+    html = model._repr_html_()
+    assert "dropout" in html
+    assert "total parameters" in html
+    html = history._repr_html_()
+    assert html.count("<tr>") == 5  # the head, two results, each twice
+    assert html.count("<polyline") == 4
+
+
+@pytest.mark.parametrize(
+    ("values", "lines", "dots"),
+    [([1, 2, 3], 1, 0), ([1], 0, 1), ([1, 2, np.nan, 3, 4], 2, 0), ([np.nan], 0, 0), ([2, 2], 1, 0)],
+)
+def test_small_lines(values, lines, dots):
+    svg = sparkline(values, "red")
+    assert (svg.count("<polyline"), svg.count("<circle")) == (lines, dots)
