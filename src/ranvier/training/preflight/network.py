@@ -9,7 +9,7 @@ from ranvier.module import Module
 from ranvier.tape import Entry
 from ranvier.tensor import Tensor
 from ranvier.training.preflight.report import Fault
-from ranvier.training.preflight.seen import AFFINE, Seen, name_of, through
+from ranvier.training.preflight.seen import AFFINE, LINEAR, Seen, name_of, through
 
 __all__ = [
     "clipped_logits", "dropout_at_the_end", "dropout_of_few", "log_probabilities_expected", "logits_expected",
@@ -18,7 +18,7 @@ __all__ = [
 ]  # fmt: skip
 
 UNBOUNDED = (
-    *AFFINE, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "relu6",
+    *LINEAR, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "relu6",
 )  # fmt: skip
 EMPTY = 0.1  # the chance that dropout leaves nothing of a layer, from which it is told
 
@@ -121,13 +121,17 @@ def softmax_across_samples(seen: Seen) -> Iterator[Fault]:
             )
 
 
+def mixes(entry: Entry) -> bool:
+    """Whether a call mixes all features by weights. A convolution of groups is half of one that does."""
+    return name_of(entry) in LINEAR and dict(entry.options).get("groups", 1) == 1
+
+
 def no_nonlinearity(seen: Seen) -> Iterator[Fault]:
     pairs: list[tuple[Module, Module]] = []
-    for entry in seen.entries:
-        if name_of(entry) in AFFINE:
-            before = through(entry.children[0])
-            if name_of(before) in AFFINE:
-                pairs.append((seen.blame(before), seen.blame(entry)))
+    for entry in filter(mixes, seen.entries):
+        before = through(entry.children[0])
+        if mixes(before):
+            pairs.append((seen.blame(before), seen.blame(entry)))
     if pairs:
         names = [f"{seen.name(a)!r} and {seen.name(b)!r}" for a, b in pairs[::-1]]
         yield seen.fault(

@@ -20,9 +20,10 @@ from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 
-__all__ = ["AFFINE", "End", "Input", "Seen", "name_of", "plain", "sample", "through"]
+__all__ = ["AFFINE", "LINEAR", "End", "Input", "Seen", "name_of", "plain", "sample", "through"]
 
 AFFINE = ("affine", "linear")
+LINEAR = (*AFFINE, "convolve", "convolve_transposed")
 # What stands between two layers and changes nothing that matters here.
 TRANSPARENT = (
     "flatten", "_rows", "reshape", "drop", "dropout", "alpha_dropout", "gaussian_dropout", "linear_activation", "cast",
