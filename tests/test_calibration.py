@@ -322,6 +322,30 @@ def test_a_model_that_hides_its_softmax():
     )
 
 
+def test_a_model_of_several_inputs_is_told():
+    class Two(rv.Module):
+        def forward(self, x, z):
+            return x + z
+
+    with pytest.raises(ValueError, match=r"several inputs.*fit_temperature"):
+        calibrate(Two(), LOGITS, LABELS)
+
+
+def test_a_network_of_pytorch():
+    import ranvier.torch as torch
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(5, 5))
+    model.load_state_dict({"0.weight": 4 * np.eye(5), "0.bias": np.zeros(5)})
+    calibrated = calibrate(model, LOGITS.astype(np.float32), LABELS)
+    assert calibrated.from_logits
+    assert calibrated.temperature.item() == pytest.approx(4, rel=0.06)
+    assert "temperature=" in repr(calibrated)
+    np.testing.assert_allclose(
+        calibrated(torch.tensor(LOGITS[:3].astype(np.float32))).numpy().sum(1), 1, rtol=1e-6
+    )
+
+
 def test_far_logits_are_not_lost():
     """Probabilities that round to 0 and 1 would tell nothing; the logits under them do."""
     rv.set_seed(0)

@@ -80,6 +80,9 @@ class Calibrated(_Logits):
             scaled = n.add(scaled, self.bias)
         return softmax(scaled) if self.kind == "softmax" else sigmoid(scaled)
 
+    def extra_repr(self) -> str:
+        return f"temperature={self.temperature.item():.4g}, kind={self.kind!r}"
+
 
 def calibrate(
     model: Module,
@@ -100,6 +103,13 @@ def calibrate(
     ``predict``. Data that the model was trained on give a temperature that is too low. `fit_temperature` and
     `fit_scaling` do the same for logits alone.
     """
+    from ranvier.training.structure import takes
+
+    if takes(model)[1] > 1:
+        raise ValueError(
+            f"{model.name!r} takes several inputs, and calibrate a model of one. Write fit_temperature(y, logits) for "
+            "its logits, and divide them by it in a model of your own, instead."
+        )
     output = model.trace() if model._input_type is not None else model(np.asarray(x)[:1])
     maker = getattr(getattr(output.entry, "function", None), "name", None)
     maker = maker if maker in KINDS else None
