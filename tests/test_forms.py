@@ -376,6 +376,11 @@ def test_the_batch_with_the_fault_is_named(index):
     assert any(f"in batch {index} of bad" in note for note in caught.value.__notes__)
 
 
+def test_what_is_no_number_is_named_by_its_part():
+    with pytest.raises(TypeError, match="Batch 1 of <genexpr>: y holds strings"):
+        trained((x, y if i < 1 else ["a"] * len(y)) for i, (x, y, _) in enumerate(batches()))
+
+
 # --- an array that another thread changes --------------------------------------------------------------------------
 
 

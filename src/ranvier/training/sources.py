@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -158,8 +159,8 @@ class Batches:
         self.ahead: Raw | None = None  # taken from the source, and not yet checked
         self.queue: list[Data] = []  # checked, and not yet handed out
         self.raw = batches_from(
-            source, steps=steps, as_x=self._inputs, as_y=self._targets, as_w=self._targets,
-            parts=parted(model, self._outputs), name=self.name,
+            source, steps=steps, as_x=self._inputs, as_y=partial(self._targets, "y"),
+            as_w=partial(self._targets, "sample_weight"), parts=parted(model, self._outputs), name=self.name,
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[Data]:
@@ -222,7 +223,7 @@ class Batches:
         return None if found is None else Raw(*found)
 
     def _inputs(self, part: Any) -> Any:
-        found = tuple(simple(p) for p in inputs_of(self.model, part).values())
+        found = tuple(simple(p, label) for label, p in inputs_of(self.model, part).items())
         self.x = found if len(found) > 1 else found[0]
         return self.x
 
@@ -233,13 +234,13 @@ class Batches:
             self.compiled.meet(traced(self.model, self.compiled, arrays)[0])
         return len(self.compiled.heads.heads)
 
-    def _targets(self, part: Any) -> Any:
+    def _targets(self, role: str, part: Any) -> Any:
         """Targets or weights: of each output where there are several."""
         if isinstance(part, Mapping) and is_container(part):
-            return {name: None if p is None else simple(p) for name, p in part.items()}
+            return {name: simple(p, f"{role}[{name!r}]") for name, p in part.items()}
         if is_container(part) and self._outputs(self.x) > 1:
-            return tuple(None if p is None else simple(p) for p in part)
-        return simple(part)
+            return tuple(simple(p, f"{role}[{i}]") for i, p in enumerate(part))
+        return simple(part, role)
 
 
 def any_balanced(class_weight: Any) -> bool:
@@ -249,11 +250,11 @@ def any_balanced(class_weight: Any) -> bool:
     return any(isinstance(part, str) and part == "balanced" for part in parts)
 
 
-def simple(part: Any) -> Any:
-    """A tensor's value, a list as an array; arrays and frames as they are."""
-    if isinstance(part, Tensor):
-        return part.compute()
-    return part if hasattr(part, "shape") or hasattr(part, "columns") else to_numeric(part)
+def simple(part: Any, name: str) -> Any:
+    """Anything as an array; frames, whose names of columns are checked, as they are."""
+    if part is None or type(part) is np.ndarray or hasattr(type(part), "columns"):
+        return part
+    return part.compute() if isinstance(part, Tensor) else to_numeric(part, name)
 
 
 def evaluated(
