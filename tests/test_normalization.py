@@ -239,7 +239,9 @@ def test_features_far_from_zero_lose_no_more_than_their_own_digits(engine):
     y = BatchNormalization(epsilon=0.0)(x, training=True).numpy()
     exact = x.astype(np.float64)
     expected = (exact - exact.mean(0)) / exact.std(0)
-    np.testing.assert_allclose(y, expected, atol=0.02)  # 1e5 in float32 has steps of 0.008, and so has its mean
+    np.testing.assert_allclose(
+        y, expected, atol=0.02
+    )  # 1e5 in float32 has steps of 0.008, and so has its mean
     np.testing.assert_allclose(y.std(0), 1, rtol=1e-3)
 
 
