@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+from ranvier.training import CheckpointError
 
 RNG = np.random.default_rng(7)
 N = 400
@@ -81,6 +82,17 @@ def test_the_seed_decides_the_rows(sampler):
 def test_a_resumed_run_draws_the_same_rows(sampler):
     """Stopped in the middle of epochs and between them."""
     rv.verify_resume(network, X, Y, epochs=3, batch_size=16, sampler=sampler)
+
+
+def test_a_run_is_not_resumed_with_other_weights(tmp_path):
+    def backup():
+        return rv.callbacks.BackupAndRestore(tmp_path, save_freq=5, delete_checkpoint=False)
+
+    network().fit(X, Y, verbose=0, sampler=rv.data.WeightedSampler(1 + 9.0 * Y), callbacks=[backup()])
+    with pytest.raises(CheckpointError, match="sampler was 'WeightedSampler"):
+        network().fit(
+            X, Y, epochs=2, verbose=0, sampler=rv.data.WeightedSampler(1 + 8.0 * Y), callbacks=[backup()]
+        )
 
 
 REFUSED = [

@@ -123,3 +123,8 @@ REFUSED = [
 def test_refused(make, text):
     with pytest.raises(ValueError, match=text):
         make()
+
+
+def test_what_they_are_is_told():
+    assert repr(BalancedSampler(9, 0.5, 1)) == "BalancedSampler(samples=9, strength=0.5, output=1)"
+    assert repr(WeightedSampler([1, 2])) == repr(WeightedSampler([1.0, 2.0])) != repr(WeightedSampler([2, 1]))

@@ -6,6 +6,7 @@ epoch. It draws from the generator alone, so an epoch's order is a function of t
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,7 +74,7 @@ class BalancedSampler:
         self.samples, self.strength, self.output = samples, strength, output
 
     def __repr__(self) -> str:
-        return f"BalancedSampler(samples={self.samples}, strength={self.strength})"
+        return f"BalancedSampler(samples={self.samples}, strength={self.strength}, output={self.output})"
 
     def order(self, labels: Any, generator: np.random.Generator) -> Rows:
         """The rows of one epoch. Raises ValueError as `class_numbers` does."""
@@ -120,7 +121,9 @@ class WeightedSampler:
         )  # what is wrong is said now, not in the first epoch
 
     def __repr__(self) -> str:
-        return f"WeightedSampler(<{len(self.weights)} weights>, samples={self.samples}, replacement={self.replacement})"
+        # With a checksum, so that a run that is resumed with other weights is told so.
+        weights = f"<{len(self.weights):,} weights {zlib.crc32(self.weights.tobytes()):08x}>"
+        return f"WeightedSampler({weights}, samples={self.samples}, replacement={self.replacement})"
 
     def _draw(self, generator: np.random.Generator) -> Rows:
         size = len(self.weights) if self.samples is None else self.samples
