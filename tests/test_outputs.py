@@ -302,6 +302,7 @@ REFUSED = [  # what is called, the error, what it says
     (lambda: two("tuple", loss=LOSSES).fit([A, B], [AGE, KIND]), ValueError, "outputs have no names"),
     (lambda: two(metrics=["mae"]).fit([A, B], {"age": AGE, "kind": KIND}), ValueError, "metrics has 1 entries"),
     (lambda: two(loss_weights=2.0).fit([A, B], {"age": AGE, "kind": KIND}), ValueError, "loss_weights is 2.0"),
+    (lambda: two("tuple", loss=[None, None]).fit([A, B], [AGE, KIND]), ValueError, "no output has one"),
     (lambda: two(loss={"age": "msee"}), ValueError, "loss 'msee' does not exist"),
     (lambda: two(metrics={"age": ["acuracy"]}), ValueError, "metric 'acuracy' does not exist"),
     (

@@ -73,6 +73,10 @@ class Heads:
         """Share out what `compile` was given. Raises ValueError where it does not match the outputs."""
         many = len(outputs)
         each = [as_loss(one) for one in per_output(loss, outputs, "loss")]
+        if loss is not None and not any(each):
+            raise ValueError(
+                f"loss is {loss!r}: no output has one. Write a loss for one output at least instead."
+            )
         shares = per_output(loss_weights, outputs, "loss_weights", alone=many == 1)
         measured = [
             flattened(of) if many == 1 else per_output(of, outputs, what, alone=False)
