@@ -14,6 +14,7 @@ import ranvier as rv
 import ranvier.torch as torch
 import ranvier.torch.nn as nn
 from ranvier import numeric, optimizers
+from ranvier.functional.convolution import convolve
 from ranvier.initializers import Constant, RandomNormal
 from ranvier.torch import optim
 from ranvier.torch.utils.data import DataLoader, TensorDataset
@@ -466,6 +467,35 @@ def test_images_are_no_tables():
         model = rv.Sequential([layers.Flatten(), D(8, activation="relu"), D(K, activation="softmax")])
         model.compile("adam", SCE)
         assert not model.check(x, Y)
+
+
+class Convolution(rv.Module):
+    """Kernels of 3 x 3 on images with the channels last."""
+
+    def __init__(self, channels, filters, groups=1, name=None):
+        super().__init__(name=name)
+        self.groups = groups
+        self.kernel = rv.Parameter(RNG.normal(0, 0.3, (3, 3, channels // groups, filters)).astype(np.float32))
+
+    def forward(self, x):
+        return convolve(x, self.kernel, None, (1, 1), "valid", (1, 1), self.groups)
+
+
+IMAGES = RNG.random((40, 8, 8, 2), np.float32)
+CONVOLUTIONS = [  # layers, inputs, and the code if there is one, with the layer "it"
+    (lambda: [Convolution(2, 4, name="it"), Convolution(4, 4), layers.ReLU()], IMAGES, ["RV106"]),
+    (lambda: [Convolution(2, 4, name="it")], IMAGES, ["RV106"]),
+    (lambda: [Convolution(2, 4), layers.ReLU()], IMAGES, []),
+    (lambda: [Convolution(2, 4, groups=2), Convolution(4, 4), layers.ReLU()], IMAGES, []),  # separable
+    (lambda: [Convolution(2, 4, name="it"), layers.ReLU()], (255 * IMAGES).astype(np.uint8), ["RV201"]),
+]
+
+
+@pytest.mark.parametrize(("first", "x", "codes"), CONVOLUTIONS)
+def test_convolutions_are_layers_like_others(first, x, codes):
+    report = Program([*first(), layers.Flatten(), D(K, activation="softmax")], SCE, x, Y[:40]).check()
+    assert report.codes == codes
+    assert [f.layer for f in report] == ["it"] * len(codes)
 
 
 def test_rows_of_few_values_repeat_by_chance():
