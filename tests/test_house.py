@@ -20,7 +20,7 @@ PUBLIC = [
 ]  # fmt: skip
 OPTIONAL = [
     "sklearn", "scipy", "matplotlib", "torch", "tensorflow", "keras", "jax", "onnx", "onnxruntime", "pandas", "polars",
-    "PIL", "pyreadr",
+    "PIL", "pyreadr", "tensorboard",
 ]  # fmt: skip
 # Costly or needed late: a terminal is drawn to, a file is read, a command line is parsed, a program is compiled.
 LATE = [

@@ -9,13 +9,14 @@ from ranvier.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from ranvier.callbacks.records import CSVLogger
 from ranvier.callbacks.simple import LambdaCallback, TerminateOnNaN
 from ranvier.callbacks.stopping import EarlyStopping
+from ranvier.callbacks.tensorboard import TensorBoard
 from ranvier.module.names import missing
 from ranvier.training.history import History
 from ranvier.training.hooks import Callback
 
 __all__ = [
     "BackupAndRestore", "CSVLogger", "Callback", "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler",
-    "ModelCheckpoint", "ReduceLROnPlateau", "TerminateOnNaN",
+    "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
 __getattr__ = missing("ranvier.callbacks", __all__)

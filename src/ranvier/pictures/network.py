@@ -16,21 +16,44 @@ if TYPE_CHECKING:
 
     from ranvier.module.core import Module
 
-__all__ = ["network"]
+__all__ = ["Box", "Drawing", "network", "scopes"]
 
 WIDTH, HEIGHT, GAP = 2.9, 0.62, 0.34  # inches of a box, at least, and between two below each other
 LETTER = 0.088  # inches
+INPUT = "Input"
 
 
 @dataclass
 class Box:
-    """A call of a layer, or an input: what is written into its box, and the boxes that its arguments come from."""
+    """A call of a layer, or an input: where the layer is, its class, what it gives, the boxes it takes that from."""
 
-    title: str
-    shape: str
-    parameters: int | None
+    scope: str  # "encoder/dense"
+    kind: str
+    types: list[Type | None]
+    parameters: int | None = None  # None where there are none
     sources: list[int] = field(default_factory=list)
     level: int = 0
+
+    @property
+    def title(self) -> str:
+        name = self.scope.rpartition("/")[2]
+        return "input" if self.kind == INPUT else f"{name} ({self.kind})"
+
+    @property
+    def shape(self) -> str:
+        return ", ".join(map(shape_of, self.types))
+
+
+def scopes(model: Module) -> dict[int, str]:
+    """The place of each module, by its identity: the names on the way to it, joined by "/"."""
+    found: dict[int, str] = {}
+    modules = dict(model.named_modules())
+    for path, module in modules.items():
+        outer, _, last = path.rpartition(".")
+        name = module.name if last.isdecimal() or not last else last
+        above = found.get(id(modules[outer]), "") if outer else ""
+        found[id(module)] = f"{above}/{name}" if above else name
+    return found
 
 
 def shape_of(type_: Type | None) -> str:
@@ -53,10 +76,8 @@ class Drawing:
 
     def __init__(self, model: Module) -> None:
         self.boxes: list[Box] = []
-        self.made: dict[
-            Any, int
-        ] = {}  # what made an entry of the tape, or a placeholder, known by its identity
-        self.paths = {id(m): path for path, m in model.named_modules()}
+        self.made: dict[Any, int] = {}  # the box of an entry of the tape, or of a placeholder by its identity
+        self.scopes = scopes(model)
         with mode(model, False), isolated(model), watched(self.note):
             model.trace()
         for box in self.boxes:
@@ -71,11 +92,9 @@ class Drawing:
                 sources |= dict.fromkeys(self.makers(tensor))
         results = tensors_in(result)
         own = [p for p in module._parameters.values() if p is not None]
-        name = self.paths.get(id(module), module.name).rpartition(".")[2]
-        label = module.name if name.isdecimal() or not name else name
-        shape = ", ".join(shape_of(t.type) for t in results)
         count = sum(p.value.size for p in own) if own else None
-        self.boxes.append(Box(f"{label} ({type(module).__name__})", shape, count, list(sources)))
+        scope = self.scopes.get(id(module), module.name)
+        self.boxes.append(Box(scope, type(module).__name__, [t.type for t in results], count, list(sources)))
         for tensor in results:
             self.made[tensor.entry if tensor.entry is not None else id(tensor)] = len(self.boxes) - 1
 
@@ -105,7 +124,7 @@ class Drawing:
         """The box of an input."""
         known = self.made.get(id(tensor))
         if known is None:
-            self.boxes.append(Box("input", shape_of(tensor.type), None))
+            self.boxes.append(Box("input", INPUT, [tensor.type]))
             known = self.made[id(tensor)] = len(self.boxes) - 1
         return known
 

@@ -1,0 +1,125 @@
+"""TensorBoard's event files, whole after every write, and cut back where a run goes on from its backup."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.graph.node import Symbol, Type
+
+if TYPE_CHECKING:
+    from ranvier.pictures.network import Box
+
+__all__ = ["EventFiles", "graph", "histogram", "scalar", "text"]
+
+# The parts of the package tensorboard below need neither TensorFlow nor a running server.
+
+
+class EventFiles:
+    """The event files of one run: a folder for each side ("train", "validation"), in it a file for each process.
+
+    Every call writes whole records and closes the file, so that a killed process loses nothing that was written.
+    `state` says how long each file is; `set_state` cuts them back to that and removes files that this run has begun
+    since. Nothing else in the folders is touched.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.run = secrets.token_hex(4)  # a mark in the names of this run's files
+        self.files: dict[str, dict[str, int]] = {}  # by side, by name: bytes
+        self.current: dict[str, Path] = {}
+
+    def write(self, side: str, step: int, *contents: Mapping[str, Any]) -> None:
+        """Add an event for each of ``contents``: its fields, such as ``{"summary": ...}``."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        now = time.time()
+        events = [Event(wall_time=now, step=step, **content) for content in contents]
+        path = self.current.get(side)
+        if path is None:
+            path = self.current[side] = self.begin(side, now)
+            events.insert(0, Event(wall_time=now, file_version="brain.Event:2"))
+        with path.open("ab") as file:
+            writer = RecordWriter(file)
+            for event in events:
+                writer.write(event.SerializeToString())
+            file.flush()
+            self.files.setdefault(side, {})[path.name] = file.tell()
+
+    def begin(self, side: str, now: float) -> Path:
+        """A new name: those who watch a folder read its files in the order of their names."""
+        folder = self.folder / side
+        folder.mkdir(parents=True, exist_ok=True)
+        place = f"{int(now):010d}.{socket.gethostname()}.{os.getpid()}"
+        number = len(self.files.get(side, {}))
+        return folder / f"events.out.tfevents.{place}.{number}.{self.run}"
+
+    def state(self) -> dict[str, Any]:
+        return {"run": self.run, "files": {side: dict(files) for side, files in self.files.items()}}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.run = state["run"]
+        self.files = {side: dict(files) for side, files in state["files"].items()}
+        self.current = {}
+        for path in self.folder.glob(f"*/events.out.tfevents.*.{self.run}"):
+            length = self.files.get(path.parent.name, {}).get(path.name, 0)
+            if not length:
+                path.unlink()
+            elif path.stat().st_size > length:
+                os.truncate(path, length)
+
+
+def scalar(tag: str, value: Any) -> dict[str, Any]:
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+    return {"summary": scalar_pb(tag, float(value))}
+
+
+def histogram(tag: str, values: npt.NDArray[Any]) -> dict[str, Any]:
+    from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+
+    return {"summary": histogram_pb(tag, np.asarray(values, np.float64))}
+
+
+def text(tag: str, markdown: str) -> dict[str, Any]:
+    from tensorboard.plugins.text.summary_v2 import text_pb
+
+    return {"summary": text_pb(tag, markdown)}
+
+
+def graph(boxes: list[Box]) -> dict[str, Any]:
+    """The network: a node for each call of a layer, with its inputs, output shapes and number of parameters."""
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
+    from tensorboard.compat.proto.node_def_pb2 import NodeDef
+
+    names: list[str] = []
+    for box in boxes:
+        name = re.sub(r"[^A-Za-z0-9_.\-/]", "_", box.scope)
+        again = sum(re.fullmatch(rf"{re.escape(name)}(_call\d+)?", known) is not None for known in names)
+        names.append(f"{name}_call{again + 1}" if again else name)
+    made = GraphDef()
+    for name, box in zip(names, boxes, strict=True):
+        node = NodeDef(name=name, op=box.kind, input=[names[i] for i in box.sources])
+        node.attr["_output_shapes"].list.shape.extend(shape(t) for t in box.types if t is not None)
+        if box.parameters is not None:
+            node.attr["parameters"].i = box.parameters
+        made.node.append(node)
+    return {"graph_def": made.SerializeToString()}
+
+
+def shape(type_: Type) -> Any:
+    """The shape as TensorBoard draws it, the number of samples unknown."""
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+
+    sizes = [-1 if isinstance(d, Symbol) else int(d) for d in type_.shape]
+    return TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in sizes])

@@ -1,0 +1,191 @@
+"""What TensorBoard shows of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ranvier.callbacks import event_files
+from ranvier.callbacks.event_files import EventFiles
+from ranvier.training.hooks import Callback
+
+__all__ = ["TensorBoard"]
+
+TRAIN, VALIDATION = "train", "validation"
+
+# Arguments of Keras's for what is not written here: the value that asks for nothing, and what to write instead.
+REFUSED: Mapping[str, tuple[Any, str]] = {
+    "write_images": (False, "histogram_freq=1, or rv.pictures.weights(model),"),
+    "profile_batch": (0, "write_steps_per_second=True"),
+    "embeddings_freq": (0, "histogram_freq=1"),
+    "embeddings_metadata": (None, "nothing for it"),
+}
+
+
+class TensorBoard(Callback):
+    """Write a run for TensorBoard, which ``tensorboard --logdir logs`` shows while it goes on.
+
+    Into ``log_dir/train`` and ``log_dir/validation``, with Keras's tags:
+
+    - every result by epoch (``epoch_loss``; that of the validation data has the same tag) and the learning rate;
+    - by step, where ``update_freq`` is a number of steps instead of "epoch", the means of the epoch so far
+      (``batch_loss``), and each evaluation by the optimizer's steps (``evaluation_loss_vs_iterations``);
+    - with ``write_steps_per_second`` the speed; every ``histogram_freq`` epochs a histogram of each weight;
+    - with ``write_graph`` once the network, a node for each call of a layer, and its summary as text.
+
+    A result that is an array has a tag for each element, such as ``epoch_recall/3``.
+
+    Writing every n steps leaves the steps between in one native call; "batch" is every step. A run that goes on from a
+    backup goes on in its log, and no step is there twice. Give each run that begins anew a ``log_dir`` of its own, or
+    its curves are drawn into those of another.
+
+    Needs ``pip install 'ranvier[tensorboard]'``: without it, ModuleNotFoundError. Raises ValueError for an argument of
+    Keras's that asks for what is not written here (images, profiles, embeddings), OSError before training where the
+    folder cannot be written.
+    """
+
+    _changes = False
+
+    def __init__(
+        self,
+        log_dir: Any = "logs",
+        histogram_freq: Any = 0,
+        write_graph: bool = True,
+        write_images: bool = False,
+        write_steps_per_second: bool = False,
+        update_freq: str | int = "epoch",
+        profile_batch: Any = 0,
+        embeddings_freq: int = 0,
+        embeddings_metadata: Any = None,
+    ) -> None:
+        given = {
+            "write_images": write_images, "profile_batch": profile_batch, "embeddings_freq": embeddings_freq,
+            "embeddings_metadata": embeddings_metadata,
+        }  # fmt: skip
+        for name, (nothing, instead) in REFUSED.items():
+            if given[name] != nothing:
+                raise ValueError(
+                    f"TensorBoard({name}={given[name]!r}): that is not written. Write {instead} instead."
+                )
+        if isinstance(histogram_freq, bool) or not isinstance(histogram_freq, int) or histogram_freq < 0:
+            raise ValueError(
+                f"TensorBoard(histogram_freq={histogram_freq!r}): write a number of epochs, or 0 for none, instead."
+            )
+        if find_spec("tensorboard") is None:
+            raise ModuleNotFoundError(
+                "TensorBoard needs the package tensorboard. Write: pip install 'ranvier[tensorboard]'",
+                name="tensorboard",
+            )
+        self.log_dir, self.histogram_freq, self.write_graph = Path(log_dir), histogram_freq, write_graph
+        self.write_steps_per_second, self.update_freq = write_steps_per_second, update_freq
+        self.step_interval = steps_between(update_freq)
+        self._files: EventFiles | None = None  # of the run that goes on
+        self._drawn = False
+        self._since = (0, 0.0)  # steps and seconds when the epoch began
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self._files, self._drawn = EventFiles(self.log_dir), not self.write_graph
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._since = self.steps(), time.monotonic()
+
+    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        self.write(TRAIN, self.steps(), *results("batch_{}", logs or {}))
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.draw()
+        logs = dict(logs or {})
+        held_out = {name[4:]: logs.pop(name) for name in [*logs] if name.startswith("val_")}
+        logs["learning_rate"] = self.model.optimizer.current_rate()
+        if self.write_steps_per_second:
+            steps, seconds = self._since
+            logs["steps_per_second"] = (self.steps() - steps) / max(time.monotonic() - seconds, 1e-9)
+        self.write(TRAIN, epoch, *results("epoch_{}", logs))
+        self.write(VALIDATION, epoch, *results("epoch_{}", held_out))
+        if self.histogram_freq and epoch % self.histogram_freq == 0:
+            self.write(TRAIN, epoch, *histograms(self.model))
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        self.write(VALIDATION, self.steps(), *results("evaluation_{}_vs_iterations", logs or {}))
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._files = None
+
+    # --- how it is written ----------------------------------------------------------------------------------------
+
+    def steps(self) -> int:
+        """The steps that the optimizer has taken."""
+        return int(self.model.optimizer.iterations.item())
+
+    def write(self, side: str, step: int, *contents: Mapping[str, Any]) -> None:
+        if contents:
+            files = self._files or EventFiles(self.log_dir)  # evaluate(callbacks=...) has a file of its own
+            files.write(side, step, *contents)
+
+    def draw(self) -> None:
+        """Write the network, once."""
+        if self._drawn:
+            return
+        from ranvier.module.summary import COLUMNS, rows_of, totals_of
+        from ranvier.pictures.network import Drawing
+
+        self._drawn = True
+        rows = [COLUMNS, ("---",) * len(COLUMNS), *rows_of(self.model)]
+        table = "\n".join(f"| {' | '.join(cell.replace('|', ' ') for cell in row)} |" for row in rows)
+        summary = "\n\n".join([table, *totals_of(self.model)])
+        drawn = event_files.graph(Drawing(self.model).boxes)
+        self.write(TRAIN, 0, drawn, event_files.text("summary", summary))
+
+    # --- what a backup keeps --------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """How far the log of a run that goes on has come; nothing when it is over."""
+        return {} if self._files is None else {"drawn": self._drawn, **self._files.state()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        if state and self._files is not None:
+            self._files.set_state(state)
+            self._drawn = bool(state["drawn"])
+        self._since = self.steps(), time.monotonic()
+
+
+def steps_between(update_freq: Any) -> int | None:
+    """A number of steps, or None for every epoch."""
+    if update_freq == "epoch":
+        return None
+    steps = 1 if update_freq == "batch" else update_freq
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(
+            f"TensorBoard(update_freq={update_freq!r}): write 'epoch', 'batch' or a number of steps instead."
+        )
+    return steps
+
+
+def results(tag: str, logs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """An event for each number in the logs."""
+    for name, value in logs.items():
+        for place, number in np.ndenumerate(np.asarray(value)):
+            yield event_files.scalar("/".join([tag.format(name), *map(str, place)]), number)
+
+
+def histograms(model: Any) -> Iterator[dict[str, Any]]:
+    """An event for each weight, and for each statistic that a layer keeps."""
+    from ranvier.pictures.network import scopes
+
+    names = scopes(model)
+    for _, module in model.named_modules():
+        kept = {
+            **module._parameters,
+            **{n: b for n, b in module._buffers.items() if n not in module._transient},
+        }
+        for name, tensor in kept.items():
+            if tensor is not None:
+                yield event_files.histogram(f"{names[id(module)]}/{name}/histogram", tensor.numpy())
