@@ -147,6 +147,9 @@ ROWS = [
     ("concatenate", [X, Y[:, :2]], op("concatenate", axis=1), lambda x, y: np.array([[*r, *s] for r, s in zip(x, y, strict=True)])),
     ("gather", [X, ROWS_AT], op("gather"), lambda x, i: np.array([[x[b] for b in a] for a in i])),
     ("gather", [X, np.array([-3, 9], np.int32)], op("gather"), lambda x, i: np.array([x[0], x[2]])),
+    ("gather", [CUBE, np.array([[2, -1, 1, 7], [0, 1, 1, 2]], np.int32)], op("gather", batch=1), lambda x, i: np.stack([x[0][[2, 0, 1, 2]], x[1][[0, 1, 1, 2]]])),
+    ("gather", [X, np.array([[3, 0], [1, 9], [-4, 2]], np.int32)], op("gather", batch=1), lambda x, i: np.array([[x[0, 3], x[0, 0]], [x[1, 1], x[1, 3]], [x[2, 0], x[2, 2]]])),
+    ("scatter_add", [np.array([[1, 0, 1, 5], [-1, 2, 2, 2]], np.int32), X[:2].copy()], op("scatter_add", rows=3, batch=1), lambda i, u: np.array([[u[0, 1], u[0, 0] + u[0, 2], 0], [0, 0, u[1, 1:].sum()]])),
     ("scatter_add", [ROWS_AT, RNG.normal(size=(3, 2, 2))], op("scatter_add", rows=4), scattered),
     ("scatter_add", [np.array([-1, 0, 7], np.int32), X[:, :2].copy()], op("scatter_add", rows=1), lambda i, u: u[1:2]),
     ("contract", [X, RNG.normal(size=(4, 5))], matrix, lambda a, b: np.array([[math.fsum(r * c) for c in b.T] for r in a])),
@@ -417,3 +420,19 @@ def test_verify_finds_a_wrong_type():
     wrong = Node(PRIMITIVES["neg"], (S,), {}, Type((3, 3), "float32"))
     with pytest.raises(GraphError, match="disagrees"):
         verify(Graph((S,), (wrong,)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_of_each_sample(engine):
+    """Gathered by sample, and the gradient back, over a batch whose size is known at run time only."""
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(37, 23, 2))
+    at = rng.integers(-3, 26, (37, 19)).astype(np.int32)
+    source, index = input_node("x", (BATCH, 23, 2), "float64"), input_node("i", (BATCH, 19), "int32")
+    out = apply("gather", source * source, index, batch=1)
+    (part,) = gradient(apply("reduce_sum", out, axes=(0, 1, 2)), [source])
+    found = run(Graph((source, index), (out, part)), [x, at], engine, {"batch": 37})
+    read = np.clip(at, 0, 22)
+    np.testing.assert_array_equal(found[0], np.take_along_axis(x * x, read[..., None], 1))
+    times = np.stack([np.bincount(row, minlength=23) for row in read])
+    np.testing.assert_allclose(found[1], 2 * x * times[..., None], rtol=1e-12)

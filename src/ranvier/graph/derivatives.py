@@ -96,9 +96,13 @@ def last_row(index: Node, rows: Any) -> Node:
 
 def gather_gradient(n: Node, g: Node) -> Sequence[Node | None]:
     source, index = n.inputs
-    rows = source.shape[0]
+    rows = source.shape[n.attrs.get("batch", 0)]
     read = apply("maximum", apply("minimum", index, last_row(index, rows)), like(index, 0))
-    return apply("scatter_add", read, g, rows=rows), None
+    return apply("scatter_add", read, g, rows=rows, **_batched(n)), None
+
+
+def _batched(n: Node) -> dict[str, int]:
+    return {"batch": n.attrs["batch"]} if "batch" in n.attrs else {}
 
 
 def scatter_add_gradient(n: Node, g: Node) -> Sequence[Node | None]:
@@ -109,7 +113,7 @@ def scatter_add_gradient(n: Node, g: Node) -> Sequence[Node | None]:
     )
     if updates.ndim > index.ndim:
         inside = apply("broadcast", inside, shape=updates.shape, axes=tuple(range(index.ndim)))
-    return None, where(inside, apply("gather", g, index), zeros(updates))
+    return None, where(inside, apply("gather", g, index, **_batched(n)), zeros(updates))
 
 
 def power_gradient(n: Node, g: Node) -> Sequence[Node]:

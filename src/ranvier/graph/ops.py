@@ -205,25 +205,37 @@ def concatenate_type(types: Types, attrs: Attrs) -> Type:
 def gather_type(types: Types, attrs: Attrs) -> Type:
     """Rows of the first operand (along axis 0) chosen by int32 indices of any shape.
 
+    With ``batch`` the first so many axes of both are the same, and each index there reads rows of its own part alone.
     An index below 0 reads the first row and one beyond the end the last: native code must stay in bounds, so the
     definition does. The gradient goes to the row that was read.
     """
     source, index = types
-    require(index.dtype == "int32" and len(source.shape) >= 1, "needs a source with rows and int32 indices")
-    return Type((*index.shape, *source.shape[1:]), source.dtype)
+    batch = attrs.get("batch", 0)
+    require(
+        index.dtype == "int32" and len(source.shape) > batch, "needs a source with rows and int32 indices"
+    )
+    require(
+        len(index.shape) >= batch and source.shape[:batch] == index.shape[:batch],
+        f"the first {batch} axes of source and indices must be the same",
+    )
+    return Type((*index.shape, *source.shape[batch + 1 :]), source.dtype)
 
 
 def scatter_add_type(types: Types, attrs: Attrs) -> Type:
     """Zeros of ``rows`` rows, with each row of the updates added at its index.
 
-    Updates whose index is out of range are dropped, and their gradient is zero.
+    With ``batch`` each part of the first so many axes has rows of its own. Updates whose index is out of range are
+    dropped, and their gradient is zero.
     """
     index, updates = types
+    batch = attrs.get("batch", 0)
     require(
         index.dtype == "int32" and updates.shape[: len(index.shape)] == index.shape,
         "one update row for each index",
     )
-    return Type((attrs["rows"], *updates.shape[len(index.shape) :]), updates.dtype)
+    require(len(index.shape) >= batch, f"the indices have no {batch} axes")
+    rest = updates.shape[len(index.shape) :]
+    return Type((*index.shape[:batch], attrs["rows"], *rest), updates.dtype)
 
 
 def random_type(types: Types, attrs: Attrs) -> Type:
@@ -297,17 +309,27 @@ def pad_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
 
 def scatter_add_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
     index, updates = arrays
+    batch = attrs.get("batch", 0)
     (rows,) = concrete((attrs["rows"],), extents)
-    result = np.zeros((rows, *updates.shape[index.ndim :]), updates.dtype)
-    flat = updates.reshape(index.size, *updates.shape[index.ndim :])
-    valid = (index.ravel() >= 0) & (index.ravel() < rows)
-    np.add.at(result, index.ravel()[valid], flat[valid])
+    result = np.zeros((*index.shape[:batch], rows, *updates.shape[index.ndim :]), updates.dtype)
+    valid = (index >= 0) & (index < rows)
+    parts = [np.broadcast_to(at, index.shape)[valid] for at in parts_of(index, batch)]
+    np.add.at(result, (*parts, index[valid]), updates[valid])
     return result
+
+
+def parts_of(index: Any, batch: int) -> list[Any]:
+    """For each of the first ``batch`` axes of the indices, their positions along it."""
+    return [
+        np.arange(size).reshape([-1 if a == axis else 1 for a in range(index.ndim)])
+        for axis, size in enumerate(index.shape[:batch])
+    ]
 
 
 def gather_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
     source, index = arrays
-    return source[np.clip(index, 0, source.shape[0] - 1)]
+    batch = attrs.get("batch", 0)
+    return source[(*parts_of(index, batch), np.clip(index, 0, source.shape[batch] - 1))]
 
 
 def numpy_value(function: Any) -> Callable[..., Any]:

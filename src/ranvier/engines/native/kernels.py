@@ -91,18 +91,19 @@ def emit_scatter(k: Kernel, task: Task) -> None:
     f, node = k.function, task.anchor
     assert node is not None
     rows, updates = node.inputs
+    batch = node.attrs.get("batch", 0)
     view = task.stores[0][1]
-    everywhere: list[tuple[Scalar, Scalar]] = [(0, k.extent(d)) for d in node.shape]
+    everywhere = _placed(k, task, node.shape)
     zero = Value(literal(0, ELEMENT[node.dtype]), False)
     nest(k, everywhere, lambda index: k.store(view, index, zero), wide=True)
 
     def one(index: Index) -> None:
         place = f.op(f"sext i32 {k.value(rows, index).name} to i64")
-        inside = f.op(f"icmp ult i64 {place}, {k.extent(node.shape[0])}")
+        inside = f.op(f"icmp ult i64 {place}, {k.extent(node.shape[batch])}")
         with f.when(inside), scope(k):
 
             def add(rest: Index) -> None:
-                target = (At(place), *rest)
+                target = (*index[:batch], At(place), *rest)
                 old, new = k.load(view, target), k.value(updates, (*index, *rest))
                 wide = old.wide or new.wide
                 element = ELEMENT[node.dtype]
@@ -114,9 +115,9 @@ def emit_scatter(k: Kernel, task: Task) -> None:
                     Value(f.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}"), wide),
                 )
 
-            nest(k, [(0, k.extent(d)) for d in node.shape[1:]], add, wide=True)
+            nest(k, [(0, k.extent(d)) for d in node.shape[batch + 1 :]], add, wide=True)
 
-    nest(k, [(0, k.extent(d)) for d in rows.shape], one, wide=False)
+    nest(k, _placed(k, task, rows.shape), one, wide=False)
 
     def copy(other: View, index: Index) -> None:
         k.store(other, index, k.load(view, index))

@@ -15,7 +15,8 @@ Edge = tuple[int, bool]  # a task to run before, and whether it may share a phas
 def share_out(tasks: Sequence[Task], batch: int) -> None:
     """Decide for each task whether its rows, its first extent, or the whole of it goes to one thread."""
     for task in tasks:
-        if task.kind == "partial" or (task.space and task.space[0] == BATCH and task.kind != "scatter"):
+        anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]
+        if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
             task.share = "rows"
         elif task.kind in ("map", "contract", "copy") and task.space and work(task, batch) >= SERIAL:
             task.share = "split"

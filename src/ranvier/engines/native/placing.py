@@ -239,7 +239,11 @@ def _rows_kept(node: Node, row: bool) -> list[bool]:
     if name == "reshape":
         return [node.shape[0] == node.inputs[0].shape[0] if node.inputs[0].shape else False]
     if name == "gather":
-        return [False, True]
+        return [bool(attrs.get("batch", 0)), True]
+    if name == "scatter_add":
+        return [bool(attrs.get("batch", 0))] * 2
+    if name == "reverse":
+        return [0 not in attrs["axes"]]
     if name in ("reduce_sum", "reduce_max", "argmax"):
         axes = attrs["axes"] if "axes" in attrs else (attrs["axis"],)
         return [0 not in axes]
@@ -247,6 +251,6 @@ def _rows_kept(node: Node, row: bool) -> list[bool]:
         return [attrs["axis"] != 0] * len(node.inputs)
     if name == "pad":
         return [attrs["widths"][0] == (0, 0, 0), False]
-    if name in ("reverse", "scatter_add", "random"):
+    if name == "random":
         return [False] * len(node.inputs)
     return [True] * len(node.inputs)

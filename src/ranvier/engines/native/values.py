@@ -413,7 +413,8 @@ def _gather(k: Kernel, node: Node, index: Index) -> Value:
     """Rows out of range read the first or the last row."""
     f = k.function
     source, rows = node.inputs
-    last = f.sub(k.extent(source.shape[0]), 1)
+    batch = node.attrs.get("batch", 0)
+    last = f.sub(k.extent(source.shape[batch]), 1)
 
     def row(index: Index) -> At:
         place = k.value(rows, index)
@@ -429,7 +430,7 @@ def _gather(k: Kernel, node: Node, index: Index) -> Value:
         # The rows of a data set lie anywhere in memory, where the processor cannot foresee them.
         following = f.minimum(f.add(index[0].base, 1), f.sub(k.extent(rows.shape[0]), 1))
         k.prefetch(view, (row((At(following),)), *index[1:]))
-    return k.value(source, (row(index[: rows.ndim]), *index[rows.ndim :]))
+    return k.value(source, (*index[:batch], row(index[: rows.ndim]), *index[rows.ndim :]))
 
 
 def _random(k: Kernel, node: Node, index: Index) -> Value:
