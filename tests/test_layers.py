@@ -11,6 +11,8 @@ from ranvier import layers
 from ranvier.graph.node import BATCH, Type
 from ranvier.module import from_architecture
 from ranvier.tensor import Tensor
+from tests.images import MERGES
+from tests.images import ROWS as IMAGES_ROWS
 
 X = np.array([[-2.0, -0.5, 0.0, 0.5], [3.0, 1.0, -1.0, 2.0], [0.1, -0.2, 0.3, -4.0]], np.float32)
 IMAGES = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
@@ -82,6 +84,7 @@ ROWS = {
         lambda: layers.LayerNormalization((1, 2), epsilon=0.1), X.reshape(3, 2, 2), lambda m, x: whitened(x, (1, 2), 0.1),
     ),
     "input": (lambda: layers.Input((4,)), X, lambda m, x: x),
+    **IMAGES_ROWS,
 }  # fmt: skip
 
 
@@ -141,8 +144,8 @@ def test_through_a_file(row):
 
 
 def test_every_exported_layer_has_a_row():
-    tested = {type(make()).__name__ for make, _, _ in ROWS.values()}
-    assert tested == set(layers.__all__) - {"REGISTRY", "Layer", "MixUp"}
+    tested = {type(make()).__name__ for make, *_ in (*ROWS.values(), *MERGES.values())}
+    assert tested == set(layers.__all__) - {"REGISTRY", "Layer", "MixUp", "Lambda"}
 
 
 # --- initial values -----------------------------------------------------------------------------------------------
@@ -228,9 +231,9 @@ WORD: Any = "half"
         (lambda: layers.Dens, AttributeError, "nearest that does is Dense"),
         (lambda: layers.InputLayer, AttributeError, "Input"),
         (
-            lambda: layers.Conv2D,
+            lambda: layers.Conv2d,
             AttributeError,
-            "layers.Conv2D does not exist. The nearest that does is Dense",
+            "layers.Conv2d does not exist. The nearest that does is Conv2D",
         ),
         (lambda: rv.Sequental, AttributeError, "Sequential"),
         (lambda: rv.set_sed, AttributeError, "set_seed"),

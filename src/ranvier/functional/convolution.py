@@ -10,7 +10,10 @@ from ranvier.graph.graph import input_node
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, constant
 from ranvier.tensor import function
 
-__all__ = ["convolution", "convolution_transpose", "padded", "same_padding"]
+__all__ = [
+    "channels_first", "channels_last", "convolution", "convolution_transpose", "convolve", "convolve_separably",
+    "convolve_transposed", "padded", "padding_of", "same_padding",
+]  # fmt: skip
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -24,6 +27,34 @@ def same_padding(
         total = max(0, (-(-n // s) - 1) * s + (k - 1) * d + 1 - n)
         pairs.append((total // 2, total - total // 2))
     return tuple(pairs)
+
+
+def padding_of(
+    padding: str | Pairs,
+    shape: Sequence[int],
+    size: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> Pairs:
+    """The (before, after) of "valid", of "same", and of "causal", which looks back alone; pairs as they are."""
+    if padding == "valid":
+        return ((0, 0),) * len(size)
+    if padding == "causal":
+        return tuple(((k - 1) * d, 0) for k, d in zip(size, dilation, strict=True))
+    if padding == "same":
+        return same_padding(shape, size, stride, dilation)
+    assert not isinstance(padding, str)
+    return padding
+
+
+def channels_last(x: Node) -> Node:
+    """(batch, channels, spatial...) -> (batch, spatial..., channels). Between layers such turns meet and go."""
+    return apply("transpose", x, axes=(0, *range(2, x.ndim), 1))
+
+
+def channels_first(x: Node) -> Node:
+    """(batch, spatial..., channels) -> (batch, channels, spatial...)."""
+    return apply("transpose", x, axes=(0, x.ndim - 1, *range(1, x.ndim - 1)))
 
 
 def padded(x: Node, padding: Pairs, value: float = 0.0) -> Node:
@@ -126,3 +157,79 @@ def convolution_transpose(
     if y.shape != x.shape:
         raise GraphError(f"such a convolution of {tuple(shape)} gives {y.type}, not {x.type}")
     return gradient(y, [source], x)[0]
+
+
+def _shifted(y: Node, bias: Node | None) -> Node:
+    return y if bias is None else y + apply("broadcast", bias, shape=y.shape, axes=(y.ndim - 1,))
+
+
+@function
+def convolve(
+    x: Node,
+    kernel: Node,
+    bias: Node | None = None,
+    stride: Sequence[int] = (),
+    padding: str | Pairs = "valid",
+    dilation: Sequence[int] = (),
+    groups: int = 1,
+    first: bool = False,
+) -> Node:
+    """`convolution` as a layer: padding by name too, a bias for each filter, and with ``first`` channels first."""
+    x = channels_last(x) if first else x
+    pairs = padding_of(padding, x.shape[1:-1], kernel.shape[:-2], stride, dilation)  # type: ignore[arg-type]
+    y = _shifted(convolution(x, kernel, stride, pairs, dilation, groups), bias)
+    return channels_first(y) if first else y
+
+
+@function
+def convolve_transposed(
+    x: Node,
+    kernel: Node,
+    bias: Node | None = None,
+    stride: Sequence[int] = (),
+    padding: Pairs = (),
+    dilation: Sequence[int] = (),
+    shape: Sequence[int] = (),
+    groups: int = 1,
+    first: bool = False,
+) -> Node:
+    """`convolution_transpose` as a layer, from x's positions to ``shape``.
+
+    The kernel is (sizes..., filters / groups, channels).
+    """
+    x = channels_last(x) if first else x
+    *_, filters, channels = kernel.shape
+    if channels != x.shape[-1]:
+        raise GraphError(f"a kernel of {kernel.type} takes {channels} channels, not {x.type}")
+    target = (*shape, filters * groups)  # type: ignore[operator]
+    y = _shifted(
+        convolution_transpose(x, kernel, stride, padding, dilation, target, groups),
+        bias,
+    )
+    return channels_first(y) if first else y
+
+
+@function
+def convolve_separably(
+    x: Node,
+    depthwise: Node,
+    pointwise: Node | None = None,
+    bias: Node | None = None,
+    stride: Sequence[int] = (),
+    padding: str | Pairs = "valid",
+    dilation: Sequence[int] = (),
+    first: bool = False,
+) -> Node:
+    """Each channel with kernels of its own, then all of them mixed.
+
+    ``depthwise`` is (sizes..., channels, multiplier) and ``pointwise`` (1..., channels * multiplier, filters).
+    """
+    x = channels_last(x) if first else x
+    *sizes, channels, multiplier = depthwise.shape
+    kernel = apply("reshape", depthwise, shape=(*sizes, 1, channels * multiplier))  # type: ignore[operator]
+    y = convolve(x, kernel, None, stride, padding, dilation, channels)
+    if pointwise is not None:
+        ones = (1,) * len(sizes)
+        y = convolve(y, pointwise, None, ones, "valid", ones)
+    y = _shifted(y, bias)
+    return channels_first(y) if first else y

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import numeric as n
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import axes_of, axis_of, count, floating
 from ranvier.tensor import function
 
-__all__ = ["layer_standardize", "moved", "normalize_batch", "standardize"]
+__all__ = [
+    "group_standardize", "layer_standardize", "moved", "normalize_batch", "rms_standardize", "standardize",
+]  # fmt: skip
 
 
 def moments(x: Node, axis: int) -> tuple[Node, Node]:
@@ -98,7 +100,48 @@ def layer_standardize(
     axes = axes_of(axes, x.ndim)
     centred = n.subtract(x, n.mean(x, axes, True))
     y = n.multiply(centred, n.rsqrt(n.add(n.mean(centred * centred, axes, True), epsilon)))
+    return _scaled(y, gamma, beta, axes)
+
+
+def _scaled(y: Node, gamma: Node | None, beta: Node | None, axes: tuple[int, ...]) -> Node:
+    """``y * gamma + beta``, which lie along the axes."""
     for number, combine in ((gamma, n.multiply), (beta, n.add)):
         if number is not None:
-            y = combine(y, apply("broadcast", number, shape=x.shape, axes=axes))
-    return y  # type: ignore[no-any-return]
+            y = combine(y, apply("broadcast", number, shape=y.shape, axes=axes))
+    return y
+
+
+@function
+def group_standardize(
+    x: Node,
+    gamma: Node | None = None,
+    beta: Node | None = None,
+    groups: int = 1,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> Node:
+    """Each group of channels of each sample at mean 0 and variance 1, then ``* gamma + beta``, a number a channel."""
+    x = floating(x)
+    axis = axis_of(axis, x.ndim)
+    if axis != x.ndim - 1:  # channels last, where they split without moving anything
+        order = (*(a for a in range(x.ndim) if a != axis), axis)
+        y = group_standardize(apply("transpose", x, axes=order), gamma, beta, groups, -1, epsilon)
+        return apply("transpose", y, axes=tuple(order.index(a) for a in range(x.ndim)))
+    channels: int = x.shape[-1]  # type: ignore[assignment]
+    if channels % groups:
+        raise GraphError(f"{groups} groups do not divide {channels} channels")
+    split = apply("reshape", x, shape=(*x.shape[:-1], groups, channels // groups))
+    axes = (*range(1, split.ndim - 2), split.ndim - 1)
+    y = apply("reshape", layer_standardize(split, None, None, axes, epsilon), shape=x.shape)
+    return _scaled(y, gamma, beta, (axis,))
+
+
+@function
+def rms_standardize(
+    x: Node, scale: Node | None = None, axes: tuple[int, ...] = (-1,), epsilon: float = 1e-6
+) -> Node:
+    """``x / sqrt(mean(x ** 2) + epsilon) * scale`` with means over the axes, whose shape ``scale`` has."""
+    x = floating(x)
+    axes = axes_of(axes, x.ndim)
+    y = n.multiply(x, n.rsqrt(n.add(n.mean(x * x, axes, True), epsilon)))
+    return _scaled(y, scale, None, axes)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from ranvier.functional.convolution import Pairs, padded
-from ranvier.graph.node import FLOATS, Node, apply, full, like
+import numpy as np
+
+from ranvier.functional.convolution import Pairs, channels_first, channels_last, padded, padding_of
+from ranvier.graph.contraction import einsum
+from ranvier.graph.node import FLOATS, Node, apply, constant, like
+from ranvier.numeric.promotion import floating, keep
 from ranvier.tensor import function
 
-__all__ = ["average_pool", "max_pool"]
+__all__ = ["adaptive_pool", "average_pool", "global_pool", "max_pool", "pool"]
 
 
 def _windows(
@@ -34,17 +39,109 @@ def max_pool(
 
 @function
 def average_pool(
-    x: Node, size: Sequence[int], stride: Sequence[int], padding: Pairs, count_padding: bool = False
+    x: Node,
+    size: Sequence[int],
+    stride: Sequence[int],
+    padding: Pairs,
+    count_padding: bool = False,
+    beyond: Sequence[int] = (),
+    divisor: float | None = None,
 ) -> Node:
-    """The mean of each window of (batch, spatial..., channels), of its values alone or with the padding's zeros."""
-    windows, axes = _windows(padded(x, padding), size, stride, [1] * len(size))
+    """The mean of each window of (batch, spatial..., channels), of its values alone or with the padding's zeros.
+
+    ``beyond`` is how far the last windows reach past the padding, which is never counted. With ``divisor`` sums are
+    divided by it instead.
+    """
+    x = floating(x)
+    beyond = beyond or (0,) * len(size)
+    reached = tuple((low, high + more) for (low, high), more in zip(padding, beyond, strict=True))
+    windows, axes = _windows(padded(x, reached), size, stride, [1] * len(size))
     total = apply("reduce_sum", windows, axes=axes)
-    if count_padding or all(pair == (0, 0) for pair in padding):
-        cells = 1
-        for k in size:
-            cells *= k
-        return total * like(total, 1.0 / cells)
-    ones = full(1.0, (1, *x.shape[1:-1], 1), x.dtype)
-    seen, axes = _windows(padded(ones, padding), size, stride, [1] * len(size))
-    cells_seen = apply("reshape", apply("reduce_sum", seen, axes=axes), shape=total.shape[1:-1])
-    return total / apply("broadcast", cells_seen, shape=total.shape, axes=tuple(range(1, total.ndim - 1)))
+    if divisor is not None:
+        return total * like(total, 1.0 / divisor)
+    cells = np.ones((1,) * len(size))
+    for i, (k, s, (low, high)) in enumerate(zip(size, stride, padding, strict=True)):
+        n: int = x.shape[1 + i]  # type: ignore[assignment]  # windows fit known dimensions only
+        start = np.arange(0, low + n + high + beyond[i] - k + 1, s)  # in the padded dimension
+        first, end = (0, low + n + high) if count_padding else (low, low + n)
+        seen = np.minimum(start + k, end) - np.maximum(start, first)
+        cells = cells * seen.reshape([-1 if j == i else 1 for j in range(len(size))])
+    if (cells == cells.flat[0]).all():
+        return total * like(total, 1.0 / cells.flat[0])
+    counts = constant(cells, total.dtype)
+    return total / apply("broadcast", counts, shape=total.shape, axes=tuple(range(1, total.ndim - 1)))
+
+
+@function
+def pool(
+    x: Node,
+    size: Sequence[int],
+    stride: Sequence[int],
+    padding: str = "valid",
+    largest: bool = True,
+    first: bool = False,
+) -> Node:
+    """`max_pool` or, unless ``largest``, `average_pool` (of values alone) with padding by name, as a layer."""
+    x = channels_last(x) if first else x
+    ones = (1,) * len(size)
+    pairs = padding_of(padding, x.shape[1:-1], size, stride, ones)  # type: ignore[arg-type]
+    y = max_pool(x, size, stride, pairs, ones) if largest else average_pool(x, size, stride, pairs)
+    return channels_first(y) if first else y
+
+
+@function
+def global_pool(x: Node, largest: bool = False, keepdims: bool = False, first: bool = False) -> Node:
+    """The mean of each channel of each sample, or its ``largest`` value: (batch, channels)."""
+    axes = tuple(range(2, x.ndim) if first else range(1, x.ndim - 1))
+    if largest:
+        y = apply("reduce_max", x, axes=axes)
+    else:
+        x = floating(x)
+        y = apply("reduce_sum", x, axes=axes)
+        y = y * like(y, 1.0 / math.prod(x.shape[a] for a in axes))  # type: ignore[misc]
+    return keep(y, x.shape, axes, keepdims)
+
+
+def _parts(n: int, parts: int) -> list[tuple[int, int]]:
+    """[start, end) of each of so many parts of n positions, as near to equal as they can be; they may overlap."""
+    return [(i * n // parts, -(-(i + 1) * n // parts)) for i in range(parts)]
+
+
+@function
+def adaptive_pool(x: Node, shape: Sequence[int | None], largest: bool = False, first: bool = False) -> Node:
+    """The mean, or the ``largest`` value, of each of ``shape`` parts of the spatial dimensions (None: one each)."""
+    x = channels_last(x) if first else x
+    x = x if largest else floating(x)
+    dims: tuple[int, ...] = x.shape[1:-1]  # type: ignore[assignment]
+    parts = [n if m is None else m for n, m in zip(dims, shape, strict=True)]
+    if all(n % m == 0 for n, m in zip(dims, parts, strict=True)):
+        size = tuple(n // m for n, m in zip(dims, parts, strict=True))
+        y = pool(x, size, size, "valid", largest)
+    else:
+        y = _largest_parts(x, parts) if largest else _mean_parts(x, parts)
+    return channels_first(y) if first else y
+
+
+def _mean_parts(x: Node, parts: Sequence[int]) -> Node:
+    """Dimension by dimension, as a product with the matrix of shares."""
+    names = "abcdefgh"[: x.ndim]
+    for i, m in enumerate(parts, 1):
+        n: int = x.shape[i]  # type: ignore[assignment]  # parts are of known dimensions only
+        shares = np.zeros((m, n))
+        for row, (start, end) in enumerate(_parts(n, m)):
+            shares[row, start:end] = 1 / (end - start)
+        result = names[:i] + "z" + names[i + 1 :]
+        x = einsum(f"z{names[i]},{names}->{result}", constant(shares, x.dtype), x)
+    return x
+
+
+def _largest_parts(x: Node, parts: Sequence[int], axis: int = 1) -> Node:
+    """Part by part: they are few, and of different sizes."""
+    if axis > len(parts):
+        y = apply("reduce_max", x, axes=tuple(range(1, x.ndim - 1)), first=True)
+        return keep(y, x.shape, range(1, x.ndim - 1), True)
+    pieces = []
+    for start, end in _parts(x.shape[axis], parts[axis - 1]):  # type: ignore[arg-type]
+        ranges = tuple((start, end, 1) if a == axis else None for a in range(x.ndim))
+        pieces.append(_largest_parts(apply("slice", x, ranges=ranges), parts, axis + 1))
+    return pieces[0] if len(pieces) == 1 else apply("concatenate", *pieces, axis=axis)

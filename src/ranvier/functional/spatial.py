@@ -1,0 +1,166 @@
+"""Positions added, cut off, repeated, interpolated and rearranged: what images need between convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.functional.convolution import Pairs, channels_first, channels_last, padded
+from ranvier.graph.contraction import einsum
+from ranvier.graph.node import GraphError, Node, apply, constant
+from ranvier.numeric.promotion import floating
+from ranvier.tensor import function
+
+__all__ = ["crop", "extend", "pixel_shuffle", "pixel_unshuffle", "repeat", "resize"]
+
+
+@function
+def extend(x: Node, padding: Pairs, mode: str = "constant", value: float = 0.0, first: bool = False) -> Node:
+    """Positions added (before, after) in each spatial dimension.
+
+    ``mode``: "constant" values; the "reflect"ed inputs without the edge itself; the edge "replicate"d; or the other
+    side, "circular". Negative numbers cut off.
+    """
+    x = channels_last(x) if first else x
+    x = crop(x, tuple((max(0, -a), max(0, -b)) for a, b in padding))
+    padding = tuple((max(0, a), max(0, b)) for a, b in padding)
+    if mode == "constant":
+        x = padded(x, padding, value)
+    else:
+        for axis, (before, after) in enumerate(padding, 1):
+            x = _sides(x, axis, before, after, mode)
+    return channels_first(x) if first else x
+
+
+def _sides(x: Node, axis: int, before: int, after: int, mode: str) -> Node:
+    """One dimension of `extend`, from parts of the input itself."""
+    n = x.shape[axis]
+    assert isinstance(n, int)
+    most = {"reflect": n - 1, "circular": n}.get(mode)
+    if most is not None and max(before, after) > most:
+        raise GraphError(
+            f"{mode} padding of {(before, after)} reaches past a dimension of {n}: write {most} or less"
+        )
+
+    def part(start: int, stop: int) -> Node:
+        return apply("slice", x, ranges=tuple((start, stop, 1) if a == axis else None for a in range(x.ndim)))
+
+    def mirrored(start: int, stop: int) -> Node:
+        return apply("reverse", part(start, stop), axes=(axis,))
+
+    makers: dict[str, Any] = {
+        "reflect": (lambda k: mirrored(1, k + 1), lambda k: mirrored(n - 1 - k, n - 1)),
+        "circular": (lambda k: part(n - k, n), lambda k: part(0, k)),
+        "replicate": (lambda k: _many(part(0, 1), axis, k), lambda k: _many(part(n - 1, n), axis, k)),
+    }
+    low, high = makers[mode]
+    parts = [*([low(before)] if before else []), x, *([high(after)] if after else [])]
+    return parts[0] if len(parts) == 1 else apply("concatenate", *parts, axis=axis)
+
+
+def _many(x: Node, axis: int, times: int) -> Node:
+    """Every position of an axis several times over, the same ones next to each other."""
+    kept = tuple(a + (a > axis) for a in range(x.ndim))
+    y = apply("broadcast", x, shape=(*x.shape[: axis + 1], times, *x.shape[axis + 1 :]), axes=kept)
+    extent: int = x.shape[axis]  # type: ignore[assignment]  # never the batch's
+    return apply("reshape", y, shape=(*x.shape[:axis], extent * times, *x.shape[axis + 1 :]))
+
+
+@function
+def crop(x: Node, cropping: Pairs, first: bool = False) -> Node:
+    """Positions cut off (before, after) in each spatial dimension."""
+    offset = 2 if first else 1
+    ranges: list[Any] = [None] * x.ndim
+    for axis, (before, after) in enumerate(cropping, offset):
+        n = x.shape[axis]
+        if not isinstance(n, int) or before + after >= n:
+            raise GraphError(f"cutting {(before, after)} off leaves nothing of a dimension of {n}")
+        if before or after:
+            ranges[axis] = (before, n - after, 1)
+    return apply("slice", x, ranges=tuple(ranges)) if any(ranges) else x
+
+
+@function
+def repeat(x: Node, times: Sequence[int], first: bool = False) -> Node:
+    """Every position ``times`` over in each spatial dimension: images enlarged by their nearest pixels."""
+    x = channels_last(x) if first else x
+    for axis, k in enumerate(times, 1):
+        x = x if k == 1 else _many(x, axis, k)
+    return channels_first(x) if first else x
+
+
+def _nearest(n: int, m: int, corners: bool) -> Any:
+    """The matrix (m, n) that takes for each of m positions the nearest of n at or before it."""
+    shares = np.zeros((m, n))
+    shares[np.arange(m), np.minimum(np.arange(m) * n // m, n - 1)] = 1
+    return shares
+
+
+def _linear(n: int, m: int, corners: bool) -> Any:
+    """The matrix (m, n) that interpolates between the nearest two of n positions.
+
+    Positions are pixels' centres, or with ``corners`` the first and last stay where they are.
+    """
+    at = np.arange(m) * (n - 1) / max(m - 1, 1) if corners else (np.arange(m) + 0.5) * n / m - 0.5
+    at = np.clip(at, 0, n - 1)
+    low = np.minimum(at.astype(int), n - 1)
+    high = np.minimum(low + 1, n - 1)
+    shares = np.zeros((m, n))
+    np.add.at(shares, (np.arange(m), low), 1 - (at - low))
+    np.add.at(shares, (np.arange(m), high), at - low)
+    return shares
+
+
+INTERPOLATIONS = {"nearest": _nearest, "linear": _linear}
+
+
+@function
+def resize(
+    x: Node, shape: Sequence[int], interpolation: str = "linear", corners: bool = False, first: bool = False
+) -> Node:
+    """Spatial dimensions of ``shape``, interpolated dimension by dimension; channels stay apart."""
+    x = floating(channels_last(x) if first else x)
+    names = "abcdefgh"[: x.ndim]
+    for i, m in enumerate(shape, 1):
+        n = x.shape[i]
+        if not isinstance(n, int) or n == m:
+            continue
+        shares = constant(INTERPOLATIONS[interpolation](n, m, corners), x.dtype)
+        x = einsum(f"z{names[i]},{names}->{names[:i]}z{names[i + 1 :]}", shares, x)
+    return channels_first(x) if first else x
+
+
+def _blocks(shape: Sequence[Any], factor: int, channels: int, apart: bool) -> None:
+    wrong = channels % factor**2 if apart else shape[1] % factor or shape[2] % factor
+    if wrong:
+        what = (
+            f"{channels} channels are no multiple of {factor**2}"
+            if apart
+            else f"{shape} does not split by {factor}"
+        )
+        raise GraphError(f"{what}: write sizes that divide")
+
+
+@function
+def pixel_shuffle(x: Node, factor: int) -> Node:
+    """(batch, c * r * r, h, w) -> (batch, c, h * r, w * r): channels as the pixels of blocks (Shi et al., 2016)."""
+    batch, channels, height, width = x.shape
+    _blocks(x.shape, factor, channels, True)  # type: ignore[arg-type]
+    c: int = channels // factor**2  # type: ignore[operator]
+    y = apply("reshape", channels_last(x), shape=(batch, height, width, c, factor, factor))
+    y = apply("transpose", y, axes=(0, 1, 4, 2, 5, 3))
+    size = height * factor, width * factor  # type: ignore[operator]
+    return channels_first(apply("reshape", y, shape=(batch, *size, c)))
+
+
+@function
+def pixel_unshuffle(x: Node, factor: int) -> Node:
+    """What undoes `pixel_shuffle`: (batch, c, h * r, w * r) -> (batch, c * r * r, h, w)."""
+    batch, c, height, width = x.shape
+    _blocks((batch, height, width), factor, c, False)  # type: ignore[arg-type]
+    size: Any = (height // factor, width // factor)  # type: ignore[operator]
+    y = apply("reshape", channels_last(x), shape=(batch, size[0], factor, size[1], factor, c))
+    y = apply("transpose", y, axes=(0, 1, 3, 5, 2, 4))
+    return channels_first(apply("reshape", y, shape=(batch, *size, c * factor**2)))  # type: ignore[operator]

@@ -1,0 +1,215 @@
+"""Convolutions in one, two and three dimensions, and the transposed ones, which go back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier.functional.convolution import convolve, convolve_transposed
+from ranvier.layers.base import whole
+from ranvier.layers.kernels import Convolution, largest_divisor
+from ranvier.layers.spatial import treatments
+from ranvier.module.architecture import register_module
+from ranvier.module.parameter import Parameter
+
+__all__ = ["Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose"]
+
+
+class _Conv(Convolution):
+    """Cross-correlation with kernels (sizes..., channels / groups, filters), plus a bias for each filter."""
+
+    kernel: Parameter
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            activity_regularizer=activity_regularizer, **options,
+        )  # fmt: skip
+        self.filters, self.groups = whole(filters, "filters", self.name), whole(groups, "groups", self.name)
+        if self.filters % self.groups:
+            raise ValueError(
+                f"layer {self.name!r} has {self.filters} filters in {self.groups} groups, which do not divide them. "
+                f"Write groups={largest_divisor(self.filters, self.groups)}, or "
+                f"filters={-(-self.filters // self.groups) * self.groups}."
+            )
+        self.weights_of = treatments(
+            kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
+            bias=(bias_initializer, bias_regularizer, bias_constraint),
+        )
+
+    @property
+    def paddings(self) -> tuple[str, ...]:
+        return ("valid", "same", "causal") if self.dimensions == 1 else ("valid", "same")
+
+    def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
+        return {"kernel": (*self.kernel_size, channels // self.groups, self.filters)}
+
+    def forward(self, x: Any) -> Any:
+        y = convolve(
+            x, self.kernel, self.bias, stride=self.strides, padding=self.padding, dilation=self.dilation_rate,
+            groups=self.groups, first=self.first,
+        )  # fmt: skip
+        return self.activated(y)
+
+    def extra_repr(self) -> str:
+        return f"{self.filters}, {super().extra_repr()}"
+
+
+@register_module
+class Conv1D(_Conv):
+    """Convolution along steps: (batch, steps, channels) -> (batch, new steps, filters).
+
+    ``padding`` is "valid" (none), "same" (ceil(steps / strides) come out) or "causal" (outputs see no later inputs).
+    Weights: kernel (size, channels / groups, filters), bias (filters,).
+    """
+
+    dimensions = 1
+
+
+@register_module
+class Conv2D(_Conv):
+    """Convolution of images: (batch, height, width, channels) -> (batch, new height, new width, filters).
+
+    ``padding`` is "valid" (none) or "same" (zeros around, so that ceil(size / strides) come out). With ``groups`` each
+    part of the filters sees a part of the channels. ``data_format="channels_first"`` takes and gives (batch, channels,
+    height, width). Weights: kernel (height, width, channels / groups, filters), bias (filters,). Raises ValueError for
+    channels that groups do not divide and images smaller than the kernel.
+    """
+
+    dimensions = 2
+
+
+@register_module
+class Conv3D(_Conv):
+    """Convolution of volumes: (batch, depth, height, width, channels) -> (batch, ..., filters); see `Conv2D`."""
+
+    dimensions = 3
+
+
+class _ConvTranspose(Convolution):
+    """The gradient of a convolution as a layer, which makes images larger."""
+
+    kernel: Parameter
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        output_padding: Any = None,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            activity_regularizer=activity_regularizer, **options,
+        )  # fmt: skip
+        self.filters = whole(filters, "filters", self.name)
+        self.output_padding = (
+            None if output_padding is None else self.sizes(output_padding, "output_padding", 0)
+        )
+        if any(p >= s for p, s in zip(self.output_padding or (), self.strides, strict=False)):
+            raise ValueError(
+                f"output_padding of layer {self.name!r} is {output_padding!r}, and its strides are {self.strides}. "
+                "Write less than the strides in each dimension."
+            )
+        self.weights_of = treatments(
+            kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
+            bias=(bias_initializer, bias_regularizer, bias_constraint),
+        )
+
+    def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
+        return {"kernel": (*self.kernel_size, self.filters, channels)}
+
+    def _too_small(self, shape: tuple[Any, ...]) -> tuple[str, str] | None:  # noqa: ARG002  # nothing is
+        return None
+
+    def forward(self, x: Any) -> Any:
+        self.require(x.shape)
+        shape, pairs = [], []
+        for i, n in enumerate(self.positions_of(x.shape)):
+            extra = None if self.output_padding is None else self.output_padding[i]
+            reach = (self.kernel_size[i] - 1) * self.dilation_rate[i] + 1
+            size, pair = _enlarged(n, reach, self.strides[i], self.padding, extra)
+            shape.append(size)
+            pairs.append(pair)
+        y = convolve_transposed(
+            x, self.kernel, self.bias, stride=self.strides, padding=tuple(pairs), dilation=self.dilation_rate,
+            shape=tuple(shape), first=self.first,
+        )  # fmt: skip
+        return self.activated(y)
+
+    def extra_repr(self) -> str:
+        return f"{self.filters}, {super().extra_repr()}"
+
+
+def _enlarged(
+    n: int, reach: int, stride: int, padding: str, extra: int | None
+) -> tuple[int, tuple[int, int]]:
+    """How many positions n become, and the padding of the convolution that goes back (Keras's conventions)."""
+    if padding == "valid":
+        before = reach - 1
+        total = before + reach - 1 + (max(reach, stride) - reach if extra is None else extra)
+    else:
+        total = stride + reach - 2 if extra is None else reach + reach % 2 - 2 + extra
+        before = min(total // 2 + total % 2, reach - 1)
+    size = (n - 1) * stride + 2 + total - reach
+    return size, (reach - 1 - before, max(0, reach - 1 - (total - before)))
+
+
+@register_module
+class Conv1DTranspose(_ConvTranspose):
+    """A convolution backwards along steps: (batch, steps, channels) -> (batch, about steps * strides, filters).
+
+    "same" gives steps * strides, "valid" what every place of the kernel reaches. Weights: kernel (size, filters,
+    channels), bias (filters,).
+    """
+
+    dimensions = 1
+
+
+@register_module
+class Conv2DTranspose(_ConvTranspose):
+    """A convolution backwards: (batch, height, width, channels) -> (batch, about height * strides, ..., filters).
+
+    "same" gives height * strides, "valid" what every place of the kernel reaches; ``output_padding`` sets the size
+    otherwise. Weights: kernel (height, width, filters, channels), bias (filters,).
+    """
+
+    dimensions = 2
+
+
+@register_module
+class Conv3DTranspose(_ConvTranspose):
+    """A convolution of volumes backwards; see `Conv2DTranspose`."""
+
+    dimensions = 3

@@ -1,0 +1,129 @@
+"""Normalization of each sample by itself: by groups of channels, by instance, by root mean square, by length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import functional
+from ranvier.by_name import amount
+from ranvier.functional.normalization import group_standardize, rms_standardize
+from ranvier.graph.node import Type
+from ranvier.layers.base import Layer, whole
+from ranvier.layers.normalization import add_scale_and_shift, features_of, weight_options
+from ranvier.layers.spatial import treatments
+from ranvier.module.architecture import register_module
+from ranvier.numeric.promotion import axes_of
+
+__all__ = ["GroupNormalization", "InstanceNormalization", "RMSNormalization", "UnitNormalization"]
+
+
+@register_module
+class GroupNormalization(Layer):
+    """Each of ``groups`` of channels of a sample at mean 0 and variance 1, then ``* gamma + beta`` by channel.
+
+    (Wu and He, 2018.) Channels lie along ``axis``. The same in training and evaluation. With ``groups=-1`` each channel
+    is one. Weights: gamma and beta, (channels,).
+    """
+
+    gamma: Any
+    beta: Any
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.groups = -1 if groups == -1 else whole(groups, "groups", self.name)
+        if isinstance(axis, bool) or not isinstance(axis, int):
+            raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
+        self.axis, self.center, self.scale = axis, bool(center), bool(scale)
+        self.epsilon = amount(epsilon, self._words(), "epsilon")
+        self.weights_of = weight_options(
+            beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
+        )  # fmt: skip
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        add_scale_and_shift(self, (features_of(input_shape, self.axis),))
+
+    def forward(self, x: Any) -> Any:
+        groups = self.groups if self.groups > 0 else x.shape[self.axis]
+        return group_standardize(
+            x, self.gamma, self.beta, groups=groups, axis=self.axis, epsilon=self.epsilon
+        )
+
+    def misfit(self, given: Type) -> tuple[str, str] | None:
+        channels = given.shape[self.axis] if -len(given.shape) <= self.axis < len(given.shape) else None
+        if self.groups < 1 or not isinstance(channels, int) or channels % self.groups == 0:
+            return None
+        best = next(g for g in range(min(self.groups, channels), 0, -1) if channels % g == 0)
+        return f"its {self.groups} groups do not divide {channels} channels.", f"Write groups={best} instead."
+
+    def extra_repr(self) -> str:
+        return f"{self.groups}, axis={self.axis}, epsilon={self.epsilon:g}"
+
+
+@register_module
+class InstanceNormalization(GroupNormalization):
+    """Each channel of each sample at mean 0 and variance 1 over its positions, then ``* gamma + beta``.
+
+    (Ulyanov et al., 2016.) The arguments are those of `GroupNormalization` but for ``groups``: each channel is one.
+    """
+
+    def __init__(self, axis: int = -1, epsilon: float = 1e-3, **options: Any) -> None:
+        super().__init__(-1, axis, epsilon, **options)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}, epsilon={self.epsilon:g}"
+
+
+@register_module
+class RMSNormalization(Layer):
+    """Each sample divided by its root mean square over ``axis``, then ``* scale`` (Zhang and Sennrich, 2019).
+
+    Weights: scale, of the axes' shape.
+    """
+
+    scale: Any
+
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **options: Any) -> None:
+        super().__init__(**options)
+        self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+        self.epsilon = amount(epsilon, self._words(), "epsilon")
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        axes = axes_of(self.axis, len(input_shape))
+        shape = tuple(features_of(input_shape, a) for a in axes)
+        self.add_weight(shape, **treatments(scale=("ones", None, None))["scale"])
+
+    def forward(self, x: Any) -> Any:
+        return rms_standardize(x, self.scale, axes=self.axis, epsilon=self.epsilon)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}, epsilon={self.epsilon:g}"
+
+
+@register_module
+class UnitNormalization(Layer):
+    """Each sample divided by its length (its 2-norm) along ``axis``."""
+
+    def __init__(self, axis: int = -1, **options: Any) -> None:
+        super().__init__(**options)
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        return functional.normalize(x, 2.0, self.axis)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"

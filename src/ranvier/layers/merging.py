@@ -1,0 +1,162 @@
+"""Layers of several inputs, called on a list of tensors: joined, or combined element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, ClassVar
+
+from ranvier import functional, numeric
+from ranvier.graph.contraction import einsum
+from ranvier.graph.node import GraphError, Node
+from ranvier.layers.base import Layer
+from ranvier.module.architecture import register_module
+from ranvier.tensor import function
+
+__all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
+
+
+class _Merge(Layer):
+    """A layer of several inputs, given as one list: ``layer([a, b])``."""
+
+    least: ClassVar[int] = 1  # inputs
+    most: ClassVar[int | None] = None
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        several = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)) else inputs
+        return super().__call__(*several, **options)
+
+    def forward(self, *inputs: Any) -> Any:
+        if len(inputs) < self.least or (self.most is not None and len(inputs) > self.most):
+            count = f"{self.least}" if self.most == self.least else f"{self.least} or more"
+            raise TypeError(
+                f"layer {self.name!r} combines {count} inputs and was given {len(inputs)}. Write "
+                f"{self.name}([a, b]) with a list of tensors."
+            )
+        return self.merged(inputs)
+
+    def merged(self, inputs: Sequence[Any]) -> Any:
+        raise NotImplementedError
+
+
+@register_module
+class Concatenate(_Merge):
+    """Inputs joined along ``axis``, by default their last; all other extents are equal."""
+
+    def __init__(self, axis: int = -1, **options: Any) -> None:
+        super().__init__(**options)
+        self.axis = axis
+
+    def merged(self, inputs: Sequence[Any]) -> Any:
+        ndim = inputs[0].ndim
+        shapes = {tuple(d for i, d in enumerate(x.shape) if i != self.axis % ndim) for x in inputs}
+        if len(shapes) > 1 or len({x.ndim for x in inputs}) > 1:
+            given = " and ".join(str(tuple(x.shape)) for x in inputs)
+            raise GraphError(
+                f"shapes {given} differ in more than axis {self.axis}, along which they would be joined"
+            )
+        return numeric.concatenate(list(inputs), self.axis)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"
+
+
+class _Elementwise(_Merge):
+    """Inputs of one shape (or shapes that broadcast, aligned at the right) combined element by element."""
+
+    combine: ClassVar[Callable[[Any, Any], Any]]
+
+    def merged(self, inputs: Sequence[Any]) -> Any:
+        return reduce(type(self).combine, inputs)
+
+
+@register_module
+class Add(_Elementwise):
+    """The sum of inputs of one shape."""
+
+    combine = numeric.add
+
+
+@register_module
+class Subtract(_Elementwise):
+    """The first of two inputs less the second."""
+
+    least = most = 2
+    combine = numeric.subtract
+
+
+@register_module
+class Multiply(_Elementwise):
+    """The product of inputs of one shape, element by element."""
+
+    combine = numeric.multiply
+
+
+@register_module
+class Maximum(_Elementwise):
+    """The largest of inputs of one shape, element by element."""
+
+    combine = numeric.maximum
+
+
+@register_module
+class Minimum(_Elementwise):
+    """The smallest of inputs of one shape, element by element."""
+
+    combine = numeric.minimum
+
+
+@register_module
+class Average(_Elementwise):
+    """The mean of inputs of one shape, element by element."""
+
+    combine = numeric.add
+
+    def merged(self, inputs: Sequence[Any]) -> Any:
+        return numeric.multiply(super().merged(inputs), 1.0 / len(inputs))
+
+
+@function
+def batch_dot(a: Node, b: Node, axes: tuple[int, int]) -> Node:
+    """For each sample, the sum of products over one axis of each: (batch, a's others..., b's others...)."""
+    first, second = (axis % x.ndim for axis, x in zip(axes, (a, b), strict=True))
+    if 0 in (first, second):
+        raise GraphError("axes=0 is the batch's dimension: write 1 or more")
+    if a.shape[first] != b.shape[second]:
+        raise GraphError(
+            f"axis {first} of {a.type} is {a.shape[first]} and axis {second} of {b.type} is {b.shape[second]}: write "
+            "axes of equal extents"
+        )
+    left = "a" + "bcdefgh"[: a.ndim - 1]
+    right = "a" + "ijklmno"[: b.ndim - 1]
+    left = left[:first] + "z" + left[first + 1 :]
+    right = right[:second] + "z" + right[second + 1 :]
+    rest = left.replace("z", "") + right[1:].replace("z", "")
+    y = einsum(f"{left},{right}->{rest}", a, b)
+    return numeric.expand_dims(y, 1) if y.ndim == 1 else y
+
+
+@register_module
+class Dot(_Merge):
+    """For each sample, the sum of products of two inputs over ``axes``, one for both or one for each.
+
+    With ``normalize`` the inputs are divided by their lengths along these axes first: the cosine of their angle.
+    """
+
+    least = most = 2
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
+        if len(pair) != 2 or any(isinstance(a, bool) or not isinstance(a, int) for a in pair):
+            raise ValueError(f"the axes of layer {self.name!r} are {axes!r}. Write one whole number, or two.")
+        self.axes: tuple[int, int] = pair
+        self.normalize = bool(normalize)
+
+    def merged(self, inputs: Sequence[Any]) -> Any:
+        if self.normalize:
+            inputs = [functional.normalize(x, 2.0, a) for x, a in zip(inputs, self.axes, strict=True)]
+        return batch_dot(*inputs, axes=self.axes)
+
+    def extra_repr(self) -> str:
+        return f"axes={self.axes}"

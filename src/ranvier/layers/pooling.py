@@ -1,0 +1,247 @@
+"""Pooling: the largest value or the mean of windows, of all positions, or of so many parts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ranvier.functional.convolution import padding_of
+from ranvier.functional.pooling import adaptive_pool, global_pool, pool
+from ranvier.graph.node import Type
+from ranvier.layers.spatial import Spatial, axes_moved
+from ranvier.module.architecture import register_module
+
+__all__ = [
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
+    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
+]  # fmt: skip
+
+
+class _Pooling(Spatial):
+    """Windows of ``pool_size`` every ``strides`` positions (by default next to each other)."""
+
+    largest: ClassVar[bool]
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(data_format, **options)
+        self.pool_size = self.sizes(pool_size, "pool_size")
+        self.strides = self.pool_size if strides is None else self.sizes(strides, "strides")
+        self.padding = self.word(padding, "padding", ("valid", "same"))
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != self.dimensions + 2:
+            self.require(x.shape)
+        return pool(
+            x,
+            size=self.pool_size,
+            stride=self.strides,
+            padding=self.padding,
+            largest=self.largest,
+            first=self.first,
+        )
+
+    def misfit(self, given: Type) -> tuple[str, str] | None:
+        wrong = super().misfit(given)
+        if wrong is not None:
+            return wrong
+        positions = self.positions_of(given.shape)
+        ones = (1,) * self.dimensions
+        pairs = padding_of(self.padding, positions, self.pool_size, self.strides, ones)
+        for n, size, pair in zip(positions, self.pool_size, pairs, strict=True):
+            if isinstance(n, int) and n + sum(pair) < size:
+                return (
+                    f"its windows are of {size} positions, and a dimension of {self.form()} has {n}.",
+                    self._fix(given.shape),
+                )
+        return None
+
+    def _fix(self, shape: tuple[Any, ...]) -> str:
+        turned = self.positions_of(tuple(shape[a] for a in axes_moved(len(shape), self.first)))
+        if all(isinstance(n, int) and n >= size for n, size in zip(turned, self.pool_size, strict=True)):
+            axes = axes_moved(len(shape), self.first)
+            return f"If channels are {('first', 'last')[self.first]}, write x.transpose{axes}; else padding='same'."
+        return "Write padding='same', a smaller pool_size, or fewer poolings before it."
+
+    def extra_repr(self) -> str:
+        strides = f", strides={self.strides}" if self.strides != self.pool_size else ""
+        return f"{self.pool_size}{strides}" + (
+            f", padding={self.padding!r}" if self.padding != "valid" else ""
+        )
+
+
+class _GlobalPooling(Spatial):
+    """All positions of a channel as one number; they stay as dimensions of 1 with ``keepdims``."""
+
+    largest: ClassVar[bool]
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **options: Any) -> None:
+        super().__init__(data_format, **options)
+        self.keepdims = bool(keepdims)
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != self.dimensions + 2:
+            self.require(x.shape)
+        return global_pool(x, largest=self.largest, keepdims=self.keepdims, first=self.first)
+
+
+class _AdaptivePooling(Spatial):
+    """As many parts of each dimension as ``output_size`` says, one number or one for each."""
+
+    largest: ClassVar[bool]
+
+    def __init__(
+        self, output_size: int | Sequence[int], data_format: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(data_format, **options)
+        self.output_size = self.sizes(output_size, "output_size")
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != self.dimensions + 2:
+            self.require(x.shape)
+        return adaptive_pool(x, shape=self.output_size, largest=self.largest, first=self.first)
+
+    def extra_repr(self) -> str:
+        return f"{self.output_size}"
+
+
+@register_module
+class MaxPooling1D(_Pooling):
+    """The largest of each window of steps, by channel: (batch, steps, channels) -> (batch, fewer, channels).
+
+    ``padding`` is "valid" (whole windows only) or "same" (ceil(steps / strides) windows, of what there is).
+    """
+
+    dimensions, largest = 1, True
+
+
+@register_module
+class MaxPooling2D(_Pooling):
+    """The largest of each window of pixels, by channel: (batch, height, width, channels) -> (batch, ..., channels).
+
+    ``padding`` is "valid" (whole windows only) or "same" (ceil(size / strides) windows, of what there is).
+    """
+
+    dimensions, largest = 2, True
+
+
+@register_module
+class MaxPooling3D(_Pooling):
+    """The largest of each window of voxels, by channel; see `MaxPooling2D`."""
+
+    dimensions, largest = 3, True
+
+
+@register_module
+class AveragePooling1D(_Pooling):
+    """The mean of each window of steps, by channel, padding left out; see `MaxPooling1D`."""
+
+    dimensions, largest = 1, False
+
+
+@register_module
+class AveragePooling2D(_Pooling):
+    """The mean of each window of pixels, by channel, padding left out; see `MaxPooling2D`."""
+
+    dimensions, largest = 2, False
+
+
+@register_module
+class AveragePooling3D(_Pooling):
+    """The mean of each window of voxels, by channel, padding left out; see `MaxPooling2D`."""
+
+    dimensions, largest = 3, False
+
+
+@register_module
+class GlobalMaxPooling1D(_GlobalPooling):
+    """The largest value of each channel: (batch, steps, channels) -> (batch, channels)."""
+
+    dimensions, largest = 1, True
+
+
+@register_module
+class GlobalMaxPooling2D(_GlobalPooling):
+    """The largest value of each channel: (batch, height, width, channels) -> (batch, channels)."""
+
+    dimensions, largest = 2, True
+
+
+@register_module
+class GlobalMaxPooling3D(_GlobalPooling):
+    """The largest value of each channel: (batch, depth, height, width, channels) -> (batch, channels)."""
+
+    dimensions, largest = 3, True
+
+
+@register_module
+class GlobalAveragePooling1D(_GlobalPooling):
+    """The mean of each channel: (batch, steps, channels) -> (batch, channels)."""
+
+    dimensions, largest = 1, False
+
+
+@register_module
+class GlobalAveragePooling2D(_GlobalPooling):
+    """The mean of each channel: (batch, height, width, channels) -> (batch, channels) (Lin et al., 2014)."""
+
+    dimensions, largest = 2, False
+
+
+@register_module
+class GlobalAveragePooling3D(_GlobalPooling):
+    """The mean of each channel: (batch, depth, height, width, channels) -> (batch, channels)."""
+
+    dimensions, largest = 3, False
+
+
+@register_module
+class AdaptiveMaxPooling1D(_AdaptivePooling):
+    """The largest values of ``output_size`` parts of the steps, as equal as they can be, by channel."""
+
+    dimensions, largest = 1, True
+
+
+@register_module
+class AdaptiveMaxPooling2D(_AdaptivePooling):
+    """The largest values of ``output_size`` parts of height and width, as equal as they can be, by channel."""
+
+    dimensions, largest = 2, True
+
+
+@register_module
+class AdaptiveMaxPooling3D(_AdaptivePooling):
+    """The largest values of ``output_size`` parts of the three dimensions, as equal as they can be, by channel."""
+
+    dimensions, largest = 3, True
+
+
+@register_module
+class AdaptiveAveragePooling1D(_AdaptivePooling):
+    """The means of ``output_size`` parts of the steps, as equal as they can be, by channel."""
+
+    dimensions, largest = 1, False
+
+
+@register_module
+class AdaptiveAveragePooling2D(_AdaptivePooling):
+    """The means of ``output_size`` parts of height and width, as equal as they can be, by channel."""
+
+    dimensions, largest = 2, False
+
+
+@register_module
+class AdaptiveAveragePooling3D(_AdaptivePooling):
+    """The means of ``output_size`` parts of the three dimensions, as equal as they can be, by channel."""
+
+    dimensions, largest = 3, False

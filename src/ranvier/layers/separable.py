@@ -1,0 +1,161 @@
+"""Depthwise convolutions, each channel by itself, and separable ones, which mix the channels afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier.functional.convolution import convolve_separably
+from ranvier.layers.base import whole
+from ranvier.layers.kernels import Convolution
+from ranvier.layers.spatial import treatments
+from ranvier.module.architecture import register_module
+from ranvier.module.parameter import Parameter
+
+__all__ = ["DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"]
+
+
+class _DepthwiseConv(Convolution):
+    """Every channel by itself, with ``depth_multiplier`` kernels."""
+
+    kernel: Parameter
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            activity_regularizer=activity_regularizer, **options,
+        )  # fmt: skip
+        self.depth_multiplier = whole(depth_multiplier, "depth_multiplier", self.name)
+        self.weights_of = treatments(
+            kernel=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
+            bias=(bias_initializer, bias_regularizer, bias_constraint),
+        )
+
+    def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
+        self.filters = channels * self.depth_multiplier
+        return {"kernel": (*self.kernel_size, channels, self.depth_multiplier)}
+
+    def forward(self, x: Any) -> Any:
+        y = convolve_separably(
+            x, self.kernel, None, self.bias, stride=self.strides, padding=self.padding,
+            dilation=self.dilation_rate, first=self.first,
+        )  # fmt: skip
+        return self.activated(y)
+
+
+@register_module
+class DepthwiseConv1D(_DepthwiseConv):
+    """Each channel by itself: (batch, steps, channels) -> (batch, new steps, channels * depth_multiplier).
+
+    Weights: kernel (size, channels, depth_multiplier), bias (channels * depth_multiplier,).
+    """
+
+    dimensions = 1
+
+
+@register_module
+class DepthwiseConv2D(_DepthwiseConv):
+    """Each channel by itself: (batch, height, width, channels) -> (batch, ..., channels * depth_multiplier).
+
+    Weights: kernel (height, width, channels, depth_multiplier), bias (channels * depth_multiplier,).
+    """
+
+    dimensions = 2
+
+
+class _SeparableConv(Convolution):
+    """Every channel by itself, then a mixture of all at each position."""
+
+    depthwise_kernel: Parameter
+    pointwise_kernel: Parameter
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        depth_multiplier: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
+            activity_regularizer=activity_regularizer, **options,
+        )  # fmt: skip
+        self.filters = whole(filters, "filters", self.name)
+        self.depth_multiplier = whole(depth_multiplier, "depth_multiplier", self.name)
+        self.weights_of = treatments(
+            depthwise_kernel=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
+            pointwise_kernel=(pointwise_initializer, pointwise_regularizer, pointwise_constraint),
+            bias=(bias_initializer, bias_regularizer, bias_constraint),
+        )
+
+    def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
+        ones, together = (1,) * self.dimensions, channels * self.depth_multiplier
+        return {
+            "depthwise_kernel": (*self.kernel_size, channels, self.depth_multiplier),
+            "pointwise_kernel": (*ones, together, self.filters),
+        }
+
+    def forward(self, x: Any) -> Any:
+        y = convolve_separably(
+            x, self.depthwise_kernel, self.pointwise_kernel, self.bias, stride=self.strides, padding=self.padding,
+            dilation=self.dilation_rate, first=self.first,
+        )  # fmt: skip
+        return self.activated(y)
+
+    def extra_repr(self) -> str:
+        return f"{self.filters}, {super().extra_repr()}"
+
+
+@register_module
+class SeparableConv1D(_SeparableConv):
+    """A depthwise convolution, then one of size 1: (batch, steps, channels) -> (batch, new steps, filters).
+
+    Weights: depthwise_kernel (size, channels, depth_multiplier), pointwise_kernel (1, channels * depth_multiplier,
+    filters), bias (filters,).
+    """
+
+    dimensions = 1
+
+
+@register_module
+class SeparableConv2D(_SeparableConv):
+    """A depthwise convolution, then one of size 1: (batch, height, width, channels) -> (batch, ..., filters).
+
+    Weights: depthwise_kernel (height, width, channels, depth_multiplier), pointwise_kernel (1, 1,
+    channels * depth_multiplier, filters), bias (filters,). (Chollet, 2017.)
+    """
+
+    dimensions = 2

@@ -1,0 +1,280 @@
+"""Layers that change shapes alone: dimensions in other orders and sizes, borders added and cut off, images enlarged."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ranvier import numeric
+from ranvier.functional.spatial import crop, extend, repeat, resize
+from ranvier.graph.node import GraphError, Node, Type, apply
+from ranvier.layers.base import Layer, whole
+from ranvier.layers.spatial import Spatial
+from ranvier.module.architecture import register_module
+from ranvier.tensor import function
+
+__all__ = [
+    "Cropping1D", "Cropping2D", "Cropping3D", "Lambda", "Permute", "RepeatVector", "Reshape", "UpSampling1D",
+    "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
+]  # fmt: skip
+
+
+@register_module
+class Reshape(Layer):
+    """The same elements of each sample in ``target_shape``, without the batch's dimension; one extent may be -1."""
+
+    def __init__(self, target_shape: Sequence[int] | int, **options: Any) -> None:
+        super().__init__(**options)
+        shape = tuple(target_shape) if isinstance(target_shape, (list, tuple)) else (target_shape,)
+        if any(isinstance(n, bool) or not isinstance(n, int) or n < -1 for n in shape) or shape.count(-1) > 1:
+            raise ValueError(
+                f"the target_shape of layer {self.name!r} is {target_shape!r}. Write whole numbers without the batch's "
+                "dimension, one of them -1 if it is to follow from the others: Reshape((28, 28, 1))."
+            )
+        self.target_shape = shape
+
+    def forward(self, x: Any) -> Any:
+        size = math.prod(x.shape[1:])
+        known = math.prod(n for n in self.target_shape if n != -1)
+        fits = size == known if -1 not in self.target_shape else bool(known) and size % known == 0
+        if not fits:
+            raise GraphError(f"{size} elements a sample do not fill {self.target_shape}")
+        shape = tuple(size // known if n == -1 else n for n in self.target_shape)
+        return numeric.reshape(x, (x.shape[0], *shape))
+
+    def misfit(self, given: Type) -> tuple[str, str] | None:
+        size = math.prod(n for n in given.shape[1:] if isinstance(n, int))
+        return (
+            f"its target_shape is {self.target_shape}, and a sample has {size} elements.",
+            "Write a target_shape of as many elements, with -1 for one extent that follows from the others.",
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.target_shape}"
+
+
+@register_module
+class Permute(Layer):
+    """The dimensions of each sample in another order: ``dims`` counts them from 1, so (2, 1) exchanges two."""
+
+    def __init__(self, dims: Sequence[int], **options: Any) -> None:
+        super().__init__(**options)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"the dims of layer {self.name!r} are {self.dims}. Write each of 1 to {len(self.dims)} once; the "
+                "batch's dimension, 0, stays where it is."
+            )
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != len(self.dims) + 1:
+            raise GraphError(
+                f"dims={self.dims} orders {len(self.dims)} dimensions of samples of {x.ndim - 1}"
+            )
+        return numeric.transpose(x, (0, *self.dims))
+
+    def extra_repr(self) -> str:
+        return f"{self.dims}"
+
+
+@function
+def over_steps(x: Node, n: int) -> Node:
+    """(batch, features) -> (batch, n, features)."""
+    if x.ndim != 2:
+        raise GraphError(f"it repeats rows of features, (batch, features), not {x.type}")
+    return apply("broadcast", x, shape=(x.shape[0], n, x.shape[1]), axes=(0, 2))
+
+
+@register_module
+class RepeatVector(Layer):
+    """Each row of features ``n`` times over: (batch, features) -> (batch, n, features)."""
+
+    def __init__(self, n: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.n = whole(n, "n", self.name)
+
+    def forward(self, x: Any) -> Any:
+        return over_steps(x, n=self.n)
+
+    def extra_repr(self) -> str:
+        return f"{self.n}"
+
+
+class _Borders(Spatial):
+    """(before, after) for each dimension, from one number, one for each dimension, or a pair for each."""
+
+    what: str  # the argument's name
+
+    def borders(self, value: Any) -> tuple[tuple[int, int], ...]:
+        if self.dimensions == 1 and isinstance(value, (list, tuple)):
+            value = (value,) if len(value) == 2 and not isinstance(value[0], (list, tuple)) else value
+        given = tuple(value) if isinstance(value, (list, tuple)) else (value,) * self.dimensions
+        pairs = [tuple(p) if isinstance(p, (list, tuple)) else (p, p) for p in given]
+        if len(pairs) != self.dimensions or any(len(p) != 2 for p in pairs):
+            example = ", ".join(["(1, 1)"] * self.dimensions)
+            raise ValueError(
+                f"{self.what} of layer {self.name!r} is {value!r}. Write one number, or before and after for each "
+                f"dimension: ({example}{',' if self.dimensions == 1 else ''})."
+            )
+        return tuple((whole(a, self.what, self.name, 0), whole(b, self.what, self.name, 0)) for a, b in pairs)
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != self.dimensions + 2:
+            self.require(x.shape)
+        return self.changed(x)
+
+    def changed(self, x: Any) -> Any:
+        raise NotImplementedError
+
+
+class _ZeroPadding(_Borders):
+    """Zeros around the positions."""
+
+    what = "padding"
+
+    def __init__(self, padding: Any = 1, data_format: str | None = None, **options: Any) -> None:
+        super().__init__(data_format, **options)
+        self.padding = self.borders(padding)
+
+    def changed(self, x: Any) -> Any:
+        return extend(x, padding=self.padding, first=self.first)
+
+    def extra_repr(self) -> str:
+        return f"{self.padding}"
+
+
+@register_module
+class ZeroPadding1D(_ZeroPadding):
+    """Zeros before and after the steps; ``padding`` is one number or (before, after)."""
+
+    dimensions = 1
+
+
+@register_module
+class ZeroPadding2D(_ZeroPadding):
+    """Zeros around images; ``padding`` is one number, (height, width), or ((top, bottom), (left, right))."""
+
+    dimensions = 2
+
+
+@register_module
+class ZeroPadding3D(_ZeroPadding):
+    """Zeros around volumes; ``padding`` is one number, one for each dimension, or (before, after) for each."""
+
+    dimensions = 3
+
+
+class _Cropping(_Borders):
+    """Positions cut off."""
+
+    what = "cropping"
+
+    def __init__(self, cropping: Any = 1, data_format: str | None = None, **options: Any) -> None:
+        super().__init__(data_format, **options)
+        self.cropping = self.borders(cropping)
+
+    def changed(self, x: Any) -> Any:
+        return crop(x, cropping=self.cropping, first=self.first)
+
+    def extra_repr(self) -> str:
+        return f"{self.cropping}"
+
+
+@register_module
+class Cropping1D(_Cropping):
+    """Steps cut off; ``cropping`` is one number or (before, after)."""
+
+    dimensions = 1
+
+
+@register_module
+class Cropping2D(_Cropping):
+    """Pixels cut off around images; ``cropping`` is one number, (height, width), or ((top, bottom), (left, right))."""
+
+    dimensions = 2
+
+
+@register_module
+class Cropping3D(_Cropping):
+    """Voxels cut off around volumes; ``cropping`` is one number, one for each dimension, or a pair for each."""
+
+    dimensions = 3
+
+
+class _UpSampling(Spatial):
+    """Every position ``size`` times over."""
+
+    interpolation = "nearest"
+
+    def __init__(self, size: Any = 2, data_format: str | None = None, **options: Any) -> None:
+        super().__init__(data_format, **options)
+        self.size = self.sizes(size, "size")
+
+    def forward(self, x: Any) -> Any:
+        if x.ndim != self.dimensions + 2:
+            self.require(x.shape)
+        if self.interpolation == "nearest":
+            return repeat(x, times=self.size, first=self.first)
+        shape = tuple(n * k for n, k in zip(self.positions_of(x.shape), self.size, strict=True))
+        return resize(x, shape=shape, first=self.first)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}"
+
+
+@register_module
+class UpSampling1D(_UpSampling):
+    """Every step ``size`` times over."""
+
+    dimensions = 1
+
+
+@register_module
+class UpSampling2D(_UpSampling):
+    """Images enlarged ``size`` times, by their "nearest" pixels or by "bilinear" interpolation between centres."""
+
+    dimensions = 2
+
+    def __init__(
+        self,
+        size: Any = 2,
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **options: Any,
+    ) -> None:
+        super().__init__(size, data_format, **options)
+        self.interpolation = self.word(interpolation, "interpolation", ("nearest", "bilinear"))
+
+
+@register_module
+class UpSampling3D(_UpSampling):
+    """Every voxel ``size`` times over."""
+
+    dimensions = 3
+
+
+@register_module
+class Lambda(Layer):
+    """A function of tensors as a layer, called with ``arguments`` too and, where it takes it, ``training``.
+
+    It cannot be saved, since files hold no code: write a `Module` with a ``forward`` method, registered by
+    ``rv.register_module``, for what is to be.
+    """
+
+    def __init__(self, function: Any, arguments: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        if not callable(function):
+            raise TypeError(
+                f"layer {self.name!r} was given {function!r}. Write a function of one tensor instead."
+            )
+        self.function, self.arguments = function, dict(arguments or {})
+        try:
+            self._tells = "training" in inspect.signature(function).parameters
+        except (TypeError, ValueError):  # of C functions nothing is known
+            self._tells = False
+
+    def forward(self, *inputs: Any) -> Any:
+        told = {"training": self.training} if self._tells else {}
+        return self.function(*inputs, **told, **self.arguments)
