@@ -184,7 +184,7 @@ def test_called_objects_keep_their_state():
         scheduler.step()
     other = s.LambdaLR(optimizer, Counting())
     other.load_state_dict(scheduler.state_dict())
-    assert other.lr_lambdas[0].calls == 5
+    assert vars(other.lr_lambdas[0]) == {"calls": 5}
     assert s.LambdaLR(optimizer, lambda e: 1.0).state_dict()["lr_lambdas"] == [None]
 
 

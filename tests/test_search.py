@@ -715,7 +715,7 @@ SPACES: dict[str, Any] = {
     "a number": ({"units": 4}, TypeError, "a list of values"),
     "bounds reversed": (lambda: {"units": integers(5, 2)}, ValueError, "the lower first"),
     "a log of zero": (lambda: {"rate": log_uniform(0, 1)}, ValueError, "above 0"),
-    "broken whole numbers": (lambda: {"units": integers(1.5, 3)}, ValueError, "two whole numbers"),  # type: ignore[arg-type]
+    "broken whole numbers": (lambda: {"units": integers(1.5, 3)}, ValueError, "two whole numbers"),
     "no dict": ([1], TypeError, "a space is a dict"),
 }
 

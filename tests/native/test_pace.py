@@ -17,7 +17,8 @@ class Machine:
 
     def run(self, chooser, steps):
         """The steps that each number of threads took, in order of the pieces."""
-        taken, at = [], 0
+        taken: list[tuple[int, int]] = []
+        at = 0
         for first, end, threads in chooser.pieces(0, steps):
             assert first == at < end <= steps
             at, taken = end, [*taken, (threads, end - first)]

@@ -188,7 +188,7 @@ SAME = [  # a schedule, PyTorch's scheduler that is the same function, up to whi
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("schedule", "make", "steps"), SAME, ids=lambda x: repr(x)[:40])
+@pytest.mark.parametrize(("schedule", "make", "steps"), SAME, ids=[repr(row[0])[:40] for row in SAME])
 def test_schedules_that_are_torchs_schedulers(schedule, make, steps):
     torch = pytest.importorskip("torch")
     rates = watch(*setup(torch, torch.optim.lr_scheduler, SGD, make), steps)[:, 0]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier.engines import native
 from ranvier.engines.native import llvm, program
+from ranvier.engines.reference import ReferenceProgram
 from tests.processors.tools import Tools
 
 LINE = 128
@@ -98,7 +99,7 @@ class EmulatedProgram(native.NativeProgram):
         given = (*arrays, *outputs)
         if total is None:
             total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
-        words = [0] * (program.WORDS + len(self.text.symbols))
+        words: list[object] = [0] * (program.WORDS + len(self.text.symbols))
         words[program.START], words[program.STOP], words[program.TOTAL] = start, stop, total
         words[program.SYNC], words[program.SCRATCH], words[program.PRIVATE] = "sync", "scratch", "private"
         for word, place, axis in self._symbols:
@@ -147,7 +148,7 @@ def install():
 
     def compile(graph, batch=None):
         if any(0 in node.shape for node in graph.nodes()):
-            return native.ReferenceProgram(graph, batch)
+            return ReferenceProgram(graph, batch)
         text = native.text_of(native.lower(graph), batch or 1, target)
         return EmulatedProgram(graph, batch, text, llvm.compile_object(text.text, target), tools)
 

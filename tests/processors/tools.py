@@ -37,12 +37,12 @@ class Tools:
             {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else None
         )
 
-    def run(self, name, *arguments, **options):
+    def run(self, name, *arguments, cwd=None):
         """The standard output of a tool; raises RuntimeError with what it said where it fails."""
         environment = None if name.startswith("qemu") else self.environment
         done = subprocess.run(
-            [self.paths[name], *map(str, arguments)],
-            capture_output=True, check=False, timeout=300, env=environment, **options,
+            [self.paths[name] or name, *map(str, arguments)],
+            capture_output=True, check=False, timeout=300, env=environment, cwd=cwd,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr.decode(errors='replace')}")
