@@ -171,6 +171,7 @@ def test_from_its_home_and_from_the_next_server(data, home, monkeypatch):
         (gzip.compress(FILES["train-images"])[:-9], "damaged gzip"),
         (b"<html>", "damaged gzip"),
     ],
+    ids=["too long", "altered", "cut off", "a page"],
 )
 def test_a_wrong_download_is_refused(data, home, monkeypatch, content, words):
     url, folder, _ = home
