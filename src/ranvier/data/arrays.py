@@ -139,6 +139,8 @@ def _shape_error(shape: tuple[int, ...], expected: tuple[int | None, ...], name:
         fix = f"Write {name}[None] for one sample"
     elif len(shape) == 1 and len(expected) == 1 and wanted in (None, 1):
         fix = f"Write {name}.reshape(-1, 1) for one feature a sample, or {name}.reshape(1, -1) for one sample"
+    elif (image := _image_fix(got, expected, name)) is not None:
+        fix = image
     elif wanted is not None and have == wanted:
         fix = f"Write {name}.reshape(-1, {inner})"
     elif wanted and len(shape) == 1 and n % wanted == 0:
@@ -148,6 +150,28 @@ def _shape_error(shape: tuple[int, ...], expected: tuple[int | None, ...], name:
     else:
         fix = f"Write {name} as an array of shape (samples, {inner.replace('-1', 'any')})"
     return f"{described}. {fix} instead."
+
+
+def _image_fix(got: tuple[int, ...], expected: tuple[int | None, ...], name: str) -> str | None:
+    """What to write for images whose channels lie at the other end, or grey ones for colour and the reverse."""
+    if len(got) == 2 and len(expected) == 3 and expected[-1] == 3 and _fits(got, expected[:-1]):
+        return f"These images are grey: write np.repeat({name}[..., None], 3, axis=-1)"
+    if len(got) != len(expected) or len(got) < 2:
+        return None
+    ndim = len(got) + 1
+    if _fits((*got[1:], got[0]), expected):  # a reshape would mix pixels up
+        return f"The channels come first: write {name}.transpose{(0, *range(2, ndim), 1)}"
+    if _fits((got[-1], *got[:-1]), expected):
+        return f"The channels come last: write {name}.transpose{(0, ndim - 1, *range(1, ndim - 1))}"
+    for axis, at in ((-1, -1), (0, 1)):
+        rest = [i for i in range(len(got)) if i != axis % len(got)]
+        if len(got) < 3 or not _fits(tuple(got[i] for i in rest), tuple(expected[i] for i in rest)):
+            continue
+        if (got[axis], expected[axis]) == (1, 3):
+            return f"These images are grey: write np.repeat({name}, 3, axis={at})"
+        if (got[axis], expected[axis]) == (3, 1):
+            return f"These images are coloured: write {name}.mean({at}, keepdims=True)"
+    return None
 
 
 def _words(expected: tuple[int | None, ...]) -> str:

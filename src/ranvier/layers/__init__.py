@@ -1,6 +1,7 @@
 """The layers of the Keras vocabulary. ``REGISTRY`` holds every class that a saved model can name."""
 
 from ranvier.layers.activations import ELU, LeakyReLU, ReLU, Softmax
+from ranvier.layers.augmentation import CutMix, RandomBrightness, RandomContrast, RandomErasing
 from ranvier.layers.base import Layer
 from ranvier.layers.convolution import (
     Conv1D,
@@ -50,6 +51,16 @@ from ranvier.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from ranvier.layers.preprocessing import Normalization
+from ranvier.layers.resampling import (
+    CenterCrop,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+    Resizing,
+)
 from ranvier.layers.separable import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from ranvier.layers.shaping import (
     Cropping1D,
@@ -88,6 +99,7 @@ __all__ = [
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -98,6 +110,7 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -126,12 +139,22 @@ __all__ = [
     "Minimum",
     "MixUp",
     "Multiply",
+    "Normalization",
     "Permute",
     "RMSNormalization",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "Softmax",
@@ -150,6 +173,7 @@ __all__ = [
 
 _HINTS = {
     "InputLayer": "Input",
+    "RandomCutout": "RandomErasing",
     "Linear": "Dense, or Linear in ranvier.torch.nn",
     "MaxPool2D": "MaxPooling2D",
     "AvgPool2D": "AveragePooling2D",

@@ -6,7 +6,8 @@ from typing import Any
 
 from ranvier.functional.convolution import convolve, convolve_transposed
 from ranvier.layers.base import whole
-from ranvier.layers.kernels import Convolution, largest_divisor
+from ranvier.layers.fitting import largest_divisor
+from ranvier.layers.kernels import Convolution
 from ranvier.layers.spatial import treatments
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Parameter
@@ -107,6 +108,7 @@ class Conv3D(_Conv):
 class _ConvTranspose(Convolution):
     """The gradient of a convolution as a layer, which makes images larger."""
 
+    slides = False
     kernel: Parameter
 
     def __init__(
@@ -150,16 +152,12 @@ class _ConvTranspose(Convolution):
     def kernels(self, channels: int) -> dict[str, tuple[int, ...]]:
         return {"kernel": (*self.kernel_size, self.filters, channels)}
 
-    def _too_small(self, shape: tuple[Any, ...]) -> tuple[str, str] | None:  # noqa: ARG002  # nothing is
-        return None
-
     def forward(self, x: Any) -> Any:
         self.require(x.shape)
         shape, pairs = [], []
-        for i, n in enumerate(self.positions_of(x.shape)):
+        for i, n in enumerate(self.form.positions(x.shape)):
             extra = None if self.output_padding is None else self.output_padding[i]
-            reach = (self.kernel_size[i] - 1) * self.dilation_rate[i] + 1
-            size, pair = _enlarged(n, reach, self.strides[i], self.padding, extra)
+            size, pair = _enlarged(n, self.reaches[i], self.strides[i], self.padding, extra)
             shape.append(size)
             pairs.append(pair)
         y = convolve_transposed(

@@ -10,6 +10,7 @@ from ranvier.by_name import amount
 from ranvier.functional.normalization import group_standardize, rms_standardize
 from ranvier.graph.node import Type
 from ranvier.layers.base import Layer, whole
+from ranvier.layers.fitting import largest_divisor
 from ranvier.layers.normalization import add_scale_and_shift, features_of, weight_options
 from ranvier.layers.spatial import treatments
 from ranvier.module.architecture import register_module
@@ -67,7 +68,7 @@ class GroupNormalization(Layer):
         channels = given.shape[self.axis] if -len(given.shape) <= self.axis < len(given.shape) else None
         if self.groups < 1 or not isinstance(channels, int) or channels % self.groups == 0:
             return None
-        best = next(g for g in range(min(self.groups, channels), 0, -1) if channels % g == 0)
+        best = largest_divisor(channels, self.groups)
         return f"its {self.groups} groups do not divide {channels} channels.", f"Write groups={best} instead."
 
     def extra_repr(self) -> str:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from ranvier.functional.convolution import padding_of
 from ranvier.functional.pooling import adaptive_pool, global_pool, pool
 from ranvier.graph.node import Type
-from ranvier.layers.spatial import Spatial, axes_moved
+from ranvier.layers.fitting import Misfit
+from ranvier.layers.spatial import Spatial
 from ranvier.module.architecture import register_module
 
 __all__ = [
@@ -51,27 +52,15 @@ class _Pooling(Spatial):
             first=self.first,
         )
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def misfit(self, given: Type) -> Misfit:
         wrong = super().misfit(given)
         if wrong is not None:
             return wrong
-        positions = self.positions_of(given.shape)
-        ones = (1,) * self.dimensions
-        pairs = padding_of(self.padding, positions, self.pool_size, self.strides, ones)
-        for n, size, pair in zip(positions, self.pool_size, pairs, strict=True):
-            if isinstance(n, int) and n + sum(pair) < size:
-                return (
-                    f"its windows are of {size} positions, and a dimension of {self.form()} has {n}.",
-                    self._fix(given.shape),
-                )
-        return None
-
-    def _fix(self, shape: tuple[Any, ...]) -> str:
-        turned = self.positions_of(tuple(shape[a] for a in axes_moved(len(shape), self.first)))
-        if all(isinstance(n, int) and n >= size for n, size in zip(turned, self.pool_size, strict=True)):
-            axes = axes_moved(len(shape), self.first)
-            return f"If channels are {('first', 'last')[self.first]}, write x.transpose{axes}; else padding='same'."
-        return "Write padding='same', a smaller pool_size, or fewer poolings before it."
+        shape, ones = given.shape, (1,) * self.dimensions
+        pairs = padding_of(self.padding, self.form.positions(shape), self.pool_size, self.strides, ones)
+        return self.form.reached(
+            shape, self.pool_size, pairs, "window", "padding='same' or a smaller pool_size"
+        )
 
     def extra_repr(self) -> str:
         strides = f", strides={self.strides}" if self.strides != self.pool_size else ""

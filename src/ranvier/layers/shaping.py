@@ -217,7 +217,7 @@ class _UpSampling(Spatial):
             self.require(x.shape)
         if self.interpolation == "nearest":
             return repeat(x, times=self.size, first=self.first)
-        shape = tuple(n * k for n, k in zip(self.positions_of(x.shape), self.size, strict=True))
+        shape = tuple(n * k for n, k in zip(self.form.positions(x.shape), self.size, strict=True))
         return resize(x, shape=shape, first=self.first)
 
     def extra_repr(self) -> str:

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer, whole
+from ranvier.layers.fitting import Form, Misfit
 
-__all__ = ["Spatial", "axes_moved", "data_format_of", "treatments"]
+__all__ = ["Spatial", "data_format_of", "treatments"]
 
 FORMATS = ("channels_last", "channels_first")
-POSITIONS = {1: "steps", 2: "height, width", 3: "depth, height, width"}
 
 
 def data_format_of(value: Any, name: str) -> str:
@@ -20,11 +20,6 @@ def data_format_of(value: Any, name: str) -> str:
             f"the data_format of layer {name!r} is {value!r}. Write 'channels_last' or 'channels_first' instead."
         )
     return value or "channels_last"
-
-
-def axes_moved(ndim: int, to_first: bool) -> tuple[int, ...]:
-    """The axes that a user transposes an array by, to have its channels first (after the samples) or last."""
-    return (0, ndim - 1, *range(1, ndim - 1)) if to_first else (0, *range(2, ndim), 1)
 
 
 def treatments(**given: tuple[Any, Any, Any]) -> dict[str, dict[str, Any]]:
@@ -54,6 +49,7 @@ class Spatial(Layer):
         super().__init__(**options)
         self.data_format = data_format_of(data_format, self.name)
         self.first = self.data_format == "channels_first"
+        self.form = Form(self.dimensions, self.first)
 
     def sizes(self, value: Any, what: str, least: int = 1) -> tuple[int, ...]:
         """One whole number for each dimension, from one for all or one for each; raises ValueError."""
@@ -75,46 +71,11 @@ class Spatial(Layer):
             )
         return str(low)
 
-    def form(self) -> str:
-        """The dimensions of its inputs, in words."""
-        where = POSITIONS[self.dimensions]
-        return f"(batch, channels, {where})" if self.first else f"(batch, {where}, channels)"
-
-    def positions_of(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        return shape[2:] if self.first else shape[1:-1]
-
-    def channels_of(self, shape: tuple[Any, ...]) -> Any:
-        return shape[1] if self.first else shape[-1]
-
     def require(self, shape: tuple[Any, ...]) -> None:
         """Raise GraphError unless inputs of this shape are ones."""
         wrong = self.misfit(Type(tuple(shape), "float32"))
         if wrong is not None:
             raise GraphError(" ".join(wrong))
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
-        """Inputs of other numbers of dimensions."""
-        missing = self.dimensions + 2 - len(given.shape)
-        if not missing:
-            return None
-        reason = (
-            f"it takes {self.form()}, {self.dimensions + 2} dimensions, and there are {len(given.shape)}."
-        )
-        if missing == 1:
-            one, inner = (
-                ("x[:, None]", (1, *given.shape[1:]))
-                if self.first
-                else ("x[..., None]", (*given.shape[1:], 1))
-            )
-            shape = (
-                ""
-                if any(not isinstance(n, int) for n in inner)
-                else f", and Input({inner}) where shapes are declared"
-            )
-            return reason, f"Write {one} for inputs of one channel{shape}; x[None] for a single sample."
-        if missing < 0:
-            return (
-                reason,
-                f"Write a {type(self).__name__[:-2]}{len(given.shape) - 2}D, or reshape its inputs.",
-            )
-        return reason, f"Write Reshape before it, to the {self.dimensions + 1} dimensions of one sample."
+    def misfit(self, given: Type) -> Misfit:
+        return self.form.rank(given.shape)
