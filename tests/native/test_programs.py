@@ -221,6 +221,17 @@ def test_stages_are_printed_when_asked_for_also_of_cached_programs(tmp_path):
     assert "--- optimized ---" in printed("all", tmp_path)
 
 
+def test_a_scalar_that_a_contraction_reads_lies_in_memory():
+    """Other scalars made of inputs alone are computed wherever they are needed."""
+    x, y = input_node("x", (2,), "float32"), input_node("y", (), "float32")
+    total = apply("reduce_sum", einsum("k,->k", x, apply("neg", y)), axes=(0,))
+    program = native.compile(Graph((x, y), tuple(gradient(total, [x, y])), ()))
+    by_x, by_y = np.empty(2, np.float32), np.empty((), np.float32)
+    program.run([np.array([1, 2], np.float32), np.array(3, np.float32)], [by_x, by_y])
+    assert by_x.tolist() == [-3, -3]
+    assert by_y == -3
+
+
 def test_tables_have_exactly_the_primitives():
     """Each primitive is executed in one way: a line of the elementwise table, on the spot, in place, or by a kernel."""
     elementwise = {name for name, p in PRIMITIVES.items() if p.kind == "elementwise"}

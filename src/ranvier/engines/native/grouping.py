@@ -58,6 +58,7 @@ class Groups:
         self.home: dict[Node, Task] = {}
         self.waits = Waits()
         self.demanded: set[Node] = set()  # must lie in memory
+        self.viewed: set[Node] = set()  # because they are read through a view
         self.contiguous: set[Node] = set()  # and their elements one after another
         self.facts: dict[Node, Fact] = {}
         self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
@@ -96,12 +97,14 @@ class Groups:
         if node.op.name == "reshape" and node.shape[:1] == node.inputs[0].shape[:1]:
             return  # a view of what is contiguous in memory already
         self.demanded.add(node)
+        self.viewed.add(node)
 
     def _need_contiguous(self, node: Node) -> None:
         """``node`` is cut into other extents, so its elements must lie one after another, moved there if need be."""
         while node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape):
             node = node.inputs[0]
         self.demanded.add(node)
+        self.viewed.add(node)
         self.contiguous.add(node)
 
     # --- grouping --------------------------------------------------------------------------------------------------
@@ -124,7 +127,11 @@ class Groups:
         else:
             fact = self._float(node)
             anywhere = (
-                node.shape == () and not fact.aligned and not fact.crossed and fact.depth <= DEPTH_LIMIT
+                node.shape == ()
+                and node not in self.viewed
+                and not fact.aligned
+                and not fact.crossed
+                and fact.depth <= DEPTH_LIMIT
             )
             if not anywhere and (
                 node in self.demanded or fact.depth > DEPTH_LIMIT or name not in CHEAP | SOURCES
