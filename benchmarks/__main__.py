@@ -48,16 +48,15 @@ def main(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     settings: dict[str, Any] = {"seconds": 0.03, "cut": 10} if quick else {}
-    records = report.load() if write else {}
     measured = {}
     with Harness(chosen, 1 if quick else rounds, console, **settings) as harness:
         for workload in workloads:
             measured[workload.name] = harness.measure(workload)
             report.show(measured[workload.name], console)
-            if write:  # after each workload: an interrupted run keeps what it has
-                records.update({workload.name: measured[workload.name]})
-                report.save(records)
+            if write:  # after each workload, the others as they stand: runs of parts make one table
+                report.save({**report.load(), workload.name: measured[workload.name]})
     report.show_verdicts(measured, console)
+    report.show_costs(measured, 1 if quick else rounds, console)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.workloads import Workload
+from benchmarks.images import IMAGES
+from benchmarks.networks import NETWORKS
+from benchmarks.workload import Workload
 
 Floats = NDArray[np.float32]
 
@@ -91,11 +93,40 @@ def _letters(folder: Path) -> tuple[Path, Path, str]:
     return x_path, y_path, "LetterRecognition"
 
 
+def _pictures(shape: tuple[int, ...], samples: int, folder: Path) -> tuple[Path, Path, str]:
+    """Float32 images (samples, *shape) in 0..1 and int32 labels: the first of `_images`, or random ones in colour."""
+    name = "x".join(map(str, (samples, *shape)))
+    x_path, y_path = folder / f"pictures-{name}-x.npy", folder / f"pictures-{name}-y.npy"
+    source = "random images in colour"
+    if shape == (28, 28, 1):
+        x_all, y_all, source = _images(folder)
+    if y_path.exists():
+        return x_path, y_path, source
+    if shape == (28, 28, 1):
+        x = np.load(x_all, mmap_mode="r")[:samples].reshape(samples, *shape)
+        y = np.load(y_all)[:samples]
+    else:
+        rng = np.random.default_rng(9)
+        height, width, channels = shape
+        coarse = rng.normal(0, 0.15, (10, height // 4, width // 4, channels))
+        y = rng.integers(0, 10, samples, dtype=np.int32)
+        x = rng.standard_normal((samples, *shape), np.float32)
+        x *= np.float32(0.2)
+        x += (0.5 + coarse.repeat(4, axis=1).repeat(4, axis=2)).astype(np.float32)[y]
+        np.clip(x, 0, 1, out=x)
+    np.save(x_path, x)
+    np.save(y_path, y)
+    return x_path, y_path, source
+
+
 def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     """Write the workload's x and y as .npy files in `folder`; returns both paths and a line that says what they are.
 
-    x is float32 (samples, features). y is int32 (samples,) for a sparse loss, float32 (samples, outputs) elsewhere.
+    x is float32 (samples, features), of an image network (samples, height, width, channels). y is int32 (samples,)
+    for a sparse loss, float32 (samples, outputs) elsewhere.
     """
+    if workload.network:
+        return _pictures(NETWORKS[workload.network].shape, IMAGES, folder)
     if workload.digits:
         return _digits(folder)
     if workload.letters:

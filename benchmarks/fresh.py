@@ -37,6 +37,7 @@ def _python(arguments: list[str], environment: Mapping[str, str]) -> str:
     """The last line that a fresh interpreter prints; RuntimeError with its last words where it fails."""
     done = subprocess.run(
         [sys.executable, *arguments],
+        cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -73,11 +74,17 @@ class Fresh:
         return Sample(time.perf_counter() - begin, loss)
 
     def _compile(self, _: Contestant, environment: dict[str, str]) -> Sample:
-        report = json.loads(_python([str(SCRIPTS / "compile_ours.py"), *self._files()], environment))
+        script = "compile_images.py" if self.workload.network else "compile_ours.py"
+        report = json.loads(_python([str(SCRIPTS / script), *self._files()], environment))
         note = (
             f"import of LLVM {report['llvm'] * 1e3:.0f} ms before, second fit {report['second'] * 1e3:.1f} ms"
         )
         return Sample(report["seconds"], report["loss"], note)
+
+    def _memory(self, contestant: Contestant, environment: dict[str, str]) -> Sample:
+        arguments = ["-m", "benchmarks.memory", contestant.name, self.workload.name, *self._files()]
+        report = json.loads(_python(arguments, environment))
+        return Sample(report["megabytes"], report["loss"])
 
     def _import(self, contestant: Contestant, environment: dict[str, str]) -> Sample:
         report = json.loads(_python([str(SCRIPTS / "import_time.py"), contestant.statement], environment))

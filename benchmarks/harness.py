@@ -122,11 +122,15 @@ class Harness:
         if self.cut > 1 and workload.samples:
             workload = dataclasses.replace(workload, samples=max(workload.samples // self.cut, 256))
             workload = dataclasses.replace(workload, batch=min(workload.batch, workload.samples))
-        x, y, source = prepare(workload, self.data) if workload.layers else (None, None, "")
+        begun = time.perf_counter()
+        has_data = bool(workload.layers or workload.network)
+        x, y, source = prepare(workload, self.data) if has_data else (None, None, "")
         paths = (x, y) if x is not None and y is not None else None
-        chosen = [c for c in self.contestants if workload.kind in c.kinds]
+        reasons = dict(workload.without)
+        able = [c for c in self.contestants if workload.kind in c.kinds]
+        chosen = [c for c in able if c.name not in reasons]
         rows: list[Record] = []
-        failed: dict[str, str] = {}
+        failed = {c.title: reasons[c.name] for c in able if c.name in reasons}
         turns = self._warm(workload, paths) if workload.kind in WARM else self._fresh(workload, paths)
         # The first turn builds, compiles and warms up; it is not timed.
         for contestant in chosen:
@@ -140,8 +144,9 @@ class Harness:
                 )
                 continue
             rows.append({"name": contestant.name, "times": [], **first})
-        peaks = [self._peak()]
-        for i in range(1 if workload.kind == "size" else self.rounds):
+        peaks, ready = [self._peak()], time.perf_counter()
+        rounds = 1 if workload.unit == "MB" else self.rounds
+        for i in range(rounds):
             # Who comes after whom changes from round to round, so that no one always follows the same neighbour.
             for row in rows[i % len(rows) :] + rows[: i % len(rows)] if rows else ():
                 contestant = next(c for c in chosen if c.name == row["name"])
@@ -163,6 +168,8 @@ class Harness:
             "peak": max(peaks),
             "rows": rows,
             "failed": failed,
+            # Seconds until the first round, and of a round.
+            "cost": [round(ready - begun, 2), round((time.perf_counter() - ready) / rounds, 2)],
             "date": dt.date.today().isoformat(),
             "machine": machine(),
         }

@@ -9,8 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import overview
 from benchmarks.contestants import by_name as contestant_by_name
-from benchmarks.report import duration, fastest_peer, markdown_table, number, ratios, verdicts
+from benchmarks.figures import duration, fastest_peer, markdown_table, number, ratios, verdicts
 from benchmarks.workloads import OURS, WORKLOADS
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,8 @@ class Language:
     titles: Mapping[str, str]
     units: Mapping[str, str]
     before: str
+    images: str
+    words: overview.Words
     after: str
 
 
@@ -54,6 +57,9 @@ ENGLISH = Language(
         "MB": "{}",
     },
     "Medians of {rounds} interleaved rounds on {cpu}, {cores} cores, {date}; the last columns give times.\n\n",
+    "\nImage networks: training with Adam (an epoch is 10,240 images), prediction of batches of 1 and 64, peak memory\n"
+    "of the training process; ratios are ours / theirs.\n\n",
+    overview.ENGLISH,
     "\n{met} of {all} requirements of the plan are met. All numbers, spreads, losses and versions are in\n"
     "[benchmarks/RESULTS.md](benchmarks/RESULTS.md); `make bench` repeats them.\n",
 )
@@ -93,6 +99,29 @@ CHINESE = Language(
         "MB": "{}",
     },
     "{cpu}，{cores} 核，{date}，交替运行 {rounds} 轮取中位数；最后两列是耗时。\n\n",
+    "\n图像网络：Adam 训练（一轮 10,240 张图）、批大小 1 和 64 的预测、训练进程的内存峰值；比值均为本库 / 对方。\n\n",
+    overview.Words(
+        (
+            "网络",
+            "一轮",
+            "GFLOP/s",
+            "占峰值",
+            "/ PyTorch",
+            "/ Keras（TensorFlow）",
+            "/ Keras（JAX）",
+            "预测 1 张 / ONNX Runtime",
+            "预测 64 张 / ONNX Runtime",
+            "内存 / PyTorch",
+        ),
+        "{}，批大小 {}",
+        {
+            "cnn": "CNN 32-64",
+            "bn": "带批归一化的 CNN 32-32-64",
+            "lenet": "LeNet-5",
+            "resnet": "ResNet-20",
+            "depthwise": "5x5 步长 2、逐通道卷积、1x1 卷积",
+        },
+    ),
     "\n计划中的 {all} 项要求满足了 {met} 项。全部数字、波动范围、损失和版本见\n"
     "[benchmarks/RESULTS.md](benchmarks/RESULTS.md)（英文）；`make bench` 可以重新测量。\n",
 )
@@ -104,7 +133,7 @@ def summary(records: Mapping[str, dict[str, Any]], language: Language) -> str:
     for workload in WORKLOADS:
         record = records.get(workload.name)
         times = {row["name"]: median(row["times"]) for row in record["rows"]} if record else {}
-        if record is None or OURS not in times:
+        if record is None or OURS not in times or workload.network:
             continue
         size = workload.kind == "size"
         shown = {name: f"{t:.0f} MB" if size else duration(t) for name, t in times.items()}
@@ -127,7 +156,9 @@ def summary(records: Mapping[str, dict[str, Any]], language: Language) -> str:
         "all": len(judged),
     }
     table = "\n".join(markdown_table(language.headings, rows)) + "\n"
-    return language.before.format(**facts) + table + language.after.format(**facts)
+    images = "\n".join(overview.table(records, language.words))
+    images = f"{language.images}{images}\n" if images else ""
+    return language.before.format(**facts) + table + images + language.after.format(**facts)
 
 
 def update(records: Mapping[str, dict[str, Any]]) -> list[str]:

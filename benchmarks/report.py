@@ -7,8 +7,7 @@ GFLOP/s, and for each contestant the seconds of every round. Ratios are taken wi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,15 +15,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.contestants import CONTESTANTS
+from benchmarks import overview
 from benchmarks.contestants import by_name as contestant_by_name
-from benchmarks.workloads import FASTEST, OURS, REQUIREMENTS, WORKLOADS, Requirement, Workload
+from benchmarks.figures import Verdict, duration, markdown_table, number, ratios, verdicts
+from benchmarks.workloads import FASTEST, OURS, WORKLOADS, Requirement, Workload
 from benchmarks.workloads import by_name as workload_by_name
 
 Record = dict[str, Any]
 HERE = Path(__file__).parent
 RAW, MARKDOWN = HERE / "results.json", HERE / "RESULTS.md"
-_OURS = {c.name for c in CONTESTANTS if c.ours}
 COLUMNS = (
     "contestant",
     "time",
@@ -41,86 +40,13 @@ COLUMNS = (
 VERDICT_COLUMNS = ("workload", "contestant", "against", "required", "median", "best", "verdict")
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A requirement and what was measured: `value` is None where it was not."""
-
-    requirement: Requirement
-    value: float | None
-    best: float | None = None
-    against: str = ""
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the median is within the limit; None where nothing was measured."""
-        if self.value is None:
-            return None
-        share = self.requirement.measure == "share"
-        return self.value >= self.requirement.limit if share else self.value <= self.requirement.limit
-
-    @property
-    def word(self) -> str:
-        """The verdict in words."""
-        return {True: "met", False: "not met", None: "not measured"}[self.met]
-
-
-# --- numbers --------------------------------------------------------------------------------------------------------
-
-
-def ratios(record: Record, name: str, ours: str = OURS) -> list[float]:
-    """Ours / theirs in each round; empty where either did not run."""
-    times = {row["name"]: row["times"] for row in record["rows"]}
-    return [a / b for a, b in zip(times.get(ours, ()), times.get(name, ()), strict=False)]
-
-
-def fastest_peer(record: Record) -> str | None:
-    """The peer with the smallest median."""
-    peers = {row["name"]: median(row["times"]) for row in record["rows"] if row["name"] not in _OURS}
-    return min(peers, key=peers.__getitem__) if peers else None
-
-
-def verdict(requirement: Requirement, records: Mapping[str, Record]) -> Verdict:
-    """Judge one requirement by the median over the rounds."""
-    record = records.get(requirement.workload)
-    row = next((r for r in record["rows"] if r["name"] == requirement.contestant), None) if record else None
-    if record is None or row is None:
-        return Verdict(requirement, None)
-    if requirement.measure == "ratio":
-        peer = fastest_peer(record) if requirement.against == FASTEST else requirement.against
-        values = ratios(record, peer, requirement.contestant) if peer else []
-        if not values:
-            return Verdict(requirement, None)
-        return Verdict(
-            requirement, median(values), min(values), contestant_by_name(peer).title if peer else ""
-        )
-    times = row["times"]
-    if requirement.measure == "share":
-        shares = [record["flops"] / t / 1e9 / record["peak"] for t in times]
-        return Verdict(requirement, median(shares), max(shares))
-    return Verdict(requirement, median(times), min(times))
-
-
-def duration(seconds: float) -> str:
-    """Seconds with three digits and the unit that fits."""
-    for unit, scale in (("s", 1.0), ("ms", 1e3), ("µs", 1e6)):
-        if seconds * scale >= 0.9995 or unit == "µs":
-            return f"{seconds * scale:#.3g}".rstrip(".") + f" {unit}"
-    raise AssertionError
-
-
-def number(value: float) -> str:
-    """A ratio: three digits, or two after the point where it is large."""
-    digits = next((d for bound, d in ((10, 1), (1, 2), (0.1, 3)) if value >= bound), None)
-    return f"{value:#.3g}" if digits is None else f"{value:.{digits}f}"
-
-
 def cells(record: Record) -> list[tuple[str, ...]]:
     """The table of one workload, a row per contestant in order of their medians."""
     workload = workload_by_name(record["workload"])
     out = []
     for row in sorted(record["rows"], key=lambda r: median(r["times"])):
         middle, best = median(row["times"]), min(row["times"])
-        size = workload.kind == "size"
+        size = workload.unit == "MB"
         shown = [f"{middle:.0f} MB", ""] if size else [duration(middle), duration(best)]
         ratio = ratios(record, row["name"]) if row["name"] != OURS else []
         low, high = (number(min(ratio)), number(max(ratio))) if ratio else ("", "")
@@ -128,7 +54,9 @@ def cells(record: Record) -> list[tuple[str, ...]]:
         rate = record["flops"] / middle / 1e9
         shown += [f"{rate:.3g}", f"{rate / record['peak']:.1%}"] if rate else ["", ""]
         loss = row.get("loss")
-        shown.append("" if loss is None else f"{loss:.1e}" if workload.kind == "predict" else f"{loss:.4f}")
+        shown.append(
+            "" if loss is None else format(loss, {"predict": ".1e", "infer": ".6f"}.get(workload.kind, ".4f"))
+        )
         out.append((contestant_by_name(row["name"]).title, *shown, row.get("note") or ""))
     return out
 
@@ -140,8 +68,10 @@ def _headings(workload: Workload) -> tuple[str, ...]:
         "compile": "loss",
         "search": "accuracy",
         "fit": "accuracy",
+        "infer": "loss",
+        "memory": "loss",
     }.get(workload.kind, f"loss, epoch {workload.loss_at}")
-    time = "size" if workload.kind == "size" else f"time / {workload.unit}"
+    time = {"size": "size", "memory": "peak"}.get(workload.kind) or f"time / {workload.unit}"
     return (COLUMNS[0], time, *COLUMNS[2:8], loss, COLUMNS[-1])
 
 
@@ -191,10 +121,6 @@ def _verdict_cells(v: Verdict) -> tuple[str, ...]:
     return (r.workload, contestant_by_name(r.contestant).title, against, bound, *values, v.word)
 
 
-def verdicts(records: Mapping[str, Record]) -> list[Verdict]:
-    return [verdict(r, records) for r in REQUIREMENTS if r.workload in records]
-
-
 def show_verdicts(records: Mapping[str, Record], console: Console) -> None:
     """Print every requirement on the workloads that ran, and whether it is met."""
     table = Table(title="Requirements, by the median over the rounds", title_justify="left")
@@ -202,6 +128,21 @@ def show_verdicts(records: Mapping[str, Record], console: Console) -> None:
         table.add_column(heading)
     for v in verdicts(records):
         table.add_row(*_verdict_cells(v), style={True: "green", False: "red", None: "yellow"}[v.met])
+    console.print(table)
+
+
+def show_costs(measured: Mapping[str, Record], rounds: int, console: Console) -> None:
+    """Print how long each workload took, and would take with `rounds` rounds."""
+    table = Table(title=f"What the run costs; with {rounds} rounds", title_justify="left")
+    for heading in ("workload", "until the first round", "a round", f"with {rounds} rounds"):
+        table.add_column(heading, justify="left" if heading == "workload" else "right")
+    total = 0.0
+    for name, record in measured.items():
+        ready, once = record["cost"]
+        whole = ready + once * (1 if workload_by_name(name).unit == "MB" else rounds)
+        total += whole
+        table.add_row(name, *(f"{seconds:.1f} s" for seconds in (ready, once, whole)))
+    table.add_row("all", "", "", f"{total:.0f} s", style="bold")
     console.print(table)
 
 
@@ -220,13 +161,6 @@ def save(records: Mapping[str, Record]) -> None:
     MARKDOWN.write_text(markdown(ordered))
 
 
-def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table, without the columns that no row fills."""
-    keep = [i for i in range(len(headings)) if i == 0 or any(row[i] for row in rows)]
-    lines = ["| " + " | ".join(headings[i] for i in keep) + " |", "|" + "---|" * len(keep)]
-    return lines + ["| " + " | ".join(row[i] for i in keep) + " |" for row in rows]
-
-
 def _machine_line(machine: Record) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     return f"{machine['cpu']}; {machine['cores']} cores; {machine['system']}. {versions}."
@@ -239,14 +173,26 @@ Written by `python -m benchmarks --write` from [results.json](results.json); not
 Every contestant is a process of its own and blocks while it is not its turn. After a warm-up that includes
 compilation, each round runs each contestant once; a ratio is ours / theirs within one round. Given are the median over
 the rounds, the best round and the spread (lowest..highest ratio). Times of `fit` are those of the epochs after the
-first of a call (of the tanh network: of whole calls of ranvier). GFLOP/s count the matrix products only; the peak is
-measured by `peak.py` beside every round.
+first of a call (of the tanh network: of whole calls of ranvier). GFLOP/s count the matrix products and convolutions
+only (forward, gradient by the weights, gradient by the inputs but of the first layer); the peak is measured by
+`peak.py` beside every round.
 
 All start from the same weights (whole processes from their own) and report the mean training loss of the same epoch,
 so that a run which skips work shows. In the first three workloads, whose program asks for it, all but scikit-learn,
 which cannot, keep the training accuracy too. Each peer runs as its experts would run it: float32 data in memory, fused
 optimizers; threads, unrolling and the way of calling by a trial before the rounds (last column). The models of a
 search start anew each time; their mean accuracy on the held-out rows is reported in the loss's place.
+"""
+_IMAGES = """
+## Images
+
+Ratios are ours / theirs. Each network is the same table of parts (`networks.py`) in every library. PyTorch runs in the
+better of both memory formats, Keras on TensorFlow with XLA or without and with one or several steps a call, whichever
+is faster in a trial; on networks as deep as ResNet-20 it runs without XLA, as it does by default. Who takes more than
+0.6 s for an epoch of 10,240 images trains fewer of them at a time, and the time is scaled (last column of its table).
+The loss that is compared is that of the second epoch over a smaller part of the images. Predictions are of trained-like
+weights, the same for all; what is compared is the cross entropy of the answers. Peak memory is that of a fresh process
+that loads the images and trains; PyTorch's in the memory format of the images, so that it holds nothing twice.
 """
 
 
@@ -257,6 +203,9 @@ def markdown(records: Mapping[str, Record]) -> str:
     lines += [f"Machine: {line}\n" for line in sorted(machines)]
     lines += ["## Requirements\n", "Judged by the median over the rounds.\n"]
     lines += markdown_table(VERDICT_COLUMNS, [_verdict_cells(v) for v in verdicts(records)])
+    images = overview.table(records, overview.ENGLISH)
+    if images:
+        lines += [_IMAGES, *images]
     for name, record in records.items():
         workload = workload_by_name(name)
         lines += ["", f"## {workload.title}\n"]

@@ -38,17 +38,19 @@ class Worker:
         job_of: Workload = dataclasses.replace(workload_by_name(workload), samples=samples)
         if job_of.batch > samples:
             job_of = dataclasses.replace(job_of, batch=samples)
-        module = importlib.import_module(f".contestants.{self.contestant.module}", __package__)
+        module = importlib.import_module(self.contestant.path(images=bool(job_of.network)), __package__)
         self._threads()
         self.job = getattr(module, job_of.kind)(job_of, np.load(x)[:samples], np.load(y)[:samples])
         loss = self.job.begin(samples if job_of.kind == "predict" else job_of.loss_at)
         once = self.job.run(1)
-        few = max(1, min(100, int(seconds / 4 / once)))
-        once = min(once, self.job.run(few) / few)
+        if once < seconds:
+            few = max(1, min(100, int(seconds / 4 / once)))
+            once = min(once, self.job.run(few) / few)
         self.count = min(max(1, math.ceil(seconds / once)), MAX_COUNT)
         if job_of.epochs > 1:  # the workload names its number; those for which it would take long do fewer
             self.count = min(job_of.epochs, max(1, math.ceil(4 * seconds / once)))
-        self.job.run(self.count)
+        if self.count > 1:
+            self.job.run(self.count)
         return {"loss": loss, "note": self.job.note, "count": self.count}
 
     def unit(self) -> dict[str, Any]:

@@ -1,68 +1,17 @@
-"""What is measured: the shapes, the settings, the arithmetic of every row, and the limits the project sets itself."""
+"""What is measured: the shapes and the settings of every row, and the limits the project sets itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
 
+from benchmarks.images import IMAGE_REQUIREMENTS, IMAGE_WORKLOADS
+from benchmarks.workload import FASTEST, OURS, Requirement, Workload
 
-@dataclass(frozen=True)
-class Workload:
-    """One row group of the table: the same job for every contestant.
-
-    `layers` are the unit counts from the input to the output. `epochs` is the number of epochs in one timed unit of a
-    whole-process run, and the number timed together elsewhere (1 lets the harness choose; slow ones do fewer).
-    `loss_at` is the epoch whose mean training loss every contestant must report, so that a run that skips work shows.
-    """
-
-    name: str
-    title: str
-    kind: str  # "train", "loop", "search", "predict", "process", "compile", "import" or "size"
-    layers: tuple[int, ...] = ()
-    batch: int = 0
-    samples: int = 0
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    hidden: str = "relu"
-    loss: str = "sparse_categorical_crossentropy"
-    metrics: tuple[str, ...] = ()
-    epochs: int = 1
-    loss_at: int = 3
-    images: bool = False  # Fashion-MNIST where it can be had, else random images of that shape
-    digits: bool = False  # the 8x8 digits that ranvier brings along
-    letters: bool = False  # LetterRecognition
-    early_stopping: bool = False
-    float64: bool = False  # the data, as most of scikit-learn's users have them; elsewhere float32
-    unit: str = "epoch"
-
-    @property
-    def output(self) -> str:
-        """The activation of the last layer in the Keras vocabulary."""
-        return {
-            "sparse_categorical_crossentropy": "softmax",
-            "binary_crossentropy": "sigmoid",
-            "mean_squared_error": "linear",
-        }[self.loss]
-
-    @property
-    def weights(self) -> int:
-        """The multiplications of one sample's forward pass."""
-        return sum(a * b for a, b in zip(self.layers, self.layers[1:], strict=False))
-
-    @property
-    def flops(self) -> float:
-        """Floating-point operations of one timed unit: the matrix products and nothing else.
-
-        A training pass does the forward product, the gradient by the weights, and the gradient by the inputs of every
-        layer but the first. Activations, losses and updates are not counted, so shares of peak are on the low side.
-        """
-        if self.kind == "predict":
-            return 2.0 * self.weights
-        if self.kind not in ("train", "loop", "process"):
-            return 0.0
-        per_sample = 2.0 * (3 * self.weights - self.layers[0] * self.layers[1])
-        return per_sample * self.samples * (self.epochs if self.kind == "process" else 1)
+__all__ = [
+    "FASTEST", "FOLDS", "OURS", "RATES", "REQUIREMENTS", "UNITS", "WORKLOADS",
+    "Requirement", "Workload", "by_name", "select",
+]  # fmt: skip
 
 
 def _fit(name: str, what: str, layers: tuple[int, ...], samples: int, epochs: int, **data: bool) -> Workload:
@@ -191,25 +140,12 @@ WORKLOADS: tuple[Workload, ...] = (
     ),
     Workload("import", "import", "import", unit="import"),
     Workload("size", "installed size with all hard dependencies", "size", unit="MB"),
+    *IMAGE_WORKLOADS,
 )
 
 
 # Of the search: every combination is cross-validated.
 UNITS, RATES, FOLDS = (16, 32), (1e-3, 1e-2), 5
-
-OURS = "ranvier"
-FASTEST = "fastest peer"
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """A limit from the plan: `measure` of `contestant` on `workload`, against `against` where it is a ratio."""
-
-    workload: str
-    measure: str  # "ratio" and the absolute ones: "seconds", "MB" (at most); "share" of peak (at least)
-    limit: float
-    against: str = ""
-    contestant: str = OURS
 
 
 REQUIREMENTS: tuple[Requirement, ...] = (
@@ -243,6 +179,7 @@ REQUIREMENTS: tuple[Requirement, ...] = (
     Requirement("compile", "seconds", 0.05, contestant="ranvier-cache"),
     Requirement("import", "seconds", 0.15),
     Requirement("size", "MB", 300.0),
+    *IMAGE_REQUIREMENTS,
 )
 
 

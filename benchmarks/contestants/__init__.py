@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 # Kinds that a long-lived worker runs; the others run in a fresh process each time.
-WARM = ("train", "loop", "search", "fit", "predict")
+WARM = ("train", "loop", "search", "fit", "predict", "images", "infer")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Job:
     """One contestant's program for one workload, built from the given initial weights.
 
     `begin(n)` does the first n epochs, compilation included, and returns the mean training loss of the last of them
     (for a prediction: the largest error of a probability; for a search, whose models are trained anew each time: their
     mean held-out accuracy, and so for whole fits of estimators). `run(n)` does n more epochs, calls, searches or fits
-    and returns their seconds.
+    and returns their seconds. `note` says how it is run; `begin` may add to it.
     """
 
     begin: Callable[[int], float]
@@ -26,7 +26,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A row of the table. `module` holds a builder `train`, `loop` or `predict` for each warm kind it takes part in.
+    """A row of the table. `module` holds a builder `train`, `loop` or `predict` for each warm kind it takes part in;
+    for image networks it is the one of that name in `images`, where `memory` gives the bare program.
 
     `script` is the whole program of the process workload, `packages` what must be installed for it, and `statement`
     its import. `environment` is added to that of each of its processes.
@@ -41,6 +42,10 @@ class Contestant:
     statement: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    def path(self, *, images: bool) -> str:
+        """The module below `benchmarks` that holds its programs."""
+        return f".contestants.{'images.' * images}{self.module}"
+
     @property
     def ours(self) -> bool:
         """Whether this is the library that the others are compared with."""
@@ -49,6 +54,7 @@ class Contestant:
 
 # TensorFlow's greeting on standard error is not wanted; its arithmetic is left as it comes.
 _TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+_IMAGES = ("images", "memory")
 _ALL = ("train", "predict", "process", "import", "size")
 
 CONTESTANTS: tuple[Contestant, ...] = (
@@ -56,7 +62,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "ranvier",
         "ranvier",
         "ours",
-        (*_ALL, "loop", "search", "fit", "compile"),
+        (*_ALL, *_IMAGES, "infer", "loop", "search", "fit", "compile"),
         "train_ours.py",
         ("ranvier",),
         "import ranvier",
@@ -79,14 +85,20 @@ CONTESTANTS: tuple[Contestant, ...] = (
     ),
     Contestant("jax", "JAX", "jax_scan", _ALL, "train_jax.py", ("jax",), "import jax"),
     Contestant(
-        "torch", "PyTorch", "pytorch", (*_ALL, "loop"), "train_pytorch.py", ("torch",), "import torch"
+        "torch",
+        "PyTorch",
+        "pytorch",
+        (*_ALL, *_IMAGES, "infer", "loop"),
+        "train_pytorch.py",
+        ("torch",),
+        "import torch",
     ),
     Contestant("torch-loader", "PyTorch with DataLoader", "pytorch_loader", ("loop",)),
     Contestant(
         "keras-tf",
         "Keras on TensorFlow",
         "keras_fit",
-        _ALL,
+        (*_ALL, "images"),
         "train_keras.py",
         ("keras", "tensorflow-cpu"),
         "import keras",
@@ -103,7 +115,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "keras-jax",
         "Keras on JAX",
         "keras_fit",
-        _ALL,
+        (*_ALL, "images"),
         "train_keras.py",
         ("keras", "jax"),
         "import keras",
@@ -122,7 +134,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "onnx",
         "ONNX Runtime",
         "onnx_session",
-        ("predict", "import", "size"),
+        ("predict", "infer", "import", "size"),
         "",
         ("onnxruntime",),
         "import onnxruntime",

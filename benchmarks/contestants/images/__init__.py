@@ -1,0 +1,74 @@
+"""The image networks in every library; what their programs share: how much one turn does, and what is compared."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.contestants import Job
+from benchmarks.workload import Workload
+
+Array = NDArray[Any]
+Key = TypeVar("Key")
+# (images, epochs) -> seconds of the epochs after the first, and the mean training loss of the last.
+Epochs = Callable[[int, int], tuple[float, float]]
+TURN = 0.6  # seconds that an epoch may take; for slower ones fewer images are timed and the seconds scaled
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+FEWEST = 4  # batches of such an epoch
+
+
+def training(workload: Workload, epochs: Epochs, note: str) -> Job:
+    """The job of a training program: `epochs` goes on training, on the first so many images, when called again."""
+    batch, checked = workload.batch, min(workload.checked or workload.samples, workload.samples)
+    images = workload.samples
+
+    def begin(count: int) -> float:
+        nonlocal images
+        _, loss = epochs(checked, count)
+        few = min(checked, FEWEST * batch)
+        each = epochs(few, 2)[0] / few
+        if each * images > TURN:
+            images = min(images, max(FEWEST * batch, math.ceil(TURN / each / batch) * batch))
+        if images < workload.samples:
+            job.note = ", ".join(filter(None, [note, f"{images:,} images, scaled"]))
+        return loss
+
+    def run(count: int) -> float:
+        return epochs(images, 1 + count)[0] * workload.samples / images
+
+    job = Job(begin, run, note)
+    return job
+
+
+def prediction(
+    workload: Workload, x: Array, y: Array, predict: Callable[[Array], Array], note: str = ""
+) -> Job:
+    """The job of calls of `predict` on batches in its own layout; compared is the cross entropy of its answers."""
+    batches = [np.ascontiguousarray(x[i : i + workload.batch]) for i in range(0, len(x), workload.batch)]
+
+    def begin(_: int) -> float:
+        answers = np.concatenate([predict(b) for b in batches])
+        return float(-np.log(np.maximum(answers[np.arange(len(y)), y], 1e-12)).mean())
+
+    def run(calls: int) -> float:
+        start = time.perf_counter()
+        for i in range(calls):
+            predict(batches[i % len(batches)])
+        return time.perf_counter() - start
+
+    return Job(begin, run, note)
+
+
+def fastest(trials: Mapping[Key, Callable[[], float]]) -> Key:
+    """The key of the program that takes the fewest seconds, each warmed up once; the better of two tries counts."""
+    times = {}
+    for key, trial in trials.items():
+        trial()
+        times[key] = min(trial() for _ in range(2))
+    return min(times, key=lambda key: times[key])

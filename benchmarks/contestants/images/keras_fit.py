@@ -1,0 +1,137 @@
+"""Keras's `fit` on images, on the backend that KERAS_BACKEND names; on TensorFlow the way to call by a trial."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import keras
+
+from benchmarks.contestants import Job
+from benchmarks.contestants.images import Array, fastest, training
+from benchmarks.networks import (
+    NETWORKS,
+    Conv,
+    Dense,
+    Depthwise,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Network,
+    Part,
+    Pool,
+    Residual,
+)  # fmt: skip
+from benchmarks.workload import Workload
+
+# (jit_compile, steps_per_execution). Compiling a deep network with XLA takes tens of seconds, and on a CPU it gains
+# nothing there, as Keras's own choice says (jit_compile="auto" is False on a CPU).
+PLAIN, WAYS = (False, 1), ((False, 1), (False, 8), (True, 8))
+DEEP = 30  # layers with weights
+STEPS = 8  # of a trial
+
+
+class _Network:
+    """Keeps the layers in the order they are made, which is that of the weights."""
+
+    def __init__(self) -> None:
+        self.layers: list[Any] = []
+
+    def _apply(self, layer: Any, x: Any) -> Any:
+        self.layers.append(layer)
+        return layer(x)
+
+    def chain(self, parts: tuple[Part, ...], x: Any) -> Any:
+        for part in parts:
+            x = self.part(part, x)
+        return x
+
+    def part(self, part: Part, x: Any) -> Any:
+        layers = keras.layers
+        match part:
+            case Conv(filters, size, stride, same, normalized, relu):
+                options: dict[str, Any] = {"strides": stride, "padding": "same" if same else "valid"}
+                if not normalized:
+                    options["activation"] = "relu" if relu else None
+                    return self._apply(layers.Conv2D(filters, size, **options), x)
+                x = self._apply(layers.Conv2D(filters, size, use_bias=False, **options), x)
+                x = self._apply(layers.BatchNormalization(), x)
+                return layers.ReLU()(x) if relu else x
+            case Depthwise(size):
+                return self._apply(layers.DepthwiseConv2D(size, activation="relu"), x)
+            case Pool():
+                return layers.MaxPooling2D(2)(x)
+            case GlobalPool():
+                return layers.GlobalAveragePooling2D()(x)
+            case Flatten():
+                return layers.Flatten()(x)
+            case Dropout(rate):
+                return layers.Dropout(rate)(x)
+            case Dense(units, relu):
+                return self._apply(layers.Dense(units, activation="relu" if relu else None), x)
+            case Residual(body, shortcut):
+                inner = self.chain(body, x)
+                return layers.ReLU()(layers.Add()([inner, self.chain(shortcut, x)]))
+
+
+def build(network: Network) -> Any:
+    """The network with its initial weights; its outputs are logits, which its loss is told."""
+    inputs, made = keras.Input(network.shape), _Network()
+    model = keras.Model(inputs, made.chain(network.parts, inputs))
+    values = iter(network.weights())
+    for layer in made.layers:
+        layer.set_weights([next(values) for _ in layer.weights])
+    assert next(values, None) is None
+    return model
+
+
+class _Clock(keras.callbacks.Callback):
+    """The time at the end of every epoch."""
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it by name
+        self.ends: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - likewise
+        self.ends.append(time.perf_counter())
+
+
+class _Training:
+    """A compiled model and its data."""
+
+    def __init__(self, workload: Workload, x: Array, y: Array, way: tuple[bool, int]) -> None:
+        self.x, self.y, self.batch = x, y, workload.batch
+        self.model = build(NETWORKS[workload.network])
+        self.model.compile(
+            optimizer=keras.optimizers.Adam(workload.learning_rate),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=list(workload.metrics),
+            jit_compile="auto" if keras.backend.backend() == "jax" else way[0],
+            steps_per_execution=way[1],
+        )
+
+    def epochs(self, count: int, number: int) -> tuple[float, float]:
+        """As `images.Epochs`."""
+        clock = _Clock()
+        history = self.model.fit(
+            self.x[:count], self.y[:count], batch_size=self.batch, epochs=number, verbose=0, callbacks=[clock]
+        )
+        return clock.ends[-1] - clock.ends[0], float(history.history["loss"][-1])
+
+
+def _seconds(trial: _Training, count: int) -> float:
+    return trial.epochs(count, 2)[0]
+
+
+def images(workload: Workload, x: Array, y: Array) -> Job:
+    way, note = PLAIN, ""
+    network = NETWORKS[workload.network]
+    if keras.backend.backend() == "tensorflow":
+        if len(network.weights()) < DEEP:
+            few = STEPS * workload.batch
+            trials = {w: _Training(workload, x, y, w) for w in WAYS}
+            way = fastest({w: partial(_seconds, trial, few) for w, trial in trials.items()})
+            del trials
+        note = f"{'XLA' if way[0] else 'no XLA'}, {way[1]} step{'s' * (way[1] > 1)} a call"
+    chosen = _Training(workload, x, y, way)
+    return training(workload, chosen.epochs, note)

@@ -1,0 +1,117 @@
+"""Ranvier on images, as its users write it: layers, `compile`, `fit`, `predict`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import ranvier as rv
+from benchmarks.contestants import Job
+from benchmarks.contestants.images import Array, Epochs, prediction, training
+from benchmarks.networks import (
+    NETWORKS,
+    Conv,
+    Dense,
+    Depthwise,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Network,
+    Part,
+    Pool,
+    Residual,
+)  # fmt: skip
+from benchmarks.workload import Workload
+
+
+class Sum(rv.Module):
+    """relu(body(x) + shortcut(x))."""
+
+    def __init__(self, body: Any, shortcut: Any) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Any) -> Any:
+        beside = self.shortcut(x) if self.shortcut is not None else x
+        return rv.activations.relu(self.body(x) + beside)
+
+
+def _layers(part: Part) -> list[Any]:
+    layers = rv.layers
+    match part:
+        case Conv(filters, size, stride, same, normalized, relu):
+            activation = "relu" if relu else None
+            options: dict[str, Any] = {"strides": stride, "padding": "same" if same else "valid"}
+            if not normalized:
+                return [layers.Conv2D(filters, size, activation=activation, **options)]
+            out = [layers.Conv2D(filters, size, use_bias=False, **options), layers.BatchNormalization()]
+            return [*out, layers.Activation("relu")] if relu else out
+        case Depthwise(size):
+            return [layers.DepthwiseConv2D(size, activation="relu")]
+        case Pool():
+            return [layers.MaxPooling2D(2)]
+        case GlobalPool():
+            return [layers.GlobalAveragePooling2D()]
+        case Flatten():
+            return [layers.Flatten()]
+        case Dropout(rate):
+            return [layers.Dropout(rate)]
+        case Dense(units, relu):
+            return [layers.Dense(units, activation="relu" if relu else None)]
+        case Residual(body, shortcut):
+            return [Sum(_chain(body), _chain(shortcut) if shortcut else None)]
+
+
+def _chain(parts: tuple[Part, ...]) -> Any:
+    return rv.Sequential([layer for part in parts for layer in _layers(part)])
+
+
+def build(network: Network) -> Any:
+    """The network without weights; its last layer is a softmax."""
+    *parts, last = network.parts
+    assert isinstance(last, Dense)
+    layers = [layer for part in parts for layer in _layers(part)]
+    return rv.Sequential(
+        [rv.layers.Input(network.shape), *layers, rv.layers.Dense(last.units, activation="softmax")]
+    )
+
+
+class _Clock:
+    """The time at the end of every epoch."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - fit's signature
+        self.ends.append(time.perf_counter())
+
+
+def memory(workload: Workload, x: Array, y: Array) -> Epochs:
+    """A program that trains, with its data and its initial weights."""
+    rv.set_seed(0)
+    network = NETWORKS[workload.network]
+    model = build(network)
+    model.set_weights(network.weights())
+    model.compile(rv.optimizers.Adam(workload.learning_rate), workload.loss, metrics=list(workload.metrics))
+
+    def epochs(count: int, number: int) -> tuple[float, float]:
+        clock = _Clock()
+        history = model.fit(
+            x[:count], y[:count], batch_size=workload.batch, epochs=number, verbose=0, callbacks=[clock]
+        )
+        return clock.ends[-1] - clock.ends[0], float(history.history["loss"][-1])
+
+    return epochs
+
+
+def images(workload: Workload, x: Array, y: Array) -> Job:
+    return training(workload, memory(workload, x, y), "")
+
+
+def infer(workload: Workload, x: Array, y: Array) -> Job:
+    network = NETWORKS[workload.network]
+    model = build(network)
+    model.set_weights(network.weights(trained=True))
+    return prediction(
+        workload, x, y, lambda batch: model.predict(batch, batch_size=workload.batch, verbose=0)
+    )

@@ -1,0 +1,194 @@
+"""PyTorch, eager: images in memory, batches by index, fused Adam; the memory format and the threads by a trial."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from benchmarks.contestants import Job
+from benchmarks.contestants.images import CORES, Array, Epochs, fastest, prediction, training
+from benchmarks.networks import (
+    EPSILON,
+    MOMENTUM,
+    NETWORKS,
+    Conv,
+    Dense,
+    Depthwise,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Network,
+    Part,
+    Pool,
+    Residual,
+)  # fmt: skip
+from benchmarks.workload import Workload
+
+SMALL = 4e6  # operations a sample below which one thread may be faster
+FORMATS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
+
+
+class Sum(nn.Module):
+    """relu(body(x) + shortcut(x))."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+class UnevenPadding(nn.Module):
+    """Keras's 'same' padding of a stride of 2: one more pixel below and at the right, none above and at the left."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.pad(x, (0, 1, 0, 1))
+
+
+def _layers(part: Part, channels: int) -> tuple[list[nn.Module], int]:
+    """The modules of a part, and the channels (or features) it gives; where they are not known, 0."""
+    match part:
+        case Conv(filters, size, stride, same, normalized, relu):
+            out: list[nn.Module] = []
+            if same and stride > 1 and size > 1:
+                out, same = [UnevenPadding()], False
+            padding = size // 2 if same else 0
+            out.append(nn.Conv2d(channels, filters, size, stride, padding, bias=not normalized))
+            if normalized:
+                out.append(nn.BatchNorm2d(filters, EPSILON, 1 - MOMENTUM))
+            return [*out, nn.ReLU(inplace=True)] if relu else out, filters
+        case Depthwise(size):
+            return [nn.Conv2d(channels, channels, size, groups=channels), nn.ReLU(inplace=True)], channels
+        case Pool():
+            return [nn.MaxPool2d(2)], channels
+        case GlobalPool():
+            return [nn.AdaptiveAvgPool2d(1), nn.Flatten()], channels
+        case Flatten():
+            return [nn.Flatten()], 0
+        case Dropout(rate):
+            return [nn.Dropout(rate)], channels
+        case Dense(units, relu):
+            linear = nn.Linear(channels, units) if channels else nn.LazyLinear(units)
+            return [linear, nn.ReLU(inplace=True)] if relu else [linear], units
+        case Residual(body, shortcut):
+            inner, made = _chain(body, channels)
+            return [Sum(inner, _chain(shortcut, channels)[0] if shortcut else nn.Identity())], made
+
+
+def _chain(parts: Iterable[Part], channels: int) -> tuple[nn.Sequential, int]:
+    modules: list[nn.Module] = []
+    for part in parts:
+        more, channels = _layers(part, channels)
+        modules += more
+    return nn.Sequential(*modules), channels
+
+
+def build(network: Network, *, trained: bool = False) -> nn.Sequential:
+    """The network with its weights; its outputs are logits."""
+    model, _ = _chain(network.parts, network.shape[-1])
+    model.eval()(torch.zeros(1, network.shape[-1], *network.shape[:-1]))  # gives a lazy layer its shape
+    states = [v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")]
+    for state, value in zip(states, network.weights_channels_first(trained=trained), strict=True):
+        state.copy_(torch.from_numpy(value))
+    return model.train()
+
+
+def _arranged(x: Array, layout: str) -> Callable[[torch.Tensor | slice], torch.Tensor]:
+    """Takes a batch of images by index, in the memory format `layout`, from images that lie in memory that way."""
+    if layout == "channels last":
+        images = torch.from_numpy(x)
+        return lambda index: images[index].permute(0, 3, 1, 2)
+    images = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+    return lambda index: images[index]
+
+
+class _Training:
+    """A model, its optimizer and the images in one memory format."""
+
+    def __init__(self, workload: Workload, x: Array, y: Array, layout: str) -> None:
+        self.batch, self.layout = workload.batch, layout
+        self.images, self.labels = _arranged(x, layout), torch.from_numpy(y.astype(np.int64))
+        self.model = build(NETWORKS[workload.network]).to(memory_format=FORMATS[layout])
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=workload.learning_rate, fused=True)
+
+    def epoch(self, count: int) -> float:
+        """Train on the first `count` images in random order; their mean loss, read once, at the end."""
+        total = torch.zeros(())
+        for index in torch.randperm(count).split(self.batch):
+            self.optimizer.zero_grad()
+            loss = F.cross_entropy(self.model(self.images(index)), self.labels[index])
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach() * len(index)
+        return float(total) / count
+
+    def epochs(self, count: int, number: int) -> tuple[float, float]:
+        """As `images.Epochs`; the first of several is not timed, though nothing makes it slower here."""
+        begin, loss = time.perf_counter(), 0.0
+        for i in range(number):
+            if i == 1:
+                begin = time.perf_counter()
+            loss = self.epoch(count)
+        return time.perf_counter() - begin, loss
+
+
+def _said(layout: str, threads: int) -> str:
+    return f"{layout}, {threads} thread{'s' * (threads > 1)}"
+
+
+def images(workload: Workload, x: Array, y: Array) -> Job:
+    few = min(len(x), 4 * workload.batch)
+    small = NETWORKS[workload.network].training_flops < SMALL
+    scratch = {name: _Training(workload, x[:few], y[:few], name) for name in FORMATS}
+
+    def trial(name: str, threads: int) -> float:
+        torch.set_num_threads(threads)
+        return scratch[name].epochs(few, 2)[0]
+
+    tried = [(name, threads) for name in FORMATS for threads in {1 if small else CORES, CORES}]
+    layout, threads = fastest({key: partial(trial, *key) for key in tried})
+    chosen = _Training(workload, x, y, layout)
+
+    def epochs(count: int, number: int) -> tuple[float, float]:
+        torch.set_num_threads(threads)  # another workload may have chosen differently since
+        return chosen.epochs(count, number)
+
+    return training(workload, epochs, _said(layout, threads))
+
+
+def memory(workload: Workload, x: Array, y: Array) -> Epochs:
+    """The program without trials, in the memory format of the array, so that nothing is held twice."""
+    return _Training(workload, x, y, "channels last").epochs
+
+
+def infer(workload: Workload, x: Array, y: Array) -> Job:
+    data = {"channels first": np.ascontiguousarray(x.transpose(0, 3, 1, 2)), "channels last": x}
+
+    def job_of(layout: str, threads: int) -> Job:
+        logits = build(NETWORKS[workload.network], trained=True)
+        model = nn.Sequential(logits, nn.Softmax(dim=1)).eval().to(memory_format=FORMATS[layout])
+
+        def predict(batch: Array) -> Any:
+            images = torch.from_numpy(batch)
+            with torch.inference_mode():
+                return model(images if layout == "channels first" else images.permute(0, 3, 1, 2)).numpy()
+
+        job = prediction(workload, data[layout], y, predict, _said(layout, threads))
+
+        def run(calls: int) -> float:
+            torch.set_num_threads(threads)
+            return job.run(calls)
+
+        return Job(job.begin, run, job.note)
+
+    calls = max(2, 256 // workload.batch)
+    jobs = {(n, c): job_of(n, c) for n in FORMATS for c in {1, CORES}}
+    return jobs[fastest({key: partial(job.run, calls) for key, job in jobs.items()})]

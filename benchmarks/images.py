@@ -1,0 +1,75 @@
+"""The workloads on images: training, prediction, peak memory and compilation of every network, and their limits."""
+
+from __future__ import annotations
+
+from benchmarks.networks import NETWORKS
+from benchmarks.workload import FASTEST, Requirement, Workload
+
+IMAGES = 10_240  # of one epoch
+_SLOW = (("keras-jax", "an epoch of 640 images took it over a minute, and its compilation as long"),)
+# Network, batch, images of the two epochs whose loss is compared, contestants left out.
+_TRAINED: tuple[tuple[str, int, int, tuple[tuple[str, str], ...]], ...] = (
+    ("cnn", 128, 2560, ()),
+    ("cnn", 32, 2560, ()),
+    ("bn", 128, 1280, ()),
+    ("lenet", 32, 2560, ()),
+    ("lenet", 128, 2560, ()),
+    ("resnet", 128, 640, _SLOW),
+    ("depthwise", 128, 2560, ()),
+)
+_PREDICTED = (1, 64)  # batches
+
+
+def _train(network: str, batch: int, checked: int, without: tuple[tuple[str, str], ...]) -> Workload:
+    title = f"{NETWORKS[network].title}: training, batch {batch}, Adam, {IMAGES:,} images"
+    return Workload(
+        f"image-train-{network}-{batch}", title, "images", batch=batch, samples=IMAGES, loss_at=2,
+        network=network, checked=checked, without=without,
+    )  # fmt: skip
+
+
+def _predict(network: str, batch: int) -> Workload:
+    title = f"{NETWORKS[network].title}: prediction, batch {batch}"
+    return Workload(
+        f"image-predict-{network}-{batch}", title, "infer", batch=batch, samples=256, network=network, unit="call"
+    )  # fmt: skip
+
+
+def _memory(network: str, batch: int) -> Workload:
+    title = f"{NETWORKS[network].title}: peak resident memory of a training process, batch {batch}"
+    return Workload(
+        f"image-memory-{network}-{batch}", title, "memory", batch=batch, samples=IMAGES, loss_at=2,
+        network=network, checked=10 * batch, unit="MB",
+    )  # fmt: skip
+
+
+IMAGE_WORKLOADS: tuple[Workload, ...] = (
+    *(_train(*row) for row in _TRAINED),
+    *(_predict(network, batch) for network in NETWORKS for batch in _PREDICTED),
+    *(_memory(network, batch) for network, batch, *_ in _TRAINED),
+    Workload(
+        "image-compile-cnn", f"compile the training program of {NETWORKS['cnn'].title}, batch 128", "compile",
+        batch=128, samples=128, network="cnn", unit="compilation",
+    ),
+)  # fmt: skip
+
+IMAGE_REQUIREMENTS: tuple[Requirement, ...] = (
+    Requirement("image-train-cnn-128", "ratio", 0.7, "keras-tf"),
+    Requirement("image-train-cnn-128", "ratio", 0.4, "torch"),
+    Requirement("image-train-cnn-128", "ratio", 0.2, "keras-jax"),
+    Requirement("image-train-cnn-128", "share", 0.75),
+    Requirement("image-train-cnn-32", "ratio", 0.6, FASTEST),
+    Requirement("image-train-bn-128", "ratio", 0.5, "torch"),
+    Requirement("image-train-bn-128", "ratio", 0.75, FASTEST),
+    Requirement("image-train-bn-128", "share", 0.7),
+    Requirement("image-train-lenet-32", "ratio", 0.35, FASTEST),
+    Requirement("image-train-lenet-32", "share", 0.45),
+    Requirement("image-train-lenet-128", "ratio", 0.35, FASTEST),
+    Requirement("image-train-lenet-128", "share", 0.45),
+    Requirement("image-train-resnet-128", "ratio", 0.6, FASTEST),
+    Requirement("image-train-depthwise-128", "ratio", 0.4, FASTEST),
+    *(Requirement(w.name, "ratio", 1.0, "onnx") for w in IMAGE_WORKLOADS if w.kind == "infer"),
+    *(Requirement(w.name, "ratio", 0.5, "torch") for w in IMAGE_WORKLOADS if w.kind == "memory"),
+    Requirement("image-compile-cnn", "seconds", 1.5, contestant="ranvier"),
+    Requirement("image-compile-cnn", "seconds", 0.1, contestant="ranvier-cache"),
+)

@@ -1,0 +1,258 @@
+"""The image networks, each a table of parts that every contestant builds in its own vocabulary; their arithmetic."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Shape: TypeAlias = tuple[int, ...]  # of one sample: height, width, channels; or features
+EPSILON, MOMENTUM = 1e-3, 0.99  # of batch normalization: Keras's defaults, given to all
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution, normalized where `normalized`, then relu where `relu`."""
+
+    filters: int
+    size: int
+    stride: int = 1
+    same: bool = False
+    normalized: bool = False
+    relu: bool = True
+
+    @property
+    def bias(self) -> bool:
+        """What normalization follows needs none."""
+        return not self.normalized
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """Each channel convolved by itself, with a bias, then relu."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The largest of every 2x2 pixels."""
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """The mean of all pixels."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Pixels and channels as features."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    rate: float
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The last one of a network gives logits or their softmax, as its library's users write it."""
+
+    units: int
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class Residual:
+    """relu(body(x) + shortcut(x)); an empty shortcut is the identity."""
+
+    body: tuple[Conv, ...]
+    shortcut: tuple[Conv, ...] = ()
+
+
+Part: TypeAlias = Conv | Depthwise | Pool | GlobalPool | Flatten | Dropout | Dense | Residual
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part that is no `Residual`, with the shapes of one sample before and after it."""
+
+    part: Part
+    given: Shape
+    made: Shape
+
+    @property
+    def products(self) -> int:
+        """Multiply-adds of one sample's forward pass."""
+        match self.part:
+            case Conv(size=size):
+                return math.prod(self.made) * size**2 * self.given[-1]
+            case Depthwise(size=size):
+                return math.prod(self.made) * size**2
+            case Dense():
+                return self.given[0] * self.made[0]
+            case _:
+                return 0
+
+
+def _made(part: Part, given: Shape) -> Shape:
+    match part:
+        case Conv(filters, size, stride, same):
+            return (*(-(-n // stride) if same else (n - size) // stride + 1 for n in given[:2]), filters)
+        case Depthwise(size):
+            return (given[0] - size + 1, given[1] - size + 1, given[2])
+        case Pool():
+            return (given[0] // 2, given[1] // 2, given[2])
+        case GlobalPool():
+            return given[2:]
+        case Flatten():
+            return (math.prod(given),)
+        case Dense(units):
+            return (units,)
+        case _:
+            return given
+
+
+def _steps(parts: tuple[Part, ...], shape: Shape) -> Iterator[Step]:
+    for part in parts:
+        if isinstance(part, Residual):
+            body = list(_steps(part.body, shape))
+            yield from body
+            yield from _steps(part.shortcut, shape)
+            shape = body[-1].made
+            continue
+        yield Step(part, shape, _made(part, shape))
+        shape = _made(part, shape)
+
+
+@dataclass(frozen=True)
+class Network:
+    """An image classifier: the shape of a sample, channels last, and its parts from the input to the logits."""
+
+    title: str
+    shape: Shape
+    parts: tuple[Part, ...]
+
+    def steps(self) -> list[Step]:
+        """The parts in the order of their weights: of a residual block its body, then its shortcut."""
+        return list(_steps(self.parts, self.shape))
+
+    @property
+    def forward_flops(self) -> float:
+        """Of one sample; a multiply-add is two."""
+        return 2.0 * sum(step.products for step in self.steps())
+
+    @property
+    def training_flops(self) -> float:
+        """Forward, gradient by the weights and gradient by the inputs, which the first layer does not need."""
+        return 3 * self.forward_flops - 2.0 * self.steps()[0].products
+
+    def weights(self, *, trained: bool = False) -> list[Floats]:
+        """Glorot-uniform kernels, zero biases and neutral normalizations in Keras's order and shapes, always the same.
+
+        `trained` makes statistics, scales and biases such as training leaves, so that whoever forgets one gives other
+        answers.
+        """
+        rng = np.random.default_rng(11)
+        out: list[Floats] = []
+
+        def vector(n: int, value: float, spread: float) -> Floats:
+            return (value + trained * rng.uniform(-spread, spread, n)).astype(np.float32)
+
+        for step in self.steps():
+            part, channels = step.part, step.given[-1]
+            match part:
+                case Conv(filters, size):
+                    shape: Shape = (size, size, channels, filters)
+                case Depthwise(size):
+                    shape = (size, size, channels, 1)
+                case Dense(units):
+                    shape = (channels, units)
+                case _:
+                    continue
+            limit = math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1])))
+            out.append(rng.uniform(-limit, limit, shape).astype(np.float32))
+            n = step.made[-1]
+            if not isinstance(part, Conv) or part.bias:
+                out.append(vector(n, 0, 0.1))
+            else:
+                out += [vector(n, 1, 0.5), vector(n, 0, 0.1), vector(n, 0, 0.1), vector(n, 1, 0.5)]
+        return out
+
+    def weights_channels_first(self, *, trained: bool = False) -> list[Floats]:
+        """The same weights as PyTorch and ONNX hold them: (filters, channels, height, width) and (outputs, inputs)."""
+        out, rest, image = [], iter(self.weights(trained=trained)), self.shape
+        for step in self.steps():
+            part = step.part
+            if isinstance(part, Conv):
+                out.append(next(rest).transpose(3, 2, 0, 1))
+                out += [next(rest) for _ in range(1 if part.bias else 4)]
+            elif isinstance(part, Depthwise):
+                out += [next(rest).transpose(2, 3, 0, 1), next(rest)]
+            elif isinstance(part, Flatten):
+                image = step.given
+            elif isinstance(part, Dense):
+                kernel = next(rest)
+                if len(kernel) == math.prod(image):  # it follows the flattening, whose order differs
+                    kernel = kernel.reshape(*image, part.units).transpose(2, 0, 1, 3).reshape(-1, part.units)
+                out += [kernel.T, next(rest)]
+        return [np.ascontiguousarray(w) for w in out]
+
+
+def _stage(filters: int, stride: int) -> tuple[Residual, ...]:
+    """Three blocks of two convolutions; the first may halve the image, and then projects its shortcut (option B)."""
+    last = Conv(filters, 3, same=True, normalized=True, relu=False)
+    first = Residual(
+        (Conv(filters, 3, stride, same=True, normalized=True), last),
+        (Conv(filters, 1, stride, same=True, normalized=True, relu=False),) if stride > 1 else (),
+    )
+    return (first, *[Residual((Conv(filters, 3, same=True, normalized=True), last))] * 2)
+
+
+NETWORKS = {
+    "cnn": Network(
+        "28x28x1, conv 32 3x3, pool, conv 64 3x3, pool, dropout, dense 10",
+        (28, 28, 1),
+        (Conv(32, 3), Pool(), Conv(64, 3), Pool(), Flatten(), Dropout(0.5), Dense(10)),
+    ),
+    "bn": Network(
+        "28x28x1, batch normalization, conv 32-32-pool-64-pool 3x3 'same', dense 10",
+        (28, 28, 1),
+        (
+            Conv(32, 3, same=True, normalized=True),
+            Conv(32, 3, same=True, normalized=True),
+            Pool(),
+            Conv(64, 3, same=True, normalized=True),
+            Pool(),
+            Flatten(),
+            Dense(10),
+        ),
+    ),
+    "lenet": Network(
+        "LeNet-5, 28x28x1, 6 and 16 filters 5x5, dense 120-84-10",
+        (28, 28, 1),
+        (Conv(6, 5), Pool(), Conv(16, 5), Pool(), Flatten(), Dense(120, True), Dense(84, True), Dense(10)),
+    ),
+    "resnet": Network(  # He et al. 2016, section 4.2
+        "ResNet-20, 32x32x3",
+        (32, 32, 3),
+        (
+            Conv(16, 3, same=True, normalized=True),
+            *_stage(16, 1),
+            *_stage(32, 2),
+            *_stage(64, 2),
+            GlobalPool(),
+            Dense(10),
+        ),
+    ),
+    "depthwise": Network(
+        "32x32x3, conv 32 5x5 stride 2, depthwise 3x3, pointwise 64, global average pooling, dense 10",
+        (32, 32, 3),
+        (Conv(32, 5, 2), Depthwise(3), Conv(64, 1), GlobalPool(), Dense(10)),
+    ),
+}

@@ -1,0 +1,75 @@
+"""The compact table of the image networks: one row a training workload, for RESULTS.md and both READMEs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from benchmarks.figures import duration, markdown_table, number, ratios
+from benchmarks.networks import NETWORKS
+from benchmarks.workload import OURS
+from benchmarks.workloads import WORKLOADS
+
+Record = dict[str, Any]
+# Of the training row: ours / theirs. Then of the prediction and memory rows of the same network.
+_PEERS = ("torch", "keras-tf", "keras-jax")
+_PREDICTED = (1, 64)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The headings and the names of the networks in one language."""
+
+    headings: Sequence[str]
+    batch: str
+    networks: Mapping[str, str]
+
+
+ENGLISH = Words(
+    ("network", "an epoch", "GFLOP/s", "of peak", "/ PyTorch", "/ Keras on TensorFlow", "/ Keras on JAX",
+     "predict 1 / ONNX Runtime", "predict 64 / ONNX Runtime", "memory / PyTorch"),
+    "{}, batch {}",
+    {"cnn": "CNN 32-64", "bn": "CNN 32-32-64 with batch normalization", "lenet": "LeNet-5", "resnet": "ResNet-20",
+     "depthwise": "5x5 stride 2, depthwise, pointwise"},
+)  # fmt: skip
+
+
+def _ratio(records: Mapping[str, Record], name: str, peer: str) -> str:
+    values = ratios(records[name], peer) if name in records else []
+    return number(median(values)) if values else ""
+
+
+def rows(records: Mapping[str, Record], words: Words) -> list[tuple[str, ...]]:
+    """A row for each image network and batch that was trained; ratios are medians over the rounds, ours / theirs."""
+    out = []
+    for workload in WORKLOADS:
+        record = records.get(workload.name)
+        times = {row["name"]: row["times"] for row in record["rows"]} if record else {}
+        if workload.kind != "images" or record is None or OURS not in times:
+            continue
+        network, batch = workload.network, workload.batch
+        seconds = median(times[OURS])
+        rate = record["flops"] / seconds / 1e9
+        out.append(
+            (
+                words.batch.format(words.networks[network], batch),
+                duration(seconds),
+                f"{rate:.0f}",
+                f"{rate / record['peak']:.0%}",
+                *(_ratio(records, workload.name, peer) for peer in _PEERS),
+                *(_ratio(records, f"image-predict-{network}-{n}", "onnx") for n in _PREDICTED),
+                _ratio(records, f"image-memory-{network}-{batch}", "torch"),
+            )
+        )
+    return out
+
+
+def table(records: Mapping[str, Record], words: Words) -> list[str]:
+    """The lines of the table in Markdown; none where no image network was trained."""
+    found = rows(records, words)
+    return markdown_table(words.headings, found) if found else []
+
+
+assert set(ENGLISH.networks) == set(NETWORKS)
