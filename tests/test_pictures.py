@@ -7,7 +7,7 @@ import ranvier as rv
 from ranvier import pictures
 from ranvier.pictures.curves import panels
 from ranvier.pictures.histograms import layer_outputs
-from ranvier.pictures.network import Drawing
+from ranvier.pictures.boxes import Drawing
 from ranvier.pictures.notebook import sparkline
 
 RNG = np.random.default_rng(0)

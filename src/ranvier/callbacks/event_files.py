@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ranvier.graph.node import Symbol, Type
 
 if TYPE_CHECKING:
-    from ranvier.pictures.network import Box
+    from ranvier.pictures.boxes import Box
 
 __all__ = ["EventFiles", "graph", "histogram", "scalar", "text"]
 

@@ -4,9 +4,10 @@ They need matplotlib (``pip install 'ranvier[plot]'``), which is imported when t
 matplotlib figure, which a notebook shows, and writes it to ``path`` if given.
 """
 
+from ranvier.pictures.comparison import compare
 from ranvier.pictures.curves import curves
 from ranvier.pictures.histograms import activations, weights
 from ranvier.pictures.matrix import confusion_matrix
 from ranvier.pictures.network import network
 
-__all__ = ["activations", "confusion_matrix", "curves", "network", "weights"]
+__all__ = ["activations", "compare", "confusion_matrix", "curves", "network", "weights"]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.module.calls import mode, watched
-from ranvier.pictures.network import tensors_in
-from ranvier.pictures.style import BLUE, INK, PALE, figure, finish, tidy
+from ranvier.pictures.boxes import scopes, tensors_in
+from ranvier.pictures.style import BLUE, ORANGE, PALE, figure, finish, tidy
 from ranvier.tensor import Tensor, no_grad
 
 if TYPE_CHECKING:
@@ -25,7 +25,16 @@ ACROSS, BINS, ROWS = 3, 50, 1024
 
 def weights(model: Module, path: Any = None) -> Figure:
     """Draw a histogram of each parameter. ``path`` names a file to write; returns the figure."""
-    return histograms({name: p.numpy() for name, p in model.named_parameters()}, path)
+    places = scopes(model)
+    return histograms(
+        {
+            f"{places[id(module)]}/{name}": p.numpy()
+            for _, module in model.named_modules()
+            for name, p in module._parameters.items()
+            if p is not None
+        },
+        path,
+    )
 
 
 def activations(model: Module, x: Any, path: Any = None) -> Figure:
@@ -37,19 +46,16 @@ def activations(model: Module, x: Any, path: Any = None) -> Figure:
 
 
 def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, npt.NDArray[Any]]:
-    """What each layer gives for the first ``rows`` of ``x`` in evaluation mode, by the layer's path, in order of calls.
+    """What each layer gives for the first ``rows`` of ``x`` in evaluation mode, by layer, in order of calls.
 
     A layer that is called several times has "#2", "#3" ... behind its name.
     """
-    paths = {id(m): path for path, m in model.named_modules()}
+    places = scopes(model)
     noted: list[tuple[str, Tensor]] = []
 
     def note(module: Any, arguments: tuple[Any, ...], result: Any) -> None:
         if not module._modules:
-            name = paths.get(id(module), module.name)
-            noted.extend(
-                (module.name if name.isdecimal() or not name else name, t) for t in tensors_in(result)
-            )
+            noted.extend((places.get(id(module), module.name), t) for t in tensors_in(result))
 
     given = x if isinstance(x, (tuple, list)) else (x,)
     with mode(model, False), no_grad(), watched(note):
@@ -78,10 +84,9 @@ def histograms(arrays: Mapping[str, npt.NDArray[Any]], path: Any = None) -> Figu
         if finite.size:
             axes.hist(finite, bins=int(min(BINS, max(8, 2 * finite.size**0.5))), color=BLUE)
         axes.tick_params(labelsize=8)
-        axes.text(
-            0.98, 0.95, _described(values, finite), transform=axes.transAxes, ha="right", va="top", fontsize=8,
-            color=INK if finite.size == values.size else "#D55E00",
-        )  # fmt: skip
+        axes.set_xlabel(
+            _described(values, finite), fontsize=8, color=PALE if finite.size == values.size else ORANGE
+        )
         axes.set_ylabel("count", fontsize=8, color=PALE)
     for axes in grid[len(arrays) :]:
         axes.set_visible(False)
@@ -97,4 +102,4 @@ def _described(values: npt.NDArray[Any], finite: npt.NDArray[Any]) -> str:
         lines.append(f"{100 * zeros:.0f} % zeros")
     if finite.size < values.size:
         lines.append(f"{values.size - finite.size:,} not finite")
-    return "\n".join(lines)
+    return ", ".join(lines)

@@ -1,0 +1,124 @@
+"""What is drawn of a network: a box for each call of a layer, as its calls are watched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ranvier.graph.node import Symbol, Type
+from ranvier.module.calls import isolated, mode, watched
+from ranvier.tape import Entry
+from ranvier.tensor import Tensor
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["Box", "Drawing", "scopes", "tensors_in"]
+
+INPUT = "Input"
+
+
+@dataclass
+class Box:
+    """A call of a layer, or an input: where the layer is, its class, what it gives, the boxes it takes that from."""
+
+    scope: str  # "encoder/dense"
+    kind: str
+    types: list[Type | None]
+    parameters: int | None = None  # None where there are none
+    sources: list[int] = field(default_factory=list)
+    level: int = 0
+
+    @property
+    def title(self) -> str:
+        name = self.scope.rpartition("/")[2]
+        return "input" if self.kind == INPUT else f"{name} ({self.kind})"
+
+    @property
+    def shape(self) -> str:
+        return ", ".join(map(shape_of, self.types))
+
+
+def scopes(model: Module) -> dict[int, str]:
+    """The place of each module, by its identity: the names on the way to it, joined by "/"."""
+    found: dict[int, str] = {}
+    modules = dict(model.named_modules())
+    for path, module in modules.items():
+        outer, _, last = path.rpartition(".")
+        name = module.name if last.isdecimal() or not last else last
+        above = found.get(id(modules[outer]), "") if outer else ""
+        found[id(module)] = f"{above}/{name}" if above else name
+    return found
+
+
+def shape_of(type_: Type | None) -> str:
+    if type_ is None:
+        return "?"
+    return "(" + ", ".join("batch" if isinstance(d, Symbol) else str(d) for d in type_.shape) + ")"
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors in an argument or a result: itself, or those of a sequence or mapping."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for v in value for t in tensors_in(v)] if isinstance(value, (list, tuple)) else []
+
+
+class Drawing:
+    """The boxes of a model, as its calls are watched."""
+
+    def __init__(self, model: Module) -> None:
+        self.boxes: list[Box] = []
+        self.made: dict[Any, int] = {}  # the box of an entry of the tape, or of a placeholder by its identity
+        self.scopes = scopes(model)
+        with mode(model, False), isolated(model), watched(self.note):
+            model.trace()
+        for box in self.boxes:
+            box.level = 1 + max((self.boxes[i].level for i in box.sources), default=-1)
+
+    def note(self, module: Any, arguments: tuple[Any, ...], result: Any) -> None:
+        if module._modules:  # its parts have boxes
+            return
+        sources: dict[int, None] = {}
+        for argument in arguments:
+            for tensor in tensors_in(argument):
+                sources |= dict.fromkeys(self.makers(tensor))
+        results = tensors_in(result)
+        own = [p for p in module._parameters.values() if p is not None]
+        count = sum(p.value.size for p in own) if own else None
+        scope = self.scopes.get(id(module), module.name)
+        self.boxes.append(Box(scope, type(module).__name__, [t.type for t in results], count, list(sources)))
+        for tensor in results:
+            self.made[tensor.entry if tensor.entry is not None else id(tensor)] = len(self.boxes) - 1
+
+    def makers(self, tensor: Tensor) -> list[int]:
+        """The boxes that a tensor comes from, past everything that is computed between layers."""
+        if tensor.entry is None or id(tensor) in self.made:
+            return [self.given(tensor)]
+        found: dict[int, None] = {}
+        pending: list[Entry] = [tensor.entry]
+        seen: set[Entry] = set()
+        while pending:
+            entry = pending.pop()
+            if entry in seen:
+                continue
+            seen.add(entry)
+            if entry in self.made:
+                found[self.made[entry]] = None
+            elif entry.function is None and tensor.segment is not None:
+                leaf = tensor.segment.leaves[entry.options[0][1]]
+                if leaf.type.shape and isinstance(leaf.type.shape[0], Symbol):
+                    found[self.given(leaf)] = None
+            else:
+                pending.extend(entry.children)
+        return sorted(found)
+
+    def given(self, tensor: Tensor) -> int:
+        """The box of an input."""
+        known = self.made.get(id(tensor))
+        if known is None:
+            self.boxes.append(Box("input", INPUT, [tensor.type]))
+            known = self.made[id(tensor)] = len(self.boxes) - 1
+        return known
