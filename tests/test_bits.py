@@ -48,6 +48,18 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0, augment=rv.layers.MixUp(0.4)).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "augmented images": """
+x, y = rng.integers(0, 256, (150, 9, 8, 3), dtype=np.uint8), rng.integers(0, 4, 150)
+l = rv.layers
+model = rv.Sequential([
+    l.Input((9, 8, 3)), l.Rescaling(1 / 255), l.RandomFlip(), l.RandomRotation(0.1), l.RandomTranslation(0.2, 0.1, "wrap"),
+    l.RandomZoom(0.2, fill_mode="constant"), l.RandomCrop(8, 7), l.RandomBrightness(0.2, (0, 1)),
+    l.RandomContrast(0.3, (0, 1)), l.RandomErasing(0.5, value_range=(0, 1)), l.Resizing(6, 6, "bicubic"),
+    l.Flatten(), l.Dense(24, activation="relu"), l.Dense(4, activation="softmax")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+losses = model.fit(x, y, epochs=2, batch_size=32, verbose=0, augment=l.CutMix()).history["loss"]
+out, weights = model.predict(x[:37], verbose=0), model.get_weights()
+""",
     "schedules": """
 from ranvier.optimizers import schedules as s
 x, y = rng.random((300, 33), dtype=np.float32), rng.integers(0, 10, 300)

@@ -11,6 +11,7 @@ from ranvier import layers
 from ranvier.graph.node import BATCH, Type
 from ranvier.module import from_architecture
 from ranvier.tensor import Tensor
+from tests.augmented import ROWS as AUGMENTED_ROWS
 from tests.images import MERGES
 from tests.images import ROWS as IMAGES_ROWS
 
@@ -85,6 +86,7 @@ ROWS = {
     ),
     "input": (lambda: layers.Input((4,)), X, lambda m, x: x),
     **IMAGES_ROWS,
+    **AUGMENTED_ROWS,
 }  # fmt: skip
 
 
@@ -145,7 +147,7 @@ def test_through_a_file(row):
 
 def test_every_exported_layer_has_a_row():
     tested = {type(make()).__name__ for make, *_ in (*ROWS.values(), *MERGES.values())}
-    assert tested == set(layers.__all__) - {"REGISTRY", "Layer", "MixUp", "Lambda"}
+    assert tested == set(layers.__all__) - {"REGISTRY", "Layer", "MixUp", "CutMix", "Lambda"}
 
 
 # --- initial values -----------------------------------------------------------------------------------------------

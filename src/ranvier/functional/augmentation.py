@@ -1,0 +1,128 @@
+"""Random changes of images (batch, height, width, channels): what each sample's random numbers make of it.
+
+Functions of the seed and stream that `ranvier.seed.draw` gives: the same pair always makes the same change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.functional.noise import standard_normal
+from ranvier.graph.node import GraphError, Node, apply
+from ranvier.numeric.promotion import floating
+from ranvier.tensor import function
+
+__all__ = ["boxes", "brighten", "contrast", "erase", "flip_some", "paste", "uniform", "within"]
+
+
+@function
+def uniform(x: Node, seed: Node, stream: Node, low: float = 0.0, high: float = 1.0) -> Node:
+    """A uniform number from low to high for each sample of ``x``, (samples,) in its floating dtype."""
+    drawn = apply("random", seed, stream, shape=x.shape[:1], dtype=floating(x).dtype)
+    return n.add(n.multiply(drawn, float(high - low)), float(low))  # type: ignore[no-any-return]
+
+
+def _column(value: Node, ndim: int) -> Node:
+    return n.reshape(value, value.shape + (1,) * (ndim - value.ndim))  # type: ignore[no-any-return]
+
+
+@function
+def flip_some(x: Node, seed: Node, stream: Node, axis: int) -> Node:
+    """``x`` with the order along an axis reversed in every second sample, on average."""
+    x = floating(x)
+    chosen = n.less(uniform(x, seed, stream), 0.5)
+    return n.where(_column(chosen, x.ndim), n.flip(x, axis), x)  # type: ignore[no-any-return]
+
+
+@function
+def brighten(x: Node, amount: Node, low: float, high: float) -> Node:
+    """``x`` plus that share of the whole range, a number for each sample, kept within the range."""
+    x = floating(x)
+    more = n.multiply(amount, float(high - low))
+    return n.clip(n.add(x, _column(more, x.ndim)), float(low), float(high))  # type: ignore[no-any-return]
+
+
+@function
+def contrast(x: Node, factor: Node, low: float, high: float) -> Node:
+    """Each channel's distances from its mean times a factor, a number for each sample, kept within the range."""
+    x = floating(x)
+    mean = n.mean(x, axis=(1, 2), keepdims=True)
+    y = n.add(n.multiply(n.subtract(x, mean), _column(factor, x.ndim)), mean)
+    return n.clip(y, float(low), float(high))  # type: ignore[no-any-return]
+
+
+@function
+def within(x: Node, top: Node, bottom: Node, left: Node, right: Node) -> Node:
+    """Where an element lies in a box of pixels, (samples, height, width, 1) bool; numbers of samples, ends excluded."""
+    height, width = x.shape[1:3]
+    row = apply("iota", shape=(1, height, width, 1), axis=1, dtype=top.dtype)
+    column = apply("iota", shape=(1, height, width, 1), axis=2, dtype=top.dtype)
+    top, bottom, left, right = (_column(v, 4) for v in (top, bottom, left, right))
+    rows = n.logical_and(n.greater_equal(row, top), n.less(row, bottom))
+    return n.logical_and(rows, n.logical_and(n.greater_equal(column, left), n.less(column, right)))  # type: ignore[no-any-return]
+
+
+@function
+def erase(
+    x: Node, draws: Sequence[Node], scale: tuple[float, float], chance: tuple[float, float],
+    low: float, high: float, value: float | tuple[float, ...] | None,
+) -> Node:  # fmt: skip
+    """A box of each image filled with a value, or with noise, if chance so has it.
+
+    ``draws`` holds the seeds and streams of six numbers a sample, then of the noise. The box takes a share of the
+    height and of the width whose squares are uniform in ``scale``, and lies anywhere.
+    """
+    x = floating(x)
+    numbers = [uniform(x, draws[i], draws[i + 1]) for i in range(0, 12, 2)]
+    ends: list[Node] = []
+    for size, share, place in zip(x.shape[1:3], numbers[:2], numbers[2:4], strict=True):
+        assert isinstance(size, int)
+        wide = n.multiply(n.sqrt(n.add(n.multiply(share, scale[1] - scale[0]), scale[0])), float(size))
+        start = n.multiply(place, n.subtract(float(size), wide))
+        ends += [start, start + wide]
+    likely = n.add(n.multiply(numbers[4], chance[1] - chance[0]), chance[0])
+    hit = n.logical_and(within(x, *ends), _column(n.less(numbers[5], likely), 4))
+    filling: Any
+    if value is None:
+        filling = n.clip(n.multiply(standard_normal(x, *draws[12:]), float(high)), float(low), float(high))
+    elif isinstance(value, tuple):
+        if len(value) != x.shape[3]:
+            raise GraphError(f"fill_value={value} has {len(value)} numbers for the {x.shape[3]} channels")
+        channel = apply("iota", shape=(x.shape[3],), axis=0, dtype="int32")
+        filling = float(value[-1])
+        for i, number in enumerate(value[:-1]):
+            filling = n.where(n.equal(channel, i), float(number), filling)
+    else:
+        filling = float(value)
+    return n.where(hit, filling, x)  # type: ignore[no-any-return]
+
+
+@function
+def boxes(x: Node, share: Node, vertical: Node, horizontal: Node) -> tuple[Node, ...]:
+    """Boxes of pixels for CutMix: top, bottom, left, right, and the share of the image that each leaves, (samples,).
+
+    A box of a share ``1 - share`` of the image, its centre at these shares of height and width, cut off at the edges.
+    """
+    if x.ndim != 4:
+        raise GraphError(
+            f"CutMix pastes images, (batch, height, width, channels), and here is {x.type}. Write MixUp instead"
+        )
+    half = n.multiply(n.sqrt(n.maximum(n.subtract(1.0, share), 0.0)), 0.5)
+    ends: list[Node] = []
+    for size, centre in zip(x.shape[1:3], (vertical, horizontal), strict=True):
+        sides = (n.clip(side, 0.0, 1.0) for side in (n.subtract(centre, half), n.add(centre, half)))
+        ends += [n.floor(n.add(n.multiply(side, float(size)), 0.5)) for side in sides]  # type: ignore[arg-type]
+    top, bottom, left, right = ends
+    pixels: Any = x.shape[1] * x.shape[2]  # type: ignore[operator]
+    left_over = n.subtract(1.0, n.multiply((bottom - top) * (right - left), 1.0 / pixels))
+    return (*ends, left_over)
+
+
+@function
+def paste(x: Node, other: Node, top: Node, bottom: Node, left: Node, right: Node) -> Node:
+    """``x`` with the other's pixels within a box of each sample."""
+    if x.ndim != 4:
+        raise GraphError(f"CutMix pastes images, (batch, height, width, channels), and here is {x.type}")
+    return n.where(within(x, top, bottom, left, right), other, x)  # type: ignore[no-any-return]

@@ -1,0 +1,163 @@
+"""Layers that change images' values at random while training: brightness, contrast, erased and pasted boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier.functional import augmentation
+from ranvier.functional.beta import beta_quantiles, from_quantiles
+from ranvier.layers.base import Layer
+from ranvier.layers.mixing import mixed, partners
+from ranvier.layers.resampling import RandomLayer, bounds, is_number
+from ranvier.module.architecture import register_module
+from ranvier.seed import draw
+from ranvier.tensor import Tensor, get_dtype
+
+__all__ = ["CutMix", "RandomBrightness", "RandomContrast", "RandomErasing"]
+
+
+def limits(value_range: Any, name: str) -> tuple[float, float]:
+    """The least and the most that pixels can be; raises ValueError."""
+    pair = tuple(value_range) if isinstance(value_range, (tuple, list)) else ()
+    if len(pair) != 2 or not all(map(is_number, pair)) or not pair[0] < pair[1]:
+        raise ValueError(
+            f"value_range of layer {name!r} is {value_range!r}. Write the least and the most that pixels can be: "
+            "(0, 255), or (0, 1) after Rescaling(1 / 255)."
+        )
+    return float(pair[0]), float(pair[1])
+
+
+@register_module
+class RandomBrightness(RandomLayer):
+    """While training, a share of the whole range of values added to each image, which is kept within that range.
+
+    ``factor`` is a share f, for one between -f and f, or two, the least and the most, from -1 to 1. ``value_range`` is
+    what pixels can be: (0, 255), or (0, 1) after ``Rescaling(1 / 255)``. With ``seed`` the layer draws from a generator
+    of its own.
+    """
+
+    def __init__(
+        self,
+        factor: Any,
+        value_range: tuple[float, float] = (0, 255),
+        seed: int | None = None,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(data_format, **options)
+        self.factor, self.seed = bounds(factor, "factor", self.name, -1, 1), seed
+        self.value_range = limits(value_range, self.name)
+
+    def change(self, x: Any) -> Any:
+        low, high = self.value_range
+        return augmentation.brighten(x, self.uniform(x, self.factor), low=low, high=high)
+
+    def extra_repr(self) -> str:
+        return f"factor={self.factor}, value_range={self.value_range}"
+
+
+@register_module
+class RandomContrast(RandomLayer):
+    """While training, each channel's distances from its mean in the image times a random number.
+
+    ``factor`` is f for a number from 1 - f to 1 + f, or (a, b) for one from 1 - a to 1 + b, from 0 to 1. The other
+    arguments are those of `RandomBrightness`.
+    """
+
+    def __init__(
+        self,
+        factor: Any,
+        value_range: tuple[float, float] = (0, 255),
+        seed: int | None = None,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(data_format, **options)
+        pair = factor if isinstance(factor, (tuple, list)) else (factor, factor)
+        low, high = (
+            bounds(f, "factor", self.name, 0, 1)[1] for f in (pair if len(pair) == 2 else (None,) * 2)
+        )
+        self.factor, self.seed = (1 - low, 1 + high), seed
+        self.value_range = limits(value_range, self.name)
+
+    def change(self, x: Any) -> Any:
+        low, high = self.value_range
+        return augmentation.contrast(x, self.uniform(x, self.factor), low=low, high=high)
+
+    def extra_repr(self) -> str:
+        return f"factor={self.factor}, value_range={self.value_range}"
+
+
+@register_module
+class RandomErasing(RandomLayer):
+    """While training, a box of each image filled (Zhong et al., 2017; with a fixed value, DeVries and Taylor's cutout).
+
+    ``factor`` is the chance that an image has one (two numbers: the least and the most). The box takes a share of the
+    height and one of the width; the square of each is drawn from ``scale``. ``fill_value`` is a number, one for each
+    channel, or None for normal noise. ``value_range`` and ``seed`` are as in `RandomBrightness`.
+    """
+
+    def __init__(
+        self,
+        factor: Any = 1.0,
+        scale: Any = (0.02, 0.33),
+        fill_value: Any = None,
+        value_range: tuple[float, float] = (0, 255),
+        seed: int | None = None,
+        data_format: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(data_format, **options)
+        low, high = bounds(factor, "factor", self.name, 0, 1)
+        self.factor = (low, high) if isinstance(factor, (tuple, list)) else (high, high)
+        self.scale, self.seed = bounds(scale, "scale", self.name, 0, 1), seed
+        self.value_range = limits(value_range, self.name)
+        channels = tuple(fill_value) if isinstance(fill_value, (tuple, list)) else (fill_value,)
+        if fill_value is not None and not (channels and all(map(is_number, channels))):
+            raise ValueError(
+                f"fill_value of layer {self.name!r} is {fill_value!r}. Write a number, one for each channel, or None "
+                "for noise."
+            )
+        self.fill_value = channels if isinstance(fill_value, (tuple, list)) else fill_value
+
+    def change(self, x: Any) -> Any:
+        draws = [one for _ in range(6 + (self.fill_value is None)) for one in draw(self.seed)]
+        low, high = self.value_range
+        return augmentation.erase(
+            x, draws, scale=self.scale, chance=self.factor, low=low, high=high, value=self.fill_value
+        )
+
+    def extra_repr(self) -> str:
+        return f"factor={self.factor}, scale={self.scale}, fill_value={self.fill_value}"
+
+
+@register_module
+class CutMix(Layer):
+    """A box of each image replaced by another's of the batch, and its targets mixed accordingly (Yun et al., 2019).
+
+    ``fit(..., augment=CutMix())`` calls it on inputs and targets within the compiled step; in an explicit loop write
+    ``x, y = cutmix(x, y)``. The share that stays is drawn from Beta(alpha, alpha), and the targets' shares are those
+    of the pixels. Everything else is as in `MixUp`. Raises ValueError for inputs that are no images, (batch, height,
+    width, channels).
+    """
+
+    _starts_training = True
+
+    def __init__(self, alpha: float = 1.0, seed: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.alpha, self.seed = float(alpha), seed
+        quantiles = beta_quantiles(alpha).astype(get_dtype())
+        self.register_buffer("quantiles", Tensor.wrap(quantiles), persistent=False)
+
+    def forward(self, x: Any, y: Any, weight: Any = None) -> Any:
+        if not self.training:
+            return (x, y) if weight is None else (x, y, weight)
+        some = x[0] if isinstance(x, (tuple, list)) else x
+        share = from_quantiles(some, self.quantiles, *draw(self.seed))
+        centre = [augmentation.uniform(some, *draw(self.seed)) for _ in range(2)]
+        *box, kept = augmentation.boxes(some, share, *centre)
+        partner = partners(some, *draw(self.seed))
+        return mixed(x, y, weight, kept, partner, lambda own, other: augmentation.paste(own, other, *box))
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}"

@@ -1,0 +1,73 @@
+"""What is not random in augmentation, against Keras: normalization, sizes, moves, turns and zooms by given numbers."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ranvier import layers
+from ranvier.functional import resampling
+
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+X = np.random.default_rng(0).random((3, 9, 12, 3)).astype(np.float32) * 255
+
+
+@pytest.mark.parametrize("size", [(9, 12), (5, 6), (4, 5), (18, 24), (13, 7), (1, 1), (20, 5)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest", "bicubic"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"antialias": True},
+        {"crop_to_aspect_ratio": True},
+        {"pad_to_aspect_ratio": True, "fill_value": 7.0},
+    ],
+    ids=str,
+)
+def test_resizing(keras, size, interpolation, options: Any):
+    expected = keras.layers.Resizing(size[0], size[1], interpolation, **options)(X)
+    found = layers.Resizing(size[0], size[1], interpolation, **options)(X).numpy()
+    np.testing.assert_allclose(found, np.asarray(expected), rtol=1e-4, atol=2e-2)
+
+
+@pytest.mark.parametrize("size", [(9, 12), (4, 5), (5, 4), (3, 12), (12, 7), (20, 30), (4, 30)])
+def test_center_crop(keras, size):
+    expected = np.asarray(keras.layers.CenterCrop(*size)(X))
+    found = layers.CenterCrop(*size)(X).numpy()
+    assert found.shape == expected.shape
+    if size[0] <= 9 and size[1] <= 12:
+        np.testing.assert_array_equal(found, expected)
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-2)
+
+
+@pytest.mark.parametrize("axis", [-1, None, (1, 3), (2,)], ids=str)
+@pytest.mark.parametrize("invert", [False, True])
+def test_normalization(keras, axis, invert):
+    theirs, ours = (m.Normalization(axis=axis, invert=invert) for m in (keras.layers, layers))
+    theirs.adapt(X)
+    ours.adapt(X)
+    np.testing.assert_allclose(ours(X).numpy(), np.asarray(theirs(X)), rtol=2e-4, atol=2e-4)
+    if not invert:
+        given = {"mean": 3.0, "variance": 4.0}
+        theirs, ours = (m.Normalization(axis=axis, **given)(X) for m in (keras.layers, layers))
+        np.testing.assert_allclose(ours.numpy(), np.asarray(theirs), rtol=1e-6)
+
+
+FIXED = {
+    "rotation": lambda m, **o: m.RandomRotation((0.07, 0.07), **o),
+    "translation": lambda m, **o: m.RandomTranslation((0.21, 0.21), (-0.13, -0.13), **o),
+    "zoom out": lambda m, **o: m.RandomZoom((0.3, 0.3), **o),
+    "zoom in": lambda m, **o: m.RandomZoom((-0.3, -0.3), (-0.1, -0.1), **o),
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+@pytest.mark.parametrize("mode", ["constant", "nearest"])
+@pytest.mark.parametrize("interpolation", resampling.INTERPOLATIONS)
+def test_where_nothing_is_left_to_chance(keras, name, mode, interpolation):
+    options = {"fill_mode": mode, "interpolation": interpolation, "fill_value": 9.0}
+    expected = np.asarray(FIXED[name](keras.layers, **options)(X, training=True))
+    found = FIXED[name](layers, **options)(X, training=True).numpy()
+    close = np.isclose(found, expected, rtol=1e-3, atol=0.5)
+    assert close.mean() > (0.97 if interpolation == "nearest" else 0.999), close.mean()
