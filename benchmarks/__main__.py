@@ -56,7 +56,7 @@ def main(
             if write:  # after each workload, the others as they stand: runs of parts make one table
                 report.save({**report.load(), workload.name: measured[workload.name]})
     report.show_verdicts(measured, console)
-    report.show_costs(measured, 1 if quick else rounds, console)
+    report.show_costs(measured, max(rounds, 3), console)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from benchmarks.workloads import Workload
 Array = NDArray[Any]
 
 
-class _Clock(keras.callbacks.Callback):
+class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
     """The time at the end of every epoch."""
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it by name

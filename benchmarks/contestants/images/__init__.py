@@ -16,23 +16,30 @@ from benchmarks.workload import Workload
 
 Array = NDArray[Any]
 Key = TypeVar("Key")
-# (images, epochs) -> seconds of the epochs after the first, and the mean training loss of the last.
-Epochs = Callable[[int, int], tuple[float, float]]
+# (images, epochs) -> the times of the beginning and of the end of each epoch, and the mean training loss of the last.
+Epochs = Callable[[int, int], tuple[list[float], float]]
 TURN = 0.6  # seconds that an epoch may take; for slower ones fewer images are timed and the seconds scaled
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 FEWEST = 4  # batches of such an epoch
 
 
-def training(workload: Workload, epochs: Epochs, note: str) -> Job:
-    """The job of a training program: `epochs` goes on training, on the first so many images, when called again."""
+def training(workload: Workload, epochs: Epochs, note: str, untimed: int = 1) -> Job:
+    """The job of a training program: `epochs` goes on training, on the first so many images, when called again.
+
+    The first `untimed` epochs of a call do not count, as a `fit` has more to do than a loop that goes on.
+    """
     batch, checked = workload.batch, min(workload.checked or workload.samples, workload.samples)
     images = workload.samples
+
+    def seconds(images: int, count: int) -> float:
+        times, _ = epochs(images, untimed + count)
+        return times[-1] - times[untimed]
 
     def begin(count: int) -> float:
         nonlocal images
         _, loss = epochs(checked, count)
         few = min(checked, FEWEST * batch)
-        each = epochs(few, 2)[0] / few
+        each = seconds(few, 1) / few
         if each * images > TURN:
             images = min(images, max(FEWEST * batch, math.ceil(TURN / each / batch) * batch))
         if images < workload.samples:
@@ -40,7 +47,7 @@ def training(workload: Workload, epochs: Epochs, note: str) -> Job:
         return loss
 
     def run(count: int) -> float:
-        return epochs(images, 1 + count)[0] * workload.samples / images
+        return seconds(images, count) * workload.samples / images
 
     job = Job(begin, run, note)
     return job

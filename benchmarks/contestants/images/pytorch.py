@@ -32,10 +32,11 @@ from benchmarks.networks import (
 from benchmarks.workload import Workload
 
 SMALL = 4e6  # operations a sample below which one thread may be faster
+LARGE = 1e8  # and above which two steps are trial enough
 FORMATS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 
 
-class Sum(nn.Module):
+class Sum(nn.Module):  # type: ignore[misc]
     """relu(body(x) + shortcut(x))."""
 
     def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
@@ -46,7 +47,7 @@ class Sum(nn.Module):
         return F.relu(self.body(x) + self.shortcut(x))
 
 
-class UnevenPadding(nn.Module):
+class UnevenPadding(nn.Module):  # type: ignore[misc]
     """Keras's 'same' padding of a stride of 2: one more pixel below and at the right, none above and at the left."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -130,14 +131,13 @@ class _Training:
             total += loss.detach() * len(index)
         return float(total) / count
 
-    def epochs(self, count: int, number: int) -> tuple[float, float]:
-        """As `images.Epochs`; the first of several is not timed, though nothing makes it slower here."""
-        begin, loss = time.perf_counter(), 0.0
-        for i in range(number):
-            if i == 1:
-                begin = time.perf_counter()
+    def epochs(self, count: int, number: int) -> tuple[list[float], float]:
+        """As `images.Epochs`."""
+        times, loss = [time.perf_counter()], 0.0
+        for _ in range(number):
             loss = self.epoch(count)
-        return time.perf_counter() - begin, loss
+            times.append(time.perf_counter())
+        return times, loss
 
 
 def _said(layout: str, threads: int) -> str:
@@ -145,23 +145,25 @@ def _said(layout: str, threads: int) -> str:
 
 
 def images(workload: Workload, x: Array, y: Array) -> Job:
-    few = min(len(x), 4 * workload.batch)
-    small = NETWORKS[workload.network].training_flops < SMALL
+    operations = NETWORKS[workload.network].training_flops
+    few = min(len(x), (2 if operations > LARGE else 8) * workload.batch)
     scratch = {name: _Training(workload, x[:few], y[:few], name) for name in FORMATS}
 
     def trial(name: str, threads: int) -> float:
         torch.set_num_threads(threads)
-        return scratch[name].epochs(few, 2)[0]
+        begin = time.perf_counter()
+        scratch[name].epoch(few)
+        return time.perf_counter() - begin
 
-    tried = [(name, threads) for name in FORMATS for threads in {1 if small else CORES, CORES}]
+    tried = [(name, threads) for name in FORMATS for threads in {1 if operations < SMALL else CORES, CORES}]
     layout, threads = fastest({key: partial(trial, *key) for key in tried})
     chosen = _Training(workload, x, y, layout)
 
-    def epochs(count: int, number: int) -> tuple[float, float]:
+    def epochs(count: int, number: int) -> tuple[list[float], float]:
         torch.set_num_threads(threads)  # another workload may have chosen differently since
         return chosen.epochs(count, number)
 
-    return training(workload, epochs, _said(layout, threads))
+    return training(workload, epochs, _said(layout, threads), untimed=0)
 
 
 def memory(workload: Workload, x: Array, y: Array) -> Epochs:
