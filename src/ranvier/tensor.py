@@ -354,6 +354,8 @@ def function(body: Callable[..., Any]) -> Any:
                 elif isinstance(value, (np.ndarray, list, np.generic)):
                     tensors.append(Tensor(value))
                     pattern.append(name)
+                elif hasattr(value, "__tensor_function__"):  # of a network that is described: see module.symbolic
+                    return value.__tensor_function__(call, args, kwargs)
                 else:  # 1, 1.0 and True are equal and hash alike, but make different programs; so do 0.0 and -0.0
                     options.append((name, value))
                     pattern.append((name, "-0" if value == 0 and str(value)[0] == "-" else type(value)))
@@ -362,6 +364,9 @@ def function(body: Callable[..., Any]) -> Any:
             else:
                 if len(value) and all(isinstance(v, Node) for v in value):
                     return body(*args, **kwargs)
+                described = [v for v in value if hasattr(v, "__tensor_function__")]
+                if described:
+                    return described[0].__tensor_function__(call, args, kwargs)
                 tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
                 pattern.append((name, len(value)))
         key = tuple(pattern)

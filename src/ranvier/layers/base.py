@@ -10,7 +10,7 @@ from typing import Any
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, Type
 from ranvier.module.core import Module
-from ranvier.tensor import get_dtype
+from ranvier.tensor import Tensor, get_dtype
 
 __all__ = ["Layer"]
 
@@ -53,7 +53,7 @@ class Layer(Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         result = super().__call__(*args, **kwargs)
-        if self.activity_regularizer is not None:
+        if self.activity_regularizer is not None and isinstance(result, Tensor):  # described, it adds nothing
             from ranvier.regularizers import each_sample
 
             self.add_loss(each_sample(self.activity_regularizer(result), result))

@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric
-from ranvier.graph.node import Node, like
+from ranvier.graph.node import GraphError, Node, Type, like
 from ranvier.layers.base import Layer, declared
 from ranvier.module.architecture import register_module
-from ranvier.tensor import function
+from ranvier.module.symbolic import Call, Operators, Symbolic, record_of
+from ranvier.tensor import Tensor, function
 
 __all__ = ["Activation", "Flatten", "Input", "Rescaling"]
 
 
 @register_module
-class Input(Layer):
-    """The shape and dtype of a network's inputs: written first in a `Sequential`, where it computes nothing.
+class Input(Operators, Layer):
+    """The shape and dtype of a network's inputs, without the batch's dimension: ``Input((784,))``.
 
-    ``shape`` is without the batch's dimension: ``Input((784,))``.
+    Written first in a `Sequential`, where it computes nothing; or layers are called on it, for ``rv.Model(inputs,
+    outputs)``.
     """
 
     is_input = True
@@ -37,8 +39,33 @@ class Input(Layer):
             raise ValueError("Input needs a shape. Write Input((784,)) for rows of 784 features.")
         self._input_type = declared(shape, dtype, self.name)
 
+    @property
+    def type(self) -> Type:
+        assert self._input_type is not None
+        return self._input_type
+
+    def symbol(self) -> Symbolic:
+        record = record_of(self)
+        if not record:
+            record.append(Call(self, (), {}))
+            record[0].returned(Tensor.placeholder(self.type))
+        return record[0].values[0]
+
     def forward(self, x: Any) -> Any:
+        if self.misfit(x.type):
+            raise GraphError
         return x
+
+    def misfit(self, given: Type) -> tuple[str, str] | None:
+        if given.shape[1:] == self.type.shape[1:]:
+            return None
+        return (
+            f"it takes (batch, {', '.join(map(str, self.type.shape[1:]))}).",
+            "Give it data of that shape, or make the network for this one.",
+        )
+
+    def extra_repr(self) -> str:
+        return str(self.shape[1:])
 
 
 @register_module

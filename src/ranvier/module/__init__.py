@@ -3,11 +3,13 @@
 from ranvier.module.architecture import REGISTRY, from_architecture, register_module
 from ranvier.module.calls import input_type, isolated, mode, watched
 from ranvier.module.core import Module
+from ranvier.module.functional import Functional
 from ranvier.module.parameter import Parameter
 from ranvier.module.sequential import Sequential
 
 __all__ = [
     "REGISTRY",
+    "Functional",
     "Module",
     "Parameter",
     "Sequential",

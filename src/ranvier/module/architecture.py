@@ -189,7 +189,7 @@ def _make(description: Mapping[str, Any], depth: int) -> Module:
         raise _refuse(f"modules nested more than {DEEPEST} deep")
     cls = _class(description["class"])
     config = {key: _decode(value, depth) for key, value in description["config"].items()}
-    module = cls(*config.pop(POSITIONAL, ()), **config)
+    module: Module = cls.from_config(config)
     module.name = str(description["name"])
     if "input" in description:
         module._input_type = _input(*description["input"])

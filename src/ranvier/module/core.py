@@ -11,7 +11,7 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
@@ -21,18 +21,22 @@ from ranvier.module.changes import QUIET, changed
 from ranvier.module.face import Face
 from ranvier.module.lines import outside
 from ranvier.module.parameter import Parameter
+from ranvier.module.symbolic import describe, given
 from ranvier.tape import settle
 from ranvier.tensor import Tensor, get_dtype
 
 __all__ = ["Module"]
 
+# What copies do without: compiled programs, and the calls of this very module in networks that were described.
+UNCOPIED = ("_predictors", "_plans", "_record", "_graph")
+
 
 _counters: dict[str, int] = {}
 
 
-def _automatic_name(cls: type) -> str:
+def automatic_name(kind: str) -> str:
     """Keras's names: ``dense``, ``dense_1``, ``conv2d``, ... counted over the process."""
-    base = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
+    base = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()
     count = _counters[base] = _counters.get(base, -1) + 1
     return f"{base}_{count}" if count else base
 
@@ -74,21 +78,37 @@ class Module(Face):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here and not in __init__, so that no subclass has to call super().__init__() for it, and so that the
         # constructor's arguments (its configuration) and the line that wrote them are those of the outermost class.
+        if cls is Module and (
+            args or "inputs" in kwargs or "outputs" in kwargs
+        ):  # Keras's Model(inputs, outputs)
+            from ranvier.module.functional import Functional
+
+            return cast("Self", Functional.__new__(Functional, *args, **kwargs))
         self = super().__new__(cls)
         frame = outside(sys._getframe(1))
         self.__dict__.update(
             _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
-            built=not cls._builds, name=_automatic_name(cls), _trainable=True, _arguments=(args, kwargs),
+            built=not cls._builds, name=automatic_name(cls.__name__), _trainable=True, _arguments=(args, kwargs),
             _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _input_types=(), _built_shape=(),
             _compiled=None, _changes=0,
         )  # fmt: skip
         return self
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True
+    ) -> None:
+        if inputs is not None or outputs is not None:
+            raise TypeError(
+                f"{type(self).__name__} says in its forward what it computes, and takes no inputs and outputs. Write "
+                "super().__init__() and a forward, or rv.Model(inputs, outputs) without a subclass, instead."
+            )
         if name is not None:
             self.name = name
         if not trainable:
             self.trainable = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in UNCOPIED}
 
     # --- attributes -----------------------------------------------------------------------------------------------
 
@@ -321,6 +341,8 @@ class Module(Face):
         return call(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if given(args) or (kwargs and given(kwargs.values())):
+            return describe(self, args, kwargs).result
         if "training" in kwargs and "training" not in inspect.signature(self.forward).parameters:
             training = kwargs.pop("training")
             if training is not None:

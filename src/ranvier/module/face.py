@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -54,6 +54,43 @@ class Face:
     @reading
     def layers(self) -> list[Module]:
         return list(self.children())
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Module:
+        """The layer of this name, or at this place of ``layers``. Raises ValueError naming what there is."""
+        layers = list(self.layers)
+        if (name is None) == (index is None):
+            raise ValueError(
+                "get_layer takes a name or an index. Write get_layer('dense') or get_layer(index=0)."
+            )
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(
+                    f"{self.name!r} has {len(layers)} layers, and none at {index}. Write a smaller index."
+                )
+            return cast("Module", layers[index])
+        for layer in layers:
+            if layer.name == name:
+                return cast("Module", layer)
+        raise ValueError(
+            f"{self.name!r} has no layer {name!r}. Write one of {', '.join(x.name for x in layers)}."
+        )
+
+    @reading
+    def input(self) -> Any:
+        """What a layer of a functional model was called on. Raises ValueError unless it was called exactly once."""
+        from ranvier.module.symbolic import only_call
+
+        call = only_call(cast("Module", self), "input")
+        if not call.parents:
+            return call.result
+        return call.arguments[0] if len(call.arguments) == 1 else list(call.arguments)
+
+    @reading
+    def output(self) -> Any:
+        """What a layer of a functional model returned. Raises ValueError unless it was called exactly once."""
+        from ranvier.module.symbolic import only_call
+
+        return only_call(cast("Module", self), "output").result
 
     def _tensors(self) -> list[Tensor]:
         seen: dict[int, Tensor] = {}
@@ -136,6 +173,12 @@ class Face:
         from ranvier.module.architecture import arguments_of
 
         return arguments_of(cast("Module", self))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """A fresh module from what ``config()`` returned."""
+        options = dict(config)
+        return cls(*options.pop("*", ()), **options)
 
     def architecture(self) -> dict[str, Any]:
         """A description of plain JSON values from which ``from_architecture`` makes the same network, without weights.

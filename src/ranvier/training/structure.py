@@ -89,7 +89,13 @@ def outputs_of(model: Module, output: Any) -> Outputs:
 
 
 def takes(model: Module) -> tuple[list[str], int, bool]:
-    """The names of the inputs that the model's forward takes, how many of them it needs, and whether any number."""
+    """The names of the inputs that the model's forward takes, how many of them it needs, and whether any number.
+
+    A model's ``input_names``, if it has any, say so instead.
+    """
+    declared = getattr(model, "input_names", None)
+    if declared is not None:
+        return list(declared), len(declared), False
     function: Any = model.forward
     if type(model).forward is Module.forward:
         function = getattr(model, "call", function)

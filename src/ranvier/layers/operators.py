@@ -1,0 +1,86 @@
+"""Python's operators as layers: what a functional model holds for ``a / b``, ``x ** 2`` or ``x[:, 0]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier import numeric
+from ranvier.layers.base import Layer
+from ranvier.module.architecture import register_module
+from ranvier.module.core import automatic_name
+
+__all__ = ["GetItem", "Operation"]
+
+OPERATIONS = {
+    name: getattr(numeric, name)
+    for name in (
+        "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "matmul", "negative", "abs",
+    )
+}  # fmt: skip
+
+
+@register_module
+class Operation(Layer):
+    """An operator by the name of its tensor function ("divide", "power", ...), called on tensors and numbers.
+
+    Raises ValueError naming the operators there are for any other.
+    """
+
+    def __init__(self, operation: str, **options: Any) -> None:
+        super().__init__(**options)
+        if operation not in OPERATIONS:
+            raise ValueError(
+                f"operation {operation!r} is not one that a layer does. Write one of {', '.join(OPERATIONS)}."
+            )
+        self.operation = operation
+        if options.get("name") is None:
+            self.name = automatic_name(operation)
+
+    def forward(self, *operands: Any) -> Any:
+        return OPERATIONS[self.operation](*operands)
+
+    def extra_repr(self) -> str:
+        return self.operation
+
+
+@register_module
+class GetItem(Layer):
+    """``x[index]`` by whole numbers, slices, None and ``...``; the batch's dimension is taken whole: ``x[:, 0]``."""
+
+    def __init__(self, index: Any, **options: Any) -> None:
+        super().__init__(**options)
+        items = index if isinstance(index, (tuple, list)) else (index,)
+        self.index = tuple(map(self._item, items))
+        if not self.index or self.index[0] not in (slice(None), ...):
+            raise ValueError(
+                f"x[{index!r}] would choose among the samples of a batch. Write x[:, ...] with ':' first instead."
+            )
+
+    def _item(self, item: Any) -> Any:
+        """A whole number, a slice, None or ``...``, from itself or from the words of `config`."""
+        if item is None or item is ... or isinstance(item, slice):
+            return item
+        if item == "...":
+            return ...
+        if isinstance(item, (list, tuple)) and len(item) == 3:
+            return slice(*item)
+        if hasattr(item, "__index__") and not isinstance(item, bool):
+            return item.__index__()
+        raise TypeError(
+            f"a symbolic value cannot be indexed by {item!r}. Write whole numbers, slices, None or ... instead."
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "index": [self._words_of(item) for item in self.index]}
+
+    @staticmethod
+    def _words_of(item: Any) -> Any:
+        return (
+            [item.start, item.stop, item.step] if isinstance(item, slice) else "..." if item is ... else item
+        )
+
+    def forward(self, x: Any) -> Any:
+        return x[self.index]
+
+    def extra_repr(self) -> str:
+        return str(self.config()["index"])

@@ -1,0 +1,363 @@
+"""Functional: a model described by its inputs and outputs, as Keras's ``Model(inputs, outputs)``."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, Self, cast
+
+from ranvier.module.architecture import register_module
+from ranvier.module.core import Module
+from ranvier.module.lines import shown
+from ranvier.module.symbolic import (
+    Call,
+    Operators,
+    Symbolic,
+    describe,
+    found,
+    given,
+    mapped,
+    ordered,
+)
+from ranvier.tensor import Tensor
+
+__all__ = ["Functional"]
+
+MOST_CALLS = 100_000  # in a file: models within models could name as many as a power of two of their depth
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Output ``place`` of step ``step``."""
+
+    step: int
+    place: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call to replay: the number of its layer, and arguments in which a `Ref` stands for each tensor."""
+
+    layer: int
+    arguments: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@register_module
+class Functional(Module):
+    """What leads from ``inputs`` to ``outputs``: an `Input` or several, a symbolic value or several, each in a list,
+    tuple or dict.
+
+    Written ``rv.Model(inputs, outputs)``. A layer that was called several times is one layer with one set of weights.
+    Layers and weights have the order that they have in Keras. Outputs are named, for losses and logs, by the keys of
+    the dict, or by the layers that give them. Raises TypeError for what is no symbolic value, ValueError for an output
+    that depends on an input that is not listed and for two layers of one name.
+    """
+
+    _starts_training = False
+
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(name=name)
+        self.__dict__["_arguments"] = ((), {})  # `config` says what is to be known
+        starts, ends = parts(inputs, "inputs"), parts(outputs, "outputs")
+        first, last = [start_of(*one) for one in starts.items()], [end_of(*one) for one in ends.items()]
+        if len(set(first)) < len(first):
+            raise ValueError("an Input is twice among inputs. Write each once.")
+        steps = first + [call for call in ordered([end.call for end in last]) if call not in first]
+        for call in steps[len(first) :]:
+            if not call.parents:
+                unlisted(call, first)
+        layers = arranged(steps, [end.call for end in last])
+        distinct_names(layers)
+        for i, layer in enumerate(layers):
+            self.add_module(str(i), layer)
+        number = {call: i for i, call in enumerate(steps)}
+        place = {id(layer): i for i, layer in enumerate(layers)}
+
+        def refs(tree: Any) -> Any:
+            return mapped(tree, Operators, lambda v: Ref(number[v.symbol().call], v.symbol().place))
+
+        self._effort = sum(effort(call.module) for call in steps)
+        self._steps = [Step(place[id(c.module)], refs(c.arguments), refs(c.options)) for c in steps]
+        self._takes, self._returns = refs(inputs), refs(outputs)
+        self.__dict__["_graph"] = steps
+        self.input_names = list(starts) if isinstance(inputs, Mapping) else [c.module.name for c in first]
+        if isinstance(outputs, Mapping):
+            self.output_names = list(ends) if isinstance(outputs, OrderedDict) else sorted(ends)
+        else:
+            self.output_names = numbered([end.call.module.name for end in last])
+        types = tuple(call.values[0].type for call in first)
+        self._input_type, self._input_types = types[0], types if len(types) > 1 else ()
+        if not trainable:
+            self.trainable = False
+
+    # --- looking --------------------------------------------------------------------------------------------------
+
+    def _described(self) -> list[Call]:
+        """The recorded calls; those of a copy are recorded when they are first asked for."""
+        if "_graph" not in self.__dict__:
+            self.__dict__["_graph"] = recorded(self.layers, self._steps)
+        return cast("list[Call]", self.__dict__["_graph"])
+
+    def _symbols(self, tree: Any) -> Any:
+        graph = self._described()
+        return mapped(tree, Ref, lambda ref: graph[ref.step].values[ref.place])
+
+    @property
+    def input(self) -> Any:
+        """The inputs in the container that they were given in."""
+        return self._symbols(self._takes)
+
+    @property
+    def output(self) -> Any:
+        """The outputs in the container that they were given in."""
+        return self._symbols(self._returns)
+
+    @property
+    def inputs(self) -> list[Symbolic]:
+        return list(found(self.input, Symbolic))
+
+    @property
+    def outputs(self) -> list[Symbolic]:
+        return list(found(self.output, Symbolic))
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of each input, None for the batch, in the container that they were given in."""
+        return mapped(self.input, Symbolic, lambda value: value.shape)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of each output, None for the batch, in the container that they were given in."""
+        return mapped(self.output, Symbolic, lambda value: value.shape)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Module:
+        self._described()  # so that the layer knows its output
+        return super().get_layer(name, index)
+
+    # --- calling --------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], (list, tuple, Mapping)):
+            several = len(self.input_names) > 1 or isinstance(args[0], Mapping)
+            if several or (len(args[0]) == 1 and (isinstance(args[0][0], Tensor) or given(args[0]))):
+                args = self._unpacked(args[0])
+        return super().__call__(*args, **kwargs)
+
+    def _unpacked(self, values: Any) -> tuple[Any, ...]:
+        if isinstance(values, Mapping):
+            if set(values) != set(self.input_names):
+                raise TypeError(
+                    f"{self.name!r} was given the inputs {sorted(map(str, values))}. Write "
+                    f"{{{', '.join(f'{n!r}: ...' for n in self.input_names)}}} instead."
+                )
+            return tuple(values[name] for name in self.input_names)
+        return tuple(values)
+
+    def forward(self, *inputs: Any) -> Any:
+        names = self.input_names
+        if len(inputs) != len(names):
+            raise TypeError(
+                f"{self.name!r} takes {len(names)} input(s) and was given {len(inputs)}. Write "
+                f"model([{', '.join(names)}]) instead."
+            )
+        layers = list(self._modules.values())
+        values: list[list[Any]] = []
+
+        def value(ref: Ref) -> Any:
+            return values[ref.step][ref.place]
+
+        for i, step in enumerate(self._steps):
+            if i < len(inputs):
+                arguments: Any = (inputs[i] if isinstance(inputs[i], Tensor) else Tensor(inputs[i]),)
+            else:
+                arguments = mapped(step.arguments, Ref, value)
+            result = layers[step.layer](*arguments, **mapped(step.options, Ref, value))  # type: ignore[misc]
+            values.append(list(found(result, Tensor)))
+        return mapped(self._returns, Ref, value)
+
+    # --- saving ---------------------------------------------------------------------------------------------------
+
+    def config(self) -> dict[str, Any]:
+        """The layers, each once, and their calls by number; an output is written ``{"ref": [call, output]}``."""
+        return {
+            "layers": self.layers,
+            "calls": [[s.layer, encode(s.arguments), encode(s.options)] for s in self._steps],
+            "inputs": encode(self._takes),
+            "outputs": encode(self._returns),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        layers = config["layers"]
+        if not all(isinstance(layer, Module) for layer in layers):
+            refuse("layers that are none")
+        steps = [Step(whole(n), decode(args), decode(options)) for n, args, options in config["calls"]]
+        if sum(effort(layers[step.layer]) for step in steps) > MOST_CALLS:
+            refuse(f"more than {MOST_CALLS:,} calls of layers")
+        calls = recorded(layers, steps)
+        inputs, outputs = (
+            mapped(decode(config[key]), Ref, lambda ref: calls[ref.step].values[ref.place])
+            for key in ("inputs", "outputs")
+        )
+        model = cls(inputs, outputs)
+        if len(model.layers) != len(layers):
+            refuse("layers that lead to no output")
+        return model
+
+
+# --- from symbolic values to steps --------------------------------------------------------------------------------
+
+
+def parts(values: Any, what: str) -> dict[Any, Any]:
+    """The inputs or outputs by what they are called: their keys, or their positions, or None for one alone."""
+    several = dict(enumerate(values)) if isinstance(values, (list, tuple)) else {None: values}
+    result: dict[Any, Any] = dict(values) if isinstance(values, Mapping) else several
+    if isinstance(values, Mapping) and not all(isinstance(key, str) for key in values):
+        raise TypeError(f"{what} is a dict with the keys {list(values)}. Write names as keys instead.")
+    if values is None or not result:
+        raise ValueError(
+            f"a model needs {what}. Write rv.Model(inputs=x, outputs=y) with x = rv.Input((784,))."
+        )
+    return result
+
+
+def start_of(key: Any, value: Any) -> Call:
+    """The call that stands for an input."""
+    label = "inputs" if key is None else f"inputs[{key!r}]"
+    if isinstance(value, Operators):
+        call = value.symbol().call
+        if not call.parents:
+            return call
+        raise TypeError(
+            f"{label} is an output of layer {call.module.name!r}, no Input. Write x = "
+            f"rv.Input({value.shape[1:]}), call the layers that come after {call.module.name!r} on it, and give x."
+        )
+    raise TypeError(
+        f"{label} is {type(value).__name__}, no Input. Write x = rv.Input((784,)), call the layers on it, and "
+        "give x instead."
+    )
+
+
+def end_of(key: Any, value: Any) -> Symbolic:
+    if isinstance(value, Operators):
+        return value.symbol()
+    label = "outputs" if key is None else f"outputs[{key!r}]"
+    raise TypeError(
+        f"{label} is {type(value).__name__}, not what a layer returned that was called on an Input. Write y = "
+        "layer(x) with x = rv.Input((784,)), and give y instead."
+    )
+
+
+def unlisted(call: Call, first: Sequence[Call]) -> NoReturn:
+    names = [c.module.name for c in first]
+    raise ValueError(
+        f"the outputs depend on the Input {call.module.name!r} (made at {shown(call.module._made)}), which is not "
+        f"among the inputs ({', '.join(names)}). Write inputs=[{', '.join([*names, call.module.name])}], or outputs "
+        "that do not need it, instead."
+    )
+
+
+def arranged(steps: Sequence[Call], ends: Sequence[Call]) -> list[Module]:
+    """The layers in Keras's order: the farthest from the outputs first, then as they are met from the outputs on."""
+    depth: dict[Call, int] = {}
+    level: dict[Module, int] = {}
+    for call in reversed(steps):
+        level[call.module] = depth[call] = max(depth.get(call, 0), level.get(call.module, 0))
+        for parent in call.parents:
+            depth[parent] = max(depth.get(parent, 0), depth[call] + 1)
+    met: dict[Module, int] = {}
+    seen: set[Call] = set()
+    pending = list(reversed(ends))
+    while pending:
+        call = pending.pop()
+        if call not in seen:
+            seen.add(call)
+            met.setdefault(call.module, len(met))
+            pending.extend(reversed(call.parents))
+    return sorted(level, key=lambda layer: (-level[layer], met.get(layer, -1)))
+
+
+def distinct_names(layers: Sequence[Module]) -> None:
+    for name, count in Counter(layer.name for layer in layers).items():
+        if count > 1:
+            lines = [shown(layer._made) for layer in layers if layer.name == name]
+            raise ValueError(
+                f"{count} layers are named {name!r} (made at {' and '.join(lines)}). Write another name= for "
+                f"{'one' if count == 2 else 'all but one'} of them."
+            )
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, each but once: a second ``head`` is ``head_1``."""
+    result: list[str] = []
+    for name in names:
+        free = (f"{name}_{i}" if i else name for i in range(len(names) + 1))
+        result.append(next(n for n in free if n not in result))
+    return result
+
+
+# --- from steps to symbolic values, and to plain values ------------------------------------------------------------
+
+
+def recorded(layers: Sequence[Module], steps: Sequence[Step]) -> list[Call]:
+    """The calls of ``steps``, recorded anew."""
+    graph: list[Call] = []
+    for step in steps:
+        layer = layers[step.layer]
+        if isinstance(layer, Operators):
+            graph.append(layer.symbol().call)
+            continue
+        arguments, options = mapped(
+            (step.arguments, step.options), Ref, lambda ref: graph[ref.step].values[ref.place]
+        )
+        if not given((arguments, options)):
+            refuse(f"{layer.name!r} is called on nothing")
+        graph.append(describe(layer, arguments, options))
+    return graph
+
+
+def effort(module: Module) -> int:
+    """How many calls of layers a call of this one makes."""
+    return module._effort if isinstance(module, Functional) else 1 + sum(map(effort, module.children()))
+
+
+def encode(tree: Any) -> Any:
+    """Arguments as plain values, each under its kind."""
+    if isinstance(tree, Ref):
+        return {"ref": [tree.step, tree.place]}
+    if isinstance(tree, Mapping):
+        kind = "ordered" if isinstance(tree, OrderedDict) else "dict"
+        return {kind: [[key, encode(part)] for key, part in tree.items()]}
+    if isinstance(tree, (list, tuple)):
+        return {"tuple" if isinstance(tree, tuple) else "list": [encode(part) for part in tree]}
+    return {"value": tree}
+
+
+CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "dict": dict, "ordered": OrderedDict}
+
+
+def decode(words: Any) -> Any:
+    ((kind, content),) = words.items()
+    if kind == "ref":
+        return Ref(*map(whole, content))
+    if kind in ("dict", "ordered"):
+        return CONTAINERS[kind]((str(key), decode(part)) for key, part in content)
+    if kind in CONTAINERS:
+        return CONTAINERS[kind](map(decode, content))
+    if kind != "value":
+        refuse(f"an argument of kind {kind!r}")
+    return content
+
+
+def whole(number: Any) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        refuse(f"{number!r} as a number of a call or of a layer")
+    return int(number)
+
+
+def refuse(what: str) -> NoReturn:
+    raise ValueError(f"this is not the description of a functional model: {what}.")

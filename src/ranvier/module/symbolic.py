@@ -1,0 +1,339 @@
+"""Symbolic values: what modules return that are called on an `Input`, before there are any data.
+
+Each call is traced at once, so that layers are built and misfits are told where they are written, and is recorded, so
+that a `Functional` model can replay it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ranvier.graph.node import Symbol, Type
+from ranvier.module.calls import calls, isolated, mode
+from ranvier.seed import traced_draws
+from ranvier.tensor import Tensor
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = [
+    "Call",
+    "Operators",
+    "Symbolic",
+    "describe",
+    "found",
+    "given",
+    "mapped",
+    "ordered",
+    "record_of",
+]
+
+
+# --- values in nested lists, tuples and dicts ---------------------------------------------------------------------
+
+
+def found(value: Any, kind: type) -> Iterator[Any]:
+    """The values of a ``kind`` in nested lists, tuples and dicts, in order."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from found(part, kind)
+    elif isinstance(value, Mapping):
+        yield from found(list(value.values()), kind)
+
+
+def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """Nested lists, tuples and dicts as they are, with each value of a ``kind`` changed."""
+    if isinstance(value, kind):
+        return change(value)
+    if isinstance(value, (list, tuple)):
+        parts = [mapped(part, kind, change) for part in value]
+        return tuple(parts) if isinstance(value, tuple) else parts
+    if isinstance(value, Mapping):
+        container = OrderedDict if isinstance(value, OrderedDict) else dict
+        return container((key, mapped(part, kind, change)) for key, part in value.items())
+    return value
+
+
+def given(values: Any) -> bool:
+    """Whether any of these arguments is symbolic, or holds something that is."""
+    for value in values:
+        if isinstance(value, Operators):
+            return True
+        if isinstance(value, (list, tuple)) and given(value):
+            return True
+        if isinstance(value, Mapping) and given(value.values()):
+            return True
+    return False
+
+
+# --- calls --------------------------------------------------------------------------------------------------------
+
+
+class Call:
+    """A recorded call of a module: the arguments, and what it returned; an `Input` is called on nothing."""
+
+    __slots__ = ("arguments", "module", "options", "parents", "result", "values")
+
+    def __init__(self, module: Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        self.module, self.arguments, self.options = module, arguments, options
+        taken: list[Symbolic] = list(found((arguments, options), Symbolic))
+        self.parents = tuple(dict.fromkeys(value.call for value in taken))
+        self.result: Any = None
+        self.values: list[Symbolic] = []
+
+    def returned(self, result: Any) -> Any:
+        """Take note of what the call returned: the same with a symbolic value for each tensor."""
+
+        def value(tensor: Tensor) -> Symbolic:
+            self.values.append(Symbolic(self, len(self.values), tensor.type))
+            return self.values[-1]
+
+        self.result = mapped(result, Tensor, value)
+        return self.result
+
+
+def record_of(module: Module) -> list[Call]:
+    """The calls of a module on symbolic values, oldest first. A copy of the module has none."""
+    return cast("list[Call]", module.__dict__.setdefault("_record", []))
+
+
+def only_call(module: Module, what: str) -> Call:
+    """The call of a module. Raises ValueError unless there is exactly one."""
+    record = record_of(module)
+    if not record and getattr(module, "is_input", False):
+        return cast("Operators", module).symbol().call
+    if len(record) != 1:
+        calls_ = "has not been called on an Input yet" if not record else f"was called {len(record)} times"
+        raise ValueError(
+            f"{module.name!r} {calls_}, so it has no one {what}. Write y = layer(x) with x an rv.Input or what a layer "
+            "made of one, and use y, instead."
+        )
+    return record[0]
+
+
+def describe(module: Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
+    """Record a call of ``module``, and trace it: its layers are built. Raises ValueError where shapes do not fit."""
+    if getattr(module, "is_input", False):
+        raise TypeError(
+            f"{module.name!r} is an Input, where a network begins: it is called on nothing. Write a layer instead."
+        )
+    arguments, options = mapped((arguments, options), Operators, lambda value: value.symbol())
+    call = Call(module, arguments, options)
+    try:
+        result = traced(call, [])
+    except ValueError:  # once more, to tell what led to it
+        result = traced(call, [(c.module, c.values[0].type) for c in ordered(call.parents)])
+    returned = list(leaves(result))
+    if not returned or not all(isinstance(part, Tensor) for part in returned):
+        raise TypeError(
+            f"{module.name!r} returned {result!r}. Write a forward that returns a tensor, or a tuple, list or dict of "
+            "tensors, instead."
+        )
+    call.returned(result)
+    record_of(module).append(call)
+    return call
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What nested lists, tuples and dicts hold that is none of them."""
+    if isinstance(value, (list, tuple, Mapping)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from leaves(part)
+    else:
+        yield value
+
+
+def traced(call: Call, before: list[tuple[Any, Any]]) -> Any:
+    """What the module returns for stand-ins of the arguments, after the calls ``before`` that errors tell of."""
+    stand_ins: dict[Symbolic, Tensor] = {}
+
+    def stand_in(value: Symbolic) -> Tensor:
+        return stand_ins.setdefault(value, Tensor.placeholder(value.type))
+
+    arguments, options = mapped((call.arguments, call.options), Symbolic, stand_in)
+    outer = calls.trace, calls.root
+    calls.trace, calls.root = before, call.module
+    try:
+        with mode(call.module, False), isolated(call.module), traced_draws():
+            return call.module(*arguments, **options)
+    finally:
+        calls.trace, calls.root = outer
+
+
+def ordered(ends: Sequence[Call]) -> list[Call]:
+    """These calls and all that they need, each after those that it needs: depth first, in the order of arguments."""
+    done: dict[Call, None] = {}
+    pending = list(reversed(ends))
+    while pending:
+        waiting = [parent for parent in pending[-1].parents if parent not in done]
+        if waiting:
+            pending.extend(reversed(waiting))
+        else:
+            done[pending.pop()] = None
+    return list(done)
+
+
+# --- operators ----------------------------------------------------------------------------------------------------
+
+BINARY = {  # Python's operator: the function of tensors
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+    "mod": "remainder", "pow": "power", "matmul": "matmul",
+}  # fmt: skip
+UNARY = {"neg": "negative", "abs": "abs"}
+UFUNCS = {"absolute": "abs", **{name: name for name in (*BINARY.values(), "negative")}}
+NUMBERS = {  # what needs them
+    "float": "float()", "int": "int()", "complex": "complex()", "index": "an index", "len": "len()", "iter": "a loop",
+    "contains": "'in'", "array": "np.asarray()", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+}  # fmt: skip
+WRITE = (
+    "Write a layer for it, rv.layers.Lambda(lambda x: ...)(x) or (to be saved) a registered class with a forward, "
+    "instead."
+)
+
+
+class Operators:
+    """What can be done with a symbolic value; operators and activation functions become layers."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # made from the tables below
+        __add__: Any
+        __radd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __mod__: Any
+        __pow__: Any
+        __matmul__: Any
+        __neg__: Any
+        __abs__: Any
+
+    def symbol(self) -> Symbolic:
+        raise NotImplementedError
+
+    @property
+    def type(self) -> Type:
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The shape, None for the batch's dimension."""
+        return tuple(None if isinstance(d, Symbol) else d for d in self.type.shape)
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
+    def __getitem__(self, index: Any) -> Symbolic:
+        from ranvier.layers.operators import GetItem
+
+        return cast("Symbolic", GetItem(index)(self))
+
+    def __tensor_function__(
+        self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> Symbolic:
+        """What a tensor function of ours that is given a symbolic value returns."""
+        from ranvier import activations
+        from ranvier.layers import Activation
+
+        if arguments == (self,) and not options and function in activations.names().values():
+            return cast("Symbolic", Activation(function)(self))
+        raise TypeError(f"{function.__name__} computes with tensors, and {self!r} is none yet. {WRITE}")
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Symbolic:
+        name = UFUNCS.get(ufunc.__name__)
+        if name is None or method != "__call__" or options:
+            raise TypeError(f"np.{ufunc.__name__} computes with numbers, and {self!r} has none yet. {WRITE}")
+        return operate(name, *inputs)
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"{self!r} is neither true nor false: it has no numbers yet, and 'if' would choose once for all data. "
+            "Write a class with a forward that uses where(condition, a, b) instead."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and hasattr(Tensor, name):
+            raise AttributeError(f"{self!r} is no tensor yet, and has no .{name}. {WRITE}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def operate(name: str, *operands: Any) -> Symbolic:
+    """The layer that computes an operator, called on symbolic values and numbers."""
+    from ranvier.layers import Add, Multiply, Subtract
+    from ranvier.layers.operators import Operation
+
+    plain = [operand.item() if isinstance(operand, np.generic) else operand for operand in operands]
+    for operand in plain:
+        if not isinstance(operand, (Operators, int, float)):
+            raise TypeError(
+                f"{name} of a symbolic value takes another or a number, not {type(operand).__name__}. Write an "
+                "rv.Input for what is data, or a class with a parameter for what is learned, instead."
+            )
+    merging = {"add": Add, "subtract": Subtract, "multiply": Multiply}.get(name)
+    if merging is not None and all(isinstance(operand, Operators) for operand in plain):
+        return cast("Symbolic", merging()(plain))
+    return cast("Symbolic", Operation(name)(*plain))
+
+
+def _operator(name: str, backward: bool = False) -> Any:
+    def binary(self: Operators, other: Any) -> Symbolic:
+        return operate(name, other, self) if backward else operate(name, self, other)
+
+    return binary
+
+
+def _unary(name: str) -> Any:
+    return lambda self: operate(name, self)
+
+
+def _refused(what: str) -> Any:
+    def refuse(self: Operators, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"{what} needs numbers, and {self!r} has none yet: it describes a network. {WRITE}")
+
+    return refuse
+
+
+for _python, _name in BINARY.items():
+    setattr(Operators, f"__{_python}__", _operator(_name))
+    setattr(Operators, f"__r{_python}__", _operator(_name, backward=True))
+for _python, _name in UNARY.items():
+    setattr(Operators, f"__{_python}__", _unary(_name))
+for _python, _name in NUMBERS.items():
+    setattr(Operators, f"__{_python}__", _refused(_name))
+
+
+class Symbolic(Operators):
+    """A value of a network that is described: output ``place`` of a call, known by its type alone."""
+
+    __slots__ = ("_type", "call", "place")
+
+    def __init__(self, call: Call, place: int, type_: Type) -> None:
+        self.call, self.place, self._type = call, place, type_
+
+    @property
+    def type(self) -> Type:
+        return self._type
+
+    def symbol(self) -> Symbolic:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Symbolic:
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Symbolic {self.shape} {self.dtype}, of {self.call.module.name!r}>"
