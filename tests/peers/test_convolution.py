@@ -104,3 +104,90 @@ def compare(n, text, rtol=2e-4, atol=2e-5):
 @pytest.mark.parametrize(("n", "text"), TABLE, ids=str)
 def test_layers(n, text):
     compare(n, text)
+
+
+# --- PyTorch ------------------------------------------------------------------------------------------------------
+
+
+def torch_texts():
+    """Modules as both write them, for each number of dimensions."""
+    for n in (1, 2, 3):
+        for size, stride, padding, dilation in itertools.product((1, 3), (1, 2), (0, 1), (1, 2)):
+            if n < 3 or size == 3:
+                common = f"stride={stride}, padding={padding}, dilation={dilation}"
+                yield n, f"Conv{n}d(4, 6, {size}, {common}, groups=2)"
+                yield n, f"ConvTranspose{n}d(4, 6, {size}, {common})"
+        yield n, f"Conv{n}d(4, 3, 2, padding='same', bias=False)"
+        yield n, f"ConvTranspose{n}d(4, 6, 3, 2, 1, 1, groups=2)"
+        for mode in ("reflect", "replicate", "circular"):
+            yield n, f"Conv{n}d(4, 3, 3, padding=2, padding_mode='{mode}')"
+        for size, stride, padding, ceil in itertools.product((2, 3), (1, 2), (0, 1), (False, True)):
+            yield n, f"MaxPool{n}d({size}, {stride}, {padding}, ceil_mode={ceil})"
+            yield n, f"AvgPool{n}d({size}, {stride}, {padding}, ceil_mode={ceil})"
+            yield n, f"AvgPool{n}d({size}, {stride}, {padding}, ceil_mode={ceil}, count_include_pad=False)"
+        yield n, f"MaxPool{n}d(2, 1, dilation=2)"
+        for kind, size in itertools.product(("Max", "Avg"), (1, 2, 3)):
+            yield n, f"Adaptive{kind}Pool{n}d({size})"
+        for name in ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad"):
+            yield n, f"{name}{n}d(1)"
+            yield n, f"{name}{n}d({tuple(range(2 * n))[::-1] if n == 1 else (1, 2) * n})"
+        yield n, f"ConstantPad{n}d(2, 1.5)"
+        yield n, f"InstanceNorm{n}d(4)"
+        yield n, f"InstanceNorm{n}d(4, affine=True)"
+        yield n, "GroupNorm(2, 4)"
+        yield n, "Upsample(scale_factor=2)"
+    yield 1, "BatchNorm1d(4)"
+    yield 2, "BatchNorm2d(4)"
+    yield 2, "BatchNorm2d(4, affine=False)"
+    yield 3, "BatchNorm3d(4)"
+    yield 2, "RMSNorm(5)"
+    yield 2, "RMSNorm((6, 5), eps=1e-3)"
+    yield 2, "AdaptiveAvgPool2d((None, 7))"
+    yield 2, "AvgPool2d(2, divisor_override=3)"
+    yield 2, "PixelShuffle(2)"
+    yield 2, "PixelUnshuffle(1)"
+    yield 1, "Upsample(scale_factor=2.5, mode='linear')"
+    yield 3, "Upsample(size=(7, 3, 9), mode='trilinear')"
+    for extra in ("", ", align_corners=True"):
+        yield 2, f"Upsample(scale_factor=2, mode='bilinear'{extra})"
+        yield 2, f"Upsample(size=(9, 4), mode='bilinear'{extra})"
+    yield 2, "Upsample(size=(9, 4))"
+    yield 2, "Upsample(scale_factor=1.7)"
+    yield 2, "Upsample(size=(3, 2), mode='area')"
+    yield 2, "UpsamplingBilinear2d(scale_factor=2)"
+    yield 2, "UpsamplingNearest2d(size=(4, 4))"
+
+
+FIRST_SHAPES = {1: (3, 4, 9), 2: (2, 4, 6, 5), 3: (2, 4, 4, 5, 6)}
+TORCH = list(torch_texts())
+
+
+@pytest.mark.parametrize(("n", "text"), TORCH, ids=str)
+def test_torch_modules(n, text):
+    theirs = pytest.importorskip("torch")
+    import ranvier.torch as ours
+
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(FIRST_SHAPES[n]).astype(np.float32)
+    modules = [eval(f"nn.{text}", {"nn": library.nn}) for library in (theirs, ours)]
+    state = {k: v.detach().numpy() for k, v in modules[0].state_dict().items()}
+    assert {k: tuple(v.shape) for k, v in modules[1].state_dict().items()} == {
+        k: v.shape for k, v in state.items()
+    }
+    modules[1].load_state_dict(state)
+    results = []
+    for library, module in zip((theirs, ours), modules, strict=True):
+        leaf = library.tensor(x, requires_grad=True)
+        y = module(leaf)
+        factor = library.tensor(np.random.default_rng(1).standard_normal(tuple(y.shape)).astype(np.float32))
+        (y * factor).sum().backward()
+        after = [v for _, v in sorted(module.state_dict().items())]
+        parts = [y, leaf.grad, *(p.grad for p in module.parameters()), *after]
+        results.append([p.detach().numpy() for p in parts])
+    assert len(results[0]) == len(results[1])
+    for expected, got in zip(*results, strict=True):
+        assert expected.shape == got.shape
+        np.testing.assert_allclose(got, expected, rtol=2e-4, atol=5e-5)
+    twin = from_architecture(modules[1].architecture()).eval()
+    twin.load_state_dict(modules[1].state_dict())
+    assert np.array_equal(twin(ours.tensor(x)).numpy(), modules[1].eval()(ours.tensor(x)).numpy())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.functional.convolution import Pairs, channels_first, channels_last, padded
+from ranvier.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node, apply, constant
 from ranvier.numeric.promotion import floating
@@ -17,19 +17,29 @@ __all__ = ["crop", "extend", "pixel_shuffle", "pixel_unshuffle", "repeat", "resi
 
 
 @function
-def extend(x: Node, padding: Pairs, mode: str = "constant", value: float = 0.0, first: bool = False) -> Node:
-    """Positions added (before, after) in each spatial dimension.
+def extend(
+    x: Node,
+    padding: Pairs,
+    mode: str = "constant",
+    value: float = 0.0,
+    first: bool = False,
+    start: int = 1,
+) -> Node:
+    """Positions added (before, after) in each spatial dimension, which begin at axis ``start``.
 
     ``mode``: "constant" values; the "reflect"ed inputs without the edge itself; the edge "replicate"d; or the other
-    side, "circular". Negative numbers cut off.
+    side, "circular". Negative numbers cut off. With ``first`` channels lie before positions.
     """
     x = channels_last(x) if first else x
-    x = crop(x, tuple((max(0, -a), max(0, -b)) for a, b in padding))
+    x = crop(x, tuple((max(0, -a), max(0, -b)) for a, b in padding), start)
     padding = tuple((max(0, a), max(0, b)) for a, b in padding)
     if mode == "constant":
-        x = padded(x, padding, value)
+        rest = x.ndim - start - len(padding)
+        widths = (*((0, 0),) * start, *padding, *((0, 0),) * rest)
+        if any(a or b for a, b in widths):
+            x = apply("pad", x, constant(value, x.dtype), widths=tuple((a, b, 0) for a, b in widths))
     else:
-        for axis, (before, after) in enumerate(padding, 1):
+        for axis, (before, after) in enumerate(padding, start):
             x = _sides(x, axis, before, after, mode)
     return channels_first(x) if first else x
 
@@ -69,11 +79,10 @@ def _many(x: Node, axis: int, times: int) -> Node:
 
 
 @function
-def crop(x: Node, cropping: Pairs, first: bool = False) -> Node:
-    """Positions cut off (before, after) in each spatial dimension."""
-    offset = 2 if first else 1
+def crop(x: Node, cropping: Pairs, start: int = 1) -> Node:
+    """Positions cut off (before, after) in each spatial dimension, which begin at axis ``start``."""
     ranges: list[Any] = [None] * x.ndim
-    for axis, (before, after) in enumerate(cropping, offset):
+    for axis, (before, after) in enumerate(cropping, start):
         n = x.shape[axis]
         if not isinstance(n, int) or before + after >= n:
             raise GraphError(f"cutting {(before, after)} off leaves nothing of a dimension of {n}")
@@ -91,19 +100,19 @@ def repeat(x: Node, times: Sequence[int], first: bool = False) -> Node:
     return channels_first(x) if first else x
 
 
-def _nearest(n: int, m: int, corners: bool) -> Any:
+def _nearest(n: int, m: int, ratio: float, corners: bool) -> Any:
     """The matrix (m, n) that takes for each of m positions the nearest of n at or before it."""
     shares = np.zeros((m, n))
-    shares[np.arange(m), np.minimum(np.arange(m) * n // m, n - 1)] = 1
+    shares[np.arange(m), np.minimum((np.arange(m) * ratio).astype(int), n - 1)] = 1
     return shares
 
 
-def _linear(n: int, m: int, corners: bool) -> Any:
+def _linear(n: int, m: int, ratio: float, corners: bool) -> Any:
     """The matrix (m, n) that interpolates between the nearest two of n positions.
 
     Positions are pixels' centres, or with ``corners`` the first and last stay where they are.
     """
-    at = np.arange(m) * (n - 1) / max(m - 1, 1) if corners else (np.arange(m) + 0.5) * n / m - 0.5
+    at = np.arange(m) * (n - 1) / max(m - 1, 1) if corners else (np.arange(m) + 0.5) * ratio - 0.5
     at = np.clip(at, 0, n - 1)
     low = np.minimum(at.astype(int), n - 1)
     high = np.minimum(low + 1, n - 1)
@@ -118,16 +127,25 @@ INTERPOLATIONS = {"nearest": _nearest, "linear": _linear}
 
 @function
 def resize(
-    x: Node, shape: Sequence[int], interpolation: str = "linear", corners: bool = False, first: bool = False
+    x: Node,
+    shape: Sequence[int],
+    interpolation: str = "linear",
+    corners: bool = False,
+    first: bool = False,
+    ratios: Sequence[float] = (),
 ) -> Node:
-    """Spatial dimensions of ``shape``, interpolated dimension by dimension; channels stay apart."""
+    """Spatial dimensions of ``shape``, interpolated dimension by dimension; channels stay apart.
+
+    ``ratios``: how many positions of x one of the result stands for, if not what the shapes say.
+    """
     x = floating(channels_last(x) if first else x)
     names = "abcdefgh"[: x.ndim]
     for i, m in enumerate(shape, 1):
-        n = x.shape[i]
-        if not isinstance(n, int) or n == m:
+        n: int = x.shape[i]  # type: ignore[assignment]  # never the batch's
+        ratio = ratios[i - 1] if ratios else n / m
+        if n == m and ratio == 1:
             continue
-        shares = constant(INTERPOLATIONS[interpolation](n, m, corners), x.dtype)
+        shares = constant(INTERPOLATIONS[interpolation](n, m, ratio, corners), x.dtype)
         x = einsum(f"z{names[i]},{names}->{names[:i]}z{names[i + 1 :]}", shares, x)
     return channels_first(x) if first else x
 

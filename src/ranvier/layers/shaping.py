@@ -176,7 +176,7 @@ class _Cropping(_Borders):
         self.cropping = self.borders(cropping)
 
     def changed(self, x: Any) -> Any:
-        return crop(x, cropping=self.cropping, first=self.first)
+        return crop(x, cropping=self.cropping, start=2 if self.first else 1)
 
     def extra_repr(self) -> str:
         return f"{self.cropping}"

@@ -18,14 +18,14 @@ from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
 
-__all__ = ["BatchNorm1d", "LayerNorm"]
+__all__ = ["BatchNorm", "BatchNorm1d", "LayerNorm"]
 
 
 def _filled(value: float, shape: Sequence[int], dtype: str) -> Parameter:
     return Parameter.over(np.full(shape, value, dtype))
 
 
-class _BatchNorm(Module):
+class BatchNorm(Module):
     """Batch normalization of (batch, features, ...); ``dimensions``: how many dimensions inputs may have."""
 
     dimensions: tuple[int, ...]
@@ -117,7 +117,7 @@ class _BatchNorm(Module):
 
 
 @register_module(name="torch.BatchNorm1d")
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(BatchNorm):
     """Each feature of (batch, features) or (batch, features, length) at mean 0, variance 1, then ``* weight + bias``.
 
     While training, statistics are the batch's, and the running ones go ``momentum`` of the way toward them (with None,

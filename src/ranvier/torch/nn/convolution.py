@@ -1,0 +1,232 @@
+"""Conv1d to Conv3d and their transposes with PyTorch's arguments, defaults, initial values and names of weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+from ranvier.data.memory import check_memory
+from ranvier.graph.node import Type
+from ranvier.initializers import uniform
+from ranvier.layers.base import whole
+from ranvier.layers.fitting import Form, Misfit, largest_divisor
+from ranvier.module import Module, Parameter, register_module
+from ranvier.tensor import get_dtype
+from ranvier.torch.device import check_device
+from ranvier.torch.dtypes import dtype_name
+from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.spatial import MODES, each, one_of
+
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
+
+
+class _ConvNd(Module):
+    """What the two kinds share: the weight (filters, channels / groups, sizes...), and the bias."""
+
+    dimensions: ClassVar[int]
+    transposed: ClassVar[bool] = False
+    weight: Parameter
+    bias: Parameter | None
+
+    def _make(
+        self, in_channels: int, out_channels: int, kernel_size: Any, groups: int, bias: bool, device: Any, dtype: Any
+    ) -> None:  # fmt: skip
+        check_device(device)
+        n = self.dimensions
+        self.in_channels = whole(in_channels, "in_channels", self.name)
+        self.out_channels = whole(out_channels, "out_channels", self.name)
+        self.groups = whole(groups, "groups", self.name)
+        for what, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
+            if channels % self.groups:
+                best = largest_divisor(math.gcd(self.in_channels, self.out_channels), self.groups)
+                raise ValueError(
+                    f"{what} of layer {self.name!r} is {channels}, which {self.groups} groups do not divide. Write "
+                    f"groups={best}, or {what}={-(-channels // self.groups) * self.groups}."
+                )
+        self.kernel_size = each(kernel_size, n, "kernel_size", 1)
+        name = dtype_name(dtype) or get_dtype()
+        first, second = self.out_channels, self.in_channels
+        if self.transposed:
+            first, second = second, first
+        shape = (first, second // self.groups, *self.kernel_size)
+        check_memory(shape, name, f"the weight of layer {self.name!r}")
+        self._bound = 1 / math.sqrt(math.prod(shape[1:]))
+        # Fortran order: filters lie next to each other, which is what the programs are fastest with.
+        self.weight = Parameter.over(uniform(self._bound, shape[::-1], name).T)
+        self.register_parameter(
+            "bias", Parameter.over(uniform(self._bound, (self.out_channels,), name)) if bias else None
+        )
+
+    def reset_parameters(self) -> None:
+        """Draw the initial values anew: uniform within ``1 / sqrt(fan_in)``, He's for a slope of sqrt(5)."""
+        for parameter in self.parameters(recurse=False):
+            parameter.assign(uniform(self._bound, parameter.shape, parameter.dtype))
+
+    @property
+    def _form(self) -> Form:
+        return Form(self.dimensions, True, torch=True)
+
+    def misfit(self, given: Type) -> Misfit:
+        form, shape = self._form, given.shape
+        if len(shape) == self.dimensions + 1:
+            shape = (1, *shape)  # a single sample
+        return form.rank(shape) or form.filled(shape, self.in_channels, "weight")
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}"]
+        for name, plain in (("stride", 1), ("padding", 0), ("output_padding", 0), ("dilation", 1)):
+            value = getattr(self, name, None)
+            if value is not None and value != (plain,) * self.dimensions:
+                parts.append(f"{name}={value!r}")
+        parts += [f"groups={self.groups}"] if self.groups > 1 else []
+        return ", ".join(parts + ([] if self.bias is not None else ["bias=False"]))
+
+
+class _Conv(_ConvNd):
+    """Cross-correlation: (batch, in_channels, ...) -> (batch, out_channels, ...)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self._make(in_channels, out_channels, kernel_size, groups, bias, device, dtype)
+        n = self.dimensions
+        self.stride, self.dilation = each(stride, n, "stride", 1), each(dilation, n, "dilation", 1)
+        self.padding_mode = one_of(padding_mode, "padding_mode", tuple(MODES))
+        if isinstance(padding, str):
+            self.padding: Any = one_of(padding, "padding", ("valid", "same"))
+            if padding == "same" and set(self.stride) != {1}:
+                raise ValueError(
+                    f"layer {self.name!r} has padding='same' and stride={stride!r}. Write numbers for the padding."
+                )
+        else:
+            self.padding = each(padding, n, "padding")
+
+    def _around(self) -> tuple[int, ...]:
+        """The padding as `F.pad` takes it: (before, after) by dimension, the last one first."""
+        sides: list[int] = []
+        for i in reversed(range(self.dimensions)):
+            total = self.dilation[i] * (self.kernel_size[i] - 1) if self.padding == "same" else 0
+            one = 0 if isinstance(self.padding, str) else self.padding[i]
+            sides += [total // 2, total - total // 2] if self.padding == "same" else [one, one]
+        return tuple(sides)
+
+    def forward(self, input: Any) -> Any:
+        convolve = getattr(F, f"conv{self.dimensions}d")
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            input, padding = F.pad(input, self._around(), MODES[self.padding_mode]), 0
+        return convolve(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def misfit(self, given: Type) -> Misfit:
+        wrong = super().misfit(given)
+        if wrong is not None:
+            return wrong
+        around = self._around()[::-1]
+        pairs = list(zip(around[1::2], around[::2], strict=True))
+        reaches = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+        shape = given.shape if len(given.shape) == self.dimensions + 2 else (1, *given.shape)
+        return self._form.reached(
+            shape, reaches, pairs, "kernel", "padding=1 or more, or a smaller kernel_size"
+        )
+
+
+class _ConvTranspose(_ConvNd):
+    """The gradient of a convolution by its inputs: (batch, in_channels, ...) -> (batch, out_channels, larger...)."""
+
+    transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self._make(in_channels, out_channels, kernel_size, groups, bias, device, dtype)
+        n = self.dimensions
+        self.stride, self.dilation = each(stride, n, "stride", 1), each(dilation, n, "dilation", 1)
+        self.padding = each(padding, n, "padding")
+        self.output_padding = each(output_padding, n, "output_padding")
+        self.padding_mode = one_of(padding_mode, "padding_mode", ("zeros",))
+
+    def forward(self, input: Any) -> Any:
+        convolve = getattr(F, f"conv_transpose{self.dimensions}d")
+        return convolve(
+            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )  # fmt: skip
+
+
+@register_module(name="torch.Conv1d")
+class Conv1d(_Conv):
+    """Convolution along one dimension: (batch, in_channels, length) -> (batch, out_channels, new length).
+
+    See `Conv2d`, whose weight has one dimension more.
+    """
+
+    dimensions = 1
+
+
+@register_module(name="torch.Conv2d")
+class Conv2d(_Conv):
+    """Convolution of images: (batch, in_channels, height, width) -> (batch, out_channels, new height, new width).
+
+    ``padding`` is zeros on both sides of each dimension (or, by ``padding_mode``, "reflect", "replicate" or "circular"
+    values), "valid" or, for strides of 1, "same". The weight (out_channels, in_channels / groups, height, width) and
+    the bias (out_channels,) start uniform within ``1 / sqrt(fan_in)``, as PyTorch's do. Raises ValueError for channels
+    that groups do not divide, other channels and images smaller than the kernel.
+    """
+
+    dimensions = 2
+
+
+@register_module(name="torch.Conv3d")
+class Conv3d(_Conv):
+    """Convolution of volumes, (batch, in_channels, depth, height, width); see `Conv2d`."""
+
+    dimensions = 3
+
+
+@register_module(name="torch.ConvTranspose1d")
+class ConvTranspose1d(_ConvTranspose):
+    """A convolution backwards: (batch, in_channels, length) -> (batch, out_channels, larger); see `ConvTranspose2d`."""
+
+    dimensions = 1
+
+
+@register_module(name="torch.ConvTranspose2d")
+class ConvTranspose2d(_ConvTranspose):
+    """A convolution backwards: (batch, in_channels, height, width) -> (batch, out_channels, larger, larger).
+
+    A dimension of n becomes ``(n - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1``. The
+    weight is (in_channels, out_channels / groups, height, width), the bias (out_channels,).
+    """
+
+    dimensions = 2
+
+
+@register_module(name="torch.ConvTranspose3d")
+class ConvTranspose3d(_ConvTranspose):
+    """A convolution of volumes backwards; see `ConvTranspose2d`."""
+
+    dimensions = 3

@@ -1,0 +1,214 @@
+"""BatchNorm of images and volumes, GroupNorm, InstanceNorm and RMSNorm with PyTorch's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ranvier.graph.node import GraphError, Type
+from ranvier.layers.base import whole
+from ranvier.layers.fitting import Form, Misfit, largest_divisor
+from ranvier.module import Module, Parameter, register_module
+from ranvier.tensor import get_dtype
+from ranvier.torch.device import check_device
+from ranvier.torch.dtypes import dtype_name
+from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.normalization import BatchNorm
+
+__all__ = [
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "RMSNorm",
+]
+
+
+@register_module(name="torch.BatchNorm2d")
+class BatchNorm2d(BatchNorm):
+    """Each channel of (batch, channels, height, width) at mean 0, variance 1, then ``* weight + bias``.
+
+    Statistics are over the batch and all positions; see `BatchNorm1d`.
+    """
+
+    dimensions = (4,)
+
+
+@register_module(name="torch.BatchNorm3d")
+class BatchNorm3d(BatchNorm):
+    """Each channel of (batch, channels, depth, height, width) at mean 0, variance 1, then ``* weight + bias``.
+
+    Statistics are over the batch and all positions; see `BatchNorm1d`.
+    """
+
+    dimensions = (5,)
+
+
+class _Affine(Module):
+    """A weight of ones and a bias of zeros, where they are wanted."""
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def _make(self, shape: Sequence[int], wanted: bool, device: Any, dtype: Any, bias: bool = True) -> None:
+        check_device(device)
+        name = dtype_name(dtype) or get_dtype()
+        for key, value, made in (("weight", 1.0, wanted), ("bias", 0.0, wanted and bias)):
+            self.register_parameter(key, Parameter.over(np.full(shape, value, name)) if made else None)
+
+    def reset_parameters(self) -> None:
+        """Weight and bias as they were at first."""
+        for tensor, value in ((self.weight, 1.0), (self.bias, 0.0)):
+            if tensor is not None:
+                tensor.assign(np.full(tensor.shape, value))
+
+
+@register_module(name="torch.GroupNorm")
+class GroupNorm(_Affine):
+    """Each of ``num_groups`` of channels of a sample at mean 0, variance 1, then ``* weight + bias`` by channel.
+
+    (batch, num_channels, ...) -> the same; the same in training and evaluation (Wu and He, 2018).
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.num_groups = whole(num_groups, "num_groups", self.name)
+        self.num_channels = whole(num_channels, "num_channels", self.name)
+        if self.num_channels % self.num_groups:
+            best = largest_divisor(self.num_channels, self.num_groups)
+            raise ValueError(
+                f"the {num_groups} groups of layer {self.name!r} do not divide {num_channels} channels. Write "
+                f"num_groups={best} instead."
+            )
+        self.eps, self.affine = float(eps), affine
+        self._make((self.num_channels,), affine, device, dtype)
+
+    def forward(self, input: Any) -> Any:
+        if input.ndim < 2 or input.shape[1] != self.num_channels:
+            raise GraphError(f"it takes {self.num_channels} channels in dimension 1")
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def misfit(self, given: Type) -> Misfit:
+        channels = given.shape[1] if len(given.shape) > 1 else None
+        if channels == self.num_channels:
+            return None
+        return (
+            f"it has weights for {self.num_channels} channels in dimension 1, and there are {channels}.",
+            f"Write GroupNorm({self.num_groups}, {channels}), or make the layer before it give {self.num_channels}.",
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}, affine={self.affine}"
+
+
+class _InstanceNorm(_Affine):
+    """Each channel of each sample at mean 0 and variance 1 over its positions."""
+
+    dimensions: ClassVar[int]
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if track_running_stats:
+            raise ValueError(
+                f"layer {self.name!r} keeps no running statistics: they would be those of no sample. Write "
+                f"track_running_stats=False, or BatchNorm{self.dimensions}d, which keeps them."
+            )
+        self.num_features = whole(num_features, "num_features", self.name)
+        self.eps, self.momentum = float(eps), momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        self._make((self.num_features,), affine, device, dtype)
+
+    def forward(self, input: Any) -> Any:
+        wrong = self.misfit(getattr(input, "type", None) or Type(input.shape, get_dtype()))
+        if wrong is not None:
+            raise GraphError(wrong[0])
+        return F.instance_norm(input, None, None, self.weight, self.bias, True, self.momentum, self.eps)
+
+    def misfit(self, given: Type) -> Misfit:
+        form = Form(self.dimensions, True, torch=True)
+        return form.rank(given.shape) or form.filled(given.shape, self.num_features, "normalization")
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps:g}, affine={self.affine}"
+
+
+@register_module(name="torch.InstanceNorm1d")
+class InstanceNorm1d(_InstanceNorm):
+    """Each channel of each sample of (batch, channels, length) at mean 0, variance 1; see `InstanceNorm2d`."""
+
+    dimensions = 1
+
+
+@register_module(name="torch.InstanceNorm2d")
+class InstanceNorm2d(_InstanceNorm):
+    """Each channel of each sample of (batch, channels, height, width) at mean 0 and variance 1 over its positions.
+
+    With ``affine``, then ``* weight + bias``. The same in training and evaluation: running statistics are not kept
+    (Ulyanov et al., 2016).
+    """
+
+    dimensions = 2
+
+
+@register_module(name="torch.InstanceNorm3d")
+class InstanceNorm3d(_InstanceNorm):
+    """Each channel of each sample of (batch, channels, depth, height, width) normalized; see `InstanceNorm2d`."""
+
+    dimensions = 3
+
+
+@register_module(name="torch.RMSNorm")
+class RMSNorm(_Affine):
+    """Each sample divided by its root mean square over its last dimensions, then ``* weight``.
+
+    ``normalized_shape`` is the shape of those dimensions, or the extent of the last one (Zhang and Sennrich, 2019).
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+        self.normalized_shape = tuple(whole(d, "normalized_shape", self.name) for d in sizes)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self._make(self.normalized_shape, elementwise_affine, device, dtype, bias=False)
+        del self.bias  # there never is one
+
+    def forward(self, input: Any) -> Any:
+        if tuple(input.shape[-len(self.normalized_shape) :]) != self.normalized_shape:
+            raise GraphError(f"its last dimensions are not the normalized_shape {self.normalized_shape}")
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def reset_parameters(self) -> None:
+        """The weight as it was at first."""
+        if self.weight is not None:
+            self.weight.assign(np.ones(self.weight.shape))
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

@@ -1,0 +1,226 @@
+"""Pooling with PyTorch's names and arguments: (batch, channels, positions...) or, for one sample, without the batch."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ranvier.graph.node import Type
+from ranvier.layers.fitting import Form, Misfit
+from ranvier.module import Module, register_module
+from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.spatial import each, no_indices
+
+__all__ = [
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d",
+]  # fmt: skip
+
+
+class _Pool(Module):
+    """Windows of ``kernel_size`` every ``stride`` positions (None: next to each other)."""
+
+    dimensions: ClassVar[int]
+    dilation: Any = 1
+
+    def _windows(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
+        n = self.dimensions
+        self.kernel_size = each(kernel_size, n, "kernel_size", 1)
+        self.stride = self.kernel_size if stride is None else each(stride, n, "stride", 1)
+        self.padding, self.ceil_mode = each(padding, n, "padding"), bool(ceil_mode)
+
+    def misfit(self, given: Type) -> Misfit:
+        n = self.dimensions
+        shape = (1, *given.shape) if len(given.shape) == n + 1 else given.shape
+        form = Form(n, True, torch=True)
+        rates = each(self.dilation, n, "dilation", 1)
+        reaches = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, rates, strict=True)]
+        pairs = [(p, p) for p in self.padding]
+        return form.rank(shape) or form.reached(shape, reaches, pairs, "window", "a smaller kernel_size")
+
+    def extra_repr(self) -> str:
+        parts = {name: getattr(self, name) for name in ("kernel_size", "stride", "padding", "ceil_mode")}
+        return ", ".join(f"{name}={value}" for name, value in parts.items())
+
+
+class _MaxPool(_Pool):
+    """The largest value of each window; the first of equal ones has the gradient."""
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        no_indices(return_indices)
+        self._windows(kernel_size, stride, padding, ceil_mode)
+        self.dilation = each(dilation, self.dimensions, "dilation", 1)
+
+    def forward(self, input: Any) -> Any:
+        pool = getattr(F, f"max_pool{self.dimensions}d")
+        return pool(input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
+
+class _AvgPool(_Pool):
+    """The mean of each window."""
+
+    divisor_override: int | None = None
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__()
+        self._windows(kernel_size, stride, padding, ceil_mode)
+        self.count_include_pad, self.divisor_override = bool(count_include_pad), divisor_override
+
+    def forward(self, input: Any) -> Any:
+        pool = getattr(F, f"avg_pool{self.dimensions}d")
+        return pool(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+            self.divisor_override,
+        )  # fmt: skip
+
+
+class _Adaptive(Module):
+    """As many parts of each dimension as ``output_size`` says (None: as many as there are positions)."""
+
+    dimensions: ClassVar[int]
+    kind: ClassVar[str]
+    output_size: Any
+
+    def forward(self, input: Any) -> Any:
+        return getattr(F, f"adaptive_{self.kind}_pool{self.dimensions}d")(input, self.output_size)
+
+    def extra_repr(self) -> str:
+        return f"output_size={self.output_size}"
+
+
+class _AdaptiveAvgPool(_Adaptive):
+    """The mean of each part."""
+
+    kind = "avg"
+
+    def __init__(self, output_size: Any) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+
+class _AdaptiveMaxPool(_Adaptive):
+    """The largest value of each part."""
+
+    kind = "max"
+
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__()
+        no_indices(return_indices)
+        self.output_size = output_size
+
+
+@register_module(name="torch.MaxPool1d")
+class MaxPool1d(_MaxPool):
+    """The largest value of each window of (batch, channels, length), by channel; see `MaxPool2d`."""
+
+    dimensions = 1
+
+
+@register_module(name="torch.MaxPool2d")
+class MaxPool2d(_MaxPool):
+    """The largest value of each window of (batch, channels, height, width), by channel.
+
+    Padding never wins. With ``ceil_mode`` a last window that starts within the inputs may reach past them.
+    """
+
+    dimensions = 2
+
+
+@register_module(name="torch.MaxPool3d")
+class MaxPool3d(_MaxPool):
+    """The largest value of each window of (batch, channels, depth, height, width), by channel; see `MaxPool2d`."""
+
+    dimensions = 3
+
+
+@register_module(name="torch.AvgPool1d")
+class AvgPool1d(_AvgPool):
+    """The mean of each window of (batch, channels, length), by channel; see `AvgPool2d`."""
+
+    dimensions = 1
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+
+@register_module(name="torch.AvgPool2d")
+class AvgPool2d(_AvgPool):
+    """The mean of each window of (batch, channels, height, width), by channel.
+
+    ``count_include_pad`` counts the padding's zeros among the values; ``divisor_override`` divides sums by it instead
+    of by the number of values. With ``ceil_mode`` a last window that starts within the inputs may reach past them.
+    """
+
+    dimensions = 2
+
+
+@register_module(name="torch.AvgPool3d")
+class AvgPool3d(_AvgPool):
+    """The mean of each window of (batch, channels, depth, height, width), by channel; see `AvgPool2d`."""
+
+    dimensions = 3
+
+
+@register_module(name="torch.AdaptiveAvgPool1d")
+class AdaptiveAvgPool1d(_AdaptiveAvgPool):
+    """The means of ``output_size`` parts of the length, by channel."""
+
+    dimensions = 1
+
+
+@register_module(name="torch.AdaptiveAvgPool2d")
+class AdaptiveAvgPool2d(_AdaptiveAvgPool):
+    """The means of ``output_size`` parts of height and width, by channel; ``AdaptiveAvgPool2d(1)`` is global."""
+
+    dimensions = 2
+
+
+@register_module(name="torch.AdaptiveAvgPool3d")
+class AdaptiveAvgPool3d(_AdaptiveAvgPool):
+    """The means of ``output_size`` parts of the three dimensions, by channel."""
+
+    dimensions = 3
+
+
+@register_module(name="torch.AdaptiveMaxPool1d")
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """The largest values of ``output_size`` parts of the length, by channel."""
+
+    dimensions = 1
+
+
+@register_module(name="torch.AdaptiveMaxPool2d")
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """The largest values of ``output_size`` parts of height and width, by channel."""
+
+    dimensions = 2
+
+
+@register_module(name="torch.AdaptiveMaxPool3d")
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """The largest values of ``output_size`` parts of the three dimensions, by channel."""
+
+    dimensions = 3
