@@ -86,7 +86,8 @@ def erase(
     hit = n.logical_and(within(x, *ends), _column(n.less(numbers[5], likely), 4))
     filling: Any
     if value is None:
-        filling = n.clip(n.multiply(standard_normal(x, *draws[12:]), float(high)), float(low), float(high))
+        noise = n.reshape(standard_normal(n.reshape(x, (x.shape[0], -1)), *draws[12:]), x.shape)
+        filling = n.clip(n.multiply(noise, float(high)), float(low), float(high))
     elif isinstance(value, tuple):
         if len(value) != x.shape[3]:
             raise GraphError(f"fill_value={value} has {len(value)} numbers for the {x.shape[3]} channels")
