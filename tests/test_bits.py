@@ -156,3 +156,35 @@ def test_threads_changed_within_a_process():
         assert len({train(n) for n in (1, 2, 7)}) == 1
     finally:
         rv.set_threads(None)
+
+
+def test_a_single_image_is_divided_within():
+    """Threads share the rows of one image, and give what a batch of several gives."""
+    from ranvier.functional.convolution import convolution
+    from ranvier.functional.pooling import max_pool
+
+    class Net(rv.Module):
+        def __init__(self):
+            super().__init__()
+            rng = np.random.default_rng(1)
+            self.first = rv.Parameter(rng.normal(size=(3, 3, 3, 24)).astype(np.float32))
+            self.second = rv.Parameter(rng.normal(size=(3, 3, 24, 20)).astype(np.float32) * 0.1)
+
+        def forward(self, x):
+            sides = ((1, 1), (1, 1))
+            y = convolution(x, self.first, stride=(1, 1), padding=sides, dilation=(1, 1))
+            y = max_pool(
+                rv.activations.relu(y), size=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)), dilation=(1, 1)
+            )
+            return convolution(y, self.second, stride=(2, 2), padding=sides, dilation=(1, 1)).mean((1, 2))
+
+    model = Net()
+    images = np.random.default_rng(0).normal(size=(3, 30, 26, 3)).astype(np.float32)
+    try:
+        rv.set_threads(1)
+        expected = model.predict(images, verbose=0)
+        for threads in (1, 2, 7):
+            rv.set_threads(threads)
+            assert np.array_equal(model.predict(images[1:2], verbose=0), expected[1:2])
+    finally:
+        rv.set_threads(None)

@@ -41,7 +41,9 @@ class Dots(Nested):
         room = self.target.vector_registers // width
 
         def sides(loop: Loop | None) -> list[int]:
-            if loop is None or (loop.output == 0 and not self.prefix and self.task.share == "split"):
+            if loop is None or (
+                loop.output == self.task.axis and not self.prefix and self.task.share == "split"
+            ):
                 return [1]
             return [n for n in range(1, 9) if loop.count % n == 0]
 

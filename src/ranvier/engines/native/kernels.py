@@ -33,7 +33,7 @@ def emit_map(k: Kernel, task: Task) -> None:
     if not task.space:
         finish(k, task, ())
         return
-    ranges: list[tuple[Scalar, Scalar]] = [shared(k, task), *((0, k.extent(d)) for d in task.space[1:])]
+    ranges = [shared(k, task, axis) for axis in range(len(task.space))]
     by_sample = k.module.samples_adjacent and len(task.space) == 2 and task.space[0] == BATCH
     if any(n.shape != task.space for n in task.members):
         emit_rows(k, task, ranges, by_sample)
@@ -159,7 +159,7 @@ def emit_place(k: Kernel, task: Task) -> None:
 
 
 def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
-    first = shared(k, task) if task.share == "rows" else (0, k.extent(shape[0]))
+    first = shared(k, task, 0) if task.share == "rows" else (0, k.extent(shape[0]))
     return [first, *((0, k.extent(d)) for d in shape[1:])]
 
 
@@ -178,7 +178,7 @@ def emit_copy(k: Kernel, task: Task) -> None:
     if not task.space:
         k.store(target, (), k.load(source, ()))
         return
-    ranges = [shared(k, task), *((0, k.extent(d)) for d in task.space[1:])]
+    ranges = [shared(k, task, axis) for axis in range(len(task.space))]
     nest(k, ranges, lambda index: k.store(target, index, k.load(source, index)), wide=True)
 
 

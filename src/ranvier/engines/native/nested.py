@@ -40,8 +40,8 @@ class Nested:
             return self._bounds(clip, self.at[clip[0]], loop)
         if self.prefix:
             return ("%lo", "%hi") if loop.extent == BATCH else (0, self.k.extent(loop.extent))
-        if loop.output == 0:
-            return shared(self.k, self.task)
+        if loop.output is not None:
+            return shared(self.k, self.task, loop.output)
         return 0, self.k.extent(loop.extent)
 
     def _bounds(self, clip: Clip, at: Scalar, loop: Loop) -> tuple[Scalar, Scalar]:

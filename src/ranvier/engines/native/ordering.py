@@ -12,9 +12,16 @@ SERIAL = 4096  # elements below which a task is not worth dividing
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
 
-def share_out(tasks: Sequence[Task], batch: int) -> None:
-    """Decide for each task whether its rows, its first extent, or the whole of it goes to one thread."""
+def share_out(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
+    """Decide for each task whether its rows, an extent of its own, or the whole of it goes to one thread.
+
+    A single sample (``alone``) is divided within: the rows of an image.
+    """
     for task in tasks:
+        within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
+        if alone and within and work(task, batch) >= SERIAL:
+            task.share, task.axis = "split", 1
+            continue
         anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
             task.share = "rows"

@@ -277,13 +277,13 @@ class Assembler:
             return rows
         if task.share == "serial" or not task.space:
             return 0, 0
-        extent = task.space[0]
+        extent = task.space[task.axis]
         assert isinstance(extent, int)
         size = self.block(task)
         return self._portion(f, extent, -(-extent // size), size)
 
     def block(self, task: Task) -> int:
-        """The first extent is divided at multiples of this."""
+        """The task is divided at multiples of this."""
         if task.kind == "contract" and task.anchor is not None:
             views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
             stored = next(v for n, v in task.stores if n.shape == task.space)
@@ -293,9 +293,9 @@ class Assembler:
                 if nest.columns is not None
                 else (1, 1)
             )
-            if nest.rows is not None and nest.rows.output == 0:
+            if nest.rows is not None and nest.rows.output == task.axis:
                 return height
-            if nest.columns is not None and nest.columns.output == 0:
+            if nest.columns is not None and nest.columns.output == task.axis:
                 return across * LANES
             return 1
         return LANES if len(task.space) == 1 else 1

@@ -287,8 +287,8 @@ def emit_reduce(k: Kernel, task: Task) -> None:
     r = Reduction(k, task, node.attrs["inner"] if partial_ else node, (At("%worker"),) if partial_ else ())
     operand = r.node.inputs[0]
     ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(operand.shape[i])) for i in r.kept]
-    if r.kept and not partial_:
-        ranges[0] = shared(k, task)
+    if not partial_:
+        ranges = [shared(k, task, axis) for axis in range(len(r.kept))]
     if r.lane in r.axes:
         nest(k, ranges, r.along, wide=False)
     elif r.lane == r.kept[-1] and ranges[-1][0] == 0 and isinstance(ranges[-1][1], int):
@@ -318,9 +318,7 @@ def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
     f, operand, axis = k.function, node.inputs[0], node.attrs["axis"]
     element = ELEMENT[operand.dtype]
     kept = [i for i in range(operand.ndim) if i != axis]
-    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(operand.shape[i])) for i in kept]
-    if kept:
-        ranges[0] = shared(k, task)
+    ranges = [shared(k, task, place) for place in range(len(kept))]
 
     def one(index: Index) -> None:
         first = k.value(operand, _beside(index, axis, At(0))).name

@@ -30,7 +30,7 @@ class Schedule:
         places = Places(groups, batch, samples_adjacent)
         self.tasks, self.buffers, self.private = groups.tasks, places.buffers, places.private
         self.views, self.view = places.views, places.view
-        share_out(self.tasks, batch)
+        share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
         self.order = in_order(self.tasks, groups.home, places.after)
         # Depth first: so many samples at a time go through all tasks by rows, while their values are in the cache. 0
         # where samples are small: a task takes all its rows, so that weights are read once.

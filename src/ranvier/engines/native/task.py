@@ -28,6 +28,7 @@ class Task:
     share: str = (
         "serial"  # rows: by rows of the batch; split: by its own first extent; serial: the first thread's
     )
+    axis: int = 0  # of the space, along which it is divided
     phase: int = 0
     adds: bool = False  # to what its place holds already: samples come in several calls
 

@@ -17,10 +17,10 @@ from ranvier.engines.native.values import At, Index, Kernel
 Body = Callable[[Index], None]
 
 
-def shared(k: Kernel, task: Task) -> tuple[Scalar, Scalar]:
-    """The range of the first extent that this call is to do."""
-    if task.share == "serial":
-        return 0, k.extent(task.space[0])
+def shared(k: Kernel, task: Task, axis: int) -> tuple[Scalar, Scalar]:
+    """The range of an extent of the task's space that this call is to do."""
+    if task.share == "serial" or axis != task.axis:
+        return 0, k.extent(task.space[axis])
     return "%lo", "%hi"
 
 
