@@ -22,7 +22,7 @@ class Reliability(Tabular):
 
     Arrays of one entry a bin: ``lower``, ``upper``, ``confidence``, ``accuracy``, ``count``, and ``gap``, which is
     confidence minus accuracy: above 0 where the model is too sure. ``ece`` and ``mce`` are the expected and the largest
-    calibration error. A diagram draws ``accuracy`` over ``confidence`` beside the diagonal. It prints as a table.
+    calibration error. It prints as a table; ``plot()`` draws ``accuracy`` over ``confidence`` beside the diagonal.
     """
 
     def __init__(self, edges: Array, confidence: Array, accuracy: Array, count: Array) -> None:
@@ -39,6 +39,15 @@ class Reliability(Tabular):
     def mce(self) -> float:
         """The largest gap of a bin that has samples."""
         return float(abs(self.gap[self.count > 0]).max())
+
+    def plot(self, path: Any = None) -> Any:
+        """Draw the diagram, and write it to ``path`` if given: see `ranvier.pictures.reliability`.
+
+        Returns the figure, which a notebook shows.
+        """
+        from ranvier.pictures import reliability as draw
+
+        return draw(self, path)
 
     def to_dict(self) -> dict[str, Any]:
         """The columns as lists, and the two errors."""

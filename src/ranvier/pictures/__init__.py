@@ -1,4 +1,5 @@
-"""Pictures: how training went, which classes are confused, what a network looks like, how its weights are spread.
+"""Pictures: how training went, which classes are confused, what a network looks like, how its weights are spread,
+what the learning-rate finder saw, how true probabilities are.
 
 They need matplotlib (``pip install 'ranvier[plot]'``), which is imported when the first one is drawn. Each returns a
 matplotlib figure, which a notebook shows, and writes it to ``path`` if given.
@@ -9,5 +10,9 @@ from ranvier.pictures.curves import curves
 from ranvier.pictures.histograms import activations, weights
 from ranvier.pictures.matrix import confusion_matrix
 from ranvier.pictures.network import network
+from ranvier.pictures.rates import learning_rates
+from ranvier.pictures.reliability import reliability
 
-__all__ = ["activations", "compare", "confusion_matrix", "curves", "network", "weights"]
+__all__ = [
+    "activations", "compare", "confusion_matrix", "curves", "learning_rates", "network", "reliability", "weights",
+]  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 ACROSS = 4  # panels side by side
+BAND = 40  # epochs at which the band's edges are drawn, at most
 
 
 def compare(
@@ -52,9 +53,9 @@ def compare(
             axes.plot(epochs(first), first, color=PALE, linewidth=1, label=f"validation, {next(iter(runs))}")
         axes.plot(epochs(trained), trained, color=BLUE, linewidth=1.6, label="training")
         if len(held_out):
-            axes.fill_between(
-                epochs(spread), held_out - spread, held_out + spread, color=ORANGE, alpha=0.2, linewidth=0
-            )
+            some = np.unique(np.linspace(0, len(spread) - 1, BAND).round().astype(int))
+            low, high = (held_out - spread)[some], (held_out + spread)[some]
+            axes.fill_between(some + 1, low, high, color=ORANGE, alpha=0.2, linewidth=0)
             axes.plot(epochs(held_out), held_out, color=ORANGE, linewidth=1.6, label="validation")
         tidy(axes, name)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))

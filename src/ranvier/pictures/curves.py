@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.pictures.style import BLUE, INK, ORANGE, figure, finish, tidy
+from ranvier.pictures.style import BLUE, INK, ORANGE, figure, finish, percent, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def draw_curve(
     title: str | None = None,
 ) -> None:
     """One result by epoch. Epochs are counted from 1, as `fit` shows them; validation may skip some of them."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     for series, colour, label, marker in (
         (values, BLUE, "training", "o"),
@@ -87,7 +87,7 @@ def draw_curve(
     if name == "learning_rate" and min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
     if any(share in name for share in SHARES):
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
+        percent(axes.yaxis)
     axes.margins(x=0.04)
     if held_out:
         axes.legend(frameon=False, fontsize=9)

@@ -83,24 +83,14 @@ class RangeTest:
         end = "diverged" if self.diverged else "ended"
         return f"RangeTest({len(self.rates)} steps, {end} at {self.rates[-1]:.3g}, {found})"
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw loss over rate, and mark the suggestion; returns matplotlib's axes, those given or new ones."""
-        import matplotlib.pyplot as plt
+    def plot(self, path: Any = None) -> Any:
+        """Draw loss over rate, mark the suggestion, and write the picture to ``path`` if given.
 
-        ax = ax or plt.subplots()[1]
-        curve, at = self.smoothed, self.steepest
-        finite = self.losses[np.isfinite(self.losses)]
-        ax.plot(self.rates, self.losses, color="0.8", label="loss of a step")
-        ax.plot(self.rates[: len(curve)], curve, label="smoothed")
-        if at is not None:
-            ax.plot(self.rates[at], curve[at], "o", label=f"suggestion {self.rates[at]:.2g}")
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
-        if len(curve):
-            low, high = float(finite.min()), float(finite[:10].max())
-            margin = 0.1 * (high - low) or 1.0
-            ax.set_ylim(low - margin, max(high, float(curve.max())) + margin)
-        ax.legend()
-        return ax
+        Returns the figure: see `ranvier.pictures.learning_rates`.
+        """
+        from ranvier.pictures import learning_rates
+
+        return learning_rates(self, path)
 
 
 def average(values: Array) -> Array:
