@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ranvier.data.datasets import DatasetUnavailable, load_digits, load_fashion_mnist, load_mnist
+    from ranvier.data.image_folder import ImageFolder, images_from_folder
     from ranvier.data.samplers import BalancedSampler, Sampler, WeightedSampler
 
 __all__ = [
-    "BalancedSampler", "DatasetUnavailable", "Sampler", "WeightedSampler", "load_digits", "load_fashion_mnist",
-    "load_mnist",
+    "BalancedSampler", "DatasetUnavailable", "ImageFolder", "Sampler", "WeightedSampler", "images_from_folder",
+    "load_digits", "load_fashion_mnist", "load_mnist",
 ]  # fmt: skip
 
 
@@ -23,4 +24,5 @@ def __getattr__(name: str) -> Any:
         return import_module("ranvier.data.datasets")
     if name not in __all__:
         raise AttributeError(f"ranvier.data.{name} does not exist. It has {', '.join(__all__)}.")
-    return getattr(import_module(f"ranvier.data.{'samplers' if 'Sampler' in name else 'datasets'}"), name)
+    home = "samplers" if "Sampler" in name else "image_folder" if "mage" in name else "datasets"
+    return getattr(import_module(f"ranvier.data.{home}"), name)

@@ -1,0 +1,181 @@
+"""Image files: which lie in a folder, and each as an array of pixels. Pillow is imported when the first is opened."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "CHANNELS",
+    "COLOR_MODES",
+    "EXTENSIONS",
+    "RESIZING",
+    "Decoder",
+    "Found",
+    "found_in",
+    "one_size",
+    "pillow",
+]
+
+EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+COLOR_MODES = {"rgb": "RGB", "grayscale": "L", "rgba": "RGBA"}
+CHANNELS = {"rgb": 3, "grayscale": 1, "rgba": 4}
+RESIZING = ("nearest", "bilinear", "bicubic", "lanczos")
+_ORIENTATION = 0x0112  # the EXIF tag of how a camera was held
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that is an image by its name: its class, where it is, and its name below the folder."""
+
+    label: int
+    path: Path
+    name: str
+
+
+def visible(folder: Path, follow_links: bool) -> Iterator[Path]:
+    """The files in a folder and below, in the order of their names, without hidden ones; no folder twice."""
+    seen: set[tuple[int, int]] = set()
+
+    def walk(folder: Path) -> Iterator[Path]:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back to where it lies
+            return
+        seen.add((status.st_dev, status.st_ino))
+        for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=follow_links):
+                yield from walk(Path(entry.path))
+            elif not entry.is_dir():
+                yield Path(entry.path)
+
+    yield from walk(folder)
+
+
+def found_in(root: Path, class_names: list[str] | None, follow_links: bool) -> tuple[list[str], list[Found]]:
+    """The classes, which are the folders in ``root``, and the images below each. Raises OSError or ValueError."""
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root} is no folder. Write the folder that holds a folder for each class.")
+    entries = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and entry.name[:1] != ".")
+    if not entries:
+        raise ValueError(
+            f"{root} holds no folders. Put the images of each class into a folder of its own, named like the class."
+        )
+    missing = [name for name in class_names or () if name not in entries]
+    if missing or len(set(class_names or ())) < len(class_names or ()):
+        raise ValueError(
+            f"class_names={class_names}: {root} holds the folders {entries}. Write some of these instead."
+        )
+    names = entries if class_names is None else class_names
+    images: list[Found] = []
+    others: Counter[str] = Counter()
+    for label, name in enumerate(names):
+        before = len(images)
+        for path in visible(root / name, follow_links):
+            if path.suffix.lower() in EXTENSIONS:
+                images.append(Found(label, path, path.relative_to(root).as_posix()))
+            else:
+                others[path.suffix.lower() or path.name] += 1
+        if len(images) == before:
+            kinds = f" Its other files, {', '.join(sorted(others))}, are none." if others else ""
+            raise ValueError(
+                f"the folder {name!r} holds no images ({', '.join(EXTENSIONS)}).{kinds} Remove it, or write "
+                "class_names=[...] without it."
+            )
+    return names, images
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How files become pixels: ``image_size`` (height, width) or None for as they are; the same for every file."""
+
+    image_size: tuple[int, int] | None
+    color_mode: str
+    interpolation: str
+    fit: str  # "stretch", "crop" or "pad"
+
+    def upright(self, file: Any) -> Any:
+        """The image in these colours. Raises what Pillow raises, or ValueError."""
+        from PIL import Image, ImageOps
+
+        image = ImageOps.exif_transpose(Image.open(file))
+        if image.mode.startswith("I;16"):
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode in ("I", "F"):
+            raise ValueError("it has 32 bits a pixel; save it with 8 or 16")
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")
+        return image.convert(COLOR_MODES[self.color_mode])
+
+    def __call__(self, path: Path) -> npt.NDArray[np.uint8] | str:
+        """The pixels, (height, width, channels); or why there are none."""
+        from PIL import Image, ImageOps, UnidentifiedImageError
+
+        try:
+            with path.open("rb") as file:
+                image = self.upright(file)
+            if self.image_size is not None:
+                size = self.image_size[::-1]
+                method = getattr(Image.Resampling, self.interpolation.upper())
+                change: Any = {"crop": ImageOps.fit, "pad": ImageOps.pad}.get(self.fit)
+                image = image.resize(size, method) if change is None else change(image, size, method=method)
+        except UnidentifiedImageError:
+            return "no image of a kind that Pillow knows"
+        except Exception as error:  # noqa: BLE001  # damaged files make Pillow's readers raise nearly anything
+            words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            return words.splitlines()[0] if words else type(error).__name__
+        pixels = np.asarray(image, np.uint8)
+        return pixels.reshape(*pixels.shape[:2], CHANNELS[self.color_mode])
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Height and width as the file's first bytes say, upright; None for what is no image."""
+    from PIL import Image
+
+    try:
+        with path.open("rb") as file:
+            image = Image.open(file)
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) >= 5
+    except Exception:  # noqa: BLE001  # the decoder says what is wrong with it
+        return None
+    return (width, height) if turned else (height, width)
+
+
+def pillow() -> None:
+    """Raise ModuleNotFoundError, saying what to install, where there is no Pillow."""
+    try:
+        import PIL  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "image files need Pillow. Write: pip install 'ranvier[images]'", name=error.name
+        ) from error
+
+
+def one_size(found: list[Found]) -> tuple[int, int]:
+    """The size of all images; raises ValueError naming files and sizes where there are several."""
+    sizes: dict[tuple[int, int], list[str]] = {}
+    for image in found:
+        size = size_of(image.path)
+        if size is not None:
+            sizes.setdefault(size, []).append(image.name)
+    if not sizes:
+        raise ValueError("none of these files is an image that can be read. Write other files instead.")
+    if len(sizes) > 1:
+        ordered = sorted(sizes.items(), key=lambda item: -len(item[1]))
+        common = ordered[0][0]
+        rows = [f"  {h} x {w}: {len(names):,}, such as {names[0]}" for (h, w), names in ordered[:6]]
+        rows += [f"  and {len(ordered) - 6:,} more sizes"] if len(ordered) > 6 else []
+        raise ValueError(
+            "the images are of several sizes (height x width):\n" + "\n".join(rows)
+            + f"\nWrite image_size={common} to resize them all."
+        )  # fmt: skip
+    return next(iter(sizes))
