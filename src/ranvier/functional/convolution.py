@@ -86,17 +86,20 @@ def convolution(
     padding: Pairs,
     dilation: Sequence[int],
     groups: int = 1,
+    mirrored: bool = False,
 ) -> Node:
     """The cross-correlation that networks call convolution.
 
     x (batch, spatial..., channels), kernel (sizes..., channels / groups, filters) -> (batch, spatial..., filters);
-    ``padding`` is (before, after) for each spatial dimension.
+    ``padding`` is (before, after) for each spatial dimension. A ``mirrored`` kernel has its sizes in reverse order:
+    that of a weight (filters, channels / groups, sizes...) whose memory is read backwards.
     """
     if x.dtype not in FLOATS:
         x = apply("cast", x, dtype=kernel.dtype)
     sizes, channels, filters = _sizes(x, kernel, groups)
+    sizes = sizes[::-1] if mirrored else sizes
     x, n = padded(x, padding), len(sizes)
-    outs = []
+    outs, seen = [], []
     for dim, k, s, d in zip(x.shape[1:-1], sizes, stride, dilation, strict=True):
         reach = (k - 1) * d + 1
         if not isinstance(dim, int) or dim < reach:
@@ -104,6 +107,10 @@ def convolution(
                 f"a kernel that reaches over {reach} does not fit a dimension of {dim}, padding included"
             )
         outs.append((dim - reach) // s + 1)
+        seen.append((0, (outs[-1] - 1) * s + reach, 1))
+    x = apply(
+        "slice", x, ranges=(None, *seen, None)
+    )  # what no window reaches is not there for anything below
     # The loops: batch, positions, group, filter of a group; then offsets in the kernel, channel of a group.
     split = [groups] if groups > 1 else []
     loops = [x.shape[0], *outs, *split, filters // groups, *sizes, channels]
@@ -121,7 +128,7 @@ def convolution(
         x,
         kernel,
         [plain(0), *positions, *group, plain(rank + n)],
-        [*offsets, plain(rank + n), *group, plain(rank - 1)],
+        [*(offsets[::-1] if mirrored else offsets), plain(rank + n), *group, plain(rank - 1)],
         loops,
         rank,
     )
@@ -146,14 +153,15 @@ def convolution_transpose(
     dilation: Sequence[int],
     shape: Sequence[int],
     groups: int = 1,
+    mirrored: bool = False,
 ) -> Node:
     """The gradient of a convolution by its inputs, as a layer: x (batch, spatial..., filters) -> (batch, ``shape``).
 
-    ``kernel``, ``stride``, ``padding``, ``dilation`` and ``groups`` are those of the convolution that goes from
-    (batch, ``shape``) to x's shape.
+    ``kernel``, ``stride``, ``padding``, ``dilation``, ``groups`` and ``mirrored`` are those of the convolution that goes
+    from (batch, ``shape``) to x's shape.
     """
     source = input_node("transposed", (x.shape[0], *shape), kernel.dtype)
-    y = convolution(source, kernel, stride, padding, dilation, groups)
+    y = convolution(source, kernel, stride, padding, dilation, groups, mirrored)
     if y.shape != x.shape:
         raise GraphError(f"such a convolution of {tuple(shape)} gives {y.type}, not {x.type}")
     return gradient(y, [source], x)[0]
@@ -173,11 +181,13 @@ def convolve(
     dilation: Sequence[int] = (),
     groups: int = 1,
     first: bool = False,
+    mirrored: bool = False,
 ) -> Node:
     """`convolution` as a layer: padding by name too, a bias for each filter, and with ``first`` channels first."""
     x = channels_last(x) if first else x
-    pairs = padding_of(padding, x.shape[1:-1], kernel.shape[:-2], stride, dilation)  # type: ignore[arg-type]
-    y = _shifted(convolution(x, kernel, stride, pairs, dilation, groups), bias)
+    size = kernel.shape[:-2][::-1] if mirrored else kernel.shape[:-2]
+    pairs = padding_of(padding, x.shape[1:-1], size, stride, dilation)  # type: ignore[arg-type]
+    y = _shifted(convolution(x, kernel, stride, pairs, dilation, groups, mirrored), bias)
     return channels_first(y) if first else y
 
 
@@ -192,6 +202,7 @@ def convolve_transposed(
     shape: Sequence[int] = (),
     groups: int = 1,
     first: bool = False,
+    mirrored: bool = False,
 ) -> Node:
     """`convolution_transpose` as a layer, from x's positions to ``shape``.
 
@@ -203,7 +214,7 @@ def convolve_transposed(
         raise GraphError(f"a kernel of {kernel.type} takes {channels} channels, not {x.type}")
     target = (*shape, filters * groups)  # type: ignore[operator]
     y = _shifted(
-        convolution_transpose(x, kernel, stride, padding, dilation, target, groups),
+        convolution_transpose(x, kernel, stride, padding, dilation, target, groups, mirrored),
         bias,
     )
     return channels_first(y) if first else y

@@ -55,8 +55,8 @@ def batched(compute: Callable[[Any], Any], input: Any, n: int) -> Any:
 
 
 def _kernel(weight: Node) -> Node:
-    """(out, in, sizes...) -> (sizes..., in, out)."""
-    return apply("transpose", weight, axes=(*range(2, weight.ndim), 1, 0))
+    """(out, in, sizes...) -> (sizes in reverse order..., in, out), as weights lie in memory."""
+    return apply("transpose", weight, axes=tuple(reversed(range(weight.ndim))))
 
 
 @function
@@ -70,7 +70,7 @@ def convolution(
     groups: int,
 ) -> Node:
     """`convolve` with channels first and a weight (out, in / groups, sizes...)."""
-    return convolve(x, _kernel(weight), bias, stride, padding, dilation, groups, True)  # type: ignore[no-any-return]
+    return convolve(x, _kernel(weight), bias, stride, padding, dilation, groups, True, True)  # type: ignore[no-any-return]
 
 
 @function
@@ -85,7 +85,7 @@ def transposed_convolution(
     groups: int,
 ) -> Node:
     """`convolve_transposed` with channels first and a weight (in, out / groups, sizes...)."""
-    return convolve_transposed(x, _kernel(weight), bias, stride, padding, dilation, shape, groups, True)  # type: ignore[no-any-return]
+    return convolve_transposed(x, _kernel(weight), bias, stride, padding, dilation, shape, groups, True, True)  # type: ignore[no-any-return]
 
 
 def _conv(n: int) -> Any:
