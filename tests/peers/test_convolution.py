@@ -158,7 +158,7 @@ def torch_texts():
     yield 2, "UpsamplingNearest2d(size=(4, 4))"
 
 
-FIRST_SHAPES = {1: (3, 4, 9), 2: (2, 4, 6, 5), 3: (2, 4, 4, 5, 6)}
+FIRST_SHAPES = {1: (3, 4, 9), 2: (2, 4, 6, 5), 3: (2, 4, 5, 5, 6)}
 TORCH = list(torch_texts())
 
 

@@ -411,7 +411,7 @@ def rms_norm(
 
 def _channel_dropout(n: int) -> Any:
     def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-        if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        if isinstance(p, bool) or not 0 <= p <= 1:
             raise ValueError(f"dropout{n}d with p={p!r}. Write a share from 0 to 1 instead.")
         if not training or not p:
             return input
