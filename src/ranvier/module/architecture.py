@@ -103,9 +103,10 @@ def encode(value: Any, where: str) -> Any:
         found = find(value)
         if found is not None:
             return {kind: found}
-    raise TypeError(
-        f"{where} is {value!r}, which a file cannot hold. Write its name or a plain value instead."
-    )
+    fix = "Write its name or a plain value instead."
+    if callable(value):
+        fix = "Write a class with a forward, under @rv.register_module, instead of a function; or save_weights()."
+    raise TypeError(f"{where} is {value!r}, which a file cannot hold. {fix}")
 
 
 def _initializers() -> dict[str, Any]:

@@ -85,10 +85,8 @@ class Functional(Module):
         self._takes, self._returns = refs(inputs), refs(outputs)
         self.__dict__["_graph"] = steps
         self.input_names = list(starts) if isinstance(inputs, Mapping) else [c.module.name for c in first]
-        if isinstance(outputs, Mapping):
-            self.output_names = list(ends) if isinstance(outputs, OrderedDict) else sorted(ends)
-        else:
-            self.output_names = numbered([end.call.module.name for end in last])
+        made_by = [end.call.module.name for end in last]
+        self.output_names = list(ends) if isinstance(outputs, Mapping) else numbered(made_by)
         types = tuple(call.values[0].type for call in first)
         self._input_type, self._input_types = types[0], types if len(types) > 1 else ()
         if not trainable:
@@ -213,11 +211,15 @@ class Functional(Module):
 
 
 def parts(values: Any, what: str) -> dict[Any, Any]:
-    """The inputs or outputs by what they are called: their keys, or their positions, or None for one alone."""
-    several = dict(enumerate(values)) if isinstance(values, (list, tuple)) else {None: values}
-    result: dict[Any, Any] = dict(values) if isinstance(values, Mapping) else several
-    if isinstance(values, Mapping) and not all(isinstance(key, str) for key in values):
-        raise TypeError(f"{what} is a dict with the keys {list(values)}. Write names as keys instead.")
+    """The inputs or outputs by what they are called: their positions, None for one alone, or their keys.
+
+    Keys are in Keras's order, which is sorted unless it is an OrderedDict.
+    """
+    result: dict[Any, Any] = dict(enumerate(values)) if isinstance(values, (list, tuple)) else {None: values}
+    if isinstance(values, Mapping):
+        if not all(isinstance(key, str) for key in values):
+            raise TypeError(f"{what} is a dict with the keys {list(values)}. Write names as keys instead.")
+        result = dict(values) if isinstance(values, OrderedDict) else dict(sorted(values.items()))
     if values is None or not result:
         raise ValueError(
             f"a model needs {what}. Write rv.Model(inputs=x, outputs=y) with x = rv.Input((784,))."

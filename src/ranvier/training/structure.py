@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ranvier.graph.node import BATCH
 from ranvier.module import Module
 from ranvier.tensor import Tensor
@@ -138,6 +140,9 @@ def inputs_of(model: Module, x: Any, name: str = "x") -> dict[str, Any]:
     if container and isinstance(x, Mapping):
         return by_name(model, x, names, needed, name)
     if not several:
+        alone = container and len(x) == 1 and getattr(model, "input_names", None) is not None
+        if alone and model._input_type is not None and np.ndim(x[0]) == len(model._input_type.shape):
+            return {f"{name}[0]": x[0]}  # Model([a], b) is given [a]
         return {name: x}
     written = f"{name}=[{', '.join(names[:needed] or ('a', 'b'))}]"
     if not container:

@@ -1,0 +1,469 @@
+"""Networks described by calling layers on an Input: what they compute, what is told of them, what files hold of them."""
+
+import copy
+import json
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.module import from_architecture
+from ranvier.module.functional import Functional
+
+RNG = np.random.default_rng(5)
+N = 40
+A, B = (RNG.normal(size=(N, f)).astype(np.float32) for f in (6, 6))
+VALUE = (A[:, :1] * B[:, :1]).astype(np.float32)
+KIND = (A[:, 1] > 0).astype(int) + (B[:, 1] > 0)
+OPTIONS: dict = {"epochs": 2, "batch_size": 16, "shuffle": False, "verbose": 0, "ignore": "RV"}
+
+
+@pytest.fixture(autouse=True)
+def engine():
+    rv.set_engine("reference")
+    rv.set_seed(0)
+    yield
+    rv.set_engine(None)
+
+
+# --- networks -----------------------------------------------------------------------------------------------------
+
+
+def residual():
+    x = rv.Input((6,), name="x")
+    y = rv.layers.Dense(8, activation="relu")(x)
+    z = rv.layers.Dropout(0.4)(rv.layers.BatchNormalization()(rv.layers.Dense(8)(y)))
+    return rv.Model(x, rv.layers.Dense(1)(rv.activations.relu(y + z)), name="residual")
+
+
+def siamese():
+    a, b = rv.Input((6,), name="a"), rv.Input((6,), name="b")
+    body = rv.Sequential([rv.layers.Dense(8, activation="relu"), rv.layers.Dense(4)], name="body")
+    return rv.Model([a, b], rv.layers.Dense(1)(abs(body(a) - body(b)) / 2))
+
+
+def two_heads(pack=list):
+    a, b = rv.Input((6,), name="a"), rv.Input((6,), name="b")
+    x = rv.layers.Concatenate()([rv.layers.Dense(8, activation="tanh")(a), b[:, 1:4]])
+    value, kind = (
+        rv.layers.Dense(1, name="value")(x),
+        rv.layers.Dense(3, activation="softmax", name="kind")(x),
+    )
+    if pack in (dict, OrderedDict):
+        return rv.Model({"b": b, "a": a}, pack([("value", value), ("kind", kind)]))
+    return rv.Model(inputs=pack([a, b]), outputs=pack([value, kind]))
+
+
+def nested():
+    x = rv.Input((6,))
+    shared = rv.layers.Dense(6, activation="tanh")
+    inner = rv.Model(x, shared(shared(x)), name="inner")
+    start = rv.Input((6,))
+    return rv.Model(start, rv.layers.Dense(1)(inner(-start) * inner(start) + 1))
+
+
+@rv.register_module(name="tests.Halves")
+class Halves(rv.Model):
+    """A network of one's own that is a layer of another, and returns two tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = rv.layers.Dense(6)
+
+    def call(self, x, training=False):
+        y = self.dense(x)
+        return {"low": y[:, :3], "high": y[:, 3:]}
+
+
+def of_ones_own():
+    x = rv.Input((6,))
+    halves = Halves()(x)
+    return rv.Model(x, rv.layers.Dense(1)(halves["low"] ** 2 - 3 % halves["high"]))
+
+
+def always_dropping():
+    x = rv.Input((6,))
+    return rv.Model(x, rv.layers.Dense(1)(rv.layers.Dropout(0.5)(x, training=True)))
+
+
+HEADS = ["mse", "sparse_categorical_crossentropy"]
+NAMED = dict(zip(["value", "kind"], HEADS, strict=True))
+ROWS = [  # network, inputs, targets, loss
+    (residual, A, VALUE, "mse"),
+    (siamese, [A, B], VALUE, "mse"),
+    (two_heads, [A, B], [VALUE, KIND], HEADS),
+    (lambda: two_heads(tuple), (A, B), (VALUE, KIND), HEADS),
+    (lambda: two_heads(dict), {"a": A, "b": B}, {"value": VALUE, "kind": KIND}, NAMED),
+    (lambda: two_heads(OrderedDict), {"b": B, "a": A}, {"kind": KIND, "value": VALUE}, NAMED),
+    (nested, A, VALUE, "mse"),
+    (of_ones_own, A, VALUE, "mse"),
+    (always_dropping, A, VALUE, "mse"),
+]
+
+
+def fitted(network, x, y, loss):
+    rv.set_seed(0)
+    model = network()
+    model.compile("adam", loss)
+    history = model.fit(x, y, **OPTIONS)
+    return model, history.history
+
+
+def flat(values):
+    values = list(values.values()) if isinstance(values, dict) else values
+    return list(values) if isinstance(values, (list, tuple)) else [values]
+
+
+def same(one, other):
+    assert type(one) is type(other)
+    for a, b in zip(flat(one), flat(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("network", "x", "y", "loss"), ROWS)
+def test_a_network_trains_and_what_is_saved_or_copied_goes_on_alike(network, x, y, loss, tmp_path):
+    model, history = fitted(network, x, y, loss)
+    assert np.isfinite(history["loss"]).all()
+    assert history["loss"][1] != history["loss"][0]
+    model.save(tmp_path / "model.ranvier")
+    loaded, copied = rv.load_model(tmp_path / "model.ranvier"), copy.deepcopy(model)
+    assert json.loads(json.dumps(model.architecture())) == loaded.architecture() == copied.architecture()
+    if network is not always_dropping:
+        same(model.predict(x), loaded.predict(x))
+        same(model.predict(x), copied.predict(x))
+        called = model(x)
+        for a, b in zip(flat(called), flat(model.predict(x)), strict=True):
+            np.testing.assert_allclose(a.numpy(), b, rtol=1e-5, atol=1e-6)
+    for one in (loaded, copied):
+        assert isinstance(one, Functional)
+        assert not set(map(id, one.parameters())) & set(map(id, model.parameters()))
+        assert [layer.name for layer in one.layers] == [layer.name for layer in model.layers]
+        assert (one.input_shape, one.output_shape) == (model.input_shape, model.output_shape)
+        assert one.output_names == model.output_names
+    copied.compile("adam", loss)
+    model.compile("adam", loss)
+    for one in (model, copied):
+        rv.set_seed(3)
+        one.fit(x, y, **OPTIONS)
+    for a, b in zip(model.get_weights(), copied.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert model.evaluate(x, y, verbose=0) == copied.evaluate(x, y, verbose=0) or network is always_dropping
+
+
+class Written(rv.Model):
+    def __init__(self, first, second, last):
+        super().__init__()
+        self.first, self.second, self.last = first, second, last
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.last(rv.activations.relu(y * 3 + self.second(y)) / 7)
+
+
+def test_a_described_network_computes_what_a_forward_does():
+    first, second, last = layers = [rv.layers.Dense(8), rv.layers.Dense(8), rv.layers.Dense(2)]
+    x = rv.Input((6,))
+    y = first(x)
+    model = rv.Model(x, last(rv.activations.relu(y * 3 + second(y)) / 7))
+    np.testing.assert_array_equal(model.predict(A), Written(*layers).predict(A))
+
+
+def test_dropout_and_batch_normalization_follow_the_mode():
+    model = residual()
+    still = model.predict(A)
+    assert not model.training
+    np.testing.assert_allclose(model(A).numpy(), still, rtol=1e-5, atol=1e-6)
+    moved = model(A, training=True).numpy()
+    assert np.abs(moved - still).max() > 0.01
+    assert np.abs(always_dropping()(A).numpy() - always_dropping()(A).numpy()).max() > 0.01
+    model.train()
+    assert all(layer.training for layer in model.modules())
+
+
+def test_a_shared_layer_has_one_set_of_weights():
+    model = siamese()
+    assert [p.shape for p in model.parameters()] == [(6, 8), (8,), (8, 4), (4,), (4, 1), (1,)]
+    np.testing.assert_allclose(model.predict([A, A]), 0, atol=1e-7)
+
+
+# --- looking ------------------------------------------------------------------------------------------------------
+
+
+def test_names_shapes_and_layers():
+    model = two_heads()
+    assert [layer.name for layer in model.layers if layer.weights][-2:] == ["value", "kind"]
+    assert model.get_layer("kind") is model.layers[-1] is model.get_layer(index=-1)
+    assert model.input_names == ["a", "b"]
+    assert model.output_names == ["value", "kind"]
+    assert model.input_shape == [(None, 6), (None, 6)]
+    assert model.output_shape == [(None, 1), (None, 3)]
+    assert [value.shape for value in model.inputs] == model.input_shape
+    assert two_heads(dict).output_names == ["kind", "value"]  # as Keras sorts them
+    assert two_heads(OrderedDict).output_names == ["value", "kind"]
+    assert two_heads(dict).output_shape == {"value": (None, 1), "kind": (None, 3)}
+    assert isinstance(model, rv.Model)
+    x = rv.Input((2,))
+    head = rv.layers.Dense(1, name="head")
+    assert rv.Model(x, [head(x), head(-x), x]).output_names == ["head", "head_1", x.name]
+
+
+def test_what_layers_were_called_on():
+    x = rv.Input((3,), dtype="float32")
+    dense, add = rv.layers.Dense(4), rv.layers.Add()
+    y = dense(x)
+    z = add([y, y * 2])
+    assert (dense.output, dense.input, add.input[0]) == (y, x.output, y)
+    assert (z.shape, z.dtype, z.ndim, x.shape) == ((None, 4), "float32", 2, (None, 3))
+    assert repr(y) == f"<Symbolic (None, 4) float32, of {dense.name!r}>"
+    with pytest.raises(ValueError, match="has not been called on an Input yet, so it has no one output"):
+        rv.layers.Dense(2).output  # noqa: B018
+    dense(x)
+    with pytest.raises(ValueError, match="was called 2 times, so it has no one input"):
+        dense.input  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "change", [lambda m: m, copy.deepcopy, lambda m: from_architecture(m.architecture())]
+)
+def test_a_model_of_what_lies_within_another(change):
+    model = change(residual())
+    features = rv.Model(model.inputs, model.get_layer(index=2).output)
+    assert features.output_shape == (None, 8)
+    assert features.layers == model.layers[:3]
+    assert features.predict(A).shape == (N, 8)
+    both = rv.Model(model.input, {"features": model.layers[2].output, "end": model.output})
+    np.testing.assert_array_equal(both.predict(A)["end"], model.predict(A))
+
+
+def test_summary_names_every_layer(capsys):
+    model = two_heads()
+    model.summary(line_length=90)
+    text = capsys.readouterr().out
+    for layer in model.layers:
+        assert f"{layer.name} ({type(layer).__name__})" in text
+    assert "(None, 11)" in text
+
+
+def test_weights_go_by_place_and_not_by_name(tmp_path):
+    one, other = residual(), residual()
+    other.load_state_dict(one.state_dict())
+    np.testing.assert_array_equal(one.predict(A), other.predict(A))
+    one.layers[1].kernel.assign(np.ones((6, 8), np.float32))
+    one.save_weights(tmp_path / "weights.ranvier")
+    other.load_weights(tmp_path / "weights.ranvier")
+    np.testing.assert_array_equal(one.predict(A), other.predict(A))
+
+
+def test_ways_to_give_inputs():
+    model = two_heads()
+    wanted = model.predict([A, B])
+    for x in ((A, B), {"a": A, "b": B}, {"b": B, "a": A}):
+        same(model.predict(x), wanted)
+    for called in (model([A, B]), model(A, B), model({"b": B, "a": rv.Tensor(A)}), model((rv.Tensor(A), B))):
+        np.testing.assert_allclose(called[1].numpy(), wanted[1], rtol=1e-5, atol=1e-6)
+    x = rv.Input((6,))
+    alone = rv.Model([x], rv.layers.Dense(1)(x))
+    np.testing.assert_array_equal(alone.predict([A]), alone.predict(A))
+    np.testing.assert_allclose(alone([rv.Tensor(A)]).numpy(), alone.predict(A), rtol=1e-5)
+
+
+def test_integers_stay_integers():
+    x = rv.Input((4,), dtype="uint8")
+    model = rv.Model(x, rv.layers.Dense(1)(rv.layers.Rescaling(1 / 255)(x)))
+    assert (x.dtype, model.layers[1].output.dtype) == ("uint8", "float32")
+    assert model.predict(np.arange(8, dtype=np.uint8).reshape(2, 4)).shape == (2, 1)
+
+
+# --- operators ----------------------------------------------------------------------------------------------------
+
+OPERATORS = [
+    lambda x, y: x + y, lambda x, y: x - 2, lambda x, y: 2 - x, lambda x, y: x * y, lambda x, y: x / y, lambda x, y: 1 / x,
+    lambda x, y: x // 2, lambda x, y: x % y, lambda x, y: x**2, lambda x, y: 2.0**x, lambda x, y: -x, lambda x, y: abs(x),
+    lambda x, y: np.float32(3) * x, lambda x, y: np.abs(x) + np.add(x, 1), lambda x, y: x[:, 1:3], lambda x, y: x[..., 0],
+    lambda x, y: x[:, None, ::2], lambda x, y: x + True,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_an_operator_is_a_layer_that_a_file_holds(operator):
+    x, y = rv.Input((6,)), rv.Input((6,))
+    model = rv.Model([x, y], operator(x, y))
+    read = from_architecture(json.loads(json.dumps(model.architecture())))
+    wanted = (
+        operator(rv.Tensor(A), rv.Tensor(B)).numpy()
+        if "np" not in operator.__code__.co_names
+        else operator(A, B)
+    )
+    np.testing.assert_allclose(model.predict([A, B]), wanted, rtol=1e-6)
+    np.testing.assert_array_equal(read.predict([A, B]), model.predict([A, B]))
+
+
+def test_activations_of_symbolic_values_are_layers():
+    x = rv.Input((6,))
+    model = rv.Model(x, rv.activations.silu(rv.activations.softmax(x)))
+    assert [type(layer).__name__ for layer in model.layers] == ["Input", "Activation", "Activation"]
+    read = from_architecture(model.architecture())
+    np.testing.assert_array_equal(read.predict(A), model.predict(A))
+
+
+# --- mistakes -----------------------------------------------------------------------------------------------------
+
+
+def x6():
+    return rv.layers.Dense(6, name="six")(rv.Input((6,), name="x"))
+
+
+def two_of_one_name():
+    x = rv.Input((6,))
+    return rv.Model(x, rv.layers.Dense(1, name="d")(rv.layers.Dense(2, name="d")(x)))
+
+
+def branch(value):
+    return 1 if value else 0
+
+
+MISTAKES = [
+    (lambda: np.asarray(x6()), TypeError, r"np.asarray\(\) needs numbers, and <Symbolic .* has none yet"),
+    (lambda: np.exp(x6()), TypeError, r"np.exp computes with numbers.* Write a layer"),
+    (lambda: float(x6()), TypeError, r"float\(\) needs numbers"),
+    (lambda: range(x6()), TypeError, "an index needs numbers"),
+    (lambda: list(x6()), TypeError, "a loop needs numbers"),
+    (lambda: x6() > 1, TypeError, "> needs numbers"),
+    (lambda: branch(x6()), TypeError, "neither true nor false.* Write a class with a forward that uses where"),
+    (lambda: x6() + np.ones(6), TypeError, "add of a symbolic value takes another or a number, not ndarray"),
+    (lambda: x6() * rv.Tensor(np.ones(6)), TypeError, "multiply .* not Tensor|multiply computes with tensors"),
+    (lambda: x6().mean(), AttributeError, r"is no tensor yet, and has no .mean. Write a layer .*Lambda"),
+    (lambda: x6().nonsense, AttributeError, "no attribute 'nonsense'"),
+    (lambda: rv.activations.softmax(x6(), axis=1), TypeError, "softmax computes with tensors.*Lambda"),
+    (lambda: x6()[0], ValueError, "would choose among the samples of a batch"),
+    (lambda: x6()[:, "a"], TypeError, "cannot be indexed by 'a'"),
+    (lambda: rv.Input((3,))(x6()), TypeError, "is an Input, where a network begins"),
+    (lambda: rv.Model(x6(), x6()), TypeError, r"inputs is an output of layer 'six', no Input. Write x = rv.Input\(\(6,\)\)"),
+    (lambda: rv.Model([A], x6()), TypeError, r"inputs\[0\] is ndarray, no Input. Write"),
+    (lambda: rv.Model({"a": rv.Input((2,))}, {"y": 3}), TypeError, r"outputs\['y'\] is int, not what a layer returned"),
+    (lambda: rv.Model(rv.Input((2,)), None), ValueError, "a model needs outputs. Write rv.Model"),
+    (lambda: rv.Model([], x6()), ValueError, "a model needs inputs"),
+    (lambda: rv.Model({1: rv.Input((2,))}, x6()), TypeError, "Write names as keys"),
+    (lambda: rv.Model([x := rv.Input((2,)), x], x * 2), ValueError, "an Input is twice among inputs"),
+    (lambda: rv.Model(rv.Input((6,), name="y"), x6()), ValueError,
+     r"depend on the Input 'x' \(made at .*test_functional_model.py:\d+\), which is not among the inputs \(y\). Write inputs=\[y, x\]"),
+    (two_of_one_name, ValueError, r"2 layers are named 'd' \(made at .*:\d+ and .*:\d+\). Write another name="),
+    (lambda: two_heads()(A), TypeError, r"takes 2 input\(s\) and was given 1. Write model\(\[a, b\]\)"),
+    (lambda: two_heads()({"a": A, "c": B}), TypeError, r"was given the inputs \['a', 'c'\]. Write \{'a': ..., 'b': ...\}"),
+    (lambda: residual()(A[:, :2]), ValueError, r"'x' .*cannot take float32\[40,2\]: it takes \(batch, 6\)"),
+    (lambda: two_heads().get_layer("x"), ValueError, "has no layer 'x'. Write one of a, b, "),
+    (lambda: two_heads().get_layer(index=9), ValueError, "and none at 9"),
+    (lambda: two_heads().get_layer(), ValueError, "takes a name or an index"),
+    (lambda: rv.layers.Lambda(lambda x: None)(x6()), TypeError, "returned None. Write a forward that returns a tensor"),
+    (lambda: type("Net", (rv.Model,), {})(rv.Input((2,)), x6()), TypeError, "Net says in its forward what it computes"),
+    (lambda: rv.Model(x := rv.Input((2,)), rv.layers.Lambda(lambda v: v)(x)).architecture(), TypeError,
+     "a file cannot hold. Write a class with a forward"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mistake", "kind", "words"), MISTAKES)
+def test_mistakes_are_told_with_what_to_write_instead(mistake, kind, words):
+    with pytest.raises(kind, match=words):
+        mistake()
+
+
+def test_layers_that_do_not_fit_are_told_at_the_call_with_what_led_there():
+    x = rv.Input((6,), name="pixels")
+    y = rv.layers.Dense(4, name="four")(x)
+    z = rv.layers.Dense(3, name="three")(x)
+    with pytest.raises(ValueError, match=r"cannot take float32\[batch,4\], float32\[batch,3\]") as caught:
+        rv.layers.Add(name="sum")([y, z])
+    for words in (
+        "Input 'pixels'",
+        "Dense 'four'",
+        "Dense 'three'",
+        "Add 'sum'",
+        "<- does not fit",
+        "made at",
+    ):
+        assert words in str(caught.value)
+    with pytest.raises(ValueError, match="its kernel takes 6 features"):
+        rv.Model(x, y).get_layer("four")(y)
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+HOSTILE = [
+    (lambda c: c["calls"][1][1].update(tuple=[{"ref": [9, 0]}]), "not the architecture"),
+    (lambda c: c["calls"][1][1].update(tuple=[{"ref": [1, 0]}]), "not the architecture"),  # of itself
+    (lambda c: c["calls"][1][1].update(tuple=[{"ref": [-1, 0]}]), "-1 as a number of a call"),
+    (lambda c: c["calls"][1][1].update(tuple=[{"ref": [True, 0]}]), "True as a number of a call"),
+    (lambda c: c["calls"][1][1].update(tuple=[{"value": 1}]), "is called on nothing"),
+    (lambda c: c["calls"][1].__setitem__(0, 99), "not the architecture"),
+    (lambda c: c["calls"][1].__setitem__(1, {"eval": "1"}), "an argument of kind 'eval'"),
+    (lambda c: c["calls"][1].__setitem__(2, {"dict": [["nonsense", {"value": 1}]]}), "not the architecture"),
+    (lambda c: c["calls"].pop(), "not the architecture"),
+    (
+        lambda c: c["layers"].append({"module": rv.layers.Dense(1).architecture()}),
+        "layers that lead to no output",
+    ),
+    (lambda c: c["layers"].__setitem__(1, 3), "layers that are none"),
+    (lambda c: c.update(outputs={"value": 3}), "not the architecture"),
+    (lambda c: c.update(inputs={"list": []}), "a model needs inputs"),
+    (lambda c: c.pop("calls"), "not the architecture"),
+    (lambda c: c.update(calls=3), "not the architecture"),
+]
+
+
+def plain(config):
+    """The configuration in a description, with its mappings as they were given."""
+
+    def opened(value):
+        if isinstance(value, list):
+            return [opened(v) for v in value]
+        if isinstance(value, dict) and set(value) == {"mapping"}:
+            return {k: opened(v) for k, v in value["mapping"]}
+        return value
+
+    return {key: opened(value) for key, value in config.items()}
+
+
+def closed(value):
+    if isinstance(value, list):
+        return [closed(v) for v in value]
+    if isinstance(value, dict) and "module" not in value:
+        return {"mapping": [[k, closed(v)] for k, v in value.items()]}
+    return value
+
+
+@pytest.mark.parametrize(("spoil", "words"), HOSTILE)
+def test_descriptions_that_are_no_network_are_refused(spoil, words):
+    description = residual().architecture()
+    config = plain(description["config"])
+    assert from_architecture({**description, "config": {k: closed(v) for k, v in config.items()}})
+    spoil(config)
+    with pytest.raises(ValueError, match=words):
+        from_architecture({**description, "config": {k: closed(v) for k, v in config.items()}})
+
+
+def test_models_within_models_cannot_name_more_calls_than_a_process_can_make():
+    def doubled(inner):
+        x = rv.Input((1,))
+        return rv.Model(x, inner(inner(x)))
+
+    model = rv.Model(x := rv.Input((1,)), rv.layers.ReLU()(x))
+    for _ in range(3):
+        model = doubled(model)
+    description = model.architecture()
+    assert from_architecture(description).predict(np.ones((2, 1))).shape == (2, 1)
+    for _ in range(30):
+        outer = doubled(rv.layers.ReLU()).architecture()
+        outer["config"]["layers"][1] = {"module": description}
+        description = outer
+    with pytest.raises(ValueError, match="more than 100,000 calls of layers"):
+        from_architecture(description)
+
+
+def test_a_deep_network_is_copied_and_saved_without_recursion():
+    x = y = rv.Input((2,))
+    for _ in range(400):
+        y = rv.layers.ReLU()(y)
+    model = rv.Model(x, y)
+    assert copy.deepcopy(model).predict(A[:, :2]).shape == (N, 2)
+    assert len(from_architecture(model.architecture()).layers) == 401
