@@ -1,14 +1,19 @@
 """Pictures are drawn whole, without a display and without touching a caller's plots; notebooks get tables."""
 
+import re
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 import ranvier as rv
 from ranvier import pictures
+from ranvier.pictures.boxes import Drawing
+from ranvier.pictures.comparison import mean_of
 from ranvier.pictures.curves import panels
 from ranvier.pictures.histograms import layer_outputs
-from ranvier.pictures.boxes import Drawing
 from ranvier.pictures.notebook import sparkline
+from ranvier.pictures.placing import place
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5)).astype(np.float32)
@@ -49,6 +54,19 @@ def trained():
         pytest.param(
             lambda model, history, path: pictures.confusion_matrix(np.eye(3, dtype=int), "abc", path),
             id="matrix",
+        ),
+        pytest.param(
+            lambda model, history, path: pictures.compare({"a": history, "b": [history] * 2}, path=path),
+            id="comparison",
+        ),
+        pytest.param(
+            lambda model, history, path: rv.calibration.reliability(Y, model.predict(X, verbose=0)).plot(
+                path
+            ),
+            id="reliability",
+        ),
+        pytest.param(
+            lambda model, history, path: rv.find_learning_rate(model, X, Y, steps=20).plot(path), id="rates"
         ),
     ],
 )
@@ -100,10 +118,79 @@ def test_outputs_of_layers_are_those_of_evaluation(trained):
     assert np.allclose(last, model.predict(X[:7], verbose=0), atol=1e-6)
 
 
+def runs(*series):
+    return [{"loss": s, "val_loss": [v + 1 for v in s]} for s in series]
+
+
+@pytest.mark.parametrize(
+    ("given", "length", "last", "spread"),
+    [
+        (runs([3, 2, 1]), 3, 2.0, 0.0),
+        (runs([3, 2], [5, 4]), 2, 4.0, 2**0.5),
+        (runs([3, 2, 1], [3, 2, 3], [3]), 3, 3.0, 2**0.5),  # as far as half of them go
+        (runs([3, 2, 1], [3], [3]), 1, 4.0, 0.0),
+    ],
+)
+def test_seeds_become_a_mean_and_a_spread(given, length, last, spread):
+    mean, deviation = mean_of(given, "val_loss", "x")
+    assert (len(mean), mean[-1], deviation[-1]) == (length, last, pytest.approx(spread))
+
+
+def test_compared_runs_share_axes_that_show_them_all():
+    figure = pictures.compare({"low": runs([1.0, 0.5])[0], "high": runs([9.0, 8.0])[0]})
+    low, high = figure.axes
+    assert low.get_ylim() == high.get_ylim()
+    assert high.get_ylim()[1] > 10
+    assert low.get_xlim() == high.get_xlim()
+    figure = pictures.compare({"low": runs([1.0, 0.5])[0], "high": runs([9.0, 8.0])[0]}, limits=(0, 2))
+    assert [axes.get_ylim() for axes in figure.axes] == [(0, 2), (0, 2)]
+
+
+def test_no_arrow_crosses_a_box():
+    model = rv.Sequential([rv.Input((4,)), *(Skip() for _ in range(3)), rv.layers.Dense(2)])
+    model.build((None, 4))
+    rows, width = place(Drawing(model).boxes, 3.0, 0.3)
+    for level, row in enumerate(rows):
+        edges = [(spot.x - spot.width / 2, spot.x + spot.width / 2) for spot in row]
+        assert all(right + 0.3 <= left + 1e-9 for (_, right), (left, _) in pairwise(edges))
+        assert edges[0][0] >= -1e-9
+        assert edges[-1][1] <= width + 1e-9
+        assert all(above.level == level - 1 for spot in row for above in spot.above)
+    drawn = [(spot, spot.box) for row in rows for spot in row]
+    assert all(len(spot.above) == len(box.sources) for spot, box in drawn if box is not None)
+
+
+class Skip(rv.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = rv.layers.Dense(4), rv.layers.Dense(4)
+
+    def forward(self, x):
+        return x + self.two(self.one(x))
+
+
+def test_an_svg_is_small_has_text_and_is_the_same_each_time(trained, tmp_path):
+    for name in "ab":
+        trained[0].plot(tmp_path / f"{name}.svg")
+    text = (tmp_path / "a.svg").read_text()
+    assert text == (tmp_path / "b.svg").read_text()
+    assert "parameters</text>" in text
+    assert not re.search(r' d="[^"]*\.\d{3}', text)
+    assert len(text) < 10_000
+
+
+def test_weights_are_named_by_their_layers(trained):
+    titles = [axes.get_title(loc="left") for axes in pictures.weights(trained[0]).axes if axes.get_visible()]
+    names = [layer.name for layer in trained[0].layers if isinstance(layer, rv.layers.Dense)]
+    assert titles == [f"{name}/{kind}" for name in names for kind in ("kernel", "bias")]
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
         (lambda: pictures.curves({}), "no results yet"),
+        (lambda: pictures.compare({}), "no runs to compare"),
+        (lambda: pictures.compare({"a": {"loss": [1.0]}}, "accuracy"), "'a' has no 'accuracy'"),
         (
             lambda: pictures.network(rv.Sequential([rv.layers.Dense(2)])),
             "does not know the shape of its inputs",

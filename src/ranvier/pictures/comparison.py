@@ -59,9 +59,10 @@ def compare(
             axes.plot(epochs(held_out), held_out, color=ORANGE, linewidth=1.6, label="validation")
         tidy(axes, name)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-        axes.set_ylim(limits)
         axes.tick_params(labelsize=8)
         first = held_out if first is None else first
+    if limits is not None:
+        grid[0].set_ylim(limits)  # and with it all others
     for axes in grid[len(runs) :]:
         axes.set_visible(False)
     for axes in grid[max(0, len(runs) - across) : len(runs)]:

@@ -12,7 +12,7 @@ __all__ = ["Spot", "place"]
 
 SWEEPS = 40
 LANE = 0.3  # the width of an arrow's way between two boxes
-FIRM = 8.0  # how much more a box pulls its row to where it wants to be than a lane does
+FIRM = 100.0  # how much more a box pulls its row to where it wants to be than a lane does
 
 
 @dataclass(eq=False)
