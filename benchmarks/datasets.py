@@ -108,7 +108,8 @@ def _pictures(shape: tuple[int, ...], samples: int, folder: Path) -> tuple[Path,
     else:
         rng = np.random.default_rng(9)
         height, width, channels = shape
-        coarse = rng.normal(0, 0.15, (10, height // 4, width // 4, channels))
+        coarse = rng.normal(0, 0.1, (10, height // 4, width // 4, channels))
+        coarse += rng.normal(0, 0.15, (10, 1, 1, channels))  # a class has its patches and its colour
         y = rng.integers(0, 10, samples, dtype=np.int32)
         x = rng.standard_normal((samples, *shape), np.float32)
         x *= np.float32(0.2)

@@ -188,8 +188,8 @@ _IMAGES = """
 
 Ratios are ours / theirs. Each network is the same table of parts (`networks.py`) in every library. PyTorch runs in the
 better of both memory formats, Keras on TensorFlow with XLA or without and with one or several steps a call, whichever
-is faster in a trial; on networks as deep as ResNet-20 it runs without XLA, as it does by default. Who takes more than
-0.6 s for an epoch of 10,240 images trains fewer of them at a time, and the time is scaled (last column of its table).
+is faster in a trial (on the two largest networks without, as by default). Who takes more than 0.9 s for an epoch of
+10,240 images trains fewer of them at a time, and the time is scaled (last column of its table).
 The loss that is compared is that of the second epoch over a smaller part of the images. Predictions are of trained-like
 weights, the same for all; what is compared is the cross entropy of the answers. Peak memory is that of a fresh process
 that loads the images and trains; PyTorch's in the memory format of the images, so that it holds nothing twice.
