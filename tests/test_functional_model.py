@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections import OrderedDict
 
 import numpy as np
@@ -258,8 +259,8 @@ def test_weights_go_by_place_and_not_by_name(tmp_path):
 def test_ways_to_give_inputs():
     model = two_heads()
     wanted = model.predict([A, B])
-    for x in ((A, B), {"a": A, "b": B}, {"b": B, "a": A}):
-        same(model.predict(x), wanted)
+    for given in ((A, B), {"a": A, "b": B}, {"b": B, "a": A}):
+        same(model.predict(given), wanted)
     for called in (model([A, B]), model(A, B), model({"b": B, "a": rv.Tensor(A)}), model((rv.Tensor(A), B))):
         np.testing.assert_allclose(called[1].numpy(), wanted[1], rtol=1e-5, atol=1e-6)
     x = rv.Input((6,))
@@ -436,7 +437,7 @@ def closed(value):
 def test_descriptions_that_are_no_network_are_refused(spoil, words):
     description = residual().architecture()
     config = plain(description["config"])
-    assert from_architecture({**description, "config": {k: closed(v) for k, v in config.items()}})
+    from_architecture({**description, "config": {k: closed(v) for k, v in config.items()}})
     spoil(config)
     with pytest.raises(ValueError, match=words):
         from_architecture({**description, "config": {k: closed(v) for k, v in config.items()}})
@@ -447,7 +448,8 @@ def test_models_within_models_cannot_name_more_calls_than_a_process_can_make():
         x = rv.Input((1,))
         return rv.Model(x, inner(inner(x)))
 
-    model = rv.Model(x := rv.Input((1,)), rv.layers.ReLU()(x))
+    start = rv.Input((1,))
+    model = rv.Model(start, rv.layers.ReLU()(start))
     for _ in range(3):
         model = doubled(model)
     description = model.architecture()
@@ -458,6 +460,41 @@ def test_models_within_models_cannot_name_more_calls_than_a_process_can_make():
         description = outer
     with pytest.raises(ValueError, match="more than 100,000 calls of layers"):
         from_architecture(description)
+
+
+def test_sequences_that_use_a_part_twice_cannot_either():
+    words = {"module": rv.layers.ReLU().architecture()}
+    for level in range(30):
+        pair = {"*": [[words, {"again": level}]]}
+        words = {"module": {"class": "Sequential", "name": f"s{level}", "config": pair}}
+    with pytest.raises(ValueError, match="more than 100,000 calls of layers"):
+        from_architecture(words["module"])
+
+
+def shared_in_a_chain():
+    dense = rv.layers.Dense(6)
+    return rv.Sequential([rv.Input((6,)), dense, rv.layers.ReLU(), dense])
+
+
+def shared_at_two_levels():
+    x, dense = rv.Input((6,)), rv.layers.Dense(6)
+    inner = rv.Model(x, rv.layers.Dense(3)(dense(x)))
+    start = rv.Input((6,))
+    return rv.Model(start, inner(start) * inner(dense(start)))
+
+
+@pytest.mark.parametrize("network", [shared_in_a_chain, shared_at_two_levels])
+def test_what_a_network_uses_twice_is_one_in_its_file(network, tmp_path):
+    model = network()
+    model.save(tmp_path / "model.ranvier")
+    loaded = rv.load_model(tmp_path / "model.ranvier")
+    assert len(list(loaded.parameters())) == len(list(model.parameters()))
+    np.testing.assert_array_equal(loaded.predict(A), model.predict(A))
+    for number in (-1, 9, True, None):
+        text = json.dumps(model.architecture())
+        assert '{"again": ' in text
+        with pytest.raises(ValueError, match="not the architecture"):
+            from_architecture(json.loads(re.sub(r'{"again": \d+}', json.dumps({"again": number}), text)))
 
 
 def test_a_deep_network_is_copied_and_saved_without_recursion():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ import numpy as np
 from ranvier.graph.node import BATCH, DTYPES, Type
 from ranvier.module.core import Module
 
-__all__ = ["REGISTRY", "arguments_of", "describe", "from_architecture", "register_module"]
+__all__ = ["MOST_CALLS", "REGISTRY", "arguments_of", "describe", "from_architecture", "register_module"]
 
 REGISTRY: dict[str, type[Module]] = {}  # the only classes that a file can name
 POSITIONAL = "*"  # the key of the arguments that only have a position
 DEEPEST = 64  # modules within modules; a hostile file must not reach Python's recursion limit
+MOST_CALLS = (
+    100_000  # of modules by a call of the model: used twice at each depth, they could be a power of two
+)
 
 
 def register_module(cls: type[Module] | None = None, *, name: str | None = None) -> Any:
@@ -48,8 +52,9 @@ def arguments_of(module: Module) -> dict[str, Any]:
     return {**dict(zip((p.name for p in parameters), args, strict=False)), **kwargs}
 
 
-def describe(module: Module) -> dict[str, Any]:
-    """See `Module.architecture`."""
+def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, Any]:
+    """See `Module.architecture`. ``known`` are the numbers of modules described already: each is described once."""
+    known = {} if known is None else known
     name = vars(type(module)).get("_registered")
     if name is None:
         raise TypeError(
@@ -59,7 +64,7 @@ def describe(module: Module) -> dict[str, Any]:
     result: dict[str, Any] = {"class": name, "name": module.name}
     where = f"{name} {module.name!r}"
     result["config"] = {
-        key: encode(value, f"{where}, argument {key!r}") for key, value in module.config().items()
+        key: encode(value, f"{where}, argument {key!r}", known) for key, value in module.config().items()
     }
     if not module._trainable:
         result["trainable"] = False
@@ -88,17 +93,22 @@ def treated(parameter: Any, where: str) -> dict[str, Any]:
     return {kind: encode(value, f"{where}, {kind}") for kind, value in given.items() if value is not None}
 
 
-def encode(value: Any, where: str) -> Any:
+def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
+    known = {} if known is None else known
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Module):
-        return {"module": describe(value)}
+        if id(value) in known:
+            return {"again": known[id(value)]}
+        words = {"module": describe(value, known)}
+        known[id(value)] = len(known)
+        return words
     if isinstance(value, (list, tuple)):
-        return [encode(v, where) for v in value]
+        return [encode(v, where, known) for v in value]
     if isinstance(value, Mapping):
-        return {"mapping": [[str(k), encode(v, where)] for k, v in value.items()]}
+        return {"mapping": [[str(k), encode(v, where, known)] for k, v in value.items()]}
     for kind, find in _finders().items():
         found = find(value)
         if found is not None:
@@ -149,25 +159,48 @@ def _refuse(what: str) -> ValueError:
     return ValueError(f"this is not the architecture of a model: {what}.")
 
 
-def _decode(value: Any, depth: int) -> Any:
+@dataclass
+class _Made:
+    """The modules made so far, in the order in which they were whole, and how many calls a call of each makes."""
+
+    modules: list[Module] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
+    pending: int = 0  # calls by a call of the module that is being made
+
+    def add(self, number: int) -> Module:
+        """Count in that the module being made holds module ``number``."""
+        self.pending += self.calls[number]
+        if self.pending > MOST_CALLS:
+            raise _refuse(f"more than {MOST_CALLS:,} calls of layers")
+        return self.modules[number]
+
+
+def _decode(value: Any, depth: int, made: _Made) -> Any:
     from ranvier import activations
 
     if isinstance(value, list):
-        return [_decode(v, depth) for v in value]
+        return [_decode(v, depth, made) for v in value]
     if not isinstance(value, dict):
         return value
     if len(value) != 1:
         raise _refuse(f"an argument with the keys {sorted(value)}")
     kind, content = next(iter(value.items()))
     if kind == "module":
-        return _make(content, depth + 1)
+        outer, made.pending = made.pending, 1
+        module = _make(content, depth + 1, made)
+        made.modules.append(module)
+        made.calls.append(max(made.pending, module.__dict__.get("_effort", 0)))
+        made.pending = outer
+        return made.add(-1)
+    if kind == "again" and type(content) is int and content >= 0:
+        return made.add(content)
     if kind == "mapping":
-        return {k: _decode(v, depth) for k, v in content}
+        return {k: _decode(v, depth, made) for k, v in content}
     if kind == "activation" and content in activations.names():
         return activations.names()[content]
     classes = _described().get(kind, {})
     if classes and content[0] in classes:
-        return classes[content[0]](**{k: _decode(v, depth) for k, v in content[1].items()})
+        return classes[content[0]](**{k: _decode(v, depth, made) for k, v in content[1].items()})
     raise _refuse(f"an argument of kind {kind!r}: {content!r}")
 
 
@@ -177,7 +210,7 @@ def from_architecture(description: Mapping[str, Any]) -> Module:
     Only registered classes are made: raises ValueError with the name of any other, and for anything malformed.
     """
     try:
-        module = _make(description, 0)
+        module = _make(description, 0, _Made())
         if module._input_type is not None and not all(m.built for m in module.modules()):
             module.trace()  # the layers that the constructor of a class of the user's has made
         return module
@@ -185,11 +218,11 @@ def from_architecture(description: Mapping[str, Any]) -> Module:
         raise _refuse(f"{type(error).__name__}: {error}") from error
 
 
-def _make(description: Mapping[str, Any], depth: int) -> Module:
+def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
     if depth > DEEPEST:
         raise _refuse(f"modules nested more than {DEEPEST} deep")
     cls = _class(description["class"])
-    config = {key: _decode(value, depth) for key, value in description["config"].items()}
+    config = {key: _decode(value, depth, made) for key, value in description["config"].items()}
     module: Module = cls.from_config(config)
     module.name = str(description["name"])
     if "input" in description:
@@ -202,7 +235,7 @@ def _make(description: Mapping[str, Any], depth: int) -> Module:
         known = module._parameters[name]
         for kind, value in words.items():
             if known is not None and kind in ("regularizer", "constraint"):
-                setattr(known, kind, _decode(value, depth))
+                setattr(known, kind, _decode(value, depth, made))
     if not description.get("trainable", True):
         module.trainable = False
     for name in description.get("frozen", ()):
@@ -220,9 +253,11 @@ def _input(shape: Any, dtype: Any) -> Type:
 
 def _class(name: Any) -> type[Module]:
     if name not in REGISTRY:
-        # Classes are registered when their modules are imported. Only these three are ever imported here.
+        # Classes are registered when their modules are imported. Only these are ever imported here.
         if str(name).startswith("torch."):
             import ranvier.torch.nn
+        if str(name).startswith("models."):
+            import ranvier.models
         if name == "Calibrated":
             import ranvier.calibration
         import ranvier.layers  # noqa: F401  # imported for what it registers

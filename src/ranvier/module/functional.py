@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Self, cast
 
-from ranvier.module.architecture import register_module
+from ranvier.module.architecture import MOST_CALLS, register_module
 from ranvier.module.core import Module
 from ranvier.module.lines import shown
 from ranvier.module.symbolic import (
@@ -23,8 +23,6 @@ from ranvier.module.symbolic import (
 from ranvier.tensor import Tensor
 
 __all__ = ["Functional"]
-
-MOST_CALLS = 100_000  # in a file: models within models could name as many as a power of two of their depth
 
 
 @dataclass(frozen=True)
