@@ -109,6 +109,18 @@ def test_arrows_follow_the_tensors_past_what_is_computed_between_layers():
     }
 
 
+def test_inputs_of_a_functional_model_have_their_names():
+    left, right = rv.Input((3,), name="left"), rv.Input((3,), name="right")
+    shared = rv.layers.Dense(3, name="shared")
+    first = shared(left)
+    model = rv.Model([left, right], [rv.layers.Dense(2, name="a")(first + right), shared(right)])
+    boxes = Drawing(model).boxes
+    assert {(b.title, tuple(boxes[i].scope for i in b.sources)) for b in boxes} == {
+        ("left (Input)", ()), ("right (Input)", ()), ("shared (Dense)", ("left",)), ("shared (Dense)", ("right",)),
+        ("add (Add)", ("shared", "right")), ("a (Dense)", ("add",)),
+    }  # fmt: skip
+
+
 def test_outputs_of_layers_are_those_of_evaluation(trained):
     model, _ = trained
     outputs = layer_outputs(model, X, rows=7)

@@ -37,7 +37,9 @@ class Block(rv.Module):
 
 
 def network(*layers):
-    model = rv.Sequential([rv.Input((5,)), *layers, rv.layers.Dense(3, activation="softmax", name="scores")])
+    model = rv.Sequential(
+        [rv.Input((5,)), *layers, rv.layers.Dense(3, activation="softmax", name="scores")], name="net"
+    )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
@@ -89,10 +91,10 @@ def test_every_result_by_epoch_on_its_side(tmp_path):
         ({"update_freq": 3}, "train", "batch_loss", [3, 6]),
         ({"update_freq": "batch"}, "train", "batch_accuracy", [1, 2, 3, 4, 5, 6, 7, 8]),
         ({"write_steps_per_second": True}, "train", "epoch_steps_per_second", [0, 1]),
-        ({"histogram_freq": 1}, "train", "scores/kernel/histogram", [0, 1]),
-        ({"histogram_freq": 2}, "train", "scores/bias/histogram", [0]),
-        ({"histogram_freq": 1}, "train", "norm/moving_mean/histogram", [0, 1]),
-        ({"histogram_freq": 1}, "train", "block/inner/kernel/histogram", [0, 1]),
+        ({"histogram_freq": 1}, "train", "net/scores/kernel/histogram", [0, 1]),
+        ({"histogram_freq": 2}, "train", "net/scores/bias/histogram", [0]),
+        ({"histogram_freq": 1}, "train", "net/norm/moving_mean/histogram", [0, 1]),
+        ({"histogram_freq": 1}, "train", "net/block/inner/kernel/histogram", [0, 1]),
         ({}, "train", "summary", [0]),
     ],
 )
@@ -118,7 +120,7 @@ def test_a_histogram_counts_the_weights(tmp_path):
     from tensorboard.util import tensor_util
 
     model = train(TensorBoard(tmp_path, histogram_freq=1), epochs=1)
-    (event,) = read(tmp_path / "train").Tensors("scores/kernel/histogram")
+    (event,) = read(tmp_path / "train").Tensors("net/scores/kernel/histogram")
     buckets, kernel = tensor_util.make_ndarray(event.tensor_proto), model.get_weights()[0]
     assert buckets[:, 2].sum() == kernel.size
     assert np.allclose([buckets[0, 0], buckets[-1, 1]], [kernel.min(), kernel.max()])
@@ -197,7 +199,7 @@ def test_a_run_that_was_killed_goes_on_in_its_log_with_no_step_twice(kills, freq
             torn.write(b"half a record")
     attempt("cut")
     assert contents(tmp_path / "cut") == expected
-    histograms = read(tmp_path / "cut/train").Tensors("scores/kernel/histogram")
+    histograms = read(tmp_path / "cut/train").Tensors("net/scores/kernel/histogram")
     assert [event.step for event in histograms] == [0, 1, 2]
     assert len(read(tmp_path / "cut/train").Tensors("summary")) == 1
     assert (tmp_path / "cut/train/events.out.tfevents.0.another.run").exists()

@@ -186,6 +186,7 @@ def histograms(model: Any) -> Iterator[dict[str, Any]]:
             **module._parameters,
             **{n: b for n, b in module._buffers.items() if n not in module._transient},
         }
+        place = names[id(module)] if module is model else f"{model.name}/{names[id(module)]}"
         for name, tensor in kept.items():
             if tensor is not None:
-                yield event_files.histogram(f"{names[id(module)]}/{name}/histogram", tensor.numpy())
+                yield event_files.histogram(f"{place}/{name}/histogram", tensor.numpy())

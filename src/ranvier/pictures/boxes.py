@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ranvier.graph.node import Symbol, Type
+from ranvier.layers import Input
 from ranvier.module.calls import isolated, mode, watched
 from ranvier.tape import Entry
 from ranvier.tensor import Tensor
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from ranvier.module.core import Module
 
 __all__ = ["Box", "Drawing", "scopes", "tensors_in"]
-
-INPUT = "Input"
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Box:
     @property
     def title(self) -> str:
         name = self.scope.rpartition("/")[2]
-        return "input" if self.kind == INPUT else f"{name} ({self.kind})"
+        return name if name == "input" else f"{name} ({self.kind})"
 
     @property
     def shape(self) -> str:
@@ -82,7 +81,7 @@ class Drawing:
         if module._modules:  # its parts have boxes
             return
         sources: dict[int, None] = {}
-        for argument in arguments:
+        for argument in () if isinstance(module, Input) else arguments:
             for tensor in tensors_in(argument):
                 sources |= dict.fromkeys(self.makers(tensor))
         results = tensors_in(result)
@@ -119,6 +118,6 @@ class Drawing:
         """The box of an input."""
         known = self.made.get(id(tensor))
         if known is None:
-            self.boxes.append(Box("input", INPUT, [tensor.type]))
+            self.boxes.append(Box("input", Input.__name__, [tensor.type]))
             known = self.made[id(tensor)] = len(self.boxes) - 1
         return known
