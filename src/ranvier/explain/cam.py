@@ -1,0 +1,120 @@
+"""Grad-CAM: where a convolution's channels, weighed by what they mean for the score, are active."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier import numeric
+from ranvier.explain.scores import Scorer, chosen
+from ranvier.functional.resampling import shares
+from ranvier.graph.node import Node
+from ranvier.module.calls import mode, watched
+from ranvier.module.core import Module
+from ranvier.tensor import Tensor, function, gradients, no_grad
+
+__all__ = ["grad_cam"]
+
+
+@function
+def weighed(maps: Node, gradient: Node, axis: int) -> Node:
+    """The positive part of the channels' sum, each times its mean gradient over all positions; no channels are left."""
+    positions = tuple(a for a in range(1, maps.ndim) if a != axis)
+    weight = numeric.mean(gradient, axis=positions, keepdims=True)
+    return numeric.maximum(numeric.sum(numeric.multiply(maps, weight), axis=axis), 0.0)  # type: ignore[no-any-return]
+
+
+def _channels(layer: Module, ndim: int) -> int:
+    """The axis that a layer's channels lie along: first in the vocabulary of PyTorch, and where it was told so."""
+    named = getattr(layer, "data_format", None)
+    first = named == "channels_first" if named is not None else ".torch" in type(layer).__module__
+    return 1 if first else ndim - 1
+
+
+def _is_convolution(layer: Module, result: Any) -> bool:
+    kernels = [
+        p for p in layer._parameters.values() if p is not None and p.ndim == getattr(result, "ndim", 0)
+    ]
+    return result is not None and getattr(result, "ndim", 0) >= 3 and bool(kernels) and not layer._modules
+
+
+def _layer(model: Module, layer: Any, x: Any) -> Module:
+    """The layer that is meant: itself, by name or path, or the last convolution that is called."""
+    if isinstance(layer, Module):
+        if any(m is layer for m in model.modules()):
+            return layer
+        raise ValueError(f"{layer.name!r} is no layer of {model.name!r}. Write one of its own instead.")
+    if layer is not None:
+        named = dict(model.named_modules())
+        found = named.get(str(layer)) or next((m for m in named.values() if m.name == layer), None)
+        if found is None:
+            known = ", ".join(m.name for m in model.modules() if m is not model and not m._modules)
+            raise ValueError(f"{model.name!r} has no layer {layer!r}. Write one of {known} instead.")
+        return found
+    last: list[Module] = []
+
+    def note(module: Any, arguments: tuple[Any, ...], result: Any) -> None:
+        if _is_convolution(module, result):
+            last.append(module)
+
+    with mode(model, False), no_grad(), watched(note):
+        model(Tensor(x[:1]))
+    if not last:
+        raise ValueError(
+            f"{model.name!r} has no convolution for Grad-CAM. Write layer='...' with the name of a layer that gives "
+            "maps (samples, height, width, channels), or integrated_gradients instead."
+        )
+    return last[-1]
+
+
+def grad_cam(
+    model: Module,
+    x: Any,
+    target: Any = None,
+    *,
+    layer: Any = None,
+    resize: bool = True,
+    logits: bool = True,
+    batch_size: int = 32,
+) -> npt.NDArray[Any]:
+    """Where a layer's channels speak for the score (Selvaraju et al., 2017): (samples, height, width), 0 or more.
+
+    Each channel of ``layer`` (its name, its path, or itself; without it the last convolution) is weighed by the mean of
+    the score's gradient over its positions; what is left of the sum above zero is interpolated to the size of the
+    inputs, unless not ``resize``. ``target`` and ``logits`` are as in `saliency`. Raises ValueError where there is no
+    such layer.
+    """
+    scorer = Scorer(model, batch_size, logits)
+    array = scorer.inputs(x)
+    masks = scorer.masks(array, target)
+    chosen_layer = _layer(model, layer, array)
+
+    def run(part: Tensor, mask: Tensor) -> list[Tensor]:
+        maps: list[Any] = []
+
+        def note(module: Any, arguments: tuple[Any, ...], result: Any) -> None:
+            if module is chosen_layer:
+                maps.append(result)
+
+        part.requires_grad = True  # also where all weights are frozen
+        with watched(note):
+            score = chosen(scorer.outputs(part), mask)
+        if not maps or getattr(maps[-1], "ndim", 0) < 3:
+            raise ValueError(
+                f"{chosen_layer.name!r} gives no maps (samples, height, width, channels). Write the name of a "
+                "convolution, or of what follows one, instead."
+            )
+        (gradient,) = gradients(score, [maps[-1]])
+        return [weighed(maps[-1], gradient, axis=_channels(chosen_layer, maps[-1].ndim))]
+
+    (cam,) = scorer.over(array, masks, run=run)
+    if resize:
+        first = _channels(chosen_layer, array.ndim) == 1
+        sizes = array.shape[2:] if first else array.shape[1:-1]
+        for axis, (old, new) in enumerate(zip(cam.shape[1:], sizes, strict=True), 1):
+            if old != new:
+                matrix = shares(old, new, "bilinear", antialias=False).astype(cam.dtype)
+                cam = np.moveaxis(np.tensordot(matrix, cam, (1, axis)), 0, axis)
+    return np.ascontiguousarray(cam)

@@ -1,0 +1,129 @@
+"""The score that is explained: one output of the network for each sample, and its gradient, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.data.convert import to_numeric
+from ranvier.graph.node import FLOATS, Node
+from ranvier.losses.formulas import logits_of
+from ranvier.module.calls import mode
+from ranvier.module.core import Module
+from ranvier.tensor import Tensor, function, get_dtype, gradients, no_grad
+
+__all__ = ["Scorer", "scores"]
+
+Array = npt.NDArray[Any]
+SOFTENED = ("softmax", "sigmoid")  # what turns logits into probabilities
+
+
+@function
+def chosen(outputs: Node, mask: Node) -> Node:
+    """The sum of the outputs that the mask chooses."""
+    from ranvier import numeric
+
+    return numeric.sum(numeric.multiply(outputs, mask))  # type: ignore[no-any-return]
+
+
+class Scorer:
+    """A model in evaluation mode, called on batches of one size, so that one program serves all of them.
+
+    ``logits``: the scores before a softmax or sigmoid at the end, as the papers have it: probabilities near 1 have no
+    gradient left.
+    """
+
+    def __init__(self, model: Module, batch_size: int = 32, logits: bool = True) -> None:
+        wanted = model._input_type
+        if wanted is not None and wanted.dtype not in FLOATS and wanted.dtype != "uint8":
+            raise TypeError(
+                f"{model.name!r} takes whole numbers ({wanted.dtype}), which have no gradient. Explain the part of the "
+                "network after its Embedding instead."
+            )
+        if type(batch_size) is not int or batch_size < 1:
+            raise ValueError(f"batch_size={batch_size!r}: write a whole number of 1 or more instead.")
+        self.model, self.batch, self.logits = model, batch_size, logits
+
+    def inputs(self, x: Any) -> Array:
+        """The samples as an array of floats."""
+        if isinstance(x, (tuple, list)) and x and hasattr(x[0], "shape"):
+            raise TypeError("networks of one input can be explained. Write one array of samples instead.")
+        array = to_numeric(x)
+        if array.ndim < 2 or not len(array):
+            raise ValueError(
+                f"x has shape {array.shape}. Write samples, with their number as the first dimension: x[None] for one."
+            )
+        return array.astype(get_dtype(), copy=False)
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """The scores of the outputs, (samples, outputs), recorded."""
+        result = self.model(x)
+        if not isinstance(result, Tensor) or result.ndim not in (1, 2):
+            shape = getattr(result, "shape", None)
+            raise ValueError(
+                f"the network's output is {f'of shape {shape}' if shape else type(result).__name__}, and a score is "
+                "one of (samples, outputs). Write a network that ends there instead."
+            )
+        for maker in SOFTENED if self.logits else ():
+            before = logits_of(result, maker)
+            if before is not None:
+                result = before
+        return result if result.ndim == 2 else result.reshape(-1, 1)  # type: ignore[no-any-return]
+
+    def over(self, *arrays: Array, run: Callable[..., Sequence[Any]]) -> list[Array]:
+        """What ``run`` gives for batches of the arrays, joined; the last one is filled up with its own last row."""
+        found: list[list[Array]] = []
+        size = min(self.batch, len(arrays[0]))
+        with mode(self.model, False):
+            for start in range(0, len(arrays[0]), size):
+                parts = [a[start : start + size] for a in arrays]
+                rows = len(parts[0])
+                full = [
+                    np.concatenate([p, np.repeat(p[-1:], size - rows, 0)]) if rows < size else p
+                    for p in parts
+                ]
+                results = run(*(Tensor(p) for p in full))
+                found.append([np.asarray(r.numpy()[:rows]) for r in results])
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+    def values(self, x: Array) -> Array:
+        """The scores of all outputs, (samples, outputs)."""
+        with no_grad():
+            return self.over(x, run=lambda part: (self.outputs(part),))[0]
+
+    def masks(self, x: Array, target: Any) -> Array:
+        """1 at the output that is explained for each sample, (samples, outputs): its class, or the largest."""
+        values = self.values(x)
+        outputs = values.shape[1]
+        index = values.argmax(1) if target is None else np.broadcast_to(np.asarray(target), len(x))
+        if index.dtype.kind not in "iu" or (index < 0).any() or (index >= outputs).any():
+            raise ValueError(
+                f"target={target!r}: write one of the {outputs} outputs, 0 to {outputs - 1}, or one for each of the "
+                f"{len(x)} samples."
+            )
+        masks: Array = np.eye(outputs, dtype=values.dtype)[index]
+        return masks
+
+    def gradient(self, x: Array, masks: Array) -> Array:
+        """The derivative of the chosen scores by the inputs."""
+
+        def run(part: Tensor, mask: Tensor) -> list[Tensor]:
+            part.requires_grad = True
+            return gradients(chosen(self.outputs(part), mask), [part])
+
+        return self.over(x, masks, run=run)[0]
+
+
+def scores(
+    model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
+) -> npt.NDArray[Any]:
+    """The scores that are explained, (samples,): of the class ``target``, or of the class that the model chose.
+
+    They are taken before a softmax or sigmoid at the end of the network, unless not ``logits``.
+    """
+    scorer = Scorer(model, batch_size, logits)
+    array = scorer.inputs(x)
+    return np.asarray((scorer.values(array) * scorer.masks(array, target)).sum(1))
