@@ -1,0 +1,26 @@
+"""Ready networks to start from, for any input shape and number of classes: functions that return a model.
+
+    model = rv.models.cnn((28, 28, 1), 10)
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+Images are (height, width, channels). All end in ``Dense(classes, activation)``: probabilities by default; with
+``activation=None`` the logits, for losses with ``from_logits=True``. All can be saved.
+"""
+
+from ranvier.models.mobile import InvertedResidual, mobilenet_small
+from ranvier.models.plain import cnn, lenet5, mlp, vgg_small
+from ranvier.models.residual import ResidualBlock, resnet
+from ranvier.module.names import missing
+
+__all__ = [
+    "InvertedResidual",
+    "ResidualBlock",
+    "cnn",
+    "lenet5",
+    "mlp",
+    "mobilenet_small",
+    "resnet",
+    "vgg_small",
+]
+
+__getattr__ = missing("ranvier.models", __all__)
