@@ -237,6 +237,33 @@ def test_a_model_of_what_lies_within_another(change):
     np.testing.assert_array_equal(both.predict(A)["end"], model.predict(A))
 
 
+def test_a_model_of_what_lies_within_a_sequence():
+    model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(4, name="four"), rv.layers.Dense(2)])
+    inner = rv.Model(model.inputs, [model.get_layer("four").output, model.outputs[0]])
+    four, end = inner.predict(A)
+    np.testing.assert_array_equal(end, model.predict(A))
+    np.testing.assert_allclose(four, model.layers[0](A).numpy(), rtol=1e-5)
+    twin = copy.deepcopy(model)
+    assert rv.Model(twin.input, twin.layers[0].output).layers[1] is twin.layers[0]
+    model.add(rv.layers.Dense(3, name="three"))
+    assert model.output.shape == (None, 3)
+    with pytest.raises(ValueError, match="is not known yet"):
+        rv.Sequential([rv.layers.Dense(2)]).inputs  # noqa: B018
+
+
+def test_a_model_converted_to_float64_can_still_be_described(float64):
+    for model in (
+        residual().to("float32"),
+        rv.Sequential([rv.Input((6,)), rv.layers.Dense(2)]).to("float32"),
+    ):
+        model.double()
+        assert (
+            rv.Model(model.inputs, model.get_layer(index=1 - len(model.layers)).output).output_shape[0]
+            is None
+        )
+        assert {value.dtype for value in (model.input, model.output)} == {"float64"}
+
+
 def test_summary_names_every_layer(capsys):
     model = two_heads()
     model.summary(line_length=90)

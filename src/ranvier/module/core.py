@@ -27,8 +27,8 @@ from ranvier.tensor import Tensor, get_dtype
 
 __all__ = ["Module"]
 
-# What copies do without: compiled programs, and the calls of this very module in networks that were described.
-UNCOPIED = ("_predictors", "_plans", "_record", "_graph")
+DESCRIBED = ("_record", "_graph")  # the calls of a module in networks that were described, and within it
+UNCOPIED = (*DESCRIBED, "_predictors", "_plans")  # what copies do without; the others are compiled programs
 
 
 _counters: dict[str, int] = {}
@@ -279,6 +279,16 @@ class Module(Face):
                 tensor.value = tensor.compute().astype(dtype, order="K")
                 tensor.type, tensor.grad = Type(tensor.shape, dtype), None
                 tensor.version += 1
+
+        def cast(type_: Type) -> Type:
+            return Type(type_.shape, dtype) if type_.dtype in FLOATS else type_
+
+        for module in self.modules():
+            if module._input_type is not None:
+                module._input_type = cast(module._input_type)
+                module._input_types = tuple(map(cast, module._input_types))
+            for name in DESCRIBED:  # of values of the former dtype
+                module.__dict__.pop(name, None)
 
     def cpu(self) -> Self:
         return self

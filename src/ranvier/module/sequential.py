@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from ranvier.graph.node import Type
 from ranvier.module.architecture import POSITIONAL, register_module
 from ranvier.module.calls import calls_of
 from ranvier.module.core import Module
+from ranvier.module.face import reading
 
 __all__ = ["Sequential"]
 
@@ -59,6 +60,7 @@ class Sequential(Module):
                 )
             return
         self.add_module(key, module)
+        self.__dict__.pop("_graph", None)
         if self._end is not None:
             try:
                 self._types = calls_of(module, self._end, self._types)
@@ -97,9 +99,49 @@ class Sequential(Module):
     def _renew(self, modules: list[Module]) -> Self:
         for key in list(self._modules):
             delattr(self, key)
+        self.__dict__.pop("_graph", None)
         start = self._input_type
         self._types, self._end = [] if start is None else [(None, start)], start
         return self.extend(modules)
+
+    def _described(self) -> list[Any]:
+        """An `Input` and what each layer makes of it, recorded when they are first asked for."""
+        if "_graph" not in self.__dict__:
+            from ranvier.layers import Input
+
+            if self._input_type is None:
+                raise ValueError(
+                    f"the shape of the inputs of {self.name!r} is not known yet. Write rv.Input((features,)) as its "
+                    "first layer."
+                )
+            values = [Input(self._input_type.shape[1:], self._input_type.dtype).symbol()]  # type: ignore[arg-type]
+            for layer in self:
+                values.append(layer(values[-1]))
+            self.__dict__["_graph"] = values
+        return cast("list[Any]", self.__dict__["_graph"])
+
+    @reading
+    def input(self) -> Any:
+        """A symbolic value for the inputs, from which models of what lies within begin."""
+        return self._described()[0]
+
+    @reading
+    def output(self) -> Any:
+        """What the layers make of ``input``."""
+        return self._described()[-1]
+
+    @reading
+    def inputs(self) -> list[Any]:
+        return [self._described()[0]]
+
+    @reading
+    def outputs(self) -> list[Any]:
+        return [self._described()[-1]]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Module:
+        if self._input_type is not None:
+            self._described()  # so that the layer knows its output
+        return super().get_layer(name, index)
 
     def forward(self, x: Any) -> Any:
         for module in self._modules.values():
