@@ -273,6 +273,27 @@ def test_summary_names_every_layer(capsys):
     assert "(None, 11)" in text
 
 
+def test_a_picture_joins_the_model_within_to_what_is_around_it():
+    from ranvier.pictures.boxes import Drawing
+
+    start = rv.Input((6,), name="start")
+    inner = rv.Model(x := rv.Input((6,)), rv.layers.Dense(4, name="within")(x))
+    before = rv.layers.Dense(6, name="before")(start)
+    boxes = Drawing(rv.Model(start, rv.layers.Add(name="sum")([inner(before), inner(start)]))).boxes
+    joined = [
+        (box.scope.rpartition("/")[2], [boxes[i].scope.rpartition("/")[2] for i in box.sources])
+        for box in boxes
+    ]
+    ends = [
+        ("start", []),
+        ("before", ["start"]),
+        ("within", ["before"]),
+        ("within", ["start"]),
+        ("sum", ["within"] * 2),
+    ]
+    assert joined == ends
+
+
 def test_weights_go_by_place_and_not_by_name(tmp_path):
     one, other = residual(), residual()
     other.load_state_dict(one.state_dict())

@@ -80,8 +80,11 @@ class Drawing:
     def note(self, module: Any, arguments: tuple[Any, ...], result: Any) -> None:
         if module._modules:  # its parts have boxes
             return
+        begins = isinstance(module, Input)
+        if begins and (arguments[0].entry is not None or id(arguments[0]) in self.made):
+            return  # of a model within another: it is what the other gives it
         sources: dict[int, None] = {}
-        for argument in () if isinstance(module, Input) else arguments:
+        for argument in () if begins else arguments:
             for tensor in tensors_in(argument):
                 sources |= dict.fromkeys(self.makers(tensor))
         results = tensors_in(result)
