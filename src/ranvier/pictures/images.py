@@ -1,0 +1,247 @@
+"""Pictures of images: the kernels of a convolution, what it makes of an image, mistakes, and what decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.module.calls import mode, watched
+from ranvier.pictures.style import INK, figure, finish
+from ranvier.tensor import Tensor, no_grad
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ranvier.module.core import Module
+
+__all__ = ["attributions", "feature_maps", "filters", "mistakes"]
+
+Array = npt.NDArray[Any]
+SIDE, MOST = 1.25, 64  # inches of a small picture; small pictures in one figure
+
+
+def as_pixels(images: Any, channels_first: bool = False) -> Array:
+    """Images for a screen: (samples, height, width, 3) or (samples, height, width) between 0 and 1.
+
+    Whole numbers are taken as 0 to 255, floats between 0 and 1 as they are, all others from their least to their most.
+    """
+    array = np.asarray(images)
+    if channels_first and array.ndim == 4:
+        array = array.transpose(0, 2, 3, 1)
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    if array.ndim == 4 and array.shape[3] not in (3, 4):
+        array = array.mean(3)
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            f"images of shape {np.shape(images)} cannot be drawn. Write (samples, height, width, channels) instead."
+        )
+    pixels = array.astype(np.float64)
+    low, high = float(pixels.min(initial=0)), float(pixels.max(initial=0))
+    if low >= 0 and (array.dtype.kind in "ui" or 1 < high <= 255):
+        return pixels / 255
+    if low < 0 or high > 1:
+        return (pixels - low) / max(high - low, 1e-12)
+    return pixels
+
+
+def _grid(
+    count: int, across: int, width: float, height: float, title: str | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure of small pictures without axes."""
+    across = min(across, count)
+    down = -(-count // across)
+    made = figure(across * width + 0.3, down * height + (0.45 if title else 0.15))
+    if title:
+        made.suptitle(title, fontsize=11, color=INK)
+    panels = list(made.subplots(down, across, squeeze=False).flat)
+    for axes in panels:
+        axes.set_axis_off()
+    return made, panels
+
+
+def _show(axes: Axes, image: Array, caption: str = "", **options: Any) -> None:
+    grey = {} if image.ndim == 3 else {"cmap": "gray", "vmin": 0, "vmax": 1}
+    axes.imshow(image, interpolation="nearest", **{**grey, **options})
+    if caption:
+        axes.set_title(caption, fontsize=8, color=INK, pad=3)
+
+
+def _kernel(model: Module, layer: Any) -> tuple[str, Array]:
+    """The kernels of a layer (by name), or the first two-dimensional ones: (height, width, channels, filters)."""
+    for path, module in model.named_modules():
+        if layer is not None and layer not in (module, module.name, path):
+            continue
+        kernels = [p for p in module._parameters.values() if p is not None and p.ndim == 4]
+        if kernels:
+            array = kernels[0].numpy()
+            turned = ".torch" in type(module).__module__  # (filters, channels, height, width)
+            return module.name, array.transpose(2, 3, 1, 0) if turned else array
+        if layer is not None:
+            break
+    what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"
+    raise ValueError(
+        f"{what} has no two-dimensional kernels to draw. Write the name of a Conv2D, once it is built."
+    )
+
+
+def filters(model: Module, layer: Any = None, path: Any = None) -> Figure:
+    """Draw the kernels of a convolution, the first if no ``layer`` is named.
+
+    Kernels over three channels are drawn in colour; others a channel at a time, the first ones, in blue below zero and
+    red above. ``path`` names a file to write. Returns the figure. Raises ValueError where there are no kernels.
+    """
+    name, kernel = _kernel(model, layer)
+    count = kernel.shape[3] * (1 if kernel.shape[2] == 3 else kernel.shape[2])
+    limit = max(float(np.abs(kernel).max(initial=0)), 1e-12)
+    shown = min(count, MOST)
+    title = f"{name}: {shown} of {count:,} kernels" if shown < count else f"{name}: {count} kernels"
+    made, panels = _grid(shown, 8, 0.8, 0.8, title)
+    for i, axes in enumerate(panels[:shown]):
+        if kernel.shape[2] == 3:
+            _show(axes, kernel[..., i] / (2 * limit) + 0.5)
+        else:
+            one = kernel[:, :, i % kernel.shape[2], i // kernel.shape[2]]
+            _show(axes, one, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    return finish(made, path)
+
+
+def _maps(model: Module, image: Any, layer: Any) -> tuple[str, Array]:
+    """What a layer (by name; else the first that gives maps after its kernels) makes of an image, channels last."""
+    array = np.asarray(image)
+    array = array[None] if array.ndim == 3 else array[:1]
+    paths = {id(module): path for path, module in model.named_modules()}
+    noted: list[tuple[str, Array]] = []
+
+    def note(module: Any, arguments: tuple[Any, ...], result: Any) -> None:
+        named = layer is not None and layer in (module, module.name, paths.get(id(module)))
+        wanted = named or (layer is None and bool(module._parameters))
+        if module._modules or not wanted or getattr(result, "ndim", 0) != 4:
+            return
+        values = result.numpy()[0]
+        first = (
+            getattr(module, "data_format", None) == "channels_first" or ".torch" in type(module).__module__
+        )
+        noted.append((module.name, values.transpose(1, 2, 0) if first else values))
+
+    with mode(model, False), no_grad(), watched(note):
+        model(Tensor(array))
+    if not noted:
+        what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"
+        raise ValueError(
+            f"{what} gives no maps to draw. Write the name of a convolution, or of what follows one."
+        )
+    return noted[0]
+
+
+def feature_maps(model: Module, image: Any, layer: Any = None, path: Any = None) -> Figure:
+    """Draw what each channel of a layer makes of one image, the first convolution if no ``layer`` is named.
+
+    ``image`` is one sample, (height, width, channels). Bright is large; all maps have one scale, and those that are
+    zero everywhere say so. ``path`` names a file to write. Returns the figure. Raises ValueError for layers without
+    maps.
+    """
+    name, maps = _maps(model, image, layer)
+    count = min(maps.shape[2], MOST)
+    made, panels = _grid(
+        count, 8, SIDE, SIDE + 0.2, f"{name}: {maps.shape[0]} x {maps.shape[1]} x {maps.shape[2]}"
+    )
+    low, high = float(maps.min()), float(maps.max())
+    for i, axes in enumerate(panels[:count]):
+        silent = not maps[..., i].any()
+        _show(
+            axes,
+            maps[..., i],
+            f"{i}, silent" if silent else str(i),
+            cmap="viridis",
+            vmin=low,
+            vmax=max(high, low + 1e-12),
+        )
+    return finish(made, path)
+
+
+def mistakes(
+    x: Any,
+    y: Any,
+    probabilities: Any,
+    classes: Sequence[str] | None = None,
+    path: Any = None,
+    *,
+    count: int = 16,
+    channels_first: bool = False,
+) -> Figure:
+    """Draw the images whose class was missed by most: the most probable wrong class first.
+
+    ``probabilities`` (samples, classes) are the network's, ``y`` the class numbers. Above each image stand what it was
+    taken for and what it is, with their probabilities, and its row. ``classes`` names the classes; ``path`` names a
+    file to write. Returns the figure. Raises ValueError where nothing was missed, or for arrays that do not belong
+    together.
+    """
+    p, labels = np.asarray(probabilities, np.float64), np.asarray(y).reshape(-1)
+    if p.ndim != 2 or not len(p) == len(labels) == len(x):
+        raise ValueError(
+            f"x, y and probabilities have the shapes {np.shape(x)}, {np.shape(y)} and {p.shape}. Write images, their "
+            "class numbers and (samples, classes), as model.predict(x) gives it."
+        )
+    names = [str(i) for i in range(p.shape[1])] if classes is None else [str(c) for c in classes]
+    taken = p.argmax(1)
+    missed = np.flatnonzero(taken != labels)
+    if not missed.size:
+        raise ValueError(f"none of the {len(labels):,} images was mistaken: there is nothing to draw.")
+    order = missed[np.argsort(p[missed, labels[missed]] - p[missed, taken[missed]], kind="stable")][:count]
+    title = f"{len(missed):,} of {len(labels):,} mistaken"
+    made, panels = _grid(
+        len(order), 6, 1.6, 2.0, title if len(order) == len(missed) else f"{title}, the worst {count}"
+    )
+    images = as_pixels(np.stack([np.asarray(x[row]) for row in order]), channels_first)
+    for axes, row, image in zip(panels, order, images, strict=False):
+        said, true = taken[row], labels[row]
+        words = f"{names[said]} {100 * p[row, said]:.0f} %\nis {names[true]} {100 * p[row, true]:.0f} %\nrow {row}"
+        _show(axes, image, words)
+    return finish(made, path)
+
+
+def attributions(
+    x: Any,
+    values: Any,
+    path: Any = None,
+    *,
+    captions: Sequence[str] = (),
+    channels_first: bool = False,
+) -> Figure:
+    """Draw what decided over the images: a row for each image, a column for each explanation (see `ranvier.explain`).
+
+    ``values`` is an explanation of the images ``x``, or a dict of them by name. What speaks for the class is red and
+    what speaks against it blue, on the image in grey; channels are added up. The scale is each image's own, and leaves
+    out the largest hundredth. ``captions`` stand above the images. ``path`` names a file to write. Returns the figure.
+    Raises ValueError for explanations of other images.
+    """
+    named: Mapping[str, Any] = values if isinstance(values, Mapping) else {"attribution": values}
+    images = as_pixels(x, channels_first)
+    grey = images if images.ndim == 3 else images[..., :3].mean(3)
+    rows = min(len(images), MOST // (len(named) + 1) or 1)
+    made, panels = _grid(rows * (len(named) + 1), len(named) + 1, 1.9, 2.1)
+    for i in range(rows):
+        line = panels[i * (len(named) + 1) : (i + 1) * (len(named) + 1)]
+        _show(line[0], images[i], captions[i] if i < len(captions) else "")
+        for axes, (name, given) in zip(line[1:], named.items(), strict=True):
+            heat = np.asarray(given, np.float64)
+            if heat.ndim == 4:
+                heat = heat.sum(1 if channels_first else 3)
+            if heat.shape != (len(images), *grey.shape[1:]):
+                raise ValueError(
+                    f"{name} has shape {np.shape(given)}, and the images {np.shape(x)}. Write what ranvier.explain "
+                    "gives for these images."
+                )
+            one = heat[i]
+            limit = max(float(np.quantile(np.abs(one), 0.99)), 1e-12)
+            _show(axes, 0.25 + grey[i] / 2, name if i == 0 else "")
+            strength = np.clip(np.abs(one) / limit, 0, 1)
+            axes.imshow(
+                one, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.85 * strength, interpolation="nearest"
+            )
+    return finish(made, path)
