@@ -3,6 +3,8 @@
 import copy
 import json
 import re
+import subprocess
+import sys
 from collections import OrderedDict
 
 import numpy as np
@@ -384,7 +386,8 @@ MISTAKES = [
     (lambda: x6() * rv.Tensor(np.ones(6)), TypeError, "multiply .* not Tensor|multiply computes with tensors"),
     (lambda: x6().mean(), AttributeError, r"is no tensor yet, and has no .mean. Write a layer .*Lambda"),
     (lambda: x6().nonsense, AttributeError, "no attribute 'nonsense'"),
-    (lambda: rv.activations.softmax(x6(), axis=1), TypeError, "softmax computes with tensors.*Lambda"),
+    (lambda: rv.activations.softmax(x6(), axis=1), TypeError, r"softmax computes with tensors.*Softmax\(axis\)"),
+    (lambda: x6().flatten(), AttributeError, r"has no .flatten. Write rv.layers.Flatten\(\)\(x\) instead"),
     (lambda: x6()[0], ValueError, "would choose among the samples of a batch"),
     (lambda: x6()[:, "a"], TypeError, "cannot be indexed by 'a'"),
     (lambda: rv.Input((3,))(x6()), TypeError, "is an Input, where a network begins"),
@@ -552,3 +555,12 @@ def test_a_deep_network_is_copied_and_saved_without_recursion():
     model = rv.Model(x, y)
     assert copy.deepcopy(model).predict(A[:, :2]).shape == (N, 2)
     assert len(from_architecture(model.architecture()).layers) == 401
+
+
+def test_a_process_that_has_described_nothing_reads_a_described_model(tmp_path):
+    x = rv.Input((6,))
+    model = rv.Model(x, abs(x)[:, ::2] / 3)
+    model.save(tmp_path / "model.ranvier")
+    program = "import sys, ranvier as rv; print(rv.load_model(sys.argv[1]).output_shape)"
+    command = [sys.executable, "-c", program, str(tmp_path / "model.ranvier")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "(None, 3)\n"

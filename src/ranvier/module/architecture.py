@@ -260,7 +260,7 @@ def _class(name: Any) -> type[Module]:
             import ranvier.models
         if name == "Calibrated":
             import ranvier.calibration
-        import ranvier.layers  # noqa: F401  # imported for what it registers
+        import ranvier.layers.operators  # noqa: F401  # imported for what it registers, as ranvier.layers is
     if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(
             f"the model holds a {name!r}, which is no registered layer. If it is a class of yours, define it and put "

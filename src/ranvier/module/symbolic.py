@@ -195,6 +195,17 @@ WRITE = (
     "Write a layer for it, rv.layers.Lambda(lambda x: ...)(x) or (to be saved) a registered class with a forward, "
     "instead."
 )
+LAYERS = {  # the layers that do what some tensor functions do
+    "concatenate": "Concatenate()([a, b])", "maximum": "Maximum()([a, b])", "minimum": "Minimum()([a, b])",
+    "reshape": "Reshape(shape)(x)", "view": "Reshape(shape)(x)", "flatten": "Flatten()(x)",
+    "transpose": "Permute(dims)(x)", "permute": "Permute(dims)(x)", "softmax": "Softmax(axis)(x)",
+    "leaky_relu": "LeakyReLU(slope)(x)", "elu": "ELU(alpha)(x)", "dropout": "Dropout(rate)(x)",
+}  # fmt: skip
+
+
+def instead(name: str) -> str:
+    """What to write in place of a tensor function of this name."""
+    return f"Write rv.layers.{LAYERS[name]} instead." if name in LAYERS else WRITE
 
 
 class Operators:
@@ -252,7 +263,8 @@ class Operators:
 
         if arguments == (self,) and not options and function in activations.names().values():
             return cast("Symbolic", Activation(function)(self))
-        raise TypeError(f"{function.__name__} computes with tensors, and {self!r} is none yet. {WRITE}")
+        name = function.__name__
+        raise TypeError(f"{name} computes with tensors, and {self!r} is none yet. {instead(name)}")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Symbolic:
         name = UFUNCS.get(ufunc.__name__)
@@ -268,7 +280,7 @@ class Operators:
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and hasattr(Tensor, name):
-            raise AttributeError(f"{self!r} is no tensor yet, and has no .{name}. {WRITE}")
+            raise AttributeError(f"{self!r} is no tensor yet, and has no .{name}. {instead(name)}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
