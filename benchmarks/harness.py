@@ -145,7 +145,7 @@ class Harness:
                 continue
             rows.append({"name": contestant.name, "times": [], **first})
         peaks, ready = [self._peak()], time.perf_counter()
-        rounds = 1 if workload.unit == "MB" else self.rounds
+        rounds = 0 if workload.unit == "MB" else self.rounds  # a size needs no second look
         for i in range(rounds):
             # Who comes after whom changes from round to round, so that no one always follows the same neighbour.
             for row in rows[i % len(rows) :] + rows[: i % len(rows)] if rows else ():
@@ -169,7 +169,7 @@ class Harness:
             "rows": rows,
             "failed": failed,
             # Seconds until the first round, and of a round.
-            "cost": [round(ready - begun, 2), round((time.perf_counter() - ready) / rounds, 2)],
+            "cost": [round(ready - begun, 2), round((time.perf_counter() - ready) / max(rounds, 1), 2)],
             "date": dt.date.today().isoformat(),
             "machine": machine(),
         }
@@ -204,11 +204,10 @@ class Harness:
 
         def turn(contestant: Contestant, first: bool) -> Record:
             sample = fresh.sample(contestant)
-            return (
-                {"seconds": sample.value}
-                if not first
-                else {"loss": sample.loss, "note": sample.note, "count": 1}
-            )
+            if not first:
+                return {"seconds": sample.value}
+            times = [sample.value] if workload.unit == "MB" else []
+            return {"times": times, "loss": sample.loss, "note": sample.note, "count": 1}
 
         return turn
 

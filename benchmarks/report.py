@@ -139,7 +139,7 @@ def show_costs(measured: Mapping[str, Record], rounds: int, console: Console) ->
     total = 0.0
     for name, record in measured.items():
         ready, once = record["cost"]
-        whole = ready + once * (1 if workload_by_name(name).unit == "MB" else rounds)
+        whole = ready + once * (0 if workload_by_name(name).unit == "MB" else rounds)
         total += whole
         table.add_row(name, *(f"{seconds:.1f} s" for seconds in (ready, once, whole)))
     table.add_row("all", "", "", f"{total:.0f} s", style="bold")
