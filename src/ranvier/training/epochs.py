@@ -69,9 +69,8 @@ class Arrays:
         def order() -> Array:
             if self.sampler is not None:
                 return self.sampled(self.shuffler, self.size)
-            order = self.rows.copy()
-            self.shuffler.shuffle(order)
-            return order
+            drawn: Array = self.rows[self.shuffler.permutation(len(self.rows))]  # quicker than shuffling int32
+            return drawn
 
         self.next_from = self.shuffler.bit_generator.state
         if len(self.rows) < BESIDE:
