@@ -205,6 +205,8 @@ def test_names_shapes_and_layers():
     assert two_heads(dict).output_names == ["kind", "value"]  # as Keras sorts them
     assert two_heads(OrderedDict).output_names == ["value", "kind"]
     assert two_heads(dict).output_shape == {"value": (None, 1), "kind": (None, 3)}
+    assert [value.shape for value in two_heads(dict).outputs] == [(None, 3), (None, 1)]
+    assert [value.call.module.name for value in two_heads(dict).inputs] == ["a", "b"]
     assert isinstance(model, rv.Model)
     x = rv.Input((2,))
     head = rv.layers.Dense(1, name="head")

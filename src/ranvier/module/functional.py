@@ -114,11 +114,15 @@ class Functional(Module):
 
     @property
     def inputs(self) -> list[Symbolic]:
-        return list(found(self.input, Symbolic))
+        """The inputs in the order of ``input_names``."""
+        return [call.values[0] for call in self._described()[: len(self.input_names)]]
 
     @property
     def outputs(self) -> list[Symbolic]:
-        return list(found(self.output, Symbolic))
+        """The outputs in the order of ``output_names``."""
+        output = self.output
+        named = [output[name] for name in self.output_names] if isinstance(output, Mapping) else output
+        return list(found(named))
 
     @property
     def input_shape(self) -> Any:
@@ -314,7 +318,7 @@ def recorded(layers: Sequence[Module], steps: Sequence[Step]) -> list[Call]:
         arguments, options = mapped(
             (step.arguments, step.options), Ref, lambda ref: graph[ref.step].values[ref.place]
         )
-        if not given((arguments, options)):
+        if next(found((arguments, options), Symbolic), None) is None:
             refuse(f"{layer.name!r} is called on nothing")
         graph.append(describe(layer, arguments, options))
     return graph

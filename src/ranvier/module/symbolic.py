@@ -36,15 +36,13 @@ __all__ = [
 # --- values in nested lists, tuples and dicts ---------------------------------------------------------------------
 
 
-def found(value: Any, kind: type) -> Iterator[Any]:
-    """The values of a ``kind`` in nested lists, tuples and dicts, in order."""
-    if isinstance(value, kind):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for part in value:
+def found(value: Any, kind: type = object) -> Iterator[Any]:
+    """What nested lists, tuples and dicts hold of a ``kind``, in order."""
+    if isinstance(value, (list, tuple, Mapping)):
+        for part in value.values() if isinstance(value, Mapping) else value:
             yield from found(part, kind)
-    elif isinstance(value, Mapping):
-        yield from found(list(value.values()), kind)
+    elif isinstance(value, kind):
+        yield value
 
 
 def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
@@ -61,10 +59,12 @@ def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
 
 
 def given(values: Any) -> bool:
-    """Whether any of these arguments is symbolic, or holds something that is."""
+    """Whether any of these arguments is symbolic, or holds something that is. A list of numbers is data."""
     for value in values:
         if isinstance(value, Operators):
             return True
+        if isinstance(value, list) and value and isinstance(value[0], (int, float)):
+            continue
         if isinstance(value, (list, tuple)) and given(value):
             return True
         if isinstance(value, Mapping) and given(value.values()):
@@ -129,7 +129,7 @@ def describe(module: Module, arguments: tuple[Any, ...], options: dict[str, Any]
         result = traced(call, [])
     except ValueError:  # once more, to tell what led to it
         result = traced(call, [(c.module, c.values[0].type) for c in ordered(call.parents)])
-    returned = list(leaves(result))
+    returned = list(found(result))
     if not returned or not all(isinstance(part, Tensor) for part in returned):
         raise TypeError(
             f"{module.name!r} returned {result!r}. Write a forward that returns a tensor, or a tuple, list or dict of "
@@ -138,15 +138,6 @@ def describe(module: Module, arguments: tuple[Any, ...], options: dict[str, Any]
     call.returned(result)
     record_of(module).append(call)
     return call
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """What nested lists, tuples and dicts hold that is none of them."""
-    if isinstance(value, (list, tuple, Mapping)):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from leaves(part)
-    else:
-        yield value
 
 
 def traced(call: Call, before: list[tuple[Any, Any]]) -> Any:
