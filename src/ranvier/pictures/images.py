@@ -199,9 +199,8 @@ def mistakes(
     )
     images = as_pixels(np.stack([np.asarray(x[row]) for row in order]), channels_first)
     for axes, row, image in zip(panels, order, images, strict=False):
-        said, true = taken[row], labels[row]
-        words = f"{names[said]} {100 * p[row, said]:.0f} %\nis {names[true]} {100 * p[row, true]:.0f} %\nrow {row}"
-        _show(axes, image, words)
+        said, true = (f"{names[c]}, {100 * p[row, c]:.0f} %" for c in (taken[row], labels[row]))
+        _show(axes, image, f"said {said}\nis {true}\nrow {row}")
     return finish(made, path)
 
 
