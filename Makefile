@@ -16,7 +16,7 @@ else
 BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-SOURCES := src tests $(wildcard benchmarks)
+SOURCES := src tests examples $(wildcard benchmarks)
 
 .PHONY: demo test test-peers test-processors lint format bench clean
 .DELETE_ON_ERROR:
