@@ -89,6 +89,37 @@ model.compile(optimizer="adam", loss="mse")
 losses = model.fit(x, y, epochs=3, batch_size=2100, verbose=0).history["loss"]
 out, weights = model.predict(x[:5], verbose=0), model.get_weights()
 """,
+    "convolutional": """
+x, y = rng.integers(0, 256, (120, 13, 11, 3), dtype=np.uint8), rng.integers(0, 10, 120)
+l = rv.layers
+model = rv.Sequential([
+    l.Input((13, 11, 3)), l.Rescaling(1 / 255), l.Conv2D(12, 3, padding="same", use_bias=False), l.BatchNormalization(),
+    l.ReLU(), l.MaxPooling2D(), l.Conv2D(20, 3, activation="relu"), l.DepthwiseConv2D(3, padding="same"),
+    l.Conv2D(24, 3, strides=2, padding="same", groups=2, activation="tanh"), l.AveragePooling2D(padding="same"),
+    l.Flatten(), l.Dropout(0.2), l.Dense(10, activation="softmax")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+losses = model.fit(x, y, epochs=2, batch_size=24, verbose=0).history["loss"]
+out, weights = model.predict(x[:37], verbose=0), model.get_weights()
+""",
+    "convolutional, PyTorch's words": """
+import ranvier.torch as torch
+from ranvier.torch import nn, optim
+from ranvier.torch.nn import functional as F
+net = nn.Sequential(
+    nn.Conv2d(3, 10, 5, padding=2), nn.BatchNorm2d(10), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(10, 16, 3, stride=2),
+    nn.GroupNorm(4, 16), nn.ConvTranspose2d(16, 6, 3, 2), nn.SiLU(), nn.AdaptiveAvgPool2d((2, 3)), nn.Flatten(),
+    nn.Linear(36, 5))
+optimizer = optim.Adam(net.parameters())
+x, y = rng.random((24, 3, 14, 12), dtype=np.float32), rng.integers(0, 5, 24)
+losses = []
+for step in range(4):
+    loss = F.cross_entropy(net(torch.tensor(x)), torch.tensor(y))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+out, weights = net(torch.tensor(x)).detach().numpy(), [p.numpy() for p in net.parameters()]
+""",
     "explicit loop": """
 import ranvier.torch as torch
 from ranvier.torch import nn, optim
