@@ -34,6 +34,7 @@ DRAWN = {
         nn.Sequential(nn.Conv2d(3, 4, 5)), COLOUR[0].transpose(2, 0, 1).copy(), path=path
     ),
     "mistakes": lambda path: pictures.mistakes(GREY, Y, P, "abc", path),
+    "mistakes, of two classes": lambda path: pictures.mistakes(GREY, Y // 2, P[:, :1], path=path),
     "mistakes, one": lambda path: pictures.mistakes(COLOUR.transpose(0, 3, 1, 2), Y, P, path=path, count=1, channels_first=True),
     "attributions": lambda path: pictures.attributions(
         COLOUR, {"Grad-CAM": explain.grad_cam(network(3), COLOUR), "gradient": explain.saliency(network(3), COLOUR)}, path, captions="abc"
@@ -92,6 +93,9 @@ ERRORS = [
     (lambda: pictures.feature_maps(network(1), GREY[0], "nowhere"), "gives no maps to draw"),
     (lambda: pictures.mistakes(GREY, P.argmax(1), P), "nothing to draw"),
     (lambda: pictures.mistakes(GREY, Y[:2], P), "class numbers"),
+    (lambda: pictures.mistakes(GREY, Y, np.log(P + 1e-3)), "If they are logits"),
+    (lambda: pictures.mistakes(GREY, Y + 1, P), "beyond the classes 0 to 2"),
+    (lambda: pictures.mistakes(GREY, Y * 0.5, P), "Write class numbers"),
     (lambda: pictures.attributions(COLOUR, np.zeros((6, 3, 3))), "what ranvier.explain gives"),
     (lambda: pictures.attributions(COLOUR[0, 0], np.zeros((6, 3, 3))), "cannot be drawn"),
 ]  # fmt: skip

@@ -182,10 +182,23 @@ def mistakes(
     together.
     """
     p, labels = np.asarray(probabilities, np.float64), np.asarray(y).reshape(-1)
+    if p.shape in ((len(labels),), (len(labels), 1)):  # of one of two classes
+        p = np.stack([1 - p.reshape(-1), p.reshape(-1)], 1)
     if p.ndim != 2 or not len(p) == len(labels) == len(x):
         raise ValueError(
             f"x, y and probabilities have the shapes {np.shape(x)}, {np.shape(y)} and {p.shape}. Write images, their "
             "class numbers and (samples, classes), as model.predict(x) gives it."
+        )
+    if not (p.min(initial=0) >= -1e-6 and p.max(initial=0) <= 1 + 1e-6):
+        raise ValueError(
+            f"the probabilities reach from {p.min():.3g} to {p.max():.3g}. If they are logits z, write "
+            "np.exp(z) / np.exp(z).sum(1, keepdims=True) instead."
+        )
+    if labels.dtype.kind not in "iu" or not (
+        labels.min(initial=0) >= 0 and labels.max(initial=0) < p.shape[1]
+    ):
+        raise ValueError(
+            f"y holds {labels.dtype} beyond the classes 0 to {p.shape[1] - 1}. Write class numbers instead."
         )
     names = [str(i) for i in range(p.shape[1])] if classes is None else [str(c) for c in classes]
     taken = p.argmax(1)
