@@ -191,3 +191,41 @@ def test_torch_modules(n, text):
     twin = from_architecture(modules[1].architecture()).eval()
     twin.load_state_dict(modules[1].state_dict())
     assert np.array_equal(twin(ours.tensor(x)).numpy(), modules[1].eval()(ours.tensor(x)).numpy())
+
+
+# --- arguments ----------------------------------------------------------------------------------------------------
+
+OWN = {
+    "Conv3DTranspose",
+    "Lambda",
+    "Input",
+    "Layer",
+}  # Keras has output_padding elsewhere there, mask, batch_size
+
+
+def plain(value):
+    """A default without the difference between one number and one for each dimension."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+
+
+def test_arguments_and_defaults_are_those_of_keras():
+    import inspect
+
+    from ranvier.layers import convolution, groups, merging, pooling, separable, shaping
+
+    for module in (convolution, groups, merging, pooling, separable, shaping):
+        for name in set(module.__all__) - OWN:
+            if not hasattr(keras.layers, name):
+                assert name == "InstanceNormalization"
+                continue
+            own, other = (
+                inspect.signature(getattr(library, name)).parameters for library in (layers, keras.layers)
+            )
+            mine = [p for p in own.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+            wanted = [p for p in other.values() if p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "name"]
+            missing = [p.name for p in wanted][: len(mine)]
+            assert [p.name for p in mine][: len(missing)] == missing, name
+            for p in mine:
+                default = other[p.name].default if p.name in other else p.empty
+                if p.name in other and default is not p.empty:
+                    assert plain(plain(p.default)) == plain(plain(default)), (name, p.name)

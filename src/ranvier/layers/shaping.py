@@ -195,6 +195,9 @@ class Cropping2D(_Cropping):
 
     dimensions = 2
 
+    def __init__(self, cropping: Any = 0, data_format: str | None = None, **options: Any) -> None:
+        super().__init__(cropping, data_format, **options)
+
 
 @register_module
 class Cropping3D(_Cropping):

@@ -7,15 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier import functional, numeric
+from ranvier.functional import convolution as convolutions
 from ranvier.functional import pooling
 from ranvier.functional import spatial as shapes
-from ranvier.functional.convolution import (
-    Pairs,
-    channels_first,
-    channels_last,
-    convolve,
-    convolve_transposed,
-)
+from ranvier.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.functional.normalization import group_standardize, rms_standardize
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.seed import draw
@@ -60,7 +55,7 @@ def _kernel(weight: Node) -> Node:
 
 
 @function
-def convolution(
+def convolve(
     x: Node,
     weight: Node,
     bias: Node | None,
@@ -69,12 +64,14 @@ def convolution(
     dilation: Sequence[int],
     groups: int,
 ) -> Node:
-    """`convolve` with channels first and a weight (out, in / groups, sizes...)."""
-    return convolve(x, _kernel(weight), bias, stride, padding, dilation, groups, True, True)  # type: ignore[no-any-return]
+    """`functional.convolution.convolve` with channels first and a weight (out, in / groups, sizes...)."""
+    kernel = _kernel(weight)
+    y: Node = convolutions.convolve(x, kernel, bias, stride, padding, dilation, groups, True, True)
+    return y
 
 
 @function
-def transposed_convolution(
+def convolve_transposed(
     x: Node,
     weight: Node,
     bias: Node | None,
@@ -84,8 +81,12 @@ def transposed_convolution(
     shape: Sequence[int],
     groups: int,
 ) -> Node:
-    """`convolve_transposed` with channels first and a weight (in, out / groups, sizes...)."""
-    return convolve_transposed(x, _kernel(weight), bias, stride, padding, dilation, shape, groups, True, True)  # type: ignore[no-any-return]
+    """`functional.convolution.convolve_transposed` with channels first and a weight (in, out / groups, sizes...)."""
+    kernel = _kernel(weight)
+    y: Node = convolutions.convolve_transposed(
+        x, kernel, bias, stride, padding, dilation, shape, groups, True, True
+    )
+    return y
 
 
 def _conv(n: int) -> Any:
@@ -109,7 +110,7 @@ def _conv(n: int) -> Any:
         else:
             pairs = tuple((p, p) for p in each(padding, n, "padding"))
         rates = each(dilation, n, "dilation", 1)
-        return batched(lambda x: convolution(x, weight, bias, strides, pairs, rates, groups), input, n)
+        return batched(lambda x: convolve(x, weight, bias, strides, pairs, rates, groups), input, n)
 
     conv.__name__ = f"conv{n}d"
     conv.__doc__ = f"Convolution by a weight (out, in / groups, sizes...); see `Conv{n}d`."
@@ -147,7 +148,7 @@ def _conv_transpose(n: int) -> Any:
             )
         pairs = tuple((p, max(0, p - m)) for p, m in zip(pads, more, strict=True))
         return batched(
-            lambda x: transposed_convolution(x, weight, bias, strides, pairs, rates, shape, groups), input, n
+            lambda x: convolve_transposed(x, weight, bias, strides, pairs, rates, shape, groups), input, n
         )
 
     conv_transpose.__name__ = f"conv_transpose{n}d"
