@@ -302,9 +302,9 @@ def test_state_dicts_through_files(tmp_path):
             "torch.conv2d does not exist. The nearest that does is nn.functional.linear",
         ),
         (
-            lambda: nn.Conv2d,
+            lambda: nn.LazyLinear,
             AttributeError,
-            "torch.nn.Conv2d does not exist. The nearest that does is Linear",
+            "torch.nn.LazyLinear does not exist. The nearest that does is Linear",
         ),
         (lambda: nn.Relu, AttributeError, "ReLU"),
         (lambda: F.crossentropy, AttributeError, "cross_entropy"),
