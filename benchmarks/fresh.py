@@ -35,10 +35,11 @@ class Sample:
 
 def _python(arguments: list[str], environment: Mapping[str, str]) -> str:
     """The last line that a fresh interpreter prints; RuntimeError with its last words where it fails."""
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # users have bytecode
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         check=False,
