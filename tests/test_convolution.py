@@ -181,7 +181,6 @@ REFUSED = {
     "torch, mode": (lambda: nn.Conv2d(3, 8, 3, padding_mode="mirror"), "'zeros' or 'reflect'"),
     "torch, indices": (lambda: nn.MaxPool2d(2, return_indices=True), "places of maxima"),
     "torch, padding": (lambda: nn.MaxPool2d(2, padding=2)(torch.tensor(zeros(1, 1, 9, 9))), "at most half"),
-    "torch, statistics": (lambda: nn.InstanceNorm2d(3, track_running_stats=True), "BatchNorm2d, which keeps them"),
     "torch, pad": (lambda: nn.ZeroPad2d((1, 2)), "4 of them"),
     "torch, reflect": (lambda: nn.ReflectionPad1d(5)(torch.tensor(zeros(1, 1, 4))), "write 3 or less"),
     "torch, upsample": (nn.Upsample, "Write one of them"),

@@ -134,6 +134,7 @@ def torch_texts():
         yield n, f"ConstantPad{n}d(2, 1.5)"
         yield n, f"InstanceNorm{n}d(4)"
         yield n, f"InstanceNorm{n}d(4, affine=True)"
+        yield n, f"InstanceNorm{n}d(4, affine=True, track_running_stats=True)"
         yield n, "GroupNorm(2, 4)"
         yield n, "Upsample(scale_factor=2)"
     yield 1, "BatchNorm1d(4)"

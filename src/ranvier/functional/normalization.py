@@ -10,7 +10,8 @@ from ranvier.numeric.promotion import axes_of, axis_of, count, floating
 from ranvier.tensor import function
 
 __all__ = [
-    "group_standardize", "layer_standardize", "moved", "normalize_batch", "rms_standardize", "standardize",
+    "group_standardize", "instance_moments", "layer_standardize", "moved", "normalize_batch", "rms_standardize",
+    "standardize",
 ]  # fmt: skip
 
 
@@ -145,3 +146,18 @@ def rms_standardize(
     axes = axes_of(axes, x.ndim)
     y = n.multiply(x, n.rsqrt(n.add(n.mean(x * x, axes, True), epsilon)))
     return _scaled(y, scale, None, axes)
+
+
+@function
+def instance_moments(x: Node) -> tuple[Node, Node]:
+    """The mean over samples of each channel's own mean and variance, the latter with n - 1: (channels,) each.
+
+    x is (batch, channels, positions...). The variance of a single position is 0.
+    """
+    x = floating(x)
+    positions = tuple(range(2, x.ndim))
+    size = count(x.shape[2:], x.dtype)
+    mean = n.mean(x, positions, True)
+    squares = n.sum((centred := n.subtract(x, mean)) * centred, positions)
+    variance = n.divide(squares, n.maximum(n.subtract(size, 1), 1))
+    return n.mean(n.reshape(mean, (-1, x.shape[1])), 0), n.mean(variance, 0)

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ranvier.functional.normalization import instance_moments, moved, standardize
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import whole
 from ranvier.layers.fitting import Form, Misfit, largest_divisor
+from ranvier.layers.normalization import RunningStatistics
 from ranvier.module import Module, Parameter, register_module
-from ranvier.tensor import get_dtype
+from ranvier.tensor import Tensor, get_dtype, no_grad
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
@@ -117,6 +119,9 @@ class _InstanceNorm(_Affine):
     """Each channel of each sample at mean 0 and variance 1 over its positions."""
 
     dimensions: ClassVar[int]
+    running_mean: Any
+    running_var: Any
+    num_batches_tracked: Any
 
     def __init__(
         self,
@@ -129,20 +134,32 @@ class _InstanceNorm(_Affine):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        if track_running_stats:
-            raise ValueError(
-                f"layer {self.name!r} keeps no running statistics: they would be those of no sample. Write "
-                f"track_running_stats=False, or BatchNorm{self.dimensions}d, which keeps them."
-            )
         self.num_features = whole(num_features, "num_features", self.name)
-        self.eps, self.momentum = float(eps), momentum
+        self.eps, self.momentum = float(eps), float(momentum)
         self.affine, self.track_running_stats = affine, track_running_stats
         self._make((self.num_features,), affine, device, dtype)
+        name, features = dtype_name(dtype) or get_dtype(), (self.num_features,)
+        first = {
+            "running_mean": np.zeros(features, name),
+            "running_var": np.ones(features, name),
+            "num_batches_tracked": np.zeros((), np.int32),  # stays 0, as PyTorch's does
+        }
+        for key, value in first.items():
+            self.register_buffer(key, Tensor.wrap(value) if track_running_stats else None)
+        self._running = RunningStatistics()
 
     def forward(self, input: Any) -> Any:
         wrong = self.misfit(getattr(input, "type", None) or Type(input.shape, get_dtype()))
         if wrong is not None:
             raise GraphError(wrong[0])
+        mean, variance = self.running_mean, self.running_var
+        if mean is not None and not self.training:
+            return standardize(input, mean, variance, self.weight, self.bias, 1, self.eps)
+        if mean is not None:
+            with no_grad():
+                own = instance_moments(input)
+                after = moved(mean, variance, *own, input, None, 1, self.momentum)
+                self._running.assign((mean, variance), after)
         return F.instance_norm(input, None, None, self.weight, self.bias, True, self.momentum, self.eps)
 
     def misfit(self, given: Type) -> Misfit:
@@ -150,7 +167,10 @@ class _InstanceNorm(_Affine):
         return form.rank(given.shape) or form.filled(given.shape, self.num_features, "normalization")
 
     def extra_repr(self) -> str:
-        return f"{self.num_features}, eps={self.eps:g}, affine={self.affine}"
+        return (
+            f"{self.num_features}, eps={self.eps:g}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
 
 
 @register_module(name="torch.InstanceNorm1d")
@@ -164,8 +184,8 @@ class InstanceNorm1d(_InstanceNorm):
 class InstanceNorm2d(_InstanceNorm):
     """Each channel of each sample of (batch, channels, height, width) at mean 0 and variance 1 over its positions.
 
-    With ``affine``, then ``* weight + bias``. The same in training and evaluation: running statistics are not kept
-    (Ulyanov et al., 2016).
+    With ``affine``, then ``* weight + bias``. With ``track_running_stats`` the mean of the samples' statistics is kept
+    while training, and used in evaluation (Ulyanov et al., 2016).
     """
 
     dimensions = 2

@@ -11,10 +11,16 @@ from ranvier.functional import convolution as convolutions
 from ranvier.functional import pooling
 from ranvier.functional import spatial as shapes
 from ranvier.functional.convolution import Pairs, channels_first, channels_last
-from ranvier.functional.normalization import group_standardize, rms_standardize
+from ranvier.functional.normalization import (
+    group_standardize,
+    instance_moments,
+    moved,
+    rms_standardize,
+    standardize,
+)
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.seed import draw
-from ranvier.tensor import function, get_dtype
+from ranvier.tensor import function, get_dtype, no_grad
 
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
@@ -392,12 +398,16 @@ def instance_norm(
 ) -> Any:
     """Each channel of each sample at mean 0 and variance 1, then ``* weight + bias``; see `InstanceNorm2d`.
 
-    Running statistics are not kept: raises ValueError where they are given.
+    Running statistics are used unless ``use_input_stats``; moved toward the inputs' in place otherwise, where given.
     """
-    if running_mean is not None or running_var is not None or not use_input_stats:
-        raise ValueError(
-            "instance_norm keeps no running statistics. Write None for them, or batch_norm, which keeps them, instead."
-        )
+    if not use_input_stats:
+        return standardize(input, running_mean, running_var, weight, bias, 1, float(eps))
+    if running_mean is not None:
+        with no_grad():
+            own = instance_moments(input)
+            after = moved(running_mean, running_var, *own, input, None, 1, float(momentum))
+        for tensor, value in zip((running_mean, running_var), after, strict=True):
+            tensor.assign(value)
     return group_standardize(input, weight, bias, groups=input.shape[1], axis=1, epsilon=float(eps))
 
 
