@@ -184,6 +184,21 @@ def test_dropout_and_batch_normalization_follow_the_mode():
     assert all(layer.training for layer in model.modules())
 
 
+def test_small_images_through_a_residual_block_train_alike_on_both_engines():
+    """Eight rows of eight fit a tile together with a loop that their borders depend on, and must not."""
+    rows, curves = RNG.normal(size=(N, 8, 8, 2)).astype(np.float32), []
+    for engine in ("reference", "native"):
+        rv.set_engine(engine)
+        rv.set_seed(0)
+        images = rv.Input((8, 8, 2))
+        x = rv.layers.Conv2D(4, 1)(images)
+        x = x + rv.layers.Conv2D(4, 3, padding="same", activation="relu")(x)
+        model = rv.Model(images, rv.layers.Dense(1)(rv.layers.GlobalAveragePooling2D()(x)))
+        model.compile("sgd", "mse")
+        curves.append(model.fit(rows, VALUE, **OPTIONS).history["loss"])
+    np.testing.assert_allclose(*curves, rtol=1e-5)
+
+
 def test_a_shared_layer_has_one_set_of_weights():
     model = siamese()
     assert [p.shape for p in model.parameters()] == [(6, 8), (8,), (8, 4), (4,), (4, 1), (1,)]

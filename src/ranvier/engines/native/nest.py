@@ -124,10 +124,10 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
             return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
         if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
             form = "pack"
-    beside = None
-    if rows is not None and isinstance(rows.extent, int) and rows.number not in {clip[0] for clip in clips}:
+    beside, bounding = None, {clip[0] for clip in clips}
+    if rows is not None and isinstance(rows.extent, int) and rows.number not in bounding:
         room = most(columns) // rows.count
-        others = [loop for loop in candidates if loop != rows and loop.count <= room]
+        others = [n for n in candidates if n != rows and n.count <= room and n.number not in bounding]
         beside = max(others, key=lambda loop: loop.count, default=None)
     outer = tuple(loop for loop in rest if loop not in (rows, beside))
     return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, beside)
