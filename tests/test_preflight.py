@@ -32,6 +32,7 @@ VALUES = X[:, :1].copy()
 BINARY = (X[:, 0] > 0).astype(np.float32)
 PIXELS = RNG.integers(0, 256, (N, F)).astype(np.uint8)
 PIXELS[0, 0] = 255
+PICTURES = np.random.default_rng(1).integers(0, 256, (N, 4, 4, 3)).astype(np.uint8)
 ONE_HOT = np.eye(K, dtype=np.float32)[Y]
 D, layers = rv.layers.Dense, rv.layers
 WIDE = RandomNormal(0, 3)
@@ -48,6 +49,12 @@ def reference():
 
 def logits(name="SparseCategoricalCrossentropy"):
     return getattr(rv.losses, name)(from_logits=True)
+
+
+def adapted():
+    layer = layers.Normalization()
+    layer.adapt(X)
+    return layer
 
 
 @dataclass
@@ -154,6 +161,14 @@ ROWS = {
     "RV112": (
         lambda: Program(Net(it=nn.Linear(F, K)), nn.CrossEntropyLoss(), y=Y),
         lambda: Program(Net(it=nn.Identity()), nn.CrossEntropyLoss(), y=Y),
+    ),
+    "RV113": (
+        lambda: Program([layers.Normalization(name="it"), D(1)]),
+        lambda: Program([adapted(), D(1)]),
+    ),
+    "RV114": (
+        lambda: Program([layers.Rescaling(1 / 255), layers.RandomBrightness(0.1, name="it"), layers.Flatten(), D(1)], x=PICTURES),
+        lambda: Program([layers.RandomBrightness(0.1), layers.Rescaling(1 / 255), layers.RandomContrast(0.1, (0, 1)), layers.Flatten(), D(1)], x=PICTURES),
     ),
     "RV201": (
         lambda: Program([D(K, activation="softmax", name="it")], SCE, PIXELS, Y),

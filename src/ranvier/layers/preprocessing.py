@@ -75,7 +75,7 @@ class Normalization(Layer):
 
     def config(self) -> dict[str, Any]:
         return {
-            key: value.tolist() if isinstance(value, np.ndarray) else value
+            key: np.asarray(value).tolist() if hasattr(value, "__array__") else value
             for key, value in super().config().items()
         }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ranvier.graph.node import BATCH
+from ranvier.layers.preprocessing import Normalization
+from ranvier.layers.simple import Rescaling
 from ranvier.module import Module
 from ranvier.tape import Entry
 from ranvier.tensor import Tensor
@@ -12,14 +14,15 @@ from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import AFFINE, LINEAR, Seen, name_of, through
 
 __all__ = [
-    "clipped_logits", "dropout_at_the_end", "dropout_of_few", "log_probabilities_expected", "logits_expected",
-    "no_nonlinearity", "one_unit", "probabilities_expected", "sigmoid_for_classes", "softmax_across_samples",
-    "symmetric", "unused",
+    "clipped_logits", "colours_out_of_range", "dropout_at_the_end", "dropout_of_few", "log_probabilities_expected",
+    "logits_expected", "no_nonlinearity", "not_adapted", "one_unit", "probabilities_expected", "sigmoid_for_classes",
+    "softmax_across_samples", "symmetric", "unused",
 ]  # fmt: skip
 
 UNBOUNDED = (
     *LINEAR, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "relu6",
 )  # fmt: skip
+SMALL = 1 / 32  # a scale that makes bytes small
 EMPTY = 0.1  # the chance that dropout leaves nothing of a layer, from which it is told
 
 
@@ -219,3 +222,32 @@ def unused(seen: Seen) -> Iterator[Fault]:
             "Call it in forward, or take it out of the model, instead.",
             module,
         )
+
+
+def not_adapted(seen: Seen) -> Iterator[Fault]:
+    for module, _ in seen.calls:
+        if not isinstance(module, Normalization) or module.given is not None or not module.built:
+            continue
+        if not module.mean.compute().any() and (module.variance.compute() == 1).all():
+            yield seen.fault(
+                "the layer knows no mean and variance of the data, so it changes nothing",
+                "Write layer.adapt(x) before fit instead.",
+                module,
+            )
+
+
+def colours_out_of_range(seen: Seen) -> Iterator[Fault]:
+    """Layers of colours that were told of 0 to 255, after a layer that made the pixels small."""
+    small: Module | None = None
+    for module, _ in seen.calls:
+        if isinstance(module, Normalization) or (isinstance(module, Rescaling) and abs(module.scale) < SMALL):
+            small = module
+        limits = getattr(module, "value_range", None)
+        if small is not None and limits is not None and limits[1] - limits[0] > 1 / SMALL:
+            low, high = limits
+            yield seen.fault(
+                f"value_range=({low:g}, {high:g}) is not that of pixels after {seen.name(small)!r}: they change by "
+                "far more than they are",
+                "Write value_range=(0, 1) instead, or put the layer before it.",
+                module,
+            )

@@ -20,6 +20,8 @@ NETWORK = (
     Check("RV110", "clipped logits", WARNING, network.clipped_logits),
     Check("RV111", "equal units", WARNING, network.symmetric),
     Check("RV112", "unused layer", WARNING, network.unused),
+    Check("RV113", "normalization not adapted", WARNING, network.not_adapted),
+    Check("RV114", "colours out of range", WARNING, network.colours_out_of_range),
 )
 DATA = (
     Check("RV201", "unscaled pixels", WARNING, features.unscaled_pixels),
