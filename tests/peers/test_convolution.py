@@ -76,6 +76,7 @@ def compare(n, text, rtol=2e-4, atol=2e-5):
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal(SHAPES[n]).astype(np.float32)
+    x = np.moveaxis(x, -1, 1).copy() if "channels_first" in text else x
     ours, theirs = (eval(f"library.{text}", {"library": library}) for library in (layers, keras.layers))
     assert ours(x).shape == theirs(x).shape
     weights = [rng.standard_normal(w.shape).astype(np.float32) * 0.5 for w in theirs.weights]
@@ -101,7 +102,7 @@ def compare(n, text, rtol=2e-4, atol=2e-5):
     assert np.array_equal(twin(x).numpy(), got.numpy())
 
 
-@pytest.mark.parametrize(("n", "text"), TABLE, ids=str)
+@pytest.mark.parametrize(("n", "text"), TABLE + FIRST, ids=str)
 def test_layers(n, text):
     compare(n, text)
 
