@@ -41,7 +41,7 @@ def _memory(network: str, batch: int) -> Workload:
     title = f"{NETWORKS[network].title}: peak resident memory of a training process, batch {batch}"
     return Workload(
         f"image-memory-{network}-{batch}", title, "memory", batch=batch, samples=IMAGES, loss_at=2,
-        network=network, checked=10 * batch, unit="MB",
+        network=network, checked=4 * batch, unit="MB",
     )  # fmt: skip
 
 
