@@ -1,6 +1,7 @@
 """Rows for the layers of images: each with its value by plain loops in NumPy, which owe nothing to the library's own."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def convolution(x, kernel, stride, dilation, groups):
     *size, channels, filters = kernel.shape
     reach = [(k - 1) * d + 1 for k, d in zip(size, dilation, strict=True)]
     outs = [(n - r) // s + 1 for n, r, s in zip(x.shape[1:-1], reach, stride, strict=True)]
-    y = np.zeros((len(x), *outs, filters), x.dtype)
+    y: Any = np.zeros((len(x), *outs, filters), x.dtype)
     each = filters // groups
     for at in itertools.product(*map(range, outs)):
         window = tuple(
@@ -90,7 +91,7 @@ def transposed(layer, x):
     """Every input scattered over what its kernel reaches: padding "valid", strides 2."""
     kernel, bias = arrays(layer)
     *size, filters, _ = kernel.shape
-    y = np.zeros((len(x), *[(n - 1) * 2 + k for n, k in zip(x.shape[1:-1], size, strict=True)], filters), x.dtype)  # fmt: skip
+    y: Any = np.zeros((len(x), *[(n - 1) * 2 + k for n, k in zip(x.shape[1:-1], size, strict=True)], filters), x.dtype)  # fmt: skip
     for at in itertools.product(*map(range, x.shape[1:-1])):
         window = tuple(slice(2 * o, 2 * o + k) for o, k in zip(at, size, strict=True))
         y[(slice(None), *window)] += np.moveaxis(
@@ -105,7 +106,7 @@ def pooled(reduce, padding="valid", size=2, stride=2):
         if padding == "same":
             x = around(x, same(x.shape[1:-1], (size,) * n, (stride,) * n, (1,) * n), np.nan)
         outs = [(d - size) // stride + 1 for d in x.shape[1:-1]]
-        y = np.zeros((len(x), *outs, x.shape[-1]), x.dtype)
+        y: Any = np.zeros((len(x), *outs, x.shape[-1]), x.dtype)
         for at in itertools.product(*map(range, outs)):
             window = tuple(slice(o * stride, o * stride + size) for o in at)
             y[(slice(None), *at)] = reduce(x[(slice(None), *window)], tuple(range(1, n + 1)))
@@ -117,7 +118,7 @@ def pooled(reduce, padding="valid", size=2, stride=2):
 def parts(reduce, counts):
     def value(layer, x):
         shape = x.shape[1:-1]
-        y = np.zeros((len(x), *counts, x.shape[-1]), x.dtype)
+        y: Any = np.zeros((len(x), *counts, x.shape[-1]), x.dtype)
         for at in itertools.product(*map(range, counts)):
             window = tuple(
                 slice(i * n // m, -(-(i + 1) * n // m)) for i, n, m in zip(at, shape, counts, strict=True)
@@ -246,7 +247,7 @@ def kind(name, n, end=""):
 ROWS = dict(rows())
 
 # name: (layer, value by NumPy of a list of arrays)
-MERGES = {
+MERGES: dict[str, tuple[Any, Any]] = {
     "add": (layers.Add, lambda a, b: a + b),
     "subtract": (layers.Subtract, lambda a, b: a - b),
     "multiply": (layers.Multiply, lambda a, b: a * b),

@@ -16,7 +16,7 @@ from ranvier.functional.pooling import average_pool, max_pool
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.simplify import simplify
-from ranvier.module.core import isolated
+from ranvier.module.calls import isolated
 from ranvier.tensor import Tensor
 from ranvier.torch import nn
 from ranvier.torch.nn import functional as F
@@ -49,6 +49,12 @@ def test_merging(name, engine):
         for s in (1e-4, -1e-4)
     ]
     assert (a.grad.numpy() * step).sum() == pytest.approx((moved[0] - moved[1]) / 2e-4, rel=1e-3, abs=1e-3)
+
+
+def test_keras_has_other_names_for_some():
+    assert layers.MaxPool2D is layers.MaxPooling2D
+    assert layers.GlobalAvgPool1D is layers.GlobalAveragePooling1D
+    assert layers.Convolution3D is layers.Conv3D
 
 
 def test_lambda_is_a_function_as_a_layer():
@@ -243,7 +249,12 @@ def test_both_vocabularies_compute_the_same():
     theirs, ours = nn.Conv2d(3, 8, 3, padding="same"), layers.Conv2D(8, 3, padding="same")
     x = random(2, 7, 6, 3)
     ours(x)
-    ours.set_weights([theirs.weight.numpy().transpose(2, 3, 1, 0), theirs.bias.numpy()])
+    ours.set_weights(
+        [
+            p.numpy().transpose(*axes)
+            for p, axes in zip(theirs.parameters(), ((2, 3, 1, 0), (0,)), strict=True)
+        ]
+    )
     first = theirs(torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))).numpy()
     np.testing.assert_allclose(ours(x).numpy(), first.transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-6)
 
@@ -254,7 +265,7 @@ def test_both_vocabularies_compute_the_same():
 def test_initial_values_are_those_of_pytorch():
     for layer, fan in ((nn.Conv2d(4, 64, 3, groups=2), 18), (nn.ConvTranspose2d(64, 4, 3), 36)):
         bound = 1 / np.sqrt(fan)
-        for tensor in (layer.weight, layer.bias):
+        for tensor in layer.parameters():
             assert np.abs(tensor.numpy()).max() <= bound
         assert layer.weight.numpy().std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
         before = layer.weight.numpy()

@@ -175,10 +175,21 @@ _HINTS = {
     "InputLayer": "Input",
     "RandomCutout": "RandomErasing",
     "Linear": "Dense, or Linear in ranvier.torch.nn",
-    "MaxPool2D": "MaxPooling2D",
-    "AvgPool2D": "AveragePooling2D",
     "Conv2d": "Conv2D, or Conv2d in ranvier.torch.nn",
     "Sequential": "rv.Sequential",
 }
 
-__getattr__ = missing("ranvier.layers", __all__, hints=_HINTS)
+# Keras's other names of the same classes.
+_ALSO = {
+    f"{short}{n}D": f"ranvier.layers.{module}:{long}{n}D"
+    for module, short, long in (
+        ("pooling", "MaxPool", "MaxPooling"),
+        ("pooling", "AvgPool", "AveragePooling"),
+        ("pooling", "GlobalMaxPool", "GlobalMaxPooling"),
+        ("pooling", "GlobalAvgPool", "GlobalAveragePooling"),
+        ("convolution", "Convolution", "Conv"),
+    )
+    for n in (1, 2, 3)
+}
+
+__getattr__ = missing("ranvier.layers", __all__, _ALSO, _HINTS)
