@@ -132,6 +132,13 @@ def fitted(shape, x):
     model.fit(x, zeros(len(x), 2), verbose=0)
 
 
+def mixed(*images):
+    """An object array of images."""
+    x = np.empty(len(images), object)
+    x[:] = images
+    return x
+
+
 REFUSED = {
     "no channels": (lambda: layers.Conv2D(8, 3)(zeros(2, 28, 28)), r"Write x\[..., None\].*Input\(\(28, 28, 1\)\)"),
     "no channels, declared": (
@@ -160,6 +167,8 @@ REFUSED = {
     "fit, grey": (lambda: fitted((9, 8, 3), zeros(4, 9, 8, 1)), r"np.repeat\(x, 3, axis=-1\)"),
     "fit, no channels": (lambda: fitted((9, 8, 3), zeros(4, 9, 8)), r"np.repeat\(x\[..., None\], 3, axis=-1\)"),
     "fit, coloured": (lambda: fitted((9, 8, 1), zeros(4, 9, 8, 3)), r"x.mean\(-1, keepdims=True\)"),
+    "fit, mixed sizes": (lambda: fitted((9, 8, 3), [zeros(9, 8, 3), zeros(9, 7, 3)]), "images of one size"),
+    "fit, mixed arrays": (lambda: fitted((9, 8, 3), mixed(zeros(9, 8, 3), zeros(9, 7, 3))), "row 1.*images of one size"),
     "kernel too large": (lambda: layers.Conv2D(8, 5)(zeros(2, 4, 4, 3)), "reaches over 5.*has 4"),
     "window too large": (lambda: layers.MaxPooling2D(5)(zeros(2, 4, 4, 3)), "reaches over 5.*has 4"),
     "groups": (lambda: layers.Conv2D(8, 3, groups=4)(zeros(2, 8, 8, 6)), "Write groups=3"),

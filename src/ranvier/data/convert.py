@@ -209,11 +209,19 @@ def _ragged(x: object, name: str, error: Exception) -> Exception:
         shapes = [np.shape(row) if not isinstance(row, list | tuple) else (len(row),) for row in x]
         for i, shape in enumerate(shapes):
             if shape != shapes[0]:
-                return ValueError(
-                    f"{name} is a ragged list: row 0 has shape {shapes[0]}, row {i} has shape {shape}. "
-                    "Write rows of one length instead, padded or cut."
-                )
+                return _mixed(name, "ragged list", shapes[0], i, shape)
     return ValueError(f"{name} could not be read as an array: {error}. Write rows of one shape instead.")
+
+
+def _mixed(name: str, what: str, first: tuple[int, ...], row: int, shape: tuple[int, ...]) -> Exception:
+    """The error for rows of different shapes, which may be images."""
+    fix = "Write rows of one length instead, padded or cut."
+    if len(first) > 1 and len(shape) > 1:
+        fix = (
+            "Write images of one size instead: resize each as it is read (Pillow's image.resize((width, height))), or "
+            "read them by rv.data.images_from_folder(path, image_size=(height, width))."
+        )
+    return ValueError(f"{name} is a {what}: row 0 has shape {first}, row {row} has shape {shape}. {fix}")
 
 
 def _odd_dtype(array: Array, x: object, name: str) -> Array:
@@ -249,6 +257,11 @@ def _from_objects(array: Array, name: str, columns: tuple[str, ...] | None) -> A
     check_memory(array.shape, np.float64, f"{name} as float64")
     flat = array.ravel().tolist() if array.ndim else [array.item()]
     # NumPy would read '1.5' as 1.5 and None as NaN; text or nothing in a number's place is a mistake made earlier.
+    if flat and all(isinstance(value, np.ndarray) for value in flat):
+        shapes = [value.shape for value in flat]
+        other = next((i for i, shape in enumerate(shapes) if shape != shapes[0]), None)
+        if other is not None:
+            raise _mixed(name, "list of arrays", shapes[0], other, shapes[other])
     if not any(issubclass(kind, str | bytes | complex | NoneType) for kind in set(map(type, flat))):
         try:
             return np.array(flat, dtype=object).astype(np.float64).reshape(array.shape)
