@@ -354,7 +354,7 @@ def function(body: Callable[..., Any]) -> Any:
                 elif isinstance(value, (np.ndarray, list, np.generic)):
                     tensors.append(Tensor(value))
                     pattern.append(name)
-                elif hasattr(value, "__tensor_function__"):  # of a network that is described: see module.symbolic
+                elif hasattr(value, "__tensor_function__"):  # see module.symbolic
                     return value.__tensor_function__(call, args, kwargs)
                 else:  # 1, 1.0 and True are equal and hash alike, but make different programs; so do 0.0 and -0.0
                     options.append((name, value))
