@@ -213,6 +213,12 @@ def rows():
         )  # fmt: skip
     yield "conv 1, causal", (lambda: layers.Conv1D(3, 3, padding="causal"), LINE, conv("causal"))
     yield "conv 2, bytes", (lambda: layers.Conv2D(3, 2), (IMAGE > 0).astype(np.uint8), conv_of_bytes)
+    yield "conv 2, penalties", (
+        lambda: layers.Conv2D(
+            3, 2, activation="tanh", kernel_initializer="he_normal", kernel_regularizer="l2", bias_regularizer="l1",
+            activity_regularizer="l2", kernel_constraint="max_norm", bias_constraint="non_neg",
+        ), IMAGE, lambda m, x: np.tanh(conv()(m, x)),
+    )  # fmt: skip
     yield "conv 2, rectangle", (lambda: layers.Conv2D(3, (3, 1)), IMAGE, conv())
     yield "max 2, first", (
         lambda: layers.MaxPooling2D(data_format="channels_first"), np.moveaxis(IMAGE, -1, 1), first(pooled(np.max)),
