@@ -231,3 +231,70 @@ def test_arguments_and_defaults_are_those_of_keras():
                 default = other[p.name].default if p.name in other else p.empty
                 if p.name in other and default is not p.empty:
                     assert plain(plain(p.default)) == plain(plain(default)), (name, p.name)
+
+
+# --- training -----------------------------------------------------------------------------------------------------
+
+PICTURES = np.random.default_rng(3).random((40, 10, 9, 2)).astype(np.float32)
+CLASSES = np.random.default_rng(4).integers(0, 4, 40)
+
+
+def test_a_network_of_pytorch_follows_its_losses():
+    theirs = pytest.importorskip("torch")
+    import ranvier.torch as ours
+
+    def network(t):
+        return t.nn.Sequential(
+            t.nn.Conv2d(2, 6, 3, padding=1, bias=False), t.nn.BatchNorm2d(6), t.nn.ReLU(), t.nn.MaxPool2d(2),
+            t.nn.Conv2d(6, 6, 3, groups=3), t.nn.GroupNorm(2, 6), t.nn.SiLU(), t.nn.ConvTranspose2d(6, 4, 2, 2),
+            t.nn.AdaptiveAvgPool2d(3), t.nn.Flatten(), t.nn.Linear(36, 4),
+        )  # fmt: skip
+
+    theirs.manual_seed(0)
+    state = {k: v.numpy().copy() for k, v in network(theirs).state_dict().items()}
+    x = np.ascontiguousarray(PICTURES.transpose(0, 3, 1, 2))
+    results = []
+    for t in (theirs, ours):
+        net = network(t)
+        net.load_state_dict({k: t.tensor(v) for k, v in state.items()})
+        optimizer = t.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        losses = []
+        for step in range(12):
+            rows = slice(step % 4 * 10, step % 4 * 10 + 10)
+            optimizer.zero_grad()
+            loss = t.nn.functional.cross_entropy(net(t.tensor(x[rows])), t.tensor(CLASSES[rows]))
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        results.append((losses, [v.detach().numpy() for v in net.eval().state_dict().values()]))
+    np.testing.assert_allclose(results[1][0], results[0][0], rtol=2e-4)
+    assert results[0][0][-1] < results[0][0][0]
+    for got, expected in zip(results[1][1], results[0][1], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-2, atol=1e-3)
+
+
+def test_a_network_of_keras_follows_its_losses():
+    import ranvier as rv
+
+    def network(library):
+        k = library.layers
+        model = library.Sequential([
+            k.Input((10, 9, 2)), k.Conv2D(6, 3, padding="same", use_bias=False), k.BatchNormalization(), k.ReLU(),
+            k.MaxPooling2D(), k.SeparableConv2D(8, 3, activation="tanh"), k.Conv2DTranspose(4, 2, 2), k.DepthwiseConv2D(2),
+            k.GroupNormalization(2), k.GlobalAveragePooling2D(), k.Dense(4, activation="softmax"),
+        ])  # fmt: skip
+        model.compile(library.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+        return model
+
+    theirs, ours = network(keras), network(rv)
+    ours.set_weights(theirs.get_weights())
+    histories = [
+        model.fit(PICTURES, CLASSES, batch_size=10, epochs=4, shuffle=False, verbose=0).history["loss"]
+        for model in (theirs, ours)
+    ]
+    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-3)
+    for got, expected in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=2e-2, atol=5e-3)
+    np.testing.assert_allclose(
+        ours.predict(PICTURES, verbose=0), theirs.predict(PICTURES, verbose=0), rtol=1e-2, atol=2e-3
+    )
