@@ -33,6 +33,8 @@ BINARY = (X[:, 0] > 0).astype(np.float32)
 PIXELS = RNG.integers(0, 256, (N, F)).astype(np.uint8)
 PIXELS[0, 0] = 255
 PICTURES = np.random.default_rng(1).integers(0, 256, (N, 4, 4, 3)).astype(np.uint8)
+SQUARES = np.random.default_rng(2).standard_normal((N, 9, 9, 3)).astype(np.float32)
+TURNED = SQUARES.transpose(0, 3, 1, 2)
 ONE_HOT = np.eye(K, dtype=np.float32)[Y]
 D, layers = rv.layers.Dense, rv.layers
 WIDE = RandomNormal(0, 3)
@@ -169,6 +171,10 @@ ROWS = {
     "RV114": (
         lambda: Program([layers.Rescaling(1 / 255), layers.RandomBrightness(0.1, name="it"), layers.Flatten(), D(1)], x=PICTURES),
         lambda: Program([layers.RandomBrightness(0.1), layers.Rescaling(1 / 255), layers.RandomContrast(0.1, (0, 1)), layers.Flatten(), D(1)], x=PICTURES),
+    ),
+    "RV115": (
+        lambda: Program([layers.Conv2D(4, 1, activation="relu", name="it"), layers.Flatten(), D(1)], x=TURNED),
+        lambda: Program([layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), D(1)], x=SQUARES),
     ),
     "RV201": (
         lambda: Program([D(K, activation="softmax", name="it")], SCE, PIXELS, Y),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ranvier.graph.node import BATCH
+from ranvier.layers.kernels import Convolution
 from ranvier.layers.preprocessing import Normalization
 from ranvier.layers.simple import Rescaling
 from ranvier.module import Module
@@ -14,14 +15,16 @@ from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import AFFINE, LINEAR, Seen, name_of, through
 
 __all__ = [
-    "clipped_logits", "colours_out_of_range", "dropout_at_the_end", "dropout_of_few", "log_probabilities_expected",
-    "logits_expected", "no_nonlinearity", "not_adapted", "one_unit", "probabilities_expected", "sigmoid_for_classes",
-    "softmax_across_samples", "symmetric", "unused",
+    "channels_elsewhere", "clipped_logits", "colours_out_of_range", "dropout_at_the_end", "dropout_of_few",
+    "log_probabilities_expected", "logits_expected", "no_nonlinearity", "not_adapted", "one_unit",
+    "probabilities_expected", "sigmoid_for_classes", "softmax_across_samples", "symmetric", "unused",
 ]  # fmt: skip
 
 UNBOUNDED = (
     *LINEAR, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "relu6",
 )  # fmt: skip
+COLOURS = (1, 3)  # channels of images
+SIDE = 8  # of the smallest square that is taken for an image
 SMALL = 1 / 32  # a scale that makes bytes small
 EMPTY = 0.1  # the chance that dropout leaves nothing of a layer, from which it is told
 
@@ -251,3 +254,20 @@ def colours_out_of_range(seen: Seen) -> Iterator[Fault]:
                 "Write value_range=(0, 1) instead, or put the layer before it.",
                 module,
             )
+
+
+def channels_elsewhere(seen: Seen) -> Iterator[Fault]:
+    """A first convolution that slides along the channels of square images."""
+    first = next((m for m, _ in seen.calls if isinstance(m, Convolution)), None)
+    if first is None or first.dimensions != 2 or len(first._built_shape) != 4:
+        return
+    given, form = first._built_shape, first.form
+    turned = form.turned(given)
+    height, width = form.positions(turned)
+    if form.channels(turned) in COLOURS and height == width >= SIDE and form.channels(given) == width:
+        axes, other = (0, 3, 1, 2) if first.first else (0, 2, 3, 1), "last" if first.first else "first"
+        yield seen.fault(
+            f"it takes {form}, and samples of {given[1:]} look like images of {height}x{width} with channels {other}",
+            f"Write x.transpose{axes}, or data_format='channels_{other}', instead.",
+            first,
+        )

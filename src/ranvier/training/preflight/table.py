@@ -22,6 +22,7 @@ NETWORK = (
     Check("RV112", "unused layer", WARNING, network.unused),
     Check("RV113", "normalization not adapted", WARNING, network.not_adapted),
     Check("RV114", "colours out of range", WARNING, network.colours_out_of_range),
+    Check("RV115", "channels elsewhere", WARNING, network.channels_elsewhere),
 )
 DATA = (
     Check("RV201", "unscaled pixels", WARNING, features.unscaled_pixels),
