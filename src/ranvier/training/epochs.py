@@ -69,7 +69,9 @@ class Arrays:
         def order() -> Array:
             if self.sampler is not None:
                 return self.sampled(self.shuffler, self.size)
-            drawn: Array = self.rows[self.shuffler.permutation(len(self.rows))]  # quicker than shuffling int32
+            drawn: Array = self.rows[
+                self.shuffler.permutation(len(self.rows))
+            ]  # quicker than shuffling int32
             return drawn
 
         self.next_from = self.shuffler.bit_generator.state
