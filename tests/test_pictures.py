@@ -113,11 +113,12 @@ def test_inputs_of_a_functional_model_have_their_names():
     left, right = rv.Input((3,), name="left"), rv.Input((3,), name="right")
     shared = rv.layers.Dense(3, name="shared")
     first = shared(left)
-    model = rv.Model([left, right], [rv.layers.Dense(2, name="a")(first + right), shared(right)])
+    both = rv.layers.Add(name="both")([first, right])
+    model = rv.Model([left, right], [rv.layers.Dense(2, name="a")(both), shared(right)])
     boxes = Drawing(model).boxes
     assert {(b.title, tuple(boxes[i].scope for i in b.sources)) for b in boxes} == {
         ("left (Input)", ()), ("right (Input)", ()), ("shared (Dense)", ("left",)), ("shared (Dense)", ("right",)),
-        ("add (Add)", ("shared", "right")), ("a (Dense)", ("add",)),
+        ("both (Add)", ("shared", "right")), ("a (Dense)", ("both",)),
     }  # fmt: skip
 
 
