@@ -147,11 +147,12 @@ def summary(records: Mapping[str, dict[str, Any]], language: Language) -> str:
     judged = verdicts(records)
     first = next(iter(records.values()))
     machine = first["machine"]
+    counts = {len(row["times"]) for r in records.values() for row in r["rows"]} - {1}  # sizes are taken once
     facts = {
         "cpu": machine["cpu"],
         "cores": machine["cores"],
         "date": max(r["date"] for r in records.values()),
-        "rounds": max(len(row["times"]) for r in records.values() for row in r["rows"]),
+        "rounds": "–".join(str(n) for n in sorted({min(counts), max(counts)})),
         "met": sum(v.met is True for v in judged),
         "all": len(judged),
     }
