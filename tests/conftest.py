@@ -1,10 +1,15 @@
 """Fixtures of the whole suite: the engine a test runs on, and float64."""
 
+import signal
+
 import pytest
 
 from ranvier.engines import set_engine
 from ranvier.tensor import set_dtype
 from tests.strategies import ENGINES
+
+# A process that a shell starts in the background ignores Ctrl-C, and so would the tests that press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=ENGINES)
