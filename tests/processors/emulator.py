@@ -90,6 +90,8 @@ class NoLibrary:
 class EmulatedProgram(native.NativeProgram):
     """A native program whose runs happen in QEMU."""
 
+    alone = False  # several epochs in one call are for code that this process can run
+
     def __init__(self, graph, batch, text, code, tools):
         super().__init__(graph, batch, text, NoLibrary)
         self.code, self.tools = code, tools
