@@ -121,7 +121,7 @@ def _contract(draw, x: Node, y: Node) -> Node | None:
     if not pairs or x.ndim + y.ndim > 6:
         return None
     i, j = draw(st.sampled_from(pairs))
-    left, right = list("abcd"[: x.ndim]), list("efgh"[: y.ndim])
+    left, right = list("abcde"[: x.ndim]), list("fghij"[: y.ndim])
     right[j] = left[i]
     letters = list(dict.fromkeys(left + right))
     if draw(st.booleans()) or len(letters) > 4:
