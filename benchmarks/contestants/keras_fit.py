@@ -17,13 +17,13 @@ from benchmarks.workloads import Workload
 Array = NDArray[Any]
 
 
-class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
+class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """The time at the end of every epoch."""
 
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it by name
+    def on_train_begin(self, logs: Any = None) -> None:
         self.ends: list[float] = []
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - likewise
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.ends.append(time.perf_counter())
 
 

@@ -25,7 +25,7 @@ class _Clock:
     def __init__(self) -> None:
         self.ends: list[float] = []
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - fit's signature
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.ends.append(time.perf_counter())
 
 

@@ -75,9 +75,9 @@ def get(activation: Any) -> Callable[..., Any]:
     Raises ValueError naming the nearest name that exists, TypeError for anything else.
     """
     if activation is None:
-        return linear  # type: ignore[no-any-return]
+        return linear
     if callable(activation):
-        return activation  # type: ignore[no-any-return]
+        return activation
     if not isinstance(activation, str):
         raise TypeError(
             f"an activation is a name or a function, not {activation!r}. Write 'relu', for example."

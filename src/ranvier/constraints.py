@@ -36,7 +36,7 @@ class Constraint:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return asdict(self)  # type: ignore[call-overload,no-any-return]  # the classes below are dataclasses
+        return asdict(self)  # type: ignore[call-overload]  # the classes below are dataclasses
 
 
 @function
@@ -46,7 +46,7 @@ def with_norm(w: Node, low: float, high: float, rate: float, axis: int | tuple[i
     wanted = n.clip(norms, low, high)
     if rate != 1.0:
         wanted = n.add(n.multiply(wanted, rate), n.multiply(norms, 1.0 - rate))
-    return n.multiply(w, n.divide(wanted, n.add(norms, EPSILON)))  # type: ignore[no-any-return]
+    return n.multiply(w, n.divide(wanted, n.add(norms, EPSILON)))
 
 
 def _axis(value: Any, kind: str) -> Any:
@@ -97,7 +97,7 @@ class MinMaxNorm(Constraint):
 @function
 def nonnegative(w: Node) -> Node:
     """``maximum(w, 0)``."""
-    return n.maximum(w, 0.0)  # type: ignore[no-any-return]
+    return n.maximum(w, 0.0)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class NonNeg(Constraint):
 @function
 def unit(w: Node, axis: int | tuple[int, ...]) -> Node:
     """``w`` divided by its norm along ``axis``."""
-    return n.divide(w, n.add(n.norm(w, axis, True), EPSILON))  # type: ignore[no-any-return]
+    return n.divide(w, n.add(n.norm(w, axis, True), EPSILON))
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def set_data(self: Tensor, value: Any) -> None:
 
 
 def clamp(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    return numeric.clip(self, min, max)  # type: ignore[no-any-return]
+    return numeric.clip(self, min, max)
 
 
 def size(self: Tensor, dim: int | None = None) -> Any:

@@ -216,7 +216,7 @@ def intern(
     key = (function, children or state.dtype, options, grad)
     known = _interned.get(key)
     if known is not None:
-        return known  # type: ignore[no-any-return]
+        return known
     if len(_interned) > LIMIT:
         forget()
     nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(children)]
@@ -263,7 +263,7 @@ def expand(roots: Sequence[Entry], leaf_nodes: dict[int, Node]) -> list[Node]:
 def read(entry: Entry, values: dict[Any, Any], leaf_nodes: dict[int, Node]) -> Node:
     if entry.function is None:
         return leaf_nodes[entry.options[0][1]]
-    return values[(entry.function, entry.children, entry.options)][max(entry.pick, 0)]  # type: ignore[no-any-return]
+    return values[(entry.function, entry.children, entry.options)][max(entry.pick, 0)]
 
 
 def merge(target: Segment, other: Segment) -> None:

@@ -186,7 +186,7 @@ class Tensor:
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a 0-d tensor has no length")
-        return self.shape[0]  # type: ignore[no-any-return]
+        return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
@@ -246,7 +246,7 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same values, taken as constant by gradients."""
         with no_grad():
-            return detach(self)  # type: ignore[no-any-return]
+            return detach(self)
 
     def assign(self, value: Any) -> None:
         """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old values

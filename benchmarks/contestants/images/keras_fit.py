@@ -86,13 +86,13 @@ def build(network: Network) -> Any:
     return model
 
 
-class _Clock(keras.callbacks.Callback):  # type: ignore[misc]
+class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """The time at the beginning and at the end of every epoch."""
 
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 - Keras passes it by name
+    def on_train_begin(self, logs: Any = None) -> None:
         self.times = [time.perf_counter()]
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - likewise
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.times.append(time.perf_counter())
 
 

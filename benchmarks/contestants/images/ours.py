@@ -82,7 +82,7 @@ class _Clock:
     def __init__(self) -> None:
         self.times = [time.perf_counter()]
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - fit's signature
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.times.append(time.perf_counter())
 
 

@@ -36,7 +36,7 @@ LARGE = 1e8  # and above which two steps are trial enough
 FORMATS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 
 
-class Sum(nn.Module):  # type: ignore[misc]
+class Sum(nn.Module):  # type: ignore[misc]  # mypy skips torch
     """relu(body(x) + shortcut(x))."""
 
     def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
@@ -47,7 +47,7 @@ class Sum(nn.Module):  # type: ignore[misc]
         return F.relu(self.body(x) + self.shortcut(x))
 
 
-class UnevenPadding(nn.Module):  # type: ignore[misc]
+class UnevenPadding(nn.Module):  # type: ignore[misc]  # mypy skips torch
     """Keras's 'same' padding of a stride of 2: one more pixel below and at the right, none above and at the left."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

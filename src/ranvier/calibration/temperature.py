@@ -28,9 +28,9 @@ def logits_from(probabilities: Node, kind: str) -> Node:
     """What a softmax (up to a constant) or sigmoid was given, from what it returned."""
     tiny = 1e-7 if probabilities.dtype == "float32" else 1e-15
     if kind == "softmax":
-        return n.log(n.clip(probabilities, tiny * tiny))  # type: ignore[no-any-return]
+        return n.log(n.clip(probabilities, tiny * tiny))
     inside = n.clip(probabilities, tiny, 1 - tiny)
-    return n.log(inside) - n.log1p(n.negative(inside))  # type: ignore[no-any-return]
+    return n.log(inside) - n.log1p(n.negative(inside))
 
 
 class _Logits(Module):

@@ -61,7 +61,7 @@ class BackupAndRestore(Callback):
     def previous(self) -> Path:
         return self.backup_dir / f"previous-{NAME}"
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.backup_dir.exists() and not self.backup_dir.is_dir():
             raise NotADirectoryError(
                 f"{self.backup_dir} is a file. Write the name of a folder for the backup instead."
@@ -86,10 +86,10 @@ class BackupAndRestore(Callback):
         known = [c for c in self._run.training.hooks.callbacks if c is not self]
         return [c for c in known if getattr(type(c), "state", own) is own]
 
-    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
         self.save()
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self.save_freq == "epoch":
             self.save()
 
@@ -100,7 +100,7 @@ class BackupAndRestore(Callback):
         """Write the run as it stands now."""
         self.warn_of_forgetful()
         if self.double_checkpoint and self.path.exists():
-            os.replace(self.path, self.previous)  # noqa: PTH105
+            os.replace(self.path, self.previous)  # noqa: PTH105  # one system call, whose failure is tested
         self._run.save(self.path)
 
     def warn_of_forgetful(self) -> None:
@@ -117,7 +117,7 @@ class BackupAndRestore(Callback):
                     stacklevel=2,
                 )
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.delete_checkpoint:
             remove(self.path)
             remove(self.previous)

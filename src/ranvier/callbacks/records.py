@@ -28,7 +28,7 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
         self._end: int | None = 0  # bytes of the file that stay; None for all
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         with self.filename.open("ab"):
             pass  # created, and known to be writable, before any work is done
         self.keys, self._end = None, None if self.append else 0

@@ -43,7 +43,7 @@ class TerminateOnNaN(Callback):
         self.raise_error = raise_error
         self.error: FloatingPointError | None = None
 
-    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: Any = None) -> None:
         self.error = None
 
     def on_nonfinite(self, error: FloatingPointError) -> bool:

@@ -36,7 +36,7 @@ class EarlyStopping(Monitor):
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self.on_train_begin()
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best: float | None = None
         self.best_weights: list[Any] | None = None
@@ -59,7 +59,7 @@ class EarlyStopping(Monitor):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.stopped_epoch > 0 and self.verbose > 0:
             self.say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:

@@ -90,14 +90,14 @@ class TensorBoard(Callback):
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self.log_dir.mkdir(parents=True, exist_ok=True)
         self._files, self._drawn = EventFiles(self.log_dir), not self.write_graph
 
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._since = self.steps(), time.monotonic()
 
-    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
         self.write(TRAIN, self.steps(), *results("batch_{}", logs or {}))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -116,7 +116,7 @@ class TensorBoard(Callback):
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
         self.write(VALIDATION, self.steps(), *results("evaluation_{}_vs_iterations", logs or {}))
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         self._files = None
 
     # --- how it is written ----------------------------------------------------------------------------------------

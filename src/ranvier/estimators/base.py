@@ -73,7 +73,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
         """The validation score of these outputs."""
         raise NotImplementedError
 
-    def _class_weights(self, y: Array, incremental: bool) -> Array | None:  # noqa: ARG002
+    def _class_weights(self, y: Array, incremental: bool) -> Array | None:
         return None
 
     # --- fit ------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]  #
 
     # --- what the base asks for -----------------------------------------------------------------------------------
 
-    def _encode(self, y: Array, classes: Any, fresh: bool) -> Array:  # noqa: ARG002
+    def _encode(self, y: Array, classes: Any, fresh: bool) -> Array:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if self.loss == "poisson" and (y < 0).any():

@@ -37,7 +37,7 @@ class Stopping(Callback):
         self.since = 0
         self.stopped = False
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         loss = float((logs or {})["loss"])
         self.losses.append(loss)
         better = loss <= self.best_loss - (self.tol or 0.0)
@@ -55,6 +55,6 @@ class Stopping(Callback):
         if self.tol is not None and self.since > self.patience:
             self.stopped = self.model.stop_training = True
 
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.best is not None:
             self.model.set_weights(self.best)

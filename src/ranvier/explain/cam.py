@@ -23,7 +23,7 @@ def weighed(maps: Node, gradient: Node, axis: int) -> Node:
     """The positive part of the channels' sum, each times its mean gradient over all positions; no channels are left."""
     positions = tuple(a for a in range(1, maps.ndim) if a != axis)
     weight = numeric.mean(gradient, axis=positions, keepdims=True)
-    return numeric.maximum(numeric.sum(numeric.multiply(maps, weight), axis=axis), 0.0)  # type: ignore[no-any-return]
+    return numeric.maximum(numeric.sum(numeric.multiply(maps, weight), axis=axis), 0.0)
 
 
 def _channels(layer: Module, ndim: int) -> int:

@@ -98,4 +98,4 @@ def integrated_gradients(
     for point, weight in zip(points, weights, strict=True):
         between = start + (array - start) * array.dtype.type((point + 1) / 2)
         total += weight / 2 * scorer.gradient(between.astype(array.dtype, copy=False), masks)
-    return ((array - start) * total).astype(array.dtype)  # type: ignore[no-any-return]
+    return ((array - start) * total).astype(array.dtype)

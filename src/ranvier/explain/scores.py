@@ -26,7 +26,7 @@ def chosen(outputs: Node, mask: Node) -> Node:
     """The sum of the outputs that the mask chooses."""
     from ranvier import numeric
 
-    return numeric.sum(numeric.multiply(outputs, mask))  # type: ignore[no-any-return]
+    return numeric.sum(numeric.multiply(outputs, mask))
 
 
 class Scorer:
@@ -71,7 +71,7 @@ class Scorer:
             before = logits_of(result, maker)
             if before is not None:
                 result = before
-        return result if result.ndim == 2 else result.reshape(-1, 1)  # type: ignore[no-any-return]
+        return result if result.ndim == 2 else result.reshape(-1, 1)
 
     def over(self, *arrays: Array, run: Callable[..., Sequence[Any]]) -> list[Array]:
         """What ``run`` gives for batches of the arrays, joined; the last one is filled up with its own last row."""

@@ -21,11 +21,11 @@ __all__ = ["boxes", "brighten", "contrast", "erase", "flip_some", "paste", "unif
 def uniform(x: Node, seed: Node, stream: Node, low: float = 0.0, high: float = 1.0) -> Node:
     """A uniform number from low to high for each sample of ``x``, (samples,) in its floating dtype."""
     drawn = apply("random", seed, stream, shape=x.shape[:1], dtype=floating(x).dtype)
-    return n.add(n.multiply(drawn, float(high - low)), float(low))  # type: ignore[no-any-return]
+    return n.add(n.multiply(drawn, float(high - low)), float(low))
 
 
 def _column(value: Node, ndim: int) -> Node:
-    return n.reshape(value, value.shape + (1,) * (ndim - value.ndim))  # type: ignore[no-any-return]
+    return n.reshape(value, value.shape + (1,) * (ndim - value.ndim))
 
 
 @function
@@ -33,7 +33,7 @@ def flip_some(x: Node, seed: Node, stream: Node, axis: int) -> Node:
     """``x`` with the order along an axis reversed in every second sample, on average."""
     x = floating(x)
     chosen = n.less(uniform(x, seed, stream), 0.5)
-    return n.where(_column(chosen, x.ndim), n.flip(x, axis), x)  # type: ignore[no-any-return]
+    return n.where(_column(chosen, x.ndim), n.flip(x, axis), x)
 
 
 @function
@@ -41,7 +41,7 @@ def brighten(x: Node, amount: Node, low: float, high: float) -> Node:
     """``x`` plus that share of the whole range, a number for each sample, kept within the range."""
     x = floating(x)
     more = n.multiply(amount, float(high - low))
-    return n.clip(n.add(x, _column(more, x.ndim)), float(low), float(high))  # type: ignore[no-any-return]
+    return n.clip(n.add(x, _column(more, x.ndim)), float(low), float(high))
 
 
 @function
@@ -50,7 +50,7 @@ def contrast(x: Node, factor: Node, low: float, high: float) -> Node:
     x = floating(x)
     mean = n.mean(x, axis=(1, 2), keepdims=True)
     y = n.add(n.multiply(n.subtract(x, mean), _column(factor, x.ndim)), mean)
-    return n.clip(y, float(low), float(high))  # type: ignore[no-any-return]
+    return n.clip(y, float(low), float(high))
 
 
 @function
@@ -61,7 +61,7 @@ def within(x: Node, top: Node, bottom: Node, left: Node, right: Node) -> Node:
     column = apply("iota", shape=(1, height, width, 1), axis=2, dtype=top.dtype)
     top, bottom, left, right = (_column(v, 4) for v in (top, bottom, left, right))
     rows = n.logical_and(n.greater_equal(row, top), n.less(row, bottom))
-    return n.logical_and(rows, n.logical_and(n.greater_equal(column, left), n.less(column, right)))  # type: ignore[no-any-return]
+    return n.logical_and(rows, n.logical_and(n.greater_equal(column, left), n.less(column, right)))
 
 
 @function
@@ -97,7 +97,7 @@ def erase(
             filling = n.where(n.equal(channel, i), float(number), filling)
     else:
         filling = float(value)
-    return n.where(hit, filling, x)  # type: ignore[no-any-return]
+    return n.where(hit, filling, x)
 
 
 @function
@@ -126,4 +126,4 @@ def paste(x: Node, other: Node, top: Node, bottom: Node, left: Node, right: Node
     """``x`` with the other's pixels within a box of each sample."""
     if x.ndim != 4:
         raise GraphError(f"CutMix pastes images, (batch, height, width, channels), and here is {x.type}")
-    return n.where(within(x, top, bottom, left, right), other, x)  # type: ignore[no-any-return]
+    return n.where(within(x, top, bottom, left, right), other, x)

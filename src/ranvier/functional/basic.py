@@ -31,14 +31,14 @@ def relu6(x: Node) -> Node:
     """``relu(x)``, at most 6; the gradient at both ends is 0."""
     x = floating(x)
     inside = n.logical_and(n.less(0, x), n.less(x, 6))
-    return n.where(inside, x, n.stop_gradient(n.clip(x, 0.0, 6.0)))  # type: ignore[no-any-return]
+    return n.where(inside, x, n.stop_gradient(n.clip(x, 0.0, 6.0)))
 
 
 @function
 def leaky_relu(x: Node, negative_slope: float = 0.2) -> Node:
     """``x`` where positive, else ``negative_slope * x``. Keras's default slope is 0.2, PyTorch's 0.01."""
     x = floating(x)
-    return n.where(n.less(0, x), x, x * like(x, negative_slope))  # type: ignore[no-any-return]
+    return n.where(n.less(0, x), x, x * like(x, negative_slope))
 
 
 @function
@@ -46,7 +46,7 @@ def elu(x: Node, alpha: float = 1.0) -> Node:
     """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert et al., 2016)."""
     x = floating(x)
     below = n.expm1(n.where(n.less(0, x), 0, x))
-    return n.where(n.less(0, x), x, below * like(x, alpha))  # type: ignore[no-any-return]
+    return n.where(n.less(0, x), x, below * like(x, alpha))
 
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -56,7 +56,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 def selu(x: Node) -> Node:
     """The self-normalizing `elu` (Klambauer et al., 2017)."""
     y = elu(x, SELU_ALPHA)
-    return y * like(y, SELU_SCALE)  # type: ignore[no-any-return]
+    return y * like(y, SELU_SCALE)
 
 
 @function
@@ -65,15 +65,15 @@ def gelu(x: Node, approximate: Any = False) -> Node:
     x = floating(x)
     if approximate and approximate != "none":
         inner = n.multiply(x + x * x * x * like(x, 0.044715), math.sqrt(2 / math.pi))
-        return n.multiply(x, 0.5) * n.add(n.tanh(inner), 1)  # type: ignore[no-any-return]
-    return n.multiply(x, 0.5) * n.add(n.erf(n.multiply(x, math.sqrt(0.5))), 1)  # type: ignore[no-any-return]
+        return n.multiply(x, 0.5) * n.add(n.tanh(inner), 1)
+    return n.multiply(x, 0.5) * n.add(n.erf(n.multiply(x, math.sqrt(0.5))), 1)
 
 
 @function
 def silu(x: Node) -> Node:
     """``x * sigmoid(x)``, also called swish."""
     x = floating(x)
-    return x * n.sigmoid(x)  # type: ignore[no-any-return]
+    return x * n.sigmoid(x)
 
 
 @function
@@ -91,20 +91,20 @@ def softplus(x: Node, beta: float = 1.0) -> Node:
 def softsign(x: Node) -> Node:
     """``x / (1 + abs(x))``."""
     x = floating(x)
-    return n.divide(x, n.add(n.abs(x), 1))  # type: ignore[no-any-return]
+    return n.divide(x, n.add(n.abs(x), 1))
 
 
 @function
 def hard_sigmoid(x: Node) -> Node:
     """``relu6(x + 3) / 6``."""
-    return n.divide(relu6(n.add(floating(x), 3.0)), 6.0)  # type: ignore[no-any-return]
+    return n.divide(relu6(n.add(floating(x), 3.0)), 6.0)
 
 
 @function
 def hard_silu(x: Node) -> Node:
     """``x * hard_sigmoid(x)``, also called hard swish (Howard et al., 2019)."""
     x = floating(x)
-    return x * hard_sigmoid(x)  # type: ignore[no-any-return]
+    return x * hard_sigmoid(x)
 
 
 @function
@@ -112,26 +112,26 @@ def hard_tanh(x: Node, min_val: float = -1.0, max_val: float = 1.0) -> Node:
     """``x`` kept within [min_val, max_val]; the gradient at both ends is 0."""
     x = floating(x)
     inside = n.logical_and(n.less(min_val, x), n.less(x, max_val))
-    return n.where(inside, x, n.stop_gradient(n.clip(x, min_val, max_val)))  # type: ignore[no-any-return]
+    return n.where(inside, x, n.stop_gradient(n.clip(x, min_val, max_val)))
 
 
 @function
 def mish(x: Node) -> Node:
     """``x * tanh(softplus(x))`` (Misra, 2019)."""
     x = floating(x)
-    return x * n.tanh(softplus(x))  # type: ignore[no-any-return]
+    return x * n.tanh(softplus(x))
 
 
 @function
 def exponential(x: Node) -> Node:
     """``exp(x)``."""
-    return n.exp(x)  # type: ignore[no-any-return]
+    return n.exp(x)
 
 
 @function
 def log_sigmoid(x: Node) -> Node:
     """``log(sigmoid(x))``, stable."""
-    return n.negative(softplus(-floating(x)))  # type: ignore[no-any-return]
+    return n.negative(softplus(-floating(x)))
 
 
 @function
@@ -139,7 +139,7 @@ def softmax(x: Node, axis: int = -1) -> Node:
     """``exp(x) / sum(exp(x))`` along an axis, stable; rows of minus infinity give nan, as the quotient has it."""
     x = floating(x)
     e = n.exp(n.subtract(x, n.stop_gradient(n.max(x, axis, True))))
-    return n.divide(e, n.sum(e, axis, True))  # type: ignore[no-any-return]
+    return n.divide(e, n.sum(e, axis, True))
 
 
 @function
@@ -147,7 +147,7 @@ def log_softmax(x: Node, axis: int = -1) -> Node:
     """The logarithm of `softmax`, stable."""
     x = floating(x)
     shifted = n.subtract(x, n.stop_gradient(n.max(x, axis, True)))
-    return n.subtract(shifted, n.log(n.sum(n.exp(shifted), axis, True)))  # type: ignore[no-any-return]
+    return n.subtract(shifted, n.log(n.sum(n.exp(shifted), axis, True)))
 
 
 # --- parts of networks --------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def log_softmax(x: Node, axis: int = -1) -> Node:
 def linear(x: Node, weight: Node, bias: Node | None = None) -> Node:
     """``x @ weight.T + bias``: (..., in), (out, in), (out,) -> (..., out)."""
     y = n.matmul(floating(x), n.transpose(weight))
-    return y if bias is None else n.add(y, bias)  # type: ignore[no-any-return]
+    return y if bias is None else n.add(y, bias)
 
 
 @function
@@ -169,7 +169,7 @@ def embedding(index: Node, weight: Node) -> Node:
 @function
 def one_hot(index: Node, classes: int, dtype: str | None = None) -> Node:
     """1 at each index along a new last axis, 0 elsewhere."""
-    return n.one_hot(index, classes, dtype or get_dtype())  # type: ignore[no-any-return]
+    return n.one_hot(index, classes, dtype or get_dtype())
 
 
 @function
@@ -177,7 +177,7 @@ def normalize(x: Node, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Nod
     """``x`` divided by its p-norm along an axis (at least ``eps``)."""
     x = floating(x)
     axis = axis_of(axis, x.ndim)
-    return n.divide(x, n.clip(n.norm(x, axis, True, p), eps))  # type: ignore[no-any-return]
+    return n.divide(x, n.clip(n.norm(x, axis, True, p), eps))
 
 
 @function
@@ -185,4 +185,4 @@ def cosine_similarity(a: Node, b: Node, axis: int = 1, eps: float = 1e-8) -> Nod
     """The cosine of the angle between vectors along an axis; each norm counts as at least ``eps``."""
     x, y = n.together(floating(a), floating(b))
     lengths = [n.sqrt(n.clip(n.sum(v * v, axis, True), eps * eps)) for v in (x, y)]
-    return n.sum(n.divide(x, lengths[0]) * n.divide(y, lengths[1]), axis)  # type: ignore[no-any-return]
+    return n.sum(n.divide(x, lengths[0]) * n.divide(y, lengths[1]), axis)

@@ -74,4 +74,4 @@ def from_quantiles(x: Node, table: Node, seed: Node, stream: Node) -> Node:
     cell = n.floor(position)
     index = n.cast(cell, "int32")
     left, right = apply("gather", table, index), apply("gather", table, n.add(index, 1))
-    return left + (right - left) * (position - cell)  # type: ignore[no-any-return]
+    return left + (right - left) * (position - cell)

@@ -47,7 +47,7 @@ def last(x: Node) -> Node:
     """The classes' axis (the second, or the only one) moved to the end."""
     if x.ndim < 3:
         return x
-    return n.transpose(x, (0, *range(2, x.ndim), 1))  # type: ignore[no-any-return]
+    return n.transpose(x, (0, *range(2, x.ndim), 1))
 
 
 def classes_of(rows: Node) -> int:
@@ -140,7 +140,7 @@ def _log_from(p: Node) -> Node:
     inside = n.log(safe) + (p - safe) / safe  # its slope below 1e-12 is 1e12, as PyTorch has it
     value = n.clip(n.log(n.clip(p, math.exp(-87 if p.dtype == "float32" else -100))), -100.0)
     value = n.where(n.less_equal(p, 0), -100.0, value)
-    return inside + n.stop_gradient(value - inside)  # type: ignore[no-any-return]
+    return inside + n.stop_gradient(value - inside)
 
 
 @function
@@ -191,8 +191,8 @@ def huber_loss(input: Node, target: Node, reduction: str = "mean", delta: float 
 def smooth_l1_loss(input: Node, target: Node, reduction: str = "mean", beta: float = 1.0) -> Node:
     """The Huber loss divided by its width ``beta``; with 0 the absolute difference."""
     if not beta:
-        return l1_loss(input, target, reduction)  # type: ignore[no-any-return]
-    return n.divide(huber_loss(input, target, reduction, beta), beta)  # type: ignore[no-any-return]
+        return l1_loss(input, target, reduction)
+    return n.divide(huber_loss(input, target, reduction, beta), beta)
 
 
 @function
@@ -208,7 +208,7 @@ def kl_div(input: Node, target: Node, reduction: str = "mean", log_target: bool 
         positive = n.less(0, y)
         losses = n.where(positive, y * n.log(n.where(positive, y, 1)), y) - y * x
     if reduction == "batchmean":
-        return n.sum(losses) / count(input.shape[:1], x.dtype)  # type: ignore[no-any-return]
+        return n.sum(losses) / count(input.shape[:1], x.dtype)
     return reduce(losses, reduction)
 
 

@@ -36,7 +36,7 @@ def mask_shape(x: Node, noise_shape: Sequence[Any] | None) -> tuple[Any, ...]:
 def kept(x: Node, seed: Node, stream: Node, rate: float, noise_shape: Any) -> Node:
     """Where elements are kept: a share of ``1 - rate``, drawn in the mask's shape; bool."""
     drawn = apply("random", seed, stream, shape=mask_shape(x, noise_shape), dtype=x.dtype)
-    return n.less(drawn, 1 - rate)  # type: ignore[no-any-return]
+    return n.less(drawn, 1 - rate)
 
 
 @function
@@ -51,8 +51,8 @@ def dropout(
     """
     x = floating(x)
     if rate >= 1:
-        return n.multiply(x, 0.0)  # type: ignore[no-any-return]
-    return n.where(kept(x, seed, stream, rate, noise_shape), n.multiply(x, 1 / (1 - rate)), 0)  # type: ignore[no-any-return]
+        return n.multiply(x, 0.0)
+    return n.where(kept(x, seed, stream, rate, noise_shape), n.multiply(x, 1 / (1 - rate)), 0)
 
 
 @function
@@ -65,11 +65,11 @@ def alpha_dropout(
     """
     x = floating(x)
     if rate >= 1:
-        return n.multiply(x, 0.0)  # type: ignore[no-any-return]
+        return n.multiply(x, 0.0)
     low = -SELU_ALPHA * SELU_SCALE
     scale = ((1 - rate) * (1 + rate * low * low)) ** -0.5
     dropped = n.where(kept(x, seed, stream, rate, noise_shape), x, low)
-    return n.add(n.multiply(dropped, scale), -scale * low * rate)  # type: ignore[no-any-return]
+    return n.add(n.multiply(dropped, scale), -scale * low * rate)
 
 
 # Quantiles of the normal distribution, those of (x + 1) / 2 divided by x: a polynomial in w = -log(1 - x * x), or
@@ -105,14 +105,14 @@ def standard_normal(x: Node, seed: Node, stream: Node) -> Node:
     one = like(x, 1.0)
     w = -apply("log", (one - x) * (one + x))
     tails = polynomial(TAILS, n.subtract(n.sqrt(n.maximum(w, 5.0)), 3.0))
-    return x * n.where(n.less(w, 5.0), polynomial(CENTRE, n.subtract(w, 2.5)), tails)  # type: ignore[no-any-return]
+    return x * n.where(n.less(w, 5.0), polynomial(CENTRE, n.subtract(w, 2.5)), tails)
 
 
 @function
 def gaussian_noise(x: Node, seed: Node, stream: Node, stddev: float) -> Node:
     """``x`` plus normal values of mean 0 and the given standard deviation."""
     x = floating(x)
-    return x + n.multiply(standard_normal(x, seed, stream), stddev)  # type: ignore[no-any-return]
+    return x + n.multiply(standard_normal(x, seed, stream), stddev)
 
 
 @function
@@ -123,4 +123,4 @@ def gaussian_dropout(x: Node, seed: Node, stream: Node, rate: float) -> Node:
     """
     x = floating(x)
     factor = n.multiply(standard_normal(x, seed, stream), math.sqrt(rate / (1 - rate)))
-    return x * n.add(factor, 1.0)  # type: ignore[no-any-return]
+    return x * n.add(factor, 1.0)

@@ -86,11 +86,11 @@ def _tap(at: Node, size: int, fill_mode: str) -> Node:
     """A whole number as the position in 0 to size - 1 that it is read at."""
     if fill_mode == "wrap":
         turns = n.floor(n.multiply(n.add(at, 0.5), 1 / size))
-        return n.subtract(at, n.multiply(turns, float(size)))  # type: ignore[no-any-return]
+        return n.subtract(at, n.multiply(turns, float(size)))
     if fill_mode == "reflect":
         at = _tap(at, 2 * size, "wrap")
-        return n.minimum(at, n.subtract(2 * size - 1.0, at))  # type: ignore[no-any-return]
-    return n.clip(at, 0.0, size - 1.0)  # type: ignore[no-any-return]
+        return n.minimum(at, n.subtract(2 * size - 1.0, at))
+    return n.clip(at, 0.0, size - 1.0)
 
 
 def _read(
@@ -117,7 +117,7 @@ def _read(
             n.logical_and(n.greater_equal(r, 0.0), n.less(r, float(height))),
             n.logical_and(n.greater_equal(c, 0.0), n.less(c, float(width))),
         )
-        return n.where(known, found, float(fill_value))  # type: ignore[no-any-return]
+        return n.where(known, found, float(fill_value))
 
     if smooth:
         top, left = n.floor(row), n.floor(column)
@@ -130,7 +130,7 @@ def _read(
         result = upper + (lower - upper) * down
     else:
         result = value(n.floor(n.add(row, 0.5)), n.floor(n.add(column, 0.5)))
-    return n.reshape(result, (batch, *size, channels))  # type: ignore[no-any-return]
+    return n.reshape(result, (batch, *size, channels))
 
 
 def _wide(x: Node, *parameters: Node) -> list[Node]:

@@ -30,7 +30,7 @@ def partners(x: Node, seed: Node, stream: Node) -> Node:
     places = n.add(n.cast(n.floor(n.multiply(drawn, n.subtract(real, 1.0))), "int32"), 1)
     place = n.add(apply("iota", shape=x.shape[:1], axis=0, dtype="int32"), places)
     beyond = n.greater_equal(place, size)
-    return n.where(beyond, n.subtract(place, size), place)  # type: ignore[no-any-return]
+    return n.where(beyond, n.subtract(place, size), place)
 
 
 @function

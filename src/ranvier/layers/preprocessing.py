@@ -31,8 +31,8 @@ def normalized(x: Node, mean: Node, variance: Node, axes: tuple[int, ...], inver
         for v in (n.cast(mean, x.dtype), n.cast(n.maximum(n.sqrt(variance), LEAST), x.dtype))
     )
     if invert:
-        return n.add(n.multiply(x, spread), centre)  # type: ignore[no-any-return]
-    return n.divide(n.subtract(x, centre), spread)  # type: ignore[no-any-return]
+        return n.add(n.multiply(x, spread), centre)
+    return n.divide(n.subtract(x, centre), spread)
 
 
 @register_module

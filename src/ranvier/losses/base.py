@@ -67,7 +67,7 @@ class Loss:
             return numeric.divide(total, numeric.sum(weights))
         return average(losses) if counted is None else numeric.divide(total, numeric.sum(counted))
 
-    def counted(self, y_true: Any) -> Any:  # noqa: ARG002  # subclasses look at it
+    def counted(self, y_true: Any) -> Any:
         """1 for each sample that a mean counts and 0 for the others; None when it counts all."""
         return None
 

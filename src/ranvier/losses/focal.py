@@ -22,7 +22,7 @@ def focused(losses: Node, missed: Node, gamma: float) -> Node:
         return losses
     if gamma < 1:  # whose slope at 0 is infinite
         missed = n.clip(missed, EPSILON)
-    return losses * n.power(missed, gamma)  # type: ignore[no-any-return]
+    return losses * n.power(missed, gamma)
 
 
 def per_class(alpha: Any, scores: Node) -> Node:
@@ -63,7 +63,7 @@ def binary_focal_crossentropy(
     if apply_class_balancing:
         share = per_class(alpha, x)
         losses = losses * (n.multiply(y, share) + n.multiply(no, n.subtract(1, share)))
-    return n.mean(losses, -1)  # type: ignore[no-any-return]
+    return n.mean(losses, -1)
 
 
 @function
@@ -84,7 +84,7 @@ def categorical_focal_crossentropy(
     y = smoothed(y, label_smoothing, x.shape[-1])
     logs = log_probabilities(x, from_logits)
     terms = focused(y * logs, n.negative(n.expm1(logs)), gamma)
-    return n.negative(n.sum(n.multiply(terms, per_class(alpha, x)), -1))  # type: ignore[no-any-return]
+    return n.negative(n.sum(n.multiply(terms, per_class(alpha, x)), -1))
 
 
 @function

@@ -61,28 +61,28 @@ def labels_for(y_true: Node, scores: Node) -> Node:
             f"labels of shape {y_true.shape} do not fit scores of shape {scores.shape}: write integer labels of shape "
             f"{wanted}, or use 'categorical_crossentropy' for one-hot targets"
         )
-    return n.cast(y_true, "int32")  # type: ignore[no-any-return]
+    return n.cast(y_true, "int32")
 
 
 def smoothed(y: Node, label_smoothing: float, classes: Any) -> Node:
     if not label_smoothing:
         return y
-    return n.add(n.multiply(y, 1 - label_smoothing), label_smoothing / classes)  # type: ignore[no-any-return]
+    return n.add(n.multiply(y, 1 - label_smoothing), label_smoothing / classes)
 
 
 def log_probabilities(scores: Node, from_logits: bool) -> Node:
     """Logarithms of the probabilities over the last axis, of logits or of shares that need not add up to 1."""
     if from_logits:
-        return log_softmax(scores)  # type: ignore[no-any-return]
+        return log_softmax(scores)
     shares = n.divide(scores, n.sum(scores, -1, True))
-    return n.log(n.clip(shares, EPSILON, 1 - EPSILON))  # type: ignore[no-any-return]
+    return n.log(n.clip(shares, EPSILON, 1 - EPSILON))
 
 
 def ignoring(losses: Node, labels: Node, ignore_class: int | None) -> Node:
     """Losses, those of labels of the ignored class being 0."""
     if ignore_class is None:
         return losses
-    return n.where(n.equal(labels, ignore_class), 0, losses)  # type: ignore[no-any-return]
+    return n.where(n.equal(labels, ignore_class), 0, losses)
 
 
 @function
@@ -100,7 +100,7 @@ def sparse_categorical_crossentropy(
 def not_of_class(y_true: Node, ignored: int) -> Node:
     """1 for each label, 0 for those of the ignored class: (N, ...) or (N, 1) -> the shape of the losses."""
     labels = n.squeeze(y_true, -1) if y_true.ndim > 1 and y_true.shape[-1] == 1 else y_true
-    return n.cast(n.not_equal(n.cast(labels, "int32"), ignored), get_dtype())  # type: ignore[no-any-return]
+    return n.cast(n.not_equal(n.cast(labels, "int32"), ignored), get_dtype())
 
 
 @function
@@ -110,7 +110,7 @@ def categorical_crossentropy(
     """Cross entropy of target probabilities and scores, both (N, ..., classes): probabilities, or logits."""
     y, x = pair(y_true, y_pred)
     y = smoothed(y, label_smoothing, x.shape[-1])
-    return n.negative(n.sum(y * log_probabilities(x, from_logits), -1))  # type: ignore[no-any-return]
+    return n.negative(n.sum(y * log_probabilities(x, from_logits), -1))
 
 
 @function
@@ -121,37 +121,37 @@ def binary_crossentropy(
     y, x = pair(y_true, y_pred)
     y = smoothed(y, label_smoothing, 2)
     if from_logits:
-        return n.mean(softplus(x) - x * y, -1)  # type: ignore[no-any-return]
+        return n.mean(softplus(x) - x * y, -1)
     p = n.clip(x, EPSILON, 1 - EPSILON)
-    return n.mean(n.negative(y * n.log(p) + n.subtract(1, y) * n.log(n.subtract(1, p))), -1)  # type: ignore[no-any-return]
+    return n.mean(n.negative(y * n.log(p) + n.subtract(1, y) * n.log(n.subtract(1, p))), -1)
 
 
 @function
 def mean_squared_error(y_true: Node, y_pred: Node) -> Node:
     """The squared difference."""
     y, x = pair(y_true, y_pred)
-    return n.mean(n.square(x - y), -1)  # type: ignore[no-any-return]
+    return n.mean(n.square(x - y), -1)
 
 
 @function
 def mean_absolute_error(y_true: Node, y_pred: Node) -> Node:
     """The absolute difference."""
     y, x = pair(y_true, y_pred)
-    return n.mean(n.abs(x - y), -1)  # type: ignore[no-any-return]
+    return n.mean(n.abs(x - y), -1)
 
 
 @function
 def mean_absolute_percentage_error(y_true: Node, y_pred: Node) -> Node:
     """The absolute difference in percent of the target's size."""
     y, x = pair(y_true, y_pred)
-    return n.multiply(n.mean(n.abs(n.divide(y - x, n.clip(n.abs(y), EPSILON))), -1), 100)  # type: ignore[no-any-return]
+    return n.multiply(n.mean(n.abs(n.divide(y - x, n.clip(n.abs(y), EPSILON))), -1), 100)
 
 
 @function
 def mean_squared_logarithmic_error(y_true: Node, y_pred: Node) -> Node:
     """The squared difference of ``log(1 + value)``."""
     y, x = (n.log1p(n.clip(v, EPSILON)) for v in pair(y_true, y_pred))
-    return n.mean(n.square(x - y), -1)  # type: ignore[no-any-return]
+    return n.mean(n.square(x - y), -1)
 
 
 @function
@@ -160,7 +160,7 @@ def huber(y_true: Node, y_pred: Node, delta: float = 1.0) -> Node:
     y, x = pair(y_true, y_pred)
     d = n.abs(x - y)
     linear = n.multiply(n.subtract(d, 0.5 * delta), delta)
-    return n.mean(n.where(n.less_equal(d, delta), d * d * like(d, 0.5), linear), -1)  # type: ignore[no-any-return]
+    return n.mean(n.where(n.less_equal(d, delta), d * d * like(d, 0.5), linear), -1)
 
 
 @function
@@ -168,27 +168,27 @@ def log_cosh(y_true: Node, y_pred: Node) -> Node:
     """``log(cosh(difference))``, stable."""
     y, x = pair(y_true, y_pred)
     d = x - y
-    return n.mean(n.subtract(d + softplus(n.multiply(d, -2)), math.log(2)), -1)  # type: ignore[no-any-return]
+    return n.mean(n.subtract(d + softplus(n.multiply(d, -2)), math.log(2)), -1)
 
 
 def signs(y: Node) -> Node:
     """Targets of -1 and 1; when all are 0 or 1, those as -1 and 1."""
     binary = n.all(n.logical_or(n.equal(y, 0), n.equal(y, 1)))
-    return n.where(binary, n.subtract(n.multiply(y, 2), 1), y)  # type: ignore[no-any-return]
+    return n.where(binary, n.subtract(n.multiply(y, 2), 1), y)
 
 
 @function
 def hinge(y_true: Node, y_pred: Node) -> Node:
     """``max(1 - y * x, 0)`` for targets of -1 and 1 (or 0 and 1)."""
     y, x = pair(y_true, y_pred)
-    return n.mean(n.maximum(n.subtract(1, signs(y) * x), 0), -1)  # type: ignore[no-any-return]
+    return n.mean(n.maximum(n.subtract(1, signs(y) * x), 0), -1)
 
 
 @function
 def squared_hinge(y_true: Node, y_pred: Node) -> Node:
     """The square of `hinge`'s terms."""
     y, x = pair(y_true, y_pred)
-    return n.mean(n.square(n.maximum(n.subtract(1, signs(y) * x), 0)), -1)  # type: ignore[no-any-return]
+    return n.mean(n.square(n.maximum(n.subtract(1, signs(y) * x), 0)), -1)
 
 
 @function
@@ -196,33 +196,33 @@ def categorical_hinge(y_true: Node, y_pred: Node) -> Node:
     """``max(highest wrong score - right score + 1, 0)`` for one-hot targets."""
     y, x = pair(y_true, y_pred)
     wrong = n.max(n.subtract(1, y) * x, -1)
-    return n.maximum(n.add(wrong - n.sum(y * x, -1), 1), 0)  # type: ignore[no-any-return]
+    return n.maximum(n.add(wrong - n.sum(y * x, -1), 1), 0)
 
 
 @function
 def kl_divergence(y_true: Node, y_pred: Node) -> Node:
     """The divergence of target probabilities from predicted ones, summed over the last axis."""
     y, x = (n.clip(v, EPSILON, 1.0) for v in pair(y_true, y_pred))
-    return n.sum(y * n.log(y / x), -1)  # type: ignore[no-any-return]
+    return n.sum(y * n.log(y / x), -1)
 
 
 @function
 def poisson(y_true: Node, y_pred: Node) -> Node:
     """``x - y * log(x)``: minus the log likelihood of counts y under rates x, up to a constant."""
     y, x = pair(y_true, y_pred)
-    return n.mean(x - y * n.log(n.add(x, EPSILON)), -1)  # type: ignore[no-any-return]
+    return n.mean(x - y * n.log(n.add(x, EPSILON)), -1)
 
 
 @function
 def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
     """Minus the cosine of the angle between targets and predictions along an axis."""
     y, x = (v / _length(v, axis) for v in pair(y_true, y_pred))
-    return n.negative(n.sum(y * x, axis))  # type: ignore[no-any-return]
+    return n.negative(n.sum(y * x, axis))
 
 
 def _length(v: Node, axis: int) -> Node:
     squares = n.sum(v * v, axis, True)
-    return n.broadcast_to(n.sqrt(n.clip(squares, EPSILON**2)), v.shape)  # type: ignore[no-any-return]
+    return n.broadcast_to(n.sqrt(n.clip(squares, EPSILON**2)), v.shape)
 
 
 # --- from losses of samples to one number -------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def _length(v: Node, axis: int) -> Node:
 def weigh(losses: Node, sample_weight: Node) -> Node:
     """Losses (N, ...) times weights (N,), (N, 1) or of their own shape, or times one number."""
     if not getattr(sample_weight, "ndim", 0):
-        return n.multiply(losses, sample_weight)  # type: ignore[no-any-return]
+        return n.multiply(losses, sample_weight)
     weight = n.cast(sample_weight, losses.dtype)
     if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
         weight = n.squeeze(weight, -1)
@@ -242,10 +242,10 @@ def weigh(losses: Node, sample_weight: Node) -> Node:
         raise GraphError(
             f"sample weights of {sample_weight.shape} for losses of {losses.shape}: write one a sample"
         )
-    return n.multiply(losses, weight)  # type: ignore[no-any-return]
+    return n.multiply(losses, weight)
 
 
 @function
 def average(losses: Node) -> Node:
     """The sum divided by the number of losses: Keras's "sum_over_batch_size"."""
-    return n.sum(losses) / count(losses.shape, losses.dtype)  # type: ignore[no-any-return]
+    return n.sum(losses) / count(losses.shape, losses.dtype)

@@ -15,7 +15,7 @@ __all__ = ["Mixture", "blend", "each", "wide"]
 
 def wide(share: Node, ndim: int) -> Node:
     """Shares of samples (N, ...) with as many dimensions as what they are shares of."""
-    return n.reshape(share, share.shape + (1,) * (ndim - share.ndim))  # type: ignore[no-any-return]
+    return n.reshape(share, share.shape + (1,) * (ndim - share.ndim))
 
 
 @function
@@ -27,13 +27,13 @@ def blend(share: Node, first: Node, second: Node) -> Node:
             "that returns one for each sample"
         )
     part = wide(n.cast(share, first.dtype), first.ndim)
-    return second + n.multiply(first - second, part)  # type: ignore[no-any-return]
+    return second + n.multiply(first - second, part)
 
 
 @function
 def larger(share: Node, first: Node, second: Node) -> Node:
     """The first where its share is a half or more, else the second."""
-    return n.where(n.greater_equal(wide(share, first.ndim), 0.5), first, second)  # type: ignore[no-any-return]
+    return n.where(n.greater_equal(wide(share, first.ndim), 0.5), first, second)
 
 
 @dataclass(frozen=True, eq=False)

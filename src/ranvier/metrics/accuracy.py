@@ -18,7 +18,7 @@ def _last_mean(values: Node) -> Node:
 
 
 def _match(a: Node, b: Node, dtype: str) -> Node:
-    return rn.cast(rn.equal(a, b), dtype)  # type: ignore[no-any-return]
+    return rn.cast(rn.equal(a, b), dtype)
 
 
 def binary(y_true: Node, y_pred: Node, threshold: float) -> Node:
@@ -86,7 +86,7 @@ class TopKCategoricalAccuracy(Mean):
         own = rn.sum(rn.where(at, y_pred, 0.0), -1)
         wide = apply("broadcast", own, shape=y_pred.shape, axes=tuple(range(own.ndim)))
         ahead = rn.sum(rn.cast(rn.greater(y_pred, wide), y_pred.dtype), -1)
-        return rn.cast(rn.less(ahead, float(self.k)), y_pred.dtype)  # type: ignore[no-any-return]
+        return rn.cast(rn.less(ahead, float(self.k)), y_pred.dtype)
 
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):

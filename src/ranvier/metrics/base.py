@@ -148,7 +148,7 @@ def one_hot(labels: Node, classes: int, dtype: str) -> Node:
     """(...) class numbers -> (..., classes) of ones and zeros."""
     shape = (*labels.shape, classes)
     wide = apply("broadcast", labels, shape=shape, axes=tuple(range(labels.ndim)))
-    return rn.cast(rn.equal(wide, apply("iota", shape=shape, dtype="int32", axis=labels.ndim)), dtype)  # type: ignore[no-any-return]
+    return rn.cast(rn.equal(wide, apply("iota", shape=shape, dtype="int32", axis=labels.ndim)), dtype)
 
 
 def classes_of(output_shape: Sequence[Any]) -> int:
@@ -158,7 +158,7 @@ def classes_of(output_shape: Sequence[Any]) -> int:
 
 def over_samples(values: Node) -> Node:
     """Sums (samples, ..., classes) -> (classes,), in double precision."""
-    return rn.cast(rn.sum(values, tuple(range(values.ndim - 1))), WIDE)  # type: ignore[no-any-return]
+    return rn.cast(rn.sum(values, tuple(range(values.ndim - 1))), WIDE)
 
 
 def share(part: Any, whole: Any) -> Any:
@@ -196,7 +196,7 @@ class Mean(Metric):
         """(samples, ...) values to average."""
         raise NotImplementedError
 
-    def states(self, output_shape: Sequence[int]) -> list[StateType]:  # noqa: ARG002
+    def states(self, output_shape: Sequence[int]) -> list[StateType]:
         return [((), WIDE), ((), WIDE)]
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:

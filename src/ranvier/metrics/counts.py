@@ -157,10 +157,10 @@ class FBetaScore(_Counts):
     def config(self) -> dict[str, Any]:
         return {key: getattr(self, key) for key in ("average", "beta", "threshold", "name")}
 
-    def by_largest(self, labels: bool, classes: int) -> bool:  # noqa: ARG002
+    def by_largest(self, labels: bool, classes: int) -> bool:
         return classes > 1 and self.thresholds is None
 
-    def ratio(self, tp: Any, fp: Any, fn: Any, tn: Any) -> Any:  # noqa: ARG002  # as the others
+    def ratio(self, tp: Any, fp: Any, fn: Any, tn: Any) -> Any:
         weight = self.beta**2
         return share((1 + weight) * tp, (1 + weight) * tp + weight * fn + fp)
 

@@ -57,7 +57,7 @@ def probabilities(y_true: Node, y_pred: Node, from_logits: bool) -> Node:
     if not from_logits:
         return y_pred
     several = is_labels(y_true, y_pred) and classes_of(y_pred.shape[1:]) > 1
-    return softmax(y_pred) if several else rn.sigmoid(y_pred)  # type: ignore[no-any-return]
+    return softmax(y_pred) if several else rn.sigmoid(y_pred)
 
 
 class _Curve(Metric):
@@ -172,7 +172,7 @@ def _interpolated(tp: Array, decided: Array, positives: Array) -> Array:
     start = tp[1:] - slope * decided[1:]
     both = (decided[:-1] > 0) & (decided[1:] > 0)
     grown = np.log(np.where(both, decided[:-1] / np.where(both, decided[1:], 1), 1))
-    return share(slope * (gained + start * grown), positives).sum(0)  # type: ignore[no-any-return]
+    return share(slope * (gained + start * grown), positives).sum(0)
 
 
 RATES = {  # of true positives, false positives, positives and negatives
@@ -292,7 +292,7 @@ class ExpectedCalibrationError(Metric):
         self.from_logits = True
         return self
 
-    def states(self, output_shape: Sequence[int]) -> list[StateType]:  # noqa: ARG002
+    def states(self, output_shape: Sequence[int]) -> list[StateType]:
         return [((self.bins,), WIDE)] * 3
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:

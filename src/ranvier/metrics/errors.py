@@ -43,7 +43,7 @@ class _Formula(Mean):
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
         result = type(self).formula(y_true, y_pred, **{name: getattr(self, name) for name in self.options})
-        return result if self.sign > 0 else rn.negative(result)  # type: ignore[no-any-return]
+        return result if self.sign > 0 else rn.negative(result)
 
 
 def _mean_of(

@@ -435,7 +435,7 @@ class Module(Face):
         with mode(self, False), isolated(self):
             return self(*(Tensor.placeholder(t) for t in wanted if t is not None))
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:  # noqa: ARG002  # for those that override it
+    def misfit(self, given: Type) -> tuple[str, str] | None:
         """Why a call on this type fails and what to write instead, where the layer knows; for errors of shape."""
         return None
 

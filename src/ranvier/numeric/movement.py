@@ -93,7 +93,7 @@ def concatenate(tensors: Sequence[Node], axis: int = 0) -> Node:
 @function
 def stack(tensors: Sequence[Node], axis: int = 0) -> Node:
     """Tensors of one shape joined along a new axis."""
-    return concatenate([expand_dims(t, axis) for t in tensors], axis)  # type: ignore[no-any-return]
+    return concatenate([expand_dims(t, axis) for t in tensors], axis)
 
 
 def part(x: Node, axis: int, start: int, stop: int, step: int = 1) -> Node:

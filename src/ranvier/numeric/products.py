@@ -70,4 +70,4 @@ def einsum(equation: str, a: Node, b: Node | None = None) -> Node:
         return _product(f"{inputs}->{output}", a, b)
     gone = tuple(i for i, c in enumerate(inputs) if c not in output)
     left = [c for c in inputs if c in output]
-    return transpose(apply("reduce_sum", a, axes=gone) if gone else a, tuple(left.index(c) for c in output))  # type: ignore[no-any-return]
+    return transpose(apply("reduce_sum", a, axes=gone) if gone else a, tuple(left.index(c) for c in output))

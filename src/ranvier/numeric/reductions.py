@@ -37,7 +37,7 @@ def mean(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     axes = axes_of(axis, x.ndim)
     x = floating(x)
     total = sum(x, axes, keepdims)
-    return total / expand(count([x.shape[a] for a in axes], x.dtype), total.shape)  # type: ignore[no-any-return]
+    return total / expand(count([x.shape[a] for a in axes], x.dtype), total.shape)
 
 
 @function
@@ -46,15 +46,15 @@ def var(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> No
     axes = axes_of(axis, x.ndim)
     centred = subtract(x, mean(x, axes, True))
     if not ddof:
-        return mean(centred * centred, axes, keepdims)  # type: ignore[no-any-return]
+        return mean(centred * centred, axes, keepdims)
     n = count([x.shape[a] for a in axes], centred.dtype)
-    return divide(sum(centred * centred, axes, keepdims), subtract(n, ddof))  # type: ignore[no-any-return]
+    return divide(sum(centred * centred, axes, keepdims), subtract(n, ddof))
 
 
 @function
 def std(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Node:
     """The square root of `var`."""
-    return sqrt(var(x, axis, keepdims, ddof))  # type: ignore[no-any-return]
+    return sqrt(var(x, axis, keepdims, ddof))
 
 
 @function
@@ -73,13 +73,13 @@ def min(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 @function
 def any(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """Whether some element is true."""
-    return less(0, max(as_node(truth(x), "int32"), axis, keepdims))  # type: ignore[no-any-return]
+    return less(0, max(as_node(truth(x), "int32"), axis, keepdims))
 
 
 @function
 def all(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """Whether every element is true."""
-    return logical_not(any(logical_not(x), axis, keepdims))  # type: ignore[no-any-return]
+    return logical_not(any(logical_not(x), axis, keepdims))
 
 
 @function
@@ -96,7 +96,7 @@ def argmax(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
 @function
 def argmin(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
     """The index of the first smallest value along an axis, or in the flattened tensor; int32."""
-    return argmax(-signed(x), axis, keepdims)  # type: ignore[no-any-return]
+    return argmax(-signed(x), axis, keepdims)
 
 
 @function
@@ -107,7 +107,7 @@ def logsumexp(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     top = apply("stop_gradient", max(x, axes, True))
     top = where(isfinite(top), top, 0)
     result = log(sum(exp(subtract(x, top)), axes, True)) + top
-    return result if keepdims else squeeze(result, axes)  # type: ignore[no-any-return]
+    return result if keepdims else squeeze(result, axes)
 
 
 @function
@@ -115,9 +115,9 @@ def norm(x: Node, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> 
     """The p-norm, ``sum(apply("abs", x) ** ord) ** (1 / ord)``, of vectors along the axes."""
     x = floating(x)
     if ord == 2:
-        return sqrt(sum(x * x, axis, keepdims))  # type: ignore[no-any-return]
+        return sqrt(sum(x * x, axis, keepdims))
     if ord == 1:
-        return sum(apply("abs", x), axis, keepdims)  # type: ignore[no-any-return]
+        return sum(apply("abs", x), axis, keepdims)
     if ord == math.inf:
-        return max(apply("abs", x), axis, keepdims)  # type: ignore[no-any-return]
-    return power(sum(power(apply("abs", x), float(ord)), axis, keepdims), 1 / ord)  # type: ignore[no-any-return]
+        return max(apply("abs", x), axis, keepdims)
+    return power(sum(power(apply("abs", x), float(ord)), axis, keepdims), 1 / ord)

@@ -177,7 +177,7 @@ class RMSprop(Optimizer):
 
     variable = frozenset({"momentum"})
 
-    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:  # noqa: ARG002
+    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         v = toward(slots["velocity"], g * g, 1.0 - self.rho)
         new, spread = {"velocity": v}, v
         if self.centered:
@@ -228,7 +228,7 @@ class Adadelta(Optimizer):
     def slot_starts(self) -> dict[str, float]:
         return {"velocity": 0.0, "delta": 0.0}
 
-    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:  # noqa: ARG002
+    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         v = toward(slots["velocity"], g * g, 1.0 - self.rho)
         step = sqrt(shifted(slots["delta"], self.epsilon)) / sqrt(shifted(v, self.epsilon)) * g
         return p - scaled(step, lr), {
@@ -251,7 +251,7 @@ class Lion(Optimizer):
     def slot_starts(self) -> dict[str, float]:
         return {"momentum": 0.0}
 
-    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:  # noqa: ARG002
+    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         m = slots["momentum"]
         direction = apply("sign", toward(m, g, rest(self.beta_1)))
         return p - scaled(direction, lr), {"momentum": toward(m, g, 1.0 - self.beta_2)}

@@ -44,7 +44,7 @@ class KFold:
         rows = np.arange(len(x), dtype=np.int32)
         return [(rows[number != k], rows[number == k]) for k in range(self.n_splits)]
 
-    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:  # noqa: ARG002  # the subclasses read them
+    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
         """Each row's fold."""
         self._enough(n, "rows")
         number = np.arange(n) * self.n_splits // n
@@ -61,7 +61,7 @@ class KFold:
 class StratifiedKFold(KFold):
     """Folds in each of which every class has the share that it has in all rows, to one row."""
 
-    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:  # noqa: ARG002
+    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
         classes, counts = np.unique(_classes(y), return_inverse=True, return_counts=True)[1:]
         if counts.max() < self.n_splits:
             raise ValueError(
@@ -80,7 +80,7 @@ class StratifiedKFold(KFold):
 class GroupKFold(KFold):
     """Folds that never part a group: the largest groups first, each into the fold with the fewest rows by then."""
 
-    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:  # noqa: ARG002
+    def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
         if groups is None or len(groups) != n:
             raise ValueError(
                 f"GroupKFold needs the group of each of the {n} rows. Write groups=array instead."

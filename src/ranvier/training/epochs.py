@@ -194,7 +194,7 @@ class Stream:
             "now": seed.get_state(*self.own),
         }
 
-    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:  # noqa: ARG002  # "now" has it, too
+    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         self.skip, self.batch, self.random = int(state["skip"]), int(state["batch"]), state["now"]
         seed.set_state(state["random"] if self.skip else state["now"], *self.own)
         self.begun = state["random"]

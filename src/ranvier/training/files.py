@@ -101,7 +101,7 @@ def place(temporary: Path, target: Path, data: bytes) -> None:
         os.replace(temporary, target)  # noqa: PTH105  # one system call, whose failure is tested
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108
+            os.unlink(temporary)  # noqa: PTH108  # likewise
         raise
 
 

@@ -45,7 +45,7 @@ class History(Callback):
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self.history, self.epoch = {}, []
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

@@ -79,7 +79,7 @@ class Callback:
         `fit` is about to raise KeyboardInterrupt, or to let the process end. Without this hook SIGTERM ends it at once.
         """
 
-    def on_nonfinite(self, error: FloatingPointError) -> bool:  # noqa: ARG002  # for those that override it
+    def on_nonfinite(self, error: FloatingPointError) -> bool:
         """The loss is not finite any more. Return True to end training quietly instead of raising ``error``."""
         return False
 

@@ -62,7 +62,7 @@ class Loaded:
         """Where random numbers stood when the order of the epoch that training stands in was drawn."""
         return {"random": self.begun if self.training.done else None, "now": seed.get_state(*self.own)}
 
-    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:  # noqa: ARG002  # "now" has it, too
+    def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         if state["random"] is not None:
             seed.set_state(state["random"], *self.own)
             self.order = self.draw()

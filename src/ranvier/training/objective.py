@@ -71,9 +71,9 @@ def class_shares(labels: Node, weight: Node | None, ignored: int) -> Node:
     """The weight of each label's class (1 without weights), 0 for the ignored one."""
     kept = rn.not_equal(labels, ignored)
     if weight is None:
-        return rn.cast(kept, get_dtype())  # type: ignore[no-any-return]
+        return rn.cast(kept, get_dtype())
     own = rn.sum(rn.multiply(rn.one_hot(labels, weight.shape[0], weight.dtype), weight), -1)
-    return rn.where(kept, own, 0)  # type: ignore[no-any-return]
+    return rn.where(kept, own, 0)
 
 
 def criteria() -> dict[str, Any]:
@@ -187,4 +187,4 @@ def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Nod
     if divisor is None:
         return added / count(values.shape, values.dtype)
     whole = rn.sum(divisor)
-    return added / rn.where(rn.equal(whole, 0), 1, whole)  # type: ignore[no-any-return]
+    return added / rn.where(rn.equal(whole, 0), 1, whole)

@@ -43,7 +43,7 @@ class Lines(Progress):
         self.console = console
         self.title, self.started = "", 0.0
 
-    def begin(self, title: str, steps: int | None) -> None:  # noqa: ARG002
+    def begin(self, title: str, steps: int | None) -> None:
         self.title, self.started = title, time.perf_counter()
 
     def end(self, samples: int, logs: Mapping[str, Any]) -> None:

@@ -83,7 +83,7 @@ class _StopAt(Callback):
     def __init__(self, folder: Path, at: int = 0) -> None:
         self.folder, self.step_interval = folder, at or None
 
-    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+    def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
         self._run.save(self.folder / NAME)
         raise _Stop
 

@@ -35,7 +35,7 @@ def function(address: int, keep: Any = None) -> Entry:
     """
     entry: Any = _ENTRY(address)
     entry.keep, entry.address = keep, address
-    return entry  # type: ignore[no-any-return]
+    return entry
 
 
 # --- native code ------------------------------------------------------------------------------------------------------

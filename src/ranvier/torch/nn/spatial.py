@@ -331,8 +331,8 @@ def extended(x: Node, widths: Pairs, mode: str, value: float) -> Node:
     """`functional.spatial.extend` in the last dimensions, whatever they are."""
     lead = x.ndim - len(widths)
     if lead == 2:  # channels last between layers, as everywhere
-        return shapes.extend(x, widths, mode, value, True)  # type: ignore[no-any-return]
-    return shapes.extend(x, widths, mode, value, False, lead)  # type: ignore[no-any-return]
+        return shapes.extend(x, widths, mode, value, True)
+    return shapes.extend(x, widths, mode, value, False, lead)
 
 
 def interpolate(

@@ -37,7 +37,7 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) ->
         total, *clipped = clip_norm([p.grad for p in chosen], float(max_norm), float(norm_type))
     for parameter, grad in zip(chosen, clipped, strict=True):
         parameter.grad = grad
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 def clip_grad_value_(parameters: Any, clip_value: float) -> None:
@@ -49,7 +49,7 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters, flattened, one after the other."""
-    return numeric.concatenate([numeric.flatten(p) for p in parameters])  # type: ignore[no-any-return]
+    return numeric.concatenate([numeric.flatten(p) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

@@ -45,7 +45,7 @@ class StepLR(FactorLR):
         return self.gamma if self.last_epoch and self.last_epoch % self.step_size == 0 else 1.0
 
     def closed(self, base: float) -> float:
-        return schedules.StepDecay(base, self.step_size, self.gamma)(self.last_epoch)  # type: ignore[no-any-return]
+        return schedules.StepDecay(base, self.step_size, self.gamma)(self.last_epoch)
 
 
 class MultiStepLR(FactorLR):
@@ -111,7 +111,7 @@ class LinearLR(FactorLR):
 
     def closed(self, base: float) -> float:
         line = schedules.WarmUp(base * self.end_factor, self.total_iters, base * self.start_factor)
-        return line(self.last_epoch)  # type: ignore[no-any-return]
+        return line(self.last_epoch)
 
 
 class ExponentialLR(FactorLR):
@@ -125,7 +125,7 @@ class ExponentialLR(FactorLR):
         return 1.0 if self._initial else self.gamma
 
     def closed(self, base: float) -> float:
-        return schedules.ExponentialDecay(base, 1, self.gamma)(self.last_epoch)  # type: ignore[no-any-return]
+        return schedules.ExponentialDecay(base, 1, self.gamma)(self.last_epoch)
 
 
 class PolynomialLR(FactorLR):
@@ -141,10 +141,10 @@ class PolynomialLR(FactorLR):
         if self._initial or self.last_epoch > self.total_iters:
             return 1.0
         left, before = (1.0 - e / self.total_iters for e in (self.last_epoch, self.last_epoch - 1))
-        return (left / before) ** self.power  # type: ignore[no-any-return]
+        return (left / before) ** self.power
 
     def closed(self, base: float) -> float:
-        return schedules.PolynomialDecay(base, self.total_iters, 0.0, self.power)(self.last_epoch)  # type: ignore[no-any-return]
+        return schedules.PolynomialDecay(base, self.total_iters, 0.0, self.power)(self.last_epoch)
 
 
 class MultiplicativeLR(FactorLR):
