@@ -299,7 +299,7 @@ def collected_engine():
 
     model = classifier()
     model.predict(X[:1])
-    plan = model.__dict__["_plans"][(1, F), X.dtype]
+    plan = model.__dict__["_plans"][(1, F), X.dtype, None]
     run, arrays, shape = plan.run, plan.arrays, plan.shape
     expected = model.predict(X[:1])
     del model, plan

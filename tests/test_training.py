@@ -334,7 +334,12 @@ def test_predict_is_the_same_however_it_is_asked():
     for rows in (1, 2, 31, 33, N):
         for _ in "fast path":
             np.testing.assert_allclose(model.predict(X[:rows]), whole[:rows], rtol=1e-6)
-    np.testing.assert_array_equal(model.predict(X, batch_size=7), whole)
+    locked = X[:1].copy()
+    locked.flags.writeable = False
+    for _ in "fast path":
+        np.testing.assert_array_equal(model.predict(X, batch_size=7), whole)
+        np.testing.assert_array_equal(model.predict(X, batch_size=7, steps=2), whole[:14])
+        np.testing.assert_array_equal(model.predict(locked, batch_size=1), model.predict(X[:1]))
     np.testing.assert_array_equal(model.predict(np.asfortranarray(X)), whole)
     np.testing.assert_array_equal(model.predict(X.astype(">f8")), whole)
     np.testing.assert_array_equal(model.predict(X.tolist()), whole)

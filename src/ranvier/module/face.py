@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from ranvier.module.core import Module
 
 __all__ = ["Face"]
+
+
+@functools.cache
+def _training() -> Any:
+    """The package above this one, imported when it is first needed."""
+    from ranvier import training
+
+    return training
 
 
 class reading:  # noqa: N801  # written as property is
@@ -193,9 +202,7 @@ class Face:
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any
     ) -> None:
         """Choose how ``fit`` trains: see `ranvier.training.compile`."""
-        from ranvier import training
-
-        training.compile(cast("Module", self), optimizer=optimizer, loss=loss, metrics=metrics, **options)
+        _training().compile(self, optimizer=optimizer, loss=loss, metrics=metrics, **options)
 
     def fit(
         self,
@@ -215,10 +222,8 @@ class Face:
         **options: Any,
     ) -> Any:
         """Train, and return the history: see `ranvier.training.fit`. The arguments are those of Keras 3."""
-        from ranvier import training
-
-        return training.fit(
-            cast("Module", self), x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
+        return _training().fit(
+            self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
             validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
             class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch, **options,
@@ -234,10 +239,8 @@ class Face:
         **options: Any,
     ) -> Any:
         """The loss and metrics on data: see `ranvier.training.evaluate`."""
-        from ranvier import training
-
-        return training.evaluate(
-            cast("Module", self),
+        return _training().evaluate(
+            self,
             x,
             y,
             batch_size=batch_size,
@@ -248,38 +251,26 @@ class Face:
 
     def check(self, x: Any = None, y: Any = None, **options: Any) -> Any:
         """A report of what looks like a mistake in the model or these data: see `ranvier.training.check`."""
-        from ranvier import training
-
-        return training.check(cast("Module", self), x, y, **options)
+        return _training().check(self, x, y, **options)
 
     def predict(
         self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
     ) -> Any:
         """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
-        from ranvier import training
-
-        return training.predict(cast("Module", self), x, batch_size=batch_size, verbose=verbose, **options)
+        return _training().predict(self, x, batch_size=batch_size, verbose=verbose, **options)
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
         """One step of training: see `ranvier.training.train_on_batch`."""
-        from ranvier import training
-
-        return training.train_on_batch(cast("Module", self), x, y, sample_weight=sample_weight, **options)
+        return _training().train_on_batch(self, x, y, sample_weight=sample_weight, **options)
 
     def save_weights(self, path: Any, **options: Any) -> None:
         """Write the weights alone into a file: see `ranvier.training.save_weights`."""
-        from ranvier import training
-
-        training.save_weights(cast("Module", self), path, **options)
+        _training().save_weights(self, path, **options)
 
     def load_weights(self, path: Any) -> None:
         """Overwrite the weights with those in a file: see `ranvier.training.load_weights`."""
-        from ranvier import training
-
-        training.load_weights(cast("Module", self), path)
+        _training().load_weights(self, path)
 
     def save(self, path: Any, **options: Any) -> None:
         """Write architecture, weights and training state into one file: see `ranvier.training.save`."""
-        from ranvier import training
-
-        training.save(cast("Module", self), path, **options)
+        _training().save(self, path, **options)

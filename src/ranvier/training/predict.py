@@ -118,8 +118,9 @@ def predict(
     inputs of a wrong shape.
     """
     plans = model.__dict__.get("_plans")
-    if plans is not None and type(x) is np.ndarray and batch_size is None and callbacks is None:
-        plan = plans.get((x.shape, x.dtype))
+    plain = type(x) is np.ndarray and (batch_size is None or type(batch_size) is int)
+    if plans is not None and plain and callbacks is None and steps is None:
+        plan = plans.get((x.shape, x.dtype, batch_size))
         if plan is not None and x.flags.c_contiguous and plan.fits():
             out = np.empty(plan.shape, plan.type)
             plan.run([x, *plan.arrays], [out], 0, plan.steps, plan.rows)
@@ -213,9 +214,9 @@ def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> 
     result = predictor(arrays)
     n = len(arrays[0])
     simple = predictor.outputs.kind == "one" and arrays[0] is x
-    if batch_size is None and n <= Pace().steps() * size and simple:
+    if steps is None and n <= Pace().steps() * size and simple:
         plans = model.__dict__.setdefault("_plans", {})
         if len(plans) >= PLANS:
             plans.clear()
-        plans[x.shape, x.dtype] = Plan(predictor, n, now)
+        plans[x.shape, x.dtype, batch_size] = Plan(predictor, n, now)
     return predictor.outputs, result

@@ -181,11 +181,12 @@ class NativeProgram:
         for number, array in enumerate(given):
             if held[number] is not array:
                 node = self._arrays[number]
-                if not array.flags.c_contiguous or array.dtype != node.dtype:
+                flags = array.flags
+                if not flags.c_contiguous or array.dtype != node.dtype:
                     raise ValueError(
                         f"{node!r} was given an array of {array.dtype} with strides {array.strides}"
                     )
-                frame.words[self._first + number] = array.__array_interface__["data"][0]
+                frame.words[self._first + number] = runtime.address_of(array, flags.writeable)
                 held[number] = array if array.nbytes < LARGE else None  # a data set is not kept alive
 
 

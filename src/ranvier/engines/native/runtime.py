@@ -172,6 +172,14 @@ def aligned_empty(
     return array.reshape(shape, order="F" if order == "F" else "C")
 
 
+def address_of(array: Any, writeable: bool) -> int:
+    """Where the first element of a C-contiguous array lies. NumPy's own ways take three times as long."""
+    if writeable and array.size:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
 # The barrier. Its block has the arrivals; the generation; and the address of the system's yield with the number of
 # processors. They are two cache lines apart, since processors fetch lines in pairs.
 _APART = 128
