@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ranvier.graph.contraction import einsum
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, GraphError, Symbol, apply, constant, full, like
@@ -50,6 +51,17 @@ def layer():
     loss = apply("reduce_sum", y * y, axes=(0, 1)) / apply("extent", symbols=("batch",), dtype="float32")
     (g,) = gradient(loss, [b])
     return Graph((x, w, b), (loss,), ((b, b - g * like(g, 0.5)),))
+
+
+def test_known_extents_are_numbers_and_others_an_error_that_names_the_dimension():
+    x = apply("exp", input_node("x", (BATCH, 3, 4), "float32", windowed=True))
+    assert extents(x, 1) == (3, 4)
+    assert extents(x, -2, -1) == (3,)
+    assert extent(x, -1) == 4
+    with pytest.raises(
+        GraphError, match=r"dimension 0 of the result of exp, float32\[batch,3,4\], .* \(batch\)"
+    ):
+        extents(x)
 
 
 def test_printed_text():

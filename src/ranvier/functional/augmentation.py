@@ -10,6 +10,7 @@ from typing import Any
 
 from ranvier import numeric as n
 from ranvier.functional.noise import standard_normal
+from ranvier.graph.extents import extents
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import floating
 from ranvier.tensor import function
@@ -77,8 +78,7 @@ def erase(
     x = floating(x)
     numbers = [uniform(x, draws[i], draws[i + 1]) for i in range(0, 12, 2)]
     ends: list[Node] = []
-    for size, share, place in zip(x.shape[1:3], numbers[:2], numbers[2:4], strict=True):
-        assert isinstance(size, int)
+    for size, share, place in zip(extents(x, 1, 3), numbers[:2], numbers[2:4], strict=True):
         wide = n.multiply(n.sqrt(n.add(n.multiply(share, scale[1] - scale[0]), scale[0])), float(size))
         start = n.multiply(place, n.subtract(float(size), wide))
         ends += [start, start + wide]
@@ -110,14 +110,14 @@ def boxes(x: Node, share: Node, vertical: Node, horizontal: Node) -> tuple[Node,
         raise GraphError(
             f"CutMix pastes images, (batch, height, width, channels), and here is {x.type}. Write MixUp instead"
         )
+    height, width = extents(x, 1, 3)
     half = n.multiply(n.sqrt(n.maximum(n.subtract(1.0, share), 0.0)), 0.5)
     ends: list[Node] = []
-    for size, centre in zip(x.shape[1:3], (vertical, horizontal), strict=True):
+    for size, centre in zip((height, width), (vertical, horizontal), strict=True):
         sides = (n.clip(side, 0.0, 1.0) for side in (n.subtract(centre, half), n.add(centre, half)))
-        ends += [n.floor(n.add(n.multiply(side, float(size)), 0.5)) for side in sides]  # type: ignore[arg-type]
+        ends += [n.floor(n.add(n.multiply(side, float(size)), 0.5)) for side in sides]
     top, bottom, left, right = ends
-    pixels: Any = x.shape[1] * x.shape[2]  # type: ignore[operator]
-    left_over = n.subtract(1.0, n.multiply((bottom - top) * (right - left), 1.0 / pixels))
+    left_over = n.subtract(1.0, n.multiply((bottom - top) * (right - left), 1.0 / (height * width)))
     return (*ends, left_over)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier import numeric as n
+from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, apply
 from ranvier.tensor import function
 
@@ -69,7 +70,7 @@ def beta_quantiles(alpha: Any) -> Array:
 @function
 def from_quantiles(x: Node, table: Node, seed: Node, stream: Node) -> Node:
     """A number for each sample of ``x``, (samples,), from the distribution whose quantiles ``table`` holds."""
-    cells: Any = table.shape[0] - 1  # type: ignore[operator]  # a table has a known length
+    cells = extent(table, 0) - 1
     position = n.multiply(apply("random", seed, stream, shape=x.shape[:1], dtype=table.dtype), cells)
     cell = n.floor(position)
     index = n.cast(cell, "int32")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ranvier.graph.contraction import Affine, contract
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, constant
@@ -137,11 +138,9 @@ def convolution(
 
 def _in_groups(node: Node, groups: int) -> Node:
     """(..., channels) -> (..., groups, channels / groups)."""
-    channels = node.shape[-1]
     if groups == 1:
         return node
-    assert isinstance(channels, int)
-    return apply("reshape", node, shape=(*node.shape[:-1], groups, channels // groups))
+    return apply("reshape", node, shape=(*node.shape[:-1], groups, extent(node, -1) // groups))
 
 
 @function
@@ -184,8 +183,8 @@ def convolve(
 ) -> Node:
     """`convolution` as a layer: padding by name too, a bias for each filter, and with ``first`` channels first."""
     x = channels_last(x) if first else x
-    size = kernel.shape[:-2][::-1] if mirrored else kernel.shape[:-2]
-    pairs = padding_of(padding, x.shape[1:-1], size, stride, dilation)  # type: ignore[arg-type]
+    size = extents(kernel, 0, -2)[:: -1 if mirrored else 1]
+    pairs = padding_of(padding, extents(x, 1, -1), size, stride, dilation)
     y = _shifted(convolution(x, kernel, stride, pairs, dilation, groups, mirrored), bias)
     return channels_first(y) if first else y
 
@@ -208,10 +207,10 @@ def convolve_transposed(
     The kernel is (sizes..., filters / groups, channels).
     """
     x = channels_last(x) if first else x
-    *_, filters, channels = kernel.shape
+    filters, channels = extents(kernel, -2)
     if channels != x.shape[-1]:
         raise GraphError(f"a kernel of {kernel.type} takes {channels} channels, not {x.type}")
-    target = (*shape, filters * groups)  # type: ignore[operator]
+    target = (*shape, filters * groups)
     y = _shifted(
         convolution_transpose(x, kernel, stride, padding, dilation, target, groups, mirrored),
         bias,
@@ -235,8 +234,8 @@ def convolve_separably(
     ``depthwise`` is (sizes..., channels, multiplier) and ``pointwise`` (1..., channels * multiplier, filters).
     """
     x = channels_last(x) if first else x
-    *sizes, channels, multiplier = depthwise.shape
-    kernel = apply("reshape", depthwise, shape=(*sizes, 1, channels * multiplier))  # type: ignore[operator]
+    *sizes, channels, multiplier = extents(depthwise)
+    kernel = apply("reshape", depthwise, shape=(*sizes, 1, channels * multiplier))
     y = convolve(x, kernel, None, stride, padding, dilation, channels)
     if pointwise is not None:
         ones = (1,) * len(sizes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import numeric as n
+from ranvier.graph.extents import extent
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import axes_of, axis_of, count, floating
 from ranvier.tensor import function
@@ -128,7 +129,7 @@ def group_standardize(
         order = (*(a for a in range(x.ndim) if a != axis), axis)
         y = group_standardize(apply("transpose", x, axes=order), gamma, beta, groups, -1, epsilon)
         return apply("transpose", y, axes=tuple(order.index(a) for a in range(x.ndim)))
-    channels: int = x.shape[-1]  # type: ignore[assignment]
+    channels = extent(x, -1)
     if channels % groups:
         raise GraphError(f"{groups} groups do not divide {channels} channels")
     split = apply("reshape", x, shape=(*x.shape[:-1], groups, channels // groups))

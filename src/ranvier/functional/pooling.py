@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.functional.convolution import Pairs, channels_first, channels_last, padded, padding_of
 from ranvier.graph.contraction import einsum
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import FLOATS, Node, apply, constant, like
 from ranvier.numeric.promotion import floating, keep
 from ranvier.tensor import function
@@ -61,7 +62,7 @@ def average_pool(
         return total * like(total, 1.0 / divisor)
     cells = np.ones((1,) * len(size))
     for i, (k, s, (low, high)) in enumerate(zip(size, stride, padding, strict=True)):
-        n: int = x.shape[1 + i]  # type: ignore[assignment]  # windows fit known dimensions only
+        n = extent(x, 1 + i)
         start = np.arange(0, low + n + high + beyond[i] - k + 1, s)  # in the padded dimension
         first, end = (0, low + n + high) if count_padding else (low, low + n)
         seen = np.minimum(start + k, end) - np.maximum(start, first)
@@ -84,7 +85,7 @@ def pool(
     """`max_pool` or, unless ``largest``, `average_pool` (of values alone) with padding by name, as a layer."""
     x = channels_last(x) if first else x
     ones = (1,) * len(size)
-    pairs = padding_of(padding, x.shape[1:-1], size, stride, ones)  # type: ignore[arg-type]
+    pairs = padding_of(padding, extents(x, 1, -1), size, stride, ones)
     y = max_pool(x, size, stride, pairs, ones) if largest else average_pool(x, size, stride, pairs)
     return channels_first(y) if first else y
 
@@ -98,7 +99,7 @@ def global_pool(x: Node, largest: bool = False, keepdims: bool = False, first: b
     else:
         x = floating(x)
         y = apply("reduce_sum", x, axes=axes)
-        y = y * like(y, 1.0 / math.prod(x.shape[a] for a in axes))  # type: ignore[misc]
+        y = y * like(y, 1.0 / math.prod(extent(x, a) for a in axes))
     return keep(y, x.shape, axes, keepdims)
 
 
@@ -112,7 +113,7 @@ def adaptive_pool(x: Node, shape: Sequence[int | None], largest: bool = False, f
     """The mean, or the ``largest`` value, of each of ``shape`` parts of the spatial dimensions (None: one each)."""
     x = channels_last(x) if first else x
     x = x if largest else floating(x)
-    dims: tuple[int, ...] = x.shape[1:-1]  # type: ignore[assignment]
+    dims = extents(x, 1, -1)
     parts = [n if m is None else m for n, m in zip(dims, shape, strict=True)]
     if all(n % m == 0 for n, m in zip(dims, parts, strict=True)):
         size = tuple(n // m for n, m in zip(dims, parts, strict=True))
@@ -126,7 +127,7 @@ def _mean_parts(x: Node, parts: Sequence[int]) -> Node:
     """Dimension by dimension, as a product with the matrix of shares."""
     names = "abcdefgh"[: x.ndim]
     for i, m in enumerate(parts, 1):
-        n: int = x.shape[i]  # type: ignore[assignment]  # parts are of known dimensions only
+        n = extent(x, i)
         shares = np.zeros((m, n))
         for row, (start, end) in enumerate(_parts(n, m)):
             shares[row, start:end] = 1 / (end - start)
@@ -141,7 +142,7 @@ def _largest_parts(x: Node, parts: Sequence[int], axis: int = 1) -> Node:
         y = apply("reduce_max", x, axes=tuple(range(1, x.ndim - 1)), first=True)
         return keep(y, x.shape, range(1, x.ndim - 1), True)
     pieces = []
-    for start, end in _parts(x.shape[axis], parts[axis - 1]):  # type: ignore[arg-type]
+    for start, end in _parts(extent(x, axis), parts[axis - 1]):
         ranges = tuple((start, end, 1) if a == axis else None for a in range(x.ndim))
         pieces.append(_largest_parts(apply("slice", x, ranges=ranges), parts, axis + 1))
     return pieces[0] if len(pieces) == 1 else apply("concatenate", *pieces, axis=axis)

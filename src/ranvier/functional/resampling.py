@@ -5,6 +5,7 @@ A geometric change is an inverse map: each pixel of the result says where it com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from ranvier import numeric as n
 from ranvier.graph.contraction import einsum
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import GraphError, Node, apply, constant
 from ranvier.numeric.promotion import floating
 from ranvier.tensor import function
@@ -60,8 +62,7 @@ def resample(
     """
     x = floating(x)
     for axis, (target, words) in enumerate(zip(size, ("abcd->azcd", "abcd->abzd"), strict=True), 1):
-        old = x.shape[axis]
-        assert isinstance(old, int)
+        old = extent(x, axis)
         if old != target:
             matrix = constant(shares(old, target, interpolation, antialias), x.dtype)
             x = einsum(f"z{'abcd'[axis]},{words}", matrix, x)
@@ -73,8 +74,8 @@ def resample(
 
 def _grid(x: Node, size: Sequence[int]) -> tuple[Node, Node, Node]:
     """Row and column (floats) and channel (int32) of each element of one result, in a line."""
-    shape = (*size, x.shape[3])
-    line = (int(np.prod(shape)),)  # type: ignore[arg-type]  # images have known sizes
+    shape = (*size, extent(x, 3))
+    line = (math.prod(shape),)
 
     def along(axis: int, dtype: str) -> Node:
         return apply("reshape", apply("iota", shape=shape, axis=axis, dtype=dtype), shape=line)
@@ -98,11 +99,8 @@ def _read(
     smooth: bool,
 ) -> Node:  # fmt: skip
     """The images at these rows and columns, (samples, elements of one result) each."""
-    batch, height, width, channels = x.shape
-    assert isinstance(height, int)
-    assert isinstance(width, int)
-    assert isinstance(channels, int)
-    source = n.reshape(x, (batch, height * width * channels))
+    height, width, channels = extents(x, 1)
+    source = n.reshape(x, (x.shape[0], height * width * channels))
 
     def value(r: Node, c: Node) -> Node:
         pixel = n.add(
@@ -130,7 +128,7 @@ def _read(
         result = upper + (lower - upper) * down
     else:
         result = value(n.floor(n.add(row, 0.5)), n.floor(n.add(column, 0.5)))
-    return n.reshape(result, (batch, *size, channels))
+    return n.reshape(result, (x.shape[0], *size, channels))
 
 
 def _wide(x: Node, *parameters: Node) -> list[Node]:
@@ -151,10 +149,10 @@ def translate(
 ) -> Node:
     """Images moved by so many pixels, a number for each sample."""
     down, right = _wide(x, down, right)
-    size = x.shape[1:3]
-    row, column, channel = _grid(x, size)  # type: ignore[arg-type]
+    size = extents(x, 1, 3)
+    row, column, channel = _grid(x, size)
     return _read(
-        x, n.subtract(row, down), n.subtract(column, right), channel, size, fill_mode, fill_value,  # type: ignore[arg-type]
+        x, n.subtract(row, down), n.subtract(column, right), channel, size, fill_mode, fill_value,
         interpolation == "bilinear",
     )  # fmt: skip
 
@@ -169,7 +167,7 @@ def rotate(
 ) -> Node:
     """Images turned about their centre by an angle in radians, counterclockwise, a number for each sample."""
     (angle,) = _wide(x, angle)
-    size: Any = x.shape[1:3]
+    size = extents(x, 1, 3)
     row, column, channel = _grid(x, size)
     y, z = ((s - 1) / 2 for s in size)
     u, v = n.subtract(row, y), n.subtract(column, z)
@@ -190,7 +188,7 @@ def zoom(
 ) -> Node:
     """Images zoomed about their centre: those factors as much is seen, a number for each sample; 1 changes nothing."""
     vertical, horizontal = _wide(x, vertical, horizontal)
-    size: Any = x.shape[1:3]
+    size = extents(x, 1, 3)
     row, column, channel = _grid(x, size)
     y, z = ((s - 1) / 2 for s in size)
     rows = n.add(n.multiply(n.subtract(row, y), vertical), y)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.graph.contraction import einsum
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import GraphError, Node, apply, constant
 from ranvier.numeric.promotion import floating
 from ranvier.tensor import function
@@ -46,8 +47,7 @@ def extend(
 
 def _sides(x: Node, axis: int, before: int, after: int, mode: str) -> Node:
     """One dimension of `extend`, from parts of the input itself."""
-    n = x.shape[axis]
-    assert isinstance(n, int)
+    n = extent(x, axis)
     most = {"reflect": n - 1, "circular": n}.get(mode)
     if most is not None and max(before, after) > most:
         raise GraphError(
@@ -74,8 +74,7 @@ def _many(x: Node, axis: int, times: int) -> Node:
     """Every position of an axis several times over, the same ones next to each other."""
     kept = tuple(a + (a > axis) for a in range(x.ndim))
     y = apply("broadcast", x, shape=(*x.shape[: axis + 1], times, *x.shape[axis + 1 :]), axes=kept)
-    extent: int = x.shape[axis]  # type: ignore[assignment]  # never the batch's
-    return apply("reshape", y, shape=(*x.shape[:axis], extent * times, *x.shape[axis + 1 :]))
+    return apply("reshape", y, shape=(*x.shape[:axis], extent(x, axis) * times, *x.shape[axis + 1 :]))
 
 
 @function
@@ -141,7 +140,7 @@ def resize(
     x = floating(channels_last(x) if first else x)
     names = "abcdefgh"[: x.ndim]
     for i, m in enumerate(shape, 1):
-        n: int = x.shape[i]  # type: ignore[assignment]  # never the batch's
+        n = extent(x, i)
         ratio = ratios[i - 1] if ratios else n / m
         if n == m and ratio == 1:
             continue
@@ -150,35 +149,27 @@ def resize(
     return channels_first(x) if first else x
 
 
-def _blocks(shape: Sequence[Any], factor: int, channels: int, apart: bool) -> None:
-    wrong = channels % factor**2 if apart else shape[1] % factor or shape[2] % factor
-    if wrong:
-        what = (
-            f"{channels} channels are no multiple of {factor**2}"
-            if apart
-            else f"{shape} does not split by {factor}"
-        )
-        raise GraphError(f"{what}: write sizes that divide")
-
-
 @function
 def pixel_shuffle(x: Node, factor: int) -> Node:
     """(batch, c * r * r, h, w) -> (batch, c, h * r, w * r): channels as the pixels of blocks (Shi et al., 2016)."""
-    batch, channels, height, width = x.shape
-    _blocks(x.shape, factor, channels, True)  # type: ignore[arg-type]
-    c: int = channels // factor**2  # type: ignore[operator]
+    batch = x.shape[0]
+    channels, height, width = extents(x, 1)
+    if channels % factor**2:
+        raise GraphError(f"{channels} channels are no multiple of {factor**2}: write sizes that divide")
+    c = channels // factor**2
     y = apply("reshape", channels_last(x), shape=(batch, height, width, c, factor, factor))
     y = apply("transpose", y, axes=(0, 1, 4, 2, 5, 3))
-    size = height * factor, width * factor  # type: ignore[operator]
-    return channels_first(apply("reshape", y, shape=(batch, *size, c)))
+    return channels_first(apply("reshape", y, shape=(batch, height * factor, width * factor, c)))
 
 
 @function
 def pixel_unshuffle(x: Node, factor: int) -> Node:
     """What undoes `pixel_shuffle`: (batch, c, h * r, w * r) -> (batch, c * r * r, h, w)."""
-    batch, c, height, width = x.shape
-    _blocks((batch, height, width), factor, c, False)  # type: ignore[arg-type]
-    size: Any = (height // factor, width // factor)  # type: ignore[operator]
-    y = apply("reshape", channels_last(x), shape=(batch, size[0], factor, size[1], factor, c))
+    batch = x.shape[0]
+    c, height, width = extents(x, 1)
+    if height % factor or width % factor:
+        raise GraphError(f"images of {height} x {width} do not split by {factor}: write sizes that divide")
+    rows, columns = height // factor, width // factor
+    y = apply("reshape", channels_last(x), shape=(batch, rows, factor, columns, factor, c))
     y = apply("transpose", y, axes=(0, 1, 3, 5, 2, 4))
-    return channels_first(apply("reshape", y, shape=(batch, *size, c * factor**2)))  # type: ignore[operator]
+    return channels_first(apply("reshape", y, shape=(batch, rows, columns, c * factor**2)))

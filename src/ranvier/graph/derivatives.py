@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, apply, constant, like
 
 __all__ = [
@@ -55,13 +56,13 @@ def reduce_max_gradient(n: Node, g: Node) -> Sequence[Node]:
 
 def slice_gradient(n: Node, g: Node) -> Sequence[Node]:
     widths = []
-    for dim, out, item in zip(n.inputs[0].shape, n.shape, n.attrs["ranges"], strict=True):
+    for axis, item in enumerate(n.attrs["ranges"]):
         if item is None:
             widths.append((0, 0, 0))
         else:
             start, _, step = item
-            used = start + max(0, (out - 1) * step + 1)  # type: ignore[operator]  # padded axes have known extents
-            widths.append((start, dim - used, step - 1))
+            used = start + max(0, (extent(n, axis) - 1) * step + 1)
+            widths.append((start, extent(n.inputs[0], axis) - used, step - 1))
     return (apply("pad", g, constant(0, g.dtype), widths=tuple(widths)),)
 
 

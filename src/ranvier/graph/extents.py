@@ -1,0 +1,23 @@
+"""The extents of a node's dimensions as numbers, where a function is of known ones only."""
+
+from __future__ import annotations
+
+from ranvier.graph.node import GraphError, Node
+
+__all__ = ["extent", "extents"]
+
+
+def extent(node: Node, axis: int) -> int:
+    """The extent of one dimension. Raises GraphError where it is known only when the program runs, as a batch's is."""
+    found = node.shape[axis]
+    if not isinstance(found, int):
+        raise GraphError(
+            f"dimension {axis % node.ndim} of the result of {node.op.name}, {node.type}, is known only when the "
+            f"program runs ({found}), and what reads it takes a number. Write an extent that is known instead."
+        )
+    return found
+
+
+def extents(node: Node, start: int = 0, stop: int | None = None) -> tuple[int, ...]:
+    """`extent` of the dimensions from start up to stop, counted as in a slice of the shape."""
+    return tuple(extent(node, axis) for axis in range(node.ndim)[start:stop])
