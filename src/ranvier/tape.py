@@ -136,8 +136,7 @@ class Segment:
         """The entry of a tensor that holds a value; of what was assigned to it, if something was."""
         ordinal = self.ordinals.get(id(tensor))
         if ordinal is not None and self.versions[ordinal] == tensor.version:
-            assigned = self.assigns.get(ordinal) if self.assigns else None
-            if assigned is not None:
+            if self.assigns and (assigned := self.assigns.get(ordinal)) is not None:
                 return assigned
             entry = self.entries[ordinal]
             if entry.requires_grad is tensor.requires_grad:
@@ -167,7 +166,8 @@ class Segment:
 
 
 def leaf_entry(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> Entry:
-    key = (ordinal, type_, requires_grad, transposed, state.dtype)
+    # Of the type its parts: numbers and text are hashed more quickly than an object of a class.
+    key = (ordinal, type_.shape, type_.dtype, requires_grad, transposed, state.dtype)
     entry = _interned.get(key)
     if entry is None:
         entry = _interned[key] = Entry(
@@ -186,6 +186,16 @@ def is_transposed(array: Any) -> bool:
 def storage(array: Any) -> Any:
     """The C-contiguous view of a C- or Fortran-ordered array: what an engine is given."""
     return array if array.flags.c_contiguous else array.T
+
+
+def stored(tensor: Tensor) -> Any:
+    """The `storage` of a tensor's value: the same array as long as the value is the same."""
+    value = tensor.value
+    if value.flags.c_contiguous:
+        return value
+    if tensor.kept is None or tensor.kept[0] is not value:
+        tensor.kept = value, value.T
+    return tensor.kept[1]
 
 
 def leaf_input(name: str, tensor: Tensor) -> tuple[Node, Node]:
@@ -362,25 +372,28 @@ def flush(segment: Segment) -> None:
     if not pending and not segment.assigns:
         return
     program, used, flipped = program_for(segment, tuple(t.entry for t in pending))  # type: ignore[misc]  # pending: it has one
-    leaves = segment.leaves
+    leaves, versions = segment.leaves, segment.versions
+    given = []
     for o in used:
-        if leaves[o].version != segment.versions[o]:
+        leaf = leaves[o]
+        if leaf.version != versions[o]:
             raise RuntimeError(
-                f"a tensor of shape {leaves[o].shape} was overwritten before what was computed from it was read. "
+                f"a tensor of shape {leaf.shape} was overwritten before what was computed from it was read. "
                 "Read results (item(), numpy()) and call backward() before you overwrite their operands."
             )
+        given.append(stored(leaf))
     outputs: list[Any] = [
         np.empty(t.type.shape[::-1] if flip else t.type.shape, t.type.dtype)
         for t, flip in zip(pending, flipped, strict=True)
     ]
-    program.run([storage(leaves[o].value) for o in used], outputs)
+    program.run(given, outputs)
     for tensor, value, flip in zip(pending, outputs, flipped, strict=True):
         tensor.value = value.T if flip else value
     written = segment.assigns.keys()
     for o in written:
-        leaves[o].version += 1
-        segment.versions[o] = leaves[o].version
-        leaves[o].segment = None
+        leaf = leaves[o]
+        leaf.version = versions[o] = leaf.version + 1
+        leaf.segment = None
     segment.flushed = True
     keep = []
     for (

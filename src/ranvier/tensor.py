@@ -59,6 +59,7 @@ class Tensor:
         "__weakref__",
         "entry",
         "grad",
+        "kept",
         "released",
         "requires_grad",
         "segment",
@@ -78,6 +79,7 @@ class Tensor:
         self.segment: Segment | None = None
         self.grad: Any = None
         self.released = False
+        self.kept: Any = None  # see tape.stored
         self.version = 0
         self.requires_grad = requires_grad
 
@@ -101,7 +103,7 @@ class Tensor:
     def pending(entry: Entry, segment: Segment) -> Tensor:
         tensor = Tensor.__new__(Tensor)
         tensor.value, tensor.type = None, entry.type
-        tensor.entry, tensor.segment, tensor.grad = entry, segment, None
+        tensor.entry, tensor.segment, tensor.grad, tensor.kept = entry, segment, None, None
         tensor.released, tensor.requires_grad, tensor.version = False, entry.requires_grad, 0
         segment.live.append(weakref.ref(tensor))
         return tensor
@@ -319,9 +321,18 @@ def function(body: Callable[..., Any]) -> Any:
     names = list(kinds.items())
     required = [p.name for p in signature.parameters.values() if p.default is p.empty]
     recorded: dict[tuple[Any, ...], Function] = {}
+    # For so many arguments, where all of them may be tensors and the rest is left out.
+    plain = {
+        n: tuple(name for name, _ in names[:n])
+        for n in range(max(len(required), 1), len(names) + 1)
+        if all(kind == "operand" for _, kind in names[:n])
+    }
 
     def function_for(pattern: tuple[Any, ...]) -> Function:
         """The recorded function for one way of giving operands: tensors by name, sequences by name and length."""
+        known = recorded.get(pattern)
+        if known is not None:
+            return known
 
         def build(*nodes: Node, **options: Any) -> Any:
             rest = iter(nodes)
@@ -332,10 +343,16 @@ def function(body: Callable[..., Any]) -> Any:
                     options[item[0]] = [next(rest) for _ in range(item[1])]
             return body(**options)
 
-        return Function(body.__name__, build)
+        return recorded.setdefault(pattern, Function(body.__name__, build))
 
     @functools.wraps(body)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and (key := plain.get(len(args))) is not None:  # the usual call, and the quick way
+            for arg in args:
+                if not isinstance(arg, Tensor):
+                    break
+            else:
+                return record(function_for(key), args, ())
         if Node in map(type, args) or (kwargs and Node in map(type, kwargs.values())):
             return body(*args, **kwargs)
         if kwargs or len(args) < len(required) or len(args) > len(names):
@@ -369,11 +386,7 @@ def function(body: Callable[..., Any]) -> Any:
                     return described[0].__tensor_function__(call, args, kwargs)
                 tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
                 pattern.append((name, len(value)))
-        key = tuple(pattern)
-        target = recorded.get(key)
-        if target is None:
-            target = recorded[key] = function_for(key)
-        return record(target, tensors, tuple(options))
+        return record(function_for(tuple(pattern)), tensors, tuple(options))
 
     call.__wrapped__ = body
     return call

@@ -109,6 +109,7 @@ class NativeProgram:
         self.batch = batch or 1
         self.text = text
         self._arrays = (*graph.inputs, *graph.outputs)
+        self._dtypes = [np.dtype(node.dtype) for node in self._arrays]
         self._first = WORDS + len(text.symbols)
         self.entry = team.function(library.address("entry"), library)
         self.pace = Pace(text.work)
@@ -174,19 +175,18 @@ class NativeProgram:
 
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Put the arrays' addresses into the context; those of the run before are there already."""
-        held = frame.held
+        held, words, first = frame.held, frame.words, self._first
         given = (*arrays, *outputs)
         if len(given) != len(held):
             raise ValueError(f"a program of {len(held)} arrays was given {len(given)}")
         for number, array in enumerate(given):
             if held[number] is not array:
-                node = self._arrays[number]
                 flags = array.flags
-                if not flags.c_contiguous or array.dtype != node.dtype:
+                if not flags.c_contiguous or array.dtype != self._dtypes[number]:
                     raise ValueError(
-                        f"{node!r} was given an array of {array.dtype} with strides {array.strides}"
+                        f"{self._arrays[number]!r} was given an array of {array.dtype} with strides {array.strides}"
                     )
-                frame.words[self._first + number] = runtime.address_of(array, flags.writeable)
+                words[first + number] = runtime.address_of(array, flags.writeable)
                 held[number] = array if array.nbytes < LARGE else None  # a data set is not kept alive
 
 
