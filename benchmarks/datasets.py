@@ -12,6 +12,7 @@ from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 
 Floats = NDArray[np.float32]
+TESTED = 10_000  # images of MNIST and of Fashion-MNIST
 
 
 def _fashion_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
@@ -120,12 +121,30 @@ def _pictures(shape: tuple[int, ...], samples: int, folder: Path) -> tuple[Path,
     return x_path, y_path, source
 
 
+def _real(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
+    """All bytes of a data set (70000, 28, 28, 1) and int32 labels: the images to train on, then those to test on.
+
+    Nothing takes their place: DatasetUnavailable where they can't be had.
+    """
+    import ranvier as rv
+
+    x_path, y_path = folder / f"{workload.dataset}-x.npy", folder / f"{workload.dataset}-y.npy"
+    if not y_path.exists():
+        (x, y), (x_test, y_test) = getattr(rv.datasets, workload.dataset).load_data()
+        np.save(x_path, np.concatenate([x, x_test])[..., None])
+        np.save(y_path, np.concatenate([y, y_test]).astype(np.int32))
+    return x_path, y_path, f"{workload.samples:,} images to train on, {TESTED:,} others to test"
+
+
 def prepare(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
     """Write the workload's x and y as .npy files in `folder`; returns both paths and a line that says what they are.
 
-    x is float32 (samples, features), of an image network (samples, height, width, channels). y is int32 (samples,)
-    for a sparse loss, float32 (samples, outputs) elsewhere.
+    x is float32 (samples, features), of an image network (samples, height, width, channels); of a real data set uint8,
+    with `TESTED` more images to test on at the end. y is int32 (samples,) for a sparse loss, float32 (samples, outputs)
+    elsewhere.
     """
+    if workload.dataset:
+        return _real(workload, folder)
     if workload.network:
         return _pictures(NETWORKS[workload.network].shape, IMAGES, folder)
     if workload.digits:

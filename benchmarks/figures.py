@@ -30,8 +30,8 @@ class Verdict:
         """Whether the median is within the limit; None where nothing was measured."""
         if self.value is None:
             return None
-        share = self.requirement.measure == "share"
-        return self.value >= self.requirement.limit if share else self.value <= self.requirement.limit
+        limit = self.requirement.limit
+        return self.value >= limit if self.requirement.at_least else self.value <= limit
 
     @property
     def word(self) -> str:
@@ -69,6 +69,8 @@ def verdict(requirement: Requirement, records: Mapping[str, Record]) -> Verdict:
     if requirement.measure == "share":
         shares = [record["flops"] / t / 1e9 / record["peak"] for t in times]
         return Verdict(requirement, median(shares), max(shares))
+    if requirement.measure == "accuracy":
+        return Verdict(requirement, row["loss"], row["loss"])  # every round trains with the same seed
     return Verdict(requirement, median(times), min(times))
 
 

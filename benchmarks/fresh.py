@@ -26,7 +26,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement: seconds (megabytes for a size), the loss where there is one, a remark."""
+    """One measurement: seconds (megabytes for a size), the loss or accuracy where there is one, a remark."""
 
     value: float
     loss: float | None = None
@@ -86,6 +86,12 @@ class Fresh:
         arguments = ["-m", "benchmarks.memory", contestant.name, self.workload.name, *self._files()]
         report = json.loads(_python(arguments, environment))
         return Sample(report["megabytes"], report["loss"])
+
+    def _accuracy(self, contestant: Contestant, environment: dict[str, str]) -> Sample:
+        size = [str(self.workload.samples), str(self.workload.epochs)]
+        arguments = ["-m", "benchmarks.accuracy", contestant.name, self.workload.name, *self._files(), *size]
+        report = json.loads(_python(arguments, environment))
+        return Sample(report["seconds"], report["accuracy"], report["note"])
 
     def _import(self, contestant: Contestant, environment: dict[str, str]) -> Sample:
         report = json.loads(_python([str(SCRIPTS / "import_time.py"), contestant.statement], environment))

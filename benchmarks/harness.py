@@ -31,6 +31,7 @@ PATIENCE = 900.0  # seconds after which an answer is no longer waited for
 REST = (
     0.4  # seconds between two turns: the threads of some libraries go on spinning for 0.2 s after their work
 )
+FEW = 2  # epochs of a whole training in a quick run
 PACKAGES = (
     *("numpy", "llvmlite", "torch", "jax", "jaxlib", "keras", "tensorflow-cpu", "tensorflow", "scikit-learn"),
     "onnxruntime",
@@ -122,17 +123,24 @@ class Harness:
         if self.cut > 1 and workload.samples:
             workload = dataclasses.replace(workload, samples=max(workload.samples // self.cut, 256))
             workload = dataclasses.replace(workload, batch=min(workload.batch, workload.samples))
+            if workload.unit == "training":
+                workload = dataclasses.replace(workload, epochs=FEW)
         begun = time.perf_counter()
         has_data = bool(workload.layers or workload.network)
-        x, y, source = prepare(workload, self.data) if has_data else (None, None, "")
+        unavailable = ""
+        try:
+            x, y, source = prepare(workload, self.data) if has_data else (None, None, "")
+        except OSError as error:
+            x, y, source, unavailable = None, None, "", str(error).splitlines()[0]
         paths = (x, y) if x is not None and y is not None else None
-        reasons = dict(workload.without)
         able = [c for c in self.contestants if workload.kind in c.kinds]
+        reasons = {c.name: unavailable for c in able} if unavailable else dict(workload.without)
         chosen = [c for c in able if c.name not in reasons]
         rows: list[Record] = []
         failed = {c.title: reasons[c.name] for c in able if c.name in reasons}
         turns = self._warm(workload, paths) if workload.kind in WARM else self._fresh(workload, paths)
-        # The first turn builds, compiles and warms up; it is not timed.
+        begun_turns = time.perf_counter()
+        # The first turn builds, compiles and warms up; it is not timed where that is all it does.
         for contestant in chosen:
             self._say(f"{workload.name}: {contestant.title} warms up")
             try:
@@ -145,8 +153,8 @@ class Harness:
                 continue
             rows.append({"name": contestant.name, "times": [], **first})
         peaks, ready = [self._peak()], time.perf_counter()
-        rounds = 0 if workload.unit == "MB" else self.rounds  # a size needs no second look
-        for i in range(rounds):
+        rounds = 1 if workload.unit == "MB" else self.rounds  # a size needs no second look
+        for i in range(0 if workload.warmed else 1, rounds):
             # Who comes after whom changes from round to round, so that no one always follows the same neighbour.
             for row in rows[i % len(rows) :] + rows[: i % len(rows)] if rows else ():
                 contestant = next(c for c in chosen if c.name == row["name"])
@@ -158,6 +166,7 @@ class Harness:
                     failed[contestant.title] = str(error)
             rows = [r for r in rows if len(r["times"]) == i + 1]
             peaks.append(self._peak())
+        start = ready if workload.warmed else begun_turns
         if workload.kind in WARM:
             for row in rows:
                 self.workers[row["name"]].ask("drop")
@@ -169,7 +178,7 @@ class Harness:
             "rows": rows,
             "failed": failed,
             # Seconds until the first round, and of a round.
-            "cost": [round(ready - begun, 2), round((time.perf_counter() - ready) / max(rounds, 1), 2)],
+            "cost": [round(start - begun, 2), round((time.perf_counter() - start) / rounds, 2)],
             "date": dt.date.today().isoformat(),
             "machine": machine(),
         }
@@ -206,7 +215,7 @@ class Harness:
             sample = fresh.sample(contestant)
             if not first:
                 return {"seconds": sample.value}
-            times = [sample.value] if workload.unit == "MB" else []
+            times = [] if workload.warmed else [sample.value]
             return {"times": times, "loss": sample.loss, "note": sample.note, "count": 1}
 
         return turn

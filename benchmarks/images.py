@@ -1,4 +1,4 @@
-"""The workloads on images: training, prediction, peak memory and compilation of every network, and their limits."""
+"""The workloads on images: training, prediction, memory, compilation, whole trainings on real data; their limits."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ _TRAINED: tuple[tuple[str, int, int, tuple[tuple[str, str], ...]], ...] = (
     ("depthwise", 128, 5120, ()),
 )
 _PREDICTED = (1, 64)  # batches
+DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+# Data set, network, epochs, contestants left out: the recipes of examples/images.py.
+_RECIPES: tuple[tuple[str, str, int, tuple[tuple[str, str], ...]], ...] = (
+    ("mnist", "digits", 8, ()),
+    ("fashion_mnist", "clothes", 12, (("keras-jax", "too slow for a whole training"),)),
+)
 
 
 def _train(network: str, batch: int, checked: int, without: tuple[tuple[str, str], ...]) -> Workload:
@@ -45,14 +51,26 @@ def _memory(network: str, batch: int) -> Workload:
     )  # fmt: skip
 
 
+def _recipe(dataset: str, network: str, epochs: int, without: tuple[tuple[str, str], ...]) -> Workload:
+    title = f"{DATASETS[dataset]}, {epochs} epochs: {NETWORKS[network].title}; batch 128, Adam, one cycle"
+    return Workload(
+        f"image-accuracy-{dataset.removesuffix('_mnist')}", title, "accuracy", batch=128, samples=60_000,
+        learning_rate=6e-3, metrics=("accuracy",), epochs=epochs, network=network, without=without,
+        dataset=dataset, unit="training",
+    )  # fmt: skip
+
+
+_NETWORKS = tuple(dict.fromkeys(network for network, *_ in _TRAINED))
+
 IMAGE_WORKLOADS: tuple[Workload, ...] = (
     *(_train(*row) for row in _TRAINED),
-    *(_predict(network, batch) for network in NETWORKS for batch in _PREDICTED),
+    *(_predict(network, batch) for network in _NETWORKS for batch in _PREDICTED),
     *(_memory(network, batch) for network, batch, *_ in _TRAINED),
     Workload(
         "image-compile-cnn", f"compile the training program of {NETWORKS['cnn'].title}, batch 128", "compile",
         batch=128, samples=128, network="cnn", unit="compilation",
     ),
+    *(_recipe(*row) for row in _RECIPES),
 )  # fmt: skip
 
 IMAGE_REQUIREMENTS: tuple[Requirement, ...] = (
@@ -74,4 +92,6 @@ IMAGE_REQUIREMENTS: tuple[Requirement, ...] = (
     *(Requirement(w.name, "ratio", 0.5, "torch") for w in IMAGE_WORKLOADS if w.kind == "memory"),
     Requirement("image-compile-cnn", "seconds", 1.5, contestant="ranvier"),
     Requirement("image-compile-cnn", "seconds", 0.1, contestant="ranvier-cache"),
+    Requirement("image-accuracy-mnist", "accuracy", 0.992),
+    Requirement("image-accuracy-fashion", "accuracy", 0.93),
 )

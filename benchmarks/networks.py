@@ -17,7 +17,7 @@ EPSILON, MOMENTUM = 1e-3, 0.99  # of batch normalization: Keras's defaults, give
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution, normalized where `normalized`, then relu where `relu`."""
+    """A convolution, normalized where `normalized`, then relu where `relu`; `he` is said at `Network.weights`."""
 
     filters: int
     size: int
@@ -25,6 +25,7 @@ class Conv:
     same: bool = False
     normalized: bool = False
     relu: bool = True
+    he: bool = False
 
     @property
     def bias(self) -> bool:
@@ -41,7 +42,9 @@ class Depthwise:
 
 @dataclass(frozen=True)
 class Pool:
-    """The largest of every 2x2 pixels."""
+    """The largest of every 2x2 pixels; with `same` also of what is left over at an odd edge."""
+
+    same: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Dense:
 
     units: int
     relu: bool = False
+    he: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,19 @@ class Residual:
     shortcut: tuple[Conv, ...] = ()
 
 
+@dataclass(frozen=True)
+class Rescale:
+    """Bytes as floats, times `scale`."""
+
+    scale: float = 1 / 255
+
+
+@dataclass(frozen=True)
+class Flip:
+    """In training, every other image at random as its mirror image."""
+
+
+Before: TypeAlias = Rescale | Flip
 Part: TypeAlias = Conv | Depthwise | Pool | GlobalPool | Flatten | Dropout | Dense | Residual
 
 
@@ -106,8 +123,8 @@ def _made(part: Part, given: Shape) -> Shape:
             return (*(-(-n // stride) if same else (n - size) // stride + 1 for n in given[:2]), filters)
         case Depthwise(size):
             return (given[0] - size + 1, given[1] - size + 1, given[2])
-        case Pool():
-            return (given[0] // 2, given[1] // 2, given[2])
+        case Pool(same):
+            return ((given[0] + same) // 2, (given[1] + same) // 2, given[2])
         case GlobalPool():
             return given[2:]
         case Flatten():
@@ -130,13 +147,25 @@ def _steps(parts: tuple[Part, ...], shape: Shape) -> Iterator[Step]:
         shape = _made(part, shape)
 
 
+def _cut_normal(rng: np.random.Generator, shape: Shape) -> NDArray[np.float64]:
+    """Normal numbers below 2 in magnitude, scaled to a variance of 1."""
+    out = rng.standard_normal(shape)
+    while (far := np.abs(out) > 2).any():
+        out[far] = rng.standard_normal(np.count_nonzero(far))
+    return out / 0.8796256610342398
+
+
 @dataclass(frozen=True)
 class Network:
-    """An image classifier: the shape of a sample, channels last, and its parts from the input to the logits."""
+    """An image classifier: the shape of a sample, channels last, and its parts from the input to the logits.
+
+    One with something `before` takes bytes, one without takes floats.
+    """
 
     title: str
     shape: Shape
     parts: tuple[Part, ...]
+    before: tuple[Before, ...] = ()
 
     def steps(self) -> list[Step]:
         """The parts in the order of their weights: of a residual block its body, then its shortcut."""
@@ -155,6 +184,7 @@ class Network:
     def weights(self, *, trained: bool = False) -> list[Floats]:
         """Glorot-uniform kernels, zero biases and neutral normalizations in Keras's order and shapes, always the same.
 
+        Kernels of parts with `he` are He's, of a normal distribution cut off at two standard deviations.
         `trained` makes statistics, scales and biases such as training leaves, so that whoever forgets one gives other
         answers.
         """
@@ -176,7 +206,11 @@ class Network:
                 case _:
                     continue
             limit = math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1])))
-            out.append(rng.uniform(-limit, limit, shape).astype(np.float32))
+            if isinstance(part, Conv | Dense) and part.he:
+                kernel = _cut_normal(rng, shape) * math.sqrt(2 / math.prod(shape[:-1]))
+            else:
+                kernel = rng.uniform(-limit, limit, shape)
+            out.append(kernel.astype(np.float32))
             n = step.made[-1]
             if not isinstance(part, Conv) or part.bias:
                 out.append(vector(n, 0, 0.1))
@@ -214,12 +248,15 @@ def _stage(filters: int, stride: int) -> tuple[Residual, ...]:
     return (first, *[Residual((Conv(filters, 3, same=True, normalized=True), last))] * 2)
 
 
+def _block(filters: int) -> tuple[Part, ...]:
+    """One convolution of a small VGG, normalized and pooled."""
+    return (Conv(filters, 3, same=True, normalized=True, he=True), Pool(same=True))
+
+
+_CNN: tuple[Part, ...] = (Conv(32, 3), Pool(), Conv(64, 3), Pool(), Flatten(), Dropout(0.5), Dense(10))
+
 NETWORKS = {
-    "cnn": Network(
-        "28x28x1, conv 32 3x3, pool, conv 64 3x3, pool, dropout, dense 10",
-        (28, 28, 1),
-        (Conv(32, 3), Pool(), Conv(64, 3), Pool(), Flatten(), Dropout(0.5), Dense(10)),
-    ),
+    "cnn": Network("28x28x1, conv 32 3x3, pool, conv 64 3x3, pool, dropout, dense 10", (28, 28, 1), _CNN),
     "bn": Network(
         "28x28x1, batch normalization, conv 32-32-pool-64-pool 3x3 'same', dense 10",
         (28, 28, 1),
@@ -254,5 +291,21 @@ NETWORKS = {
         "32x32x3, conv 32 5x5 stride 2, depthwise 3x3, pointwise 64, global average pooling, dense 10",
         (32, 32, 3),
         (Conv(32, 5, 2), Depthwise(3), Conv(64, 1), GlobalPool(), Dense(10)),
+    ),
+    # The two of examples/images.py.
+    "digits": Network("conv 32-pool-64-pool 3x3, dropout, dense 10", (28, 28, 1), _CNN, (Rescale(),)),
+    "clothes": Network(
+        "mirrored at random, batch normalization, conv 32-pool-64-pool-128-pool 3x3 'same', dense 128-10",
+        (28, 28, 1),
+        (
+            *_block(32),
+            *_block(64),
+            *_block(128),
+            Flatten(),
+            Dense(128, relu=True, he=True),
+            Dropout(0.3),
+            Dense(10),
+        ),
+        (Rescale(), Flip()),
     ),
 }

@@ -1,4 +1,4 @@
-"""The compact table of the image networks: one row a training workload, for RESULTS.md and both READMEs."""
+"""The compact tables of the image networks and of whole trainings, a row a workload: in RESULTS.md and both READMEs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.figures import duration, markdown_table, number, ratios
+from benchmarks.images import DATASETS
 from benchmarks.networks import NETWORKS
 from benchmarks.workload import OURS
 from benchmarks.workloads import WORKLOADS
@@ -16,15 +17,18 @@ Record = dict[str, Any]
 # Of the training row: ours / theirs. Then of the prediction and memory rows of the same network.
 _PEERS = ("torch", "keras-tf", "keras-jax")
 _PREDICTED = (1, 64)
+_TRAINED = (OURS, *_PEERS)
 
 
 @dataclass(frozen=True)
 class Words:
-    """The headings and the names of the networks in one language."""
+    """The headings of both tables, the names of the networks, and the cell of a whole training, in one language."""
 
     headings: Sequence[str]
     batch: str
     networks: Mapping[str, str]
+    trainings: Sequence[str]
+    outcome: str
 
 
 ENGLISH = Words(
@@ -32,7 +36,10 @@ ENGLISH = Words(
      "predict 1 / ONNX Runtime", "predict 64 / ONNX Runtime", "memory / PyTorch"),
     "{}, batch {}",
     {"cnn": "CNN 32-64", "bn": "CNN 32-32-64 with batch normalization", "lenet": "LeNet-5", "resnet": "ResNet-20",
-     "depthwise": "5x5 stride 2, depthwise, pointwise"},
+     "depthwise": "5x5 stride 2, depthwise, pointwise", "digits": "`cnn`: 32-64, dropout",
+     "clothes": "`vgg_small`: 32-64-128, batch normalization, mirrored at random"},
+    ("data", "network", "epochs", "ranvier", "PyTorch", "Keras on TensorFlow", "Keras on JAX"),
+    "{:.2%} in {}",
 )  # fmt: skip
 
 
@@ -70,6 +77,26 @@ def table(records: Mapping[str, Record], words: Words) -> list[str]:
     """The lines of the table in Markdown; none where no image network was trained."""
     found = rows(records, words)
     return markdown_table(words.headings, found) if found else []
+
+
+def trainings(records: Mapping[str, Record], words: Words) -> list[str]:
+    """The lines of the table of whole trainings, test accuracy and time of each library; none where none was run."""
+    found = []
+    for workload in WORKLOADS:
+        record = records.get(workload.name)
+        if workload.kind != "accuracy" or record is None or not record["rows"]:
+            continue
+        ran = {row["name"]: row for row in record["rows"]}
+        cells = [
+            words.outcome.format(ran[name]["loss"], duration(median(ran[name]["times"])))
+            if name in ran
+            else ""
+            for name in _TRAINED
+        ]
+        found.append(
+            (DATASETS[workload.dataset], words.networks[workload.network], str(workload.epochs), *cells)
+        )
+    return markdown_table(words.trainings, found) if found else []
 
 
 assert set(ENGLISH.networks) == set(NETWORKS)

@@ -27,7 +27,8 @@ class Job:
 @dataclass(frozen=True)
 class Contestant:
     """A row of the table. `module` holds a builder `train`, `loop` or `predict` for each warm kind it takes part in;
-    for image networks it is the one of that name in `images`, where `memory` gives the bare program.
+    for image networks it is the one of that name in `images`, where `memory` gives the bare program and `accuracy` a
+    whole training.
 
     `script` is the whole program of the process workload, `packages` what must be installed for it, and `statement`
     its import. `environment` is added to that of each of its processes.
@@ -54,7 +55,7 @@ class Contestant:
 
 # TensorFlow's greeting on standard error is not wanted; its arithmetic is left as it comes.
 _TENSORFLOW = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-_IMAGES = ("images", "memory")
+_IMAGES = ("images", "memory", "accuracy")
 _ALL = ("train", "predict", "process", "import", "size")
 
 CONTESTANTS: tuple[Contestant, ...] = (
@@ -98,7 +99,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "keras-tf",
         "Keras on TensorFlow",
         "keras_fit",
-        (*_ALL, "images"),
+        (*_ALL, "images", "accuracy"),
         "train_keras.py",
         ("keras", "tensorflow-cpu"),
         "import keras",
@@ -115,7 +116,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
         "keras-jax",
         "Keras on JAX",
         "keras_fit",
-        (*_ALL, "images"),
+        (*_ALL, "images", "accuracy"),
         "train_keras.py",
         ("keras", "jax"),
         "import keras",

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +23,20 @@ TURN = (
     0.6  # seconds of an epoch; where all would take 1.5 times as long, fewer are timed and the seconds scaled
 )
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+TEST_BATCH = 1000
 FEWEST = 2  # batches of such an epoch
+
+
+@dataclass(frozen=True)
+class WholeTraining:
+    """A program that trains on its images from the initial weights for all its epochs, and predicts afterwards.
+
+    `predict` takes images (n, height, width, channels) and gives logits or probabilities (n, classes).
+    """
+
+    train: Callable[[], object]
+    predict: Callable[[Array], Array]
+    note: str = ""
 
 
 def training(workload: Workload, epochs: Epochs, note: str, untimed: int = 1) -> Job:

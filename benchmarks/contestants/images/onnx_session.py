@@ -66,8 +66,8 @@ class _Graph:
                 names = self.take(2)
                 group = self.constants[-1].dims[0]
                 return self.node("Relu", self.node("Conv", x, *names, kernel_shape=[size] * 2, group=group))
-            case Pool():
-                return self.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+            case Pool(same):
+                return self.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=int(same))
             case GlobalPool():
                 return self.node("Flatten", self.node("GlobalAveragePool", x))
             case Flatten():

@@ -7,9 +7,10 @@ from typing import Any
 
 import ranvier as rv
 from benchmarks.contestants import Job
-from benchmarks.contestants.images import Array, Epochs, prediction, training
+from benchmarks.contestants.images import TEST_BATCH, Array, Epochs, WholeTraining, prediction, training
 from benchmarks.networks import (
     NETWORKS,
+    Before,
     Conv,
     Dense,
     Depthwise,
@@ -19,6 +20,7 @@ from benchmarks.networks import (
     Network,
     Part,
     Pool,
+    Rescale,
     Residual,
 )  # fmt: skip
 from benchmarks.workload import Workload
@@ -48,8 +50,8 @@ def _layers(part: Part) -> list[Any]:
             return [*out, layers.Activation("relu")] if relu else out
         case Depthwise(size):
             return [layers.DepthwiseConv2D(size, activation="relu")]
-        case Pool():
-            return [layers.MaxPooling2D(2)]
+        case Pool(same):
+            return [layers.MaxPooling2D(2, padding="same" if same else "valid")]
         case GlobalPool():
             return [layers.GlobalAveragePooling2D()]
         case Flatten():
@@ -62,6 +64,12 @@ def _layers(part: Part) -> list[Any]:
             return [Sum(_chain(body), _chain(shortcut) if shortcut else None)]
 
 
+def _before(part: Before) -> Any:
+    if isinstance(part, Rescale):
+        return rv.layers.Rescaling(part.scale)
+    return rv.layers.RandomFlip("horizontal")
+
+
 def _chain(parts: tuple[Part, ...]) -> Any:
     return rv.Sequential([layer for part in parts for layer in _layers(part)])
 
@@ -70,7 +78,8 @@ def build(network: Network) -> Any:
     """The network without weights; its last layer is a softmax."""
     *parts, last = network.parts
     assert isinstance(last, Dense)
-    layers = [layer for part in parts for layer in _layers(part)]
+    layers = [_before(part) for part in network.before]
+    layers += [layer for part in parts for layer in _layers(part)]
     return rv.Sequential(
         [rv.layers.Input(network.shape), *layers, rv.layers.Dense(last.units, activation="softmax")]
     )
@@ -86,13 +95,19 @@ class _Clock:
         self.times.append(time.perf_counter())
 
 
-def memory(workload: Workload, x: Array, y: Array) -> Epochs:
-    """A program that trains, with its data and its initial weights."""
+def _compiled(workload: Workload, rate: Any) -> Any:
+    """The network with its initial weights and its optimizer."""
     rv.set_seed(0)
     network = NETWORKS[workload.network]
     model = build(network)
     model.set_weights(network.weights())
-    model.compile(rv.optimizers.Adam(workload.learning_rate), workload.loss, metrics=list(workload.metrics))
+    model.compile(rv.optimizers.Adam(rate), workload.loss, metrics=list(workload.metrics))
+    return model
+
+
+def memory(workload: Workload, x: Array, y: Array) -> Epochs:
+    """A program that trains, with its data and its initial weights."""
+    model = _compiled(workload, workload.learning_rate)
 
     def epochs(count: int, number: int) -> tuple[list[float], float]:
         clock = _Clock()
@@ -106,6 +121,14 @@ def memory(workload: Workload, x: Array, y: Array) -> Epochs:
 
 def images(workload: Workload, x: Array, y: Array) -> Job:
     return training(workload, memory(workload, x, y), "")
+
+
+def accuracy(workload: Workload, x: Array, y: Array) -> WholeTraining:
+    model = _compiled(workload, rv.optimizers.schedules.OneCycle(workload.learning_rate, workload.steps))
+    return WholeTraining(
+        lambda: model.fit(x, y, batch_size=workload.batch, epochs=workload.epochs, verbose=0),
+        lambda images: model.predict(images, batch_size=TEST_BATCH, verbose=0),
+    )
 
 
 def infer(workload: Workload, x: Array, y: Array) -> Job:

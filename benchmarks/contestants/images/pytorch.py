@@ -13,11 +13,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.contestants import Job
-from benchmarks.contestants.images import CORES, Array, Epochs, fastest, prediction, training
+from benchmarks.contestants.images import (
+    CORES,
+    TEST_BATCH,
+    Array,
+    Epochs,
+    WholeTraining,
+    fastest,
+    prediction,
+    training,
+)
 from benchmarks.networks import (
     EPSILON,
     MOMENTUM,
     NETWORKS,
+    Before,
     Conv,
     Dense,
     Depthwise,
@@ -27,6 +37,7 @@ from benchmarks.networks import (
     Network,
     Part,
     Pool,
+    Rescale,
     Residual,
 )  # fmt: skip
 from benchmarks.workload import Workload
@@ -54,6 +65,28 @@ class UnevenPadding(nn.Module):  # type: ignore[misc]  # mypy skips torch
         return F.pad(x, (0, 1, 0, 1))
 
 
+class Rescaling(nn.Module):  # type: ignore[misc]  # mypy skips torch
+    """Bytes as floats, times `scale`."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.float().mul_(self.scale)
+
+
+class RandomFlip(nn.Module):  # type: ignore[misc]  # mypy skips torch
+    """Every other image of a batch, at random, as its mirror image."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(3), x) if self.training else x
+
+
+def _before(part: Before) -> nn.Module:
+    return Rescaling(part.scale) if isinstance(part, Rescale) else RandomFlip()
+
+
 def _layers(part: Part, channels: int) -> tuple[list[nn.Module], int]:
     """The modules of a part, and the channels (or features) it gives; where they are not known, 0."""
     match part:
@@ -68,8 +101,8 @@ def _layers(part: Part, channels: int) -> tuple[list[nn.Module], int]:
             return [*out, nn.ReLU(inplace=True)] if relu else out, filters
         case Depthwise(size):
             return [nn.Conv2d(channels, channels, size, groups=channels), nn.ReLU(inplace=True)], channels
-        case Pool():
-            return [nn.MaxPool2d(2)], channels
+        case Pool(same):
+            return [nn.MaxPool2d(2, ceil_mode=same)], channels
         case GlobalPool():
             return [nn.AdaptiveAvgPool2d(1), nn.Flatten()], channels
         case Flatten():
@@ -99,7 +132,7 @@ def build(network: Network, *, trained: bool = False) -> nn.Sequential:
     states = [v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")]
     for state, value in zip(states, network.weights_channels_first(trained=trained), strict=True):
         state.copy_(torch.from_numpy(value))
-    return model.train()
+    return nn.Sequential(*[_before(part) for part in network.before], *model).train()
 
 
 def _arranged(x: Array, layout: str) -> Callable[[torch.Tensor | slice], torch.Tensor]:
@@ -118,17 +151,26 @@ class _Training:
         self.batch, self.layout = workload.batch, layout
         self.images, self.labels = _arranged(x, layout), torch.from_numpy(y.astype(np.int64))
         self.model = build(NETWORKS[workload.network]).to(memory_format=FORMATS[layout])
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=workload.learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=workload.learning_rate, eps=1e-7, fused=True
+        )
+        self.counts = "accuracy" in workload.metrics
+        self.after_step: Callable[[], object] = lambda: None
 
     def epoch(self, count: int) -> float:
         """Train on the first `count` images in random order; their mean loss, read once, at the end."""
-        total = torch.zeros(())
+        total, right = torch.zeros(()), torch.zeros((), dtype=torch.int64)
         for index in torch.randperm(count).split(self.batch):
             self.optimizer.zero_grad()
-            loss = F.cross_entropy(self.model(self.images(index)), self.labels[index])
+            logits, labels = self.model(self.images(index)), self.labels[index]
+            loss = F.cross_entropy(logits, labels)
             loss.backward()
             self.optimizer.step()
+            self.after_step()
             total += loss.detach() * len(index)
+            if self.counts:
+                right += (logits.detach().argmax(1) == labels).sum()
+        self.accuracy = int(right) / count
         return float(total) / count
 
     def epochs(self, count: int, number: int) -> tuple[list[float], float]:
@@ -144,7 +186,8 @@ def _said(layout: str, threads: int) -> str:
     return f"{layout}, {threads} thread{'s' * (threads > 1)}"
 
 
-def images(workload: Workload, x: Array, y: Array) -> Job:
+def _choice(workload: Workload, x: Array, y: Array) -> tuple[str, int]:
+    """The memory format and the threads that are fastest on a few batches."""
     operations = NETWORKS[workload.network].training_flops
     few = min(len(x), (2 if operations > LARGE else 8) * workload.batch)
     scratch = {name: _Training(workload, x[:few], y[:few], name) for name in FORMATS}
@@ -156,7 +199,11 @@ def images(workload: Workload, x: Array, y: Array) -> Job:
         return time.perf_counter() - begin
 
     tried = [(name, threads) for name in FORMATS for threads in {1 if operations < SMALL else CORES, CORES}]
-    layout, threads = fastest({key: partial(trial, *key) for key in tried})
+    return fastest({key: partial(trial, *key) for key in tried})
+
+
+def images(workload: Workload, x: Array, y: Array) -> Job:
+    layout, threads = _choice(workload, x, y)
     chosen = _Training(workload, x, y, layout)
 
     def epochs(count: int, number: int) -> tuple[list[float], float]:
@@ -164,6 +211,25 @@ def images(workload: Workload, x: Array, y: Array) -> Job:
         return chosen.epochs(count, number)
 
     return training(workload, epochs, _said(layout, threads), untimed=0)
+
+
+def accuracy(workload: Workload, x: Array, y: Array) -> WholeTraining:
+    layout, threads = _choice(workload, x, y)
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    chosen = _Training(workload, x, y, layout)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        chosen.optimizer, workload.learning_rate, workload.steps, cycle_momentum=False
+    )
+    chosen.after_step = cycle.step
+
+    def predict(images: Array) -> Array:
+        model, take = chosen.model.eval(), _arranged(images, layout)
+        with torch.inference_mode():
+            parts = [model(take(slice(i, i + TEST_BATCH))) for i in range(0, len(images), TEST_BATCH)]
+        return np.asarray(torch.cat(parts))
+
+    return WholeTraining(lambda: chosen.epochs(len(x), workload.epochs), predict, _said(layout, threads))
 
 
 def memory(workload: Workload, x: Array, y: Array) -> Epochs:
