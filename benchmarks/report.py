@@ -119,7 +119,8 @@ def _verdict_cells(v: Verdict) -> tuple[str, ...]:
         against = v.against if r.against != FASTEST else f"{FASTEST} ({v.against or '?'})"
         against = against or contestant_by_name(r.against).title
     # A limit is shown as the plan states it, without the zeros that a measurement would have.
-    limit = f"{r.limit:.3g} x" if r.measure == "ratio" else _limit(r.limit, r)
+    plain = {"ratio": f"{r.limit:.3g} x", "accuracy": f"{100 * r.limit:.3g}%"}
+    limit = plain.get(r.measure) or _limit(r.limit, r)
     bound = f"{'at least' if r.at_least else 'at most'} {limit}"
     values = [_limit(x, r) if x is not None else "" for x in (v.value, v.best)]
     return (r.workload, contestant_by_name(r.contestant).title, against, bound, *values, v.word)
