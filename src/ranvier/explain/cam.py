@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ranvier import numeric
 from ranvier.explain.scores import Scorer, chosen
-from ranvier.functional.resampling import shares
+from ranvier.functional.resizing import shares
 from ranvier.graph.node import Node
 from ranvier.module.calls import mode, watched
 from ranvier.module.core import Module
@@ -115,6 +115,6 @@ def grad_cam(
         sizes = array.shape[2:] if first else array.shape[1:-1]
         for axis, (old, new) in enumerate(zip(cam.shape[1:], sizes, strict=True), 1):
             if old != new:
-                matrix = shares(old, new, "bilinear", antialias=False).astype(cam.dtype)
+                matrix = shares(old, new).astype(cam.dtype)
                 cam = np.moveaxis(np.tensordot(matrix, cam, (1, axis)), 0, axis)
     return np.ascontiguousarray(cam)

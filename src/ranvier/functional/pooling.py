@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ranvier.functional.convolution import Pairs, channels_first, channels_last, padded, padding_of
-from ranvier.graph.contraction import einsum
+from ranvier.functional.resizing import weighed
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import FLOATS, Node, apply, constant, like
 from ranvier.numeric.promotion import floating, keep
@@ -125,14 +125,12 @@ def adaptive_pool(x: Node, shape: Sequence[int | None], largest: bool = False, f
 
 def _mean_parts(x: Node, parts: Sequence[int]) -> Node:
     """Dimension by dimension, as a product with the matrix of shares."""
-    names = "abcdefgh"[: x.ndim]
     for i, m in enumerate(parts, 1):
         n = extent(x, i)
         shares = np.zeros((m, n))
         for row, (start, end) in enumerate(_parts(n, m)):
             shares[row, start:end] = 1 / (end - start)
-        result = names[:i] + "z" + names[i + 1 :]
-        x = einsum(f"z{names[i]},{names}->{result}", constant(shares, x.dtype), x)
+        x = weighed(x, i, shares)
     return x
 
 

@@ -1,75 +1,24 @@
-"""Images (batch, height, width, channels) read at other places: resized, moved, turned, each sample as its numbers say.
+"""Images (batch, height, width, channels) read at other places: moved, turned, zoomed, each sample as its numbers say.
 
-A geometric change is an inverse map: each pixel of the result says where it comes from, and is read there.
+A geometric change is an inverse map: each pixel of the result says where it comes from, and is read there. Where all
+samples change alike, as when they get another size, `ranvier.functional.resizing` is faster.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
 
 from ranvier import numeric as n
-from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import GraphError, Node, apply, constant
+from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import floating
 from ranvier.tensor import function
 
-__all__ = ["FILL_MODES", "INTERPOLATIONS", "KERNELS", "crop_at", "resample", "rotate", "translate", "zoom"]
+__all__ = ["FILL_MODES", "INTERPOLATIONS", "crop_at", "rotate", "translate", "zoom"]
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("bilinear", "nearest")
-
-
-# --- another size: a product with a matrix for each dimension ---------------------------------------------------------
-
-
-def _triangle(t: Any) -> Any:
-    return np.maximum(0, 1 - np.abs(t))
-
-
-def _keys(t: Any) -> Any:
-    """The cubic of Keys, "Cubic convolution interpolation" (1981), with a = -1/2."""
-    t = np.abs(t)
-    near, far = (1.5 * t - 2.5) * t * t + 1, ((-0.5 * t + 2.5) * t - 4) * t + 2
-    return np.where(t < 1, near, np.where(t < 2, far, 0))
-
-
-KERNELS: dict[str, Callable[[Any], Any]] = {"bilinear": _triangle, "bicubic": _keys}
-
-
-def shares(size: int, target: int, interpolation: str, antialias: bool) -> Any:
-    """The matrix (target, size) of how much each old position gives to each new one; pixels lie at their centres."""
-    scale = size / target
-    centre = (np.arange(target) + 0.5) * scale - 0.5
-    if interpolation == "nearest":
-        return np.eye(size)[np.minimum(np.floor(centre + 0.5).astype(int), size - 1)]
-    wide = max(scale, 1.0) if antialias else 1.0
-    found = KERNELS[interpolation]((centre[:, None] - np.arange(size)) / wide)
-    return found / found.sum(1, keepdims=True)
-
-
-@function
-def resample(
-    x: Node, size: tuple[int, int], interpolation: str = "bilinear", antialias: bool = False
-) -> Node:
-    """Images of another size, (batch, height, width, channels) in floats.
-
-    ``antialias`` widens the kernel where images shrink, so that every old pixel counts.
-    """
-    x = floating(x)
-    for axis, (target, words) in enumerate(zip(size, ("abcd->azcd", "abcd->abzd"), strict=True), 1):
-        old = extent(x, axis)
-        if old != target:
-            matrix = constant(shares(old, target, interpolation, antialias), x.dtype)
-            x = einsum(f"z{'abcd'[axis]},{words}", matrix, x)
-    return x
-
-
-# --- the same size, other places --------------------------------------------------------------------------------------
 
 
 def _grid(x: Node, size: Sequence[int]) -> tuple[Node, Node, Node]:

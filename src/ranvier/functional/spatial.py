@@ -1,20 +1,16 @@
-"""Positions added, cut off, repeated, interpolated and rearranged: what images need between convolutions."""
+"""Positions added, cut off, repeated and rearranged: what images need between convolutions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from ranvier.functional.convolution import Pairs, channels_first, channels_last
-from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import GraphError, Node, apply, constant
-from ranvier.numeric.promotion import floating
 from ranvier.tensor import function
 
-__all__ = ["crop", "extend", "pixel_shuffle", "pixel_unshuffle", "repeat", "resize"]
+__all__ = ["crop", "extend", "pixel_shuffle", "pixel_unshuffle", "repeat"]
 
 
 @function
@@ -96,56 +92,6 @@ def repeat(x: Node, times: Sequence[int], first: bool = False) -> Node:
     x = channels_last(x) if first else x
     for axis, k in enumerate(times, 1):
         x = x if k == 1 else _many(x, axis, k)
-    return channels_first(x) if first else x
-
-
-def _nearest(n: int, m: int, ratio: float, corners: bool) -> Any:
-    """The matrix (m, n) that takes for each of m positions the nearest of n at or before it."""
-    shares = np.zeros((m, n))
-    shares[np.arange(m), np.minimum((np.arange(m) * ratio).astype(int), n - 1)] = 1
-    return shares
-
-
-def _linear(n: int, m: int, ratio: float, corners: bool) -> Any:
-    """The matrix (m, n) that interpolates between the nearest two of n positions.
-
-    Positions are pixels' centres, or with ``corners`` the first and last stay where they are.
-    """
-    at = np.arange(m) * (n - 1) / max(m - 1, 1) if corners else (np.arange(m) + 0.5) * ratio - 0.5
-    at = np.clip(at, 0, n - 1)
-    low = np.minimum(at.astype(int), n - 1)
-    high = np.minimum(low + 1, n - 1)
-    shares = np.zeros((m, n))
-    np.add.at(shares, (np.arange(m), low), 1 - (at - low))
-    np.add.at(shares, (np.arange(m), high), at - low)
-    return shares
-
-
-INTERPOLATIONS = {"nearest": _nearest, "linear": _linear}
-
-
-@function
-def resize(
-    x: Node,
-    shape: Sequence[int],
-    interpolation: str = "linear",
-    corners: bool = False,
-    first: bool = False,
-    ratios: Sequence[float] = (),
-) -> Node:
-    """Spatial dimensions of ``shape``, interpolated dimension by dimension; channels stay apart.
-
-    ``ratios``: how many positions of x one of the result stands for, if not what the shapes say.
-    """
-    x = floating(channels_last(x) if first else x)
-    names = "abcdefgh"[: x.ndim]
-    for i, m in enumerate(shape, 1):
-        n = extent(x, i)
-        ratio = ratios[i - 1] if ratios else n / m
-        if n == m and ratio == 1:
-            continue
-        shares = constant(INTERPOLATIONS[interpolation](n, m, ratio, corners), x.dtype)
-        x = einsum(f"z{names[i]},{names}->{names[:i]}z{names[i + 1 :]}", shares, x)
     return channels_first(x) if first else x
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from ranvier import numeric
 from ranvier.functional import augmentation, resampling
-from ranvier.functional.resampling import FILL_MODES, INTERPOLATIONS, KERNELS
+from ranvier.functional.resampling import FILL_MODES, INTERPOLATIONS
+from ranvier.functional.resizing import resize
 from ranvier.graph.node import Type
 from ranvier.layers.base import whole
 from ranvier.layers.spatial import Spatial
@@ -90,6 +91,13 @@ class RandomLayer(ImageLayer):
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
+RESIZING = {
+    "bilinear": "linear",
+    "bicubic": "cubic",
+    "nearest": "nearest",
+}  # words of images, and of any dimension
+
+
 def aspect_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
     """The largest centred part with the target's proportions: (start, extent) of rows and of columns."""
     (height, width), (rows, columns) = size, target
@@ -120,7 +128,7 @@ class _Sized(RandomLayer):
 
     def fitted(self, x: Any) -> Any:
         """The largest centred part of these proportions, resized."""
-        return resampling.resample(cut(x, aspect_box(x.shape[1:3], self.size)), size=self.size)
+        return resize(cut(x, aspect_box(x.shape[1:3], self.size)), self.size)
 
     def extra_repr(self) -> str:
         return f"{self.height}, {self.width}"
@@ -151,7 +159,7 @@ class Resizing(_Sized):
         **options: Any,
     ) -> None:
         super().__init__(height, width, data_format, **options)
-        self.interpolation = self.word(interpolation, "interpolation", (*KERNELS, "nearest"))
+        self.interpolation = self.word(interpolation, "interpolation", tuple(RESIZING))
         self.word(fill_mode, "fill_mode", ("constant",))
         if crop_to_aspect_ratio and pad_to_aspect_ratio:
             raise ValueError(
@@ -172,9 +180,7 @@ class Resizing(_Sized):
             # As many on either side, as Keras has it: of an odd number one fewer.
             sides = [(w - old) // 2 for w, old in zip(wanted, (height, width), strict=True)]
             x = numeric.pad(x, ((0, 0), *((s, s) for s in sides), (0, 0)), self.fill_value)
-        return resampling.resample(
-            x, size=self.size, interpolation=self.interpolation, antialias=self.antialias
-        )
+        return resize(x, self.size, interpolation=RESIZING[self.interpolation], antialias=self.antialias)
 
 
 @register_module
@@ -188,7 +194,7 @@ class CenterCrop(_Sized):
         if min(over) < 0:
             return self.fitted(x)
         part = cut(x, ((over[0] // 2, self.height), (over[1] // 2, self.width)))
-        return resampling.resample(part, size=self.size)  # as floats
+        return resize(part, self.size)  # as floats
 
 
 @register_module

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ranvier import numeric
-from ranvier.functional.spatial import crop, extend, repeat, resize
+from ranvier.functional.resizing import resize
+from ranvier.functional.spatial import crop, extend, repeat
 from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.spatial import Spatial

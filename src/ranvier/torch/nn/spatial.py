@@ -18,6 +18,7 @@ from ranvier.functional.normalization import (
     rms_standardize,
     standardize,
 )
+from ranvier.functional.resizing import resize
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.seed import draw
 from ranvier.tensor import function, get_dtype, no_grad
@@ -364,8 +365,10 @@ def interpolate(
         return pooling.adaptive_pool(input, shape, False, True)
     if mode == "nearest" and all(m % d == 0 for m, d in zip(shape, dims, strict=True)):
         return shapes.repeat(input, tuple(m // d for m, d in zip(shape, dims, strict=True)), True)
-    kind = "nearest" if mode == "nearest" else "linear"
-    return shapes.resize(input, shape, kind, bool(align_corners), True, ratios)
+    if mode == "nearest":
+        return resize(input, shape, "nearest", "starts", ratios=ratios, first=True)
+    places = "corners" if align_corners else "centres"
+    return resize(input, shape, "linear", places, ratios=ratios, first=True)
 
 
 def pixel_shuffle(input: Any, upscale_factor: int) -> Any:

@@ -1,0 +1,99 @@
+"""Spatial dimensions of another size: each new position is a weighted sum of old ones, the same for all samples.
+
+So the weights are numbers when the program is built, and a dimension is resized by a product with their matrix, whose
+gradient is one too. What differs from sample to sample is read in place instead: `ranvier.functional.resampling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.functional.convolution import channels_first, channels_last
+from ranvier.graph.contraction import einsum
+from ranvier.graph.extents import extent
+from ranvier.graph.node import Node, constant
+from ranvier.numeric.promotion import floating
+from ranvier.tensor import function
+
+__all__ = ["resize", "shares", "weighed"]
+
+
+def _triangle(t: Any) -> Any:
+    return np.maximum(0, 1 - np.abs(t))
+
+
+def _keys(t: Any) -> Any:
+    """The cubic of Keys, "Cubic convolution interpolation" (1981), with a = -1/2."""
+    t = np.abs(t)
+    near, far = (1.5 * t - 2.5) * t * t + 1, ((-0.5 * t + 2.5) * t - 4) * t + 2
+    return np.where(t < 1, near, np.where(t < 2, far, 0))
+
+
+KERNELS: dict[str, Callable[[Any], Any]] = {"linear": _triangle, "cubic": _keys}
+
+# Where new position i of m lies among n old ones, old position j reaching from j to j + 1. ``ratio`` old ones make one.
+PLACES: dict[str, Callable[[Any, int, int, float], Any]] = {
+    "centres": lambda i, n, m, ratio: (i + 0.5) * ratio,
+    "starts": lambda i, n, m, ratio: (
+        i * ratio
+    ),  # each stands for where it begins, as nearest neighbours do in PyTorch
+    "corners": lambda i, n, m, ratio: (
+        i * (n - 1) / max(m - 1, 1) + 0.5
+    ),  # the first and the last stay where they are
+}
+
+
+def shares(
+    size: int,
+    target: int,
+    interpolation: str = "linear",
+    places: str = "centres",
+    antialias: bool = False,
+    ratio: float | None = None,
+) -> Any:
+    """The matrix (target, size) of how much each old position gives to each new one.
+
+    ``interpolation`` is "nearest", "linear" or "cubic", and ``places`` "centres", "starts" or "corners".
+    ``antialias`` widens the kernel where images shrink, so that every old position counts. ``ratio`` is how many old
+    positions a new one stands for, if not what the sizes say.
+    """
+    ratio = size / target if ratio is None else ratio
+    place = PLACES[places](np.arange(target), size, target, ratio)
+    if interpolation == "nearest":
+        return np.eye(size)[np.minimum(np.floor(place).astype(int), size - 1)]
+    wide = max(ratio, 1.0) if antialias else 1.0
+    found = KERNELS[interpolation]((place[:, None] - 0.5 - np.arange(size)) / wide)
+    return found / found.sum(1, keepdims=True)  # at the edges, where a part of the kernel sees nothing
+
+
+def weighed(x: Node, axis: int, matrix: Any) -> Node:
+    """``x`` with other positions along an axis: each a sum of the old ones, weighed by a row of the matrix."""
+    names = "abcdefgh"[: x.ndim]
+    result = names[:axis] + "z" + names[axis + 1 :]
+    return einsum(f"z{names[axis]},{names}->{result}", constant(matrix, x.dtype), x)
+
+
+@function
+def resize(
+    x: Node,
+    shape: Sequence[int],
+    interpolation: str = "linear",
+    places: str = "centres",
+    antialias: bool = False,
+    ratios: Sequence[float] = (),
+    first: bool = False,
+) -> Node:
+    """(batch, spatial..., channels) with spatial dimensions of ``shape``, in floats; the rest is as in `shares`.
+
+    ``ratios`` has a number for each dimension. With ``first`` channels lie before positions.
+    """
+    x = floating(channels_last(x) if first else x)
+    for axis, target in enumerate(shape, 1):
+        size = extent(x, axis)
+        ratio = ratios[axis - 1] if ratios else size / target
+        if (size, ratio) != (target, 1):
+            x = weighed(x, axis, shares(size, target, interpolation, places, antialias, ratio))
+    return channels_first(x) if first else x
