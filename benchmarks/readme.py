@@ -62,7 +62,7 @@ ENGLISH = Language(
     "of the training process; ratios are ours / theirs.\n\n",
     "\nWhole trainings on the 60,000 images, the same program in every library\n"
     "([examples/images.py](examples/images.py)): accuracy on the 10,000 test images, and the time from the start of\n"
-    "training to its end, compilation included.\n\n",
+    "training to its end, compilation included; runs of each: {runs}.\n\n",
     overview.ENGLISH,
     "\n{met} of {all} requirements of the plan are met. All numbers, spreads, losses and versions are in\n"
     "[benchmarks/RESULTS.md](benchmarks/RESULTS.md); `make bench` repeats them.\n",
@@ -105,7 +105,7 @@ CHINESE = Language(
     "{cpu}，{cores} 核，{date}，交替运行 {rounds} 轮取中位数；最后两列是耗时。\n\n",
     "\n图像网络：Adam 训练（一轮 10,240 张图）、批大小 1 和 64 的预测、训练进程的内存峰值；比值均为本库 / 对方。\n\n",
     "\n完整训练：60,000 张训练图，各库运行同样的程序（[examples/images.py](examples/images.py)）；\n"
-    "列出 10,000 张测试图上的准确率，以及从训练开始到结束的耗时（含编译）。\n\n",
+    "列出 10,000 张测试图上的准确率，以及从训练开始到结束的耗时（含编译）；各运行 {runs} 次。\n\n",
     overview.Words(
         (
             "网络",
@@ -137,6 +137,11 @@ CHINESE = Language(
 )
 
 
+def _range(counts: set[int]) -> str:
+    """The smallest and the largest, or the one there is."""
+    return "–".join(str(n) for n in sorted({min(counts), max(counts)})) if counts else ""
+
+
 def summary(records: Mapping[str, dict[str, Any]], language: Language) -> str:
     """The block's text: a line on the machine, a row per workload, how many requirements are met."""
     rows = []
@@ -157,12 +162,17 @@ def summary(records: Mapping[str, dict[str, Any]], language: Language) -> str:
     judged = verdicts(records)
     first = next(iter(records.values()))
     machine = first["machine"]
-    counts = {len(row["times"]) for r in records.values() for row in r["rows"]} - {1}  # sizes are taken once
+    counts: dict[bool, set[int]] = {False: set(), True: set()}  # of rounds, and of runs of whole trainings
+    for workload in WORKLOADS:
+        if workload.name in records and workload.unit != "MB":  # sizes are taken once
+            rows_of = records[workload.name]["rows"]
+            counts[workload.unit == "training"] |= {len(row["times"]) for row in rows_of}
     facts = {
         "cpu": machine["cpu"],
         "cores": machine["cores"],
         "date": max(r["date"] for r in records.values()),
-        "rounds": "–".join(str(n) for n in sorted({min(counts), max(counts)})),
+        "rounds": _range(counts[False]),
+        "runs": _range(counts[True]),
         "met": sum(v.met is True for v in judged),
         "all": len(judged),
     }
@@ -170,7 +180,7 @@ def summary(records: Mapping[str, dict[str, Any]], language: Language) -> str:
     images = "\n".join(overview.table(records, language.words))
     images = f"{language.images}{images}\n" if images else ""
     trainings = "\n".join(overview.trainings(records, language.words))
-    trainings = f"{language.trainings}{trainings}\n" if trainings else ""
+    trainings = f"{language.trainings.format(**facts)}{trainings}\n" if trainings else ""
     return language.before.format(**facts) + table + images + trainings + language.after.format(**facts)
 
 
