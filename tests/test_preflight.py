@@ -19,9 +19,13 @@ from ranvier.initializers import Constant, RandomNormal
 from ranvier.torch import optim
 from ranvier.torch.utils.data import DataLoader, TensorDataset
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
+from ranvier.training.gate import gate
 from ranvier.training.preflight import Report, table
+from ranvier.training.preflight.probe import STEPS, Probe
 from ranvier.training.preflight.report import ERROR
 from ranvier.training.preflight.validation import shared_rows
+from ranvier.training.state import compiled
+from ranvier.training.step import step_for
 
 ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)
@@ -567,6 +571,43 @@ def test_check_changes_nothing():
     checked.fit(X, Y, epochs=2, verbose=0)
     for a, b in zip(plain.get_weights(), checked.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def probe(engine):
+    rv.set_engine(engine)
+    rv.set_seed(0)
+    made = rv.Sequential([D(16, activation="relu"), layers.Dropout(0.3), D(K, activation="softmax")])
+    made.build((None, F))
+    made.compile("adam", SCE)
+    state = compiled(made, "check")
+    data = gate(made, state, X, Y)
+    return Probe(made, state, data, step_for(made, state, data, 64, "train"))
+
+
+def test_the_program_that_trains_tries_its_steps_as_the_reference_does():
+    (native, change), (reference, other) = (probe(engine).trial for engine in ("native", "reference"))
+    assert len(native) == STEPS + 1
+    np.testing.assert_allclose(native, reference, rtol=1e-5)
+    np.testing.assert_allclose(change, other, rtol=1e-4)
+
+
+@pytest.mark.parametrize("awake", [0, 9, 150])
+def test_a_unit_is_idle_only_if_no_row_wakes_it(awake):
+    """Row ``awake`` is the only one on which the units are not zero."""
+    model = rv.Sequential([D(8, activation="relu", input_shape=(1,)), D(1)])
+    model.set_weights(
+        [
+            np.arange(1, 9, dtype=np.float32)[None],
+            np.zeros(8, np.float32),
+            np.ones((8, 1), np.float32),
+            np.zeros(1),
+        ]
+    )
+    model.compile(optimizers.SGD(1e-6), "mse")
+    x = np.full((N, 1), -1, np.float32)
+    assert [f.code for f in model.check(x, VALUES, ignore="RV2")] == ["RV505"]
+    x[awake] = 1
+    assert not model.check(x, VALUES, ignore="RV2")
 
 
 def test_silenced_checks_train_to_the_same_bits():

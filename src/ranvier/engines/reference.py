@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,17 @@ Array = Any
 def evaluate(
     graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]
 ) -> tuple[list[Array], list[Array]]:
-    """The outputs and the new values of the updated inputs, in order."""
+    """The outputs and the new values of the updated inputs, in order. A value is let go after its last use."""
     values: dict[Any, Array] = dict(zip(graph.inputs, arrays, strict=True))
+    order = [node for node in graph.nodes() if node not in values]
+    readers = Counter((*graph.roots(), *(i for node in order for i in node.inputs)))
     with np.errstate(all="ignore"):
-        for node in graph.nodes():
-            if node not in values:
-                values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
+        for node in order:
+            values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
+            for i in node.inputs:
+                readers[i] -= 1
+                if not readers[i]:
+                    del values[i]
     # A new value may be (a view of) another updated input's array, so it is copied before any is written.
     return [values[n] for n in graph.outputs], [np.array(values[v]) for _, v in graph.updates]
 

@@ -15,7 +15,6 @@ __all__ = ["dead", "exploding", "fast", "not_finite", "saturated", "vanishing"]
 APART = 1e5  # the pull of one layer by that of another
 EXPLODED = 1e4  # the loss at the start by that of outputs of zero
 GROWTH = 10.0  # of the loss in a few steps
-IDLE, UNITS = 0.5, 8  # the share of units from which it is told, and the fewest units
 
 
 def fault(probe: Probe, text: str, fix: str, module: Module) -> Fault:
@@ -94,7 +93,7 @@ def not_finite(probe: Probe) -> Iterator[Fault]:
 
 def idle(probe: Probe, *kinds: str) -> Iterator[Activation]:
     for found in probe.activations:
-        if found.kind in kinds and found.units >= UNITS and found.idle > IDLE * found.units:
+        if found.kind in kinds:
             yield found
 
 

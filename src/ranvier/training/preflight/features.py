@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ranvier.data.convert import Array
 from ranvier.training.preflight.report import Fault
-from ranvier.training.preflight.seen import Input, Seen
+from ranvier.training.preflight.seen import FEW, Input, Seen
 
 __all__ = ["constant_features", "different_scales", "identical_rows", "large_features", "unscaled_pixels"]
 
-FEW = 10  # rows, below which nothing can be said
 LARGE = 100.0  # the root of a feature's mean square
 APART = 1000.0  # the largest spread of a feature divided by the smallest
 BORDER = 8  # columns of one value, from which it is a background
@@ -23,26 +21,9 @@ STANDARDIZE = (
 )
 
 
-def pixels(given: Input) -> bool:
-    """Whether these look like the numbers 0 to 255 that images are stored as."""
-    if given.array.ndim < 2 or not given.rows.size or not given.finite:
-        return False
-    low, high = given.low.min(), given.high.max()
-    whole = given.array.dtype.kind in "ui" or np.array_equal(given.rows, np.trunc(given.rows))
-    return bool(low >= 0 and 100 <= high <= 255 and whole)
-
-
-def spread(given: Input) -> tuple[Array, Array] | None:
-    """Each feature's deviation, and the root of its mean square."""
-    if given.array.ndim < 2 or len(given.array) < FEW or not given.finite or pixels(given):
-        return None
-    rows = given.rows
-    return rows.std(0), np.sqrt(np.square(rows).mean(0))
-
-
 def apart(given: Input) -> tuple[int, int, float, float] | None:
     """The features of the largest and the smallest deviation, where these are far apart."""
-    found = spread(given)
+    found = given.spread
     if found is None or given.array.ndim != 2:
         return None
     deviation = found[0]
@@ -62,7 +43,7 @@ def apart(given: Input) -> tuple[int, int, float, float] | None:
 def unscaled_pixels(seen: Seen) -> Iterator[Fault]:
     for given in seen.inputs:
         layer = seen.reader(given)
-        if layer is not None and pixels(given):
+        if layer is not None and given.pixels:
             yield seen.fault(
                 f"the inputs {given.name} reach from {given.low.min():g} to {given.high.max():g} and nothing rescales "
                 "them, so training will be slow or fail",
@@ -87,7 +68,7 @@ def different_scales(seen: Seen) -> Iterator[Fault]:
 
 def large_features(seen: Seen) -> Iterator[Fault]:
     for given in seen.inputs:
-        layer, found = seen.reader(given), spread(given)
+        layer, found = seen.reader(given), given.spread
         if layer is None or found is None or apart(given) is not None:
             continue
         size = found[1]

@@ -1,4 +1,8 @@
-"""A training step on a few rows and on copies of the weights, by the reference engine: measured before it is done."""
+"""A training step on a few rows and on copies of the weights: measured before it is done.
+
+Whole steps are run by the program that trains; what it does not give, by the reference engine, on rows so few that
+neither takes long or much memory.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.engines.reference import evaluate
+from ranvier.engines.reference import ReferenceProgram, evaluate
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Symbol, topological
@@ -22,7 +26,10 @@ from ranvier.training.step import Data, Step
 
 __all__ = ["WORK", "Activation", "Gradient", "Probe"]
 
-ROWS, MORE_ROWS = 32, 256  # of a probed batch; of one whose activations are looked at
+# Rows of a trial step; of one whose gradients are looked at, and of the first whose activations are; and the most in
+# which an idle unit is looked for that does something after all.
+ROWS, FEW_ROWS, MORE_ROWS = 32, 8, 256
+IDLE, UNITS = 0.5, 8  # the share of units doing nothing from which a layer is told of, and the fewest units
 STEPS = 4
 WORK = 2e8  # products, the most that a probe computes: some 20 ms
 
@@ -70,6 +77,14 @@ def products(nodes: Sequence[Node], rows: int) -> float:
     )
 
 
+def units(node: Node) -> int:
+    """How many units an activation of samples has; 0 where they are none, or too few to tell of."""
+    if node.op.name not in ENDS or len(node.shape) < 2 or node.shape[0] != BATCH:
+        return 0
+    last = node.shape[-1]
+    return last if isinstance(last, int) and last >= UNITS else 0
+
+
 def softplus(node: Node, users: dict[Node, list[Node]]) -> bool:
     """Whether a relu is the kink of a softplus, which never is zero."""
     return any(
@@ -106,35 +121,35 @@ class Probe:
             kept = np.flatnonzero(sum(w.reshape(len(w), -1).any(1) for w in weights))
         return plain(self.data.rows(np.asarray(kept[:: max(1, len(kept) // rows)][:rows])))
 
-    def affordable(self, graph: Graph, rows: int, times: int = 1) -> bool:
+    @cached_property
+    def work(self) -> float:
+        """Of a step on a few rows, in products."""
         sizes = sum(t.compute().size for t in self.model.parameters())
-        return bool(times * (products(graph.nodes(), rows) + 20 * sizes) <= WORK)
+        return products(self.step.graph.nodes(), ROWS) + 20 * sizes
+
+    def affordable(self, times: int = 1) -> bool:
+        return times * self.work <= WORK
 
     @property
     def tried(self) -> bool:
         """Whether trial steps are not too much work."""
-        return self.affordable(self.step.graph, ROWS, STEPS + 1)
+        return self.affordable(STEPS + 1)
 
-    def run(
-        self, outputs: Sequence[Node], data: Data, state: Sequence[Array], updates: bool = False
-    ) -> list[Array]:
-        """The values of some nodes of the step's graph; with ``updates`` the arrays of the state are written."""
-        inputs = self.step.graph.inputs
-        graph = Graph(inputs, tuple(outputs), self.step.graph.updates if updates else ())
-        settings = (np.zeros((), np.uint32), np.asarray(self.rate, get_dtype()))
-        order = np.arange(len(data), dtype=np.int32)
-        arrays = self.step.arrays(data, order, settings, state)
+    def run(self, outputs: Sequence[Node], data: Data, state: Sequence[Array]) -> list[Array]:
+        """The values of some nodes of the step's graph."""
+        graph = Graph(self.step.graph.inputs, tuple(outputs))
+        arrays = self.given(data, state)
         extents = {BATCH.name: len(data)}
-        for node, array in zip(inputs, arrays, strict=True):
+        for node, array in zip(graph.inputs, arrays, strict=True):
             extents |= {
                 d.name: n for d, n in zip(node.shape, array.shape, strict=True) if isinstance(d, Symbol)
             }
-        values, new = evaluate(graph, arrays, extents)
-        if updates:
-            places = dict(zip(inputs, arrays, strict=True))
-            for (node, _), value in zip(graph.updates, new, strict=True):
-                places[node][...] = value
-        return values
+        return evaluate(graph, arrays, extents)[0]
+
+    def given(self, data: Data, state: Sequence[Array]) -> list[Array]:
+        """The arrays of a step on all the rows of ``data``."""
+        settings = (np.zeros((), np.uint32), np.asarray(self.rate, get_dtype()))
+        return self.step.arrays(data, np.arange(len(data), dtype=np.int32), settings, state)
 
     def copies(self) -> list[Array]:
         for tensor in self.step.state:
@@ -145,16 +160,14 @@ class Probe:
 
     @cached_property
     def first(self) -> tuple[float, list[Gradient]]:
-        """The loss of a few rows, and the gradient of each trained kernel in the model's order.
+        """The loss of some rows, and the gradient of each trained kernel in the model's order.
 
         There are no gradients where they cost too much.
         """
-        nodes = gradient(self.loss, self.kernels)
-        graph = Graph(self.step.graph.inputs, (self.loss, *nodes))
-        if not self.kernels or not self.affordable(graph, ROWS):
+        if not self.kernels or not self.affordable():
             return 0.0, []
-        state = self.copies()
-        loss, *values = self.run(graph.outputs, self.picked(ROWS), state)
+        state, nodes = self.copies(), gradient(self.loss, self.kernels)
+        loss, *values = self.run([self.loss, *nodes], self.picked(FEW_ROWS), state)
         found = [
             Gradient(self.owners[k], norm(value), norm(state[self.places[k]]))
             for k, value in zip(self.kernels, values, strict=True)
@@ -166,7 +179,7 @@ class Probe:
         state = self.copies()
         for kernel in self.kernels:
             state[self.places[kernel]][...] = 0
-        return float(self.run([self.loss], self.picked(ROWS), state)[0])
+        return float(self.run([self.loss], self.picked(FEW_ROWS), state)[0])
 
     def mixed(self) -> float:
         """The loss of the same rows with targets of other rows: of outputs that are wrong."""
@@ -179,13 +192,23 @@ class Probe:
         """The losses before and after each of a few steps on the same rows, and the largest change of a kernel in
         the first step, relative to it. Empty where that costs too much.
         """
+        from ranvier.engines.native.runtime import threads_here
+
         if not self.tried:
             return [], 0.0
         data, state, losses = self.picked(ROWS), self.copies(), []
+        arrays, totals = self.given(data, state), state[len(self.step.state) :]
         before = [state[self.places[k]].copy() for k in self.kernels]
+        program = self.step.program
+        if len(data) > self.step.batch:
+            program = ReferenceProgram(self.step.graph, len(data))
         change = 0.0
         for number in range(STEPS + 1):
-            losses.append(float(self.run([self.loss], data, state, updates=number < STEPS)[0]))
+            for total in totals:
+                total[...] = 0
+            with threads_here(1):  # how long so few rows take says nothing of how many threads are best
+                program.run(arrays, (), 0, 1, len(data))
+            losses.append(float(totals[0] / totals[1]))
             if not number:
                 moved = (
                     (norm(state[self.places[k]] - b), norm(b))
@@ -196,32 +219,39 @@ class Probe:
 
     @cached_property
     def activations(self) -> list[Activation]:
-        """Each relu (idle: zero on every row), tanh and sigmoid (idle: at the same end on every row) in the loss."""
+        """Each relu (idle: zero on every row), tanh and sigmoid (idle: at the same end on every row) in the loss most
+        of whose units are idle.
+        """
         nodes = topological([self.loss])
         users: dict[Node, list[Node]] = {}
         for node in nodes:
             for i in node.inputs:
                 users.setdefault(i, []).append(node)
         named = set(self.step.named)
-        wanted = [
-            n
-            for n in nodes
-            if n.op.name in ENDS and len(n.shape) > 1 and n.shape[0] == BATCH and not softplus(n, users)
-        ]
+        idle: dict[Node, Array] = {  # which units are, as far as it is known
+            n: np.ones(units(n), bool) for n in nodes if units(n) and not softplus(n, users)
+        }
         rows = MORE_ROWS
         while rows > ROWS and products(nodes, rows) > WORK:
             rows //= 2
-        if not wanted or products(nodes, rows) > WORK:
+        if not idle or products(nodes, rows) > WORK:
             return []
-        data = self.picked(rows)
+        data, state = self.picked(rows), self.copies()
+        start, stop = 0, FEW_ROWS
+        while idle and start < len(data):
+            some, part = list(idle), data.rows(slice(start, stop))
+            for node, value in zip(some, self.run(some, part, state), strict=True):
+                low, high = ENDS[node.op.name]
+                flat = value.reshape(-1, value.shape[-1])
+                idle[node] &= (flat <= low).all(0) | (flat >= high).all(0)
+                if idle[node].sum() <= IDLE * len(idle[node]):
+                    del idle[node]  # no more rows change that
+            start, stop = stop, stop + min(stop, ROWS)
         found = []
-        for node, value in zip(wanted, self.run(wanted, data, self.copies()), strict=True):
+        for node, silent in idle.items():
             owners = [self.owners[n] for n in topological([node]) if n in named]
-            low, high = ENDS[node.op.name]
-            flat = value.reshape(-1, value.shape[-1])
-            idle = (flat <= low).all(0) | (flat >= high).all(0)
             if owners:
-                found.append(Activation(node.op.name, owners[-1], flat.shape[1], int(idle.sum()), len(data)))
+                found.append(Activation(node.op.name, owners[-1], len(silent), int(silent.sum()), len(data)))
         return found
 
 

@@ -20,7 +20,7 @@ from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 
-__all__ = ["AFFINE", "LINEAR", "End", "Input", "Seen", "name_of", "plain", "sample", "through"]
+__all__ = ["AFFINE", "FEW", "LINEAR", "End", "Input", "Seen", "name_of", "plain", "sample", "through"]
 
 AFFINE = ("affine", "linear")
 LINEAR = (*AFFINE, "convolve", "convolve_transposed")
@@ -30,6 +30,7 @@ TRANSPARENT = (
     "detach", "squeeze", "expand_dims", "transpose",
 )  # fmt: skip
 ROWS, ELEMENTS = 1024, 1 << 18  # the most that is sampled
+FEW = 10  # rows, below which nothing can be said
 
 
 def name_of(entry: Entry) -> str:
@@ -96,6 +97,24 @@ class Input:
     def high(self) -> Array:
         most: Array = self.rows.max(0)
         return most
+
+    @cached_property
+    def pixels(self) -> bool:
+        """Whether these look like the numbers 0 to 255 that images are stored as."""
+        if self.array.ndim < 2 or not self.rows.size or not self.finite:
+            return False
+        if self.low.min() < 0 or not 100 <= self.high.max() <= 255:
+            return False
+        return self.array.dtype.kind in "ui" or np.array_equal(self.rows, np.trunc(self.rows))
+
+    @cached_property
+    def spread(self) -> tuple[Array, Array] | None:
+        """Each feature's deviation, and the root of its mean square; None where that says nothing."""
+        if self.array.ndim < 2 or len(self.array) < FEW or not self.finite or self.pixels:
+            return None
+        square = np.einsum("ij,ij->j", self.rows, self.rows) / len(self.rows)
+        centred = self.rows - self.rows.mean(0)
+        return np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(self.rows)), np.sqrt(square)
 
 
 @dataclass

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ranvier.training.preflight.features import FEW
 from ranvier.training.preflight.report import Fault
-from ranvier.training.preflight.seen import Seen, sample
+from ranvier.training.preflight.seen import FEW, Seen, sample
 
 __all__ = [
     "absent_classes", "constant_targets", "imbalance", "large_targets", "no_distribution", "no_shares", "one_class",

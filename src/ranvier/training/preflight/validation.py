@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.training.preflight.features import FEW
 from ranvier.training.preflight.report import Fault
-from ranvier.training.preflight.seen import Input, Seen, sample
+from ranvier.training.preflight.seen import FEW, Input, Seen, sample
 from ranvier.training.preflight.targets import MANY
 
 __all__ = ["classes_not_validated", "classes_unseen", "other_scale", "shared_rows", "shared_with_validation"]
