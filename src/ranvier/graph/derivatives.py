@@ -9,8 +9,8 @@ from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, apply, constant, like
 
 __all__ = [
-    "concatenate_gradient", "gather_gradient", "pad_gradient", "power_gradient", "reduce_max_gradient", "restore",
-    "scatter_add_gradient", "slice_gradient", "where", "zeros",
+    "concatenate_gradient", "extremum_share", "gather_gradient", "pad_gradient", "power_gradient",
+    "reduce_max_gradient", "restore", "scatter_add_gradient", "slice_gradient", "where", "zeros",
 ]  # fmt: skip
 
 
@@ -123,3 +123,10 @@ def power_gradient(n: Node, g: Node) -> Sequence[Node]:
     positive = apply("less", zeros(x), x)
     safe = where(positive, x, like(x, 1.0))
     return g * y * apply("power", x, y - like(y, 1.0)), where(positive, g * n * apply("log", safe), zeros(g))
+
+
+def extremum_share(n: Node, g: Node, side: int) -> Node:
+    """One operand's part of the gradient of a maximum or minimum: half of it where both are equal."""
+    mine, other = n.inputs[side], n.inputs[1 - side]
+    tie = apply("equal", mine, other)
+    return where(tie, g * like(g, 0.5), where(apply("equal", n, mine), g, zeros(g)))

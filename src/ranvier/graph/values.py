@@ -1,0 +1,109 @@
+"""The values of primitives that NumPy does not spell the way they are defined here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.graph.node import GraphError, Symbol
+from ranvier.graph.random import threefry
+from ranvier.graph.type_rules import Attrs
+
+__all__ = [
+    "broadcast_value", "cast_value", "concrete", "erf_double", "gather_value", "input_value", "iota_value",
+    "numpy_value", "pad_value", "random_value", "scatter_add_value", "sigmoid_value", "slice_value",
+]  # fmt: skip
+
+
+def concrete(shape: Sequence[Any], extents: dict[str, int]) -> tuple[int, ...]:
+    return tuple(extents[d.name] if isinstance(d, Symbol) else d for d in shape)
+
+
+def sigmoid_value(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
+
+
+erf_double = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def cast_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
+    (x,), dtype = arrays, np.dtype(attrs["dtype"])  # type: tuple[Any], Any
+    if x.dtype.kind == "f" and dtype.kind in "iu":  # toward zero and saturating, nan to 0, on every processor
+        info = np.iinfo(dtype)
+        wide = np.nan_to_num(np.trunc(x.astype(np.float64)), nan=0.0, posinf=info.max, neginf=info.min)
+        return np.clip(wide, info.min, info.max).astype(dtype)
+    return x.astype(dtype)
+
+
+def iota_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
+    shape = concrete(attrs["shape"], extents)
+    line = np.arange(shape[attrs["axis"]], dtype=attrs["dtype"])
+    return np.broadcast_to(line.reshape([-1 if i == attrs["axis"] else 1 for i in range(len(shape))]), shape)
+
+
+def random_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
+    shape = concrete(attrs["shape"], extents)
+    counters = np.arange(math.prod(shape), dtype=np.uint64)
+    bits = threefry(int(arrays[0]), int(arrays[1]), counters)
+    return ((bits >> np.uint32(8)).astype(attrs["dtype"]) * np.asarray(2.0**-24, attrs["dtype"])).reshape(
+        shape
+    )
+
+
+def broadcast_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
+    shape = concrete(attrs["shape"], extents)
+    view = [1] * len(shape)
+    for dim, axis in zip(arrays[0].shape, attrs["axes"], strict=True):
+        view[axis] = dim
+    return np.broadcast_to(arrays[0].reshape(view), shape)
+
+
+def slice_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
+    return arrays[0][tuple(slice(None) if r is None else slice(*r) for r in attrs["ranges"])]
+
+
+def pad_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
+    x, value = arrays
+    widths = attrs["widths"]
+    shape = [lo + d + max(0, d - 1) * mid + hi for d, (lo, hi, mid) in zip(x.shape, widths, strict=True)]
+    result = np.full(shape, value, x.dtype)
+    result[tuple(slice(lo, s - hi, mid + 1) for s, (lo, hi, mid) in zip(shape, widths, strict=True))] = x
+    return result
+
+
+def scatter_add_value(arrays: Any, attrs: Attrs, extents: dict[str, int]) -> Any:
+    index, updates = arrays
+    batch = attrs.get("batch", 0)
+    (rows,) = concrete((attrs["rows"],), extents)
+    result = np.zeros((*index.shape[:batch], rows, *updates.shape[index.ndim :]), updates.dtype)
+    valid = (index >= 0) & (index < rows)
+    parts = [np.broadcast_to(at, index.shape)[valid] for at in parts_of(index, batch)]
+    np.add.at(result, (*parts, index[valid]), updates[valid])
+    return result
+
+
+def parts_of(index: Any, batch: int) -> list[Any]:
+    """For each of the first ``batch`` axes of the indices, their positions along it."""
+    return [
+        np.arange(size).reshape([-1 if a == axis else 1 for a in range(index.ndim)])
+        for axis, size in enumerate(index.shape[:batch])
+    ]
+
+
+def gather_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
+    source, index = arrays
+    batch = attrs.get("batch", 0)
+    return source[(*parts_of(index, batch), np.clip(index, 0, source.shape[batch] - 1))]
+
+
+def numpy_value(function: Any) -> Callable[..., Any]:
+    """A NumPy function of the operands alone; integers and floats keep their dtype."""
+    return lambda arrays, attrs, extents: function(*arrays)
+
+
+def input_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
+    raise GraphError(f"input {attrs['name']!r} was not given")
