@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
+    from ranvier.module.parts import Parts
 
 __all__ = ["QUIET", "changed", "changes", "structure"]
 
@@ -21,7 +22,7 @@ QUIET = frozenset({
 _all = [0]
 
 
-def changed(module: Module) -> None:
+def changed(module: Parts) -> None:
     """Note that a module is not what it was."""
     module.__dict__["_changes"] += 1
     _all[0] += 1

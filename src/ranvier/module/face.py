@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ranvier.module.state import State
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -37,17 +38,8 @@ class reading:  # noqa: N801  # written as property is
         return self if module is None else self.function(module)
 
 
-class Face:
+class Face(State):
     """The methods that `ranvier.Module` has from Keras; training itself lives in `ranvier.training`."""
-
-    if TYPE_CHECKING:
-        name: str
-        _trainable: bool
-
-        def modules(self) -> Iterator[Module]: ...
-        def children(self) -> Iterator[Module]: ...
-        def requires_grad_(self, requires_grad: bool = True) -> Any: ...
-        def _state(self) -> Iterator[tuple[str, Tensor]]: ...
 
     @property
     def trainable(self) -> bool:

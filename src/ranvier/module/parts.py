@@ -1,0 +1,183 @@
+"""The parts of a module: parameters, buffers and modules below it, registered by attribute, and walks over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+
+from ranvier.module.calls import calls
+from ranvier.module.changes import QUIET, changed
+from ranvier.module.parameter import Parameter
+from ranvier.tensor import Tensor, get_dtype
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["Parts"]
+
+
+class Parts:
+    """What `ranvier.Module` has of PyTorch's ways to register parts and to go over them."""
+
+    training: bool
+    name: str
+    _trainable: bool
+    _transient: set[str]
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+
+    # --- attributes -----------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            self.register_parameter(name, value)
+        elif isinstance(value, Parts):  # no class but Module is one
+            self.add_module(name, cast("Module", value))
+        elif name in self._buffers and (value is None or isinstance(value, Tensor)):
+            self.register_buffer(name, value, persistent=name not in self._transient)
+        elif value is None and name in self._parameters:
+            self.register_parameter(name, None)
+        else:
+            if name in self._parameters or name in self._modules or name in self._buffers:
+                self._forget(name)
+            if name not in QUIET and calls.trace is None and self.__dict__.get(name, QUIET) is not value:
+                changed(self)
+            object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._forget(name)
+        changed(self)
+        object.__delattr__(self, name)
+
+    def _forget(self, name: str) -> None:
+        for registry in (self._parameters, self._modules, self._buffers):
+            if name in registry:
+                del registry[name]
+                changed(self)
+
+    def _register(self, registry: dict[str, Any], name: str, value: Any) -> None:
+        if "." in name or not name:
+            raise KeyError(f"{name!r} cannot name a part of a module. Write a name without dots.")
+        if name not in registry:
+            self._forget(name)
+        if registry.get(name) is not value:
+            changed(self)
+        registry[name] = value
+        # Registered by name and readable as a plain attribute: reading one costs no __getattr__.
+        self.__dict__[name] = value
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        self._register(self._parameters, name, parameter)
+        if parameter is not None:
+            parameter.name = parameter.name or name
+            if not self._trainable:
+                parameter.requires_grad = False
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is part of the module's state (unless not ``persistent``) and is not trained."""
+        self._register(self._buffers, name, tensor)
+        (self._transient.discard if persistent else self._transient.add)(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        self._register(self._modules, name, module)
+
+    register_module = add_module
+
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "glorot_uniform",
+        dtype: str | None = None,
+        trainable: bool = True,
+        name: str = "weight",
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> Parameter:
+        """Make and register a parameter (Keras). Raises ValueError or MemoryError for one too large, by its name.
+
+        ``regularizer`` and ``constraint`` are names, objects or functions: see `Parameter`.
+        """
+        from ranvier import initializers
+        from ranvier.data.memory import check_memory
+
+        dtype = dtype or get_dtype()
+        shape = tuple(int(n) for n in shape)
+        check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
+        values = np.ascontiguousarray(initializers.get(initializer)(shape, dtype=dtype), dtype)
+        parameter = Parameter.over(values, name=name, requires_grad=trainable)
+        parameter.regularizer, parameter.constraint = regularizer, constraint
+        self.register_parameter(name, parameter)
+        return parameter
+
+    # --- walking --------------------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        return ((name, m) for name, m in self._modules.items() if m is not None)
+
+    def children(self) -> Iterator[Module]:
+        return (m for _, m in self.named_children())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all below it, each once, under dotted names."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Module]] = [(prefix, cast("Module", self))]
+        while stack:
+            path, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield path, module
+            below = [(f"{path}.{name}" if path else name, m) for name, m in module.named_children()]
+            stack.extend(reversed(below))
+
+    def modules(self) -> Iterator[Module]:
+        return (m for _, m in self.named_modules())
+
+    def _named(self, registry: str, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        walked: Iterable[tuple[str, Parts]] = self.named_modules(prefix) if recurse else [(prefix, self)]
+        for path, module in walked:
+            for name, tensor in getattr(module, registry).items():
+                if tensor is not None and id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    yield (f"{path}.{name}" if path else name), tensor
+
+    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """The parameters under dotted names, each once, in the order in which they were registered."""
+        return self._named("_parameters", prefix, recurse)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        return self._named("_buffers", prefix, recurse)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        for module in list(self.modules())[::-1]:
+            function(module)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode (dropout drops) for this module and all below it; ``train(False)`` is ``eval()``."""
+        for module in self.modules():
+            module.training = bool(mode)
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or with ``set_to_none=False`` fill them with zeros."""
+        for parameter in self.parameters():
+            parameter.grad = None if set_to_none else Tensor(np.zeros(parameter.shape, parameter.dtype))
