@@ -22,6 +22,7 @@ from ranvier.engines.native.llvm import (
     resolve_target,
     target_names,
 )
+from ranvier.engines.native.resident import let_go
 
 APPLE = Target("apple", "arm64-apple-darwin", "generic", "", 32, 16, True)
 FMA = "declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)\n"
@@ -284,3 +285,46 @@ def test_llvm_is_imported_only_when_used():
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "False"
+
+
+TOUCH = """
+import ranvier.engines.native.llvm as llvm
+from ranvier.engines.native.resident import let_go
+from pathlib import Path
+
+def resident():
+    if not Path("/proc/self/smaps").exists():
+        return 0
+    rows = [line.split() for line in Path("/proc/self/smaps").read_text().splitlines()]
+    inside, total = False, 0
+    for row in rows:
+        if "-" in row[0] and not row[0].endswith(":"):
+            inside = row[-1].endswith("libllvmlite.so")
+        elif inside and row[0] == "Rss:":
+            total += int(row[1])
+    return total  # kilobytes
+
+target = llvm.resolve_target()
+text = "define i64 @f(i64 %x) { %y = mul i64 %x, 3 ret i64 %y }"
+data = llvm.compile_object(text, target)
+library = llvm.load_object(data, target)
+before = resident()
+if large:
+    llvm._LARGE = 0
+    llvm.load_object(data, target)
+else:
+    let_go("libllvmlite")
+assert 4 * resident() <= before, (before, resident())
+import ctypes
+assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(library.address("f"))(4) == 12
+assert llvm.compile_object(text, target) == data
+"""
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_what_llvm_holds_is_given_back_and_comes_again(large):
+    subprocess.run([sys.executable, "-c", f"large = {large}\n{TOUCH}"], check=True)
+
+
+def test_nothing_is_given_back_of_what_is_no_library():
+    let_go("no such library")

@@ -25,3 +25,10 @@ def test_a_chain_takes_the_room_of_two():
     offsets, total = pack(dict.fromkeys(range(10), 100), {i: (i, i + 1) for i in range(10)})
     assert total == 2 * 2 * LINE
     assert len(set(offsets.values())) == 2
+
+
+def test_what_lives_longest_may_come_first():
+    """By size the one that lives throughout would lie in the middle, where the largest ends."""
+    sizes = {"throughout": 2 * LINE, "first": 3 * LINE, "second": 2 * LINE, "largest": 4 * LINE}
+    lives = {"throughout": (0, 4), "first": (0, 1), "second": (0, 1), "largest": (2, 3)}
+    assert pack(sizes, lives)[1] == 7 * LINE

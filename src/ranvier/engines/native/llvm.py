@@ -16,6 +16,8 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
+from ranvier.engines.native.resident import let_go
+
 
 class CompilerError(RuntimeError):
     """The compiler was given something that it refuses; the message holds the offending line or symbol."""
@@ -79,6 +81,13 @@ _PASSES: dict[int, tuple[tuple[str, ...], int | None, int | None]] = {  # passes
     3: (("always_inliner",), None, 2),
 }
 
+# Compiling takes tens of megabytes, of LLVM's own code above all. They are given back after each large program, and
+# after what is loaded next: what starts that program.
+_LIBRARY = "libllvmlite"
+_LARGE = 1 << 15  # bytes of an object: of a tenth of a second to compile
+_LOADS = 2
+_due = 0
+
 # LLVM calls are serialized, and none is under way while the process forks.
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
@@ -90,10 +99,23 @@ def _binding() -> ModuleType:
     import llvmlite.binding as llvm
 
     with _lock:
-        llvm.initialize_all_targets()
-        llvm.initialize_all_asmprinters()
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
     binding: ModuleType = llvm
     return binding
+
+
+@cache
+def _all_targets() -> None:
+    llvm = _binding()
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@cache
+def _settle() -> None:
+    """LLVM's start touches half of its code, most of which is never used again."""
+    let_go(_LIBRARY)
 
 
 @cache
@@ -193,6 +215,7 @@ def _compiled(ir: str, target: Target, opt: int) -> Iterator[tuple[Any, Any]]:
         )
     llvm = _binding()
     with _lock:
+        _settle()
         try:
             module = llvm.parse_assembly(ir, context=llvm.create_context())
             _check_declarations(module, target)
@@ -210,6 +233,8 @@ def _compiled(ir: str, target: Target, opt: int) -> Iterator[tuple[Any, Any]]:
 
 def _machine(target: Target, opt: int) -> Any:
     llvm = _binding()
+    if target.arch != _arch(llvm.get_process_triple()):
+        _all_targets()
     # Small, position-independent code keeps constants as memory operands. It needs an object's sections close together,
     # as LLVM's own linker (`_linker`) lays them out; on Windows that linker is not finished.
     model = (
@@ -404,4 +429,15 @@ def load_object(data: bytes, target: Target) -> Library:
             linked = builder.link(_linker(), f"object{next(_count)}")
         except RuntimeError as error:
             raise CompilerError(f"LLVM could not load the object: {error}") from error
+        _loaded(len(data))
     return Library(linked, frozenset(names))
+
+
+def _loaded(size: int) -> None:
+    """Give memory back where it is due after an object of so many bytes."""
+    global _due
+    if size >= _LARGE:
+        _due = _LOADS
+    if _due:
+        _due -= 1
+        let_go(_LIBRARY)
