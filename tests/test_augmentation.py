@@ -42,6 +42,13 @@ def test_no_change_is_the_identity(mode, interpolation, engine):
             np.testing.assert_array_equal(y.numpy(), x)
 
 
+@pytest.mark.parametrize("change", [resampling.translate, resampling.rotate, resampling.zoom])
+def test_what_is_no_image_is_refused(change):
+    numbers = (np.ones(2, "float32"),) * (1 if change is resampling.rotate else 2)
+    with pytest.raises(ValueError, match=r"images are \(batch, height, width, channels\)"):
+        change(np.ones((2, 3), "float32"), *numbers)
+
+
 @pytest.mark.parametrize("quarters", [-1, 1, 2, 3])
 @pytest.mark.parametrize("interpolation", resampling.INTERPOLATIONS)
 def test_quarter_turns(quarters, interpolation, engine):

@@ -7,7 +7,7 @@ samples change alike, as when they get another size, `ranvier.functional.resizin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ranvier import numeric as n
 from ranvier.graph.extents import extent, extents
@@ -19,17 +19,6 @@ __all__ = ["FILL_MODES", "INTERPOLATIONS", "crop_at", "rotate", "translate", "zo
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("bilinear", "nearest")
-
-
-def _grid(x: Node, size: Sequence[int]) -> tuple[Node, Node, Node]:
-    """Row and column (floats) and channel (int32) of each element of one result, in a line."""
-    shape = (*size, extent(x, 3))
-    line = (math.prod(shape),)
-
-    def along(axis: int, dtype: str) -> Node:
-        return apply("reshape", apply("iota", shape=shape, axis=axis, dtype=dtype), shape=line)
-
-    return along(0, floating(x).dtype), along(1, floating(x).dtype), along(2, "int32")
 
 
 def _tap(at: Node, size: int, fill_mode: str) -> Node:
@@ -80,11 +69,38 @@ def _read(
     return n.reshape(result, (x.shape[0], *size, channels))
 
 
-def _wide(x: Node, *parameters: Node) -> list[Node]:
-    """Numbers of samples, (samples,), as columns."""
+Map = Callable[
+    ..., tuple[Node, Node]
+]  # (row, column, each sample's numbers) of the result -> those that are read
+
+
+def _mapped(
+    x: Node, numbers: Sequence[Node], source: Map, fill_mode: str, fill_value: float, smooth: bool,
+    size: Sequence[int] = (),
+) -> Node:  # fmt: skip
+    """The images read where ``source`` says, of ``size`` or as large as they are; numbers of samples are (samples,)."""
     if x.ndim != 4 or not all(isinstance(d, int) for d in x.shape[1:]):
         raise GraphError(f"images are (batch, height, width, channels), and here is {x.type}")
-    return [n.reshape(p, (p.shape[0], 1)) for p in parameters]
+    size = size or extents(x, 1, 3)
+    shape = (*size, extent(x, 3))
+
+    def along(axis: int, dtype: str) -> Node:  # for each element of one result, in a line
+        return apply("reshape", apply("iota", shape=shape, axis=axis, dtype=dtype), shape=(math.prod(shape),))
+
+    row, column = (along(axis, floating(x).dtype) for axis in (0, 1))
+    rows, columns = source(row, column, *(n.reshape(v, (v.shape[0], 1)) for v in numbers))
+    return _read(x, rows, columns, along(2, "int32"), size, fill_mode, fill_value, smooth)
+
+
+def _about_centre(x: Node, change: Map) -> Map:
+    """A map of distances from the images' centre, as one of rows and columns."""
+
+    def source(row: Node, column: Node, *numbers: Node) -> tuple[Node, Node]:
+        y, z = ((s - 1) / 2 for s in extents(x, 1, 3))
+        down, right = change(n.subtract(row, y), n.subtract(column, z), *numbers)
+        return n.add(down, y), n.add(right, z)
+
+    return source
 
 
 @function
@@ -97,13 +113,11 @@ def translate(
     interpolation: str = "bilinear",
 ) -> Node:
     """Images moved by so many pixels, a number for each sample."""
-    down, right = _wide(x, down, right)
-    size = extents(x, 1, 3)
-    row, column, channel = _grid(x, size)
-    return _read(
-        x, n.subtract(row, down), n.subtract(column, right), channel, size, fill_mode, fill_value,
-        interpolation == "bilinear",
-    )  # fmt: skip
+
+    def source(row: Node, column: Node, down: Node, right: Node) -> tuple[Node, Node]:
+        return n.subtract(row, down), n.subtract(column, right)
+
+    return _mapped(x, (down, right), source, fill_mode, fill_value, interpolation == "bilinear")
 
 
 @function
@@ -115,15 +129,16 @@ def rotate(
     interpolation: str = "bilinear",
 ) -> Node:
     """Images turned about their centre by an angle in radians, counterclockwise, a number for each sample."""
-    (angle,) = _wide(x, angle)
-    size = extents(x, 1, 3)
-    row, column, channel = _grid(x, size)
-    y, z = ((s - 1) / 2 for s in size)
-    u, v = n.subtract(row, y), n.subtract(column, z)
-    cosine, sine = n.cos(angle), n.sin(angle)
-    rows = n.add(n.add(n.multiply(u, cosine), n.multiply(v, sine)), y)
-    columns = n.add(n.subtract(n.multiply(v, cosine), n.multiply(u, sine)), z)
-    return _read(x, rows, columns, channel, size, fill_mode, fill_value, interpolation == "bilinear")
+
+    def turned(down: Node, right: Node, angle: Node) -> tuple[Node, Node]:
+        cosine, sine = n.cos(angle), n.sin(angle)
+        return (
+            n.add(n.multiply(down, cosine), n.multiply(right, sine)),
+            n.subtract(n.multiply(right, cosine), n.multiply(down, sine)),
+        )
+
+    source = _about_centre(x, turned)
+    return _mapped(x, (angle,), source, fill_mode, fill_value, interpolation == "bilinear")
 
 
 @function
@@ -136,18 +151,19 @@ def zoom(
     interpolation: str = "bilinear",
 ) -> Node:
     """Images zoomed about their centre: those factors as much is seen, a number for each sample; 1 changes nothing."""
-    vertical, horizontal = _wide(x, vertical, horizontal)
-    size = extents(x, 1, 3)
-    row, column, channel = _grid(x, size)
-    y, z = ((s - 1) / 2 for s in size)
-    rows = n.add(n.multiply(n.subtract(row, y), vertical), y)
-    columns = n.add(n.multiply(n.subtract(column, z), horizontal), z)
-    return _read(x, rows, columns, channel, size, fill_mode, fill_value, interpolation == "bilinear")
+
+    def scaled(down: Node, right: Node, vertical: Node, horizontal: Node) -> tuple[Node, Node]:
+        return n.multiply(down, vertical), n.multiply(right, horizontal)
+
+    source = _about_centre(x, scaled)
+    return _mapped(x, (vertical, horizontal), source, fill_mode, fill_value, interpolation == "bilinear")
 
 
 @function
 def crop_at(x: Node, top: Node, left: Node, size: tuple[int, int]) -> Node:
     """The part of ``size`` of each image whose first pixel is at these whole numbers."""
-    top, left = _wide(x, top, left)
-    row, column, channel = _grid(x, size)
-    return _read(x, n.add(row, top), n.add(column, left), channel, size, "nearest", 0.0, False)
+
+    def source(row: Node, column: Node, top: Node, left: Node) -> tuple[Node, Node]:
+        return n.add(row, top), n.add(column, left)
+
+    return _mapped(x, (top, left), source, "nearest", 0.0, False, size)
