@@ -72,6 +72,7 @@ def preflight(
     findings = found([c for c in checks if not (partial and c.whole)], seen)
     if first and not partial and seen.validation is not None:
         findings = found(chosen(table.VALIDATION, silenced), seen, findings)
+    del seen  # with its sampled rows, before the program is compiled
     trials = chosen((*table.GRADIENTS, *table.FIRST_BATCH), silenced)
     if first and batch is not None and trials and not errors(findings, silenced):
         step = step_for(model, state, data, min(batch, len(data)), "train")
