@@ -363,6 +363,45 @@ def test_convolution_and_its_gradients(extent, taps, stride, dilation, low, high
     check_gradient(build, arrays, engine, tolerance=1e-5)
 
 
+ONE_POSITION = [  # extent, taps, stride, dilation, low, high
+    (3, 3, 1, 1, 0, 0), (4, 3, 2, 1, 0, 0), (3, 1, 3, 1, 0, 0), (6, 3, 2, 2, 0, 0), (2, 3, 2, 1, 1, 1), (1, 2, 3, 1, 1, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("row", ONE_POSITION)
+def test_a_convolution_with_one_position_and_its_gradients(row, engine):
+    build, value, arrays = convolution(*row)
+    assert evaluate(build, arrays, engine).shape == (2, 1, 4)
+    same(evaluate(build, arrays, engine), value(*arrays))
+    check_gradient(build, arrays, engine, tolerance=1e-5)
+
+
+PARTS = {  # a (7, 5) and b (5,), by loops of these extents; the first is the output's
+    "rows from the third": ((1, 3, 5), ((((0, 1), (1, 1)), 2), (((2, 1),), 0)), np.s_[2:5]),
+    "the first rows": ((1, 4, 5), ((((0, 2), (1, 1)), 0), (((2, 1),), 0)), np.s_[:4]),
+    "every second row": ((1, 3, 5), ((((0, 1), (1, 2)), 1), (((2, 1),), 0)), np.s_[1:6:2]),
+    "rows backward": ((1, 3, 5), ((((0, 1), (1, -1)), 4), (((2, 1),), 0)), np.s_[2:5]),
+    "one row": ((1, 1, 5), ((((0, 1), (1, 1)), 3), (((2, 1),), 0)), np.s_[3:4]),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", PARTS)
+def test_a_contraction_that_reads_a_part_where_loops_have_one_turn(name, engine):
+    loops, index, rows = PARTS[name]
+    a, b = RNG.normal(size=(7, 5)), RNG.normal(size=5)
+    found = evaluate(lambda x, y: contract(x, y, index, [plain(2)], loops, 1), [a, b], engine)
+    same(found, (a[rows] @ b).sum(keepdims=True))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_contraction_of_nothing_but_loops_of_one_turn(engine):
+    a, b = RNG.normal(size=7), RNG.normal(size=3)
+    at = [(((0, 2), (1, 1)), 4)], [(((1, 1),), 1)]
+    same(evaluate(lambda x, y: contract(x, y, *at, [1, 1], 1), [a, b], engine), a[4:5] * b[1])
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_second_order_of_a_convolution(engine):
     """Its gradients are contractions, and those have gradients."""

@@ -101,7 +101,6 @@ def convolution(
     sizes = sizes[::-1] if mirrored else sizes
     x, n = padded(x, padding), len(sizes)
     outs: list[int] = []
-    seen: list[tuple[int, int, int] | None] = []
     for dim, k, s, d in zip(x.shape[1:-1], sizes, stride, dilation, strict=True):
         reach = (k - 1) * d + 1
         if not isinstance(dim, int) or dim < reach:
@@ -109,9 +108,6 @@ def convolution(
                 f"a kernel that reaches over {reach} does not fit a dimension of {dim}, padding included"
             )
         outs.append((dim - reach) // s + 1)
-        seen.append((0, reach, 1) if outs[-1] == 1 and dim > reach else None)
-    if any(seen):  # of a dimension with one position alone goes what it does not reach, and then its loop
-        x = apply("slice", x, ranges=(None, *seen, None))
     # The loops: batch, positions, group, filter of a group; then offsets in the kernel, channel of a group.
     split = [groups] if groups > 1 else []
     loops = [x.shape[0], *outs, *split, filters // groups, *sizes, channels]

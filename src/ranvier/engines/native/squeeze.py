@@ -5,8 +5,10 @@ The caller's arrays keep theirs: how they lie in memory is the same with and wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from ranvier.graph.contraction import Affine
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, Shape, apply
 from ranvier.graph.ops import PRIMITIVES
@@ -83,24 +85,39 @@ def _contract(node: Node, inputs: list[Node]) -> Node:
     loops, rank = node.attrs["loops"], node.attrs["rank"]
     kept = [i for i, extent in enumerate(loops) if extent != 1]
     number = {old: new for new, old in enumerate(kept)}
-    index = []
-    for operand, functions in zip(node.inputs, node.attrs["index"], strict=True):
-        index.append(
-            tuple(
-                (tuple((number[loop], c) for loop, c in terms if loop in number), offset)
-                for dim, (terms, offset) in zip(operand.shape, functions, strict=True)
-                if dim != 1
-            )
+    turns = tuple(loops[i] for i in kept)
+    operands, index = [], []
+    for new, old, functions in zip(inputs, node.inputs, node.attrs["index"], strict=True):
+        left = tuple(
+            (tuple((number[loop], c) for loop, c in terms if loop in number), offset)
+            for dim, (terms, offset) in zip(old.shape, functions, strict=True)
+            if dim != 1
         )
+        operand, left = _reached(new, left, turns)
+        operands.append(operand)
+        index.append(left)
     if not kept:
-        return apply("mul", *(shaped(i, ()) for i in inputs))
-    return apply(
-        "contract",
-        *inputs,
-        index=tuple(index),
-        loops=tuple(loops[i] for i in kept),
-        rank=sum(i < rank for i in kept),
-    )
+        return apply("mul", *operands)
+    return apply("contract", *operands, index=tuple(index), loops=turns, rank=sum(i < rank for i in kept))
+
+
+def _reached(x: Node, index: tuple[Affine, ...], loops: Sequence[Any]) -> tuple[Node, tuple[Affine, ...]]:
+    """The part of an operand that is read, in dimensions where a plain loop is left, which then spans its own, or none.
+
+    A convolution with a single position, for one, reads what its kernel covers there and no more.
+    """
+    ranges: list[tuple[int, int, int] | None] = []
+    left = []
+    reached: Any
+    for dim, (terms, offset) in zip(x.shape, index, strict=True):
+        compound = len(terms) > 1 or any(coefficient != 1 for _, coefficient in terms)
+        reached = dim if compound else loops[terms[0][0]] if terms else 1
+        ranges.append(None if reached == dim else (offset, offset + reached, 1))
+        if terms:
+            left.append((terms, offset if reached == dim else 0))
+    if not any(ranges):
+        return x, index
+    return _small(apply("slice", x, ranges=tuple(ranges))), tuple(left)
 
 
 _rules: dict[str, Callable[[Node, list[Node]], Node]] = {
