@@ -29,7 +29,7 @@ TRANSPARENT = (
     "flatten", "_rows", "reshape", "drop", "dropout", "alpha_dropout", "gaussian_dropout", "linear_activation", "cast",
     "detach", "squeeze", "expand_dims", "transpose",
 )  # fmt: skip
-ROWS, ELEMENTS = 1024, 1 << 18  # the most that is sampled
+ROWS, ELEMENTS = 1024, 1 << 17  # the most that is sampled
 FEW = 10  # rows, below which nothing can be said
 
 
