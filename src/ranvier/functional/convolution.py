@@ -101,6 +101,7 @@ def convolution(
     sizes = sizes[::-1] if mirrored else sizes
     x, n = padded(x, padding), len(sizes)
     outs: list[int] = []
+    seen: list[tuple[int, int, int] | None] = []
     for dim, k, s, d in zip(x.shape[1:-1], sizes, stride, dilation, strict=True):
         reach = (k - 1) * d + 1
         if not isinstance(dim, int) or dim < reach:
@@ -108,17 +109,24 @@ def convolution(
                 f"a kernel that reaches over {reach} does not fit a dimension of {dim}, padding included"
             )
         outs.append((dim - reach) // s + 1)
+        seen.append((0, reach, d) if outs[-1] == 1 and dim != k else None)
+    # A single position is a product with what its kernel covers, and so are its gradients: it needs no loop.
+    if any(seen):
+        x = apply("slice", x, ranges=(None, *seen, None))
+    moving = [i for i, out in enumerate(outs) if out > 1]
     # The loops: batch, positions, group, filter of a group; then offsets in the kernel, channel of a group.
     split = [groups] if groups > 1 else []
-    loops = [x.shape[0], *outs, *split, filters // groups, *sizes, channels]
-    rank = n + 2 + len(split)
+    loops = [x.shape[0], *(outs[i] for i in moving), *split, filters // groups, *sizes, channels]
+    rank = len(moving) + 2 + len(split)
 
     def plain(loop: int) -> Affine:
         return ((loop, 1),), 0
 
-    positions: list[Affine] = [(((1 + i, stride[i]), (rank + i, dilation[i])), 0) for i in range(n)]
     offsets = [plain(rank + i) for i in range(n)]
-    group = [plain(n + 1) for _ in split]
+    positions = offsets.copy()
+    for place, i in enumerate(moving, 1):
+        positions[i] = ((place, stride[i]), (rank + i, dilation[i])), 0
+    group = [plain(len(moving) + 1) for _ in split]
     x = _in_groups(x, groups)
     kernel = _in_groups(kernel, groups)
     y = contract(
@@ -129,7 +137,8 @@ def convolution(
         loops,
         rank,
     )
-    return apply("reshape", y, shape=(x.shape[0], *outs, filters)) if split else y
+    shape = (x.shape[0], *outs, filters)
+    return y if y.shape == shape else apply("reshape", y, shape=shape)
 
 
 def _in_groups(node: Node, groups: int) -> Node:
