@@ -9,10 +9,12 @@ from itertools import product
 from ranvier.engines.native.emit import LANES, SIZE, Scalar, literal, tail_mask, vector
 from ranvier.engines.native.nest import Loop
 from ranvier.engines.native.nested import Nested
-from ranvier.engines.native.reductions import tree
+from ranvier.engines.native.reductions import tree, trees
 from ranvier.engines.native.values import At, Value
 from ranvier.engines.native.view import View
-from ranvier.engines.native.walk import dynamic_mask, finish, scope
+from ranvier.engines.native.walk import dynamic_mask, finish, masked, scope
+
+Sums = dict[tuple[int, int], str]  # the running sums of a block, by their places in it
 
 
 class Dots(Nested):
@@ -21,19 +23,33 @@ class Dots(Nested):
     def write(self) -> None:
         """Elements of the result by blocks of two loops, each of which moves one operand alone; the rest one by one."""
         p = self.plan
-        i = next((loop for loop in p.outer if loop.a and not loop.b and isinstance(loop.extent, int)), None)
-        j = next((loop for loop in p.outer if loop.b and not loop.a and isinstance(loop.extent, int)), None)
+        # Of loops that padding bounds the innermost: its bounds are written out, those outside are worked out.
+        bounding = [clip[0] for clip in p.clips]
+        known = [
+            loop for loop in p.outer if isinstance(loop.extent, int) and loop.number not in bounding[:-1]
+        ]
+        i = next((loop for loop in reversed(known) if loop.a and not loop.b), None)
+        j = next((loop for loop in known if loop.b and not loop.a), None)
         rest = [loop for loop in p.outer if loop not in (i, j)]
         high, wide = self._block(i, j)
 
-        def block(a: Scalar, b: Scalar) -> None:
+        def block(a: Scalar, b: Scalar, at_i: Scalar) -> None:
             f = self.k.function
-            with self._steps(i, high) as at_i, self._steps(j, wide) as at_j:
+            with self._steps(j, wide) as at_j:
                 a_at = f.add(a, f.mul(at_i, i.a if i is not None else 0))
                 b_at = f.add(b, f.mul(at_j, j.b if j is not None else 0))
                 self._dot(a_at, b_at, i, j, at_i, at_j, high, wide)
 
-        self.around(rest, block)
+        def blocks(a: Scalar, b: Scalar) -> None:
+            if i is not None and i.number in bounding:
+                for at in range(0, i.count, high):
+                    with scope(self.k):
+                        block(a, b, at)
+                return
+            with self._steps(i, high) as at_i:
+                block(a, b, at_i)
+
+        self.around(rest, blocks)
 
     def _block(self, i: Loop | None, j: Loop | None) -> tuple[int, int]:
         """The block's sides: divisors of the extents, with as many sums as fit in the registers."""
@@ -71,40 +87,64 @@ class Dots(Nested):
     ) -> None:
         """One block: 16 running sums along the last reduction loop for each element, then the tree for each."""
         k, f, p = self.k, self.k.function, self.plan
+
+        def add(type_: str, x: str, y: str) -> str:
+            return f.op(f"fadd {type_} {x}, {y}")
+
         spread_a = [0 if i is None else n * i.a for n in range(high)]
         spread_b = [0 if j is None else n * j.b for n in range(wide)]
 
-        def term(
-            loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: list[str], mask: str | None
-        ) -> list[str]:
-            xs = [self.load(p.a, f.add(a, f.mul(at, loop.a)), more, loop.a, mask) for more in spread_a]
+        def term(loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums, mask: str | None) -> Sums:
+            rows = {m for m, _ in totals}
+            xs = {
+                m: self.load(p.a, f.add(a, f.mul(at, loop.a)), spread_a[m], loop.a, mask)
+                for m in sorted(rows)
+            }
             ys = [self.load(p.b, f.add(b, f.mul(at, loop.b)), more, loop.b, mask) for more in spread_b]
             # Lanes out of use hold zeros in both operands, unless an operand stands still along the loop.
-            sums = [
-                k.call("fma", self.type, x, y, t) for (x, y), t in zip(product(xs, ys), totals, strict=True)
-            ]
+            sums = {(m, n): k.call("fma", self.type, xs[m], ys[n], t) for (m, n), t in totals.items()}
             if mask is None or (loop.a and loop.b):
                 return sums
             keep = f"select {vector('i1')} {mask}, {self.type}"
-            return [f.op(f"{keep} {s}, {self.type} {t}") for s, t in zip(sums, totals, strict=True)]
+            return {at: f.op(f"{keep} {s}, {self.type} {totals[at]}") for at, s in sums.items()}
 
-        def level(rest: list[Loop], a: Scalar, b: Scalar, totals: list[str]) -> list[str]:
+        def level(rest: list[Loop], a: Scalar, b: Scalar, totals: Sums) -> Sums:
             loop = rest[0]
+
+            def inside(turn: Scalar, totals: Sums) -> Sums:
+                return level(rest[1:], f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), totals)
+
+            clip = p.clip(loop)
+            if clip is not None and i is not None and clip[0] == i.number:
+                _, cp, _, cq, offset, extent = clip
+                assert isinstance(at_i, int)
+                result = dict(totals)
+                for turn in range(loop.count):
+                    places = {m: cp * (at_i + m) + cq * turn + offset for m in range(high)}
+                    reading = {at: t for at, t in result.items() if 0 <= places[at[0]] < extent}
+                    if reading:
+                        with scope(k):
+                            result |= inside(turn, reading)
+                return result
             low, end = self.range_of(loop)
             if len(rest) > 1:
-                with f.loop(low, end, carry=[(self.type, t) for t in totals]) as turn, scope(k):
-                    a_at, b_at = f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b))
-                    turn.next = level(rest[1:], a_at, b_at, turn.values)
-                return turn.results
+                with f.loop(low, end, carry=[(self.type, t) for t in totals.values()]) as turn, scope(k):
+                    result = inside(turn.index, dict(zip(totals, turn.values, strict=True)))
+                    turn.next = list(result.values())
+                return dict(zip(totals, turn.results, strict=True))
             extent = f.sub(end, low)
             whole: Scalar = (
                 extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
             )
             full = f.add(low, whole)
             if whole != 0:
-                with f.loop(low, full, LANES, carry=[(self.type, t) for t in totals]) as turn, scope(k):
-                    turn.next = term(loop, turn.index, a, b, turn.values, None)
-                totals = turn.results
+                with (
+                    f.loop(low, full, LANES, carry=[(self.type, t) for t in totals.values()]) as turn,
+                    scope(k),
+                ):
+                    result = term(loop, turn.index, a, b, dict(zip(totals, turn.values, strict=True)), None)
+                    turn.next = list(result.values())
+                totals = dict(zip(totals, turn.results, strict=True))
             if whole == extent:
                 return totals
             left = f.sub(end, full)
@@ -112,20 +152,42 @@ class Dots(Nested):
             return term(loop, full, a, b, totals, mask)
 
         if p.reduce:
-            totals = level(list(p.reduce), a, b, ["zeroinitializer"] * (high * wide))
-            values = [
-                tree(k, t, self.element, lambda type_, x, y: f.op(f"fadd {type_} {x}, {y}")) for t in totals
-            ]
+            totals = level(
+                list(p.reduce), a, b, dict.fromkeys(product(range(high), range(wide)), "zeroinitializer")
+            )
+            if j is not None and self._adjacent(j):
+                for m in range(high):
+                    self._set(i, at_i, m)
+                    line = [totals[m, n] for n in range(wide)]
+                    with masked(k, tail_mask(wide) if wide < LANES else None):
+                        self.fixed[j.output or 0] = At(at_j, 1)
+                        self._finish(trees(k, line, self.element, add), True)
+                return
+            values = [tree(k, t, self.element, add) for t in totals.values()]
         else:
             xs = [k.load(View(p.a.buffer, (), (1,), p.a.offset + m), (At(a),)).name for m in spread_a]
             ys = [k.load(View(p.b.buffer, (), (1,), p.b.offset + m), (At(b),)).name for m in spread_b]
             values = [k.call("fma", self.element, x, y, literal(0, self.element)) for x, y in product(xs, ys)]
         for (m, n), value in zip(product(range(high), range(wide)), values, strict=True):
-            for loop, at, more in ((i, at_i, m), (j, at_j, n)):
-                if loop is not None and loop.output is not None:
-                    self.fixed[loop.output] = At(f.add(at, more))
-            with scope(k):
-                if self.task.adds:
-                    value = f.op(f"fadd {self.element} {k.load(self.stored, self.index()).name}, {value}")
-                k.remember(self.made, self.index(), Value(value, False))
-                finish(k, self.task, self.index())
+            self._set(i, at_i, m)
+            self._set(j, at_j, n)
+            self._finish(value, False)
+
+    def _adjacent(self, loop: Loop) -> bool:
+        """Whether results along a loop lie next to each other, last in the result's index."""
+        return loop.output == len(self.task.space) - len(self.prefix) - 1 and self.stored.strides[-1] == 1
+
+    def _set(self, loop: Loop | None, at: Scalar, more: int) -> None:
+        if loop is not None and loop.output is not None:
+            self.fixed[loop.output] = At(self.k.function.add(at, more))
+
+    def _finish(self, value: str, wide: bool) -> None:
+        """What follows on a result, or on a vector of them; the index stands fixed."""
+        k, f, type_ = self.k, self.k.function, self.type if wide else self.element
+        with scope(k):
+            if self.task.adds:
+                held = k.load(self.stored, self.index())
+                before = k.widen(held, self.element) if wide else held.name
+                value = f.op(f"fadd {type_} {before}, {value}")
+            k.remember(self.made, self.index(), Value(value, wide))
+            finish(k, self.task, self.index())

@@ -7,6 +7,9 @@ taken one or a few at a time, that would be once for each of them.
 
 from __future__ import annotations
 
+from typing import Any
+
+from ranvier.engines.native.emit import LANES
 from ranvier.engines.native.workers import spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Primitive, apply
@@ -28,6 +31,14 @@ def lay_out(graph: Graph) -> Graph:
     return graph.rebuild(lambda n: result[n])
 
 
+def _is_dot(node: Node, last: int, ends: list[Any]) -> bool:
+    """Whether few columns leave most of a vector's lanes idle, and a long sum runs along the end of both operands."""
+    terms, offset = ends[0]
+    loops = node.attrs["loops"]
+    along = len(terms) == 1 and terms[0][1] == 1 and offset == 0 and all(end == ends[0] for end in ends)
+    return along and terms[0][0] > last and loops[last] < LANES // 2 and loops[terms[0][0]] >= LANES
+
+
 def _turned(node: Node) -> Node:
     last = node.attrs["rank"] - 1
     if BATCH not in node.attrs["loops"][:last]:
@@ -38,6 +49,8 @@ def _turned(node: Node) -> Node:
             place for place, (terms, _) in enumerate(functions) if any(loop == last for loop, _ in terms)
         ]
         if BATCH in operand.shape or len(places) != 1 or places[0] == operand.ndim - 1:
+            continue
+        if _is_dot(node, last, [functions[-1] for functions in node.attrs["index"]]):
             continue
         axes = (*(a for a in range(operand.ndim) if a != places[0]), places[0])
         turned = apply("transpose", operand, axes=axes)

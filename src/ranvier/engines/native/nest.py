@@ -116,12 +116,8 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
             or columns.count < LANES // 2
             or isinstance(columns.extent, Symbol)
         )
-        if (
-            not clips
-            and dot
-            and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES))
-        ):
-            return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
+        if dot and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES)):
+            return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot", clips)
         if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
             form = "pack"
     beside, bounding = None, {clip[0] for clip in clips}

@@ -148,6 +148,29 @@ def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str
     return name
 
 
+def trees(k: Kernel, names: Sequence[str], element: str, join: Callable[[str, str, str], str]) -> str:
+    """What `tree` makes of each of up to 16 vectors, in a vector's first lanes: two vectors at a time are halved into
+    one, so that each join serves as many results as there are lanes.
+    """
+    f, width, current = k.function, LANES, list(names)
+    type_ = vector(element)
+    while width > 1:
+        half, following = width // 2, []
+        starts = range(0, 2 * LANES, width)  # of the groups of lanes in two vectors, each to be halved
+        low, high = (
+            ", ".join(f"i32 {s + more + i}" for s in starts for i in range(half)) for more in (0, half)
+        )
+        for i in range(0, len(current), 2):
+            a, b = (*current[i : i + 2], "poison")[:2]
+            parts = [
+                f.op(f"shufflevector {type_} {a}, {type_} {b}, <{LANES} x i32> <{m}>") for m in (low, high)
+            ]
+            following.append(join(type_, *parts))
+        current, width = following, half
+    (result,) = current
+    return result
+
+
 def across(k: Kernel, node: Node, total: str) -> str:
     return tree(k, total, ELEMENT[node.dtype], lambda t, a, b: combine(k, node, t, a, b))
 
