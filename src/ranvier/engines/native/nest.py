@@ -92,7 +92,7 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     summed = sorted(loops[rank:], key=lambda loop: -max(abs(loop.a), abs(loop.b)))
     out, reduce = loops[:rank], _merge(summed, {clip[2] for clip in clips})
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
-    if columns is not None and (columns.b == 0 or (columns.b != 1 and columns.a == 1)):
+    if columns is not None and _swapped(columns, out):
         # vectors run along the second operand: swap the two
         swap = {loop: replace(loop, a=loop.b, b=loop.a) for loop in loops}
         out, reduce = [swap[loop] for loop in out], [replace(loop, a=loop.b, b=loop.a) for loop in reduce]
@@ -105,7 +105,7 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     # Which rows read padding is written out for every turn of the loop that is summed over.
     unfit = {clip[0] for clip in clips if loops[clip[2]].count > WRITTEN_OUT}
     candidates = [loop for loop in rest if loop.b == 0 and loop.number not in unfit]
-    rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 else None
+    rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 or columns.b == 1 else None
     form = "columns"
     if columns.b != 1:
         inner = reduce[-1] if reduce else None
@@ -127,6 +127,15 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
         beside = max(others, key=lambda loop: loop.count, default=None)
     outer = tuple(loop for loop in rest if loop not in (rows, beside))
     return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, beside)
+
+
+def _swapped(columns: Loop, out: Sequence[Loop]) -> bool:
+    """Whether it is the first operand that vectors run along; where it is both, the one that more rows have in common."""
+    if columns.a == columns.b == 1:
+        return max((n.count for n in out if n.a == 0), default=0) > max(
+            (n.count for n in out if n.b == 0), default=0
+        )
+    return columns.b == 0 or (columns.b != 1 and columns.a == 1)
 
 
 def _as_rows(loop: Loop) -> tuple[bool, int, int]:
