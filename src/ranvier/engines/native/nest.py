@@ -130,7 +130,7 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
 
 
 def _swapped(columns: Loop, out: Sequence[Loop]) -> bool:
-    """Whether it is the first operand that vectors run along; where it is both, the one that more rows have in common."""
+    """Whether vectors run along the first operand; where they do along both, along the one that more rows share."""
     if columns.a == columns.b == 1:
         return max((n.count for n in out if n.a == 0), default=0) > max(
             (n.count for n in out if n.b == 0), default=0

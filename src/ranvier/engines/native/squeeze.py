@@ -120,6 +120,21 @@ def _reached(x: Node, index: tuple[Affine, ...], loops: Sequence[Any]) -> tuple[
     return _small(apply("slice", x, ranges=tuple(ranges))), tuple(left)
 
 
+def _pad(node: Node, inputs: list[Node]) -> Node:
+    source, widths = node.inputs[0], node.attrs["widths"]
+    kept = [i for i, extent in enumerate(node.shape) if extent != 1 or source.shape[i] != 1]
+    if not kept:
+        return inputs[0]
+    operand = shaped(inputs[0], tuple(source.shape[i] for i in kept))
+    return _small(apply("pad", operand, inputs[1], widths=tuple(widths[i] for i in kept)))
+
+
+def _slice(node: Node, inputs: list[Node]) -> Node:
+    pairs = zip(node.inputs[0].shape, node.attrs["ranges"], strict=True)
+    ranges = tuple(r for extent, r in pairs if extent != 1)
+    return _small(apply("slice", inputs[0], ranges=ranges)) if any(ranges) else inputs[0]
+
+
 _rules: dict[str, Callable[[Node, list[Node]], Node]] = {
     "input": lambda node, inputs: apply("input", **{**node.attrs, "shape": without_ones(node.shape)}),
     "constant": lambda node, inputs: _small(node),
@@ -130,5 +145,7 @@ _rules: dict[str, Callable[[Node, list[Node]], Node]] = {
     "broadcast": _broadcast,
     "reshape": lambda node, inputs: shaped(inputs[0], without_ones(node.shape)),
     "contract": _contract,
+    "pad": _pad,
+    "slice": _slice,
     **{name: _same for name, primitive in PRIMITIVES.items() if primitive.kind == "elementwise"},
 }
