@@ -137,8 +137,8 @@ class Function:
             return b
         return a if b == 1 else self.op(f"mul nsw i64 {a}, {b}")
 
-    def floor_divide(self, a: Scalar, b: int) -> Scalar:
-        if isinstance(a, int):
+    def floor_divide(self, a: Scalar, b: Scalar) -> Scalar:
+        if isinstance(a, int) and isinstance(b, int):
             return a // b
         return a if b == 1 else self.op(f"udiv i64 {a}, {b}")
 
@@ -165,7 +165,7 @@ class Function:
 
     @contextmanager
     def loop(
-        self, low: Scalar, high: Scalar, step: int = 1, carry: Sequence[tuple[str, str]] = ()
+        self, low: Scalar, high: Scalar, step: Scalar = 1, carry: Sequence[tuple[str, str]] = ()
     ) -> Iterator[Loop]:
         """Run the body for low, low+step, ... below high. ``carry`` holds (type, first value) of each carried value."""
         certain = isinstance(low, int) and isinstance(high, int)

@@ -202,17 +202,28 @@ class Assembler:
                     low, high = self._range(f, task, rows)
                     call(f"k{task.number}", low, high, self._buffers(task), worker)
 
-            def by_depth(tasks: list[Task], low: Scalar, high: Scalar, worker: Scalar) -> None:
-                """A few samples at a time through all the tasks."""
+            def by_worker(task: Task, low: Scalar, high: Scalar, few: tuple[Scalar, Scalar]) -> None:
+                """Each of a few workers its own of these rows."""
+                with f.loop(*few) as turn:
+                    own = f.mul(turn.index, row_range[0])
+                    first, end = f.maximum(low, own), f.minimum(high, f.add(own, row_range[0]))
+                    with f.when(f.op(f"icmp slt i64 {first}, {end}")):
+                        run([task], (first, end), turn.index)
+
+            def by_depth(tasks: list[Task], low: Scalar, high: Scalar, few: tuple[Scalar, Scalar]) -> None:
+                """A few samples at a time through all the tasks, those of a few workers where each has fewer."""
                 with f.loop(low, high, self.schedule.depth) as block:
                     for buffer, elements in self.schedule.local.items():
                         back = f.mul(block.index, -elements * SIZE[buffer.dtype])
                         here[buffer] = f.op(
                             f"getelementptr i8, ptr {local}, i64 {f.add(back, self.offsets[buffer])}"
                         )
-                    run(
-                        tasks, (block.index, f.minimum(f.add(block.index, self.schedule.depth), high)), worker
-                    )
+                    end = f.minimum(f.add(block.index, self.schedule.depth), high)
+                    for task in tasks:
+                        if task.kind == "partial":
+                            by_worker(task, block.index, end, few)
+                        else:
+                            run([task], (block.index, end))
                 here.clear()
 
             for number, (_, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
@@ -223,23 +234,27 @@ class Assembler:
                     if share == "serial":
                         with f.when(f.op("icmp eq i64 %tid, 0")):
                             run(tasks, row_range)
+                    elif share == "rows" and workers is not None and self.schedule.depth:
+                        listed = list(tasks)
+                        for task in listed:
+                            if task.adds:
+                                stores = [view.buffer for _, view in task.stores]
+                                with f.loop(*workers) as turn:
+                                    call(f"start{task.number}", 0, 0, stores, turn.index)
+                        together = f.maximum(f.floor_divide(self.schedule.depth, row_range[0]), 1)
+                        with f.loop(*workers, together) as turn:
+                            end = f.minimum(f.add(turn.index, together), workers[1])
+                            low, high = (f.minimum(f.mul(n, row_range[0]), rows) for n in (turn.index, end))
+                            by_depth(listed, low, high, (turn.index, end))
                     elif (
                         share == "rows" and workers is not None
-                    ):  # all tasks on one worker's rows, then on the next's
+                    ):  # all tasks on one worker's rows, then the next's
                         with f.loop(*workers) as turn:
                             low = f.minimum(f.mul(turn.index, row_range[0]), rows)
                             high = f.minimum(f.add(low, row_range[0]), rows)
-                            if not self.schedule.depth:
-                                run(tasks, (low, high), turn.index)
-                                continue
-                            listed = list(tasks)
-                            for task in listed:
-                                if task.adds:
-                                    stores = [view.buffer for _, view in task.stores]
-                                    call(f"start{task.number}", 0, 0, stores, turn.index)
-                            by_depth(listed, low, high, turn.index)
+                            run(tasks, (low, high), turn.index)
                     elif share == "rows" and self.schedule.depth:
-                        by_depth(list(tasks), *row_range, 0)
+                        by_depth(list(tasks), *row_range, (0, 0))
                     else:
                         run(tasks, row_range)
             if update is not None:
