@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.engines.native import llvm, runtime, team
+from ranvier.engines.native.again import compute_again
 from ranvier.engines.native.cache import cache_key, default_cache
 from ranvier.engines.native.edges import leave_out
 from ranvier.engines.native.layout import lay_out
@@ -66,7 +67,8 @@ def lower(graph: Graph) -> Graph:
 
 def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
     """The LLVM text of a graph that went through the passes."""
-    schedule = Schedule(share_out(lay_out(leave_out(graph)), batch), batch, samples_adjacent(graph, batch))
+    laid = compute_again(lay_out(leave_out(graph)), batch)
+    schedule = Schedule(share_out(laid, batch), batch, samples_adjacent(graph, batch))
     dump("schedule", schedule.__str__)
     text = assemble(schedule, target)
     dump("llvm", lambda: text.text)

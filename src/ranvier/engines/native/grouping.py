@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ranvier.engines.native.again import AGAIN
 from ranvier.engines.native.task import Task, Waits, bits, numbers
 from ranvier.engines.native.view import only_ones
 from ranvier.graph.graph import Graph
@@ -116,7 +117,9 @@ class Groups:
             if node in self.demanded and name == "constant" and not node.attrs["value"].ndim:
                 self._new("map", node.shape, None, node)
             return
-        if name in ("contract", "partial"):
+        if AGAIN in node.attrs:  # it is made at another time than what it is made of
+            self._new("map", node.shape, None, node)
+        elif name in ("contract", "partial"):
             self._new(name, node.shape, node)
         elif name == "scatter_add":
             self._new("scatter", node.shape, node)

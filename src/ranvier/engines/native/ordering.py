@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ranvier.engines.native.again import AGAIN
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import size
 from ranvier.graph.node import BATCH, Node
@@ -70,8 +71,22 @@ def in_order(tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[in
                     stack.append(before)
                 elif state[before] == 1:
                     raise AssertionError("tasks that wait for each other")
+    _postpone(tasks, order, edges)
     place = {number: i for i, number in enumerate(order)}
     return sorted(tasks, key=lambda t: (t.phase, place[t.number]))
+
+
+def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[Edge]]) -> None:
+    """What is no more than a larger form of what lies in memory anyway is made as late as its readers let it be."""
+    waiting: dict[int, list[Edge]] = {}
+    for number, own in enumerate(edges):
+        for before, together in own:
+            waiting.setdefault(before, []).append((number, together))
+    for number in reversed(order):
+        task, readers = tasks[number], waiting.get(number, ())
+        if readers and task.nodes and all(AGAIN in n.attrs or n.op.name == "pad" for n in task.nodes):
+            latest = min(tasks[reader].phase - (0 if together else 1) for reader, together in readers)
+            task.phase = max(task.phase, latest)
 
 
 def _edges(

@@ -33,6 +33,11 @@ class Task:
     adds: bool = False  # to what its place holds already: samples come in several calls
 
     @property
+    def nodes(self) -> list[Node]:
+        """The anchor, where there is one, and the members."""
+        return [*([self.anchor] if self.anchor is not None else []), *self.members]
+
+    @property
     def row_space(self) -> Shape:
         return self.space[:-1]
 

@@ -1,0 +1,88 @@
+"""Activations that are made a second time for the gradient: less memory, and the same bits."""
+
+import numpy as np
+import pytest
+
+from ranvier import numeric
+from ranvier.engines import native
+from ranvier.engines.native import again
+from ranvier.engines.native.again import AGAIN, compute_again
+from ranvier.engines.native.llvm import compile_object, load_object, resolve_target
+from ranvier.functional.convolution import convolve
+from ranvier.graph.grad import gradient
+from ranvier.graph.graph import Graph, input_node, verify
+from ranvier.graph.node import BATCH, apply, like
+
+BATCH_SIZE, SIDE, CHANNELS = 16, 12, 8
+ACTIVATIONS = {
+    "relu": lambda x: apply("relu", x),
+    "relu6": lambda x: numeric.minimum(apply("relu", x), 6.0),
+    "leaky": lambda x: numeric.maximum(x, numeric.multiply(x, 0.1)),
+}
+
+
+@pytest.fixture
+def always(monkeypatch):
+    monkeypatch.setattr(again, "WORTH", 1)
+
+
+def network(activation, normalized=True, stride=1, learn=True):
+    """One step of gradient descent on three convolutions, of which the second may halve the image."""
+    x = input_node("x", (BATCH, SIDE, SIDE, CHANNELS), "float32", windowed=True)
+    total = input_node("total", (), "float32")
+    kernels, h = [], x
+    for i in range(3):
+        kernels.append(input_node(f"kernel{i}", (3, 3, CHANNELS, CHANNELS), "float32"))
+        h = convolve(h, kernels[-1], stride=(stride if i == 1 else 1,) * 2, padding="same", dilation=(1, 1))
+        if normalized:
+            centred = numeric.subtract(h, numeric.mean(h, (0, 1, 2), keepdims=True))
+            variance = numeric.mean(centred * centred, (0, 1, 2), keepdims=True)
+            h = numeric.divide(centred, numeric.sqrt(numeric.add(variance, 1e-3)))
+        h = activation(h)
+    loss = numeric.mean(h * h)
+    updates = [(total, total + loss)]
+    if learn:
+        gradients = gradient(loss, kernels)
+        updates += [(k, k - g * like(g, 0.1)) for k, g in zip(kernels, gradients, strict=True)]
+    return Graph((x, total, *kernels), (), tuple(updates))
+
+
+def second(graph):
+    return [n for n in compute_again(graph, BATCH_SIZE).nodes() if AGAIN in n.attrs]
+
+
+def trained(graph):
+    """What two steps make of the kernels, and the scratch memory that they take."""
+    target, rng = resolve_target(), np.random.default_rng(0)
+    text = native.text_of(native.lower(graph), BATCH_SIZE, target)
+    library = load_object(compile_object(text.text, target), target)
+    shapes = [(2 * BATCH_SIZE, *graph.inputs[0].shape[1:]), *(n.shape for n in graph.inputs[1:])]
+    arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    native.NativeProgram(graph, BATCH_SIZE, text, library).run(arrays, (), 0, 2, 2 * BATCH_SIZE)
+    return arrays, text.scratch
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_same_bits_in_less_memory(name, stride, always, monkeypatch):
+    graph = network(ACTIVATIONS[name], stride=stride)
+    verify(compute_again(graph, BATCH_SIZE))
+    arrays, scratch = trained(graph)
+    monkeypatch.setattr(native, "compute_again", lambda graph, batch: graph)
+    before, more = trained(graph)
+    for a, b in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert scratch < more
+
+
+def test_each_activation_that_a_convolution_reads_is_made_again(always):
+    assert len(second(network(ACTIVATIONS["relu"]))) == 2  # the last one's is read by none
+
+
+def test_little_memory_is_not_worth_it():
+    assert not second(network(ACTIVATIONS["relu"]))
+
+
+@pytest.mark.parametrize("options", [{"normalized": False}, {"learn": False}])
+def test_nothing_is_made_again_where_that_saves_nothing(options, always):
+    assert not second(network(ACTIVATIONS["relu"], **options))
