@@ -158,7 +158,6 @@ def test_runs_in_one_call_are_runs_one_by_one():
         return np.ones(3, np.float32), [np.zeros(3, np.float32) for _ in data]
 
     (one, totals), (other, expected) = state(), state()
-    assert program.alone
     program.run_each([[rows, one, own] for rows, own in zip(data, totals, strict=True)], 3, 10)
     for rows, own in zip(data, expected, strict=True):
         program.run([rows, other, own], (), 0, 3, 10)

@@ -172,6 +172,50 @@ SIMPLER = [
     ),
 ]
 
+ROW = input_node("row", (3,), "float64")
+DOWN, MEAN = apply("reduce_sum", X, axes=(0,)), apply("reduce_sum", X, axes=(0,)) / like(ROW, 2.0)
+
+
+def spread(node):
+    return apply("broadcast", node, shape=(2, 3), axes=(1,))
+
+
+def down(node):
+    return apply("reduce_sum", node, axes=(0,))
+
+
+NOTHING = DOWN * like(ROW, 0.0)
+SUMS = [
+    ("a factor", down(X * spread(ROW)), DOWN * ROW),
+    ("a number", down(like(X, 3.0) * X), DOWN * like(ROW, 3.0)),
+    ("a negative", down(-X), -DOWN),
+    ("a factor that varies", down(X * Y), down(X * Y)),
+    ("a factor along the other axis", apply("reduce_sum", X * spread(ROW), axes=(1,)), apply("reduce_sum", X * spread(ROW), axes=(1,))),
+    ("deviations", down(X - spread(MEAN)), NOTHING),
+    ("deviations by a product", down(X - spread(DOWN * like(ROW, 0.5))), NOTHING),
+    ("multiples of deviations", down(-(spread(ROW) * (X - spread(MEAN)))), NOTHING),
+    ("deviations and deviations", down((X - spread(MEAN)) + (X - spread(MEAN)) * spread(ROW)), NOTHING + NOTHING),
+    ("deviations and more", down((X - spread(MEAN)) + Y), down((X - spread(MEAN)) + Y)),
+    ("from another's mean", down(Y - spread(MEAN)), down(Y - spread(MEAN))),
+    ("from another number's share", down(X - spread(DOWN / like(ROW, 3.0))), down(X - spread(DOWN / like(ROW, 3.0)))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "node", "expected"), SUMS, ids=[row[0] for row in SUMS])
+def test_simplify_sums(name, node, expected):
+    graph = Graph((X, Y, ROW), (node,))
+    assert str(share(simplify(graph))) == str(share(Graph((X, Y, ROW), (expected,))))
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=n.shape) for n in graph.inputs]
+    for one, other in zip(run(simplify(graph), arrays), run(graph, arrays), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+def test_deviations_from_a_mean_that_is_no_number_are_none_either():
+    x = np.array([[1.0, np.nan, np.inf], [1.0, 2.0, 3.0]])
+    (found,) = run(simplify(Graph((X,), (down(X - spread(MEAN)),))), [x])
+    np.testing.assert_array_equal(found, [0.0, np.nan, np.nan])
+
 
 @pytest.mark.parametrize(("name", "node", "expected"), SIMPLER, ids=[row[0] for row in SIMPLER])
 def test_simplify(name, node, expected):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import FLOATS, Node, apply, full
+from ranvier.graph.sums import sum_of
 
 
 def scalar_of(node: Node) -> float | None:
@@ -117,7 +118,7 @@ def _elementwise_first(node: Node) -> Node | None:
 
 def _one(node: Node) -> Node:
     """Apply the rules until none fits."""
-    for rule in (_constant_fold, _identity, _transpose_last):
+    for rule in (_constant_fold, _identity, _transpose_last, sum_of):
         better = rule(node)
         if better is not None and better is not node:
             return better

@@ -71,7 +71,7 @@ class Ahead:
         count = min(self.epochs - training.epoch, training.pace.steps() // source.steps, BYTES // size)
         if count < 2:
             return
-        if training.interrupt.pressed or not getattr(runner.step.program, "alone", False):
+        if training.interrupt.pressed or not hasattr(runner.step.program, "run_each"):
             return
         began = time.perf_counter()
         training.set_rate()

@@ -115,6 +115,7 @@ class NativeProgram:
         self._first = WORDS + len(text.symbols)
         self.entry = team.function(library.address("entry"), library)
         self.pace = Pace(text.work)
+        self.pace_each = Pace(text.work)  # of whole runs, several in a call
         self._frames: list[_Frame] = []  # one for each run under way at most; append and pop are atomic
         dims = {d: (p, axis) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)}
         self._symbols = [
@@ -147,21 +148,17 @@ class NativeProgram:
         finally:
             self._frames.append(frame)
 
-    @property
-    def alone(self) -> bool:
-        """Whether a run takes one thread, whatever it measures."""
-        return self.pace.alone()
-
     def run_each(self, runs: Sequence[Sequence[Any]], steps: int, total: int) -> None:
         """Several runs of ``steps`` steps each over arrays of their own, one after the other in one native call.
 
-        Of a program without outputs, and on one thread.
+        Of a program without outputs.
         """
         frame = (
             self._frames.pop() if self._frames else _Frame(self.text, len(self.inputs) + len(self.outputs))
         )
         try:
-            frame.reserve(1, self.text.private)
+            if runtime.get_threads() > frame.threads:
+                frame.reserve(runtime.get_threads(), self.text.private)
             words = -(-len(frame.context) // 8) * 8  # whole cache lines
             contexts = runtime.aligned_empty((len(runs), words), np.int64)
             for arrays, row in zip(runs, contexts, strict=True):
@@ -171,7 +168,8 @@ class NativeProgram:
                 for word, place, axis in self._symbols:
                     context[word] = arrays[place].shape[axis]
                 row[: len(frame.context)] = frame.context
-            team.run_sequence(self.entry, contexts)
+            for first, end, threads in self.pace_each.pieces(0, len(runs)):
+                team.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
         finally:
             self._frames.append(frame)
 

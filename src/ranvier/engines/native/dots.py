@@ -116,15 +116,15 @@ class Dots(Nested):
 
             clip = p.clip(loop)
             if clip is not None and i is not None and clip[0] == i.number:
-                _, cp, _, cq, offset, extent = clip
+                _, cp, _, cq, offset, size = clip
                 assert isinstance(at_i, int)
                 result = dict(totals)
-                for turn in range(loop.count):
-                    places = {m: cp * (at_i + m) + cq * turn + offset for m in range(high)}
-                    reading = {at: t for at, t in result.items() if 0 <= places[at[0]] < extent}
+                for number in range(loop.count):
+                    places = {m: cp * (at_i + m) + cq * number + offset for m in range(high)}
+                    reading = {at: t for at, t in result.items() if 0 <= places[at[0]] < size}
                     if reading:
                         with scope(k):
-                            result |= inside(turn, reading)
+                            result |= inside(number, reading)
                 return result
             low, end = self.range_of(loop)
             if len(rest) > 1:

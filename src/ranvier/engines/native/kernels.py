@@ -8,6 +8,7 @@ from functools import partial
 
 from ranvier.engines.native.emit import (
     ELEMENT,
+    LANES,
     Scalar,
     literal,
     vector,
@@ -34,9 +35,10 @@ def emit_map(k: Kernel, task: Task) -> None:
         finish(k, task, ())
         return
     ranges = [shared(k, task, axis) for axis in range(len(task.space))]
-    by_sample = k.module.samples_adjacent and len(task.space) == 2 and task.space[0] == BATCH
+    samples = len(task.space) == 2 and task.space[0] == BATCH
+    by_sample = samples and k.module.samples_adjacent
     if any(n.shape != task.space for n in task.members):
-        emit_rows(k, task, ranges, by_sample)
+        emit_rows(k, task, ranges, by_sample or (samples and _narrow(k, task)))
     elif by_sample:
 
         def sample(at: At) -> None:
@@ -46,6 +48,12 @@ def emit_map(k: Kernel, task: Task) -> None:
         along(k, *ranges[0], sample)
     else:
         nest(k, ranges, lambda index: finish(k, task, index), wide=True)
+
+
+def _narrow(k: Kernel, task: Task) -> bool:
+    """Whether a row does not fill a vector, and there are rows enough: then each lane has a row of its own."""
+    columns = task.space[-1]
+    return isinstance(columns, int) and columns < LANES <= k.module.batch
 
 
 def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sample: bool) -> None:

@@ -12,6 +12,7 @@ PROBE = 16  # steps that tell how fast a number of threads is
 LONG = 6 * PROBE  # a run of so many steps tries the numbers within itself
 PIECES = 3  # parts of a long run, each on the number that is fastest by then
 TURNS = 3  # shorter runs take one number each; so many in a row tell how fast it is, for the first wakes the threads
+PATIENCE = 17 / 16  # by so much a short run can make a number of threads look slower
 REST = 0.1  # seconds after which all numbers are tried again, for processors come and go; but not
 SHARE = 20  # before so many times as long as the last trial took
 
@@ -37,14 +38,10 @@ class Pace:
             return ((start, stop, fixed or 1),)
         return self._short_run(start, stop) if stop - start < LONG else self._long_run(start, stop)
 
-    def alone(self) -> bool:
-        """Whether runs take one thread without any trial."""
-        return (runtime.fixed_threads() or (1 if self.work < TINY else 0)) == 1
-
-    def _due(self, seconds: Seconds) -> bool:
+    def _due(self, known: object) -> bool:
         """Whether to try all numbers, for the first time or again; looks up which there are."""
         now = perf_counter()
-        if now < self._next and (seconds or self._trials):
+        if now < self._next and known:
             return False
         self._next = now + REST
         most = runtime.default_threads()
@@ -74,15 +71,19 @@ class Pace:
 
     def _short_run(self, start: int, stop: int) -> Iterator[Piece]:
         seconds = self._short
-        if self._due(seconds):
+        if self._due(seconds or self._trials):
             self._trials = [n for n in self._candidates for _ in range(TURNS)]
             seconds.clear()
-        trial = self._trials.pop() if self._trials else None
-        n = trial or self._fastest(seconds)
-        began = perf_counter()
-        yield start, stop, n
-        took = perf_counter() - began
-        pace = took / max(stop - start, 1)
-        known = seconds.get(n, pace)
-        seconds[n] = min(known, pace) if trial else (known + pace) / 2
-        self._next += SHARE * took if trial else 0.0
+        while start < stop:
+            trial = self._trials.pop() if self._trials else None
+            end = stop if trial is None else min(stop, start + PROBE)
+            n = trial or self._fastest(seconds)
+            began = perf_counter()
+            yield start, end, n
+            took = perf_counter() - began
+            pace = took / (end - start)
+            known = seconds.get(n, pace)
+            # Something else may have held up a single run. Only one after the other changes the choice.
+            seconds[n] = min(known, pace) if trial else min((known + pace) / 2, known * PATIENCE)
+            self._next += SHARE * took if trial else 0.0
+            start = end

@@ -55,7 +55,9 @@ class Assembler:
         self.symbols = tuple(
             sorted({d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)} | {BATCH.name})
         )
-        self.module = Module(graph, schedule.view, schedule.uses, target.has_fma, schedule.samples_adjacent)
+        self.module = Module(
+            graph, schedule.view, schedule.uses, target.has_fma, schedule.samples_adjacent, schedule.batch
+        )
         # A vector more than the values: rows are stored whole where nothing lies beyond them.
         sizes = {
             b: b.elements * SIZE[b.dtype] + LINE

@@ -42,6 +42,8 @@ def function(address: int, keep: Any = None) -> Entry:
 
 # A worker's box, a cache line of 64-bit words: its state, then what it is to run, then the system's yield.
 _STATE, _ENTRY_AT, _TID, _N, _CTX, _YIELD, _PROCESSORS = range(7)
+# What ``each`` is given: the entry, the first context, their number and how far apart they are, and a barrier's block.
+_OF, _CONTEXTS, _COUNT, _BYTES, _MEET = range(5)
 _ASLEEP, _LINGERING, _BUSY, _HELD = range(4)
 _APART = 128  # bytes from box to box: processors fetch lines in pairs
 # Rounds of one pause each, some 25 ns, that a worker lingers: longer than `fit` or an explicit loop takes from one
@@ -57,7 +59,7 @@ def team_ir(arch: str) -> str:
     returns when it may sleep. ``launch(entry, n, ctx, boxes)`` runs an entry on all threads if every worker lingers,
     and returns 1 when all have ended; else it does nothing and returns 0. ``post`` gives the work to workers in any
     state, ``finish`` takes the caller's part and waits for the others; between the two, sleeping ones must be woken.
-    ``sequence`` runs an entry on the caller's thread alone, over ``n`` contexts one after the other.
+    ``each`` is an entry too: it runs another one over contexts that lie in a row, one after the other.
     """
     pause = runtime.pause_ir(arch)
 
@@ -128,7 +130,7 @@ undo.free:
   store atomic i64 {_LINGERING}, ptr %undo.box release, align 8
   br label %undo.next"""
     arguments = "ptr %entry, i64 %n, ptr %ctx, ptr %boxes"
-    return f"""{pause.declaration}
+    return f"""{runtime.barrier_ir(arch)}
 define void @serve(ptr %box, i64 %patience) nounwind {{
 start:
   %woken = cmpxchg ptr %box, i64 {_ASLEEP}, i64 {_LINGERING} acq_rel monotonic, align 8
@@ -200,17 +202,28 @@ go:
   {finish}
   ret i64 1
 }}
-define void @sequence(ptr %entry, ptr %contexts, i64 %n, i64 %bytes) nounwind {{
+define void @each(i64 %tid, i64 %n, ptr %series) nounwind {{
 start:
+  {word("%series", _OF, "e")}
+  %entry = load ptr, ptr %e, align 8
+  {word("%series", _CONTEXTS, "c")}
+  %contexts = load ptr, ptr %c, align 8
+  {word("%series", _COUNT, "k")}
+  %count = load i64, ptr %k, align 8
+  {word("%series", _BYTES, "b")}
+  %bytes = load i64, ptr %b, align 8
+  {word("%series", _MEET, "m")}
+  %sync = load ptr, ptr %m, align 8
   br label %more
 more:
   %i = phi i64 [ 0, %start ], [ %i1, %one ]
-  %left = icmp ult i64 %i, %n
+  %left = icmp ult i64 %i, %count
   br i1 %left, label %one, label %done
 one:
   %at = mul i64 %i, %bytes
   %ctx = getelementptr i8, ptr %contexts, i64 %at
-  call void %entry(i64 0, i64 1, ptr %ctx)
+  call void %entry(i64 %tid, i64 %n, ptr %ctx)
+  call void @rv.barrier(ptr %sync, i64 %n)
   %i1 = add i64 %i, 1
   br label %more
 done:
@@ -235,8 +248,7 @@ class _Native:
         self.launch = load("launch", ctypes.c_int64, *arguments)
         self.post, self.finish = (load(name, None, *arguments) for name in ("post", "finish"))
         self.serve = load("serve", None, ctypes.c_void_p, ctypes.c_int64)
-        pointers, numbers = (ctypes.c_void_p,) * 2, (ctypes.c_int64,) * 2
-        self.sequence = load("sequence", None, *pointers, *numbers)
+        self.each = library.address("each")
 
 
 @functools.cache
@@ -337,11 +349,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def run_sequence(entry: Entry, contexts: np.ndarray[Any, Any]) -> None:
-    """Run an entry once for each row of ``contexts``, one after the other, in one native call on this thread alone."""
-    native: Any = _pool.native
+def run_each(entry: Entry, nthreads: int, contexts: np.ndarray[Any, Any], sync: int) -> None:
+    """Run an entry once for each row of ``contexts``, one after the other, in one native call: see `run_parallel`.
+
+    ``sync`` is the address of a barrier's block.
+    """
     address: Any = entry
-    native.sequence(address.address, contexts.ctypes.data, len(contexts), contexts.strides[0])
+    series = np.array(
+        [address.address, contexts.ctypes.data, len(contexts), contexts.strides[0], sync], np.int64
+    )
+    run_parallel(_pool.native.each, nthreads, series.ctypes.data)
 
 
 def run_parallel(entry: int | Entry, nthreads: int, ctx: int) -> None:

@@ -57,6 +57,7 @@ class Module:
     uses: dict[Node, int]
     has_fma: bool
     samples_adjacent: bool
+    batch: int  # the most rows that a step sees
     functions: set[tuple[str, str]] = field(
         default_factory=set
     )  # (name, suffix) of the elementary functions needed

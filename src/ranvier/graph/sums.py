@@ -1,0 +1,93 @@
+"""Rules about sums: what does not vary along the summed axes is taken out, and deviations from the mean add up to 0.
+
+The gradient of a variance by the mean in it is such a sum. Left in, it would be a second pass over all the data, after
+the one that the first sums need.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ranvier.graph.node import FLOATS, Node, Symbol, apply, like
+
+Number = tuple[float, tuple[str, ...]]  # a factor, and the names of extents that it is multiplied with
+
+
+def sum_of(node: Node) -> Node | None:
+    """A simpler form of a sum of floats; None where there is none."""
+    if node.op.name != "reduce_sum" or node.dtype not in FLOATS:
+        return None
+    (operand,), axes = node.inputs, node.attrs["axes"]
+    nothing = _nothing(operand, axes)
+    if nothing is not None:
+        return nothing
+    if operand.op.name == "neg":
+        return -apply("reduce_sum", operand.inputs[0], axes=axes)
+    if operand.op.name == "mul":
+        for one, other in (operand.inputs, operand.inputs[::-1]):
+            factor = _without(other, axes)
+            if factor is not None:
+                return apply("reduce_sum", one, axes=axes) * factor
+    return None
+
+
+def _without(node: Node, axes: tuple[int, ...]) -> Node | None:
+    """The node without these axes, where it does not vary along them."""
+    if node.op.name != "broadcast" or any(axis in axes for axis in node.attrs["axes"]):
+        return None
+    kept = [axis for axis in range(node.ndim) if axis not in axes]
+    shape = tuple(node.shape[axis] for axis in kept)
+    places = tuple(kept.index(axis) for axis in node.attrs["axes"])
+    inner = node.inputs[0]
+    return inner if inner.shape == shape else apply("broadcast", inner, shape=shape, axes=places)
+
+
+def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
+    """The sum along these axes of multiples of deviations from the mean along them: 0, or nan if that is none.
+
+    None for anything else.
+    """
+    name, inputs = node.op.name, node.inputs
+    total = _deviating(node, axes)
+    if total is not None:
+        return total * like(total, 0.0)
+    if name == "neg":
+        return _nothing(inputs[0], axes)
+    if name == "mul":
+        pairs = (inputs, inputs[::-1])
+        return next((_nothing(one, axes) for one, other in pairs if _without(other, axes) is not None), None)
+    if name not in ("add", "sub"):
+        return None
+    a, b = (_nothing(i, axes) for i in inputs)
+    return None if a is None or b is None else a if inputs[0] is inputs[1] else a + b
+
+
+def _deviating(node: Node, axes: tuple[int, ...]) -> Node | None:
+    """The sum of x along these axes if the node is ``x - mean(x)``, the mean along them."""
+    mean = _without(node.inputs[1], axes) if node.op.name == "sub" else None
+    if mean is None or mean.op.name not in ("div", "mul"):
+        return None
+    x, (total, by) = node.inputs[0], mean.inputs
+    if total.op.name != "reduce_sum" or total.inputs[0] is not x or total.attrs["axes"] != axes:
+        return None
+    dims = [x.shape[axis] for axis in axes]
+    known = float(math.prod(d for d in dims if not isinstance(d, Symbol)))
+    names = tuple(sorted(d.name for d in dims if isinstance(d, Symbol)))
+    number, of = _number(by) or (0.0, ())
+    if mean.op.name == "div":
+        return total if number == known and of == names else None
+    return total if not names and not of and math.isclose(number * known, 1, rel_tol=1e-6) else None
+
+
+def _number(node: Node) -> Number | None:
+    """What a node of equal elements holds, as a constant times extents; None for anything else."""
+    if node.op.name == "broadcast":
+        return _number(node.inputs[0])
+    if node.op.name == "constant" and not node.ndim:
+        return float(node.attrs["value"]), ()
+    if node.op.name == "extent":
+        return 1.0, tuple(sorted(node.attrs["symbols"]))
+    if node.op.name == "mul":
+        a, b = (_number(i) for i in node.inputs)
+        return None if a is None or b is None else (a[0] * b[0], tuple(sorted(a[1] + b[1])))
+    return None
