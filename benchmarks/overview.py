@@ -99,4 +99,14 @@ def trainings(records: Mapping[str, Record], words: Words) -> list[str]:
     return markdown_table(words.trainings, found) if found else []
 
 
+def times(records: Mapping[str, Record]) -> list[str]:
+    """The lines of the table of where the time of training steps goes; none where that was not looked at."""
+    found = [(w.title, records[w.name]["parts"]) for w in WORKLOADS if "parts" in records.get(w.name, {})]
+    if not found:
+        return []
+    headings = list(found[0][1])
+    rows = [(title, *(f"{parts.get(part, 0.0):.0%}" for part in headings)) for title, parts in found]
+    return markdown_table(("training", *headings), rows)
+
+
 assert set(ENGLISH.networks) == set(NETWORKS)

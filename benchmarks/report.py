@@ -208,6 +208,13 @@ end, compilation included, without what comes before (imports, data, trials of t
 are looked at once, after the last epoch. Accuracies of different libraries differ by chance: each draws its own
 batches, dropouts and mirror images.
 """
+_TIMES = """
+## Where the time goes
+
+Of the processor cycles that all threads spend in native code while they train (`python -m benchmarks.parts --write`;
+two threads, float32). What is fused with a product counts as product: activations and their derivatives, and the
+optimizer's step where a gradient is stored. Waiting is for another thread, at a barrier.
+"""
 
 
 def markdown(records: Mapping[str, Record]) -> str:
@@ -223,6 +230,9 @@ def markdown(records: Mapping[str, Record]) -> str:
     trainings = overview.trainings(records, overview.ENGLISH)
     if trainings:
         lines += [_TRAININGS, *trainings]
+    times = overview.times(records)
+    if times:
+        lines += [_TIMES, *times]
     for name, record in records.items():
         workload = workload_by_name(name)
         lines += ["", f"## {workload.title}\n"]

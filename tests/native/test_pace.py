@@ -39,6 +39,34 @@ def test_the_fastest_number_goes_on_and_no_step_is_lost(steps, fastest, monkeypa
     assert spent[fastest] > 0.5 * 30 * steps
 
 
+def test_more_numbers_than_a_run_has_steps_to_try_them_on(monkeypatch):
+    machine = Machine(monkeypatch, {1 << i: 1e-4 for i in range(8)})
+    taken = machine.run(Pace(TINY), LONG)
+    assert sum(count for _, count in taken) == LONG
+
+
+def test_one_run_that_was_held_up_changes_nothing(monkeypatch):
+    machine = Machine(monkeypatch, {1: 2e-4, 2: 1e-4})
+    chooser = Pace(TINY)
+    for _ in range(20):
+        machine.run(chooser, 1)
+    machine.seconds[2] = 1e-2
+    machine.run(chooser, 1)
+    machine.seconds[2] = 1e-4
+    assert [machine.run(chooser, 1) for _ in range(5)] == [[(2, 1)]] * 5
+
+
+def test_what_short_runs_learn_long_ones_use(monkeypatch):
+    machine = Machine(monkeypatch, {1: 1e-4, 2: 2e-4})
+    chooser = Pace(TINY)
+    machine.run(chooser, LONG)
+    machine.seconds = {1: 2e-4, 2: 1e-4}
+    machine.now += 1.0
+    for _ in range(10):
+        machine.run(chooser, 1)
+    assert machine.run(chooser, LONG) == [(2, LONG // 3)] * 3
+
+
 @pytest.mark.parametrize("steps", [10, 1000])
 def test_a_processor_that_goes_away_and_comes_back_is_noticed(steps, monkeypatch):
     machine = Machine(monkeypatch, {1: 2e-4, 2: 1e-4})

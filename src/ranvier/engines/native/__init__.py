@@ -65,10 +65,15 @@ def lower(graph: Graph) -> Graph:
     return graph
 
 
+def schedule_of(graph: Graph, batch: int) -> Schedule:
+    """The tasks of a graph that went through the passes, and their order."""
+    laid = compute_again(lay_out(leave_out(graph)), batch)
+    return Schedule(share_out(laid, batch), batch, samples_adjacent(graph, batch))
+
+
 def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
     """The LLVM text of a graph that went through the passes."""
-    laid = compute_again(lay_out(leave_out(graph)), batch)
-    schedule = Schedule(share_out(laid, batch), batch, samples_adjacent(graph, batch))
+    schedule = schedule_of(graph, batch)
     dump("schedule", schedule.__str__)
     text = assemble(schedule, target)
     dump("llvm", lambda: text.text)

@@ -23,11 +23,11 @@ class Dots(Nested):
     def write(self) -> None:
         """Elements of the result by blocks of two loops, each of which moves one operand alone; the rest one by one."""
         p = self.plan
-        # Of loops that padding bounds the innermost: its bounds are written out, those outside are worked out.
+        # Of loops that padding bounds the innermost: its bounds are written out, if it is no thread's part alone; those
+        # outside are worked out.
         bounding = [clip[0] for clip in p.clips]
-        known = [
-            loop for loop in p.outer if isinstance(loop.extent, int) and loop.number not in bounding[:-1]
-        ]
+        apart = {loop.number for loop in p.outer if self._is_divided(loop)} & {*bounding} | {*bounding[:-1]}
+        known = [loop for loop in p.outer if isinstance(loop.extent, int) and loop.number not in apart]
         i = next((loop for loop in reversed(known) if loop.a and not loop.b), None)
         j = next((loop for loop in known if loop.b and not loop.a), None)
         rest = [loop for loop in p.outer if loop not in (i, j)]
@@ -57,14 +57,16 @@ class Dots(Nested):
         room = self.target.vector_registers // width
 
         def sides(loop: Loop | None) -> list[int]:
-            if loop is None or (
-                loop.output == self.task.axis and not self.prefix and self.task.share == "split"
-            ):
+            if loop is None or self._is_divided(loop):
                 return [1]
             return [n for n in range(1, 9) if loop.count % n == 0]
 
         fitting = [(m, n) for m in sides(i) for n in sides(j) if m * n + min(m, n) + 1 <= room or m * n == 1]
         return max(fitting, key=lambda s: (s[0] * s[1] / (s[0] + s[1]), s))
+
+    def _is_divided(self, loop: Loop) -> bool:
+        """Whether threads share the loop's turns."""
+        return loop.output == self.task.axis and not self.prefix and self.task.share == "split"
 
     @contextmanager
     def _steps(self, loop: Loop | None, step: int) -> Iterator[Scalar]:

@@ -64,7 +64,7 @@ _INTRINSICS = re.compile(
     r"|minnum|maxnum|minimum|maximum|minimumnum|maximumnum|smin|smax|umin|umax|abs|ctpop|ctlz|cttz|bswap|bitreverse"
     r"|fshl|fshr|[us](?:add|sub|shl)\.sat|[us](?:add|sub|mul)\.with\.overflow|fpto[us]i\.sat"
     r"|vector\.\w+|vector\.reduce\.\w+|masked\.\w+|stepvector|get\.active\.lane\.mask"
-    r"|memcpy|memcpy\.inline|memmove|memset|memset\.inline|prefetch|lifetime\.\w+|assume|expect|ptrmask"
+    r"|memcpy|memcpy\.inline|memmove|memset|memset\.inline|prefetch|readcyclecounter|lifetime\.\w+|assume|expect|ptrmask"
     r"|experimental\.noalias\.scope\.decl|(?P<arch>x86|aarch64)\..+)(?:\.[\w.]+)?"
 )
 _MACHINE = {"x86": "x86_64", "aarch64": "aarch64"}

@@ -25,8 +25,7 @@ class Pace:
 
     def __init__(self, work: float) -> None:
         self.work = work
-        self._long: Seconds = {}
-        self._short: Seconds = {}
+        self._seconds: Seconds = {}
         self._trials: list[int] = []  # the numbers that the next short runs try
         self._next = float("-inf")  # when they are tried again
         self._candidates = [1]
@@ -38,31 +37,33 @@ class Pace:
             return ((start, stop, fixed or 1),)
         return self._short_run(start, stop) if stop - start < LONG else self._long_run(start, stop)
 
-    def _due(self, known: object) -> bool:
+    def _due(self) -> bool:
         """Whether to try all numbers, for the first time or again; looks up which there are."""
         now = perf_counter()
-        if now < self._next and known:
+        if now < self._next and (self._seconds or self._trials):
             return False
         self._next = now + REST
         most = runtime.default_threads()
         self._candidates = [1 << i for i in range(most.bit_length()) if 1 << i < most] + [most]
         return len(self._candidates) > 1
 
-    def _fastest(self, seconds: Seconds) -> int:
-        return min(self._candidates, key=lambda n: seconds.get(n, float("inf")))
+    def _fastest(self) -> int:
+        return min(self._candidates, key=lambda n: self._seconds.get(n, float("inf")))
 
     def _long_run(self, start: int, stop: int) -> Iterator[Piece]:
-        seconds = self._long
-        if self._due(seconds):
-            for n in self._candidates:
+        seconds = self._seconds
+        if self._due() or self._trials:
+            self._trials = []
+            for n in self._candidates[: (stop - start) // PROBE]:
                 began = perf_counter()
                 yield start, start + PROBE, n
-                seconds[n] = (perf_counter() - began) / PROBE
-                self._next += SHARE * PROBE * seconds[n]
+                took = perf_counter() - began
+                seconds[n] = took / PROBE
+                self._next += SHARE * took
                 start += PROBE
         size = -(-(stop - start) // PIECES)
         while start < stop:
-            end, n = min(start + size, stop), self._fastest(seconds)
+            end, n = min(start + size, stop), self._fastest()
             began = perf_counter()
             yield start, end, n
             pace = (perf_counter() - began) / (end - start)
@@ -70,14 +71,14 @@ class Pace:
             start = end
 
     def _short_run(self, start: int, stop: int) -> Iterator[Piece]:
-        seconds = self._short
-        if self._due(seconds or self._trials):
+        seconds = self._seconds
+        if self._due():
             self._trials = [n for n in self._candidates for _ in range(TURNS)]
             seconds.clear()
         while start < stop:
             trial = self._trials.pop() if self._trials else None
             end = stop if trial is None else min(stop, start + PROBE)
-            n = trial or self._fastest(seconds)
+            n = trial or self._fastest()
             began = perf_counter()
             yield start, end, n
             took = perf_counter() - began

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -25,6 +26,7 @@ from ranvier.graph.node import BATCH, Node, Symbol
 # The context that a run hands to every thread: 64-bit words, these first, then a word for each symbol's extent, then
 # the addresses of the inputs and of the outputs.
 SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
+CLOCK = 8  # bytes of a clock
 ROW_BLOCK = 8  # threads take rows of the batch by so many
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
 
@@ -38,6 +40,7 @@ class Text:
     scratch: int  # bytes
     private: int  # bytes for each thread
     work: float  # multiply-adds of a step, roughly: what a barrier is weighed against
+    clocks: int | None = None  # where in a thread's own memory a timed program counts, see profile.py
 
 
 def _constant(buffer: Buffer) -> str:
@@ -48,8 +51,9 @@ def _constant(buffer: Buffer) -> str:
 class Assembler:
     """Writes the module of one schedule for one target."""
 
-    def __init__(self, schedule: Schedule, target: Target) -> None:
+    def __init__(self, schedule: Schedule, target: Target, timed: bool) -> None:
         self.schedule, self.target = schedule, target
+        self.clocks = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
         self.given: dict[Node, Buffer] = {}  # where the caller's copy of a private scalar lies
         graph = schedule.graph
         self.symbols = tuple(
@@ -89,13 +93,18 @@ class Assembler:
         parts = [*kernels, *([update[0]] if update else []), entry]
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
-        declarations = sorted(self.module.declarations | needed | EXTREMA)
+        clock = {"declare i64 @llvm.readcyclecounter()"} if self.clocks else set()
+        declarations = sorted(self.module.declarations | needed | EXTREMA | clock)
         text = "\n".join([*constants, *declarations, barrier_ir(self.target.arch), library, *parts])
-        return Text(text, self.symbols, self.scratch, self._private_bytes(), self._work())
+        at = self._clocks_at() if self.clocks else None
+        return Text(text, self.symbols, self.scratch, self._private_bytes(), self._work(), at)
 
     def _private_bytes(self) -> int:
-        """What each thread has for itself: scalars, what its kernels need, values of the samples at hand."""
-        return round_up(LINE * len(self.private)) + round_up(self.work) + self.local
+        """What each thread has for itself: scalars, what its kernels need, values of the samples at hand, clocks."""
+        return self._clocks_at() + round_up(CLOCK * len(self.clocks))
+
+    def _clocks_at(self) -> int:
+        return round_up(LINE * len(self.private)) + round_up(self.work) + round_up(self.local)
 
     # --- kernels ---------------------------------------------------------------------------------------------------
 
@@ -184,6 +193,27 @@ class Assembler:
                 f"load {kind}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}"
             )
             f.emit(f"store {kind} {value}, ptr {f.pointer(private, place, 'i8')}, align {SIZE[node.dtype]}")
+        clock = f.pointer(private, self._clocks_at(), "i8")
+        for i in range(len(self.clocks)):
+            f.emit(f"store i64 0, ptr {f.pointer(clock, CLOCK * i, 'i8')}, align {CLOCK}")
+
+        @contextmanager
+        def timed(name: str) -> Iterator[None]:
+            """Add the cycles that what is done within takes to the clock of this name, if there are clocks."""
+            if name not in self.clocks:
+                yield
+                return
+            before = f.op("call i64 @llvm.readcyclecounter()")
+            yield
+            took = f.sub(f.op("call i64 @llvm.readcyclecounter()"), before)
+            at = f.pointer(clock, CLOCK * self.clocks[name], "i8")
+            total = f.add(f.op(f"load i64, ptr {at}, align {CLOCK}"), took)
+            f.emit(f"store i64 {total}, ptr {at}, align {CLOCK}")
+
+        def barrier() -> None:
+            with timed("barrier"):
+                f.emit(f"call void @rv.barrier(ptr {sync}, i64 %nthreads)")
+
         batch = self.schedule.batch
         with f.loop(words[START], words[STOP]) as step:
             start = f.mul(step.index, batch)
@@ -197,7 +227,8 @@ class Assembler:
                 given = [f"i64 {low}", f"i64 {high}", f"i64 {worker}", f"ptr {work}"]
                 given += [f"i64 {extents[s]}" for s in self.symbols]
                 given += [f"ptr {here.get(b) or pointers(b)}" for b in buffers]
-                f.emit(f"call void @{self.names.get(name, name)}({', '.join(given)})")
+                with timed(name):
+                    f.emit(f"call void @{self.names.get(name, name)}({', '.join(given)})")
 
             def run(tasks: Iterable[Task], rows: tuple[Scalar, Scalar], worker: Scalar = 0) -> None:
                 for task in tasks:
@@ -230,7 +261,7 @@ class Assembler:
 
             for number, (_, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
                 if number:
-                    f.emit(f"call void @rv.barrier(ptr {sync}, i64 %nthreads)")
+                    barrier()
                 # Tasks of one phase that are divided in different ways do not wait for each other.
                 for share, tasks in groupby(sorted(group, key=lambda t: t.share), key=lambda t: t.share):
                     if share == "serial":
@@ -261,7 +292,7 @@ class Assembler:
                         run(tasks, row_range)
             if update is not None:
                 call(update[1], 0, 0, update[2])
-            f.emit(f"call void @rv.barrier(ptr {sync}, i64 %nthreads)")
+            barrier()
         with f.when(f.op("icmp eq i64 %tid, 0")):
             for node, place in self.private.items():
                 kind = memory_type(node.dtype)
@@ -364,6 +395,11 @@ class Assembler:
         return total
 
 
-def assemble(schedule: Schedule, target: Target) -> Text:
-    """The LLVM text of a schedule for a target."""
-    return Assembler(schedule, target).write()
+def clocks(schedule: Schedule) -> list[str]:
+    """What a timed program has a clock for: each task, by its number, and all barriers."""
+    return [*(f"k{task.number}" for task in schedule.order), "barrier"]
+
+
+def assemble(schedule: Schedule, target: Target, timed: bool = False) -> Text:
+    """The LLVM text of a schedule for a target; ``timed``, it also counts the cycles that each part of it takes."""
+    return Assembler(schedule, target, timed).write()

@@ -1,0 +1,75 @@
+"""Where the time of a training step goes: python -m benchmarks.parts [--write].
+
+The share of the cycles that all threads spend within native code, by the parts of `ranvier.engines.native.profile`; on
+random images, since the time does not depend on what they show.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+import ranvier as rv
+from benchmarks import overview, report
+from benchmarks.contestants import ours
+from benchmarks.contestants.images import ours as images
+from benchmarks.networks import NETWORKS
+from benchmarks.workload import Workload
+from benchmarks.workloads import select
+from ranvier.engines.native.profile import TimedProgram
+from ranvier.training.gate import gate
+from ranvier.training.hooks import Callbacks
+from ranvier.training.loop import Training
+
+STEPS = 20
+
+
+def parts(workload: Workload, threads: int) -> dict[str, float]:
+    """The share of each part in the steps of a workload that trains."""
+    network = NETWORKS[workload.network] if workload.kind == "images" else None
+    model = images.build(network) if network is not None else ours.build(workload)
+    model.compile(rv.optimizers.get(workload.optimizer), workload.loss, metrics=list(workload.metrics))
+    shape = network.shape if network is not None else workload.layers[:1]
+    rng, samples = np.random.default_rng(0), STEPS * workload.batch
+    x = rng.random((samples, *shape), dtype=np.float32)
+    sparse = workload.loss.startswith("sparse")
+    y = (
+        rng.integers(0, 10, samples)
+        if sparse
+        else rng.random((samples, workload.layers[-1]), dtype=np.float32)
+    )
+    state = model._compiled
+    with state.exclusive():
+        training = Training(model, state, Callbacks(None, model, {}))
+        data = gate(model, state, x, y)
+        step = training.step(data, workload.batch)
+        training.bind(step)
+        training.set_rate()
+        runner = training.runner
+        assert runner is not None
+        steps = runner.begin(data, rng.permutation(samples).astype(np.int32))
+        timed = TimedProgram(step.graph, workload.batch)
+        for _ in range(3):  # the first ones find caches and threads cold
+            found = timed.shares(lambda p: p.run(runner.arrays, (), 0, steps, runner.total), threads)
+    return found
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Workloads that train, as for python -m benchmarks.")] = "",
+    write: Annotated[bool, typer.Option("--write", help="Write results.json and RESULTS.md here.")] = False,
+) -> None:
+    """Show where the time of training steps goes, part by part. Keep all cores free meanwhile."""
+    records = report.load()
+    for workload in select(only):
+        if workload.kind in ("images", "train") and workload.name in records:
+            records[workload.name]["parts"] = parts(workload, rv.get_threads())
+    Console(width=160).print("\n".join(overview.times(records)), highlight=False)
+    if write:
+        report.save(records)
+
+
+if __name__ == "__main__":
+    typer.run(main)

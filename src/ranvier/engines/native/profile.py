@@ -1,0 +1,68 @@
+"""Where a program's time goes: the same program with clocks around its tasks and its barriers.
+
+On x86-64, whose processors let every program count cycles.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.engines.native import NativeProgram, llvm, lower, runtime, schedule_of
+from ranvier.engines.native.program import CLOCK, assemble, clocks
+from ranvier.engines.native.task import Task
+from ranvier.graph.graph import Graph
+
+PARTS = ("products", "sums and pooling", "element by element", "weights' updates", "laying out", "waiting")
+
+
+def part_of(task: Task) -> str:
+    """Which of `PARTS` a task's time counts as; what is fused with a product counts as that."""
+    node = task.anchor.attrs.get("inner", task.anchor) if task.anchor is not None else None
+    updates = any(view.buffer.kind == "input" for _, view in task.stores) or task.kind == "copy"
+    if node is not None and node.op.name == "contract":
+        return "products"
+    if updates:
+        return "weights' updates"
+    if node is not None and node.op.kind == "reduce":
+        return "sums and pooling"
+    moved = all(n.op.name in ("laid", "pad", "concatenate", "gather", "broadcast") for n in task.members)
+    return "laying out" if task.kind == "place" or (task.members and moved) else "element by element"
+
+
+class TimedProgram:
+    """A graph as a program that counts its cycles.
+
+    Raises CompilerError on other processors than x86-64.
+    """
+
+    def __init__(self, graph: Graph, batch: int) -> None:
+        target = llvm.resolve_target()
+        if target.arch != "x86_64":
+            raise llvm.CompilerError(f"cycles are counted on x86-64 alone; this is {target.arch}.")
+        schedule = schedule_of(lower(graph), batch)
+        text = assemble(schedule, target, timed=True)
+        library = llvm.load_object(llvm.compile_object(text.text, target), target)
+        self.program, self.names = NativeProgram(graph, batch, text, library), clocks(schedule)
+        self.parts = {f"k{task.number}": part_of(task) for task in schedule.order} | {"barrier": "waiting"}
+
+    def shares(self, run: Callable[[NativeProgram], Any], threads: int) -> dict[str, float]:
+        """Of the cycles that ``threads`` threads take for one run, the share of each of `PARTS`."""
+        with runtime.threads_here(threads):
+            run(self.program)
+        return self._shares(threads)
+
+    def _shares(self, threads: int) -> dict[str, float]:
+        (frame,) = self.program._frames
+        text, found = self.program.text, Counter[str]()
+        assert text.clocks is not None
+        for thread in range(threads):
+            start = thread * text.private + text.clocks
+            counted: Sequence[int] = frame.private[start : start + CLOCK * len(self.names)].view(np.int64)
+            for name, cycles in zip(self.names, counted, strict=True):
+                found[self.parts[name]] += int(cycles)
+        total = max(1, found.total())
+        return {part: found[part] / total for part in PARTS}
