@@ -142,8 +142,10 @@ def test_ctrl_c_leaves_as_many_epochs_as_the_history_says(calls):
     assert all(map(np.array_equal, model.get_weights(), again.get_weights()))
 
 
-def test_runs_in_one_call_are_runs_one_by_one():
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_runs_in_one_call_are_runs_one_by_one(threads):
     from ranvier.engines import native
+    from ranvier.engines.native.runtime import threads_here
     from ranvier.graph.graph import Graph, input_node
     from ranvier.graph.node import BATCH, apply
 
@@ -158,7 +160,8 @@ def test_runs_in_one_call_are_runs_one_by_one():
         return np.ones(3, np.float32), [np.zeros(3, np.float32) for _ in data]
 
     (one, totals), (other, expected) = state(), state()
-    program.run_each([[rows, one, own] for rows, own in zip(data, totals, strict=True)], 3, 10)
+    with threads_here(threads):
+        program.run_each([[rows, one, own] for rows, own in zip(data, totals, strict=True)], 3, 10)
     for rows, own in zip(data, expected, strict=True):
         program.run([rows, other, own], (), 0, 3, 10)
     assert np.array_equal(one, other)
