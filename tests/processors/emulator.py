@@ -90,8 +90,6 @@ class NoLibrary:
 class EmulatedProgram(native.NativeProgram):
     """A native program whose runs happen in QEMU."""
 
-    alone = False  # several epochs in one call are for code that this process can run
-
     def __init__(self, graph, batch, text, code, tools):
         super().__init__(graph, batch, text, NoLibrary)
         self.code, self.tools = code, tools
@@ -114,6 +112,10 @@ class EmulatedProgram(native.NativeProgram):
                 array = given[number]
                 values = np.frombuffer(result, array.dtype, array.size, at * LINE)
                 np.copyto(array, values.reshape(array.shape))
+
+    def run_each(self, runs, steps, total):  # one call of QEMU for each
+        for arrays in runs:
+            self.run(arrays, (), 0, steps, total)
 
     @staticmethod
     def _offsets(arrays):
