@@ -212,7 +212,7 @@ _TIMES = """
 ## Where the time goes
 
 Of the processor cycles that all threads spend in native code while they train (`python -m benchmarks.parts --write`;
-two threads, float32). What is fused with a product counts as product: activations and their derivatives, and the
+on all cores, float32). What is fused with a product counts as product: activations and their derivatives, and the
 optimizer's step where a gradient is stored. Waiting is for another thread, at a barrier.
 """
 

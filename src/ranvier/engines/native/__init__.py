@@ -136,15 +136,12 @@ class NativeProgram:
         stop: int = 1,
         total: int | None = None,
     ) -> None:
-        frame = self._frames.pop() if self._frames else _Frame(self.text, len(self._arrays))
+        frame = self._frame()
         try:
-            self._bind(frame, arrays, outputs)
-            context = frame.words
             if total is None:
                 total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
-            context[TOTAL] = total
-            for word, place, axis in self._symbols:
-                context[word] = arrays[place].shape[axis]
+            self._bind(frame, arrays, outputs, total)
+            context = frame.words
             for first, end, threads in self.pace.pieces(start, stop):
                 context[START], context[STOP] = first, end
                 if threads > frame.threads:
@@ -158,28 +155,28 @@ class NativeProgram:
 
         Of a program without outputs.
         """
-        frame = (
-            self._frames.pop() if self._frames else _Frame(self.text, len(self.inputs) + len(self.outputs))
-        )
+        frame = self._frame()
         try:
             if runtime.get_threads() > frame.threads:
                 frame.reserve(runtime.get_threads(), self.text.private)
             words = -(-len(frame.context) // 8) * 8  # whole cache lines
             contexts = runtime.aligned_empty((len(runs), words), np.int64)
             for arrays, row in zip(runs, contexts, strict=True):
-                self._bind(frame, arrays, ())
-                context = frame.words
-                context[TOTAL], context[START], context[STOP] = total, 0, steps
-                for word, place, axis in self._symbols:
-                    context[word] = arrays[place].shape[axis]
+                self._bind(frame, arrays, (), total)
+                frame.words[START], frame.words[STOP] = 0, steps
                 row[: len(frame.context)] = frame.context
             for first, end, threads in self.pace_each.pieces(0, len(runs)):
+                # Processors may have come since memory was reserved for threads.
+                threads = min(threads, frame.threads)
                 team.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
         finally:
             self._frames.append(frame)
 
-    def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any]) -> None:
-        """Put the arrays' addresses into the context; those of the run before are there already."""
+    def _frame(self) -> _Frame:
+        return self._frames.pop() if self._frames else _Frame(self.text, len(self._arrays))
+
+    def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any], total: int) -> None:
+        """Put the arrays' addresses and extents into the context; addresses of the run before are there already."""
         held, words, first = frame.held, frame.words, self._first
         given = (*arrays, *outputs)
         if len(given) != len(held):
@@ -193,6 +190,9 @@ class NativeProgram:
                     )
                 words[first + number] = runtime.address_of(array, flags.writeable)
                 held[number] = array if array.nbytes < LARGE else None  # a data set is not kept alive
+        words[TOTAL] = total
+        for word, place, axis in self._symbols:
+            words[word] = arrays[place].shape[axis]
 
 
 def target() -> llvm.Target:

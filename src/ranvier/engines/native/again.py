@@ -3,7 +3,7 @@
 The gradient of a normalized convolution needs what the convolution gave, and that of the layer after it needs what relu
 made of it. The second follows from the first by a few operations an element, so only the first is kept, and relu is
 computed again, with the same bits, where the gradient needs it. Source: Bulo, Porzi and Kontschieder 2018, "In-Place
-Activated BatchNorm for Memory-Optimized Training of DNNs", section 3.2 ("checkpointing").
+Activated BatchNorm for Memory-Optimized Training of DNNs".
 """
 
 from __future__ import annotations
