@@ -117,7 +117,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return ops.where(step <= self.top, rise, fall)
 
     def get_config(self) -> dict[str, Any]:
-        raise NotImplementedError
+        raise NotImplementedError  # Keras demands the method, and calls it where a model is saved, as none is here
 
 
 class _Clock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
