@@ -45,9 +45,9 @@ def calls(monkeypatch):
 
     found, run = [], NativeProgram.run_each
 
-    def counting(self, runs, *args):
-        found.append(len(runs))
-        return run(self, runs, *args)
+    def counting(self, arrays, own, *args):
+        found.append(len(next(iter(own.values()))))
+        return run(self, arrays, own, *args)
 
     monkeypatch.setattr(NativeProgram, "run_each", counting)
     return found
@@ -154,14 +154,14 @@ def test_runs_in_one_call_are_runs_one_by_one(threads):
     added = apply("reduce_sum", x, axes=(0,))
     graph = Graph((x, weight, total), (), ((total, total + added * weight), (weight, weight + added)))
     program: Any = native.compile(graph, batch=4)
-    data = [RNG.normal(size=(10, 3)).astype(np.float32) for _ in range(5)]
+    data = RNG.normal(size=(5, 10, 3)).astype(np.float32)
 
     def state():
-        return np.ones(3, np.float32), [np.zeros(3, np.float32) for _ in data]
+        return np.ones(3, np.float32), np.zeros((5, 3), np.float32)
 
     (one, totals), (other, expected) = state(), state()
     with threads_here(threads):
-        program.run_each([[rows, one, own] for rows, own in zip(data, totals, strict=True)], 3, 10)
+        program.run_each([data[0], one, totals[0]], {0: data, 2: totals}, 3, 10)
     for rows, own in zip(data, expected, strict=True):
         program.run([rows, other, own], (), 0, 3, 10)
     assert np.array_equal(one, other)

@@ -1,11 +1,13 @@
-"""Random bits against the known answers published with Random123, and against JAX where it is installed."""
+"""Random bits against the known answers published with Random123, and against JAX where it is installed; shuffles."""
 
 import importlib.util
 
 import numpy as np
 import pytest
 
+from ranvier import engines
 from ranvier.graph.random import threefry, threefry_block
+from ranvier.seed import shuffled
 
 KNOWN = [  # Random123's kat_vectors: counter words, key words, output words of threefry2x32 with 20 rounds
     ((0x00000000, 0x00000000), (0x00000000, 0x00000000), (0x6B200159, 0x99BA4EFE)),
@@ -58,3 +60,42 @@ if importlib.util.find_spec("jax"):
         words = np.asarray(threefry_2x32(key, np.concatenate([low, high]))).reshape(2, 4)
         counters = low.astype(np.uint64) | high.astype(np.uint64) << np.uint64(32)
         assert np.array_equal(np.stack(threefry_block(int(key[0]), int(key[1]), counters)), words)
+
+
+# --- rows in random order ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345678901234567, 2**64 - 1])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 1000])
+def test_engines_shuffle_alike(n, seed):
+    rows = {engine: np.arange(n, dtype=np.int32) for engine in engines.NAMES}
+    for engine, array in rows.items():
+        engines.shuffle(array, seed, engine)
+    assert np.array_equal(rows["native"], rows["reference"])
+    assert np.array_equal(np.sort(rows["native"]), np.arange(n))
+
+
+def test_the_published_random_numbers_shuffle():
+    """The first number that SplitMix64 gives for the state 1234567, as its authors' program prints it."""
+    drawn, n = 6457827717110365317, 1 << 20
+    rows = np.arange(n, dtype=np.int32)
+    engines.shuffle(rows, 1234567)
+    assert rows[-1] == drawn * n >> 64
+
+
+def test_every_order_is_as_likely():
+    count = np.zeros((5, 5))
+    for seed in range(20_000):
+        rows = np.arange(5, dtype=np.int32)
+        engines.shuffle(rows, seed)
+        count[np.arange(5), rows] += 1
+    assert np.abs(count / 20_000 - 0.2).max() < 0.012  # four standard deviations
+
+
+def test_a_generator_shuffles_a_copy():
+    rows = np.array([5, 7, 9, 11], np.int32)
+    orders = {tuple(shuffled(rows, np.random.default_rng(seed))) for seed in range(400)}
+    assert len(orders) == 24
+    assert rows.tolist() == [5, 7, 9, 11]
+    same = [shuffled(rows, np.random.default_rng(3)) for _ in range(2)]
+    assert np.array_equal(*same)

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from ranvier import engines
 from ranvier.tensor import Tensor
 
 __all__ = [
     "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded",
-    "set_generator", "set_seed", "set_state", "traced_draws",
+    "set_generator", "set_seed", "set_state", "shuffled", "traced_draws",
 ]  # fmt: skip
 
 
@@ -164,6 +165,13 @@ def numpy_generator(purpose: str, seed: int | None = None) -> np.random.Generato
     counters[purpose] += 1
     sequence = np.random.SeedSequence(get_seed(), spawn_key=(zlib.crc32(purpose.encode()), number))
     return np.random.Generator(np.random.Philox(sequence))
+
+
+def shuffled(rows: Any, generator: np.random.Generator) -> Any:
+    """The numbers of an int32 array in random order, as a new array; of the generator it takes one number."""
+    drawn = rows.copy()
+    engines.shuffle(drawn, int(generator.integers(2**64, dtype=np.uint64)))
+    return drawn
 
 
 def fold(seed: int) -> int:

@@ -113,9 +113,9 @@ class EmulatedProgram(native.NativeProgram):
                 values = np.frombuffer(result, array.dtype, array.size, at * LINE)
                 np.copyto(array, values.reshape(array.shape))
 
-    def run_each(self, runs, steps, total):  # one call of QEMU for each
-        for arrays in runs:
-            self.run(arrays, (), 0, steps, total)
+    def run_each(self, arrays, own, steps, total):  # one call of QEMU for each
+        for i in range(len(next(iter(own.values())))):
+            self.run([own[n][i, ...] if n in own else a for n, a in enumerate(arrays)], (), 0, steps, total)
 
     @staticmethod
     def _offsets(arrays):

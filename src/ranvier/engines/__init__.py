@@ -75,3 +75,8 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
     for old in list(_shared)[:-SHARED]:  # other threads may be here too: the list is theirs as much as ours
         _shared.pop(old, None)
     return program
+
+
+def shuffle(rows: Any, seed: int, engine: str | None = None) -> None:
+    """Put an int32 array into an order that ``seed`` (64 bits) alone decides, in place; the same by every engine."""
+    import_module(NAMES[check(engine or get_engine())]).shuffle(rows, seed)

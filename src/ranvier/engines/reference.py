@@ -13,6 +13,11 @@ from ranvier.graph.node import BATCH, Symbol
 
 Array = Any
 
+# SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): what its state grows by,
+# and how the state becomes a random number: what it is shifted by, and multiplied by after that.
+GOLDEN = 0x9E3779B97F4A7C15
+MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
+
 
 def evaluate(
     graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]
@@ -76,3 +81,19 @@ def target() -> str:
 def compile(graph: Graph, batch: int | None = None) -> ReferenceProgram:
     """Nothing to compile: the interpreter runs the graph as it is."""
     return ReferenceProgram(graph, batch)
+
+
+def shuffle(rows: Array, seed: int) -> None:
+    """Put int32 numbers into an order that ``seed`` (64 bits) alone decides, in place: Fisher and Yates's shuffle.
+
+    From the last place on, each changes places with one up to itself, drawn by SplitMix64.
+    """
+    with np.errstate(over="ignore"):
+        bits = np.uint64(seed) + np.arange(1, max(len(rows), 1), dtype=np.uint64) * np.uint64(GOLDEN)
+        for shift, factor in MIX:
+            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    numbers = rows.tolist()
+    for last, drawn in zip(range(len(numbers) - 1, 0, -1), bits.tolist(), strict=True):
+        other = drawn * (last + 1) >> 64
+        numbers[last], numbers[other] = numbers[other], numbers[last]
+    rows[:] = numbers

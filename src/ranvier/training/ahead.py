@@ -29,7 +29,7 @@ class Ahead:
 
     def __init__(self, training: Training, epochs: int) -> None:
         self.training, self.epochs = training, epochs
-        self.results: deque[list[Array]] = deque()
+        self.results: deque[tuple[Array, ...]] = deque()
         self.taken = -1  # the epoch whose results were handed out last
         self.size = 0  # steps of an epoch
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrays", "Stream"]
 
-BESIDE = 10_000  # rows; fewer are put into an order sooner than another thread is told to
+BESIDE = 100_000  # rows; fewer are put into an order sooner than another thread is told to
 
 
 class Arrays:
@@ -37,7 +37,7 @@ class Arrays:
         sampler: Sampler | None = None,
     ) -> None:
         self.training, self.data, self.sampler, self.shuffler = training, data, sampler, shuffler
-        self.rows = self.order = kept_rows(data)
+        self.rows = kept_rows(data)
         self.size = len(self.rows)
         self.batch = min(batch, self.size)
         if sampler is not None:
@@ -49,6 +49,7 @@ class Arrays:
         elif self.batch >= self.size:
             self.shuffler = None  # within one batch order means nothing
         self.taken = self.size if limit is None else min(self.size, limit * batch)
+        self.order = self.rows[: self.taken]
         self.steps = math.ceil(self.taken / self.batch)
         self.drawer: ThreadPoolExecutor | None = None
         self.next: Callable[[], Array] | None = None
@@ -69,10 +70,7 @@ class Arrays:
         def order() -> Array:
             if self.sampler is not None:
                 return self.sampled(self.shuffler, self.size)
-            drawn: Array = self.rows[
-                self.shuffler.permutation(len(self.rows))
-            ]  # quicker than shuffling int32
-            return drawn
+            return seed.shuffled(self.rows, self.shuffler)
 
         self.next_from = self.shuffler.bit_generator.state
         if len(self.rows) < BESIDE:
@@ -87,10 +85,10 @@ class Arrays:
     def turn(self) -> Array:
         """The rows of the next epoch, in order."""
         if self.shuffler is not None:
-            self.order = (self.next or self.draw())()
+            self.order = (self.next or self.draw())()[: self.taken]
             self.drawn_from = self.next_from
             self.next = self.draw()  # of the one after it, while this one runs
-        return self.order[: self.taken]
+        return self.order
 
     def close(self) -> None:
         if self.drawer is not None:
@@ -107,7 +105,7 @@ class Arrays:
         elif training.runner is not None:
             self.step = training.runner.step  # which a hook may have changed while the epoch before ran
         training.show.begin(title, self.steps)
-        samples = training.run(self.step, self.data, self.order[: self.taken])
+        samples = training.run(self.step, self.data, self.order)
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ def drawn(model: Module, state: Compiled, data: Data, batch: int, steps: int) ->
     step = step_for(model, state, data, batch, "train")
     rows, shuffler = kept_rows(data), seed.numpy_generator("shuffle")
     rounds = -(-steps * batch // len(rows))
-    order = np.concatenate([shuffler.permutation(rows) for _ in range(rounds)])[: steps * batch]
+    order = np.concatenate([seed.shuffled(rows, shuffler) for _ in range(rounds)])[: steps * batch]
     for index in range(steps):
         yield step, data, order, index
 

@@ -217,28 +217,26 @@ class Runner:
 
     def advance_each(
         self, data: Data, orders: Sequence[Array], epoch: int, failed: Callable[[], None]
-    ) -> list[list[Array]]:
+    ) -> Iterator[tuple[Array, ...]]:
         """Several epochs in one native call, each over an order of its own: the totals of each.
 
-        Those that are not finite are left to the caller, at the epoch they belong to. The program must be one that
-        runs on one thread.
+        Those that are not finite are left to the caller, at the epoch they belong to.
         """
         if time.perf_counter() - self.kept_at > KEEP_SECONDS:
             self.check(failed)
             self.keep()
-        totals = [[np.zeros_like(a) for a in self.step.totals] for _ in orders]
-        weights = self.state[: len(self.state) - len(self.step.totals)]
-        runs = [
-            self.step.arrays(data, order, self.settings, [*weights, *own])
-            for order, own in zip(orders, totals, strict=True)
-        ]
+        totals = [np.zeros((len(orders), *a.shape), a.dtype) for a in self.step.totals]
+        arrays = self.step.arrays(data, orders[0], self.settings, self.state)
+        own = dict(enumerate(totals, len(arrays) - len(totals)))
+        if any(order is not orders[0] for order in orders):
+            own[0] = np.stack(orders)
         self.total = len(orders[0])
         steps = math.ceil(self.total / self.step.batch)
         for i, order in enumerate(orders):  # to be run again one by one, should a result not be finite
-            arrays = self.step.arrays(data, order, self.settings, self.state)
-            self.since.append(Stretch(arrays, self.total, 0, steps, True, epoch + i))
-        self.step.program.run_each(runs, steps, self.total)
-        return totals
+            again = [order, *arrays[1:]] if 0 in own else arrays
+            self.since.append(Stretch(again, self.total, 0, steps, True, epoch + i))
+        self.step.program.run_each(arrays, own, steps, self.total)
+        return zip(*totals, strict=True)
 
     def chunks(self, steps: int, pace: Pace) -> Iterator[int]:
         """Run the steps of an evaluation; yields after each chunk how many are done."""

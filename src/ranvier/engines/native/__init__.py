@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ranvier.engines.native.layout import lay_out
 from ranvier.engines.native.pace import Pace
 from ranvier.engines.native.program import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text, assemble
 from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.shuffling import shuffle as shuffle
 from ranvier.engines.native.squeeze import squeeze
 from ranvier.engines.native.workers import samples_adjacent, share_out
 from ranvier.engines.reference import ReferenceProgram
@@ -150,22 +151,25 @@ class NativeProgram:
         finally:
             self._frames.append(frame)
 
-    def run_each(self, runs: Sequence[Sequence[Any]], steps: int, total: int) -> None:
-        """Several runs of ``steps`` steps each over arrays of their own, one after the other in one native call.
+    def run_each(self, arrays: Sequence[Any], own: Mapping[int, Any], steps: int, total: int) -> None:
+        """Several runs of ``steps`` steps each, one after the other in one native call.
 
-        Of a program without outputs.
+        ``own`` has by its number what each run takes in an array's place: the run's row of a stack of them. Of a
+        program without outputs.
         """
         frame = self._frame()
         try:
             if runtime.get_threads() > frame.threads:
                 frame.reserve(runtime.get_threads(), self.text.private)
+            self._bind(frame, [own[i][0, ...] if i in own else a for i, a in enumerate(arrays)], (), total)
+            frame.words[START], frame.words[STOP] = 0, steps
+            runs = len(next(iter(own.values())))
             words = -(-len(frame.context) // 8) * 8  # whole cache lines
-            contexts = runtime.aligned_empty((len(runs), words), np.int64)
-            for arrays, row in zip(runs, contexts, strict=True):
-                self._bind(frame, arrays, (), total)
-                frame.words[START], frame.words[STOP] = 0, steps
-                row[: len(frame.context)] = frame.context
-            for first, end, threads in self.pace_each.pieces(0, len(runs)):
+            contexts = runtime.aligned_empty((runs, words), np.int64)
+            contexts[:, : len(frame.context)] = frame.context
+            for number, stack in own.items():
+                contexts[:, self._first + number] += np.arange(runs) * stack.strides[0]
+            for first, end, threads in self.pace_each.pieces(0, runs):
                 # Processors may have come since memory was reserved for threads.
                 threads = min(threads, frame.threads)
                 team.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)

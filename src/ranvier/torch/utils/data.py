@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.data.samplers import weighted_rows
 from ranvier.graph.node import Type
 from ranvier.module.names import missing
-from ranvier.seed import numpy_generator
+from ranvier.seed import numpy_generator, shuffled
 from ranvier.tensor import Tensor
 
 __all__ = [
@@ -89,7 +89,8 @@ class ConcatDataset(Dataset):
 
 
 def _permutation(n: int, generator: Any) -> Any:
-    return (generator.numpy if generator is not None else numpy_generator("shuffle")).permutation(n)
+    own = numpy_generator("shuffle") if generator is None else generator.numpy
+    return shuffled(np.arange(n, dtype=np.int32), own)
 
 
 def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
