@@ -26,7 +26,9 @@ def share_out(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
         anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
             task.share = "rows"
-        elif task.kind in ("map", "contract", "copy") and task.space and work(task, batch) >= SERIAL:
+        elif (
+            task.kind in ("map", "contract", "reduce", "copy") and task.space and work(task, batch) >= SERIAL
+        ):
             task.share = "split"
 
 
@@ -39,10 +41,14 @@ def work(task: Task, batch: int) -> int:
     """How much a task computes, in elements that cost little each."""
     if task.anchor is not None and task.kind == "contract":
         return size(tuple(task.anchor.attrs["loops"]), batch) // 8
+    if task.anchor is not None and task.kind == "reduce":
+        return size(task.anchor.inputs[0].shape, batch)
     return size(task.space, batch)
 
 
-def in_order(tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]]) -> list[Task]:
+def in_order(
+    tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]], batch: int
+) -> list[Task]:
     """The tasks as they run, each with its phase. A task waits at a barrier only for what other threads made."""
     edges = [_edges(task, tasks, home, after) for task in tasks]
     first = int(any(is_layout(task) for task in tasks))  # what is laid out anew is so before all else
@@ -72,6 +78,7 @@ def in_order(tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[in
                 elif state[before] == 1:
                     raise AssertionError("tasks that wait for each other")
     _postpone(tasks, order, edges)
+    _spread(tasks, edges, batch)
     place = {number: i for i, number in enumerate(order)}
     return sorted(tasks, key=lambda t: (t.phase, place[t.number]))
 
@@ -87,6 +94,30 @@ def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[E
         if readers and task.nodes and all(AGAIN in n.attrs or n.op.name == "pad" for n in task.nodes):
             latest = min(tasks[reader].phase - (0 if together else 1) for reader, together in readers)
             task.phase = max(task.phase, latest)
+
+
+def _spread(tasks: Sequence[Task], edges: Sequence[set[Edge]], batch: int) -> None:
+    """Whole tasks of one phase go to different threads, but those that need each other to the same."""
+    leads = list(range(len(tasks)))  # of each task, one that goes to the same thread
+
+    def lead(number: int) -> int:
+        while leads[number] != number:
+            number = leads[number]
+        return number
+
+    whole = [task for task in tasks if task.share == "serial"]
+    for task in whole:
+        for before, _ in edges[task.number]:
+            if tasks[before].share == "serial" and tasks[before].phase == task.phase:
+                leads[lead(task.number)] = lead(before)
+    together: dict[int, dict[int, list[Task]]] = {}
+    for task in whole:
+        together.setdefault(task.phase, {}).setdefault(lead(task.number), []).append(task)
+    for sets in together.values():
+        largest_first = sorted(sets.values(), key=lambda own: -sum(work(task, batch) for task in own))
+        for turn, own in enumerate(largest_first):
+            for task in own:
+                task.turn = turn
 
 
 def _edges(

@@ -20,7 +20,6 @@ from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel, Module
 from ranvier.engines.native.view import Buffer, View
-from ranvier.engines.native.workers import WORKERS
 from ranvier.graph.node import BATCH, Node, Symbol
 
 # The context that a run hands to every thread: 64-bit words, these first, then a word for each symbol's extent, then
@@ -265,8 +264,9 @@ class Assembler:
                 # Tasks of one phase that are divided in different ways do not wait for each other.
                 for share, tasks in groupby(sorted(group, key=lambda t: t.share), key=lambda t: t.share):
                     if share == "serial":
-                        with f.when(f.op("icmp eq i64 %tid, 0")):
-                            run(tasks, row_range)
+                        for turn, own in groupby(sorted(tasks, key=lambda t: t.turn), key=lambda t: t.turn):
+                            with f.when(f.op(f"icmp eq i64 %tid, {f.op(f'urem i64 {turn}, %nthreads')}")):
+                                run(own, row_range)
                     elif share == "rows" and workers is not None and self.schedule.depth:
                         listed = list(tasks)
                         for task in listed:
@@ -304,12 +304,13 @@ class Assembler:
 
     def _rows(self, f: Function, rows: Scalar) -> tuple[tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
         """This thread's rows; or, where workers share them, the rows of each worker and this thread's workers."""
-        if not any(task.kind == "partial" for task in self.schedule.tasks):
+        workers = self.schedule.workers
+        if not workers:
             blocks = f.floor_divide(f.add(rows, ROW_BLOCK - 1), ROW_BLOCK)
             return self._portion(f, rows, blocks, ROW_BLOCK), None
-        few = 1 if self.schedule.depth else 2 * LANES
-        each = f.mul(f.floor_divide(f.add(rows, WORKERS * few - 1), WORKERS * few), few)
-        return (each, each), self._portion(f, WORKERS, WORKERS, 1)
+        few = 1 if self.schedule.depth else 2 * LANES if self.schedule.samples_adjacent else ROW_BLOCK
+        each = f.mul(f.floor_divide(f.add(rows, workers * few - 1), workers * few), few)
+        return (each, each), self._portion(f, workers, workers, 1)
 
     @staticmethod
     def _portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:

@@ -11,8 +11,10 @@ from ranvier.engines.native.ordering import in_order, share_out
 from ranvier.engines.native.placing import Places
 from ranvier.engines.native.view import Buffer
 from ranvier.engines.native.workers import spatial
+from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph
 
+TILE = 8  # rows of the batch that a product takes at once: more samples than these are taken by whole tiles
 CACHE = 1 << 19  # bytes that values of the samples at hand may take: half of a second-level cache
 
 
@@ -30,8 +32,10 @@ class Schedule:
         places = Places(groups, batch, samples_adjacent)
         self.tasks, self.buffers, self.private = groups.tasks, places.buffers, places.private
         self.views, self.view = places.views, places.view
+        # Among how many virtual workers sums over the samples are split; 0 where they are not.
+        self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
-        self.order = in_order(self.tasks, groups.home, places.after)
+        self.order = in_order(self.tasks, groups.home, places.after, batch)
         # Depth first: so many samples at a time go through all tasks by rows, while their values are in the cache. 0
         # where samples are small: a task takes all its rows, so that weights are read once.
         self.depth = 0
@@ -74,7 +78,8 @@ class Schedule:
         self.local = {b: view.strides[0] for b, (_, view) in makers.items() if b not in lasting}
         a_sample = pack({b: n * SIZE[b.dtype] for b, n in self.local.items()}, self.places)[1]
         a_sample += sum(makers[b][1].strides[0] * SIZE[b.dtype] for b in lasting)
-        self.depth = max(1, CACHE // max(1, a_sample))
+        depth = max(1, CACHE // max(1, a_sample))
+        self.depth = depth - depth % TILE if depth > TILE else depth
 
     def __str__(self) -> str:
         """A line for each task, in the order in which they run, and a line where a barrier is."""

@@ -25,11 +25,10 @@ class Task:
         default_factory=dict
     )  # node that lies in memory -> always read at the own row
     copy: tuple[View, View] | None = None
-    share: str = (
-        "serial"  # rows: by rows of the batch; split: by its own first extent; serial: the first thread's
-    )
+    share: str = "serial"  # rows: by rows of the batch; split: by its own first extent; serial: one thread's
     axis: int = 0  # of the space, along which it is divided
     phase: int = 0
+    turn: int = 0  # of a serial task: the threads take these one after the other
     adds: bool = False  # to what its place holds already: samples come in several calls
 
     @property

@@ -1,5 +1,5 @@
-"""A pass for large batches and for large samples: sums over the samples are made by virtual workers, each over rows of
-its own.
+"""A pass for large batches, large samples and small networks: sums over the samples are made by virtual workers, each
+over rows of its own.
 
 How many workers there are, and which rows each takes, follows from the batch alone, so the sums have one order whatever
 the number of threads; threads take workers. Each worker's part lies in a row of a partial result, and an ordinary
@@ -14,6 +14,8 @@ from ranvier.graph.node import BATCH, Node, Primitive, Symbol, Type, apply
 
 WORKERS = 16
 MANY = 1024  # rows from which on sharing them out pays
+FEWER = 4  # workers of a network whose weights are small beside its samples' values: those they hand over change cores
+SOME = 128  # rows from which on that pays
 NARROW = 64  # features up to which samples, rather than features, lie next to each other
 
 # Not one of the language's primitives: it stands in a graph between this pass and the schedule alone. ``inner`` is the
@@ -30,35 +32,52 @@ def spatial(graph: Graph) -> bool:
 
 
 def share_out(graph: Graph, batch: int) -> Graph:
-    """The graph with its sums over the samples split among the workers, where there are many samples or large ones."""
-    if batch < MANY and not spatial(graph):
+    """The graph with its sums over the samples split among the workers, where that pays."""
+    workers = _number(graph, batch)
+    if not workers:
         return graph
     result: dict[Node, Node] = {}
     for node in graph.nodes():
         inputs = tuple(result[i] for i in node.inputs)
         fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
-        result[node] = _split(fresh, batch)
+        result[node] = _split(fresh, batch, workers)
     return graph.rebuild(lambda n: result[n])
 
 
-def _split(node: Node, batch: int) -> Node:
+def _number(graph: Graph, batch: int) -> int:
+    """How many workers there are; 0 where sums over the samples are left whole."""
+    if batch >= MANY or spatial(graph):
+        return WORKERS
+    sums = [node for node in graph.nodes() if _over_samples(node)]
+    reads = sum(size(i.shape, batch) for node in sums for i in node.inputs)
+    made = FEWER * sum(size(node.shape, batch) for node in sums)
+    return FEWER if batch >= SOME and made <= reads else 0
+
+
+def _over_samples(node: Node) -> bool:
+    """Whether a contraction sums over the samples, as the gradient of weights does."""
+    if node.op.name != "contract":
+        return False
+    loops, rank = node.attrs["loops"], node.attrs["rank"]
+    return BATCH in loops[rank:] and BATCH not in loops[:rank]
+
+
+def _split(node: Node, batch: int, workers: int) -> Node:
     if node.op.name == "contract":
-        loops, rank = node.attrs["loops"], node.attrs["rank"]
-        over_samples = BATCH in loops[rank:] and BATCH not in loops[:rank]
         reads = sum(size(i.shape, batch) for i in node.inputs)
-        if not over_samples or WORKERS * size(node.shape, batch) > reads:
+        if not _over_samples(node) or workers * size(node.shape, batch) > reads:
             return node
         join = "reduce_sum"
     elif (
         node.op.name in ("reduce_sum", "reduce_max")
         and node.inputs[0].shape[0] == BATCH
         and 0 in node.attrs["axes"]
-        and (batch >= MANY or WORKERS * size(node.shape, batch) <= size(node.inputs[0].shape, batch))
+        and (batch >= MANY or workers * size(node.shape, batch) <= size(node.inputs[0].shape, batch))
     ):
         join = node.op.name
     else:
         return node
-    type_ = Type((WORKERS, *node.shape), node.dtype)
+    type_ = Type((workers, *node.shape), node.dtype)
     return apply(join, Node(PARTIAL, node.inputs, {"inner": node}, type_), axes=(0,))
 
 
