@@ -119,6 +119,123 @@ def test_threads_meet_once_within_a_step():
     assert made.private  # the step count is every thread's own
 
 
+def test_small_networks_share_out_their_samples():
+    """Where weights are few beside the samples' values, these stay with the thread that made them."""
+    graph, _ = training_step((10, 46, 46, 10))
+    parts = [t for t in native.schedule_of(native.lower(graph), 128).tasks if t.kind == "partial"]
+    assert {t.space[0] for t in parts} == {4}
+    assert len([t for t in parts if t.anchor.attrs["inner"].op.name == "contract"]) == 3
+    for sizes, batch in (((10, 46, 46, 10), 64), ((784, 512, 10), 128)):
+        graph, _ = training_step(sizes)
+        assert not native.schedule_of(native.lower(graph), batch).workers
+
+
+def test_what_is_not_divided_goes_to_different_threads():
+    """Each to the next thread, but what others of its phase read goes to theirs."""
+    inputs = [input_node(f"x{i}", (40,), "float32") for i in range(4)]
+    sums = [apply("reduce_sum", x, axes=(0,)) for x in inputs]
+    graph = Graph(tuple(inputs), (*sums[:3], apply("exp", sums[3]) * sums[3]))
+    made = schedule(graph, 1)
+    assert {t.phase for t in made.tasks} == {0}
+    assert {t.share for t in made.tasks} == {"serial"}
+    turns = {t.number: t.turn for t in made.tasks}
+    assert sorted(turns[made.tasks.index(t)] for t in made.tasks if t.kind == "reduce") == [0, 1, 2, 3]
+    for task in made.tasks:
+        for node in task.reads:
+            maker = next((t for t in made.tasks if node in t.nodes), task)
+            assert maker.turn == task.turn
+
+
+def pooled(shape=(6, 8, 6)):
+    """The maxima of windows of two by two, the place of each, and the gradient that goes there."""
+    rows, columns, features = shape
+    x, g = (
+        input_node(name, (BATCH, *s), "float32", windowed=True)
+        for name, s in (("x", shape), ("g", (rows // 2, columns // 2, features)))
+    )
+    inner = (BATCH, rows // 2, 2, columns // 2, 2, features)
+    h = apply("relu", x)
+    windows = apply("windows", h, axes=((1, 2, 2, 1), (2, 2, 2, 1)))
+    largest = apply("reduce_max", windows, axes=(2, 4))
+    place = apply("iota", shape=inner, axis=2, dtype="int32") * full(-2, inner, "int32")
+    place = place - apply("iota", shape=inner, axis=4, dtype="int32")
+    hit = apply("equal", windows, spread(largest, inner, (0, 1, 3, 5)))
+    first = apply("reduce_max", apply("select", hit, place, full(-9, inner, "int32")), axes=(2, 4))
+    there = apply("equal", place, spread(first, inner, (0, 1, 3, 5)))
+    back = apply("select", there, spread(g, inner, (0, 1, 3, 5)), full(0.0, inner, "float32"))
+    back = apply("reshape", back, shape=(BATCH, *shape))
+    back = apply("select", apply("less", like(h, 0.0), h), back, like(h, 0.0))
+    return Graph((x, g), (largest, first, back))
+
+
+def test_a_pool_and_its_gradient_are_a_task_each():
+    made = schedule(pooled(), 3)
+    found = [(t.kind, t.space[1:], [n.op.name for n in t.members]) for t in made.order if t.members]
+    assert ("map", (3, 4, 6), ["reduce_max", "reduce_max"]) in found
+    assert ("map", (6, 8, 6), ["select"]) in found
+    assert not any(len(space) == 5 for _, space, _ in found)
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 6), (2, 2, 1), (4, 2, 16), (4, 6, 19)])
+def test_pools(shape):
+    graph = pooled(shape)
+    n = 5
+    x = RNG.integers(-3, 4, (n, *shape)).astype(np.float32)  # many are equal
+    g = RNG.normal(size=(n, shape[0] // 2, shape[1] // 2, shape[2])).astype(np.float32)
+    results = []
+    for engine in (reference, native):
+        outputs = [np.zeros((n, *node.shape[1:]), node.dtype) for node in graph.outputs]
+        engine.compile(graph, 3).run([x, g], outputs, 0, 2, n)
+        results.append(outputs)
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["reduce_sum", "reduce_max"])
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((5, 3, 7), (1,)), ((3, 3, 40), (0, 1)), ((2, 4, 2, 5), (0, 2)), ((9, 16), (0,)), ((10, 16), (0,))],
+)
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_reductions_of_a_few(name, shape, axes, dtype):
+    """In the task that needs them, or in one of their own; of what is computed on the spot, and of the result itself."""
+    x, w = input_node("x", shape, dtype), input_node("w", shape[-1:], dtype)
+    kept = tuple(i for i in range(len(shape)) if i not in axes)
+    scaled = x * spread(w, shape, (len(shape) - 1,))
+    once = apply(name, scaled, axes=axes)
+    again = apply(name, scaled - spread(once, shape, kept), axes=axes)
+    graph = Graph((x, w), (once, again, apply("abs", again) + once))
+    given = [RNG.integers(-9, 9, n.shape).astype(dtype) for n in (x, w)]
+    results = []
+    for engine in (reference, native):
+        outputs = [np.zeros(node.shape, dtype) for node in graph.outputs]
+        engine.compile(graph).run(given, outputs)
+        results.append(outputs)
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+CUT_ANEW = [
+    ((6, 8), (3, 2, 4, 2)),
+    ((3, 2, 4, 2), (6, 8)),
+    ((6, 4), (4, 6)),
+    ((12,), (2, 3, 2)),
+    ((1, 6), (3, 2)),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), CUT_ANEW)
+def test_reshapes_of_what_is_computed_on_the_spot(before, after):
+    x = input_node("x", (BATCH, *before, 5), "float32", windowed=True)
+    made = apply("reshape", x + x, shape=(BATCH, *after, 5))
+    graph = Graph((x,), (apply("exp", made),))
+    assert len([t for t in schedule(graph, 2).tasks if t.members]) == 1
+    given = RNG.normal(size=(3, *before, 5)).astype(np.float32)
+    found = np.zeros((3, *after, 5), np.float32)
+    native.compile(graph, 2).run([given], [found], 0, 2, 3)
+    np.testing.assert_allclose(found, np.exp(2 * given).reshape(found.shape), rtol=1e-6)
+
+
 def test_updates_that_read_each_other():
     a, b = input_node("a", (5,), "float32"), input_node("b", (5,), "float32")
     graph = Graph((a, b), (), ((a, b), (b, a + b)))

@@ -84,6 +84,13 @@ def extremum(k: Kernel, dtype: str, type_: str, a: str, b: str, largest: bool) -
     return _choose(k, k.function.op(f"fcmp uno {type_} {a}, {a}"), type_, a, chosen)
 
 
+def combine(k: Kernel, node: Node, type_: str, a: str, b: str) -> str:
+    """Two running results of a reduction as one."""
+    if node.op.name == "reduce_max":
+        return extremum(k, node.dtype, type_, a, b, True)
+    return k.function.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}")
+
+
 def _maximum(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide: bool) -> str:
     return extremum(k, node.dtype, types[0], names[0], names[1], True)
 

@@ -27,8 +27,8 @@ ALL_LANES = "splat (i1 true)"
 Scalar = str | int  # an i64: the name of a value, or a number known now
 
 
-def vector(element: str) -> str:
-    return f"<{LANES} x {element}>"
+def vector(element: str, lanes: int = LANES) -> str:
+    return f"<{lanes} x {element}>"
 
 
 def suffix_of(type_: str) -> str:
@@ -59,9 +59,9 @@ def lane_constants(values: Sequence[object], element: str) -> str:
     return "<" + ", ".join(f"{element} {v}" for v in values) + ">"
 
 
-def tail_mask(count: int) -> str:
+def tail_mask(count: int, lanes: int = LANES) -> str:
     """The constant mask of the first ``count`` lanes."""
-    return lane_constants(["true" if i < count else "false" for i in range(LANES)], "i1")
+    return lane_constants(["true" if i < count else "false" for i in range(lanes)], "i1")
 
 
 @dataclass
@@ -142,6 +142,11 @@ class Function:
             return a // b
         return a if b == 1 else self.op(f"udiv i64 {a}, {b}")
 
+    def remainder(self, a: Scalar, b: Scalar) -> Scalar:
+        if isinstance(a, int) and isinstance(b, int):
+            return a % b
+        return 0 if b == 1 else self.op(f"urem i64 {a}, {b}")
+
     def minimum(self, a: Scalar, b: Scalar) -> Scalar:
         if isinstance(a, int) and isinstance(b, int):
             return min(a, b)
@@ -160,6 +165,11 @@ class Function:
         return self.op(
             f"shufflevector {vector(element)} {one}, {vector(element)} poison, <{LANES} x i32> zeroinitializer"
         )
+
+    def first_lanes(self, name: str, type_: str, count: int) -> str:
+        """A vector of so many lanes, taken from the front of another; zeros follow where that has fewer."""
+        numbers = lane_constants(range(count), "i32")
+        return self.op(f"shufflevector {type_} {name}, {type_} zeroinitializer, <{count} x i32> {numbers}")
 
     # --- control ---------------------------------------------------------------------------------------------------
 

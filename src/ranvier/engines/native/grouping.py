@@ -8,16 +8,18 @@ in memory belong to no task: whoever needs one computes it on the spot.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from ranvier.engines.native.again import AGAIN
 from ranvier.engines.native.task import Task, Waits, bits, numbers
-from ranvier.engines.native.view import only_ones
+from ranvier.engines.native.view import only_ones, regroups
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Shape
 
 ROW_LIMIT = (
     128  # reductions along a last axis up to this long are done in registers, within the task of their row
 )
+WINDOW = 9  # so many elements at most are reduced where the result is needed, one by one
 DEPTH_LIMIT = 40  # so deep may a chain of nodes computed on the spot be
 CHEAP = frozenset(
     (
@@ -63,6 +65,10 @@ class Groups:
         self.contiguous: set[Node] = set()  # and their elements one after another
         self.facts: dict[Node, Fact] = {}
         self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
+        self.readers: dict[Node, list[Node]] = {}
+        for node in graph.nodes():
+            for operand in node.inputs:
+                self.readers.setdefault(operand, []).append(node)
         self._demand()
         for node in graph.nodes():
             self._assign(node)
@@ -82,12 +88,23 @@ class Groups:
             if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather", "windows"):
                 for place, operand in enumerate(node.inputs):
                     if node.op.name == "reshape":
-                        if not only_ones(node.shape, operand.shape):
+                        if not only_ones(node.shape, operand.shape) and not self._regrouped(node):
                             self._need_contiguous(operand)
                         continue
                     if node.op.name in ("gather", "pad") and place == 1:
                         continue  # computed where it is needed
                     self._need(operand)
+
+    def _regrouped(self, node: Node) -> bool:
+        """Whether a reshape of something cheap is read by something elementwise alone: it is then made on the spot."""
+        operand, readers = node.inputs[0], self.readers.get(node, ())
+        return (
+            operand.op.kind == "elementwise"
+            and operand.op.name in CHEAP
+            and len(self.readers[operand]) == len(readers) == 1
+            and readers[0].op.kind == "elementwise"
+            and regroups(node.shape, operand.shape)
+        )
 
     def _need(self, node: Node) -> None:
         """``node`` is read through a view: what lies under its movement must be in memory."""
@@ -125,6 +142,8 @@ class Groups:
             self._new("scatter", node.shape, node)
         elif name in ("pad", "concatenate"):
             self._new("place", node.shape, node)
+        elif in_window(node):
+            self._join(node, self._window(node, node.inputs[0]))
         elif kind == "reduce":
             self._assign_reduction(node)
         else:
@@ -158,6 +177,23 @@ class Groups:
                     crossed |= 1 << number
         return Fact(frozenset(aligned), crossed, depth)
 
+    def _window(self, node: Node, operand: Node) -> Fact:
+        """What is known of a reduction over a few elements by way of an operand: each is at another index, but what is
+        broadcast over them.
+        """
+        kept = tuple(i for i in range(operand.ndim) if i not in node.attrs["axes"])
+        if operand.op.name == "broadcast" and operand.attrs["axes"] == kept:
+            return self.facts[operand.inputs[0]]
+        if operand.op.kind == "elementwise" and operand not in self.home:
+            facts = [self._window(node, i) for i in operand.inputs]
+            crossed = 0
+            for fact in facts:
+                crossed |= fact.crossed
+            depth = 1 + max((f.depth for f in facts), default=0)
+            return Fact(frozenset().union(*(f.aligned for f in facts)), crossed, depth)
+        fact = self.facts[operand]
+        return Fact(frozenset(), fact.crossed | bits(fact.aligned), fact.depth + 1)
+
     def _same_place(self, node: Node, operand: Node, task: Task) -> bool:
         """Whether ``node`` at an index of the task's space needs ``operand`` at the same index, or at the same row."""
         if node.op.kind == "elementwise":
@@ -187,6 +223,8 @@ class Groups:
             task = self.tasks[number]
             if task.kind in ("scatter", "place", "partial") or not self._fits(node, task):
                 continue
+            if node.op.kind == "reduce" and (task.kind != "map" or node.shape != task.space):
+                continue  # it is made element by element
             needs = self._needs(fact, number)
             if needs is not None:
                 self._add(task, node, needs)
@@ -237,3 +275,13 @@ class Groups:
         self.home[node] = task
         self.facts[node] = Fact(frozenset((task.number,)))
         self.waits.wait(task.number, needs)
+
+
+def in_window(node: Node) -> bool:
+    """Whether a node reduces a few elements, each in a vector of others' elements: a pool's window."""
+    if node.op.name not in ("reduce_sum", "reduce_max") or not node.ndim:
+        return False
+    shape, axes = node.inputs[0].shape, node.attrs["axes"]
+    extents = [shape[axis] for axis in axes]
+    known = all(isinstance(extent, int) for extent in extents)
+    return known and len(shape) - 1 not in axes and prod(extents) <= WINDOW

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ranvier.engines.native.elementwise import extremum
+from ranvier.engines.native.elementwise import combine, extremum
 from ranvier.engines.native.emit import (
     ELEMENT,
     LANES,
@@ -111,12 +111,6 @@ def identity(node: Node, type_: str) -> str:
     if node.op.name == "reduce_max":
         return smallest(node.dtype, type_)
     return "zeroinitializer" if type_.startswith("<") else literal(0, ELEMENT[node.dtype])
-
-
-def combine(k: Kernel, node: Node, type_: str, a: str, b: str) -> str:
-    if node.op.name == "reduce_max":
-        return extremum(k, node.dtype, type_, a, b, True)
-    return k.function.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}")
 
 
 def accumulate(k: Kernel, node: Node, type_: str, total: str, value: str, mask: str | None) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import NamedTuple
 
-from ranvier.engines.native.elementwise import ELEMENTWISE, cast
+from ranvier.engines.native.elementwise import ELEMENTWISE, cast, combine
 from ranvier.engines.native.emit import (
     ALL_LANES,
     ELEMENT,
@@ -23,9 +24,10 @@ from ranvier.engines.native.emit import (
     literal,
     memory_type,
     suffix_of,
+    tail_mask,
     vector,
 )
-from ranvier.engines.native.view import Buffer, View, move, moves, only_ones
+from ranvier.engines.native.view import Buffer, View, move, moves, only_ones, regrouped
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, Symbol
 
@@ -136,11 +138,7 @@ class Kernel:
         elif lanes is None and step == 1 and self.mask is None:
             value = f.op(f"load {wide}, ptr {pointer}, align {size}")
         elif lanes is None and step == 1:
-            load = self._memory(
-                f"masked.load.v{LANES}{SUFFIX[kind]}.p0", wide, "ptr", "i32", vector("i1"), wide
-            )
-            mask = f"{vector('i1')} {self.mask}"
-            value = f.op(f"call {wide} {load}(ptr {pointer}, i32 {size}, {mask}, {wide} zeroinitializer)")
+            value = self._load_some(pointer, kind, size)
         else:
             pointers = f"{vector('ptr')} {self._spread(pointer, kind, step, lanes)}"
             name = f"masked.gather.v{LANES}{SUFFIX[kind]}.v{LANES}p0"
@@ -181,16 +179,37 @@ class Kernel:
         if lanes is None and step == 1 and self.mask is None:
             f.emit(f"store {wide} {name}, ptr {pointer}, align {size}")
         elif lanes is None and step == 1:
-            store = self._memory(
-                f"masked.store.v{LANES}{SUFFIX[kind]}.p0", "void", wide, "ptr", "i32", vector("i1")
-            )
-            f.emit(f"call void {store}({wide} {name}, ptr {pointer}, i32 {size}, {vector('i1')} {self.mask})")
+            self._store_some(name, pointer, kind, size)
         else:
             pointers = f"{vector('ptr')} {self._spread(pointer, kind, step, lanes)}"
             full = f"masked.scatter.v{LANES}{SUFFIX[kind]}.v{LANES}p0"
             scatter = self._memory(full, "void", wide, vector("ptr"), "i32", vector("i1"))
             mask = f"{vector('i1')} {self.mask or ALL_LANES}"
             f.emit(f"call void {scatter}({wide} {name}, {pointers}, i32 {size}, {mask})")
+
+    def _load_some(self, pointer: str, kind: str, size: int) -> str:
+        """The lanes in use, from elements one after the other."""
+        f, (count, mask) = self.function, self._lanes_in_use()
+        some, flags = (vector(t, count) for t in (kind, "i1"))
+        load = self._memory(f"masked.load.v{count}{SUFFIX[kind]}.p0", some, "ptr", "i32", flags, some)
+        value = f.op(f"call {some} {load}(ptr {pointer}, i32 {size}, {flags} {mask}, {some} zeroinitializer)")
+        return value if count == LANES else f.first_lanes(value, some, LANES)
+
+    def _store_some(self, name: str, pointer: str, kind: str, size: int) -> None:
+        f, (count, mask) = self.function, self._lanes_in_use()
+        some, flags = (vector(t, count) for t in (kind, "i1"))
+        value = name if count == LANES else f.first_lanes(name, vector(kind), count)
+        store = self._memory(f"masked.store.v{count}{SUFFIX[kind]}.p0", "void", some, "ptr", "i32", flags)
+        f.emit(f"call void {store}({some} {value}, ptr {pointer}, i32 {size}, {flags} {mask})")
+
+    def _lanes_in_use(self) -> tuple[int, str]:
+        """The lanes that memory is reached by and their mask: half of them, which cross fewer cache lines, will do
+        where no more are in use.
+        """
+        half = next((n for n in range(1, LANES // 2 + 1) if self.mask == tail_mask(n)), None)
+        if half is None:
+            return LANES, str(self.mask)
+        return LANES // 2, tail_mask(half, LANES // 2)
 
     def _memory(self, name: str, result: str, *operands: str) -> str:
         """Declare one of LLVM's ways to reach memory by lanes, and give its name."""
@@ -244,6 +263,8 @@ class Kernel:
             return self._elementwise(node, index)
         if node.op.kind == "layout":  # the same value
             return self.value(node.inputs[0], index)
+        if node.op.kind == "reduce":
+            return _few(self, node, index)
         return SOURCES[name](self, node, index)
 
     def _made_here(self, node: Node) -> bool:
@@ -367,10 +388,42 @@ def _transpose(k: Kernel, node: Node, index: Index) -> Value:
 
 
 def _reshape(k: Kernel, node: Node, index: Index) -> Value:
-    """Only dimensions of 1 come or go; any other reshape is of something in memory (schedule sees to it)."""
-    assert only_ones(node.shape, node.inputs[0].shape)
-    kept = iter([at for at, dim in zip(index, node.shape, strict=True) if dim != 1])
-    return k.value(node.inputs[0], tuple(At(0) if dim == 1 else next(kept) for dim in node.inputs[0].shape))
+    """Dimensions of 1 come or go, or those between the first and the last are others (grouping sees to it)."""
+    source = node.inputs[0]
+    if only_ones(node.shape, source.shape):
+        kept = iter([at for at, dim in zip(index, node.shape, strict=True) if dim != 1])
+        return k.value(source, tuple(At(0) if dim == 1 else next(kept) for dim in source.shape))
+    f, inner, bases = k.function, list[At](), iter(at.base for at in index[1:-1])
+    for outer, extents in regrouped(node.shape[1:-1], source.shape[1:-1]):
+        place: Scalar = 0
+        for extent in outer:
+            place = f.add(f.mul(place, extent), next(bases))
+        places: list[At] = []
+        for extent in extents[:0:-1]:
+            places.insert(0, At(f.remainder(place, extent)))
+            place = f.floor_divide(place, extent)
+        inner += [At(place), *places]
+    return k.value(source, (index[0], *inner, index[-1]))
+
+
+def _few(k: Kernel, node: Node, index: Index) -> Value:
+    """A reduction of a few elements, one after the other; those of more have kernels or loops of their own."""
+    operand = node.inputs[0]
+    axes, element = node.attrs["axes"], ELEMENT[node.dtype]
+    total: Value | None = None
+    for places in product(*(range(operand.shape[axis]) for axis in axes)):
+        inner, own = dict(zip(axes, places, strict=True)), iter(index)
+        value = k.value(
+            operand, tuple(At(inner[i]) if i in inner else next(own) for i in range(operand.ndim))
+        )
+        if total is None:
+            total = value
+            continue
+        wide = total.wide or value.wide
+        a, b = (k.widen(v, element) if wide else v.name for v in (total, value))
+        total = Value(combine(k, node, vector(element) if wide else element, a, b), wide)
+    assert total is not None
+    return total
 
 
 def _slice(k: Kernel, node: Node, index: Index) -> Value:

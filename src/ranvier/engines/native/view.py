@@ -99,6 +99,25 @@ def only_ones(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
     return [d for d in a if d != 1] == [d for d in b if d != 1]
 
 
+def regroups(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
+    """Whether two shapes of equal size have the same first and the same last extent, and known ones between."""
+    known = not any(isinstance(d, Symbol) for d in (*a[1:], *b[1:]))
+    return min(len(a), len(b)) > 1 and a[0] == b[0] and a[-1] == b[-1] and known
+
+
+def regrouped(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[tuple[list[int], list[int]]]:
+    """The extents of two shapes of equal size, those together that give the same number of elements."""
+    groups: list[tuple[list[int], list[int]]] = []
+    left = tuple([d for d in shape if isinstance(d, int)][::-1] for shape in (a, b))
+    while any(left):
+        own: tuple[list[int], list[int]] = ([], [])
+        while not all(own) or math.prod(own[0]) != math.prod(own[1]):
+            short = 0 if not own[0] or (own[1] and math.prod(own[0]) < math.prod(own[1])) else 1
+            own[short].append(left[short].pop())
+        groups.append(own)
+    return groups
+
+
 def _reshape(node: Node, view: View) -> View | None:
     if only_ones(node.shape, view.shape):
         kept = iter([s for s, d in zip(view.strides, view.shape, strict=True) if d != 1])
