@@ -215,6 +215,28 @@ def test_reductions_of_a_few(name, shape, axes, dtype):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("name", ["reduce_sum", "reduce_max"])
+@pytest.mark.parametrize("shape", [(5, 7, 6), (3, 4, 16), (9, 3, 33), (2, 6, 5, 20), (4, 9, 64), (20, 3, 4)])
+def test_several_running_sums_of_narrow_results(name, shape):
+    x = input_node("x", shape, "float32")
+    graph = Graph((x,), (apply(name, apply("relu", x), axes=tuple(range(len(shape) - 1))),))
+    given = RNG.integers(-99, 99, shape).astype(np.float32)  # sums are exact in any order
+    results = []
+    for engine in (reference, native):
+        results.append(np.zeros(shape[-1], np.float32))
+        engine.compile(graph).run([given], [results[-1]])
+    np.testing.assert_array_equal(*results)
+
+
+def test_what_costs_much_and_is_needed_twice_is_kept():
+    inputs = [input_node(f"x{i}", (40, 300), "float32") for i in range(5)]
+    cheap = inputs[0] + inputs[1] * inputs[2]
+    dear = cheap - inputs[3] * inputs[4]
+    for node, kept in ((cheap, False), (dear, True)):
+        graph = Graph(tuple(inputs), tuple(apply("reduce_sum", n, axes=(0,)) for n in (node, node * node)))
+        assert any(node in task.nodes for task in schedule(graph, 1).tasks) == kept
+
+
 CUT_ANEW = [
     ((6, 8), (3, 2, 4, 2)),
     ((3, 2, 4, 2), (6, 8)),

@@ -20,6 +20,7 @@ ROW_LIMIT = (
     128  # reductions along a last axis up to this long are done in registers, within the task of their row
 )
 WINDOW = 9  # so many elements at most are reduced where the result is needed, one by one
+LOADS = 3  # values that are read to compute one on the spot; what needs more, and is needed twice, is kept
 DEPTH_LIMIT = 40  # so deep may a chain of nodes computed on the spot be
 CHEAP = frozenset(
     (
@@ -50,6 +51,7 @@ class Fact:
     aligned: frozenset[int] = frozenset()
     crossed: int = 0  # bits of tasks
     depth: int = 0
+    loads: int = 0  # of values as large as it is
 
 
 class Groups:
@@ -156,7 +158,10 @@ class Groups:
                 and fact.depth <= DEPTH_LIMIT
             )
             if not anywhere and (
-                node in self.demanded or fact.depth > DEPTH_LIMIT or name not in CHEAP | SOURCES
+                node in self.demanded
+                or fact.depth > DEPTH_LIMIT
+                or name not in CHEAP | SOURCES
+                or (kind == "elementwise" and fact.loads > LOADS and len(self.readers[node]) > 1)
             ):
                 self._join(node, fact)
             else:
@@ -175,7 +180,9 @@ class Groups:
                     aligned.add(number)
                 else:
                     crossed |= 1 << number
-        return Fact(frozenset(aligned), crossed, depth)
+        own = [i for i in node.inputs if i.shape == node.shape]
+        loads = sum(1 if i in self.home or i.op.name == "input" else self.facts[i].loads for i in own)
+        return Fact(frozenset(aligned), crossed, depth, loads)
 
     def _window(self, node: Node, operand: Node) -> Fact:
         """What is known of a reduction over a few elements by way of an operand: each is at another index, but what is

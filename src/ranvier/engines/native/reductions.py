@@ -205,23 +205,64 @@ class Reduction:
         self.k.remember(self.task.anchor, (*self.prefix, *index), value)
         finish(self.k, self.task, (*self.prefix, *index))
 
+    def chains(self, vectors: int) -> int:
+        """How many running sums each of a few vectors of results has, beside each other."""
+        extent = self.node.inputs[0].shape[self.axes[-1]]
+        enough = len(self.axes) > 1 and isinstance(extent, int) and extent >= PANEL
+        return PANEL // vectors if enough and vectors <= PANEL // 2 else 1
+
     def columns(self, indices: Sequence[tuple[Index, str | None]]) -> None:
-        """16 results at each index, every one the sum down its column in order; several indices at a time."""
-        k, node = self.k, self.node
+        """16 results at each index, every one the sum down its column; several indices at a time."""
+        k, f, node = self.k, self.k.function, self.node
         element = ELEMENT[node.dtype]
         type_ = vector(element)
+        chains = self.chains(len(indices))
 
-        def level(inner: tuple[At, ...], totals: list[str]) -> list[str]:
-            if len(inner) == len(self.axes):
-                result = []
-                for (index, mask), total in zip(indices, totals, strict=True):
-                    with masked(k, mask):
-                        value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
-                    result.append(combine(k, node, type_, total, value))
-                return result
-            carry = [(type_, total) for total in totals]
-            with k.function.loop(*self.range(self.axes[len(inner)]), carry=carry) as loop, scope(k):
-                loop.next = level((*inner, At(loop.index)), loop.values)
+        def term(inner: tuple[At, ...], totals: Sequence[str]) -> list[str]:
+            result = []
+            for (index, mask), total in zip(indices, totals, strict=True):
+                with masked(k, mask):
+                    value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
+                result.append(combine(k, node, type_, total, value))
+            return result
+
+        def level(inner: tuple[At, ...], chains: list[list[str]]) -> list[list[str]]:
+            """What the axes within add; along the last one, the chains take turns."""
+            depth, number = len(inner), len(chains)
+            if depth == len(self.axes):
+                return [term(inner, totals) for totals in chains]
+            low, high = self.range(self.axes[depth])
+            turns, rest = 1, 0
+            if depth == len(self.axes) - 1 and number > 1:
+                assert isinstance(low, int)
+                assert isinstance(high, int)
+                turns, rest = number, (high - low) % number
+            carry = [(type_, total) for totals in chains for total in totals]
+            with f.loop(low, f.sub(high, rest), turns, carry=carry) as loop, scope(k):
+                now = _cut(loop.values, number)
+                if turns == 1:
+                    now = level((*inner, At(loop.index)), now)
+                else:
+                    now = [term((*inner, At(f.add(loop.index, i))), own) for i, own in enumerate(now)]
+                loop.next = [total for totals in now for total in totals]
+            chains = _cut(loop.results, number)
+            for i in range(rest):
+                chains[i] = term((*inner, At(f.sub(high, rest - i))), chains[i])
+            return chains
+
+        def several(totals: list[str]) -> list[str]:
+            """Down the first axis what several chains make of the others is added up: one would wait for itself."""
+            fresh = [[identity(node, type_)] * len(indices) for _ in range(chains)]
+            low, high = self.range(self.axes[0])
+            with f.loop(low, high, carry=[(type_, total) for total in totals]) as loop, scope(k):
+                parts = level((At(loop.index),), fresh)
+                while len(parts) > 1:
+                    pairs = zip(parts[::2], parts[1::2], strict=True)
+                    parts = [
+                        [combine(k, node, type_, *two) for two in zip(*pair, strict=True)] for pair in pairs
+                    ]
+                both = zip(loop.values, parts[0], strict=True)
+                loop.next = [combine(k, node, type_, total, part) for total, part in both]
             return loop.results
 
         first = []
@@ -229,7 +270,7 @@ class Reduction:
             with masked(k, mask):
                 before = self.start(index)
             first.append(identity(node, type_) if before is None else k.widen(before, element))
-        totals = level((), first)
+        totals = several(first) if chains > 1 else level((), [first])[0]
         for (index, mask), total in zip(indices, totals, strict=True):
             with masked(k, mask), scope(k):
                 self.done(index, Value(total, True))
@@ -292,6 +333,12 @@ class Reduction:
         if before is not None:
             total = combine(k, node, element, before.name, total)
         self.done(index, Value(total, False))
+
+
+def _cut(values: Sequence[str], parts: int) -> list[list[str]]:
+    """As many lists of equal length, one after the other."""
+    size = len(values) // parts
+    return [list(values[i : i + size]) for i in range(0, len(values), size)]
 
 
 def emit_reduce(k: Kernel, task: Task) -> None:
