@@ -32,6 +32,8 @@ def to_float(array: Array, x: object, name: str, dtype: npt.DTypeLike, check_fin
     with np.errstate(over="ignore", under="ignore"):
         result = spooled(array, dtype) if mapped else array.astype(dtype, order="C", copy=False)
     result = contiguous(result, name)
+    if result.dtype == array.dtype and not check_finite:
+        return result  # no cast that could have made infinities
     # A value that is not finite stays so in the cast, so looking at the (smaller) result is enough where all is well.
     if all_finite(result):
         return result

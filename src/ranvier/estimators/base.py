@@ -222,6 +222,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
                 X, self._targets(coded), batch_size=min(batch, len(X)), epochs=1 if incremental else self.max_iter,
                 verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
                 callbacks=callbacks, ignore=ignore,
+                check_finite=False,  # validate_data has looked, unless scikit-learn was told not to
             )  # fmt: skip
         except KeyboardInterrupt:
             if stop.losses:  # what was trained so far can be used
