@@ -21,6 +21,7 @@ from typing import Any, Self
 from rich.console import Console
 
 from benchmarks.contestants import WARM, Contestant
+from benchmarks.cores import Cores
 from benchmarks.datasets import prepare
 from benchmarks.fresh import Fresh
 from benchmarks.peak import Peak
@@ -89,6 +90,10 @@ class Process:
             self.process.kill()
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Harness:
     """Measures workloads with a set of contestants: `with Harness(...) as h: record = h.measure(workload)`."""
 
@@ -103,7 +108,7 @@ class Harness:
     ) -> None:
         self.contestants, self.rounds, self.console = contestants, rounds, console
         self.seconds, self.cut = seconds, cut
-        self.peak = Peak()
+        self.peak, self.cores = Peak(), Cores() if _cores() > 1 else None
         self.workers: dict[str, Process] = {}
         self.data = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ranvier-benchmarks"
 
@@ -152,7 +157,7 @@ class Harness:
                 )
                 continue
             rows.append({"name": contestant.name, "times": [], **first})
-        peaks, ready = [self._peak()], time.perf_counter()
+        peaks, apart, ready = [self._peak()], [self._apart()], time.perf_counter()
         rounds = 1 if workload.unit == "MB" else self.rounds  # a size needs no second look
         for i in range(0 if workload.warmed else 1, rounds):
             # Who comes after whom changes from round to round, so that no one always follows the same neighbour.
@@ -166,6 +171,7 @@ class Harness:
                     failed[contestant.title] = str(error)
             rows = [r for r in rows if len(r["times"]) == i + 1]
             peaks.append(self._peak())
+            apart.append(self._apart())
         start = ready if workload.warmed else begun_turns
         if workload.kind in WARM:
             for row in rows:
@@ -175,6 +181,7 @@ class Harness:
             "data": source,
             "flops": workload.flops,
             "peak": max(peaks),
+            "apart": [round(ns) for ns in apart if ns],
             "rows": rows,
             "failed": failed,
             # Seconds until the first round, and of a round.
@@ -188,9 +195,10 @@ class Harness:
             self.console.print(line, style="dim", end="\r", markup=False)
 
     def _peak(self) -> float:
-        return self.peak.measure(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        return self.peak.measure(_cores())
+
+    def _apart(self) -> float:
+        return self.cores.measure() if self.cores is not None else 0.0
 
     def _warm(self, workload: Workload, paths: tuple[Path, Path] | None) -> Any:
         assert paths is not None

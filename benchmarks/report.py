@@ -81,7 +81,9 @@ def _headings(workload: Workload) -> tuple[str, ...]:
 def _conditions(record: Record) -> str:
     """What the data are and how fast the machine was, where the workload has any."""
     peak = f"peak {record['peak']:.0f} GFLOP/s" if record["flops"] else ""
-    return "; ".join(filter(None, [record["data"], peak]))
+    apart = record.get("apart") or ()
+    meeting = f"cores meet in {min(apart)} to {max(apart)} ns" if apart and record["flops"] else ""
+    return "; ".join(filter(None, [record["data"], peak, meeting]))
 
 
 # --- on the terminal ------------------------------------------------------------------------------------------------
@@ -180,7 +182,8 @@ compilation, each round runs each contestant once; a ratio is ours / theirs with
 the rounds, the best round and the spread (lowest..highest ratio). Times of `fit` are those of the epochs after the
 first of a call (of the tanh network: of whole calls of ranvier). GFLOP/s count the matrix products and convolutions
 only (forward, gradient by the weights, gradient by the inputs but of the first layer); the peak is measured by
-`peak.py` beside every round.
+`peak.py` beside every round, and by `cores.py` how long two threads take to meet: that tells how far apart the cores
+lie, which the host of a virtual machine may change at any moment, and on which small steps on several threads depend.
 
 All start from the same weights (whole processes from their own) and report the mean training loss of the same epoch,
 so that a run which skips work shows. In the first three workloads, whose program asks for it, all but scikit-learn,

@@ -56,6 +56,21 @@ def test_one_run_that_was_held_up_changes_nothing(monkeypatch):
     assert [machine.run(chooser, 1) for _ in range(5)] == [[(2, 1)]] * 5
 
 
+def test_threads_that_sleep_are_woken_before_they_are_judged(monkeypatch):
+    machine = Machine(monkeypatch, {1: 4e-6, 2: 3e-6})
+    chooser = Pace(TINY)
+    taken, at, awake = [], 0, False
+    for first, end, threads in chooser.pieces(0, 5000):
+        at += end - first
+        taken.append((threads, end - first))
+        machine.now += machine.seconds[threads] * (end - first) + (
+            5e-5 if threads == 2 and not awake else 0.0
+        )
+        awake = threads == 2
+    assert at == 5000
+    assert sum(count for threads, count in taken if threads == 2) > 4900
+
+
 def test_what_short_runs_learn_long_ones_use(monkeypatch):
     machine = Machine(monkeypatch, {1: 1e-4, 2: 2e-4})
     chooser = Pace(TINY)

@@ -182,7 +182,8 @@ class Runner:
             return False
         with np.errstate(all="ignore"):
             floats = [a for a, _ in self.kept if a.dtype.kind == "f"]
-            return all(np.isfinite(a.sum()) or bool(np.isfinite(a).all()) for a in floats)
+            # `add.reduce` is `sum` without what NumPy does around it: most arrays are small.
+            return all(math.isfinite(np.add.reduce(a, axis=None)) or np.isfinite(a).all() for a in floats)
 
     def stretches(self) -> Iterator[Stretch]:
         """Go back to what was kept and take up each stretch since, ready to be run again."""

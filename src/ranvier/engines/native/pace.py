@@ -8,13 +8,14 @@ from time import perf_counter
 from ranvier.engines.native import runtime
 
 TINY = 200_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
-PROBE = 16  # steps that tell how fast a number of threads is
-LONG = 6 * PROBE  # a run of so many steps tries the numbers within itself
+PROBE = 16  # steps that tell how fast a number of threads is, or as many as take a millisecond
+ENOUGH = 1e-3
+LONG = 12 * PROBE  # a run of so many steps tries the numbers within itself
 PIECES = 3  # parts of a long run, each on the number that is fastest by then
 TURNS = 3  # shorter runs take one number each; so many in a row tell how fast it is, for the first wakes the threads
 PATIENCE = 17 / 16  # by so much a short run can make a number of threads look slower
 REST = 0.1  # seconds after which all numbers are tried again, for processors come and go; but not
-SHARE = 20  # before so many times as long as the last trial took
+SHARE = 40  # before so many times as long as the last trial took
 
 Piece = tuple[int, int, int]
 Seconds = dict[int, float]  # that a step took, by the number of threads
@@ -54,13 +55,19 @@ class Pace:
         seconds = self._seconds
         if self._due() or self._trials:
             self._trials = []
-            for n in self._candidates[: (stop - start) // PROBE]:
-                began = perf_counter()
-                yield start, start + PROBE, n
-                took = perf_counter() - began
-                seconds[n] = took / PROBE
-                self._next += SHARE * took
-                start += PROBE
+            found: Seconds = {}
+            for n in self._candidates[: (stop - start) // (2 * PROBE)]:
+                size = PROBE if n not in seconds else max(2, min(PROBE, int(ENOUGH / max(seconds[n], 1e-9))))
+                for _ in range(2):
+                    began = perf_counter()
+                    yield start, start + size, n
+                    took = perf_counter() - began
+                    found[n] = min(found.get(n, took / size), took / size)
+                    self._next += SHARE * took
+                    start += size
+                    if n == 1 or found[n] <= min(found.values()):
+                        break  # else the threads may only have had to be woken
+            seconds.update(found)
         size = -(-(stop - start) // PIECES)
         while start < stop:
             end, n = min(start + size, stop), self._fastest()
