@@ -15,6 +15,7 @@ from ranvier.engines.native.view import View
 from ranvier.graph.node import Node, Symbol
 
 WRITTEN_OUT = 8  # turns of a loop at most that are written out one by one
+TILE_ROWS = 8  # of the batch, that a tile has at most: what divides samples does so by whole tiles
 PACK_ROWS = 4  # fewer rows than this do not repay laying out an operand anew
 
 
@@ -172,7 +173,7 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
         width = -(-LANES * SIZE[dtype] // target.vector_bytes)
         return 1, max(1, min(-(-columns.count // LANES), 8, target.vector_registers // width - 2))
     if isinstance(rows.extent, Symbol):
-        return next(r for r in (8, 4, 2, 1) if r <= min(most, batch)), across
+        return next(r for r in (TILE_ROWS, 4, 2, 1) if r <= min(most, batch)), across
     if rows.extent <= most:
         return rows.extent, across
     most, extent = min(most, 14), rows.extent

@@ -13,7 +13,7 @@ from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, memory_ty
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.memory import LINE, pack, round_up
-from ranvier.engines.native.nest import plan, tile
+from ranvier.engines.native.nest import TILE_ROWS, plan, tile
 from ranvier.engines.native.reductions import emit_start
 from ranvier.engines.native.runtime import barrier_ir
 from ranvier.engines.native.schedule import Schedule
@@ -26,7 +26,6 @@ from ranvier.graph.node import BATCH, Node, Symbol
 # the addresses of the inputs and of the outputs.
 SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
 CLOCK = 8  # bytes of a clock
-ROW_BLOCK = 8  # threads take rows of the batch by so many
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
 
 
@@ -306,9 +305,9 @@ class Assembler:
         """This thread's rows; or, where workers share them, the rows of each worker and this thread's workers."""
         workers = self.schedule.workers
         if not workers:
-            blocks = f.floor_divide(f.add(rows, ROW_BLOCK - 1), ROW_BLOCK)
-            return self._portion(f, rows, blocks, ROW_BLOCK), None
-        few = 1 if self.schedule.depth else 2 * LANES if self.schedule.samples_adjacent else ROW_BLOCK
+            blocks = f.floor_divide(f.add(rows, TILE_ROWS - 1), TILE_ROWS)
+            return self._portion(f, rows, blocks, TILE_ROWS), None
+        few = 1 if self.schedule.depth else 2 * LANES if self.schedule.samples_adjacent else TILE_ROWS
         each = f.mul(f.floor_divide(f.add(rows, workers * few - 1), workers * few), few)
         return (each, each), self._portion(f, workers, workers, 1)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from ranvier.engines.native.emit import SIZE
 from ranvier.engines.native.grouping import Groups
 from ranvier.engines.native.memory import Life, pack
+from ranvier.engines.native.nest import TILE_ROWS
 from ranvier.engines.native.ordering import in_order, share_out
 from ranvier.engines.native.placing import Places
 from ranvier.engines.native.view import Buffer
@@ -14,7 +15,6 @@ from ranvier.engines.native.workers import spatial
 from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph
 
-TILE = 8  # rows of the batch that a product takes at once: more samples than these are taken by whole tiles
 CACHE = 1 << 19  # bytes that values of the samples at hand may take: half of a second-level cache
 
 
@@ -79,7 +79,7 @@ class Schedule:
         a_sample = pack({b: n * SIZE[b.dtype] for b, n in self.local.items()}, self.places)[1]
         a_sample += sum(makers[b][1].strides[0] * SIZE[b.dtype] for b in lasting)
         depth = max(1, CACHE // max(1, a_sample))
-        self.depth = depth - depth % TILE if depth > TILE else depth
+        self.depth = depth - depth % TILE_ROWS if depth > TILE_ROWS else depth
 
     def __str__(self) -> str:
         """A line for each task, in the order in which they run, and a line where a barrier is."""
