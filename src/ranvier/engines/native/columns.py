@@ -115,8 +115,13 @@ class Columns(Nested):
         with f.loop(low, full_rows, height) as turn, scope(self.k):
             at(turn.index, height)
         if isinstance(rows.extent, Symbol) or rows.extent % height:
-            with f.loop(full_rows, high) as turn, scope(self.k):
-                at(turn.index, 1)
+            left = f.sub(high, full_rows)
+            while height > 1:  # ever lower tiles: rows one by one would wait for their own last multiply-add
+                height = -(-height // 2)
+                fits = f.op(f"icmp sge i64 {left}, {height}")
+                with f.when(fits), scope(self.k):
+                    at(f.sub(high, left), height)
+                left = f.sub(left, f.op(f"select i1 {fits}, i64 {height}, i64 0"))
 
     def _tile(
         self,
