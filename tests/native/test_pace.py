@@ -71,6 +71,24 @@ def test_threads_that_sleep_are_woken_before_they_are_judged(monkeypatch):
     assert sum(count for threads, count in taken if threads == 2) > 4900
 
 
+def test_trials_of_long_steps_are_short(monkeypatch):
+    machine = Machine(monkeypatch, {1: 0.16, 2: 0.08})
+    chooser = Pace(TINY)
+    taken = [piece for _ in range(100) for piece in machine.run(chooser, 5)]
+    spent = {n: sum(count for threads, count in taken if threads == n) for n in (1, 2)}
+    assert 1 <= spent[1] <= 5
+    # The first steps of all find memory that was never touched.
+    machine = Machine(monkeypatch, {1: 0.16, 2: 0.08})
+    chooser, first = Pace(TINY), True
+    for _ in range(10):
+        at = 0
+        for start, end, threads in chooser.pieces(0, 5):
+            machine.now += machine.seconds[threads] * (end - start) + 1.0 * first
+            at, first = end, False
+        assert at == 5
+    assert machine.run(chooser, 5) == [(2, 5)]
+
+
 def test_what_short_runs_learn_long_ones_use(monkeypatch):
     machine = Machine(monkeypatch, {1: 1e-4, 2: 2e-4})
     chooser = Pace(TINY)

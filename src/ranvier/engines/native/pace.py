@@ -30,6 +30,7 @@ class Pace:
         self._trials: list[int] = []  # the numbers that the next short runs try
         self._next = float("-inf")  # when they are tried again
         self._candidates = [1]
+        self._step = 0.0  # seconds of a step when last looked at, on whatever number; 0 before
 
     def pieces(self, start: int, stop: int) -> Iterable[Piece]:
         """The steps of a run as (first, end, number of threads), each to be run before the next is asked for."""
@@ -48,6 +49,10 @@ class Pace:
         self._candidates = [1 << i for i in range(most.bit_length()) if 1 << i < most] + [most]
         return len(self._candidates) > 1
 
+    def _probe(self) -> int:
+        """How many steps tell how fast a number of threads is."""
+        return max(1, min(PROBE, int(ENOUGH / self._step))) if self._step else PROBE
+
     def _fastest(self) -> int:
         return min(self._candidates, key=lambda n: self._seconds.get(n, float("inf")))
 
@@ -57,12 +62,13 @@ class Pace:
             self._trials = []
             found: Seconds = {}
             for n in self._candidates[: (stop - start) // (2 * PROBE)]:
-                size = PROBE if n not in seconds else max(2, min(PROBE, int(ENOUGH / max(seconds[n], 1e-9))))
+                size = self._probe()
                 for _ in range(2):
                     began = perf_counter()
                     yield start, start + size, n
                     took = perf_counter() - began
-                    found[n] = min(found.get(n, took / size), took / size)
+                    self._step = took / size
+                    found[n] = min(found.get(n, self._step), self._step)
                     self._next += SHARE * took
                     start += size
                     if n == 1 or found[n] <= min(found.values()):
@@ -84,12 +90,17 @@ class Pace:
             seconds.clear()
         while start < stop:
             trial = self._trials.pop() if self._trials else None
-            end = stop if trial is None else min(stop, start + PROBE)
+            end = stop if trial is None else min(stop, start + self._probe())
             n = trial or self._fastest()
             began = perf_counter()
             yield start, end, n
             took = perf_counter() - began
             pace = took / (end - start)
+            if (
+                self._step and pace > ENOUGH
+            ):  # once tells enough, but for the first, which finds memory untouched
+                self._trials = [other for other in self._trials if other != n]
+            self._step = pace
             known = seconds.get(n, pace)
             # Something else may have held up a single run. Only one after the other changes the choice.
             seconds[n] = min(known, pace) if trial else min((known + pace) / 2, known * PATIENCE)

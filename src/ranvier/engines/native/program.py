@@ -217,7 +217,7 @@ class Assembler:
             start = f.mul(step.index, batch)
             rows = f.minimum(f.sub(words[TOTAL], start), batch)
             extents[BATCH.name] = rows
-            row_range, workers = self._rows(f, rows)
+            edge, row_range, workers = self._rows(f, rows)
             pointers = self._pointers(f, arrays, start, scratch, private)
             here: dict[Buffer, str] = {}  # the thread's own values, as if row 0 of the batch were there
 
@@ -236,8 +236,8 @@ class Assembler:
             def by_worker(task: Task, low: Scalar, high: Scalar, few: tuple[Scalar, Scalar]) -> None:
                 """Each of a few workers its own of these rows."""
                 with f.loop(*few) as turn:
-                    own = f.mul(turn.index, row_range[0])
-                    first, end = f.maximum(low, own), f.minimum(high, f.add(own, row_range[0]))
+                    first = f.maximum(low, edge(turn.index))
+                    end = f.minimum(high, edge(f.add(turn.index, 1)))
                     with f.when(f.op(f"icmp slt i64 {first}, {end}")):
                         run([task], (first, end), turn.index)
 
@@ -273,18 +273,16 @@ class Assembler:
                                 stores = [view.buffer for _, view in task.stores]
                                 with f.loop(*workers) as turn:
                                     call(f"start{task.number}", 0, 0, stores, turn.index)
-                        together = f.maximum(f.floor_divide(self.schedule.depth, row_range[0]), 1)
+                        most = f.floor_divide(f.add(rows, self.schedule.workers - 1), self.schedule.workers)
+                        together = f.maximum(f.floor_divide(self.schedule.depth, most), 1)
                         with f.loop(*workers, together) as turn:
                             end = f.minimum(f.add(turn.index, together), workers[1])
-                            low, high = (f.minimum(f.mul(n, row_range[0]), rows) for n in (turn.index, end))
-                            by_depth(listed, low, high, (turn.index, end))
+                            by_depth(listed, edge(turn.index), edge(end), (turn.index, end))
                     elif (
                         share == "rows" and workers is not None
                     ):  # all tasks on one worker's rows, then the next's
                         with f.loop(*workers) as turn:
-                            low = f.minimum(f.mul(turn.index, row_range[0]), rows)
-                            high = f.minimum(f.add(low, row_range[0]), rows)
-                            run(tasks, (low, high), turn.index)
+                            run(tasks, (edge(turn.index), edge(f.add(turn.index, 1))), turn.index)
                     elif share == "rows" and self.schedule.depth:
                         by_depth(list(tasks), *row_range, (0, 0))
                     else:
@@ -301,15 +299,23 @@ class Assembler:
                 )
         return f.text("nounwind ")
 
-    def _rows(self, f: Function, rows: Scalar) -> tuple[tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
-        """This thread's rows; or, where workers share them, the rows of each worker and this thread's workers."""
-        workers = self.schedule.workers
-        if not workers:
-            blocks = f.floor_divide(f.add(rows, TILE_ROWS - 1), TILE_ROWS)
-            return self._portion(f, rows, blocks, TILE_ROWS), None
-        few = 1 if self.schedule.depth else 2 * LANES if self.schedule.samples_adjacent else TILE_ROWS
-        each = f.mul(f.floor_divide(f.add(rows, workers * few - 1), workers * few), few)
-        return (each, each), self._portion(f, workers, workers, 1)
+    def _rows(
+        self, f: Function, rows: Scalar
+    ) -> tuple[Callable[[Scalar], Scalar], tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
+        """Where the rows of each worker begin, this thread's rows, and its workers, where workers share the rows."""
+        count = self.schedule.workers
+        few = (
+            1 if self.schedule.depth and count else 2 * LANES if self.schedule.samples_adjacent else TILE_ROWS
+        )
+        blocks = f.floor_divide(f.add(rows, few - 1), few)
+
+        def edge(worker: Scalar) -> Scalar:
+            return f.minimum(f.mul(f.floor_divide(f.mul(blocks, worker), count), few), rows)
+
+        if not count:
+            return edge, self._portion(f, rows, blocks, few), None
+        workers = self._portion(f, count, count, 1)
+        return edge, (edge(workers[0]), edge(workers[1])), workers
 
     @staticmethod
     def _portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:
