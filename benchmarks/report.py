@@ -82,7 +82,8 @@ def _conditions(record: Record) -> str:
     """What the data are and how fast the machine was, where the workload has any."""
     peak = f"peak {record['peak']:.0f} GFLOP/s" if record["flops"] else ""
     apart = record.get("apart") or ()
-    meeting = f"cores meet in {min(apart)} to {max(apart)} ns" if apart and record["flops"] else ""
+    edges = sorted({min(apart), max(apart)}) if apart and record["flops"] else ()
+    meeting = f"cores meet in {' to '.join(map(str, edges))} ns" if edges else ""
     return "; ".join(filter(None, [record["data"], peak, meeting]))
 
 
