@@ -81,11 +81,12 @@ _PASSES: dict[int, tuple[tuple[str, ...], int | None, int | None]] = {  # passes
     3: (("always_inliner",), None, 2),
 }
 
-# Compiling takes tens of megabytes, of LLVM's own code above all. They are given back after a large program, and then
-# after whatever is loaded next, such as what starts that program.
+# Compiling takes tens of megabytes, of LLVM's own code above all. They are given back after each large program, and
+# after what is loaded next: what starts that program, and what shuffles its data.
 _LIBRARY = "libllvmlite"
 _LARGE = 1 << 15  # bytes of an object: of a tenth of a second to compile
-_gives_back = False
+_LOADS = 3
+_due = 0
 
 # LLVM calls are serialized, and none is under way while the process forks.
 _lock = threading.RLock()
@@ -434,7 +435,9 @@ def load_object(data: bytes, target: Target) -> Library:
 
 def _loaded(size: int) -> None:
     """Give memory back where it is due after an object of so many bytes."""
-    global _gives_back
-    _gives_back |= size >= _LARGE
-    if _gives_back:
+    global _due
+    if size >= _LARGE:
+        _due = _LOADS
+    if _due:
+        _due -= 1
         let_go(_LIBRARY)
