@@ -13,7 +13,7 @@ from ranvier.engines import native, reference
 from ranvier.engines.native.elementwise import ELEMENTWISE
 from ranvier.engines.native.llvm import compile_object, resolve_target
 from ranvier.engines.native.schedule import Schedule
-from ranvier.engines.native.values import SOURCES
+from ranvier.engines.native.sources import SOURCES
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, tail_mask, vector
+from ranvier.engines.native.index import At, Value
 from ranvier.engines.native.nest import Loop, tile
 from ranvier.engines.native.nested import Nested
-from ranvier.engines.native.values import At, Value
 from ranvier.engines.native.walk import along, finish, masked, scope
 from ranvier.graph.node import Symbol
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from itertools import product
 
 from ranvier.engines.native.emit import LANES, SIZE, Scalar, literal, tail_mask, vector
+from ranvier.engines.native.index import At, Value
 from ranvier.engines.native.nest import Loop
 from ranvier.engines.native.nested import Nested
 from ranvier.engines.native.reductions import tree, trees
-from ranvier.engines.native.values import At, Value
 from ranvier.engines.native.view import View
 from ranvier.engines.native.walk import dynamic_mask, finish, masked, scope
 

@@ -13,9 +13,10 @@ from ranvier.engines.native.emit import (
     literal,
     vector,
 )
+from ranvier.engines.native.index import At, Index, Value
 from ranvier.engines.native.reductions import emit_reduce, pieces, reduce_row, reduce_samples
 from ranvier.engines.native.task import Task
-from ranvier.engines.native.values import At, Index, Kernel, Value
+from ranvier.engines.native.values import Kernel
 from ranvier.engines.native.view import View
 from ranvier.engines.native.walk import along, finish, masked, nest, scope, shared
 from ranvier.graph.node import BATCH, FLOATS, Node, Shape

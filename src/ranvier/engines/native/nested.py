@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import ELEMENT, Scalar, vector
+from ranvier.engines.native.index import At, Index
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.nest import Loop, Nest
 from ranvier.engines.native.task import Task
-from ranvier.engines.native.values import At, Index, Kernel
+from ranvier.engines.native.values import Kernel
 from ranvier.engines.native.view import View
 from ranvier.engines.native.walk import masked, scope, shared
 from ranvier.graph.node import BATCH, Node

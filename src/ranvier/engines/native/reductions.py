@@ -14,8 +14,9 @@ from ranvier.engines.native.emit import (
     tail_mask,
     vector,
 )
+from ranvier.engines.native.index import At, Index, Value
 from ranvier.engines.native.task import Task
-from ranvier.engines.native.values import At, Index, Kernel, Value
+from ranvier.engines.native.values import Kernel
 from ranvier.engines.native.walk import dynamic_mask, finish, masked, nest, scope, shared
 from ranvier.graph.node import BATCH, FLOATS, Node
 

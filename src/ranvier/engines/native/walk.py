@@ -11,8 +11,9 @@ from ranvier.engines.native.emit import (
     tail_mask,
     vector,
 )
+from ranvier.engines.native.index import At, Index
 from ranvier.engines.native.task import Task
-from ranvier.engines.native.values import At, Index, Kernel
+from ranvier.engines.native.values import Kernel
 
 Body = Callable[[Index], None]
 
