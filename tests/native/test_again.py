@@ -11,7 +11,7 @@ from ranvier.engines.native.llvm import compile_object, load_object, resolve_tar
 from ranvier.functional.convolution import convolve
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
-from ranvier.graph.node import BATCH, apply, like
+from ranvier.graph.node import BATCH, apply, like, topological
 
 BATCH_SIZE, SIDE, CHANNELS = 16, 12, 8
 ACTIVATIONS = {
@@ -86,3 +86,12 @@ def test_little_memory_is_not_worth_it():
 @pytest.mark.parametrize("options", [{"normalized": False}, {"learn": False}])
 def test_nothing_is_made_again_where_that_saves_nothing(options, always):
     assert not second(network(ACTIVATIONS["relu"], **options))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_gradient_reads_nothing_that_the_loss_kept(name, always):
+    """What it reads in an activation's place is made of the convolution's result."""
+    graph = compute_again(network(ACTIVATIONS[name]), BATCH_SIZE)
+    loss = set(topological([root for root in graph.roots() if not root.shape]))
+    read = {i.op.name for n in graph.nodes() if n not in loss for i in n.inputs if i in loss}
+    assert {"relu": "relu", "relu6": "minimum", "leaky": "maximum"}[name] not in read

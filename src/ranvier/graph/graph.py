@@ -39,6 +39,15 @@ class Graph:
             tuple((i, mapping(v)) for i, v in self.updates),
         )
 
+    def changed(self, change: Callable[[Node, Node], Node]) -> Graph:
+        """The program with every node replaced, inputs first. ``change`` is given the node on its new inputs, and the
+        node as it was.
+        """
+        result: dict[Node, Node] = {}
+        for node in self.nodes():
+            result[node] = change(node.on(tuple(result[i] for i in node.inputs)), node)
+        return self.rebuild(lambda n: result[n])
+
     def key(self) -> tuple[Any, ...]:
         """What graphs of one structure have in common, and no others; names of inputs are no part of it."""
         nodes = self.nodes()

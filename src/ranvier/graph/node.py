@@ -93,6 +93,10 @@ class Node:
     def ndim(self) -> int:
         return len(self.type.shape)
 
+    def on(self, inputs: tuple[Node, ...]) -> Node:
+        """The same operation on other inputs, of the same types."""
+        return self if inputs == self.inputs else Node(self.op, inputs, self.attrs, self.type)
+
     def __repr__(self) -> str:
         return f"<{self.op.name} {self.type}>"
 

@@ -149,11 +149,11 @@ def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
         while better is not node:
             node, better = better, rule(better)
         inputs = tuple(intern(i) for i in node.inputs)
-        return intern(node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type))
+        return intern(node.on(inputs))
 
     for node in graph.nodes():
         inputs = tuple(result[i] for i in node.inputs)
-        fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
+        fresh = node.on(inputs)
         result[node] = settle(fresh)
     return graph.rebuild(lambda n: result[n])
 

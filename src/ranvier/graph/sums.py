@@ -48,7 +48,7 @@ def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
     None for anything else.
     """
     name, inputs = node.op.name, node.inputs
-    total = _deviating(node, axes)
+    total = deviating(node, axes)
     if total is not None:
         return total * like(total, 0.0)
     if name == "neg":
@@ -62,8 +62,8 @@ def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
     return None if a is None or b is None else a if inputs[0] is inputs[1] else a + b
 
 
-def _deviating(node: Node, axes: tuple[int, ...]) -> Node | None:
-    """The sum of x along these axes if the node is ``x - mean(x)``, the mean along them."""
+def deviating(node: Node, axes: tuple[int, ...]) -> Node | None:
+    """The sum of x along these axes if the node is ``x - mean(x)``, the mean along them; None for anything else."""
     mean = _without(node.inputs[1], axes) if node.op.name == "sub" else None
     if mean is None or mean.op.name not in ("div", "mul"):
         return None

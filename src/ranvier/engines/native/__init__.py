@@ -18,13 +18,15 @@ import numpy as np
 from ranvier.engines.native import llvm, runtime, team
 from ranvier.engines.native.again import compute_again
 from ranvier.engines.native.cache import cache_key, default_cache
-from ranvier.engines.native.edges import leave_out
+from ranvier.engines.native.edges import cut, leave_out
 from ranvier.engines.native.layout import lay_out
+from ranvier.engines.native.moments import by_sample
 from ranvier.engines.native.pace import Pace
 from ranvier.engines.native.program import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text, assemble
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.shuffling import shuffle as shuffle
 from ranvier.engines.native.squeeze import squeeze
+from ranvier.engines.native.strides import weave
 from ranvier.engines.native.workers import samples_adjacent, share_out
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph
@@ -35,6 +37,8 @@ LARGE = 1 << 20  # bytes
 PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("share", share),
     ("simplify", simplify),
+    ("cut", cut),
+    ("weave", weave),
     ("squeeze", squeeze),
     ("simplify again", simplify),
 )
@@ -68,7 +72,7 @@ def lower(graph: Graph) -> Graph:
 
 def schedule_of(graph: Graph, batch: int) -> Schedule:
     """The tasks of a graph that went through the passes, and their order."""
-    laid = compute_again(lay_out(leave_out(graph)), batch)
+    laid = by_sample(compute_again(lay_out(leave_out(graph)), batch))
     return Schedule(share_out(laid, batch), batch, samples_adjacent(graph, batch))
 
 

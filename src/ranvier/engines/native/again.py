@@ -16,8 +16,8 @@ from ranvier.engines.native.workers import spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, topological
 
-WORTH = 1 << 25  # bytes saved, of which so many are worth some hundredths of a step's time
-AGAIN = "again"  # the attribute of a second node, which is to be computed as late as can be
+WORTH = 1 << 24  # bytes saved, of which so many no longer stay in the last cache
+AGAIN = "again"  # the attribute of a second node in memory, which is to be computed as late as can be
 # What may stand between a convolution's result and what is made of it again, and what ends it.
 _CHEAP = frozenset(
     (
@@ -26,12 +26,15 @@ _CHEAP = frozenset(
     )
 )  # fmt: skip
 _MADE = frozenset(("relu", "maximum", "minimum", "select"))
-_VIEWS = frozenset(("less", "transpose", "reshape", "cast", "stop_gradient", "windows"))  # masks, and views
+_MOVED = frozenset(("pad", "transpose", "reshape", "cast", "stop_gradient"))  # between it and a convolution
 
 
 def compute_again(graph: Graph, batch: int) -> Graph:
-    """The graph with a second node for each activation of a normalized convolution that the gradient needs, if keeping
+    """The graph with further nodes for each activation of a normalized convolution that the gradient needs, if keeping
     them all took much memory.
+
+    What a convolution's gradient reads is put into memory again; every operation on elements has a node of its own,
+    which is computed where it is read.
     """
     if not spatial(graph):
         return graph
@@ -41,27 +44,32 @@ def compute_again(graph: Graph, batch: int) -> Graph:
     for node in nodes:
         for operand in set(node.inputs):
             users[operand].append(node)
+    made = {n for n in loss if n.op.name in _MADE and _normalized(n, users) and not loss.issuperset(users[n])}
+    if sum(size(node.shape, batch) * SIZE[node.dtype] for node in made) < WORTH:
+        return graph
     result: dict[Node, Node] = {}
     second: dict[Node, Node] = {}
+
+    def read(operand: Node, by: Node) -> Node:
+        """What the gradient reads in a node's place."""
+        if operand in made and by.op.kind == "elementwise":
+            fresh = result[operand]
+            return Node(fresh.op, fresh.inputs, fresh.attrs, fresh.type)
+        return second.get(operand, result[operand])
+
     for node in nodes:
         first = tuple(result[i] for i in node.inputs)
-        later = tuple(second.get(i, result[i]) for i in node.inputs)
-        inputs = first if node in loss else later
-        result[node] = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
-        if node not in loss:
-            continue
-        if node.op.name in _MADE and _activation(node, users) and not loss.issuperset(users[node]):
+        inputs = first if node in loss else tuple(read(i, node) for i in node.inputs)
+        result[node] = node.on(inputs)
+        if node in made:
             second[node] = Node(node.op, first, {**node.attrs, AGAIN: True}, node.type)
-        elif node.op.name in _VIEWS and later != first:
-            second[node] = Node(node.op, later, node.attrs, node.type)
-    saved = sum(size(node.shape, batch) * SIZE[node.dtype] for node in second if AGAIN in second[node].attrs)
-    return graph.rebuild(lambda n: result[n]) if saved >= WORTH else graph
+        elif node in loss and node.op.name in _MOVED and node.inputs[0] in second:
+            second[node] = Node(node.op, (second[node.inputs[0]], *first[1:]), node.attrs, node.type)
+    return graph.rebuild(lambda n: result[n])
 
 
-def _activation(made: Node, users: Mapping[Node, list[Node]]) -> bool:
-    """Whether a contraction reads this, and it is made of one contraction alone whose sums over samples are taken."""
-    if not any(user.op.name in ("contract", "pad", "windows") for user in users[made]):
-        return False
+def _normalized(made: Node, users: Mapping[Node, list[Node]]) -> bool:
+    """Whether this is made of the result of one contraction alone, of which sums over the samples are taken too."""
     found: list[Node] = []
     seen: set[Node] = set()
     stack = list(made.inputs)

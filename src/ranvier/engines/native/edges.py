@@ -1,4 +1,4 @@
-"""A pass: edges that do not matter are left out of contractions, by way of their loops' bounds.
+"""Passes: edges that do not matter are left out of contractions, by way of their loops' bounds.
 
 The zeros around an operand are neither made nor multiplied, and what a slice cuts off a result is not computed.
 
@@ -18,19 +18,20 @@ from ranvier.graph.node import BATCH, Node, apply
 Clip = tuple[int, int, int, int, int, int]
 
 
-def leave_out(graph: Graph) -> Graph:
-    """The graph with contractions that neither read padding nor compute what is cut off, where that can be."""
+def cut(graph: Graph) -> Graph:
+    """The graph with contractions that do not compute what a slice cuts off, where that can be."""
     uses = Counter((*(operand for node in graph.nodes() for operand in node.inputs), *graph.roots()))
-    result: dict[Node, Node] = {}
-    for node in graph.nodes():
-        inputs = tuple(result[i] for i in node.inputs)
-        fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
-        if node.op.name == "contract":
-            fresh = _clipped(fresh)
-        elif node.op.name == "slice" and inputs[0].op.name == "contract" and uses[node.inputs[0]] == 1:
-            fresh = _cut(fresh)
-        result[node] = fresh
-    return graph.rebuild(lambda n: result[n])
+
+    def change(node: Node, old: Node) -> Node:
+        alone = node.op.name == "slice" and node.inputs[0].op.name == "contract" and uses[old.inputs[0]] == 1
+        return _cut(node) if alone else node
+
+    return graph.changed(change)
+
+
+def leave_out(graph: Graph) -> Graph:
+    """The graph with contractions that do not read padding, where that can be."""
+    return graph.changed(lambda node, old: _clipped(node) if node.op.name == "contract" else node)
 
 
 def _cut(node: Node) -> Node:
@@ -48,11 +49,6 @@ def _cut(node: Node) -> Node:
     attrs["index"] = tuple(
         tuple((terms, moved(terms, offset)) for terms, offset in index) for index in whole.attrs["index"]
     )
-    if "clip" in attrs:
-        attrs["clip"] = tuple(
-            (p, cp, q, cq, moved(((p, cp),), offset), extent)
-            for p, cp, q, cq, offset, extent in attrs["clip"]
-        )
     return Node(whole.op, whole.inputs, attrs, node.type)
 
 

@@ -23,12 +23,8 @@ def lay_out(graph: Graph) -> Graph:
     """The graph with weights turned so that the output's last loop is their last dimension."""
     if not spatial(graph):
         return graph
-    result: dict[Node, Node] = {}
-    for node in graph.nodes():
-        inputs = tuple(result[i] for i in node.inputs)
-        fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
-        result[node] = _turned(fresh) if node.op.name == "contract" else fresh
-    return graph.rebuild(lambda n: result[n])
+    laid: dict[tuple[Node, tuple[int, ...]], Node] = {}
+    return graph.changed(lambda node, old: _turned(node, laid) if node.op.name == "contract" else node)
 
 
 def _is_dot(node: Node, last: int, ends: list[Any]) -> bool:
@@ -39,7 +35,8 @@ def _is_dot(node: Node, last: int, ends: list[Any]) -> bool:
     return along and terms[0][0] > last and loops[last] < LANES // 2 and loops[terms[0][0]] >= LANES
 
 
-def _turned(node: Node) -> Node:
+def _turned(node: Node, laid: dict[tuple[Node, tuple[int, ...]], Node]) -> Node:
+    """A contraction of what was laid out anew; ``laid`` holds what others read already, by its axes."""
     last = node.attrs["rank"] - 1
     if BATCH not in node.attrs["loops"][:last]:
         return node
@@ -53,8 +50,10 @@ def _turned(node: Node) -> Node:
         if _is_dot(node, last, [functions[-1] for functions in node.attrs["index"]]):
             continue
         axes = (*(a for a in range(operand.ndim) if a != places[0]), places[0])
-        turned = apply("transpose", operand, axes=axes)
-        inputs[side] = Node(LAID, (turned,), {}, turned.type)
+        if (operand, axes) not in laid:
+            turned = apply("transpose", operand, axes=axes)
+            laid[operand, axes] = Node(LAID, (turned,), {}, turned.type)
+        inputs[side] = laid[operand, axes]
         index[side] = tuple(functions[a] for a in axes)
     if inputs == list(node.inputs):
         return node

@@ -19,7 +19,7 @@ def squeeze(graph: Graph) -> Graph:
     for node in graph.nodes():
         if 1 not in node.shape and all(1 not in i.shape for i in node.inputs):
             inputs = tuple(result[i] for i in node.inputs)
-            result[node] = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
+            result[node] = node.on(inputs)
         else:
             result[node] = _rules.get(node.op.name, _around)(node, [result[i] for i in node.inputs])
     return Graph(
@@ -93,7 +93,7 @@ def _contract(node: Node, inputs: list[Node]) -> Node:
             for dim, (terms, offset) in zip(old.shape, functions, strict=True)
             if dim != 1
         )
-        operand, left = _reached(new, left, turns)
+        operand, left = reached(new, left, turns)
         operands.append(operand)
         index.append(left)
     if not kept:
@@ -101,7 +101,7 @@ def _contract(node: Node, inputs: list[Node]) -> Node:
     return apply("contract", *operands, index=tuple(index), loops=turns, rank=sum(i < rank for i in kept))
 
 
-def _reached(x: Node, index: tuple[Affine, ...], loops: Sequence[Any]) -> tuple[Node, tuple[Affine, ...]]:
+def reached(x: Node, index: tuple[Affine, ...], loops: Sequence[Any]) -> tuple[Node, tuple[Affine, ...]]:
     """The part of an operand that is read, in dimensions where a plain loop is left, which then spans its own, or none.
 
     A convolution with a single position, for one, reads what its kernel covers there and no more.

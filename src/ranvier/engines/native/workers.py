@@ -16,6 +16,7 @@ WORKERS = 16
 MANY = 1024  # rows from which on sharing them out pays
 FEWER = 4  # workers of a network whose weights are small beside its samples' values: those they hand over change cores
 SOME = 128  # rows from which on that pays
+LITTLE = 1 << 16  # values that one thread adds up before others would have met
 NARROW = 64  # features up to which samples, rather than features, lie next to each other
 
 # Not one of the language's primitives: it stands in a graph between this pass and the schedule alone. ``inner`` is the
@@ -36,12 +37,7 @@ def share_out(graph: Graph, batch: int) -> Graph:
     workers = _number(graph, batch)
     if not workers:
         return graph
-    result: dict[Node, Node] = {}
-    for node in graph.nodes():
-        inputs = tuple(result[i] for i in node.inputs)
-        fresh = node if inputs == node.inputs else Node(node.op, inputs, node.attrs, node.type)
-        result[node] = _split(fresh, batch, workers)
-    return graph.rebuild(lambda n: result[n])
+    return graph.changed(lambda node, old: _split(node, batch, workers))
 
 
 def _number(graph: Graph, batch: int) -> int:
@@ -72,7 +68,10 @@ def _split(node: Node, batch: int, workers: int) -> Node:
         node.op.name in ("reduce_sum", "reduce_max")
         and node.inputs[0].shape[0] == BATCH
         and 0 in node.attrs["axes"]
-        and (batch >= MANY or workers * size(node.shape, batch) <= size(node.inputs[0].shape, batch))
+        and (
+            batch >= MANY
+            or max(workers * size(node.shape, batch), LITTLE) <= size(node.inputs[0].shape, batch)
+        )
     ):
         join = node.op.name
     else:
