@@ -8,16 +8,21 @@ and vectors decide when that happens, never what is computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
+from math import prod
 
 from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, tail_mask, vector
 from ranvier.engines.native.index import At, Value
 from ranvier.engines.native.nest import Loop, tile
 from ranvier.engines.native.nested import Nested
+from ranvier.engines.native.view import size
 from ranvier.engines.native.walk import along, finish, masked, scope
 from ranvier.graph.node import Symbol
 
 Tile = dict[int, list[str]]  # the running sums of a tile: for each of its rows, those of its vectors
+LONG = 64  # terms of a sum that take so long to add up that memory can answer meanwhile
+AFAR = 1 << 20  # bytes: larger values have left the second-level cache before they are needed again
 UNROLLED = 6  # an epilogue of more nodes than this is a loop over the tile, not written out for each vector
 
 
@@ -135,10 +140,26 @@ class Columns(Nested):
     ) -> None:
         """One tile: the sum in registers, then the epilogue and the stores."""
         masks = [None] * (vectors - 1) + [mask]
+        self._fetch_ahead(row, height, start, vectors)
         first = {i: [self._start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
         self.first_row = row
         sums = self._sum(list(self.plan.reduce), a, b, masks, first, 0)
         self._epilogue([sums[i] for i in range(height)], row, start, masks)
+
+    def _fetch_ahead(self, row: Scalar | None, height: int, start: Scalar, vectors: int) -> None:
+        """Have the processor fetch what the epilogue will read of values that no cache holds, while the sum is made."""
+        module, task = self.k.module, self.task
+        if prod(loop.count for loop in self.plan.reduce) < LONG:
+            return
+        stored = {view.buffer for _, view in task.stores}
+        read = [n for n in task.reads if n.shape == task.space and n not in self.node.inputs]
+        for view in filter(None, map(module.view, read)):
+            large = size(view.shape, module.batch) * SIZE[view.buffer.dtype] > AFAR
+            if not large or view.buffer in stored or view.buffer in module.near:
+                continue
+            for i, j in product(range(height), range(vectors)):
+                self._stand(row, i, start, j)
+                self.k.prefetch(view, self.index())
 
     def _start(self, row: Scalar | None, i: int, start: Scalar, j: int, mask: str | None) -> str:
         """What the sum of a vector of the tile begins with."""

@@ -20,7 +20,7 @@ ROW_LIMIT = (
     128  # reductions along a last axis up to this long are done in registers, within the task of their row
 )
 WINDOW = 9  # so many elements at most are reduced where the result is needed, one by one
-LOADS = 3  # values that are read to compute one on the spot; what needs more, and is needed twice, is kept
+LOADS = 1  # large values read to compute one on the spot; what needs more, and is needed twice, is kept
 DEPTH_LIMIT = 40  # so deep may a chain of nodes computed on the spot be
 CHEAP = frozenset(
     (
@@ -28,20 +28,8 @@ CHEAP = frozenset(
         "equal", "logical_and", "logical_or", "logical_not", "select", "stop_gradient",
     )
 )  # fmt: skip
-SOURCES = frozenset(
-    (
-        "constant",
-        "iota",
-        "extent",
-        "broadcast",
-        "transpose",
-        "reshape",
-        "slice",
-        "windows",
-        "reverse",
-        "gather",
-    )
-)
+MOVEMENT = frozenset(("transpose", "reshape", "slice", "windows", "reverse", "gather"))
+SOURCES = MOVEMENT | {"constant", "iota", "extent", "broadcast"}
 
 
 @dataclass
@@ -51,7 +39,7 @@ class Fact:
     aligned: frozenset[int] = frozenset()
     crossed: int = 0  # bits of tasks
     depth: int = 0
-    loads: int = 0  # of values as large as it is
+    loads: frozenset[Node] = frozenset()  # values as large as it is that are read for it
 
 
 class Groups:
@@ -161,7 +149,7 @@ class Groups:
                 node in self.demanded
                 or fact.depth > DEPTH_LIMIT
                 or name not in CHEAP | SOURCES
-                or (kind == "elementwise" and fact.loads > LOADS and len(self.readers[node]) > 1)
+                or (kind == "elementwise" and len(fact.loads) > LOADS and len(self.readers[node]) > 1)
             ):
                 self._join(node, fact)
             else:
@@ -180,9 +168,9 @@ class Groups:
                     aligned.add(number)
                 else:
                     crossed |= 1 << number
-        own = [i for i in node.inputs if i.shape == node.shape]
-        loads = sum(1 if i in self.home or i.op.name == "input" else self.facts[i].loads for i in own)
-        return Fact(frozenset(aligned), crossed, depth, loads)
+        own = (i for i in node.inputs if node.op.name in MOVEMENT or i.shape == node.shape)
+        loads = ({i} if i in self.home or i.op.name == "input" else self.facts[i].loads for i in own)
+        return Fact(frozenset(aligned), crossed, depth, frozenset[Node]().union(*loads))
 
     def _window(self, node: Node, operand: Node) -> Fact:
         """What is known of a reduction over a few elements by way of an operand: each is at another index, but what is

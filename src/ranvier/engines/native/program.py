@@ -58,8 +58,9 @@ class Assembler:
             sorted({d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)} | {BATCH.name})
         )
         self.module = Module(
-            graph, schedule.view, schedule.uses, target.has_fma, schedule.samples_adjacent, schedule.batch
-        )
+            graph, schedule.view, schedule.uses, target.has_fma, schedule.samples_adjacent, schedule.batch,
+            schedule.local,
+        )  # fmt: skip
         # A vector more than the values: rows are stored whole where nothing lies beyond them.
         sizes = {
             b: b.elements * SIZE[b.dtype] + LINE
@@ -257,6 +258,15 @@ class Assembler:
                             run([task], (block.index, end))
                 here.clear()
 
+            def mirrored(first: Scalar, end: Scalar) -> tuple[Scalar, Scalar]:
+                """The workers as far from the last of this thread's as these are from the first."""
+                assert workers is not None
+                both = f.add(*workers)
+                return f.sub(both, end), f.sub(both, first)
+
+            # Every other phase takes the samples from the last to the first: those that the phase before had last are
+            # still in the cache.
+            backward = False
             for number, (_, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
                 if number:
                     barrier()
@@ -277,7 +287,9 @@ class Assembler:
                         together = f.maximum(f.floor_divide(self.schedule.depth, most), 1)
                         with f.loop(*workers, together) as turn:
                             end = f.minimum(f.add(turn.index, together), workers[1])
-                            by_depth(listed, edge(turn.index), edge(end), (turn.index, end))
+                            few = mirrored(turn.index, end) if backward else (turn.index, end)
+                            by_depth(listed, edge(few[0]), edge(few[1]), few)
+                        backward = not backward
                     elif (
                         share == "rows" and workers is not None
                     ):  # all tasks on one worker's rows, then the next's

@@ -6,7 +6,7 @@ index names either one element or 16 of them. Values are made where they are ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from ranvier.engines.native.elementwise import ELEMENTWISE, cast
@@ -42,6 +42,7 @@ class Module:
     has_fma: bool
     samples_adjacent: bool
     batch: int  # the most rows that a step sees
+    near: Collection[Buffer]  # which live in the cache, while their samples are at hand
     functions: set[tuple[str, str]] = field(
         default_factory=set
     )  # (name, suffix) of the elementary functions needed
