@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from math import prod
 
 from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, tail_mask, vector
@@ -149,7 +148,7 @@ class Columns(Nested):
     def _fetch_ahead(self, row: Scalar | None, height: int, start: Scalar, vectors: int) -> None:
         """Have the processor fetch what the epilogue will read of values that no cache holds, while the sum is made."""
         module, task = self.k.module, self.task
-        if prod(loop.count for loop in self.plan.reduce) < LONG:
+        if self.plan.terms < LONG:
             return
         stored = {view.buffer for _, view in task.stores}
         read = [n for n in task.reads if n.shape == task.space and n not in self.node.inputs]
@@ -224,32 +223,59 @@ class Columns(Nested):
         return result
 
     def _multiply(self, a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar) -> Tile:
-        """One term: load the vectors of one operand, spread an element of the other over each row."""
-        k, f, p = self.k, self.k.function, self.plan
-        kind = self.element
-        columns = p.columns
-        assert columns is not None
-        right = []
-        for j, mask in enumerate(masks):
-            if self.packed is not None:
-                place = f.add(f.mul(packed, len(masks) * LANES), j * LANES)
-                right.append(f.op(f"load {self.type}, ptr {f.pointer(self.packed, place, kind)}, align 64"))
-                continue
-            right.append(self.load(p.b, b, j * LANES * columns.b, columns.b, mask))
-        base = f.pointer(k.pointers[p.a.buffer], f.add(a, p.a.offset), kind)
-        result = {}
-        for i, line in sums.items():
-            if columns.a:
-                left = [
-                    self.load(p.a, a, self._row_at(i) + j * LANES * columns.a, columns.a, m)
-                    for j, m in enumerate(masks)
-                ]
-            else:
-                size = SIZE[self.node.dtype]
-                one = f.op(f"load {kind}, ptr {f.pointer(base, self._row_at(i), kind)}, align {size}")
-                left = [f.splat(one, kind)] * len(masks)
-            result[i] = [k.call("fma", self.type, x, y, s) for x, y, s in zip(left, right, line, strict=True)]
+        """One term for each row, or one for each of the taps: the vectors of one operand, by what each row has of the
+        other.
+        """
+        k, taps = self.k, self.plan.taps
+        turns, ahead, beyond = (taps.count, taps.a, taps.b) if taps is not None else (1, 0, 0)
+        right = [self._right(b, turn * beyond, masks, packed) for turn in range(turns)]
+        meetings: dict[int, list[tuple[int, int]]] = {}  # by how far an element lies from the first
+        for i, turn in product(sums, range(turns)):
+            if taps is None or self._within(taps, i, turn):
+                meetings.setdefault(self._row_at(i) + turn * ahead, []).append((i, turn))
+        result = dict(sums)
+        for place in sorted(meetings, reverse=ahead < 0):  # so that each row has its terms in order
+            left = self._left(a, place, masks)
+            for i, turn in meetings[place]:
+                terms = zip(left, right[turn], result[i], strict=True)
+                result[i] = [k.call("fma", self.type, x, y, total) for x, y, total in terms]
         return result
+
+    def _right(self, b: Scalar, more: int, masks: list[str | None], packed: Scalar) -> list[str]:
+        """The vectors along the columns, from where they lie or from where they were laid out anew."""
+        f, view, columns = self.k.function, self.plan.b, self.plan.columns
+        assert columns is not None
+        result = []
+        for j, mask in enumerate(masks):
+            if self.packed is None:
+                result.append(self.load(view, b, more + j * LANES * columns.b, columns.b, mask))
+                continue
+            place = f.add(f.mul(packed, len(masks) * LANES), j * LANES)
+            pointer = f.pointer(self.packed, place, self.element)
+            result.append(f.op(f"load {self.type}, ptr {pointer}, align 64"))
+        return result
+
+    def _left(self, a: Scalar, more: int, masks: list[str | None]) -> list[str]:
+        """What the vectors of a row are multiplied with: one element spread over them all, or elements of their own."""
+        k, f, (view, columns) = self.k, self.k.function, (self.plan.a, self.plan.columns)
+        assert columns is not None
+        if columns.a:
+            return [
+                self.load(view, a, more + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)
+            ]
+        base = f.pointer(k.pointers[view.buffer], f.add(a, view.offset), self.element)
+        size = SIZE[self.node.dtype]
+        one = f.op(f"load {self.element}, ptr {f.pointer(base, more, self.element)}, align {size}")
+        return [f.splat(one, self.element)] * len(masks)
+
+    def _within(self, taps: Loop, i: int, turn: int) -> bool:
+        """Whether a row of the tile reads no padding in this turn."""
+        clip = self.plan.clip(taps)
+        if clip is None:
+            return True
+        _, cp, _, cq, offset, extent = clip
+        assert isinstance(self.first_row, int)
+        return 0 <= cp * (self.first_row + i) + cq * turn + offset < extent
 
     def _row_at(self, i: int) -> int:
         """How far from the tile's first row its row ``i`` lies in the operand."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import LANES, SIZE
@@ -53,6 +54,14 @@ class Nest:
     form: str  # columns, pack, dot
     clips: tuple[Clip, ...] = ()
     beside: Loop | None = None  # all turns of this loop, each with all of ``rows``, are rows of one tile
+    taps: Loop | None = (
+        None  # summed over innermost, all turns at once: they meet the same elements as rows nearby
+    )
+
+    @property
+    def terms(self) -> int:
+        """How many products are summed up to one element of the result."""
+        return prod(loop.count for loop in (*self.reduce, *((self.taps,) if self.taps else ())))
 
     def clip(self, loop: Loop) -> Clip | None:
         """What bounds a loop that is summed over, beside its extent."""
@@ -90,14 +99,15 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     loops = [Loop(e, sa[i], sb[i], i if i < rank else None, i) for i, e in enumerate(node.attrs["loops"])]
     a, b = (replace(view, offset=offset) for view, offset in zip(views, (oa, ob), strict=True))
     # Innermost is what lies closest, which leaves bounds and loops that are written out outside.
-    summed = sorted(loops[rank:], key=lambda loop: -max(abs(loop.a), abs(loop.b)))
-    out, reduce = loops[:rank], _merge(summed, {clip[2] for clip in clips})
+    out, summed = loops[:rank], sorted(loops[rank:], key=lambda loop: -max(abs(loop.a), abs(loop.b)))
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
     if columns is not None and _swapped(columns, out):
         # vectors run along the second operand: swap the two
         swap = {loop: replace(loop, a=loop.b, b=loop.a) for loop in loops}
-        out, reduce = [swap[loop] for loop in out], [replace(loop, a=loop.b, b=loop.a) for loop in reduce]
+        out, summed = [swap[loop] for loop in out], [swap[loop] for loop in summed]
         columns, (a, b) = swap[columns], (b, a)
+    apart = {clip[2] for clip in clips}
+    reduce = _merge(summed, apart)
     if columns is None:
         if clips:
             raise AssertionError("a padded operand is read along columns")
@@ -127,7 +137,29 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
         others = [n for n in candidates if n != rows and n.count <= room and n.number not in bounding]
         beside = max(others, key=lambda loop: loop.count, default=None)
     outer = tuple(loop for loop in rest if loop not in (rows, beside))
-    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, beside)
+    taps = _taps(summed, rows, columns, clips) if form == "columns" and beside is None else None
+    if taps is not None:
+        reduce = _merge([loop for loop in summed if loop != taps], apart)
+    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, beside, taps)
+
+
+def _taps(summed: Sequence[Loop], rows: Loop | None, columns: Loop, clips: Sequence[Clip]) -> Loop | None:
+    """A short loop that is summed over and walks the first operand as the rows do: a convolution along an image's rows.
+
+    Where each multiply-add would load an element of its own, because the result is one vector wide or every column has
+    its own elements, one that is loaded serves all that meet it.
+    """
+    if rows is None or columns.b != 1 or (columns.count > LANES and not columns.a):
+        return None
+    bound = {clip[2]: clip[0] for clip in clips}
+    fits = (
+        loop
+        for loop in summed
+        if 1 < loop.count <= WRITTEN_OUT
+        and abs(loop.a) == rows.a > 0
+        and bound.get(loop.number, rows.number) == rows.number
+    )
+    return next(fits, None)
 
 
 def _swapped(columns: Loop, out: Sequence[Loop]) -> bool:
@@ -149,7 +181,7 @@ def _packable(reduce: Sequence[Loop]) -> bool:
     return all(isinstance(loop.extent, int) for loop in reduce)
 
 
-def room(target: Target, columns: Loop, dtype: str) -> tuple[int, int]:
+def room(target: Target, columns: Loop, dtype: str, taps: int = 1) -> tuple[int, int]:
     """The most rows of a tile, and its vectors: as many accumulators as the registers hold beside what feeds them."""
     width = -(-LANES * SIZE[dtype] // target.vector_bytes)  # registers to a vector
     vectors = -(-columns.count // LANES)
@@ -158,14 +190,14 @@ def room(target: Target, columns: Loop, dtype: str) -> tuple[int, int]:
         across = vectors if vectors <= 3 else 3 if vectors % 3 == 0 else 2
     else:
         across = 1
-    return max(1, (registers - 1 - across * width) // (across * width)), across
+    return max(1, (registers - 1 - taps * across * width) // (across * width)), across
 
 
 def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
     """Rows and vectors of the register tile."""
     columns, rows = nest.columns, nest.rows
     assert columns is not None
-    most, across = room(target, columns, dtype)
+    most, across = room(target, columns, dtype, nest.taps.count if nest.taps is not None else 1)
     if rows is not None and nest.beside is not None:
         return rows.count * nest.beside.count, across
     single = rows is None or (isinstance(rows.extent, Symbol) and batch == 1)
@@ -176,7 +208,7 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
         return next(r for r in (TILE_ROWS, 4, 2, 1) if r <= min(most, batch)), across
     if rows.extent <= most:
         return rows.extent, across
-    most, extent = min(most, 14), rows.extent
+    most, extent = min(most, 28 // across), rows.extent
 
     def merit(height: int) -> tuple[bool, int, int]:
         """No rows left over, else few that are computed in vain, else a high tile."""
