@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
+from ranvier.engines.native.winograd import transform
 from ranvier.functional.convolution import convolve
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
@@ -32,6 +33,13 @@ SHAPES = [
     ((10, 2), (4, 2, 3), {"stride": (2,)}),
     ((9, 11, 10, 2), (3, 3, 3, 2, 4), {"stride": (2, 2, 2)}),
     ((30, 28, 2), (3, 3, 2, 4), {"stride": (4, 4)}),  # into more parts than are made
+    ((8, 6, 64), (3, 3, 64, 64), {}),  # transformed by tiles
+    ((7, 9, 64), (3, 3, 64, 70), {}),  # the last tiles reach beyond the results
+    ((9, 8, 80), (3, 3, 80, 64), {"padding": "valid"}),
+    ((6, 6, 64), (3, 3, 64, 64), {"padding": ((2, 1), (0, 2))}),
+    ((6, 6, 64), (3, 3, 64, 64), {"padding": ((3, 0), (4, 4))}),
+    ((6, 6, 64), (3, 3, 64, 64), {"dilation": (2, 2)}),  # and not
+    ((6, 6, 128), (3, 3, 64, 128), {"groups": 2}),
 ]
 
 
@@ -79,3 +87,44 @@ def test_a_gradient_takes_no_more_products_than_the_convolution(size, stride):
     forward, by_inputs = (native.lower(Graph(both.inputs, both.outputs[i : i + 1])) for i in (0, 1))
     verify(by_inputs)
     assert 0 < products(by_inputs) <= products(forward)
+
+
+def products_per_sample(shape, kernel, batch=SAMPLES, **options):
+    both = programs(shape, kernel, options)
+    forward = native.lower(Graph(both.inputs, both.outputs[:1]))
+    return products(transform(forward, batch)), products(forward)
+
+
+def test_many_channels_take_four_ninths_of_the_products():
+    few, many = products_per_sample((8, 6, 64), (3, 3, 64, 64))
+    assert few * 9 == many * 4
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options"),
+    [
+        ((8, 6, 63), (3, 3, 63, 64), {}),
+        ((8, 6, 64), (3, 3, 64, 63), {}),
+        ((8, 6, 64), (3, 1, 64, 64), {}),
+        ((8, 6, 64), (3, 3, 64, 64), {"dilation": (2, 2)}),
+        ((8, 6, 64), (3, 3, 64, 64), {"batch": 1}),
+    ],
+)
+def test_others_are_left_alone(shape, kernel, options):
+    few, many = products_per_sample(shape, kernel, **options)
+    assert few == many
+
+
+def test_transformed_results_are_as_exact_as_sums():
+    graph, rng = programs((10, 10, 64), (3, 3, 64, 64), {}), np.random.default_rng(0)
+    arrays = [
+        rng.normal(size=[SAMPLES if d == BATCH else d for d in n.shape]).astype(np.float32)
+        for n in graph.inputs
+    ]
+    outputs = [np.empty([SAMPLES if d == BATCH else d for d in n.shape], np.float32) for n in graph.outputs]
+    native.compile(graph, SAMPLES).run(arrays, outputs)
+    exact = reference.compile(graph, SAMPLES)
+    for i, got in enumerate(outputs):
+        wanted = [np.empty(o.shape, np.float64) for o in outputs]
+        exact.run([a.astype(np.float64) for a in arrays], wanted)
+        assert np.abs(got - wanted[i]).max() < 1e-6 * np.abs(wanted[i]).max()

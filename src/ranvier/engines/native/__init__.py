@@ -27,6 +27,7 @@ from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.shuffling import shuffle as shuffle
 from ranvier.engines.native.squeeze import squeeze
 from ranvier.engines.native.strides import weave
+from ranvier.engines.native.winograd import transform
 from ranvier.engines.native.workers import samples_adjacent, share_out
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph
@@ -72,7 +73,7 @@ def lower(graph: Graph) -> Graph:
 
 def schedule_of(graph: Graph, batch: int) -> Schedule:
     """The tasks of a graph that went through the passes, and their order."""
-    laid = by_sample(compute_again(lay_out(leave_out(graph)), batch))
+    laid = by_sample(compute_again(lay_out(leave_out(transform(graph, batch))), batch))
     return Schedule(share_out(laid, batch), batch, samples_adjacent(graph, batch))
 
 

@@ -83,7 +83,14 @@ class Groups:
                         continue
                     if node.op.name in ("gather", "pad") and place == 1:
                         continue  # computed where it is needed
-                    self._need(operand)
+                    if not (name == "concatenate" and self._filled(operand)):
+                        self._need(operand)
+
+    def _filled(self, operand: Node) -> bool:
+        """Whether a part of something larger is cheap and used there alone: it is made where it is placed."""
+        return (
+            operand.op.kind == "elementwise" and operand.op.name in CHEAP and len(self.readers[operand]) == 1
+        )
 
     def _regrouped(self, node: Node) -> bool:
         """Whether a reshape of something cheap is read by something elementwise alone: it is then made on the spot."""

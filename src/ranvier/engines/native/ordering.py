@@ -79,8 +79,14 @@ def in_order(
                     raise AssertionError("tasks that wait for each other")
     _postpone(tasks, order, edges)
     _spread(tasks, edges, batch)
+    for number in order:
+        task, same = (
+            tasks[number],
+            [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase],
+        )
+        task.stage = max((before.stage + (before.whole or task.whole) for before in same), default=0)
     place = {number: i for i, number in enumerate(order)}
-    return sorted(tasks, key=lambda t: (t.phase, place[t.number]))
+    return sorted(tasks, key=lambda t: (t.phase, t.stage, place[t.number]))
 
 
 def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[Edge]]) -> None:

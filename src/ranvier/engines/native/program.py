@@ -128,8 +128,8 @@ class Assembler:
         inner = task.anchor.attrs.get("inner", task.anchor) if task.anchor is not None else None
         if inner is not None and inner.op.name == "contract":
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
-            rows = min(self.schedule.depth or self.schedule.batch, self.schedule.batch)
-            emit_contraction(k, task, self.target, rows if task.share == "rows" else self.schedule.batch)
+            some = self.schedule.depth if task.share == "rows" and not task.whole else 0
+            emit_contraction(k, task, self.target, min(some or self.schedule.batch, self.schedule.batch))
         else:
             emit_task(k, task)
         self.work = max(self.work, k.work)
@@ -271,8 +271,10 @@ class Assembler:
                 if number:
                     barrier()
                 # Tasks of one phase that are divided in different ways do not wait for each other.
-                for share, tasks in groupby(sorted(group, key=lambda t: t.share), key=lambda t: t.share):
-                    if share == "serial":
+                for (share, _, whole), tasks in groupby(sorted(group, key=_divided), key=_divided):
+                    if whole:
+                        run(tasks, row_range)
+                    elif share == "serial":
                         for turn, own in groupby(sorted(tasks, key=lambda t: t.turn), key=lambda t: t.turn):
                             with f.when(f.op(f"icmp eq i64 %tid, {f.op(f'urem i64 {turn}, %nthreads')}")):
                                 run(own, row_range)
@@ -411,6 +413,11 @@ class Assembler:
                 cost *= self.schedule.batch if isinstance(dim, Symbol) else dim
             total += cost * (1 if task.kind == "contract" else 4)
         return total
+
+
+def _divided(task: Task) -> tuple[str, int, bool]:
+    """What tasks of one phase have in common that are run one after the other, a few samples at a time or not."""
+    return task.share, task.stage, task.whole
 
 
 def clocks(schedule: Schedule) -> list[str]:

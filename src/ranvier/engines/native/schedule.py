@@ -10,11 +10,14 @@ from ranvier.engines.native.memory import Life, pack
 from ranvier.engines.native.nest import TILE_ROWS
 from ranvier.engines.native.ordering import in_order, share_out
 from ranvier.engines.native.placing import Places
-from ranvier.engines.native.view import Buffer
+from ranvier.engines.native.task import Task
+from ranvier.engines.native.view import Buffer, size
 from ranvier.engines.native.workers import spatial
 from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH
 
+DENSE = 1 << 18  # bytes of weights from which on to read them once is worth more than to keep samples at hand
 CACHE = 1 << 19  # bytes that values of the samples at hand may take: half of a second-level cache
 
 
@@ -35,6 +38,8 @@ class Schedule:
         # Among how many virtual workers sums over the samples are split; 0 where they are not.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
+        for task in self.tasks:
+            task.whole = spatial(graph) and _is_dense(task, batch)
         self.order = in_order(self.tasks, groups.home, places.after, batch)
         # Depth first: so many samples at a time go through all tasks by rows, while their values are in the cache. 0
         # where samples are small: a task takes all its rows, so that weights are read once.
@@ -71,7 +76,8 @@ class Schedule:
             for node in task.reads:
                 view = self.view(node)
                 maker = None if view is None else makers.get(view.buffer)
-                if maker is not None and (task.share != "rows" or task.phase != maker[0].phase):
+                together = maker is not None and (task.phase, task.stage) == (maker[0].phase, maker[0].stage)
+                if maker is not None and not (together and task.share == "rows" and not task.whole):
                     lasting.add(view.buffer)  # type: ignore[union-attr]  # checked above
         for task in self.tasks:
             task.adds = task.kind == "partial"
@@ -95,3 +101,12 @@ class Schedule:
                 f"k{task.number}: {task.kind} ({space}) by {task.share}: {' '.join(made)} -> {', '.join(stored)}"
             )
         return "\n".join(lines)
+
+
+def _is_dense(task: Task, batch: int) -> bool:
+    """Whether a task is the product of rows of features with weights so large that they are better read once."""
+    if task.kind != "contract" or len(task.space) != 2 or task.space[0] != BATCH:
+        return False
+    assert task.anchor is not None
+    weights = [node for node in task.anchor.inputs if BATCH not in node.shape]
+    return any(size(node.shape, batch) * SIZE[node.dtype] > DENSE for node in weights)

@@ -28,6 +28,8 @@ class Task:
     share: str = "serial"  # rows: by rows of the batch; split: by its own first extent; serial: one thread's
     axis: int = 0  # of the space, along which it is divided
     phase: int = 0
+    whole: bool = False  # done for all of a thread's rows at a time, where other tasks take a few samples
+    stage: int = 0  # within the phase: what comes later waits for all of the own thread's rows
     turn: int = 0  # of a serial task: the threads take these one after the other
     adds: bool = False  # to what its place holds already: samples come in several calls
 
