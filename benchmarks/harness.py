@@ -37,6 +37,9 @@ PACKAGES = (
     *("numpy", "llvmlite", "torch", "jax", "jaxlib", "keras", "tensorflow-cpu", "tensorflow", "scikit-learn"),
     "onnxruntime",
 )
+# glibc's allocator keeps what is freed. Left alone it may give tens of megabytes back to the system and have them
+# cleared again at every operation of PyTorch, or not, as the heap happens to lie.
+KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
 Record = dict[str, Any]
 
 
@@ -49,7 +52,7 @@ class Process:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.worker", contestant.name],
                 cwd=ROOT,
-                env={**os.environ, **contestant.environment, "RANVIER_CACHE": str(cache)},
+                env={**os.environ, **KEEPING, **contestant.environment, "RANVIER_CACHE": str(cache)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=err,

@@ -101,6 +101,17 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=2, batch_size=24, verbose=0).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "many channels": """
+x, y = rng.random((60, 9, 8, 3), dtype=np.float32), rng.integers(0, 4, 60)
+l = rv.layers
+model = rv.Sequential([
+    l.Input((9, 8, 3)), l.Conv2D(64, 3, padding="same", use_bias=False), l.BatchNormalization(), l.ReLU(),
+    l.Conv2D(64, 3, padding="same", activation="relu"), l.Flatten(), l.Dense(16, activation="tanh"),
+    l.Dense(4, activation="softmax")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+losses = model.fit(x, y, epochs=1, batch_size=20, verbose=0).history["loss"]
+out, weights = model.predict(x[:37], verbose=0), model.get_weights()
+""",
     "convolutional, PyTorch's words": """
 import ranvier.torch as torch
 from ranvier.torch import nn, optim
