@@ -78,8 +78,10 @@ def _normalized(made: Node, users: Mapping[Node, list[Node]]) -> bool:
         if node in seen or node.ndim < 3 or node.shape[0] != BATCH:
             continue
         seen.add(node)
-        if node.op.name == "contract":
-            found.append(node)
+        if node.op.name == "contract" or (
+            node.op.name == "reshape" and node.inputs[0].op.name == "concatenate"
+        ):
+            found.append(node)  # or what it was woven of
         elif node.op.name in _CHEAP:
             stack.extend(node.inputs)
         else:

@@ -10,11 +10,13 @@ are, where p is a loop outside of q. A term left out is a product with zero, so 
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 from typing import Any
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply
 
+FEW = 4  # channels
 Clip = tuple[int, int, int, int, int, int]
 
 
@@ -55,8 +57,15 @@ def _cut(node: Node) -> Node:
 def _clipped(node: Node) -> Node:
     for side, operand in enumerate(node.inputs):
         if operand.op.name == "pad" and BATCH in operand.shape and _is_zero(operand.inputs[1]):
-            return _without(node, side)
+            return node if _thin(node, side) else _without(node, side)
     return node
+
+
+def _thin(node: Node, side: int) -> bool:
+    """Whether weights of few channels have their gradient here: bounds would leave low tiles, and zeros are few."""
+    loops, rank = node.attrs["loops"], node.attrs["rank"]
+    plain = [loops[terms[0][0]] for terms, _ in node.attrs["index"][side] if len(terms) == 1]
+    return BATCH in loops[rank:] and prod(extent for extent in plain if extent != BATCH) <= FEW
 
 
 def _is_zero(value: Node) -> bool:

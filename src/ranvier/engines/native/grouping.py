@@ -8,11 +8,13 @@ in memory belong to no task: whoever needs one computes it on the spot.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
+from operator import or_
 
 from ranvier.engines.native.again import AGAIN
 from ranvier.engines.native.task import Task, Waits, bits, numbers
-from ranvier.engines.native.view import only_ones, regroups
+from ranvier.engines.native.view import joined, only_ones, regroups
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Shape
 
@@ -53,6 +55,7 @@ class Groups:
         self.demanded: set[Node] = set()  # must lie in memory
         self.viewed: set[Node] = set()  # because they are read through a view
         self.contiguous: set[Node] = set()  # and their elements one after another
+        self.parts: set[Node] = set()  # concatenations that are made where they are part of another
         self.facts: dict[Node, Fact] = {}
         self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
         self.readers: dict[Node, list[Node]] = {}
@@ -73,24 +76,34 @@ class Groups:
     def _demand(self) -> None:
         for root in self.graph.roots():
             self.demanded.add(root)
-        for node in self.graph.nodes():
+        for node in reversed(
+            self.graph.nodes()
+        ):  # what is a part is known before its own parts are looked at
             name = node.attrs["inner"].op.name if node.op.name == "partial" else node.op.name
             if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather", "windows"):
                 for place, operand in enumerate(node.inputs):
                     if node.op.name == "reshape":
+                        if operand in self.parts:
+                            continue
                         if not only_ones(node.shape, operand.shape) and not self._regrouped(node):
                             self._need_contiguous(operand)
                         continue
                     if node.op.name in ("gather", "pad") and place == 1:
                         continue  # computed where it is needed
-                    if not (name == "concatenate" and self._filled(operand)):
+                    if not (name == "concatenate" and self._filled(operand, node)):
                         self._need(operand)
 
-    def _filled(self, operand: Node) -> bool:
-        """Whether a part of something larger is cheap and used there alone: it is made where it is placed."""
-        return (
-            operand.op.kind == "elementwise" and operand.op.name in CHEAP and len(self.readers[operand]) == 1
-        )
+    def _filled(self, operand: Node, whole: Node) -> bool:
+        """Whether a part of something larger is used there alone and is cheap, or put together of parts itself, out of
+        what all of it is made of: it is made where it is placed.
+        """
+        if len(self.readers[operand]) > 1:
+            return False
+        source = put_together(operand)
+        if source is not None and len(self.readers[source]) == 1 and made_of(source) == made_of(whole):
+            self.parts.add(source)
+            return True
+        return operand.op.kind == "elementwise" and operand.op.name in CHEAP
 
     def _regrouped(self, node: Node) -> bool:
         """Whether a reshape of something cheap is read by something elementwise alone: it is then made on the spot."""
@@ -137,6 +150,9 @@ class Groups:
             self._new(name, node.shape, node)
         elif name == "scatter_add":
             self._new("scatter", node.shape, node)
+        elif node in self.parts:
+            facts = [self.facts[i] for i in node.inputs]
+            self.facts[node] = Fact(crossed=reduce(or_, (f.crossed | bits(f.aligned) for f in facts)))
         elif name in ("pad", "concatenate"):
             self._new("place", node.shape, node)
         elif in_window(node):
@@ -277,6 +293,29 @@ class Groups:
         self.home[node] = task
         self.facts[node] = Fact(frozenset((task.number,)))
         self.waits.wait(task.number, needs)
+
+
+def put_together(node: Node) -> Node | None:
+    """The concatenation that a node is, with extents joined or not; None if it is none."""
+    source = node.inputs[0] if node.op.name == "reshape" else node
+    return (
+        source if source.op.name == "concatenate" and joined(node.shape, source.shape) is not None else None
+    )
+
+
+def made_of(node: Node) -> set[Node]:
+    """What a node is made of by movement and by element."""
+    found, seen, stack = set(), {node}, [node]
+    while stack:
+        for operand in stack.pop().inputs:
+            if operand in seen:
+                continue
+            seen.add(operand)
+            if operand.op.kind in ("elementwise", "movement") and operand.op.name != "pad":
+                stack.append(operand)
+            elif operand.ndim:
+                found.add(operand)
+    return found
 
 
 def in_window(node: Node) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 
 from ranvier.engines.native.emit import (
     ELEMENT,
@@ -13,11 +14,12 @@ from ranvier.engines.native.emit import (
     literal,
     vector,
 )
+from ranvier.engines.native.grouping import put_together
 from ranvier.engines.native.index import At, Index, Value
 from ranvier.engines.native.reductions import emit_reduce, pieces, reduce_row, reduce_samples
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel
-from ranvier.engines.native.view import View
+from ranvier.engines.native.view import View, joined
 from ranvier.engines.native.walk import along, finish, masked, nest, scope, shared
 from ranvier.graph.node import BATCH, FLOATS, Node, Shape
 
@@ -158,13 +160,28 @@ def emit_place(k: Kernel, task: Task) -> None:
             strides = tuple((mid + 1) * s for (_, _, mid), s in zip(widths, view.strides, strict=True))
             _fill(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset))
         else:
-            axis, start = node.attrs["axis"], 0
-            for operand in node.inputs:
-                part = View(
-                    view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis]
-                )
-                _fill(k, task, operand, part)
-                start += operand.shape[axis]
+            _join(k, task, node, view)
+
+
+def _join(k: Kernel, task: Task, node: Node, view: View) -> None:
+    """The operands of a concatenation into their parts of it."""
+    axis, start = node.attrs["axis"], 0
+    for operand in node.inputs:
+        part = View(view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis])
+        _fill(k, task, operand, part)
+        start += operand.shape[axis]
+
+
+def _split(view: View, shape: Shape, source: Shape) -> View:
+    """What is seen with extents joined, without."""
+    groups = joined(shape, source)
+    assert groups is not None
+    strides = [
+        stride * prod(source[i] for i in own[at + 1 :])  # type: ignore[misc]  # what is joined is known
+        for stride, own in zip(view.strides, groups, strict=True)
+        for at in range(len(own))
+    ]
+    return View(view.buffer, source, tuple(strides), view.offset)
 
 
 def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
@@ -173,6 +190,11 @@ def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
 
 
 def _fill(k: Kernel, task: Task, operand: Node, view: View) -> None:
+    """An operand into the part of memory that is its own; one that is put together of parts, part by part."""
+    source = put_together(operand)
+    if source is not None and k.module.view(source) is None:
+        _join(k, task, source, _split(view, operand.shape, source.shape))
+        return
     nest(
         k,
         _placed(k, task, operand.shape),

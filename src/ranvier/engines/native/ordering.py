@@ -10,6 +10,7 @@ from ranvier.engines.native.view import size
 from ranvier.graph.node import BATCH, Node
 
 SERIAL = 4096  # elements below which a task is not worth dividing
+LARGER = frozenset(("pad", "concatenate"))  # what makes something larger of the same
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
 
@@ -97,7 +98,7 @@ def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[E
             waiting.setdefault(before, []).append((number, together))
     for number in reversed(order):
         task, readers = tasks[number], waiting.get(number, ())
-        if readers and task.nodes and all(AGAIN in n.attrs or n.op.name == "pad" for n in task.nodes):
+        if readers and task.nodes and all(AGAIN in n.attrs or n.op.name in LARGER for n in task.nodes):
             latest = min(tasks[reader].phase - (0 if together else 1) for reader, together in readers)
             task.phase = max(task.phase, latest)
 

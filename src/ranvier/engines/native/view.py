@@ -99,6 +99,23 @@ def only_ones(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
     return [d for d in a if d != 1] == [d for d in b if d != 1]
 
 
+def joined(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[list[int]] | None:
+    """For each extent of the first shape, which of the second's it joins; None where the two differ otherwise."""
+    groups, place = [], 0
+    for extent in a:
+        own = [place]
+        size = b[place] if place < len(b) else 0
+        while size != extent and place + 1 < len(b) and isinstance(size, int):
+            place += 1
+            own.append(place)
+            size *= b[place]  # type: ignore[operator]  # only the first extent of all may be open
+        if size != extent:
+            return None
+        groups.append(own)
+        place += 1
+    return groups if place == len(b) else None
+
+
 def regroups(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
     """Whether two shapes of equal size have the same first and the same last extent, and known ones between."""
     known = not any(isinstance(d, Symbol) for d in (*a[1:], *b[1:]))
