@@ -38,8 +38,9 @@ class Schedule:
         # Among how many virtual workers sums over the samples are split; 0 where they are not.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
+        large = spatial(graph)
         for task in self.tasks:
-            task.whole = spatial(graph) and _is_dense(task, batch)
+            task.whole = large and _is_dense(task, batch)
         self.order = in_order(self.tasks, groups.home, places.after, batch)
         # Depth first: so many samples at a time go through all tasks by rows, while their values are in the cache. 0
         # where samples are small: a task takes all its rows, so that weights are read once.
@@ -50,7 +51,7 @@ class Schedule:
         self.phases: dict[Buffer, Life] = {}
         self.places: dict[Buffer, Life] = {}
         self._live()
-        if spatial(graph):
+        if large:
             self._deepen()
 
     def _live(self) -> None:

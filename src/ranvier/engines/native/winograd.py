@@ -3,14 +3,15 @@
 A tile of 2 x 2 results needs 36 products of each channel, or 16 once the 4 x 4 places that it reads and the weights are
 transformed, by sums alone. Where many channels are summed, the transforms cost little beside. Source: Lavin and Gray
 2016, "Fast Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3), whose rounding errors are of the size of a
-plain sum's.
+plain sum's. Of an infinite value it makes nan in the whole tile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from functools import cache
+from itertools import pairwise
 from math import prod
 
 from ranvier.engines.native.emit import LANES, SIZE
@@ -287,9 +288,13 @@ def _plain(*loops: int) -> tuple[tuple[tuple[tuple[int, int], ...], int], ...]:
 
 def _sums(table: Sums, value: Callable[[int, int], Node]) -> list[Node]:
     """The table's sums of a plane's values along both of its axes, row by row."""
+    value = cache(value)
+    rows = {i for terms in table for i, _ in terms}
+    lines = {i: [_sum([(factor, value(i, j)) for j, factor in across]) for across in table] for i in rows}
     return [
-        _sum([(factor, _sum([(other, value(i, j)) for j, other in across])) for i, factor in down])
-        for down, across in product(table, repeat=2)
+        _sum([(factor, lines[i][place]) for i, factor in down])
+        for down in table
+        for place in range(len(table))
     ]
 
 
