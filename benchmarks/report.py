@@ -221,7 +221,8 @@ _TIMES = """
 
 Of the processor cycles that all threads spend in native code while they train (`python -m benchmarks.parts --write`;
 on all cores, float32). What is fused with a product counts as product: activations and their derivatives, and the
-optimizer's step where a gradient is stored. Waiting is for another thread, at a barrier.
+optimizer's step where a gradient is stored; transforms of tiles count as laying out. Waiting is for another thread, at
+a barrier.
 """
 
 
