@@ -379,3 +379,23 @@ def test_tables_have_exactly_the_primitives():
     kernels = {"contract", "scatter_add", "pad", "concatenate", "reduce_sum", "reduce_max", "argmax"}
     assert elementwise | set(SOURCES) | kernels | {"input"} == set(PRIMITIVES)
     assert not set(SOURCES) & kernels
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("also", ["nothing else", "the inner one", "its reshape"])
+def test_concatenations_of_concatenations(flat, also):
+    """They are made in place, but for those that somebody asks for."""
+    x = input_node("x", (BATCH, 4, 6), "float32")
+    inner = apply("concatenate", x + x, x, axis=2)
+    part, last = inner, x * x
+    if flat:
+        part, last = (apply("reshape", n, shape=(BATCH, size)) for n, size in ((inner, 48), (last, 24)))
+    whole = apply("concatenate", part, last, axis=part.ndim - 1)
+    others = {"nothing else": (), "the inner one": (inner,), "its reshape": (part,)}[also]
+    graph = Graph((x,), (whole, *others))
+    given, results = RNG.random((3, 4, 6), dtype=np.float32), []
+    for engine in (reference, native):
+        results.append([np.zeros((3, *extents(n, 1)), np.float32) for n in graph.outputs])
+        engine.compile(graph, 3).run([given], results[-1])
+    for expected, got in zip(*results, strict=True):
+        np.testing.assert_array_equal(got, expected)

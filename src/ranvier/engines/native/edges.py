@@ -56,7 +56,7 @@ def _cut(node: Node) -> Node:
 
 def _clipped(node: Node) -> Node:
     for side, operand in enumerate(node.inputs):
-        if operand.op.name == "pad" and BATCH in operand.shape and _is_zero(operand.inputs[1]):
+        if operand.op.name == "pad" and BATCH in operand.shape and is_zero(operand.inputs[1]):
             return node if _thin(node, side) else _without(node, side)
     return node
 
@@ -68,7 +68,8 @@ def _thin(node: Node, side: int) -> bool:
     return BATCH in loops[rank:] and prod(extent for extent in plain if extent != BATCH) <= FEW
 
 
-def _is_zero(value: Node) -> bool:
+def is_zero(value: Node) -> bool:
+    """Whether what something is padded with is known to be 0."""
     return value.op.name == "constant" and not value.attrs["value"].any()
 
 

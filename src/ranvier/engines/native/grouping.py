@@ -76,9 +76,8 @@ class Groups:
     def _demand(self) -> None:
         for root in self.graph.roots():
             self.demanded.add(root)
-        for node in reversed(
-            self.graph.nodes()
-        ):  # what is a part is known before its own parts are looked at
+        # Backward, so that what is a part is known before its own parts are looked at.
+        for node in reversed(self.graph.nodes()):
             name = node.attrs["inner"].op.name if node.op.name == "partial" else node.op.name
             if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather", "windows"):
                 for place, operand in enumerate(node.inputs):
@@ -100,7 +99,13 @@ class Groups:
         if len(self.readers[operand]) > 1:
             return False
         source = put_together(operand)
-        if source is not None and len(self.readers[source]) == 1 and made_of(source) == made_of(whole):
+        asked_for = operand in self.demanded or source in self.demanded  # a root of the graph, say
+        if (
+            source is not None
+            and not asked_for
+            and len(self.readers[source]) == 1
+            and made_of(source) == made_of(whole)
+        ):
             self.parts.add(source)
             return True
         return operand.op.kind == "elementwise" and operand.op.name in CHEAP

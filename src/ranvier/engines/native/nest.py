@@ -54,9 +54,7 @@ class Nest:
     form: str  # columns, pack, dot
     clips: tuple[Clip, ...] = ()
     beside: Loop | None = None  # all turns of this loop, each with all of ``rows``, are rows of one tile
-    taps: Loop | None = (
-        None  # summed over innermost, all turns at once: they meet the same elements as rows nearby
-    )
+    taps: Loop | None = None  # summed over innermost, all turns at once: they meet elements of rows nearby
 
     @property
     def terms(self) -> int:

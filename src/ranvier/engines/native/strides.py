@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from math import gcd, prod
 from typing import Any
 
+from ranvier.engines.native.edges import is_zero
 from ranvier.engines.native.squeeze import reached
 from ranvier.graph.contraction import Affine
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, apply, constant, full
 
@@ -53,7 +55,7 @@ def _spreads(node: Node, side: int) -> list[Spread]:
     """The dimensions of a padded operand that can be divided."""
     padded, rank = node.inputs[side], node.attrs["rank"]
     mine, others = node.attrs["index"][side], node.attrs["index"][1 - side]
-    if padded.inputs[1].op.name != "constant" or padded.inputs[1].attrs["value"].any():
+    if not is_zero(padded.inputs[1]):
         return []
     uses = [loop for index in (mine, others) for terms, _ in index for loop, _ in terms]
     found = []
@@ -65,7 +67,7 @@ def _spreads(node: Node, side: int) -> list[Spread]:
             continue
         loop = outer[0][0]
         behind = node.shape[loop + 1 :]
-        known = behind and all(isinstance(extent, int) for extent in behind)
+        known = behind and all(isinstance(d, int) for d in behind)
         if known and uses.count(loop) == 1 and (not inner or uses.count(inner[0][0]) == 2):
             summed, coefficient = inner[0] if inner else (None, 0)
             found.append(Spread(dim, loop, summed, coefficient, offset, before, between + 1))
@@ -79,17 +81,18 @@ def _join(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) 
     spread = spreads[len(rests)]
     parts = [_join(node, side, spreads, (*rests, rest)) for rest in range(spread.stride)]
     shape, at = parts[0].shape, spread.loop
-    wide = prod(extent for extent in shape[at + 1 :] if isinstance(extent, int))
+    whole, wide = extent(parts[0], at) * spread.stride, prod(extents(parts[0], at + 1))
+    filled = [i for i, part in enumerate(parts) if part.op.name != "broadcast"]  # others are zeros
+    if not filled:
+        return full(0, (*shape[:at], extent(node, at), *shape[at + 1 :]), node.dtype)
     rows = [
         part if at == len(shape) - 2 else apply("reshape", part, shape=(*shape[: at + 1], wide))
         for part in parts
     ]
-    whole = shape[at] * spread.stride  # type: ignore[operator]  # places are known, see `_spreads`
-    filled = [i for i, part in enumerate(parts) if part.op.name != "broadcast"]  # others are zeros
     if len(filled) > 1:
         woven = apply("concatenate", *rows, axis=at + 1)
     else:
-        (i,) = filled or (0,)
+        (i,) = filled
         around = (i * wide, (spread.stride - 1 - i) * wide, 0)
         zero, widths = constant(0, node.dtype), (*[(0, 0, 0)] * (at + 1), around)
         woven = apply("pad", rows[i], zero, widths=widths)

@@ -14,9 +14,11 @@ from functools import cache
 from itertools import pairwise
 from math import prod
 
+from ranvier.engines.native.edges import is_zero
 from ranvier.engines.native.emit import LANES, SIZE
 from ranvier.engines.native.layout import LAID
 from ranvier.engines.native.workers import spatial
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply, constant, like
 
@@ -80,7 +82,7 @@ def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: i
 
     ``result`` and ``given`` are heights and widths, ``kept`` how many vectors each sample reads and writes once more.
     """
-    tiles, vectors = prod(-(-extent // 2) for extent in result), -(-filters // LANES)
+    tiles, vectors = prod(-(-n // 2) for n in result), -(-filters // LANES)
     plain = prod(map(min, result, given)) * 9 * channels * vectors / 2 / 0.95
     products = tiles * 16 * channels * vectors / 2 / 0.87
     moved = 3.5 * tiles * 16 * (-(-channels // LANES) + vectors) + kept
@@ -120,7 +122,7 @@ def _convolution(node: Node) -> Convolution | None:
     if len(axes) != 4 or len(turned) != 1 or min(around) < 0:
         return None
     kept = 8 * loops[1] * loops[2] * -(-loops[3] // LANES)
-    if not _pays(loops[1:3], images.shape[1:3], loops[channel], loops[3], kept):  # type: ignore[arg-type]  # all known
+    if not _pays(loops[1:3], extents(images, 1, 3), loops[channel], loops[3], kept):
         return None
     if axes != [0, 1, 2, 3]:
         order = apply("transpose", weights, axes=tuple(axes))
@@ -155,15 +157,15 @@ def _weight_gradient(node: Node) -> WeightGradient | None:
             tap = next((loop for loop, _ in terms if loop < rank), rank)
             if sorted(terms) != [(tap, 1), (read[axis], 1)] or loops[tap] != 3:
                 break
-            extent, before = loops[read[axis]], front[axis] - offset
+            before = front[axis] - offset
             taps.append(tap)
-            around += [before, 2 * -(-extent // 2) + 2 - before - images.shape[axis]]
+            around += [before, 2 * -(-loops[read[axis]] // 2) + 2 - before - images.shape[axis]]
         channel, filters = at[3][0][0][0], read[3]
         if len(taps) != 2 or {*taps, channel, filters} != {0, 1, 2, 3} or min(around) < 0:
             continue
         kept = 3 * 16 * loops[channel] * -(-loops[filters] // LANES)
         result: tuple[int, int] = loops[read[1]], loops[read[2]]
-        if _pays(result, images.shape[1:3], loops[channel], loops[filters], kept):  # type: ignore[arg-type]  # all known
+        if _pays(result, extents(images, 1, 3), loops[channel], loops[filters], kept):
             order = [*taps, channel, filters]
             above, below, left, right = around
             return WeightGradient(
@@ -174,11 +176,7 @@ def _weight_gradient(node: Node) -> WeightGradient | None:
 
 def _without_zeros(images: Node) -> tuple[Node, tuple[int, ...]]:
     """What was padded, and the zeros in front of it along each dimension; the images as they are if it is not plain."""
-    if (
-        images.op.name == "pad"
-        and images.inputs[1].op.name == "constant"
-        and not images.inputs[1].attrs["value"]
-    ):
+    if images.op.name == "pad" and is_zero(images.inputs[1]):
         widths = images.attrs["widths"]
         if not any(between for _, _, between in widths) and {*widths[0], *widths[3]} == {0}:
             return images.inputs[0], tuple(before for before, _, _ in widths)
@@ -193,8 +191,8 @@ def _padded(images: Node, around: tuple[int, int, int, int]) -> Node:
 
 def _tiles(padded: Node, first: int, end: int) -> Node:
     """The transformed places of the tiles of some rows of them: (batch, 16, tiles, channels)."""
-    _, _, width, channels = padded.shape
-    wide = width // 2 - 1  # type: ignore[operator]  # by a type rule
+    width, channels = extents(padded, 2)
+    wide = width // 2 - 1
 
     def place(i: int, j: int) -> Node:
         """Of each tile, what it reads there."""
@@ -207,11 +205,7 @@ def _tiles(padded: Node, first: int, end: int) -> Node:
 
 def _gathered(g: WeightGradient) -> Node:
     """The weights' gradient, which takes the convolution's steps backward."""
-    _, height, width, filters = g.back.shape
-    channels = g.images.shape[3]
-    assert isinstance(height, int)
-    assert isinstance(width, int)
-    assert isinstance(channels, int)
+    (height, width, filters), channels = extents(g.back, 1), extent(g.images, 3)
     widths = ((0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0))
     back = (
         apply("pad", g.back, constant(0, g.back.dtype), widths=widths) if height % 2 or width % 2 else g.back
@@ -242,7 +236,7 @@ def _gathered(g: WeightGradient) -> Node:
 
 def _transformed(c: Convolution) -> Node:
     """(batch, height, width, filters)."""
-    channels, filters = (int(extent) for extent in c.kernel.shape[2:])  # type: ignore[arg-type]  # weights' are known
+    channels, filters = extents(c.kernel, 2)
     high, wide = -(-c.height // 2), -(-c.width // 2)
     kernel = apply("reshape", c.kernel, shape=(9 * channels, filters))
 
