@@ -135,7 +135,7 @@ out, weights = net(torch.tensor(x)).detach().numpy(), [p.numpy() for p in net.pa
 import ranvier.torch as torch
 from ranvier.torch import nn, optim
 from ranvier.torch.nn import functional as F
-net = nn.Sequential(nn.Linear(20, 64), nn.SiLU(), nn.Linear(64, 5))
+net = nn.Sequential(nn.Linear(20, 100), nn.SiLU(), nn.Linear(100, 5))
 optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
 x, y = rng.random((100, 20), dtype=np.float32), rng.integers(0, 5, 100)
 losses = []

@@ -7,19 +7,23 @@ and vectors decide when that happens, never what is computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import product
 
 from ranvier.engines.native.edges import Clip
-from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, tail_mask, vector
+from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.engines.native.index import At, Value
-from ranvier.engines.native.nest import Loop, tile
+from ranvier.engines.native.lanes import join, part, repeat, spread, stretch
+from ranvier.engines.native.nest import Loop, fold, tile
 from ranvier.engines.native.nested import Nested
+from ranvier.engines.native.panel import lay_out
 from ranvier.engines.native.view import size
 from ranvier.engines.native.walk import along, finish, masked, scope
 from ranvier.graph.node import Symbol
 
-Tile = dict[int, list[str]]  # the running sums of a tile: for each of its rows, those of its vectors
+# The running sums of a tile: for each of its rows, those of its vectors. Of rows that share a vector for the columns
+# left over, the first has it, behind its own.
+Tile = dict[int, list[str]]
 LONG = 64  # terms of a sum that take so long to add up that memory can answer meanwhile
 AFAR = 1 << 20  # bytes: larger values have left the second-level cache before they are needed again
 UNROLLED = 6  # an epilogue of more nodes than this is a loop over the tile, not written out for each vector
@@ -38,6 +42,7 @@ class Columns(Nested):
         assert columns is not None
         assert columns.output is not None
         height, across = tile(self.target, p, self.node.dtype, self.batch)
+        self.sharing = 1  # rows that share a vector of the columns left over
         low, high = self.range_of(columns)
         wide = across * LANES
 
@@ -53,7 +58,9 @@ class Columns(Nested):
             )
 
         if isinstance(low, int) and isinstance(high, int):
-            full = (high - low) // wide * wide
+            full, self.sharing = (high - low) // wide * wide, fold(p)
+            if self.sharing > 1 and high - low - full < LANES:
+                full -= wide  # what is left over goes with whole vectors, whose sums it is made beside
             if full == wide:
                 panel(low, across, None)
             elif full:
@@ -80,8 +87,9 @@ class Columns(Nested):
         p, f = self.plan, self.k.function
         rows = p.rows
         self.packed: str | None = None
+        self.pitch = vectors * LANES  # of the rows of an operand that is laid out anew
         if p.form == "pack":
-            self._pack(b, vectors, mask)
+            self.packed = lay_out(self, b, vectors, mask)
         if rows is None:
             self._tile(a, b, None, 1, start, vectors, mask)
             return
@@ -142,7 +150,11 @@ class Columns(Nested):
         self._fetch_ahead(row, height, start, vectors)
         first = {i: [self._start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
         self.first_row = row
-        sums = self._sum(list(self.plan.reduce), a, b, masks, first, 0)
+        shared = mask is not None and self.sharing > 1 and height % self.sharing == 0
+        self.leaders = range(0, height, self.sharing) if shared else range(0)
+        self._share(first)
+        sums = self._sum(list(self.plan.reduce), a, b, masks[:-1] if shared else masks, first, 0)
+        self._part(sums)
         self._epilogue([sums[i] for i in range(height)], row, start, masks)
 
     def _fetch_ahead(self, row: Scalar | None, height: int, start: Scalar, vectors: int) -> None:
@@ -202,8 +214,16 @@ class Columns(Nested):
         if clip is not None and p.rows is not None and clip[0] == p.rows.number:
             return self._by_row(clip, loop, sums, inside)
         low, high = self.range_of(loop)
-        flat = [s for line in sums.values() for s in line]
-        with f.loop(low, high, carry=[(self.type, s) for s in flat]) as turn, scope(self.k):
+        if not rest and self.leaders and p.rows is not None and p.rows.a != 1:
+            return self._by_parts(loop, a, b, masks, sums, packed)
+        return self._loop(low, high, 1, sums, inside)
+
+    def _loop(
+        self, low: Scalar, high: Scalar, step: int, sums: Tile, inside: Callable[[Scalar, Tile], Tile]
+    ) -> Tile:
+        """A loop that carries the tile's sums."""
+        flat = [(self.type, s) for line in sums.values() for s in line]
+        with self.k.function.loop(low, high, step, carry=flat) as turn, scope(self.k):
             result = inside(turn.index, _rows_of(sums, turn.values))
             turn.next = [s for line in result.values() for s in line]
         return _rows_of(sums, turn.results)
@@ -222,9 +242,17 @@ class Columns(Nested):
                     result |= inside(turn, reading)
         return result
 
-    def _multiply(self, a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar) -> Tile:
+    def _multiply(
+        self,
+        a: Scalar,
+        b: Scalar,
+        masks: list[str | None],
+        sums: Tile,
+        packed: Scalar,
+        others: dict[int, str] | None = None,
+    ) -> Tile:
         """One term for each row, or one for each of the taps: the vectors of one operand, by what each row has of the
-        other.
+        other. ``others`` are what shared vectors are multiplied with, where it is at hand.
         """
         k, taps = self.k, self.plan.taps
         turns, ahead, beyond = (taps.count, taps.a, taps.b) if taps is not None else (1, 0, 0)
@@ -237,8 +265,14 @@ class Columns(Nested):
         for place in sorted(meetings, reverse=ahead < 0):  # so that each row has its terms in order
             left = self._left(a, place, masks)
             for i, turn in meetings[place]:
-                terms = zip(left, right[turn], result[i], strict=True)
-                result[i] = [k.call("fma", self.type, x, y, total) for x, y, total in terms]
+                own, shared = result[i][: len(masks)], result[i][len(masks) :]
+                terms = zip(left, right[turn], own, strict=True)
+                result[i] = [k.call("fma", self.type, x, y, total) for x, y, total in terms] + shared
+        if self.leaders:
+            y = self._right_shared(b, len(masks), packed)
+            for i in self.leaders:
+                x = others[i] if others is not None else self._left_shared(a, i)
+                result[i][-1] = k.call("fma", self.type, x, y, result[i][-1])
         return result
 
     def _right(self, b: Scalar, more: int, masks: list[str | None], packed: Scalar) -> list[str]:
@@ -250,7 +284,7 @@ class Columns(Nested):
             if self.packed is None:
                 result.append(self.load(view, b, more + j * LANES * columns.b, columns.b, mask))
                 continue
-            place = f.add(f.mul(packed, len(masks) * LANES), j * LANES)
+            place = f.add(f.mul(packed, self.pitch), j * LANES)
             pointer = f.pointer(self.packed, place, self.element)
             result.append(f.op(f"load {self.type}, ptr {pointer}, align 64"))
         return result
@@ -283,6 +317,88 @@ class Columns(Nested):
         if rows is None:
             return 0
         return i * rows.a if beside is None else i // rows.count * beside.a + i % rows.count * rows.a
+
+    # --- columns left over, in vectors that several rows share -----------------------------------------------------
+
+    @property
+    def _lanes(self) -> int:
+        """Of a shared vector, those of one row."""
+        return LANES // self.sharing
+
+    def _share(self, sums: Tile) -> None:
+        """Make of the rows' last vectors such as they share."""
+        f, size = self.k.function, self._lanes
+        for i in self.leaders:
+            lines = [sums[i + n].pop() for n in range(self.sharing)]
+            parts = [f.first_lanes(line, self.type, size) for line in lines]
+            sums[i].append(join(f, parts, size, self.element))
+
+    def _part(self, sums: Tile) -> None:
+        """Give each row its part of the vectors that they shared."""
+        for i in self.leaders:
+            whole = sums[i].pop()
+            for n in range(self.sharing):
+                sums[i + n].append(part(self.k.function, whole, n, self._lanes, self.element))
+
+    def _by_parts(
+        self, loop: Loop, a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar
+    ) -> Tile:
+        """The innermost loop, several turns at a time: one load of a row serves all of them."""
+        f, size = self.k.function, self._lanes
+        whole = loop.count // size * size
+
+        def turn(at: Scalar, sums: Tile, others: dict[int, str] | None) -> Tile:
+            here = f.add(a, f.mul(at, loop.a)), f.add(b, f.mul(at, loop.b)), masks, sums, f.add(packed, at)
+            return self._multiply(*here, others)
+
+        def turns(at: Scalar, sums: Tile) -> Tile:
+            start = f.add(a, f.mul(at, loop.a))
+            wholes = {i: join(f, self._lines(start, i, size), size, self.element) for i in self.leaders}
+            for n in range(size):
+                others = {i: spread(f, line, size, n, self.element) for i, line in wholes.items()}
+                sums = turn(f.add(at, n), sums, others)
+            return sums
+
+        if whole:
+            sums = self._loop(0, whole, size, sums, turns)
+        for at in range(whole, loop.count):
+            sums = turn(at, sums, None)
+        return sums
+
+    def _lines(self, a: Scalar, leader: int, count: int) -> list[str]:
+        """So many terms of each of the rows that share a vector."""
+        return [self._some(a, self._row_at(leader + n), count) for n in range(self.sharing)]
+
+    def _left_shared(self, a: Scalar, leader: int) -> str:
+        """What a shared vector is multiplied with: of each of its rows one element."""
+        f, rows = self.k.function, self.plan.rows
+        if rows is not None and rows.a == 1:
+            ones = self._some(a, self._row_at(leader), self.sharing)
+        else:
+            ones = join(f, self._lines(a, leader, 1), 1, self.element)
+        return stretch(f, ones, self.sharing, self.element)
+
+    def _some(self, a: Scalar, more: int, count: int) -> str:
+        """Elements of the first operand, one after the other."""
+        f, view = self.k.function, self.plan.a
+        pointer = f.pointer(self.k.pointers[view.buffer], f.add(a, view.offset + more), self.element)
+        return f.op(f"load {vector(self.element, count)}, ptr {pointer}, align {SIZE[self.node.dtype]}")
+
+    def _right_shared(self, b: Scalar, j: int, packed: Scalar) -> str:
+        """The columns left over, once for each row; ``j`` is the number of their vector."""
+        f, columns, view = self.k.function, self.plan.columns, self.plan.b
+        assert columns is not None
+        left = columns.count % LANES
+        if self.packed is not None:
+            base, offset = self.packed, f.add(f.mul(packed, self.pitch), j * LANES)
+        elif columns.b == 1 and left == self._lanes:
+            base, offset = self.k.pointers[view.buffer], f.add(b, view.offset + j * LANES)
+        else:
+            line = self.load(view, b, j * LANES * columns.b, columns.b, tail_mask(left))
+            return repeat(f, line, LANES, self._lanes, self.element)
+        pointer, size = f.pointer(base, offset, self.element), SIZE[self.node.dtype]
+        some = f.op(f"load {vector(self.element, self._lanes)}, ptr {pointer}, align {size}")
+        return repeat(f, some, self._lanes, self._lanes, self.element)
 
     def _epilogue(
         self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]
@@ -317,94 +433,8 @@ class Columns(Nested):
                 spot = f.pointer(area, f.add(f.mul(turn.index, vectors * LANES), j * LANES), self.element)
                 place(turn.index, j, f.op(f"load {self.type}, ptr {spot}, align 64"))
 
-    # --- an operand laid out anew ----------------------------------------------------------------------------------
-
-    def _pack(self, b: Scalar, vectors: int, mask: str | None) -> None:
-        """Copy the panel of the operand whose columns are not adjacent into rows of adjacent ones, 16 by 16."""
-        k, f, p = self.k, self.k.function, self.plan
-        columns = p.columns
-        assert columns is not None
-        depth = 1
-        for loop in p.reduce:
-            depth *= loop.count
-        wide = vectors * LANES
-        self.packed = k.workspace(depth * wide * SIZE[self.node.dtype])
-        size, kind = SIZE[self.node.dtype], self.element
-
-        def rows(loops: list[Loop], offset: Scalar, place: Scalar) -> None:
-            if len(loops) > 1:
-                after = 1
-                for other in loops[1:]:
-                    after *= other.count
-                with f.loop(0, loops[0].count) as turn, scope(k):
-                    rows(
-                        loops[1:],
-                        f.add(offset, f.mul(turn.index, loops[0].b)),
-                        f.add(place, f.mul(turn.index, after)),
-                    )
-                return
-            loop = loops[0]
-            blocks = loop.count // LANES * LANES if loop.b == 1 else 0
-
-            def block(at: Scalar, j: int, count: int) -> None:
-                lines = []
-                for i in range(LANES):
-                    if i >= count:
-                        lines.append("zeroinitializer")
-                        continue
-                    source = f.add(f.add(offset, at), p.b.offset + (j * LANES + i) * columns.b)
-                    pointer = f.pointer(k.pointers[p.b.buffer], source, kind)
-                    lines.append(f.op(f"load {self.type}, ptr {pointer}, align {size}"))
-                for i, line in enumerate(transpose(f, lines, kind)):
-                    target = f.add(f.mul(f.add(f.add(place, at), i), wide), j * LANES)
-                    f.emit(
-                        f"store {self.type} {line}, ptr {f.pointer(self.packed or '', target, kind)}, align 64"
-                    )
-
-            used = [LANES] * (vectors - 1) + [self._last_count(mask)]
-            if blocks:
-                with f.loop(0, blocks, LANES) as turn, scope(k):
-                    for j in range(vectors):
-                        block(turn.index, j, used[j])
-            if loop.count > blocks:
-                with f.loop(blocks, loop.count) as turn, scope(k):
-                    for j in range(vectors):
-                        line = self.load(
-                            p.b,
-                            f.add(offset, f.mul(turn.index, loop.b)),
-                            j * LANES * columns.b,
-                            columns.b,
-                            mask if j == vectors - 1 else None,
-                        )
-                        target = f.add(f.mul(f.add(place, turn.index), wide), j * LANES)
-                        f.emit(
-                            f"store {self.type} {line}, ptr {f.pointer(self.packed or '', target, kind)}, align 64"
-                        )
-
-        rows(list(p.reduce), b, 0)
-
-    def _last_count(self, mask: str | None) -> int:
-        assert self.plan.columns is not None
-        return LANES if mask is None else self.plan.columns.count % LANES
-
 
 def _rows_of(sums: Tile, flat: list[str]) -> Tile:
     """Values listed one after another, as rows like those of ``sums``."""
     values = iter(flat)
     return {i: [next(values) for _ in line] for i, line in sums.items()}
-
-
-def transpose(f: Function, lines: Sequence[str], element: str) -> list[str]:
-    """A 16 by 16 block with rows and columns exchanged: four rounds of pairwise interleaving."""
-    type_ = vector(element)
-    current = list(lines)
-    low = ", ".join(f"i32 {i // 2 + (LANES if i % 2 else 0)}" for i in range(LANES))
-    high = ", ".join(f"i32 {LANES // 2 + i // 2 + (LANES if i % 2 else 0)}" for i in range(LANES))
-    for _ in range(4):
-        following = [""] * LANES
-        for i in range(LANES // 2):
-            x, y = current[i], current[i + LANES // 2]
-            following[2 * i] = f.op(f"shufflevector {type_} {x}, {type_} {y}, <{LANES} x i32> <{low}>")
-            following[2 * i + 1] = f.op(f"shufflevector {type_} {x}, {type_} {y}, <{LANES} x i32> <{high}>")
-        current = following
-    return current

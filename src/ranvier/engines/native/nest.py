@@ -179,23 +179,49 @@ def _packable(reduce: Sequence[Loop]) -> bool:
     return all(isinstance(loop.extent, int) for loop in reduce)
 
 
-def room(target: Target, columns: Loop, dtype: str, taps: int = 1) -> tuple[int, int]:
-    """The most rows of a tile, and its vectors: as many accumulators as the registers hold beside what feeds them."""
+def fold(nest: Nest) -> int:
+    """How many rows of a tile share the vector of the columns that are left over, which fill at most half of one;
+    1 where each row has its own.
+
+    What the shared vector is multiplied with is put together from several elements a load: of adjacent rows, or of
+    adjacent terms of a row.
+    """
+    columns, rows = nest.columns, nest.rows
+    if columns is None or rows is None or columns.a or nest.beside is not None or nest.taps is not None:
+        return 1
+    left, inner = columns.count % LANES, nest.reduce[-1] if nest.reduce else None
+    few = isinstance(columns.extent, int) and columns.count > LANES and 1 < left <= LANES // 2
+    known = inner is not None and isinstance(inner.extent, int) and nest.clip(inner) is None
+    adjacent = rows.a == 1 or (known and inner is not None and inner.a == 1)
+    padded = any(clip[0] == rows.number for clip in nest.clips)
+    return LANES // (1 << (left - 1).bit_length()) if few and adjacent and not padded else 1
+
+
+def room(target: Target, columns: Loop, dtype: str, taps: int = 1, share: int = 1) -> tuple[int, int]:
+    """The most rows of a tile, and its vectors: as many accumulators as the registers hold beside what feeds them.
+
+    ``share`` rows have their left over columns in one vector more.
+    """
     width = -(-LANES * SIZE[dtype] // target.vector_bytes)  # registers to a vector
-    vectors = -(-columns.count // LANES)
     registers = target.vector_registers
-    if registers // width >= 32:
-        across = vectors if vectors <= 3 else 3 if vectors % 3 == 0 else 2
-    else:
+    vectors = columns.count // LANES if share > 1 else -(-columns.count // LANES)
+    if registers // width < 32:
         across = 1
-    return max(1, (registers - 1 - taps * across * width) // (across * width)), across
+    elif share > 1:
+        across = min(vectors, 2)
+    else:
+        across = vectors if vectors <= 3 else 3 if vectors % 3 == 0 else 2
+    more = int(share > 1)
+    free = registers - 1 - (taps * across + more) * width
+    return max(1, free * share // ((across * share + more) * width)), across
 
 
 def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
     """Rows and vectors of the register tile."""
     columns, rows = nest.columns, nest.rows
     assert columns is not None
-    most, across = room(target, columns, dtype, nest.taps.count if nest.taps is not None else 1)
+    share = fold(nest)
+    most, across = room(target, columns, dtype, nest.taps.count if nest.taps is not None else 1, share)
     if rows is not None and nest.beside is not None:
         return rows.count * nest.beside.count, across
     single = rows is None or (isinstance(rows.extent, Symbol) and batch == 1)
@@ -212,4 +238,5 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
         """No rows left over, else few that are computed in vain, else a high tile."""
         return extent % height == 0, -(-(-extent // height) * height), height
 
-    return max(range(max(1, most // 2), most + 1), key=merit), across
+    heights = range(max(1, most // 2), most + 1)
+    return max([h for h in heights if h % share == 0] or heights, key=merit), across

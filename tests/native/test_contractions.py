@@ -1,0 +1,78 @@
+"""Matrix products in the forms that the compiler gives them: exact on whole numbers."""
+
+import numpy as np
+import pytest
+
+from ranvier.engines import native, reference
+from ranvier.engines.native.llvm import resolve_target
+from ranvier.engines.native.nest import Loop, Nest, fold, tile
+from ranvier.engines.native.view import Buffer, View
+from ranvier.graph.contraction import einsum
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import BATCH, apply
+
+ROWS = 21  # of the batch: two high tiles, then lower ones
+# Where rows, terms and columns lie, for operands whose columns are adjacent, must be laid out anew, whose rows are.
+FORMS = ["mk,kn->mn", "mk,nk->mn", "km,kn->mn"]
+COLUMNS = [5, 16, 17, 18, 20, 21, 24, 25, 36, 48, 50, 52, 84, 100]
+
+
+def agree(text, rows, terms, columns, dtype, then=lambda y: y):
+    """The engines agree to the last bit on sums of few small whole numbers, which are exact in any order."""
+    extents = {"m": rows, "k": terms, "n": columns}
+    operands = text.split("->")[0].split(",")
+    inputs = tuple(
+        input_node(name, tuple(extents[i] for i in name), dtype, windowed=extents[name[0]] == BATCH)
+        for name in operands
+    )
+    graph = Graph(inputs, (then(einsum(text, *inputs)),))
+    (output,) = graph.outputs
+    rng = np.random.default_rng(0)
+
+    def size(node):
+        return [ROWS if d == BATCH else d for d in node.shape]
+
+    arrays = [rng.integers(-3, 4, size(node)).astype(dtype) for node in inputs]
+    found = [np.full(size(output), np.nan, dtype) for _ in range(2)]
+    for engine, result in zip((reference, native), found, strict=True):
+        engine.compile(graph, ROWS).run(arrays, [result])
+    np.testing.assert_array_equal(found[1], found[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("text", FORMS)
+def test_exact_on_whole_numbers(text, columns, dtype):
+    for rows, terms in ((24, 33), (13, 3), (28, 16)):
+        agree(text, rows, terms, columns, dtype)
+    if not text.startswith("km"):
+        agree(text, BATCH, 35, columns, dtype)
+
+
+def test_a_long_epilogue_after_shared_vectors():
+    def then(y):
+        for _ in range(8):
+            y = apply("maximum", y, apply("relu", y) - y)
+        return y
+
+    for text in FORMS:
+        agree(text, 24, 33, 52, "float32", then)
+
+
+def nest(rows, terms, columns, adjacent):
+    view = View(Buffer("input", 0, "float32", 0, b""), (), (1,), 0)
+    n, m = Loop(columns, 0, 1, 1, 1), Loop(rows, *((1, 0) if adjacent else (terms, 0)), 0, 0)
+    k = Loop(terms, *((rows, columns) if adjacent else (1, columns)), None, 2)
+    return Nest(view, view, (), m, n, (k,), "columns")
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [(4, 1), (16, 1), (17, 1), (18, 8), (20, 4), (24, 2), (25, 1), (84, 4), (100, 4), (104, 2), (110, 1)],
+)
+def test_how_many_rows_share_a_vector(columns, rows):
+    for adjacent in (False, True):
+        made = nest(784, 50, columns, adjacent)
+        assert fold(made) == rows
+        height, _ = tile(resolve_target("x86-64-v4"), made, "float32", 200)
+        assert height % rows == 0
