@@ -318,9 +318,12 @@ class Assembler:
     ) -> tuple[Callable[[Scalar], Scalar], tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
         """Where the rows of each worker begin, this thread's rows, and its workers, where workers share the rows."""
         count = self.schedule.workers
-        few = (
-            1 if self.schedule.depth and count else 2 * LANES if self.schedule.samples_adjacent else TILE_ROWS
-        )
+        if self.schedule.samples_adjacent:
+            few = 2 * LANES
+        elif count:
+            few = 1 if self.schedule.depth else TILE_ROWS
+        else:
+            few = TILE_ROWS // 2  # at the seam a lower tile, rather than one thread that has a whole one more
         blocks = f.floor_divide(f.add(rows, few - 1), few)
 
         def edge(worker: Scalar) -> Scalar:
