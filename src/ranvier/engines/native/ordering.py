@@ -10,6 +10,7 @@ from ranvier.engines.native.view import size
 from ranvier.graph.node import BATCH, Node
 
 SERIAL = 4096  # elements below which a task is not worth dividing
+UPDATED = 512  # the same for new weights: each line of them is taken from threads that have read the old ones
 LARGER = frozenset(("pad", "concatenate"))  # what makes something larger of the same
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
@@ -27,10 +28,9 @@ def share_out(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
         anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
             task.share = "rows"
-        elif (
-            task.kind in ("map", "contract", "reduce", "copy") and task.space and work(task, batch) >= SERIAL
-        ):
-            task.share = "split"
+        elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
+            updates = any(view.buffer.kind == "input" for _, view in task.stores)
+            task.share = "split" if work(task, batch) >= (UPDATED if updates else SERIAL) else "serial"
 
 
 def is_layout(task: Task) -> bool:

@@ -59,6 +59,7 @@ def _over_samples(node: Node) -> bool:
 
 
 def _split(node: Node, batch: int, workers: int) -> Node:
+    least = LITTLE if workers == WORKERS else 0  # where few share all products, other sums go with these
     if node.op.name == "contract":
         reads = sum(size(i.shape, batch) for i in node.inputs)
         if not _over_samples(node) or workers * size(node.shape, batch) > reads:
@@ -70,7 +71,7 @@ def _split(node: Node, batch: int, workers: int) -> Node:
         and 0 in node.attrs["axes"]
         and (
             batch >= MANY
-            or max(workers * size(node.shape, batch), LITTLE) <= size(node.inputs[0].shape, batch)
+            or max(workers * size(node.shape, batch), least) <= size(node.inputs[0].shape, batch)
         )
     ):
         join = node.op.name
