@@ -12,24 +12,20 @@ from itertools import product
 
 from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask, vector
-from ranvier.engines.native.index import At, Value
+from ranvier.engines.native.index import At
 from ranvier.engines.native.lanes import join, part, repeat, spread, stretch
 from ranvier.engines.native.nest import Loop, fold, tile
-from ranvier.engines.native.nested import Nested
 from ranvier.engines.native.panel import lay_out
-from ranvier.engines.native.view import size
-from ranvier.engines.native.walk import along, finish, masked, scope
+from ranvier.engines.native.tiles import Tiled
+from ranvier.engines.native.walk import along, scope
 from ranvier.graph.node import Symbol
 
 # The running sums of a tile: for each of its rows, those of its vectors. Of rows that share a vector for the columns
 # left over, the first has it, behind its own.
 Tile = dict[int, list[str]]
-LONG = 64  # terms of a sum that take so long to add up that memory can answer meanwhile
-AFAR = 1 << 20  # bytes: larger values have left the second-level cache before they are needed again
-UNROLLED = 6  # an epilogue of more nodes than this is a loop over the tile, not written out for each vector
 
 
-class Columns(Nested):
+class Columns(Tiled):
     """Writes one such kernel."""
 
     def write(self) -> None:
@@ -147,50 +143,15 @@ class Columns(Nested):
     ) -> None:
         """One tile: the sum in registers, then the epilogue and the stores."""
         masks = [None] * (vectors - 1) + [mask]
-        self._fetch_ahead(row, height, start, vectors)
-        first = {i: [self._start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
+        self.fetch_ahead(row, height, start, vectors)
+        first = {i: [self.start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
         self.first_row = row
         shared = mask is not None and self.sharing > 1 and height % self.sharing == 0
         self.leaders = range(0, height, self.sharing) if shared else range(0)
         self._share(first)
         sums = self._sum(list(self.plan.reduce), a, b, masks[:-1] if shared else masks, first, 0)
         self._part(sums)
-        self._epilogue([sums[i] for i in range(height)], row, start, masks)
-
-    def _fetch_ahead(self, row: Scalar | None, height: int, start: Scalar, vectors: int) -> None:
-        """Have the processor fetch what the epilogue will read of values that no cache holds, while the sum is made."""
-        module, task = self.k.module, self.task
-        if self.plan.terms < LONG:
-            return
-        stored = {view.buffer for _, view in task.stores}
-        read = [n for n in task.reads if n.shape == task.space and n not in self.node.inputs]
-        for view in filter(None, map(module.view, read)):
-            large = size(view.shape, module.batch) * SIZE[view.buffer.dtype] > AFAR
-            if not large or view.buffer in stored or view.buffer in module.near:
-                continue
-            for i, j in product(range(height), range(vectors)):
-                self._stand(row, i, start, j)
-                self.k.prefetch(view, self.index())
-
-    def _start(self, row: Scalar | None, i: int, start: Scalar, j: int, mask: str | None) -> str:
-        """What the sum of a vector of the tile begins with."""
-        if not self.task.adds:
-            return "zeroinitializer"
-        self._stand(row, i, start, j)
-        with masked(self.k, mask):
-            return self.k.widen(self.k.load(self.stored, self.index()), self.element)
-
-    def _stand(self, row: Scalar | None, i: Scalar, start: Scalar, j: int) -> None:
-        """Fix the result's index at a vector of the tile."""
-        f, columns, rows = self.k.function, self.plan.columns, self.plan.rows
-        assert columns is not None
-        assert columns.output is not None
-        self.fixed[columns.output] = At(f.add(start, j * LANES), 1)
-        beside = self.plan.beside
-        if beside is not None and rows is not None and isinstance(i, int):
-            self.fixed[beside.output or 0], i = At(i // rows.count), i % rows.count
-        if rows is not None and rows.output is not None and row is not None:
-            self.fixed[rows.output] = At(f.add(row, i))
+        self.epilogue([sums[i] for i in range(height)], row, start, masks)
 
     def _sum(
         self, loops: list[Loop], a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar
@@ -399,39 +360,6 @@ class Columns(Nested):
         pointer, size = f.pointer(base, offset, self.element), SIZE[self.node.dtype]
         some = f.op(f"load {vector(self.element, self._lanes)}, ptr {pointer}, align {size}")
         return repeat(f, some, self._lanes, self._lanes, self.element)
-
-    def _epilogue(
-        self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]
-    ) -> None:
-        k, f = self.k, self.k.function
-        height, vectors = len(sums), len(masks)
-
-        def place(i: Scalar, j: int, value: str) -> None:
-            self._stand(row, i, start, j)
-            with masked(k, masks[j]), scope(k):
-                k.remember(self.made, self.index(), Value(value, True))
-                finish(k, self.task, self.index())
-
-        if height * vectors == 1 or len(self.task.members) <= UNROLLED:
-            for i in range(height):
-                for j in range(vectors):
-                    place(i, j, sums[i][j])
-            return
-        # A long epilogue: the tile goes to the stack once, and a loop over its rows takes it from there.
-        with f.at_entry():
-            area = f.op(f"alloca [{height * vectors * LANES} x {self.element}], align 64")
-        for i in range(height):
-            for j in range(vectors):
-                spot = f.pointer(area, (i * vectors + j) * LANES, self.element)
-                f.emit(f"store {self.type} {sums[i][j]}, ptr {spot}, align 64")
-        if height == 1:
-            for j in range(vectors):
-                place(0, j, sums[0][j])
-            return
-        with f.loop(0, height) as turn, scope(k):
-            for j in range(vectors):
-                spot = f.pointer(area, f.add(f.mul(turn.index, vectors * LANES), j * LANES), self.element)
-                place(turn.index, j, f.op(f"load {self.type}, ptr {spot}, align 64"))
 
 
 def _rows_of(sums: Tile, flat: list[str]) -> Tile:

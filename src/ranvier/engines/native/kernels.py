@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from math import prod
 
+from ranvier.engines.native.adjacent import adjacent
 from ranvier.engines.native.emit import (
     ELEMENT,
     LANES,
@@ -42,6 +43,10 @@ def emit_map(k: Kernel, task: Task) -> None:
     by_sample = samples and k.module.samples_adjacent
     if any(n.shape != task.space for n in task.members):
         emit_rows(k, task, ranges, by_sample or (samples and _narrow(k, task)))
+    elif task.axis == 0 and adjacent(k, task):
+        f, (low, high), row = k.function, ranges[0], prod(task.space[1:])  # type: ignore[arg-type]  # known but the first
+        before = (At(0),) * (len(ranges) - 1)
+        along(k, f.mul(low, row), f.mul(high, row), lambda at: finish(k, task, (*before, at)))
     elif by_sample:
 
         def sample(at: At) -> None:

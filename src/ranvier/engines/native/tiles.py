@@ -1,0 +1,107 @@
+"""The result's side of a tile of rows by vectors: where it lies, what its sums begin with, and what follows them."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from ranvier.engines.native.adjacent import adjacent
+from ranvier.engines.native.emit import LANES, SIZE, Scalar
+from ranvier.engines.native.index import At, Value
+from ranvier.engines.native.nested import Nested
+from ranvier.engines.native.view import size
+from ranvier.engines.native.walk import along, finish, masked, scope
+
+LONG = 64  # terms of a sum that take so long to add up that memory can answer meanwhile
+AFAR = 1 << 20  # bytes: larger values have left the second-level cache before they are needed again
+UNROLLED = 6  # an epilogue of more nodes than this is a loop over the tile, not written out for each vector
+
+
+class Tiled(Nested):
+    """A contraction that is written tile by tile."""
+
+    def fetch_ahead(self, row: Scalar | None, height: int, start: Scalar, vectors: int) -> None:
+        """Have the processor fetch what the epilogue will read of values that no cache holds, while the sum is made."""
+        module, task = self.k.module, self.task
+        if self.plan.terms < LONG:
+            return
+        stored = {view.buffer for _, view in task.stores}
+        read = [n for n in task.reads if n.shape == task.space and n not in self.node.inputs]
+        for view in filter(None, map(module.view, read)):
+            large = size(view.shape, module.batch) * SIZE[view.buffer.dtype] > AFAR
+            if not large or view.buffer in stored or view.buffer in module.near:
+                continue
+            for i, j in product(range(height), range(vectors)):
+                self.stand(row, i, start, j)
+                self.k.prefetch(view, self.index())
+
+    def start(self, row: Scalar | None, i: int, start: Scalar, j: int, mask: str | None) -> str:
+        """What the sum of a vector of the tile begins with."""
+        if not self.task.adds:
+            return "zeroinitializer"
+        self.stand(row, i, start, j)
+        with masked(self.k, mask):
+            return self.k.widen(self.k.load(self.stored, self.index()), self.element)
+
+    def stand(self, row: Scalar | None, i: Scalar, start: Scalar, j: int) -> None:
+        """Fix the result's index at a vector of the tile."""
+        f, columns, rows = self.k.function, self.plan.columns, self.plan.rows
+        assert columns is not None
+        assert columns.output is not None
+        self.fixed[columns.output] = At(f.add(start, j * LANES), 1)
+        beside = self.plan.beside
+        if beside is not None and rows is not None and isinstance(i, int):
+            self.fixed[beside.output or 0], i = At(i // rows.count), i % rows.count
+        if rows is not None and rows.output is not None and row is not None:
+            self.fixed[rows.output] = At(f.add(row, i))
+
+    def epilogue(
+        self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]
+    ) -> None:
+        k, f = self.k, self.k.function
+        height, vectors = len(sums), len(masks)
+
+        def place(i: Scalar, j: int, value: str) -> None:
+            self.stand(row, i, start, j)
+            with masked(k, masks[j]), scope(k):
+                k.remember(self.made, self.index(), Value(value, True))
+                finish(k, self.task, self.index())
+
+        if height == 1 or len(self.task.members) <= UNROLLED:
+            for i in range(height):
+                for j in range(vectors):
+                    place(i, j, sums[i][j])
+            return
+        # A long epilogue: the tile goes to the stack once, and a loop takes it from there.
+        columns, rows = self.plan.columns, self.plan.rows
+        assert columns is not None
+        last = len(self.task.space) - 1
+        whole = start == 0 and columns.count <= vectors * LANES and columns.output == last
+        if whole and rows is not None and rows.output == last - 1 and adjacent(k, self.task):
+            area = self._laid_down(sums, columns.count)
+
+            def elements(at: At) -> None:
+                self.stand(row, 0, at.base, 0)
+                value = f.op(
+                    f"load {self.type}, ptr {f.pointer(area, at.base, self.element)}, align {SIZE[self.node.dtype]}"
+                )
+                k.remember(self.made, self.index(), Value(value, True))
+                finish(k, self.task, self.index())
+
+            along(k, 0, height * columns.count, elements)
+            return
+        area = self._laid_down(sums, vectors * LANES)
+        with f.loop(0, height) as turn, scope(k):
+            for j in range(vectors):
+                spot = f.pointer(area, f.add(f.mul(turn.index, vectors * LANES), j * LANES), self.element)
+                place(turn.index, j, f.op(f"load {self.type}, ptr {spot}, align 64"))
+
+    def _laid_down(self, sums: list[list[str]], pitch: int) -> str:
+        """The tile on the stack, its rows so far apart; what a row's last vector has too much, the next one covers."""
+        f, size = self.k.function, SIZE[self.node.dtype]
+        with f.at_entry():
+            area = f.op(f"alloca [{len(sums) * pitch + LANES} x {self.element}], align 64")
+        for i, line in enumerate(sums):
+            for j, value in enumerate(line):
+                spot = f.pointer(area, i * pitch + j * LANES, self.element)
+                f.emit(f"store {self.type} {value}, ptr {spot}, align {64 if pitch % LANES == 0 else size}")
+        return area
