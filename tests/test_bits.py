@@ -36,6 +36,15 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "many features": """
+x, y = rng.integers(0, 256, (300, 784), dtype=np.uint8), rng.integers(0, 10, 300)
+model = rv.Sequential([
+    rv.layers.Rescaling(1 / 255, input_shape=(784,)), rv.layers.Dense(52, activation="relu"),
+    rv.layers.Dense(10, activation="softmax")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
+out, weights = model.predict(x[:37], verbose=0), model.get_weights()
+""",
     "remedies": """
 x, y = rng.random((300, 33), dtype=np.float32), rng.integers(0, 10, 300)
 model = rv.Sequential([

@@ -131,6 +131,36 @@ def test_small_networks_share_out_their_samples():
         assert not native.schedule_of(native.lower(graph), batch).workers
 
 
+def test_features_stay_with_their_weights():
+    """Of many features each thread has its own: data, products and gradient; what changes hands are the sums' parts."""
+    graph, _ = training_step((784, 64, 64, 10))
+    made = native.schedule_of(native.lower(graph), 32)
+    data, product = (t for t in made.order if t.phase == 0)
+    assert (data.space, data.share, data.axis, data.parts) == ((BATCH, 784), "split", 1, 8)
+    assert (product.space, product.share, product.axis, product.parts) == ((8, BATCH, 64), "split", 0, 8)
+    assert all(t.share == "rows" for t in made.order if t.phase == 1)
+    assert {t.phase for t in made.order} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch", "parts"),
+    [
+        ((784, 64, 10), 32, 8),
+        ((784, 100, 10), 200, 4),  # eight would not stay in the cache
+        ((784, 512, 10), 128, 0),
+        ((64, 256, 10), 32, 0),  # parts of few features
+        ((64, 300, 10), 32, 0),
+        ((787, 64, 10), 32, 0),  # no parts are equal
+        ((784, 64, 10), 1, 0),
+        ((30, 64, 1), 128, 0),  # shares out its samples
+    ],
+)
+def test_how_many_parts_features_are_divided_into(sizes, batch, parts):
+    graph, _ = training_step(sizes)
+    made = native.schedule_of(native.lower(graph), batch)
+    assert max(t.parts for t in made.tasks) == parts
+
+
 def test_what_is_not_divided_goes_to_different_threads():
     """Each to the next thread, but what others of its phase read goes to theirs."""
     inputs = [input_node(f"x{i}", (40,), "float32") for i in range(4)]

@@ -19,6 +19,7 @@ from ranvier.engines.native import llvm, runtime, team
 from ranvier.engines.native.again import compute_again
 from ranvier.engines.native.cache import cache_key, default_cache
 from ranvier.engines.native.edges import cut, leave_out
+from ranvier.engines.native.features import divide
 from ranvier.engines.native.layout import lay_out
 from ranvier.engines.native.moments import by_sample
 from ranvier.engines.native.pace import Pace
@@ -74,7 +75,8 @@ def lower(graph: Graph) -> Graph:
 def schedule_of(graph: Graph, batch: int) -> Schedule:
     """The tasks of a graph that went through the passes, and their order."""
     laid = by_sample(compute_again(lay_out(leave_out(transform(graph, batch))), batch))
-    return Schedule(share_out(laid, batch), batch, samples_adjacent(graph, batch))
+    shared = share_out(laid, batch)
+    return Schedule(divide(laid, batch) if shared is laid else shared, batch, samples_adjacent(graph, batch))
 
 
 def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:

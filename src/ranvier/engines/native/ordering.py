@@ -142,4 +142,5 @@ def _edges(
 
 
 def _together(task: Task, before: Task, row: bool) -> bool:
-    return task.share == before.share and (task.share == "serial" or (task.share == "rows" and row))
+    own = task.share == "serial" or (task.share == "rows" and row) or task.parts == before.parts > 0
+    return task.share == before.share and own

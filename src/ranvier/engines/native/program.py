@@ -350,7 +350,7 @@ class Assembler:
             return 0, 0
         extent = task.space[task.axis]
         assert isinstance(extent, int)
-        size = self.block(task)
+        size = extent // task.parts if task.parts else self.block(task)
         return self._portion(f, extent, -(-extent // size), size)
 
     def block(self, task: Task) -> int:

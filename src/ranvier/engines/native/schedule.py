@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ranvier.engines.native import features
 from ranvier.engines.native.emit import SIZE
 from ranvier.engines.native.grouping import Groups
 from ranvier.engines.native.memory import Life, pack
@@ -38,6 +39,7 @@ class Schedule:
         # Among how many virtual workers sums over the samples are split; 0 where they are not.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
+        features.share_out(self.tasks)
         large = spatial(graph)
         for task in self.tasks:
             task.whole = large and _is_dense(task, batch)

@@ -27,6 +27,7 @@ class Task:
     copy: tuple[View, View] | None = None
     share: str = "serial"  # rows: by rows of the batch; split: by its own first extent; serial: one thread's
     axis: int = 0  # of the space, along which it is divided
+    parts: int = 0  # into so many equal parts; tasks of as many read of each other what their own part made
     phase: int = 0
     whole: bool = False  # done for all of a thread's rows at a time, where other tasks take a few samples
     stage: int = 0  # within the phase: what comes later waits for all of the own thread's rows

@@ -29,7 +29,7 @@ PARTIAL = Primitive(
 def spatial(graph: Graph) -> bool:
     """Whether a sample is an image, a sound, a sequence: whether something is multiplied at several places of it."""
     contractions = (node.attrs for node in graph.nodes() if node.op.name == "contract")
-    return any(attrs["rank"] > 2 and BATCH in attrs["loops"][: attrs["rank"]] for attrs in contractions)
+    return any(attrs["rank"] > 2 and attrs["loops"][0] == BATCH for attrs in contractions)
 
 
 def share_out(graph: Graph, batch: int) -> Graph:

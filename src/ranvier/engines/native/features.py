@@ -1,0 +1,95 @@
+"""A pass for networks of many features: the first layer's sums are made in parts, each over features of its own.
+
+The thread that makes the gradient by some features' weights, and updates them, then is the one that multiplies with
+them: of the largest weights that such a network has no line ever goes to another core, nor of the data. What does are
+the parts' sums, which are few. How many parts there are follows from sizes alone, so sums have one order whatever the
+number of threads.
+"""
+
+from __future__ import annotations
+
+from ranvier.engines.native.emit import SIZE
+from ranvier.engines.native.task import Task
+from ranvier.engines.native.view import size
+from ranvier.graph.contraction import contract
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Node, apply
+
+PARTS = (8, 4)
+LARGE = 1 << 16  # bytes of weights from which on it pays
+ROOM = (
+    3 << 17
+)  # bytes that the parts' sums may take: they are to stay in a second-level cache, beside all else
+LEAST = 32  # features of a part
+PLAIN = (
+    ((((0, 1),), 0), (((2, 1),), 0)),
+    ((((2, 1),), 0), (((1, 1),), 0)),
+)  # rows by features, features by columns
+GIVEN = frozenset(("input", "constant", "iota", "extent"))
+ON_THE_SPOT = frozenset(("gather", "broadcast", "random"))
+
+
+def divide(graph: Graph, batch: int) -> Graph:
+    """The graph with such products as sums of parts, where that pays."""
+    updated = {target for target, _ in graph.updates}
+
+    def change(node: Node, old: Node) -> Node:
+        parts = _parts(old, batch) if old.op.name == "contract" and old.inputs[1] in updated else 0
+        return apply("reduce_sum", _divided(node, parts), axes=(0,)) if parts else node
+
+    return graph.changed(change) if updated and batch > 1 else graph
+
+
+def _parts(node: Node, batch: int) -> int:
+    """Into how many parts a product is divided; 0 if it is not."""
+    x, weights = node.inputs
+    bytes_of = SIZE[node.dtype]
+    if node.attrs["index"] != PLAIN or node.attrs["loops"][0] != BATCH or not _of_data(x):
+        return 0
+    (features, columns), few = weights.shape, []
+    if not isinstance(features, int) or size(weights.shape, batch) * bytes_of < LARGE:
+        return 0
+    for parts in PARTS:
+        room = parts * size((batch, columns), batch) * bytes_of
+        if room <= ROOM and features % parts == 0 and features // parts >= LEAST:
+            few.append(parts)
+    return max(few, default=0)
+
+
+def _of_data(node: Node) -> bool:
+    """Whether a node is made element by element of what the program is given: every feature of a sample by itself."""
+    stack, seen = [node], set[Node]()
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.op.kind != "elementwise" and node.op.name not in GIVEN | ON_THE_SPOT:
+            return False
+        stack.extend(node.inputs)
+    return True
+
+
+def _divided(node: Node, parts: int) -> Node:
+    """The part's number goes first in the result."""
+    x, weights = node.inputs
+    batch, columns, features = node.attrs["loops"]
+    some = features // parts
+    row, column, feature = (((1, 1),), 0), (((2, 1),), 0), (((0, some), (3, 1)), 0)
+    loops = (parts, batch, columns, some)
+    return contract(x, weights, (row, feature), (feature, column), loops, 3)
+
+
+def share_out(tasks: list[Task]) -> None:
+    """Give each thread its parts: of such products, and of the data that they are made of."""
+    makers = {node: task for task in tasks for node in task.nodes}
+    for task in tasks:
+        if task.kind != "contract" or len(task.space) != 3 or task.space[1] != BATCH:
+            continue
+        assert task.anchor is not None
+        task.share, task.axis, task.parts = "split", 0, task.anchor.attrs["loops"][0]
+        maker = makers.get(task.anchor.inputs[0])
+        if maker is None or maker.kind != "map" or any(node in makers for node in maker.reads):
+            continue
+        if all(node.shape == maker.space for node in maker.members) and maker.parts in (0, task.parts):
+            maker.share, maker.axis, maker.parts = "split", 1, task.parts
