@@ -59,6 +59,9 @@ def lane_constants(values: Sequence[object], element: str) -> str:
     return "<" + ", ".join(f"{element} {v}" for v in values) + ">"
 
 
+PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+
+
 def tail_mask(count: int, lanes: int = LANES) -> str:
     """The constant mask of the first ``count`` lanes."""
     return lane_constants(["true" if i < count else "false" for i in range(lanes)], "i1")

@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
+from math import prod
 
-from ranvier.engines.native import math
+from ranvier.engines.native import fetching, math
 from ranvier.engines.native.contraction import emit_contraction
-from ranvier.engines.native.emit import LANES, SIZE, Function, Scalar, memory_type
+from ranvier.engines.native.emit import LANES, PREFETCH, SIZE, Function, Scalar, memory_type
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.memory import LINE, pack, round_up
-from ranvier.engines.native.nest import TILE_ROWS, plan, tile
+from ranvier.engines.native.nest import TILE_ROWS, Nest, plan, tile
 from ranvier.engines.native.reductions import emit_start
 from ranvier.engines.native.runtime import barrier_ir
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel, Module
 from ranvier.engines.native.view import Buffer, View
+from ranvier.graph.extents import extent
 from ranvier.graph.node import BATCH, Node, Symbol
 
 # The context that a run hands to every thread: 64-bit words, these first, then a word for each symbol's extent, then
@@ -73,6 +75,7 @@ class Assembler:
         local, self.local = pack(own, schedule.places)
         self.offsets: dict[Buffer, int] = offsets | local
         self.private: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
+        self.fetching = fetching.choose(schedule)
         self.work = 0
         self.kernels: dict[str, str] = {}  # the text of each, and its name
         self.names: dict[str, str] = {}
@@ -94,6 +97,9 @@ class Assembler:
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
         clock = {"declare i64 @llvm.readcyclecounter()"} if self.clocks else set()
         declarations = sorted(self.module.declarations | needed | EXTREMA | clock)
+        if self.fetching is not None:
+            parts.insert(0, fetching.TEXT)
+            self.module.declarations.add(PREFETCH)
         text = "\n".join([*constants, *declarations, barrier_ir(self.target.arch), library, *parts])
         at = self._clocks_at() if self.clocks else None
         return Text(text, self.symbols, self.scratch, self._private_bytes(), self._work(), at)
@@ -103,7 +109,10 @@ class Assembler:
         return self._clocks_at() + round_up(CLOCK * len(self.clocks))
 
     def _clocks_at(self) -> int:
-        return round_up(LINE * len(self.private)) + round_up(self.work) + round_up(self.local)
+        return self._work_at() + round_up(self.work) + round_up(self.local)
+
+    def _work_at(self) -> int:
+        return round_up(LINE * len(self.private)) + (fetching.BYTES if self.fetching is not None else 0)
 
     # --- kernels ---------------------------------------------------------------------------------------------------
 
@@ -128,6 +137,8 @@ class Assembler:
         inner = task.anchor.attrs.get("inner", task.anchor) if task.anchor is not None else None
         if inner is not None and inner.op.name == "contract":
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
+            if self.fetching is not None and task is self.fetching.beside:
+                k.meanwhile = fetching.CALL
             some = self.schedule.depth if task.share == "rows" and not task.whole else 0
             emit_contraction(k, task, self.target, min(some or self.schedule.batch, self.schedule.batch))
         else:
@@ -166,9 +177,8 @@ class Assembler:
         f = Function("entry", ["i64 %tid", "i64 %nthreads", "ptr %ctx"], linkage="")
         words = [f.op(f"load i64, ptr {f.pointer('%ctx', i, 'i64')}, align 8") for i in range(WORDS)]
         sync, scratch = (f.op(f"inttoptr i64 {words[i]} to ptr") for i in (SYNC, SCRATCH))
-        n_private = round_up(LINE * len(self.private))
         private = f.op(f"inttoptr i64 {f.add(words[PRIVATE], f.mul('%tid', self._private_bytes()))} to ptr")
-        work = f.pointer(private, n_private, "i8")
+        work = f.pointer(private, self._work_at(), "i8")
         local = f.pointer(work, round_up(self.work), "i8")
         extents: dict[str, Scalar] = {}
         for i, symbol in enumerate(self.symbols):
@@ -231,6 +241,8 @@ class Assembler:
 
             def run(tasks: Iterable[Task], rows: tuple[Scalar, Scalar], worker: Scalar = 0) -> None:
                 for task in tasks:
+                    if self.fetching is not None and task is self.fetching.beside:
+                        self._fetch(f, arrays, extents, words[TOTAL], f.add(start, batch), work)
                     low, high = self._range(f, task, rows)
                     call(f"k{task.number}", low, high, self._buffers(task), worker)
 
@@ -343,6 +355,41 @@ class Assembler:
 
         return edge("%tid"), edge(f.add("%tid", 1))
 
+    def _fetch(
+        self, f: Function, arrays: dict[tuple[str, int], str], extents: dict[str, Scalar], total: Scalar,
+        start: Scalar, work: str,
+    ) -> None:  # fmt: skip
+        """From now on have the rows fetched that this thread gathers in the step that begins at ``start``."""
+        found = self.fetching
+        assert found is not None
+        source, order = (self.schedule.views[node].buffer for node in found.gather.inputs)
+        samples = found.gather.inputs[0].shape[0]
+        count = f.maximum(f.minimum(f.sub(total, start), self.schedule.batch), 0)
+        rows: tuple[Scalar, Scalar]
+        if found.task.parts:  # of all rows some features
+            rows, (left, right) = (0, count), self._range(f, found.task, (0, 0))
+        else:
+            rows, (left, right) = self._rows(f, count)[1], (0, 1)
+        size = found.row // extent(found.gather, 1) if found.task.parts else found.row
+        nest, height, across = self._nest(found.beside)
+        tiles = prod(loop.count for loop in nest.outer)
+        for loop, step in ((nest.rows, height), (nest.columns, across * LANES)):
+            tiles *= -(-loop.count // step) if loop is not None else 1
+        lines = f.floor_divide(f.add(f.mul(f.sub(right, left), size), LINE - 1), LINE)
+        own = f.add(f.floor_divide(tiles, "%nthreads"), 1)
+        fetching.prepare(
+            f, work,
+            {
+                fetching.ORDER: f.pointer(arrays[order.kind, order.number], start, "i32"),
+                fetching.SOURCE: arrays[source.kind, source.number],
+                fetching.ROW: rows[0], fetching.END: rows[1],
+                fetching.AT: f.mul(left, size), fetching.LOW: f.mul(left, size), fetching.HIGH: f.mul(right, size),
+                fetching.PITCH: found.row,
+                fetching.LAST: f.sub(extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
+                fetching.LINES: f.add(f.floor_divide(f.mul(lines, f.sub(rows[1], rows[0])), own), 1),
+            },
+        )  # fmt: skip
+
     def _range(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
         if task.share == "rows":
             return rows
@@ -355,21 +402,24 @@ class Assembler:
 
     def block(self, task: Task) -> int:
         """The task is divided at multiples of this."""
-        if task.kind == "contract" and task.anchor is not None:
-            views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
-            stored = next(v for n, v in task.stores if n.shape == task.space)
-            nest = plan(task.anchor, views, stored.strides, lambda columns: 0)
-            height, across = (
-                tile(self.target, nest, task.anchor.dtype, self.schedule.batch)
-                if nest.columns is not None
-                else (1, 1)
-            )
+        if task.kind == "contract":
+            nest, height, across = self._nest(task)
             if nest.rows is not None and nest.rows.output == task.axis:
                 return height
             if nest.columns is not None and nest.columns.output == task.axis:
                 return across * LANES
             return 1
         return LANES if len(task.space) == 1 else 1
+
+    def _nest(self, task: Task) -> tuple[Nest, int, int]:
+        """A contraction's loops, and the rows and vectors of its tiles."""
+        assert task.anchor is not None
+        views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
+        stored = next(v for n, v in task.stores if n.shape == task.space)
+        nest = plan(task.anchor, views, stored.strides, lambda columns: 0)
+        if nest.columns is None:
+            return nest, 1, 1
+        return nest, *tile(self.target, nest, task.anchor.dtype, self.schedule.batch)
 
     def _pointers(
         self, f: Function, arrays: dict[tuple[str, int], str], start: Scalar, scratch: str, private: str

@@ -22,6 +22,8 @@ class Tiled(Nested):
     def fetch_ahead(self, row: Scalar | None, height: int, start: Scalar, vectors: int) -> None:
         """Have the processor fetch what the epilogue will read of values that no cache holds, while the sum is made."""
         module, task = self.k.module, self.task
+        if self.k.meanwhile is not None:
+            self.k.function.emit(self.k.meanwhile)
         if self.plan.terms < LONG:
             return
         stored = {view.buffer for _, view in task.stores}

@@ -14,6 +14,7 @@ from ranvier.engines.native.emit import (
     ALL_LANES,
     ELEMENT,
     LANES,
+    PREFETCH,
     SIZE,
     SUFFIX,
     Function,
@@ -64,6 +65,7 @@ class Kernel:
         self.scopes: list[dict[object, Value]] = [{}]
         self.mask: str | None = None  # the lanes in use, where not all are
         self.fresh: set[Node] = set()  # nodes this kernel makes: computed here, not loaded
+        self.meanwhile: str | None = None  # a call with every tile, of what is to be done beside
 
     # --- scopes ----------------------------------------------------------------------------------------------------
 
@@ -138,7 +140,7 @@ class Kernel:
         """Have the processor fetch the memory that these elements begin in."""
         offset, _, _ = self.address(view, index)
         pointer = self.function.pointer(self.pointers[view.buffer], offset, memory_type(view.buffer.dtype))
-        self.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.module.declarations.add(PREFETCH)
         self.function.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
 
     def store(self, view: View, index: Index, value: Value) -> None:

@@ -1,0 +1,134 @@
+"""The rows of a data set that the next step will gather, fetched into the cache while this one still multiplies.
+
+Rows in random order lie anywhere in memory, where the processor cannot foresee them; a product that reads from the
+cache alone leaves the memory idle meanwhile. So each thread has a few lines fetched at every tile of the step's largest
+product: of the rows, or parts of rows, that it will itself gather next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ranvier.engines.native.emit import SIZE, Function, Scalar
+from ranvier.engines.native.ordering import work
+from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.task import Task
+from ranvier.engines.native.view import moves
+from ranvier.graph.node import BATCH, Node
+
+# What a thread knows of it, in words of 64 bits: where the numbers and the rows begin; the next row and the end; where
+# it is in the row; its first and its last byte; how far rows are apart, and the last of all; lines for each tile.
+ORDER, SOURCE, ROW, END, AT, LOW, HIGH, PITCH, LAST, LINES = range(10)
+BYTES = 128
+LEAST = 256  # bytes of a row from which on it pays
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """``gather`` reads rows of the data, by ``task``; ``beside`` is the product meanwhile."""
+
+    gather: Node
+    task: Task
+    beside: Task
+
+    @property
+    def row(self) -> int:
+        """The bytes of a row."""
+        source = self.gather.inputs[0]
+        return prod(source.shape[1:]) * SIZE[source.dtype]  # type: ignore[arg-type]  # known but the first
+
+
+def choose(schedule: Schedule) -> Fetching | None:
+    """What is to be fetched, and beside which product; None where nothing is to be gained."""
+    last = max((task.phase for task in schedule.order), default=0)
+    products = [
+        t for t in schedule.order if t.kind == "contract" and t.share == "split" and t.phase == last > 0
+    ]
+    gathers = [(node, t) for t in schedule.order if t.kind == "map" and t.phase == 0 for node in _gathers(t)]
+    if schedule.depth or not products or not gathers:
+        return None
+    beside = max(products, key=lambda task: work(task, schedule.batch))
+    found = max((Fetching(node, task, beside) for node, task in gathers), key=lambda f: f.row)
+    return found if found.row >= LEAST else None
+
+
+def _gathers(task: Task) -> list[Node]:
+    """The rows of inputs that a task reads, by numbers that are given for each step."""
+    stack, seen, found = list(task.members), set[Node](), []
+    while stack:
+        node = stack.pop()
+        if node in seen or (node in task.reads and node not in task.members):
+            continue
+        seen.add(node)
+        if node.op.name == "gather" and node.shape[:1] == (BATCH,) and not node.attrs.get("batch", 0):
+            source, rows = node.inputs
+            if source.op.name == rows.op.name == "input" and rows.attrs["windowed"]:
+                found.append(node)
+            continue
+        if node.op.kind == "elementwise" or moves(node):
+            stack.extend(node.inputs)
+    return found
+
+
+def prepare(f: Function, work: str, words: dict[int, Scalar]) -> None:
+    """Write down, in front of the thread's own memory, what is to be fetched from now on."""
+    place = f.pointer(work, -BYTES, "i8")
+    for word, value in words.items():
+        kind = "ptr" if word in (ORDER, SOURCE) else "i64"
+        f.emit(f"store {kind} {value}, ptr {f.pointer(place, word, 'i64')}, align 8")
+
+
+def _load(word: int) -> str:
+    kind = "ptr" if word in (ORDER, SOURCE) else "i64"
+    return f"""  %p{word} = getelementptr i64, ptr %d, i64 {word}
+  %w{word} = load {kind}, ptr %p{word}, align 8"""
+
+
+CALL = "call void @rv.fetch(ptr %work)"
+TEXT = f"""
+define internal void @rv.fetch(ptr %work) noinline nounwind {{
+entry:
+  %d = getelementptr i8, ptr %work, i64 {-BYTES}
+{chr(10).join(_load(word) for word in range(10))}
+  br label %check
+check:
+  %left = phi i64 [ %w{LINES}, %entry ], [ %fewer, %after ]
+  %row = phi i64 [ %w{ROW}, %entry ], [ %next, %after ]
+  %at = phi i64 [ %w{AT}, %entry ], [ %follows, %after ]
+  %some = icmp sgt i64 %left, 0
+  %more = icmp slt i64 %row, %w{END}
+  %both = and i1 %some, %more
+  br i1 %both, label %fetch, label %done
+fetch:
+  %numbered = getelementptr i32, ptr %w{ORDER}, i64 %row
+  %small = load i32, ptr %numbered, align 4
+  %number = sext i32 %small to i64
+  %bounded = call i64 @llvm.smin.i64(i64 %number, i64 %w{LAST})
+  %inside = call i64 @llvm.smax.i64(i64 %bounded, i64 0)
+  %far = mul i64 %inside, %w{PITCH}
+  %base = getelementptr i8, ptr %w{SOURCE}, i64 %far
+  br label %line
+line:
+  %here = phi i64 [ %at, %fetch ], [ %beyond, %line ]
+  %still = phi i64 [ %left, %fetch ], [ %fewer, %line ]
+  %place = getelementptr i8, ptr %base, i64 %here
+  call void @llvm.prefetch.p0(ptr %place, i32 0, i32 2, i32 1)
+  %beyond = add i64 %here, 64
+  %fewer = sub i64 %still, 1
+  %within = icmp slt i64 %beyond, %w{HIGH}
+  %go = icmp sgt i64 %fewer, 0
+  %again = and i1 %within, %go
+  br i1 %again, label %line, label %after
+after:
+  %follows = select i1 %within, i64 %beyond, i64 %w{LOW}
+  %passed = zext i1 %within to i64
+  %one = sub i64 1, %passed
+  %next = add i64 %row, %one
+  br label %check
+done:
+  store i64 %at, ptr %p{AT}, align 8
+  store i64 %row, ptr %p{ROW}, align 8
+  ret void
+}}
+"""
