@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from math import prod
 
 from ranvier.engines.native.emit import SIZE, Function, Scalar
+from ranvier.engines.native.memory import LINE
 from ranvier.engines.native.ordering import work
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import moves
+from ranvier.graph.extents import extent
 from ranvier.graph.node import BATCH, Node
 
 # What a thread knows of it, in words of 64 bits: where the numbers and the rows begin; the next row and the end; where
@@ -71,10 +73,19 @@ def _gathers(task: Task) -> list[Node]:
     return found
 
 
-def prepare(f: Function, work: str, words: dict[int, Scalar]) -> None:
-    """Write down, in front of the thread's own memory, what is to be fetched from now on."""
+def prepare(
+    f: Function, work: str, found: Fetching, *, order: str, source: str, last: Scalar, rows: tuple[Scalar, Scalar],
+    features: tuple[Scalar, Scalar], tiles: Scalar,
+) -> None:  # fmt: skip
+    """Write down, in front of the thread's own memory, what is to be fetched from now on: ``rows`` of the next step,
+    ``features`` of each, a few lines with each of this thread's ``tiles``.
+    """
+    low, high = (f.mul(at, found.row // extent(found.gather, 1)) for at in features)
+    lines = f.mul(f.floor_divide(f.add(f.sub(high, low), LINE - 1), LINE), f.sub(rows[1], rows[0]))
+    each = f.add(f.floor_divide(lines, f.add(tiles, 1)), 1)
+    words = (order, source, *rows, low, low, high, found.row, last, each)
     place = f.pointer(work, -BYTES, "i8")
-    for word, value in words.items():
+    for word, value in enumerate(words):
         kind = "ptr" if word in (ORDER, SOURCE) else "i64"
         f.emit(f"store {kind} {value}, ptr {f.pointer(place, word, 'i64')}, align 8")
 

@@ -240,3 +240,11 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
 
     heights = range(max(1, most // 2), most + 1)
     return max([h for h in heights if h % share == 0] or heights, key=merit), across
+
+
+def tiles(nest: Nest, height: int, across: int) -> int:
+    """How many tiles of so many rows and vectors there are."""
+    result = prod(loop.count for loop in nest.outer)
+    for loop, step in ((nest.rows, height), (nest.columns, across * LANES)):
+        result *= -(-loop.count // step) if loop is not None else 1
+    return result

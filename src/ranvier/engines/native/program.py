@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from math import prod
 
 from ranvier.engines.native import fetching, math
 from ranvier.engines.native.contraction import emit_contraction
-from ranvier.engines.native.emit import LANES, PREFETCH, SIZE, Function, Scalar, memory_type
+from ranvier.engines.native.emit import PREFETCH, SIZE, Function, Scalar, memory_type
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.memory import LINE, pack, round_up
-from ranvier.engines.native.nest import TILE_ROWS, Nest, plan, tile
+from ranvier.engines.native.nest import tiles
 from ranvier.engines.native.reductions import emit_start
 from ranvier.engines.native.runtime import barrier_ir
 from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.shares import Shares
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel, Module
 from ranvier.engines.native.view import Buffer, View
@@ -53,6 +53,7 @@ class Assembler:
 
     def __init__(self, schedule: Schedule, target: Target, timed: bool) -> None:
         self.schedule, self.target = schedule, target
+        self.shares = Shares(schedule, target)
         self.clocks = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
         self.given: dict[Node, Buffer] = {}  # where the caller's copy of a private scalar lies
         graph = schedule.graph
@@ -228,7 +229,7 @@ class Assembler:
             start = f.mul(step.index, batch)
             rows = f.minimum(f.sub(words[TOTAL], start), batch)
             extents[BATCH.name] = rows
-            edge, row_range, workers = self._rows(f, rows)
+            edge, row_range, workers = self.shares.rows(f, rows)
             pointers = self._pointers(f, arrays, start, scratch, private)
             here: dict[Buffer, str] = {}  # the thread's own values, as if row 0 of the batch were there
 
@@ -243,7 +244,7 @@ class Assembler:
                 for task in tasks:
                     if self.fetching is not None and task is self.fetching.beside:
                         self._fetch(f, arrays, extents, words[TOTAL], f.add(start, batch), work)
-                    low, high = self._range(f, task, rows)
+                    low, high = self.shares.range(f, task, rows)
                     call(f"k{task.number}", low, high, self._buffers(task), worker)
 
             def by_worker(task: Task, low: Scalar, high: Scalar, few: tuple[Scalar, Scalar]) -> None:
@@ -325,36 +326,6 @@ class Assembler:
                 )
         return f.text("nounwind ")
 
-    def _rows(
-        self, f: Function, rows: Scalar
-    ) -> tuple[Callable[[Scalar], Scalar], tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
-        """Where the rows of each worker begin, this thread's rows, and its workers, where workers share the rows."""
-        count = self.schedule.workers
-        if self.schedule.samples_adjacent:
-            few = 2 * LANES
-        elif count:
-            few = 1 if self.schedule.depth else TILE_ROWS
-        else:
-            few = TILE_ROWS // 2  # at the seam a lower tile, rather than one thread that has a whole one more
-        blocks = f.floor_divide(f.add(rows, few - 1), few)
-
-        def edge(worker: Scalar) -> Scalar:
-            return f.minimum(f.mul(f.floor_divide(f.mul(blocks, worker), count), few), rows)
-
-        if not count:
-            return edge, self._portion(f, rows, blocks, few), None
-        workers = self._portion(f, count, count, 1)
-        return edge, (edge(workers[0]), edge(workers[1])), workers
-
-    @staticmethod
-    def _portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:
-        """This thread's share of ``extent``, by blocks of ``size``."""
-
-        def edge(thread: Scalar) -> Scalar:
-            return f.minimum(f.mul(f.op(f"udiv i64 {f.mul(blocks, thread)}, %nthreads"), size), extent)
-
-        return edge("%tid"), edge(f.add("%tid", 1))
-
     def _fetch(
         self, f: Function, arrays: dict[tuple[str, int], str], extents: dict[str, Scalar], total: Scalar,
         start: Scalar, work: str,
@@ -365,61 +336,18 @@ class Assembler:
         source, order = (self.schedule.views[node].buffer for node in found.gather.inputs)
         samples = found.gather.inputs[0].shape[0]
         count = f.maximum(f.minimum(f.sub(total, start), self.schedule.batch), 0)
-        rows: tuple[Scalar, Scalar]
-        if found.task.parts:  # of all rows some features
-            rows, (left, right) = (0, count), self._range(f, found.task, (0, 0))
-        else:
-            rows, (left, right) = self._rows(f, count)[1], (0, 1)
-        size = found.row // extent(found.gather, 1) if found.task.parts else found.row
-        nest, height, across = self._nest(found.beside)
-        tiles = prod(loop.count for loop in nest.outer)
-        for loop, step in ((nest.rows, height), (nest.columns, across * LANES)):
-            tiles *= -(-loop.count // step) if loop is not None else 1
-        lines = f.floor_divide(f.add(f.mul(f.sub(right, left), size), LINE - 1), LINE)
-        own = f.add(f.floor_divide(tiles, "%nthreads"), 1)
+        parts = found.task.parts
         fetching.prepare(
-            f, work,
-            {
-                fetching.ORDER: f.pointer(arrays[order.kind, order.number], start, "i32"),
-                fetching.SOURCE: arrays[source.kind, source.number],
-                fetching.ROW: rows[0], fetching.END: rows[1],
-                fetching.AT: f.mul(left, size), fetching.LOW: f.mul(left, size), fetching.HIGH: f.mul(right, size),
-                fetching.PITCH: found.row,
-                fetching.LAST: f.sub(extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
-                fetching.LINES: f.add(f.floor_divide(f.mul(lines, f.sub(rows[1], rows[0])), own), 1),
-            },
-        )  # fmt: skip
-
-    def _range(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
-        if task.share == "rows":
-            return rows
-        if task.share == "serial" or not task.space:
-            return 0, 0
-        extent = task.space[task.axis]
-        assert isinstance(extent, int)
-        size = extent // task.parts if task.parts else self.block(task)
-        return self._portion(f, extent, -(-extent // size), size)
-
-    def block(self, task: Task) -> int:
-        """The task is divided at multiples of this."""
-        if task.kind == "contract":
-            nest, height, across = self._nest(task)
-            if nest.rows is not None and nest.rows.output == task.axis:
-                return height
-            if nest.columns is not None and nest.columns.output == task.axis:
-                return across * LANES
-            return 1
-        return LANES if len(task.space) == 1 else 1
-
-    def _nest(self, task: Task) -> tuple[Nest, int, int]:
-        """A contraction's loops, and the rows and vectors of its tiles."""
-        assert task.anchor is not None
-        views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
-        stored = next(v for n, v in task.stores if n.shape == task.space)
-        nest = plan(task.anchor, views, stored.strides, lambda columns: 0)
-        if nest.columns is None:
-            return nest, 1, 1
-        return nest, *tile(self.target, nest, task.anchor.dtype, self.schedule.batch)
+            f,
+            work,
+            found,
+            order=f.pointer(arrays[order.kind, order.number], start, "i32"),
+            source=arrays[source.kind, source.number],
+            last=f.sub(extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
+            rows=(0, count) if parts else self.shares.rows(f, count)[1],
+            features=self.shares.range(f, found.task, (0, 0)) if parts else (0, extent(found.gather, 1)),
+            tiles=f.floor_divide(tiles(*self.shares.nest(found.beside)), "%nthreads"),
+        )
 
     def _pointers(
         self, f: Function, arrays: dict[tuple[str, int], str], start: Scalar, scratch: str, private: str

@@ -1,0 +1,83 @@
+"""How the threads of a running program share a task: from which row to which, from which part to which.
+
+The numbers are worked out by the program itself, which alone knows how many threads and rows there are; they follow
+from these and from the tiles, and never change a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ranvier.engines.native.emit import LANES, Function, Scalar
+from ranvier.engines.native.llvm import Target
+from ranvier.engines.native.nest import TILE_ROWS, Nest, plan, tile
+from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.task import Task
+
+
+class Shares:
+    """The shares of one schedule's tasks, on a target."""
+
+    def __init__(self, schedule: Schedule, target: Target) -> None:
+        self.schedule, self.target = schedule, target
+
+    def rows(
+        self, f: Function, rows: Scalar
+    ) -> tuple[Callable[[Scalar], Scalar], tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
+        """Where the rows of each worker begin, this thread's rows, and its workers, where workers share the rows."""
+        count = self.schedule.workers
+        if self.schedule.samples_adjacent:
+            few = 2 * LANES
+        elif count:
+            few = 1 if self.schedule.depth else TILE_ROWS
+        else:
+            few = TILE_ROWS // 2  # at the seam a lower tile, rather than one thread that has a whole one more
+        blocks = f.floor_divide(f.add(rows, few - 1), few)
+
+        def edge(worker: Scalar) -> Scalar:
+            return f.minimum(f.mul(f.floor_divide(f.mul(blocks, worker), count), few), rows)
+
+        if not count:
+            return edge, self.portion(f, rows, blocks, few), None
+        workers = self.portion(f, count, count, 1)
+        return edge, (edge(workers[0]), edge(workers[1])), workers
+
+    @staticmethod
+    def portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:
+        """This thread's share of ``extent``, by blocks of ``size``."""
+
+        def edge(thread: Scalar) -> Scalar:
+            return f.minimum(f.mul(f.op(f"udiv i64 {f.mul(blocks, thread)}, %nthreads"), size), extent)
+
+        return edge("%tid"), edge(f.add("%tid", 1))
+
+    def range(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+        if task.share == "rows":
+            return rows
+        if task.share == "serial" or not task.space:
+            return 0, 0
+        extent = task.space[task.axis]
+        assert isinstance(extent, int)
+        size = extent // task.parts if task.parts else self.block(task)
+        return self.portion(f, extent, -(-extent // size), size)
+
+    def block(self, task: Task) -> int:
+        """The task is divided at multiples of this."""
+        if task.kind == "contract":
+            nest, height, across = self.nest(task)
+            if nest.rows is not None and nest.rows.output == task.axis:
+                return height
+            if nest.columns is not None and nest.columns.output == task.axis:
+                return across * LANES
+            return 1
+        return LANES if len(task.space) == 1 else 1
+
+    def nest(self, task: Task) -> tuple[Nest, int, int]:
+        """A contraction's loops, and the rows and vectors of its tiles."""
+        assert task.anchor is not None
+        views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
+        stored = next(v for n, v in task.stores if n.shape == task.space)
+        nest = plan(task.anchor, views, stored.strides, lambda columns: 0)
+        if nest.columns is None:
+            return nest, 1, 1
+        return nest, *tile(self.target, nest, task.anchor.dtype, self.schedule.batch)
