@@ -34,7 +34,7 @@ def main(
     console = Console(width=None if Console().is_terminal else 160)
     if readme:
         try:
-            changed = readmes.update(report.load())
+            changed = readmes.update(next(iter(report.load()), {}))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
         console.print(f"Changed: {', '.join(changed) or 'nothing'}")
@@ -54,7 +54,7 @@ def main(
             measured[workload.name] = harness.measure(workload)
             report.show(measured[workload.name], console)
             if write:  # after each workload, the others as they stand: runs of parts make one table
-                report.save({**report.load(), workload.name: measured[workload.name]})
+                report.save({workload.name: measured[workload.name]})
     report.show_verdicts(measured, console)
     report.show_costs(measured, max(rounds, 3), console)
 

@@ -16,6 +16,7 @@ import ranvier as rv
 from benchmarks import overview, report
 from benchmarks.contestants import ours
 from benchmarks.contestants.images import ours as images
+from benchmarks.harness import machine
 from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 from benchmarks.workloads import select
@@ -62,7 +63,8 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="Write results.json and RESULTS.md here.")] = False,
 ) -> None:
     """Show where the time of training steps goes, part by part. Keep all cores free meanwhile."""
-    records = report.load()
+    cpu = machine()["cpu"]
+    records = next((r for r in report.load() if next(iter(r.values()))["machine"]["cpu"] == cpu), {})
     for workload in select(only):
         if workload.kind in ("images", "train") and workload.name in records:
             records[workload.name]["parts"] = parts(workload, rv.get_threads())

@@ -7,7 +7,7 @@ GFLOP/s, and for each contestant the seconds of every round. Ratios are taken wi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +22,7 @@ from benchmarks.workloads import FASTEST, OURS, WORKLOADS, Requirement, Workload
 from benchmarks.workloads import by_name as workload_by_name
 
 Record = dict[str, Any]
+Records = dict[str, Record]  # of one processor, by workload
 HERE = Path(__file__).parent
 RAW, MARKDOWN = HERE / "results.json", HERE / "RESULTS.md"
 COLUMNS = (
@@ -157,16 +158,24 @@ def show_costs(measured: Mapping[str, Record], rounds: int, console: Console) ->
 # --- in files -------------------------------------------------------------------------------------------------------
 
 
-def load() -> dict[str, Record]:
-    """The records of the last runs by workload, empty where there are none."""
-    return json.loads(RAW.read_text()) if RAW.exists() else {}
+def load() -> list[Records]:
+    """The records of the last runs, by workload; for each processor one, where most was measured first."""
+    found: list[Records] = json.loads(RAW.read_text()) if RAW.exists() else []
+    return sorted(found, key=lambda records: -len(records))
 
 
-def save(records: Mapping[str, Record]) -> None:
-    """Write results.json and RESULTS.md."""
-    ordered = {w.name: records[w.name] for w in WORKLOADS if w.name in records}
+def save(records: Records) -> None:
+    """Put these records in the place of those of the same processor, and write results.json and RESULTS.md."""
+    known = {_processor(old): old for old in load()}
+    for name, record in records.items():
+        known.setdefault(record["machine"]["cpu"], {})[name] = record
+    ordered = [{w.name: old[w.name] for w in WORKLOADS if w.name in old} for old in known.values()]
     RAW.write_text(json.dumps(ordered, indent=1) + "\n")
-    MARKDOWN.write_text(markdown(ordered))
+    MARKDOWN.write_text(markdown(load()))
+
+
+def _processor(records: Records) -> str:
+    return str(next(iter(records.values()))["machine"]["cpu"])
 
 
 def _machine_line(machine: Record) -> str:
@@ -226,9 +235,17 @@ a barrier.
 """
 
 
-def markdown(records: Mapping[str, Record]) -> str:
-    """The text of RESULTS.md."""
-    lines = [_PREFACE]
+def markdown(machines: Sequence[Records]) -> str:
+    """The text of RESULTS.md, of one processor after the other."""
+    parts = [_measured(records) for records in machines]
+    for i, records in enumerate(machines[1:], 1):
+        parts[i] = f"# On another processor: {_processor(records)}\n\n{parts[i]}"
+    return "\n".join([_PREFACE, *parts])
+
+
+def _measured(records: Records) -> str:
+    """What was measured on one processor."""
+    lines = []
     machines = {_machine_line(r["machine"]) for r in records.values()}
     lines += [f"Machine: {line}\n" for line in sorted(machines)]
     lines += ["## Requirements\n", "Judged by the median over the rounds.\n"]

@@ -163,6 +163,25 @@ def test_readmes_show_it_where_it_was_measured(language):
     assert "99.28%" in with_it
     assert language.trainings.format(runs=1) in with_it
     assert language.trainings[:20] not in readme.summary(rest, language)
-    text = report.markdown(MEASURED)
+    text = report.markdown([MEASURED])
     assert "## Whole trainings" in text
-    assert "## Whole trainings" not in report.markdown(rest)
+    assert "## Whole trainings" not in report.markdown([rest])
+
+
+def test_results_of_several_processors(tmp_path, monkeypatch):
+    """Each keeps its own; where most was measured comes first."""
+    monkeypatch.setattr(report, "RAW", tmp_path / "results.json")
+    monkeypatch.setattr(report, "MARKDOWN", tmp_path / "RESULTS.md")
+    (name, old) = next(iter(MEASURED.items()))
+    other = old | {"machine": old["machine"] | {"cpu": "another, avx2"}}
+    report.save({name: other})
+    report.save(MEASURED)
+    report.save({name: other | {"date": "2030-01-01"}})
+    first, second = report.load()
+    assert (list(first), list(second)) == (list(MEASURED), [name])
+    assert (first[name], second[name]["date"]) == (old, "2030-01-01")
+    text = (tmp_path / "RESULTS.md").read_text()
+    before, after = text.split("# On another processor: another, avx2\n")
+    assert "## Whole trainings" in before
+    assert "2030-01-01" in after
+    assert "## Whole trainings" not in after
