@@ -11,20 +11,16 @@ from __future__ import annotations
 from ranvier.engines.native.emit import SIZE
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import size
-from ranvier.graph.contraction import contract
+from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply
 
-PARTS = (8, 4)
+PARTS = (8, 4)  # so many, the first that fits
 LARGE = 1 << 16  # bytes of weights from which on it pays
-ROOM = (
-    3 << 17
-)  # bytes that the parts' sums may take: they are to stay in a second-level cache, beside all else
+ROOM = 3 << 17  # bytes that the parts' sums may take: they are to stay in a second-level cache with all else
 LEAST = 32  # features of a part
-PLAIN = (
-    ((((0, 1),), 0), (((2, 1),), 0)),
-    ((((2, 1),), 0), (((1, 1),), 0)),
-)  # rows by features, features by columns
+ROW, COLUMN, FEATURE = ((((loop, 1),), 0) for loop in range(3))
+PLAIN = ((ROW, FEATURE), (FEATURE, COLUMN))  # how a product of matrices addresses its operands
 GIVEN = frozenset(("input", "constant", "iota", "extent"))
 ON_THE_SPOT = frozenset(("gather", "broadcast", "random"))
 
@@ -43,17 +39,12 @@ def divide(graph: Graph, batch: int) -> Graph:
 def _parts(node: Node, batch: int) -> int:
     """Into how many parts a product is divided; 0 if it is not."""
     x, weights = node.inputs
-    bytes_of = SIZE[node.dtype]
     if node.attrs["index"] != PLAIN or node.attrs["loops"][0] != BATCH or not _of_data(x):
         return 0
-    (features, columns), few = weights.shape, []
-    if not isinstance(features, int) or size(weights.shape, batch) * bytes_of < LARGE:
-        return 0
-    for parts in PARTS:
-        room = parts * size((batch, columns), batch) * bytes_of
-        if room <= ROOM and features % parts == 0 and features // parts >= LEAST:
-            few.append(parts)
-    return max(few, default=0)
+    features = extent(weights, 0)
+    sums, all_weights = (size(n.shape, batch) * SIZE[node.dtype] for n in (node, weights))
+    fitting = (n for n in PARTS if n * sums <= ROOM and features % n == 0 and features // n >= LEAST)
+    return next(fitting, 0) if all_weights >= LARGE else 0
 
 
 def _of_data(node: Node) -> bool:
@@ -76,20 +67,20 @@ def _divided(node: Node, parts: int) -> Node:
     batch, columns, features = node.attrs["loops"]
     some = features // parts
     row, column, feature = (((1, 1),), 0), (((2, 1),), 0), (((0, some), (3, 1)), 0)
-    loops = (parts, batch, columns, some)
-    return contract(x, weights, (row, feature), (feature, column), loops, 3)
+    loops, index = (parts, batch, columns, some), ((row, feature), (feature, column))
+    return apply("contract", x, weights, index=index, loops=loops, rank=3, parts=parts)
 
 
 def share_out(tasks: list[Task]) -> None:
     """Give each thread its parts: of such products, and of the data that they are made of."""
     makers = {node: task for task in tasks for node in task.nodes}
     for task in tasks:
-        if task.kind != "contract" or len(task.space) != 3 or task.space[1] != BATCH:
+        parts = task.anchor.attrs.get("parts", 0) if task.anchor is not None else 0
+        if task.anchor is None or not parts:
             continue
-        assert task.anchor is not None
-        task.share, task.axis, task.parts = "split", 0, task.anchor.attrs["loops"][0]
+        task.share, task.axis, task.parts = "split", 0, parts
         maker = makers.get(task.anchor.inputs[0])
         if maker is None or maker.kind != "map" or any(node in makers for node in maker.reads):
             continue
-        if all(node.shape == maker.space for node in maker.members) and maker.parts in (0, task.parts):
-            maker.share, maker.axis, maker.parts = "split", 1, task.parts
+        if all(node.shape == maker.space for node in maker.members) and maker.parts in (0, parts):
+            maker.share, maker.axis, maker.parts = "split", 1, parts

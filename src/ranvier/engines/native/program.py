@@ -97,10 +97,10 @@ class Assembler:
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
         clock = {"declare i64 @llvm.readcyclecounter()"} if self.clocks else set()
-        declarations = sorted(self.module.declarations | needed | EXTREMA | clock)
+        fetch = {PREFETCH} if self.fetching is not None else set()
+        declarations = sorted(self.module.declarations | needed | EXTREMA | clock | fetch)
         if self.fetching is not None:
             parts.insert(0, fetching.TEXT)
-            self.module.declarations.add(PREFETCH)
         text = "\n".join([*constants, *declarations, barrier_ir(self.target.arch), library, *parts])
         at = self._clocks_at() if self.clocks else None
         return Text(text, self.symbols, self.scratch, self._private_bytes(), self._work(), at)

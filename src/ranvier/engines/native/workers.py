@@ -59,7 +59,9 @@ def _over_samples(node: Node) -> bool:
 
 
 def _split(node: Node, batch: int, workers: int) -> Node:
-    least = LITTLE if workers == WORKERS else 0  # where few share all products, other sums go with these
+    least = (
+        LITTLE if workers == WORKERS else 0
+    )  # few workers are there for the products, and other sums go with these
     if node.op.name == "contract":
         reads = sum(size(i.shape, batch) for i in node.inputs)
         if not _over_samples(node) or workers * size(node.shape, batch) > reads:
