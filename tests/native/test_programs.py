@@ -147,7 +147,8 @@ def test_features_stay_with_their_weights():
     [
         ((784, 64, 10), 32, 8),
         ((784, 100, 10), 200, 4),  # eight would not stay in the cache
-        ((784, 512, 10), 128, 0),
+        ((784, 512, 10), 128, 4),  # or take less than the weights
+        ((784, 512, 10), 256, 0),
         ((64, 256, 10), 32, 0),  # parts of few features
         ((64, 300, 10), 32, 0),
         ((787, 64, 10), 32, 0),  # no parts are equal

@@ -17,7 +17,10 @@ from ranvier.graph.node import BATCH, Node, apply
 
 PARTS = (8, 4)  # so many, the first that fits
 LARGE = 1 << 16  # bytes of weights from which on it pays
-ROOM = 3 << 17  # bytes that the parts' sums may take: they are to stay in a second-level cache with all else
+ROOM = (
+    3 << 17
+)  # bytes that the parts' sums may take: they stay in a second-level cache with all else, or else
+SHARE = 3 / 4  # of the weights' bytes: they take less time than lines of weights that change hands
 LEAST = 32  # features of a part
 ROW, COLUMN, FEATURE = ((((loop, 1),), 0) for loop in range(3))
 PLAIN = ((ROW, FEATURE), (FEATURE, COLUMN))  # how a product of matrices addresses its operands
@@ -43,7 +46,8 @@ def _parts(node: Node, batch: int) -> int:
         return 0
     features = extent(weights, 0)
     sums, all_weights = (size(n.shape, batch) * SIZE[node.dtype] for n in (node, weights))
-    fitting = (n for n in PARTS if n * sums <= ROOM and features % n == 0 and features // n >= LEAST)
+    room = max(ROOM, SHARE * all_weights)
+    fitting = (n for n in PARTS if n * sums <= room and features % n == 0 and features // n >= LEAST)
     return next(fitting, 0) if all_weights >= LARGE else 0
 
 
