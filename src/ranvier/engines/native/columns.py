@@ -306,25 +306,26 @@ class Columns(Tiled):
     ) -> Tile:
         """The innermost loop, several turns at a time: one load of a row serves all of them."""
         f, size = self.k.function, self._lanes
-        whole = loop.count // size * size
+        low, high = self.range_of(loop)
+        count = f.sub(high, low)
+        some = count // size * size if isinstance(count, int) else f.op(f"and i64 {count}, -{size}")
 
-        def turn(at: Scalar, sums: Tile, others: dict[int, str] | None) -> Tile:
+        def one(at: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
             here = f.add(a, f.mul(at, loop.a)), f.add(b, f.mul(at, loop.b)), masks, sums, f.add(packed, at)
             return self._multiply(*here, others)
 
-        def turns(at: Scalar, sums: Tile) -> Tile:
+        def several(at: Scalar, sums: Tile) -> Tile:
             start = f.add(a, f.mul(at, loop.a))
             wholes = {i: join(f, self._lines(start, i, size), size, self.element) for i in self.leaders}
             for n in range(size):
                 others = {i: spread(f, line, size, n, self.element) for i, line in wholes.items()}
-                sums = turn(f.add(at, n), sums, others)
+                sums = one(f.add(at, n), sums, others)
             return sums
 
-        if whole:
-            sums = self._loop(0, whole, size, sums, turns)
-        for at in range(whole, loop.count):
-            sums = turn(at, sums, None)
-        return sums
+        whole = f.add(low, some)
+        if some != 0:
+            sums = self._loop(low, whole, size, sums, several)
+        return sums if some == count else self._loop(whole, high, 1, sums, one)
 
     def _lines(self, a: Scalar, leader: int, count: int) -> list[str]:
         """So many terms of each of the rows that share a vector."""

@@ -1,9 +1,9 @@
 """A pass for networks of many features: the first layer's sums are made in parts, each over features of its own.
 
 The thread that makes the gradient by some features' weights, and updates them, then is the one that multiplies with
-them: of the largest weights that such a network has no line ever goes to another core, nor of the data. What does are
-the parts' sums, which are few. How many parts there are follows from sizes alone, so sums have one order whatever the
-number of threads.
+them: of the largest weights that such a network has no line ever goes to another core, nor of the data, of which each
+thread's features lie together (placing.py). What does are the parts' sums, which are few. How many parts there are
+follows from sizes alone, so sums have one order whatever the number of threads.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from ranvier.engines.native.emit import (
 )
 from ranvier.engines.native.grouping import put_together
 from ranvier.engines.native.index import At, Index, Value
+from ranvier.engines.native.lanes import transpose
 from ranvier.engines.native.reductions import emit_reduce, pieces, reduce_row, reduce_samples
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel
@@ -47,6 +48,8 @@ def emit_map(k: Kernel, task: Task) -> None:
         f, (low, high), row = k.function, ranges[0], prod(task.space[1:])  # type: ignore[arg-type]  # known but the first
         before = (At(0),) * (len(ranges) - 1)
         along(k, f.mul(low, row), f.mul(high, row), lambda at: finish(k, task, (*before, at)))
+    elif not k.module.samples_adjacent and [_turned(view) for _, view in task.stores] == [True]:
+        emit_turned(k, task, ranges)
     elif by_sample:
 
         def sample(at: At) -> None:
@@ -62,6 +65,37 @@ def _narrow(k: Kernel, task: Task) -> bool:
     """Whether a row does not fill a vector, and there are rows enough: then each lane has a row of its own."""
     columns = task.space[-1]
     return isinstance(columns, int) and columns < LANES <= k.module.batch
+
+
+def _turned(view: View) -> bool:
+    """Whether rows of samples are stored feature by feature."""
+    return view.shape[:1] == (BATCH,) and len(view.strides) == 2 and view.strides[0] == 1 < view.strides[1]
+
+
+def emit_turned(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> None:
+    """Rows of features stored feature by feature: 16 by 16, the last ones once more with those before."""
+    f = k.function
+    ((node, view),) = task.stores
+    (top, bottom), (left, right) = ranges
+    element = ELEMENT[node.dtype]
+
+    def each(low: Scalar, high: Scalar, body: Callable[[Scalar], None]) -> None:
+        with f.loop(low, f.sub(high, LANES - 1), LANES) as loop, scope(k):
+            body(loop.index)
+        rest = f.op(f"and i64 {f.sub(high, low)}, {LANES - 1}")
+        with f.when(f.op(f"icmp ne i64 {rest}, 0")), scope(k):
+            body(f.sub(high, LANES))
+
+    def block(i: Scalar, j: Scalar) -> None:
+        lines = [k.widen(k.value(node, (At(f.add(i, n)), At(j, 1))), element) for n in range(LANES)]
+        for n, line in enumerate(transpose(f, lines, element)):
+            k.store(view, (At(i, 1), At(f.add(j, n))), Value(line, True))
+
+    less = f.minimum(f.sub(bottom, top), f.sub(right, left))
+    with f.when(f.op(f"icmp sge i64 {less}, {LANES}")):
+        each(top, bottom, lambda i: each(left, right, lambda j: block(i, j)))
+    with f.when(f.op(f"icmp slt i64 {less}, {LANES}")):
+        nest(k, ranges, lambda index: finish(k, task, index), wide=False)
 
 
 def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sample: bool) -> None:

@@ -191,8 +191,7 @@ def fold(nest: Nest) -> int:
         return 1
     left, inner = columns.count % LANES, nest.reduce[-1] if nest.reduce else None
     few = isinstance(columns.extent, int) and columns.count > LANES and 1 < left <= LANES // 2
-    known = inner is not None and isinstance(inner.extent, int) and nest.clip(inner) is None
-    adjacent = rows.a == 1 or (known and inner is not None and inner.a == 1)
+    adjacent = rows.a == 1 or (inner is not None and inner.a == 1 and nest.clip(inner) is None)
     padded = any(clip[0] == rows.number for clip in nest.clips)
     return LANES // (1 << (left - 1).bit_length()) if few and adjacent and not padded else 1
 

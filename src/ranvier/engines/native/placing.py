@@ -43,9 +43,16 @@ class Places:
                 self.views[node] = View(buffer, node.shape, c_strides(node.shape))
 
     def scratch(self, node: Node) -> View:
-        """Room for a node's value. Rows that are a large power of two apart would fight for the same cache lines."""
+        """Room for a node's value. Rows that are a large power of two apart would fight for the same cache lines.
+
+        Where threads take some features of all samples each, these lie feature by feature: what is fetched ahead by the
+        processor itself along a row would be the other threads'.
+        """
         strides: tuple[int, ...]
-        if self.samples_adjacent and node.ndim == 2 and node.shape[0] == BATCH:
+        readers = self.groups.readers.get(node, ())
+        parts = any("parts" in reader.attrs for reader in readers)
+        turned = self.samples_adjacent or (parts and all(reader.op.name == "contract" for reader in readers))
+        if turned and node.ndim == 2 and node.shape[0] == BATCH:
             pitch = -(-self.batch // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
         elif node.ndim == 2 and isinstance(node.shape[1], int) and node not in self.groups.contiguous:
