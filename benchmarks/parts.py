@@ -63,8 +63,7 @@ def main(
     write: Annotated[bool, typer.Option("--write", help="Write results.json and RESULTS.md here.")] = False,
 ) -> None:
     """Show where the time of training steps goes, part by part. Keep all cores free meanwhile."""
-    cpu = machine()["cpu"]
-    records = next((r for r in report.load() if next(iter(r.values()))["machine"]["cpu"] == cpu), {})
+    records = report.of(machine()["cpu"])
     for workload in select(only):
         if workload.kind in ("images", "train") and workload.name in records:
             records[workload.name]["parts"] = parts(workload, rv.get_threads())

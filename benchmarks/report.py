@@ -164,6 +164,11 @@ def load() -> list[Records]:
     return sorted(found, key=lambda records: -len(records))
 
 
+def of(cpu: str) -> Records:
+    """The records of one processor, empty where there are none."""
+    return next((records for records in load() if _processor(records) == cpu), {})
+
+
 def save(records: Records) -> None:
     """Put these records in the place of those of the same processor, and write results.json and RESULTS.md."""
     known = {_processor(old): old for old in load()}

@@ -17,10 +17,9 @@ from ranvier.graph.node import BATCH, Node, apply
 
 PARTS = (8, 4)  # so many, the first that fits
 LARGE = 1 << 16  # bytes of weights from which on it pays
-ROOM = (
-    3 << 17
-)  # bytes that the parts' sums may take: they stay in a second-level cache with all else, or else
-SHARE = 3 / 4  # of the weights' bytes: they take less time than lines of weights that change hands
+# Bytes that the parts' sums may take: so many stay in a second-level cache with all else; or this share of the weights'
+# own, for they then take less time than lines of weights that change hands.
+ROOM, SHARE = 3 << 17, 3 / 4
 LEAST = 32  # features of a part
 ROW, COLUMN, FEATURE = ((((loop, 1),), 0) for loop in range(3))
 PLAIN = ((ROW, FEATURE), (FEATURE, COLUMN))  # how a product of matrices addresses its operands
@@ -75,7 +74,7 @@ def _divided(node: Node, parts: int) -> Node:
     return apply("contract", x, weights, index=index, loops=loops, rank=3, parts=parts)
 
 
-def share_out(tasks: list[Task]) -> None:
+def assign(tasks: list[Task]) -> None:
     """Give each thread its parts: of such products, and of the data that they are made of."""
     makers = {node: task for task in tasks for node in task.nodes}
     for task in tasks:

@@ -16,7 +16,7 @@ from ranvier.engines.native.ordering import work
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import moves
-from ranvier.graph.extents import extent
+from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import BATCH, Node
 
 # What a thread knows of it, in words of 64 bits: where the numbers and the rows begin; the next row and the end; where
@@ -38,7 +38,7 @@ class Fetching:
     def row(self) -> int:
         """The bytes of a row."""
         source = self.gather.inputs[0]
-        return prod(source.shape[1:]) * SIZE[source.dtype]  # type: ignore[arg-type]  # known but the first
+        return prod(extents(source, 1)) * SIZE[source.dtype]
 
 
 def choose(schedule: Schedule) -> Fetching | None:

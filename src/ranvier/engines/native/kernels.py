@@ -21,7 +21,7 @@ from ranvier.engines.native.lanes import transpose
 from ranvier.engines.native.reductions import emit_reduce, pieces, reduce_row, reduce_samples
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel
-from ranvier.engines.native.view import View, joined
+from ranvier.engines.native.view import View, joined, size
 from ranvier.engines.native.walk import along, finish, masked, nest, scope, shared
 from ranvier.graph.node import BATCH, FLOATS, Node, Shape
 
@@ -45,7 +45,7 @@ def emit_map(k: Kernel, task: Task) -> None:
     if any(n.shape != task.space for n in task.members):
         emit_rows(k, task, ranges, by_sample or (samples and _narrow(k, task)))
     elif task.axis == 0 and adjacent(k, task):
-        f, (low, high), row = k.function, ranges[0], prod(task.space[1:])  # type: ignore[arg-type]  # known but the first
+        f, (low, high), row = k.function, ranges[0], size(task.space[1:], k.module.batch)
         before = (At(0),) * (len(ranges) - 1)
         along(k, f.mul(low, row), f.mul(high, row), lambda at: finish(k, task, (*before, at)))
     elif not k.module.samples_adjacent and [_turned(view) for _, view in task.stores] == [True]:

@@ -39,7 +39,7 @@ class Schedule:
         # Among how many virtual workers sums over the samples are split; 0 where they are not.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
-        features.share_out(self.tasks)
+        features.assign(self.tasks)
         large = spatial(graph)
         for task in self.tasks:
             task.whole = large and _is_dense(task, batch)

@@ -52,6 +52,7 @@ class Shares:
         return edge("%tid"), edge(f.add("%tid", 1))
 
     def range(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
+        """This thread's share of a task; ``rows`` are its rows of the batch."""
         if task.share == "rows":
             return rows
         if task.share == "serial" or not task.space:

@@ -59,6 +59,7 @@ class Tiled(Nested):
     def epilogue(
         self, sums: list[list[str]], row: Scalar | None, start: Scalar, masks: list[str | None]
     ) -> None:
+        """What follows the sums of a tile's rows and vectors, and the stores."""
         k, f = self.k, self.k.function
         height, vectors = len(sums), len(masks)
 
