@@ -5,7 +5,7 @@ import pytest
 
 from ranvier.engines import native, reference
 from ranvier.engines.native.llvm import resolve_target
-from ranvier.engines.native.nest import Loop, Nest, fold, tile
+from ranvier.engines.native.nest import Loop, Nest, fold, tile, trails
 from ranvier.engines.native.view import Buffer, View
 from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
@@ -49,14 +49,20 @@ def test_exact_on_whole_numbers(text, columns, dtype):
         agree(text, BATCH, 35, columns, dtype)
 
 
-def test_a_long_epilogue_after_shared_vectors():
+@pytest.mark.parametrize("columns", [10, 16, 50, 52, 64, 100, 128])
+@pytest.mark.parametrize("text", FORMS)
+def test_a_long_epilogue(text, columns):
+    """One vector after another between the terms of the next tile: few terms, none left over, rows left over."""
+
     def then(y):
         for _ in range(8):
             y = apply("maximum", y, apply("relu", y) - y)
         return y
 
-    for text in FORMS:
-        agree(text, 24, 33, 52, "float32", then)
+    for rows, terms in ((1, 7), (29, 1), (50, 16)):
+        agree(text, rows, terms, columns, "float32", then)
+    if not text.startswith("km"):
+        agree(text, BATCH, 35, columns, "float32", then)
 
 
 def nest(rows, terms, columns, adjacent):
@@ -76,3 +82,17 @@ def test_how_many_rows_share_a_vector(columns, rows):
         assert fold(made) == rows
         height, _ = tile(resolve_target("x86-64-v4"), made, "float32", 200)
         assert height % rows == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "columns", "members", "trailing"),
+    [
+        ("x86-64-v4", 64, 8, True),
+        ("x86-64-v4", 100, 8, True),
+        ("x86-64-v4", 64, 2, False),  # little follows
+        ("x86-64-v4", 46, 8, False),  # a row is one tile wide and fills no whole vectors
+        ("x86-64-v3", 64, 8, False),  # too few registers
+    ],
+)
+def test_when_a_tile_is_finished_beside_the_next(target, columns, members, trailing):
+    assert trails(resolve_target(target), nest(784, 50, columns, False), "float32", members) is trailing

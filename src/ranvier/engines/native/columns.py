@@ -11,21 +11,18 @@ from collections.abc import Callable
 from itertools import product
 
 from ranvier.engines.native.edges import Clip
-from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask, vector
+from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask
+from ranvier.engines.native.folded import Folded
 from ranvier.engines.native.index import At
-from ranvier.engines.native.lanes import join, part, repeat, spread, stretch
-from ranvier.engines.native.nest import Loop, fold, tile
+from ranvier.engines.native.nest import Loop, fold, tile, trails
 from ranvier.engines.native.panel import lay_out
-from ranvier.engines.native.tiles import Tiled
+from ranvier.engines.native.tiles import Tile
+from ranvier.engines.native.trailing import trail
 from ranvier.engines.native.walk import along, scope
 from ranvier.graph.node import Symbol
 
-# The running sums of a tile: for each of its rows, those of its vectors. Of rows that share a vector for the columns
-# left over, the first has it, behind its own.
-Tile = dict[int, list[str]]
 
-
-class Columns(Tiled):
+class Columns(Folded):
     """Writes one such kernel."""
 
     def write(self) -> None:
@@ -37,7 +34,7 @@ class Columns(Tiled):
         columns = p.columns
         assert columns is not None
         assert columns.output is not None
-        height, across = tile(self.target, p, self.node.dtype, self.batch)
+        height, across = tile(self.target, p, self.node.dtype, self.batch, len(self.task.members))
         self.sharing = 1  # rows that share a vector of the columns left over
         low, high = self.range_of(columns)
         wide = across * LANES
@@ -110,26 +107,48 @@ class Columns(Tiled):
             with f.loop(low, high) as turn, scope(self.k):
                 at(turn.index, 1)
             return
-        if isinstance(low, int) and isinstance(high, int):
-            full = low + (high - low) // height * height
-            if full > low:
-                with f.loop(low, full, height) as turn, scope(self.k):
-                    at(turn.index, height)
+        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), height), height))
+        if full != low and trails(self.target, p, self.node.dtype, len(self.task.members)):
+            self._trailing((a, b), (low, full), height, start, vectors, mask)
+        elif full != low:
+            with f.loop(low, full, height) as turn, scope(self.k):
+                at(turn.index, height)
+        if isinstance(full, int) and isinstance(high, int):
             if high > full:
                 with scope(self.k):
                     at(full, high - full)
-            return
-        full_rows = f.add(low, f.mul(f.floor_divide(f.sub(high, low), height), height))
-        with f.loop(low, full_rows, height) as turn, scope(self.k):
-            at(turn.index, height)
-        if isinstance(rows.extent, Symbol) or rows.extent % height:
-            left = f.sub(high, full_rows)
+        elif isinstance(rows.extent, Symbol) or rows.extent % height:
+            left = f.sub(high, full)
             while height > 1:  # ever lower tiles: rows one by one would wait for their own last multiply-add
                 height = -(-height // 2)
                 fits = f.op(f"icmp sge i64 {left}, {height}")
                 with f.when(fits), scope(self.k):
                     at(f.sub(high, left), height)
                 left = f.sub(left, f.op(f"select i1 {fits}, i64 {height}, i64 0"))
+
+    def _trailing(
+        self,
+        at: tuple[Scalar, Scalar],
+        rows: tuple[Scalar, Scalar],
+        height: int,
+        start: Scalar,
+        vectors: int,
+        mask: str | None,
+    ) -> None:
+        """Whole tiles from row to row, what follows the sums of each beside the sums of the next."""
+        f, p, (a, b) = self.k.function, self.plan, at
+        assert p.rows is not None
+        ahead = p.rows.a
+        all_masks: list[str | None] = [None] * (vectors - 1)
+        masks = self.lead(height, [*all_masks, mask])
+
+        def terms(row: Scalar, low: Scalar, high: Scalar, sums: Tile) -> Tile:
+            return self._terms(p.reduce[0], low, high, f.add(a, f.mul(row, ahead)), b, masks, sums, 0)
+
+        first = {i: ["zeroinitializer"] * vectors for i in range(height)}
+        self.share(first)
+        size = self.lanes_each if self.lanewise else 1
+        trail(self, rows, start, vectors, mask, first, size, terms, self.unshare)
 
     def _tile(
         self,
@@ -146,11 +165,10 @@ class Columns(Tiled):
         self.fetch_ahead(row, height, start, vectors)
         first = {i: [self.start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
         self.first_row = row
-        shared = mask is not None and self.sharing > 1 and height % self.sharing == 0
-        self.leaders = range(0, height, self.sharing) if shared else range(0)
-        self._share(first)
-        sums = self._sum(list(self.plan.reduce), a, b, masks[:-1] if shared else masks, first, 0)
-        self._part(sums)
+        own = self.lead(height, masks)
+        self.share(first)
+        sums = self._sum(list(self.plan.reduce), a, b, own, first, 0)
+        self.unshare(sums)
         self.epilogue([sums[i] for i in range(height)], row, start, masks)
 
     def _sum(
@@ -175,19 +193,31 @@ class Columns(Tiled):
         if clip is not None and p.rows is not None and clip[0] == p.rows.number:
             return self._by_row(clip, loop, sums, inside)
         low, high = self.range_of(loop)
-        if not rest and self.leaders and p.rows is not None and p.rows.a != 1:
-            return self._by_parts(loop, a, b, masks, sums, packed)
-        return self._loop(low, high, 1, sums, inside)
+        if not rest:
+            return self._terms(loop, low, high, a, b, masks, sums, packed)
+        return self.loop(low, high, 1, sums, inside)
 
-    def _loop(
-        self, low: Scalar, high: Scalar, step: int, sums: Tile, inside: Callable[[Scalar, Tile], Tile]
+    def _terms(
+        self,
+        loop: Loop,
+        low: Scalar,
+        high: Scalar,
+        a: Scalar,
+        b: Scalar,
+        masks: list[str | None],
+        sums: Tile,
+        packed: Scalar,
     ) -> Tile:
-        """A loop that carries the tile's sums."""
-        flat = [(self.type, s) for line in sums.values() for s in line]
-        with self.k.function.loop(low, high, step, carry=flat) as turn, scope(self.k):
-            result = inside(turn.index, _rows_of(sums, turn.values))
-            turn.next = [s for line in result.values() for s in line]
-        return _rows_of(sums, turn.results)
+        """Some turns of the innermost loop."""
+        f = self.k.function
+
+        def one(at: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
+            here = f.add(a, f.mul(at, loop.a)), f.add(b, f.mul(at, loop.b)), masks, sums, f.add(packed, at)
+            return self._multiply(*here, others)
+
+        if self.lanewise:
+            return self.by_parts(loop, low, high, a, sums, one)
+        return self.loop(low, high, 1, sums, one)
 
     def _by_row(self, clip: Clip, loop: Loop, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
         """A loop written out, each turn with the rows alone that do not read padding in it."""
@@ -221,7 +251,7 @@ class Columns(Tiled):
         meetings: dict[int, list[tuple[int, int]]] = {}  # by how far an element lies from the first
         for i, turn in product(sums, range(turns)):
             if taps is None or self._within(taps, i, turn):
-                meetings.setdefault(self._row_at(i) + turn * ahead, []).append((i, turn))
+                meetings.setdefault(self.row_at(i) + turn * ahead, []).append((i, turn))
         result = dict(sums)
         for place in sorted(meetings, reverse=ahead < 0):  # so that each row has its terms in order
             left = self._left(a, place, masks)
@@ -230,9 +260,9 @@ class Columns(Tiled):
                 terms = zip(left, right[turn], own, strict=True)
                 result[i] = [k.call("fma", self.type, x, y, total) for x, y, total in terms] + shared
         if self.leaders:
-            y = self._right_shared(b, len(masks), packed)
+            y = self.right_shared(b, len(masks), packed)
             for i in self.leaders:
-                x = others[i] if others is not None else self._left_shared(a, i)
+                x = others[i] if others is not None else self.left_shared(a, i)
                 result[i][-1] = k.call("fma", self.type, x, y, result[i][-1])
         return result
 
@@ -271,99 +301,3 @@ class Columns(Tiled):
         _, cp, _, cq, offset, extent = clip
         assert isinstance(self.first_row, int)
         return 0 <= cp * (self.first_row + i) + cq * turn + offset < extent
-
-    def _row_at(self, i: int) -> int:
-        """How far from the tile's first row its row ``i`` lies in the operand."""
-        rows, beside = self.plan.rows, self.plan.beside
-        if rows is None:
-            return 0
-        return i * rows.a if beside is None else i // rows.count * beside.a + i % rows.count * rows.a
-
-    # --- columns left over, in vectors that several rows share -----------------------------------------------------
-
-    @property
-    def _lanes(self) -> int:
-        """Of a shared vector, those of one row."""
-        return LANES // self.sharing
-
-    def _share(self, sums: Tile) -> None:
-        """Make of the rows' last vectors such as they share."""
-        f, size = self.k.function, self._lanes
-        for i in self.leaders:
-            lines = [sums[i + n].pop() for n in range(self.sharing)]
-            parts = [f.first_lanes(line, self.type, size) for line in lines]
-            sums[i].append(join(f, parts, size, self.element))
-
-    def _part(self, sums: Tile) -> None:
-        """Give each row its part of the vectors that they shared."""
-        for i in self.leaders:
-            whole = sums[i].pop()
-            for n in range(self.sharing):
-                sums[i + n].append(part(self.k.function, whole, n, self._lanes, self.element))
-
-    def _by_parts(
-        self, loop: Loop, a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar
-    ) -> Tile:
-        """The innermost loop, several turns at a time: one load of a row serves all of them."""
-        f, size = self.k.function, self._lanes
-        low, high = self.range_of(loop)
-        count = f.sub(high, low)
-        some = count // size * size if isinstance(count, int) else f.op(f"and i64 {count}, -{size}")
-
-        def one(at: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
-            here = f.add(a, f.mul(at, loop.a)), f.add(b, f.mul(at, loop.b)), masks, sums, f.add(packed, at)
-            return self._multiply(*here, others)
-
-        def several(at: Scalar, sums: Tile) -> Tile:
-            start = f.add(a, f.mul(at, loop.a))
-            wholes = {i: join(f, self._lines(start, i, size), size, self.element) for i in self.leaders}
-            for n in range(size):
-                others = {i: spread(f, line, size, n, self.element) for i, line in wholes.items()}
-                sums = one(f.add(at, n), sums, others)
-            return sums
-
-        whole = f.add(low, some)
-        if some != 0:
-            sums = self._loop(low, whole, size, sums, several)
-        return sums if some == count else self._loop(whole, high, 1, sums, one)
-
-    def _lines(self, a: Scalar, leader: int, count: int) -> list[str]:
-        """So many terms of each of the rows that share a vector."""
-        return [self._some(a, self._row_at(leader + n), count) for n in range(self.sharing)]
-
-    def _left_shared(self, a: Scalar, leader: int) -> str:
-        """What a shared vector is multiplied with: of each of its rows one element."""
-        f, rows = self.k.function, self.plan.rows
-        if rows is not None and rows.a == 1:
-            ones = self._some(a, self._row_at(leader), self.sharing)
-        else:
-            ones = join(f, self._lines(a, leader, 1), 1, self.element)
-        return stretch(f, ones, self.sharing, self.element)
-
-    def _some(self, a: Scalar, more: int, count: int) -> str:
-        """Elements of the first operand, one after the other."""
-        f, view = self.k.function, self.plan.a
-        pointer = f.pointer(self.k.pointers[view.buffer], f.add(a, view.offset + more), self.element)
-        return f.op(f"load {vector(self.element, count)}, ptr {pointer}, align {SIZE[self.node.dtype]}")
-
-    def _right_shared(self, b: Scalar, j: int, packed: Scalar) -> str:
-        """The columns left over, once for each row; ``j`` is the number of their vector."""
-        f, columns, view = self.k.function, self.plan.columns, self.plan.b
-        assert columns is not None
-        left = columns.count % LANES
-        if self.packed is not None:
-            base, offset = self.packed, f.add(f.mul(packed, self.pitch), j * LANES)
-        elif columns.b == 1 and left == self._lanes:
-            base, offset = self.k.pointers[view.buffer], f.add(b, view.offset + j * LANES)
-        else:
-            line = self.load(view, b, j * LANES * columns.b, columns.b, tail_mask(left))
-            return repeat(f, line, LANES, self._lanes, self.element)
-        pointer, size = f.pointer(base, offset, self.element), SIZE[self.node.dtype]
-        some = f.op(f"load {vector(self.element, self._lanes)}, ptr {pointer}, align {size}")
-        return repeat(f, some, self._lanes, self._lanes, self.element)
-
-
-def _rows_of(sums: Tile, flat: list[str]) -> Tile:
-    """Values listed one after another, as rows like those of ``sums``."""
-    values = iter(flat)
-    return {i: [next(values) for _ in line] for i, line in sums.items()}

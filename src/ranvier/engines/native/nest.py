@@ -18,6 +18,10 @@ from ranvier.graph.node import Node, Symbol
 WRITTEN_OUT = 8  # turns of a loop at most that are written out one by one
 TILE_ROWS = 8  # of the batch, that a tile has at most: what divides samples does so by whole tiles
 PACK_ROWS = 4  # fewer rows than this do not repay laying out an operand anew
+MUCH = (
+    6  # what follows a sum, of more nodes than this, is written once for all vectors of a tile, not for each
+)
+BESIDE = 20  # sums of a tile at most where what follows the tile before is done beside them, in registers of its own
 
 
 @dataclass(frozen=True)
@@ -196,12 +200,17 @@ def fold(nest: Nest) -> int:
     return LANES // (1 << (left - 1).bit_length()) if few and adjacent and not padded else 1
 
 
+def _registers(target: Target, dtype: str) -> int:
+    """How many registers a vector fills."""
+    return -(-LANES * SIZE[dtype] // target.vector_bytes)
+
+
 def room(target: Target, columns: Loop, dtype: str, taps: int = 1, share: int = 1) -> tuple[int, int]:
     """The most rows of a tile, and its vectors: as many accumulators as the registers hold beside what feeds them.
 
     ``share`` rows have their left over columns in one vector more.
     """
-    width = -(-LANES * SIZE[dtype] // target.vector_bytes)  # registers to a vector
+    width = _registers(target, dtype)
     registers = target.vector_registers
     vectors = columns.count // LANES if share > 1 else -(-columns.count // LANES)
     if registers // width < 32:
@@ -215,8 +224,24 @@ def room(target: Target, columns: Loop, dtype: str, taps: int = 1, share: int = 
     return max(1, free * share // ((across * share + more) * width)), across
 
 
-def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
-    """Rows and vectors of the register tile."""
+def trails(target: Target, nest: Nest, dtype: str, members: int) -> bool:
+    """Whether what follows a tile's sums (``members`` nodes) is done while the next tile's are made.
+
+    An optimizer's roots and divisions keep a unit of the processor busy that multiply-adds do not need, but only
+    instructions near each other run at once.
+    """
+    columns, rows = nest.columns, nest.rows
+    assert columns is not None
+    plain = nest.beside is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
+    if members <= MUCH or not plain or rows is None or not isinstance(rows.extent, int):
+        return False
+    # Rows that one tile holds whole are taken without regard to their ends instead (adjacent.py).
+    uneven = columns.count % LANES > 0 and columns.count <= room(target, columns, dtype)[1] * LANES
+    return not uneven and target.vector_registers >= 32 * _registers(target, dtype)
+
+
+def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -> tuple[int, int]:
+    """Rows and vectors of the register tile. ``members`` nodes follow the sums."""
     columns, rows = nest.columns, nest.rows
     assert columns is not None
     share = fold(nest)
@@ -225,10 +250,13 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int) -> tuple[int, int]:
         return rows.count * nest.beside.count, across
     single = rows is None or (isinstance(rows.extent, Symbol) and batch == 1)
     if rows is None or single:  # one row: only vectors beside each other keep the multipliers busy
-        width = -(-LANES * SIZE[dtype] // target.vector_bytes)
-        return 1, max(1, min(-(-columns.count // LANES), 8, target.vector_registers // width - 2))
+        registers = target.vector_registers // _registers(target, dtype)
+        return 1, max(1, min(-(-columns.count // LANES), 8, registers - 2))
     if isinstance(rows.extent, Symbol):
         return next(r for r in (TILE_ROWS, 4, 2, 1) if r <= min(most, batch)), across
+    if trails(target, nest, dtype, members):
+        across = 4 if share == 1 and columns.count % (4 * LANES) == 0 else across
+        most = min(most, max(share, BESIDE // across))
     if rows.extent <= most:
         return rows.extent, across
     most, extent = min(most, 28 // across), rows.extent

@@ -81,4 +81,4 @@ class Shares:
         nest = plan(task.anchor, views, stored.strides, lambda columns: 0)
         if nest.columns is None:
             return nest, 1, 1
-        return nest, *tile(self.target, nest, task.anchor.dtype, self.schedule.batch)
+        return nest, *tile(self.target, nest, task.anchor.dtype, self.schedule.batch, len(task.members))
