@@ -80,11 +80,8 @@ def emit_turned(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> N
     element = ELEMENT[node.dtype]
 
     def each(low: Scalar, high: Scalar, body: Callable[[Scalar], None]) -> None:
-        with f.loop(low, f.sub(high, LANES - 1), LANES) as loop, scope(k):
-            body(loop.index)
-        rest = f.op(f"and i64 {f.sub(high, low)}, {LANES - 1}")
-        with f.when(f.op(f"icmp ne i64 {rest}, 0")), scope(k):
-            body(f.sub(high, LANES))
+        with f.loop(low, high, LANES) as loop, scope(k):
+            body(f.minimum(loop.index, f.sub(high, LANES)))
 
     def block(i: Scalar, j: Scalar) -> None:
         lines = [k.widen(k.value(node, (At(f.add(i, n)), At(j, 1))), element) for n in range(LANES)]

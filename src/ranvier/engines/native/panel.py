@@ -19,15 +19,16 @@ def lay_out(n: Nested, b: Scalar, vectors: int, mask: str | None) -> str:
     target = k.workspace(prod(loop.count for loop in p.reduce) * wide * size)
     used = [LANES] * (vectors - 1) + [LANES if mask is None else columns.count % LANES]
 
-    def store(line: str, row: Scalar, j: int) -> None:
-        pointer = f.pointer(target, f.add(f.mul(row, wide), j * LANES), kind)
+    def store(line: str, row: Scalar, j: Scalar) -> None:
+        pointer = f.pointer(target, f.add(f.mul(row, wide), f.mul(j, LANES)), kind)
         f.emit(f"store {n.type} {line}, ptr {pointer}, align 64")
 
-    def block(offset: Scalar, row: Scalar, j: int) -> None:
-        """16 terms of 16 columns."""
+    def block(offset: Scalar, row: Scalar, j: Scalar, some: int = LANES) -> None:
+        """16 terms of 16 columns, or of fewer."""
         lines = ["zeroinitializer"] * LANES
-        for i in range(used[j]):
-            source = f.add(offset, p.b.offset + (j * LANES + i) * columns.b)
+        first = f.add(offset, f.mul(j, LANES * columns.b))
+        for i in range(some):
+            source = f.add(first, p.b.offset + i * columns.b)
             pointer = f.pointer(k.pointers[p.b.buffer], source, kind)
             lines[i] = f.op(f"load {n.type}, ptr {pointer}, align {size}")
         for i, line in enumerate(transpose(f, lines, kind)):
@@ -43,8 +44,13 @@ def lay_out(n: Nested, b: Scalar, vectors: int, mask: str | None) -> str:
         blocks = loop.count // LANES * LANES if loop.b == 1 else 0
         if blocks:
             with f.loop(0, blocks, LANES) as turn, scope(k):
-                for j in range(vectors):
-                    block(f.add(offset, turn.index), f.add(place, turn.index), j)
+                here, there = f.add(offset, turn.index), f.add(place, turn.index)
+                whole = vectors - (mask is not None)
+                if whole:
+                    with f.loop(0, whole) as number, scope(k):
+                        block(here, there, number.index)
+                if mask is not None:
+                    block(here, there, vectors - 1, columns.count % LANES)
         if loop.count > blocks:
             with f.loop(blocks, loop.count) as turn, scope(k):
                 for j in range(vectors):
