@@ -5,7 +5,7 @@ import pytest
 
 from ranvier import numeric
 from ranvier.engines import native
-from ranvier.engines.native import again
+from ranvier.engines.native import again, translate
 from ranvier.engines.native.again import AGAIN, compute_again
 from ranvier.engines.native.llvm import compile_object, load_object, resolve_target
 from ranvier.functional.convolution import convolve
@@ -54,7 +54,7 @@ def second(graph):
 def trained(graph):
     """What two steps make of the kernels, and the scratch memory that they take."""
     target, rng = resolve_target(), np.random.default_rng(0)
-    text = native.text_of(native.lower(graph), BATCH_SIZE, target)
+    text = translate.text_of(native.lower(graph), BATCH_SIZE, target)
     library = load_object(compile_object(text.text, target), target)
     shapes = [(2 * BATCH_SIZE, *graph.inputs[0].shape[1:]), *(n.shape for n in graph.inputs[1:])]
     arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
@@ -68,7 +68,7 @@ def test_the_same_bits_in_less_memory(name, stride, always, monkeypatch):
     graph = network(ACTIVATIONS[name], stride=stride)
     verify(compute_again(graph, BATCH_SIZE))
     arrays, scratch = trained(graph)
-    monkeypatch.setattr(native, "compute_again", lambda graph, batch: graph)
+    monkeypatch.setattr(translate, "compute_again", lambda graph, batch: graph)
     before, more = trained(graph)
     for a, b in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -319,3 +319,20 @@ def test_keys_cost_no_import_of_llvm():
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "False"
+
+
+def test_what_is_found_needs_none_of_what_makes_it(tmp_path):
+    program = """
+import sys, numpy as np, ranvier as rv
+model = rv.Sequential([rv.layers.Dense(2, input_shape=(3,))])
+model.compile("adam", "mse")
+model.fit(np.eye(3, dtype="float32"), np.eye(3, 2, dtype="float32"), verbose=0, ignore="RV")
+print("ranvier.engines.native.translate" in sys.modules, "ranvier.engines.native.program" in sys.modules)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RANVIER_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    runs = [
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(2)
+    ]
+    assert runs == [["True", "True"], ["False", "False"]]

@@ -14,6 +14,7 @@ from ranvier.engines.native.elementwise import ELEMENTWISE
 from ranvier.engines.native.llvm import compile_object, resolve_target
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.sources import SOURCES
+from ranvier.engines.native.translate import schedule_of, text_of
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
@@ -123,18 +124,18 @@ def test_threads_meet_once_within_a_step():
 def test_small_networks_share_out_their_samples():
     """Where weights are few beside the samples' values, these stay with the thread that made them."""
     graph, _ = training_step((10, 46, 46, 10))
-    parts = [t for t in native.schedule_of(native.lower(graph), 128).tasks if t.kind == "partial"]
+    parts = [t for t in schedule_of(native.lower(graph), 128).tasks if t.kind == "partial"]
     assert {t.space[0] for t in parts} == {4}
     assert len([t for t in parts if t.nodes[0].attrs["inner"].op.name == "contract"]) == 3
     for sizes, batch in (((10, 46, 46, 10), 64), ((784, 512, 10), 128)):
         graph, _ = training_step(sizes)
-        assert not native.schedule_of(native.lower(graph), batch).workers
+        assert not schedule_of(native.lower(graph), batch).workers
 
 
 def test_features_stay_with_their_weights():
     """Of many features each thread has its own: data, products and gradient; what changes hands are the sums' parts."""
     graph, _ = training_step((784, 64, 64, 10))
-    made = native.schedule_of(native.lower(graph), 32)
+    made = schedule_of(native.lower(graph), 32)
     data, product = (t for t in made.order if t.phase == 0)
     assert (data.space, data.share, data.axis, data.parts) == ((BATCH, 784), "split", 1, 8)
     assert (product.space, product.share, product.axis, product.parts) == ((8, BATCH, 64), "split", 0, 8)
@@ -158,7 +159,7 @@ def test_features_stay_with_their_weights():
 )
 def test_how_many_parts_features_are_divided_into(sizes, batch, parts):
     graph, _ = training_step(sizes)
-    made = native.schedule_of(native.lower(graph), batch)
+    made = schedule_of(native.lower(graph), batch)
     assert max(t.parts for t in made.tasks) == parts
 
 
@@ -361,7 +362,7 @@ def test_thousands_of_nodes_deep():
 def test_compiles_for_every_target(name):
     target = resolve_target(name)
     for sizes, batch in (((784, 64, 64, 10), 32), ((4, 32, 16, 4), 2048)):
-        text = native.text_of(native.lower(training_step(sizes)[0]), batch, target)
+        text = text_of(native.lower(training_step(sizes)[0]), batch, target)
         assert len(compile_object(text.text, target)) > 1000
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ranvier.engines import native
-from ranvier.engines.native import llvm, program
+from ranvier.engines.native import context, llvm
+from ranvier.engines.native.translate import text_of
 from ranvier.engines.reference import ReferenceProgram
 from tests.processors.tools import Tools
 
@@ -99,9 +100,9 @@ class EmulatedProgram(native.NativeProgram):
         given = (*arrays, *outputs)
         if total is None:
             total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
-        words: list[object] = [0] * (program.WORDS + len(self.text.symbols))
-        words[program.START], words[program.STOP], words[program.TOTAL] = start, stop, total
-        words[program.SYNC], words[program.SCRATCH], words[program.PRIVATE] = "sync", "scratch", "private"
+        words: list[object] = [0] * (context.WORDS + len(self.text.symbols))
+        words[context.START], words[context.STOP], words[context.TOTAL] = start, stop, total
+        words[context.SYNC], words[context.SCRATCH], words[context.PRIVATE] = "sync", "scratch", "private"
         for word, place, axis in self._symbols:
             words[word] = arrays[place].shape[axis]
         words += [f"begin + {i * LINE}" for i in self._offsets(given)]
@@ -153,7 +154,7 @@ def install():
     def compile(graph, batch=None):
         if any(0 in node.shape for node in graph.nodes()):
             return ReferenceProgram(graph, batch)
-        text = native.text_of(native.lower(graph), batch or 1, target)
+        text = text_of(native.lower(graph), batch or 1, target)
         return EmulatedProgram(graph, batch, text, llvm.compile_object(text.text, target), tools)
 
     os.environ["RANVIER_THREADS"] = "1"

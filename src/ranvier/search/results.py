@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -255,12 +254,14 @@ class Results(Sequence[Trained]):
         Console().print(self._table(confidence))
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         head, rows = self._cells(0.95)
         line = "<tr>{}</tr>".format
-        top = line("".join(f"<th>{html.escape(name)}</th>" for name in head))
-        body = "".join(line("".join(f"<td>{html.escape(cell)}</td>" for cell in row)) for row in rows)
+        top = line("".join(f"<th>{escape(name)}</th>" for name in head))
+        body = "".join(line("".join(f"<td>{escape(cell)}</td>" for cell in row)) for row in rows)
         return (
-            f"<table><caption>Best first by {html.escape(self.monitor)}; ± is the 95% interval</caption>"
+            f"<table><caption>Best first by {escape(self.monitor)}; ± is the 95% interval</caption>"
             f"<thead>{top}</thead><tbody>{body}</tbody></table>"
         )
 

@@ -8,28 +8,20 @@ object file (`llvm.py`), kept on disk (`cache.py`). RANVIER_DUMP names stages to
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier.engines.native import llvm, runtime, team
-from ranvier.engines.native.again import compute_again
 from ranvier.engines.native.cache import cache_key, default_cache
-from ranvier.engines.native.edges import cut, leave_out
-from ranvier.engines.native.features import divide
-from ranvier.engines.native.layout import lay_out
-from ranvier.engines.native.moments import by_sample
+from ranvier.engines.native.context import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
+from ranvier.engines.native.dumping import LATE, asked, dump
+from ranvier.engines.native.edges import cut
 from ranvier.engines.native.pace import Pace
-from ranvier.engines.native.program import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text, assemble
-from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.shuffling import shuffle as shuffle
 from ranvier.engines.native.squeeze import squeeze
 from ranvier.engines.native.strides import weave
-from ranvier.engines.native.winograd import transform
-from ranvier.engines.native.workers import samples_adjacent, share_out
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
@@ -47,22 +39,6 @@ PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
 """What is done to a graph before it is scheduled, in order."""
 
 
-LATE = ("schedule", "llvm", "optimized", "assembly")
-"""What follows the passes; a program found in the cache needs none of it."""
-
-
-def asked(*stages: str) -> bool:
-    """Whether RANVIER_DUMP asks for one of these stages."""
-    wanted = os.environ.get("RANVIER_DUMP", "").split(",")
-    return "all" in wanted or any(stage in wanted for stage in stages)
-
-
-def dump(stage: str, text: Callable[[], object]) -> None:
-    """Print a stage if RANVIER_DUMP asks for it."""
-    if asked(stage):
-        print(f"--- {stage} ---\n{text()}", file=sys.stderr)  # noqa: T201 - this is what the switch is for
-
-
 def lower(graph: Graph) -> Graph:
     """The graph after every pass."""
     dump("graph", graph.__str__)
@@ -70,24 +46,6 @@ def lower(graph: Graph) -> Graph:
         graph = run(graph)
         dump(name, graph.__str__)
     return graph
-
-
-def schedule_of(graph: Graph, batch: int) -> Schedule:
-    """The tasks of a graph that went through the passes, and their order."""
-    laid = by_sample(compute_again(lay_out(leave_out(transform(graph, batch))), batch))
-    shared = share_out(laid, batch)
-    return Schedule(divide(laid, batch) if shared is laid else shared, batch, samples_adjacent(graph, batch))
-
-
-def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
-    """The LLVM text of a graph that went through the passes."""
-    schedule = schedule_of(graph, batch)
-    dump("schedule", schedule.__str__)
-    text = assemble(schedule, target)
-    dump("llvm", lambda: text.text)
-    dump("optimized", lambda: llvm.optimized_ir(text.text, target))
-    dump("assembly", lambda: llvm.assembly(text.text, target))
-    return text
 
 
 class _Frame:
@@ -227,11 +185,16 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
     found = cache.get(key)
     if found is not None:
         if asked(*LATE):
+            from ranvier.engines.native.translate import text_of
+
             text_of(lowered, rows, target)  # printed, as it was when the entry was made
         line, _, data = found.partition(b"\n")
         facts = json.loads(line)
         text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
         return NativeProgram(graph, batch, text, llvm.load_object(data, target))
+    # Only here: what is found in the cache needs most of the compiler not, and importing it takes longer than loading.
+    from ranvier.engines.native.translate import text_of
+
     text = text_of(lowered, rows, target)
     data = llvm.compile_object(text.text, target)
     head = json.dumps(dict(symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work))

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native import NativeProgram, llvm, lower, runtime, schedule_of
-from ranvier.engines.native.program import CLOCK, assemble, clocks
+from ranvier.engines.native import NativeProgram, llvm, lower, runtime
+from ranvier.engines.native.context import CLOCK
+from ranvier.engines.native.program import assemble, clocks
 from ranvier.engines.native.task import Task
+from ranvier.engines.native.translate import schedule_of
 from ranvier.graph.graph import Graph
 
 PARTS = ("products", "sums and pooling", "element by element", "weights' updates", "laying out", "waiting")

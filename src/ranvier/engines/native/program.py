@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby
 
 from ranvier.engines.native import fetching, math
+from ranvier.engines.native.context import CLOCK, PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
 from ranvier.engines.native.contraction import emit_contraction
 from ranvier.engines.native.emit import PREFETCH, SIZE, Function, Scalar, memory_type
 from ranvier.engines.native.kernels import emit_task
@@ -24,23 +24,7 @@ from ranvier.engines.native.view import Buffer, View
 from ranvier.graph.extents import extent
 from ranvier.graph.node import BATCH, Node, Symbol
 
-# The context that a run hands to every thread: 64-bit words, these first, then a word for each symbol's extent, then
-# the addresses of the inputs and of the outputs.
-SYNC, START, STOP, TOTAL, SCRATCH, PRIVATE, WORDS = range(7)
-CLOCK = 8  # bytes of a clock
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
-
-
-@dataclass(frozen=True)
-class Text:
-    """A program as LLVM text, and what a run of it must provide."""
-
-    text: str
-    symbols: tuple[str, ...]
-    scratch: int  # bytes
-    private: int  # bytes for each thread
-    work: float  # multiply-adds of a step, roughly: what a barrier is weighed against
-    clocks: int | None = None  # where in a thread's own memory a timed program counts, see profile.py
 
 
 def _constant(buffer: Buffer) -> str:

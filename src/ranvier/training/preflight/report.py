@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import html
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -129,14 +128,16 @@ class Report(Sequence[Finding]):
         return "\n".join([head, *(f"{f.level}: {f}" for f in self), *(f"({note})" for note in self.notes)])
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         def row(tag: str, cells: Sequence[str]) -> str:
             opened = f'<{tag} style="text-align: left">'
-            return f"<tr>{''.join(f'{opened}{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
+            return f"<tr>{''.join(f'{opened}{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
         head = row("th", ("code", "level", "what", "where", "fix"))
         body = "".join(row("td", (f.code, f.level, f"{f.title}: {f.text}", f.where, f.fix)) for f in self)
         table = f"<table>{head}{body}</table>" if self else "<p>Nothing to tell.</p>"
-        return table + "".join(f"<p>({html.escape(note)})</p>" for note in self.notes)
+        return table + "".join(f"<p>({escape(note)})</p>" for note in self.notes)
 
 
 # --- telling ------------------------------------------------------------------------------------------------------
