@@ -89,6 +89,22 @@ def test_trials_of_long_steps_are_short(monkeypatch):
     assert machine.run(chooser, 5) == [(2, 5)]
 
 
+def test_an_unlucky_first_trial_is_soon_made_good(monkeypatch):
+    """The first steps of a process take long, and the second processor is busy with something else meanwhile."""
+    machine = Machine(monkeypatch, {1: 2e-5, 2: 5e-3})
+    chooser = Pace(TINY)
+    machine.run(chooser, 4)
+    machine.seconds[2] = 4e-5
+    for _ in range(3):
+        machine.run(chooser, 150)
+    assert machine.run(chooser, 150) == [(1, 150)]
+    machine.seconds[2] = 1e-5
+    until = machine.now + 0.3
+    while machine.now < until:
+        machine.run(chooser, 150)
+    assert machine.run(chooser, 150) == [(2, 150)]
+
+
 def test_what_short_runs_learn_long_ones_use(monkeypatch):
     machine = Machine(monkeypatch, {1: 1e-4, 2: 2e-4})
     chooser = Pace(TINY)

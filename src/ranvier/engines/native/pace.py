@@ -14,7 +14,8 @@ LONG = 12 * PROBE  # a run of so many steps tries the numbers within itself
 PIECES = 3  # parts of a long run, each on the number that is fastest by then
 TURNS = 3  # shorter runs take one number each; so many in a row tell how fast it is, for the first wakes the threads
 PATIENCE = 17 / 16  # by so much a short run can make a number of threads look slower
-REST = 0.1  # seconds after which all numbers are tried again, for processors come and go; but not
+SOON = 0.01  # seconds after which all numbers are tried again, for the first time found memory untouched
+REST = 0.1  # seconds after which they are tried again and again, for processors come and go; but not
 SHARE = 40  # before so many times as long as the last trial took
 
 Piece = tuple[int, int, int]
@@ -44,7 +45,7 @@ class Pace:
         now = perf_counter()
         if now < self._next and (self._seconds or self._trials):
             return False
-        self._next = now + REST
+        self._next = now + (REST if self._seconds else SOON)
         most = runtime.default_threads()
         self._candidates = [1 << i for i in range(most.bit_length()) if 1 << i < most] + [most]
         return len(self._candidates) > 1
@@ -52,6 +53,10 @@ class Pace:
     def _probe(self) -> int:
         """How many steps tell how fast a number of threads is."""
         return max(1, min(PROBE, int(ENOUGH / self._step))) if self._step else PROBE
+
+    def _tried(self, took: float) -> None:
+        """A trial took so long: the next come the later. The first would have taken as long anyway."""
+        self._next += SHARE * took if self._step else 0.0
 
     def _fastest(self) -> int:
         return min(self._candidates, key=lambda n: self._seconds.get(n, float("inf")))
@@ -67,9 +72,9 @@ class Pace:
                     began = perf_counter()
                     yield start, start + size, n
                     took = perf_counter() - began
+                    self._tried(took)
                     self._step = took / size
                     found[n] = min(found.get(n, self._step), self._step)
-                    self._next += SHARE * took
                     start += size
                     if n == 1 or found[n] <= min(found.values()):
                         break  # else the threads may only have had to be woken
@@ -96,13 +101,13 @@ class Pace:
             yield start, end, n
             took = perf_counter() - began
             pace = took / (end - start)
-            if (
-                self._step and pace > ENOUGH
-            ):  # once tells enough, but for the first, which finds memory untouched
+            # Once tells enough, but for the first, which finds memory untouched.
+            if self._step and pace > ENOUGH:
                 self._trials = [other for other in self._trials if other != n]
+            if trial:
+                self._tried(took)
             self._step = pace
             known = seconds.get(n, pace)
             # Something else may have held up a single run. Only one after the other changes the choice.
             seconds[n] = min(known, pace) if trial else min((known + pace) / 2, known * PATIENCE)
-            self._next += SHARE * took if trial else 0.0
             start = end
