@@ -45,6 +45,18 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "hidden units": """
+x, y = rng.random((300, 24), dtype=np.float32), rng.integers(0, 3, 300)
+model = rv.Sequential([
+    rv.layers.Dense(64, activation="relu", kernel_regularizer="l2", activity_regularizer="l2", input_shape=(24,)),
+    rv.layers.Dropout(0.2), rv.layers.Dense(3, activation="softmax")])
+losses, weights = [], []
+for optimizer in (rv.optimizers.Adam(0.01), rv.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.1)):
+    model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    losses += model.fit(x, y, epochs=2, batch_size=128, verbose=0).history["loss"]
+    weights += model.get_weights()
+out = model.predict(x[:37], verbose=0)
+""",
     "remedies": """
 x, y = rng.random((300, 33), dtype=np.float32), rng.integers(0, 10, 300)
 model = rv.Sequential([

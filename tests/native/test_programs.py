@@ -87,6 +87,8 @@ STEPS = [  # sizes, batch, samples
     ((784, 64, 10), 32, 50),
     ((10, 46, 3), 128, 200),
     ((30, 64, 1), 16, 33),
+    ((30, 64, 1), 128, 200),  # threads take hidden units
+    ((12, 192, 2), 100, 100),
     ((7, 5), 1, 3),
     ((300, 256, 5), 24, 24),
     ((4, 32, 16, 4), 2100, 2100),  # samples side by side
@@ -154,13 +156,57 @@ def test_features_stay_with_their_weights():
         ((64, 300, 10), 32, 0),
         ((787, 64, 10), 32, 0),  # no parts are equal
         ((784, 64, 10), 1, 0),
-        ((30, 64, 1), 128, 0),  # shares out its samples
+        ((30, 64, 1), 32, 0),
     ],
 )
 def test_how_many_parts_features_are_divided_into(sizes, batch, parts):
     graph, _ = training_step(sizes)
     made = schedule_of(native.lower(graph), batch)
     assert max(t.parts for t in made.tasks) == parts
+
+
+def test_threads_take_hidden_units():
+    """What is read of the data, and what follows the sums over the units, every thread makes for itself."""
+    graph, _ = training_step((30, 64, 3))
+    made = schedule_of(native.lower(graph), 128)
+    shares = {t.number: (t.space, t.share, t.axis if t.parts else None) for t in made.order}
+    assert {
+        ((BATCH, 30), "each", None), ((BATCH, 64), "split", 1), ((4, BATCH, 3), "split", 0), ((BATCH, 3), "each", None),
+        ((30, 64), "split", 1), ((64,), "split", 0), ((64, 3), "split", 0), ((3,), "each", None),
+    } <= set(shares.values())  # fmt: skip
+    assert max(t.phase for t in made.order) == 1  # they meet where the sums of all units are put together
+    shared = [v for t in made.order for _, v in t.stores if v.buffer not in made.copied]
+    assert [v.shape for v in shared if v.buffer.kind == "scratch"] == [(4, BATCH, 3)]
+    assert all(
+        v.shape == () for v in shared if v.buffer.kind == "input"
+    )  # the loss; weights are each thread's own
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch"),
+    [
+        ((30, 64, 1), 32),  # too few samples
+        ((30, 64, 1), 1024),  # so many that they are shared out
+        ((30, 60, 1), 128),  # no parts of whole vectors
+        ((30, 64, 64, 1), 128),  # a second hidden layer needs all units of the first
+        ((30, 64, 20), 128),  # the parts' sums would be more than the weights
+        ((784, 64, 1), 128),  # many features: threads take those
+    ],
+)
+def test_where_threads_take_no_hidden_units(sizes, batch):
+    graph, _ = training_step(sizes)
+    made = schedule_of(native.lower(graph), batch)
+    assert not made.copied
+    assert not any(t.share == "each" for t in made.tasks)
+
+
+def test_units_that_meet_are_not_divided():
+    """The hidden units in another order, beside themselves: made where it is needed, out of all of them."""
+    graph, _ = training_step((30, 64, 1), "relu")
+    (relu,) = [node for node in graph.nodes() if node.op.name == "relu"]
+    moved = graph.changed(lambda node, old: node + apply("reverse", node, axes=(1,)) if old is relu else node)
+    assert schedule_of(native.lower(graph), 128).copied
+    assert not schedule_of(native.lower(moved), 128).copied
 
 
 def test_what_is_not_divided_goes_to_different_threads():

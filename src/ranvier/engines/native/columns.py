@@ -14,9 +14,9 @@ from ranvier.engines.native.edges import Clip
 from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask
 from ranvier.engines.native.folded import Folded
 from ranvier.engines.native.index import At
-from ranvier.engines.native.nest import Loop, fold, tile, trails
+from ranvier.engines.native.nest import Loop, fold, trails
 from ranvier.engines.native.panel import lay_out
-from ranvier.engines.native.tiles import Tile
+from ranvier.engines.native.tiles import Tile, tile_of
 from ranvier.engines.native.trailing import trail
 from ranvier.engines.native.walk import along, scope
 from ranvier.graph.node import Symbol
@@ -34,7 +34,7 @@ class Columns(Folded):
         columns = p.columns
         assert columns is not None
         assert columns.output is not None
-        height, across = tile(self.target, p, self.node.dtype, self.batch, len(self.task.members))
+        height, across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
         self.sharing = 1  # rows that share a vector of the columns left over
         low, high = self.range_of(columns)
         wide = across * LANES
@@ -73,7 +73,11 @@ class Columns(Folded):
             with f.loop(low, wide_high, wide) as turn, scope(self.k):
                 panel(turn.index, across, None)
             low = wide_high
-        along(self.k, low, high, one)
+        if self.task.parts and columns.count % (self.task.parts * LANES) == 0:
+            with f.loop(low, high, LANES) as turn, scope(self.k):
+                panel(turn.index, 1, None)
+        else:
+            along(self.k, low, high, one)
 
     def _rows(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, mask: str | None, height: int) -> None:
         """Tiles of ``height`` rows, then what rows are left over."""

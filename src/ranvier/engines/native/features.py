@@ -41,7 +41,7 @@ def divide(graph: Graph, batch: int) -> Graph:
 def _parts(node: Node, batch: int) -> int:
     """Into how many parts a product is divided; 0 if it is not."""
     x, weights = node.inputs
-    if node.attrs["index"] != PLAIN or node.attrs["loops"][0] != BATCH or not _of_data(x):
+    if node.attrs["index"] != PLAIN or node.attrs["loops"][0] != BATCH or not of_data(x):
         return 0
     features = extent(weights, 0)
     sums, all_weights = (size(n.shape, batch) * SIZE[node.dtype] for n in (node, weights))
@@ -50,7 +50,7 @@ def _parts(node: Node, batch: int) -> int:
     return next(fitting, 0) if all_weights >= LARGE else 0
 
 
-def _of_data(node: Node) -> bool:
+def of_data(node: Node) -> bool:
     """Whether a node is made element by element of what the program is given: every feature of a sample by itself."""
     stack, seen = [node], set[Node]()
     while stack:

@@ -85,7 +85,7 @@ def in_order(
             tasks[number],
             [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase],
         )
-        task.stage = max((before.stage + (before.whole or task.whole) for before in same), default=0)
+        task.stage = max((before.stage + _apart(before, task) for before in same), default=0)
     place = {number: i for i, number in enumerate(order)}
     return sorted(tasks, key=lambda t: (t.phase, t.stage, place[t.number]))
 
@@ -137,10 +137,20 @@ def _edges(
         if maker is not None and maker is not task:
             edges.add((maker.number, _together(task, maker, row)))
     for before, row in after.get(task.number, ()):
-        edges.add((before, _together(task, tasks[before], row)))
+        # What is overwritten: a thread's own copy, which it alone reads; or what lies there for all, and each reads.
+        own = task.share == "each" or (tasks[before].share != "each" and _together(task, tasks[before], row))
+        edges.add((before, own))
     return edges
 
 
+def _apart(before: Task, task: Task) -> bool:
+    """Whether a task of one phase must wait for all of the own thread's part of another."""
+    return before.whole or task.whole or before.share != task.share
+
+
 def _together(task: Task, before: Task, row: bool) -> bool:
+    """Whether a task needs no barrier after one before it: then what it takes of that, its own thread has made."""
+    if before.share == "each":
+        return True
     own = task.share == "serial" or (task.share == "rows" and row) or task.parts == before.parts > 0
     return task.share == before.share and own

@@ -50,7 +50,7 @@ class Places:
         """
         strides: tuple[int, ...]
         readers = self.groups.readers.get(node, ())
-        parts = any("parts" in reader.attrs for reader in readers)
+        parts = any("parts" in reader.attrs and "units" not in reader.attrs for reader in readers)
         turned = self.samples_adjacent or (parts and all(reader.op.name == "contract" for reader in readers))
         if turned and node.ndim == 2 and node.shape[0] == BATCH:
             pitch = -(-self.batch // 16) * 16 + 16

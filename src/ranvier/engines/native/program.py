@@ -20,10 +20,11 @@ from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.shares import Shares
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel, Module
-from ranvier.engines.native.view import Buffer, View
+from ranvier.engines.native.view import Buffer, View, size
 from ranvier.graph.extents import extent
 from ranvier.graph.node import BATCH, Node, Symbol
 
+COPY = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
 
 
@@ -52,7 +53,7 @@ class Assembler:
         sizes = {
             b: b.elements * SIZE[b.dtype] + LINE
             for b in schedule.buffers
-            if b.kind == "scratch" and b not in schedule.local
+            if b.kind == "scratch" and b not in schedule.local and b not in schedule.copied
         }
         offsets, self.scratch = pack(sizes, schedule.phases)
         # Bytes of each thread for values of the samples at hand.
@@ -60,6 +61,11 @@ class Assembler:
         local, self.local = pack(own, schedule.places)
         self.offsets: dict[Buffer, int] = offsets | local
         self.private: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
+        at = round_up(LINE * len(self.private))
+        self.copied: dict[Buffer, int] = {}  # where each thread has its copies
+        for buffer in schedule.copied:
+            self.copied[buffer], at = at, at + round_up(self._bytes(buffer))
+        self.own = at  # bytes of scalars and copies
         self.fetching = fetching.choose(schedule)
         self.work = 0
         self.kernels: dict[str, str] = {}  # the text of each, and its name
@@ -81,6 +87,7 @@ class Assembler:
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
         clock = {"declare i64 @llvm.readcyclecounter()"} if self.clocks else set()
+        clock |= {COPY} if self.copied else set()
         fetch = {PREFETCH} if self.fetching is not None else set()
         declarations = sorted(self.module.declarations | needed | EXTREMA | clock | fetch)
         if self.fetching is not None:
@@ -97,7 +104,7 @@ class Assembler:
         return self._work_at() + round_up(self.work) + round_up(self.local)
 
     def _work_at(self) -> int:
-        return round_up(LINE * len(self.private)) + (fetching.BYTES if self.fetching is not None else 0)
+        return self.own + (fetching.BYTES if self.fetching is not None else 0)
 
     # --- kernels ---------------------------------------------------------------------------------------------------
 
@@ -187,6 +194,10 @@ class Assembler:
                 f"load {kind}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}"
             )
             f.emit(f"store {kind} {value}, ptr {f.pointer(private, place, 'i8')}, align {SIZE[node.dtype]}")
+        given = {b: arrays[b.kind, b.number] for b in self.copied if b.kind == "input"}
+        for buffer, pointer in given.items():  # every kernel then takes the copy
+            copy = arrays[buffer.kind, buffer.number] = f.pointer(private, self.copied[buffer], "i8")
+            f.emit(_copy(copy, pointer, self._bytes(buffer)))
         clock = f.pointer(private, self._clocks_at(), "i8")
         for i in range(len(self.clocks)):
             f.emit(f"store i64 0, ptr {f.pointer(clock, CLOCK * i, 'i8')}, align {CLOCK}")
@@ -268,8 +279,8 @@ class Assembler:
                 if number:
                     barrier()
                 # Tasks of one phase that are divided in different ways do not wait for each other.
-                for (share, _, whole), tasks in groupby(sorted(group, key=_divided), key=_divided):
-                    if whole:
+                for (_, share, whole), tasks in groupby(sorted(group, key=_divided), key=_divided):
+                    if whole or share == "each":
                         run(tasks, row_range)
                     elif share == "serial":
                         for turn, own in groupby(sorted(tasks, key=lambda t: t.turn), key=lambda t: t.turn):
@@ -308,7 +319,30 @@ class Assembler:
                 f.emit(
                     f"store {kind} {value}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}"
                 )
+        for buffer, pointer in given.items():
+            self._give_back(f, buffer, pointer, arrays[buffer.kind, buffer.number])
         return f.text("nounwind ")
+
+    def _give_back(self, f: Function, buffer: Buffer, pointer: str, copy: str) -> None:
+        """What this thread has made of a value that each has a copy of, into the caller's array."""
+        task = self.schedule.copied[buffer]
+        if task.share == "each":
+            with f.when(f.op("icmp eq i64 %tid, 0")):
+                f.emit(_copy(pointer, copy, self._bytes(buffer)))
+            return
+        shape, element = task.space, memory_type(buffer.dtype)
+        pitch, inner = size(shape[task.axis :], 1), size(shape[task.axis + 1 :], 1)
+        low, high = self.shares.range(f, task, (0, 0))
+        with f.loop(0, size(shape[: task.axis], 1)) as row:
+            at = f.add(f.mul(row.index, pitch), f.mul(low, inner))
+            many = f.mul(f.sub(high, low), inner * SIZE[buffer.dtype])
+            f.emit(_copy(f.pointer(pointer, at, element), f.pointer(copy, at, element), many))
+
+    def _bytes(self, buffer: Buffer) -> int:
+        """How large a value is of which each thread has a copy."""
+        graph = self.schedule.graph
+        count = size(graph.inputs[buffer.number].shape, 1) if buffer.kind == "input" else buffer.elements
+        return count * SIZE[buffer.dtype] + (LINE if buffer.kind == "scratch" else 0)
 
     def _fetch(
         self, f: Function, arrays: dict[tuple[str, int], str], extents: dict[str, Scalar], total: Scalar,
@@ -328,7 +362,7 @@ class Assembler:
             order=f.pointer(arrays[order.kind, order.number], start, "i32"),
             source=arrays[source.kind, source.number],
             last=f.sub(extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
-            rows=(0, count) if parts else self.shares.rows(f, count)[1],
+            rows=(0, count) if parts or found.task.share == "each" else self.shares.rows(f, count)[1],
             features=self.shares.range(f, found.task, (0, 0)) if parts else (0, extent(found.gather, 1)),
             tiles=f.floor_divide(tiles(*self.shares.nest(found.beside)), "%nthreads"),
         )
@@ -351,7 +385,9 @@ class Assembler:
             if buffer.kind == "private":
                 return f.pointer(private, buffer.number, "i8")
             if buffer not in made:
-                if buffer.kind == "scratch" and buffer not in self.schedule.local:
+                if buffer.kind == "scratch" and buffer in self.copied:
+                    made[buffer] = f.pointer(private, self.copied[buffer], "i8")
+                elif buffer.kind == "scratch" and buffer not in self.schedule.local:
                     made[buffer] = f.pointer(scratch, self.offsets[buffer], "i8")
                 elif buffer.kind == "constant":
                     made[buffer] = f"@c.{buffer.number}"
@@ -380,9 +416,13 @@ class Assembler:
         return total
 
 
-def _divided(task: Task) -> tuple[str, int, bool]:
+def _copy(to: str, source: str, size: Scalar) -> str:
+    return f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)"
+
+
+def _divided(task: Task) -> tuple[int, str, bool]:
     """What tasks of one phase have in common that are run one after the other, a few samples at a time or not."""
-    return task.share, task.stage, task.whole
+    return task.stage, task.share, task.whole
 
 
 def clocks(schedule: Schedule) -> list[str]:

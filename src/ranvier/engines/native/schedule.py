@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ranvier.engines.native import features
+from ranvier.engines.native import features, units
 from ranvier.engines.native.emit import SIZE
 from ranvier.engines.native.grouping import Groups
 from ranvier.engines.native.memory import Life, pack
@@ -40,6 +40,8 @@ class Schedule:
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
         features.assign(self.tasks)
+        # Values of which each thread has a copy, and the tasks that make them.
+        self.copied = units.assign(graph, self.tasks, self.view, batch)
         large = spatial(graph)
         for task in self.tasks:
             task.whole = large and _is_dense(task, batch)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from ranvier.engines.native.emit import LANES, Function, Scalar
 from ranvier.engines.native.llvm import Target
-from ranvier.engines.native.nest import TILE_ROWS, Nest, plan, tile
+from ranvier.engines.native.nest import TILE_ROWS, Nest, plan
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.task import Task
+from ranvier.engines.native.tiles import tile_of
 
 
 class Shares:
@@ -55,7 +56,7 @@ class Shares:
         """This thread's share of a task; ``rows`` are its rows of the batch."""
         if task.share == "rows":
             return rows
-        if task.share == "serial" or not task.space:
+        if task.share in ("serial", "each") or not task.space:
             return 0, 0
         extent = task.space[task.axis]
         assert isinstance(extent, int)
@@ -81,4 +82,4 @@ class Shares:
         nest = plan(task.anchor, views, stored.strides, lambda columns: 0)
         if nest.columns is None:
             return nest, 1, 1
-        return nest, *tile(self.target, nest, task.anchor.dtype, self.schedule.batch, len(task.members))
+        return nest, *tile_of(task, nest, self.target, task.anchor.dtype, self.schedule.batch)

@@ -25,7 +25,9 @@ class Task:
         default_factory=dict
     )  # node that lies in memory -> always read at the own row
     copy: tuple[View, View] | None = None
-    share: str = "serial"  # rows: by rows of the batch; split: by its own first extent; serial: one thread's
+    # rows: by rows of the batch; split: by its own first extent; serial: one thread's; each: all of it by every thread,
+    # which has its own copy of the result
+    share: str = "serial"
     axis: int = 0  # of the space, along which it is divided
     parts: int = 0  # into so many equal parts; tasks of as many read of each other what their own part made
     phase: int = 0

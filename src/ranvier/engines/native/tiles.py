@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 from ranvier.engines.native.adjacent import adjacent
 from ranvier.engines.native.emit import LANES, SIZE, Scalar
 from ranvier.engines.native.index import At, Value
+from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.memory import LINE
-from ranvier.engines.native.nest import MUCH
+from ranvier.engines.native.nest import MUCH, Nest, tile
 from ranvier.engines.native.nested import Nested
+from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import size
 from ranvier.engines.native.walk import along, finish, masked, scope
 
@@ -26,6 +29,15 @@ def rows_of(sums: Tile, flat: list[str]) -> Tile:
     """Values listed one after another, as rows like those of ``sums``."""
     values = iter(flat)
     return {i: [next(values) for _ in line] for i, line in sums.items()}
+
+
+def tile_of(task: Task, plan: Nest, target: Target, dtype: str, batch: int) -> tuple[int, int]:
+    """Rows and vectors of the tile of a task's kernel, as wide as what two threads have of columns in parts."""
+    columns = plan.columns
+    if columns is not None and task.parts and columns.output == task.axis:
+        few = max(columns.count // task.parts, 2 * LANES)
+        plan = replace(plan, columns=replace(columns, extent=few))
+    return tile(target, plan, dtype, batch, len(task.members))
 
 
 class Tiled(Nested):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ranvier.engines.native import llvm
+from ranvier.engines.native import features, llvm, units
 from ranvier.engines.native.again import compute_again
 from ranvier.engines.native.context import Text
 from ranvier.engines.native.dumping import dump
 from ranvier.engines.native.edges import leave_out
-from ranvier.engines.native.features import divide
 from ranvier.engines.native.layout import lay_out
 from ranvier.engines.native.moments import by_sample
 from ranvier.engines.native.program import assemble
@@ -22,8 +21,10 @@ __all__ = ["schedule_of", "text_of"]
 def schedule_of(graph: Graph, batch: int) -> Schedule:
     """The tasks of a graph that went through the passes, and their order."""
     laid = by_sample(compute_again(lay_out(leave_out(transform(graph, batch))), batch))
-    shared = share_out(laid, batch)
-    return Schedule(divide(laid, batch) if shared is laid else shared, batch, samples_adjacent(graph, batch))
+    # The first of these that finds something to do: its parts are what threads take.
+    ways = (units.divide, share_out, features.divide)
+    divided = next((made for way in ways if (made := way(laid, batch)) is not laid), laid)
+    return Schedule(divided, batch, samples_adjacent(graph, batch))
 
 
 def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:

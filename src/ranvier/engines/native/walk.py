@@ -20,7 +20,7 @@ Body = Callable[[Index], None]
 
 def shared(k: Kernel, task: Task, axis: int) -> tuple[Scalar, Scalar]:
     """The range of an extent of the task's space that this call is to do."""
-    if task.share == "serial" or axis != task.axis:
+    if task.share in ("serial", "each") or axis != task.axis:
         return 0, k.extent(task.space[axis])
     return "%lo", "%hi"
 
