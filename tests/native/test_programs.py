@@ -156,7 +156,7 @@ def test_features_stay_with_their_weights():
         ((64, 300, 10), 32, 0),
         ((787, 64, 10), 32, 0),  # no parts are equal
         ((784, 64, 10), 1, 0),
-        ((30, 64, 1), 32, 0),
+        ((30, 64, 1), 8, 0),
     ],
 )
 def test_how_many_parts_features_are_divided_into(sizes, batch, parts):
@@ -185,7 +185,7 @@ def test_threads_take_hidden_units():
 @pytest.mark.parametrize(
     ("sizes", "batch"),
     [
-        ((30, 64, 1), 32),  # too few samples
+        ((30, 64, 1), 8),  # too few samples
         ((30, 64, 1), 1024),  # so many that they are shared out
         ((30, 60, 1), 128),  # no parts of whole vectors
         ((30, 64, 64, 1), 128),  # a second hidden layer needs all units of the first

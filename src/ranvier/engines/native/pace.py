@@ -7,7 +7,7 @@ from time import perf_counter
 
 from ranvier.engines.native import runtime
 
-TINY = 200_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
+TINY = 50_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
 PROBE = 16  # steps that tell how fast a number of threads is, or as many as take a millisecond
 ENOUGH = 1e-3
 LONG = 12 * PROBE  # a run of so many steps tries the numbers within itself

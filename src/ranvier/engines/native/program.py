@@ -51,10 +51,11 @@ class Assembler:
         )  # fmt: skip
         # A vector more than the values: rows are stored whole where nothing lies beyond them.
         sizes = {
-            b: b.elements * SIZE[b.dtype] + LINE
+            b: round_up(b.elements * SIZE[b.dtype] + LINE) * (2 if b in (schedule.turns or ()) else 1)
             for b in schedule.buffers
             if b.kind == "scratch" and b not in schedule.local and b not in schedule.copied
         }
+        self.sizes = sizes
         offsets, self.scratch = pack(sizes, schedule.phases)
         # Bytes of each thread for values of the samples at hand.
         own = {b: n * schedule.depth * SIZE[b.dtype] + LINE for b, n in schedule.local.items()}
@@ -225,7 +226,8 @@ class Assembler:
             rows = f.minimum(f.sub(words[TOTAL], start), batch)
             extents[BATCH.name] = rows
             edge, row_range, workers = self.shares.rows(f, rows)
-            pointers = self._pointers(f, arrays, start, scratch, private)
+            odd = f.op(f"and i64 {step.index}, 1") if self.schedule.turns else 0
+            pointers = self._pointers(f, arrays, start, scratch, private, odd)
             here: dict[Buffer, str] = {}  # the thread's own values, as if row 0 of the batch were there
 
             def call(name: str, low: Scalar, high: Scalar, buffers: list[Buffer], worker: Scalar = 0) -> None:
@@ -311,7 +313,8 @@ class Assembler:
                         run(tasks, row_range)
             if update is not None:
                 call(update[1], 0, 0, update[2])
-            barrier()
+            if self.schedule.turns is None:
+                barrier()
         with f.when(f.op("icmp eq i64 %tid, 0")):
             for node, place in self.private.items():
                 kind = memory_type(node.dtype)
@@ -368,7 +371,13 @@ class Assembler:
         )
 
     def _pointers(
-        self, f: Function, arrays: dict[tuple[str, int], str], start: Scalar, scratch: str, private: str
+        self,
+        f: Function,
+        arrays: dict[tuple[str, int], str],
+        start: Scalar,
+        scratch: str,
+        private: str,
+        odd: Scalar,
     ) -> Callable[[Buffer], str]:
         graph = self.schedule.graph
         made: dict[Buffer, str] = {}
@@ -388,7 +397,10 @@ class Assembler:
                 if buffer.kind == "scratch" and buffer in self.copied:
                     made[buffer] = f.pointer(private, self.copied[buffer], "i8")
                 elif buffer.kind == "scratch" and buffer not in self.schedule.local:
-                    made[buffer] = f.pointer(scratch, self.offsets[buffer], "i8")
+                    place: Scalar = self.offsets[buffer]
+                    if buffer in (self.schedule.turns or ()):
+                        place = f.add(place, f.mul(odd, self.sizes[buffer] // 2))
+                    made[buffer] = f.pointer(scratch, place, "i8")
                 elif buffer.kind == "constant":
                     made[buffer] = f"@c.{buffer.number}"
                 elif buffer.kind == "input" and graph.inputs[buffer.number].attrs["windowed"]:

@@ -11,6 +11,7 @@ from ranvier.engines.native.memory import Life, pack
 from ranvier.engines.native.nest import TILE_ROWS
 from ranvier.engines.native.ordering import in_order, share_out
 from ranvier.engines.native.placing import Places
+from ranvier.engines.native.seam import turns
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import Buffer, size
 from ranvier.engines.native.workers import spatial
@@ -57,6 +58,10 @@ class Schedule:
         self._live()
         if large:
             self._deepen()
+        # Values that take turns between two places from step to step; None where threads meet after every step.
+        self.turns = turns(self.order, self.view, self.copied) if not self.depth else None
+        if self.turns is not None:
+            self._overlap()
 
     def _live(self) -> None:
         def use(lives: dict[Buffer, Life], buffer: Buffer, at: int) -> None:
@@ -68,6 +73,13 @@ class Schedule:
             for view in (*views, *(view for _, view in task.stores), *(task.copy or ())):
                 use(self.phases, view.buffer, task.phase)
                 use(self.places, view.buffer, place)
+
+    def _overlap(self) -> None:
+        """What the first tasks of a step make must not lie where others may still read of the step before."""
+        last = self.order[-1].phase
+        for task in self.order:
+            for _, view in task.stores if task.phase == 0 else ():
+                self.phases[view.buffer] = 0, last
 
     def _deepen(self) -> None:
         makers = {

@@ -22,7 +22,7 @@ from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply
 
 PARTS = 4
-LEAST = 64  # rows of a batch from which on it pays
+LEAST = 16  # rows of a batch from which on it pays
 SMALL = 1 << 13  # elements that every thread may make for itself
 Axes = dict[Node, int]  # of nodes of which one dimension is the hidden units: which one
 
