@@ -66,7 +66,7 @@ if importlib.util.find_spec("jax"):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345678901234567, 2**64 - 1])
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 1000])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 8, 9, 16, 1000])
 def test_engines_shuffle_alike(n, seed):
     rows = {engine: np.arange(n, dtype=np.int32) for engine in engines.NAMES}
     for engine, array in rows.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from benchmarks.workloads import Workload
 
 Params = list[tuple[Array, Array]]
 State = tuple[Params, tuple[Array, Params, Params]]
+TRIAL = 0.1  # seconds
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
 
@@ -128,11 +130,14 @@ class Training:
 def train(workload: Workload, x: NDArray[Any], y: NDArray[Any]) -> Job:
     # Unrolling the scan helps where a step is short; a trial decides, on programs that are thrown away or begun anew.
     trials = {unroll: Training(workload, x, y, unroll) for unroll in (1, 4)}
-    few = 20 if trials[1].full else 1
-    times = {}
-    for unroll, training in trials.items():
-        training.epochs(few)
-        times[unroll] = min(training.epochs(few)[0] for _ in range(2))
+    least = 20 if trials[1].full else 1
+    for training in trials.values():
+        training.epochs(least)  # which compiles it
+    few = least * max(1, round(TRIAL / trials[1].epochs(least)[0]))
+    times = dict.fromkeys(trials, math.inf)
+    for _ in range(3):  # in turn, for the machine's pace changes
+        for unroll, training in trials.items():
+            times[unroll] = min(times[unroll], training.epochs(few)[0])
     unroll = min(times, key=times.__getitem__)
     training = trials[unroll]
     training.state = start(workload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar
@@ -126,10 +127,8 @@ class Optimizer:
         if self.sync is not None:
             self.sync()
         inputs = self.inputs()
-        settings = [
-            (f.name, getattr(self, f.name)) for f in fields(self) if f.name not in ("learning_rate", *inputs)
-        ]
-        return (type(self), self.schedule, *inputs, *settings)
+        names = [name for name in _settings(type(self)) if name not in inputs]
+        return (type(self), self.schedule, *inputs, *names, *(getattr(self, name) for name in names))
 
     def inputs(self) -> dict[str, Tensor]:
         """The settings that `vary` made inputs of the program, set to what they are now."""
@@ -389,3 +388,9 @@ class _Step:
         settings = dict(zip(self.optimizer._varied, varied, strict=True))
         new, after, count = self.optimizer.update(params, grads, slots, lr, count, settings, self.treatments)
         return (*new, *(s[name] for s in after for name in names), count)
+
+
+@functools.cache
+def _settings(kind: Any) -> tuple[str, ...]:
+    """The names of an optimizer's settings but the learning rate; they are asked for between every two epochs."""
+    return tuple(field.name for field in fields(kind) if field.name != "learning_rate")

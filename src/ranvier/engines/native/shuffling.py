@@ -12,38 +12,90 @@ from typing import Any
 from ranvier.engines.native import cache, llvm, runtime
 from ranvier.engines.reference import GOLDEN, MIX
 
+TOGETHER = 8  # numbers that are drawn beside each other
+
+
+def _mixed(type_: str, name: str, state: str, bound: str) -> str:
+    """SplitMix64's number after a state, times a bound of fewer than 33 bits, over 2**64."""
+
+    def splat(value: int) -> str:
+        return str(value) if type_ == "i64" else f"splat (i64 {value})"
+
+    lines, value = [], state
+    for i, (shift, factor) in enumerate(MIX):
+        lines += [
+            f"%{name}s{i} = lshr {type_} {value}, {splat(shift)}",
+            f"%{name}x{i} = xor {type_} {value}, %{name}s{i}",
+            f"%{name}m{i} = mul {type_} %{name}x{i}, {splat(factor)}",
+        ]
+        value = f"%{name}m{i}"
+    lines += [
+        f"%{name}high = lshr {type_} {value}, {splat(32)}",
+        f"%{name}low = and {type_} {value}, {splat(2**32 - 1)}",
+        f"%{name}top = mul nuw {type_} %{name}high, {bound}",
+        f"%{name}rest = mul nuw {type_} %{name}low, {bound}",
+        f"%{name}carry = lshr {type_} %{name}rest, {splat(32)}",
+        f"%{name}sum = add nuw {type_} %{name}top, %{name}carry",
+        f"%{name} = lshr {type_} %{name}sum, {splat(32)}",
+    ]
+    return "\n  ".join(lines)
+
+
+def _swap(name: str, last: str, other: str) -> str:
+    return f"""%{name}here = getelementptr i32, ptr %rows, i64 {last}
+  %{name}there = getelementptr i32, ptr %rows, i64 {other}
+  %{name}x = load i32, ptr %{name}here, align 4
+  %{name}y = load i32, ptr %{name}there, align 4
+  store i32 %{name}y, ptr %{name}here, align 4
+  store i32 %{name}x, ptr %{name}there, align 4"""
+
+
+def _block() -> str:
+    """One element after the other, each by its number."""
+    lines = []
+    for i in range(TOGETHER):
+        lines.append(
+            f"%last{i} = sub i64 %left, {i + 1}\n  %to{i} = extractelement {_VECTOR} %others, i64 {i}"
+        )
+        lines.append(_swap(f"s{i}", f"%last{i}", f"%to{i}"))
+    return "\n  ".join(lines)
+
+
+_VECTOR = f"<{TOGETHER} x i64>"
+_STEPS = ", ".join(f"i64 {(i + 1) * GOLDEN % 2**64}" for i in range(TOGETHER))
+_LESS = ", ".join(f"i64 {i}" for i in range(TOGETHER))
 _TEXT = f"""
 define void @shuffle(ptr %rows, i64 %n, i64 %seed) nounwind {{
 start:
-  %several = icmp ugt i64 %n, 1
-  br i1 %several, label %swap, label %done
-swap:
-  %left = phi i64 [ %n, %start ], [ %last, %swap ]
-  %state = phi i64 [ %seed, %start ], [ %state1, %swap ]
-  %last = sub i64 %left, 1
-  %state1 = add i64 %state, {GOLDEN}
-  %a = lshr i64 %state1, {MIX[0][0]}
-  %b = xor i64 %state1, %a
-  %c = mul i64 %b, {MIX[0][1]}
-  %d = lshr i64 %c, {MIX[1][0]}
-  %e = xor i64 %c, %d
-  %f = mul i64 %e, {MIX[1][1]}
-  %g = lshr i64 %f, {MIX[2][0]}
-  %h = xor i64 %f, %g
-  %i = mul i64 %h, {MIX[2][1]}
-  %bits = zext i64 %i to i128
-  %bound = zext i64 %left to i128
-  %product = mul i128 %bits, %bound
-  %high = lshr i128 %product, 64
-  %other = trunc i128 %high to i64
-  %here = getelementptr i32, ptr %rows, i64 %last
-  %there = getelementptr i32, ptr %rows, i64 %other
-  %x = load i32, ptr %here, align 4
-  %y = load i32, ptr %there, align 4
-  store i32 %y, ptr %here, align 4
-  store i32 %x, ptr %there, align 4
-  %more = icmp ugt i64 %last, 1
+  br label %check
+check:
+  %left = phi i64 [ %n, %start ], [ %left1, %block ]
+  %state = phi i64 [ %seed, %start ], [ %state1, %block ]
+  %many = icmp ugt i64 %left, {TOGETHER}
+  br i1 %many, label %block, label %few
+block:
+  %state.one = insertelement {_VECTOR} poison, i64 %state, i64 0
+  %state.all = shufflevector {_VECTOR} %state.one, {_VECTOR} poison, <{TOGETHER} x i32> zeroinitializer
+  %states = add {_VECTOR} %state.all, <{_STEPS}>
+  %left.one = insertelement {_VECTOR} poison, i64 %left, i64 0
+  %left.all = shufflevector {_VECTOR} %left.one, {_VECTOR} poison, <{TOGETHER} x i32> zeroinitializer
+  %bounds = sub {_VECTOR} %left.all, <{_LESS}>
+  {_mixed(_VECTOR, "others", "%states", "%bounds")}
+  {_block()}
+  %left1 = sub i64 %left, {TOGETHER}
+  %state1 = add i64 %state, {TOGETHER * GOLDEN % 2**64}
+  br label %check
+few:
+  %rest = phi i64 [ %left, %check ], [ %last, %swap ]
+  %state2 = phi i64 [ %state, %check ], [ %state3, %swap ]
+  %more = icmp ugt i64 %rest, 1
   br i1 %more, label %swap, label %done
+swap:
+  %last = sub i64 %rest, 1
+  %state3 = add i64 %state2, {GOLDEN}
+  {_mixed("i64", "other", "%state3", "%rest")}
+  {_swap("s", "%last", "%other")}
+  br label %few
 done:
   ret void
 }}
