@@ -127,7 +127,8 @@ class Optimizer:
         if self.sync is not None:
             self.sync()
         inputs = self.inputs()
-        names = [name for name in _settings(type(self)) if name not in inputs]
+        kind: Any = type(self)
+        names = [name for name in _settings(kind) if name not in inputs]
         return (type(self), self.schedule, *inputs, *names, *(getattr(self, name) for name in names))
 
     def inputs(self) -> dict[str, Tensor]:

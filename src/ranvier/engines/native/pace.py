@@ -8,8 +8,11 @@ from time import perf_counter
 from ranvier.engines.native import runtime
 
 TINY = 50_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
-PROBE = 16  # steps that tell how fast a number of threads is, or as many as take a millisecond
-ENOUGH = 1e-3
+PROBE = 16  # steps that tell how fast a number of threads is, but
+SHORT, ENOUGH = (
+    2e-4,
+    1e-3,
+)  # as many as take so many seconds at least, for threads wake meanwhile, and at most
 LONG = 12 * PROBE  # a run of so many steps tries the numbers within itself
 PIECES = 3  # parts of a long run, each on the number that is fastest by then
 TURNS = 3  # shorter runs take one number each; so many in a row tell how fast it is, for the first wakes the threads
@@ -52,7 +55,9 @@ class Pace:
 
     def _probe(self) -> int:
         """How many steps tell how fast a number of threads is."""
-        return max(1, min(PROBE, int(ENOUGH / self._step))) if self._step else PROBE
+        if not self._step:
+            return PROBE
+        return max(1, min(max(PROBE, int(SHORT / self._step)), int(ENOUGH / self._step)))
 
     def _tried(self, took: float) -> None:
         """A trial took so long: the next come the later. The first would have taken as long anyway."""
@@ -67,7 +72,7 @@ class Pace:
             self._trials = []
             found: Seconds = {}
             for n in self._candidates[: (stop - start) // (2 * PROBE)]:
-                size = self._probe()
+                size = max(1, min(self._probe(), (stop - start) // 4))
                 for _ in range(2):
                     began = perf_counter()
                     yield start, start + size, n
