@@ -9,6 +9,7 @@ from itertools import groupby
 from ranvier.engines.native import fetching, math
 from ranvier.engines.native.context import CLOCK, PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
 from ranvier.engines.native.contraction import emit_contraction
+from ranvier.engines.native.copies import COPY, Copies
 from ranvier.engines.native.emit import PREFETCH, SIZE, Function, Scalar, memory_type
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
@@ -20,11 +21,10 @@ from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.shares import Shares
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel, Module
-from ranvier.engines.native.view import Buffer, View, size
+from ranvier.engines.native.view import Buffer, View
 from ranvier.graph.extents import extent
 from ranvier.graph.node import BATCH, Node, Symbol
 
-COPY = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
 
 
@@ -62,11 +62,7 @@ class Assembler:
         local, self.local = pack(own, schedule.places)
         self.offsets: dict[Buffer, int] = offsets | local
         self.private: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
-        at = round_up(LINE * len(self.private))
-        self.copied: dict[Buffer, int] = {}  # where each thread has its copies
-        for buffer in schedule.copied:
-            self.copied[buffer], at = at, at + round_up(self._bytes(buffer))
-        self.own = at  # bytes of scalars and copies
+        self.copies = Copies(schedule, self.shares, LINE * len(self.private))
         self.fetching = fetching.choose(schedule)
         self.work = 0
         self.kernels: dict[str, str] = {}  # the text of each, and its name
@@ -88,7 +84,7 @@ class Assembler:
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
         clock = {"declare i64 @llvm.readcyclecounter()"} if self.clocks else set()
-        clock |= {COPY} if self.copied else set()
+        clock |= {COPY} if self.schedule.copied else set()
         fetch = {PREFETCH} if self.fetching is not None else set()
         declarations = sorted(self.module.declarations | needed | EXTREMA | clock | fetch)
         if self.fetching is not None:
@@ -105,7 +101,7 @@ class Assembler:
         return self._work_at() + round_up(self.work) + round_up(self.local)
 
     def _work_at(self) -> int:
-        return self.own + (fetching.BYTES if self.fetching is not None else 0)
+        return self.copies.end + (fetching.BYTES if self.fetching is not None else 0)
 
     # --- kernels ---------------------------------------------------------------------------------------------------
 
@@ -195,10 +191,7 @@ class Assembler:
                 f"load {kind}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}"
             )
             f.emit(f"store {kind} {value}, ptr {f.pointer(private, place, 'i8')}, align {SIZE[node.dtype]}")
-        given = {b: arrays[b.kind, b.number] for b in self.copied if b.kind == "input"}
-        for buffer, pointer in given.items():  # every kernel then takes the copy
-            copy = arrays[buffer.kind, buffer.number] = f.pointer(private, self.copied[buffer], "i8")
-            f.emit(_copy(copy, pointer, self._bytes(buffer)))
+        given = self.copies.take(f, arrays, private)
         clock = f.pointer(private, self._clocks_at(), "i8")
         for i in range(len(self.clocks)):
             f.emit(f"store i64 0, ptr {f.pointer(clock, CLOCK * i, 'i8')}, align {CLOCK}")
@@ -322,30 +315,8 @@ class Assembler:
                 f.emit(
                     f"store {kind} {value}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}"
                 )
-        for buffer, pointer in given.items():
-            self._give_back(f, buffer, pointer, arrays[buffer.kind, buffer.number])
+        self.copies.give_back(f, given, arrays)
         return f.text("nounwind ")
-
-    def _give_back(self, f: Function, buffer: Buffer, pointer: str, copy: str) -> None:
-        """What this thread has made of a value that each has a copy of, into the caller's array."""
-        task = self.schedule.copied[buffer]
-        if task.share == "each":
-            with f.when(f.op("icmp eq i64 %tid, 0")):
-                f.emit(_copy(pointer, copy, self._bytes(buffer)))
-            return
-        shape, element = task.space, memory_type(buffer.dtype)
-        pitch, inner = size(shape[task.axis :], 1), size(shape[task.axis + 1 :], 1)
-        low, high = self.shares.range(f, task, (0, 0))
-        with f.loop(0, size(shape[: task.axis], 1)) as row:
-            at = f.add(f.mul(row.index, pitch), f.mul(low, inner))
-            many = f.mul(f.sub(high, low), inner * SIZE[buffer.dtype])
-            f.emit(_copy(f.pointer(pointer, at, element), f.pointer(copy, at, element), many))
-
-    def _bytes(self, buffer: Buffer) -> int:
-        """How large a value is of which each thread has a copy."""
-        graph = self.schedule.graph
-        count = size(graph.inputs[buffer.number].shape, 1) if buffer.kind == "input" else buffer.elements
-        return count * SIZE[buffer.dtype] + (LINE if buffer.kind == "scratch" else 0)
 
     def _fetch(
         self, f: Function, arrays: dict[tuple[str, int], str], extents: dict[str, Scalar], total: Scalar,
@@ -394,8 +365,8 @@ class Assembler:
             if buffer.kind == "private":
                 return f.pointer(private, buffer.number, "i8")
             if buffer not in made:
-                if buffer.kind == "scratch" and buffer in self.copied:
-                    made[buffer] = f.pointer(private, self.copied[buffer], "i8")
+                if buffer.kind == "scratch" and buffer in self.copies.places:
+                    made[buffer] = f.pointer(private, self.copies.places[buffer], "i8")
                 elif buffer.kind == "scratch" and buffer not in self.schedule.local:
                     place: Scalar = self.offsets[buffer]
                     if buffer in (self.schedule.turns or ()):
@@ -426,10 +397,6 @@ class Assembler:
                 cost *= self.schedule.batch if isinstance(dim, Symbol) else dim
             total += cost * (1 if task.kind == "contract" else 4)
         return total
-
-
-def _copy(to: str, source: str, size: Scalar) -> str:
-    return f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)"
 
 
 def _divided(task: Task) -> tuple[int, str, bool]:
