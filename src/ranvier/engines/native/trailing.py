@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ranvier.engines.native.emit import ALL_LANES, LANES, Scalar, vector
+from ranvier.engines.native.emit import ALL_LANES, LANES, SIZE, Scalar, vector
 from ranvier.engines.native.memory import LINE
-from ranvier.engines.native.tiles import Tile, Tiled, rows_of
+from ranvier.engines.native.tiles import AFAR, Tile, Tiled, rows_of
+from ranvier.engines.native.view import size as size_of
 from ranvier.engines.native.walk import scope
 
-Terms = Callable[
-    [Scalar, Scalar, Scalar, Tile], Tile
-]  # adds some terms: the tile's row, from which to which, the sums
+# Adds some terms: the tile's row, from which to which, the sums.
+Terms = Callable[[Scalar, Scalar, Scalar, Tile], Tile]
 
 
 def trail(
@@ -38,6 +38,9 @@ def trail(
     k, f, height = n.k, n.k.function, len(first)
     pieces = height * vectors
     area = n.room(height, vectors * LANES)
+    stored = [view for _, view in n.task.stores]
+    # Read one by one they would be waited for; the next tile's are fetched while this one's are taken up.
+    far = sum(size_of(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) > AFAR
     low, high = n.range_of(n.plan.reduce[0])
     # One turn more than there are tiles: it adds nothing, and finishes the last.
     with f.loop(rows[0], f.add(rows[1], height), height) as turn, scope(k):
@@ -63,6 +66,9 @@ def trail(
                     last = f.op(f"icmp eq i64 {j}, {vectors - 1}")
                     type_ = vector("i1")
                     lanes = f.op(f"select i1 {last}, {type_} {mask}, {type_} {ALL_LANES}")
+                for view in stored if far else ():
+                    n.stand(row, i, start, j)
+                    k.prefetch(view, n.index())
                 value = n.take_up(area, f.mul(number, LANES), LINE)
                 n.place(before, i, start, j, lanes, value)
             piece.next = [str(end), *(s for line in sums.values() for s in line)]
