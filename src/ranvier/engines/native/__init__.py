@@ -169,6 +169,13 @@ def target() -> llvm.Target:
     return llvm.resolve_target()
 
 
+def _translated(lowered: Graph, rows: int, target: llvm.Target) -> Text:
+    """The LLVM text. What makes it is imported here alone: loading what the cache has takes less than that import."""
+    from ranvier.engines.native.translate import text_of
+
+    return text_of(lowered, rows, target)
+
+
 def compile(graph: Graph, batch: int | None = None) -> NativeProgram | ReferenceProgram:
     """Compile a graph, or find it in the cache. ``batch`` is the most rows that a step sees.
 
@@ -185,17 +192,12 @@ def compile(graph: Graph, batch: int | None = None) -> NativeProgram | Reference
     found = cache.get(key)
     if found is not None:
         if asked(*LATE):
-            from ranvier.engines.native.translate import text_of
-
-            text_of(lowered, rows, target)  # printed, as it was when the entry was made
+            _translated(lowered, rows, target)  # printed, as it was when the entry was made
         line, _, data = found.partition(b"\n")
         facts = json.loads(line)
         text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
         return NativeProgram(graph, batch, text, llvm.load_object(data, target))
-    # Only here: what is found in the cache needs most of the compiler not, and importing it takes longer than loading.
-    from ranvier.engines.native.translate import text_of
-
-    text = text_of(lowered, rows, target)
+    text = _translated(lowered, rows, target)
     data = llvm.compile_object(text.text, target)
     head = json.dumps(dict(symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work))
     cache.put(key, head.encode() + b"\n" + data)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 
-from ranvier.engines.native.emit import LANES, SIZE, Scalar, literal, tail_mask, vector
+from ranvier.engines.native.emit import LANES, Scalar, literal, tail_mask, vector
 from ranvier.engines.native.index import At, Value
-from ranvier.engines.native.nest import Loop
+from ranvier.engines.native.nest import Loop, registers
 from ranvier.engines.native.nested import Nested
 from ranvier.engines.native.reductions import tree, trees
 from ranvier.engines.native.view import View
@@ -53,8 +53,7 @@ class Dots(Nested):
 
     def _block(self, i: Loop | None, j: Loop | None) -> tuple[int, int]:
         """The block's sides: divisors of the extents, with as many sums as fit in the registers."""
-        width = -(-LANES * SIZE[self.node.dtype] // self.target.vector_bytes)
-        room = self.target.vector_registers // width
+        room = self.target.vector_registers // registers(self.target, self.node.dtype)
 
         def sides(loop: Loop | None) -> list[int]:
             if loop is None or self._is_divided(loop):

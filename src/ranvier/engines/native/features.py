@@ -8,6 +8,8 @@ follows from sizes alone, so sums have one order whatever the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ranvier.engines.native.emit import SIZE
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import size
@@ -32,17 +34,22 @@ def divide(graph: Graph, batch: int) -> Graph:
     updated = {target for target, _ in graph.updates}
 
     def change(node: Node, old: Node) -> Node:
-        parts = _parts(old, batch) if old.op.name == "contract" and old.inputs[1] in updated else 0
+        parts = _parts(old, batch) if is_first_layer(old, updated) else 0
         return apply("reduce_sum", _divided(node, parts), axes=(0,)) if parts else node
 
     return graph.changed(change) if updated and batch > 1 else graph
 
 
+def is_first_layer(node: Node, updated: Collection[Node]) -> bool:
+    """Whether a node is the product of the data and of weights that the program updates."""
+    if node.op.name != "contract" or node.attrs["index"] != PLAIN or node.attrs["loops"][0] != BATCH:
+        return False
+    return node.inputs[1] in updated and _of_data(node.inputs[0])
+
+
 def _parts(node: Node, batch: int) -> int:
-    """Into how many parts a product is divided; 0 if it is not."""
-    x, weights = node.inputs
-    if node.attrs["index"] != PLAIN or node.attrs["loops"][0] != BATCH or not of_data(x):
-        return 0
+    """Into how many parts a first layer's product is divided; 0 if it is not."""
+    weights = node.inputs[1]
     features = extent(weights, 0)
     sums, all_weights = (size(n.shape, batch) * SIZE[node.dtype] for n in (node, weights))
     room = max(ROOM, SHARE * all_weights)
@@ -50,7 +57,7 @@ def _parts(node: Node, batch: int) -> int:
     return next(fitting, 0) if all_weights >= LARGE else 0
 
 
-def of_data(node: Node) -> bool:
+def _of_data(node: Node) -> bool:
     """Whether a node is made element by element of what the program is given: every feature of a sample by itself."""
     stack, seen = [node], set[Node]()
     while stack:

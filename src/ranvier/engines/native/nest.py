@@ -18,9 +18,7 @@ from ranvier.graph.node import Node, Symbol
 WRITTEN_OUT = 8  # turns of a loop at most that are written out one by one
 TILE_ROWS = 8  # of the batch, that a tile has at most: what divides samples does so by whole tiles
 PACK_ROWS = 4  # fewer rows than this do not repay laying out an operand anew
-MUCH = (
-    6  # what follows a sum, of more nodes than this, is written once for all vectors of a tile, not for each
-)
+MUCH = 6  # more nodes than this that follow a sum are written once for all vectors of a tile, not for each
 BESIDE = 20  # sums of a tile at most where what follows the tile before is done beside them, in registers of its own
 
 
@@ -200,7 +198,7 @@ def fold(nest: Nest) -> int:
     return LANES // (1 << (left - 1).bit_length()) if few and adjacent and not padded else 1
 
 
-def _registers(target: Target, dtype: str) -> int:
+def registers(target: Target, dtype: str) -> int:
     """How many registers a vector fills."""
     return -(-LANES * SIZE[dtype] // target.vector_bytes)
 
@@ -210,17 +208,16 @@ def room(target: Target, columns: Loop, dtype: str, taps: int = 1, share: int = 
 
     ``share`` rows have their left over columns in one vector more.
     """
-    width = _registers(target, dtype)
-    registers = target.vector_registers
+    width, all_registers = registers(target, dtype), target.vector_registers
     vectors = columns.count // LANES if share > 1 else -(-columns.count // LANES)
-    if registers // width < 32:
+    if all_registers // width < 32:
         across = 1
     elif share > 1:
         across = min(vectors, 2)
     else:
         across = vectors if vectors <= 3 else 3 if vectors % 3 == 0 else 2
     more = int(share > 1)
-    free = registers - 1 - (taps * across + more) * width
+    free = all_registers - 1 - (taps * across + more) * width
     return max(1, free * share // ((across * share + more) * width)), across
 
 
@@ -237,7 +234,7 @@ def trails(target: Target, nest: Nest, dtype: str, members: int) -> bool:
         return False
     # Rows that one tile holds whole are taken without regard to their ends instead (adjacent.py).
     uneven = columns.count % LANES > 0 and columns.count <= room(target, columns, dtype)[1] * LANES
-    return not uneven and target.vector_registers >= 32 * _registers(target, dtype)
+    return not uneven and target.vector_registers >= 32 * registers(target, dtype)
 
 
 def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -> tuple[int, int]:
@@ -250,8 +247,8 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -
         return rows.count * nest.beside.count, across
     single = rows is None or (isinstance(rows.extent, Symbol) and batch == 1)
     if rows is None or single:  # one row: only vectors beside each other keep the multipliers busy
-        registers = target.vector_registers // _registers(target, dtype)
-        return 1, max(1, min(-(-columns.count // LANES), 8, registers - 2))
+        vectors = target.vector_registers // registers(target, dtype)
+        return 1, max(1, min(-(-columns.count // LANES), 8, vectors - 2))
     if isinstance(rows.extent, Symbol):
         return next(r for r in (TILE_ROWS, 4, 2, 1) if r <= min(most, batch)), across
     if trails(target, nest, dtype, members):

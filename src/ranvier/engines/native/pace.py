@@ -8,18 +8,16 @@ from time import perf_counter
 from ranvier.engines.native import runtime
 
 TINY = 50_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
-PROBE = 16  # steps that tell how fast a number of threads is, but
-SHORT, ENOUGH = (
-    2e-4,
-    1e-3,
-)  # as many as take so many seconds at least, for threads wake meanwhile, and at most
+# Steps that tell how fast a number of threads is; or as many as take so many seconds at least, for threads wake
+# meanwhile, and so many at most.
+PROBE, SHORT, ENOUGH = 16, 2e-4, 1e-3
 LONG = 12 * PROBE  # a run of so many steps tries the numbers within itself
 PIECES = 3  # parts of a long run, each on the number that is fastest by then
 TURNS = 3  # shorter runs take one number each; so many in a row tell how fast it is, for the first wakes the threads
 PATIENCE = 17 / 16  # by so much a short run can make a number of threads look slower
-SOON = 0.01  # seconds after which all numbers are tried again, for the first time found memory untouched
-REST = 0.1  # seconds after which they are tried again and again, for processors come and go; but not
-SHARE = 40  # before so many times as long as the last trial took
+# Seconds after which all numbers are tried again: the first time soon, for it found memory untouched; then now and
+# then, for processors come and go, but not before so many times as long as the last trials took.
+SOON, REST, SHARE = 0.01, 0.1, 40
 
 Piece = tuple[int, int, int]
 Seconds = dict[int, float]  # that a step took, by the number of threads

@@ -46,7 +46,7 @@ class Places:
         """Room for a node's value. Rows that are a large power of two apart would fight for the same cache lines.
 
         Where threads take some features of all samples each, these lie feature by feature: what is fetched ahead by the
-        processor itself along a row would be the other threads'.
+        processor itself along a row would be the other threads'. (Of hidden units each thread has a copy of its own.)
         """
         strides: tuple[int, ...]
         readers = self.groups.readers.get(node, ())

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ranvier.engines.native.emit import ALL_LANES, LANES, SIZE, Scalar, vector
 from ranvier.engines.native.memory import LINE
 from ranvier.engines.native.tiles import AFAR, Tile, Tiled, rows_of
-from ranvier.engines.native.view import size as size_of
+from ranvier.engines.native.view import size
 from ranvier.engines.native.walk import scope
 
 # Adds some terms: the tile's row, from which to which, the sums.
@@ -26,21 +26,21 @@ def trail(
     vectors: int,
     mask: str | None,
     first: Tile,
-    size: int,
+    together: int,
     terms: Terms,
     part: Callable[[Tile], None],
 ) -> None:
     """Whole tiles from row to row, all of ``vectors`` from column ``start``, the last of them with the mask.
 
-    ``first`` is what the sums begin with; ``terms`` are added ``size`` at a time where that can be; ``part`` gives each
-    row its own vectors at the end.
+    ``first`` is what the sums begin with; ``terms`` adds to them, so many ``together`` where that can be; ``part``
+    gives each row its own vectors at the end.
     """
     k, f, height = n.k, n.k.function, len(first)
     pieces = height * vectors
     area = n.room(height, vectors * LANES)
     stored = [view for _, view in n.task.stores]
     # Read one by one they would be waited for; the next tile's are fetched while this one's are taken up.
-    far = sum(size_of(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) > AFAR
+    far = sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) > AFAR
     low, high = n.range_of(n.plan.reduce[0])
     # One turn more than there are tiles: it adds nothing, and finishes the last.
     with f.loop(rows[0], f.add(rows[1], height), height) as turn, scope(k):
@@ -54,9 +54,9 @@ def trail(
         with f.loop(0, pieces, carry=carry) as piece, scope(k):
             number = piece.index
             share = f.floor_divide(f.mul(count, f.add(number, 1)), pieces)
-            if size > 1:
+            if together > 1:
                 last = f.op(f"icmp eq i64 {number}, {pieces - 1}")
-                share = f.op(f"select i1 {last}, i64 {share}, i64 {f.op(f'and i64 {share}, -{size}')}")
+                share = f.op(f"select i1 {last}, i64 {share}, i64 {f.op(f'and i64 {share}, -{together}')}")
             end = f.add(low, share)
             sums = terms(row, piece.values[0], end, rows_of(first, piece.values[1:]))
             with f.when(begun), scope(k):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ranvier.engines.native.emit import LANES, SIZE
-from ranvier.engines.native.features import LARGE, PLAIN, of_data
+from ranvier.engines.native.features import LARGE, is_first_layer
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import Buffer, View, size
 from ranvier.engines.native.workers import MANY
@@ -47,11 +47,10 @@ def _layers(graph: Graph, batch: int) -> tuple[Node, Node] | None:
     updated = {target for target, _ in graph.updates}
     products = [node for node in graph.nodes() if node.op.name == "contract"]
     for first in products:
-        x, weights = first.inputs
-        if first.attrs["index"] != PLAIN or first.attrs["loops"][0] != BATCH or weights not in updated:
+        if not is_first_layer(first, updated):
             continue
-        count = size(weights.shape, batch)
-        if extent(first, 1) % (PARTS * LANES) or count * SIZE[first.dtype] >= LARGE or not of_data(x):
+        count = size(first.inputs[1].shape, batch)
+        if extent(first, 1) % (PARTS * LANES) or count * SIZE[first.dtype] >= LARGE:
             continue
         axes = _axes(graph, first)
         crossing = [
@@ -161,8 +160,8 @@ def assign(
 
 def _small(task: Task, batch: int) -> bool:
     """Whether a task takes so little that every thread may do it."""
-    summed = task.anchor is not None and task.kind == "reduce"
-    return size(task.anchor.inputs[0].shape if summed else task.space, batch) <= SMALL  # type: ignore[union-attr]
+    summed = task.anchor if task.kind == "reduce" else None
+    return size(task.space if summed is None else summed.inputs[0].shape, batch) <= SMALL
 
 
 def _alike(task: Task) -> bool:
