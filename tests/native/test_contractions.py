@@ -65,6 +65,37 @@ def test_a_long_epilogue(text, columns):
         agree(text, BATCH, 35, columns, "float32", then)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("terms", [7, 16, 35])
+@pytest.mark.parametrize("text", ["mk,k->m", "k,mk->m"])
+def test_one_result_a_row(text, terms, dtype):
+    """Sixteen rows at once, then one by one, and every row as it is alone, to the last bit."""
+    extents = {"m": BATCH, "k": terms}
+    names = text.split("->")[0].split(",")
+    inputs = tuple(
+        input_node(name, tuple(extents[i] for i in name), dtype, windowed=name[0] == "m") for name in names
+    )
+    graph = Graph(inputs, (apply("sigmoid", einsum(text, *inputs)),))
+    (output,) = graph.outputs
+    rng = np.random.default_rng(0)
+
+    def size(node, rows):
+        return [rows if d == BATCH else d for d in node.shape]
+
+    arrays = [rng.normal(size=size(node, ROWS)).astype(dtype) for node in inputs]
+
+    def run(arrays, rows, engine=native):
+        result = np.full(size(output, rows), np.nan, dtype)
+        engine.compile(graph, rows).run(arrays, [result], total=rows)
+        return result
+
+    whole = run(arrays, ROWS)
+    np.testing.assert_allclose(whole, run(arrays, ROWS, reference), rtol=1e-5)
+    for row in (0, 15, 16, 20):
+        alone = [a[row : row + 1] if name == "mk" else a for a, name in zip(arrays, names, strict=True)]
+        np.testing.assert_array_equal(run(alone, 1)[0], whole[row])
+
+
 def nest(rows, terms, columns, adjacent):
     view = View(Buffer("input", 0, "float32", 0, b""), (), (1,), 0)
     n, m = Loop(columns, 0, 1, 1, 1), Loop(rows, *((1, 0) if adjacent else (terms, 0)), 0, 0)

@@ -23,9 +23,7 @@ from ranvier.training.step import Data, Step
 __all__ = ["Interrupt", "Runner"]
 
 CHUNK_SECONDS = 0.1
-KEEP_SECONDS = (
-    0.05  # a copy of the state is at most so much training old, and never costs more than a small part of it
-)
+KEPT = 50  # looking at the state and keeping a copy of it takes at most this part of the time
 FEW = 1 << 12  # numbers
 GROWTH = 8  # a chunk is at most so many times longer than the one before
 
@@ -116,7 +114,7 @@ class Runner:
         self.state: list[Array] = []
         self.kept: list[tuple[Array, Array]] = []
         self.floats: list[Array] = []  # what training changes of these, seen flat
-        self.kept_at = -math.inf
+        self.due = -math.inf  # the time from which on a new copy is to be made
         self.since: list[Stretch] = []
         self.marks: list[Any] = []
         self.given: tuple[Data, Array] | None = None
@@ -135,7 +133,7 @@ class Runner:
             ):
                 self.kept = [(a, np.empty_like(a)) for a in changing]
                 self.floats = [a.reshape(-1, order="A") for a in changing if a.dtype.kind == "f"]
-        self.kept_at, self.since = -math.inf, []
+        self.due, self.since = -math.inf, []
         if self.given is not None:
             self.arrays = self.step.arrays(*self.given, self.settings, self.state)
 
@@ -169,12 +167,6 @@ class Runner:
     def run(self, start: int, stop: int) -> None:
         self.step.program.run(self.arrays, (), start, stop, self.total)
 
-    def keep(self) -> None:
-        for array, copy in self.kept:
-            np.copyto(copy, array)
-        self.kept_at = time.perf_counter()
-        self.since = []
-
     def give_back(self) -> None:
         for array, copy in self.kept:
             np.copyto(array, copy)
@@ -202,9 +194,8 @@ class Runner:
         """
         started = time.perf_counter()
         if failed is not None:
-            if started - self.kept_at > KEEP_SECONDS:
+            if started > self.due:
                 self.check(failed)
-                self.keep()
             fresh = self.fresh and start == 0
             self.since.append(Stretch(self.arrays, self.total, start, stop, fresh, self.epoch))
         try:
@@ -224,9 +215,8 @@ class Runner:
 
         Those that are not finite are left to the caller, at the epoch they belong to.
         """
-        if time.perf_counter() - self.kept_at > KEEP_SECONDS:
+        if time.perf_counter() > self.due:
             self.check(failed)
-            self.keep()
         totals = [np.zeros((len(orders), *a.shape), a.dtype) for a in self.step.totals]
         arrays = self.step.arrays(data, orders[0], self.settings, self.state)
         own = dict(enumerate(totals, len(arrays) - len(totals)))
@@ -250,9 +240,16 @@ class Runner:
             yield stop
 
     def check(self, failed: Callable[[], None]) -> None:
-        """Look at everything that changed since it was kept."""
+        """Look at everything that changed since it was kept, and keep it where that is due."""
+        began = time.perf_counter()
         if self.since and not self.sound():
             failed()
+        if began > self.due:
+            for array, copy in self.kept:
+                np.copyto(copy, array)
+            self.since = []
+            now = time.perf_counter()
+            self.due = now + KEPT * (now - began)
 
     def undo(self) -> None:
         """The state before the last stretch."""

@@ -21,8 +21,11 @@ class Dots(Nested):
     """Writes one such kernel."""
 
     def write(self) -> None:
-        """Elements of the result by blocks of two loops, each of which moves one operand alone; the rest one by one."""
-        p = self.plan
+        """Elements of the result by blocks of two loops, each of which moves one operand alone; the rest one by one.
+
+        Where no such loop has a known extent, by blocks of elements that lie next to each other.
+        """
+        p, f = self.plan, self.k.function
         # Of loops that padding bounds the innermost: its bounds are written out, if it is no thread's part alone; those
         # outside are worked out.
         bounding = [clip[0] for clip in p.clips]
@@ -30,17 +33,20 @@ class Dots(Nested):
         known = [loop for loop in p.outer if isinstance(loop.extent, int) and loop.number not in apart]
         i = next((loop for loop in reversed(known) if loop.a and not loop.b), None)
         j = next((loop for loop in known if loop.b and not loop.a), None)
-        rest = [loop for loop in p.outer if loop not in (i, j)]
+        line = None if i or j else next((loop for loop in p.outer if self._is_line(loop)), None)
+        rest = [loop for loop in p.outer if loop not in (i, j, line)]
         high, wide = self._block(i, j)
 
         def block(a: Scalar, b: Scalar, at_i: Scalar) -> None:
-            f = self.k.function
             with self._steps(j, wide) as at_j:
                 a_at = f.add(a, f.mul(at_i, i.a if i is not None else 0))
                 b_at = f.add(b, f.mul(at_j, j.b if j is not None else 0))
                 self._dot(a_at, b_at, i, j, at_i, at_j, high, wide)
 
         def blocks(a: Scalar, b: Scalar) -> None:
+            if line is not None:
+                self._line(a, b, line)
+                return
             if i is not None and i.number in bounding:
                 for at in range(0, i.count, high):
                     with scope(self.k):
@@ -51,9 +57,32 @@ class Dots(Nested):
 
         self.around(rest, blocks)
 
+    def _is_line(self, loop: Loop) -> bool:
+        """Whether results along a loop of any extent lie next to each other, and it moves one operand alone."""
+        bound = any(loop.number in (clip[0], clip[2]) for clip in self.plan.clips)
+        return (loop.a == 0) != (loop.b == 0) and self._adjacent(loop) and not bound
+
+    def _line(self, a: Scalar, b: Scalar, line: Loop) -> None:
+        """Elements next to each other, as many at once as make a vector or fit in the registers, then one by one."""
+        f = self.k.function
+        many = min(LANES, 1 << max(self._room() - 2, 1).bit_length() - 1)
+        low, high = self.range_of(line)
+        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), many), many))
+        for start, end, size in ((low, full, many), (full, high, 1)):
+            with f.loop(start, end, size) as turn, scope(self.k):
+                at = turn.index
+                if line.a:
+                    self._dot(f.add(a, f.mul(at, line.a)), b, line, None, at, 0, size, 1)
+                else:
+                    self._dot(a, f.add(b, f.mul(at, line.b)), None, line, 0, at, 1, size)
+
+    def _room(self) -> int:
+        """How many vectors the registers hold."""
+        return self.target.vector_registers // registers(self.target, self.node.dtype)
+
     def _block(self, i: Loop | None, j: Loop | None) -> tuple[int, int]:
         """The block's sides: divisors of the extents, with as many sums as fit in the registers."""
-        room = self.target.vector_registers // registers(self.target, self.node.dtype)
+        room = self._room()
 
         def sides(loop: Loop | None) -> list[int]:
             if loop is None or self._is_divided(loop):
@@ -152,6 +181,12 @@ class Dots(Nested):
             mask = tail_mask(left) if isinstance(left, int) else dynamic_mask(k, left)
             return term(loop, full, a, b, totals, mask)
 
+        def finish_line(loop: Loop, at: Scalar, sums: list[str]) -> None:
+            """What follows on results that lie next to each other."""
+            with masked(k, tail_mask(len(sums)) if len(sums) < LANES else None):
+                self.fixed[loop.output or 0] = At(at, 1)
+                self._finish(trees(k, sums, self.element, add), True)
+
         if p.reduce:
             totals = level(
                 list(p.reduce), a, b, dict.fromkeys(product(range(high), range(wide)), "zeroinitializer")
@@ -159,10 +194,12 @@ class Dots(Nested):
             if j is not None and self._adjacent(j):
                 for m in range(high):
                     self._set(i, at_i, m)
-                    line = [totals[m, n] for n in range(wide)]
-                    with masked(k, tail_mask(wide) if wide < LANES else None):
-                        self.fixed[j.output or 0] = At(at_j, 1)
-                        self._finish(trees(k, line, self.element, add), True)
+                    finish_line(j, at_j, [totals[m, n] for n in range(wide)])
+                return
+            if i is not None and high > 1 and self._adjacent(i):
+                for n in range(wide):
+                    self._set(j, at_j, n)
+                    finish_line(i, at_i, [totals[m, n] for m in range(high)])
                 return
             values = [tree(k, t, self.element, add) for t in totals.values()]
         else:

@@ -17,7 +17,7 @@ from ranvier.engines.native.emit import (
 from ranvier.engines.native.index import At, Index, Value
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel
-from ranvier.engines.native.walk import dynamic_mask, finish, masked, nest, scope, shared
+from ranvier.engines.native.walk import along, dynamic_mask, finish, masked, nest, scope, shared
 from ranvier.graph.node import BATCH, FLOATS, Node
 
 PANEL = 4  # vectors of results summed beside each other: one alone would wait for its own last addition
@@ -297,6 +297,14 @@ class Reduction:
             with scope(self.k):
                 panel(full, columns - full)
 
+    def some_panels(self, outer: Index, low: Scalar, high: Scalar) -> None:
+        """Some columns of a result: two vectors beside each other, then the rest."""
+        f = self.k.function
+        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), 2 * LANES), 2 * LANES))
+        with f.loop(low, full, 2 * LANES) as turn, scope(self.k):
+            self.columns([((*outer, At(f.add(turn.index, more), 1)), None) for more in (0, LANES)])
+        along(self.k, full, high, lambda at: self.columns([((*outer, at), self.k.mask)]))
+
     def along(self, index: Index) -> None:
         """One result at a time: 16 running sums along the adjacent elements, then the tree."""
         k, f, node = self.k, self.k.function, self.node
@@ -356,11 +364,14 @@ def emit_reduce(k: Kernel, task: Task) -> None:
         ranges = [shared(k, task, axis) for axis in range(len(r.kept))]
     if r.lane in r.axes:
         nest(k, ranges, r.along, wide=False)
-    elif r.lane == r.kept[-1] and ranges[-1][0] == 0 and isinstance(ranges[-1][1], int):
-        columns = ranges[-1][1]
-        nest(k, ranges[:-1], lambda index: r.panels(index, columns), wide=False)
+    elif r.lane == r.kept[-1]:
+        low, high = ranges[-1]
+        if low == 0 and isinstance(high, int):
+            nest(k, ranges[:-1], lambda index: r.panels(index, high), wide=False)
+        else:
+            nest(k, ranges[:-1], lambda index: r.some_panels(index, low, high), wide=False)
     else:
-        nest(k, ranges, lambda index: r.columns([(index, k.mask)]), wide=r.lane == r.kept[-1])
+        nest(k, ranges, lambda index: r.columns([(index, k.mask)]), wide=False)
 
 
 def emit_start(k: Kernel, task: Task) -> None:
