@@ -75,6 +75,18 @@ def test_engines_shuffle_alike(n, seed):
     assert np.array_equal(np.sort(rows["native"]), np.arange(n))
 
 
+@pytest.mark.parametrize("engine", engines.NAMES)
+@pytest.mark.parametrize("n", [0, 1, 1000, 100_000])
+def test_an_order_that_is_begun(n, engine):
+    rows = np.arange(n, dtype=np.int32)
+    expected = rows.copy()
+    engines.shuffle(expected, 7)
+    begun = engines.shuffled(rows, 7, engine)
+    assert np.array_equal(begun(), expected)
+    assert begun() is begun()
+    assert np.array_equal(rows, np.arange(n))
+
+
 def test_the_published_random_numbers_shuffle():
     """The first number that SplitMix64 gives for the state 1234567, as its authors' program prints it."""
     drawn, n = 6457827717110365317, 1 << 20

@@ -12,7 +12,7 @@ import secrets
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from ranvier.tensor import Tensor
 
 __all__ = [
     "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded",
-    "set_generator", "set_seed", "set_state", "shuffled", "traced_draws",
+    "set_generator", "set_seed", "set_state", "shuffled", "shuffling", "traced_draws",
 ]  # fmt: skip
 
 
@@ -167,11 +167,17 @@ def numpy_generator(purpose: str, seed: int | None = None) -> np.random.Generato
     return np.random.Generator(np.random.Philox(sequence))
 
 
+def shuffling(rows: Any, generator: np.random.Generator) -> Callable[[], Any]:
+    """Begin to put the numbers of an int32 array into random order; of the generator it takes one number.
+
+    What is returned gives the order, a new array.
+    """
+    return engines.shuffled(rows, int(generator.integers(2**64, dtype=np.uint64)))
+
+
 def shuffled(rows: Any, generator: np.random.Generator) -> Any:
     """The numbers of an int32 array in random order, as a new array; of the generator it takes one number."""
-    drawn = rows.copy()
-    engines.shuffle(drawn, int(generator.integers(2**64, dtype=np.uint64)))
-    return drawn
+    return shuffling(rows, generator)()
 
 
 def fold(seed: int) -> int:

@@ -24,7 +24,8 @@ from ranvier.engines.native.runtime import (
     new_sync_block,
     set_threads,
 )
-from ranvier.engines.native.team import function, run_parallel
+from ranvier.engines.native.shuffling import shuffle, shuffled
+from ranvier.engines.native.team import function, run_beside, run_parallel
 
 # Per round: every thread writes its cell, all meet, every thread adds up all cells, all meet. ctx: sync, rounds, cells, sums.
 PROGRAM = """
@@ -130,6 +131,32 @@ def test_40_concurrent_callers_never_share_a_thread(library):
     for caller in callers:
         caller.join(60)
     assert results == [True] * 60
+
+
+@pytest.mark.skipif(runtime.processors() < 2, reason="threads linger where each has a processor")
+@pytest.mark.parametrize(("patience", "lingers"), [(10**6, True), (0, False)])
+def test_an_errand_for_a_thread_that_lingers(patience, lingers, library, monkeypatch):
+    """It runs beside the caller, also where the next program needs its thread; asleep, no thread takes one."""
+    taken = []
+
+    def spy(*args):
+        taken.append(run_beside(*args))
+        return taken[-1]
+
+    pool = team._Pool()
+    pool.patience = patience
+    monkeypatch.setattr(team, "_pool", pool)
+    monkeypatch.setattr(team, "run_beside", spy)
+    rows = np.arange(1 << 18, dtype=np.int32)
+    for seed in range(10):
+        expected = rows.copy()
+        shuffle(expected, seed)
+        assert Sums(library, 2, 1).run()
+        order = shuffled(rows, seed)
+        assert Sums(library, 2, 3).run()
+        assert np.array_equal(order(), expected)
+    assert all(taken) if lingers else not all(taken)
+    pool.close()
 
 
 def test_the_lock_of_the_interpreter_is_released(library):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -80,3 +80,9 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
 def shuffle(rows: Any, seed: int, engine: str | None = None) -> None:
     """Put an int32 array into an order that ``seed`` (64 bits) alone decides, in place; the same by every engine."""
     import_module(NAMES[check(engine or get_engine())]).shuffle(rows, seed)
+
+
+def shuffled(rows: Any, seed: int, engine: str | None = None) -> Callable[[], Any]:
+    """Begin to put the numbers into that order, in an array of their own; what is returned waits and gives it."""
+    order: Callable[[], Any] = import_module(NAMES[check(engine or get_engine())]).shuffled(rows, seed)
+    return order

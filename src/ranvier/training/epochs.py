@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ranvier import seed
 from ranvier.data.convert import Array
@@ -16,12 +16,7 @@ from ranvier.training.loop import Logs, Training
 from ranvier.training.preflight import preflight
 from ranvier.training.step import Data, Step
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
 __all__ = ["Arrays", "Stream"]
-
-BESIDE = 100_000  # rows; fewer are put into an order sooner than another thread is told to
 
 
 class Arrays:
@@ -51,8 +46,7 @@ class Arrays:
         self.taken = self.size if limit is None else min(self.size, limit * batch)
         self.order = self.rows[: self.taken]
         self.steps = math.ceil(self.taken / self.batch)
-        self.drawer: ThreadPoolExecutor | None = None
-        self.next: Callable[[], Array] | None = None
+        self.next: Callable[[], Array] | None = None  # the next order, where it is drawn already
         self.drawn_from: Any = None  # the generator before it gave this epoch's order
         self.next_from: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
         self.step: Step | None = None
@@ -64,35 +58,20 @@ class Arrays:
         chosen: Array = self.rows[checked_order(order, len(self.rows), self.sampler, size)]
         return chosen
 
-    def draw(self) -> Callable[[], Array]:
-        """A new order of the rows; of many it is drawn beside the program, which needs no interpreter meanwhile."""
-
-        def order() -> Array:
-            if self.sampler is not None:
-                return self.sampled(self.shuffler, self.size)
-            return seed.shuffled(self.rows, self.shuffler)
-
-        self.next_from = self.shuffler.bit_generator.state
-        if len(self.rows) < BESIDE:
-            drawn = order()
-            return lambda: drawn
-        if self.drawer is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self.drawer = ThreadPoolExecutor(1)
-        return self.drawer.submit(order).result
-
     def turn(self) -> Array:
         """The rows of the next epoch, in order."""
-        if self.shuffler is not None:
-            self.order = (self.next or self.draw())()[: self.taken]
-            self.drawn_from = self.next_from
-            self.next = self.draw()  # of the one after it, while this one runs
+        if self.shuffler is None:
+            return self.order
+        if self.sampler is not None:
+            order = self.sampled(self.shuffler, self.size)
+        else:
+            order = self.next() if self.next is not None else seed.shuffled(self.rows, self.shuffler)
+        self.order, self.next, self.drawn_from = order[: self.taken], None, self.next_from
+        self.next_from = self.shuffler.bit_generator.state
         return self.order
 
     def close(self) -> None:
-        if self.drawer is not None:
-            self.drawer.shutdown(wait=False, cancel_futures=True)
+        """Nothing stays open."""
 
     def epoch(self, title: str) -> tuple[Logs, int]:
         """One epoch, or what is left of it: its results, and the number of samples."""
@@ -106,6 +85,8 @@ class Arrays:
             self.step = training.runner.step  # which a hook may have changed while the epoch before ran
         training.show.begin(title, self.steps)
         samples = training.run(self.step, self.data, self.order)
+        if self.shuffler is not None and self.sampler is None:  # beside all that is told now
+            self.next = seed.shuffling(self.rows, self.shuffler)
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
@@ -117,7 +98,7 @@ class Arrays:
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         if self.shuffler is not None:
             seed.set_generator(self.shuffler, state)
-            self.next_from = state
+            self.next_from, self.next = state, None
         seed.set_state(random)
 
 

@@ -176,7 +176,9 @@ class Runner:
         if not math.isfinite(self.step.totals[0]):
             return False
         with np.errstate(all="ignore"):
-            return all(map(_finite, self.floats))
+            # Of few numbers, most arrays' case, a product with themselves tells soonest.
+            total = sum([a.dot(a) if a.size <= FEW else np.add.reduce(a) for a in self.floats])
+            return math.isfinite(total) or all(np.isfinite(a).all() for a in self.floats)
 
     def stretches(self) -> Iterator[Stretch]:
         """Go back to what was kept and take up each stretch since, ready to be run again."""
@@ -258,12 +260,6 @@ class Runner:
             self.run(stretch.start, stretch.stop)
         if last.fresh:
             self.step.reset()
-
-
-def _finite(flat: Array) -> bool:
-    """Whether all numbers are finite; of few, most arrays' case, a product with themselves tells soonest."""
-    total = flat.dot(flat) if flat.size <= FEW else np.add.reduce(flat)
-    return math.isfinite(total) or bool(np.isfinite(flat).all())
 
 
 class Pace:

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -59,6 +59,7 @@ def team_ir(arch: str) -> str:
     returns when it may sleep. ``launch(entry, n, ctx, boxes)`` runs an entry on all threads if every worker lingers,
     and returns 1 when all have ended; else it does nothing and returns 0. ``post`` gives the work to workers in any
     state, ``finish`` takes the caller's part and waits for the others; between the two, sleeping ones must be woken.
+    ``ask(entry, ctx, box)`` has a worker run an entry alone and returns 1 at once; 0 if the worker does not linger.
     ``each`` is an entry too: it runs another one over contexts that lie in a row, one after the other.
     """
     pause = runtime.pause_ir(arch)
@@ -109,6 +110,15 @@ give:
 """
     finish = "call void @finish(ptr %entry, i64 %n, ptr %ctx, ptr %boxes)"
     post = f"""
+  br label %asked
+asked:
+  %errand = load atomic i64, ptr %post.box acquire, align 8
+  %away = icmp eq i64 %errand, {_BUSY}
+  br i1 %away, label %back, label %fill
+back:
+  {pause.call}
+  br label %asked
+fill:
   {word("%post.box", _ENTRY_AT, "e")}
   store ptr %entry, ptr %e, align 8
   {word("%post.box", _TID, "t")}
@@ -202,6 +212,25 @@ go:
   {finish}
   ret i64 1
 }}
+define i64 @ask(ptr %entry, ptr %ctx, ptr %box) nounwind {{
+start:
+  %pair = cmpxchg ptr %box, i64 {_LINGERING}, i64 {_HELD} acq_rel monotonic, align 8
+  %held = extractvalue {{ i64, i1 }} %pair, 1
+  br i1 %held, label %go, label %refused
+refused:
+  ret i64 0
+go:
+  {word("%box", _ENTRY_AT, "e")}
+  store ptr %entry, ptr %e, align 8
+  {word("%box", _TID, "t")}
+  store i64 0, ptr %t, align 8
+  {word("%box", _N, "k")}
+  store i64 1, ptr %k, align 8
+  {word("%box", _CTX, "c")}
+  store ptr %ctx, ptr %c, align 8
+  store atomic i64 {_BUSY}, ptr %box release, align 8
+  ret i64 1
+}}
 define void @each(i64 %tid, i64 %n, ptr %series) nounwind {{
 start:
   {word("%series", _OF, "e")}
@@ -248,6 +277,7 @@ class _Native:
         self.launch = load("launch", ctypes.c_int64, *arguments)
         self.post, self.finish = (load(name, None, *arguments) for name in ("post", "finish"))
         self.serve = load("serve", None, ctypes.c_void_p, ctypes.c_int64)
+        self.ask = load("ask", ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self.each = library.address("each")
 
 
@@ -269,6 +299,7 @@ class _Worker:
         # Unlike a lock it may be released once too often: a worker that is told to wake and does not sleep only lingers
         # a little longer.
         self.wake: SimpleQueue[bool] = SimpleQueue()
+        self.errand: Any = None  # what the one that it runs, or ran last, needs in memory
         self.ended = threading.Lock()
         self.ended.acquire()
         # Not threading.Thread, whose start() is bytecode and may be torn apart by Ctrl-C. Such a thread is a daemon.
@@ -359,6 +390,27 @@ def run_each(entry: Entry, nthreads: int, contexts: np.ndarray[Any, Any], sync: 
         [address.address, contexts.ctypes.data, len(contexts), contexts.strides[0], sync], np.int64
     )
     run_parallel(_pool.native.each, nthreads, series.ctypes.data)
+
+
+def run_beside(entry: Entry, ctx: int, needs: Any) -> bool:
+    """Have a thread that lingers run ``entry(0, 1, ctx)`` while the caller goes on; False where there is none.
+
+    When it has run, only the entry can tell: through memory, which is to be among what it ``needs``, and which is kept.
+    """
+    pool = _pool
+    workers: list[_Worker] = []
+    try:
+        if not pool.idle:
+            return False
+        pool.take(1, workers)
+        (worker,) = workers
+        before, call = worker.errand, cast(Any, entry)
+        worker.errand = before, needs  # the one before may still be under way
+        taken = bool(pool.native.ask(call.address, ctx, worker.box.ctypes.data))
+        worker.errand = needs if taken else before
+        return taken
+    finally:
+        pool.idle.extend(workers)
 
 
 def run_parallel(entry: int | Entry, nthreads: int, ctx: int) -> None:
