@@ -78,7 +78,7 @@ def _divided(node: Node, parts: int) -> Node:
     some = features // parts
     row, column, feature = (((1, 1),), 0), (((2, 1),), 0), (((0, some), (3, 1)), 0)
     loops, index = (parts, batch, columns, some), ((row, feature), (feature, column))
-    return apply("contract", x, weights, index=index, loops=loops, rank=3, parts=parts)
+    return apply("contract", x, weights, index=index, loops=loops, rank=3, parts=parts, of="features")
 
 
 def assign(tasks: list[Task]) -> None:

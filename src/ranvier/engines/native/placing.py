@@ -46,12 +46,14 @@ class Places:
         """Room for a node's value. Rows that are a large power of two apart would fight for the same cache lines.
 
         Where threads take some features of all samples each, these lie feature by feature: what is fetched ahead by the
-        processor itself along a row would be the other threads'. (Of hidden units each thread has a copy of its own.)
+        processor itself along a row would be the other threads'.
         """
         strides: tuple[int, ...]
         readers = self.groups.readers.get(node, ())
-        parts = any("parts" in reader.attrs and "units" not in reader.attrs for reader in readers)
-        turned = self.samples_adjacent or (parts and all(reader.op.name == "contract" for reader in readers))
+        features = any(reader.attrs.get("of") == "features" for reader in readers)
+        turned = self.samples_adjacent or (
+            features and all(reader.op.name == "contract" for reader in readers)
+        )
         if turned and node.ndim == 2 and node.shape[0] == BATCH:
             pitch = -(-self.batch // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch

@@ -36,7 +36,7 @@ def divide(graph: Graph, batch: int) -> Graph:
 
     def change(node: Node, old: Node) -> Node:
         if old is first:
-            return apply("contract", *node.inputs, **node.attrs, units=True)
+            return apply("contract", *node.inputs, **node.attrs, of="units")
         return apply("reduce_sum", _parted(node), axes=(0,)) if old is second else node
 
     return graph.changed(change)
@@ -79,7 +79,7 @@ def _parted(node: Node) -> Node:
 
     index = tuple(tuple(map(place, side)) for side in node.attrs["index"])
     loops = (PARTS, *outer, some)
-    return apply("contract", *node.inputs, index=index, loops=loops, rank=last + 1, parts=PARTS, units=True)
+    return apply("contract", *node.inputs, index=index, loops=loops, rank=last + 1, parts=PARTS, of="units")
 
 
 def _axes(graph: Graph, first: Node) -> Axes:
@@ -131,7 +131,7 @@ def assign(
     """Give each thread its units, and let it make for itself what is small: the values that it has its own copies of,
     each with the task that makes it.
     """
-    marked = [t.anchor for t in tasks if t.anchor is not None and "units" in t.anchor.attrs]
+    marked = [t.anchor for t in tasks if t.anchor is not None and t.anchor.attrs.get("of") == "units"]
     if not marked:
         return {}
     axes = _axes(graph, next(node for node in marked if "parts" not in node.attrs))
