@@ -173,8 +173,10 @@ def test_indexing_by_tensors():
     x = Tensor.wrap(A, requires_grad=True)
     np.testing.assert_array_equal(x[Tensor([2, 0, 2])].numpy(), A[[2, 0, 2]])
     np.testing.assert_array_equal(Tensor.wrap(A)[Tensor.wrap(FLAGS)].numpy(), A[FLAGS])
-    with pytest.raises(TypeError, match="where"):
-        x[Tensor.wrap(FLAGS)]
+    np.testing.assert_array_equal(x[Tensor.wrap(FLAGS)].numpy(), A[FLAGS])
+    for wrong in (Tensor([3]), Tensor([0, -4])):
+        with pytest.raises(IndexError, match="out of bounds"):
+            x[wrong]
     with pytest.raises(IndexError, match="outside axis"):
         x[3]
 
@@ -282,7 +284,7 @@ METHODS = [
     (lambda: (T > 0) & ~(T > 3), (V > 0) & ~(V > 3)), (lambda: (T < 0) | (T == 4), (V < 0) | (V == 4)), (lambda: T != 1, V != 1),
     (lambda: T.sum(1), V.sum(1)), (lambda: T.sum(dim=1, keepdim=True), V.sum(1, keepdims=True)), (lambda: T.mean(axis=0), V.mean(0)),
     (T.max, V.max()), (lambda: T.max(1)[1], V.argmax(1)), (lambda: T.max(dim=1)[0], V.max(1)), (lambda: T.max(axis=1), V.max(1)),
-    (T.min, V.min()), (T.std, V.std()), (lambda: T.std(0, unbiased=True), V.std(0, ddof=1)), (lambda: T.var(correction=1), V.var(ddof=1)),
+    (T.min, V.min()), (T.std, V.std(ddof=1)), (lambda: T.std(axis=0), V.std(0)), (lambda: T.std(0, unbiased=True), V.std(0, ddof=1)), (lambda: T.var(correction=1), V.var(ddof=1)),
     (lambda: T.argmax(dim=1), V.argmax(1)), (T.argmax, V.argmax()), (lambda: T.view(-1), V.ravel()), (lambda: T.reshape(4, 1), V.reshape(4, 1)),
     (lambda: T.reshape((1, 4)), V.reshape(1, 4)), (T.t, V.T), (lambda: T.T, V.T), (lambda: T.permute(1, 0), V.T), (lambda: T.transpose(0, 1), V.T),
     (lambda: T.unsqueeze(0).squeeze(0), V), (lambda: T.unsqueeze(1).expand(-1, 3, -1), np.repeat(V[:, None], 3, 1)), (T.flatten, V.ravel()),

@@ -269,7 +269,10 @@ REFUSED = [
     (lambda x: x.backward(), "needs a seed"),
     (lambda x: Tensor(1.0).backward(), "requires a gradient"),
     (lambda x: x.__iadd__(1), "cannot be changed in place"),
-    (lambda x: (x * 2).requires_grad_(), "only leaves"),
+    (lambda x: (x * 2).requires_grad_(False), "follows from its operands"),
+    (lambda x: x.fill_(1.0), "cannot be changed in place"),
+    (lambda x: x.copy_(Tensor([1.0, 2.0])), "cannot be changed in place"),
+    (lambda x: x.__setitem__(0, 1.0), "cannot be changed in place"),
 ]
 
 

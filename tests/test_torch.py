@@ -276,6 +276,60 @@ def test_state_continues_where_it_was():
 # --- files --------------------------------------------------------------------------------------------------------
 
 
+def test_checkpoints_of_several_state_dicts(tmp_path):
+    net = nn.Linear(2, 1)
+    optimizer = optim.Adam(net.parameters(), lr=0.1)
+    net(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+    whole = {
+        "epoch": 3, "model": net.state_dict(), "optimizer": optimizer.state_dict(), "loss": np.float32(0.5),
+        "note": ("a", None, [True, torch.ones(2)]), 7: {},
+    }  # fmt: skip
+    torch.save(whole, tmp_path / "all.pt")
+    found = torch.load(tmp_path / "all.pt")
+    assert list(found) == list(whole)
+    assert (found["epoch"], found["loss"], found[7]) == (3, 0.5, {})
+    assert found["note"][:2] == ("a", None)
+    assert found["note"][2][1].tolist() == [1, 1]
+    other = nn.Linear(2, 1)
+    other.load_state_dict(found["model"])
+    again = optim.Adam(other.parameters(), lr=0.2)
+    again.load_state_dict(found["optimizer"])
+    for model, rule in ((net, optimizer), (other, again)):
+        rule.zero_grad()
+        model(torch.ones(3, 2)).pow(2).sum().backward()
+        rule.step()
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), other.parameters(), strict=True))
+    for wrong, place in (({"a": [net]}, r"Linear at \['a'\]\[0\]"), ({"a": {(1, 2): 0}}, r"key \(1, 2\)")):
+        with pytest.raises(TypeError, match=place):
+            torch.save(wrong, tmp_path / "none.pt")
+    assert not (tmp_path / "none.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 3])),
+        lambda: nn.NLLLoss()(torch.zeros(2, 3), torch.tensor([0, -1])),
+        lambda: F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, -100]), ignore_index=1),
+        lambda: F.one_hot(torch.tensor([0, 4]), 3),
+    ],
+)
+def test_labels_out_of_range_are_refused_in_a_loop(wrong):
+    with pytest.raises(
+        IndexError, match=r"label (3|-1|-100|4) is out of range for 3 classes. Write labels from 0 to 2"
+    ):
+        wrong()
+    assert F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, -100])).item() == pytest.approx(np.log(3))
+
+
+def test_a_replaced_layer_keeps_its_name():
+    net = nn.Sequential({"first": nn.Linear(2, 2), "act": nn.ReLU(), "last": nn.Linear(2, 1)})
+    net[1] = nn.Tanh()
+    assert [name for name, _ in net.named_children()] == ["first", "act", "last"]
+    assert isinstance(net.act, nn.Tanh)
+
+
 def test_state_dicts_through_files(tmp_path):
     net, path = Net(), tmp_path / "net.safetensors"
     torch.save(net.state_dict(), path)

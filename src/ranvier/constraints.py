@@ -148,9 +148,9 @@ def constrained(constraint: Any, w: Node) -> Node:
         leaf = Tensor.placeholder(w.type)
         result = constraint(leaf)
         segment = tape.segment_of([result])
-    if result.type != w.type:
+    if result.spec != w.type:
         raise GraphError(
-            f"the constraint {constraint!r} makes {result.type} of a weight of {w.type}: write one that "
+            f"the constraint {constraint!r} makes {result.spec} of a weight of {w.type}: write one that "
             "keeps its shape and dtype"
         )
     nodes = {o: w if known is leaf else _value(known) for o, known in enumerate(segment.leaves)}

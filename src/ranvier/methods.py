@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, numeric, tape
+from ranvier import functional, numeric, selecting, tape
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
+from ranvier.selecting import Ordered, put, writable
 from ranvier.tensor import Tensor, function, get_dtype
 
 
@@ -20,21 +21,17 @@ def reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_place(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """``x += y`` and ``x.add_(y)`` write into a leaf; of a result they make a new tensor."""
+    """A method that changes its tensor, as PyTorch's whose names end in an underscore."""
+    return lambda self, *args, **kwargs: put(self, operation(self, *args, **kwargs))
 
-    def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        result: Tensor = operation(self, *args, **kwargs)
-        if self.entry is not None or self.value is None:
-            return result
-        if result.requires_grad:
-            if self.requires_grad:
-                raise RuntimeError(
-                    "a tensor that requires a gradient cannot be changed in place while gradients are recorded. "
-                    "Write 'with no_grad():' around the change."
-                )
-            return result
-        self.assign(numeric.cast(result, self.dtype) if result.dtype != self.dtype else result)
-        return self
+
+def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """``x += y`` writes into a leaf; of a result, or where the new value has a history, it makes a new tensor."""
+
+    def change(self: Tensor, other: Any) -> Tensor:
+        result: Tensor = operation(self, other)
+        leaf = self.entry is None and self.value is not None
+        return put(self, result) if leaf and (self.requires_grad or not result.requires_grad) else result
 
     return change
 
@@ -43,13 +40,18 @@ def filled(value: float) -> Callable[..., Any]:
     return lambda self: fill(self, value)
 
 
-def fill(self: Tensor, value: float) -> Tensor:
+def fill(self: Tensor, value: Any) -> Tensor:
+    writable(self)
     self.assign(np.full(self.shape, value, self.dtype))
     return self
 
 
 def copy(self: Tensor, other: Any) -> Tensor:
-    self.assign(other.compute() if isinstance(other, Tensor) else other)
+    if isinstance(other, Tensor) and other.requires_grad and tape.state.grad_enabled:
+        return put(self, numeric.broadcast_to(numeric.cast(other, self.dtype), self.shape))
+    writable(self)
+    array = other.compute() if isinstance(other, Tensor) else np.asarray(other)
+    self.assign(np.broadcast_to(array, self.shape))
     return self
 
 
@@ -89,7 +91,7 @@ def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Calla
             return (numeric.maximum if largest is numeric.max else numeric.minimum)(self, dim)
         if dim is None:
             return largest(self, axis, keepdims or keepdim)
-        return largest(self, dim, keepdim), position(self, dim, keepdim)
+        return Ordered(largest(self, dim, keepdim), position(self, dim, keepdim))
 
     return method
 
@@ -130,55 +132,18 @@ def clone(x: Node) -> Node:
     return apply("reshape", x, shape=x.shape)
 
 
-def indexed(self: Tensor, index: Any) -> Any:
-    """``x[index]`` by whole numbers, slices, None, ... and (along the first axis) integer tensors.
-
-    A tensor that holds its value and asks for no gradient is indexed at once by NumPy's rules, so that a loop over
-    slices of a data set compiles nothing.
-    """
-    items = index if isinstance(index, tuple) else (index,)
-    if self.entry is None and self.value is not None and not self.requires_grad:
-        items = tuple(i.compute() if isinstance(i, Tensor) else i for i in items)
-        return Tensor.wrap(np.array(self.compute()[items], order="C"))
-    if len(items) == 1 and isinstance(items[0], (Tensor, np.ndarray, list)):
-        chosen = items[0] if isinstance(items[0], Tensor) else Tensor(items[0])
-        if chosen.dtype == "bool":
-            raise TypeError(
-                "a mask would give a shape that depends on values. Write where(mask, x, 0) instead."
-            )
-        return numeric.take(self, chosen)
-    plain: list[Any] = []
-    for item in items:
-        if isinstance(item, slice):
-            plain.append(("slice", item.start, item.stop, item.step))
-        elif item is None or item is Ellipsis or hasattr(item, "__index__"):
-            plain.append(item if item is None or item is Ellipsis else item.__index__())
-        else:
-            raise TypeError(
-                f"cannot index a tensor by {type(item).__name__}. Write whole numbers, slices, None or ...."
-            )
-    return numeric.index_basic(self, tuple(plain))
-
-
-def set_item(self: Tensor, index: Any, value: Any) -> None:
-    """``x[index] = value`` for a leaf."""
-    array = self.numpy()
-    array[index.compute() if isinstance(index, Tensor) else index] = np.asarray(value)
-    self.assign(array)
-
-
 def requires_grad(self: Tensor, flag: bool = True) -> Tensor:
-    if self.entry is not None:
-        raise RuntimeError("only leaves can be asked for a gradient. Write x.detach() first.")
     tape.settle(self)
     self.requires_grad = flag
     return self
 
 
 def get_data(self: Tensor) -> Tensor:
-    """The same memory, outside of the gradient."""
+    """The same memory, outside of the gradient: what is written into it this tensor holds at once."""
     tape.settle(self)
-    return Tensor.wrap(self.compute())
+    data = Tensor.wrap(self.compute())
+    data.base = self, None
+    return data
 
 
 def set_data(self: Tensor, value: Any) -> None:
@@ -194,12 +159,81 @@ def size(self: Tensor, dim: int | None = None) -> Any:
 
 
 def spread(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """Variance and deviation: NumPy's ``ddof``, PyTorch's ``correction`` or ``unbiased``."""
+    """Variance and deviation as PyTorch's methods, dividing by n - 1 unless ``unbiased=False`` or ``correction=0``.
 
-    def variant(x: Tensor, axis: Any, keepdims: bool, ddof: int = 0, **torch: Any) -> Any:
-        return operation(x, axis, keepdims, int(torch.get("correction", torch.get("unbiased", ddof))))
+    Where ``axis``, ``keepdims`` or ``ddof`` are named it is NumPy's, which divides by n - ``ddof``, n by default.
+    """
 
-    return reduction(variant)
+    def method(
+        self: Tensor,
+        dim: Any = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: Any = None,
+        **numpy: Any,
+    ) -> Any:
+        if numpy:
+            axis = numpy.pop("axis", dim)
+            return operation(self, axis, numpy.pop("keepdims", keepdim), numpy.pop("ddof", 0), **numpy)
+        if isinstance(dim, bool):  # x.std(False)
+            dim, unbiased = None, dim
+        given = int(unbiased) if correction is None else correction
+        return operation(self, tuple(dim) if isinstance(dim, list) else dim, keepdim, given)
+
+    return method
+
+
+def norm(
+    self: Tensor,
+    p: Any = 2,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    axis: Any = None,
+    keepdims: bool = False,
+) -> Any:
+    """The p-norm over the given dimensions, or of all elements."""
+    dim = axis if dim is None else dim
+    order = {"fro": 2, "inf": np.inf}.get(p, p)
+    return numeric.norm(self, tuple(dim) if isinstance(dim, list) else dim, keepdim or keepdims, order)
+
+
+def along(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation along a dimension, which PyTorch calls ``dim``."""
+
+    def method(self: Tensor, dim: Any = None, *, axis: Any = None, dtype: Any = None) -> Any:
+        axis = dim if axis is None else axis
+        result = operation(self, *(() if axis is None else (axis,)))
+        return result if dtype is None else converted(result, dtype)
+
+    return method
+
+
+def logical(operation: Callable[..., Any], sign: str, word: str) -> Callable[..., Any]:
+    """``&``, ``|`` and ``~``: of truth values."""
+
+    def method(*operands: Any) -> Any:
+        for x in operands:
+            if not isinstance(x, bool) and getattr(x, "dtype", None) != "bool":
+                kind = getattr(x, "dtype", type(x).__name__)
+                raise TypeError(f"{sign} is for bool tensors, and here is {kind}. Write {word} instead.")
+        return operation(*operands)
+
+    return method
+
+
+def equals(self: Tensor, other: Any) -> Any:
+    return False if other is None else numeric.equal(self, other)
+
+
+def differs(self: Tensor, other: Any) -> Any:
+    return True if other is None else numeric.not_equal(self, other)
+
+
+def kind(self: Tensor, dtype: Any = None) -> Any:
+    """PyTorch's ``x.type()``, the name of the dtype, and ``x.type(dtype)``, a conversion."""
+    return self.dtype if dtype is None else converted(self, dtype)
 
 
 def scaled_in_place(sign: int) -> Callable[..., Any]:
@@ -228,7 +262,7 @@ ELEMENTWISE = (
     "cos", "sign", "floor", "ceil", "isnan", "isfinite", "clip", "maximum", "minimum", "matmul", "flatten", "swapaxes",
     "flip",
 )  # fmt: skip
-REDUCTIONS = ("sum", "mean", "any", "all", "argmax", "argmin", "norm", "logsumexp")
+REDUCTIONS = ("sum", "mean", "any", "all", "argmax", "argmin", "logsumexp")
 
 
 def squeezed(self: Tensor, dim: Any = None) -> Any:
@@ -239,21 +273,55 @@ def unsqueezed(self: Tensor, dim: int) -> Any:
     return numeric.expand_dims(self, dim)
 
 
+def repeated(self: Tensor, *sizes: Any) -> Any:
+    """The tensor that many times along each dimension; new ones come in front."""
+    times = dims(sizes)
+    whole = numeric.reshape(self, (*(1,) * (len(times) - self.ndim), *self.shape))
+    paired = [n for pair in zip(times, whole.shape, strict=True) for n in pair]
+    apart = numeric.reshape(whole, tuple(n for d in whole.shape for n in (1, d)))
+    shape = tuple(t * d for t, d in zip(times, whole.shape, strict=True))
+    return numeric.reshape(numeric.broadcast_to(apart, tuple(paired)), shape)
+
+
+def unbound(self: Tensor, dim: int = 0) -> tuple[Any, ...]:
+    """The slices along a dimension."""
+    parts = numeric.split(self, self.shape[dim], dim)
+    return tuple(numeric.squeeze(part, dim) for part in parts)
+
+
+def chunked(self: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """That many parts along a dimension, the last of them smaller where it does not divide."""
+    extent = self.shape[dim]
+    size = -(-extent // chunks)
+    return numeric.split(self, tuple(min(size, extent - at) for at in range(0, extent, size)), dim)
+
+
+def split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Parts of that size along a dimension, the last of them smaller where it does not divide; or of those sizes."""
+    given = split_size_or_sections
+    if isinstance(given, int):
+        extent = self.shape[dim]
+        given = [min(given, extent - at) for at in range(0, extent, given)]
+    return numeric.split(self, tuple(given), dim)
+
+
 METHODS: dict[str, Any] = {
     # operators
-    "__add__": numeric.add, "__radd__": reflected(numeric.add), "__iadd__": in_place(numeric.add),
-    "__sub__": numeric.subtract, "__rsub__": reflected(numeric.subtract), "__isub__": in_place(numeric.subtract),
-    "__mul__": numeric.multiply, "__rmul__": reflected(numeric.multiply), "__imul__": in_place(numeric.multiply),
-    "__truediv__": numeric.divide, "__rtruediv__": reflected(numeric.divide), "__itruediv__": in_place(numeric.divide),
+    "__add__": numeric.add, "__radd__": reflected(numeric.add), "__iadd__": augmented(numeric.add),
+    "__sub__": numeric.subtract, "__rsub__": reflected(numeric.subtract), "__isub__": augmented(numeric.subtract),
+    "__mul__": numeric.multiply, "__rmul__": reflected(numeric.multiply), "__imul__": augmented(numeric.multiply),
+    "__truediv__": numeric.divide, "__rtruediv__": reflected(numeric.divide), "__itruediv__": augmented(numeric.divide),
     "__floordiv__": numeric.floor_divide, "__rfloordiv__": reflected(numeric.floor_divide),
     "__mod__": numeric.remainder, "__rmod__": reflected(numeric.remainder),
     "__pow__": numeric.power, "__rpow__": reflected(numeric.power),
     "__matmul__": numeric.matmul, "__rmatmul__": reflected(numeric.matmul),
     "__neg__": numeric.negative, "__pos__": lambda self: self, "__abs__": numeric.abs,
     "__lt__": numeric.less, "__le__": numeric.less_equal, "__gt__": numeric.greater, "__ge__": numeric.greater_equal,
-    "__eq__": numeric.equal, "__ne__": numeric.not_equal,
-    "__and__": numeric.logical_and, "__or__": numeric.logical_or, "__invert__": numeric.logical_not,
-    "__getitem__": indexed, "__setitem__": set_item,
+    "__eq__": equals, "__ne__": differs,
+    "__and__": logical(numeric.logical_and, "&", "(x != 0) & (y != 0)"),
+    "__or__": logical(numeric.logical_or, "|", "(x != 0) | (y != 0)"),
+    "__invert__": logical(numeric.logical_not, "~", "x == 0"),
+    "__getitem__": selecting.indexed, "__setitem__": selecting.set_item,
     # elementwise
     **{name: getattr(numeric, name) for name in ELEMENTWISE},
     "add": numeric.add, "sub": numeric.subtract, "mul": numeric.multiply, "div": numeric.divide, "pow": numeric.power,
@@ -261,10 +329,11 @@ METHODS: dict[str, Any] = {
     "clamp": clamp,
     "eq": numeric.equal, "ne": numeric.not_equal, "lt": numeric.less, "le": numeric.less_equal, "gt": numeric.greater,
     "ge": numeric.greater_equal, "relu": functional.relu,
-    "softmax": functional.softmax, "log_softmax": functional.log_softmax,
+    "softmax": along(functional.softmax), "log_softmax": along(functional.log_softmax),
     # reductions
     **{name: reduction(getattr(numeric, name)) for name in REDUCTIONS},
-    "var": spread(numeric.var), "std": spread(numeric.std),
+    "var": spread(numeric.var), "std": spread(numeric.std), "norm": norm,
+    "amax": reduction(numeric.max), "amin": reduction(numeric.min),
     "max": extremum(numeric.max, numeric.argmax), "min": extremum(numeric.min, numeric.argmin),
     # movement
     "reshape": shaped, "view": shaped, "permute": lambda self, *axes: numeric.transpose(self, dims(axes)),
@@ -274,11 +343,15 @@ METHODS: dict[str, Any] = {
     "squeeze": squeezed, "unsqueeze": unsqueezed,
     "expand_as": lambda self, other: numeric.broadcast_to(self, other.shape),
     "view_as": lambda self, other: numeric.reshape(self, other.shape),
-    "chunk": lambda self, chunks, dim=0: numeric.split(self, chunks, dim),
+    "chunk": chunked,
     "contiguous": lambda self: self, "clone": clone,
+    "split": split, "repeat": repeated, "unbind": unbound,
+    # choosing
+    **{name: getattr(selecting, name) for name in selecting.__all__},
     # dtype, device, shape
-    "to": converted, "astype": converted, "type_as": converted, "cpu": lambda self: self, "float": to_dtype("float32"),
-    "double": to_dtype("float64"), "int": to_dtype("int32"), "long": to_dtype("int32"), "bool": to_dtype("bool"),
+    "to": converted, "astype": converted, "type_as": converted, "type": kind, "cpu": lambda self: self,
+    "float": to_dtype("float32"), "double": to_dtype("float64"), "int": to_dtype("int32"), "long": to_dtype("int32"),
+    "bool": to_dtype("bool"),
     "size": size, "dim": lambda self: self.ndim, "numel": lambda self: int(np.prod(self.shape)),
     "is_floating_point": lambda self: self.dtype in FLOATS,
     # in place

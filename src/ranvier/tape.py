@@ -139,14 +139,14 @@ class Segment:
             if self.assigns and (assigned := self.assigns.get(ordinal)) is not None:
                 return assigned
             entry = self.entries[ordinal]
-            if entry.requires_grad is tensor.requires_grad:
+            if entry.requires_grad is tensor._requires_grad:
                 return entry
         self.ordinals[id(tensor)] = len(self.leaves)
         return self.add(tensor, tensor.version)
 
     def add(self, tensor: Tensor, version: int) -> Entry:
         ordinal = len(self.leaves)
-        entry = leaf_entry(ordinal, tensor.type, tensor.requires_grad, is_transposed(tensor.value))
+        entry = leaf_entry(ordinal, tensor.spec, tensor._requires_grad, is_transposed(tensor.value))
         self.leaves.append(tensor)
         self.entries.append(entry)
         self.versions.append(version)
@@ -201,9 +201,9 @@ def stored(tensor: Tensor) -> Any:
 def leaf_input(name: str, tensor: Tensor) -> tuple[Node, Node]:
     """An input for the tensor's storage, and the node that stands for the tensor itself."""
     if is_transposed(tensor.value):
-        source = input_node(name, tensor.type.shape[::-1], tensor.type.dtype)
+        source = input_node(name, tensor.spec.shape[::-1], tensor.spec.dtype)
         return source, reverse_axes(source)
-    source = input_node(name, tensor.type.shape, tensor.type.dtype)
+    source = input_node(name, tensor.spec.shape, tensor.spec.dtype)
     return source, source
 
 
@@ -319,10 +319,17 @@ def merge(target: Segment, other: Segment) -> None:
 
 
 def segment_of(tensors: Iterable[Tensor]) -> Segment:
-    """Where a call on these tensors is recorded: with pending operands, else in the open segment, else a new one."""
+    """Where a call on these tensors is recorded: with pending operands, else in the open segment, else a new one.
+
+    What stands for an operand there is its `Entry`, or else a leaf: so assignments to a leaf that asks for a gradient
+    are made first, for the gradient is by the new value; and results whose operands have been overwritten since become
+    leaves, as their history has ended.
+    """
     chosen: Segment | None = None
     for tensor in tensors:
         segment = tensor.segment
+        if segment is not None:
+            segment = _ready(tensor, segment)
         if segment is not None and segment is not chosen:
             if chosen is None:
                 chosen = segment
@@ -333,6 +340,16 @@ def segment_of(tensors: Iterable[Tensor]) -> Segment:
         if chosen is None or chosen.flushed or len(chosen.leaves) > LEAVES:
             chosen = state.segment = Segment()
     return chosen
+
+
+def _ready(tensor: Tensor, segment: Segment) -> Segment | None:
+    """The segment of an operand, after what has to be done first."""
+    if tensor.entry is None:
+        if tensor._requires_grad and state.grad_enabled:
+            flush(segment)
+    elif tensor.value is not None and segment.is_stale(tensor.entry):
+        tensor.released, tensor.entry, tensor.segment = tensor._requires_grad, None, None
+    return tensor.segment
 
 
 def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
@@ -383,7 +400,7 @@ def flush(segment: Segment) -> None:
             )
         given.append(stored(leaf))
     outputs: list[Any] = [
-        np.empty(t.type.shape[::-1] if flip else t.type.shape, t.type.dtype)
+        np.empty(t.spec.shape[::-1] if flip else t.spec.shape, t.spec.dtype)
         for t, flip in zip(pending, flipped, strict=True)
     ]
     program.run(given, outputs)
@@ -409,6 +426,15 @@ def flush(segment: Segment) -> None:
             keep.append(weakref.ref(tensor))
     segment.live = keep
     segment.assigns = {}
+
+
+def hand_over(tensor: Tensor, other: Tensor) -> None:
+    """Let ``other``, of the same value and version, be the leaf in what this thread has recorded on ``tensor``."""
+    for segment in list(state.segments):
+        ordinal = segment.ordinals.get(id(tensor))
+        if ordinal is not None and segment.leaves[ordinal] is tensor:
+            segment.leaves[ordinal] = other
+            segment.ordinals[id(other)] = segment.ordinals.pop(id(tensor))
 
 
 def settle(tensor: Tensor) -> None:

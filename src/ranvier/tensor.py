@@ -57,13 +57,14 @@ class Tensor:
     __array_priority__ = 1000  # NumPy arrays on the left let our operators answer
     __slots__ = (
         "__weakref__",
+        "_requires_grad",
+        "base",
         "entry",
         "grad",
         "kept",
         "released",
-        "requires_grad",
         "segment",
-        "type",
+        "spec",
         "value",
         "version",
     )
@@ -71,7 +72,7 @@ class Tensor:
     def __init__(self, value: Any = None, *, requires_grad: bool = False, dtype: str | None = None) -> None:
         array = convert(value, dtype)
         self.value: Any = array
-        self.type = Type(array.shape, array.dtype.name)
+        self.spec = Type(array.shape, array.dtype.name)
         self._start(requires_grad)
 
     def _start(self, requires_grad: bool) -> None:
@@ -80,14 +81,17 @@ class Tensor:
         self.grad: Any = None
         self.released = False
         self.kept: Any = None  # see tape.stored
+        self.base: Any = (
+            None  # the tensor that this one is a view of, and the index; None for all of its memory
+        )
         self.version = 0
-        self.requires_grad = requires_grad
+        self._requires_grad = requires_grad
 
     @staticmethod
     def placeholder(type_: Type, *, requires_grad: bool = False) -> Tensor:
         """A leaf without a value, for tracing; its shape may hold symbols."""
         tensor = Tensor.__new__(Tensor)
-        tensor.value, tensor.type = None, type_
+        tensor.value, tensor.spec = None, type_
         tensor._start(requires_grad)
         return tensor
 
@@ -95,16 +99,16 @@ class Tensor:
     def wrap(array: Any, *, requires_grad: bool = False) -> Tensor:
         """A tensor that shares an array of a dtype that programs have, C- or Fortran-contiguous; nothing is copied."""
         tensor = Tensor.__new__(Tensor)
-        tensor.value, tensor.type = array, Type(array.shape, array.dtype.name)
+        tensor.value, tensor.spec = array, Type(array.shape, array.dtype.name)
         tensor._start(requires_grad)
         return tensor
 
     @staticmethod
     def pending(entry: Entry, segment: Segment) -> Tensor:
         tensor = Tensor.__new__(Tensor)
-        tensor.value, tensor.type = None, entry.type
-        tensor.entry, tensor.segment, tensor.grad, tensor.kept = entry, segment, None, None
-        tensor.released, tensor.requires_grad, tensor.version = False, entry.requires_grad, 0
+        tensor.value, tensor.spec = None, entry.type
+        tensor.entry, tensor.segment, tensor.grad, tensor.kept, tensor.base = entry, segment, None, None, None
+        tensor.released, tensor._requires_grad, tensor.version = False, entry.requires_grad, 0
         segment.live.append(weakref.ref(tensor))
         return tensor
 
@@ -140,19 +144,37 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        return self.type.shape
+        return self.spec.shape
 
     @property
     def dtype(self) -> str:
-        return self.type.dtype
+        return self.spec.dtype
 
     @property
     def ndim(self) -> int:
-        return len(self.type.shape)
+        return len(self.spec.shape)
 
     @property
     def is_leaf(self) -> bool:
-        return self.entry is None
+        return self.entry is None or not self.entry.requires_grad
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients reach this tensor. What was computed from none that they reach may ask for its own."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, flag: bool) -> None:
+        if not self.is_leaf:
+            if flag:
+                return
+            raise RuntimeError(
+                "the gradient of a result follows from its operands. Write x.detach() instead."
+            )
+        if self.entry is not None and flag:
+            self.compute()
+            self.entry = self.segment = None
+        self._requires_grad = bool(flag)
 
     def compute(self) -> Any:
         """The value as the array that holds it."""
@@ -218,11 +240,12 @@ class Tensor:
 
     # --- gradients ------------------------------------------------------------------------------------------------
 
-    def backward(self, gradient: Any = None) -> None:
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None) -> None:
         """Add the derivative of this tensor by every leaf that requires one to the leaf's ``grad``.
 
-        Raises RuntimeError when the tensor depends on no such leaf, or when its history ended because a tensor it was
-        computed from has been overwritten since (by ``optimizer.step()``, say).
+        What was recorded is kept in any case: ``retain_graph`` changes nothing. Raises RuntimeError when the tensor
+        depends on no such leaf, or when its history ended because a tensor it was computed from has been overwritten
+        since (by ``optimizer.step()``, say).
         """
         leaves = self.grad_leaves()
         seed = [] if gradient is None else [gradient if isinstance(gradient, Tensor) else Tensor(gradient)]
@@ -232,7 +255,7 @@ class Tensor:
 
     def grad_leaves(self) -> list[Tensor]:
         entry, segment = self.entry, self.segment
-        if entry is None and self.requires_grad and not self.released:
+        if entry is None and self._requires_grad and not self.released:
             return [self]
         if self.released or (entry is not None and segment is not None and segment.is_stale(entry)):
             raise RuntimeError(
@@ -252,22 +275,24 @@ class Tensor:
 
     def assign(self, value: Any) -> None:
         """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old values
-        keep them. Becomes real with the next thing that is read, or with ``optimizer.step()``.
+        keep them. Becomes real with the next thing that is read, or with ``optimizer.step()``. What this one is a view
+        of is written too.
         """
-        if (
-            isinstance(value, Tensor)
-            and value.segment is not None
-            and self.entry is None
-            and self.value is not None
-        ):
-            if (
-                value.value is self.value
-            ):  # changed in place already, through another tensor over the same memory
-                value.compute()
-                self.version += 1
-                return
-            if value.type != self.type:
-                raise ValueError(f"a tensor of {self.type} cannot take values of {value.type}.")
+        if self.base is not None and self.base[1] is None:  # another tensor's memory: it has to know at once
+            array = np.asarray(value.compute() if isinstance(value, Tensor) else value)
+            tape.settle(self)
+            self.base[0].assign(array)
+            self.version += 1
+            return
+        self._write(value)
+        if self.base is not None:
+            self.base[0][self.base[1]] = self
+
+    def _write(self, value: Any) -> None:
+        leaf = self.entry is None and self.value is not None
+        if leaf and isinstance(value, Tensor) and value.segment is not None:
+            if value.spec != self.spec:
+                raise ValueError(f"a tensor of {self.spec} cannot take values of {value.spec}.")
             segment = tape.segment_of((value, self))
             segment.assign(self, value.entry or segment.leaf(value))
             return
@@ -282,6 +307,20 @@ class Tensor:
             raise ValueError("this tensor shares a read-only array. Write x.clone() and change that instead.")
         self.value[...] = array
         self.version += 1
+
+    def become(self, other: Tensor) -> None:
+        """Be what ``other`` is from here on, with its history; tensors computed from the old values keep them."""
+        if self.entry is None and self.value is not None:
+            before = Tensor.wrap(self.compute(), requires_grad=self._requires_grad)
+            before.version = self.version
+            tape.hand_over(self, before)
+        self.version += 1
+        self.value, self.spec, self.entry, self.segment = other.value, other.spec, other.entry, other.segment
+        self.released, self._requires_grad = other.released, other._requires_grad
+        if self.segment is not None and self.entry is not None:
+            self.segment.live.append(weakref.ref(self))
+        if self.base is not None:
+            self.base[0][self.base[1]] = self
 
 
 def convert(value: Any, dtype: str | None = None) -> Any:

@@ -40,7 +40,7 @@ class Input(Operators, Layer):
         self._input_type = declared(shape, dtype, self.name)
 
     @property
-    def type(self) -> Type:
+    def spec(self) -> Type:
         assert self._input_type is not None
         return self._input_type
 
@@ -48,19 +48,19 @@ class Input(Operators, Layer):
         record = record_of(self)
         if not record:
             record.append(Call(self, (), {}))
-            record[0].returned(Tensor.placeholder(self.type))
+            record[0].returned(Tensor.placeholder(self.spec))
         return record[0].values[0]
 
     def forward(self, x: Any) -> Any:
-        if self.misfit(x.type):
+        if self.misfit(x.spec):
             raise GraphError
         return x
 
     def misfit(self, given: Type) -> tuple[str, str] | None:
-        if given.shape[1:] == self.type.shape[1:]:
+        if given.shape[1:] == self.spec.shape[1:]:
             return None
         return (
-            f"it takes (batch, {', '.join(map(str, self.type.shape[1:]))}).",
+            f"it takes (batch, {', '.join(map(str, self.spec.shape[1:]))}).",
             "Give it data of that shape, or make the network for this one.",
         )
 

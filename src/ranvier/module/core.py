@@ -131,7 +131,7 @@ class Module(Face):
             if args:
                 if not isinstance(args[0], Tensor):
                     args = tuple(Tensor(a) if isinstance(a, (np.ndarray, list)) else a for a in args)
-                trace.append((None, getattr(args[0], "type", None)))
+                trace.append((None, getattr(args[0], "spec", None)))
                 if self._input_type is None:
                     self._input_type = input_type(args[0])
                 if len(args) > 1 and not self._input_types:
@@ -141,7 +141,7 @@ class Module(Face):
             if not self.built:
                 self.build_once(args[0].shape)
             result = self.forward(*args, **kwargs)
-            trace.append((self, getattr(result, "type", None)))
+            trace.append((self, getattr(result, "spec", None)))
             if calls.watch is not None:
                 calls.watch(self, args, result)
             return result

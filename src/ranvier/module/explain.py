@@ -43,7 +43,7 @@ def explain(
     def label(m: Module) -> str:
         return f"{type(m).__name__} {called(m, root)!r}"
 
-    given = [t for a in args if isinstance(t := getattr(a, "type", None), Type)]
+    given = [t for a in args if isinstance(t := getattr(a, "spec", None), Type)]
     line = within(error)
     at = f"made at {shown(module._made)}" + ("" if line is None else f", in forward at {shown(line)}")
     name = called(module, root)

@@ -85,7 +85,7 @@ class Functional(Module):
         self.input_names = list(starts) if isinstance(inputs, Mapping) else [c.module.name for c in first]
         made_by = [end.call.module.name for end in last]
         self.output_names = list(ends) if isinstance(outputs, Mapping) else numbered(made_by)
-        types = tuple(call.values[0].type for call in first)
+        types = tuple(call.values[0].spec for call in first)
         self._input_type, self._input_types = types[0], types if len(types) > 1 else ()
         if not trainable:
             self.trainable = False

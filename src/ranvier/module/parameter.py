@@ -66,7 +66,7 @@ class Parameter(Tensor):
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
         """A parameter that holds this very array, in whatever memory order it has."""
         parameter = cls.__new__(cls)
-        parameter.value, parameter.type = array, Type(array.shape, array.dtype.name)
+        parameter.value, parameter.spec = array, Type(array.shape, array.dtype.name)
         parameter._start(requires_grad)
         parameter.name, parameter.regularizer, parameter.constraint = name, None, None
         return parameter

@@ -96,13 +96,17 @@ class Sequential(Module):
         self._renew(rest)
         return removed
 
-    def _renew(self, modules: list[Module]) -> Self:
+    def _renew(self, modules: list[Module] | dict[str, Any]) -> Self:
         for key in list(self._modules):
             delattr(self, key)
         self.__dict__.pop("_graph", None)
         start = self._input_type
         self._types, self._end = [] if start is None else [(None, start)], start
-        return self.extend(modules)
+        if isinstance(modules, list):
+            return self.extend(modules)
+        for key, module in modules.items():
+            self._put(key, module)
+        return self
 
     def _described(self) -> list[Any]:
         """An `Input` and what each layer makes of it, recorded when they are first asked for."""
@@ -160,9 +164,8 @@ class Sequential(Module):
         return list(self)[index]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        rest = list(self)
-        rest[index] = module
-        self._renew(rest)
+        named = dict(self._modules)
+        self._renew({**named, list(named)[index]: module})
 
     def __delitem__(self, index: int) -> None:
         self.pop(index)

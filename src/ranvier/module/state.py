@@ -72,7 +72,7 @@ class State(Parts):
             if tensor.dtype in FLOATS and tensor.dtype != dtype:
                 settle(tensor)
                 tensor.value = tensor.compute().astype(dtype, order="K")
-                tensor.type, tensor.grad = Type(tensor.shape, dtype), None
+                tensor.spec, tensor.grad = Type(tensor.shape, dtype), None
                 tensor.version += 1
 
         def cast(type_: Type) -> Type:

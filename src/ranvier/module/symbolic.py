@@ -91,7 +91,7 @@ class Call:
         """Take note of what the call returned: the same with a symbolic value for each tensor."""
 
         def value(tensor: Tensor) -> Symbolic:
-            self.values.append(Symbolic(self, len(self.values), tensor.type))
+            self.values.append(Symbolic(self, len(self.values), tensor.spec))
             return self.values[-1]
 
         self.result = mapped(result, Tensor, value)
@@ -128,7 +128,7 @@ def describe(module: Module, arguments: tuple[Any, ...], options: dict[str, Any]
     try:
         result = traced(call, [])
     except ValueError:  # once more, to tell what led to it
-        result = traced(call, [(c.module, c.values[0].type) for c in ordered(call.parents)])
+        result = traced(call, [(c.module, c.values[0].spec) for c in ordered(call.parents)])
     returned = list(found(result))
     if not returned or not all(isinstance(part, Tensor) for part in returned):
         raise TypeError(
@@ -145,7 +145,7 @@ def traced(call: Call, before: list[tuple[Any, Any]]) -> Any:
     stand_ins: dict[Symbolic, Tensor] = {}
 
     def stand_in(value: Symbolic) -> Tensor:
-        return stand_ins.setdefault(value, Tensor.placeholder(value.type))
+        return stand_ins.setdefault(value, Tensor.placeholder(value.spec))
 
     arguments, options = mapped((call.arguments, call.options), Symbolic, stand_in)
     outer = calls.trace, calls.root
@@ -224,21 +224,21 @@ class Operators:
         raise NotImplementedError
 
     @property
-    def type(self) -> Type:
+    def spec(self) -> Type:
         raise NotImplementedError
 
     @property
     def shape(self) -> tuple[int | None, ...]:
         """The shape, None for the batch's dimension."""
-        return tuple(None if isinstance(d, Symbol) else d for d in self.type.shape)
+        return tuple(None if isinstance(d, Symbol) else d for d in self.spec.shape)
 
     @property
     def dtype(self) -> str:
-        return self.type.dtype
+        return self.spec.dtype
 
     @property
     def ndim(self) -> int:
-        return len(self.type.shape)
+        return len(self.spec.shape)
 
     def __getitem__(self, index: Any) -> Symbolic:
         from ranvier.layers.operators import GetItem
@@ -329,7 +329,7 @@ class Symbolic(Operators):
         self.call, self.place, self._type = call, place, type_
 
     @property
-    def type(self) -> Type:
+    def spec(self) -> Type:
         return self._type
 
     def symbol(self) -> Symbolic:

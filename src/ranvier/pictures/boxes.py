@@ -91,7 +91,7 @@ class Drawing:
         own = [p for p in module._parameters.values() if p is not None]
         count = sum(p.value.size for p in own) if own else None
         scope = self.scopes.get(id(module), module.name)
-        self.boxes.append(Box(scope, type(module).__name__, [t.type for t in results], count, list(sources)))
+        self.boxes.append(Box(scope, type(module).__name__, [t.spec for t in results], count, list(sources)))
         for tensor in results:
             self.made[tensor.entry if tensor.entry is not None else id(tensor)] = len(self.boxes) - 1
 
@@ -111,7 +111,7 @@ class Drawing:
                 found[self.made[entry]] = None
             elif entry.function is None and tensor.segment is not None:
                 leaf = tensor.segment.leaves[entry.options[0][1]]
-                if leaf.type.shape and isinstance(leaf.type.shape[0], Symbol):
+                if leaf.spec.shape and isinstance(leaf.spec.shape[0], Symbol):
                     found[self.given(leaf)] = None
             else:
                 pending.extend(entry.children)
@@ -121,6 +121,6 @@ class Drawing:
         """The box of an input."""
         known = self.made.get(id(tensor))
         if known is None:
-            self.boxes.append(Box("input", Input.__name__, [tensor.type]))
+            self.boxes.append(Box("input", Input.__name__, [tensor.spec]))
             known = self.made[id(tensor)] = len(self.boxes) - 1
         return known

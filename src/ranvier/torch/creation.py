@@ -122,13 +122,17 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     return Tensor(values, dtype=dtype_name(dtype))
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None) -> Tensor:
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:
     """``steps`` values from ``start`` to ``end``, both included, evenly spaced."""
+    check_device(device)
     return Tensor(np.linspace(start, end, steps), dtype=dtype_name(dtype))
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Ones on the diagonal, zeros elsewhere: (n, m), or (n, n)."""
+    check_device(device)
     name = dtype_name(dtype) or get_dtype()
     _sizes((n, m or n), name)
     return Tensor.wrap(np.eye(n, m, dtype=np.dtype(name)), requires_grad=requires_grad)
@@ -141,7 +145,10 @@ def _generator(generator: Any) -> Any:
     return generator.numpy if generator is not None else numpy_generator("tensor")
 
 
-def _random(draw: Any, size: tuple[Any, ...], dtype: Any, generator: Any, requires_grad: bool) -> Tensor:
+def _random(
+    draw: Any, size: tuple[Any, ...], dtype: Any, generator: Any, device: Any, requires_grad: bool
+) -> Tensor:
+    check_device(device)
     name = dtype_name(dtype) or get_dtype()
     values = draw(_generator(generator), _sizes(size, name))
     return Tensor.wrap(np.asarray(values, name), requires_grad=requires_grad)
@@ -155,30 +162,41 @@ def _normal(generator: Any, shape: tuple[int, ...]) -> Any:
     return generator.standard_normal(shape)
 
 
-def rand(*size: Any, dtype: Any = None, generator: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any, dtype: Any = None, generator: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Uniform numbers in [0, 1)."""
-    return _random(_uniform, size, dtype, generator, requires_grad)
+    return _random(_uniform, size, dtype, generator, device, requires_grad)
 
 
-def randn(*size: Any, dtype: Any = None, generator: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any, dtype: Any = None, generator: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Numbers of the standard normal distribution."""
-    return _random(_normal, size, dtype, generator, requires_grad)
+    return _random(_normal, size, dtype, generator, device, requires_grad)
 
 
-def rand_like(input: Tensor, *, dtype: Any = None) -> Tensor:
+def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tensor:
     """`rand` in the shape and dtype of another tensor."""
-    return rand(input.shape, dtype=dtype or input.dtype)
+    return rand(input.shape, dtype=dtype or input.dtype, device=device)
 
 
-def randn_like(input: Tensor, *, dtype: Any = None) -> Tensor:
+def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tensor:
     """`randn` in the shape and dtype of another tensor."""
-    return randn(input.shape, dtype=dtype or input.dtype)
+    return randn(input.shape, dtype=dtype or input.dtype, device=device)
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, dtype: Any = None, generator: Any = None
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    dtype: Any = None,
+    generator: Any = None,
+    device: Any = None,
 ) -> Tensor:
     """Whole numbers in [low, high); ``randint(high, size)`` starts at 0."""
+    check_device(device)
     if size is None:
         low, high, size = 0, low, high
     name = dtype_name(dtype) or "int32"
@@ -186,6 +204,7 @@ def randint(
     return Tensor(values, dtype=name)
 
 
-def randperm(n: int, *, generator: Any = None) -> Tensor:
+def randperm(n: int, *, generator: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int32."""
+    check_device(device)
     return Tensor(_generator(generator).permutation(n), dtype="int32")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ranvier.tensor import Tensor
+
 __all__ = ["check_device", "device"]
 
 
@@ -29,6 +31,10 @@ class device:  # noqa: N801  # PyTorch's name
 
     def __hash__(self) -> int:
         return hash(self.type)
+
+
+Tensor.device = property(lambda self: device("cpu"))  # type: ignore[attr-defined]
+Tensor.is_cuda = False  # type: ignore[attr-defined]
 
 
 def check_device(name: Any) -> None:

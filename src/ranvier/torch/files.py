@@ -1,7 +1,12 @@
-"""``torch.save`` and ``torch.load`` for state dicts, as safetensors files: no pickle, no code in them."""
+"""``torch.save`` and ``torch.load`` for checkpoints, as safetensors files: no pickle, no code in them.
+
+A state dict's tensors stand in the file under their names. Of anything nested, such as a dict with the state dicts of a
+model and an optimizer, the tensors are numbered, and the file's metadata holds the rest as JSON.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +17,12 @@ from ranvier.tensor import Tensor
 
 __all__ = ["load", "save"]
 
+KEY = "torch"  # of the metadata
+PLAIN = (str, int, float, bool, type(None))
+
 
 def save(obj: Any, f: Any) -> None:
-    """Write a state dict (names and tensors) into a safetensors file, whole or not at all.
+    """Write a state dict, or dicts, lists and tuples of them and of numbers and texts, whole or not at all.
 
     Raises TypeError for anything else: a whole model is saved with ``model.save(path)``.
     """
@@ -22,24 +30,72 @@ def save(obj: Any, f: Any) -> None:
 
     from ranvier.training.files import write
 
-    if not isinstance(obj, Mapping) or not all(isinstance(v, (Tensor, np.ndarray)) for v in obj.values()):
-        raise TypeError(
-            "torch.save writes state dicts. Write torch.save(model.state_dict(), path), or model.save(path)."
-        )
-    write(Path(f), {str(name): np.asarray(value) for name, value in obj.items()}, {})
+    if isinstance(obj, Mapping) and obj and all(isinstance(v, (Tensor, np.ndarray)) for v in obj.values()):
+        write(Path(f), {str(name): np.asarray(value) for name, value in obj.items()}, {})
+        return
+    tensors: dict[str, Any] = {}
+    described = _described(obj, "", tensors)
+    write(Path(f), tensors, {KEY: json.dumps(described)})
 
 
-def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> OrderedDict[str, Tensor]:
-    """The state dict in a safetensors file. Raises ValueError for a file of another kind."""
+def _described(value: Any, path: str, tensors: dict[str, Any]) -> Any:
+    """What JSON holds of a value; tensors go by their numbers."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        name = str(len(tensors))
+        tensors[name] = np.asarray(value)
+        return {"tensor": name}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, Mapping):
+        return {"dict": [[_key(k, path), _described(v, f"{path}[{k!r}]", tensors)] for k, v in value.items()]}
+    if isinstance(value, (list, tuple)):
+        parts = [_described(v, f"{path}[{i}]", tensors) for i, v in enumerate(value)]
+        return {"tuple": parts} if isinstance(value, tuple) else parts
+    raise TypeError(
+        f"torch.save writes tensors, numbers, texts, and dicts and lists of them, and here is a {type(value).__name__}"
+        f"{f' at {path}' if path else ''}. Write torch.save(model.state_dict(), path), or model.save(path)."
+    )
+
+
+def _key(key: Any, path: str) -> Any:
+    if not isinstance(key, (str, int)):
+        raise TypeError(f"the key {key!r}{f' at {path}' if path else ''} is neither text nor a whole number.")
+    return key
+
+
+def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
+    """What `save` wrote into a file, or the tensors of any safetensors file by their names.
+
+    Raises ValueError for a file of another kind.
+    """
     from pathlib import Path
 
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
+    data = Path(f).read_bytes()
     try:
-        arrays = from_bytes(Path(f).read_bytes())
+        arrays = from_bytes(data)
     except SafetensorError as error:
         raise ValueError(
             f"{f} is no safetensors file ({error}). Write it with torch.save(model.state_dict(), path)."
         ) from None
-    return OrderedDict((name, Tensor(array, dtype=array.dtype.name)) for name, array in arrays.items())
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    tensors = OrderedDict((name, Tensor(array, dtype=array.dtype.name)) for name, array in arrays.items())
+    described = header.get("__metadata__", {}).get(KEY)
+    return tensors if described is None else _restored(json.loads(described), tensors)
+
+
+def _restored(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_restored(v, tensors) for v in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, held),) = value.items()
+    if kind == "tensor":
+        return tensors[held]
+    if kind == "tuple":
+        return tuple(_restored(v, tensors) for v in held)
+    return {key: _restored(v, tensors) for key, v in held}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from ranvier import functional, numeric
 from ranvier.numeric import (
@@ -49,30 +52,128 @@ from ranvier.numeric import greater_equal as ge
 from ranvier.numeric import less as lt
 from ranvier.numeric import less_equal as le
 from ranvier.numeric import not_equal as ne
+from ranvier.selecting import (
+    Ordered,
+    argsort,
+    gather,
+    index_select,
+    masked_fill,
+    masked_select,
+    nonzero,
+    sort,
+    topk,
+)
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "abs", "add", "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "cat", "ceil", "chunk", "clamp",
-    "clip", "clone", "concat", "cos", "detach", "div", "divide", "dot", "einsum", "eq", "erf", "exp", "expm1",
-    "flatten", "flip", "floor", "ge", "greater", "gt", "isfinite", "isnan", "le", "less", "log", "log1p",
-    "log_softmax", "logical_and", "logical_not", "logical_or", "logsumexp", "lt", "matmul", "max", "maximum",
-    "mean", "min", "minimum", "mm", "mul", "multiply", "mv", "ne", "neg", "negative", "norm", "numel",
-    "outer", "permute", "pow", "reciprocal", "relu", "remainder", "reshape", "rsqrt", "sigmoid", "sign",
-    "sin", "softmax", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract", "sum", "t", "tanh",
-    "transpose", "unsqueeze", "var", "where",
+    "abs",
+    "add",
+    "all",
+    "allclose",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
+    "bmm",
+    "cat",
+    "ceil",
+    "chunk",
+    "clamp",
+    "clip",
+    "clone",
+    "concat",
+    "cos",
+    "detach",
+    "div",
+    "divide",
+    "dot",
+    "einsum",
+    "eq",
+    "equal",
+    "erf",
+    "exp",
+    "expm1",
+    "flatten",
+    "flip",
+    "floor",
+    "gather",
+    "ge",
+    "greater",
+    "gt",
+    "hstack",
+    "index_select",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "less",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "log_softmax",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logsumexp",
+    "lt",
+    "masked_fill",
+    "masked_select",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "mm",
+    "mul",
+    "multiply",
+    "mv",
+    "ne",
+    "neg",
+    "negative",
+    "nonzero",
+    "norm",
+    "numel",
+    "outer",
+    "permute",
+    "pow",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "reshape",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "softmax",
+    "sort",
+    "split",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "sub",
+    "subtract",
+    "sum",
+    "t",
+    "tanh",
+    "topk",
+    "transpose",
+    "unbind",
+    "unsqueeze",
+    "var",
+    "vstack",
+    "where",
 ]  # fmt: skip
 
 relu = functional.relu
 mm = bmm = mv = dot = matmul
 mul, div, sub, neg, pow = multiply, divide, subtract, negative, power
 greater, less = gt, lt
-
-
-class Extremum(NamedTuple):
-    """What ``max`` and ``min`` along a dimension return."""
-
-    values: Tensor
-    indices: Tensor
 
 
 def _dims(dim: Any) -> Any:
@@ -86,7 +187,7 @@ def _extremum(largest: Any, position: Any, pairwise: Any) -> Any:
             return pairwise(input, other)
         if dim is None:
             return largest(input)
-        return Extremum(largest(input, dim, keepdim), position(input, dim, keepdim))
+        return Ordered(largest(input, dim, keepdim), position(input, dim, keepdim))
 
     return function
 
@@ -170,8 +271,53 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
-    """``input`` in that many equal parts along ``dim``."""
-    return numeric.split(input, chunks, dim)
+    """``input`` in that many parts along ``dim``, the last of them smaller where it does not divide."""
+    return input.chunk(chunks, dim)
+
+
+def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
+    """Parts of that size along ``dim``, the last of them smaller where it does not divide; or of those sizes."""
+    return tensor.split(split_size_or_sections, dim)
+
+
+def unbind(input: Any, dim: int = 0) -> Any:
+    """The slices along ``dim``."""
+    return input.unbind(dim)
+
+
+def vstack(tensors: Sequence[Any]) -> Any:
+    """Rows below each other; vectors are rows."""
+    return numeric.concatenate([numeric.reshape(t, (1, -1)) if t.ndim < 2 else t for t in tensors], 0)
+
+
+def hstack(tensors: Sequence[Any]) -> Any:
+    """Tensors beside each other, along the second dimension; vectors one after the other."""
+    return numeric.concatenate(tensors, 0 if tensors[0].ndim < 2 else 1)
+
+
+def log2(input: Any) -> Any:
+    """The logarithm to base 2."""
+    return numeric.divide(numeric.log(input), math.log(2))
+
+
+def log10(input: Any) -> Any:
+    """The logarithm to base 10."""
+    return numeric.divide(numeric.log(input), math.log(10))
+
+
+def isinf(input: Any) -> Any:
+    """Where elements are infinite."""
+    return numeric.equal(numeric.abs(input), math.inf)
+
+
+def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements differ by at most ``atol + rtol * abs(other)``."""
+    return bool(np.allclose(input.numpy(), other.numpy(), rtol, atol, equal_nan))
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether two tensors have one shape and the same elements."""
+    return input.shape == other.shape and bool(np.array_equal(input.numpy(), other.numpy()))
 
 
 def reshape(input: Any, shape: Sequence[int]) -> Any:

@@ -109,7 +109,7 @@ def traced(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[Out
             state.traced.clear()
         output = model.trace()
         outputs = outputs_of(model, output)
-        known = state.traced[key] = (outputs, tuple(t.type for t in outputs.flat(output)))
+        known = state.traced[key] = (outputs, tuple(t.spec for t in outputs.flat(output)))
     return known
 
 

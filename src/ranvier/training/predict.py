@@ -43,7 +43,7 @@ class Predictor:
             input_node("x" if len(x) == 1 else f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name, windowed=True)
             for i, a in enumerate(x)
         ]
-        own = {id(t): as_given(rows, t.type) for t, rows in zip(given, sources, strict=True)}
+        own = {id(t): as_given(rows, t.spec) for t, rows in zip(given, sources, strict=True)}
         self.tensors: list[Any] = []
         leaves = {}
         for ordinal, leaf in enumerate(segment.leaves):

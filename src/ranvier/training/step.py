@@ -202,7 +202,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     with mode(model, training), isolated(model), seed.traced_draws() as draws:
         given = placeholders(model, data.x)
         for tensor, rows in zip(given, x_rows, strict=True):
-            known[id(tensor)] = as_given(rows, tensor.type)  # type: ignore[arg-type]  # every input is there
+            known[id(tensor)] = as_given(rows, tensor.spec)  # type: ignore[arg-type]  # every input is there
         targets, weights = ([stand_in(rows, known) for rows in part] for part in (y_rows, weight_rows))
         if training and compiled.augment is not None:
             given, targets, weights = augmented(compiled.augment, given, targets, weights)

@@ -79,7 +79,7 @@ def outputs_of(model: Module, output: Any) -> Outputs:
         found, parts = ONE, [(None, output)]
     for key, part in parts:
         if not isinstance(part, Tensor) or not part.shape or part.shape[0] != BATCH:
-            got = part.type if isinstance(part, Tensor) else type(part).__name__
+            got = part.spec if isinstance(part, Tensor) else type(part).__name__
             where = "" if key is None else f" for output {key!r}"
             raise ValueError(
                 f"{model.name!r} returns {got}{where}. Write a forward that returns one tensor with a row for each "

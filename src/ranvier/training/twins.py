@@ -65,14 +65,14 @@ def recorded(
         flat = [*compiled.heads.outputs.flat(output), *model._losses()]
         segment = tape.segment_of(flat)
         entries = tuple(t.entry if t.entry is not None else segment.leaf(t) for t in flat)
-        leaves = tuple((where.get(id(leaf)), leaf.type) for leaf in segment.leaves)
+        leaves = tuple((where.get(id(leaf)), leaf.spec) for leaf in segment.leaves)
         return entries, tuple(segment.assigns.items()), leaves
 
 
 def described(model: Module, compiled: Compiled) -> list[Any]:
     """What a step depends on and the tape does not record, apart from `settings_of`."""
     heads = compiled.heads
-    parameters = [(p.type, p.requires_grad, tape.is_transposed(p.value)) for p in model.parameters()]
+    parameters = [(p.spec, p.requires_grad, tape.is_transposed(p.value)) for p in model.parameters()]
     return [heads.heads, heads.outputs, [p.regularizer for p in model.parameters()], repr(parameters)]
 
 

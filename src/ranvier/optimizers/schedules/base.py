@@ -47,9 +47,9 @@ class LearningRateSchedule:
             given = Tensor.placeholder(Type(step.shape, WIDE))
             rate: Any = self.rate(given)
             if not isinstance(rate, Tensor) or rate.shape != given.shape:
-                got = rate.type if isinstance(rate, Tensor) else repr(rate)
+                got = rate.spec if isinstance(rate, Tensor) else repr(rate)
                 raise TypeError(
-                    f"{type(self).__name__}.rate(step) gives {got}, and step is {given.type}. Write a tensor "
+                    f"{type(self).__name__}.rate(step) gives {got}, and step is {given.spec}. Write a tensor "
                     "computed from step, such as 0.1 / (1 + step), instead."
                 )
             segment = tape.segment_of([rate])

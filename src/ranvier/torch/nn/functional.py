@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,13 +10,11 @@ from ranvier import functional, numeric
 from ranvier.functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
     huber_loss,
     kl_div,
     l1_loss,
     linear,
     mse_loss,
-    nll_loss,
     smooth_l1_loss,
 )
 from ranvier.functional.normalization import layer_standardize, moved, normalize_batch, standardize
@@ -23,7 +22,8 @@ from ranvier.graph.node import GraphError
 from ranvier.module.names import missing
 from ranvier.numeric import sigmoid, tanh
 from ranvier.seed import draw
-from ranvier.tensor import no_grad
+from ranvier.tensor import Tensor, no_grad
+from ranvier.torch.nn.labels import check_classes, check_labels
 from ranvier.torch.nn.spatial import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -184,9 +184,25 @@ def layer_norm(
     return layer_standardize(input, weight, bias, axes=tuple(range(-len(shape), 0)), epsilon=float(eps))
 
 
+def _labelled(function: Any) -> Any:
+    """A loss of scores and labels that refuses labels out of range."""
+
+    @functools.wraps(function)
+    def checked(input: Any, target: Any, weight: Any = None, *others: Any, **options: Any) -> Any:
+        check_labels(input, target, others[0] if others else options.get("ignore_index", -100))
+        return function(input, target, weight, *others, **options)
+
+    return checked
+
+
+cross_entropy, nll_loss = _labelled(functional.cross_entropy), _labelled(functional.nll_loss)
+
+
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
     classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes
+    if isinstance(tensor, Tensor) and tensor.value is not None:
+        check_classes(tensor.value, classes)
     return functional.one_hot(tensor, classes, "int32")
 
 

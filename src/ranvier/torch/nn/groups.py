@@ -149,7 +149,7 @@ class _InstanceNorm(_Affine):
         self._running = RunningStatistics()
 
     def forward(self, input: Any) -> Any:
-        wrong = self.misfit(getattr(input, "type", None) or Type(input.shape, get_dtype()))
+        wrong = self.misfit(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
         if wrong is not None:
             raise GraphError(wrong[0])
         mean, variance = self.running_mean, self.running_var

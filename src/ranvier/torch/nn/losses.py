@@ -8,6 +8,7 @@ from typing import Any
 from ranvier import functional
 from ranvier.module import Module
 from ranvier.tensor import Tensor
+from ranvier.torch.nn.labels import check_labels
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss",
@@ -33,6 +34,8 @@ class _Loss(Module):
         self._order = tuple(inspect.signature(function).parameters)[2:]
 
     def forward(self, input: Any, target: Any) -> Any:
+        if "ignore_index" in self.options:
+            check_labels(input, target, self.options["ignore_index"])
         given = {**self._buffers, **self.options} if self._buffers else self.options
         return self.function(input, target, *[given[name] for name in self._order])
 

@@ -78,7 +78,7 @@ class BatchNorm(Module):
                 tensor.assign(np.full(tensor.shape, value))
 
     def forward(self, input: Any) -> Any:
-        reason = self.misfit(getattr(input, "type", None) or Type(input.shape, get_dtype()))
+        reason = self.misfit(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
         if reason is not None:
             raise GraphError(reason[0])
         mean, variance, batches = self.running_mean, self.running_var, self.num_batches_tracked

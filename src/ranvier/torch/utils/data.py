@@ -291,7 +291,7 @@ def _gathered(tensors: Sequence[Tensor], batches: Iterable[Any]) -> Iterator[lis
         batch = []
         for array, type_ in zip(arrays, known, strict=True):
             tensor = wrap(array[indices])
-            tensor.type = type_
+            tensor.spec = type_
             batch.append(tensor)
         yield batch
 

@@ -230,7 +230,7 @@ class Seen:
     def training_calls(self) -> tuple[list[Tensor], list[Module]]:
         """What a call in training mode reads, and the modules that it calls; nothing random is used up."""
         ran: list[Module] = []
-        placed = [Tensor.placeholder(given.leaf.type) for given in self.inputs]
+        placed = [Tensor.placeholder(given.leaf.spec) for given in self.inputs]
         tell = watched(lambda module, args, result: ran.append(module))
         with mode(self.model, True), isolated(self.model), seed.seeded(seed.get_seed()), tell:
             result = self.model(*placed)

@@ -1,0 +1,205 @@
+"""Choosing elements of a tensor, and writing into it: by NumPy's indices, and by PyTorch's functions.
+
+Where the elements of a result stand is worked out at once, with NumPy and a tensor of places; the program gathers them,
+so that gradients flow to what was chosen.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ranvier import numeric, tape
+from ranvier.graph.node import FLOATS
+from ranvier.tensor import Tensor
+
+__all__ = [
+    "argsort", "gather", "index_select", "masked_fill", "masked_select", "nonzero", "sort", "topk",
+]  # fmt: skip
+
+
+class Ordered(NamedTuple):
+    """What ``sort``, ``topk``, and ``max`` and ``min`` along a dimension return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def put(self: Tensor, result: Tensor) -> Tensor:
+    """Let a tensor hold the values of another from here on, and its history."""
+    if result.shape != self.shape:
+        raise ValueError(
+            f"a tensor of shape {self.shape} cannot hold a result of shape {result.shape}. "
+            "Write x = ... without an underscore instead."
+        )
+    if result.dtype != self.dtype:
+        if result.dtype in FLOATS and self.dtype not in FLOATS:
+            raise TypeError(
+                f"a tensor of {self.dtype} cannot hold {result.dtype} results. Write x = x.float() first."
+            )
+        result = numeric.cast(result, self.dtype)
+    writable(self)
+    if self.entry is None and self.value is not None and not result.requires_grad:
+        self.assign(result)
+    else:
+        self.become(result)
+    return self
+
+
+def writable(self: Tensor) -> None:
+    """Raise RuntimeError for a leaf whose gradient is asked for, while gradients are recorded."""
+    if self.entry is None and self.requires_grad and tape.state.grad_enabled:
+        raise RuntimeError(
+            "a tensor that requires a gradient cannot be changed in place while gradients are recorded. "
+            "Write 'with no_grad():' around the change."
+        )
+
+
+def indexed(self: Tensor, index: Any) -> Any:
+    """``x[index]``, by NumPy's rules. Whole numbers, slices, None and ... give a view, through which can be written.
+
+    A tensor that holds its value and asks for no gradient is indexed at once, so that a loop over slices of a data set
+    compiles nothing. Of others the places are worked out at once and their elements gathered by the program; indices
+    that are not computed yet choose along the first axis alone, where those out of range take the first or last row.
+
+    Raises IndexError for an index out of range.
+    """
+    items = index if isinstance(index, tuple) else (index,)
+    if all(map(_is_basic, items)):
+        if self.entry is None and self.value is not None and not self.requires_grad:
+            part = Tensor.wrap(np.array(self.compute()[items], order="C"))
+        else:
+            part = numeric.index_basic(self, tuple(map(_described, items)))
+        part.base = self, index
+        return part
+    if self.entry is None and self.value is not None and not self.requires_grad:
+        return Tensor.wrap(np.array(self.compute()[_known(items)], order="C"))
+    chosen = items[0] if len(items) > 1 or isinstance(items[0], Tensor) else Tensor(items[0])
+    whole = len(items) == 1 and chosen.dtype != "bool"
+    if whole and chosen.value is None:
+        return numeric.take(self, chosen)
+    if not all(isinstance(extent, int) for extent in (self.shape[:1] if whole else self.shape)):
+        raise TypeError(
+            f"a tensor of shape {self.shape} can be indexed by whole numbers, slices, None, ... and one integer "
+            "tensor. Write where(mask, x, 0) in place of a mask, whose shape would depend on values."
+        )
+    if whole:
+        np.empty((self.shape[0], 0))[chosen.compute()]  # raises what NumPy says of an index out of range
+        return numeric.take(self, chosen)
+    return _taken(self, _places(self, items))
+
+
+def _is_basic(item: Any) -> bool:
+    array = isinstance(item, (np.ndarray, Tensor)) and (item.ndim > 0 or item.dtype == "bool")
+    return (
+        isinstance(item, slice)
+        or item is None
+        or item is Ellipsis
+        or (hasattr(item, "__index__") and not array)
+    )
+
+
+def _described(item: Any) -> Any:
+    """What `numeric.index_basic` takes for it."""
+    if isinstance(item, slice):
+        return ("slice", item.start, item.stop, item.step)
+    return item if item is None or item is Ellipsis else item.__index__()
+
+
+def _known(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(i.compute() if isinstance(i, Tensor) else i for i in items)
+
+
+def _places(self: Tensor, items: tuple[Any, ...]) -> Any:
+    """Where the chosen elements stand among all, as an array of their shape."""
+    return np.ascontiguousarray(np.arange(self.numel(), dtype=np.int32).reshape(self.shape)[_known(items)])
+
+
+def set_item(self: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``; the gradient reaches ``value``, and of ``x`` what is not overwritten."""
+    items = index if isinstance(index, tuple) else (index,)
+    tracked = isinstance(value, Tensor) and value.requires_grad and tape.state.grad_enabled
+    writable(self)
+    if self.entry is None and self.value is not None and not tracked:
+        array = self.numpy()
+        array[_known(items)] = np.asarray(value)
+        self.assign(array)
+        return
+    places = _places(self, items)
+    given = numeric.cast(value if isinstance(value, Tensor) else Tensor(value), self.dtype)
+    mask, source = np.zeros(self.numel(), bool), np.zeros(self.numel(), np.int32)
+    mask[places.ravel()] = True
+    source[places.ravel()] = np.arange(places.size)
+    parts = numeric.take(
+        numeric.reshape(numeric.broadcast_to(given, places.shape), (-1,)), Tensor.wrap(source)
+    )
+    flat = numeric.where(Tensor.wrap(mask), parts, numeric.reshape(self, (-1,)))
+    put(self, numeric.reshape(flat, self.shape))
+
+
+def _taken(self: Tensor, places: Any) -> Tensor:
+    """The elements that stand at these places among all."""
+    flat: Tensor = numeric.reshape(self, (-1,))
+    return numeric.take(flat, Tensor.wrap(np.ascontiguousarray(places, np.int32)))
+
+
+def gather(input: Tensor, dim: int, index: Any) -> Tensor:
+    """``out[i][j] = input[i][index[i][j]]`` along dimension 1, and so on: an element for each index.
+
+    Raises IndexError for an index out of range.
+    """
+    rows = index.compute() if isinstance(index, Tensor) else np.asarray(index)
+    every = np.arange(input.numel(), dtype=np.int32).reshape(input.shape)
+    axis = dim % max(input.ndim, 1)
+    every = every[tuple(slice(None if i == axis else n) for i, n in enumerate(rows.shape))]
+    return _taken(input, np.take_along_axis(every, rows, dim))
+
+
+def index_select(input: Tensor, dim: int, index: Any) -> Any:
+    """The slices along a dimension at these indices. Raises IndexError for one out of range."""
+    return indexed(input, (*(slice(None),) * (dim % input.ndim), index))
+
+
+def masked_select(input: Tensor, mask: Any) -> Any:
+    """The elements where the mask holds, in order: as many as it has true ones."""
+    both = np.broadcast_to(mask.compute() if isinstance(mask, Tensor) else mask, input.shape)
+    return indexed(input, Tensor.wrap(np.ascontiguousarray(both)))
+
+
+def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
+    """``value`` where the mask holds, else ``input``."""
+    return numeric.where(mask, value, input)
+
+
+def nonzero(input: Tensor) -> Tensor:
+    """The index of every element that is not zero, (elements, dimensions), int32."""
+    return Tensor.wrap(np.ascontiguousarray(np.argwhere(input.compute()), np.int32))
+
+
+def sort(input: Tensor, dim: int = -1, descending: bool = False) -> Ordered:
+    """The elements in order along a dimension, equal ones as they were, and where each came from."""
+    values = input.compute()
+    rows = np.argsort(-values if descending and values.dtype.kind == "f" else values, dim, kind="stable")
+    if descending and values.dtype.kind != "f":
+        rows = np.flip(np.argsort(np.flip(values, dim), dim, kind="stable"), dim)
+        rows = values.shape[dim] - 1 - rows
+    order = Tensor.wrap(np.ascontiguousarray(rows, np.int32))
+    return Ordered(gather(input, dim, order), order)
+
+
+def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
+    """Where the elements in order along a dimension came from."""
+    return sort(input, dim, descending).indices
+
+
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Ordered:
+    """The ``k`` largest (or smallest) elements along a dimension, in order, and where each came from.
+
+    Raises ValueError where there are fewer.
+    """
+    if not 0 <= k <= input.shape[dim]:
+        raise ValueError(f"the {k} largest of {input.shape[dim]} elements. Write a smaller k instead.")
+    order = sort(input, dim, descending=largest).indices
+    rows = np.ascontiguousarray(np.take(order.compute(), np.arange(k), dim))
+    return Ordered(gather(input, dim, Tensor.wrap(rows)), Tensor.wrap(rows))

@@ -1,0 +1,312 @@
+"""Programs that change tensors in place, index them, choose from them and differentiate: what PyTorch makes of each."""
+
+import numpy as np
+import pytest
+import torch as theirs
+
+import ranvier.torch as ours
+
+pytestmark = pytest.mark.peers
+
+
+def linear(torch, inputs, outputs, width=0.5, bias=0.0):
+    layer = torch.nn.Linear(inputs, outputs)
+    values = np.linspace(-width, width, inputs * outputs).reshape(outputs, inputs).astype("float32")
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor(values))
+        layer.bias.fill_(bias)
+    return layer
+
+
+def gradients_of(module):
+    return [p.grad for p in module.parameters()]
+
+
+# --- parameters changed between steps ---------------------------------------------------------------------------------
+
+
+def clipped_weights(torch):
+    net = torch.nn.Sequential(linear(torch, 2, 3), linear(torch, 3, 1))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(4):
+        optimizer.zero_grad()
+        net(torch.ones(4, 2)).pow(2).mean().backward()
+        optimizer.step()
+        with torch.no_grad():
+            net[0].weight.clamp_(-0.3, 0.3)
+    return [*net.parameters(), *gradients_of(net)]
+
+
+def descent_by_hand(torch):
+    net = linear(torch, 2, 1, bias=1.0)
+    for _ in range(4):
+        net.zero_grad()
+        net(torch.ones(4, 2)).pow(2).mean().backward()
+        with torch.no_grad():
+            for p in net.parameters():
+                p -= 0.1 * p.grad
+    return list(net.parameters())
+
+
+def descent_on_a_leaf(torch):
+    a, losses = torch.tensor([2.0], requires_grad=True), []
+    for _ in range(4):
+        loss = (a * a * 3).sum()
+        loss.backward()
+        losses.append(loss.item())
+        with torch.no_grad():
+            a -= 0.1 * a.grad
+            a.grad = None
+    return [losses, a]
+
+
+def descent_through_data(torch):
+    results = []
+    for change in (
+        lambda p: p.data.sub_(0.1 * p.grad),
+        lambda p: setattr(p, "data", p.data - 0.1 * p.grad),
+        lambda p: p.data.add_(p.grad, alpha=-0.1),
+    ):
+        net = linear(torch, 2, 1, bias=1.0)
+        for _ in range(3):
+            loss = net(torch.ones(4, 2)).pow(2).mean()
+            net.zero_grad()
+            loss.backward()
+            results.append(loss)
+            for p in net.parameters():
+                change(p)
+    return results
+
+
+def moving_average(torch):
+    slow, fast = linear(torch, 2, 1), linear(torch, 2, 1, 1.0, 2.0)
+    for _ in range(3):
+        for p, q in zip(slow.parameters(), fast.parameters(), strict=True):
+            p.data.mul_(0.9).add_(q.data, alpha=0.1)
+    return list(slow.parameters())
+
+
+def kept_copies(torch):
+    net = linear(torch, 2, 1, bias=1.0)
+    before = net.weight.clone()
+    net.weight.data.add_(1)
+    results = [before.sum(), net.weight - before]
+    torch.nn.init.zeros_(net.weight)
+    return [*results, before.sum(), net.weight]
+
+
+def loaded_after_use(torch):
+    net = linear(torch, 2, 1, bias=1.0)
+    y = net(torch.ones(1, 2))
+    y.item()
+    net.load_state_dict({"weight": torch.zeros(1, 2), "bias": torch.zeros(1)})
+    return [y.detach(), (y * 2).detach(), net(torch.ones(1, 2))]
+
+
+def weight_norms(torch):
+    net = linear(torch, 3, 3)
+    optimizer, losses = torch.optim.Adam(net.parameters(), lr=0.1), []
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = (net(torch.ones(2, 3)) - 1).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss)
+        with torch.no_grad():
+            norm = net.weight.norm(dim=1, keepdim=True)
+            net.weight.mul_(torch.clamp(norm, max=0.5) / norm)
+    return [*losses, net.weight]
+
+
+# --- results and gradients changed ------------------------------------------------------------------------------------
+
+
+def changed_results(torch):
+    t, x = torch.ones(3) * 2, torch.arange(6.0).view(3, 2) * 1
+    t.add_(1)
+    x.sub_(x.mean(0)).div_(x.std(0))
+    total = torch.zeros(2)
+    total += x[0]
+    return [t, x, total]
+
+
+def changed_gradients(torch):
+    net = linear(torch, 2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    (net(torch.ones(1, 2)) * 3).sum().backward()
+    for p in net.parameters():
+        p.grad.clamp_(-1.5, 1.5)
+        p.grad.add_(p.data, alpha=0.1)
+    optimizer.step()
+    return [*net.parameters(), *gradients_of(net)]
+
+
+def written_with_history(torch):
+    p = torch.tensor([1.0, 2, 3], requires_grad=True)
+    out, total = torch.zeros(3), torch.zeros(3)
+    out[0] = p[0] * 2
+    total.add_(p * 2)
+    copied = torch.empty(3).copy_(p * 3)
+    y = p * 5
+    y[1] = 0
+    ((p**2).sum() + out.sum() + total.sum() + copied.sum() + y.sum()).backward()
+    return [p.grad, out, total, copied, y]
+
+
+def written_in_many_places(torch):
+    p = torch.tensor([[1.0, 2, 3], [4, 5, 6]], requires_grad=True)
+    y = p * 1
+    y[:, 1] = p[:, 0] * 2
+    y[1, [0, 2]] = torch.tensor([7.0, 8.0])
+    (y * y).sum().backward()
+    return [y, p.grad]
+
+
+def written_through_views(torch):
+    t, net, result = torch.ones(2, 3), linear(torch, 2, 2), torch.ones(2, 3) * 1
+    t[0].zero_()
+    t[:, 1].fill_(5)
+    net.weight.data[0].zero_()
+    result[0].add_(3)
+    result[1][2] = 9
+    return [t, net.weight, result]
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------------
+
+
+def indices(torch):
+    x = torch.arange(12.0).view(3, 4).requires_grad_()
+    rows, labels = torch.arange(3), torch.tensor([0, 1, 3])
+    parts = [
+        x[rows, labels],
+        x[range(3), [2, 2, 1]],
+        x[:, torch.tensor([2])],
+        x[x > 4],
+        x[[-1, 0]],
+        x[1:, [0, 0]],
+    ]
+    sum(part.sum() * (i + 1) for i, part in enumerate(parts)).backward()
+    return [*parts, x.grad]
+
+
+def picked_log_probabilities(torch):
+    x = torch.tensor([[1.0, 2, 3], [3, 2, 1]], requires_grad=True)
+    loss = -(x * 1).log_softmax(dim=1)[range(2), torch.tensor([0, 2])].mean()
+    loss.backward()
+    return [loss, x.grad, x.softmax(dim=-1)]
+
+
+def ordered(torch):
+    x = torch.tensor([[3.0, 1, 2, 0], [4, 6, 5, 7]], requires_grad=True)
+    top, least = (x * 1).topk(2), (x * 1).topk(3, 1, largest=False)
+    up, down = torch.sort(x, dim=0), x.detach()[:, :3].sort(descending=True)
+    (top.values.sum() + least.values.sum() * 3 + up.values[0].sum()).backward()
+    return [top.values, least.values, *up, *down, x.grad, torch.argsort(x[0, :3]), x.detach().max(1).values]
+
+
+def gathered(torch):
+    x, index = torch.arange(6.0).view(2, 3).requires_grad_(), torch.tensor([[2, 2], [0, 1]])
+    mask = x.detach() > 2
+    parts = [
+        torch.gather(x, 1, index),
+        (x * 2).gather(0, index[:, :1] % 2),
+        torch.index_select(x, 1, index[1]),
+    ]
+    parts += [x.masked_fill(mask, 0.0), torch.masked_select(x, mask)]
+    sum(part.sum() for part in parts).backward()
+    return [*parts, x.grad, torch.nonzero(mask)]
+
+
+def taken_apart(torch):
+    x = torch.arange(10.0).view(5, 2)
+    return [
+        *x.chunk(2), *torch.split(x, 2), *x.split([1, 4]), *x.unbind(1), x.repeat(2, 3), torch.vstack([x, x]),
+        torch.hstack([x, x]), torch.hstack([x[0], x[1]]), torch.vstack([x[0], x[1]]),
+    ]  # fmt: skip
+
+
+def numbers(torch):
+    x = torch.tensor([[1.0, 2, 4], [3, 5, 9]])
+    return [
+        x.std(), x.std(0), x.var(1, keepdim=True), x.std(dim=1, unbiased=False), x.var(correction=0), torch.std(x),
+        x.norm(), x.norm(1), x.norm(2, 1), x.norm(p=2, dim=0), x.amax(1), x.amin(), torch.log2(x), torch.log10(x),
+        torch.isinf(x / 0), float(torch.allclose(x, x + 1e-9)), float(torch.equal(x, x + 1)), x.type(torch.int),
+    ]  # fmt: skip
+
+
+# --- gradients --------------------------------------------------------------------------------------------------------
+
+
+def asked_for_later(torch):
+    w, x = torch.ones(2) * 2, (torch.ones(2) * 3).clone().detach()
+    w.requires_grad = True
+    x.requires_grad_()
+    ((w**2).sum() + (x**3).sum()).backward()
+    return [w.grad, x.grad]
+
+
+def attack(torch):
+    net, x = linear(torch, 2, 1), torch.ones(3, 2)
+    for _ in range(3):
+        x.requires_grad = True
+        (slope,) = torch.autograd.grad(net(x).pow(2).sum(), x)
+        x = torch.clamp(x.detach() + 0.1 * slope.sign(), 0, 1.5)
+    return [x]
+
+
+def second_derivative(torch):
+    w = torch.tensor([2.0], requires_grad=True)
+    (first,) = torch.autograd.grad((w**3).sum(), w, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), w)
+    return [first, second]
+
+
+def recorded_or_not(torch):
+    w = torch.ones(1, requires_grad=True)
+    with torch.no_grad():
+        inside = (w * 2).requires_grad
+        with torch.enable_grad():
+            within = (w * 2).requires_grad
+    with torch.set_grad_enabled(False):
+        switched = torch.is_grad_enabled()
+    return [float(flag) for flag in (inside, within, switched, torch.is_grad_enabled())]
+
+
+PROGRAMS = [
+    clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies,
+    loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places,
+    written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, asked_for_later,
+    attack, second_derivative, recorded_or_not,
+]  # fmt: skip
+
+
+def values(results):
+    return [np.asarray(r.detach().numpy() if hasattr(r, "detach") else r) for r in results]
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_as_pytorch(program):
+    for ours_, theirs_ in zip(values(program(ours)), values(program(theirs)), strict=True):
+        assert ours_.shape == theirs_.shape
+        np.testing.assert_allclose(ours_, theirs_, rtol=1e-5, atol=1e-6)
+
+
+WRONG = [
+    lambda torch: torch.tensor([1.0, 2.0], requires_grad=True).__setitem__(0, 5.0),
+    lambda torch: torch.tensor([1.0], requires_grad=True).fill_(5.0),
+    lambda torch: (torch.arange(6.0).view(3, 2) * 1)[torch.tensor([99])],
+    lambda torch: torch.nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 3])),
+    lambda torch: torch.nn.functional.nll_loss(torch.zeros(2, 3), torch.tensor([2, -1])),
+    lambda torch: torch.nn.functional.one_hot(torch.tensor([0, 4]), 3),
+    lambda torch: torch.tensor([1, 2]).add_(0.5),
+    lambda torch: torch.ones(2).add_(torch.ones(3, 2)),
+    lambda torch: torch.arange(3.0).topk(4),
+]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)))
+def test_what_pytorch_refuses(number):
+    for torch in (ours, theirs):
+        with pytest.raises((IndexError, RuntimeError, ValueError, TypeError)):
+            WRONG[number](torch)
