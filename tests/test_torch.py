@@ -447,3 +447,17 @@ def test_networks_have_attributes_of_the_names_that_keras_has():
     assert len(net.get_weights()) == 4
     assert net.count_params() == 4 * 8 + 8 + 8 * 3 + 3
     assert next(iter(net.state_dict())) == "layers.0.weight"
+
+
+def test_weights_drawn_in_place():
+    torch.manual_seed(3)
+    weight = nn.Linear(200, 100).weight
+    weight.data.normal_(1.0, 0.02)
+    assert (weight.mean().item(), weight.std().item()) == pytest.approx((1.0, 0.02), abs=1e-3)
+    nn.Linear(2, 2).weight.data.uniform_(-1, 1)
+    drawn = torch.zeros(1000).uniform_(2, 4, generator=torch.Generator().manual_seed(1))
+    again = torch.zeros(1000).uniform_(2, 4, generator=torch.Generator().manual_seed(1))
+    assert drawn.tolist() == again.tolist()
+    assert 2 <= drawn.min().item() < 2.1 < 3.9 < drawn.max().item() < 4
+    with pytest.raises(RuntimeError, match="no_grad"):
+        weight.normal_()

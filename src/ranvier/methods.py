@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier import functional, numeric, selecting, tape
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
+from ranvier.seed import numpy_generator
 from ranvier.selecting import Ordered, put, writable
 from ranvier.tensor import Tensor, function, get_dtype
 
@@ -236,13 +237,35 @@ def kind(self: Tensor, dtype: Any = None) -> Any:
     return self.dtype if dtype is None else converted(self, dtype)
 
 
-def scaled_in_place(sign: int) -> Callable[..., Any]:
-    """PyTorch's ``x.add_(y, alpha=a)`` and ``x.sub_(y, alpha=a)``."""
+def scaled(sign: int) -> Callable[..., Any]:
+    """PyTorch's ``x.add(y, alpha=a)`` and ``x.sub(y, alpha=a)``."""
+    operation = numeric.add if sign > 0 else numeric.subtract
 
-    def change(x: Any, y: Any, alpha: float = 1) -> Any:
-        return numeric.add(x, numeric.multiply(y, sign * alpha)) if sign * alpha != 1 else numeric.add(x, y)
+    def method(self: Any, other: Any, *, alpha: float = 1) -> Any:
+        return operation(self, other if alpha == 1 else numeric.multiply(other, alpha))
 
-    return in_place(change)
+    return method
+
+
+def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that fills its tensor with random numbers, of the process's seed or of a generator that is given."""
+
+    def change(self: Tensor, *arguments: float, generator: Any = None, **named: float) -> Tensor:
+        writable(self)
+        source = numpy_generator("tensor") if generator is None else generator.numpy
+        self.assign(np.asarray(draw(source, self.shape, *arguments, **named), self.dtype))
+        return self
+
+    return change
+
+
+def normal(source: Any, shape: Any, mean: float = 0.0, std: float = 1.0) -> Any:
+    return source.standard_normal(shape) * std + mean
+
+
+def uniform(source: Any, shape: Any, low: float = 0.0, high: float = 1.0, **named: float) -> Any:
+    low, high = named.get("from", low), named.get("to", high)
+    return source.random(shape) * (high - low) + low
 
 
 def expanded(self: Tensor, *shape: Any) -> Any:
@@ -324,9 +347,10 @@ METHODS: dict[str, Any] = {
     "__getitem__": selecting.indexed, "__setitem__": selecting.set_item,
     # elementwise
     **{name: getattr(numeric, name) for name in ELEMENTWISE},
-    "add": numeric.add, "sub": numeric.subtract, "mul": numeric.multiply, "div": numeric.divide, "pow": numeric.power,
+    "add": scaled(1), "sub": scaled(-1), "mul": numeric.multiply, "div": numeric.divide, "pow": numeric.power,
     "mm": numeric.matmul, "bmm": numeric.matmul, "dot": numeric.matmul, "neg": numeric.negative,
-    "clamp": clamp,
+    "clamp": clamp, "clamp_min": clamp, "clamp_max": lambda self, most: clamp(self, None, most),
+    "where": lambda self, condition, other: numeric.where(condition, self, other),
     "eq": numeric.equal, "ne": numeric.not_equal, "lt": numeric.less, "le": numeric.less_equal, "gt": numeric.greater,
     "ge": numeric.greater_equal, "relu": functional.relu,
     "softmax": along(functional.softmax), "log_softmax": along(functional.log_softmax),
@@ -355,8 +379,9 @@ METHODS: dict[str, Any] = {
     "size": size, "dim": lambda self: self.ndim, "numel": lambda self: int(np.prod(self.shape)),
     "is_floating_point": lambda self: self.dtype in FLOATS,
     # in place
-    "zero_": filled(0.0), "fill_": fill, "copy_": copy, "add_": scaled_in_place(1),
-    "sub_": scaled_in_place(-1), "mul_": in_place(numeric.multiply),
+    "zero_": filled(0.0), "fill_": fill, "copy_": copy, "add_": in_place(scaled(1)),
+    "sub_": in_place(scaled(-1)), "mul_": in_place(numeric.multiply),
+    "normal_": drawn(normal), "uniform_": drawn(uniform),
     "div_": in_place(numeric.divide), "clamp_": in_place(numeric.clip), "requires_grad_": requires_grad,
     "data": property(get_data, set_data),
 }  # fmt: skip

@@ -450,15 +450,22 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
     return tuple(Tensor.pending(e, segment) for e in entries)
 
 
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Within this context (or a function decorated with it) results require no gradient."""
-    before = tape.state.grad_enabled
-    tape.state.grad_enabled = False
-    try:
-        yield
-    finally:
-        tape.state.grad_enabled = before
+class no_grad(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
+    """Within this context (or a function decorated with it, with brackets or without) results require no gradient."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        context = super().__new__(cls)
+        return context if function is None else context(function)
+
+    def _recreate_cm(self) -> no_grad:  # a function may call itself
+        return type(self)()
+
+    def __enter__(self) -> None:
+        self.before = tape.state.grad_enabled
+        tape.state.grad_enabled = False
+
+    def __exit__(self, *error: object) -> None:
+        tape.state.grad_enabled = self.before
 
 
 def _gradients(output: Node, *nodes: Node, seeded: bool) -> list[Node]:

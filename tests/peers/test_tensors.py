@@ -262,6 +262,25 @@ def second_derivative(torch):
     return [first, second]
 
 
+def functions_without_gradients(torch):
+    w = torch.ones(1, requires_grad=True)
+
+    @torch.no_grad()
+    def halves(n):
+        return [float((w * n).requires_grad), *(halves(n // 2) if n else [])]
+
+    @torch.no_grad
+    def once():
+        return float((w * 2).requires_grad)
+
+    return [*halves(3), once(), float((w * 2).requires_grad)]
+
+
+def scaled_sums(torch):
+    x, y = torch.tensor([1.0, -2.0]), torch.tensor([3.0, 4.0])
+    return [x.add(y, alpha=0.5), x.sub(y, alpha=2), x.clamp_min(0), x.clamp_max(0.5), x.where(x > 0, y)]
+
+
 def recorded_or_not(torch):
     w = torch.ones(1, requires_grad=True)
     with torch.no_grad():
@@ -277,7 +296,7 @@ PROGRAMS = [
     clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies,
     loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places,
     written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, asked_for_later,
-    attack, second_derivative, recorded_or_not,
+    attack, second_derivative, recorded_or_not, functions_without_gradients, scaled_sums,
 ]  # fmt: skip
 
 
