@@ -328,7 +328,7 @@ def segment_of(tensors: Iterable[Tensor]) -> Segment:
     chosen: Segment | None = None
     for tensor in tensors:
         segment = tensor.segment
-        if segment is not None:
+        if segment is not None and (tensor.entry is None or tensor.value is not None):
             segment = _ready(tensor, segment)
         if segment is not None and segment is not chosen:
             if chosen is None:
