@@ -81,9 +81,7 @@ class Tensor:
         self.grad: Any = None
         self.released = False
         self.kept: Any = None  # see tape.stored
-        self.base: Any = (
-            None  # the tensor that this one is a view of, and the index; None for all of its memory
-        )
+        self.base: Any = None  # the tensor that this one is a view of, and the index: None for all of it
         self.version = 0
         self._requires_grad = requires_grad
 
@@ -314,10 +312,11 @@ class Tensor:
             before = Tensor.wrap(self.compute(), requires_grad=self._requires_grad)
             before.version = self.version
             tape.hand_over(self, before)
+        listed = self.entry is not None and self.segment is other.segment
         self.version += 1
         self.value, self.spec, self.entry, self.segment = other.value, other.spec, other.entry, other.segment
         self.released, self._requires_grad = other.released, other._requires_grad
-        if self.segment is not None and self.entry is not None:
+        if self.segment is not None and self.entry is not None and not listed:
             self.segment.live.append(weakref.ref(self))
         if self.base is not None:
             self.base[0][self.base[1]] = self
