@@ -465,3 +465,35 @@ def test_endless_nesting_is_refused():
         deep = {"class": "Sequential", "name": "s", "config": {"*": [{"module": deep}]}}
     with pytest.raises(ValueError, match="nested"):
         from_architecture(deep)
+
+
+class Counting(rv.layers.Layer):
+    """It keeps the sum of all samples that it has seen, and the number of its calls."""
+
+    def build(self, shape):
+        self.total = self.add_weight(shape=shape[-1:], initializer="zeros", trainable=False)
+        self.calls = self.add_weight(shape=(1,), initializer="zeros", trainable=False)
+
+    def call(self, x):
+        self.total.assign(self.total + x.sum(axis=0))
+        self.calls.assign_add(1.0)
+        return x
+
+
+def test_a_layer_may_assign_to_its_weights_in_its_call():
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    counting = Counting()
+    model = rv.Sequential([rv.Input((3,)), counting, rv.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert [w.tolist() for w in counting.get_weights()] == [
+        [0, 0, 0],
+        [0],
+    ]  # describing the model counts nothing
+    model.fit(x, x[:, :1], batch_size=20, epochs=2, verbose=0)
+    total, calls = counting.get_weights()
+    np.testing.assert_allclose(total, 2 * x.sum(0), rtol=1e-4, atol=1e-5)
+    assert calls.tolist() == [6]
+    model.predict(x, verbose=0)
+    assert counting.calls.item() == 6
+    counting.calls.assign_sub([2.0])
+    assert counting.calls.item() == 4

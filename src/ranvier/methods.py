@@ -14,7 +14,7 @@ from ranvier import functional, numeric, selecting, tape
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
 from ranvier.seed import numpy_generator
 from ranvier.selecting import Ordered, put, writable
-from ranvier.tensor import Tensor, function, get_dtype
+from ranvier.tensor import Tensor, function, get_dtype, no_grad
 
 
 def reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,6 +54,17 @@ def copy(self: Tensor, other: Any) -> Tensor:
     array = other.compute() if isinstance(other, Tensor) else np.asarray(other)
     self.assign(np.broadcast_to(array, self.shape))
     return self
+
+
+def assigned(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Keras's ``w.assign_add(x)`` and ``w.assign_sub(x)``, outside of the gradient."""
+
+    def change(self: Tensor, value: Any) -> Tensor:
+        with no_grad():
+            self.assign(operation(self, value))
+        return self
+
+    return change
 
 
 def reduction(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -381,6 +392,7 @@ METHODS: dict[str, Any] = {
     # in place
     "zero_": filled(0.0), "fill_": fill, "copy_": copy, "add_": in_place(scaled(1)),
     "sub_": in_place(scaled(-1)), "mul_": in_place(numeric.multiply),
+    "assign_add": assigned(numeric.add), "assign_sub": assigned(numeric.subtract),
     "normal_": drawn(normal), "uniform_": drawn(uniform),
     "div_": in_place(numeric.divide), "clamp_": in_place(numeric.clip), "requires_grad_": requires_grad,
     "data": property(get_data, set_data),

@@ -56,7 +56,10 @@ def isolated(module: Module | None = None) -> Iterator[None]:
     finally:
         tape.state.segment, calls.added = before, added
         tape.state.segments.discard(traced)  # nothing of it is ever computed
-        for tensor in own:
+        for tensor in (
+            *own,
+            *(traced.leaves[o] for o in traced.assigns),
+        ):  # also what a layer built meanwhile
             tensor.segment = None
 
 

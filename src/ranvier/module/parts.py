@@ -92,17 +92,21 @@ class Parts:
         initializer: Any = "glorot_uniform",
         dtype: str | None = None,
         trainable: bool = True,
-        name: str = "weight",
+        name: str | None = None,
         regularizer: Any = None,
         constraint: Any = None,
     ) -> Parameter:
         """Make and register a parameter (Keras). Raises ValueError or MemoryError for one too large, by its name.
 
+        Without a name it is "weight", "weight_1", and so on; the attribute that it is assigned to names it too.
         ``regularizer`` and ``constraint`` are names, objects or functions: see `Parameter`.
         """
         from ranvier import initializers
         from ranvier.data.memory import check_memory
 
+        if name is None:
+            taken = (f"weight_{i}" if i else "weight" for i in range(len(self._parameters) + 1))
+            name = next(n for n in taken if n not in self._parameters)
         dtype = dtype or get_dtype()
         shape = tuple(int(n) for n in shape)
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
