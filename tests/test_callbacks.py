@@ -323,6 +323,11 @@ def test_which_way_is_better(name, way):
     assert infer(name, None) == way
 
 
+@pytest.mark.parametrize("name", sorted(set(rv.metrics.NAMES) - {"confusion_matrix"}))
+def test_which_way_is_better_is_known_of_every_metric(name):
+    assert infer(f"val_{name}", rv.metrics.get(name)) is not None
+
+
 def test_monitors_say_what_is_wrong():
     with pytest.raises(ValueError, match="mode='min' or mode='max'"):
         play(c.EarlyStopping("surprise"), [1, 2], "surprise")

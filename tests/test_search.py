@@ -492,8 +492,27 @@ BEST: dict[str, Any] = {
     "a loss by its name": ({"monitor": None}, "val_loss", {1: [0.5, 0.7], 2: [0.9, 0.7]}, 1),
     "an error by its name": ({"monitor": "val_rmse"}, "val_rmse", {1: [0.5, 0.7], 2: [0.9, 0.7]}, 1),
     "mode": ({"monitor": "val_odd", "mode": "min"}, "val_odd", {1: [0.5, 0.7], 2: [0.9, 0.7]}, 1),
+    "a class by its name": (
+        {"monitor": "val_ece", "metrics": {"ece": rv.metrics.ExpectedCalibrationError(name="ece")}},
+        "val_ece",
+        {1: [0.5, 0.7], 2: [0.9, 0.7]},
+        1,
+    ),
+    "a class behind an output's name": (
+        {"monitor": "val_kind_bce", "metrics": {"bce": rv.metrics.get("bce")}},
+        "val_kind_bce",
+        {1: [0.5, 0.7], 2: [0.9, 0.7]},
+        1,
+    ),
     "another metric": ({"monitor": "loss"}, "val_accuracy", {1: [0.5, 0.7], 2: [0.9, 0.7]}, 2),
 }
+
+
+class Cost(rv.metrics.Mean):
+    """A metric whose name does not say which way is better."""
+
+    def values(self, y_true, y_pred):
+        return y_pred
 
 
 @pytest.mark.parametrize("case", BEST)
@@ -503,6 +522,36 @@ def test_the_best_setting(case):
     assert results.best.settings == {"units": best}
     assert [s.settings["units"] for s in results.settings()] == [best, 3 - best]
     assert results.best.metrics[name].mean == pytest.approx(np.mean(values[best]))
+
+
+@pytest.mark.parametrize("name", ["bce", "kld", "msle", "logcosh", "mape"])
+def test_the_best_has_the_least_error_whatever_it_is_called(name):
+    def build(units):
+        model = rv.Sequential(
+            [rv.layers.Dense(units, input_shape=(F,)), rv.layers.Dense(2, activation="sigmoid")]
+        )
+        model.compile("adam", "mse", metrics=[name])
+        return model
+
+    results = grid_search(
+        build, X, Y[:, None] == [0, 1], grid={"units": [2, 9]}, folds=2, epochs=2, verbose=0, ignore="RV"
+    )
+    means = [setting.metrics[f"val_{name}"].mean for setting in results.settings()]
+    assert means == sorted(means)
+
+
+def test_which_way_is_better_is_asked_where_nothing_tells():
+    def build(units):
+        model = classifier(units)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=[Cost()])
+        return model
+
+    results = rv.fit_many(build, X, Y, grid={"units": [4, 5]}, epochs=1, monitor="cost", verbose=2)
+    assert repr(results) == "Results(2 models of 2 settings)"
+    with pytest.raises(ValueError, match="Write mode='min' or mode='max'"):
+        results.best  # noqa: B018
+    results.mode = "min"
+    assert [s.metrics["cost"].mean for s in results.settings()] == sorted(r.metrics["cost"] for r in results)
 
 
 def test_results_as_tables(capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,19 +44,14 @@ class Monitor(Callback):
     def better(self) -> str:
         """Which way is better: "min" or "max". Raises ValueError where the name does not tell."""
         if self._better is None:
-            self._better = infer(self.monitor, self._metric())
+            metrics = getattr(getattr(self.model, "_compiled", None), "metrics", ())
+            self._better = infer(self.monitor, metric_of(self.monitor, metrics))
         if self._better is None:
             raise ValueError(
                 f"{type(self).__name__} cannot tell from the name {self.monitor!r} which way is better. Write "
                 "mode='min' or mode='max'."
             )
         return self._better
-
-    def _metric(self) -> Any:
-        state = getattr(self.model, "_compiled", None)
-        name = self.monitor.removeprefix("val_")
-        metrics = getattr(state, "metrics", ())
-        return next((m for m in metrics if name == m.name or name.endswith(f"_{m.name}")), None)
 
     def improves(self, value: float, on: float | None) -> bool:
         if on is None:
@@ -88,6 +83,12 @@ class Monitor(Callback):
                 "the name of a result that is one number instead."
             )
         return float(found)
+
+
+def metric_of(result: str, metrics: Iterable[Any]) -> Any:
+    """The metric that gives a result: its own name, or that behind the name of an output; None where it is a loss."""
+    name = result.removeprefix("val_")
+    return next((m for m in metrics if name == m.name or name.endswith(f"_{m.name}")), None)
 
 
 def infer(name: str, metric: Any) -> str | None:

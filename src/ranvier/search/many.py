@@ -67,7 +67,8 @@ def fit_many(
 
     ``callbacks`` are copied for each model, or made anew where a function is given; ``stop_training`` stops its own
     model alone. ``validate=True`` computes the held-out metrics after every epoch too, for EarlyStopping on them.
-    ``monitor`` names the metric that decides which setting is best: the first held-out metric where it is not given.
+    ``monitor`` names the metric that decides which setting is best: the first held-out metric where it is not given;
+    ``mode`` whether "min" or "max" of it, which "auto" takes from its name and class.
     ``threads`` is how many models train at a time, each on one thread: `rv.get_threads` of them where not given.
 
     A model whose loss becomes NaN is recorded with its error and the others go on; any other error ends all and is
@@ -93,7 +94,7 @@ def fit_many(
             "validate=True needs rows that are held out. Write folds=5, or validation_data=(x, y), instead."
         )
     plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, options)
-    results = Results(plan.again, monitor=monitor, mode=mode)
+    results = Results(plan.again, monitor=monitor, mode=mode, metrics=plan.metrics)
     show = progress(verbose)
     try:
         Team(plan, chosen, results, show, keep_models, _count(threads, len(chosen))).run()

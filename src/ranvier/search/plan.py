@@ -74,6 +74,7 @@ class Plan:
     patterns: Patterns = field(default_factory=Patterns)
     told: set[str] = field(default_factory=set)  # the codes of checks that have warned
     seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
+    metrics: dict[str, Any] = field(default_factory=dict)  # by name, of all models
 
     def model(self, settings: Any) -> tuple[Module, Compiled]:
         """A fresh, compiled model. Raises TypeError or ValueError where ``build`` gives anything else."""
@@ -94,6 +95,7 @@ class Plan:
         with seed.seeded(variant.seed) as source:
             model, state = self.model(variant.settings)
             data = self.data(model, state)
+            self.metrics |= {metric.name: metric for metric in state.metrics}
             train, held_out = data, None
             if self.folds is not None and variant.fold is not None:
                 train, held_out = (replace(data, among=rows) for rows in self.folds[variant.fold])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranvier.callbacks.monitor import infer, metric_of
 from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
 from ranvier.search.variants import Variant, same, word
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["Interrupted", "Results", "Setting", "Trained"]
-
-_LOWER = re.compile(r"loss|error|entropy|divergence|hinge|poisson|(^|_)r?m[as]p?e(_|$)|brier|false_")
 
 
 @dataclass
@@ -72,7 +70,7 @@ class Results(Sequence[Trained]):
 
     A sequence of `Trained`. ``settings`` and ``best`` compare the settings by ``monitor``; ``table()`` prints them;
     ``records()`` and ``to_dict()`` give one row a model, for ``pandas.DataFrame``; ``refit()`` trains the best setting
-    on every row.
+    on every row. ``mode``, which may be set, says whether "min" or "max" of ``monitor`` is best, "auto" infers it.
     """
 
     def __init__(
@@ -82,11 +80,11 @@ class Results(Sequence[Trained]):
         *,
         monitor: str | None = None,
         mode: str = "auto",
+        metrics: Mapping[str, Any] | None = None,
     ) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode={mode!r}: write 'min', 'max' or 'auto' instead.")
         self.rows: list[Trained] = list(rows)
-        self._again, self._monitor, self._mode = again, monitor, mode
+        self._again, self._monitor, self.mode = again, monitor, mode
+        self._metrics = {} if metrics is None else metrics  # by name, of models that are built still
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -95,8 +93,8 @@ class Results(Sequence[Trained]):
         return self.rows[index]
 
     def __repr__(self) -> str:
-        text = f"Results({counted(len(self.rows), 'model')} of {counted(len(self.settings()), 'setting')}"
-        best = self._leader()
+        text = f"Results({counted(len(self.rows), 'model')} of {counted(len(self._groups()), 'setting')}"
+        best = self._leader() if self._better() is not None else None
         if best is not None:
             text += f", best {self.monitor} {best.metrics[self.monitor]} with {_words(best.settings)}"
         return text + ")"
@@ -127,9 +125,32 @@ class Results(Sequence[Trained]):
         )
 
     @property
+    def mode(self) -> str:
+        """Which way is better: "min", "max", or "auto", by the name and the class of the metric."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"mode={mode!r}: write 'min', 'max' or 'auto' instead.")
+        self._mode = mode
+
+    def _better(self) -> str | None:
+        """Which way is better, None where nothing tells: by the rule of callbacks that watch a result."""
+        if self._mode != "auto":
+            return self._mode
+        return infer(self.monitor, metric_of(self.monitor, self._metrics.values()))
+
+    @property
     def higher_is_better(self) -> bool:
-        """The direction of ``monitor``: as ``mode`` says, or by its name, in which losses and errors are known."""
-        return self._mode == "max" or (self._mode == "auto" and not _LOWER.search(self.monitor))
+        """The direction of ``monitor``. Raises ValueError where neither ``mode`` nor the metric's name tells."""
+        better = self._better()
+        if better is None:
+            raise ValueError(
+                f"the name {self.monitor!r} does not tell which way is better. Write mode='min' or mode='max' in the "
+                "call, or results.mode = 'min' now, instead."
+            )
+        return better == "max"
 
     # --- by setting -----------------------------------------------------------------------------------------------
 
@@ -140,6 +161,15 @@ class Results(Sequence[Trained]):
         Models of different folds share training rows, so that the plain interval is too narrow; ``corrected=True``
         widens it by Nadeau and Bengio's factor (Machine Learning 52, 2003).
         """
+        names = self.names
+        made = [
+            Setting(s, _estimates(names, members, confidence, corrected), members)
+            for s, members in self._groups()
+        ]
+        return sorted(made, key=self._rank)
+
+    def _groups(self) -> list[tuple[Mapping[str, Any], list[Trained]]]:
+        """The models of each setting, in their order."""
         groups: list[tuple[Mapping[str, Any], list[Trained]]] = []
         for row in self.rows:
             mine = row.variant.settings
@@ -147,11 +177,7 @@ class Results(Sequence[Trained]):
             if members is None:
                 groups.append((mine, members := []))
             members.append(row)
-        names = self.names
-        made = [
-            Setting(s, _estimates(names, members, confidence, corrected), members) for s, members in groups
-        ]
-        return sorted(made, key=self._rank)
+        return groups
 
     def _rank(self, setting: Setting) -> tuple[bool, float]:
         found = setting.metrics.get(self.monitor)
@@ -190,7 +216,7 @@ class Results(Sequence[Trained]):
         """What the progress line says: the best score of a single model."""
         name = self.monitor
         values = [r.metrics[name] for r in self.rows if r.error is None and name in r.metrics]
-        if not values:
+        if not values or self._better() is None:
             return {}
         return {f"best {name}": max(values) if self.higher_is_better else min(values)}
 
