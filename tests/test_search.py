@@ -151,6 +151,9 @@ ROWS: dict[str, Any] = {
     "float64 data, lists as targets": (classifier, X.astype(np.float64), Y.tolist(), {}, {}),
     "sample weights, some of them zero": (classifier, X, Y, {"weights": WEIGHTS}, {}),
     "validation_split": (classifier, X, Y, {}, {"validation_split": 0.25}),
+    "validation_split and weights of classes": (
+        classifier, X, Y, {"weights": WEIGHTS}, {"validation_split": 0.25, "class_weight": "balanced"},
+    ),
     "callbacks that stop": (classifier, X, Y, {"callbacks": [Halt(1.0)]}, {"epochs": 30}),
     "steps_per_epoch": (classifier, X, Y, {}, {"steps_per_epoch": 2, "batch_size": 8}),
     "weights of classes": (classifier, X, Y, {}, {"class_weight": {0: 3.0, 2: 0.5}}),
@@ -714,6 +717,7 @@ WRONG: dict[str, Any] = {
     "an unknown option": ({"epoch": 4}, TypeError, "epoch"),
     "not compiled": ({"build": lambda: rv.Sequential([rv.layers.Dense(3)])}, RuntimeError, "model.compile"),
     "lengths": ({"y": Y[:50]}, ValueError, "50"),
+    "a fold of weight zero": ({"folds": 2, "sample_weight": np.zeros(N) + (np.arange(N) == 0)}, ValueError, "zero for all 45 samples of the (training|held-out) side"),
     "monitor": ({"monitor": "val_f1"}, ValueError, "val_f1"),
     "mode": ({"mode": "best"}, ValueError, "'min', 'max'"),
     "a callback's own error": ({"callbacks": Explode(), "seeds": 3}, LookupError, "mine"),

@@ -302,6 +302,25 @@ def test_weights_of_classes_for_each_output():
     np.testing.assert_array_equal(trained(class_weight=[{1: 2.0}, "balanced"]), wanted)
 
 
+@pytest.mark.parametrize("classes", ["balanced", {0: 2.0}])
+@pytest.mark.parametrize(("x", "y"), [(X, Y), (SERIES, STEPS)])
+def test_what_weighs_nothing_counts_in_no_class(classes, x, y):
+    weight = np.where(np.arange(N) % 3 == 0, 0.0, W)
+    some = network("sparse_categorical_crossentropy", shape=x.shape[1:])
+    some.fit(x, y, class_weight=classes, sample_weight=weight, **OPTIONS)
+    kept = weight > 0
+    less = network("sparse_categorical_crossentropy", shape=x.shape[1:])
+    less.fit(x[kept], y[kept], class_weight=classes, sample_weight=weight[kept], **OPTIONS)
+    np.testing.assert_array_equal(weights_of(some), weights_of(less))
+
+
+def test_what_weighs_nothing_need_have_no_class():
+    """Rows of zeros, which are no class: padding."""
+    hot, weight = HOT.copy(), np.ones(N)
+    hot[5:9] = weight[5:9] = 0.0
+    network("categorical_crossentropy").fit(X, hot, class_weight={0: 2.0}, sample_weight=weight, **OPTIONS)
+
+
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
@@ -311,6 +330,7 @@ def fit(y=Y, loss="sparse_categorical_crossentropy", units=K, x=X, **options):
 
 
 ZERO = np.zeros(N)
+HALF = (np.arange(N) < N // 2) * 1.0
 REFUSED = [
     (fit(sample_weight=-W), r"sample_weight is -\S+ at row 0 \(60 negative in all\)"),
     (fit(sample_weight=ZERO), "sample_weight is zero for all 60 samples"),
@@ -323,6 +343,20 @@ REFUSED = [
     (fit(class_weight={0: 0.0, 1: 0.0, 2: 0.0}), "zero for all 60 samples"),
     (fit(ZERO, class_weight="balanced"), "the targets hold only class 0"),
     (fit(VALUES[:, :1], "mse", 1, class_weight={0: 2.0}), "weighs classes"),
+    (fit(class_weight={"0": 5.0, "1": 1.0}), "the key '0', and classes are whole numbers"),
+    (
+        fit(np.ones((N, 2)), "binary_crossentropy", 2, class_weight={0: 5.0}),
+        r"hold \[1.0, 1.0\] at row 0, which is not one",
+    ),
+    (fit(VALUES, "mse", 2, class_weight={0: 5.0}), "which is not one class"),
+    (
+        fit(validation_split=0.5, sample_weight=HALF),
+        "all 30 samples of those that validation_split=0.5 holds out",
+    ),
+    (
+        fit(validation_split=0.5, sample_weight=1 - HALF),
+        "all 30 samples of those that validation_split=0.5 trains on",
+    ),
     (fit(class_weight=3.0), "Write {0: 1.0, 1: 5.0}, or 'balanced'"),
 ]
 

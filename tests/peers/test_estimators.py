@@ -415,10 +415,11 @@ def test_validation_data_alone_are_only_watched():
 # --- weights --------------------------------------------------------------------------------------------------------
 
 
-def test_a_weight_of_zero_is_removal():
+@pytest.mark.parametrize("classes", [None, "balanced"])
+def test_a_weight_of_zero_is_removal(classes):
     keep = np.arange(300) % 3 > 0
-    weighted = NeuralClassifier(**SMALL).fit(X, Y, sample_weight=keep.astype(float))
-    removed = NeuralClassifier(**SMALL).fit(X[keep], Y[keep])
+    weighted = NeuralClassifier(class_weight=classes, **SMALL).fit(X, Y, sample_weight=keep.astype(float))
+    removed = NeuralClassifier(class_weight=classes, **SMALL).fit(X[keep], Y[keep])
     np.testing.assert_allclose(weighted.predict_proba(X), removed.predict_proba(X), rtol=1e-9)
 
 

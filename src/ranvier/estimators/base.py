@@ -42,6 +42,14 @@ def release(callbacks: Sequence[Any]) -> None:
                 setattr(callback, name, None)
 
 
+def counting(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
+    """The samples that count: a weight of zero is the same as leaving the sample out."""
+    if weight is None or weight.all():
+        return X, y, weight
+    kept = np.flatnonzero(weight)
+    return X[kept], y[kept], weight[kept]
+
+
 class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
     """The base of `NeuralClassifier` and `NeuralRegressor`: see there for the parameters."""
 
@@ -94,10 +102,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
     ) -> Any:  # fmt: skip
         check_settings(self)
         X, y = self._checked(X, y, reset=fresh)
-        weight = self._weights(sample_weight, y, incremental)
-        if weight is not None and not weight.all():
-            kept = np.flatnonzero(weight)  # a weight of zero is the same as leaving the sample out
-            X, y, weight = X[kept], y[kept], weight[kept]
+        weight = None if sample_weight is None else as_weights(sample_weight, len(y), dtype=np.float64)
+        X, y, weight = counting(X, y, weight)
+        by_class = self._class_weights(y, incremental)
+        if by_class is not None:
+            X, y, weight = counting(X, y, by_class if weight is None else weight * by_class)
         if fresh:
             self._calls = 0
             few = len(X) <= FEW and X.dtype == np.float64
@@ -135,14 +144,6 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             reset=reset,
         )  # fmt: skip
         return X, y
-
-    def _weights(self, sample_weight: Any, y: Array, incremental: bool) -> Array | None:
-        """The samples' weights times those of their classes."""
-        weight = None if sample_weight is None else as_weights(sample_weight, len(y), dtype=np.float64)
-        by_class = self._class_weights(y, incremental)
-        if weight is None or by_class is None:
-            return weight if by_class is None else by_class
-        return weight * by_class
 
     def _validation(self, given: Any) -> tuple[Array, Array, Array | None]:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):

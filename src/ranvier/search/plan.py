@@ -13,6 +13,7 @@ from ranvier.module import Module
 from ranvier.search.folds import Fold
 from ranvier.search.variants import Variant
 from ranvier.training import fit, inputs
+from ranvier.training.evaluation import check_counting, split
 from ranvier.training.preflight import preflight
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data
@@ -99,13 +100,18 @@ class Plan:
             train, held_out = data, None
             if self.folds is not None and variant.fold is not None:
                 train, held_out = (replace(data, among=rows) for rows in self.folds[variant.fold])
+                for rows, side in ((train, "training"), (held_out, "held-out")):
+                    check_counting(rows, f"the {side} side of fold {variant.fold}")
             options = {**self.options, **self.hooks()}
+            options |= self.watched(model, state, held_out)
+            share = options.pop("validation_split", 0)
+            if share and options.get("validation_data") is None:  # as `fit` does before classes are weighted
+                train, options["validation_data"] = split(train, share)
             if (class_weight := options.pop("class_weight", None)) is not None:
                 train = inputs.gate(model, state, train, None, class_weight=class_weight)
-            options |= self.watched(model, state, held_out)
             batch = options.get("batch_size") or 32
             wanted: list[Wanted] = []
-            if isinstance(batch, int) and not options.get("validation_split"):
+            if isinstance(batch, int):
                 wanted.append((train, min(batch, len(train)), "train"))
             if isinstance(batch, int) and held_out is not None:
                 wanted.append((held_out, min(batch, len(held_out)), "evaluate"))

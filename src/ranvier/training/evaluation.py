@@ -18,7 +18,7 @@ from ranvier.training.runner import Pace, Runner
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data, Step, step_for
 
-__all__ = ["evaluate", "kept_rows", "run_evaluation", "validation_set", "whole"]
+__all__ = ["check_counting", "evaluate", "kept_rows", "run_evaluation", "split", "validation_set", "whole"]
 
 Logs = dict[str, Any]
 
@@ -37,6 +37,23 @@ def kept_rows(data: Data) -> Array:
         return rows  # an output without weights counts every sample
     counts: Array = np.logical_or.reduce([w.reshape(len(w), -1).any(axis=1) for w in weights])
     return rows[counts[rows]]
+
+
+def check_counting(data: Data, where: str) -> None:
+    """Raise ValueError where no row of these counts: there is no mean over nothing."""
+    if not len(kept_rows(data)):
+        raise ValueError(
+            f"sample_weight is zero for all {len(data):,} samples of {where}. Write a positive weight for at least one "
+            "instead."
+        )
+
+
+def split(data: Data, share: float) -> tuple[Data, Data]:
+    """`inputs.split`, of which both sides count."""
+    train, validation = inputs.split(data, share)
+    check_counting(train, f"those that validation_split={share} trains on")
+    check_counting(validation, f"those that validation_split={share} holds out")
+    return train, validation
 
 
 def validation_set(model: Module, state: Compiled, given: Any, check_finite: bool) -> Any:

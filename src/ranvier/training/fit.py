@@ -10,7 +10,7 @@ from ranvier.module import Module
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
 from ranvier.training.epochs import Arrays, Stream
-from ranvier.training.evaluation import run_evaluation, validation_set, whole
+from ranvier.training.evaluation import run_evaluation, split, validation_set, whole
 from ranvier.training.history import History
 from ranvier.training.hooks import Callbacks
 from ranvier.training.loaded import Loaded
@@ -96,7 +96,7 @@ def fit(
             loader = None
             if validation_split and validation_data is None:  # classes are weighted in training alone
                 data = inputs.gate(model, state, x, y, sample_weight, check_finite=check_finite)
-                data, validation = inputs.split(data, validation_split)
+                data, validation = split(data, validation_split)
                 data = inputs.gate(model, state, data, None, **options)
             else:
                 data = inputs.gate(model, state, x, y, sample_weight, **options)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import Array, as_weights
+from ranvier.data.convert import place
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.module import isolated
 from ranvier.tensor import Tensor, get_dtype
@@ -69,19 +70,18 @@ def class_weights_of(class_weight: Any, outputs: Outputs) -> list[Any]:
     return [class_weight] * len(outputs)
 
 
-def classes_in(target: Array, head: Head, output_shape: Sequence[Any], name: str) -> Array:
-    """The class of each sample (or of each of its places) that targets stand for."""
+def classes_in(target: Array, head: Head, output_shape: Sequence[Any]) -> tuple[Array, Array]:
+    """The class of each sample (or of each of its places) that targets stand for, and where they stand for none.
+
+    Rows of several columns are one-hot or add up to 1: of several labels at once none is the class.
+    """
     if of_labels(head.loss, target, output_shape):
-        return target
+        return target, np.zeros(target.shape, bool)
     if target.ndim > 1 and target.shape[-1] > 1:
-        return np.asarray(target.argmax(-1))
+        shares = (target >= 0).all(-1) & np.isclose(target.sum(-1, dtype=np.float64), 1, atol=1e-3)
+        return target.argmax(-1), ~shares
     classes = target.reshape(len(target)) if target.size == len(target) else target[..., 0]
-    if not np.array_equal(classes, np.rint(classes)):
-        raise ValueError(
-            f"{name} weighs classes, and the targets hold {classes[classes != np.rint(classes)][0]:g}, which is none. "
-            "Write sample_weight for a regression instead."
-        )
-    return classes.astype(np.int32)
+    return np.rint(classes).astype(np.int32), classes != np.rint(classes)
 
 
 def balanced(classes: Array, ignored: int | None, name: str) -> dict[int, float]:
@@ -107,26 +107,41 @@ def by_class(
     weights: Array | None,
     name: str,
 ) -> Array:
-    """The samples' weights times those of their classes; a class that is not named has 1."""
+    """The samples' weights times those of their classes; a class that is not named has 1.
+
+    What weighs nothing is looked at as little as if it were left out: it counts in no class.
+    """
     if class_weight != "balanced" and not isinstance(class_weight, Mapping):
         raise TypeError(f"{name} is {class_weight!r}. Write {{0: 1.0, 1: 5.0}}, or 'balanced', instead.")
-    classes = classes_in(target, head, output_shape, name)
+    classes, none = classes_in(target, head, output_shape)
+    if weights is not None and weights.ndim > classes.ndim:
+        raise ValueError(
+            f"{name} weighs classes of shape {classes.shape}, and the sample weights have shape {weights.shape}. "
+            "Write sample weights that hold both instead."
+        )
+    each = np.ones(classes.shape, get_dtype())
+    if weights is not None:
+        each *= weights.reshape(*weights.shape, *(1,) * (classes.ndim - weights.ndim))
+    none &= each != 0
+    if none.any():
+        at = tuple(np.argwhere(none)[0])
+        raise ValueError(
+            f"{name} weighs classes, and the targets hold {target[at].tolist()} at {place(at)}, which is not one "
+            "class. Write sample_weight with a weight for each sample instead."
+        )
     if isinstance(class_weight, str):
-        class_weight = balanced(classes, ignored_by(head.loss), name)
+        class_weight = balanced(classes[each != 0], ignored_by(head.loss), name)
     result = np.ones(classes.shape, get_dtype())
     for label, value in class_weight.items():
+        if not isinstance(label, (int, np.integer)):
+            raise TypeError(
+                f"{name} has the key {label!r}, and classes are whole numbers. Write {{0: 1.0, 1: 5.0}} instead."
+            )
         if isinstance(value, str) or not value >= 0 or not np.isfinite(value):
             raise ValueError(f"{name}[{label!r}] is {value!r}. Write a weight of 0 or more instead.")
         result[classes == label] = value
-    if weights is not None:
-        if weights.ndim > result.ndim:
-            raise ValueError(
-                f"{name} weighs classes of shape {result.shape}, and the sample weights have shape {weights.shape}. "
-                "Write sample weights that hold both instead."
-            )
-        result = result * weights.reshape(*weights.shape, *(1,) * (result.ndim - weights.ndim))
     return as_weights(
-        result,
+        result * each,
         len(result),
         name=f"sample_weight with {name}",
         dtype=get_dtype(),
