@@ -386,6 +386,16 @@ def test_warm_start_goes_on():
     assert model.n_iter_ == 10
 
 
+def test_warm_start_keeps_the_scores_of_before():
+    settings = SMALL | {"max_iter": 2, "tol": None, "early_stopping": True}
+    model = NeuralClassifier(**settings, warm_start=True).fit(X, Y)
+    first = model.validation_scores_
+    model.fit(X, Y)
+    assert model.validation_scores_[:2] == first
+    assert len(model.validation_scores_) == len(model.loss_curve_) == 4
+    assert model.best_validation_score_ == max(model.validation_scores_)
+
+
 # --- validation -----------------------------------------------------------------------------------------------------
 
 
@@ -412,7 +422,55 @@ def test_validation_data_alone_are_only_watched():
     assert without.validation_scores_ is None
 
 
+class Crash(rv.callbacks.Callback):
+    """Ends the process once."""
+
+    step_interval = 13
+    crashed = False
+
+    def on_step(self, epoch, step, logs=None):
+        if not self.crashed:
+            self.crashed = True
+            raise SystemExit
+
+
 # --- weights --------------------------------------------------------------------------------------------------------
+
+
+FAILS = [  # settings, fit's arguments: before the network is made, and while it is made
+    ({"early_stopping": True}, {"y": np.where(np.arange(300) == 0, "rare", "usual")}),
+    ({}, {"X": X[:, :4], "y": np.zeros(300)}),
+    ({"activation": "none such"}, {"y": Y > 0}),
+]
+
+
+@pytest.mark.parametrize(("settings", "given"), FAILS)
+def test_what_fails_before_training_leaves_what_there_was(settings, given):
+    model = NeuralClassifier(**SMALL).fit(X, Y)
+    expected, curve = model.predict_proba(X), model.loss_curve_
+    fresh = clone(model).set_params(**settings)
+    for fails in (fresh, model.set_params(**settings)):
+        with pytest.raises(ValueError):  # noqa: PT011
+            fails.fit(**{"X": X, "y": Y} | given)
+    with pytest.raises(NotFittedError):
+        fresh.predict(X)
+    assert np.array_equal(model.classes_, [0, 1, 2])
+    assert model.loss_curve_ == curve
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+@pytest.mark.parametrize("settings", [{"early_stopping": True}, {"tol": 0.05}])
+def test_a_backup_resumes_an_estimator(settings, tmp_path):
+    settings = {**SMALL, "n_iter_no_change": 3, "learning_rate": 0.02, **settings}
+    whole = NeuralClassifier(**settings).fit(X, Y)
+    backup = rv.callbacks.BackupAndRestore(tmp_path / "backup")
+    model = NeuralClassifier(callbacks=[Crash(), backup], **settings)
+    with pytest.raises(SystemExit):
+        model.fit(X, Y)
+    model.fit(X, Y)
+    assert (model.n_iter_, model.loss_curve_) == (whole.n_iter_, whole.loss_curve_)
+    assert model.validation_scores_ == whole.validation_scores_
+    np.testing.assert_array_equal(model.predict_proba(X), whole.predict_proba(X))
 
 
 @pytest.mark.parametrize("classes", [None, "balanced"])
@@ -682,8 +740,9 @@ def test_running_out_of_epochs_is_said():
 def test_no_sparse_matrix_is_made_dense_in_silence():
     import scipy.sparse
 
-    with pytest.raises(TypeError, match="dense"):
-        NeuralClassifier().fit(scipy.sparse.csr_array(X), Y)
+    for x, y in ((scipy.sparse.csr_array(X), Y), (X, scipy.sparse.csr_matrix(TAGS))):
+        with pytest.raises(TypeError, match="dense"):
+            NeuralClassifier().fit(x, y)
 
 
 def run(code):

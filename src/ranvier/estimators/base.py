@@ -101,6 +101,25 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
         classes: Any = None,
     ) -> Any:  # fmt: skip
         check_settings(self)
+        before = dict(self.__dict__)
+        if fresh:
+            self.__dict__.pop("loss_curve_", None)
+        try:
+            self._trained(X, y, sample_weight, validation_data, fresh, incremental, classes)
+        except BaseException:
+            if fresh and "loss_curve_" not in self.__dict__:
+                begun = self.__dict__.get("model_") is not before.get("model_")
+                self.__dict__.clear()  # labels of this fit must not name what a network of before gives
+                self.__dict__.update(before)
+                if begun:  # training that failed leaves nothing that passes for its result
+                    self.__dict__.pop("model_", None)
+            raise
+        self._calls += 1
+        return self
+
+    def _trained(
+        self, X: Any, y: Any, sample_weight: Any, validation_data: Any, fresh: bool, incremental: bool, classes: Any
+    ) -> None:  # fmt: skip
         X, y = self._checked(X, y, reset=fresh)
         weight = None if sample_weight is None else as_weights(sample_weight, len(y), dtype=np.float64)
         X, y, weight = counting(X, y, weight)
@@ -119,17 +138,10 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             if self.early_stopping and validation is None:
                 data, validation = self._split(data, seed)
             mean = 1.0 if data[2] is None else float(data[2].mean(dtype=np.float64))
-            try:
-                if fresh:
-                    self.__dict__.pop("loss_curve_", None)
-                    self.model_, self.n_outputs_ = self._network(X.shape[1:])
-                self._compile(incremental and not fresh, mean)
-                self._run(data, validation, incremental=incremental, fresh=fresh)
-            finally:
-                if "loss_curve_" not in self.__dict__:  # what failed leaves nothing that passes for a result
-                    self.__dict__.pop("model_", None)
-        self._calls += 1
-        return self
+            if fresh:
+                self.model_, self.n_outputs_ = self._network(X.shape[1:])
+            self._compile(incremental and not fresh, mean)
+            self._run(data, validation, incremental=incremental, fresh=fresh)
 
     @contextlib.contextmanager
     def _running(self, seed: int) -> Iterator[None]:
@@ -138,6 +150,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             yield
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
+        if hasattr(y, "tocsr"):
+            raise TypeError(
+                f"Sparse data was passed for y, a {type(y).__name__}, but dense data is required. Write y.toarray() "
+                "instead."
+            )
         nd = self.model is not None
         X, y = validate_data(
             self, X, y, dtype="numeric", allow_nd=nd, multi_output=True, y_numeric=not self._classifies,
@@ -236,16 +253,14 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
 
     def _note(self, stop: Stopping, *, incremental: bool, fresh: bool, interrupted: bool = False) -> None:
         """The fitted attributes; a network that was trained on keeps its curves."""
-        scores = stop.scores if stop.score is not None else None
         going_on = not fresh and hasattr(self, "loss_curve_")
-        before: list[float] = self.loss_curve_ if going_on else []
+        before = self.loss_curve_ if going_on else []
+        scored = (self.validation_scores_ or []) if going_on else []
         self.loss_curve_ = [*before, *stop.losses]
-        self.validation_scores_ = scores
-        if going_on and scores is not None:
-            self.validation_scores_ = [*(self.validation_scores_ or []), *scores]
+        self.validation_scores_ = None if stop.score is None else [*scored, *stop.scores]
         self.loss_ = stop.losses[-1]
         self.best_loss_ = min(self.loss_curve_)
-        self.best_validation_score_ = max(scores) if scores else None
+        self.best_validation_score_ = max(self.validation_scores_ or [], default=None)
         self.n_iter_ = len(self.loss_curve_) if incremental else len(stop.losses)
         ran_out = len(stop.losses) == self.max_iter and not (stop.stopped or interrupted)
         if self.tol is not None and ran_out and not incremental:

@@ -11,6 +11,8 @@ from ranvier.training import Callback
 
 __all__ = ["Stopping"]
 
+KEPT = ("losses", "scores", "best_loss", "best_score", "best", "since", "stopped")  # by a backup
+
 
 class Stopping(Callback):
     """Stop after more than ``patience`` epochs in a row that did not improve by ``tol``; keep the curves.
@@ -54,6 +56,13 @@ class Stopping(Callback):
         self.since = 0 if better else self.since + 1
         if self.tol is not None and self.since > self.patience:
             self.stopped = self.model.stop_training = True
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in KEPT}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        for name in KEPT:
+            setattr(self, name, state[name])
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         if self.best is not None:
