@@ -323,6 +323,37 @@ def test_backup_and_restore(save_freq, stop, tmp_path):
     assert not (tmp_path / "b").exists(), "the backup of a run that ended is removed"
 
 
+@pytest.mark.parametrize("stop", [3, 6, 11])
+def test_a_log_that_is_added_to_has_every_line_once(stop, tmp_path):
+    log, csv = tmp_path / "log.csv", tmp_path / "whole.csv"
+    for path in (log, csv):
+        path.write_text("of before\n")
+    train(tmp_path / "again", c.CSVLogger(csv, append=True))
+    train(tmp_path / "b", c.CSVLogger(log, append=True), stop=stop, save_freq=3)
+    train(tmp_path / "b", c.CSVLogger(log, append=True), save_freq=3)
+    assert log.read_text() == csv.read_text()
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_backup_resumes_with_and_without_the_callback_that_wrote_it(keeps, tmp_path):
+    whole, history = train(tmp_path / "a")
+    backup = c.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
+    train(tmp_path, epochs=2, backup=backup)
+    rv.set_seed(9)
+    model = network()
+    resumed = model.fit(
+        X,
+        Y,
+        epochs=3,
+        verbose=0,
+        ignore="RV",
+        callbacks=[Stop(10**9), *[backup] * keeps],
+        resume=tmp_path / "b",
+    )
+    assert resumed.history == history.history
+    assert same(model, whole)
+
+
 def test_more_epochs_than_planned_are_a_longer_run(tmp_path):
     long, history = train(tmp_path / "a", epochs=5)
     kept = c.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)

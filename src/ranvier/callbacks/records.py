@@ -26,12 +26,11 @@ class CSVLogger(Callback):
     def __init__(self, filename: Any, separator: str = ",", append: bool = False) -> None:
         self.filename, self.separator, self.append = Path(filename), separator, append
         self.keys: list[str] | None = None
-        self._end: int | None = 0  # bytes of the file that stay; None for all
+        self._end = 0  # bytes of the file that stay
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        with self.filename.open("ab"):
-            pass  # created, and known to be writable, before any work is done
-        self.keys, self._end = None, None if self.append else 0
+        with self.filename.open("ab") as file:  # created, and known to be writable, before any work is done
+            self.keys, self._end = None, file.seek(0, os.SEEK_END) if self.append else 0
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         logs = logs or {}
@@ -41,7 +40,7 @@ class CSVLogger(Callback):
                 self.keys += [f"val_{key}" for key in self.keys]
         with self.filename.open("a+", newline="", encoding="utf-8") as file:
             end = file.seek(0, os.SEEK_END)
-            if self._end is not None and self._end <= end:
+            if self._end <= end:
                 file.truncate(self._end)
                 end = file.seek(self._end)
             writer = csv.writer(file, delimiter=self.separator)

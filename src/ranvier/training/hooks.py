@@ -188,13 +188,18 @@ class Callbacks:
                 callback._run = run
 
     def states(self) -> list[tuple[str, dict[str, Any]]]:
-        """The class and the state of each callback."""
-        return [(type(c).__name__, dict(c.state()) if hasattr(c, "state") else {}) for c in self.callbacks]
+        """The class and the state of each callback that has a part in the run; one that keeps it has none."""
+        return [
+            (type(c).__name__, dict(c.state()) if hasattr(c, "state") else {}) for c in self._taking_part()
+        ]
 
     def set_states(self, states: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-        for callback, (_, state) in zip(self.callbacks, states, strict=True):
+        for callback, (_, state) in zip(self._taking_part(), states, strict=True):
             if hasattr(callback, "set_state"):
                 callback.set_state(state)
+
+    def _taking_part(self) -> list[Any]:
+        return [c for c in self.callbacks if not hasattr(c, "_run")]
 
 
 def interval(callback: Any) -> int:

@@ -118,8 +118,10 @@ class Run:
         if source.is_dir():
             source = source / NAME
         if self.resumed is not None:
+            if self.resumed.resolve() == source.resolve():
+                return  # by BackupAndRestore
             raise ValueError(
-                f"this run goes on from {self.resumed} already. Write either resume= or BackupAndRestore instead."
+                f"this run goes on from {self.resumed} already, and resume= names {source}. Write one of them instead."
             )
         if not source.exists():
             if missing_ok:
