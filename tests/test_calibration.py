@@ -1,5 +1,6 @@
 """Thresholds against every threshold, temperatures that were put in and are found again, and how true probabilities are."""
 
+import itertools
 import subprocess
 import sys
 import warnings
@@ -88,6 +89,30 @@ def test_a_threshold_for_each_label():
     np.testing.assert_array_equal(found(scores)[:, 0], tune_threshold(YES, CHANCE)(CHANCE))
     with pytest.raises(ValueError, match="thresholds for 2 labels"):
         found(scores[:, :1])
+
+
+TINY, HUGE = 5e-324, np.finfo(np.float64).max
+SCORES = [
+    np.log([1e-300, 0.2, 0.3, 0.9]), [-np.inf, -2.0, -1.0, -0.1], [-np.inf, -np.inf, 0.0, np.inf],
+    [0.5, np.nextafter(0.5, 1), 0.5, np.nextafter(0.5, 0)], [1.0, np.nextafter(1, 2), 7.0, np.nextafter(7, 8)],
+    [0.0, TINY, -TINY, 2 * TINY], [-HUGE, HUGE, np.nextafter(HUGE, 0), -1.0], [np.inf, np.inf, 1.0, -HUGE],
+    [np.inf] * 4, [-np.inf] * 4, [0.3] * 4, [np.inf, -np.inf, np.inf, -np.inf], [1e20, 1e20, 1e20, 1e20],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "metric", ["f1", "accuracy", "balanced_accuracy", lambda y, d: float((y == d).mean())]
+)
+@pytest.mark.parametrize("scores", SCORES)
+def test_a_threshold_decides_as_its_score_says(scores, metric):
+    scores = np.array(scores)
+    for truth in itertools.product((0, 1), repeat=4):
+        if 0 < sum(truth) < 4:
+            found, y = tune_threshold(truth, scores, metric), np.array(truth)
+            value = metric if callable(metric) else lambda y, d: by_hand(metric, y, d)
+            assert value(y, found(scores)) == pytest.approx(found.score, abs=1e-12)
+            tried = [value(y, scores > t) for t in (*scores, -np.inf)]
+            assert found.score == pytest.approx(max(tried), abs=1e-12)
 
 
 def test_in_the_middle_of_the_widest_gap():

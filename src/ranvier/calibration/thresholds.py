@@ -108,13 +108,14 @@ def tune_threshold(
                 )
         # Beside the cut after each distinct score, the one above all of them: nothing is decided to be positive.
         tp, fp, cuts = np.append(0, tp), np.append(0, fp), np.append(np.inf, cuts.astype(np.float64))
+        possible = len(cuts) - np.isneginf(cuts[-1])  # nothing is below -inf, so it never exceeds a threshold
         if of_counts is not None:
-            tried = np.arange(len(cuts))
-            values = of_counts(tp, fp, tp[-1] - tp, fp[-1] - fp)
+            tried = np.arange(possible)
+            values = of_counts(tp, fp, tp[-1] - tp, fp[-1] - fp)[tried]
         else:
-            tried = np.unique(np.linspace(0, len(cuts) - 1, min(candidates, len(cuts))).round().astype(int))
+            tried = np.unique(np.linspace(0, possible - 1, min(candidates, possible)).round().astype(int))
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            decided = [(scores[:, k] >= cut).astype(np.int64) for cut in cuts[tried]]
+            decided = [((scores[:, k] >= cuts[i]) & (i > 0)).astype(np.int64) for i in tried]
             values = np.array([float(metric(truth[:, k], d, **weights)) for d in decided])  # type: ignore[operator]
         found.append(_best(values, tried, cuts))
     value, score = (np.array(v) for v in zip(*found, strict=True))
@@ -124,17 +125,31 @@ def tune_threshold(
 
 
 def _best(values: Array, tried: Array, cuts: Array) -> tuple[float, float]:
-    """The threshold and its value: in the middle between a score and the next lower one, where the gap is widest."""
+    """The threshold and its value: in the middle between a score and the next lower one, where the gap is widest.
+
+    A gap that ends in infinity counts as one of the mean width.
+    """
     if not np.isfinite(values).all():
         raise ValueError("the metric is not finite at some threshold. Write one that is a number at each.")
     best = np.flatnonzero(values >= values.max() - 1e-12)
-    step = float(np.ptp(cuts[1:])) / max(len(cuts) - 1, 1) or 1.0
-    below = np.append(cuts[1:], cuts[-1] - step)  # under the lowest score there is none
-    above = np.where(np.isinf(cuts), cuts[1] + step, cuts)
-    chosen = tried[best[np.argmax((above - below)[tried[best]])]]
-    if np.isinf(cuts[chosen]):
-        return float(cuts[1]), float(values[best[0]])  # nothing exceeds the highest score
-    return float(below[chosen] + (above[chosen] - below[chosen]) / 2), float(values[best[0]])
+    finite = cuts[np.isfinite(cuts)]
+    step = float(np.ptp(finite / len(finite))) or 1.0 if len(finite) else 1.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        # Under the lowest score there is none.
+        below = np.append(cuts[1:], min(cuts[-1] - step, np.nextafter(cuts[-1], -np.inf)))
+        low, high = (
+            np.where(np.isinf(below), cuts - step, below),
+            np.where(np.isinf(cuts), below + step, cuts),
+        )
+        room = np.nan_to_num(high - low, posinf=np.inf)
+        middle = low / 2 + high / 2
+    winner = best[np.argmax(room[tried[best]])]
+    chosen, score = tried[winner], float(values[winner])
+    if chosen == 0:
+        return float(cuts[1]), score  # nothing exceeds the highest score
+    divides = below[chosen] <= middle[chosen] < cuts[chosen]
+    # Between neighbours there is no middle; the lower one divides them, since what is above it exceeds it.
+    return float((middle if divides else below)[chosen]), score
 
 
 def _named(metric: Any) -> tuple[str, Callable[..., Array] | None]:
