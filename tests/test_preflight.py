@@ -161,7 +161,7 @@ ROWS = {
         lambda: Program([D(K)], logits(), y=Y),
     ),
     "RV111": (
-        lambda: Program([D(4, activation="tanh", kernel_initializer="ones", name="it"), D(1)]),
+        lambda: Program([D(4, activation="tanh", kernel_initializer="ones", name="it"), D(1, kernel_initializer="ones")]),
         lambda: Program([D(4, activation="tanh"), D(1, kernel_initializer="zeros")]),
     ),
     "RV112": (
@@ -425,6 +425,37 @@ def test_a_report_says_what_was_not_tried():
     assert note.startswith("No steps were tried: the network is too large")
     (note,) = ROWS["RV105"][0]().check().notes
     assert note == "No steps were tried: mend the errors first."
+
+
+def zeros(units, activation=None):
+    return D(units, activation=activation, kernel_initializer="zeros")
+
+
+ENDS = [  # layers, loss, targets, and the codes
+    (lambda: [zeros(K, "softmax")], SCE, Y, []),  # each output has targets of its own
+    (lambda: [zeros(K), layers.Softmax()], SCE, Y, []),
+    (
+        lambda: [zeros(8, "tanh"), D(K, activation="softmax")],
+        SCE,
+        Y,
+        [],
+    ),  # weights out of the units tell them apart
+    (lambda: [zeros(8, "tanh"), zeros(K, "softmax")], SCE, Y, ["RV111"]),
+    (lambda: [zeros(8, "relu"), D(K, activation="softmax")], SCE, Y, ["RV111"]),  # none passes a gradient
+    (
+        lambda: [D(8, activation="tanh", kernel_initializer="ones", bias_initializer=WIDE), zeros(1)],
+        "mse",
+        VALUES,
+        [],
+    ),
+    (lambda: [D(1, activation="softmax")], BCE, BINARY, ["RV105"]),
+    (lambda: [D(1), layers.Softmax()], "mse", BINARY, ["RV105"]),
+]
+
+
+@pytest.mark.parametrize(("model", "loss", "y", "codes"), ENDS)
+def test_units_that_stay_equal_and_outputs_that_stay(model, loss, y, codes):
+    assert Program(model(), loss, y=y).check(ignore=("RV5",)).codes == codes
 
 
 # --- good programs ------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH
 from ranvier.layers.kernels import Convolution
 from ranvier.layers.preprocessing import Normalization
@@ -97,6 +98,16 @@ def one_unit(seen: Seen) -> Iterator[Fault]:
                 "Write loss='binary_crossentropy' with activation='sigmoid', or one output for each class, instead.",
                 seen.blame(end.entry),
             )
+        elif end.entry is not None and end.last in ("softmax", "log_softmax"):
+            axis = dict(end.entry.options).get("axis", -1)
+            if end.entry.type.shape[axis] == 1:
+                yield seen.fault(
+                    f"the model ends with {end.last} over one output, which is always {int(end.last == 'softmax')}: it "
+                    "learns nothing",
+                    "Write activation='sigmoid' in the last layer for a yes or no, or one output for each class, "
+                    "instead.",
+                    seen.blame(end.entry),
+                )
 
 
 def clipped_logits(seen: Seen) -> Iterator[Fault]:
@@ -190,16 +201,41 @@ def dropout_of_few(seen: Seen) -> Iterator[Fault]:
             )
 
 
+def kernel(seen: Seen, entry: Entry) -> Array | None:
+    """The kernel, (in, out), of the call of a dense layer."""
+    weights = seen.weights(entry)[:1] if name_of(entry) in AFFINE else []
+    if not weights or weights[0].segment is not None or len(weights[0].shape) != 2:
+        return None
+    array: Array = weights[0].value
+    return array if name_of(entry) == "affine" else array.T
+
+
+def reads(reader: Entry, entry: Entry) -> bool:
+    """Whether a layer's call takes what ``entry`` gives, with no other such layer between them."""
+    pending, known = list(reader.children), set[Entry]()
+    while pending:
+        before = pending.pop()
+        if before is entry:
+            return True
+        if before not in known and name_of(before) not in LINEAR:
+            known.add(before)
+            pending.extend(before.children)
+    return False
+
+
 def symmetric(seen: Seen) -> Iterator[Fault]:
-    last = {end.entry for end in seen.ends}
-    for entry in seen.entries:
-        if name_of(entry) not in AFFINE or entry in last:
+    """Units with equal weights into them stay equal if those out of them are equal too, or relu lets nothing back."""
+    kernels = {entry: array for entry in seen.entries if (array := kernel(seen, entry)) is not None}
+    last = set[Entry]().union(*(ending(seen, end.output.entry) for end in seen.ends))
+    for entry, array in kernels.items():
+        into = [array, *(w.value.reshape(1, -1) for w in seen.weights(entry)[1:])]
+        if entry in last or array.shape[1] == 1 or any((w != w[:, :1]).any() for w in into):
             continue
-        kernel = seen.weights(entry)[:1]
-        if not kernel or kernel[0].segment is not None or len(kernel[0].shape) != 2:
-            continue
-        array = kernel[0].value if name_of(entry) == "affine" else kernel[0].value.T
-        if array.shape[1] > 1 and (array[0] == array[0, 0]).all() and (array == array[:, :1]).all():
+        onward = [other for reader, other in kernels.items() if reads(reader, entry)]
+        alike = bool(onward) and all((other == other[:1]).all() for other in onward)
+        readers = [name_of(call) for call in seen.entries if entry in call.children]
+        silent = not any(w.any() for w in into) and any(name in ("relu", "relu6") for name in readers)
+        if alike or silent:
             yield seen.fault(
                 f"all {array.shape[1]} units start with the same weights, so they stay equal and count as one",
                 "Write kernel_initializer='glorot_uniform' instead.",
