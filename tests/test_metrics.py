@@ -265,10 +265,12 @@ ERRORS = [
     (
         lambda: metrics.report([0, 1], [0, 1], names=["a", "b", "c"], sample_weight=[1]),
         ValueError,
-        "1 numbers for 2",
+        "there are 2 samples",
     ),
     (lambda: metrics.report([0, 2], [0, 1], names=["a", "b"]), ValueError, "2 names for 3 classes"),
     (lambda: metrics.report([0, -1], [0, 1]), ValueError, "y_true holds -1"),
+    (lambda: metrics.report([0, 1], [0, 1], sample_weight=[np.nan, 1]), ValueError, "nan at row 0"),
+    (lambda: metrics.report([0, 1], [0, 1], sample_weight=[1, -1]), ValueError, "-1 at row 1"),
     (
         lambda: metrics.report([[1, 1], [0, 1]], [[0.5, 0.5, 0.5]] * 2),
         ValueError,

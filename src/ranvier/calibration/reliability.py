@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.calibration.scaling import check_numbers
+from ranvier.data.targets import as_weights
 from ranvier.metrics.base import share
 from ranvier.metrics.table import Row, Tabular
 
@@ -102,9 +104,8 @@ def reliability(
         )
     weight = np.ones(len(confidence))
     if sample_weight is not None:
-        weight = np.repeat(np.asarray(sample_weight, np.float64).reshape(-1), repeats)
-        if len(weight) != len(confidence) or not (weight >= 0).all():
-            raise ValueError("sample_weight must be one number of 0 or more a sample. Write as many instead.")
+        given = as_weights(sample_weight, len(confidence) // repeats, dtype=np.float64)
+        weight = np.repeat(given, repeats)
     edges = np.arange(bins + 1) / bins
     if strategy == "quantile":
         edges = np.unique(np.quantile(confidence, edges))
@@ -133,6 +134,12 @@ def _confidence(y: Array, p: Array, class_id: int | None) -> tuple[Array, Array,
             f"y_true has shape {y.shape} and the probabilities {p.shape}. Write class numbers (n,) and (n, classes), "
             "or targets of the probabilities' shape, instead."
         )
+    if y.ndim == p.ndim:
+        if not np.isin(y, (0, 1)).all():
+            bad = y[~np.isin(y, (0, 1))][0]
+            raise ValueError(f"y_true holds {bad}, where only 0 and 1 can be. Write y_true == k for class k.")
+    else:
+        check_numbers(y, p.shape[1], "probabilities")
     if p.ndim == 1:
         return p, y.astype(np.float64), 1
     if y.ndim == 2 and not ((y.sum(1) == 1).all() and np.isclose(p.sum(1), 1, atol=1e-3).all()):

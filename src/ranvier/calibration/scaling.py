@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["KINDS", "excludes", "fit_scaling", "fit_temperature"]
+from ranvier.data.targets import as_weights
+
+__all__ = ["KINDS", "check_numbers", "excludes", "fit_scaling", "fit_temperature"]
 
 Array = npt.NDArray[Any]
 
@@ -84,6 +86,16 @@ def excludes(y: Array, sample: tuple[Any, ...]) -> bool:
     return bool(np.isclose(y.sum(-1), 1).all())
 
 
+def check_numbers(labels: Array, classes: int, what: str) -> None:
+    """Raise ValueError for labels that are no numbers of so many classes."""
+    wrong = ~np.isin(labels, np.arange(classes))
+    if wrong.any():
+        raise ValueError(
+            f"y_true holds {labels[wrong][0]}, and there are {what} for {classes} classes. Write class numbers from 0 "
+            f"to {classes - 1} instead."
+        )
+
+
 def _prepared(
     y_true: Any, logits: Any, kind: str | None, sample_weight: Any
 ) -> tuple[Array, Array, Array, str]:
@@ -99,11 +111,7 @@ def _prepared(
     z = z.reshape(-1, outputs)
     if kind == "softmax" and y.size == len(z):
         labels = y.reshape(-1)
-        if labels.size and not (labels.min() >= 0 and labels.max() < outputs):
-            raise ValueError(
-                f"y_true has classes {labels.min()} to {labels.max()}, and there are logits for {outputs}. Write class "
-                f"numbers from 0 to {outputs - 1} instead."
-            )
+        check_numbers(labels, outputs, "logits")
         targets = (labels[:, None] == np.arange(outputs)).astype(np.float64)
     elif y.size != z.size or len(y) != n:
         raise ValueError(
@@ -112,9 +120,12 @@ def _prepared(
         )
     else:
         targets = y.reshape(-1, outputs).astype(np.float64)
-    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
-    if not n or len(weight) != n or not (weight >= 0).all() or not weight.any():
-        raise ValueError(f"sample_weight must be one number of 0 or more a sample, not all 0; there are {n}.")
+        if not ((targets >= 0) & (targets <= 1)).all():
+            bad = targets[~((targets >= 0) & (targets <= 1))][0]
+            raise ValueError(f"y_true holds {bad:g}, which is no probability. Write 0 and 1 instead.")
+    if not n:
+        raise ValueError("there are no samples. Write at least one instead.")
+    weight = np.ones(n) if sample_weight is None else as_weights(sample_weight, n, dtype=np.float64)
     weight = np.repeat(weight, len(z) // n)
     return z, targets, weight / weight.sum(), kind
 

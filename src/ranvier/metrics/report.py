@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.data.targets import as_weights
 from ranvier.metrics.base import Array, share
 from ranvier.metrics.table import Row, Tabular
 
@@ -95,13 +96,9 @@ def report(
     Raises ValueError where the two do not belong together, for NaN, and where names are not as many as classes.
     """
     truth, decided, names = _decided(np.asarray(y_true), np.asarray(y_pred), names, threshold)
-    weight = (
-        np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64).reshape(-1)
-    )
-    if len(weight) != len(truth):
-        raise ValueError(
-            f"sample_weight has {len(weight)} numbers for {len(truth)} samples. Write one a sample instead."
-        )
+    weight = np.ones(len(truth))
+    if sample_weight is not None:
+        weight = as_weights(sample_weight, len(truth), dtype=np.float64)
     if truth.ndim == 2:
         classes, confusion = truth.shape[1], None
         counts: Iterable[Array] = (weight @ v for v in (truth & decided, decided, truth))
