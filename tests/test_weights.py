@@ -346,7 +346,7 @@ REFUSED = [
     (fit(class_weight={"0": 5.0, "1": 1.0}), "the key '0', and classes are whole numbers"),
     (
         fit(np.ones((N, 2)), "binary_crossentropy", 2, class_weight={0: 5.0}),
-        r"hold \[1.0, 1.0\] at row 0, which is not one",
+        r"hold \[1., 1.\] at row 0, which is not one",
     ),
     (fit(VALUES, "mse", 2, class_weight={0: 5.0}), "which is not one class"),
     (

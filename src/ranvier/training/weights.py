@@ -125,9 +125,10 @@ def by_class(
     none &= each != 0
     if none.any():
         at = tuple(np.argwhere(none)[0])
+        held = np.array2string(np.asarray(target[at]), precision=6, separator=", ", threshold=8)
         raise ValueError(
-            f"{name} weighs classes, and the targets hold {target[at].tolist()} at {place(at)}, which is not one "
-            "class. Write sample_weight with a weight for each sample instead."
+            f"{name} weighs classes, and the targets hold {held} at {place(at)}, which is not one class. "
+            "Write sample_weight with a weight for each sample instead."
         )
     if isinstance(class_weight, str):
         class_weight = balanced(classes[each != 0], ignored_by(head.loss), name)
