@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ranvier.data.cast import contiguous, not_finite, to_float
 from ranvier.data.convert import Array, all_finite, column_names, first_where, place, to_numeric
 
-__all__ = ["as_labels", "as_targets", "as_weights"]
+__all__ = ["aligned", "as_labels", "as_targets", "as_weights"]
 
 _INT32_MAX = 2**31 - 1
 
@@ -72,7 +72,7 @@ def as_targets(
     _check_samples(array, name)
     shape = tuple(output_shape)
     if not _fits(array.shape[1:], shape):
-        target = _same_but_for_ones(array.shape[1:], shape)
+        target = aligned(array.shape[1:], shape)
         if target is None:
             raise ValueError(_target_shape_error(array, shape, name, owner))
         array = array.reshape(len(array), *target)
@@ -136,7 +136,7 @@ def _fits(shape: tuple[int, ...], expected: Sequence[int | None]) -> bool:
     )
 
 
-def _same_but_for_ones(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> tuple[int, ...] | None:
+def aligned(shape: Sequence[int], expected: Sequence[int | None]) -> tuple[int, ...] | None:
     """Return the shape to take if ``shape`` and ``expected`` agree once dimensions of 1 are dropped, else None."""
     rest = [size for size in shape if size != 1]
     target: list[int] = []
@@ -229,7 +229,7 @@ def _target_shape_error(array: Array, output: tuple[int | None, ...], name: str,
     start = f"{name} has shape {array.shape}, but {owner} puts out {outputs}; they are never broadcast"
     sizes = [n for n in output if n is not None]
     whole = array.dtype.kind in "biu" or (array.dtype.kind == "f" and np.array_equal(array, np.trunc(array)))
-    if _same_but_for_ones(got, output[:-1]) is not None and output and output[-1] != 1 and whole:
+    if aligned(got, output[:-1]) is not None and output and output[-1] != 1 and whole:
         fix = (
             f"If {name} holds class numbers, write loss='sparse_categorical_crossentropy' (nn.CrossEntropyLoss takes "
             f"them too), or np.eye({output[-1]})[{name}]"

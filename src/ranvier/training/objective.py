@@ -11,6 +11,7 @@ from ranvier import losses
 from ranvier import numeric as rn
 from ranvier.data.arrays import as_labels, as_targets
 from ranvier.data.convert import Array, to_numeric
+from ranvier.data.targets import aligned
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
 from ranvier.metrics.base import over
 from ranvier.module import Module
@@ -99,7 +100,8 @@ def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -
     """Whether these targets are class numbers; where the loss takes both, their dtype and shape say."""
     if loss is not None and loss.kind == "labels":
         return True
-    takes_both = loss is None or (isinstance(loss, Criterion) and loss.function in OF_LABELS)
+    measured = loss is None and aligned(y.shape[1:], output_shape) is None
+    takes_both = measured or (isinstance(loss, Criterion) and loss.function in OF_LABELS)
     return takes_both and y.ndim == len(output_shape) and y.dtype.kind in "iub"
 
 
@@ -137,8 +139,8 @@ def target_array(
         )
     if isinstance(loss, losses.LossFunction) or (isinstance(loss, Criterion) and not loss.opened):
         array = to_numeric(y, name)
-        if array.shape[1:] != tuple(output_shape) and array.dtype.kind in "iub":
-            return array.astype(np.int32)
+        if array.ndim and array.dtype.kind in "iub" and aligned(array.shape[1:], output_shape) is None:
+            return array.astype(np.int32)  # class numbers, for a function that reads them
     return as_targets(y, output_shape, name=name, owner=owner, check_finite=check_finite, dtype=get_dtype())
 
 
