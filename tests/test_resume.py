@@ -187,6 +187,9 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
         **EVERY, **WATCHED, "class_weight": {0: 2.0, 2: 0.5}, "sample_weight": np.arange(N) % 3, "stops": range(1, 10)}),
     "no shuffling": (network, {**EVERY, "shuffle": False}),
     "part of an epoch": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10)}),
+    "part of an epoch, unshuffled": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10), "shuffle": False}),
+    "part of an epoch, sampled": (network, {
+        "epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10), "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),
     "one batch": (network, {"epochs": 3, "batch_size": 200, "stops": [1, 2, 3]}),
     "validation split": (network, {"validation_split": 0.3, "ignore": "RV", "stops": range(1, 7)}),
     "sampler": (network, {**EVERY, "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),

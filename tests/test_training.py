@@ -182,6 +182,53 @@ def test_a_python_function_is_a_loss_and_a_metric():
     np.testing.assert_allclose(got["error"], wanted["loss"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float32"])
+@pytest.mark.parametrize("use", ["fit", "weights", "batches", "evaluate", "train_on_batch", "measured"])
+def test_targets_are_aligned_to_one_column_whatever_their_dtype(dtype, use):
+    def error(y_true, y_pred):
+        return (y_true - y_pred) ** 2
+
+    def run(y):
+        rv.set_seed(0)
+        x = rv.Input((F,))
+        model = rv.Model(x, [rv.layers.Dense(1, name=name)(x) for name in "ab"])
+        model.compile("sgd", [error, None], metrics=[[error], ["mae" if use == "measured" else error]])
+        if use == "evaluate":
+            return model.evaluate(X, [y, y], verbose=0)
+        if use == "train_on_batch":
+            return [model.train_on_batch(X, [y, y]) for _ in "ab"]
+        if use == "batches":
+            return model.fit(iter([(X[:50], [y[:50], y[:50]])] * 2), verbose=0).history
+        weights = {"sample_weight": np.ones(N), "class_weight": [{0: 1, 1: 3}, None]}
+        return model.fit(X, [y, y], verbose=0, **(weights if use == "weights" else {})).history
+
+    y = (X[:, 0] > 0).astype(dtype)
+    assert run(y) == run(y[:, None].astype(np.float32))
+
+
+def test_masks_are_aligned_to_one_channel():
+    model = rv.Sequential([rv.layers.Conv2D(1, 1, input_shape=(4, 4, 1), use_bias=False)])
+    model.compile("sgd", lambda y_true, y_pred: (y_true - y_pred) ** 2)
+    masks = RNG.integers(0, 2, (5, 4, 4))
+    x = RNG.normal(size=(5, 4, 4, 1)).astype(np.float32)
+    wanted = ((x * model.get_weights()[0] - masks[..., None]) ** 2).mean()
+    assert model.evaluate(x, masks, verbose=0) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_part_of_an_epoch_goes_on_where_the_last_one_stopped(shuffle):
+    model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,), kernel_initializer="zeros")])
+    model.compile(optimizers.SGD(0.0), "mae")  # so that an epoch's loss is the mean of its targets
+    y = np.arange(50, dtype=np.float32)
+    options = {"epochs": 7, "batch_size": 10, "steps_per_epoch": 3, "verbose": 0, "ignore": "RV"}
+    loss = model.fit(np.zeros((50, 1)), y, shuffle=shuffle, **options).history["loss"]
+    if not shuffle:
+        rows = np.arange(7 * 30).reshape(7, 30) % 50
+        np.testing.assert_allclose(loss, y[rows].mean(1), rtol=1e-6)
+    assert np.mean(loss[:5]) == pytest.approx(y.mean())  # five epochs are all rows, three times
+    assert len(set(loss)) > 2
+
+
 def test_frozen_weights_stay():
     model = classifier()
     model.layers[0].trainable = False

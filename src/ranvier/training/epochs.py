@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from ranvier import seed
 from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
@@ -44,11 +46,15 @@ class Arrays:
         elif self.batch >= self.size:
             self.shuffler = None  # within one batch order means nothing
         self.taken = self.size if limit is None else min(self.size, limit * batch)
-        self.order = self.rows[: self.taken]
         self.steps = math.ceil(self.taken / self.batch)
+        self.left = self.order = self.rows[
+            :0
+        ]  # of the rows in order: those that no epoch had, and an epoch's
         self.next: Callable[[], Array] | None = None  # the next order, where it is drawn already
-        self.drawn_from: Any = None  # the generator before it gave this epoch's order
-        self.next_from: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
+        self.generator: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
+        # Where this epoch and the next begin: the generator before it gave the order, and how many rows are passed.
+        self.now: Mapping[str, Any] = {"generator": self.generator, "passed": 0}
+        self.then = self.now
         self.step: Step | None = None
 
     def sampled(self, generator: Any, size: int | None) -> Array:
@@ -58,16 +64,30 @@ class Arrays:
         chosen: Array = self.rows[checked_order(order, len(self.rows), self.sampler, size)]
         return chosen
 
-    def turn(self) -> Array:
-        """The rows of the next epoch, in order."""
+    def draw(self) -> Array:
+        """All rows, in the order that is next."""
         if self.shuffler is None:
-            return self.order
+            return self.rows
         if self.sampler is not None:
             order = self.sampled(self.shuffler, self.size)
         else:
             order = self.next() if self.next is not None else seed.shuffled(self.rows, self.shuffler)
-        self.order, self.next, self.drawn_from = order[: self.taken], None, self.next_from
-        self.next_from = self.shuffler.bit_generator.state
+        self.next, self.generator = None, self.shuffler.bit_generator.state
+        return order
+
+    def turn(self) -> Array:
+        """The rows of the next epoch, in order.
+
+        An epoch of some steps goes on where the last one stopped, so that every row comes once before any comes again.
+        """
+        self.now, begun = self.then, self.then["generator"]
+        order = self.left
+        if len(order) < self.taken:
+            begun, drawn = self.generator, self.draw()
+            order = np.concatenate([order, drawn]) if len(order) else drawn
+        self.order, self.left = order[: self.taken], order[self.taken :]
+        passed = self.size - len(self.left) if len(self.left) else 0
+        self.then = {"generator": begun if passed else self.generator, "passed": passed}
         return self.order
 
     def close(self) -> None:
@@ -85,20 +105,23 @@ class Arrays:
             self.step = training.runner.step  # which a hook may have changed while the epoch before ran
         training.show.begin(title, self.steps)
         samples = training.run(self.step, self.data, self.order)
-        if self.shuffler is not None and self.sampler is None:  # beside all that is told now
+        if self.shuffler is not None and self.sampler is None and len(self.left) < self.taken:
+            # Beside all that is told now.
             self.next = seed.shuffling(self.rows, self.shuffler)
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def state(self) -> Any:
-        """From which state of the generator the order of the epoch that training stands in comes."""
-        return self.drawn_from if self.training.done else self.next_from
+        """Where the epoch that training stands in begins."""
+        return self.now if self.training.done else self.then
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
+        self.then, self.generator, self.next = state, state["generator"], None
         if self.shuffler is not None:
-            seed.set_generator(self.shuffler, state)
-            self.next_from, self.next = state, None
+            seed.set_generator(self.shuffler, self.generator)
+        passed = int(state["passed"])
+        self.left = self.draw()[passed:] if passed else self.rows[:0]
         seed.set_state(random)
 
 

@@ -56,12 +56,14 @@ def fit(
     name. ``class_weight`` is a dict by class, or "balanced"; for several outputs a list or dict of them.
 
     All of Keras's meaning: ``batch_size`` is 32 where not given, ``validation_split`` takes the last rows before any
-    shuffling, the loss of an epoch is the mean over its samples. A sample of weight zero is left out. ``sampler`` says
-    which rows an epoch takes and in which order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment``
-    is called on (inputs, targets) tensors within the compiled step and returns what is trained on
-    (`ranvier.layers.MixUp`); validation data stay as they are. ``ignore`` silences checks of the model and its data by
-    their codes ("RV203", "RV2" for a group, "RV" for all). With ``resume``, the path of a backup that
-    `callbacks.BackupAndRestore` wrote, this very run goes on from there and ends as if it had never stopped.
+    shuffling, the loss of an epoch is the mean over its samples, and with ``steps_per_epoch`` an epoch of arrays goes
+    on where the last one stopped: each row comes once before any comes again. A sample of weight zero is left out.
+    ``sampler`` says which rows an epoch takes and in which order, whatever ``shuffle`` is
+    (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs, targets) tensors within the compiled step and
+    returns what is trained on (`ranvier.layers.MixUp`); validation data stay as they are. ``ignore`` silences checks of
+    the model and its data by their codes ("RV203", "RV2" for a group, "RV" for all). With ``resume``, the path of a
+    backup that `callbacks.BackupAndRestore` wrote, this very run goes on from there and ends as if it had never
+    stopped.
 
     Raises ValueError or TypeError naming the place and the fix for anything wrong with the data, before any step;
     `PreflightError` where training can only give nonsense; `NonFiniteLoss` when the loss becomes NaN, with the last
