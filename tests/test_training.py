@@ -623,6 +623,15 @@ def test_nothing_is_said_of_what_is_right(layers, loss, x, y):
     try_fit(layers, loss, x, y)
 
 
+@pytest.mark.parametrize(
+    "name", ["train_step", "test_step", "predict_step", "compute_loss", "compute_metrics"]
+)
+def test_steps_of_ones_own_are_refused(name):
+    own = type("Own", (rv.Model,), {name: lambda self, *args: None})
+    with pytest.raises(TypeError, match=f"Own has a {name} of its own.*Write .* instead"):
+        own().compile("adam", "mse")
+
+
 def test_the_warning_points_at_the_call_of_fit():
     with pytest.warns(PreflightWarning) as caught:
         try_fit(lambda: [D(K)], SCE(), X, Y)

@@ -25,6 +25,16 @@ from ranvier.training.structure import ONE, Outputs
 
 __all__ = ["Compiled", "FunctionMetric", "compile", "compiled"]
 
+_OWN_LOSS = "Write loss=a function of (y_true, y_pred), or self.add_loss(...) in forward,"
+_OWN_METRICS = "Write metrics=[a function of (y_true, y_pred), or a Metric]"
+UNCALLED = {  # Keras's methods that a subclass overrides, which a compiled loop never calls, and what does the same
+    "train_step": f"{_OWN_LOSS} or a loop with loss.backward() and optimizer.step(), as in ranvier.torch,",
+    "test_step": _OWN_METRICS,
+    "predict_step": "Write it in forward",
+    "compute_loss": _OWN_LOSS,
+    "compute_metrics": _OWN_METRICS,
+}
+
 
 class Compiled:
     """Optimizer, losses, metrics and engine of one model, and the programs that were compiled for it.
@@ -188,8 +198,16 @@ def compile(
     is enough), ``loss_weights`` (numbers), ``metrics`` and ``weighted_metrics``; None, or a name left out, is an output
     without any. What is minimized is the sum of the losses, each times its weight.
 
-    Nothing is traced or compiled yet. Raises ValueError with the nearest name for a name that does not exist.
+    Nothing is traced or compiled yet. Raises ValueError with the nearest name for a name that does not exist, and
+    TypeError for a model whose class has a ``train_step`` (or another step or sum of Keras's) of its own: none is
+    called.
     """
+    for name, fix in UNCALLED.items():
+        if callable(getattr(type(model), name, None)):
+            raise TypeError(
+                f"{type(model).__name__} has a {name} of its own, and fit, evaluate and predict would not call it. "
+                f"{fix} instead."
+            )
     model.__dict__["_compiled"] = Compiled(optimizer, loss, metrics, weighted_metrics, engine, loss_weights)
 
 
