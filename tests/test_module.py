@@ -205,6 +205,65 @@ def test_call_and_build_are_keras_style():
     assert [n for n, _ in layer.named_parameters()] == ["w"]
 
 
+@rv.register_module
+class Meeting(rv.layers.Layer):
+    """A layer of several inputs, in a list or a dict, which is built for their shapes."""
+
+    def build(self, shapes):
+        self.given = shapes
+        first, second = shapes.values() if isinstance(shapes, dict) else shapes
+        self.w = self.add_weight(shape=(first[-1], second[-1]), name="w")
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+    def call(self, x):
+        a, b = x.values() if isinstance(x, dict) else x
+        return (a @ self.w) * b * self.scale
+
+
+@pytest.mark.parametrize("pack", [list, tuple, lambda parts: dict(zip("ab", parts, strict=True))])
+def test_a_layer_is_built_for_the_shapes_of_all_its_inputs(pack):
+    a, b = torch.tensor(X), torch.tensor(X[:, :2])
+    layer = Meeting()
+    out = layer(pack([a, b]))
+    wanted = {"a": (3, 4), "b": (3, 2)} if isinstance(pack([a, b]), dict) else [(3, 4), (3, 2)]
+    assert layer.given == wanted
+    assert [w.shape for w in layer.get_weights()] == [(4, 2), ()]
+    inputs = [rv.Input((4,)), rv.Input((2,))]
+    model = rv.Model(inputs, Meeting()(pack(inputs)))
+    twin = from_architecture(json.loads(json.dumps(model.architecture())))
+    for one in (model, twin):
+        one.set_weights(layer.get_weights())
+        np.testing.assert_allclose(one([a, b]).numpy(), out.numpy(), rtol=1e-6)
+
+
+def built(module):
+    module.build((None, 4))
+    return module
+
+
+BUILT = {  # a module, and whether its weights are made
+    "a layer": (lambda: rv.layers.Dense(3), False),
+    "a network": (lambda: rv.Sequential([rv.layers.Dense(3)]), False),
+    "a network within": (lambda: rv.Sequential([rv.Sequential([rv.layers.Dense(3)])]), False),
+    "a layer that was built": (lambda: built(rv.layers.Dense(3)), True),
+    "a network that was built": (lambda: built(rv.Sequential([rv.layers.Dense(3)])), True),
+    "a network with its shape": (lambda: rv.Sequential([rv.Input((4,)), rv.layers.Dense(3)]), True),
+    "PyTorch's": (lambda: nn.Linear(4, 3), True),
+}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_built_says_whether_the_weights_are_made(name):
+    make, made = BUILT[name]
+    module = make()
+    assert module.built is made
+    before = module.get_weights()
+    module(X)
+    assert module.built
+    if made:
+        assert all(map(np.array_equal, module.get_weights(), before))
+
+
 def test_training_argument_is_for_one_call():
     model = rv.Sequential([rv.layers.Dropout(0.5)])
     ones = np.ones((100, 10), np.float32)
@@ -273,6 +332,13 @@ def test_only_modules_are_layers():
         rv.Sequential([rv.layers.Dense(3), "relu"])
     with pytest.raises(ValueError, match="first"):
         rv.Sequential([rv.layers.Dense(3), rv.Input((4,))])
+
+
+def test_layers_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="has a layer 'a' already"):
+        rv.Sequential([rv.layers.Dense(3, name="a"), rv.layers.Dense(2, name="a")])
+    shared = nn.Linear(4, 4)
+    assert len(nn.Sequential(shared, shared, copy.deepcopy(shared))) == 3
 
 
 # --- shapes that do not fit ---------------------------------------------------------------------------------------

@@ -136,7 +136,7 @@ class Normalization(Layer):
                 total = total + distance * (size / (count + size))
                 count += size
             if not self.built:
-                self.build_once((None, *batch.shape[1:]))
+                self.build((None, *batch.shape[1:]))
         if not count:
             raise ValueError(f"layer {self.name!r} was adapted to 0 samples. Write adapt(x_train) instead.")
         if not (np.isfinite(total).all() and np.isfinite(spread).all()):

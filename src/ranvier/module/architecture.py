@@ -83,8 +83,24 @@ def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, A
     if module._input_types:
         result["inputs"] = [[list(t.shape[1:]), t.dtype] for t in module._input_types]
     if type(module)._builds and module.built:
-        result["built"] = list(module._built_shape[1:])
+        result["built"] = samples(module._built_shape)
     return result
+
+
+def samples(shape: Any) -> Any:
+    """Shapes without the batch's dimension: of one argument, or of a list or a dict of them."""
+    if isinstance(shape, Mapping):
+        return {key: samples(part) for key, part in shape.items()}
+    return list(shape[1:]) if isinstance(shape, tuple) else [samples(part) for part in shape]
+
+
+def batches(shape: Any) -> Any:
+    """What `samples` was given."""
+    if isinstance(shape, Mapping):
+        return {key: batches(part) for key, part in shape.items()}
+    if any(isinstance(part, (list, Mapping)) for part in shape):
+        return [batches(part) for part in shape]
+    return (None, *(int(n) for n in shape))
 
 
 def treated(parameter: Any, where: str) -> dict[str, Any]:
@@ -230,7 +246,7 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
     if "inputs" in description:
         module._input_types = tuple(_input(*one) for one in description["inputs"])
     if "built" in description and not module.built:
-        module.build_once((None, *(int(n) for n in description["built"])))
+        module.build(batches(description["built"]))
     for name, words in description.get("treated", {}).items():
         known = module._parameters[name]
         for kind, value in words.items():

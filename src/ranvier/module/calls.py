@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ranvier.tensor import Tensor, get_dtype
 if TYPE_CHECKING:
     from ranvier.module.core import Module
 
-__all__ = ["calls", "calls_of", "input_type", "isolated", "mode", "watched"]
+__all__ = ["calls", "calls_of", "input_type", "isolated", "known_shape", "mode", "shape_of", "watched"]
 
 
 class Calls(threading.local):
@@ -96,6 +96,25 @@ def watched(tell: Callable[[Any, tuple[Any, ...], Any], None]) -> Iterator[None]
         yield
     finally:
         calls.watch = before
+
+
+def shape_of(value: Any) -> Any:
+    """The shape of an argument of a call; of a list or a dict of them, a list or a dict of their shapes."""
+    if isinstance(value, Mapping):
+        return {key: shape_of(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [shape_of(part) for part in value]
+    return tuple(value.shape)
+
+
+def known_shape(shape: Any) -> Any:
+    """What `build` was given, as `shape_of` writes it; of anything else than shapes, nothing."""
+    if isinstance(shape, Mapping):
+        return {key: known_shape(part) for key, part in shape.items()}
+    if not isinstance(shape, (list, tuple)):
+        return ()
+    several = any(isinstance(part, (list, tuple, Mapping)) for part in shape)
+    return [known_shape(part) for part in shape] if several else tuple(shape)
 
 
 def input_type(value: Any) -> Type | None:

@@ -6,17 +6,18 @@ From PyTorch: ``parameters()``, ``state_dict()``, ``train()``, ``forward``. From
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
 from ranvier.graph.node import BATCH, GraphError, Type
-from ranvier.module.calls import calls, input_type, isolated, mode
-from ranvier.module.face import Face
+from ranvier.module.calls import calls, input_type, isolated, known_shape, mode, shape_of
+from ranvier.module.face import Face, reading
 from ranvier.module.lines import outside
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import describe, given
@@ -37,6 +38,25 @@ def automatic_name(kind: str) -> str:
     return f"{base}_{count}" if count else base
 
 
+def is_data(argument: Any) -> bool:
+    """Whether an argument of a call is an array, or a list of samples rather than of tensors."""
+    if isinstance(argument, list):
+        return not any(isinstance(part, Tensor) for part in argument)
+    return isinstance(argument, np.ndarray)
+
+
+def noting(build: Callable[..., None]) -> Callable[..., None]:
+    """A ``build`` of a subclass that takes note of what it was called with, whoever calls it."""
+
+    @functools.wraps(build)
+    def noted(self: Module, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        given = next(iter((*args, *kwargs.values())), ())
+        self.__dict__.update(built=True, _built_shape=known_shape(given))
+
+    return noted
+
+
 class Module(Face):
     """A part of a network. Subclasses make parameters and submodules in ``__init__`` and compute in ``forward``.
 
@@ -45,7 +65,6 @@ class Module(Face):
     registers it; ``register_buffer`` adds a tensor that is saved and not trained.
     """
 
-    built: bool
     _registered: str | None = None  # the name a file knows the class by
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
     _made: tuple[str, int]
@@ -62,6 +81,8 @@ class Module(Face):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = noting(cls.build)  # type: ignore[method-assign]
         cls._builds = cls.build is not Module.build
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -77,10 +98,12 @@ class Module(Face):
         frame = outside(sys._getframe(1))
         self.__dict__.update(
             _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
-            built=not cls._builds, name=automatic_name(cls.__name__), _trainable=True, _arguments=(args, kwargs),
+            name=automatic_name(cls.__name__), _trainable=True, _arguments=(args, kwargs),
             _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _input_types=(), _built_shape=(),
             _compiled=None, _changes=0,
         )  # fmt: skip
+        if cls._builds:
+            self.__dict__["built"] = False
         return self
 
     def __init__(
@@ -98,6 +121,11 @@ class Module(Face):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in UNCOPIED}
+
+    @reading
+    def built(self) -> bool:
+        """Whether all weights are made."""
+        return all(module.__dict__["built"] for module in self.modules() if type(module)._builds)
 
     # --- calling --------------------------------------------------------------------------------------------------
 
@@ -130,7 +158,7 @@ class Module(Face):
                     calls.added.pop(module, None)
             if args:
                 if not isinstance(args[0], Tensor):
-                    args = tuple(Tensor(a) if isinstance(a, (np.ndarray, list)) else a for a in args)
+                    args = tuple(Tensor(a) if is_data(a) else a for a in args)
                 trace.append((None, getattr(args[0], "spec", None)))
                 if self._input_type is None:
                     self._input_type = input_type(args[0])
@@ -138,8 +166,8 @@ class Module(Face):
                     types = [t for t in map(input_type, args) if t is not None]
                     self._input_types = tuple(types) if len(types) == len(args) else ()
         try:
-            if not self.built:
-                self.build_once(args[0].shape)
+            if self._builds and not self.built:
+                self.build(shape_of(args[0]))
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "spec", None)))
             if calls.watch is not None:
@@ -170,8 +198,8 @@ class Module(Face):
         """Make the weights of all layers for inputs of this shape, whose first dimension is the batch's (None).
 
         A model of several inputs is given a list of shapes. Layers with weights of their own override this and are
-        given the shape at their first call. Raises ValueError with the trace of shapes when the layers do not fit each
-        other.
+        given the shape at their first call: a list or a dict of shapes where they are called on a list or a dict.
+        Raises ValueError with the trace of shapes when the layers do not fit each other.
         """
         if type(self)._builds:  # super().build(input_shape), in the style of Keras
             return
@@ -180,11 +208,6 @@ class Module(Face):
         types = tuple(Type((BATCH, *(int(n) for n in tuple(s)[1:])), get_dtype()) for s in shapes)
         self._input_type, self._input_types = types[0], types if several else ()
         self.trace()
-
-    def build_once(self, input_shape: Sequence[Any]) -> None:
-        """Run ``build`` of a layer that has one, the first time that its input's shape is known."""
-        self.build(tuple(input_shape))
-        self.built, self._built_shape = True, tuple(input_shape)
 
     def trace(self, type_: Type | None = None) -> Any:
         """What calling the module on a placeholder returns, in evaluation mode; its ``type`` is the output's."""

@@ -110,7 +110,7 @@ class Parts:
         dtype = dtype or get_dtype()
         shape = tuple(int(n) for n in shape)
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
-        values = np.ascontiguousarray(initializers.get(initializer)(shape, dtype=dtype), dtype)
+        values = np.asarray(initializers.get(initializer)(shape, dtype=dtype), dtype, order="C")
         parameter = Parameter.over(values, name=name, requires_grad=trainable)
         parameter.regularizer, parameter.constraint = regularizer, constraint
         self.register_parameter(name, parameter)

@@ -59,6 +59,11 @@ class Sequential(Module):
                     f"{module.name!r} is an Input; write it first in the Sequential, before all layers."
                 )
             return
+        # Only a name that was chosen is unique: automatic ones are equal where a layer is a copy.
+        if "name" in module._arguments[1] and any(m.name == module.name and m is not module for m in self):
+            raise ValueError(
+                f"{self.name!r} has a layer {module.name!r} already. Write another name=, or none, instead."
+            )
         self.add_module(key, module)
         self.__dict__.pop("_graph", None)
         if self._end is not None:
