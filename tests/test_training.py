@@ -282,6 +282,33 @@ def test_a_list_of_batches_is_read_anew_each_epoch_and_an_endless_one_goes_on():
     )
 
 
+ENDING = [  # epochs and steps asked of ten batches, epochs in the history, steps made, what is said
+    (3, None, 1, 10, "stops in epoch 2: .* gave no batch"),
+    (4, 5, 2, 10, "stops in epoch 3: .* gave no batch"),
+    (3, 4, 3, 10, "stops in epoch 3: .* ended early: batch 2 of 4"),
+    (9, 4, 3, 10, "stops in epoch 3: .* ended early: batch 2 of 4"),
+]
+
+
+@pytest.mark.parametrize(("epochs", "steps", "whole", "made", "said"), ENDING)
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_generator_that_ends_keeps_the_history(epochs, steps, whole, made, said, watched):
+    seen: list = []
+    watch = rv.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(batch),
+        on_epoch_end=lambda epoch, logs: seen.append("end"),
+    )
+    model = classifier()
+    source = ((X[i : i + 10], Y[i : i + 10]) for i in range(0, N, 10))
+    options = {"epochs": epochs, "steps_per_epoch": steps, "verbose": 0}
+    with pytest.warns(UserWarning, match=said) as caught:
+        history = model.fit(source, callbacks=[watch] if watched else None, **options)
+    assert caught[0].filename == __file__
+    assert [len(history.epoch), len(history.history["loss"])] == [whole, whole]
+    assert model.optimizer.iterations.item() == made
+    assert not watched or (seen.count("end"), len(seen)) == (whole, made + whole)
+
+
 # --- what is returned and shown -----------------------------------------------------------------------------------
 
 

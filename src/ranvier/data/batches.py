@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Batch", "batches_from"]
+__all__ = ["Batch", "RanOut", "batches_from"]
 
 Batch = tuple[Any, Any, Any]
 Gate = Callable[[Any], Any]
+
+
+class RanOut(ValueError):  # noqa: N818  # it reads as what happened
+    """A source gave fewer batches than were asked for."""
 
 
 def batches_from(
@@ -155,11 +159,12 @@ def _changed(first: tuple[Any, ...], now: tuple[Any, ...], index: int, name: str
 
 def _ended(index: int, steps: int | None, name: str) -> None:
     if index == 0:
-        raise ValueError(
-            f"{name} gave no batch: batch 0 did not come. Write a new one for each epoch instead."
+        raise RanOut(
+            f"{name} gave no batch: batch 0 did not come. Write what begins anew in each epoch (a DataLoader, a "
+            "PyDataset, a list of batches, an object whose __iter__ is a generator) instead."
         )
     if steps is not None:
-        raise ValueError(
+        raise RanOut(
             f"{name} ended early: batch {index} of {steps} did not come. Write steps_per_epoch={index}, or a "
             "generator that starts again (while True), instead."
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["caller", "outside", "shown", "within"]
+__all__ = ["caller", "outside", "shown", "warn", "within"]
 
 PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
@@ -22,6 +23,19 @@ def outside(frame: FrameType) -> FrameType:
 def caller() -> FrameType:
     """The frame of the user's code that is being run."""
     return outside(sys._getframe(1))
+
+
+def warn(message: str) -> None:
+    """Warn at the line of the user's code that is being run."""
+    frame = caller()
+    warnings.warn_explicit(
+        message,
+        UserWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        frame.f_globals.get("__name__", "__main__"),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )
 
 
 def within(error: BaseException) -> tuple[str, int] | None:

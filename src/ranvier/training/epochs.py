@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from ranvier import seed
+from ranvier.data.batches import RanOut
 from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
+from ranvier.module.lines import warn
 from ranvier.training import inputs
 from ranvier.training.evaluation import kept_rows
 from ranvier.training.loop import Logs, Training
 from ranvier.training.preflight import preflight
 from ranvier.training.step import Data, Step
 
-__all__ = ["Arrays", "Stream"]
+__all__ = ["Arrays", "Stream", "ran_out"]
 
 
 class Arrays:
@@ -125,6 +127,12 @@ class Arrays:
         seed.set_state(random)
 
 
+def ran_out(error: RanOut, training: Training) -> None:
+    """End training as it stands, where a source has no batches for the epochs that are left."""
+    training.model.stop_training = True
+    warn(f"Training stops in epoch {training.epoch + 1}: {error}")
+
+
 class Stream:
     """Epochs over batches as they come; a batch no larger than those before needs no other program."""
 
@@ -169,7 +177,16 @@ class Stream:
         step: Step | None = None
         batches = self.batches()
         # As many are taken together as are run together, so that none has been taken where hooks or a stop come.
-        while (data := batches.take(1 if step is None else training.length())) is not None:
+        while True:
+            try:
+                data = batches.take(1 if step is None else training.length())
+            except RanOut as error:
+                if not training.done or training.taken == training.done:
+                    raise
+                ran_out(error, training)  # some of a later epoch's came: they are an epoch
+                break
+            if data is None:
+                break
             fresh, size = step is None, data.size or len(data)
             if step is None:
                 preflight(training.model, training.compiled, data, ignore=training.ignore, partial=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import seed
+from ranvier.data.batches import RanOut
 from ranvier.data.samplers import Sampler
 from ranvier.module import Module
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
-from ranvier.training.epochs import Arrays, Stream
+from ranvier.training.epochs import Arrays, Stream, ran_out
 from ranvier.training.evaluation import run_evaluation, split, validation_set, whole
 from ranvier.training.history import History
 from ranvier.training.hooks import Callbacks
@@ -155,6 +156,10 @@ def fit(
                 except NonFiniteLoss as error:
                     if not hooks.swallow(error):
                         raise
+                except RanOut as error:
+                    if not history.epoch:
+                        raise
+                    ran_out(error, training)
                 training.check()
                 hooks.tell("on_train_end", logs)
         except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import Array, batches_from
+from ranvier.data.batches import RanOut
 from ranvier.data.convert import to_numeric
 from ranvier.module import Module
 from ranvier.tensor import Tensor
@@ -158,6 +159,7 @@ class Batches:
         self.x: Any = None  # of the batch that is being read
         self.ahead: Raw | None = None  # taken from the source, and not yet checked
         self.queue: list[Data] = []  # checked, and not yet handed out
+        self.over: RanOut | None = None  # raised when all that came is handed out
         self.raw = batches_from(
             source, steps=steps, as_x=self._inputs, as_y=partial(self._targets, "y"),
             as_w=partial(self._targets, "sample_weight"), parts=parted(model, self._outputs), name=self.name,
@@ -182,6 +184,8 @@ class Batches:
         first = self.ahead or self._next()
         self.ahead = None
         if first is None:
+            if self.over is not None:
+                raise self.over
             return None
         index, started = self.index, time.perf_counter()
         if most == 1 or not first.plain:
@@ -219,7 +223,10 @@ class Batches:
             raise
 
     def _next(self) -> Raw | None:
-        found = next(self.raw, None)
+        try:
+            found = next(self.raw, None)
+        except RanOut as error:
+            self.over, found = error, None
         return None if found is None else Raw(*found)
 
     def _inputs(self, part: Any) -> Any:
