@@ -328,6 +328,27 @@ def test_which_way_is_better_is_known_of_every_metric(name):
     assert infer(f"val_{name}", rv.metrics.get(name)) is not None
 
 
+ABSENT = [  # what is watched, whether there is validation, what to do
+    ("val_acc", True, "watch 'val_accuracy'"),
+    ("val_acc", False, "give validation_data"),
+    ("acc", True, "watch 'accuracy'"),
+]
+
+
+@pytest.mark.parametrize(("name", "validation", "said"), ABSENT)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda name, folder: c.EarlyStopping(name),
+        lambda name, folder: c.ReduceLROnPlateau(name),
+        lambda name, folder: c.ModelCheckpoint(folder / "best", name, save_best_only=True),
+    ],
+)
+def test_a_result_that_is_not_there(make, name, validation, said, tmp_path):
+    with pytest.warns(UserWarning, match=f"'{name}', which is not among.*; {said} instead"):
+        fit(make(name, tmp_path), validation_data=(X, Y) if validation else None)
+
+
 def test_monitors_say_what_is_wrong():
     with pytest.raises(ValueError, match="mode='min' or mode='max'"):
         play(c.EarlyStopping("surprise"), [1, 2], "surprise")

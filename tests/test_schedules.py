@@ -480,6 +480,7 @@ ERRORS = [
     (lambda: optimizers.Adam(Changing(0.1)), TypeError, r"Changing has no hash.*@dataclass\(frozen=True\)"),
     (lambda: optimizers.Adam(Holding([0.1])), TypeError, "tuples for lists"),
     (lambda: s.WarmUp(Changing(0.1), 10), TypeError, "no hash"),
+    (lambda: float(s.Constant(0.1)), TypeError, r"Constant.*each step. Write optimizer.current_rate\(\)"),
     (lambda: Empty()(1), NotImplementedError, "rate"),
     (lambda: optimizers.Adam(lambda: 0.1), TypeError, "a number or a schedule.*LearningRateScheduler"),
     (lambda: optimizers.Adam(s.CosineDecay), TypeError, "is a class"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ranvier.module.names import nearest
 from ranvier.training.hooks import Callback
 
 __all__ = ["Monitor"]
@@ -59,6 +60,12 @@ class Monitor(Callback):
         gain = on - value if self.better() == "min" else value - on
         return bool(gain > self.min_delta)
 
+    def _hint(self, results: Sequence[str]) -> str:
+        """What to do about a result that is not there: watch the nearest that is, or let there be validation."""
+        held_out = self.monitor.startswith("val_")
+        near = nearest(self.monitor, [name for name in results if name.startswith("val_") or not held_out])
+        return f"watch {near!r}" if near else "give validation_data"
+
     def value(self, logs: Mapping[str, Any] | None) -> float | None:
         """The result that is watched; None, with a warning the first time, where the logs lack it.
 
@@ -69,10 +76,10 @@ class Monitor(Callback):
             known = self.params.get("metrics", ())
             if self.monitor not in known and not self._warned:
                 self._warned = True
-                hint = "give validation_data" if self.monitor.startswith("val_") else "watch one of those"
+                results = ", ".join(logs or ()) or "there are none"
                 warnings.warn(
                     f"{type(self).__name__} watches {self.monitor!r}, which is not among the results: "
-                    f"{', '.join(logs or ()) or 'there are none'}. It does nothing; {hint} instead.",
+                    f"{results}. It does nothing; {self._hint((*known, *(logs or ())))} instead.",
                     UserWarning,
                     stacklevel=7,
                 )

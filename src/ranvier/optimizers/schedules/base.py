@@ -74,6 +74,13 @@ class LearningRateSchedule:
         """The same as ``at``."""
         return self.at(step)
 
+    def __float__(self) -> float:
+        """Raises TypeError: which rate it is depends on the step, which the optimizer counts."""
+        raise TypeError(
+            f"{type(self).__name__} gives another rate at each step. Write optimizer.current_rate() for that of the "
+            "next step, or schedule(step), instead."
+        )
+
 
 def lasting(schedule: LearningRateSchedule) -> LearningRateSchedule:
     """The schedule, if a program can be known by it. Raises TypeError for one whose settings may change."""
