@@ -52,8 +52,8 @@ def as_features(
 
     ``expected`` is the shape of one sample (None entries are unknown sizes; None altogether checks nothing), and
     ``owner`` names who expects it in errors: ``"layer 'dense'"``. ``dtype`` is float32, or float64 in float64 mode.
-    bool, uint8 and int32 are kept as they are, everything else numeric becomes ``dtype``. ``check_finite=False``
-    lets NaN and infinity through.
+    A column ``(n,)`` becomes ``(n, 1)`` where that is expected. bool, uint8 and int32 are kept as they are, everything
+    else numeric becomes ``dtype``. ``check_finite=False`` lets NaN and infinity through.
 
     Raises ``ValueError`` for no samples, a wrong shape, NaN or infinity, and ``TypeError`` for what is not numbers.
     Warns ``RuntimeWarning`` where finite values become infinite in ``dtype``.
@@ -65,6 +65,8 @@ def as_features(
         )
     if len(array) == 0:
         raise ValueError(f"{name} has 0 samples (shape {array.shape}). Write at least one row instead.")
+    if array.ndim == 1 and expected is not None and tuple(expected) == (1,):
+        array = array[:, None]
     if expected is not None and not _fits(array.shape[1:], expected):
         raise ValueError(_shape_error(array.shape, tuple(expected), name, owner))
     if array.dtype not in _KEPT and array.dtype != dtype:
@@ -137,8 +139,6 @@ def _shape_error(shape: tuple[int, ...], expected: tuple[int | None, ...], name:
         fix = f"Write {name} with the {expected[0]} columns that {owner} was built for"
     elif _fits(shape, expected):
         fix = f"Write {name}[None] for one sample"
-    elif len(shape) == 1 and len(expected) == 1 and wanted in (None, 1):
-        fix = f"Write {name}.reshape(-1, 1) for one feature a sample, or {name}.reshape(1, -1) for one sample"
     elif (image := _image_fix(got, expected, name)) is not None:
         fix = image
     elif wanted is not None and have == wanted:
