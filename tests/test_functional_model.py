@@ -318,7 +318,7 @@ def test_weights_go_by_place_and_not_by_name(tmp_path):
     other.load_state_dict(one.state_dict())
     np.testing.assert_array_equal(one.predict(A), other.predict(A))
     one.layers[1].kernel.assign(np.ones((6, 8), np.float32))
-    one.save_weights(tmp_path / "weights.ranvier")
+    one.save_weights(filepath=tmp_path / "weights.ranvier")
     other.load_weights(tmp_path / "weights.ranvier")
     np.testing.assert_array_equal(one.predict(A), other.predict(A))
 

@@ -64,8 +64,8 @@ def test_a_loaded_model_goes_on_as_the_saved_one(name, tmp_path):
 
 def test_without_compile_or_optimizer(tmp_path):
     model = trained()
-    model.save(tmp_path / "m", include_optimizer=False)
-    assert not rv.load_model(tmp_path / "m")._compiled.optimizer.parameters
+    model.save(filepath=tmp_path / "m", include_optimizer=False)
+    assert not rv.load_model(filepath=tmp_path / "m")._compiled.optimizer.parameters
     with pytest.raises(RuntimeError, match="not compiled"):
         rv.load_model(tmp_path / "m", compile=False).fit(X, Y)
 

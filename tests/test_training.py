@@ -1,5 +1,6 @@
 """fit, evaluate and predict: what they compute, what they return, and what they share with an explicit loop."""
 
+import itertools
 import signal
 import threading
 import warnings
@@ -15,6 +16,7 @@ RNG = np.random.default_rng(0)
 N, F, K = 100, 6, 3
 X = RNG.normal(size=(N, F)).astype(np.float32)
 Y = X[:, :K].argmax(1)
+WEIGHTS = np.linspace(0.5, 1.5, N)
 VALUES = X[:, :2] @ np.array([[1.0, -1.0], [0.5, 2.0]], np.float32)
 
 
@@ -396,6 +398,48 @@ def test_train_on_batch():
     loss, accuracy = one.train_on_batch(X, Y)
     history = other.fit(X, Y, batch_size=N, verbose=0).history
     assert [loss, accuracy] == [history["loss"][0], history["accuracy"][0]]
+    assert one.test_on_batch(X, Y, WEIGHTS) == one.evaluate(X, Y, sample_weight=WEIGHTS, verbose=0)
+    assert one.test_on_batch(X, Y, return_dict=True).keys() == {"loss", "accuracy"}
+    np.testing.assert_array_equal(one.predict_on_batch(X), one.predict(X))
+
+
+@pytest.mark.parametrize("kind", ["arrays", "split", "endless", "by number"])
+def test_validation_on_some_batches(kind):
+    cuts = [(X[i : i + 20], Y[i : i + 20]) for i in range(0, N, 20)]
+    given = {
+        "arrays": {"validation_data": (X, Y), "validation_batch_size": 20},
+        "split": {"validation_split": 0.99, "validation_batch_size": 20},
+        "endless": {"validation_data": itertools.cycle(cuts[:2])},
+        "by number": {"validation_data": Hundred()},
+    }[kind]
+    model = classifier()
+    history = model.fit(X, Y, epochs=2, validation_steps=2, ignore="RV", verbose=0, **given).history
+    first = slice(1, 41) if kind == "split" else slice(40)
+    loss, accuracy = model.evaluate(X[first], Y[first], verbose=0)
+    assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-5)
+    assert history["val_accuracy"][-1] == pytest.approx(accuracy)
+
+
+class Hundred:
+    """Batches by number, as Keras's PyDataset has them."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, i):
+        return X[20 * i : 20 * i + 20], Y[20 * i : 20 * i + 20]
+
+
+def test_what_keras_compiles_by():
+    given = {"jit_compile": True, "steps_per_execution": 8, "run_eagerly": False}
+    one, other = classifier(**given), classifier()
+    other.set_weights(one.get_weights())
+    rv.set_seed(1)
+    history = one.fit(X, Y, verbose=0).history
+    rv.set_seed(1)
+    assert other.fit(X, Y, verbose=0).history == history
+    with pytest.raises(ValueError, match=r"run_eagerly=True.*always compiled.*Write"):
+        classifier(run_eagerly=True)
 
 
 # --- predict ------------------------------------------------------------------------------------------------------

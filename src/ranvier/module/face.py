@@ -255,14 +255,22 @@ class Face(State):
         """One step of training: see `ranvier.training.train_on_batch`."""
         return _training().train_on_batch(self, x, y, sample_weight=sample_weight, **options)
 
-    def save_weights(self, path: Any, **options: Any) -> None:
+    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The loss and metrics on one batch: see `ranvier.training.evaluate`."""
+        return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch: see `ranvier.training.predict`."""
+        return self.predict(x, verbose=0)
+
+    def save_weights(self, filepath: Any, **options: Any) -> None:
         """Write the weights alone into a file: see `ranvier.training.save_weights`."""
-        _training().save_weights(self, path, **options)
+        _training().save_weights(self, filepath, **options)
 
-    def load_weights(self, path: Any) -> None:
+    def load_weights(self, filepath: Any) -> None:
         """Overwrite the weights with those in a file: see `ranvier.training.load_weights`."""
-        _training().load_weights(self, path)
+        _training().load_weights(self, filepath)
 
-    def save(self, path: Any, **options: Any) -> None:
+    def save(self, filepath: Any, **options: Any) -> None:
         """Write architecture, weights and training state into one file: see `ranvier.training.save`."""
-        _training().save(self, path, **options)
+        _training().save(self, filepath, **options)

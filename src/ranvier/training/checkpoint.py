@@ -84,13 +84,13 @@ def settings_of(state: Compiled) -> dict[str, Any] | None:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def load_model(path: Any, *, compile: bool = True) -> Any:
+def load_model(filepath: Any, *, compile: bool = True) -> Any:
     """The model that ``save`` wrote, compiled as it was (unless ``compile=False``) and with its optimizer's state.
 
     Classes come from a fixed registry; nothing in the file is run. Raises CheckpointError for a file that is
     truncated, altered, no model, or of a newer version, naming the tensor where there is one.
     """
-    source = Path(path)
+    source = Path(filepath)
     described, tensors = files.read(source)
     if described.get("architecture") is None:
         raise CheckpointError(

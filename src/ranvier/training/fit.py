@@ -44,6 +44,7 @@ def fit(
     initial_epoch: int = 0,
     steps_per_epoch: int | None = None,
     validation_batch_size: int | None = None,
+    validation_steps: int | None = None,
     validation_freq: int = 1,
     check_finite: bool = True,
     ignore: Any = (),
@@ -58,13 +59,13 @@ def fit(
 
     All of Keras's meaning: ``batch_size`` is 32 where not given, ``validation_split`` takes the last rows before any
     shuffling, the loss of an epoch is the mean over its samples, and with ``steps_per_epoch`` an epoch of arrays goes
-    on where the last one stopped: each row comes once before any comes again. A sample of weight zero is left out.
-    ``sampler`` says which rows an epoch takes and in which order, whatever ``shuffle`` is
-    (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs, targets) tensors within the compiled step and
-    returns what is trained on (`ranvier.layers.MixUp`); validation data stay as they are. ``ignore`` silences checks of
-    the model and its data by their codes ("RV203", "RV2" for a group, "RV" for all). With ``resume``, the path of a
-    backup that `callbacks.BackupAndRestore` wrote, this very run goes on from there and ends as if it had never
-    stopped.
+    on where the last one stopped: each row comes once before any comes again. ``validation_steps`` validates on so many
+    batches of ``validation_batch_size`` rows. A sample of weight zero is left out. ``sampler`` says which rows an epoch
+    takes and in which order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment`` is called on
+    (inputs, targets) tensors within the compiled step and returns what is trained on (`ranvier.layers.MixUp`);
+    validation data stay as they are. ``ignore`` silences checks of the model and its data by their codes ("RV203",
+    "RV2" for a group, "RV" for all). With ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote,
+    this very run goes on from there and ends as if it had never stopped.
 
     Raises ValueError or TypeError naming the place and the fix for anything wrong with the data, before any step;
     `PreflightError` where training can only give nonsense; `NonFiniteLoss` when the loss becomes NaN, with the last
@@ -108,6 +109,10 @@ def fit(
         validation_size = (
             batch if validation_batch_size is None else whole("validation_batch_size", validation_batch_size)
         )
+        if validation_steps is not None:
+            validation_steps = whole("validation_steps", validation_steps)
+            if isinstance(validation, Data):
+                validation = validation.rows(slice(0, validation_steps * validation_size))
         show, interrupt = progress(verbose), Interrupt.current()
         names = [*state.names, *(f"val_{n}" for n in state.names if validation is not None)]
         params = {"epochs": epochs, "verbose": verbose, "steps": steps_per_epoch, "metrics": names}
@@ -148,7 +153,7 @@ def fit(
                         if validation is not None or hooks:
                             training.check()  # before anybody looks at it, or keeps it
                         if validation is not None and (training.epoch + 1) % validation_freq == 0:
-                            results = validate(training, validation, validation_size)
+                            results = validate(training, validation, validation_size, validation_steps)
                             logs |= {f"val_{name}": value for name, value in results.items()}
                         show.end(samples, logs)
                         after_epoch(model, state, source.data, training.runner, ignore=ignore)
@@ -187,11 +192,11 @@ def epoch(training: Training, source: Arrays | Loaded | Stream, title: str) -> t
     return logs, samples
 
 
-def validate(training: Training, validation: Any, batch: int | None) -> Logs:
+def validate(training: Training, validation: Any, batch: int | None, steps: int | None) -> Logs:
     model, state = training.model, training.compiled
     parts: Any = [validation]
     if not isinstance(validation, Data):
-        parts, batch = inputs.evaluated(model, state, validation, None), inputs.batch_of(validation)
+        parts, batch = inputs.evaluated(model, state, validation, steps), inputs.batch_of(validation)
     logs, _ = run_evaluation(
         model, state, parts, batch, pace=training.validation_pace, show=Progress(), hooks=training.hooks,
         between=lambda: interrupted(training),

@@ -187,21 +187,31 @@ def compile(
     loss_weights: Any = None,
     weighted_metrics: Any = None,
     engine: str | None = None,
+    run_eagerly: bool = False,
+    jit_compile: Any = "auto",
+    steps_per_execution: int = 1,
 ) -> None:
     """Choose how ``model`` trains.
 
     ``optimizer``: a name or an `Optimizer`. ``loss``: a name, a `Loss`, a criterion of the PyTorch vocabulary, or a
     function of the tensors (y_true, y_pred). ``metrics``: names, `Metric` objects or such functions; those in
-    ``weighted_metrics`` use the sample weights. ``engine``: "native" or "reference".
+    ``weighted_metrics`` use the sample weights. ``engine``: "native" or "reference". ``jit_compile`` and
+    ``steps_per_execution`` are Keras's, and of no effect: steps are always compiled, and run together as far as nobody
+    watches between them.
 
     A model with several outputs takes a list in their order or a dict by their names for ``loss`` (one for all of them
     is enough), ``loss_weights`` (numbers), ``metrics`` and ``weighted_metrics``; None, or a name left out, is an output
     without any. What is minimized is the sum of the losses, each times its weight.
 
-    Nothing is traced or compiled yet. Raises ValueError with the nearest name for a name that does not exist, and
-    TypeError for a model whose class has a ``train_step`` (or another step or sum of Keras's) of its own: none is
-    called.
+    Nothing is traced or compiled yet. Raises ValueError with the nearest name for a name that does not exist, and for
+    ``run_eagerly=True``; TypeError for a model whose class has a ``train_step`` (or another such method of Keras's) of
+    its own, which would never be called.
     """
+    if run_eagerly:
+        raise ValueError(
+            "run_eagerly=True: a step is always compiled. Write model(x) to see what it computes, or a loop with "
+            "loss.backward() and optimizer.step(), as in ranvier.torch, instead."
+        )
     for name, fix in UNCALLED.items():
         if callable(getattr(type(model), name, None)):
             raise TypeError(
