@@ -137,7 +137,8 @@ class FBetaScore(_Counts):
     """The weighted harmonic mean of precision and recall, where recall counts ``beta`` times as much as precision.
 
     One number a class (``average=None``) or averaged over classes. The class of the largest output is the decision,
-    unless there is one output only or a ``threshold`` is given.
+    unless a ``threshold`` is given. A single output is decided at 0.5, where Keras takes the largest output too, which
+    is always the one there is: every sample counts as a yes.
     """
 
     default_name = "fbeta_score"
@@ -166,7 +167,7 @@ class FBetaScore(_Counts):
 
 
 class F1Score(FBetaScore):
-    """The harmonic mean of precision and recall; the other arguments are those of `FBetaScore`."""
+    """The harmonic mean of precision and recall; decisions and the other arguments are those of `FBetaScore`."""
 
     default_name = "f1_score"
 
