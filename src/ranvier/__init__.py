@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         regularizers,
         search,
         torch,
+        utils,
     )
     from ranvier.data import datasets
     from ranvier.engines.native.runtime import get_threads, set_threads
@@ -80,6 +81,7 @@ __all__ = [
     "set_seed",
     "set_threads",
     "torch",
+    "utils",
     "verify_resume",
 ]
 
@@ -107,6 +109,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "set_seed": "ranvier.seed:set_seed",
     "set_threads": "ranvier.engines.native.runtime:set_threads",
     "torch": "ranvier.torch",
+    "utils": "ranvier.utils",
     "verify_resume": "ranvier.training:verify_resume",
 }
 

@@ -87,3 +87,9 @@ def get(activation: Any) -> Callable[..., Any]:
         near = difflib.get_close_matches(activation.lower(), known, 1, 0.4) or ["relu"]
         raise ValueError(f"activation {activation!r} does not exist. Write {near[0]!r} instead?")
     return known[activation]
+
+
+def __getattr__(name: str) -> Any:
+    from ranvier.module.names import missing  # which stands above this part
+
+    return missing("ranvier.activations", __all__)(name)

@@ -8,13 +8,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["amount", "get", "held", "names"]
+__all__ = ["amount", "get", "held", "lazy", "names"]
 
 
 def names(classes: Mapping[str, type]) -> dict[str, type]:
     """The classes under their own names and under Keras's in snake_case: ``MaxNorm`` and ``max_norm``."""
     spelled = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): c for name, c in classes.items()}
     return {**classes, **spelled}
+
+
+def lazy(module: str, classes: Mapping[str, type]) -> dict[str, str]:
+    """Where the classes are to be found by Keras's snake_case names too: ``max_norm`` is ``MaxNorm``."""
+    return {name: f"{module}:{kind.__name__}" for name, kind in names(classes).items()}
 
 
 def get(value: Any, kind: str, base: type, classes: Mapping[str, type], example: str) -> Any:

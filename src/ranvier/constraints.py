@@ -162,4 +162,4 @@ def _value(leaf: Tensor) -> Node:
     return constant(leaf.compute(), leaf.dtype)
 
 
-__getattr__ = missing("ranvier.constraints", __all__)
+__getattr__ = missing("ranvier.constraints", __all__, by_name.lazy("ranvier.constraints", CLASSES))

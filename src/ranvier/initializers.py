@@ -283,3 +283,11 @@ def get(initializer: Any) -> Any:
         near = difflib.get_close_matches(initializer, [*known, *by_class], 1, 0.4) or ["glorot_uniform"]
         raise ValueError(f"initializer {initializer!r} does not exist. Write {near[0]!r} instead?")
     return found()
+
+
+def __getattr__(name: str) -> Any:
+    """Keras's snake_case names are those of the classes."""
+    from ranvier.module.names import missing  # which stands above this part
+
+    lazy = {spelled: f"ranvier.initializers:{kind.__name__}" for spelled, kind in names().items()}
+    return missing("ranvier.initializers", __all__, lazy)(name)

@@ -29,6 +29,7 @@ from ranvier.losses.formulas import (
     squared_hinge,
 )
 from ranvier.losses.mixture import Mixture
+from ranvier.module.names import missing
 
 __all__ = [
     "BinaryCrossentropy",
@@ -142,3 +143,6 @@ def get(loss: Any) -> Loss:
         near = difflib.get_close_matches(loss, known, 1, 0.4) or ["mean_squared_error"]
         raise ValueError(f"loss {loss!r} does not exist. Write {near[0]!r} instead?")
     return known[loss]()
+
+
+__getattr__ = missing("ranvier.losses", __all__)

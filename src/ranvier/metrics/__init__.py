@@ -60,6 +60,7 @@ from ranvier.metrics.errors import (
 )
 from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from ranvier.metrics.report import Report, report
+from ranvier.module.names import missing
 
 __all__ = [
     "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy",
@@ -129,3 +130,6 @@ def describe(metric: Metric) -> dict[str, Any]:
     if CLASSES.get(type(metric).__name__) is not type(metric):
         raise ValueError(f"metric {metric.name!r} is not one of Ranvier's and cannot be saved.")
     return {"class_name": type(metric).__name__, "config": metric.config()}
+
+
+__getattr__ = missing("ranvier.metrics", __all__)

@@ -10,15 +10,18 @@ import difflib
 from dataclasses import fields
 from typing import Any
 
+from ranvier.module.names import missing
 from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RMSprop
 from ranvier.optimizers.treatment import Excluded
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Optimizer", "RMSprop", "get",
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Nadam", "Optimizer", "RMSprop", "get",
     "schedules",
 ]  # fmt: skip
+
+Nadam = NAdam  # Keras's spelling; the other is PyTorch's
 
 CLASSES: dict[str, type[Optimizer]] = {
     c.__name__.lower(): c for c in (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Lion)
@@ -66,3 +69,6 @@ def describe(optimizer: Optimizer) -> dict[str, Any]:
     if optimizer._excluded:
         described["excluded"] = optimizer._excluded.config(optimizer.parameters)
     return described
+
+
+__getattr__ = missing("ranvier.optimizers", __all__)

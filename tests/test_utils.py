@@ -1,0 +1,82 @@
+"""What programs written for Keras use by name: its utils, and its other spellings."""
+
+import random
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.utils import set_random_seed, to_categorical
+
+EYE = np.eye(4, dtype=np.float32)
+HOT = [
+    ([0, 3, 1], {}, EYE[[0, 3, 1]]),
+    ([[0], [3]], {}, EYE[[0, 3]]),
+    (np.array([1.0, 2.0]), {"num_classes": 4}, EYE[[1, 2]]),
+    (np.array([[0, 1], [3, 2]], np.uint8), {}, EYE[[[0, 1], [3, 2]]]),
+    (np.array([True, False]), {}, EYE[[1, 0], :2]),
+]
+
+
+@pytest.mark.parametrize(("x", "options", "wanted"), HOT)
+def test_to_categorical(x, options, wanted):
+    got = to_categorical(x, **options)
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, wanted)
+
+
+FAULTS = [
+    (lambda: to_categorical([0, 3], 3), "class number 3, and num_classes=3 has 0 to 2. Write num_classes=4"),
+    (lambda: to_categorical([0, -1]), "label -1 at row 1"),
+    (lambda: to_categorical([0, np.nan]), "nan at row 1"),
+    (lambda: to_categorical([0.5]), "fractional label 0.5"),
+    (lambda: to_categorical([]), "0 samples"),
+    (lambda: set_random_seed(-1), "seed -1"),
+    (lambda: set_random_seed(2**32), "seed 4294967296"),
+]
+
+
+@pytest.mark.parametrize(("action", "said"), FAULTS)
+def test_faults(action, said):
+    with pytest.raises(ValueError, match=said):
+        action()
+
+
+def test_one_seed_for_everything():
+    def numbers():
+        set_random_seed(5)
+        own = rv.initializers.he_normal()((3,)).tolist()
+        return random.random(), np.random.random(), own  # noqa: NPY002
+
+    assert numbers() == numbers()
+
+
+SPELLINGS = [
+    ("regularizers", "l1", "L1"), ("regularizers", "l2", "L2"), ("regularizers", "l1_l2", "L1L2"),
+    ("constraints", "max_norm", "MaxNorm"), ("constraints", "non_neg", "NonNeg"), ("constraints", "unit_norm", "UnitNorm"),
+    ("initializers", "he_normal", "HeNormal"), ("initializers", "glorot_uniform", "GlorotUniform"),
+    ("initializers", "zeros", "Zeros"), ("optimizers", "Nadam", "NAdam"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name", "known"), SPELLINGS)
+def test_spellings(module, name, known):
+    found = import_module(f"ranvier.{module}")
+    assert getattr(found, name) is getattr(found, known)
+
+
+MISSING = [
+    ("optimizers", "Nadm", "Nadam"), ("metrics", "Precison", "Precision"), ("losses", "MeanSquareError", "MeanSquaredError"),
+    ("initializers", "HeNorml", "HeNormal"), ("activations", "rellu", "relu"), ("regularizers", "OrthogonalRegulariser", "OrthogonalRegularizer"),
+    ("constraints", "MaxNrm", "MaxNorm"), ("utils", "to_categorial", "to_categorical"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name", "near"), MISSING)
+def test_a_name_that_does_not_exist_is_told_the_nearest(module, name, near):
+    found = import_module(f"ranvier.{module}")
+    with pytest.raises(
+        AttributeError, match=f"ranvier.{module}.{name} does not exist. The nearest that does is {near}."
+    ):
+        getattr(found, name)
