@@ -249,7 +249,7 @@ ROWS = {
         lambda: Program([D(1)], x=X[:100], y=VALUES[:100], validation=(X[100:] * 2, VALUES[100:])),
     ),
     "RV501": (
-        lambda: Program([*(D(8, activation="sigmoid", name="it") for _ in range(13)), D(1)]),
+        lambda: Program([D(8, activation="sigmoid", name="it"), *(D(8, activation="sigmoid") for _ in range(12)), D(1)]),
         lambda: Program([D(8, "relu"), *(D(8, "relu", kernel_initializer="he_normal") for _ in range(12)), D(1)]),
     ),
     "RV502": (
