@@ -166,7 +166,7 @@ class Module(Face):
                     types = [t for t in map(input_type, args) if t is not None]
                     self._input_types = tuple(types) if len(types) == len(args) else ()
         try:
-            if self._builds and not self.built:
+            if self._builds and not self.__dict__["built"]:
                 self.build(shape_of(args[0]))
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "spec", None)))

@@ -49,9 +49,8 @@ class Arrays:
             self.shuffler = None  # within one batch order means nothing
         self.taken = self.size if limit is None else min(self.size, limit * batch)
         self.steps = math.ceil(self.taken / self.batch)
-        self.left = self.order = self.rows[
-            :0
-        ]  # of the rows in order: those that no epoch had, and an epoch's
+        # Of the rows in order: those that no epoch had yet, and an epoch's.
+        self.left = self.order = self.rows[:0]
         self.next: Callable[[], Array] | None = None  # the next order, where it is drawn already
         self.generator: Any = None if self.shuffler is None else self.shuffler.bit_generator.state
         # Where this epoch and the next begin: the generator before it gave the order, and how many rows are passed.
@@ -87,7 +86,9 @@ class Arrays:
         if len(order) < self.taken:
             begun, drawn = self.generator, self.draw()
             order = np.concatenate([order, drawn]) if len(order) else drawn
-        self.order, self.left = order[: self.taken], order[self.taken :]
+        # All rows as they are: the same array in every epoch, so that nobody takes it for another order.
+        whole = len(order) == self.taken
+        self.order, self.left = (order, order[:0]) if whole else (order[: self.taken], order[self.taken :])
         passed = self.size - len(self.left) if len(self.left) else 0
         self.then = {"generator": begun if passed else self.generator, "passed": passed}
         return self.order
