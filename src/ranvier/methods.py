@@ -325,9 +325,7 @@ def unbound(self: Tensor, dim: int = 0) -> tuple[Any, ...]:
 
 def chunked(self: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """That many parts along a dimension, the last of them smaller where it does not divide."""
-    extent = self.shape[dim]
-    size = -(-extent // chunks)
-    return numeric.split(self, tuple(min(size, extent - at) for at in range(0, extent, size)), dim)
+    return split(self, -(-self.shape[dim] // chunks), dim)
 
 
 def split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:

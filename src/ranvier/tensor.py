@@ -452,6 +452,8 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
 class no_grad(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
     """Within this context (or a function decorated with it, with brackets or without) results require no gradient."""
 
+    _records = False
+
     def __new__(cls, function: Any = None) -> Any:
         context = super().__new__(cls)
         return context if function is None else context(function)
@@ -461,7 +463,7 @@ class no_grad(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
 
     def __enter__(self) -> None:
         self.before = tape.state.grad_enabled
-        tape.state.grad_enabled = False
+        tape.state.grad_enabled = self._records
 
     def __exit__(self, *error: object) -> None:
         tape.state.grad_enabled = self.before

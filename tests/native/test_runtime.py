@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranvier.engines import reference
 from ranvier.engines.native import runtime, team
 from ranvier.engines.native.llvm import compile_object, load_object, resolve_target
 from ranvier.engines.native.runtime import (
@@ -24,7 +25,7 @@ from ranvier.engines.native.runtime import (
     new_sync_block,
     set_threads,
 )
-from ranvier.engines.native.shuffling import shuffle, shuffled
+from ranvier.engines.native.shuffling import shuffled
 from ranvier.engines.native.team import function, run_beside, run_parallel
 
 # Per round: every thread writes its cell, all meet, every thread adds up all cells, all meet. ctx: sync, rounds, cells, sums.
@@ -149,8 +150,7 @@ def test_an_errand_for_a_thread_that_lingers(patience, lingers, library, monkeyp
     monkeypatch.setattr(team, "run_beside", spy)
     rows = np.arange(1 << 18, dtype=np.int32)
     for seed in range(10):
-        expected = rows.copy()
-        shuffle(expected, seed)
+        expected = reference.shuffled(rows, seed)()
         assert Sums(library, 2, 1).run()
         order = shuffled(rows, seed)
         assert Sums(library, 2, 3).run()

@@ -77,12 +77,10 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
     return program
 
 
-def shuffle(rows: Any, seed: int, engine: str | None = None) -> None:
-    """Put an int32 array into an order that ``seed`` (64 bits) alone decides, in place; the same by every engine."""
-    import_module(NAMES[check(engine or get_engine())]).shuffle(rows, seed)
-
-
 def shuffled(rows: Any, seed: int, engine: str | None = None) -> Callable[[], Any]:
-    """Begin to put the numbers into that order, in an array of their own; what is returned waits and gives it."""
+    """Begin to put int32 numbers into an order that ``seed`` (64 bits) alone decides, the same by every engine.
+
+    What is returned waits for the order, an array of its own, and gives it.
+    """
     order: Callable[[], Any] = import_module(NAMES[check(engine or get_engine())]).shuffled(rows, seed)
     return order

@@ -83,10 +83,11 @@ def compile(graph: Graph, batch: int | None = None) -> ReferenceProgram:
     return ReferenceProgram(graph, batch)
 
 
-def shuffle(rows: Array, seed: int) -> None:
-    """Put int32 numbers into an order that ``seed`` (64 bits) alone decides, in place: Fisher and Yates's shuffle.
+def shuffled(rows: Array, seed: int) -> Callable[[], Array]:
+    """int32 numbers in an order that ``seed`` (64 bits) alone decides, as an array: Fisher and Yates's shuffle.
 
-    From the last place on, each changes places with one up to itself, drawn by SplitMix64.
+    From the last place on, each changes places with one up to itself, drawn by SplitMix64. The order is a call away, as
+    where another thread makes it.
     """
     with np.errstate(over="ignore"):
         bits = np.uint64(seed) + np.arange(1, max(len(rows), 1), dtype=np.uint64) * np.uint64(GOLDEN)
@@ -96,11 +97,5 @@ def shuffle(rows: Array, seed: int) -> None:
     for last, drawn in zip(range(len(numbers) - 1, 0, -1), bits.tolist(), strict=True):
         other = drawn * (last + 1) >> 64
         numbers[last], numbers[other] = numbers[other], numbers[last]
-    rows[:] = numbers
-
-
-def shuffled(rows: Array, seed: int) -> Callable[[], Array]:
-    """The numbers in that order, in an array of their own, as a call away as where another thread makes it."""
-    order = rows.copy()
-    shuffle(order, seed)
+    order = np.array(numbers, rows.dtype)
     return lambda: order

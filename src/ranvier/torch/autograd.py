@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ranvier import tape
@@ -47,11 +47,10 @@ class set_grad_enabled(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's 
         tape.state.grad_enabled = self.before
 
 
-@contextlib.contextmanager
-def enable_grad() -> Iterator[None]:
-    """Within this context gradients are recorded, also inside of ``no_grad``."""
-    with set_grad_enabled(True):
-        yield
+class enable_grad(no_grad):  # noqa: N801  # PyTorch's name
+    """Within this context (or a function decorated with it) gradients are recorded, also inside of ``no_grad``."""
+
+    _records = True
 
 
 def is_grad_enabled() -> bool:

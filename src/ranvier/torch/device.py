@@ -33,6 +33,7 @@ class device:  # noqa: N801  # PyTorch's name
         return hash(self.type)
 
 
+# What PyTorch's programs ask any tensor; the class of the answer belongs to this vocabulary, not to tensors.
 Tensor.device = property(lambda self: device("cpu"))  # type: ignore[attr-defined]
 Tensor.is_cuda = False  # type: ignore[attr-defined]
 

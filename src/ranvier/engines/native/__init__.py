@@ -19,7 +19,6 @@ from ranvier.engines.native.context import PRIVATE, SCRATCH, START, STOP, SYNC, 
 from ranvier.engines.native.dumping import LATE, asked, dump
 from ranvier.engines.native.edges import cut
 from ranvier.engines.native.pace import Pace
-from ranvier.engines.native.shuffling import shuffle as shuffle
 from ranvier.engines.native.shuffling import shuffled as shuffled
 from ranvier.engines.native.squeeze import squeeze
 from ranvier.engines.native.strides import weave

@@ -1,6 +1,6 @@
 """Rows in random order: a shuffle in native code, ten times as fast as NumPy's `Generator.permutation`.
 
-What `ranvier.engines.reference.shuffle` does, bit for bit. `shuffled` has it done by a thread that waits for the next
+What `ranvier.engines.reference.shuffled` does, bit for bit. `shuffled` has it done by a thread that waits for the next
 program anyway, while the interpreter goes on.
 """
 
@@ -84,7 +84,7 @@ _VECTOR = f"<{TOGETHER} x i64>"
 _STEPS = ", ".join(f"i64 {(i + 1) * GOLDEN % 2**64}" for i in range(TOGETHER))
 _LESS = ", ".join(f"i64 {i}" for i in range(TOGETHER))
 _TEXT = f"""
-define void @shuffle(ptr %rows, i64 %n, i64 %seed) nounwind {{
+define internal void @shuffle(ptr %rows, i64 %n, i64 %seed) nounwind {{
 start:
   br label %check
 check:
@@ -148,7 +148,6 @@ class _Native:
         def load(name: str, result: Any, *types: Any) -> Any:
             return ctypes.CFUNCTYPE(result, *types)(library.address(name))
 
-        self.shuffle = load("shuffle", None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint64)
         self.errand = team.function(library.address("errand"), library)
         self.is_done = load("is_done", ctypes.c_int64, ctypes.c_void_p)
 
@@ -158,13 +157,11 @@ def _native() -> _Native:
     return _Native()
 
 
-def shuffle(rows: Any, seed: int) -> None:
-    """Put the int32 numbers of a C-contiguous array into an order that ``seed`` (64 bits) alone decides, in place."""
-    _native().shuffle(runtime.address_of(rows, True), len(rows), seed)
-
-
 def shuffled(rows: Any, seed: int) -> Callable[[], Any]:
-    """Begin to put the numbers into that order, in an array of their own; what is returned gives it."""
+    """Begin to put the int32 numbers of a C-contiguous array into an order that ``seed`` (64 bits) alone decides.
+
+    What is returned waits for the order, an array of its own, and gives it.
+    """
     native, order = _native(), np.empty_like(rows)
     words = _Words(runtime.address_of(order, True), runtime.address_of(rows, False), len(rows), seed, 0)
     ctx = ctypes.addressof(words)

@@ -9,7 +9,7 @@ import numpy as np
 from ranvier.graph.node import FLOATS
 from ranvier.tensor import Tensor
 
-__all__ = ["check_labels"]
+__all__ = ["check_classes", "check_labels"]
 
 
 def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> None:
