@@ -62,9 +62,8 @@ def ranked(y_true: Any, y_score: Any, sample_weight: Any = None) -> tuple[Array,
         )
     order = np.argsort(-scores.astype(np.float64), kind="stable")
     scores, truth, weight = scores[order], truth[order].astype(np.float64), weight[order]
-    last = np.append(
-        np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1
-    )  # of the samples of one score
+    # Of the samples of one score the last.
+    last = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
     return np.cumsum(truth * weight)[last], np.cumsum((1 - truth) * weight)[last], scores[last]
 
 
