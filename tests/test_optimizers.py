@@ -8,7 +8,9 @@ import pytest
 from ranvier import optimizers, tape
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
-from ranvier.tensor import Tensor, function, set_dtype
+from ranvier.modes import set_dtype
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 assert ops.PRIMITIVES
 

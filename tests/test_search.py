@@ -13,6 +13,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import engines, seed
+from ranvier.modes import computing_in
 from ranvier.search import (
     GroupKFold,
     Interrupted,
@@ -33,7 +34,6 @@ from ranvier.search.distributions import draw_points
 from ranvier.search.folds import folds_of
 from ranvier.search.interval import estimate, student_t
 from ranvier.search.variants import grid_points, seeds_of, variants_of
-from ranvier.tensor import computing_in
 from ranvier.training import Callback
 
 RNG = np.random.default_rng(0)

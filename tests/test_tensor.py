@@ -10,7 +10,9 @@ from ranvier import functional as F
 from ranvier import numeric as n
 from ranvier import tape
 from ranvier.graph.node import BATCH, GraphError, Node, Type, apply
-from ranvier.tensor import Tensor, function, gradients, no_grad, set_dtype
+from ranvier.modes import no_grad, set_dtype
+from ranvier.recording import function, gradients
+from ranvier.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("engine")
 RNG = np.random.default_rng(2)

@@ -323,6 +323,14 @@ def test_labels_out_of_range_are_refused_in_a_loop(wrong):
     assert F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, -100])).item() == pytest.approx(np.log(3))
 
 
+@pytest.mark.parametrize("index", [3, -1])
+def test_an_index_that_is_no_row_is_refused(index):
+    with pytest.raises(
+        IndexError, match=rf"index {index} is out of range for 3 rows. Write indices from 0 to 2"
+    ):
+        F.embedding(torch.tensor([0, index]), torch.zeros(3, 2))
+
+
 def test_a_replaced_layer_keeps_its_name():
     net = nn.Sequential({"first": nn.Linear(2, 2), "act": nn.ReLU(), "last": nn.Linear(2, 1)})
     net[1] = nn.Tanh()

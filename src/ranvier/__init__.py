@@ -9,9 +9,11 @@ from ranvier import layers, methods  # methods gives tensors their operators
 from ranvier._version import __version__
 from ranvier.engines import get_engine, set_engine
 from ranvier.layers import Input
+from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module import Module, Parameter, Sequential, register_module
 from ranvier.module.names import missing
-from ranvier.tensor import Tensor, function, get_dtype, no_grad, set_dtype
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier import (

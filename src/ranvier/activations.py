@@ -28,7 +28,7 @@ from ranvier.functional import (
     tanh,
 )
 from ranvier.graph.node import Node
-from ranvier.tensor import function
+from ranvier.recording import function
 
 __all__ = [
     "elu",

@@ -15,7 +15,8 @@ from ranvier.by_name import amount
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
 from ranvier.module.names import missing
-from ranvier.tensor import Tensor, function
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
 

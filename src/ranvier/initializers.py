@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier.data.memory import check_weight
+from ranvier.modes import get_dtype
 from ranvier.seed import numpy_generator
-from ranvier.tensor import get_dtype
 
 __all__ = [
     "Constant",

@@ -12,9 +12,11 @@ import numpy as np
 
 from ranvier import functional, numeric, selecting, tape
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
+from ranvier.modes import get_dtype, no_grad
+from ranvier.recording import backward, detach, function
 from ranvier.seed import numpy_generator
 from ranvier.selecting import Ordered, put, writable
-from ranvier.tensor import Tensor, function, get_dtype, no_grad
+from ranvier.tensor import Tensor
 
 
 def reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,6 +150,12 @@ def requires_grad(self: Tensor, flag: bool = True) -> Tensor:
     tape.settle(self)
     self.requires_grad = flag
     return self
+
+
+def detached(self: Tensor) -> Tensor:
+    """The same values, taken as constant by gradients."""
+    with no_grad():
+        return detach(self)
 
 
 def get_data(self: Tensor) -> Tensor:
@@ -387,12 +395,14 @@ METHODS: dict[str, Any] = {
     "bool": to_dtype("bool"),
     "size": size, "dim": lambda self: self.ndim, "numel": lambda self: int(np.prod(self.shape)),
     "is_floating_point": lambda self: self.dtype in FLOATS,
+    # gradients
+    "backward": backward, "detach": detached, "requires_grad_": requires_grad,
     # in place
     "zero_": filled(0.0), "fill_": fill, "copy_": copy, "add_": in_place(scaled(1)),
     "sub_": in_place(scaled(-1)), "mul_": in_place(numeric.multiply),
     "assign_add": assigned(numeric.add), "assign_sub": assigned(numeric.subtract),
     "normal_": drawn(normal), "uniform_": drawn(uniform),
-    "div_": in_place(numeric.divide), "clamp_": in_place(numeric.clip), "requires_grad_": requires_grad,
+    "div_": in_place(numeric.divide), "clamp_": in_place(numeric.clip),
     "data": property(get_data, set_data),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from ranvier.functional import normalize
 from ranvier.graph.node import GraphError, Node, apply, full
 from ranvier.module.names import missing
 from ranvier.numeric.promotion import count
-from ranvier.tensor import function
+from ranvier.recording import function
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
 

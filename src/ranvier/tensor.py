@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ranvier import tape
-from ranvier.graph.grad import gradient
-from ranvier.graph.node import FLOATS, Node, Symbol, Type, apply
-from ranvier.tape import Entry, Function, Segment
-
-_dtype = "float32"
-
-
-def set_dtype(name: str) -> None:
-    """The floating dtype of new parameters and of data: "float32", or "float64" for checking."""
-    global _dtype
-    if name not in FLOATS:
-        raise ValueError(f"dtype {name!r} is not one to compute in. Write 'float32' or 'float64'.")
-    if name != _dtype:
-        _dtype = name
-        tape.forget()
-
-
-def get_dtype() -> str:
-    """The floating dtype of new parameters and of data."""
-    return tape.state.dtype or _dtype
-
-
-@contextlib.contextmanager
-def computing_in(name: str) -> Iterator[None]:
-    """Within this context this thread computes in a floating dtype of its own, whatever `set_dtype` says."""
-    if name not in FLOATS:
-        raise ValueError(f"dtype {name!r} is not one to compute in. Write 'float32' or 'float64'.")
-    before = tape.state.dtype
-    tape.state.dtype = name
-    try:
-        yield
-    finally:
-        tape.state.dtype = before
+from ranvier.graph.node import FLOATS, Symbol, Type
+from ranvier.modes import get_dtype
+from ranvier.tape import Entry, Segment
 
 
 class Tensor:
     """An n-dimensional array, perhaps not computed yet.
 
     Reading it (``numpy()``, ``item()``, printing) computes it together with all that is pending. Arithmetic follows
-    NumPy's broadcasting. ``backward()`` fills the ``grad`` of every leaf that requires one.
+    NumPy's broadcasting. ``backward()`` fills the ``grad`` of every leaf that requires one. Its operators and most of
+    its methods are `ranvier.methods`' table.
     """
 
     __array_priority__ = 1000  # NumPy arrays on the left let our operators answer
@@ -236,40 +204,7 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
 
-    # --- gradients ------------------------------------------------------------------------------------------------
-
-    def backward(self, gradient: Any = None, retain_graph: bool | None = None) -> None:
-        """Add the derivative of this tensor by every leaf that requires one to the leaf's ``grad``.
-
-        What was recorded is kept in any case: ``retain_graph`` changes nothing. Raises RuntimeError when the tensor
-        depends on no such leaf, or when its history ended because a tensor it was computed from has been overwritten
-        since (by ``optimizer.step()``, say).
-        """
-        leaves = self.grad_leaves()
-        seed = [] if gradient is None else [gradient if isinstance(gradient, Tensor) else Tensor(gradient)]
-        with no_grad():
-            for leaf, part in zip(leaves, gradients(self, leaves, *seed), strict=True):
-                leaf.grad = part if leaf.grad is None else add(leaf.grad, part)
-
-    def grad_leaves(self) -> list[Tensor]:
-        entry, segment = self.entry, self.segment
-        if entry is None and self._requires_grad and not self.released:
-            return [self]
-        if self.released or (entry is not None and segment is not None and segment.is_stale(entry)):
-            raise RuntimeError(
-                "this tensor's history ended: a tensor it was computed from has been overwritten since. "
-                "Call backward() before optimizer.step(), or compute the loss again."
-            )
-        if entry is None or segment is None or not entry.requires_grad:
-            raise RuntimeError(
-                "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
-            )
-        return [segment.leaves[o] for o in sorted(entry.sources)]
-
-    def detach(self) -> Tensor:
-        """The same values, taken as constant by gradients."""
-        with no_grad():
-            return detach(self)
+    # --- writing ---------------------------------------------------------------------------------------------------
 
     def assign(self, value: Any) -> None:
         """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old values
@@ -330,7 +265,7 @@ def convert(value: Any, dtype: str | None = None) -> Any:
     if dtype is not None:
         wanted = dtype
     elif array.dtype.kind == "f":
-        wanted = _dtype
+        wanted = get_dtype()
     elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint32):
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
             raise OverflowError(
@@ -341,162 +276,3 @@ def convert(value: Any, dtype: str | None = None) -> Any:
         wanted = array.dtype.name
     array = np.array(array, wanted, order="K")  # a copy: neither side sees the other's later changes
     return array if array.flags.f_contiguous or array.flags.c_contiguous else np.ascontiguousarray(array)
-
-
-# --- recording ----------------------------------------------------------------------------------------------------
-
-
-def function(body: Callable[..., Any]) -> Any:
-    """Make a tensor function of a builder of nodes.
-
-    Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph
-    at once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are
-    sequences of operands, all others are options and must be hashable. A Python number or None given for an operand
-    is part of the program.
-    """
-    signature = inspect.signature(body)
-    kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
-    names = list(kinds.items())
-    required = [p.name for p in signature.parameters.values() if p.default is p.empty]
-    recorded: dict[tuple[Any, ...], Function] = {}
-    # For so many arguments, where all of them may be tensors and the rest is left out.
-    plain = {
-        n: tuple(name for name, _ in names[:n])
-        for n in range(max(len(required), 1), len(names) + 1)
-        if all(kind == "operand" for _, kind in names[:n])
-    }
-
-    def function_for(pattern: tuple[Any, ...]) -> Function:
-        """The recorded function for one way of giving operands: tensors by name, sequences by name and length."""
-        known = recorded.get(pattern)
-        if known is not None:
-            return known
-
-        def build(*nodes: Node, **options: Any) -> Any:
-            rest = iter(nodes)
-            for item in pattern:
-                if isinstance(item, str):
-                    options[item] = next(rest)
-                elif isinstance(item[1], int):
-                    options[item[0]] = [next(rest) for _ in range(item[1])]
-            return body(**options)
-
-        return recorded.setdefault(pattern, Function(body.__name__, build))
-
-    @functools.wraps(body)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs and (key := plain.get(len(args))) is not None:  # the usual call, and the quick way
-            for arg in args:
-                if not isinstance(arg, Tensor):
-                    break
-            else:
-                return record(function_for(key), args, ())
-        if Node in map(type, args) or (kwargs and Node in map(type, kwargs.values())):
-            return body(*args, **kwargs)
-        if kwargs or len(args) < len(required) or len(args) > len(names):
-            given = signature.bind(*args, **kwargs).arguments
-            items = [(name, kinds[name], value) for name, value in given.items()]
-        else:
-            items = [(name, kind, value) for (name, kind), value in zip(names, args, strict=False)]
-        tensors: list[Tensor] = []
-        pattern: list[Any] = []
-        options: list[tuple[str, Any]] = []
-        for name, kind, value in items:
-            if kind == "operand":
-                if isinstance(value, Tensor):
-                    tensors.append(value)
-                    pattern.append(name)
-                elif isinstance(value, (np.ndarray, list, np.generic)):
-                    tensors.append(Tensor(value))
-                    pattern.append(name)
-                elif hasattr(value, "__tensor_function__"):  # see module.symbolic
-                    return value.__tensor_function__(call, args, kwargs)
-                else:  # 1, 1.0 and True are equal and hash alike, but make different programs; so do 0.0 and -0.0
-                    options.append((name, value))
-                    pattern.append((name, "-0" if value == 0 and str(value)[0] == "-" else type(value)))
-            elif kind == "option":
-                options.append((name, value if type(value) is int else freeze(value)))
-            else:
-                if len(value) and all(isinstance(v, Node) for v in value):
-                    return body(*args, **kwargs)
-                described = [v for v in value if hasattr(v, "__tensor_function__")]
-                if described:
-                    return described[0].__tensor_function__(call, args, kwargs)
-                tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
-                pattern.append((name, len(value)))
-        return record(function_for(tuple(pattern)), tensors, tuple(options))
-
-    call.__wrapped__ = body
-    return call
-
-
-def _kind(annotation: str) -> str:
-    if "Node" not in annotation:
-        return "option"
-    return "sequence" if "Sequence" in annotation else "operand"
-
-
-def freeze(value: Any) -> Any:
-    return tuple(freeze(v) for v in value) if isinstance(value, (list, tuple)) else value
-
-
-def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str, Any], ...]) -> Any:
-    segment = tape.segment_of(tensors)
-    children = tuple([t.entry if t.entry is not None else segment.leaf(t) for t in tensors])
-    entries = tape.intern(target, children, options, tape.state.grad_enabled)
-    if entries[0].pick < 0:
-        return Tensor.pending(entries[0], segment)
-    return tuple(Tensor.pending(e, segment) for e in entries)
-
-
-class no_grad(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
-    """Within this context (or a function decorated with it, with brackets or without) results require no gradient."""
-
-    _records = False
-
-    def __new__(cls, function: Any = None) -> Any:
-        context = super().__new__(cls)
-        return context if function is None else context(function)
-
-    def _recreate_cm(self) -> no_grad:  # a function may call itself
-        return type(self)()
-
-    def __enter__(self) -> None:
-        self.before = tape.state.grad_enabled
-        tape.state.grad_enabled = self._records
-
-    def __exit__(self, *error: object) -> None:
-        tape.state.grad_enabled = self.before
-
-
-def _gradients(output: Node, *nodes: Node, seeded: bool) -> list[Node]:
-    seed = nodes[-1] if seeded else None
-    return gradient(output, nodes[:-1] if seeded else nodes, seed)
-
-
-_gradients_function = Function("gradients", _gradients)
-
-
-def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None) -> list[Tensor]:
-    """The derivative of ``output`` by each tensor of ``wrt``, as tensors that may be differentiated again."""
-    if output.entry is None and not any(output is w for w in wrt):
-        raise RuntimeError("the output was not computed from any of these tensors")
-    if seed is None and output.shape != ():
-        raise RuntimeError(
-            f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
-        )
-    extra = [] if seed is None else [seed]
-    result = record(_gradients_function, [output, *wrt, *extra], (("seeded", seed is not None),))
-    return list(result)
-
-
-@function
-def detach(x: Node) -> Node:
-    """``x``, taken as constant by gradients."""
-    return apply("stop_gradient", x)
-
-
-@function
-def add(a: Node, b: Node) -> Node:
-    """The sum of two tensors of one shape and dtype: gradients that meet at a leaf."""
-    return a + b

@@ -10,8 +10,8 @@ import numpy as np
 from ranvier import seed as seeds
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import as_labels
+from ranvier.modes import get_dtype
 from ranvier.module.names import missing
-from ranvier.tensor import get_dtype
 
 __all__ = ["set_random_seed", "to_categorical"]
 

@@ -6,7 +6,8 @@ import pytest
 from ranvier import optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
-from ranvier.tensor import Tensor, function
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 # Keras on JAX hands NumPy variables whose __array__ takes no copy: its own affair.
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")]

@@ -18,7 +18,8 @@ from ranvier.functional import sigmoid, softmax
 from ranvier.graph.node import Node
 from ranvier.losses.formulas import logits_of
 from ranvier.module import Module, register_module
-from ranvier.tensor import Tensor, function
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 __all__ = ["Calibrated", "calibrate"]
 

@@ -22,9 +22,9 @@ from ranvier.estimators.settings import check_settings, fresh_optimizer, hidden_
 from ranvier.estimators.state import from_state, optimizer_state, resume, to_state
 from ranvier.estimators.stopping import Stopping
 from ranvier.layers import Dense
+from ranvier.modes import computing_in
 from ranvier.module import Module
 from ranvier.seed import seeded
-from ranvier.tensor import computing_in
 
 __all__ = ["NeuralEstimator"]
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from ranvier import losses, numeric
 from ranvier.graph.node import Node, apply
+from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import count
-from ranvier.tensor import Tensor, function, get_dtype
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 __all__ = ["HalfSquaredError", "Objective", "SeveralCrossentropies", "penalized"]
 

@@ -11,9 +11,11 @@ from ranvier import numeric
 from ranvier.explain.scores import Scorer, chosen
 from ranvier.functional.resizing import shares
 from ranvier.graph.node import Node
+from ranvier.modes import no_grad
 from ranvier.module.calls import mode, watched
 from ranvier.module.core import Module
-from ranvier.tensor import Tensor, function, gradients, no_grad
+from ranvier.recording import function, gradients
+from ranvier.tensor import Tensor
 
 __all__ = ["grad_cam"]
 

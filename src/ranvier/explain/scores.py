@@ -11,9 +11,11 @@ import numpy.typing as npt
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
 from ranvier.losses.formulas import logits_of
+from ranvier.modes import get_dtype, no_grad
 from ranvier.module.calls import mode
 from ranvier.module.core import Module
-from ranvier.tensor import Tensor, function, get_dtype, gradients, no_grad
+from ranvier.recording import function, gradients
+from ranvier.tensor import Tensor
 
 __all__ = ["Scorer", "scores"]
 

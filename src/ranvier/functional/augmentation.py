@@ -13,7 +13,7 @@ from ranvier.functional.noise import standard_normal
 from ranvier.graph.extents import extents
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import floating
-from ranvier.tensor import function
+from ranvier.recording import function
 
 __all__ = ["boxes", "brighten", "contrast", "erase", "flip_some", "paste", "uniform", "within"]
 

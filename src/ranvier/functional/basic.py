@@ -10,8 +10,9 @@ from typing import Any
 
 from ranvier import numeric as n
 from ranvier.graph.node import Node, apply, like
+from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import axis_of, floating
-from ranvier.tensor import function, get_dtype
+from ranvier.recording import function
 
 sigmoid = n.sigmoid
 tanh = n.tanh

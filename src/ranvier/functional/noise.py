@@ -13,7 +13,7 @@ from ranvier import numeric as n
 from ranvier.functional.basic import SELU_ALPHA, SELU_SCALE
 from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.numeric.promotion import floating
-from ranvier.tensor import function
+from ranvier.recording import function
 
 __all__ = ["alpha_dropout", "dropout", "gaussian_dropout", "gaussian_noise", "mask_shape", "standard_normal"]
 

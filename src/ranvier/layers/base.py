@@ -9,8 +9,9 @@ from typing import Any
 
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, Type
+from ranvier.modes import get_dtype
 from ranvier.module.core import Module
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 
 __all__ = ["Layer"]
 

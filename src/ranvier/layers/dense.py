@@ -10,7 +10,7 @@ from ranvier.graph.node import FLOATS, GraphError, Node, Type, apply
 from ranvier.layers.base import Layer, whole
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Parameter
-from ranvier.tensor import function
+from ranvier.recording import function
 
 __all__ = ["Dense", "affine"]
 

@@ -11,7 +11,7 @@ from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
-from ranvier.tensor import function
+from ranvier.recording import function
 
 __all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
 

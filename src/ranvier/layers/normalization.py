@@ -10,9 +10,10 @@ from ranvier.by_name import amount
 from ranvier.functional.normalization import layer_standardize, moved, normalize_batch, standardize
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer
+from ranvier.modes import no_grad
 from ranvier.module.architecture import register_module
 from ranvier.numeric.promotion import axes_of
-from ranvier.tensor import Tensor, no_grad
+from ranvier.tensor import Tensor
 
 __all__ = ["BatchNormalization", "LayerNormalization", "RunningStatistics"]
 

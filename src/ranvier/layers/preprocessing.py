@@ -11,9 +11,11 @@ from ranvier import numeric as n
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import GraphError, Node, Type
 from ranvier.layers.base import Layer
+from ranvier.modes import get_dtype
 from ranvier.module.architecture import register_module
 from ranvier.numeric.promotion import floating
-from ranvier.tensor import Tensor, function, get_dtype
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 __all__ = ["Normalization"]
 

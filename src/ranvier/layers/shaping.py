@@ -14,7 +14,7 @@ from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.spatial import Spatial
 from ranvier.module.architecture import register_module
-from ranvier.tensor import function
+from ranvier.recording import function
 
 __all__ = [
     "Cropping1D", "Cropping2D", "Cropping3D", "Lambda", "Permute", "RepeatVector", "Reshape", "UpSampling1D",

@@ -13,7 +13,7 @@ from ranvier.functional import softplus
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.losses.formulas import EPSILON, ignoring, labels_for, log_probabilities, pair, smoothed
 from ranvier.numeric.promotion import floating
-from ranvier.tensor import function
+from ranvier.recording import function
 
 
 def focused(losses: Node, missed: Node, gamma: float) -> Node:

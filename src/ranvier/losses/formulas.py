@@ -12,8 +12,10 @@ from typing import Any
 from ranvier import numeric as n
 from ranvier.functional import log_softmax, softplus
 from ranvier.graph.node import GraphError, Node, like
+from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import count, floating
-from ranvier.tensor import Tensor, function, get_dtype
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 EPSILON = 1e-7  # Keras's fuzz factor
 

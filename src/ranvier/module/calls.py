@@ -12,7 +12,8 @@ import numpy as np
 
 from ranvier import tape
 from ranvier.graph.node import BATCH, Type
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.modes import get_dtype
+from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 
 from ranvier.graph.node import BATCH, GraphError, Type
+from ranvier.modes import get_dtype
 from ranvier.module.calls import calls, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
 from ranvier.module.lines import outside
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import describe, given
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 
 __all__ = ["Module"]
 

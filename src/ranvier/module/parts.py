@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
+from ranvier.modes import get_dtype
 from ranvier.module.calls import calls
 from ranvier.module.changes import QUIET, changed
 from ranvier.module.parameter import Parameter
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

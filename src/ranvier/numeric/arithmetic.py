@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ranvier.graph.node import FLOATS, Node, apply, constant, full
+from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import (
     SIGNED,
     as_node,
@@ -16,7 +17,7 @@ from ranvier.numeric.promotion import (
     signed,
     together,
 )
-from ranvier.tensor import function, get_dtype
+from ranvier.recording import function
 
 
 @function

@@ -6,7 +6,7 @@ from ranvier.graph import contraction
 from ranvier.graph.node import FLOATS, GraphError, Node, apply
 from ranvier.numeric.movement import transpose
 from ranvier.numeric.promotion import as_node, broadcast_shape, result_dtype
-from ranvier.tensor import function
+from ranvier.recording import function
 
 
 def _product(equation: str, a: Node, b: Node) -> Node:

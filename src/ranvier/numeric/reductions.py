@@ -20,7 +20,7 @@ from ranvier.numeric.arithmetic import (
 )
 from ranvier.numeric.movement import reshape, squeeze
 from ranvier.numeric.promotion import Axes, as_node, axes_of, axis_of, count, expand, floating, keep, signed
-from ranvier.tensor import function
+from ranvier.recording import function
 
 
 @function

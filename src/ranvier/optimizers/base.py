@@ -13,12 +13,13 @@ import numpy as np
 from ranvier import tape
 from ranvier.by_name import held
 from ranvier.graph.node import Node, apply, like
+from ranvier.modes import get_dtype
 from ranvier.optimizers import schedules
 from ranvier.optimizers.nodes import Slots, Updated, scaled, shrink, sqrt, squares
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import as_rate, follow, number
 from ranvier.optimizers.treatment import Excluded, Treatment
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 
 # State that decays toward zero (the momentum of a dead input) would spend its last thousands of steps as denormals,
 # which some processors compute a hundred times slower. Below these it is nothing next to epsilon: it becomes zero.

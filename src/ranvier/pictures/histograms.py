@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.modes import no_grad
 from ranvier.module.calls import mode, watched
 from ranvier.pictures.boxes import scopes, tensors_in
 from ranvier.pictures.style import BLUE, ORANGE, PALE, figure, finish, tidy
-from ranvier.tensor import Tensor, no_grad
+from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.modes import no_grad
 from ranvier.module.calls import mode, watched
 from ranvier.pictures.style import INK, figure, finish
-from ranvier.tensor import Tensor, no_grad
+from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,12 +16,12 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ranvier import seed, tape
+from ranvier.modes import computing_in
 from ranvier.module import Module
 from ranvier.search.folds import folds_of
 from ranvier.search.plan import Job, Plan
 from ranvier.search.results import Interrupted, Results, Trained, counted
 from ranvier.search.variants import Variant, grid_points, variants_of
-from ranvier.tensor import computing_in
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.progress import Progress, progress

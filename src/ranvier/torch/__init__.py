@@ -9,9 +9,10 @@ from typing import Any
 
 from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
+from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module.names import missing
 from ranvier.seed import set_seed
-from ranvier.tensor import Tensor, get_dtype, no_grad, set_dtype
+from ranvier.tensor import Tensor
 from ranvier.torch import autograd, creation, cuda, dtypes, nn, operations, optim, utils
 from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
 from ranvier.torch.creation import *  # noqa: F403  # its __all__ is the list

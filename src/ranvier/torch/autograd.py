@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import tape
+from ranvier.modes import no_grad
 from ranvier.module.names import missing
-from ranvier.tensor import Tensor, gradients, no_grad
+from ranvier.recording import gradients
+from ranvier.tensor import Tensor
 
 __all__ = ["enable_grad", "grad", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.memory import check_memory
+from ranvier.modes import get_dtype
 from ranvier.seed import numpy_generator
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from ranvier import seed
 from ranvier.data.convert import Array
+from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.optimizers.schedules import ExponentialDecay
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 from ranvier.training import inputs
 from ranvier.training.evaluation import kept_rows, whole
 from ranvier.training.progress import progress

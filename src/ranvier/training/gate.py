@@ -17,9 +17,10 @@ from ranvier.data.arrays import (
     column_names,
 )
 from ranvier.graph.node import Type
+from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.module.changes import structure
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 from ranvier.training.heads import Head
 from ranvier.training.objective import target_array
 from ranvier.training.state import Compiled

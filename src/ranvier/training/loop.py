@@ -8,9 +8,9 @@ import numpy as np
 
 from ranvier import engines, seed
 from ranvier.data.convert import Array
+from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.module.changes import changes
-from ranvier.tensor import get_dtype
 from ranvier.training.hooks import Callbacks
 from ranvier.training.nonfinite import find
 from ranvier.training.progress import Progress

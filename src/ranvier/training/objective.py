@@ -14,9 +14,10 @@ from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import aligned
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
 from ranvier.metrics.base import over
+from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.numeric.promotion import count
-from ranvier.tensor import function, get_dtype
+from ranvier.recording import function
 
 __all__ = ["Criterion", "as_loss", "ignored_by", "objective", "one_number", "per_sample", "target_array"]
 

@@ -13,9 +13,9 @@ from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH
+from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
 from ranvier.module.changes import changes, structure
-from ranvier.tensor import get_dtype
 from ranvier.training import inputs
 from ranvier.training.hooks import Callbacks
 from ranvier.training.recorded import as_given, placeholders

@@ -10,8 +10,9 @@ from typing import Any
 from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH, FLOATS, Node, Type, apply
 from ranvier.losses.mixture import Mixture, each
+from ranvier.modes import get_dtype
 from ranvier.module import Module, mode
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 from ranvier.training.heads import FunctionMetric, Head
 
 __all__ = ["Judged", "as_given", "augmented", "placeholders", "stand_in"]

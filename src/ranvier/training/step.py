@@ -15,10 +15,11 @@ from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.base import WIDE
+from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
 from ranvier.module.changes import structure
 from ranvier.numeric.promotion import count
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 from ranvier.training.heads import FunctionMetric
 from ranvier.training.objective import objective, per_sample
 from ranvier.training.recorded import Judged, as_given, augmented, placeholders, stand_in

@@ -10,8 +10,9 @@ import numpy as np
 from ranvier.data.arrays import Array, as_weights
 from ranvier.data.convert import place
 from ranvier.graph.node import BATCH, GraphError, Type
+from ranvier.modes import get_dtype
 from ranvier.module import isolated
-from ranvier.tensor import Tensor, get_dtype
+from ranvier.tensor import Tensor
 from ranvier.training.heads import Head
 from ranvier.training.objective import ignored_by, of_labels, one_number
 from ranvier.training.state import Compiled

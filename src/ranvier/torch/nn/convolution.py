@@ -10,12 +10,13 @@ from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.layers.fitting import Form, Misfit, largest_divisor
+from ranvier.modes import get_dtype
 from ranvier.module import Module, Parameter, register_module
-from ranvier.tensor import get_dtype
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.spatial import MODES, each, one_of
+from ranvier.torch.nn.functional.arguments import each, one_of
+from ranvier.torch.nn.functional.shaping import MODES
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 

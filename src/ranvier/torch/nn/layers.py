@@ -11,12 +11,12 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
+from ranvier.modes import get_dtype
 from ranvier.module import Module, Parameter, register_module
-from ranvier.tensor import get_dtype
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.functional import share
+from ranvier.torch.nn.functional.noise import share
 
 __all__ = ["AlphaDropout", "Dropout", "FeatureAlphaDropout", "Flatten", "Linear", "Unflatten"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from ranvier import functional
 from ranvier.module import Module
 from ranvier.tensor import Tensor
-from ranvier.torch.nn.labels import check_labels
+from ranvier.torch.nn.functional.labels import check_labels
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss",

@@ -8,7 +8,8 @@ from ranvier.graph.node import Type
 from ranvier.layers.fitting import Form, Misfit
 from ranvier.module import Module, register_module
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.spatial import each, no_indices
+from ranvier.torch.nn.functional.arguments import each
+from ranvier.torch.nn.functional.pooling import no_indices
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",

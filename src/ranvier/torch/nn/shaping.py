@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from ranvier.module import Module, register_module
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.functional.arguments import each
 from ranvier.torch.nn.layers import Dropout
-from ranvier.torch.nn.spatial import each
 
 __all__ = [
     "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d", "ConstantPad3d", "Dropout1d",

@@ -8,8 +8,10 @@ from typing import Any
 
 from ranvier import numeric
 from ranvier.graph.node import Node
+from ranvier.modes import no_grad
 from ranvier.module.names import missing
-from ranvier.tensor import Tensor, function, no_grad
+from ranvier.recording import function
+from ranvier.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
 

@@ -1,0 +1,124 @@
+"""Convolutions as ``torch.nn.functional`` names them: (batch, channels, positions...), or without the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier.functional import convolution as convolutions
+from ranvier.functional.convolution import Pairs
+from ranvier.graph.node import Node, apply
+from ranvier.recording import function
+from ranvier.torch.nn.functional.arguments import batched, each, one_of
+
+
+def _kernel(weight: Node) -> Node:
+    """(out, in, sizes...) -> (sizes in reverse order..., in, out), as weights lie in memory."""
+    return apply("transpose", weight, axes=tuple(reversed(range(weight.ndim))))
+
+
+@function
+def convolve(
+    x: Node,
+    weight: Node,
+    bias: Node | None,
+    stride: Sequence[int],
+    padding: str | Pairs,
+    dilation: Sequence[int],
+    groups: int,
+) -> Node:
+    """`functional.convolution.convolve` with channels first and a weight (out, in / groups, sizes...)."""
+    kernel = _kernel(weight)
+    y: Node = convolutions.convolve(x, kernel, bias, stride, padding, dilation, groups, True, True)
+    return y
+
+
+@function
+def convolve_transposed(
+    x: Node,
+    weight: Node,
+    bias: Node | None,
+    stride: Sequence[int],
+    padding: Pairs,
+    dilation: Sequence[int],
+    shape: Sequence[int],
+    groups: int,
+) -> Node:
+    """`functional.convolution.convolve_transposed` with channels first and a weight (in, out / groups, sizes...)."""
+    kernel = _kernel(weight)
+    y: Node = convolutions.convolve_transposed(
+        x, kernel, bias, stride, padding, dilation, shape, groups, True, True
+    )
+    return y
+
+
+def _conv(n: int) -> Any:
+    def conv(
+        input: Any,
+        weight: Any,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
+        strides = each(stride, n, "stride", 1)
+        pairs: Any = padding
+        if isinstance(padding, str):
+            one_of(padding, "padding", ("valid", "same"))
+            if padding == "same" and set(strides) != {1}:
+                raise ValueError(
+                    f"padding='same' with stride={stride!r}. Write numbers for the padding instead."
+                )
+        else:
+            pairs = tuple((p, p) for p in each(padding, n, "padding"))
+        rates = each(dilation, n, "dilation", 1)
+        return batched(lambda x: convolve(x, weight, bias, strides, pairs, rates, groups), input, n)
+
+    conv.__name__ = f"conv{n}d"
+    conv.__doc__ = f"Convolution by a weight (out, in / groups, sizes...); see `Conv{n}d`."
+    return conv
+
+
+conv1d, conv2d, conv3d = (_conv(n) for n in (1, 2, 3))
+
+
+def _conv_transpose(n: int) -> Any:
+    def conv_transpose(
+        input: Any,
+        weight: Any,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Any:
+        strides, rates = each(stride, n, "stride", 1), each(dilation, n, "dilation", 1)
+        pads, more = each(padding, n, "padding"), each(output_padding, n, "output_padding")
+        if any(m >= s for m, s in zip(more, strides, strict=True)):
+            raise ValueError(
+                f"output_padding={output_padding!r} with stride={stride!r}. Write less than the stride instead."
+            )
+        sizes = weight.shape[2:]
+        shape = tuple(
+            (d - 1) * s - 2 * p + r * (k - 1) + m + 1
+            for d, s, p, r, k, m in zip(input.shape[-n:], strides, pads, rates, sizes, more, strict=True)
+        )
+        if min(shape) < 1:
+            raise ValueError(
+                f"padding={padding!r} leaves nothing of {tuple(input.shape)}. Write less instead."
+            )
+        pairs = tuple((p, max(0, p - m)) for p, m in zip(pads, more, strict=True))
+        return batched(
+            lambda x: convolve_transposed(x, weight, bias, strides, pairs, rates, shape, groups), input, n
+        )
+
+    conv_transpose.__name__ = f"conv_transpose{n}d"
+    conv_transpose.__doc__ = (
+        f"`conv{n}d` backwards by a weight (in, out / groups, sizes...); see `ConvTranspose{n}d`."
+    )
+    return conv_transpose
+
+
+conv_transpose1d, conv_transpose2d, conv_transpose3d = (_conv_transpose(n) for n in (1, 2, 3))

@@ -1,0 +1,80 @@
+"""Functions of labels and indices, which refuse those out of range where they are at hand, as in an explicit loop.
+
+`fit` has checks of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ranvier import functional, numeric
+from ranvier.graph.node import FLOATS
+from ranvier.tensor import Tensor
+
+
+def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> None:
+    """Raise IndexError for a label that is no class of scores (N, C, ...) or (C,), and is not ``ignore_index``."""
+    if not (isinstance(input, Tensor) and isinstance(target, Tensor)) or target.dtype in FLOATS:
+        return
+    labels, classes = target.value, input.shape[min(1, input.ndim - 1)] if input.ndim else 0
+    if labels is None or not isinstance(classes, int):  # traced, or not computed yet
+        return
+    check_classes(labels, classes, ignore_index)
+
+
+def check_classes(labels: Any, classes: int, ignore_index: int | None = None) -> None:
+    """The same for an array of labels."""
+    wrong = _outside(labels, classes, ignore_index)
+    if wrong is not None:
+        raise IndexError(
+            f"label {wrong} is out of range for {classes} classes. Write labels from 0 to {classes - 1}, or give "
+            "the last layer more units."
+        )
+
+
+def _outside(indices: Any, extent: int, ignored: int | None = None) -> int | None:
+    """The first index that is not from 0 to ``extent - 1`` and is not ignored, if there is one."""
+    if not indices.size or indices.dtype.kind == "b":
+        return None
+    if indices.dtype == np.int32 and indices.flags.c_contiguous and indices.view(np.uint32).max() < extent:
+        return None  # one pass for both ends: negative numbers are the largest then
+    wrong = indices[((indices < 0) | (indices >= extent)) & (indices != ignored)]
+    return int(wrong[0]) if wrong.size else None
+
+
+def _labelled(function: Any) -> Any:
+    """A loss of scores and labels that refuses labels out of range."""
+
+    @functools.wraps(function)
+    def checked(input: Any, target: Any, weight: Any = None, *others: Any, **options: Any) -> Any:
+        check_labels(input, target, others[0] if others else options.get("ignore_index", -100))
+        return function(input, target, weight, *others, **options)
+
+    return checked
+
+
+cross_entropy, nll_loss = _labelled(functional.cross_entropy), _labelled(functional.nll_loss)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
+    classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes
+    if isinstance(tensor, Tensor) and tensor.value is not None:
+        check_classes(tensor.value, classes)
+    return functional.one_hot(tensor, classes, "int32")
+
+
+def embedding(input: Any, weight: Any) -> Any:
+    """The rows of ``weight`` at integer indices of any shape. Raises IndexError for an index that is no row."""
+    rows = weight.shape[0]
+    if isinstance(input, Tensor) and input.value is not None:
+        wrong = _outside(input.value, rows)
+        if wrong is not None:
+            raise IndexError(
+                f"index {wrong} is out of range for {rows} rows. Write indices from 0 to {rows - 1}, or give "
+                "the weight more rows."
+            )
+    return functional.embedding(input, weight)

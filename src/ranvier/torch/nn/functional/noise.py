@@ -1,0 +1,58 @@
+"""Dropout as ``torch.nn.functional`` names it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier import functional
+from ranvier.seed import draw
+from ranvier.torch.nn.functional.arguments import batched
+
+
+def share(p: Any, what: str) -> float:
+    """A dropout probability as a float; raises ValueError naming what was given it."""
+    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise ValueError(f"{what} with p={p!r}. Write a share from 0 to 1 instead.")
+    return float(p)
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """While training, a share of ``p`` of the elements set to zero and the rest divided by ``1 - p``."""
+    p = share(p, "dropout")
+    return functional.dropout(input, *draw(), rate=p) if training and p else input
+
+
+def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """`dropout` to where `selu` saturates, scaled and shifted so that mean 0 and variance 1 stay so."""
+    p = share(p, "alpha_dropout")
+    return functional.alpha_dropout(input, *draw(), rate=p) if training and p else input
+
+
+def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
+    """`alpha_dropout` of whole features: of (batch, features, ...), a feature in all of the rest."""
+    p = share(p, "feature_alpha_dropout")
+    if not training or not p:
+        return input
+    shape = (None,) * 2 + (1,) * (input.ndim - 2)
+    return functional.alpha_dropout(input, *draw(), rate=p, noise_shape=shape)
+
+
+def _channel_dropout(n: int) -> Any:
+    def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+        if isinstance(p, bool) or not 0 <= p <= 1:
+            raise ValueError(f"dropout{n}d with p={p!r}. Write a share from 0 to 1 instead.")
+        if not training or not p:
+            return input
+        shape = (None, None, *(1,) * n)
+        return batched(
+            lambda x: functional.dropout(x, *draw(), rate=float(p), noise_shape=shape[-x.ndim :]), input, n
+        )
+
+    dropout.__name__ = f"dropout{n}d"
+    dropout.__doc__ = (
+        f"While training, whole channels set to zero, the rest divided by ``1 - p``; see `Dropout{n}d`."
+    )
+    return dropout
+
+
+dropout1d, dropout2d, dropout3d = (_channel_dropout(n) for n in (1, 2, 3))

@@ -1,0 +1,103 @@
+"""Normalizations, and what compares normalized vectors, as ``torch.nn.functional`` names them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import functional
+from ranvier.functional.normalization import (
+    group_standardize,
+    instance_moments,
+    layer_standardize,
+    moved,
+    normalize_batch,
+    rms_standardize,
+    standardize,
+)
+from ranvier.graph.node import GraphError
+from ranvier.modes import get_dtype, no_grad
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Each feature (dimension 1) at mean 0 and variance 1, then ``* weight + bias``; see ``torch.nn.BatchNorm1d``.
+
+    While training the batch's statistics are used, and the running ones, unless None, move toward them in place.
+    """
+    if not training:
+        return standardize(input, running_mean, running_var, weight, bias, 1, float(eps))
+    y, *own = normalize_batch(input, weight, bias, 1, float(eps))
+    if running_mean is not None:
+        with no_grad():
+            after = moved(running_mean, running_var, *own, input, None, 1, float(momentum), True)
+        for tensor, value in zip((running_mean, running_var), after, strict=True):
+            tensor.assign(value)
+    return y
+
+
+def layer_norm(
+    input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """Each sample at mean 0 and variance 1 over the last dimensions, ``normalized_shape``, then ``* weight + bias``."""
+    shape = tuple(normalized_shape)
+    if tuple(input.shape[-len(shape) :]) != shape:
+        raise GraphError(f"its last dimensions are not the normalized_shape {shape}")
+    return layer_standardize(input, weight, bias, axes=tuple(range(-len(shape), 0)), epsilon=float(eps))
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Each group of channels of each sample at mean 0 and variance 1, then ``* weight + bias``; see `GroupNorm`."""
+    return group_standardize(input, weight, bias, groups=num_groups, axis=1, epsilon=float(eps))
+
+
+def instance_norm(
+    input: Any,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Each channel of each sample at mean 0 and variance 1, then ``* weight + bias``; see `InstanceNorm2d`.
+
+    Running statistics are used unless ``use_input_stats``; moved toward the inputs' in place otherwise, where given.
+    """
+    if not use_input_stats:
+        return standardize(input, running_mean, running_var, weight, bias, 1, float(eps))
+    if running_mean is not None:
+        with no_grad():
+            own = instance_moments(input)
+            after = moved(running_mean, running_var, *own, input, None, 1, float(momentum))
+        for tensor, value in zip((running_mean, running_var), after, strict=True):
+            tensor.assign(value)
+    return group_standardize(input, weight, bias, groups=input.shape[1], axis=1, epsilon=float(eps))
+
+
+def rms_norm(
+    input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None
+) -> Any:
+    """Each sample divided by its root mean square over the last dimensions, then ``* weight``; see `RMSNorm`."""
+    smallest = {"float32": 2.0**-23, "float64": 2.0**-52}[get_dtype()]
+    axes = tuple(range(-len(tuple(normalized_shape)), 0))
+    return rms_standardize(input, weight, axes=axes, epsilon=smallest if eps is None else float(eps))
+
+
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    """``x`` divided by its p-norm along ``dim`` (at least ``eps``)."""
+    return functional.normalize(input, p, dim, eps)
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """The cosine of the angle between vectors along ``dim``."""
+    return functional.cosine_similarity(x1, x2, dim, eps)

@@ -1,0 +1,87 @@
+"""Padding, resizing and rearranging as ``torch.nn.functional`` names them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier.functional import pooling
+from ranvier.functional import spatial as shapes
+from ranvier.functional.convolution import Pairs
+from ranvier.functional.resizing import resize
+from ranvier.graph.node import Node
+from ranvier.recording import function
+from ranvier.torch.nn.functional.arguments import batched, each, one_of
+
+MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+
+
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    """Elements added before and after the last dimensions, the last one first: (left, right, top, bottom, ...).
+
+    ``mode`` is "constant", "reflect", "replicate" or "circular"; the last three add to positions alone.
+    """
+    one_of(mode, "mode", ("constant", "reflect", "replicate", "circular"))
+    widths = tuple(zip(pad[::2], pad[1::2], strict=True))[::-1]
+    if len(pad) % 2 or len(widths) > input.ndim:
+        raise ValueError(
+            f"pad={tuple(pad)} for {input.ndim} dimensions. Write a pair for each, the last first."
+        )
+    if mode != "constant" and value:
+        raise ValueError(f"value={value!r} with mode={mode!r}. Write mode='constant', or no value.")
+    return extended(input, widths, mode, float(value or 0.0))
+
+
+@function
+def extended(x: Node, widths: Pairs, mode: str, value: float) -> Node:
+    """`functional.spatial.extend` in the last dimensions, whatever they are."""
+    lead = x.ndim - len(widths)
+    if lead == 2:  # channels last between layers, as everywhere
+        return shapes.extend(x, widths, mode, value, True)
+    return shapes.extend(x, widths, mode, value, False, lead)
+
+
+def interpolate(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+) -> Any:
+    """Images of another ``size``, or ``scale_factor`` times as large; see `Upsample`."""
+    n = input.ndim - 2
+    linear = {1: "linear", 2: "bilinear", 3: "trilinear"}.get(n)
+    one_of(mode, "mode", ("nearest", str(linear), "area"))
+    if (size is None) == (scale_factor is None):
+        raise ValueError("interpolate takes either size= or scale_factor=. Write one of them.")
+    if align_corners is not None and mode != linear:
+        raise ValueError(
+            f"align_corners={align_corners} with mode={mode!r}. Write mode={linear!r}, or leave it out."
+        )
+    dims = input.shape[2:]
+    if size is None:
+        factors = tuple(scale_factor) if isinstance(scale_factor, (list, tuple)) else (scale_factor,) * n
+        shape = tuple(math.floor(d * f) for d, f in zip(dims, factors, strict=True))
+        ratios = () if recompute_scale_factor or align_corners else tuple(1.0 / f for f in factors)
+    else:
+        shape, ratios = each(size, n, "size", 1), ()
+    if mode == "area":
+        return pooling.adaptive_pool(input, shape, False, True)
+    if mode == "nearest" and all(m % d == 0 for m, d in zip(shape, dims, strict=True)):
+        return shapes.repeat(input, tuple(m // d for m, d in zip(shape, dims, strict=True)), True)
+    if mode == "nearest":
+        return resize(input, shape, "nearest", "starts", ratios=ratios, first=True)
+    places = "corners" if align_corners else "centres"
+    return resize(input, shape, "linear", places, ratios=ratios, first=True)
+
+
+def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
+    """(..., c * r * r, h, w) -> (..., c, h * r, w * r); see `PixelShuffle`."""
+    return batched(lambda x: shapes.pixel_shuffle(x, upscale_factor), input, 2)
+
+
+def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
+    """(..., c, h * r, w * r) -> (..., c * r * r, h, w); see `PixelUnshuffle`."""
+    return batched(lambda x: shapes.pixel_unshuffle(x, downscale_factor), input, 2)
