@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import product
 
 from ranvier.engines.native.edges import Clip
-from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask
+from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.engines.native.folded import Folded
 from ranvier.engines.native.index import At
 from ranvier.engines.native.nest import Loop, fold, trails
@@ -168,7 +168,7 @@ class Columns(Folded):
         masks = [None] * (vectors - 1) + [mask]
         self.fetch_ahead(row, height, start, vectors)
         first = {i: [self.start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
-        self.first_row = row
+        self.first_row, self.first_column = row, start
         own = self.lead(height, masks)
         self.share(first)
         sums = self._sum(list(self.plan.reduce), a, b, own, first, 0)
@@ -187,7 +187,7 @@ class Columns(Folded):
         for other in rest:
             after *= other.count if p.form == "pack" else 0
 
-        def inside(turn: Scalar, sums: Tile) -> Tile:
+        def inside(turn: Scalar, sums: Tile, masks: list[str | None] = masks) -> Tile:
             depth = f.add(packed, f.mul(turn, after))
             return self._sum(
                 rest, f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), masks, sums, depth
@@ -196,6 +196,9 @@ class Columns(Folded):
         clip = p.clip(loop)
         if clip is not None and p.rows is not None and clip[0] == p.rows.number:
             return self._by_row(clip, loop, sums, inside)
+        if clip is not None and p.columns is not None and clip[0] == p.columns.number:
+            count = self.k.extent(loop.extent)
+            return self.loop(0, count, 1, sums, lambda t, s: inside(t, s, self._by_column(clip, t, masks)))
         low, high = self.range_of(loop)
         if not rest:
             return self._terms(loop, low, high, a, b, masks, sums, packed)
@@ -236,6 +239,19 @@ class Columns(Folded):
                 with scope(self.k):
                     result |= inside(turn, reading)
         return result
+
+    def _by_column(self, clip: Clip, turn: Scalar, masks: list[str | None]) -> list[str | None]:
+        """Of each vector the columns that do not read padding in this turn."""
+        f, (_, cp, _, cq, offset, extent) = self.k.function, clip
+        lanes = "<" + ", ".join(f"i64 {cp * i}" for i in range(LANES)) + ">"
+        own: list[str | None] = []
+        for j, mask in enumerate(masks):
+            first = f.add(f.mul(f.add(self.first_column, j * LANES), cp), f.add(f.mul(turn, cq), offset))
+            places = f.op(f"add {vector('i64')} {lanes}, {f.splat(str(first), 'i64')}")
+            # As unsigned numbers those below 0 are the largest.
+            within = f.op(f"icmp ult {vector('i64')} {places}, {f.splat(str(extent), 'i64')}")
+            own.append(within if mask is None else f.op(f"and {vector('i1')} {within}, {mask}"))
+        return own
 
     def _multiply(
         self,

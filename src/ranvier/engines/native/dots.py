@@ -32,7 +32,7 @@ class Dots(Nested):
         apart = {loop.number for loop in p.outer if self._is_divided(loop)} & {*bounding} | {*bounding[:-1]}
         known = [loop for loop in p.outer if isinstance(loop.extent, int) and loop.number not in apart]
         i = next((loop for loop in reversed(known) if loop.a and not loop.b), None)
-        j = next((loop for loop in known if loop.b and not loop.a), None)
+        j = next((loop for loop in known if loop.b and not loop.a and loop.number not in bounding), None)
         line = None if i or j else next((loop for loop in p.outer if self._is_line(loop)), None)
         rest = [loop for loop in p.outer if loop not in (i, j, line)]
         high, wide = self._block(i, j)

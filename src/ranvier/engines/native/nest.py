@@ -103,10 +103,9 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
     if columns is not None and _swapped(columns, out):
         # vectors run along the second operand: swap the two
-        swap = {loop: replace(loop, a=loop.b, b=loop.a) for loop in loops}
-        out, summed = [swap[loop] for loop in out], [swap[loop] for loop in summed]
-        columns, (a, b) = swap[columns], (b, a)
-    apart = {clip[2] for clip in clips}
+        out, summed = [_turned(loop) for loop in out], [_turned(loop) for loop in summed]
+        columns, (a, b) = _turned(columns), (b, a)
+    apart, bounding = {clip[2] for clip in clips}, {clip[0] for clip in clips}
     reduce = _merge(summed, apart)
     if columns is None:
         if clips:
@@ -120,7 +119,8 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     form = "columns"
     if columns.b != 1:
         inner = reduce[-1] if reduce else None
-        dot = inner is not None and inner.b == 1 and inner.a in (0, 1) and inner.count >= LANES
+        along = inner is not None and inner.b == 1 and inner.a in (0, 1) and inner.number not in apart
+        dot = inner is not None and along and inner.count >= LANES
         few = (
             rows is None
             or rows.count < PACK_ROWS
@@ -128,10 +128,13 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
             or isinstance(columns.extent, Symbol)
         )
         if dot and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES)):
+            if columns.number in bounding:  # what is padded is the first operand there
+                out, reduce, (a, b) = [_turned(n) for n in out], [_turned(n) for n in reduce], (b, a)
             return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot", clips)
-        if rows is not None and rows.count >= PACK_ROWS and not few and _packable(reduce):
+        whole = columns.number not in bounding and _packable(reduce)
+        if rows is not None and rows.count >= PACK_ROWS and not few and whole:
             form = "pack"
-    beside, bounding = None, {clip[0] for clip in clips}
+    beside = None
     if rows is not None and isinstance(rows.extent, int) and rows.number not in bounding:
         room = most(columns) // rows.count
         others = [n for n in candidates if n != rows and n.count <= room and n.number not in bounding]
@@ -141,6 +144,11 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
     if taps is not None:
         reduce = _merge([loop for loop in summed if loop != taps], apart)
     return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, beside, taps)
+
+
+def _turned(loop: Loop) -> Loop:
+    """The loop where the operands have changed places."""
+    return replace(loop, a=loop.b, b=loop.a)
 
 
 def _taps(summed: Sequence[Loop], rows: Loop | None, columns: Loop, clips: Sequence[Clip]) -> Loop | None:
@@ -194,7 +202,7 @@ def fold(nest: Nest) -> int:
     left, inner = columns.count % LANES, nest.reduce[-1] if nest.reduce else None
     few = isinstance(columns.extent, int) and columns.count > LANES and 1 < left <= LANES // 2
     adjacent = rows.a == 1 or (inner is not None and inner.a == 1 and nest.clip(inner) is None)
-    padded = any(clip[0] == rows.number for clip in nest.clips)
+    padded = any(clip[0] in (rows.number, columns.number) for clip in nest.clips)
     return LANES // (1 << (left - 1).bit_length()) if few and adjacent and not padded else 1
 
 
