@@ -11,6 +11,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.engines.native.llvm import CompilerError, check_runnable, resolve_target
+from ranvier.tensor import Tensor
 
 # Each program prints a hash of its losses, predictions and weights. The first exercises Adam, dropout, tanh and
 # softmax, and a partial last batch; the second a batch so large that its rows are shared out to virtual workers; the
@@ -133,6 +134,26 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=1, batch_size=20, verbose=0).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "few samples of many places": """
+x, y = rng.random((40, 24, 16, 3), dtype=np.float32), rng.random((40, 33), dtype=np.float32)
+l = rv.layers
+model = rv.Sequential([
+    l.Input((24, 16, 3)), l.Conv2D(32, 3, padding="same", activation="relu"), l.Dense(48), l.GlobalAveragePooling2D(),
+    l.Dense(33)])
+model.compile(optimizer="adam", loss="mse")
+losses = model.fit(x, y, epochs=2, batch_size=8, verbose=0).history["loss"]
+out, weights = model.predict(x[:7], verbose=0), model.get_weights()
+""",
+    "grey images": """
+x = rng.random((40, 12, 20, 1), dtype=np.float32)
+l = rv.layers
+model = rv.Sequential([
+    l.Input((12, 20, 1)), l.BatchNormalization(), l.Conv2D(9, 3, strides=2, padding="same", activation="relu"),
+    l.Conv2D(20, 3, padding="same", activation="relu"), l.UpSampling2D(2), l.Conv2D(1, 3, padding="same")])
+model.compile(optimizer="adam", loss="mse")
+losses = model.fit(x, x, epochs=2, batch_size=8, verbose=0).history["loss"]
+out, weights = model.predict(x[:7], verbose=0), model.get_weights()
+""",
     "convolutional, PyTorch's words": """
 import ranvier.torch as torch
 from ranvier.torch import nn, optim
@@ -202,6 +223,22 @@ SETTINGS: list[dict[str, Any]] = [
 def test_threads_targets_processes(program):
     expected = digest(program, RANVIER_THREADS=1, PYTHONHASHSEED=0)
     assert {str(s): digest(program, **s) for s in SETTINGS} == {str(s): expected for s in SETTINGS}
+
+
+@pytest.mark.parametrize("axes", [(0,), (0, 1), (0, 1, 2), (1,), (1, 2), (2,)])
+@pytest.mark.parametrize("columns", [1, 16, 17, 32, 33, 48, 80, 96])
+def test_sums_of_any_width(columns, axes):
+    """Where a thread's part of the columns begins is nothing that a sum may depend on."""
+    values = np.random.default_rng(0).normal(size=(8, 132, columns)).astype(np.float32)
+    results = set()
+    try:
+        for threads in (1, 2, 3, 7):
+            rv.set_threads(threads)
+            x = Tensor(values)
+            results.add((x.sum(axes).numpy().tobytes(), x.var(axes).numpy().tobytes()))
+    finally:
+        rv.set_threads(None)
+    assert len(results) == 1
 
 
 def train(threads):

@@ -212,12 +212,11 @@ class Reduction:
         enough = len(self.axes) > 1 and isinstance(extent, int) and extent >= PANEL
         return PANEL // vectors if enough and vectors <= PANEL // 2 else 1
 
-    def columns(self, indices: Sequence[tuple[Index, str | None]]) -> None:
+    def columns(self, indices: Sequence[tuple[Index, str | None]], chains: int) -> None:
         """16 results at each index, every one the sum down its column; several indices at a time."""
         k, f, node = self.k, self.k.function, self.node
         element = ELEMENT[node.dtype]
         type_ = vector(element)
-        chains = self.chains(len(indices))
 
         def term(inner: tuple[At, ...], totals: Sequence[str]) -> list[str]:
             result = []
@@ -286,7 +285,7 @@ class Reduction:
                 (At(f.add(start, c), 1), tail_mask(count - c) if count - c < LANES else None)
                 for c in range(0, count, LANES)
             ]
-            self.columns([((*outer, at), mask) for at, mask in parts])
+            self.columns([((*outer, at), mask) for at, mask in parts], self.chains(len(parts)))
 
         if full > wide:
             with f.loop(0, full, wide) as turn, scope(self.k):
@@ -298,12 +297,15 @@ class Reduction:
                 panel(full, columns - full)
 
     def some_panels(self, outer: Index, low: Scalar, high: Scalar) -> None:
-        """Some columns of a result: two vectors beside each other, then the rest."""
-        f = self.k.function
+        """Some columns of a result: two vectors beside each other, then the rest.
+
+        Which come in pairs depends on where a thread's part begins, so all have as many running sums.
+        """
+        f, chains = self.k.function, self.chains(2)
         full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), 2 * LANES), 2 * LANES))
         with f.loop(low, full, 2 * LANES) as turn, scope(self.k):
-            self.columns([((*outer, At(f.add(turn.index, more), 1)), None) for more in (0, LANES)])
-        along(self.k, full, high, lambda at: self.columns([((*outer, at), self.k.mask)]))
+            self.columns([((*outer, At(f.add(turn.index, more), 1)), None) for more in (0, LANES)], chains)
+        along(self.k, full, high, lambda at: self.columns([((*outer, at), self.k.mask)], chains))
 
     def along(self, index: Index) -> None:
         """One result at a time: 16 running sums along the adjacent elements, then the tree."""
@@ -371,7 +373,7 @@ def emit_reduce(k: Kernel, task: Task) -> None:
         else:
             nest(k, ranges[:-1], lambda index: r.some_panels(index, low, high), wide=False)
     else:
-        nest(k, ranges, lambda index: r.columns([(index, k.mask)]), wide=False)
+        nest(k, ranges, lambda index: r.columns([(index, k.mask)], r.chains(1)), wide=False)
 
 
 def emit_start(k: Kernel, task: Task) -> None:
