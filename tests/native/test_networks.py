@@ -1,0 +1,89 @@
+"""Generated networks: trained for two steps on the reference engine and natively, on one thread and on three."""
+
+import warnings
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ranvier as rv
+from ranvier import layers
+
+SAMPLES = 9
+UNITS = st.sampled_from([1, 2, 5, 16, 20, 33, 48])
+EXTENTS = st.sampled_from([1, 5, 8, 17, 21])
+CHANNELS = st.sampled_from([1, 2, 3, 16, 20])
+ACTIVATIONS = st.sampled_from([None, "relu", "tanh", "gelu"])
+NORMALIZATIONS = [layers.BatchNormalization, layers.LayerNormalization]
+
+
+@st.composite
+def networks(draw):
+    """The shape of a sample, and functions that make the layers."""
+    positions = draw(st.integers(0, 2))
+    shape = (*(draw(EXTENTS) for _ in range(positions)), draw(CHANNELS if positions else UNITS))
+    makers = [draw(_layer(positions)) for _ in range(draw(st.integers(1, 3)))]
+    return shape, makers
+
+
+@st.composite
+def _layer(draw, positions):
+    kind = draw(st.sampled_from(["dense", "normalization", "dropout", *["windows"] * 4 * bool(positions)]))
+    units, activation = draw(UNITS), draw(ACTIVATIONS)
+    if kind == "dense":
+        return lambda: layers.Dense(units, activation=activation)
+    if kind == "normalization":
+        return draw(st.sampled_from(NORMALIZATIONS))
+    if kind == "dropout":
+        return lambda: layers.Dropout(0.3)
+    size, stride = draw(st.sampled_from([1, 2, 3, 5])), draw(st.sampled_from([1, 1, 2]))
+    rate = draw(st.sampled_from([1, 2])) if stride == 1 else 1
+    named = {"strides": stride, "padding": "same"}
+    form, dims = (
+        draw(st.sampled_from(["conv", "transposed", "depthwise", "separable", "max", "average"])),
+        f"{positions}D",
+    )
+    if form == "conv":
+        return lambda: getattr(layers, f"Conv{dims}")(
+            units, size, dilation_rate=rate, activation=activation, **named
+        )
+    if form == "transposed":
+        return lambda: getattr(layers, f"Conv{dims}Transpose")(units, size, activation=activation, **named)
+    if form == "depthwise":
+        return lambda: getattr(layers, f"DepthwiseConv{dims}")(size, activation=activation, **named)
+    if form == "separable":
+        return lambda: getattr(layers, f"SeparableConv{dims}")(units, size, activation=activation, **named)
+    pool = "MaxPooling" if form == "max" else "AveragePooling"
+    return lambda: getattr(layers, pool + dims)(2, padding="same")
+
+
+def trained(engine, threads, shape, makers, batch):
+    """The losses of two epochs, predictions and weights."""
+    rng = np.random.default_rng(0)
+    x, y = rng.random((SAMPLES, *shape), dtype=np.float32), rng.random((SAMPLES, 3), dtype=np.float32)
+    rv.set_seed(0)
+    rv.set_engine(engine)
+    rv.set_threads(threads)
+    try:
+        model = rv.Sequential(
+            [rv.Input(shape), *(make() for make in makers), layers.Flatten(), layers.Dense(3)]
+        )
+        model.compile(rv.optimizers.SGD(1e-3, momentum=0.9), "mse")
+        losses = model.fit(x, y, batch_size=batch, epochs=2, verbose=0).history["loss"]
+        return [np.asarray(losses), model.predict(x, verbose=0), *model.get_weights()]
+    finally:
+        rv.set_engine(None)
+        rv.set_threads(None)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(network=networks(), batch=st.sampled_from([1, 4, SAMPLES]))
+def test_engines_agree_and_threads_change_no_bit(network, batch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the checks before training say of such networks
+        expected = trained("reference", 1, *network, batch)
+        one, three = (trained("native", threads, *network, batch) for threads in (1, 3))
+    for a, b in zip(one, three, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(one, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
