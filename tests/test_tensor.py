@@ -321,6 +321,20 @@ def test_history_ends_where_an_operand_was_overwritten():
     assert loss.item() == 4
 
 
+@pytest.mark.parametrize("derive", [lambda y, w: y.backward(), lambda y, w: gradients(y, [w])])
+def test_what_a_result_without_its_history_goes_into_has_none(derive):
+    """The part of the gradient that went through it would be missing."""
+    w = Tensor([2.0], requires_grad=True)
+    kept = w * w
+    kept.item()
+    with no_grad():
+        w -= 1.0
+    with pytest.raises(RuntimeError, match="history ended"):
+        derive((w * kept).sum(), w)
+    (w * kept.detach()).sum().backward()
+    assert w.grad.item() == 4
+
+
 def test_history_ends_when_overwritten_from_elsewhere():
     w = Tensor([2.0], requires_grad=True)
     loss = (w * w).sum()

@@ -129,8 +129,14 @@ _gradients_function = Function("gradients", _gradients)
 
 
 def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None) -> list[Tensor]:
-    """The derivative of ``output`` by each tensor of ``wrt``, as tensors that may be differentiated again."""
-    if output.entry is None and not any(output is w for w in wrt):
+    """The derivative of ``output`` by each tensor of ``wrt``, as tensors that may be differentiated again.
+
+    Raises RuntimeError where the history of something that ``output`` was computed from has ended.
+    """
+    entry, segment = output.entry, output.segment
+    if entry is not None and segment is not None and any(segment.leaves[o].released for o in entry.sources):
+        raise _ended()
+    if entry is None and not any(output is w for w in wrt):
         raise RuntimeError("the output was not computed from any of these tensors")
     if seed is None and output.shape != ():
         raise RuntimeError(
@@ -161,15 +167,19 @@ def _leaves(output: Tensor) -> list[Tensor]:
     if entry is None and output.requires_grad and not output.released:
         return [output]
     if output.released or (entry is not None and segment is not None and segment.is_stale(entry)):
-        raise RuntimeError(
-            "this tensor's history ended: a tensor it was computed from has been overwritten since. "
-            "Call backward() before optimizer.step(), or compute the loss again."
-        )
+        raise _ended()
     if entry is None or segment is None or not entry.requires_grad:
         raise RuntimeError(
             "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
         )
     return [segment.leaves[o] for o in sorted(entry.sources)]
+
+
+def _ended() -> RuntimeError:
+    return RuntimeError(
+        "this tensor's history ended: a tensor it was computed from has been overwritten since. "
+        "Call backward() before optimizer.step(), or compute the loss again."
+    )
 
 
 @function
