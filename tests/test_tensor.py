@@ -335,6 +335,15 @@ def test_what_a_result_without_its_history_goes_into_has_none(derive):
     assert w.grad.item() == 4
 
 
+def test_a_gradient_is_by_what_was_read_and_not_by_what_is_assigned_since():
+    w = Tensor([2.0], requires_grad=True)
+    y = (w * w).sum()
+    w.assign(Tensor([5.0]) * 1.0)
+    y.backward()
+    assert w.grad.item() == 4
+    assert w.item() == 5
+
+
 def test_history_ends_when_overwritten_from_elsewhere():
     w = Tensor([2.0], requires_grad=True)
     loss = (w * w).sum()

@@ -13,7 +13,7 @@ from ranvier import tape
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import Node, apply
 from ranvier.modes import no_grad
-from ranvier.tape import Function
+from ranvier.tape import Entry, Function, Segment
 from ranvier.tensor import Tensor
 
 
@@ -133,18 +133,27 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
 
     Raises RuntimeError where the history of something that ``output`` was computed from has ended.
     """
-    entry, segment = output.entry, output.segment
-    if entry is not None and segment is not None and any(segment.leaves[o].released for o in entry.sources):
-        raise _ended()
-    if entry is None and not any(output is w for w in wrt):
+    if output.entry is None and not any(output is w for w in wrt):
         raise RuntimeError("the output was not computed from any of these tensors")
-    if seed is None and output.shape != ():
+    seeds = [] if seed is None else [seed]
+    segment = tape.segment_of([output, *wrt, *seeds])
+    return _derivatives(output, segment, [t.entry or segment.leaf(t) for t in wrt], seeds)
+
+
+def _derivatives(
+    output: Tensor, segment: Segment, wrt: Sequence[Entry], seeds: Sequence[Tensor]
+) -> list[Tensor]:
+    """The derivatives by what is recorded as these entries, pending in the segment that all operands belong to."""
+    ends, *given = [t.entry or segment.leaf(t) for t in (output, *seeds)]
+    if any(segment.leaves[o].released for o in ends.sources):
+        raise _ended()
+    if not seeds and output.shape != ():
         raise RuntimeError(
             f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
         )
-    extra = [] if seed is None else [seed]
-    result = record(_gradients_function, [output, *wrt, *extra], (("seeded", seed is not None),))
-    return list(result)
+    options = (("seeded", bool(seeds)),)
+    entries = tape.intern(_gradients_function, (ends, *wrt, *given), options, tape.state.grad_enabled)
+    return [Tensor.pending(entry, segment) for entry in entries]
 
 
 def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = None) -> None:
@@ -154,25 +163,27 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
     depends on no such leaf, or when its history ended because a tensor it was computed from has been overwritten
     since (by ``optimizer.step()``, say).
     """
-    leaves = _leaves(output)
-    seed = [] if gradient is None else [gradient if isinstance(gradient, Tensor) else Tensor(gradient)]
+    seeds = [] if gradient is None else [gradient if isinstance(gradient, Tensor) else Tensor(gradient)]
     with no_grad():
-        for leaf, part in zip(leaves, gradients(output, leaves, *seed), strict=True):
+        _check_history(output)
+        segment = tape.segment_of([output, *seeds])
+        # By what was read of each leaf: what has been assigned to it since, and waits, is another value.
+        ends = output.entry or segment.leaf(output)
+        reached = sorted(ends.sources)
+        parts = _derivatives(output, segment, [segment.entries[o] for o in reached], seeds)
+        for leaf, part in zip([segment.leaves[o] for o in reached], parts, strict=True):
             leaf.grad = part if leaf.grad is None else add(leaf.grad, part)
 
 
-def _leaves(output: Tensor) -> list[Tensor]:
-    """The leaves that a gradient reaches from here; RuntimeError where there is none."""
+def _check_history(output: Tensor) -> None:
+    """Raise RuntimeError where no gradient goes from here to any leaf."""
     entry, segment = output.entry, output.segment
-    if entry is None and output.requires_grad and not output.released:
-        return [output]
     if output.released or (entry is not None and segment is not None and segment.is_stale(entry)):
         raise _ended()
-    if entry is None or segment is None or not entry.requires_grad:
+    if not output.requires_grad:
         raise RuntimeError(
             "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
         )
-    return [segment.leaves[o] for o in sorted(entry.sources)]
 
 
 def _ended() -> RuntimeError:
