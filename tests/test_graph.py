@@ -78,11 +78,44 @@ def test_printed_text_tells_constants_apart():
     assert text(1.0) == text(1.0)
 
 
-def test_an_update_reads_the_old_value():
-    a, b = input_node("a", (2,), "float64"), input_node("b", (2,), "float64")
-    arrays = [np.array([1.0, 2.0]), np.array([3.0, 4.0])]
-    (total,) = run(Graph((a, b), (a + b,), ((a, b), (b, a))), arrays)
-    assert (total.tolist(), arrays[0].tolist(), arrays[1].tolist()) == ([4, 6], [3, 4], [1, 2])
+UPDATED = [  # outputs, and the new values of a and b: what they read is overwritten too, and given out, or is not
+    (lambda a, b: (a + b,), lambda a, b: (b, a)),
+    (lambda a, b: (b,), lambda a, b: (b, b)),
+    (lambda a, b: (a, b), lambda a, b: (b, a)),
+    (lambda a, b: (a, a, b), lambda a, b: (a, a)),
+    (lambda a, b: (turned(b), b), lambda a, b: (turned(turned(b)), b)),
+    (lambda a, b: (flat(b), a * b), lambda a, b: (apply("reshape", flat(b), shape=b.shape), a * b)),
+    (lambda a, b: (like(a, 2.0), a), lambda a, b: (like(a, 2.0), a)),
+    (lambda a, b: (), lambda a, b: (like(a, 2.0), a)),
+    (lambda a, b: (a,), lambda a, b: (a * total(a), a)),
+]
+
+
+def total(x):
+    summed = apply("reduce_sum", apply("exp", x), axes=tuple(range(x.ndim)))
+    return apply("broadcast", summed, shape=x.shape, axes=())
+
+
+def turned(x):
+    return apply("transpose", x, axes=tuple(reversed(range(x.ndim))))
+
+
+def flat(x):
+    return apply("reshape", x, shape=(6,) if x.ndim else (1,))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("shape", [(2, 3), ()])  # of one number a thread may have a copy to itself
+@pytest.mark.parametrize(("outputs", "values"), UPDATED)
+def test_an_update_reads_the_old_value(outputs, values, shape, engine):
+    given = [(first + np.arange(6.0)[: np.prod(shape, dtype=int)]).reshape(shape) for first in (0, 10)]
+    a, b = (input_node(name, shape, "float64") for name in "ab")
+    graph = Graph((a, b), outputs(a, b), tuple(zip((a, b), values(a, b), strict=True)))
+    arrays = [array.copy() for array in given]
+    found = [*run(graph, arrays, engine), *arrays]
+    wanted = run(Graph((a, b), (*graph.outputs, *(value for _, value in graph.updates))), given)
+    for f, w in zip(found, wanted, strict=True):
+        same(f, w)
 
 
 X, Y = input_node("x", (2, 3), "float64"), input_node("y", (2, 3), "float64")

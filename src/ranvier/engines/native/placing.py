@@ -129,14 +129,11 @@ class Places:
         for i, node in enumerate(self.graph.outputs):
             view = View(self._buffer("output", i, node), node.shape, c_strides(node.shape))
             targets.setdefault(node, []).append(view)
+        self.private = self._own()
         for target, value in self.graph.updates:
-            if value in self.home:
-                continue
-            fact = self.groups.facts[value]
-            if value.shape == () and not fact.aligned and not fact.crossed:
-                self.private[target] = value
-            elif value not in targets:
-                targets[value] = [self.scratch(value)]
+            aside = any(view.buffer.kind == "scratch" for view in targets.get(value, ()))
+            if value not in self.home and target not in self.private and not aside:
+                targets.setdefault(value, []).insert(0, self.scratch(value))  # filled by the copy below
         for task in self.tasks:
             self._reads(task)
         for node, places in targets.items():  # values that no task computes are copied, and so read, by one
@@ -175,6 +172,27 @@ class Places:
             self.after[task.number] = {(before.number, False) for before in self.tasks}
             self._add_task(task)
 
+    def _own(self) -> dict[Node, Node]:
+        """The scalars that every thread can work out for itself: from what no task computes. They are written last, so
+        what a task overwrites is not among what they read.
+        """
+        facts = self.groups.facts
+        own = {
+            target: value
+            for target, value in self.graph.updates
+            if value not in self.home
+            and value.shape == ()
+            and not facts[value].aligned
+            and not facts[value].crossed
+        }
+        behind = {target: self._behind(value) for target, value in own.items()}
+        overwritten = {target for target, _ in self.graph.updates if target not in own}
+        while late := [target for target in own if not overwritten.isdisjoint(behind[target])]:
+            overwritten.update(late)
+            for target in late:
+                del own[target]
+        return own
+
     def _add_task(self, task: Task) -> None:
         self.groups.add(task)
         self._reads(task)
@@ -211,16 +229,17 @@ class Places:
         return True
 
     def _reaches(self, node: Node, target: Node) -> bool:
+        return target in self._behind(node)
+
+    def _behind(self, node: Node) -> set[Node]:
+        """The node, and all that it is made of where no task lies between."""
         stack, seen = [node], {node}
         while stack:
-            current = stack.pop()
-            if current is target:
-                return True
-            for operand in current.inputs:
+            for operand in stack.pop().inputs:
                 if operand not in seen and operand not in self.home:
                     seen.add(operand)
                     stack.append(operand)
-        return False
+        return seen
 
 
 def _indexed_by_row(node: Node, side: int) -> bool:
