@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ranvier import functional as F
+from ranvier import layout, tape
 from ranvier import numeric as n
-from ranvier import tape
 from ranvier.graph.node import BATCH, GraphError, Node, Type, apply
 from ranvier.modes import no_grad, set_dtype
 from ranvier.recording import function, gradients
@@ -213,11 +213,11 @@ def test_fortran_ordered_leaves():
 def test_leaf_input_and_to_storage():
     for array in (normal(2, 3), np.asfortranarray(normal(2, 3))):
         tensor = Tensor.wrap(array)
-        source, value = tape.leaf_input("w", tensor)
+        source, value = layout.leaf_input("w", tensor)
         assert value.shape == (2, 3)
-        assert source.shape == tape.storage(array).shape
-        assert tape.to_storage(value, tensor).type == source.type
-        assert tape.storage(array).flags.c_contiguous
+        assert source.shape == layout.storage(array).shape
+        assert layout.to_storage(value, tensor).type == source.type
+        assert layout.storage(array).flags.c_contiguous
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ def test_a_placeholder_has_a_shape_and_no_value():
     leaves = [y.segment.leaves[o] for o in sorted(y.entry.leaves)]
     assert leaves[0] is x
     assert leaves[1] is w
-    nodes = {o: tape.leaf_input(f"n{o}", y.segment.leaves[o])[1] for o in y.entry.leaves}
+    nodes = {o: layout.leaf_input(f"n{o}", y.segment.leaves[o])[1] for o in y.entry.leaves}
     assert tape.expand([y.entry], nodes)[0].shape == (BATCH, 2)
 
 

@@ -48,7 +48,7 @@ class Tensor:
         self.segment: Segment | None = None
         self.grad: Any = None
         self.released = False
-        self.kept: Any = None  # see tape.stored
+        self.kept: Any = None  # see layout.stored
         self.base: Any = None  # the tensor that this one is a view of, and the index: None for all of it
         self.version = 0
         self._requires_grad = requires_grad

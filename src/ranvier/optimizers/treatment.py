@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import tape
+from ranvier import layout
 from ranvier.graph.node import Node
 from ranvier.tensor import Tensor
 
@@ -31,7 +31,7 @@ class Treatment:
 
         if not self.reversed:
             return constrained(self.constraint, p)
-        return tape.reverse_axes(constrained(self.constraint, tape.reverse_axes(p)))
+        return layout.reverse_axes(constrained(self.constraint, layout.reverse_axes(p)))
 
 
 class Excluded:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import engines, tape
+from ranvier import engines, layout, tape
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.graph.graph import Graph, input_node
@@ -50,7 +50,7 @@ class Predictor:
             if id(leaf) in own:
                 leaves[ordinal] = own[id(leaf)]
             elif any(ordinal in entry.leaves for entry in entries):
-                source, leaves[ordinal] = tape.leaf_input(f"leaf{ordinal}", leaf)
+                source, leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf)
                 sources.append(source)
                 self.tensors.append(leaf)
         nodes = tape.expand(entries, leaves)
@@ -59,7 +59,7 @@ class Predictor:
         self.program = engines.shared(Graph(tuple(sources), tuple(nodes)), batch=batch, engine=engine)
 
     def arrays(self) -> list[Array]:
-        return [tape.storage(t.compute()) for t in self.tensors]
+        return [layout.storage(t.compute()) for t in self.tensors]
 
     def __call__(self, x: Sequence[Array]) -> list[Array]:
         """The outputs, in the order of their names."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import tape
+from ranvier import layout, tape
 from ranvier.data.convert import Array
 from ranvier.training.step import Data, Step
 
@@ -127,7 +127,7 @@ class Runner:
         self.state = self.step.state_arrays()
         self.marks = self.seen()
         if self.step.written:
-            changing = [*(tape.storage(t.value) for t in self.step.written), *self.step.totals]
+            changing = [*(layout.storage(t.value) for t in self.step.written), *self.step.totals]
             if len(changing) != len(self.kept) or any(
                 a is not b for a, (b, _) in zip(changing, self.kept, strict=True)
             ):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier import engines, numeric, seed, tape
+from ranvier import engines, layout, numeric, seed, tape
 from ranvier.by_name import held
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
@@ -94,7 +94,7 @@ class Step:
 
     def state_arrays(self) -> list[Array]:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
-        return [*(tape.storage(t.value) for t in self.state), *self.totals]
+        return [*(layout.storage(t.value) for t in self.state), *self.totals]
 
     def arrays(
         self, data: Data, order: Array, settings: Sequence[Array], state: Sequence[Array]
@@ -138,7 +138,7 @@ class _Build:
         """The input for a tensor's storage and the node that is the tensor, made once."""
         known = self.sources.get(id(tensor))
         if known is None:
-            known = self.sources[id(tensor)] = tape.leaf_input(name, tensor)
+            known = self.sources[id(tensor)] = layout.leaf_input(name, tensor)
             self.inputs.append(known[0])
             self.state.append(tensor)
         return known
@@ -248,7 +248,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     loss = _sum(terms)
     number = count((BATCH,), WIDE)
     updates = [
-        (b.sources[id(segment.leaves[o])][0], tape.to_storage(n, segment.leaves[o]))
+        (b.sources[id(segment.leaves[o])][0], layout.to_storage(n, segment.leaves[o]))
         for (o, _), n in zip(assigned, nodes[len(recorded) :], strict=True)
     ]
     if training:
@@ -312,13 +312,13 @@ def _optimize(
         )
     grads = gradient(loss, [b.tensor(p, name)[1] for _, name, p in chosen])
     sources = [b.tensor(p, name)[0] for _, name, p in chosen]
-    grads = [tape.to_storage(g, p) for g, (_, _, p) in zip(grads, chosen, strict=True)]
+    grads = [layout.to_storage(g, p) for g, (_, _, p) in zip(grads, chosen, strict=True)]
     slots = [
         {key: b.tensor(t, f"{name}.{key}")[0] for key, t in optimizer.slots[i].items()}
         for i, name, _ in chosen
     ]
     treatments = [
-        replace(t, reversed=tape.is_transposed(p.value))
+        replace(t, reversed=layout.is_transposed(p.value))
         for t, (_, _, p) in zip(optimizer.treatments([p for _, _, p in chosen]), chosen, strict=False)
     ]
     varied = {key: b.tensor(t, key)[0] for key, t in optimizer.inputs().items()}
