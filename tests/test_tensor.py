@@ -391,6 +391,95 @@ def test_assign_refuses_another_shape():
         Tensor.wrap(read_only).zero_()
 
 
+def late_readers():
+    """Of a result of a stretch of tape that was computed long ago, read after what it was computed from changed."""
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    loss = (w * 2).sum()
+    loss.item()
+    late = [loss + 1, loss.detach() * 2, (loss > 5) * 1]
+    with no_grad():
+        w -= 5.0
+    w.numpy()
+    return [w, *late], [[-4, -3], 7, 12, 1]
+
+
+def two_stretches_that_overwrite_what_the_other_reads():
+    """Neither may be computed first."""
+    w, x = Tensor([1.0], requires_grad=True), Tensor([10.0], requires_grad=True)
+    first = w * 1
+    first.item()
+    second = x * 1
+    second.item()
+    a, b = first.detach() * 1, second.detach() * 1
+    x.assign(a * 2)
+    w.assign(b * 2)
+    return [w, x, a, b], [[20], [2], [1], [10]]
+
+
+def views_before_a_step():
+    w = Tensor([1.0, 1.0], requires_grad=True)
+    view = w.data
+    before = view + 10
+    with no_grad():
+        w -= 3.0
+    return [before, view, view + 10, w], [[11, 11], [-2, -2], [8, 8], [-2, -2]]
+
+
+def views_of_what_waits_to_be_assigned():
+    w, other = Tensor([1.0]), Tensor([7.0], requires_grad=True)
+    waiting = other * 2
+    waiting.item()
+    view = w.data
+    w.assign(w * 3)
+    return [waiting + view, w], [[17], [3]]
+
+
+def exchanged_data():
+    a, b = Tensor([1.0]), Tensor([2.0])
+    kept = a.data
+    a.data = b.data
+    b.data = kept
+    a.data += 10
+    return [a, b, kept], [[12], [1], [1]]
+
+
+def exchanged_copies():
+    a, b = Tensor([1.0]), Tensor([2.0])
+    kept = a.data.clone()
+    a.data = b.data
+    b.data = kept
+    return [a, b, kept], [[2], [1], [1]]
+
+
+def data_with_a_gradient_of_its_own():
+    a = Tensor([1.0, 2.0])
+    view = a.data.requires_grad_()
+    (view * a).sum().backward()
+    view.data.add_(view.grad)
+    return [a, view, a.data], [[1, 2], [2, 4], [1, 2]]
+
+
+def a_leaf_frozen_before_it_is_overwritten():
+    w = Tensor([[1.0, 1.0], [0.0, 1.0]], requires_grad=True)
+    y = w @ w @ w
+    w.requires_grad = False
+    w.assign(w * 5)
+    return [w, y], [[[5, 5], [0, 5]], [[1, 3], [0, 1]]]
+
+
+OVERWRITTEN = [
+    late_readers, two_stretches_that_overwrite_what_the_other_reads, views_before_a_step,
+    views_of_what_waits_to_be_assigned, exchanged_data, exchanged_copies,
+    data_with_a_gradient_of_its_own, a_leaf_frozen_before_it_is_overwritten,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("program", OVERWRITTEN, ids=lambda program: program.__name__)
+def test_who_reads_what_is_overwritten(program):
+    found, expected = program()
+    assert [t.tolist() for t in found] == expected
+
+
 # --- tracing ----------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ Most are the operations themselves, so that ``x + y`` costs no more than ``numer
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -147,7 +148,6 @@ def clone(x: Node) -> Node:
 
 
 def requires_grad(self: Tensor, flag: bool = True) -> Tensor:
-    tape.settle(self)
     self.requires_grad = flag
     return self
 
@@ -158,15 +158,29 @@ def detached(self: Tensor) -> Tensor:
         return detach(self)
 
 
+_data: weakref.WeakValueDictionary[int, Tensor] = (
+    weakref.WeakValueDictionary()
+)  # by the owner's id, while in use
+
+
 def get_data(self: Tensor) -> Tensor:
-    """The same memory, outside of the gradient: what is written into it this tensor holds at once."""
-    tape.settle(self)
-    data = Tensor.wrap(self.compute())
-    data.base = self, None
+    """The same memory, outside of the gradient: what is written into either is seen in both."""
+    owner = self if self.owner is None else self.owner
+    data = _data.get(id(owner))
+    if data is None or data.owner is not owner:
+        data = Tensor.wrap(owner.compute() if owner.value is None else owner.value)
+        data.base = owner, None
+        _data[id(owner)] = data
     return data
 
 
 def set_data(self: Tensor, value: Any) -> None:
+    """Take the values of another tensor. What `.data` gave before keeps the old ones, as after an exchange."""
+    data = _data.get(id(self))
+    if data is not None and data.owner is self:
+        if data is value:  # of ``x.data += 1``, which has been written already
+            return
+        data.part()
     self.assign(value)
 
 

@@ -134,7 +134,9 @@ class Segment:
         state.segments.add(self)
 
     def leaf(self, tensor: Tensor) -> Entry:
-        """The entry of a tensor that holds a value; of what was assigned to it, if something was."""
+        """The entry of a tensor that holds a value; of what was assigned to it, if something was. What another tensor
+        owns is read as that one's: whoever writes there has to know.
+        """
         ordinal = self.ordinals.get(id(tensor))
         if ordinal is not None and self.versions[ordinal] == tensor.version:
             if self.assigns and (assigned := self.assigns.get(ordinal)) is not None:
@@ -142,8 +144,18 @@ class Segment:
             entry = self.entries[ordinal]
             if entry.requires_grad is tensor._requires_grad:
                 return entry
+        if tensor.base is not None and (owner := tensor.owner) is not None:  # the property last: it is slow
+            return self._data(owner)
         self.ordinals[id(tensor)] = len(self.leaves)
         return self.add(tensor, tensor.version)
+
+    def _data(self, owner: Tensor) -> Entry:
+        """What a tensor holds, as a constant."""
+        waits = owner.entry is None or owner.value is None  # for a value, to be computed or to be assigned
+        if waits and owner.segment is not None and owner.segment is not self:
+            merge(self, owner.segment)
+        entry = owner.entry if owner.entry is not None and waits else self.leaf(owner)
+        return intern(_DATA, (entry,), (), False)[0]
 
     def add(self, tensor: Tensor, version: int) -> Entry:
         ordinal = len(self.leaves)
@@ -164,6 +176,9 @@ class Segment:
         self.leaf(tensor)
         self.assigns[self.ordinals[id(tensor)]] = entry
         tensor.segment = self
+
+
+_DATA = Function("data", lambda x: x)
 
 
 def leaf_entry(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> Entry:
@@ -341,12 +356,46 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
     return known
 
 
-def flush(segment: Segment) -> None:
-    """Run what is pending in a segment, as one program; every live tensor of it then holds its value."""
-    waiting = [t for reference in segment.live if (t := reference()) is not None and t.segment is segment]
-    pending = [t for t in waiting if t.value is None]
-    if segment.placeholders:  # traced, not computed
+def _waiting(segment: Segment) -> tuple[list[Tensor], list[Tensor]]:
+    """The living tensors of a segment; and of these, those to be computed, which what is traced is not."""
+    living = [t for reference in segment.live if (t := reference()) is not None and t.segment is segment]
+    pending = [t for t in living if t.value is None]
+    if segment.placeholders:
         pending = [t for t in pending if segment.placeholders.isdisjoint(t.entry.leaves)]  # type: ignore[union-attr]
+    return living, pending
+
+
+def _reader(segment: Segment) -> Segment | None:
+    """Another segment of this thread that still waits to read what this one is about to overwrite."""
+    overwritten = [segment.leaves[o] for o in segment.assigns]
+    for other in list(state.segments):
+        if other is segment or (other.placeholders and other.assigns):  # what is traced writes nothing
+            continue
+        waiting = [*(t.entry for t in _waiting(other)[1]), *other.assigns.values()]
+        if not waiting:
+            continue
+        read = set[int]().union(*(e.leaves for e in waiting))  # type: ignore[union-attr]  # pending: it has one
+        for leaf in overwritten:
+            ordinal = other.ordinals.get(id(leaf), -1)
+            if ordinal in read and other.leaves[ordinal] is leaf and other.versions[ordinal] == leaf.version:
+                return other
+    return None
+
+
+def flush(segment: Segment) -> None:
+    """Run what is pending in a segment, as one program; every live tensor of it then holds its value.
+
+    What waits elsewhere to read what this one overwrites is computed before.
+    """
+    if segment.assigns and len(state.segments) > 1:
+        while (other := _reader(segment)) is not None:
+            if (
+                other.assigns
+            ):  # perhaps to what is read here: as one program, which reads all before it writes
+                merge(segment, other)
+            else:
+                flush(other)
+    living, pending = _waiting(segment)
     if not pending and not segment.assigns:
         return
     program, used, flipped = program_for(segment, tuple(t.entry for t in pending))  # type: ignore[misc]  # pending: it has one
@@ -354,7 +403,7 @@ def flush(segment: Segment) -> None:
     given = []
     for o in used:
         leaf = leaves[o]
-        if leaf.version != versions[o]:
+        if leaf.version != versions[o]:  # by another thread, or by what the tape does not know of
             raise RuntimeError(
                 f"a tensor of shape {leaf.shape} was overwritten before what was computed from it was read. "
                 "Read results (item(), numpy()) and call backward() before you overwrite their operands."
@@ -374,9 +423,7 @@ def flush(segment: Segment) -> None:
         leaf.segment = None
     segment.flushed = True
     keep = []
-    for (
-        tensor
-    ) in waiting:  # history ends where an operand was overwritten, and where no gradient can be asked for
+    for tensor in living:  # history ends where an operand was overwritten, and where none can be asked for
         entry = tensor.entry
         if entry is None:
             continue
@@ -400,6 +447,8 @@ def hand_over(tensor: Tensor, other: Tensor) -> None:
 
 def settle(tensor: Tensor) -> None:
     """Compute everything of this thread that still waits to read a tensor, before its array is written from outside."""
+    if (owner := tensor.owner) is not None:
+        tensor = owner
     for segment in list(state.segments):
         ordinal = segment.ordinals.get(id(tensor))
         if (

@@ -140,13 +140,28 @@ class Tensor:
         if self.entry is not None and flag:
             self.compute()
             self.entry = self.segment = None
+        if bool(flag) is not self._requires_grad:
+            tape.settle(self)  # no segment knows a leaf by two flags
+            if self.owner is not None:
+                self.part()
         self._requires_grad = bool(flag)
+
+    @property
+    def owner(self) -> Tensor | None:
+        """The tensor whose memory this one is, as `.data` gives it; None for memory of its own."""
+        return self.base[0] if self.base is not None and self.base[1] is None and self.entry is None else None
+
+    def part(self) -> None:
+        """Hold the values in memory of its own from here on."""
+        self.value, self.base = self.compute().copy(order="K"), None
 
     def compute(self) -> Any:
         """The value as the array that holds it."""
         segment = self.segment
         if segment is not None and (self.value is None or self.entry is None):  # pending, or assigned to
             tape.flush(segment)
+        if self.base is not None and (owner := self.owner) is not None:
+            return owner.compute()
         if self.value is None:
             raise RuntimeError(
                 f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
@@ -211,10 +226,8 @@ class Tensor:
         keep them. Becomes real with the next thing that is read, or with ``optimizer.step()``. What this one is a view
         of is written too.
         """
-        if self.base is not None and self.base[1] is None:  # another tensor's memory: it has to know at once
-            array = np.asarray(value.compute() if isinstance(value, Tensor) else value)
-            tape.settle(self)
-            self.base[0].assign(array)
+        if (owner := self.owner) is not None:
+            owner.assign(value)
             self.version += 1
             return
         self._write(value)
@@ -243,7 +256,7 @@ class Tensor:
 
     def become(self, other: Tensor) -> None:
         """Be what ``other`` is from here on, with its history; tensors computed from the old values keep them."""
-        if self.entry is None and self.value is not None:
+        if self.value is not None:
             before = Tensor.wrap(self.compute(), requires_grad=self._requires_grad)
             before.version = self.version
             tape.hand_over(self, before)

@@ -86,6 +86,45 @@ def moving_average(torch):
     return list(slow.parameters())
 
 
+def averaged_weights(torch):
+    """A second network follows the first by momentum; for a look at it they are exchanged, and back."""
+    net, slow, results = linear(torch, 2, 1), linear(torch, 2, 1, 1.0, 2.0), []
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    pairs = list(zip(net.parameters(), slow.parameters(), strict=True))
+    for _ in range(3):
+        optimizer.zero_grad()
+        net(torch.ones(4, 2)).pow(2).mean().backward()
+        optimizer.step()
+        for p, s in pairs:
+            s.data = s.data * 0.5 + p.data * 0.5
+        kept = [p.data for p, _ in pairs]
+        for p, s in pairs:
+            p.data = s.data.clone()
+        results.append(net(torch.ones(1, 2)))
+        for (p, _), before in zip(pairs, kept, strict=True):
+            p.data = before
+    return [*results, *net.parameters(), *slow.parameters()]
+
+
+def read_after_the_step(torch):
+    """What was computed from a loss that has been read, and is itself read late."""
+    net, running, right = linear(torch, 2, 3), 0.0, []
+    optimizer, kept = torch.optim.SGD(net.parameters(), lr=0.1), []
+    for _ in range(3):
+        optimizer.zero_grad()
+        out = net(torch.ones(4, 2))
+        loss = out.pow(2).mean()
+        loss.backward()
+        loss.item()
+        running += loss.detach()
+        kept.append(loss.detach() * 2)
+        right.append((out > 0).float().mean())
+        more = loss + 1
+        optimizer.step()
+        kept += [more, net.weight.data.sum()]
+    return [running, *right, *kept]
+
+
 def kept_copies(torch):
     net = linear(torch, 2, 1, bias=1.0)
     before = net.weight.clone()
@@ -294,6 +333,7 @@ def recorded_or_not(torch):
 
 PROGRAMS = [
     clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies,
+    averaged_weights, read_after_the_step,
     loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places,
     written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, asked_for_later,
     attack, second_derivative, recorded_or_not, functions_without_gradients, scaled_sums,
