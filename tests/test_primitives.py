@@ -155,6 +155,7 @@ ROWS = [
     ("gather", [X, np.array([[3, 0], [1, 9], [-4, 2]], np.int32)], op("gather", batch=1), lambda x, i: np.array([[x[0, 3], x[0, 0]], [x[1, 1], x[1, 3]], [x[2, 0], x[2, 2]]])),
     ("scatter_add", [np.array([[1, 0, 1, 5], [-1, 2, 2, 2]], np.int32), X[:2].copy()], op("scatter_add", rows=3, batch=1), lambda i, u: np.array([[u[0, 1], u[0, 0] + u[0, 2], 0], [0, 0, u[1, 1:].sum()]])),
     ("scatter_add", [ROWS_AT, RNG.normal(size=(3, 2, 2))], op("scatter_add", rows=4), scattered),
+    ("scatter_add", [np.array(2, np.int32), X[0].copy()], op("scatter_add", rows=4), lambda i, u: np.eye(4)[2][:, None] * u),
     ("scatter_add", [np.array([-1, 0, 7], np.int32), X[:, :2].copy()], op("scatter_add", rows=1), lambda i, u: u[1:2]),
     ("contract", [X, RNG.normal(size=(4, 5))], matrix, lambda a, b: np.array([[math.fsum(r * c) for c in b.T] for r in a])),
     ("random", [SEED, STREAM], op("random", shape=(3, 4), dtype="float32"), lambda s, t: ((threefry(int(s), int(t), np.arange(12, dtype=np.uint64)) >> 8) * 2.0**-24).astype(np.float32).reshape(3, 4)),

@@ -17,13 +17,13 @@ from ranvier.tape import Entry, Function, Segment
 from ranvier.tensor import Tensor
 
 
-def function(body: Callable[..., Any]) -> Any:
+def function(body: Callable[..., Any], joins: Callable[..., Any] | None = None) -> Any:
     """Make a tensor function of a builder of nodes.
 
     Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph
     at once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are
     sequences of operands, all others are options and must be hashable. A Python number or None given for an operand
-    is part of the program.
+    is part of the program. For ``joins`` see `joining`.
     """
     signature = inspect.signature(body)
     kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
@@ -95,10 +95,37 @@ def function(body: Callable[..., Any]) -> Any:
                     return described[0].__tensor_function__(call, args, kwargs)
                 tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
                 pattern.append((name, len(value)))
+        if joins is not None and (arrays := tape.at_hand(tensors)) is not None:
+            joined = _joined(joins, arrays, dict(options))
+            if joined is not None:
+                return joined
         return record(function_for(tuple(pattern)), tensors, tuple(options))
 
     call.__wrapped__ = body
     return call
+
+
+def joining(by_numpy: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    """`function` for what joins tensors: it is done at once, with NumPy, where all of them are at hand.
+
+    There may be many, taken anew each time from those that are kept (transitions of a game, say): and which of them are
+    one tensor is a part of a program's structure, so that each draw would be a program of its own.
+    """
+
+    def decorate(body: Callable[..., Any]) -> Any:
+        return function(body, by_numpy)
+
+    return decorate
+
+
+def _joined(joins: Callable[..., Any], arrays: list[Any], options: dict[str, Any]) -> Tensor | None:
+    """Arrays of one dtype joined; None where NumPy refuses: then the function says why."""
+    if len({array.dtype for array in arrays}) != 1:
+        return None
+    try:
+        return Tensor.wrap(np.ascontiguousarray(joins(arrays, **options)))
+    except (TypeError, ValueError):
+        return None
 
 
 def _kind(annotation: str) -> str:
@@ -116,6 +143,8 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
     children = tuple([t.entry if t.entry is not None else segment.leaf(t) for t in tensors])
     entries = tape.intern(target, children, options, tape.state.grad_enabled)
     if entries[0].pick < 0:
+        if entries[0].alone and (value := tape.at_once(entries[0], tensors, segment)) is not None:
+            return Tensor.wrap(value, type_=entries[0].type)
         return Tensor.pending(entries[0], segment)
     return tuple(Tensor.pending(e, segment) for e in entries)
 

@@ -6,6 +6,7 @@ so that gradients flow to what was chosen.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,6 +70,8 @@ def indexed(self: Tensor, index: Any) -> Any:
     if all(map(_is_basic, items)):
         if self.entry is None and self.value is not None and not self.requires_grad:
             part = Tensor.wrap(np.array(self.compute()[items], order="C"))
+        elif _varies(self, items):
+            part = _picked(self, tuple(i.__index__() for i in items))
         else:
             part = numeric.index_basic(self, tuple(map(_described, items)))
         part.base = self, index
@@ -98,6 +101,44 @@ def _is_basic(item: Any) -> bool:
         or item is Ellipsis
         or (hasattr(item, "__index__") and not array)
     )
+
+
+def _varies(self: Tensor, items: tuple[Any, ...]) -> bool:
+    """Whether whole numbers stand at this place of the program that are not the same from one time to the next.
+
+    Usually they are, and a part of the program: ``x[0]``, or ``x[i]`` for every ``i``. An action that was drawn is not.
+    """
+    entry, segment = self.entry, self.segment
+    if (
+        entry is None
+        or segment is None
+        or tape.state.tracing
+        or not all(hasattr(i, "__index__") for i in items)
+    ):
+        return False
+    if entry.chosen is True or not all(isinstance(extent, int) for extent in self.shape):
+        return entry.chosen is True
+    numbers = tuple(i.__index__() for i in items)
+    if (
+        entry.chosen is None or entry.chosen[0]() is not segment
+    ):  # as many as there were before are expected again
+        entry.chosen = weakref.ref(segment), iter(entry.chosen[2] if entry.chosen else ()), []
+    _, expected, found = entry.chosen
+    found.append(numbers)
+    if next(expected, numbers) != numbers:
+        entry.chosen = True
+    return entry.chosen is True
+
+
+def _picked(self: Tensor, numbers: tuple[int, ...]) -> Any:
+    """The part at these indices along the first axes, which are an input of the program."""
+    extents, rest = self.shape[: len(numbers)], self.shape[len(numbers) :]
+    if len(numbers) > self.ndim or any(not -e <= n < e for n, e in zip(numbers, extents, strict=True)):
+        return numeric.index_basic(self, numbers)  # which says what is wrong
+    flat = 0
+    for number, extent in zip(numbers, extents, strict=True):
+        flat = flat * extent + number % extent
+    return numeric.take(numeric.reshape(self, (-1, *rest)), Tensor.wrap(np.asarray(flat, np.int32)))
 
 
 def _described(item: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ranvier import engines
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import Node, Type, apply
+from ranvier.graph.node import FLOATS, Node, Type, apply, topological
 from ranvier.graph.simplify import simplify
 from ranvier.layout import is_transposed, leaf_input, stored, to_storage
 
@@ -40,7 +40,9 @@ class Entry:
     """A recorded call, or a leaf, known by its structure alone. Interned: equal structure is the same object."""
 
     __slots__ = (
+        "alone",
         "children",
+        "chosen",
         "function",
         "leaves",
         "number",
@@ -71,6 +73,14 @@ class Entry:
         reached = frozenset[int]().union(*(c.sources for c in children)) if children else leaves
         self.sources: frozenset[int] = reached if requires_grad else frozenset()
         self.pick = pick
+        # Whether it is whole numbers made of nothing but leaves: see `at_once`.
+        self.alone = (
+            pick < 0
+            and types[0].dtype == "int32"
+            and bool(children)
+            and all(c.function in (None, _DATA) and not c.requires_grad for c in children)
+        )
+        self.chosen: Any = None  # see selecting
         self.number = next(_numbers)
 
     @property
@@ -82,6 +92,7 @@ _numbers = itertools.count()
 _interned: dict[Any, Any] = {}
 _programs: dict[Any, Any] = {}
 LIMIT = 20_000  # entries kept; a loop whose shapes keep changing must not grow without end
+PROGRAMS = 500  # kept; steps whose control flow keeps changing must not either
 LEAVES = 1_000  # of one segment: calls whose results nobody reads must not keep their operands for ever
 
 
@@ -89,6 +100,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.segment: Segment | None = None
         self.grad_enabled = True
+        self.tracing = False  # of a model: what its tensors hold now is no part of what is recorded
         self.dtype: str | None = (
             None  # of floats, for this thread alone; a part of every entry's key through its leaves
         )
@@ -209,11 +221,19 @@ def intern(
     result = function.body(*nodes, **dict(options))
     many = isinstance(result, (tuple, list))
     types = tuple(n.type for n in result) if many else (result.type,)
-    requires = grad and any(c.requires_grad for c in children)
+    reached = grad and any(c.requires_grad for c in children)
     leaves = frozenset[int]().union(*(c.leaves for c in children))
     entries = tuple(
-        Entry(function, children, (*options, ("__grad", grad)), types, requires, leaves, i if many else -1)
-        for i in range(len(types))
+        Entry(
+            function,
+            children,
+            (*options, ("__grad", grad)),
+            types,
+            reached and t.dtype in FLOATS,
+            leaves,
+            i if many else -1,
+        )
+        for i, t in enumerate(types)
     )
     _interned[key] = entries
     return entries
@@ -294,6 +314,48 @@ def merge(target: Segment, other: Segment) -> None:
     other.assigns, other.live, other.flushed = {}, [], True
 
 
+def at_hand(tensors: Iterable[Tensor]) -> list[Any] | None:
+    """The arrays of tensors that wait for nothing and ask for no gradient; None where one does, or under a trace."""
+    if state.tracing:
+        return None
+    arrays = []
+    for tensor in tensors:
+        if tensor.base is not None and (owner := tensor.owner) is not None:
+            if owner.segment is not None:
+                return None
+        elif tensor.value is None or tensor.segment is not None or tensor._requires_grad:
+            return None
+        arrays.append(tensor.value)
+    return arrays
+
+
+def at_once(entry: Entry, tensors: Sequence[Tensor], segment: Segment) -> Any:
+    """The array of whole numbers that an entry is of numbers at hand: by its definition, so that the bits are the same.
+
+    So labels and indices made of a loader's are known where they are used, and can be checked. None where the operands
+    are not at hand.
+    """
+    arrays = at_hand(tensors)
+    if arrays is None:
+        return None
+    known = _programs.get(entry)
+    if known is None:
+        nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(entry.children)]
+        result = entry.function.body(*nodes, **dict(entry.options[:-1]))  # type: ignore[union-attr]  # a call's
+        order = topological((*nodes, result))  # the operands first
+        at = {node: place for place, node in enumerate(order)}
+        steps = [(n.op.value, [at[i] for i in n.inputs], n.attrs) for n in order[len(nodes) :]]
+        known = _programs[entry] = steps, at[result]
+    steps, place = known
+    with np.errstate(all="ignore"):
+        for value, operands, attrs in steps:
+            arrays.append(value([arrays[i] for i in operands], attrs, {}))
+    if not (segment.live or segment.assigns or segment.placeholders):  # nothing but this was recorded here
+        for known in (segment.leaves, segment.entries, segment.versions, segment.ordinals):
+            known.clear()
+    return np.array(arrays[place], order="C")
+
+
 def segment_of(tensors: Iterable[Tensor]) -> Segment:
     """Where a call on these tensors is recorded: with pending operands, else in the open segment, else a new one.
 
@@ -352,6 +414,8 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
     ]
     outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, flipped, strict=True))
     graph = Graph(graph.inputs, outputs, graph.updates)
+    while len(_programs) >= PROGRAMS:
+        _programs.pop(next(iter(_programs)), None)  # the oldest
     known = _programs[key] = (engines.compile(graph), used, flipped)
     return known
 
@@ -365,17 +429,20 @@ def _waiting(segment: Segment) -> tuple[list[Tensor], list[Tensor]]:
     return living, pending
 
 
+def _read(segment: Segment) -> set[int]:
+    """The ordinals of the leaves that a segment still waits to read, or to write."""
+    waiting = [*(t.entry for t in _waiting(segment)[1]), *segment.assigns.values()]
+    return set(segment.assigns).union(*(entry.leaves for entry in waiting))  # type: ignore[union-attr]  # it has one
+
+
 def _reader(segment: Segment) -> Segment | None:
     """Another segment of this thread that still waits to read what this one is about to overwrite."""
     overwritten = [segment.leaves[o] for o in segment.assigns]
     for other in list(state.segments):
         if other is segment or (other.placeholders and other.assigns):  # what is traced writes nothing
             continue
-        waiting = [*(t.entry for t in _waiting(other)[1]), *other.assigns.values()]
-        if not waiting:
-            continue
-        read = set[int]().union(*(e.leaves for e in waiting))  # type: ignore[union-attr]  # pending: it has one
-        for leaf in overwritten:
+        read = _read(other)
+        for leaf in overwritten if read else ():
             ordinal = other.ordinals.get(id(leaf), -1)
             if ordinal in read and other.leaves[ordinal] is leaf and other.versions[ordinal] == leaf.version:
                 return other
@@ -455,5 +522,6 @@ def settle(tensor: Tensor) -> None:
             ordinal is not None
             and segment.leaves[ordinal] is tensor
             and segment.versions[ordinal] == tensor.version
+            and ordinal in _read(segment)
         ):
             flush(segment)

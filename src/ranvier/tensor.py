@@ -62,10 +62,10 @@ class Tensor:
         return tensor
 
     @staticmethod
-    def wrap(array: Any, *, requires_grad: bool = False) -> Tensor:
+    def wrap(array: Any, *, requires_grad: bool = False, type_: Type | None = None) -> Tensor:
         """A tensor that shares an array of a dtype that programs have, C- or Fortran-contiguous; nothing is copied."""
         tensor = Tensor.__new__(Tensor)
-        tensor.value, tensor.spec = array, Type(array.shape, array.dtype.name)
+        tensor.value, tensor.spec = array, type_ or Type(array.shape, array.dtype.name)
         tensor._start(requires_grad)
         return tensor
 

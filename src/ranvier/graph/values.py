@@ -34,8 +34,8 @@ def cast_value(arrays: Any, attrs: Attrs, extents: Any) -> Any:
     (x,), dtype = arrays, np.dtype(attrs["dtype"])  # type: tuple[Any], Any
     if x.dtype.kind == "f" and dtype.kind in "iu":  # toward zero and saturating, nan to 0, on every processor
         info = np.iinfo(dtype)
-        wide = np.nan_to_num(np.trunc(x.astype(np.float64)), nan=0.0, posinf=info.max, neginf=info.min)
-        return np.clip(wide, info.min, info.max).astype(dtype)
+        wide = np.minimum(np.maximum(np.trunc(x.astype(np.float64)), info.min), info.max)
+        return np.where(np.isnan(wide), 0, wide).astype(dtype)
     return x.astype(dtype)
 
 

@@ -49,13 +49,13 @@ def isolated(module: Module | None = None) -> Iterator[None]:
     for tensor in own:
         if tensor.segment is not None:
             tensor.compute()
-    before, added = tape.state.segment, calls.added
+    before, added, tracing = tape.state.segment, calls.added, tape.state.tracing
     traced = tape.state.segment = tape.Segment()
-    calls.added = weakref.WeakKeyDictionary()
+    calls.added, tape.state.tracing = weakref.WeakKeyDictionary(), True
     try:
         yield
     finally:
-        tape.state.segment, calls.added = before, added
+        tape.state.segment, calls.added, tape.state.tracing = before, added, tracing
         tape.state.segments.discard(traced)  # nothing of it is ever computed
         for tensor in (
             *own,

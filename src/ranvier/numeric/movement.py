@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Symbol, apply, constant
 from ranvier.numeric.promotion import Axes, as_node, axes_of, axis_of, expand, result_dtype
-from ranvier.recording import function
+from ranvier.recording import function, joining
 
 
 @function
@@ -82,7 +82,7 @@ def broadcast_to(x: Node, shape: tuple[Any, ...]) -> Node:
     return expand(x, shape)
 
 
-@function
+@joining(np.concatenate)
 def concatenate(tensors: Sequence[Node], axis: int = 0) -> Node:
     """Tensors joined along an axis that exists."""
     dtype = result_dtype(*tensors)
@@ -90,7 +90,7 @@ def concatenate(tensors: Sequence[Node], axis: int = 0) -> Node:
     return apply("concatenate", *nodes, axis=axis_of(axis, nodes[0].ndim))
 
 
-@function
+@joining(np.stack)
 def stack(tensors: Sequence[Node], axis: int = 0) -> Node:
     """Tensors of one shape joined along a new axis."""
     return concatenate([expand_dims(t, axis) for t in tensors], axis)

@@ -221,6 +221,8 @@ def _split(view: View, shape: Shape, source: Shape) -> View:
 
 
 def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
+    if not shape:
+        return []
     first = shared(k, task, 0) if task.share == "rows" else (0, k.extent(shape[0]))
     return [first, *((0, k.extent(d)) for d in shape[1:])]
 
