@@ -313,8 +313,18 @@ def test_checkpoints_of_several_state_dicts(tmp_path):
         lambda: nn.NLLLoss()(torch.zeros(2, 3), torch.tensor([0, -1])),
         lambda: F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, -100]), ignore_index=1),
         lambda: F.one_hot(torch.tensor([0, 4]), 3),
+        lambda: F.one_hot(torch.tensor([0.0, 4.0]).long(), 3),
+        *(
+            (lambda derive=derive: F.cross_entropy(torch.zeros(2, 3), derive(torch.tensor([[1], [3]]))))
+            for derive in (
+                lambda y: y.view(-1), lambda y: y.squeeze(), lambda y: y.flatten(), lambda y: y[:, 0].clone(),
+                lambda y: y.squeeze(1).detach(), lambda y: y.float().numpy()[:, 0].astype("int32") + torch.tensor([0, 0]),
+                lambda y: torch.cat([y[0], y[1]]), lambda y: y.data.view(2), lambda y: (y - 1)[:, 0] + 1,
+                lambda y: torch.zeros(2, 5).index_select(1, y[:, 0]).argmax(1) + 3,
+            )
+        ),
     ],
-)
+)  # fmt: skip
 def test_labels_out_of_range_are_refused_in_a_loop(wrong):
     with pytest.raises(
         IndexError, match=r"label (3|-1|-100|4) is out of range for 3 classes. Write labels from 0 to 2"
@@ -329,6 +339,8 @@ def test_an_index_that_is_no_row_is_refused(index):
         IndexError, match=rf"index {index} is out of range for 3 rows. Write indices from 0 to 2"
     ):
         F.embedding(torch.tensor([0, index]), torch.zeros(3, 2))
+    with pytest.raises(IndexError, match=f"index {index} is out of range"):
+        F.embedding(torch.tensor([0.0, index]).long().view(2, 1), torch.zeros(3, 2))
 
 
 def test_a_replaced_layer_keeps_its_name():

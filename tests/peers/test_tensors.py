@@ -358,6 +358,11 @@ WRONG = [
     lambda torch: torch.nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 3])),
     lambda torch: torch.nn.functional.nll_loss(torch.zeros(2, 3), torch.tensor([2, -1])),
     lambda torch: torch.nn.functional.one_hot(torch.tensor([0, 4]), 3),
+    lambda torch: torch.nn.CrossEntropyLoss()(
+        torch.zeros(2, 3), torch.tensor([[0.0], [3.0]]).long().view(-1)
+    ),
+    lambda torch: torch.nn.functional.embedding(torch.tensor([[0, 4]]).flatten() + 0, torch.zeros(3, 2)),
+    lambda torch: (torch.ones(3, requires_grad=True).argmax() == 0).float().backward(),
     lambda torch: torch.tensor([1, 2]).add_(0.5),
     lambda torch: torch.ones(2).add_(torch.ones(3, 2)),
     lambda torch: torch.arange(3.0).topk(4),

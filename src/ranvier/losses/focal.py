@@ -11,6 +11,7 @@ from typing import Any
 from ranvier import numeric as n
 from ranvier.functional import softplus
 from ranvier.graph.node import GraphError, Node, constant
+from ranvier.labels import labelled
 from ranvier.losses.formulas import EPSILON, ignoring, labels_for, log_probabilities, pair, smoothed
 from ranvier.numeric.promotion import floating
 from ranvier.recording import function
@@ -87,6 +88,7 @@ def categorical_focal_crossentropy(
     return n.negative(n.sum(n.multiply(terms, per_class(alpha, x)), -1))
 
 
+@labelled
 @function
 def sparse_categorical_focal_crossentropy(
     y_true: Node,

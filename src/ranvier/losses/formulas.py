@@ -12,6 +12,7 @@ from typing import Any
 from ranvier import numeric as n
 from ranvier.functional import log_softmax, softplus
 from ranvier.graph.node import GraphError, Node, like
+from ranvier.labels import labelled
 from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import count, floating
 from ranvier.recording import function
@@ -87,6 +88,7 @@ def ignoring(losses: Node, labels: Node, ignore_class: int | None) -> Node:
     return n.where(n.equal(labels, ignore_class), 0, losses)
 
 
+@labelled
 @function
 def sparse_categorical_crossentropy(
     y_true: Node, y_pred: Node, from_logits: bool = False, ignore_class: int | None = None

@@ -8,10 +8,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numpy as np
-
 from ranvier import functional, numeric
 from ranvier.graph.node import FLOATS
+from ranvier.labels import check_classes, outside
 from ranvier.tensor import Tensor
 
 
@@ -23,26 +22,6 @@ def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> No
     if labels is None or not isinstance(classes, int):  # traced, or not computed yet
         return
     check_classes(labels, classes, ignore_index)
-
-
-def check_classes(labels: Any, classes: int, ignore_index: int | None = None) -> None:
-    """The same for an array of labels."""
-    wrong = _outside(labels, classes, ignore_index)
-    if wrong is not None:
-        raise IndexError(
-            f"label {wrong} is out of range for {classes} classes. Write labels from 0 to {classes - 1}, or give "
-            "the last layer more units."
-        )
-
-
-def _outside(indices: Any, extent: int, ignored: int | None = None) -> int | None:
-    """The first index that is not from 0 to ``extent - 1`` and is not ignored, if there is one."""
-    if not indices.size or indices.dtype.kind == "b":
-        return None
-    if indices.dtype == np.int32 and indices.flags.c_contiguous and indices.view(np.uint32).max() < extent:
-        return None  # one pass for both ends: negative numbers are the largest then
-    wrong = indices[((indices < 0) | (indices >= extent)) & (indices != ignored)]
-    return int(wrong[0]) if wrong.size else None
 
 
 def _labelled(function: Any) -> Any:
@@ -71,7 +50,7 @@ def embedding(input: Any, weight: Any) -> Any:
     """The rows of ``weight`` at integer indices of any shape. Raises IndexError for an index that is no row."""
     rows = weight.shape[0]
     if isinstance(input, Tensor) and input.value is not None:
-        wrong = _outside(input.value, rows)
+        wrong = outside(input.value, rows)
         if wrong is not None:
             raise IndexError(
                 f"index {wrong} is out of range for {rows} rows. Write indices from 0 to {rows - 1}, or give "

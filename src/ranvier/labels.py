@@ -1,0 +1,51 @@
+"""Labels and indices that are at hand are checked where they are used: one that is no class would count for nothing."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ranvier.tensor import Tensor
+
+__all__ = ["check_classes", "labelled", "outside"]
+
+
+def outside(indices: Any, extent: int, ignored: int | None = None) -> int | None:
+    """The first of an array's indices that is not from 0 to ``extent - 1`` and is not ignored, if there is one."""
+    if not indices.size or indices.dtype.kind == "b":
+        return None
+    if indices.dtype == np.int32 and indices.flags.c_contiguous and indices.view(np.uint32).max() < extent:
+        return None  # one pass for both ends: negative numbers are the largest then
+    wrong = indices[((indices < 0) | (indices >= extent)) & (indices != ignored)]
+    return int(wrong[0]) if wrong.size else None
+
+
+def check_classes(labels: Any, classes: int, ignored: int | None = None) -> None:
+    """Raise IndexError for a label of an array that is no class and is not ignored."""
+    wrong = outside(labels, classes, ignored)
+    if wrong is not None:
+        raise IndexError(
+            f"label {wrong} is out of range for {classes} classes. Write labels from 0 to {classes - 1}, or give "
+            "the last layer more units."
+        )
+
+
+def labelled(loss: Callable[..., Any]) -> Any:
+    """A loss of labels (N, ...) and scores (N, ..., classes) that refuses labels out of range, where they are known."""
+    signature = inspect.signature(loss)
+
+    @functools.wraps(loss)
+    def checked(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Any:
+        labels = y_true.value if isinstance(y_true, Tensor) else y_true
+        if isinstance(labels, (np.ndarray, list)):
+            classes = np.shape(y_pred)[-1] if isinstance(y_pred, list) else y_pred.shape[-1]
+            if isinstance(classes, int):  # which what is traced may not tell
+                given = signature.bind(y_true, y_pred, *args, **options).arguments if args else options
+                check_classes(np.asarray(labels), classes, given.get("ignore_class"))
+        return loss(y_true, y_pred, *args, **options)
+
+    return checked
