@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ranvier as rv
+import ranvier.torch as torch
 from ranvier.training import CheckpointError, files
 from ranvier.training.values import pack, unpack
 
@@ -249,6 +250,37 @@ def test_devices_and_pipes_are_refused_and_do_not_hang(tmp_path):
     for path in (tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(CheckpointError, match="device or a pipe"):
             files.read(path)
+
+
+def compiled():
+    model = rv.Sequential([rv.layers.Input((2,)), rv.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+X, Y = np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32)
+WRITERS = {
+    "save": lambda path: compiled().save(path),
+    "save_weights": lambda path: compiled().save_weights(path),
+    "torch.save": lambda path: torch.save({"a": torch.ones(2)}, path),
+    "ModelCheckpoint": lambda path: compiled().fit(X, Y, callbacks=[rv.callbacks.ModelCheckpoint(path)], verbose=0),
+    "CSVLogger": lambda path: compiled().fit(X, Y, callbacks=[rv.callbacks.CSVLogger(path)], verbose=0),
+    "plot": lambda path: compiled().plot(path),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_nothing_replaces_a_device_or_a_pipe(writer, link, tmp_path):
+    if writer == "plot":
+        pytest.importorskip("matplotlib")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with pytest.raises(OSError, match=r"device or a pipe, not a file\. Write the name of a file"):
+        WRITERS[writer](tmp_path / ("link" if link else "pipe"))
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_arrays_in_any_memory(tmp_path):

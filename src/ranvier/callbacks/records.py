@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.training.files import check_target
 from ranvier.training.hooks import Callback
 
 __all__ = ["CSVLogger"]
@@ -29,6 +30,7 @@ class CSVLogger(Callback):
         self._end = 0  # bytes of the file that stay
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        check_target(self.filename, "log.csv")
         with self.filename.open("ab") as file:  # created, and known to be writable, before any work is done
             self.keys, self._end = None, file.seek(0, os.SEEK_END) if self.append else 0
 

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ranvier.training.files import check_target
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -66,6 +68,7 @@ def finish(made: Figure, path: Any) -> Figure:
         return made
     from matplotlib import rc_context
 
+    check_target(path, "picture.png")
     target = Path(path)
     kind = target.suffix[1:].lower() or "png"
     partial = target.with_name(f".{target.name}.partial")

@@ -45,9 +45,8 @@ def save_weights(model: Module, path: Any, *, overwrite: bool = True) -> None:
 
 
 def check_target(path: Any, overwrite: bool) -> None:
+    files.check_target(path, "model.ranvier")
     target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a directory. Write {target / 'model.ranvier'} instead.")
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists. Write overwrite=True, or another name, instead.")
 

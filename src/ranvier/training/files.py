@@ -22,7 +22,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 
-__all__ = ["CheckpointError", "read", "store", "write"]
+__all__ = ["CheckpointError", "check_target", "read", "store", "write"]
 
 VERSION = 1
 KEY = "ranvier"  # of the metadata
@@ -59,6 +59,18 @@ def sealed(description: Mapping[str, Any]) -> str:
     return f'{{"checksum": "{digest(text.encode())}", {text}'
 
 
+def check_target(path: Any, name: str) -> None:
+    """Raise OSError where a file cannot be written: over a folder, or a device or a pipe, which it would replace.
+
+    ``name`` is that of a file as it may be called.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a directory. Write {target / name} instead.")
+    if target.exists() and not target.is_file():
+        raise OSError(f"{target} is a device or a pipe, not a file. Write the name of a file, {name}, instead.")
+
+
 def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> None:
     """Write a safetensors file beside the target, make sure that it is on the disk, and only then give it the name.
 
@@ -67,9 +79,8 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
     """
     from safetensors.numpy import save as to_bytes
 
+    check_target(path, "model.ranvier")
     target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise IsADirectoryError(f"{path} is a directory. Write {Path(path) / 'model.ranvier'} instead.")
     folder = target.parent
     if not folder.is_dir():
         raise FileNotFoundError(
