@@ -148,6 +148,12 @@ LOSSES = {
     "kl": (lambda t, x, y: t.nn.KLDivLoss(reduction="batchmean")(t.log_softmax(x, 1), y.detach()), X, P),
     "kl, logs": (lambda t, x, y: t.nn.KLDivLoss(reduction="sum", log_target=True)(x, y.detach()), X, V),
     "functional": (lambda t, x, y: t.nn.functional.cross_entropy(x, y, reduction="sum"), X, LABELS),
+    "functional, in order": (
+        lambda t, x, y, w: t.nn.functional.cross_entropy(x, y, w.detach(), None, 3, None, "sum", 0.1),
+        X,
+        LABELS % 5,
+        WEIGHT,
+    ),
     "functional, linear": (lambda t, x, y: t.nn.functional.linear(x, y), X, V),
     "functional, cosine": (lambda t, x, y: t.nn.functional.cosine_similarity(x, y), X, V),
     "functional, normalize": (lambda t, x: t.nn.functional.normalize(x, dim=1), X),
@@ -159,6 +165,51 @@ LOSSES = {
 def test_losses(name):
     program, *arrays = LOSSES[name]
     compare(program, *arrays)
+
+
+OLDER = [{"size_average": False}, {"reduce": False}, {"size_average": True}, {"size_average": False, "reduce": True},
+         {"size_average": True, "reduce": False, "reduction": "sum"}]  # fmt: skip
+OLDER_LOSSES = {
+    "MSELoss": ("mse_loss", X, V), "L1Loss": ("l1_loss", X, V), "SmoothL1Loss": ("smooth_l1_loss", X, V),
+    "CrossEntropyLoss": ("cross_entropy", X, LABELS), "NLLLoss": ("nll_loss", X, LABELS),
+    "BCELoss": ("binary_cross_entropy", U, V), "BCEWithLogitsLoss": ("binary_cross_entropy_with_logits", X, V),
+    "KLDivLoss": ("kl_div", X, V),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning")
+@pytest.mark.parametrize("given", OLDER, ids=str)
+@pytest.mark.parametrize("name", OLDER_LOSSES)
+def test_older_arguments_of_losses(name, given):
+    """``size_average`` and ``reduce`` mean what they meant before there was ``reduction``, and are warned of."""
+    function, x, y = OLDER_LOSSES[name]
+
+    def program(t, x, y):
+        with pytest.warns(UserWarning, match="size_average and reduce"):
+            return (
+                getattr(t.nn, name)(**given)(x, y.detach()),
+                getattr(t.nn.functional, function)(x, y.detach(), **given),
+            )
+
+    compare(program, x, y)
+
+
+def test_functions_of_losses_have_arguments_in_the_same_order():
+    for name, *_ in OLDER_LOSSES.values():
+        ours_, theirs_ = (
+            list(inspect.signature(getattr(t.nn.functional, name)).parameters) for t in (ours, theirs)
+        )
+        assert ours_ == [n for n in theirs_ if n in ours_]
+        assert set(theirs_) - set(ours_) <= {"weight"}
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.0])
+@pytest.mark.parametrize("threshold", [5.0, 20.0])
+def test_softplus_is_linear_above_its_threshold(beta, threshold):
+    at = threshold / beta
+    x = np.array([-3e38, -1, 0, at * 0.999, at, at * 1.001, 3e38], np.float32)
+    compare(lambda t, x: t.nn.Softplus(beta, threshold)(x), x[:-1], rtol=1e-6)
+    assert ours.nn.Softplus(beta, threshold)(ours.tensor(x)).numpy()[-1] == np.float32(3e38)
 
 
 DISTRIBUTIONS = {

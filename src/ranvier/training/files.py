@@ -68,7 +68,9 @@ def check_target(path: Any, name: str) -> None:
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a directory. Write {target / name} instead.")
     if target.exists() and not target.is_file():
-        raise OSError(f"{target} is a device or a pipe, not a file. Write the name of a file, {name}, instead.")
+        raise OSError(
+            f"{target} is a device or a pipe, not a file. Write the name of a file, {name}, instead."
+        )
 
 
 def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> None:

@@ -99,7 +99,13 @@ Mish = _activation("Mish", F.mish, "``x * tanh(softplus(x))``.", "inplace")
 Sigmoid = _activation("Sigmoid", F.sigmoid, "``1 / (1 + exp(-x))``.")
 LogSigmoid = _activation("LogSigmoid", F.logsigmoid, "``log(sigmoid(x))``, stable.")
 Tanh = _activation("Tanh", F.tanh, "The hyperbolic tangent.")
-Softplus = _activation("Softplus", F.softplus, "``log(1 + exp(beta * x)) / beta``.", beta=1.0, threshold=20.0)
+Softplus = _activation(
+    "Softplus",
+    F.softplus,
+    "``log(1 + exp(beta * x)) / beta``, and ``x`` where ``beta * x`` is above ``threshold``.",
+    beta=1.0,
+    threshold=20.0,
+)
 Softsign = _activation("Softsign", F.softsign, "``x / (1 + |x|)``.")
 Hardsigmoid = _activation("Hardsigmoid", F.hardsigmoid, "``relu6(x + 3) / 6``.", "inplace")
 Hardswish = _activation("Hardswish", F.hardswish, "``x * hardsigmoid(x)``.", "inplace")

@@ -9,6 +9,7 @@ from ranvier import functional
 from ranvier.module import Module
 from ranvier.tensor import Tensor
 from ranvier.torch.nn.functional.labels import check_labels
+from ranvier.torch.nn.functional.reduction import reduction_of
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss",
@@ -44,7 +45,7 @@ class _Loss(Module):
 
 
 def _loss(name: str, function: Any, doc: str, *arguments: str, **defaults: Any) -> Any:
-    """The class of a row: PyTorch's arguments in its order; those without a default here are buffers or ignored."""
+    """The class of a row: PyTorch's arguments in its order; those without a default are buffers, or older."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     known = {"reduction": "mean", **defaults}
     signature = inspect.Signature(
@@ -56,7 +57,8 @@ def _loss(name: str, function: Any, doc: str, *arguments: str, **defaults: Any) 
         given.apply_defaults()
         buffers = {n: given.arguments[n] for n in arguments if n in ("weight", "pos_weight")}
         options = {n: type(v)(given.arguments[n]) for n, v in defaults.items()}
-        _Loss.__init__(self, function, given.arguments["reduction"], buffers=buffers, **options)
+        reduction = reduction_of(given.arguments["reduction"], **{n: given.arguments.get(n) for n in _OLD})
+        _Loss.__init__(self, function, reduction, buffers=buffers, **options)
 
     construct.__signature__ = signature  # type: ignore[attr-defined]
     return type(name, (_Loss,), {"__doc__": doc, "__init__": construct, "__module__": __name__})

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from ranvier.functional import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    linear,
-    mse_loss,
-    smooth_l1_loss,
-)
+from ranvier.functional import linear
 from ranvier.module.names import missing
 from ranvier.numeric import sigmoid, tanh
 from ranvier.torch.nn.functional.activations import (
@@ -39,7 +30,7 @@ from ranvier.torch.nn.functional.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from ranvier.torch.nn.functional.labels import cross_entropy, embedding, nll_loss, one_hot
+from ranvier.torch.nn.functional.labels import embedding, one_hot
 from ranvier.torch.nn.functional.noise import (
     alpha_dropout,
     dropout,
@@ -70,6 +61,17 @@ from ranvier.torch.nn.functional.pooling import (
     max_pool1d,
     max_pool2d,
     max_pool3d,
+)
+from ranvier.torch.nn.functional.reduction import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
 )
 from ranvier.torch.nn.functional.shaping import interpolate, pad, pixel_shuffle, pixel_unshuffle
 from ranvier.torch.operations import log_softmax, softmax

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import functional, numeric
+from ranvier.graph.node import Node
+from ranvier.numeric.promotion import floating
+from ranvier.recording import function
 
 
 def _accepting_inplace(function: Any) -> Any:
@@ -49,9 +52,13 @@ def gelu(input: Any, approximate: str = "none") -> Any:
     return functional.gelu(input, approximate == "tanh")
 
 
-def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    """``log(1 + exp(beta * x)) / beta``, stable for any x; ``threshold`` has nothing left to guard."""
-    return functional.softplus(input, beta)
+@function
+def softplus(input: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
+    """``log(1 + exp(beta * x)) / beta``, and ``x`` itself where ``beta * x`` is above ``threshold``."""
+    x = floating(input)
+    linear = numeric.less(threshold, numeric.multiply(x, beta))
+    curved: Node = functional.softplus(numeric.where(linear, 0, x), beta)
+    return numeric.where(linear, x, curved)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:

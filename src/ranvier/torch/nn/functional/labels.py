@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from ranvier import functional, numeric
@@ -24,18 +23,6 @@ def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> No
     check_classes(labels, classes, ignore_index)
 
 
-def _labelled(function: Any) -> Any:
-    """A loss of scores and labels that refuses labels out of range."""
-
-    @functools.wraps(function)
-    def checked(input: Any, target: Any, weight: Any = None, *others: Any, **options: Any) -> Any:
-        check_labels(input, target, others[0] if others else options.get("ignore_index", -100))
-        return function(input, target, weight, *others, **options)
-
-    return checked
-
-
-cross_entropy, nll_loss = _labelled(functional.cross_entropy), _labelled(functional.nll_loss)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:

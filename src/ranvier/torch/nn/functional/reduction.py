@@ -1,0 +1,72 @@
+"""Losses with PyTorch's arguments in its order, also the older ones that say how losses are reduced."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+from ranvier import functional
+from ranvier.torch.nn.functional.labels import check_labels
+
+_OLD = ("size_average", "reduce")  # before there was "reduction"
+
+
+def reduction_of(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
+    """What PyTorch's older arguments mean, which go before ``reduction`` where they are given, with its warning."""
+    if size_average is None and reduce is None:
+        return reduction
+    summed = size_average is not None and not size_average
+    meant = "none" if reduce is not None and not reduce else "sum" if summed else "mean"
+    warnings.warn(
+        f"size_average and reduce are PyTorch's older arguments. Write reduction={meant!r} instead.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return meant
+
+
+def _loss(function: Any, *arguments: str) -> Any:
+    """A function of (input, target) that takes PyTorch's other arguments, in its order, for ours of the same names.
+
+    One with ``ignore_index`` refuses labels that are out of range.
+    """
+    own = inspect.signature(function).parameters
+    labelled = "ignore_index" in own
+
+    def loss(input: Any, target: Any, *args: Any, **options: Any) -> Any:
+        if args:
+            options = signature.bind(input, target, *args, **options).arguments
+            del options["input"], options["target"]
+        if labelled:
+            check_labels(input, target, options.get("ignore_index", -100))
+        if not options:
+            return function(input, target)
+        if "size_average" in options or "reduce" in options:
+            old = {name: options.pop(name, None) for name in _OLD}
+            options["reduction"] = reduction_of(options.get("reduction", "mean"), **old)
+        return function(input, target, **options)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    others = [inspect.Parameter(n, kind, default=own[n].default if n in own else None) for n in arguments]
+    signature = inspect.Signature([inspect.Parameter(n, kind) for n in ("input", "target")] + others)
+    loss.__name__ = loss.__qualname__ = function.__name__
+    loss.__doc__ = function.__doc__
+    loss.__signature__ = signature  # type: ignore[attr-defined]
+    return loss
+
+
+mse_loss = _loss(functional.mse_loss, *_OLD, "reduction")
+l1_loss = _loss(functional.l1_loss, *_OLD, "reduction")
+smooth_l1_loss = _loss(functional.smooth_l1_loss, *_OLD, "reduction", "beta")
+huber_loss = _loss(functional.huber_loss, "reduction", "delta")
+kl_div = _loss(functional.kl_div, *_OLD, "reduction", "log_target")
+nll_loss = _loss(functional.nll_loss, "weight", "size_average", "ignore_index", "reduce", "reduction")
+cross_entropy = _loss(
+    functional.cross_entropy,
+    *("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing"),
+)
+binary_cross_entropy = _loss(functional.binary_cross_entropy, "weight", *_OLD, "reduction")
+binary_cross_entropy_with_logits = _loss(
+    functional.binary_cross_entropy_with_logits, "weight", *_OLD, "reduction", "pos_weight"
+)
