@@ -329,6 +329,20 @@ def fit(y=Y, loss="sparse_categorical_crossentropy", units=K, x=X, **options):
     return lambda: model.fit(x, y, verbose=0, ignore="RV", **options)
 
 
+class Sparse:
+    """What SciPy's sparse matrices show of themselves."""
+
+    shape, ndim, dtype = (N, K), 2, np.dtype(np.float64)
+
+    def tocsr(self):
+        return self
+
+    toarray = tocsr
+
+    def __len__(self):
+        raise TypeError("sparse array length is ambiguous; use getnnz() or shape[0]")
+
+
 ZERO = np.zeros(N)
 HALF = (np.arange(N) < N // 2) * 1.0
 REFUSED = [
@@ -357,6 +371,23 @@ REFUSED = [
         fit(validation_split=0.5, sample_weight=1 - HALF),
         "all 30 samples of those that validation_split=0.5 trains on",
     ),
+    (
+        fit(class_weight=np.ones(K)),
+        r"array\(\[1., 1., 1.\]\). Write dict\(enumerate\(class_weight\)\), or 'balanced'",
+    ),
+    (fit(class_weight=[1.0, 2.0]), r"Write dict\(enumerate\(class_weight\)\)"),
+    (fit(class_weight="even"), "class_weight is 'even'. Write {0: 1.0"),
+    (fit(class_weight={7: 1.0}), "class_weight has the class 7, and the classes are 0 to 2"),
+    (fit(class_weight={-1: 1.0}), "has the class -1"),
+    (fit(np.eye(K)[Y], "categorical_crossentropy", class_weight={K: 2.0}), "has the class 3"),
+    (fit(Y, nn.CrossEntropyLoss(), class_weight={K: 2.0}), "has the class 3"),
+    (fit(sample_weight=2.0), r"sample_weight is a single number, 2.0. Write an array with one row a sample"),
+    (fit(sample_weight=np.float32(2)), "sample_weight is a single number"),
+    (fit(sample_weight="balanced"), "sample_weight is 'balanced'. Write class_weight='balanced'"),
+    (fit(Sparse()), r"y is a sparse Sparse of shape \(60, 3\), .* Write y.toarray"),
+    (fit(sample_weight=Sparse()), "sample_weight is a sparse Sparse"),
+    (fit(sampler="balanced"), r"sampler is 'balanced', .* Write sampler=rv.data.BalancedSampler\(\)"),
+    (fit(sampler=rv.data.BalancedSampler), r"Write sampler=BalancedSampler\(\)"),
     (fit(class_weight=3.0), "Write {0: 1.0, 1: 5.0}, or 'balanced'"),
 ]
 

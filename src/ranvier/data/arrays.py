@@ -9,13 +9,14 @@ check. Inputs are never written to, and an array that is fine already (a memory 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.data.batches import batches_from
 from ranvier.data.cast import contiguous, not_finite, to_float
-from ranvier.data.convert import Array, all_finite, column_names, to_numeric
+from ranvier.data.convert import Array, all_finite, column_names, refuse_sparse, to_numeric
 from ranvier.data.memory import check_memory, memory_limit, size_in_words
 from ranvier.data.targets import as_labels, as_targets, as_weights
 
@@ -82,7 +83,7 @@ def check_lengths(**arrays: object) -> int:
 
     ``check_lengths(x=x, y=y, sample_weight=None)``. Raises ``ValueError`` that states every length.
     """
-    lengths = {name: len(array) for name, array in arrays.items() if array is not None}  # type: ignore[arg-type]
+    lengths = {name: _rows(array, name) for name, array in arrays.items() if array is not None}
     if len(set(lengths.values())) > 1:
         stated = ", ".join(f"{name} has {n:,}" for name, n in lengths.items())
         shortest = min(lengths.values())
@@ -91,6 +92,18 @@ def check_lengths(**arrays: object) -> int:
             f"for example the first {shortest:,} of each if their rows correspond."
         )
     return next(iter(lengths.values()), 0)
+
+
+def _rows(array: Any, name: str) -> int:
+    """The number of rows of an array, or of what may become one."""
+    refuse_sparse(array, name)
+    try:
+        return len(array)
+    except TypeError:  # of a number
+        number = to_numeric(array, name)
+    raise ValueError(
+        f"{name} is a single number, {number}. Write an array with one row a sample, [{number}, ...], instead."
+    )
 
 
 def check_column_names(x: object, seen: Sequence[str] | None, *, name: str = "x") -> None:

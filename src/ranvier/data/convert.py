@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ranvier.data.mapped import is_mapped, spooled
 from ranvier.data.memory import check_memory, size_in_words
 
-__all__ = ["Array", "all_finite", "column_names", "first_where", "place", "to_numeric"]
+__all__ = ["Array", "all_finite", "column_names", "first_where", "place", "refuse_sparse", "to_numeric"]
 
 Array = npt.NDArray[Any]
 _CHUNK = 1 << 16  # elements a check looks at in one go: small enough to stay in the second-level cache
@@ -124,7 +124,7 @@ def _to_array(x: object, name: str) -> Array:
         raise TypeError(f"{name} is None. Write an array of numbers, one row a sample, instead.")
     if type(x).__name__ == "LazyFrame":
         raise TypeError(f"{name} is a LazyFrame, which holds no numbers yet. Write {name}.collect() instead.")
-    _refuse_sparse(x, name)
+    refuse_sparse(x, name)
     if isinstance(x, np.ma.MaskedArray):
         masked = int(np.count_nonzero(np.ma.getmaskarray(x)))
         if masked:
@@ -172,7 +172,7 @@ def _foreign(x: Any) -> Array:
     return np.asarray(x)
 
 
-def _refuse_sparse(x: Any, name: str) -> None:
+def refuse_sparse(x: Any, name: str) -> None:
     """Refuse what is sparse, known by its methods: it would be made dense without a word."""
     if isinstance(x, np.ndarray | list | tuple):
         return

@@ -12,7 +12,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BalancedSampler", "Sampler", "WeightedSampler", "checked_order", "class_numbers", "weighted_rows"]
+__all__ = [
+    "BalancedSampler",
+    "Sampler",
+    "WeightedSampler",
+    "checked_order",
+    "checked_sampler",
+    "class_numbers",
+    "weighted_rows",
+]
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int32]
@@ -27,6 +35,15 @@ class Sampler(Protocol):
         Labels are int32 class numbers or floats, as the loss takes them; a tuple of them for several outputs.
         """
         ...
+
+
+def checked_sampler(sampler: Any) -> Any:
+    """What ``fit`` was given as a sampler. Raises TypeError for what is none, saying what to write."""
+    if hasattr(sampler, "order") and not isinstance(sampler, type):
+        return sampler
+    name = sampler.__name__ if isinstance(sampler, type) else repr(sampler)
+    fix = f"{name}()" if hasattr(sampler, "order") else "rv.data.BalancedSampler()"
+    raise TypeError(f"sampler is {name}, which does not say the order of rows. Write sampler={fix} instead.")
 
 
 def class_numbers(labels: Any) -> npt.NDArray[np.int64]:

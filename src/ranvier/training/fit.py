@@ -6,7 +6,7 @@ from typing import Any
 
 from ranvier import seed
 from ranvier.data.batches import RanOut
-from ranvier.data.samplers import Sampler
+from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
@@ -81,6 +81,7 @@ def fit(
     validation_freq = whole("validation_freq", validation_freq)
     with state.exclusive(augment):
         options: Any = {"class_weight": class_weight, "check_finite": check_finite}
+        sampler = None if sampler is None else checked_sampler(sampler)
         data: Data | None = None
         validation: Data | Any = None
         if inputs.is_source(x):

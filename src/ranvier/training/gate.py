@@ -16,6 +16,7 @@ from ranvier.data.arrays import (
     check_lengths,
     column_names,
 )
+from ranvier.data.convert import refuse_sparse
 from ranvier.graph.node import Type
 from ranvier.modes import get_dtype
 from ranvier.module import Module
@@ -178,6 +179,7 @@ def checked(
             targets.append(None)
             weights.append(None)
             continue
+        refuse_sparse(part, label)
         if hasattr(part, "__len__") and np.ndim(part) and len(part):
             check_lengths(**lengths, **{label: part, w_name: own})
         target = target_array(part, head.loss, shape, name=label, owner=owner, check_finite=check_finite)

@@ -19,7 +19,16 @@ from ranvier.module import Module
 from ranvier.numeric.promotion import count
 from ranvier.recording import function
 
-__all__ = ["Criterion", "as_loss", "ignored_by", "objective", "one_number", "per_sample", "target_array"]
+__all__ = [
+    "Criterion",
+    "as_loss",
+    "classes_of",
+    "ignored_by",
+    "objective",
+    "one_number",
+    "per_sample",
+    "target_array",
+]
 
 TORCH = "torch."  # before the name of a criterion in a description
 OF_LABELS = ("cross_entropy", "nll_loss")  # functions whose integer targets are class numbers
@@ -106,6 +115,11 @@ def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -
     return takes_both and y.ndim == len(output_shape) and y.dtype.kind in "iub"
 
 
+def classes_of(loss: losses.Loss | None, output_shape: Sequence[Any]) -> int:
+    """How many classes an output has: Keras has them in the last axis, PyTorch in the one after the samples."""
+    return int(output_shape[0 if isinstance(loss, Criterion) else -1])
+
+
 def ignored_by(loss: losses.Loss | None) -> int | None:
     """The label that a loss lets through and does not count."""
     if isinstance(loss, Criterion):
@@ -131,12 +145,10 @@ def target_array(
         y = y.compute()
     sparse = loss is not None and loss.kind == "labels"
     if sparse or of_labels(loss, to_numeric(y, name), output_shape):
-        # Keras has the classes in the last axis, PyTorch in the one after the samples.
-        classes, sample_shape = output_shape[-1], tuple(output_shape[:-1])
-        if isinstance(loss, Criterion):
-            classes, sample_shape = output_shape[0], tuple(output_shape[1:])
+        sample_shape = tuple(output_shape[1:] if isinstance(loss, Criterion) else output_shape[:-1])
+        classes, ignored = classes_of(loss, output_shape), ignored_by(loss)
         return as_labels(
-            y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored_by(loss), owner=owner
+            y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored, owner=owner
         )
     if isinstance(loss, losses.LossFunction) or (isinstance(loss, Criterion) and not loss.opened):
         array = to_numeric(y, name)

@@ -14,7 +14,7 @@ from ranvier.modes import get_dtype
 from ranvier.module import isolated
 from ranvier.tensor import Tensor
 from ranvier.training.heads import Head
-from ranvier.training.objective import ignored_by, of_labels, one_number
+from ranvier.training.objective import classes_of, ignored_by, of_labels, one_number
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 from ranvier.training.structure import Outputs, pick
@@ -24,6 +24,10 @@ __all__ = ["by_class", "by_class_among", "class_weights_of", "loss_shape", "weig
 
 def weights_of(weight: Any, outputs: Outputs, name: str) -> list[Any]:
     """The weights of each output's samples; one array stands for all outputs."""
+    if isinstance(weight, str):
+        raise TypeError(
+            f"{name} is {weight!r}. Write class_weight={weight!r}, or an array with one weight a sample, instead."
+        )
     several = isinstance(weight, Mapping) and not hasattr(weight, "columns")
     if isinstance(weight, (list, tuple)) and outputs.kind != "one":
         several = any(part is None or np.ndim(part) for part in weight)
@@ -63,12 +67,16 @@ def class_weights_of(class_weight: Any, outputs: Outputs) -> list[Any]:
     )
     if outputs.kind != "one" and (listed or named):
         return pick(class_weight, outputs, "class_weight")
-    if len(outputs) > 1 and class_weight != "balanced":
+    if len(outputs) > 1 and not is_balanced(class_weight):
         raise ValueError(
             f"class_weight is {class_weight!r}, and the model has {len(outputs)} outputs. Write a list with a dict (or "
             "'balanced', or None) for each output, or a dict of them by the outputs' names, instead."
         )
     return [class_weight] * len(outputs)
+
+
+def is_balanced(class_weight: Any) -> bool:
+    return isinstance(class_weight, str) and class_weight == "balanced"
 
 
 def classes_in(target: Array, head: Head, output_shape: Sequence[Any]) -> tuple[Array, Array]:
@@ -112,8 +120,10 @@ def by_class(
 
     What weighs nothing is looked at as little as if it were left out: it counts in no class.
     """
-    if class_weight != "balanced" and not isinstance(class_weight, Mapping):
-        raise TypeError(f"{name} is {class_weight!r}. Write {{0: 1.0, 1: 5.0}}, or 'balanced', instead.")
+    if not is_balanced(class_weight) and not isinstance(class_weight, Mapping):
+        listed = isinstance(class_weight, (list, tuple, np.ndarray)) and np.ndim(class_weight) == 1
+        fix = f"dict(enumerate({name}))" if listed else "{0: 1.0, 1: 5.0}"
+        raise TypeError(f"{name} is {class_weight!r}. Write {fix}, or 'balanced', instead.")
     classes, none = classes_in(target, head, output_shape)
     if weights is not None and weights.ndim > classes.ndim:
         raise ValueError(
@@ -133,11 +143,18 @@ def by_class(
         )
     if isinstance(class_weight, str):
         class_weight = balanced(classes[each != 0], ignored_by(head.loss), name)
+    labelled = of_labels(head.loss, target, output_shape)
+    known = classes_of(head.loss, output_shape) if labelled else target.shape[-1] if target.ndim > 1 else 1
     result = np.ones(classes.shape, get_dtype())
     for label, value in class_weight.items():
         if not isinstance(label, (int, np.integer)):
             raise TypeError(
                 f"{name} has the key {label!r}, and classes are whole numbers. Write {{0: 1.0, 1: 5.0}} instead."
+            )
+        if (labelled or known > 1) and not 0 <= label < known and label != ignored_by(head.loss):
+            raise ValueError(
+                f"{name} has the class {label}, and the classes are 0 to {known - 1}. Write the numbers of classes "
+                "instead."
             )
         if isinstance(value, str) or not value >= 0 or not np.isfinite(value):
             raise ValueError(f"{name}[{label!r}] is {value!r}. Write a weight of 0 or more instead.")
