@@ -15,6 +15,7 @@ from ranvier.by_name import amount
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
 from ranvier.module.names import missing
+from ranvier.module.returned import named, tensor
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -147,7 +148,9 @@ def constrained(constraint: Any, w: Node) -> Node:
     """
     with isolated():
         leaf = Tensor.placeholder(w.type)
-        result = constraint(leaf)
+        result = tensor(
+            constraint(leaf), f"the constraint {named(constraint)}", "a tensor of the weight's shape"
+        )
         segment = tape.segment_of([result])
     if result.spec != w.type:
         raise GraphError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ def function(body: Callable[..., Any], joins: Callable[..., Any] | None = None) 
         if Node in map(type, args) or (kwargs and Node in map(type, kwargs.values())):
             return body(*args, **kwargs)
         if kwargs or len(args) < len(required) or len(args) > len(names):
-            given = signature.bind(*args, **kwargs).arguments
+            given = bound(signature, args, kwargs, body.__name__)
             items = [(name, kinds[name], value) for name, value in given.items()]
         else:
             items = [(name, kind, value) for (name, kind), value in zip(names, args, strict=False)]
@@ -126,6 +126,18 @@ def _joined(joins: Callable[..., Any], arrays: list[Any], options: dict[str, Any
         return Tensor.wrap(np.ascontiguousarray(joins(arrays, **options)))
     except (TypeError, ValueError):
         return None
+
+
+def bound(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Mapping[str, Any]:
+    """The arguments of a call. Raises TypeError where they are not the function's, as those are that NumPy gives."""
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        if "out" in kwargs:
+            raise TypeError(
+                f"np.{name} cannot be taken of a tensor. Write x.{name}(...) or rv.numeric.{name}(x, ...) instead."
+            ) from None
+        raise error from None
 
 
 def _kind(annotation: str) -> str:

@@ -13,6 +13,7 @@ from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import count
 from ranvier.recording import function
 from ranvier.tensor import Tensor
+from ranvier.training.recorded import losses_of
 
 __all__ = ["HalfSquaredError", "Objective", "SeveralCrossentropies", "penalized"]
 
@@ -73,7 +74,7 @@ class Objective(losses.Loss):
         self.alpha.assign(np.asarray(alpha / 2, self.alpha.dtype))
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
-        values = self.loss.per_sample(y_true, y_pred)
+        values = losses_of(self.loss, y_true, y_pred)
         if self.times > 1:
             values = values * float(self.times)
         if not self.parameters:

@@ -11,6 +11,7 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, Type
 from ranvier.modes import get_dtype
 from ranvier.module.core import Module
+from ranvier.module.returned import named, tensor
 from ranvier.tensor import Tensor
 
 __all__ = ["Layer"]
@@ -57,7 +58,9 @@ class Layer(Module):
         if self.activity_regularizer is not None and isinstance(result, Tensor):  # described, it adds nothing
             from ranvier.regularizers import each_sample
 
-            self.add_loss(each_sample(self.activity_regularizer(result), result))
+            own = self.activity_regularizer
+            what = f"the activity regularizer {named(own)} of layer {self.name!r}"
+            self.add_loss(each_sample(tensor(own(result), what, "a tensor"), result))
         return result
 
     def _words(self) -> str:

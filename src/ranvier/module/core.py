@@ -20,6 +20,7 @@ from ranvier.modes import get_dtype
 from ranvier.module.calls import calls, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
 from ranvier.module.lines import outside
+from ranvier.module.returned import named, tensor
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import describe, given
 from ranvier.tensor import Tensor
@@ -192,7 +193,11 @@ class Module(Face):
         known += [x if isinstance(x, Tensor) else Tensor(x) for x in given]
 
     def _losses(self) -> list[Tensor]:
-        penalties = [p.regularizer(p) for p in self.parameters() if p.regularizer and p.requires_grad]
+        penalties = [
+            tensor(p.regularizer(p), f"the regularizer {named(p.regularizer)} of {p.name!r}", "a tensor")
+            for p in self.parameters()
+            if p.regularizer and p.requires_grad
+        ]
         return penalties + [x for m in self.modules() for x in calls.added.get(m, ())]
 
     def build(self, input_shape: Sequence[Any]) -> None:

@@ -11,6 +11,7 @@ from ranvier.modes import get_dtype
 from ranvier.module.calls import calls
 from ranvier.module.changes import QUIET, changed
 from ranvier.module.parameter import Parameter
+from ranvier.module.returned import initial
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ class Parts:
         dtype = dtype or get_dtype()
         shape = tuple(int(n) for n in shape)
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
-        values = np.asarray(initializers.get(initializer)(shape, dtype=dtype), dtype, order="C")
+        made = initializers.get(initializer)
+        values = initial(made(shape, dtype=dtype), made, shape, dtype, f"the {name} of layer {self.name!r}")
         parameter = Parameter.over(values, name=name, requires_grad=trainable)
         parameter.regularizer, parameter.constraint = regularizer, constraint
         self.register_parameter(name, parameter)

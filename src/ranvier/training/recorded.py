@@ -9,13 +9,18 @@ from typing import Any
 
 from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH, FLOATS, Node, Type, apply
+from ranvier.losses import Loss
 from ranvier.losses.mixture import Mixture, each
 from ranvier.modes import get_dtype
 from ranvier.module import Module, mode
+from ranvier.module.returned import named, returned, tensor
 from ranvier.tensor import Tensor
 from ranvier.training.heads import FunctionMetric, Head
 
-__all__ = ["Judged", "as_given", "augmented", "placeholders", "stand_in"]
+__all__ = ["Judged", "as_given", "augmented", "losses_of", "placeholders", "stand_in"]
+
+
+EACH = "a tensor with a number for each sample"  # what losses and metrics return
 
 
 def placeholders(model: Module, x: Sequence[Array]) -> list[Tensor]:
@@ -52,15 +57,25 @@ class Judged:
         if isinstance(y, Mixture):  # metrics of classes compare with a class
             of_classes = y.labels or head.loss is None or head.loss.maker or head.loss.from_logits
             plain = y.dominant() if of_classes else y.soft()
-        custom = [m.function(plain, output) for m, _ in head.metrics if isinstance(m, FunctionMetric)]
+        custom = [
+            tensor(m.function(plain, output), f"the metric {m.name!r}", EACH)
+            for m, _ in head.metrics
+            if isinstance(m, FunctionMetric)
+        ]
         if head.loss is None:
             return cls(head, None, None, custom, plain, weight)
-        values = head.loss.per_sample(y, output)
+        values = losses_of(head.loss, y, output)
         return cls(head, values, each(head.loss.counted, y), custom, plain, weight)
 
     def tensors(self) -> list[Tensor]:
         found = (self.values, self.counted, *self.custom, self.y, self.weight)
         return [t for t in found if t is not None]
+
+
+def losses_of(loss: Loss, y: Any, output: Any) -> Tensor:
+    """The losses of an output's samples, while a model is traced. Raises TypeError where they are no tensor."""
+    values: Tensor = tensor(loss.per_sample(y, output), f"the loss {loss.name!r}", EACH)
+    return values
 
 
 def stand_in(rows: Node | None, known: dict[int, Node]) -> Any:
@@ -77,8 +92,17 @@ def augmented(augment: Any, x: list[Any], y: list[Any], weight: list[Any]) -> tu
     inputs, targets, weights = (part[0] if len(part) == 1 else tuple(part) for part in (x, y, weight))
     with mode(augment, True) if isinstance(augment, Module) else contextlib.nullcontext():
         if any(w is not None for w in weight):
-            inputs, targets, weights = augment(inputs, targets, weight=weights)
+            found, wanted = augment(inputs, targets, weight=weights), ["x", "y", "weight"]
         else:
-            inputs, targets = augment(inputs, targets)
-    parts = zip((inputs, targets, weights), (x, y, weight), strict=True)
-    return tuple([part] if len(old) == 1 else list(part) for part, old in parts)
+            found, wanted = augment(inputs, targets), ["x", "y"]
+    what = f"augment={named(augment)}"
+    if not isinstance(found, (tuple, list)) or len(found) != len(wanted):
+        raise returned(found, what, f"{', '.join(wanted)}")
+    parts = []
+    for name, part, old in zip(("x", "y", "weight"), (*found, weights), (x, y, weight), strict=False):
+        listed = [part] if len(old) == 1 else list(part)
+        for value, before in zip(listed, old, strict=True):
+            if not isinstance(value, Mixture) and not (value is None and before is None):
+                tensor(value, f"{what}, for {name},", "a tensor")
+        parts.append(listed)
+    return tuple(parts)

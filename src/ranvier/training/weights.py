@@ -15,6 +15,7 @@ from ranvier.module import isolated
 from ranvier.tensor import Tensor
 from ranvier.training.heads import Head
 from ranvier.training.objective import classes_of, ignored_by, of_labels, one_number
+from ranvier.training.recorded import losses_of
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 from ranvier.training.structure import Outputs, pick
@@ -44,7 +45,7 @@ def loss_shape(compiled: Compiled, i: int, head: Head, target: Array, output: Ty
     if known is None:
         with isolated():
             try:
-                values = head.loss.per_sample(Tensor.placeholder(y), Tensor.placeholder(output))
+                values = losses_of(head.loss, Tensor.placeholder(y), Tensor.placeholder(output))
             except GraphError:  # told where the step is built, with the shapes of the layers
                 return (BATCH,)
         known = compiled.traced[key] = tuple(values.shape)
