@@ -151,12 +151,20 @@ def one_column():
 
 
 def batch_larger_than_data():
-    weights = []
-    for batch in (N, 10 * N):
+    found = []
+    for batch in (N, 10 * N, 10**15):
         rv.set_seed(0)
         model = fit(X, Y, batch_size=batch)[0]
-        weights.append(model.get_weights()[0])
-    np.testing.assert_array_equal(*weights)
+        found.append(
+            [
+                *model.get_weights(),
+                model.evaluate(X, Y, batch_size=batch, verbose=0),
+                model.predict(X, batch_size=batch),
+            ]
+        )
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def last_partial_batch():

@@ -268,6 +268,18 @@ def test_arguments_of_verify_resume():
         rv.verify_resume(network, X, Y, resume="x")
     with pytest.raises(TypeError, match="without BackupAndRestore"):
         rv.verify_resume(network, X, Y, callbacks=lambda: c.BackupAndRestore("b"), ignore="RV")
+    model = network()
+    for build, said in [
+        (model, "here is the model '.*'. Write a function that builds and compiles the model"),
+        (None, "here is a NoneType. Write a function that builds"),
+        (lambda: None, "build returned NoneType. Write a function that builds"),
+        (lambda: model, "build returned the same model twice. Write a function that builds"),
+    ]:
+        with pytest.raises(TypeError, match=said):
+            rv.verify_resume(build, X, Y, epochs=1, ignore="RV")
+    for callbacks in ([c.EarlyStopping("loss")], c.EarlyStopping("loss")):
+        with pytest.raises(TypeError, match=r"makes new callbacks for each run.* callbacks=lambda: \[...\]"):
+            rv.verify_resume(network, X, Y, callbacks=callbacks, epochs=1, ignore="RV")
     rv.set_seed(5)
     before = rv.seed.get_state() if hasattr(rv, "seed") else None
     rv.verify_resume(network, X, Y, epochs=1, ignore="RV")

@@ -25,6 +25,7 @@ from ranvier.training.structure import Outputs, outputs_of
 
 __all__ = ["predict"]
 
+USUAL = 32  # rows of a batch
 PLANS = 64  # kept for exact shapes of inputs
 
 
@@ -146,7 +147,7 @@ def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, ho
     """The same with callbacks, which see the outputs of each batch where they have hooks for it."""
     hooks.tell("on_predict_begin", {})
     if hooks.listens("on_predict_batch_begin", "on_predict_batch_end"):
-        size = batch_size or 32
+        size = batch_size or USUAL
         if inputs.is_source(x):
             batches: Any = parts_of(model, x, steps)
         else:
@@ -198,9 +199,11 @@ def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> 
     arrays = inputs.features(model, x, check_finite=False, columns=columns)
     if batch_size is not None and (int(batch_size) != batch_size or batch_size < 1):
         raise ValueError(f"batch_size={batch_size!r}: write a whole number of 1 or more instead.")
-    size = 1 if len(arrays[0]) == 1 else int(batch_size or 32)
+    size = 1 if len(arrays[0]) == 1 else int(batch_size or USUAL)
     if steps is not None:
         arrays = tuple(a[: steps * size] for a in arrays)
+    # One smaller batch where there are fewer rows, rounded up so that some numbers of rows share a program.
+    size = min(size, max(USUAL, 1 << (len(arrays[0]) - 1).bit_length()))
     engine = state.engine if isinstance(state, Compiled) else None
     kinds = tuple((a.shape[1:], a.dtype.name) for a in arrays)
     parameters = tuple(map(id, model.parameters()))

@@ -219,7 +219,8 @@ class Batches:
         try:
             return gate(self.model, self.compiled, *parts, **self.options)
         except (TypeError, ValueError) as error:
-            error.add_note(f"(in batch {index} of {self.name})")
+            said, *others = error.args or ("",)  # rows are those of the batch, so it is named before them
+            error.args = (f"Batch {index} of {self.name}: {said}", *others)
             raise
 
     def _next(self) -> Raw | None:

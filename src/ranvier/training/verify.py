@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from ranvier.training.resume import NAME
 from ranvier.training.values import pack
 
 __all__ = ["ResumeMismatch", "ResumeReport", "verify_resume"]
+
+BUILD = "a function that builds and compiles the model, and returns it"
 
 
 class ResumeMismatch(AssertionError):  # noqa: N818  # it reads as what happened
@@ -111,20 +114,21 @@ def verify_resume(
     random numbers stand. Returns a report; with ``strict`` a difference raises `ResumeMismatch` instead, which names
     the first tensor that differs, by how much, and after which stop.
     """
+    check_makers(build, callbacks)
     options = {"epochs": 2, "verbose": 0, **options}
     for name in ("resume", "callbacks"):
         if name in options:
             raise TypeError(f"verify_resume({name}=...): write callbacks=lambda: [...] alone instead.")
 
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, models = Path(name), weakref.WeakSet[Module]()
 
         def run(watch: _StopAt, resume: bool = False) -> dict[str, Any]:
             seeds.set_state(begin)
             if resume:  # a new process: NumPy's and Python's own generators stand somewhere else
                 np.random.seed(None)  # noqa: NPY002
                 random.seed()
-            model = build()
+            model = fresh(build, models)
             made = [] if callbacks is None else callbacks()
             own = list(made) if isinstance(made, (list, tuple)) else [made]
             if any(hasattr(callback, "_run") for callback in own):
@@ -156,6 +160,30 @@ def verify_resume(
     if strict and not report.exact:
         raise ResumeMismatch(report)
     return report
+
+
+def check_makers(build: Any, callbacks: Any) -> None:
+    """Raise TypeError where things are given that functions should make, anew for each run."""
+    if not callable(build) or isinstance(build, Module):
+        what = f"the model {build.name!r}" if isinstance(build, Module) else f"a {type(build).__name__}"
+        raise TypeError(
+            f"verify_resume makes a new model for each run, and here is {what}. Write {BUILD}, instead."
+        )
+    if callbacks is not None and not callable(callbacks):
+        raise TypeError(
+            f"verify_resume makes new callbacks for each run, and here is a {type(callbacks).__name__}. Write a "
+            "function that makes them, callbacks=lambda: [...], instead."
+        )
+
+
+def fresh(build: Any, seen: weakref.WeakSet[Module]) -> Module:
+    """A model that no run has had. Raises TypeError where ``build`` returns anything else."""
+    model = build()
+    if not isinstance(model, Module) or model in seen:
+        got = "the same model twice" if isinstance(model, Module) else type(model).__name__
+        raise TypeError(f"build returned {got}. Write {BUILD}, instead.")
+    seen.add(model)
+    return model
 
 
 def places(stops: int | Iterable[int], steps: int, epochs: int) -> list[int]:
