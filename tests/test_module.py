@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -563,3 +564,23 @@ def test_a_layer_may_assign_to_its_weights_in_its_call():
     assert counting.calls.item() == 6
     counting.calls.assign_sub([2.0])
     assert counting.calls.item() == 4
+
+
+class Around(rv.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def test_modules_deeper_than_python_goes_are_told():
+    module: Module = rv.layers.Activation("relu")
+    for _ in range(sys.getrecursionlimit()):
+        module = Around(module)
+    with pytest.raises(
+        RecursionError, match=r"Write one Sequential of all layers, or sys\.setrecursionlimit"
+    ):
+        module(np.ones((2, 3)))
+    assert module.inner is not None

@@ -32,3 +32,11 @@ def test_what_lives_longest_may_come_first():
     sizes = {"throughout": 2 * LINE, "first": 3 * LINE, "second": 2 * LINE, "largest": 4 * LINE}
     lives = {"throughout": (0, 4), "first": (0, 1), "second": (0, 1), "largest": (2, 3)}
     assert pack(sizes, lives)[1] == 7 * LINE
+
+
+def test_thousands_are_packed_in_no_time():
+    """As many as a network of a thousand layers keeps: a walk over all of them for each took a minute."""
+    count = 4000
+    offsets, total = pack(dict.fromkeys(range(count), 64), {i: (i, 2 * count - i) for i in range(count)})
+    assert sorted(offsets.values()) == [LINE * i for i in range(count)]
+    assert total == LINE * count

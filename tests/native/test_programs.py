@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
+from ranvier.engines.native import program, translate
 from ranvier.engines.native.elementwise import ELEMENTWISE
 from ranvier.engines.native.llvm import compile_object, resolve_target
 from ranvier.engines.native.schedule import Schedule
@@ -20,6 +21,7 @@ from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, PRIMITIVES, Symbol, apply, constant, full, like
+from tests.native.test_again import ACTIVATIONS, BATCH_SIZE, network, trained
 
 RNG = np.random.default_rng(7)
 
@@ -477,3 +479,15 @@ def test_concatenations_of_concatenations(flat, also):
         engine.compile(graph, 3).run([given], results[-1])
     for expected, got in zip(*results, strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_a_deep_program_is_put_together_in_another_way_and_has_the_same_bits(monkeypatch):
+    """LLVM compiles an entry of thousands of addresses in time that grows with their square; this one it can."""
+    graph = network(ACTIVATIONS["relu"])
+    usual, scratch = trained(graph)
+    monkeypatch.setattr(program, "DEEP", 0)
+    assert "optnone" in translate.text_of(native.lower(graph), BATCH_SIZE, resolve_target()).text
+    deep, same = trained(graph)
+    assert scratch == same
+    for a, b in zip(usual, deep, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -179,6 +179,14 @@ class Module(Face):
             from ranvier.module.explain import explain
 
             raise explain(self, args, trace, error, calls.root) from None
+        except RecursionError as error:
+            if not outermost:
+                raise
+            raise RecursionError(
+                f"what {self.name!r} is made of lies deeper within each other than Python's limit of "
+                f"{sys.getrecursionlimit():,} calls. Write one Sequential of all layers, or "
+                "sys.setrecursionlimit(10_000) before, instead."
+            ) from error
         finally:
             if outermost:
                 calls.trace = None

@@ -253,7 +253,8 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     ]
     if training:
         updates += _optimize(b, optimizer, parameters, loss, ticks, rate)
-    written = [t for t in b.state if any(b.sources[id(t)][0] is target for target, _ in updates)]
+    changed = {target for target, _ in updates}
+    written = [t for t in b.state if b.sources[id(t)][0] in changed]
     totals: list[Array] = []
 
     def total(shape: tuple[int, ...], dtype: str) -> Node:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
+import numpy as np
+
 LINE = 64
 Key = TypeVar("Key", bound=Hashable)
 Life = tuple[int, int]  # when a value is first made and last read, both included
@@ -36,14 +38,16 @@ def _in_order(
     """Each value in turn into the first gap that takes it."""
     offsets: dict[Key, int] = {}
     total = 0
-    for key in keys:
+    # Of what has a place: when it lives, and where it lies. Arrays, since deep networks keep thousands.
+    firsts, lasts, starts, ends = np.empty((4, len(sizes)), np.int64)
+    for count, key in enumerate(keys):
         size, (first, last) = round_up(sizes[key]), lives[key]
-        near = [k for k in offsets if lives[k][0] <= last and first <= lives[k][1]]
-        at = 0
-        for other in sorted(near, key=offsets.__getitem__):
-            if at + size <= offsets[other]:
-                break
-            at = max(at, offsets[other] + round_up(sizes[other]))
+        near = np.flatnonzero((firsts[:count] <= last) & (lasts[:count] >= first))
+        near = near[starts[near].argsort(kind="stable")]
+        tops = np.maximum.accumulate(np.concatenate([[0], ends[near]]))  # of all that lies before each
+        gaps = np.flatnonzero(tops[:-1] + size <= starts[near])
+        at = int(tops[gaps[0] if len(gaps) else -1])
         offsets[key] = at
+        firsts[count], lasts[count], starts[count], ends[count] = first, last, at, at + size
         total = max(total, at + size)
     return offsets, total

@@ -27,6 +27,21 @@ from ranvier.graph.node import BATCH, Node, Symbol
 
 EXTREMA = {f"declare i64 @llvm.{name}.i64(i64, i64)" for name in ("smin", "smax")}
 
+DEEP = (
+    512  # buffers above which addresses are read where a kernel takes them: LLVM is slow with as many at hand
+)
+
+
+class Addresses(dict[tuple[str, int], str]):
+    """Where the caller's arrays lie, by kind and number; those that are not kept are read anew each time."""
+
+    def __init__(self, read: Callable[[str, int], str]) -> None:
+        super().__init__()
+        self.read = read
+
+    def __missing__(self, key: tuple[str, int]) -> str:
+        return self.read(*key)
+
 
 def _constant(buffer: Buffer) -> str:
     data = "".join(f"\\{byte:02X}" for byte in buffer.data)
@@ -64,6 +79,7 @@ class Assembler:
         self.private: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
         self.copies = Copies(schedule, self.shares, LINE * len(self.private))
         self.fetching = fetching.choose(schedule)
+        self.deep = len(schedule.buffers) > DEEP
         self.work = 0
         self.kernels: dict[str, str] = {}  # the text of each, and its name
         self.names: dict[str, str] = {}
@@ -179,12 +195,13 @@ class Assembler:
         def address(word: int) -> str:
             return f.op(f"load ptr, ptr {f.pointer('%ctx', word, 'i64')}, align 8")
 
-        arrays: dict[tuple[str, int], str] = {}
-        for buffer in self.schedule.buffers:
-            if buffer.kind in ("input", "output"):
-                arrays[buffer.kind, buffer.number] = address(
-                    first + buffer.number + (n_inputs if buffer.kind == "output" else 0)
-                )
+        arrays = Addresses(
+            lambda kind, number: address(first + number + (n_inputs if kind == "output" else 0))
+        )
+        if not self.deep:
+            for buffer in self.schedule.buffers:
+                if buffer.kind in ("input", "output"):
+                    arrays[buffer.kind, buffer.number] = arrays[buffer.kind, buffer.number]
         for node, place in self.private.items():
             kind = memory_type(node.dtype)
             value = f.op(
@@ -316,7 +333,7 @@ class Assembler:
                     f"store {kind} {value}, ptr {arrays['input', self.given[node].number]}, align {SIZE[node.dtype]}"
                 )
         self.copies.give_back(f, given, arrays)
-        return f.text("nounwind ")
+        return f.text("noinline optnone nounwind " if self.deep else "nounwind ")
 
     def _fetch(
         self, f: Function, arrays: dict[tuple[str, int], str], extents: dict[str, Scalar], total: Scalar,
@@ -351,7 +368,7 @@ class Assembler:
         odd: Scalar,
     ) -> Callable[[Buffer], str]:
         graph = self.schedule.graph
-        made: dict[Buffer, str] = {}
+        made: dict[Buffer, str] = {}  # stays empty in a deep program
 
         def window(buffer: Buffer, node: Node) -> str:
             """Where this step's rows begin."""
@@ -364,27 +381,27 @@ class Assembler:
         def pointer(buffer: Buffer) -> str:
             if buffer.kind == "private":
                 return f.pointer(private, buffer.number, "i8")
-            if buffer not in made:
-                if buffer.kind == "scratch" and buffer in self.copies.places:
-                    made[buffer] = f.pointer(private, self.copies.places[buffer], "i8")
-                elif buffer.kind == "scratch" and buffer not in self.schedule.local:
-                    place: Scalar = self.offsets[buffer]
-                    if buffer in (self.schedule.turns or ()):
-                        place = f.add(place, f.mul(odd, self.sizes[buffer] // 2))
-                    made[buffer] = f.pointer(scratch, place, "i8")
-                elif buffer.kind == "constant":
-                    made[buffer] = f"@c.{buffer.number}"
-                elif buffer.kind == "input" and graph.inputs[buffer.number].attrs["windowed"]:
-                    made[buffer] = window(buffer, graph.inputs[buffer.number])
-                elif buffer.kind == "output" and graph.outputs[buffer.number].shape[:1] == (BATCH,):
-                    made[buffer] = window(buffer, graph.outputs[buffer.number])
-                else:
-                    made[buffer] = arrays[buffer.kind, buffer.number]
-            return made[buffer]
+            return made[buffer] if buffer in made else make(buffer)
 
-        for buffer in self.schedule.buffers:  # made here, so that they serve every kernel of the step
+        def make(buffer: Buffer) -> str:
+            if buffer.kind == "scratch" and buffer in self.copies.places:
+                return f.pointer(private, self.copies.places[buffer], "i8")
+            if buffer.kind == "scratch" and buffer not in self.schedule.local:
+                place: Scalar = self.offsets[buffer]
+                if buffer in (self.schedule.turns or ()):
+                    place = f.add(place, f.mul(odd, self.sizes[buffer] // 2))
+                return f.pointer(scratch, place, "i8")
+            if buffer.kind == "constant":
+                return f"@c.{buffer.number}"
+            if buffer.kind == "input" and graph.inputs[buffer.number].attrs["windowed"]:
+                return window(buffer, graph.inputs[buffer.number])
+            if buffer.kind == "output" and graph.outputs[buffer.number].shape[:1] == (BATCH,):
+                return window(buffer, graph.outputs[buffer.number])
+            return arrays[buffer.kind, buffer.number]
+
+        for buffer in () if self.deep else self.schedule.buffers:  # they serve every kernel of the step
             if buffer.kind in ("input", "output", "scratch") and buffer not in self.schedule.local:
-                pointer(buffer)
+                made[buffer] = make(buffer)
         return pointer
 
     def _work(self) -> float:

@@ -51,6 +51,7 @@ class Waits:
 
     def __init__(self) -> None:
         self._before: list[int] = []
+        self._awaited = 0  # those that any task waits for
 
     def add(self) -> None:
         """One more task, which waits for none."""
@@ -68,6 +69,9 @@ class Waits:
             gained |= self._before[other]
         if gained & ~self._before[number]:
             self._before[number] |= gained
+            awaited, self._awaited = self._awaited & bit, self._awaited | gained
+            if not awaited:  # a new task, for the most part
+                return
             for other, before in enumerate(self._before):
                 if before & bit:
                     self._before[other] |= gained
