@@ -404,6 +404,11 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: nn.MSELoss()(torch.ones(3, 1), torch.ones(3)), ValueError, "reshape"),
         (lambda: optim.SGD([], lr=0.1), ValueError, "empty"),
         (lambda: optim.SGD(torch.ones(2), lr=0.1), TypeError, "list of parameters"),
+        (
+            lambda: optim.SGD(nn.Linear(2, 3), lr=0.1),
+            TypeError,
+            r"here is a Linear. Write net.parameters\(\)",
+        ),
         (lambda: optim.SGD([torch.ones(2)] * 1 + [{}], lr=0.1), TypeError, "leaves"),
         (lambda: optim.Adam([torch.ones(2)], lr=-1), ValueError, "learning_rate"),
         (lambda: optim.SGD([{"params": [torch.ones(2)], "rate": 1}]), TypeError, "rate"),

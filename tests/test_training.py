@@ -1,6 +1,7 @@
 """fit, evaluate and predict: what they compute, what they return, and what they share with an explicit loop."""
 
 import itertools
+import pickle
 import signal
 import threading
 import warnings
@@ -718,3 +719,36 @@ def test_chunks_grow_to_a_tenth_of_a_second():
         pace.took(pace.steps(), pace.steps() * 1e-5)
     assert seen[0] <= 8
     assert seen[-1] == pytest.approx(10_000, rel=0.01)
+
+
+def test_no_epochs_are_an_empty_history():
+    model = regressor()
+    before = model.get_weights()
+    for validation in (None, (X, VALUES)):
+        history = model.fit(X, VALUES, epochs=0, validation_data=validation, verbose=0)
+        assert (history.history, history.epoch) == ({}, [])
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("frequency", [(1, 4), [4, 1, 9], np.array([1, 4]), {1, 4}])
+def test_epochs_to_validate_after_may_be_listed(frequency):
+    model = regressor()
+    seen = []
+
+    class Watch(rv.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append("val_loss" in logs)
+
+    options = {"validation_freq": frequency, "callbacks": [Watch()], "ignore": "RV"}
+    history = model.fit(X, VALUES, epochs=5, validation_data=(X, VALUES), verbose=0, **options)
+    assert seen == [True, False, False, True, False]
+    assert len(history.history["val_loss"]) == 2
+    with pytest.raises(ValueError, match="validation_freq=0"):
+        model.fit(X, VALUES, validation_data=(X, VALUES), validation_freq=[0], verbose=0)
+
+
+def test_a_compiled_model_says_how_it_is_kept():
+    model = regressor()
+    with pytest.raises(TypeError, match=r"Write model.save\(path\) and rv.load_model\(path\)"):
+        pickle.dumps(model)

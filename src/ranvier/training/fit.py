@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
+
+import numpy as np
 
 from ranvier import seed
 from ranvier.data.batches import RanOut
@@ -45,7 +48,7 @@ def fit(
     steps_per_epoch: int | None = None,
     validation_batch_size: int | None = None,
     validation_steps: int | None = None,
-    validation_freq: int = 1,
+    validation_freq: int | Collection[int] = 1,
     check_finite: bool = True,
     ignore: Any = (),
     sampler: Sampler | None = None,
@@ -60,12 +63,14 @@ def fit(
     All of Keras's meaning: ``batch_size`` is 32 where not given, ``validation_split`` takes the last rows before any
     shuffling, the loss of an epoch is the mean over its samples, and with ``steps_per_epoch`` an epoch of arrays goes
     on where the last one stopped: each row comes once before any comes again. ``validation_steps`` validates on so many
-    batches of ``validation_batch_size`` rows. A sample of weight zero is left out. ``sampler`` says which rows an epoch
-    takes and in which order, whatever ``shuffle`` is (`ranvier.data.BalancedSampler`). ``augment`` is called on
-    (inputs, targets) tensors within the compiled step and returns what is trained on (`ranvier.layers.MixUp`);
-    validation data stay as they are. ``ignore`` silences checks of the model and its data by their codes ("RV203",
-    "RV2" for a group, "RV" for all). With ``resume``, the path of a backup that `callbacks.BackupAndRestore` wrote,
-    this very run goes on from there and ends as if it had never stopped.
+    batches of ``validation_batch_size`` rows, every ``validation_freq`` epochs, or after the epochs that it lists
+    (counted from 1). With ``epochs=0`` nothing is trained, and the history is empty. A sample of weight zero is left
+    out. ``sampler`` says which rows an epoch takes and in which order, whatever ``shuffle`` is
+    (`ranvier.data.BalancedSampler`). ``augment`` is called on (inputs, targets) tensors within the compiled step and
+    returns what is trained on (`ranvier.layers.MixUp`); validation data stay as they are. ``ignore`` silences checks of
+    the model and its data by their codes ("RV203", "RV2" for a group, "RV" for all). With ``resume``, the path of a
+    backup that `callbacks.BackupAndRestore` wrote, this very run goes on from there and ends as if it had never
+    stopped.
 
     Raises ValueError or TypeError naming the place and the fix for anything wrong with the data, before any step;
     `PreflightError` where training can only give nonsense; `NonFiniteLoss` when the loss becomes NaN, with the last
@@ -74,11 +79,11 @@ def fit(
     KeyboardInterrupt.
     """
     state = compiled(model, "fit")
-    epochs, initial_epoch = whole("epochs", epochs), whole("initial_epoch", initial_epoch, 0)
+    epochs, initial_epoch = whole("epochs", epochs, 0), whole("initial_epoch", initial_epoch, 0)
     batch = whole("batch_size", 32 if batch_size is None else batch_size)
     if steps_per_epoch is not None:
         steps_per_epoch = whole("steps_per_epoch", steps_per_epoch)
-    validation_freq = whole("validation_freq", validation_freq)
+    validated = validating(validation_freq)
     with state.exclusive(augment):
         options: Any = {"class_weight": class_weight, "check_finite": check_finite}
         sampler = None if sampler is None else checked_sampler(sampler)
@@ -153,7 +158,7 @@ def fit(
                         logs, samples = epoch(training, source, f"Epoch {training.epoch + 1}/{epochs}")
                         if validation is not None or hooks:
                             training.check()  # before anybody looks at it, or keeps it
-                        if validation is not None and (training.epoch + 1) % validation_freq == 0:
+                        if validation is not None and validated(training.epoch + 1):
                             results = validate(training, validation, validation_size, validation_steps)
                             logs |= {f"val_{name}": value for name, value in results.items()}
                         show.end(samples, logs)
@@ -180,6 +185,14 @@ def fit(
             source.close()
             interrupt.end()  # told so when there was no step any more to stop after
     return history
+
+
+def validating(frequency: Any) -> Callable[[int], bool]:
+    """Whether an epoch, counted from 1, is validated: every so many, or those named."""
+    if isinstance(frequency, (Collection, np.ndarray)) and not isinstance(frequency, str):
+        return frozenset(whole("validation_freq", n) for n in frequency).__contains__
+    every = whole("validation_freq", frequency)
+    return lambda number: number % every == 0
 
 
 def epoch(training: Training, source: Arrays | Loaded | Stream, title: str) -> tuple[Logs, int]:

@@ -161,6 +161,12 @@ class Compiled:
             self.augment = None
             self._lock.release()
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a model that is compiled cannot be pickled: its programs belong to this process. Write model.save(path) "
+            "and rv.load_model(path), or pickle model.get_weights(), instead."
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         """A copy of a model is not compiled: it needs an optimizer with a state of its own."""
         return

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import optimizers, tape
+from ranvier.module import Module
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.tensor import Tensor
 
@@ -69,6 +70,11 @@ class Optimizer:
         if isinstance(params, Tensor):
             raise TypeError(
                 f"{type(self).__name__} takes a list of parameters. Write model.parameters() or [w] instead."
+            )
+        if isinstance(params, Module):
+            raise TypeError(
+                f"{type(self).__name__} takes parameters, and here is a {type(params).__name__}. Write "
+                "net.parameters() instead."
             )
         groups = list(params)
         if not groups:
