@@ -75,6 +75,9 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
+    from ranvier.training.files import check_source
+
+    check_source(f)
     data = Path(f).read_bytes()
     try:
         arrays = from_bytes(data)

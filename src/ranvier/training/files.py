@@ -22,7 +22,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 
-__all__ = ["CheckpointError", "check_target", "read", "store", "write"]
+__all__ = ["CheckpointError", "check_source", "check_target", "read", "store", "write"]
 
 VERSION = 1
 KEY = "ranvier"  # of the metadata
@@ -193,12 +193,8 @@ def alive(temporary: Path) -> bool:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def read(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The description and the checked tensors of a file.
-
-    Raises CheckpointError for one that is truncated, altered, no saved model, or of a newer version, naming the tensor
-    where there is one.
-    """
+def check_source(path: Any) -> None:
+    """Raise for a folder, or a device or a pipe, of which reading might never end."""
     source = Path(path)
     if source.is_dir():
         raise IsADirectoryError(f"{source} is a directory. Write the name of a saved file in it instead.")
@@ -206,6 +202,16 @@ def read(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         raise CheckpointError(
             f"{source} is a device or a pipe, not a file. Write the name of a saved model instead."
         )
+
+
+def read(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The description and the checked tensors of a file.
+
+    Raises CheckpointError for one that is truncated, altered, no saved model, or of a newer version, naming the tensor
+    where there is one.
+    """
+    source = Path(path)
+    check_source(source)
     data = source.read_bytes()
     header = header_of(data, source)
     metadata = header.pop("__metadata__", {})

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 LANES = 16
 ELEMENT = {
@@ -62,6 +63,7 @@ def lane_constants(values: Sequence[object], element: str) -> str:
 PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
 
+@cache
 def tail_mask(count: int, lanes: int = LANES) -> str:
     """The constant mask of the first ``count`` lanes."""
     return lane_constants(["true" if i < count else "false" for i in range(lanes)], "i1")

@@ -109,6 +109,7 @@ def _spread(tasks: Sequence[Task], edges: Sequence[set[Edge]], batch: int) -> No
 
     def lead(number: int) -> int:
         while leads[number] != number:
+            leads[number] = leads[leads[number]]  # or each walk would be as long as the network is deep
             number = leads[number]
         return number
 
