@@ -444,3 +444,8 @@ def test_report_in_every_form():
     out = StringIO()
     Console(file=out, width=100).print(report)
     assert "balanced accuracy" in out.getvalue()
+    for width in (30, 40, 50):  # words fold, numbers stay
+        narrow = StringIO()
+        Console(file=narrow, width=width).print(report)
+        assert narrow.getvalue().count("0.833") == 2, narrow.getvalue()
+        assert "…" not in narrow.getvalue()

@@ -366,6 +366,42 @@ def test_the_bar_draws(monkeypatch):
     assert "loss 0.2500" in shown
 
 
+RESULTS = {"loss": 0.5146, "accuracy": 0.8173, "val_loss": 0.4274, "val_accuracy": 0.8453}
+
+
+@pytest.mark.parametrize(
+    ("width", "lines", "time", "rate", "bar"),
+    [(40, 3, True, False, 0), (60, 2, True, False, 0), (80, 1, False, False, 0), (90, 1, True, False, 0), (120, 1, True, True, 12), (140, 1, True, True, 24)],
+)  # fmt: skip
+def test_a_finished_epoch_is_whole_however_narrow_the_terminal(width, lines, time, rate, bar):
+    import io
+
+    from rich.console import Console
+
+    from ranvier.training import progress
+
+    screen = io.StringIO()
+    drawn = progress.Bar(Console(file=screen, force_terminal=True, color_system=None, width=width))
+    drawn.begin("Epoch 1/5", 4)
+    drawn.started -= 2.0
+    drawn.end(128, RESULTS)
+    drawn.close()
+    shown = screen.getvalue().splitlines()
+    assert len(shown) == lines
+    assert max(map(len, shown)) <= width
+    text = " ".join(shown)
+    for words in ("Epoch 1/5", *(f"{name} {value}" for name, value in RESULTS.items())):
+        assert words in text
+    assert (text.endswith(" s"), "samples/s" in text, text.count("━")) == (time, rate, bar)
+
+
+def test_small_results_show_digits_that_count():
+    from ranvier.training.progress import results
+
+    logs = {"loss": 1.234567e-5, "mae": 0.0, "val_loss": 0.01}
+    assert results(logs) == ["loss 1.2346e-05", "mae 0.0000", "val_loss 0.0100"]
+
+
 def test_callbacks():
     events: list = []
 

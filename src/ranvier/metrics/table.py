@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderResult
 
 __all__ = ["Tabular"]
 
@@ -33,19 +34,25 @@ class Tabular:
 
     __repr__ = __str__
 
-    def __rich__(self) -> Table:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.measure import Measurement
         from rich.table import Table
 
         title, columns, rows = self.table()
         drawn = Table(columns[0], title=title or None, title_justify="left")
-        for name in columns[1:]:
-            drawn.add_column(name, justify="right")
+        for place, name in enumerate(columns[1:], 1):
+            numbers = max((len(row[place]) for row in rows if row is not None), default=0)
+            drawn.add_column(name, justify="right", min_width=numbers)  # words may fold, numbers never
         for row in rows:
             if row is None:
                 drawn.add_section()
             else:
                 drawn.add_row(*row)
-        return drawn
+        if Measurement.get(console, options.update(width=sys.maxsize), drawn).maximum > options.max_width:
+            drawn.box, drawn.padding, drawn.show_edge = None, (0, 1, 0, 0), False
+            for column in drawn.columns:
+                column.overflow = "fold"
+        yield drawn
 
     def _repr_html_(self) -> str:
         from html import escape

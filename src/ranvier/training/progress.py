@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,9 @@ import numpy as np
 __all__ = ["Progress", "progress"]
 
 REDRAW_SECONDS = 0.2
+BAR_WIDTHS = (24, 12)  # columns, the widest that fits
+GAP = "  "
+SMALL = 1e-3  # below which four digits behind the point say too little
 
 
 class Progress:
@@ -48,31 +51,29 @@ class Lines(Progress):
 
     def end(self, samples: int, logs: Mapping[str, Any]) -> None:
         seconds = time.perf_counter() - self.started
-        self.say(f"{self.title}  {described(logs)}  {rate(samples, seconds)}  {seconds:.1f} s")
+        self.say(GAP.join([self.title, *results(logs), rate(samples, seconds), f"{seconds:.1f} s"]))
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 class Bar(Progress):
-    """A live bar for each pass: title, bar, results, samples a second, time left."""
+    """A live line for each pass: title, bar, results, samples a second, time left; and the line of each that is over.
+
+    What does not fit the terminal's width goes, the bar first, then the rate, then the time; results are never cut.
+    """
 
     def __init__(self, console: Any) -> None:
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as RichProgress
-
-        columns = (
-            TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[logs]}"),
-            TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[left]}"),
-        )  # fmt: skip
-        self.live = RichProgress(*columns, console=console, auto_refresh=False)
-        self.live.start()
-        self.task: Any = None
+        self.console = console
+        self.live: Any = None  # while a pass is drawn
+        self.line: Any = ""
+        self.title = ""
+        self.total: int | None = None
         self.started = self.drawn = 0.0
 
     def begin(self, title: str, steps: int | None) -> None:
+        self.title, self.total = title, steps
         self.started = self.drawn = time.perf_counter()
-        self.task = self.live.add_task(title, total=steps, logs="", rate="", left="")
 
     def update(self, done: int, samples: int, logs: Mapping[str, Any]) -> None:
         now = time.perf_counter()
@@ -80,36 +81,78 @@ class Bar(Progress):
             return
         self.drawn = now
         seconds = now - self.started
-        total = self.live.tasks[-1].total
-        left = f"{seconds * (total - done) / done:.0f} s left" if total and done else ""
-        self.live.update(
-            self.task, completed=done, logs=described(logs), rate=rate(samples, seconds), left=left
-        )
+        left = f"{seconds * (self.total - done) / done:.0f} s left" if self.total and done else ""
+        self.line = self.fitted(done, self.total, logs, rate(samples, seconds), left)
+        if self.live is None:
+            from rich.live import Live
+
+            self.live = Live(
+                console=self.console, auto_refresh=False, transient=True, get_renderable=lambda: self.line
+            )
+            self.live.start()
         self.live.refresh()
 
     def end(self, samples: int, logs: Mapping[str, Any]) -> None:
         seconds = time.perf_counter() - self.started
-        total = self.live.tasks[-1].total or 1
-        self.live.update(
-            self.task,
-            completed=total,
-            total=total,
-            logs=described(logs),
-            rate=rate(samples, seconds),
-            left=f"{seconds:.1f} s",
-        )
-        self.live.refresh()
+        self.line = self.fitted(1, 1, logs, rate(samples, seconds), f"{seconds:.1f} s")
+        self._leave()
+
+    def fitted(self, done: int, total: int | None, logs: Mapping[str, Any], speed: str, clock: str) -> Any:
+        """The line as rich text, of as much as the terminal is wide; wrapped between results where they are wider."""
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        width, words = self.console.width, results(logs)
+        both = [speed, clock]
+        for bar, rest in (*((w, both) for w in BAR_WIDTHS), (0, both), (0, [clock]), (0, [])):
+            parts = [self.title, *["-" * bar] * bool(bar), *words, *filter(None, rest)]
+            if len(GAP.join(parts)) <= width:
+                break
+        else:
+            parts = [self.title, *words, *filter(None, [clock])]
+            return Text("\n".join(wrapped(parts, width)), overflow="fold")
+        line = Text(GAP.join(parts), no_wrap=True, overflow="ignore")
+        if not bar:
+            return line
+        drawn = ProgressBar(total, done, bar, pulse=total is None)
+        at = len(self.title + GAP)
+        segments = Text.assemble(*((s.text, s.style or "") for s in self.console.render(drawn)))
+        segments.align("left", bar)
+        return line[:at] + segments + line[at + bar :]
 
     def say(self, text: str) -> None:
-        self.live.console.print(text, highlight=False, soft_wrap=True, markup=False)
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def close(self) -> None:
-        self.live.stop()
+        if self.live is not None:  # stopped within a pass: what was reached stays
+            self._leave()
+
+    def _leave(self) -> None:
+        """Print the line for good, below which the next pass begins."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+        self.console.print(self.line, highlight=False)
 
 
-def described(logs: Mapping[str, Any]) -> str:
-    """The results that are single numbers, in words."""
-    return "  ".join(f"{name} {value:.4f}" for name, value in logs.items() if np.ndim(value) == 0)
+def results(logs: Mapping[str, Any]) -> list[str]:
+    """The results that are single numbers, in words: four digits behind the point, or four that count."""
+    return [
+        f"{name} {value:.4e}" if 0 < abs(value) < SMALL else f"{name} {value:.4f}"
+        for name, value in logs.items()
+        if np.ndim(value) == 0
+    ]
+
+
+def wrapped(parts: Sequence[str], width: int) -> list[str]:
+    """The parts on lines of at most ``width``, none of them cut; those after the first line stand in by a gap."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + len(GAP) + len(part) <= width:
+            lines[-1] += GAP + part
+        else:
+            lines.append(GAP + part)
+    return lines
 
 
 def rate(samples: int, seconds: float) -> str:
