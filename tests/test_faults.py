@@ -137,6 +137,13 @@ def renamed_columns():
     model.evaluate(Frame(X, "abcdz"), Y, verbose=0)
 
 
+def columns_of_a_refused_frame():
+    model = classifier()
+    with pytest.raises(TypeError, match="get_dummies"):
+        fit(Frame(put(X, (0, 1), "r"), "abcde"), Y, model)
+    fit(Frame(X, "acdef"), Y, model)
+
+
 def one_column():
     """A column is samples of one feature where the model takes one."""
     columns = {name: X[:, i] for i, name in enumerate("ab")}
@@ -381,6 +388,7 @@ ROWS = [  # number, what is done, error or warning, its text
     (14, lambda: classifier().predict(X[:, :4]), ValueError, "'first' expects 5 features a sample, got 4"),
     (15, reordered_columns, ValueError, "another order.*column 0 is 'e', in fit it was 'a'"),
     (15, renamed_columns, ValueError, r"lacks \['e'\] and has unknown \['z'\]"),
+    (15, columns_of_a_refused_frame, None, ""),
     (16, batch_larger_than_data, None, ""),
     (17, last_partial_batch, None, ""),
     (18, batch_of_one, None, ""),

@@ -31,6 +31,13 @@ class Frame:
         return self.values
 
 
+class Polars(Frame):
+    """Another library's frame, with a method of its own for words."""
+
+    def to_dummies(self, columns):
+        raise AssertionError("made numbers silently")
+
+
 class Sparse:
     """What the gate sees of scipy's matrices."""
 
@@ -96,6 +103,10 @@ FEATURES = [  # x, further arguments, the exception, what its message must say
     # 7: strings
     (["a", "b"], {}, TypeError, ["row 0 is 'a'", "np.unique(x, return_inverse=True)"]),
     (np.array([b"1"]), {}, TypeError, ["numbers written as strings"]),
+    (np.array([[1, "two"]], object), {}, TypeError, ["np.unique(x[:, 1], return_inverse=True)"]),
+    (Frame(np.array([[1, "r", "2", "s"]], object), "abcd"), {}, TypeError, ["('b') is 'r'", "pd.get_dummies(x, columns=['b', 'd'])"]),
+    (Polars(np.array([[1, "r"]], object), "ab"), {}, TypeError, ["x.to_dummies(['b'])"]),
+    (Frame(np.array([[1, "2"]], object), "ab"), {}, TypeError, ["x['b'].astype(float)"]),
     ("words", {}, TypeError, ["a str"]),
     # 11: complex
     (np.array([[1j]]), {}, TypeError, ["complex", "x.real"]),
@@ -152,7 +163,10 @@ LABELS = [
     # 25
     (np.eye(3), {"classes": 3}, ValueError, ["(3, 3)", "one-hot", "y.argmax(axis=-1)"]),
     (np.zeros((2, 4)), {"classes": 3}, ValueError, ["(2, 4)", "one class number each"]),
-]  # fmt: skip
+    ([0, 1], {"classes": 3, "sample_shape": (28,), "owner": "layer 'out'"}, ValueError, ["Write Flatten() (or GlobalAveragePooling1D(), after convolutions) before layer 'out'", "(samples, 28)"]),
+    ([0, 1], {"classes": 3, "sample_shape": (9, 9), "owner": "layer 'out'"}, ValueError, ["GlobalAveragePooling2D()"]),
+    (np.eye(3), {"classes": 3, "sample_shape": (28, 28)}, ValueError, ["Write Flatten()"]),
+]  # fmt: skip  # fmt: skip
 
 TARGETS = [
     ([[1, NAN]], (2,), ValueError, ["nan", "row 0, column 1"]),
@@ -164,6 +178,8 @@ TARGETS = [
     (np.zeros((3, 2)), (1,), ValueError, ["2 outputs in the last layer"]),
     (np.zeros((3, 784)), (28, 28), ValueError, ["y.reshape(-1, 28, 28)"]),
     (np.full((3, 2, 2), 0.5), (3,), ValueError, ["(samples, 3)"]),
+    ([0.5, 1.5, 2.5], (28, 1), ValueError, ["Write Flatten()", "(samples, 28, 1)"]),
+    (np.zeros((3, 10)), (28, 10), ValueError, ["Write Flatten()"]),
 ]
 
 WEIGHTS = [

@@ -513,6 +513,12 @@ def test_frames(library):
         model.predict(frame[names[::-1]])
     with pytest.warns(UserWarning, match="valid feature names"):
         model.predict(X)
+    words = frames.DataFrame(
+        {**{n: X[:, i] for i, n in enumerate(names[1:])}, "e": np.array(["r", "s", "t"])[Y]}
+    )
+    dummies = r"pd.get_dummies\(X, columns=\['e'\]\)" if library == "pandas" else r"X.to_dummies\(\['e'\]\)"
+    with pytest.raises(ValueError, match=dummies):
+        NeuralClassifier(**SMALL).fit(words, Y)
 
 
 # --- the tools of scikit-learn --------------------------------------------------------------------------------------

@@ -228,11 +228,9 @@ def _odd_dtype(array: Array, x: object, name: str) -> Array:
     """Convert or refuse what is not bool, integer or float: objects, strings, complex numbers, dates, records."""
     kind = array.dtype.kind
     if kind == "O":
-        return _from_objects(array, name, column_names(x))
+        return _from_objects(array, x, name)
     if kind in "US" or type(array.dtype).__name__ == "StringDType":
-        raise _strings(
-            array.reshape(-1)[0].item() if array.size else "", (0,) * array.ndim, name, column_names(x)
-        )
+        raise _strings(array, x, (0,) * array.ndim, name)
     if kind == "c":
         raise TypeError(
             f"{name} is complex ({array.dtype.name}), and a network takes real numbers. Write {name}.real, "
@@ -252,7 +250,7 @@ def _odd_dtype(array: Array, x: object, name: str) -> Array:
     )
 
 
-def _from_objects(array: Array, name: str, columns: tuple[str, ...] | None) -> Array:
+def _from_objects(array: Array, x: object, name: str) -> Array:
     """Convert an object array to float64 if every element is a real number, else name the first that is not."""
     check_memory(array.shape, np.float64, f"{name} as float64")
     flat = array.ravel().tolist() if array.ndim else [array.item()]
@@ -270,11 +268,11 @@ def _from_objects(array: Array, name: str, columns: tuple[str, ...] | None) -> A
     for i, value in enumerate(flat):
         index = tuple(int(n) for n in np.unravel_index(i, array.shape))
         if isinstance(value, str | bytes):
-            raise _strings(value, index, name, columns)
+            raise _strings(array, x, index, name)
         try:
             float(value)
         except Exception:  # noqa: BLE001 - whatever a stranger's __float__ raises, it is not a number
-            raise _not_a_number(value, index, name, columns) from None
+            raise _not_a_number(value, index, name, column_names(x)) from None
     raise ValueError(
         f"{name} is an object array that is not numeric. Write np.array({name}.tolist(), float) instead."
     )
@@ -300,17 +298,39 @@ def _shape_of(value: Any) -> tuple[int, ...]:
     return tuple(value.shape) if isinstance(value, np.ndarray) else (len(value),)
 
 
-def _strings(
-    value: str | bytes, index: tuple[int, ...], name: str, columns: tuple[str, ...] | None
-) -> TypeError:
+def _strings(array: Array, x: object, index: tuple[int, ...], name: str) -> TypeError:
+    """The error for text where a number should be: numbers as text are read, words become numbers."""
+    columns = column_names(x)
+    value = np.asarray(array[index]).item() if array.size else ""
     where = f"{place(index, columns)} is {value[:40]!r}"
+    single = array.ndim < 2 or array.shape[-1] == 1
     try:
         float(value)
     except ValueError:
+        pass
+    else:
+        part = name if single else f"{name}[{columns[index[-1]]!r}]" if columns else f"{name}[:, {index[-1]}]"
         return TypeError(
-            f"{name} holds strings ({where}), and a network takes numbers. Write "
-            f"classes, codes = np.unique({name}, return_inverse=True) and use the integer codes instead."
+            f"{name} holds numbers written as strings ({where}). Write {part}.astype(float) instead."
         )
+    start = f"{name} holds strings ({where}), and a network takes numbers. Write"
+    if columns is not None and not single:
+        words = [column for j, column in enumerate(columns) if _holds_words(array[:, j])]
+        polars = hasattr(x, "to_dummies")
+        write = f"{name}.to_dummies({words})" if polars else f"pd.get_dummies({name}, columns={words})"
+        return TypeError(f"{start} {write}, which gives a column of 0 and 1 for each word, instead.")
+    part = name if single else f"{name}[:, {index[-1]}]"
     return TypeError(
-        f"{name} holds numbers written as strings ({where}). Write {name}.astype(float) instead."
+        f"{start} classes, codes = np.unique({part}, return_inverse=True) and use the integer codes instead."
     )
+
+
+def _holds_words(column: Array) -> bool:
+    """Whether any of these is text that is no number."""
+    for value in column.tolist():
+        if isinstance(value, str | bytes):
+            try:
+                float(value)
+            except ValueError:
+                return True
+    return False

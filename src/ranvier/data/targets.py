@@ -37,7 +37,7 @@ def as_labels(
         array = array.reshape(array.shape[:-1])
     _check_samples(array, name)
     if not _fits(array.shape[1:], sample_shape):
-        raise ValueError(_label_shape_error(array, tuple(sample_shape), classes, name))
+        raise ValueError(_label_shape_error(array, tuple(sample_shape), classes, name, owner))
     if array.dtype.kind == "f":
         if not all_finite(array):
             raise ValueError(_bad_label(array, lambda piece: ~np.isfinite(piece), y, name, classes, owner))
@@ -214,13 +214,21 @@ def _fraction(array: Array, y: object, name: str) -> str:
 
 
 def _label_shape_error(
-    array: Array, sample_shape: tuple[int | None, ...], classes: int | None, name: str
+    array: Array, sample_shape: tuple[int | None, ...], classes: int | None, name: str, owner: str
 ) -> str:
     wanted = f"({', '.join(['samples', *('any' if n is None else str(n) for n in sample_shape)])})"
     start = f"{name} has shape {array.shape}, and a sparse loss takes one class number each, shape {wanted}"
     if array.ndim == len(sample_shape) + 2 and classes in (None, array.shape[-1]):
         return f"{start}. If it is one-hot, write {name}.argmax(axis=-1), or loss='categorical_crossentropy', instead."
+    if sample_shape and (array.ndim == 1 or (array.ndim == 2 and classes in (None, array.shape[-1]))):
+        return f"{start}. {_flatten(owner, len(sample_shape))}, or labels of that shape, instead."
     return f"{start}. Write labels of that shape instead."
+
+
+def _flatten(owner: str, parts: int) -> str:
+    """What to write where targets are one a sample and ``owner`` puts out one for each of its parts."""
+    pooling = f" (or GlobalAveragePooling{parts}D(), after convolutions)" if parts <= 3 else ""
+    return f"Write Flatten(){pooling} before {owner}, so that it puts out one row a sample"
 
 
 def _target_shape_error(array: Array, output: tuple[int | None, ...], name: str, owner: str) -> str:
@@ -234,6 +242,8 @@ def _target_shape_error(array: Array, output: tuple[int | None, ...], name: str,
             f"If {name} holds class numbers, write loss='sparse_categorical_crossentropy' (nn.CrossEntropyLoss takes "
             f"them too), or np.eye({output[-1]})[{name}]"
         )
+    elif len(output) > 1 and (not got or got == output[-1:]):
+        fix = f"{_flatten(owner, len(output) - 1)}, or {name} of shape {outputs},"
     elif len(sizes) == len(output) and int(np.prod(sizes, dtype=object)) == int(np.prod(got, dtype=object)):
         fix = f"Write {name}.reshape(-1, {', '.join(map(str, sizes))})"
     elif len(got) == 1 and len(output) == 1:

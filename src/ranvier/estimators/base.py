@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ranvier import losses
 from ranvier.data.arrays import as_weights
-from ranvier.data.convert import Array
+from ranvier.data.convert import Array, to_numeric
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
 from ranvier.estimators.settings import check_settings, fresh_optimizer, hidden_sizes, seed_from, tried_before
@@ -27,6 +27,8 @@ from ranvier.module import Module
 from ranvier.seed import seeded
 
 __all__ = ["NeuralEstimator"]
+
+WORDS = "could not convert string"  # what NumPy says of words
 
 FEW = 200  # samples: where the exactness of float64 is asked for, and costs next to nothing
 
@@ -156,11 +158,13 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
                 "instead."
             )
         nd = self.model is not None
-        X, y = validate_data(
-            self, X, y, dtype="numeric", allow_nd=nd, multi_output=True, y_numeric=not self._classifies,
-            reset=reset,
-        )  # fmt: skip
-        return X, y
+        with _words_told(X, None if self._classifies else y):
+            checked, y = validate_data(
+                self, X, y, dtype="numeric", allow_nd=nd, multi_output=True, y_numeric=not self._classifies,
+                reset=reset,
+            )  # fmt: skip
+            _all_numbers(checked)
+        return checked, y
 
     def _validation(self, given: Any) -> tuple[Array, Array, Array | None]:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
@@ -287,9 +291,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
     def _outputs(self, X: Any) -> Array:
         """What the network gives for X: (samples, outputs)."""
         check_is_fitted(self, "model_")
-        X = validate_data(self, X, dtype="numeric", allow_nd=self.model is not None, reset=False)
+        with _words_told(X):
+            checked = validate_data(self, X, dtype="numeric", allow_nd=self.model is not None, reset=False)
+            _all_numbers(checked)
         with computing_in(self._floats):
-            outputs: Array = self.model_.predict(X)
+            outputs: Array = self.model_.predict(checked)
         return outputs
 
     @property
@@ -337,3 +343,25 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             with self._running(0):
                 self.model_ = from_state(saved, lambda: self._network(saved["shape"])[0])
             self._resumed = saved["optimizer"]  # for partial_fit
+
+
+@contextlib.contextmanager
+def _words_told(X: Any, y: Any = None) -> Iterator[None]:
+    """Where words are found among numbers, say in which column of what was given, and what to write instead."""
+    try:
+        yield
+    except ValueError as error:
+        if WORDS not in str(error):
+            raise
+        try:
+            to_numeric(X, "X")
+            to_numeric(0 if y is None else y, "y")
+        except TypeError as better:
+            raise ValueError(str(better)) from None
+        raise
+
+
+def _all_numbers(array: Array) -> None:
+    """Raise NumPy's ValueError for words; of frames that scikit-learn does not know it leaves them."""
+    if array.dtype.kind == "O":
+        array.astype(np.float64)

@@ -61,9 +61,6 @@ def features(
         key = str(i)
         if columns is not None:
             check_column_names(part, columns.get(key), name=label)
-            names = column_names(part)
-            if learn and key not in columns and names is not None:
-                columns[key] = list(names)
         type_ = wanted[i] if i < len(wanted) else None
         expected = (
             None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
@@ -76,6 +73,10 @@ def features(
             owner=owner,
             dtype=get_dtype(),
         )
+        if columns is not None and learn and key not in columns:  # and not where the frame is refused
+            names = column_names(part)
+            if names is not None:
+                columns[key] = list(names)
         if len(array) > LARGEST:
             raise ValueError(
                 f"{label} has {len(array):,} rows, more than the {LARGEST:,} that one fit numbers. Write batches."
