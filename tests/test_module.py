@@ -430,6 +430,22 @@ def test_summary_has_shapes_parameters_and_bytes(capsys):
     assert "hidden (Dense)" in capsys.readouterr().out
 
 
+def test_summary_of_nested_networks():
+    inner = rv.Sequential([rv.layers.Dense(3), rv.layers.Dense(1)], name="inner")
+    inner.trainable = False
+    model = rv.Sequential([rv.layers.Dense(4, input_shape=(3,), name="first"), inner])
+    shown: list[str] = []
+    model.summary(print_fn=shown.append, line_length=80, expand_nested=False, show_trainable=True)
+    model.summary(print_fn=shown.append, line_length=80)
+    collapsed, whole = (text.splitlines() for text in shown)
+    rows = [line.split() for line in collapsed if "(" in line and "layer" not in line]
+    assert rows[:2] == [
+        ["first", "(Dense)", "(None,", "4)", "16", "64", "bytes", "yes"],
+        ["inner", "(Sequential)", "(None,", "1)", "19", "76", "bytes", "no"],
+    ]
+    assert len(whole) == len(collapsed) + 2
+
+
 def test_summary_of_an_unbuilt_model():
     lines: list[str] = []
     rv.Sequential([rv.layers.Dense(3)]).summary(print_fn=lines.append)

@@ -373,7 +373,7 @@ def test_state_dicts_through_files(tmp_path):
         (
             lambda: torch.conv2d,
             AttributeError,
-            "torch.conv2d does not exist. The nearest that does is nn.functional.linear",
+            "torch.conv2d does not exist. Write torch.nn.functional.conv2d instead",
         ),
         (
             lambda: nn.LazyLinear,

@@ -80,3 +80,52 @@ def test_a_name_that_does_not_exist_is_told_the_nearest(module, name, near):
         AttributeError, match=f"ranvier.{module}.{name} does not exist. The nearest that does is {near}."
     ):
         getattr(found, name)
+
+
+AFAR = [  # module, a name nothing is near to, what is said
+    ("layers", "LSTM", ": recurrent layers are not there yet."), ("layers", "MultiHeadAttention", ": attention layers are not there yet."),
+    ("torch.nn", "GRU", ": recurrent layers are not there yet."), ("torch.nn", "TransformerEncoder", ": attention layers are not there yet."),
+    ("models", "load_model", ". Write ranvier.load_model instead."), ("layers", "Sequential", ". The nearest that does is rv.Sequential."),
+    ("torch", "Linear", ". Write torch.nn.Linear instead."), ("torch", "linalg", ". dir(torch) lists what does, docs/pytorch.md what differs from PyTorch."),
+    ("losses", "nothing_like_it", ". dir(ranvier.losses) lists what does."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "name", "said"), AFAR)
+def test_a_name_that_nothing_is_near_to_says_where_to_look(module, name, said):
+    import ranvier.torch.nn  # noqa: F401  # its names are known once it is imported
+
+    found = import_module(f"ranvier.{module}")
+    with pytest.raises(AttributeError) as error:
+        getattr(found, name)
+    assert (
+        str(error.value) == f"{found.__name__.replace('ranvier.torch', 'torch')}.{name} does not exist{said}"
+    )
+
+
+WORDS = {  # an argument that does not exist: what was meant
+    "optimizer": (lambda: rv.optimizers.Adam(lr=0.1), "Adam has no argument 'lr'. Write learning_rate= instead."),
+    "optimizer's own": (lambda: rv.optimizers.SGD(momentun=0.1), "SGD has no argument 'momentun'. Write momentum= instead."),
+    "callback": (lambda: rv.callbacks.EarlyStopping(patence=3), "EarlyStopping has no argument 'patence'. Write patience= instead."),
+    "metric": (lambda: rv.metrics.Precision(top_k=3), "Precision has no argument 'top_k'. It takes thresholds, "),
+    "loss": (lambda: rv.losses.Huber(detla=1), "Huber has no argument 'detla'. Write delta= instead."),
+    "layer": (lambda: rv.layers.Dense(2, activaton="relu"), "Dense has no argument 'activaton'. Write activation= instead."),
+    "fit": (lambda: rv.Sequential([]).fit(None, None, epoch=2), "Sequential.fit has no argument 'epoch'. Write epochs= instead."),
+    "compile": (lambda: rv.Sequential([]).compile(metric=[]), "Sequential.compile has no argument 'metric'. Write metrics= instead."),
+    "summary": (lambda: rv.Sequential([]).summary(width=3), "Sequential.summary has no argument 'width'. It takes print_fn, "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WORDS)
+def test_an_argument_that_does_not_exist_is_told_the_one_meant(what):
+    make, said = WORDS[what]
+    with pytest.raises(TypeError) as error:
+        make()
+    assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize("module", ["", ".data", ".layers", ".initializers", ".estimators", ".torch"])
+def test_dir_holds_what_is_imported_late(module):
+    """What tab completion offers."""
+    found = import_module(f"ranvier{module}")
+    assert not set(found.__all__) - set(dir(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -89,7 +90,16 @@ def get(activation: Any) -> Callable[..., Any]:
     return known[activation]
 
 
-def __getattr__(name: str) -> Any:
+@functools.cache
+def _face() -> Any:
     from ranvier.module.names import missing  # which stands above this part
 
-    return missing("ranvier.activations", __all__)(name)
+    return missing("ranvier.activations", __all__)
+
+
+def __getattr__(name: str) -> Any:
+    return _face()[0](name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

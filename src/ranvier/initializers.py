@@ -6,6 +6,7 @@ Fans are Keras's: of a shape (..., in, out) the last two extents, each times the
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -285,9 +286,19 @@ def get(initializer: Any) -> Any:
     return found()
 
 
-def __getattr__(name: str) -> Any:
-    """Keras's snake_case names are those of the classes."""
+@functools.cache
+def _face() -> Any:
     from ranvier.module.names import missing  # which stands above this part
 
     lazy = {spelled: f"ranvier.initializers:{kind.__name__}" for spelled, kind in names().items()}
-    return missing("ranvier.initializers", __all__, lazy)(name)
+    return missing("ranvier.initializers", __all__, lazy)
+
+
+def __getattr__(name: str) -> Any:
+    """Keras's snake_case names are those of the classes."""
+    return _face()[0](name)
+
+
+def __dir__() -> list[str]:
+    names: list[str] = _face()[1]()
+    return names

@@ -19,4 +19,4 @@ __all__ = [
     "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
-__getattr__ = missing("ranvier.callbacks", __all__)
+__getattr__, __dir__ = missing("ranvier.callbacks", __all__)

@@ -26,3 +26,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"ranvier.data.{name} does not exist. It has {', '.join(__all__)}.")
     home = "samplers" if "Sampler" in name else "image_folder" if "mage" in name else "datasets"
     return getattr(import_module(f"ranvier.data.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "datasets"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NeuralClassifier", "NeuralRegressor"]
 
-_look_up = missing(
+_look_up, __dir__ = missing(
     "ranvier.estimators",
     __all__,
     {

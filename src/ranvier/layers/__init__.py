@@ -192,4 +192,4 @@ _ALSO = {
     for n in (1, 2, 3)
 }
 
-__getattr__ = missing("ranvier.layers", __all__, _ALSO, _HINTS)
+__getattr__, __dir__ = missing("ranvier.layers", __all__, _ALSO, _HINTS)

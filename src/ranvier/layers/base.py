@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +9,7 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, Type
 from ranvier.modes import get_dtype
 from ranvier.module.core import Module
+from ranvier.module.names import arguments, unknown_keyword
 from ranvier.module.returned import named, tensor
 from ranvier.tensor import Tensor
 
@@ -68,12 +67,8 @@ class Layer(Module):
         return f"{type(self).__name__} {self.name!r}"
 
     def _refuse(self, keyword: str) -> None:
-        kind = type(self).__name__
-        known = [n for n in inspect.signature(type(self).__init__).parameters if n not in ("self", "options")]
-        known += [n for n in SHARED if n not in known]
-        near = difflib.get_close_matches(keyword, known, 1, 0.5)
-        fix = f"Write {near[0]}= instead." if near else f"It takes {', '.join(known)}."
-        raise TypeError(f"{kind} has no argument {keyword!r}. {fix}")
+        known, _ = arguments(type(self).__init__)
+        raise unknown_keyword(keyword, [*known, *(n for n in SHARED if n not in known)], type(self).__name__)
 
 
 def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:

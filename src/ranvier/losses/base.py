@@ -12,13 +12,14 @@ import numpy as np
 from ranvier import numeric
 from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
 from ranvier.losses.mixture import each
+from ranvier.module.names import Told
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
-class Loss:
+class Loss(Told):
     """The base of all losses. A subclass says ``call(y_true, y_pred)``: one value for each sample.
 
     ``reduction`` makes one number of them: "sum_over_batch_size" (or "mean") divides the weighted sum by the number of

@@ -13,6 +13,7 @@ from ranvier import numeric as rn
 from ranvier.engines import reference
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
+from ranvier.module.names import Told
 from ranvier.numeric.promotion import count
 
 __all__ = ["Mean", "Metric", "is_labels", "one_hot", "weighted_sum"]
@@ -23,7 +24,7 @@ Array = npt.NDArray[Any]
 StateType = tuple[tuple[int, ...], str]
 
 
-class Metric:
+class Metric(Told):
     """A number (or an array) that is collected over batches.
 
     Subclasses give `states`, the shapes and dtypes of what is collected (it starts as zeros); `update`, which builds

@@ -23,4 +23,4 @@ __all__ = [
     "vgg_small",
 ]
 
-__getattr__ = missing("ranvier.models", __all__)
+__getattr__, __dir__ = missing("ranvier.models", __all__)

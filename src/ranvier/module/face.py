@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ranvier.module.names import refuse_unknown
 from ranvier.module.state import State
 from ranvier.tensor import Tensor
 
@@ -23,6 +24,14 @@ def _training() -> Any:
     from ranvier import training
 
     return training
+
+
+def _method(model: Any, name: str, options: Mapping[str, Any]) -> Any:
+    """The function of training that a method passes to. Raises TypeError for options that it does not have."""
+    function = getattr(_training(), name)
+    if options:
+        refuse_unknown(function, options, f"{type(model).__name__}.{name}")
+    return function
 
 
 class reading:  # noqa: N801  # written as property is
@@ -151,12 +160,27 @@ class Face(State):
         return sum(w.compute().size for w in self._tensors())
 
     def summary(
-        self, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None
+        self,
+        *,
+        print_fn: Callable[[str], Any] | None = None,
+        line_length: int | None = None,
+        expand_nested: bool = True,
+        show_trainable: bool = False,
+        **options: Any,
     ) -> None:
-        """Print the layers with their output shapes, parameters and bytes; shapes come from tracing the model."""
+        """Print the layers with their output shapes, parameters and bytes; shapes come from tracing the model.
+
+        Layers within layers have rows of their own unless ``expand_nested=False``; ``show_trainable`` adds a column
+        that says which are trained. ``line_length`` is the width, ``print_fn`` takes the text in place of the terminal.
+        """
         from ranvier.module.summary import summary
 
-        summary(cast("Module", self), print_fn=print_fn, line_length=line_length)
+        if options:
+            refuse_unknown(summary, options, f"{type(self).__name__}.summary")
+        summary(
+            cast("Module", self), print_fn=print_fn, line_length=line_length, expand_nested=expand_nested,
+            show_trainable=show_trainable,
+        )  # fmt: skip
 
     def plot(self, path: Any = None, *, title: str | None = None) -> Any:
         """Draw the network, and write it to ``path`` if given: see `ranvier.pictures.network`. Returns the figure."""
@@ -194,7 +218,7 @@ class Face(State):
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any
     ) -> None:
         """Choose how ``fit`` trains: see `ranvier.training.compile`."""
-        _training().compile(self, optimizer=optimizer, loss=loss, metrics=metrics, **options)
+        _method(self, "compile", options)(self, optimizer=optimizer, loss=loss, metrics=metrics, **options)
 
     def fit(
         self,
@@ -214,7 +238,7 @@ class Face(State):
         **options: Any,
     ) -> Any:
         """Train, and return the history: see `ranvier.training.fit`. The arguments are those of Keras 3."""
-        return _training().fit(
+        return _method(self, "fit", options)(
             self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
             validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
             class_weight=class_weight, sample_weight=sample_weight, initial_epoch=initial_epoch,
@@ -231,7 +255,7 @@ class Face(State):
         **options: Any,
     ) -> Any:
         """The loss and metrics on data: see `ranvier.training.evaluate`."""
-        return _training().evaluate(
+        return _method(self, "evaluate", options)(
             self,
             x,
             y,
@@ -243,17 +267,17 @@ class Face(State):
 
     def check(self, x: Any = None, y: Any = None, **options: Any) -> Any:
         """A report of what looks like a mistake in the model or these data: see `ranvier.training.check`."""
-        return _training().check(self, x, y, **options)
+        return _method(self, "check", options)(self, x, y, **options)
 
     def predict(
         self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
     ) -> Any:
         """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
-        return _training().predict(self, x, batch_size=batch_size, verbose=verbose, **options)
+        return _method(self, "predict", options)(self, x, batch_size=batch_size, verbose=verbose, **options)
 
     def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
         """One step of training: see `ranvier.training.train_on_batch`."""
-        return _training().train_on_batch(self, x, y, sample_weight=sample_weight, **options)
+        return _method(self, "train_on_batch", options)(self, x, y, sample_weight=sample_weight, **options)
 
     def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics on one batch: see `ranvier.training.evaluate`."""
@@ -265,7 +289,7 @@ class Face(State):
 
     def save_weights(self, filepath: Any, **options: Any) -> None:
         """Write the weights alone into a file: see `ranvier.training.save_weights`."""
-        _training().save_weights(self, filepath, **options)
+        _method(self, "save_weights", options)(self, filepath, **options)
 
     def load_weights(self, filepath: Any) -> None:
         """Overwrite the weights with those in a file: see `ranvier.training.load_weights`."""
@@ -273,4 +297,4 @@ class Face(State):
 
     def save(self, filepath: Any, **options: Any) -> None:
         """Write architecture, weights and training state into one file: see `ranvier.training.save`."""
-        _training().save(self, filepath, **options)
+        _method(self, "save", options)(self, filepath, **options)

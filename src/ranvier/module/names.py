@@ -1,13 +1,32 @@
-"""Names that do not exist: the error says so and names the nearest that does."""
+"""Names that do not exist: the error says so, and names the nearest that does, or where to look."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Self
 
-__all__ = ["missing", "nearest"]
+__all__ = ["Told", "arguments", "likely", "missing", "nearest", "refuse_unknown", "unknown_keyword"]
+
+ALIKE = (
+    0.7  # of 1, from which two names are told as nearest: LSTM and Softmax reach 0.55, linalg and long 0.6
+)
+RECURRENT = "recurrent layers are not there yet"
+ATTENTION = "attention layers are not there yet"
+ABSENT = {  # starts of names that the peers have, in small letters: what there is to say of them
+    "lstm": RECURRENT, "gru": RECURRENT, "rnn": RECURRENT, "simplernn": RECURRENT, "bidirectional": RECURRENT,
+    "timedistributed": RECURRENT, "convlstm": RECURRENT, "stackedrnn": RECURRENT, "multihead": ATTENTION,
+    "attention": ATTENTION, "additiveattention": ATTENTION, "groupedquery": ATTENTION, "transformer": ATTENTION,
+    "scaled_dot_product": ATTENTION,
+}  # fmt: skip
+
+# What users of the peers, and of older versions of them, call arguments.
+KEYWORDS = {"lr": "learning_rate", "learning_rate": "lr", "nb_epoch": "epochs", "decay": "weight_decay"}
+
+_public: dict[str, frozenset[str]] = {}  # of each module of the public face that is imported: its names
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -17,29 +36,102 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return spelled[found[0]] if found else None
 
 
+def likely(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was likely meant: the nearest, where it is near; None where none is."""
+    low = name.lower()
+    spelled: dict[str, list[str]] = {}
+    for k in known:
+        spelled.setdefault(k.lower(), []).append(k)
+    longer = [k for k in spelled if len(low) > 2 and k.startswith(low)]  # MaxPooling for MaxPooling2D
+    shorter = [k for k in spelled if len(k) > 3 and low.startswith(k)]  # AdamOptimizer for Adam
+    close = difflib.get_close_matches(low, spelled, 1, ALIKE)
+    slips = [k for k in spelled if len(k) == len(low) < 4 and sum(map(str.__ne__, k, low)) == 1]  # L3 for L2
+    for found in (close, sorted(longer, key=len), sorted(shorter, key=len, reverse=True), slips):
+        if found:
+            return max(spelled[found[0]], key=lambda k: difflib.SequenceMatcher(None, name, k).ratio())
+    return None
+
+
+@functools.cache
+def arguments(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
+    """The arguments that a function names, and whether it takes others by keyword."""
+    given = list(inspect.signature(function).parameters.values())
+    named = [p.name for p in given if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return tuple(n for n in named if n not in ("self", "model")), any(p.kind is p.VAR_KEYWORD for p in given)
+
+
+def unknown_keyword(keyword: str, known: Sequence[str], who: str) -> TypeError:
+    """The error for an argument that is none of those known: it names the one likely meant, or all."""
+    other = KEYWORDS.get(keyword)
+    near = other if other in known else likely(keyword, known)
+    fix = f"Write {near}= instead." if near else f"It takes {', '.join(known)}."
+    return TypeError(f"{who} has no argument {keyword!r}. {fix}")
+
+
+def refuse_unknown(function: Callable[..., Any], given: Iterable[str], who: str) -> None:
+    """Raise TypeError for the first name given that is none of the function's arguments."""
+    known, any_other = arguments(function)
+    for keyword in () if any_other else given:
+        if keyword not in known:
+            raise unknown_keyword(keyword, known, who)
+
+
+class Told:
+    """The base of classes that users make: an argument that the constructor lacks is told with the one likely meant."""
+
+    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
+        if kwargs:
+            refuse_unknown(cls.__init__, kwargs, cls.__name__)
+        return super().__new__(cls)
+
+
 def missing(
     module: str,
     names: Iterable[str],
     lazy: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
-) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a module of the public face.
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and ``__dir__`` of a module of the public face.
 
     ``lazy`` maps names to the modules they are imported from when first used (``"package.module:attribute"``, or the
     module itself); ``hints`` maps starts of names that the peers have to what comes nearest here.
     """
-    known = sorted(names)
+    lazy = lazy or {}
+    known = sorted({*names, *lazy})
+    _public[module] = frozenset(known)
 
     def look_up(name: str) -> Any:
-        if lazy is not None and name in lazy:
+        if name in lazy:
             path, _, attribute = lazy[name].partition(":")
             value = import_module(path)
             return getattr(value, attribute) if attribute else value
         if name.startswith("__"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        near = next((h for start, h in (hints or {}).items() if name.startswith(start)), None) or nearest(
-            name, known
-        )
-        raise AttributeError(f"{module}.{name} does not exist. The nearest that does is {near}.")
+        raise AttributeError(f"{module}.{name} does not exist{_instead(module, name, known, hints or {})}")
 
-    return look_up
+    return look_up, known.copy
+
+
+def _instead(module: str, name: str, known: list[str], hints: Mapping[str, str]) -> str:
+    """What follows "does not exist": what was likely meant, or where to look."""
+    hint = next((hint for start, hint in hints.items() if name.startswith(start)), None)
+    near = hint or likely(name, known)
+    if near is None or (hint is None and near.lower() != name.lower()):
+        absent = next((words for start, words in ABSENT.items() if name.lower().startswith(start)), None)
+        same = [
+            other
+            for other, names in _public.items()
+            if _vocabulary(other) == _vocabulary(module) and name in names
+        ]
+        if absent is not None:
+            return f": {absent}."
+        if same and name != "get":
+            return f". Write {min(same, key=len)}.{name} instead."
+    if near is not None:
+        return f". The nearest that does is {near}."
+    also = ", docs/pytorch.md what differs from PyTorch" if _vocabulary(module) == "torch" else ""
+    return f". dir({module}) lists what does{also}."
+
+
+def _vocabulary(module: str) -> str:
+    return module.partition(".")[0]

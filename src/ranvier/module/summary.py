@@ -37,31 +37,43 @@ def _size(tensors: list[Any]) -> tuple[int, int]:
 
 
 COLUMNS = ("layer (type)", "output shape", "parameters", "bytes")
+NUMBERS = (2, 3)  # the columns that hold some
 
 
-def rows_of(module: Module) -> list[tuple[str, str, str, str]]:
-    """A row of `COLUMNS` for each module, those within another indented."""
+def rows_of(
+    module: Module, *, expand_nested: bool = True, show_trainable: bool = False
+) -> list[tuple[str, ...]]:
+    """A row of `COLUMNS` for each module, those within another indented, or left out; and whether it is trained."""
     types = _types(module)
     rows = []
     for path, layer in module.named_modules():
         if layer is module and layer._modules:
             continue
-        own: list[Any] = [p for p in layer._parameters.values() if p is not None]
-        own += [b for name, b in layer._buffers.items() if b is not None and name not in layer._transient]
+        whole = not expand_nested and bool(layer._modules)  # with all that lies within
+        if not expand_nested and "." in path:
+            continue
+        own: list[Any] = layer._tensors() if whole else _own(layer)
         count, size = _size(own)
         indent = "  " * path.count(".")
         label = layer.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path.rsplit(".", 1)[-1]
         counted = f"{count:,}" if layer.built else "not built"
         group = layer._modules and not own
-        rows.append(
-            (
-                f"{indent}{label} ({type(layer).__name__})",
-                _shape(types.get(id(layer))),
-                "" if group else counted,
-                "" if group else size_in_words(size),
-            )
-        )
+        row = [
+            f"{indent}{label} ({type(layer).__name__})",
+            _shape(types.get(id(layer))),
+            "" if group else counted,
+            "" if group else size_in_words(size),
+        ]
+        if show_trainable:
+            row.append("" if not own else "yes" if any(t.requires_grad for t in own) else "no")
+        rows.append(tuple(row))
     return rows
+
+
+def _own(layer: Module) -> list[Any]:
+    """The parameters and saved buffers of a module itself."""
+    own: list[Any] = [p for p in layer._parameters.values() if p is not None]
+    return own + [b for name, b in layer._buffers.items() if b is not None and name not in layer._transient]
 
 
 def totals_of(module: Module) -> list[str]:
@@ -79,7 +91,12 @@ def totals_of(module: Module) -> list[str]:
 
 
 def summary(
-    module: Module, *, print_fn: Callable[[str], Any] | None = None, line_length: int | None = None
+    model: Module,
+    *,
+    print_fn: Callable[[str], Any] | None = None,
+    line_length: int | None = None,
+    expand_nested: bool = True,
+    show_trainable: bool = False,
 ) -> None:
     """See `ranvier.Module.summary`."""
     import io
@@ -88,16 +105,16 @@ def summary(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{type(module).__name__} {module.name!r}", title_justify="left", box=box.SIMPLE_HEAD)
-    for place, name in enumerate(COLUMNS):
-        table.add_column(name, justify="right" if place > 1 else "left")
-    for row in rows_of(module):
+    table = Table(title=f"{type(model).__name__} {model.name!r}", title_justify="left", box=box.SIMPLE_HEAD)
+    for place, name in enumerate([*COLUMNS, "trainable"] if show_trainable else COLUMNS):
+        table.add_column(name, justify="right" if place in NUMBERS else "left")
+    for row in rows_of(model, expand_nested=expand_nested, show_trainable=show_trainable):
         table.add_row(*row)
     text = io.StringIO()
     console = Console(file=text) if print_fn is not None else Console()
     if line_length is not None:
         console.width = line_length
     console.print(table)
-    console.print("\n".join(totals_of(module)), highlight=False)
+    console.print("\n".join(totals_of(model)), highlight=False)
     if print_fn is not None:
         print_fn(text.getvalue().rstrip())

@@ -71,4 +71,4 @@ def describe(optimizer: Optimizer) -> dict[str, Any]:
     return described
 
 
-__getattr__ = missing("ranvier.optimizers", __all__)
+__getattr__, __dir__ = missing("ranvier.optimizers", __all__)

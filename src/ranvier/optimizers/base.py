@@ -14,6 +14,7 @@ from ranvier import tape
 from ranvier.by_name import held
 from ranvier.graph.node import Node, apply, like
 from ranvier.modes import get_dtype
+from ranvier.module.names import Told
 from ranvier.optimizers import schedules
 from ranvier.optimizers.nodes import Slots, Updated, scaled, shrink, sqrt, squares
 from ranvier.optimizers.schedules import LearningRateSchedule
@@ -27,7 +28,7 @@ _TINY = {"float32": 1e-30, "float64": 1e-290}
 
 
 @dataclass(eq=False, repr=False)
-class Optimizer:
+class Optimizer(Told):
     """What all optimizers share: clipping, weight decay, state, and the step of an explicit loop.
 
     ``weight_decay`` shrinks each parameter by ``learning_rate * weight_decay`` of itself before the step, or with

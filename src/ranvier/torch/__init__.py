@@ -41,6 +41,4 @@ def manual_seed(seed: Any) -> None:
     set_seed(seed)
 
 
-__getattr__ = missing(
-    "torch", __all__, hints={"conv": "nn.functional.linear", "bilinear": "nn.functional.linear"}
-)
+__getattr__, __dir__ = missing("torch", __all__, hints={"bilinear": "nn.functional.linear"})

@@ -60,4 +60,4 @@ def is_grad_enabled() -> bool:
     return tape.state.grad_enabled
 
 
-__getattr__ = missing("torch.autograd", __all__)
+__getattr__, __dir__ = missing("torch.autograd", __all__)

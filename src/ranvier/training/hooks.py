@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ranvier.module.names import Told
+
 if TYPE_CHECKING:
     from ranvier.module import Module
 
@@ -14,7 +16,7 @@ __all__ = ["Callback", "Callbacks"]
 Logs = Mapping[str, Any] | None
 
 
-class Callback:
+class Callback(Told):
     """What is called while a model trains. Override the methods you need; ``self.model`` is the model.
 
     ``logs`` are results by name, as in the history. Set ``self.model.stop_training = True`` to stop: at the end of the

@@ -113,6 +113,6 @@ __all__ = [
     "ZeroPad3d", "functional", "init", "utils",
 ]  # fmt: skip
 
-__getattr__ = missing(
+__getattr__, __dir__ = missing(
     "torch.nn", __all__, hints={"Lazy": "Linear", "Bilinear": "Linear", "SyncBatch": "BatchNorm2d"}
 )

@@ -296,4 +296,4 @@ def _gathered(tensors: Sequence[Tensor], batches: Iterable[Any]) -> Iterator[lis
         yield batch
 
 
-__getattr__ = missing("torch.utils.data", __all__)
+__getattr__, __dir__ = missing("torch.utils.data", __all__)

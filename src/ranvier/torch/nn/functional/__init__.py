@@ -89,4 +89,6 @@ __all__ = [
     "softsign", "tanh",
 ]  # fmt: skip
 
-__getattr__ = missing("torch.nn.functional", __all__, hints={"bilinear": "linear", "upsample": "interpolate"})
+__getattr__, __dir__ = missing(
+    "torch.nn.functional", __all__, hints={"bilinear": "linear", "upsample": "interpolate"}
+)
