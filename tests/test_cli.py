@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_info_names_what_a_report_needs():
     result = ranvier_("info")
     assert result.returncode == 0, result.stderr
     names = [line.split()[0] for line in result.stdout.splitlines()]
-    assert names == ["ranvier", "python", "packages", "processor", "target", "threads", "cache"]
+    assert names == ["ranvier", "python", "packages", "engine", "processor", "target", "threads", "cache"]
 
 
 def test_info_follows_the_environment(tmp_path):
@@ -43,6 +44,25 @@ def test_info_follows_the_environment(tmp_path):
     assert (values["threads"], values["cache"]) == ("3", str(tmp_path))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("argument", ["--help", "--version", "info"])
+def test_a_full_disk_is_told_in_a_line(argument):
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*RANVIER, argument], stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False
+        )
+    assert result.returncode == 1
+    assert result.stderr == "ranvier: [Errno 28] No space left on device\n"
+
+
+def test_info_refuses_an_engine_that_does_not_exist():
+    result = subprocess.run(
+        [*RANVIER, "info"], capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"RANVIER_ENGINE": "bogus"}
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr == "ranvier: engine 'bogus' does not exist. Write one of 'native', 'reference'.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -50,7 +70,11 @@ def test_info_follows_the_environment(tmp_path):
         (["demo", "--epochs", "many"], 2, "epochs"),
         (["demo", "--no-such"], 2, "--no-such"),
         (["train"], 2, "train"),
-        (["demo", "--epochs", "1", "--out", "{file}"], 1, "File exists"),
+        (
+            ["demo", "--epochs", "1", "--out", "{file}"],
+            1,
+            "file is a file, and the model and the picture go into a folder",
+        ),
     ],
 )
 def test_errors_are_a_line_and_a_code(arguments, code, said, tmp_path):

@@ -146,7 +146,7 @@ def test_one_output_and_lines():
 DENSE = rv.Sequential([layers.Flatten(input_shape=(9, 10, 2)), layers.Dense(3)])
 ERRORS = [
     (lambda m: explain.saliency(m, X, 3), ValueError, "one of the 3 outputs, 0 to 2"),
-    (lambda m: explain.saliency(m, X, [0, 1]), ValueError, "broadcast"),
+    (lambda m: explain.saliency(m, X, [0, 1]), ValueError, "one for each of the 7 samples"),
     (lambda m: explain.saliency(m, X[0, 0, 0]), ValueError, r"x\[None\]"),
     (lambda m: explain.saliency(m, [X, X]), TypeError, "one array of samples"),
     (lambda m: explain.saliency(m, X, batch_size=0), ValueError, "1 or more"),

@@ -478,6 +478,43 @@ def test_faults(number, action, error, text):
             action()
 
 
+def scikit_learn_metric():
+    from sklearn.metrics import accuracy_score
+
+    classifier().compile("adam", SCE, metrics=[accuracy_score])
+
+
+MISTAKES = {  # a value in the wrong place or of the wrong kind: what is done, the error, what it says
+    "a share in quotes": (lambda: fit(X, Y, validation_split="0.2"), ValueError, "validation_split='0.2': write a share between 0 and 1"),
+    "patience in quotes": (lambda: callbacks.EarlyStopping(patience="3"), TypeError, r"EarlyStopping\(patience='3'\): this is a number"),
+    "a factor in quotes": (lambda: callbacks.ReduceLROnPlateau(factor="3"), TypeError, r"ReduceLROnPlateau\(factor='3'\): this is a number"),
+    "a change in quotes": (lambda: callbacks.EarlyStopping(min_delta="3"), TypeError, r"EarlyStopping\(min_delta='3'\): this is a number"),
+    "a rate in quotes": (lambda: torch.optim.Adam([torch.ones(1)], lr="0.1"), TypeError, r"Adam\(lr='0.1'\): this is a number"),
+    "one beta": (lambda: torch.optim.Adam([torch.ones(1)], betas=0.9), TypeError, r"betas=0.9: write a pair, such as betas=\(0.9, 0.999\)"),
+    "classes of some": (lambda: rv.explain.saliency(classifier(), X[:3], target=[0, 1]), ValueError, r"target=\[0, 1\]: .* one for each of the 3 samples"),
+    "a data set by name": (lambda: rv.datasets.load("mnits"), TypeError, r"load\('mnits'\): write datasets.load_mnist\(\)"),
+    "a folder that is not there": (lambda: fit(X, Y)[1].plot("missing/h.png"), FileNotFoundError, "missing/h.png: there is no folder missing"),
+    "one tuple": (lambda: fit((X, Y), None), TypeError, r"x is a tuple of 2 arrays, and y is missing. Write fit\(x, y\)"),
+    "no targets": (lambda: classifier().evaluate(X), ValueError, r"y is missing. Write the targets .* evaluate\(x, y\)"),
+    "a metric of arrays": (scikit_learn_metric, TypeError, r"accuracy_score is scikit-learn's.* Write metrics=\['accuracy'\]"),
+    "fit of the class": (lambda: rv.Sequential.fit(X, Y), TypeError, "fit was called on the class, with a ndarray"),
+    "predict of the class": (lambda: rv.Sequential.predict(X), TypeError, "predict was called on the class, with a ndarray"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_mistakes(what):
+    action, error, text = MISTAKES[what]
+    with pytest.raises(error, match=text):
+        action()
+
+
+def test_metrics_in_capitals():
+    model = regressor()
+    model.compile("sgd", "MSE", metrics=["MAE", "mse"])
+    assert set(fit(X, VALUES, model)[1].history) == {"loss", "MAE", "mse"}
+
+
 # --- faults of the whole process, in a process of its own, on the native engine -----------------------------------
 
 MODEL = """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +31,11 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         # Python turns SIGPIPE into an exception at whichever print comes next; a filter simply ends.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    app(prog_name="ranvier")
+    try:
+        app(prog_name="ranvier")
+    except OSError as error:  # what typer prints by itself, such as the help, onto a full disk
+        _say(error)
+        sys.exit(1)
 
 
 @contextlib.contextmanager
@@ -42,8 +47,12 @@ def _told_in_a_line() -> Iterator[None]:
         typer.echo("stopped", err=True)
         raise typer.Exit(130) from None
     except (OSError, ValueError, MemoryError, ModuleNotFoundError) as error:
-        typer.echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
+        _say(error)
         raise typer.Exit(1) from None
+
+
+def _say(error: BaseException) -> None:
+    typer.echo(f"ranvier: {str(error) or type(error).__name__}", err=True)
 
 
 def _version(wanted: bool) -> None:
@@ -90,6 +99,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     import platform
     from importlib.metadata import version
 
+    from ranvier.engines import get_engine
     from ranvier.engines.native.cache import cache_folder
     from ranvier.engines.native.llvm import resolve_target
     from ranvier.engines.native.runtime import fixed_threads, get_threads
@@ -97,6 +107,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     yield "ranvier", __version__
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     yield "packages", ", ".join(f"{name} {version(name)}" for name in ("numpy", "llvmlite", "safetensors"))
+    yield "engine", get_engine()
     host, target = resolve_target("host"), resolve_target()
     yield (
         "processor",

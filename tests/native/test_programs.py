@@ -441,6 +441,12 @@ def test_stages_are_printed_when_asked_for_also_of_cached_programs(tmp_path):
     assert "--- optimized ---" in printed("all", tmp_path)
 
 
+def test_a_stage_that_does_not_exist_is_refused(monkeypatch):
+    monkeypatch.setenv("RANVIER_DUMP", "llvm,bogus")
+    with pytest.raises(ValueError, match=r"no stage 'bogus'\. Write some of all, assembly, "):
+        native.compile(Graph((), ()))
+
+
 def test_a_scalar_that_a_contraction_reads_lies_in_memory():
     """Other scalars made of inputs alone are computed wherever they are needed."""
     x, y = input_node("x", (2,), "float32"), input_node("y", (), "float32")

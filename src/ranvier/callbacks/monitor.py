@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.module.names import nearest
 from ranvier.training.hooks import Callback
 
-__all__ = ["Monitor"]
+__all__ = ["Monitor", "check_numbers"]
 
 # Words in the names of metrics and of their classes that tell which way is better.
 BETTER = {
@@ -21,6 +21,13 @@ BETTER = {
         "matthews", "mcc", "kappa", "cosine", "iou", "dice", "r2", "top_k", "topk",
     ),
 }  # fmt: skip
+
+
+def check_numbers(who: str, **settings: Any) -> None:
+    """Raise TypeError for the first setting that is no number (nor None, where nothing is asked for)."""
+    for name, value in settings.items():
+        if value is not None and not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{who}({name}={value!r}): this is a number. Write it without quotes instead.")
 
 
 class Monitor(Callback):
@@ -36,6 +43,7 @@ class Monitor(Callback):
         baseline: float | None = None,
         min_delta: float = 0.0,
     ) -> None:
+        check_numbers(type(self).__name__, baseline=baseline, min_delta=min_delta)
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"{type(self).__name__}(mode={mode!r}): write 'min', 'max' or 'auto' instead.")
         self.monitor, self.mode, self.best, self.min_delta = monitor, mode, baseline, abs(min_delta)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.callbacks.monitor import Monitor
+from ranvier.callbacks.monitor import Monitor, check_numbers
 from ranvier.training.hooks import Callback
 
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
@@ -76,6 +76,7 @@ class ReduceLROnPlateau(Monitor):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
+        check_numbers("ReduceLROnPlateau", factor=factor, patience=patience, cooldown=cooldown, min_lr=min_lr)
         if not 0 <= factor < 1:
             raise ValueError(
                 f"ReduceLROnPlateau(factor={factor}): write a factor below 1, such as 0.1, instead."

@@ -13,6 +13,7 @@ last three. Every array is checked against a SHA-256 digest when it comes in, an
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import time
 import warnings
@@ -237,12 +238,18 @@ shuttle = _Module(load_shuttle, mlbench.SHUTTLE)
 letter_recognition = _Module(load_letter_recognition, mlbench.LETTERS)
 
 
-def load(dataset: Dataset) -> Any:
+def load(dataset: Any) -> Any:
     """Read ``dataset`` from the first places that have its files, and keep in its own folder what lay elsewhere.
 
     Raises ``DatasetUnavailable``. Warns ``RuntimeWarning`` for a damaged file in the own folder, which is then
     replaced, and where nothing can be kept.
     """
+    if isinstance(dataset, str):
+        loaders = [name for name in __all__ if name.startswith("load_")]
+        near = difflib.get_close_matches(f"load_{dataset.lower()}", loaders, 1, 0.7)
+        raise TypeError(
+            f"load({dataset!r}): write datasets.{' or datasets.'.join(f'{n}()' for n in near or loaders)}."
+        )
     found: dict[Member, Values] = {}
     new: dict[Member, Values] = {}  # those that would take longer, or a network, the next time
     reasons: dict[str, str] = {}

@@ -37,6 +37,10 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
     """
     import ranvier as rv
 
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(
+            f"{out} is a file, and the model and the picture go into a folder. Write another --out."
+        )
     out.mkdir(parents=True, exist_ok=True)
     picture = find_spec("matplotlib") is not None
     if not picture:

@@ -100,8 +100,15 @@ class Scorer:
         """1 at the output that is explained for each sample, (samples, outputs): its class, or the largest."""
         values = self.values(x)
         outputs = values.shape[1]
-        index = values.argmax(1) if target is None else np.broadcast_to(np.asarray(target), len(x))
-        if index.dtype.kind not in "iu" or (index < 0).any() or (index >= outputs).any():
+        index = values.argmax(1) if target is None else np.asarray(target)
+        if index.shape in ((), (1,)):
+            index = np.broadcast_to(index, len(x))
+        if (
+            index.shape != (len(x),)
+            or index.dtype.kind not in "iu"
+            or (index < 0).any()
+            or (index >= outputs).any()
+        ):
             raise ValueError(
                 f"target={target!r}: write one of the {outputs} outputs, 0 to {outputs - 1}, or one for each of the "
                 f"{len(x)} samples."

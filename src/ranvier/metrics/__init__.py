@@ -118,8 +118,9 @@ def get(metric: Any) -> Metric:
         )
     if metric in CLASSES:
         return CLASSES[metric]()
-    if metric in NAMES:
-        return NAMES[metric](name=metric)
+    spelled = metric.lower() if metric.isupper() else metric  # MSE and MAE, as losses are spelled too
+    if spelled in NAMES:
+        return NAMES[spelled](name=metric)
     near = difflib.get_close_matches(metric.lower(), NAMES, 1, 0.4)
     hint = f"Write {near[0]!r}" if near else f"Write one of {', '.join(map(repr, NAMES))}"
     raise ValueError(f"metric {metric!r} does not exist. {hint} instead.")

@@ -28,6 +28,11 @@ def _training() -> Any:
 
 def _method(model: Any, name: str, options: Mapping[str, Any]) -> Any:
     """The function of training that a method passes to. Raises TypeError for options that it does not have."""
+    if not isinstance(model, Face):
+        raise TypeError(
+            f"{name} was called on the class, with a {type(model).__name__} in the model's place. Write "
+            f"model = rv.Sequential([...]) and then model.{name}(...) instead."
+        )
     function = getattr(_training(), name)
     if options:
         refuse_unknown(function, options, f"{type(model).__name__}.{name}")
@@ -270,7 +275,7 @@ class Face(State):
         return _method(self, "check", options)(self, x, y, **options)
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
+        self, x: Any = None, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
     ) -> Any:
         """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
         return _method(self, "predict", options)(self, x, batch_size=batch_size, verbose=verbose, **options)

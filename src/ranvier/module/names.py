@@ -14,6 +14,7 @@ __all__ = ["Told", "arguments", "likely", "missing", "nearest", "refuse_unknown"
 ALIKE = (
     0.7  # of 1, from which two names are told as nearest: LSTM and Softmax reach 0.55, linalg and long 0.6
 )
+BEGUN = 0.5  # the same for names that begin alike: CosineLR and CosineAnnealingLR reach 0.64
 RECURRENT = "recurrent layers are not there yet"
 ATTENTION = "attention layers are not there yet"
 ABSENT = {  # starts of names that the peers have, in small letters: what there is to say of them
@@ -44,7 +45,9 @@ def likely(name: str, known: Iterable[str]) -> str | None:
         spelled.setdefault(k.lower(), []).append(k)
     longer = [k for k in spelled if len(low) > 2 and k.startswith(low)]  # MaxPooling for MaxPooling2D
     shorter = [k for k in spelled if len(k) > 3 and low.startswith(k)]  # AdamOptimizer for Adam
-    close = difflib.get_close_matches(low, spelled, 1, ALIKE)
+    close = difflib.get_close_matches(low, spelled, 1, ALIKE) or [
+        k for k in difflib.get_close_matches(low, spelled, 3, BEGUN) if k[:4] == low[:4]
+    ]
     slips = [k for k in spelled if len(k) == len(low) < 4 and sum(map(str.__ne__, k, low)) == 1]  # L3 for L2
     for found in (close, sorted(longer, key=len), sorted(shorter, key=len, reverse=True), slips):
         if found:

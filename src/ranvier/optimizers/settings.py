@@ -19,7 +19,7 @@ def number(kind: str, name: str, value: Any) -> float:
     if isinstance(value, (Tensor, np.ndarray)) and value.shape == ():
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        or_schedule = " or a schedule" if name == "learning_rate" else ""
+        or_schedule = " or a schedule" if name in ("learning_rate", "lr") else ""
         raise TypeError(
             f"{kind}({name}={value!r}): this is a number{or_schedule}. Write a float, and to change it while training "
             f"set optimizer.{name} between epochs, instead."
@@ -32,25 +32,25 @@ def number(kind: str, name: str, value: Any) -> float:
     return result
 
 
-def as_rate(kind: str, value: Any) -> float | LearningRateSchedule:
+def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | LearningRateSchedule:
     """What a learning rate is set to: a float, or a schedule, which may be given as `schedules.describe` writes it."""
     if type(value) is float and 0.0 <= value < math.inf:
         return value
     if isinstance(value, (LearningRateSchedule, dict, type)):
         return schedules.get(value)
-    name = type(value).__name__
-    if name in schedules.CLASSES and hasattr(value, "get_config"):
+    of = type(value).__name__
+    if of in schedules.CLASSES and hasattr(value, "get_config"):
         raise TypeError(
-            f"{kind}(learning_rate={value!r}): this is a schedule of Keras's. Write "
-            f"rv.optimizers.schedules.{name}(**schedule.get_config()) instead."
+            f"{kind}({name}={value!r}): this is a schedule of Keras's. Write "
+            f"rv.optimizers.schedules.{of}(**schedule.get_config()) instead."
         )
     if callable(value) and not isinstance(value, Tensor):
         raise TypeError(
-            f"{kind}(learning_rate={value!r}): this is a number or a schedule, and a function is neither. Write it as "
+            f"{kind}({name}={value!r}): this is a number or a schedule, and a function is neither. Write it as "
             "rate(self, step) of a class derived from optimizers.schedules.LearningRateSchedule, or give it to "
             "callbacks.LearningRateScheduler, instead."
         )
-    return number(kind, "learning_rate", value)
+    return number(kind, name, value)
 
 
 def follow(leaf: Tensor, value: float) -> Tensor:

@@ -159,11 +159,19 @@ def checked(
             return x
         return replace(x, weight=by_class_among(x, heads, outputs, types, class_weight))
     x_name, y_name, w_name = (prefix + n for n in ("x", "y", "sample_weight"))
+    if y is None and likely_several(model, x):
+        raise TypeError(
+            f"{x_name} is a {type(x).__name__} of {len(x)} arrays, and {y_name} is missing. Write fit(x, y), or "
+            "fit(*data) where they are one tuple, instead."
+        )
     arrays = features(
         model, x, name=x_name, check_finite=check_finite, columns=compiled.columns, learn=not prefix
     )
     if y is None:
-        raise ValueError(f"{y_name} is missing. Write fit(x, y), or a generator of (x, y) batches, instead.")
+        raise ValueError(
+            f"{y_name} is missing. Write the targets after the inputs, as in fit(x, y), evaluate(x, y) and "
+            "validation_data=(x, y), or give a generator of (x, y) batches, instead."
+        )
     outputs, types = traced(model, compiled, arrays)
     heads = compiled.meet(outputs).heads
     last = next((m for m in reversed(list(model.modules())) if m._parameters), model)
@@ -225,10 +233,11 @@ def targets_of(y: Any, outputs: Outputs, heads: Sequence[Head], name: str) -> li
     return parts
 
 
-def split(data: Data, share: float) -> tuple[Data, Data]:
+def split(data: Data, share: Any) -> tuple[Data, Data]:
     """The first rows to train on and the last ``share`` of them to validate on, before any shuffling."""
-    if not 0 < share < 1:
-        raise ValueError(f"validation_split={share}: write a share between 0 and 1, such as 0.2, instead.")
+    number = isinstance(share, (int, float, np.integer, np.floating)) and not isinstance(share, bool)
+    if not number or not 0 < share < 1:
+        raise ValueError(f"validation_split={share!r}: write a share between 0 and 1, such as 0.2, instead.")
     at = int(np.floor(len(data) * (1 - share)))
     if at in (0, len(data)):
         raise ValueError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranvier import losses, metrics
 from ranvier.metrics import Mean, Metric
+from ranvier.module.names import likely
 from ranvier.training.objective import TORCH, Criterion, as_loss, criteria
 from ranvier.training.structure import Outputs, pick
 
@@ -135,9 +136,21 @@ def flattened(value: Any) -> list[Any]:
 def as_metric(metric: Any, logits: bool) -> Metric:
     """A metric by any of its spellings. Named ones that decide at 0.5 decide at 0 where the outputs are logits."""
     if not isinstance(metric, (str, Metric, dict, type)) and callable(metric):
+        if (getattr(metric, "__module__", None) or "").partition(".")[0] == "sklearn":
+            raise TypeError(_of_arrays(metric.__name__))
         return FunctionMetric(metric)
     found = metrics.get(metric)
     return found.for_logits() if logits and isinstance(metric, str) else found
+
+
+def _of_arrays(name: str) -> str:
+    """What to write for a function of scikit-learn's."""
+    near = likely(name, metrics.NAMES)
+    own = f"metrics=[{near!r}], or " if near else ""
+    return (
+        f"the metric {name} is scikit-learn's, which reads arrays, and metrics are computed on tensors within the "
+        f"compiled step. Write {own}{name}(y, ...) of model.predict(x) after fit, instead."
+    )
 
 
 def distinct(names: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from ranvier.engines.native import llvm, runtime, team
 from ranvier.engines.native.cache import cache_key, default_cache
 from ranvier.engines.native.context import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
-from ranvier.engines.native.dumping import LATE, asked, dump
+from ranvier.engines.native.dumping import LATE, STAGES, asked, dump
 from ranvier.engines.native.edges import cut
 from ranvier.engines.native.pace import Pace
 from ranvier.engines.native.shuffling import shuffled as shuffled
@@ -37,6 +37,7 @@ PASSES: tuple[tuple[str, Callable[[Graph], Graph]], ...] = (
     ("simplify again", simplify),
 )
 """What is done to a graph before it is scheduled, in order."""
+STAGES.update(name for name, _ in PASSES)
 
 
 def lower(graph: Graph) -> Graph:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from ranvier import optimizers, tape
 from ranvier.module import Module
 from ranvier.optimizers.schedules import LearningRateSchedule
+from ranvier.optimizers.settings import as_rate
 from ranvier.tensor import Tensor
 
 _NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
@@ -22,7 +23,10 @@ def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a group as arguments of the rule."""
     result = {_NAMES.get(name, name): value for name, value in settings.items()}
     if "betas" in result:
-        result["beta_1"], result["beta_2"] = result.pop("betas")
+        betas = result.pop("betas")
+        if not isinstance(betas, Sequence) or len(betas) != 2:
+            raise TypeError(f"betas={betas!r}: write a pair, such as betas=(0.9, 0.999), instead.")
+        result["beta_1"], result["beta_2"] = betas
     if "weight_decay" in result:
         result["weight_decay"] = result["weight_decay"] or None
     if "decoupled_weight_decay" in result:
@@ -59,7 +63,7 @@ class Optimizer:
         given = signature.bind(self, params, *args, **kwargs)
         given.apply_defaults()
         self.settings = {
-            name: float(v) if name == "lr" and not isinstance(v, LearningRateSchedule) else v
+            name: as_rate(type(self).__name__, v, "lr") if name == "lr" else v
             for name, v in given.arguments.items()
             if name in self.defaults
         }
