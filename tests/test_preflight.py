@@ -74,11 +74,12 @@ class Program:
     rate: float = 1e-6
     validation: Any = None
     options: dict[str, Any] = field(default_factory=dict)  # of fit and check
+    metrics: Any = None
 
     def compiled(self) -> Any:
         rv.set_seed(0)
         model = rv.Sequential(self.model) if isinstance(self.model, list) else self.model
-        model.compile(optimizers.SGD(self.rate), self.loss)
+        model.compile(optimizers.SGD(self.rate), self.loss, metrics=self.metrics)
         return model
 
     def check(self, **options: Any) -> Report:
@@ -180,6 +181,14 @@ ROWS = {
         lambda: Program([layers.Conv2D(4, 1, activation="relu", name="it"), layers.Flatten(), D(1)], x=TURNED),
         lambda: Program([layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), D(1)], x=SQUARES),
     ),
+    "RV116": (
+        lambda: Program([D(K, activation="softmax", name="it")], BCE, y=ONE_HOT),
+        lambda: Program([D(K, activation="softmax")], CCE, y=ONE_HOT),
+    ),
+    "RV117": (
+        lambda: Program([D(1, kernel_initializer=Constant(0.1), name="it")], "poisson", np.abs(X), np.abs(VALUES)),
+        lambda: Program([D(1, activation="exponential")], "poisson", np.abs(X), np.abs(VALUES)),
+    ),
     "RV201": (
         lambda: Program([D(K, activation="softmax", name="it")], SCE, PIXELS, Y),
         lambda: Program([layers.Rescaling(1 / 255), D(K, activation="softmax")], SCE, PIXELS, Y),
@@ -231,6 +240,10 @@ ROWS = {
     "RV308": (
         lambda: Program([D(1, name="it")], y=VALUES * 10_000),
         lambda: Program([D(1)], y=VALUES),
+    ),
+    "RV309": (
+        lambda: Program([D(1)], metrics=["accuracy"]),
+        lambda: Program([D(1)], metrics=["mae"]),
     ),
     "RV401": (
         lambda: Program([D(1)], x=X[:100], y=VALUES[:100], validation=(X[90:], VALUES[90:])),
@@ -560,6 +573,40 @@ def test_rows_of_few_values_repeat_by_chance():
     assert 0.05 < len(shared_rows([x[:500]], [x[500:]])[0]) / 500 < 0.25
     assert not Program([D(1)], **halves, validation=(x[500:], y[500:])).check()
     assert Program([D(1)], **halves, validation=(x[300:700], y[300:700])).check().codes == ["RV401"]
+
+
+def test_categories_repeat_as_often_in_validation_as_in_training():
+    """One-hot rows of 40 columns, of which few are distinct; the same rows of a hundred kinds come again and again."""
+    kinds = RNG.permutation(np.eye(40, dtype=np.float32)[RNG.integers(0, 40, (60, 2))].sum(1))
+    x, y = kinds[RNG.integers(0, 60, 1000)], RNG.normal(size=1000)
+    halves: dict[str, Any] = {"x": x[:500], "y": y[:500]}
+    assert not Program([D(1)], **halves, validation=(x[500:], y[500:])).check(ignore="RV204")
+    sparse = (RNG.random((400, 40)) < 0.5).astype(
+        np.float32
+    )  # no two alike but those that were put into both
+    leaked: dict[str, Any] = {"x": sparse[:200], "y": y[:200], "validation": (sparse[150:], y[150:400])}
+    assert Program([D(1)], **leaked).check().codes == ["RV401"]
+
+
+CAUSED = {  # a network whose loss is not finite whatever the learning rate, and what is said of it
+    "logarithm of a negative number": (lambda: Program([D(1, kernel_initializer=WIDE, name="it")], "poisson", y=np.abs(VALUES)), "poisson.* takes the logarithm of the outputs.*layer 'it'.*activation='exponential'"),
+    "shares of nothing": (lambda: Program([D(K, activation="relu", kernel_initializer=WIDE, name="it")], SCE, y=Y), "expects probabilities.*layer 'it'.*activation='softmax'"),
+    "dropped probabilities": (lambda: Program([D(K, activation="softmax"), layers.Dropout(0.9, name="it")], SCE, y=Y), "dropout stands after the last layer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", CAUSED)
+def test_a_loss_that_is_not_finite_is_told_its_cause_in_the_network(what):
+    program, said = CAUSED[what]
+    with pytest.raises(NonFiniteLoss, match=f"The likely cause: .*{said}") as error:
+        program().fit(ignore="RV")
+    assert "learning rate" not in str(error.value)
+
+
+def test_accuracy_of_shares_and_of_zeros_and_ones_is_no_mistake():
+    for y in (BINARY, (X[:, :1] > 0) * 1.0):
+        assert not Program([D(1)], y=y, metrics=["accuracy"]).check()
+    assert not Program([D(K, activation="softmax")], y=ONE_HOT, metrics=["accuracy"]).check()
 
 
 def test_values_that_are_not_finite_are_not_judged():

@@ -13,6 +13,7 @@ from ranvier.module import Module
 from ranvier.module.changes import changes
 from ranvier.training.hooks import Callbacks
 from ranvier.training.nonfinite import find
+from ranvier.training.preflight import likely_cause
 from ranvier.training.progress import Progress
 from ranvier.training.runner import Interrupt, Pace, Runner
 from ranvier.training.state import Compiled
@@ -177,7 +178,12 @@ class Training:
 
     def failed(self) -> None:
         assert self.runner is not None
-        raise find(self.runner, self.compiled.optimizer.current_rate)
+        raise find(self.runner, self.compiled.optimizer.current_rate, self.cause)
+
+    def cause(self) -> str | None:
+        """What in the network makes losses that are not finite, where the rows at hand show it."""
+        given = None if self.runner is None else self.runner.given
+        return None if given is None else likely_cause(self.model, self.compiled, given[0])
 
     def end_epoch(self) -> None:
         self.epoch, self.done, self.totals, self.halted = self.epoch + 1, 0, None, False

@@ -29,10 +29,13 @@ class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happe
         self.epoch, self.step, self.op, self.layer, self.phase = epoch, step, op, layer, phase
 
 
-def find(runner: Runner, rate: Callable[[], float]) -> NonFiniteLoss:
+def find(
+    runner: Runner, rate: Callable[[], float], cause: Callable[[], str | None] = lambda: None
+) -> NonFiniteLoss:
     """Replay what was run since the state was last kept, up to the first bad step, and say what happened there.
 
-    The arrays are left as they were before that step; ``rate`` is asked then for the learning rate of that step.
+    The arrays are left as they were before that step; ``rate`` is asked then for the learning rate of that step,
+    ``cause`` for what in the network makes such losses.
     """
     step = 0
     for stretch in runner.stretches():
@@ -52,19 +55,21 @@ def find(runner: Runner, rate: Callable[[], float]) -> NonFiniteLoss:
     epoch = runner.epoch
     op, layer, phase = culprit(runner, step)
     near = f", after parameter {layer!r}" if layer else ""
-    fix = f"a smaller learning rate (it is {rate():g}), clipnorm=1.0, or scaled inputs,"
+    fix = f"Write a smaller learning rate (it is {rate():g}), clipnorm=1.0, or scaled inputs, instead."
     if op is None:
         where = "Its values are finite on the reference engine"
     elif op == "input":
         where = f"Parameter {layer!r} was" if layer else "The data of that step are"
         where += " not finite to begin with"
-        fix = "np.nan_to_num of it"
+        fix = "Write np.nan_to_num of it instead."
     else:
         place = f"the {phase} pass" if phase in ("forward", "backward") else "the update"
         where = f"The first value that is not finite comes up in {place}, in {op!r}{near}"
+        known = None if phase == "update" else cause()
+        fix = fix if known is None else f"The likely cause: {known}"
     return NonFiniteLoss(
         f"the loss stopped being finite in epoch {epoch + 1}, step {step + 1}. {where}. The model keeps the "
-        f"weights from before that step. Write {fix} instead.",
+        f"weights from before that step. {fix}",
         epoch=epoch, step=step, op=op, layer=layer, phase=phase,
     )  # fmt: skip
 

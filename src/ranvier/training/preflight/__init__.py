@@ -4,6 +4,8 @@
 """
 
 from ranvier.training.preflight.report import Finding, PreflightError, PreflightWarning, Report
-from ranvier.training.preflight.run import after_epoch, check, preflight
+from ranvier.training.preflight.run import after_epoch, check, likely_cause, preflight
 
-__all__ = ["Finding", "PreflightError", "PreflightWarning", "Report", "after_epoch", "check", "preflight"]
+__all__ = [
+    "Finding", "PreflightError", "PreflightWarning", "Report", "after_epoch", "check", "likely_cause", "preflight",
+]  # fmt: skip

@@ -16,14 +16,29 @@ from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import AFFINE, LINEAR, Seen, name_of, through
 
 __all__ = [
-    "channels_elsewhere", "clipped_logits", "colours_out_of_range", "dropout_at_the_end", "dropout_of_few",
-    "log_probabilities_expected", "logits_expected", "no_nonlinearity", "not_adapted", "one_unit",
-    "probabilities_expected", "sigmoid_for_classes", "softmax_across_samples", "symmetric", "unused",
+    "channels_elsewhere",
+    "clipped_logits",
+    "colours_out_of_range",
+    "dropout_at_the_end",
+    "dropout_of_few",
+    "log_probabilities_expected",
+    "logarithm_of_negative",
+    "logits_expected",
+    "no_nonlinearity",
+    "not_adapted",
+    "one_unit",
+    "probabilities_expected",
+    "sigmoid_for_classes",
+    "softmax_across_samples",
+    "softmax_for_several",
+    "symmetric",
+    "unused",
 ]  # fmt: skip
 
 UNBOUNDED = (
     *LINEAR, "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softplus", "tanh", "relu6",
 )  # fmt: skip
+NEGATIVE = tuple(name for name in UNBOUNDED if name not in ("relu", "relu6", "softplus"))
 COLOURS = (1, 3)  # channels of images
 SIDE = 8  # of the smallest square that is taken for an image
 SMALL = 1 / 32  # a scale that makes bytes small
@@ -86,6 +101,31 @@ def sigmoid_for_classes(seen: Seen) -> Iterator[Fault]:
                 f"the loss {end.loss.name!r} expects probabilities that add up to 1, and the model ends with sigmoid",
                 "Write activation='softmax' for one class of several, or loss='binary_crossentropy' for independent "
                 "yes or no, instead.",
+                seen.blame(end.entry),
+            )
+
+
+def softmax_for_several(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        if end.binary and not end.wants_logits and end.last == "softmax" and end.output.shape[-1] != 1:
+            one = (
+                "CrossEntropyLoss without the softmax" if end.function else "loss='categorical_crossentropy'"
+            )
+            yield seen.fault(
+                f"the loss {end.loss.name!r} asks each output for a yes or no of its own, and the model ends with "
+                "softmax, whose outputs share 1 among them",
+                f"Write {one} for one class of several, or sigmoid at the end for independent yes or no, instead.",
+                seen.blame(end.entry),
+            )
+
+
+def logarithm_of_negative(seen: Seen) -> Iterator[Fault]:
+    for end in seen.ends:
+        if end.kind == "Poisson" and end.last in NEGATIVE:
+            yield seen.fault(
+                f"the loss {end.loss.name!r} takes the logarithm of the outputs, and the model ends with {end.last!r}, "
+                "which puts out negative numbers too",
+                "Write activation='exponential' or 'softplus' in the last layer instead.",
                 seen.blame(end.entry),
             )
 

@@ -20,7 +20,7 @@ from ranvier.training.runner import Runner
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data, build, step_for
 
-__all__ = ["after_epoch", "check", "preflight"]
+__all__ = ["after_epoch", "check", "likely_cause", "preflight"]
 
 
 Coded = TypeVar("Coded", Check, Finding)
@@ -96,6 +96,14 @@ def after_epoch(
     checks = [c for c in checks if state.told.isdisjoint((c.code, *c.unless))]
     if checks:
         tell(found(checks, Probe(model, state, data, runner.step)), state.told, caller())
+
+
+def likely_cause(model: Module, state: Compiled, data: Data) -> str | None:
+    """What in the network makes a loss that is not finite, whatever the learning rate; and what to write instead."""
+    for finding in found(table.CAUSES, Seen(model, state, data)):
+        place = f" ({finding.where})" if finding.where else ""
+        return f"{finding.text}{place}. {finding.fix}"
+    return None
 
 
 def check(

@@ -227,6 +227,10 @@ class Seen:
         self.holders = {id(p): m for m in model.modules() for p in m._parameters.values() if p is not None}
         self.entries = list(self._walk([o.entry for o in outputs]))
 
+    def metrics(self, end: End) -> list[Any]:
+        """The metrics of an output."""
+        return [metric for metric, _ in self.state.heads.heads[end.place].metrics]
+
     def training_calls(self) -> tuple[list[Tensor], list[Module]]:
         """What a call in training mode reads, and the modules that it calls; nothing random is used up."""
         ran: list[Module] = []

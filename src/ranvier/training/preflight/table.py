@@ -5,7 +5,17 @@ from __future__ import annotations
 from ranvier.training.preflight import dynamics, features, network, targets, validation
 from ranvier.training.preflight.report import ERROR, WARNING, Check
 
-__all__ = ["ACTIVATIONS", "CHECKS", "DATA", "FIRST_BATCH", "GIVEN", "GRADIENTS", "NETWORK", "VALIDATION"]
+__all__ = [
+    "ACTIVATIONS",
+    "CAUSES",
+    "CHECKS",
+    "DATA",
+    "FIRST_BATCH",
+    "GIVEN",
+    "GRADIENTS",
+    "NETWORK",
+    "VALIDATION",
+]
 
 NETWORK = (
     Check("RV101", "logits expected", WARNING, network.logits_expected),
@@ -23,6 +33,8 @@ NETWORK = (
     Check("RV113", "normalization not adapted", WARNING, network.not_adapted),
     Check("RV114", "colours out of range", WARNING, network.colours_out_of_range),
     Check("RV115", "channels elsewhere", WARNING, network.channels_elsewhere),
+    Check("RV116", "softmax for several yes or no", WARNING, network.softmax_for_several),
+    Check("RV117", "logarithm of negative outputs", WARNING, network.logarithm_of_negative),
 )
 DATA = (
     Check("RV201", "unscaled pixels", WARNING, features.unscaled_pixels),
@@ -38,6 +50,7 @@ DATA = (
     Check("RV306", "imbalanced classes", WARNING, targets.imbalance, whole=True),
     Check("RV307", "classes that never occur", WARNING, targets.absent_classes, whole=True),
     Check("RV308", "large targets", WARNING, targets.large_targets),
+    Check("RV309", "classes counted in a regression", WARNING, targets.classes_of_sizes),
 )
 VALIDATION = (
     Check("RV401", "rows in training and validation", WARNING, validation.shared_with_validation, whole=True),
@@ -50,6 +63,8 @@ FIRST_BATCH = (
     Check("RV502", "exploding outputs", WARNING, dynamics.exploding, unless=SCALES),
     Check("RV503", "learning rate too high", WARNING, dynamics.fast, unless=(*SCALES, "RV502")),
 )
+# What may make a loss that is not finite, whatever the learning rate.
+CAUSES = tuple(c for c in NETWORK if c.code in ("RV102", "RV103", "RV107", "RV117"))
 GRADIENTS = (Check("RV501", "vanishing gradients", WARNING, dynamics.vanishing, unless=SCALES),)
 ACTIVATIONS = (
     Check("RV505", "dead units", WARNING, dynamics.dead),

@@ -10,8 +10,8 @@ from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import FEW, Seen, sample
 
 __all__ = [
-    "absent_classes", "constant_targets", "imbalance", "large_targets", "no_distribution", "no_shares", "one_class",
-    "unreachable",
+    "absent_classes", "classes_of_sizes", "constant_targets", "imbalance", "large_targets", "no_distribution",
+    "no_shares", "one_class", "unreachable",
 ]  # fmt: skip
 
 INFINITY = float("inf")
@@ -20,6 +20,10 @@ RANGES = {  # what an activation puts out
     "softsign": (-1.0, 1.0), "hard_tanh": (-1.0, 1.0), "relu": (0.0, INFINITY), "relu6": (0.0, 6.0),
     "softplus": (0.0, INFINITY), "exponential": (0.0, INFINITY),
 }  # fmt: skip
+OF_CLASSES = (
+    "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy", "BalancedAccuracy", "Precision",
+    "Recall", "F1Score", "AUC",
+)  # fmt: skip
 RARE = 20  # the most frequent class by the rarest
 MANY = 1000  # classes, from which some may well be missing
 LARGE = 1000.0
@@ -40,6 +44,25 @@ def unreachable(seen: Seen) -> Iterator[Fault]:
                 "Write a last layer without activation, or scale the targets, instead.",
                 seen.blame(end.entry),
             )
+
+
+def classes_of_sizes(seen: Seen) -> Iterator[Fault]:
+    """Metrics that count which classes are right, where the targets are sizes."""
+    for end in seen.ends:
+        counting = [m.name for m in seen.metrics(end) if type(m).__name__ in OF_CLASSES]
+        if not counting or not end.regression:
+            continue
+        some = sample(end.y)
+        whole = (
+            (some == 0) | (some == 1) if end.output.shape[-1:] in ((), (1,)) else (some >= 0) & (some <= 1)
+        )
+        if whole.all():  # classes after all, or shares of them
+            continue
+        yield seen.fault(
+            f"the metric {counting[0]!r} counts classes that are right, and the targets {end.name} of the loss "
+            f"{end.loss.name!r} are sizes ({some.min():.4g} to {some.max():.4g}): it says nothing of them",
+            "Write metrics=['mae'], 'rmse' or 'r2' instead.",
+        )
 
 
 def no_shares(seen: Seen) -> Iterator[Fault]:

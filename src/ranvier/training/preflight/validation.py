@@ -19,6 +19,7 @@ COARSE, OFTEN = (
     32,
     0.25,
 )  # columns of so few values each, so few of them, repeat rows by chance: told from this share
+MORE = 1.5  # the twins of validation rows by those of training rows, above which they are no chance
 EXPECTED = 10  # validation rows of a class, from which it is no chance that there is none
 OTHER = 20.0  # the scale of validation inputs by that of training inputs
 
@@ -78,9 +79,23 @@ def same_memory(a: Array, b: Array) -> bool:
 
 
 def coarse(given: Input) -> bool:
-    """Whether rows have so few possible values that some are equal by chance."""
-    columns = given.rows.shape[1]
-    return columns <= COARSE and all(len(np.unique(given.rows[:, i])) <= COARSE for i in range(columns))
+    """Whether every column has so few values that rows may be equal by chance."""
+    return all(len(np.unique(given.rows[:, i])) <= COARSE for i in range(given.rows.shape[1]))
+
+
+def by_chance(seen: Seen) -> float:
+    """The share of validation rows up to which equal training rows are to be expected.
+
+    Where columns have few values (categories, one-hot rows), rows drawn from the same source have as many twins in the
+    training data as those have among themselves.
+    """
+    if not all(map(coarse, seen.inputs)):
+        return SHARE
+    words = np.sum([sums(x, np.arange(len(x))) * np.uint64(2 * i + 1) for i, x in enumerate(seen.data.x)], 0)
+    _, counts = np.unique(words, return_counts=True)
+    repeated = 1 - np.count_nonzero(counts == 1) / len(words)
+    few = all(i.rows.shape[1] <= COARSE for i in seen.inputs)
+    return max(OFTEN if few else SHARE, MORE * repeated)
 
 
 def shared_with_validation(seen: Seen) -> Iterator[Fault]:
@@ -93,7 +108,7 @@ def shared_with_validation(seen: Seen) -> Iterator[Fault]:
         text = "the validation data are the training data, so they cannot show overfitting"
     else:
         rows, twins = shared_rows(seen.data.x, seen.validation.x)
-        if len(rows) < (OFTEN if all(map(coarse, seen.inputs)) else SHARE) * number:
+        if len(rows) < SHARE * number or len(rows) < by_chance(seen) * number:
             return
         text = (
             f"{len(rows):,} of {number:,} validation rows are training rows too (row {rows[0]} is training row "
