@@ -258,9 +258,18 @@ def test_extreme_criteria(name, x, y, expected):
 
 
 REFUSED = [
-    (lambda: F.mse_loss(np.zeros((4, 1)), np.zeros(4)), "targets of the shape"),
+    (lambda: F.mse_loss(np.zeros((4, 1)), np.zeros(4)), r"targets of the shape .*reshape\(-1, 1\)$"),
+    (lambda: F.mse_loss(np.zeros((4, 3)), np.zeros(4)), "targets of the shape of the predictions$"),
     (lambda: F.cross_entropy(X, np.zeros((4, 2), np.int32)), "need labels of shape"),
     (lambda: F.cross_entropy(X, np.zeros((4, 3))), "must have the scores' shape"),
+    (lambda: F.cross_entropy(X, np.zeros(len(X))), r"for class numbers write target.long\(\)$"),
+    (lambda: F.cross_entropy(X, np.zeros((len(X), 1))), r"write target.long\(\).squeeze\(1\)$"),
+    (lambda: F.cross_entropy(X, np.zeros((len(X), 1), np.int32)), r"write target.squeeze\(1\)$"),
+    (lambda: F.nll_loss(X, np.zeros(X.shape, np.int32)), r"write target.argmax\(1\)$"),
+    (
+        lambda: F.cross_entropy(np.zeros((4, 28, 10)), np.zeros(4, np.int32)),
+        r"put Flatten\(\) before the last layer$",
+    ),
     (lambda: F.l1_loss(X, Y, "average"), "write 'mean', 'sum' or 'none'"),
 ]
 

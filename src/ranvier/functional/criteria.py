@@ -32,9 +32,11 @@ def aligned(input: Node, target: Node, what: str) -> tuple[Node, Node]:
     """Both in floats and of one shape; never broadcast, since (N,) against (N, 1) would become (N, N)."""
     x, dtype = floating(input), floating(input).dtype
     if input.shape != target.shape:
+        ones = [[d for d in node.shape if d != 1] for node in (input, target)]
+        example = f", for example targets.reshape({', '.join(map(str, ['-1', *input.shape[1:]]))})"
         raise GraphError(
             f"{what} of predictions {input.shape} and targets {target.shape}: write targets of the shape of the "
-            f"predictions, for example targets.reshape({', '.join(map(str, ['-1', *input.shape[1:]]))})"
+            f"predictions{example if ones[0] == ones[1] else ''}"
         )
     return x, n.cast(target, dtype)
 
@@ -57,6 +59,20 @@ def classes_of(rows: Node) -> int:
     return classes
 
 
+def _as_labels(input: Node, wanted: tuple[Any, ...], target: Node) -> str:
+    """What to write for targets of another shape than ``wanted``, or than that of probabilities, where it is plain."""
+    whole = ".long()" if target.dtype in FLOATS else ""
+    if target.shape == (*wanted, 1):
+        return f": for class numbers write target{whole}.squeeze({len(wanted)})"
+    if target.shape == wanted and whole:
+        return ": for class numbers write target.long()"
+    if target.shape == input.shape and not whole:
+        return ": for one-hot rows write target.argmax(1)"
+    if target.ndim == 1 and len(wanted) > 1:
+        return ": for one label a sample put Flatten() before the last layer"
+    return ""
+
+
 @function
 def nll_loss(
     input: Node, target: Node, weight: Node | None = None, ignore_index: int = -100, reduction: str = "mean"
@@ -71,6 +87,7 @@ def nll_loss(
     if rows.shape[:-1] != labels.shape:
         raise GraphError(
             f"scores of shape {input.shape} need labels of shape {rows.shape[:-1]}, not {target.shape}"
+            f"{_as_labels(input, rows.shape[:-1], target)}"
         )
     picked = n.negative(n.take_along(rows, labels))
     kept = n.not_equal(labels, ignore_index)
@@ -98,6 +115,7 @@ def cross_entropy(
         if target.shape != input.shape:
             raise GraphError(
                 f"target probabilities of {target.shape} must have the scores' shape {input.shape}"
+                f"{_as_labels(input, last(input).shape[:-1], target)}"
             )
         rows, wanted = last(logs), last(n.cast(target, logs.dtype))
         if label_smoothing:
