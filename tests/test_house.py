@@ -60,6 +60,15 @@ def test_every_public_class_and_function_has_a_docstring(name):
     assert not bare, f"{name}: no docstring on {bare}"
 
 
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_a_module_lists_is_what_it_exports_and_other_names_are_told(name):
+    """Tab completion offers what is imported late, too; a name that does not exist is an AttributeError that says so."""
+    module = importlib.import_module(name)
+    assert not set(module.__all__) - set(dir(module))
+    with pytest.raises(AttributeError, match="does not exist"):
+        module.no_such_name  # noqa: B018
+
+
 def test_the_exports_of_ranvier_are_exactly_these():
     """A name appears in or leaves the public face on purpose, never by accident."""
     import ranvier

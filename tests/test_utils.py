@@ -122,10 +122,3 @@ def test_an_argument_that_does_not_exist_is_told_the_one_meant(what):
     with pytest.raises(TypeError) as error:
         make()
     assert str(error.value).startswith(said)
-
-
-@pytest.mark.parametrize("module", ["", ".data", ".layers", ".initializers", ".estimators", ".torch"])
-def test_dir_holds_what_is_imported_late(module):
-    """What tab completion offers."""
-    found = import_module(f"ranvier{module}")
-    assert not set(found.__all__) - set(dir(found))

@@ -413,3 +413,9 @@ def _unavailable(dataset: Dataset, reasons: dict[str, str]) -> str:
         f"{dataset.title} is not on this machine and could not be fetched ({tried or 'no place has it'}). Do one of "
         f"these instead: {'; '.join(ways)}."
     )
+
+
+def __getattr__(name: str) -> Any:
+    from ranvier.module.names import missing  # which stands above this part
+
+    return missing("ranvier.data.datasets", __all__)[0](name)

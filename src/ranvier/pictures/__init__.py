@@ -5,6 +5,7 @@ They need matplotlib (``pip install 'ranvier[plot]'``), which is imported when t
 matplotlib figure, which a notebook shows, and writes it to ``path`` if given.
 """
 
+from ranvier.module.names import missing
 from ranvier.pictures.comparison import compare
 from ranvier.pictures.curves import curves
 from ranvier.pictures.histograms import activations, weights
@@ -18,3 +19,5 @@ __all__ = [
     "activations", "attributions", "compare", "confusion_matrix", "curves", "feature_maps", "filters", "learning_rates",
     "mistakes", "network", "reliability", "weights",
 ]  # fmt: skip
+
+__getattr__, __dir__ = missing("ranvier.pictures", __all__)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from ranvier.module.names import nearest
+from ranvier.module.names import missing, nearest
 from ranvier.optimizers.schedules.base import LearningRateSchedule, lasting
 from ranvier.optimizers.schedules.cycles import CosineDecayRestarts, OneCycle, WarmUp
 from ranvier.optimizers.schedules.decays import (
@@ -75,3 +75,6 @@ def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
         "class_name": name,
         "config": {k: describe(v) if isinstance(v, LearningRateSchedule) else v for k, v in config.items()},
     }
+
+
+__getattr__, __dir__ = missing("ranvier.optimizers.schedules", __all__)
