@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+import ranvier.torch as torch
 from ranvier.utils import set_random_seed, to_categorical
 
 EYE = np.eye(4, dtype=np.float32)
@@ -93,8 +94,6 @@ AFAR = [  # module, a name nothing is near to, what is said
 
 @pytest.mark.parametrize(("module", "name", "said"), AFAR)
 def test_a_name_that_nothing_is_near_to_says_where_to_look(module, name, said):
-    import ranvier.torch.nn  # noqa: F401  # its names are known once it is imported
-
     found = import_module(f"ranvier.{module}")
     with pytest.raises(AttributeError) as error:
         getattr(found, name)
@@ -106,12 +105,16 @@ def test_a_name_that_nothing_is_near_to_says_where_to_look(module, name, said):
 WORDS = {  # an argument that does not exist: what was meant
     "optimizer": (lambda: rv.optimizers.Adam(lr=0.1), "Adam has no argument 'lr'. Write learning_rate= instead."),
     "optimizer's own": (lambda: rv.optimizers.SGD(momentun=0.1), "SGD has no argument 'momentun'. Write momentum= instead."),
+    "optimizer of PyTorch's": (lambda: torch.optim.Adam([rv.Tensor([1.0])], learning_rate=0.1), "Adam has no argument 'learning_rate'. Write lr= instead."),
     "callback": (lambda: rv.callbacks.EarlyStopping(patence=3), "EarlyStopping has no argument 'patence'. Write patience= instead."),
     "metric": (lambda: rv.metrics.Precision(top_k=3), "Precision has no argument 'top_k'. It takes thresholds, "),
     "loss": (lambda: rv.losses.Huber(detla=1), "Huber has no argument 'detla'. Write delta= instead."),
     "layer": (lambda: rv.layers.Dense(2, activaton="relu"), "Dense has no argument 'activaton'. Write activation= instead."),
     "fit": (lambda: rv.Sequential([]).fit(None, None, epoch=2), "Sequential.fit has no argument 'epoch'. Write epochs= instead."),
     "compile": (lambda: rv.Sequential([]).compile(metric=[]), "Sequential.compile has no argument 'metric'. Write metrics= instead."),
+    "too many for a metric": (lambda: rv.metrics.Precision(1, 2, 3, 4, 5), "Precision: too many positional arguments. It takes thresholds, average, class_id, name."),
+    "any for a callback": (lambda: rv.callbacks.Callback(3), "Callback takes no arguments."),
+    "too many for fit": (lambda: rv.Sequential([]).fit(*range(20)), "Module.fit() takes from 1 to 14 positional arguments"),
     "summary": (lambda: rv.Sequential([]).summary(width=3), "Sequential.summary has no argument 'width'. It takes print_fn, "),
 }  # fmt: skip
 

@@ -251,3 +251,9 @@ class Module(Face):
         if not below:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + "\n  ".join([*([extra] if extra else []), *below]) + "\n)"
+
+
+for _part in Module.__mro__[1:-1]:  # what Python says of a wrong call names the class that users know
+    for _function in vars(_part).values():
+        if inspect.isfunction(_function):
+            _function.__module__, _function.__qualname__ = __name__, f"Module.{_function.__name__}"

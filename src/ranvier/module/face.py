@@ -166,9 +166,9 @@ class Face(State):
 
     def summary(
         self,
+        line_length: int | None = None,
         *,
         print_fn: Callable[[str], Any] | None = None,
-        line_length: int | None = None,
         expand_nested: bool = True,
         show_trainable: bool = False,
         **options: Any,

@@ -80,11 +80,23 @@ def refuse_unknown(function: Callable[..., Any], given: Iterable[str], who: str)
 
 
 class Told:
-    """The base of classes that users make: an argument that the constructor lacks is told with the one likely meant."""
+    """The base of classes that users make: an argument that the constructor lacks is told with the one likely meant.
 
-    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
+    What a constructor of another class would say in that one's name is said in this one's.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        make: Any = cls.__init__
+        if make is object.__init__ and (args or kwargs):
+            raise TypeError(f"{cls.__name__} takes no arguments.")
         if kwargs:
-            refuse_unknown(cls.__init__, kwargs, cls.__name__)
+            refuse_unknown(make, kwargs, cls.__name__)
+        if make is not object.__init__ and not make.__qualname__.startswith(f"{cls.__qualname__}."):
+            try:
+                inspect.signature(make).bind(None, *args, **kwargs)
+            except TypeError as error:
+                known = ", ".join(arguments(make)[0])
+                raise TypeError(f"{cls.__name__}: {error}. It takes {known or 'no arguments'}.") from None
         return super().__new__(cls)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier import optimizers, tape
 from ranvier.module import Module
+from ranvier.module.names import refuse_unknown
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import as_rate
 from ranvier.tensor import Tensor
@@ -59,6 +60,7 @@ class Optimizer:
     coupled = True
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
+        refuse_unknown(type(self).__init__, kwargs, type(self).__name__)
         signature = inspect.signature(type(self).__init__)
         given = signature.bind(self, params, *args, **kwargs)
         given.apply_defaults()
