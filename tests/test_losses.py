@@ -190,7 +190,7 @@ def test_get():
         losses.CategoricalFocalCrossentropy(alpha=[1, -1])
     with pytest.raises(GraphError, match="each of the 4 outputs"):
         losses.CategoricalFocalCrossentropy(alpha=[1, 2])(held(HOT), held(S))
-    with pytest.raises(TypeError, match="has no argument 'gama'. Write gamma="):
+    with pytest.raises(TypeError, match=r"has no argument 'gama'\. Write gamma="):
         losses.CategoricalFocalCrossentropy(gama=2)
     focal = losses.SparseCategoricalFocalCrossentropy(alpha=np.ones(4))
     assert focal.config()["alpha"] == (1.0, 1.0, 1.0, 1.0)

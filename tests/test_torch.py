@@ -410,7 +410,11 @@ def test_state_dicts_through_files(tmp_path):
             r"here is a Linear. Write net.parameters\(\)",
         ),
         (lambda: optim.SGD([torch.ones(2)] * 1 + [{}], lr=0.1), TypeError, "leaves"),
-        (lambda: optim.Adam([torch.ones(2)], lr=-1), ValueError, "learning_rate"),
+        (
+            lambda: optim.Adam([torch.ones(2)], lr=-1),
+            ValueError,
+            r"Adam\(lr=-1.0\): write a number of 0 or more",
+        ),
         (lambda: optim.SGD([{"params": [torch.ones(2)], "rate": 1}]), TypeError, "rate"),
         (lambda: TensorDataset(torch.ones(2), torch.ones(3)), ValueError, "2 and 3"),
         (lambda: loader(batch_sise=3), TypeError, "batch_sise"),
