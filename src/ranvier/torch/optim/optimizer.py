@@ -11,7 +11,6 @@ import numpy as np
 from ranvier import optimizers, tape
 from ranvier.module import Module
 from ranvier.module.names import refuse_unknown
-from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import as_rate
 from ranvier.tensor import Tensor
 
