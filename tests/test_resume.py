@@ -188,6 +188,7 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "no shuffling": (network, {**EVERY, "shuffle": False}),
     "part of an epoch": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10)}),
     "part of an epoch, unshuffled": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10), "shuffle": False}),
+    "more than an epoch": (network, {"epochs": 3, "steps_per_epoch": 9, "stops": [1, 5, 9, 10, 17, 26]}),
     "part of an epoch, sampled": (network, {
         "epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10), "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),
     "one batch": (network, {"epochs": 3, "batch_size": 200, "stops": [1, 2, 3]}),
