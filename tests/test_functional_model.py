@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -270,6 +271,31 @@ def test_a_model_of_what_lies_within_a_sequence():
         rv.Sequential([rv.layers.Dense(2)]).inputs  # noqa: B018
 
 
+@pytest.mark.parametrize("change", [lambda m: m, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_layers_of_a_sequence_know_their_outputs_before_anything_else_is_asked(change):
+    model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(4), rv.layers.Dense(2)])
+    model = change(model)
+    assert model[0].output.shape == (None, 4)
+    model.add(rv.layers.Dense(3))  # the layers before it are called once all the same
+    outputs = [layer.output for layer in model.layers]
+    assert [value.shape for value in rv.Model(model.input, outputs).outputs] == [
+        (None, 4),
+        (None, 2),
+        (None, 3),
+    ]
+    model.pop()
+    assert model.layers[0].output.shape == (None, 4)
+
+
+def test_what_was_described_in_float64_is_loaded_in_float32(tmp_path, float64):
+    x = rv.Input((4, 4, 1))
+    model = rv.Model(x, rv.layers.Conv2D(2, 3)(x))
+    model.save(tmp_path / "model")
+    rv.set_dtype("float32")
+    read = rv.load_model(tmp_path / "model")
+    assert {t.dtype for t in (read.input, read.output, *read.weights)} == {"float32"}
+
+
 def test_a_model_converted_to_float64_can_still_be_described(float64):
     for model in (
         residual().to("float32"),
@@ -420,6 +446,8 @@ MISTAKES = [
     (two_of_one_name, ValueError, r"2 layers are named 'd' \(made at .*:\d+ and .*:\d+\). Write another name="),
     (lambda: two_heads()(A), TypeError, r"takes 2 input\(s\) and was given 1. Write model\(\[a, b\]\)"),
     (lambda: two_heads()({"a": A, "c": B}), TypeError, r"was given the inputs \['a', 'c'\]. Write \{'a': ..., 'b': ...\}"),
+    (lambda: rv.layers.Dense(2)(rv.Input((6,), dtype="float64")), ValueError,
+     r"float64 meets float32. Write .astype\('float32'\) .*or rv.set_dtype\('float64'\)"),
     (lambda: residual()(A[:, :2]), ValueError, r"'x' .*cannot take float32\[40,2\]: it takes \(batch, 6\)"),
     (lambda: two_heads().get_layer("x"), ValueError, "has no layer 'x'. Write one of a, b, "),
     (lambda: two_heads().get_layer(index=9), ValueError, "and none at 9"),

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import BATCH, DTYPES, Type
+from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
+from ranvier.modes import get_dtype
 from ranvier.module.core import Module
 
 __all__ = ["MOST_CALLS", "REGISTRY", "arguments_of", "describe", "from_architecture", "register_module"]
@@ -241,9 +242,10 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
     config = {key: _decode(value, depth, made) for key, value in description["config"].items()}
     module: Module = cls.from_config(config)
     module.name = str(description["name"])
-    if "input" in description:
+    # Where the constructor has said them, they have the dtype that it says, or else the one that floats have now.
+    if "input" in description and module._input_type is None:
         module._input_type = _input(*description["input"])
-    if "inputs" in description:
+    if "inputs" in description and not module._input_types:
         module._input_types = tuple(_input(*one) for one in description["inputs"])
     if "built" in description and not module.built:
         module.build(batches(description["built"]))
@@ -264,7 +266,7 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
 def _input(shape: Any, dtype: Any) -> Type:
     if dtype not in DTYPES:
         raise _refuse(f"inputs of dtype {dtype!r}")
-    return Type((BATCH, *(int(n) for n in shape)), dtype)
+    return Type((BATCH, *(int(n) for n in shape)), get_dtype() if dtype in FLOATS else dtype)
 
 
 def _class(name: Any) -> type[Module]:

@@ -26,7 +26,7 @@ from ranvier.tensor import Tensor
 
 __all__ = ["Module"]
 
-UNCOPIED = (*DESCRIBED, "_predictors", "_plans")  # what copies do without; the others are compiled programs
+UNCOPIED = (*DESCRIBED, "_within", "_predictors", "_plans")  # what copies do without: the last are programs
 
 
 _counters: dict[str, int] = {}
