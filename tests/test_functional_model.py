@@ -271,6 +271,52 @@ def test_a_model_of_what_lies_within_a_sequence():
         rv.Sequential([rv.layers.Dense(2)]).inputs  # noqa: B018
 
 
+class Plain(rv.Model):
+    """Described by its inputs and outputs, and with a method of its own."""
+
+    def surest(self, x):
+        return self.predict(x).argmax(1)
+
+
+@rv.register_module
+class Known(Plain):
+    pass
+
+
+@rv.register_module
+class Made(Plain):
+    """What makes its inputs and outputs itself, and has a layer that they do not use."""
+
+    def __init__(self, units=3):
+        self.units = units
+        self.spare = rv.layers.Dense(2, input_shape=(1,))
+        x = rv.Input((6,))
+        super().__init__(inputs=x, outputs=rv.layers.Dense(units, activation="softmax")(x))
+
+
+def of_its_ends(cls):
+    x = rv.Input((6,))
+    return cls(x, rv.layers.Dense(3, activation="softmax")(x), name="net")
+
+
+@pytest.mark.parametrize("make", [lambda: of_its_ends(Plain), lambda: of_its_ends(Known), Made])
+def test_a_subclass_is_described_by_its_inputs_and_outputs(make, tmp_path):
+    model = make()
+    assert isinstance(model, Plain)
+    assert isinstance(model, Functional)
+    assert (model.output_shape, model.training) == ((None, 3), False)
+    pickled = pickle.dumps(model)
+    model.save(tmp_path / "model")
+    twins = [rv.load_model(tmp_path / "model"), copy.deepcopy(model), pickle.loads(pickled)]
+    model.compile(rv.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    model.fit(A, model.surest(A), verbose=0, ignore="RV")
+    for twin in twins:
+        np.testing.assert_array_equal(twin.predict(A), model.predict(A))
+        assert rv.Model(twin.input, twin.output).predict(A).shape == (N, 3)
+    unknown = type(model).__bases__[0] is Plain  # a file holds what it computes, and no code
+    assert [isinstance(twin, Plain) for twin in twins] == [not unknown, True, True]
+
+
 @pytest.mark.parametrize("change", [lambda m: m, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_layers_of_a_sequence_know_their_outputs_before_anything_else_is_asked(change):
     model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(4), rv.layers.Dense(2)])
@@ -453,7 +499,10 @@ MISTAKES = [
     (lambda: two_heads().get_layer(index=9), ValueError, "and none at 9"),
     (lambda: two_heads().get_layer(), ValueError, "takes a name or an index"),
     (lambda: rv.layers.Lambda(lambda x: None)(x6()), TypeError, "returned None. Write a forward that returns a tensor"),
-    (lambda: type("Net", (rv.Model,), {})(rv.Input((2,)), x6()), TypeError, "Net says in its forward what it computes"),
+    (lambda: type("Net", (rv.Model,), {"call": branch})(rv.Input((2,)), x6()), TypeError,
+     r"Net says in its forward what it computes.* super\(\).__init__\(inputs, outputs\) and no forward"),
+    (lambda: type("Net", (rv.Model,), {"train_step": branch})(x := rv.Input((2,)), -x).compile("sgd", "mse"), TypeError,
+     "Net has a train_step of its own"),
     (lambda: rv.Model(x := rv.Input((2,)), rv.layers.Lambda(lambda v: v)(x)).architecture(), TypeError,
      "a file cannot hold. Write a class with a forward"),
 ]  # fmt: skip

@@ -67,6 +67,8 @@ def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, A
     result["config"] = {
         key: encode(value, f"{where}, argument {key!r}", known) for key, value in module.config().items()
     }
+    if name != "Functional" and module.__dict__.get("_own_arguments") is False:
+        result["described"] = True  # a subclass by its inputs and outputs
     if not module._trainable:
         result["trainable"] = False
     frozen = [n for n, p in module._parameters.items() if p is not None and not p.requires_grad]
@@ -240,6 +242,10 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
         raise _refuse(f"modules nested more than {DEEPEST} deep")
     cls = _class(description["class"])
     config = {key: _decode(value, depth, made) for key, value in description["config"].items()}
+    if description.get("described"):
+        from ranvier.module.functional import described_by
+
+        cls = described_by(cls)
     module: Module = cls.from_config(config)
     module.name = str(description["name"])
     # Where the constructor has said them, they have the dtype that it says, or else the one that floats have now.
