@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ranvier import layers, methods  # methods gives tensors their operators
 from ranvier._version import __version__
 from ranvier.engines import get_engine, set_engine
-from ranvier.layers import Input
+from ranvier.layers import Input, Layer
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module import Module, Parameter, Sequential, register_module
 from ranvier.module.names import missing
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         optimizers,
         pictures,
         regularizers,
+        saving,
         search,
         torch,
         utils,
@@ -47,6 +48,7 @@ Model = Module  # Keras's name for what subclasses of a network derive from
 
 __all__ = [
     "Input",
+    "Layer",
     "Model",
     "Module",
     "Parameter",
@@ -79,6 +81,7 @@ __all__ = [
     "pictures",
     "register_module",
     "regularizers",
+    "saving",
     "search",
     "set_dtype",
     "set_engine",
@@ -110,6 +113,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "optimizers": "ranvier.optimizers",
     "pictures": "ranvier.pictures",
     "regularizers": "ranvier.regularizers",
+    "saving": "ranvier.saving",
     "search": "ranvier.search",
     "set_seed": "ranvier.seed:set_seed",
     "set_threads": "ranvier.engines.native.runtime:set_threads",

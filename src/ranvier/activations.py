@@ -92,4 +92,6 @@ def get(activation: Any) -> Callable[..., Any]:
 def __getattr__(name: str) -> Any:
     from ranvier.module.names import missing  # which stands above this part
 
+    if name in _OTHER_NAMES:
+        return _OTHER_NAMES[name]
     return missing("ranvier.activations", __all__)(name)

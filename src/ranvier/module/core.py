@@ -32,6 +32,11 @@ UNCOPIED = (*DESCRIBED, "_within", "_predictors", "_plans")  # what copies do wi
 _counters: dict[str, int] = {}
 
 
+def restart_names() -> None:
+    """Count from the beginning again."""
+    _counters.clear()
+
+
 def automatic_name(kind: str) -> str:
     """Keras's names: ``dense``, ``dense_1``, ``conv2d``, ... counted over the process."""
     base = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()

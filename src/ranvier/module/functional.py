@@ -135,16 +135,6 @@ class Functional(Module):
         named = [output[name] for name in self.output_names] if isinstance(output, Mapping) else output
         return list(found(named))
 
-    @property
-    def input_shape(self) -> Any:
-        """The shape of each input, None for the batch, in the container that they were given in."""
-        return mapped(self.input, Symbolic, lambda value: value.shape)
-
-    @property
-    def output_shape(self) -> Any:
-        """The shape of each output, None for the batch, in the container that they were given in."""
-        return mapped(self.output, Symbolic, lambda value: value.shape)
-
     def get_layer(self, name: str | None = None, index: int | None = None) -> Module:
         self._described()  # so that the layer knows its output
         return super().get_layer(name, index)
@@ -205,6 +195,10 @@ class Functional(Module):
             "inputs": encode(self._takes),
             "outputs": encode(self._returns),
         }
+
+    def get_config(self) -> dict[str, Any]:
+        """The whole architecture, which ``from_config`` makes anew."""
+        return super().get_config() if self._own_arguments else self.architecture()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:

@@ -48,6 +48,10 @@ class Sequential(Module):
             return {POSITIONAL: list(self)}
         return {POSITIONAL: [dict(self._modules)]}
 
+    def get_config(self) -> dict[str, Any]:
+        """The whole architecture, which ``from_config`` makes anew."""
+        return self.architecture()
+
     def _put(self, key: str, module: Any) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"{module!r} is no layer. Write a Module, such as rv.layers.Dense(64), instead.")
