@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.functional import (
+    celu,
     elu,
     exponential,
     gelu,
+    hard_shrink,
     hard_sigmoid,
     hard_silu,
     hard_tanh,
@@ -22,19 +24,24 @@ from ranvier.functional import (
     selu,
     sigmoid,
     silu,
+    soft_shrink,
     softmax,
     softplus,
     softsign,
+    squareplus,
     tanh,
+    tanh_shrink,
 )
 from ranvier.graph.node import Node
 from ranvier.recording import function
 
 __all__ = [
+    "celu",
     "elu",
     "exponential",
     "gelu",
     "get",
+    "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
@@ -48,10 +55,13 @@ __all__ = [
     "selu",
     "sigmoid",
     "silu",
+    "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
+    "squareplus",
     "tanh",
+    "tanh_shrink",
 ]
 
 

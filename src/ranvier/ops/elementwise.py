@@ -98,7 +98,7 @@ UNARY: dict[str, Callable[..., Any]] = {
         "cos", "sign", "floor", "ceil", "isnan", "isfinite", "negative", "logical_not")},
     **{name: getattr(activations, name) for name in (
         "relu", "relu6", "silu", "selu", "softplus", "softsign", "hard_sigmoid", "hard_silu", "hard_tanh", "mish",
-        "log_sigmoid")},
+        "log_sigmoid", "tanh_shrink")},
     "absolute": numeric.abs, "swish": functional.silu, "hard_swish": functional.hard_silu,
     "logsigmoid": functional.log_sigmoid,
     "tan": _ratio_of_sine,
@@ -177,6 +177,30 @@ def gelu(x: Any, approximate: bool = True) -> Any:
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """``x`` above 0, ``alpha * (exp(x) - 1)`` below."""
     return functional.elu(x, alpha=alpha)
+
+
+@operation
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    """``x`` above 0, ``alpha * (exp(x / alpha) - 1)`` below."""
+    return functional.celu(x, alpha=alpha)
+
+
+@operation
+def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """``x``, or 0 where it is at most ``threshold`` from 0."""
+    return functional.hard_shrink(x, threshold=threshold)
+
+
+@operation
+def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+    """``x`` moved toward 0 by ``threshold``, and no farther."""
+    return functional.soft_shrink(x, threshold=threshold)
+
+
+@operation
+def squareplus(x: Any, b: float = 4) -> Any:
+    """``(x + sqrt(x**2 + b)) / 2``."""
+    return functional.squareplus(x, b=float(b))
 
 
 @operation
