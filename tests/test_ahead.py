@@ -60,6 +60,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "in order": {"shuffle": False},
     "weights, some of them zero": {"sample_weight": WEIGHTS},
     "steps_per_epoch": {"steps_per_epoch": 2, "batch_size": 8},
+    "steps_per_epoch, more than all": {"steps_per_epoch": 9, "batch_size": 8},
     "balanced batches": {"sampler": rv.data.BalancedSampler()},
 }
 

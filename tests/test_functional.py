@@ -37,6 +37,14 @@ ACTIVATIONS: dict[str, tuple[Any, Any]] = {
     "relu6": (lambda x: np.clip(x, 0, 6), 0.0),
     "leaky_relu": (lambda x: np.where(x > 0, x, 0.2 * x), 0.2),
     "elu": (lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), 1.0),
+    "celu": (lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), 1.0),
+    "hard_shrink": (lambda x: np.where(abs(x) <= 0.5, 0, x), 0.0),
+    "soft_shrink": (lambda x: np.sign(x) * np.maximum(abs(x) - 0.5, 0), 0.0),
+    "tanh_shrink": (lambda x: x - np.tanh(x), 0.0),
+    "squareplus": (
+        lambda x: np.where(x < 0, 2 / (np.sqrt(x * x + 4) - x), (x + np.sqrt(x * x + 4)) / 2),
+        0.5,
+    ),
     "selu": (
         lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
         1.7580993408473766,

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -270,6 +271,77 @@ def test_a_model_of_what_lies_within_a_sequence():
         rv.Sequential([rv.layers.Dense(2)]).inputs  # noqa: B018
 
 
+class Plain(rv.Model):
+    """Described by its inputs and outputs, and with a method of its own."""
+
+    def surest(self, x):
+        return self.predict(x).argmax(1)
+
+
+@rv.register_module
+class Known(Plain):
+    pass
+
+
+@rv.register_module
+class Made(Plain):
+    """What makes its inputs and outputs itself, and has a layer that they do not use."""
+
+    def __init__(self, units=3):
+        self.units = units
+        self.spare = rv.layers.Dense(2, input_shape=(1,))
+        x = rv.Input((6,))
+        super().__init__(inputs=x, outputs=rv.layers.Dense(units, activation="softmax")(x))
+
+
+def of_its_ends(cls):
+    x = rv.Input((6,))
+    return cls(x, rv.layers.Dense(3, activation="softmax")(x), name="net")
+
+
+@pytest.mark.parametrize("make", [lambda: of_its_ends(Plain), lambda: of_its_ends(Known), Made])
+def test_a_subclass_is_described_by_its_inputs_and_outputs(make, tmp_path):
+    model = make()
+    assert isinstance(model, Plain)
+    assert isinstance(model, Functional)
+    assert (model.output_shape, model.training) == ((None, 3), False)
+    pickled = pickle.dumps(model)
+    model.save(tmp_path / "model")
+    twins = [rv.load_model(tmp_path / "model"), copy.deepcopy(model), pickle.loads(pickled)]
+    model.compile(rv.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    model.fit(A, model.surest(A), verbose=0, ignore="RV")
+    for twin in twins:
+        np.testing.assert_array_equal(twin.predict(A), model.predict(A))
+        assert rv.Model(twin.input, twin.output).predict(A).shape == (N, 3)
+    unknown = type(model).__bases__[0] is Plain  # a file holds what it computes, and no code
+    assert [isinstance(twin, Plain) for twin in twins] == [not unknown, True, True]
+
+
+@pytest.mark.parametrize("change", [lambda m: m, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_layers_of_a_sequence_know_their_outputs_before_anything_else_is_asked(change):
+    model = rv.Sequential([rv.Input((6,)), rv.layers.Dense(4), rv.layers.Dense(2)])
+    model = change(model)
+    assert model[0].output.shape == (None, 4)
+    model.add(rv.layers.Dense(3))  # the layers before it are called once all the same
+    outputs = [layer.output for layer in model.layers]
+    assert [value.shape for value in rv.Model(model.input, outputs).outputs] == [
+        (None, 4),
+        (None, 2),
+        (None, 3),
+    ]
+    model.pop()
+    assert model.layers[0].output.shape == (None, 4)
+
+
+def test_what_was_described_in_float64_is_loaded_in_float32(tmp_path, float64):
+    x = rv.Input((4, 4, 1))
+    model = rv.Model(x, rv.layers.Conv2D(2, 3)(x))
+    model.save(tmp_path / "model")
+    rv.set_dtype("float32")
+    read = rv.load_model(tmp_path / "model")
+    assert {t.dtype for t in (read.input, read.output, *read.weights)} == {"float32"}
+
+
 def test_a_model_converted_to_float64_can_still_be_described(float64):
     for model in (
         residual().to("float32"),
@@ -420,12 +492,17 @@ MISTAKES = [
     (two_of_one_name, ValueError, r"2 layers are named 'd' \(made at .*:\d+ and .*:\d+\). Write another name="),
     (lambda: two_heads()(A), TypeError, r"takes 2 input\(s\) and was given 1. Write model\(\[a, b\]\)"),
     (lambda: two_heads()({"a": A, "c": B}), TypeError, r"was given the inputs \['a', 'c'\]. Write \{'a': ..., 'b': ...\}"),
+    (lambda: rv.layers.Dense(2)(rv.Input((6,), dtype="float64")), ValueError,
+     r"float64 meets float32. Write .astype\('float32'\) .*or rv.set_dtype\('float64'\)"),
     (lambda: residual()(A[:, :2]), ValueError, r"'x' .*cannot take float32\[40,2\]: it takes \(batch, 6\)"),
     (lambda: two_heads().get_layer("x"), ValueError, "has no layer 'x'. Write one of a, b, "),
     (lambda: two_heads().get_layer(index=9), ValueError, "and none at 9"),
     (lambda: two_heads().get_layer(), ValueError, "takes a name or an index"),
     (lambda: rv.layers.Lambda(lambda x: None)(x6()), TypeError, "returned None. Write a forward that returns a tensor"),
-    (lambda: type("Net", (rv.Model,), {})(rv.Input((2,)), x6()), TypeError, "Net says in its forward what it computes"),
+    (lambda: type("Net", (rv.Model,), {"call": branch})(rv.Input((2,)), x6()), TypeError,
+     r"Net says in its forward what it computes.* super\(\).__init__\(inputs, outputs\) and no forward"),
+    (lambda: type("Net", (rv.Model,), {"train_step": branch})(x := rv.Input((2,)), -x).compile("sgd", "mse"), TypeError,
+     "Net has a train_step of its own"),
     (lambda: rv.Model(x := rv.Input((2,)), rv.layers.Lambda(lambda v: v)(x)).architecture(), TypeError,
      "a file cannot hold. Write a class with a forward"),
 ]  # fmt: skip

@@ -37,7 +37,17 @@ ROWS = [
 
 
 def test_every_class_has_a_row():
-    assert {r[0] for r in ROWS} == {c for c in initializers.__all__ if c[0].isupper()} - {"Initializer"}
+    assert {r[0] for r in ROWS} == {c for c in initializers.__all__ if c[0].isupper()} - {
+        "Initializer",
+        "Identity",
+    }
+
+
+def test_identity():
+    np.testing.assert_array_equal(initializers.get("identity")((2, 3)), np.eye(2, 3))
+    np.testing.assert_array_equal(initializers.Identity(gain=2.0)((2, 2)), 2 * np.eye(2))
+    with pytest.raises(ValueError, match="makes matrices"):
+        initializers.Identity()((3,))
 
 
 @pytest.mark.parametrize(("name", "options", "bound", "deviation"), ROWS, ids=[r[0] for r in ROWS])

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier import metrics
+import ranvier as rv
+from ranvier import metrics, optimizers
 from ranvier.graph import ops
 
 assert ops.PRIMITIVES
@@ -449,3 +450,154 @@ def test_report_in_every_form():
         Console(file=narrow, width=width).print(report)
         assert narrow.getvalue().count("0.833") == 2, narrow.getvalue()
         assert "…" not in narrow.getvalue()
+
+
+# --- written as Keras's are ---------------------------------------------------------------------------------------
+
+
+def hits_of(metrics: Any, ops: Any) -> Any:
+    """A metric as Keras's documentation writes one, of either library: hits of a class, and the surest that there was."""
+
+    class Hits(metrics.Metric):  # type: ignore[misc]
+        def __init__(self, name="hits", label=1, **options):
+            super().__init__(name=name, **options)
+            self.label = label
+            self.total = self.add_weight(name="total", initializer="zeros")
+            self.surest = self.add_weight(shape=(2,), initializer="ones", name="surest")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            y_true = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+            right = ops.equal(y_true, ops.cast(ops.argmax(y_pred, axis=1), "int32"))
+            values = ops.cast(ops.logical_and(right, ops.equal(y_true, self.label)), self.dtype)
+            if sample_weight is not None:
+                values = values * ops.cast(ops.reshape(sample_weight, (-1,)), self.dtype)
+            self.total.assign_add(ops.sum(values))
+            self.surest.assign(ops.maximum(self.surest, ops.stack([ops.max(y_pred), -ops.min(y_pred)])))
+
+        def result(self):
+            return self.total + 10 * self.surest[0]
+
+        def reset_state(self):
+            self.total.assign(0.0)
+            self.surest.assign([-1.0, -1.0])
+
+    return Hits
+
+
+Hits = hits_of(metrics, rv.ops)
+
+
+def test_a_metric_in_the_way_of_keras_is_part_of_the_step():
+    """Its start is no zero, and a step's program knows it; alone, in training and in evaluation it is the same."""
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    hits = Hits(label=2)
+    model.compile(
+        optimizers.SGD(0.0),
+        "sparse_categorical_crossentropy",
+        metrics=[hits],
+        weighted_metrics=[Hits(name="w")],
+    )
+    history = model.fit(
+        SCORES, LABELS, batch_size=25, epochs=2, sample_weight=WEIGHTS, verbose=0, ignore="RV"
+    ).history
+    scores = model.predict(SCORES, verbose=0)
+    right = scores.argmax(1) == LABELS
+    seen = WEIGHTS > 0
+    surest = 10 * scores[seen].max()
+    assert history["hits"] == pytest.approx([(right & (LABELS == 2) & seen).sum() + surest] * 2, rel=1e-6)
+    assert history["w"] == pytest.approx([(WEIGHTS * (right & (LABELS == 1))).sum() + surest] * 2, rel=1e-6)
+    assert hits.result().item() == pytest.approx(history["hits"][0], rel=1e-6)
+    found = model.evaluate(SCORES, LABELS, verbose=0, return_dict=True)
+    alone = Hits(label=2)
+    assert alone.result().item() == 10
+    alone.reset_state()
+    assert alone(LABELS, scores).item() == pytest.approx(found["hits"], rel=1e-6)
+    alone.reset_state()
+    assert alone.result().item() == -10
+
+
+class Reading(metrics.Metric):
+    def __init__(self):
+        super().__init__()
+        self.total = self.add_weight(name="total")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total.assign(float(np.asarray(y_pred).sum()))
+
+    def result(self):
+        return self.total
+
+
+class Bare(Reading):
+    def __init__(self):
+        metrics.Metric.__init__(self)
+
+
+class Stray(Reading):
+    def __init__(self):
+        super().__init__()
+        self.other = rv.Tensor(0.0)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.other.assign(rv.ops.sum(y_pred))
+
+
+class Several(Reading):
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total.assign(rv.ops.sum(y_pred))
+
+    def result(self):
+        return {"a": self.total, "b": self.total}
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "words"),
+    [
+        (Reading, RuntimeError, "Write tensor functions"),
+        (Bare, ValueError, r"'bare' has no variables. Write self.total = self.add_weight\(name='total'"),
+        (Stray, ValueError, "assigns to a tensor that is none of its variables"),
+        (Several, TypeError, r"several results, \['a', 'b'\]. Write a metric for each"),
+        (metrics.Mean, TypeError, "metrics.Mean takes values"),
+    ],
+)
+def test_what_such_a_metric_cannot_do_is_told(metric, kind, words):
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+
+    def train():
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=[metric()])
+        model.fit(SCORES, LABELS, verbose=0, ignore="RV")
+
+    with pytest.raises(kind, match=words):
+        train()
+
+
+def test_means_and_sums_of_values():
+    mean, total = metrics.Mean(name="loss"), metrics.Sum()
+    assert not mean.result()
+    assert not total.result()
+    for values, weights in [([1.0, 2.0], None), (6, None), (np.ones((2, 3)), [0.5, 2.0])]:
+        mean.update_state(values, sample_weight=weights)
+        total.update_state(values, sample_weight=weights)
+    assert (mean.result(), total.result()) == (16.5 / 10.5, 16.5)
+    assert (mean.result().numpy(), f"{total.result():.1f}") == (16.5 / 10.5, "16.5")
+    mean.reset_state()
+    assert mean(rv.Tensor([3.0, 5.0])) == 4
+    with pytest.raises(ValueError, match="Write one weight for each value"):
+        mean.update_state([1.0, 2.0], [1.0, 2.0, 3.0])
+
+
+def test_a_mean_of_losses_waits_for_the_step():
+    """Nothing is computed for it alone in a loop: it is part of the program of the step."""
+    net, tracker = rv.layers.Dense(1), metrics.Mean()
+    optimizer = optimizers.SGD(0.1)
+    seen = []
+    for _ in range(3):
+        loss = rv.ops.mean((net(SCORES) - 1.0) ** 2)
+        if not optimizer.parameters:
+            optimizer.attach(net.parameters())
+        loss.backward()
+        tracker.update_state(loss)
+        assert loss.value is None
+        optimizer.step()
+        seen.append(loss.item())
+    assert tracker.result() == pytest.approx(np.mean(seen))

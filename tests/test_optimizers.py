@@ -1,10 +1,12 @@
 """Optimizers: each rule against its paper's formula in float64, clipping, decay, state, and the explicit loop."""
 
+import copy
 import math
 
 import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier import optimizers, tape
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
@@ -233,6 +235,11 @@ ERRORS = [
     (lambda: optimizers.Adam(beta_1=1.0), ValueError, r"in \[0, 1\)"),
     (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=1.0), ValueError, "only one"),
     (lambda: optimizers.SGD(formula="jax"), ValueError, "'keras' or 'torch'"),
+    (lambda: optimizers.Ftrl(learning_rate_power=0.5), ValueError, "a number of 0 or less"),
+    (lambda: optimizers.SGD(ema_momentum=1.0), ValueError, r"in \[0, 1\)"),
+    (lambda: optimizers.SGD(gradient_accumulation_steps=1), ValueError, "a whole number of 2 or more"),
+    (lambda: optimizers.SGD(ema_overwrite_frequency=2.5), ValueError, "a whole number of 1 or more"),
+    (lambda: optimizers.Adam(loss_scale_factor=2.0), ValueError, "loss_scale_factor=2.0.* Leave it out"),
     (lambda: optimizers.SGD().step(), RuntimeError, "attach"),
     (lambda: optimizers.SGD().attach([]), ValueError, "no parameters"),
     (lambda: optimizers.SGD().attach([Tensor([1.0])]).attach([Tensor([1.0])]), ValueError, "new optimizer"),
@@ -251,3 +258,72 @@ def test_describe_and_get_are_inverse():
         made = optimizers.get(optimizers.describe(kind(0.125, clipnorm=2.0)))
         assert type(made) is kind
         assert (made.learning_rate, made.clipnorm) == (0.125, 2.0)
+
+
+# --- what Keras's have besides ------------------------------------------------------------------------------------
+
+
+def line(optimizer):
+    model = rv.Sequential([rv.layers.Dense(1, input_shape=(2,), kernel_initializer="zeros")])
+    model.compile(optimizer, "mse")
+    return model
+
+
+LINE = np.arange(16.0).reshape(8, 2) / 16
+FIT = {"verbose": 0, "shuffle": False, "ignore": "RV"}
+
+
+def test_a_learning_rate_can_be_assigned_to_and_read():
+    optimizer = optimizers.SGD(0.5, name="mine")
+    rate = optimizer.learning_rate
+    rate.assign(0.25)
+    assert (optimizer.learning_rate, rate.numpy(), rate.item(), optimizer.name) == (0.25, 0.25, 0.25, "mine")
+    for twin in (copy.copy(optimizer), copy.deepcopy(optimizer), optimizer.fresh()):
+        twin.learning_rate.assign(1.0)
+        assert (twin.learning_rate, optimizer.learning_rate) == (1.0, 0.25)
+    assert type(optimizer.current_rate()) is float
+    assert repr(optimizer) == "SGD(learning_rate=0.25, name='mine')"
+    assert repr(optimizers.Adam()) == "Adam(learning_rate=0.001)"
+    seen = rv.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: model.optimizer.learning_rate.assign(0.5 / (1 + epoch))
+    )
+    model, other = line(optimizers.SGD(0.5)), line(optimizers.SGD(0.5))
+    model.fit(LINE, LINE[:, :1], epochs=2, callbacks=[seen], **FIT)
+    for rate in (0.5, 0.25):
+        other.optimizer.learning_rate = rate
+        other.fit(LINE, LINE[:, :1], **FIT)
+    np.testing.assert_array_equal(model.get_weights()[0], other.get_weights()[0])
+
+
+def test_gradients_of_some_batches_make_one_step():
+    schedule = optimizers.schedules.ExponentialDecay(0.5, 1, 0.5)
+    parts, whole = (
+        line(optimizers.Adam(schedule, gradient_accumulation_steps=4)),
+        line(optimizers.Adam(schedule)),
+    )
+    history = parts.fit(LINE, LINE[:, :1], batch_size=2, epochs=3, **FIT).history
+    expected = whole.fit(LINE, LINE[:, :1], batch_size=8, epochs=3, **FIT).history
+    np.testing.assert_allclose(parts.get_weights()[0], whole.get_weights()[0], rtol=1e-5)
+    np.testing.assert_allclose(history["learning_rate"], expected["learning_rate"], rtol=1e-6)
+    before = parts.get_weights()[0]
+    parts.fit(LINE[:6], LINE[:6, :1], batch_size=2, **FIT)  # no step yet
+    np.testing.assert_array_equal(parts.get_weights()[0], before)
+
+
+def test_the_average_of_weights_takes_their_place_at_the_end(tmp_path):
+    seen = []
+    watch = rv.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(model.get_weights()[0])
+    )
+    model = line(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+    model.fit(LINE, LINE[:, :1], batch_size=2, epochs=2, callbacks=[watch], **FIT)
+    average = seen[0]
+    for weights in seen[1:]:
+        average = (average + weights) / 2
+    np.testing.assert_allclose(model.get_weights()[0], average, rtol=1e-5)
+    model.save(tmp_path / "model")
+    read = rv.load_model(tmp_path / "model")
+    assert (read.optimizer.use_ema, len(read.optimizer.variables)) == (True, 3)
+    for twin in (model, read):
+        twin.fit(LINE, LINE[:, :1], **FIT)
+    np.testing.assert_array_equal(model.get_weights()[0], read.get_weights()[0])

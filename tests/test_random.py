@@ -5,6 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier import engines
 from ranvier.graph.random import threefry, threefry_block
 from ranvier.seed import shuffled
@@ -99,3 +100,59 @@ def test_a_generator_shuffles_a_copy():
     assert rows.tolist() == [5, 7, 9, 11]
     same = [shuffled(rows, np.random.default_rng(3)) for _ in range(2)]
     assert np.array_equal(*same)
+
+
+# --- Keras's names ------------------------------------------------------------------------------------------------
+
+
+def test_numbers_under_the_names_of_keras():
+    draw = rv.random
+    rv.set_seed(3)
+    u, z, k = (
+        draw.uniform((400, 50), -1.0, 3.0),
+        draw.normal((400, 50), 2.0, 0.5),
+        draw.randint((400, 50), -2, 3),
+    )
+    assert (u.dtype, z.dtype, k.dtype) == ("float32", "float32", "int32")
+    u, z, k = u.numpy(), z.numpy(), k.numpy()
+    assert (u.min() >= -1, u.max() < 3, u.mean() == pytest.approx(1, abs=0.03)) == (True, True, True)
+    assert (z.mean(), z.std()) == (pytest.approx(2, abs=0.02), pytest.approx(0.5, rel=0.02))
+    np.testing.assert_allclose(np.bincount(k.ravel() + 2) / k.size, 0.2, atol=0.015)
+    kept = draw.dropout(np.ones((100, 100)), 0.25, noise_shape=(None, 1)).numpy()
+    assert set(np.unique(kept)) <= {0.0, np.float32(4 / 3)}
+    assert (kept == kept[:, :1]).all()
+
+
+def test_a_number_gives_the_same_and_a_generator_goes_on():
+    fixed = [rv.random.normal((3,), seed=7).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*fixed)
+    own = rv.random.SeedGenerator(7)
+    going = [rv.random.normal((3,), seed=own).numpy() for _ in range(2)]
+    assert (going[0] != going[1]).all()
+    rv.set_seed(1)
+    first = rv.random.uniform((3,)).numpy()
+    rv.set_seed(1)
+    np.testing.assert_array_equal(rv.random.uniform((3,)).numpy(), first)
+
+
+class Noise(rv.Layer):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.generator = rv.random.SeedGenerator(4)
+
+    def call(self, x, training=False):
+        if not training:
+            return x
+        return x + rv.random.normal(rv.ops.shape(x), stddev=10.0, seed=self.generator)
+
+
+def test_a_layer_draws_other_numbers_in_each_step():
+    losses = []
+    model = rv.Sequential([rv.Input((2,)), Noise()])
+    model.add(rv.layers.Dense(1, kernel_initializer="ones"))
+    model.compile(rv.optimizers.SGD(0.0), "mse")
+    seen = rv.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
+    model.fit(np.zeros((64, 2)), np.zeros((64, 1)), epochs=4, verbose=0, ignore="RV", callbacks=[seen])
+    assert len(set(losses)) == 4
+    assert np.mean(losses) == pytest.approx(200, rel=0.4)
+    assert model.evaluate(np.zeros((64, 2)), np.zeros((64, 1)), verbose=0) == 0

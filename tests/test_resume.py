@@ -188,6 +188,7 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "no shuffling": (network, {**EVERY, "shuffle": False}),
     "part of an epoch": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10)}),
     "part of an epoch, unshuffled": (network, {"epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10), "shuffle": False}),
+    "more than an epoch": (network, {"epochs": 3, "steps_per_epoch": 9, "stops": [1, 5, 9, 10, 17, 26]}),
     "part of an epoch, sampled": (network, {
         "epochs": 3, "steps_per_epoch": 3, "stops": range(1, 10), "sampler": rv.data.BalancedSampler(), "ignore": "RV"}),
     "one batch": (network, {"epochs": 3, "batch_size": 200, "stops": [1, 2, 3]}),
@@ -202,6 +203,8 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
         L.Dense(8, activation="relu", kernel_regularizer="l1", kernel_constraint=rv.constraints.MaxNorm(1.0))), EVERY),
     "several inputs and outputs": (two, {**EVERY, "x": (X[:, :3], X[:, 3:]), "y": {"value": X[:, :1], "kind": Y}}),
     "schedule": (lambda: network(optimizer=optimizers.Adam(schedules.CosineDecayRestarts(0.01, 5))), EVERY),
+    "averages and accumulated gradients": (lambda: network(
+        optimizer=optimizers.Adam(use_ema=True, ema_overwrite_frequency=2, gradient_accumulation_steps=3)), EVERY),
     "thawing": (network, {**EVERY, "callbacks": Thaw}),
     "settings that change": (lambda: network(optimizer=optimizers.AdamW()), {**EVERY, "callbacks": Decay}),
     "batches watched": (network, {**EVERY, "callbacks": lambda: c.LambdaCallback(on_train_batch_end=lambda b, logs: None)}),

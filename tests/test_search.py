@@ -511,7 +511,7 @@ BEST: dict[str, Any] = {
 }
 
 
-class Cost(rv.metrics.Mean):
+class Cost(rv.metrics.SampleMean):
     """A metric whose name does not say which way is better."""
 
     def values(self, y_true, y_pred):

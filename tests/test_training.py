@@ -219,17 +219,35 @@ def test_masks_are_aligned_to_one_channel():
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_part_of_an_epoch_goes_on_where_the_last_one_stopped(shuffle):
+@pytest.mark.parametrize(
+    "steps", [3, 7, 13]
+)  # of five batches: less than all rows, and all of them once and twice
+def test_an_epoch_of_some_steps_goes_on_where_the_last_one_stopped(shuffle, steps):
     model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,), kernel_initializer="zeros")])
     model.compile(optimizers.SGD(0.0), "mae")  # so that an epoch's loss is the mean of its targets
     y = np.arange(50, dtype=np.float32)
-    options = {"epochs": 7, "batch_size": 10, "steps_per_epoch": 3, "verbose": 0, "ignore": "RV"}
+    options = {"epochs": 7, "batch_size": 10, "steps_per_epoch": steps, "verbose": 0, "ignore": "RV"}
     loss = model.fit(np.zeros((50, 1)), y, shuffle=shuffle, **options).history["loss"]
+    assert model.optimizer.iterations == 7 * steps
     if not shuffle:
-        rows = np.arange(7 * 30).reshape(7, 30) % 50
+        rows = np.arange(7 * 10 * steps).reshape(7, 10 * steps) % 50
         np.testing.assert_allclose(loss, y[rows].mean(1), rtol=1e-6)
-    assert np.mean(loss[:5]) == pytest.approx(y.mean())  # five epochs are all rows, three times
+    assert np.mean(loss[:5]) == pytest.approx(
+        y.mean()
+    )  # five epochs are all rows, as often as there are steps
     assert len(set(loss)) > 2
+
+
+@pytest.mark.parametrize(("size", "steps", "made"), [(30, 4, 4), (30, 2, 2), (64, 5, 5)])
+def test_as_many_steps_as_told_where_the_last_batch_is_smaller(size, steps, made):
+    """As many steps as there are batches are all rows once; more go on in full batches, and one batch is one batch."""
+    model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,))])
+    model.compile("sgd", "mae")
+    seen = rv.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: batches.append(batch))
+    batches: list[int] = []
+    options = {"batch_size": size, "steps_per_epoch": steps, "verbose": 0, "ignore": "RV"}
+    model.fit(np.zeros((50, 1)), np.arange(50.0), epochs=2, callbacks=[seen], **options)
+    assert batches == 2 * list(range(made))
 
 
 def test_frozen_weights_stay():

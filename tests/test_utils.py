@@ -57,7 +57,8 @@ SPELLINGS = [
     ("regularizers", "l1", "L1"), ("regularizers", "l2", "L2"), ("regularizers", "l1_l2", "L1L2"),
     ("constraints", "max_norm", "MaxNorm"), ("constraints", "non_neg", "NonNeg"), ("constraints", "unit_norm", "UnitNorm"),
     ("initializers", "he_normal", "HeNormal"), ("initializers", "glorot_uniform", "GlorotUniform"),
-    ("initializers", "zeros", "Zeros"), ("optimizers", "Nadam", "NAdam"),
+    ("initializers", "zeros", "Zeros"), ("optimizers", "Nadam", "NAdam"), ("utils", "Sequence", "PyDataset"),
+    ("activations", "swish", "silu"), ("activations", "hard_swish", "hard_silu"),
 ]  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def test_a_name_that_does_not_exist_is_told_the_nearest(module, name, near):
 AFAR = [  # module, a name nothing is near to, what is said
     ("layers", "LSTM", ": recurrent layers are not there yet."), ("layers", "MultiHeadAttention", ": attention layers are not there yet."),
     ("torch.nn", "GRU", ": recurrent layers are not there yet."), ("torch.nn", "TransformerEncoder", ": attention layers are not there yet."),
-    ("models", "load_model", ". Write ranvier.load_model instead."), ("layers", "Sequential", ". The nearest that does is rv.Sequential."),
+    ("losses", "load_model", ". Write ranvier.load_model instead."), ("layers", "Sequential", ". The nearest that does is rv.Sequential."),
     ("torch", "Linear", ". Write torch.nn.Linear instead."), ("torch", "linalg", ". dir(torch) lists what does, docs/pytorch.md what differs from PyTorch."),
     ("losses", "nothing_like_it", ". dir(ranvier.losses) lists what does."),
 ]  # fmt: skip
@@ -125,3 +126,113 @@ def test_an_argument_that_does_not_exist_is_told_the_one_meant(what):
     with pytest.raises(TypeError) as error:
         make()
     assert str(error.value).startswith(said)
+
+
+# --- what else programs written for Keras say ---------------------------------------------------------------------
+
+
+def test_names_in_other_places():
+    from ranvier.layers import add, concatenate, multiply
+    from ranvier.models import Model, Sequential, clone_model, load_model
+
+    assert (Model, Sequential, load_model) == (rv.Model, rv.Sequential, rv.load_model)
+    assert issubclass(rv.layers.Dense, rv.Layer)
+    x = rv.Input((3,))
+    y = rv.layers.Dense(3)(x)
+    model = Model(x, concatenate([add([x, y]), multiply([x, y])], axis=-1))
+    twin = clone_model(model)
+    assert twin.output_shape == model.output_shape == (None, 6)
+    assert [w.shape for w in twin.trainable_variables] == [w.shape for w in model.variables]
+    assert not model.non_trainable_variables
+    assert (twin.layers[1].input_shape, twin.layers[1].output_shape) == ((None, 3), (None, 3))
+    assert (model.loss, model.metrics_names) == (None, [])
+    model.compile("sgd", "mse", metrics=["mae"])
+    assert (model.loss, model.metrics_names) == ("mse", ["loss", "mae"])
+
+
+def test_what_has_fewer_dimensions_is_aligned_after_the_batch():
+    images, weights = np.ones((2, 4, 5, 3), np.float32), np.arange(6, dtype=np.float32).reshape(2, 3)
+    out = rv.layers.Multiply()([rv.Tensor(images), rv.Tensor(weights)]).numpy()
+    np.testing.assert_array_equal(out, np.broadcast_to(weights[:, None, None], images.shape))
+    x, y = rv.Input((4, 5, 3)), rv.Input((3,))
+    np.testing.assert_array_equal(
+        rv.Model([x, y], rv.layers.multiply([y, x])).predict([images, weights]), out
+    )
+
+
+class Scaled(rv.Layer):
+    def __init__(self, factor, **options):
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        config = super().get_config()
+        config.update({"factor": self.factor})
+        return config
+
+
+@pytest.mark.parametrize("kind", [rv.Sequential, lambda layers: rv.Model(layers[0], layers[1](layers[0]))])
+def test_configurations_and_architectures_as_text(kind, tmp_path):
+    decorate = rv.saving.register_keras_serializable(package="mine", name="Scaled of the tests")
+    assert decorate(Scaled) is Scaled
+    assert rv.saving.get_registered_name(Scaled) == "Scaled of the tests"
+    layer = Scaled.from_config(Scaled(2.0, name="two").get_config())
+    assert (layer.factor, layer.name) == (2.0, "two")
+    model = kind([rv.Input((3,)), layer])
+    x = np.ones((2, 3))
+    for twin in (
+        rv.models.model_from_json(model.to_json(indent=1), custom_objects={"Scaled": Scaled}),
+        type(model).from_config(model.get_config()),
+    ):
+        np.testing.assert_array_equal(twin.predict(x), 2 * x)
+        assert twin.layers[-1] is not layer
+    model.save(tmp_path / "model")
+    read = rv.models.load_model(tmp_path / "model", custom_objects={"Scaled": Scaled}, compile=False)
+    np.testing.assert_array_equal(read.predict(x), 2 * x)
+
+
+class Squares(rv.utils.PyDataset):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.ended = 0
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        x = np.full((4, 1), float(index))
+        return x, x**2
+
+    def on_epoch_end(self):
+        self.ended += 1
+
+
+def test_batches_by_number():
+    model = rv.Sequential([rv.Input((1,)), rv.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert len(model.fit(Squares(workers=2), epochs=2, verbose=0, ignore="RV").history["loss"]) == 2
+    assert model.optimizer.iterations == 6
+    with pytest.raises(NotImplementedError, match="write __len__"):
+        len(rv.utils.PyDataset())
+
+
+def test_names_begin_anew_and_rows_have_length_one():
+    rv.utils.clear_session()
+    assert [rv.layers.Dense(1).name for _ in range(2)] == ["dense", "dense_1"]
+    np.testing.assert_allclose(rv.utils.normalize([[3.0, 4.0], [0.0, 0.0]]), [[0.6, 0.8], [0, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: rv.layers.Embedding(3, 2, mask_zero=True), "there are no masks"),
+        (lambda: rv.layers.BatchNormalization(synchronized=True), "Leave it out"),
+    ],
+)
+def test_what_is_refused(make, words):
+    rv.layers.BatchNormalization(synchronized=False)
+    with pytest.raises(ValueError, match=words):
+        make()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ranvier import layers, methods  # methods gives tensors their operators
 from ranvier._version import __version__
 from ranvier.engines import get_engine, set_engine
-from ranvier.layers import Input
+from ranvier.layers import Input, Layer
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module import Module, Parameter, Sequential, register_module
 from ranvier.module.names import missing
@@ -28,9 +28,12 @@ if TYPE_CHECKING:
         losses,
         metrics,
         models,
+        ops,
         optimizers,
         pictures,
+        random,
         regularizers,
+        saving,
         search,
         torch,
         utils,
@@ -46,6 +49,7 @@ Model = Module  # Keras's name for what subclasses of a network derive from
 
 __all__ = [
     "Input",
+    "Layer",
     "Model",
     "Module",
     "Parameter",
@@ -73,10 +77,13 @@ __all__ = [
     "metrics",
     "models",
     "no_grad",
+    "ops",
     "optimizers",
     "pictures",
+    "random",
     "register_module",
     "regularizers",
+    "saving",
     "search",
     "set_dtype",
     "set_engine",
@@ -104,9 +111,12 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "losses": "ranvier.losses",
     "metrics": "ranvier.metrics",
     "models": "ranvier.models",
+    "ops": "ranvier.ops",
     "optimizers": "ranvier.optimizers",
     "pictures": "ranvier.pictures",
+    "random": "ranvier.random",
     "regularizers": "ranvier.regularizers",
+    "saving": "ranvier.saving",
     "search": "ranvier.search",
     "set_seed": "ranvier.seed:set_seed",
     "set_threads": "ranvier.engines.native.runtime:set_threads",

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.functional import (
+    celu,
     elu,
     exponential,
     gelu,
+    hard_shrink,
     hard_sigmoid,
     hard_silu,
     hard_tanh,
@@ -23,19 +25,24 @@ from ranvier.functional import (
     selu,
     sigmoid,
     silu,
+    soft_shrink,
     softmax,
     softplus,
     softsign,
+    squareplus,
     tanh,
+    tanh_shrink,
 )
 from ranvier.graph.node import Node
 from ranvier.recording import function
 
 __all__ = [
+    "celu",
     "elu",
     "exponential",
     "gelu",
     "get",
+    "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
@@ -49,10 +56,13 @@ __all__ = [
     "selu",
     "sigmoid",
     "silu",
+    "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
+    "squareplus",
     "tanh",
+    "tanh_shrink",
 ]
 
 
@@ -98,7 +108,7 @@ def _face() -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    return _face()[0](name)
+    return _OTHER_NAMES[name] if name in _OTHER_NAMES else _face()[0](name)
 
 
 def __dir__() -> list[str]:

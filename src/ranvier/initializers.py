@@ -25,6 +25,7 @@ __all__ = [
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
+    "Identity",
     "Initializer",
     "LecunNormal",
     "LecunUniform",
@@ -166,6 +167,18 @@ class Orthogonal(Initializer):
         q, r = np.linalg.qr(self.generator().standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # uniform over the orthogonal matrices
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+@dataclass(eq=False)
+class Identity(Initializer):
+    """``gain`` on the diagonal of a matrix, and 0 elsewhere."""
+
+    gain: float = 1.0
+
+    def values(self, shape: tuple[int, ...]) -> Any:
+        if len(shape) != 2:
+            raise ValueError(f"Identity makes matrices, not {shape}. Write 'glorot_uniform' instead.")
+        return self.gain * np.eye(*shape)
 
 
 _MODES = {"fan_in": lambda i, o: i, "fan_out": lambda i, o: o, "fan_avg": lambda i, o: (i + o) / 2}

@@ -14,6 +14,20 @@ from ranvier.modes import get_dtype
 from ranvier.tape import Entry, Segment
 
 
+class Number(float):
+    """A float that can be read as a tensor of one number is."""
+
+    __slots__ = ()
+
+    def numpy(self) -> Any:
+        """As a NumPy number."""
+        return np.float64(self)
+
+    def item(self) -> float:
+        """As a plain float."""
+        return float(self)
+
+
 class Tensor:
     """An n-dimensional array, perhaps not computed yet.
 

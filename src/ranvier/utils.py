@@ -11,9 +11,53 @@ from ranvier import seed as seeds
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import as_labels
 from ranvier.modes import get_dtype
+from ranvier.module.core import restart_names
 from ranvier.module.names import missing
 
-__all__ = ["set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "clear_session", "normalize", "set_random_seed", "to_categorical"]
+
+
+class PyDataset:
+    """Batches by number, the base class of Keras's: a subclass has ``__len__`` and ``__getitem__``, and maybe
+    ``on_epoch_end``. ``workers`` and the others are Keras's, and of no effect: batches are made one after the other.
+    """
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10, **_: Any
+    ) -> None:
+        self.workers, self.use_multiprocessing, self.max_queue_size = (
+            workers,
+            use_multiprocessing,
+            max_queue_size,
+        )
+
+    def __len__(self) -> int:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say how many batches there are: write __len__."
+        )
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not say what a batch is: write __getitem__.")
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches there are."""
+        return len(self)
+
+
+Sequence = PyDataset  # its name in Keras 2
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Let automatic names begin anew (``dense``, ``dense_1``, ...). Models stay as they are."""
+    restart_names()
+
+
+def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
+    """``x`` divided by its lengths along an axis, as NumPy; what has no length stays 0."""
+    values = to_numeric(x, "x").astype(get_dtype())
+    length = np.linalg.norm(values, order, axis, keepdims=True)
+    return values / np.where(length == 0, 1, length)
 
 
 def set_random_seed(seed: int) -> None:

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier import metrics
 from ranvier.graph import ops
+from tests.test_metrics import hits_of
 
 # Keras on JAX hands NumPy variables whose __array__ takes no copy: its own affair.
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")]
@@ -185,3 +187,24 @@ def test_sklearn_report(several, weights):
             found = mine[name.replace("avg", "average")]
             for key, value in row.items():
                 assert found["f1" if key == "f1-score" else key] == pytest.approx(value, rel=1e-6)
+
+
+def test_a_metric_written_for_keras_gives_what_it_gives_there(keras):
+    """One class for both libraries: in compile with and without weights, over batches, and alone."""
+    found = []
+    for library, layers in ((rv, rv.layers), (keras, keras.layers)):
+        hits = hits_of(library.metrics, library.ops)
+        model = library.Sequential([library.Input((K,)), layers.Dense(K, activation="softmax")])
+        model.set_weights([3 * np.eye(K, dtype=np.float32), np.zeros(K, np.float32)])
+        model.compile(
+            library.optimizers.SGD(0.1), "sparse_categorical_crossentropy",
+            metrics=[hits(label=2)], weighted_metrics=[hits(name="weighted")],
+        )  # fmt: skip
+        options = {"batch_size": 64, "sample_weight": WEIGHTS, "verbose": 0}
+        history = model.fit(SCORES, LABELS, epochs=2, shuffle=False, **options).history
+        evaluated = model.evaluate(SCORES, LABELS, return_dict=True, **options)
+        alone = hits(label=3)
+        alone.update_state(LABELS, SCORES, sample_weight=WEIGHTS)
+        found.append([*(history[n] for n in ("hits", "weighted")), *(2 * [evaluated[n]] for n in ("hits", "weighted")),
+                      2 * [float(alone.result())]])  # fmt: skip
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)

@@ -74,6 +74,30 @@ KERAS = [
     ("Adagrad", {"learning_rate": 0.1}),
     ("Adadelta", {"learning_rate": 1.0}),
     ("Lion", {"learning_rate": 0.01, "weight_decay": 0.01}),
+    ("Ftrl", {"learning_rate": 0.1}),
+    (
+        "Ftrl",
+        {
+            "learning_rate_power": -0.7,
+            "l1_regularization_strength": 0.01,
+            "l2_regularization_strength": 0.02,
+            "l2_shrinkage_regularization_strength": 0.1,
+            "beta": 0.5,
+            "initial_accumulator_value": 0.2,
+        },
+    ),
+    ("Adam", {"learning_rate": 0.01, "gradient_accumulation_steps": 3}),
+    ("SGD", {"momentum": 0.9, "weight_decay": 0.1, "global_clipnorm": 1.0, "gradient_accumulation_steps": 4}),
+    ("SGD", {"learning_rate": 0.1, "use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 4}),
+    (
+        "RMSprop",
+        {
+            "use_ema": True,
+            "ema_momentum": 0.5,
+            "ema_overwrite_frequency": 2,
+            "gradient_accumulation_steps": 3,
+        },
+    ),
 ]
 
 TORCH = [  # PyTorch's name, its settings, ours

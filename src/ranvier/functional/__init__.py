@@ -1,11 +1,13 @@
 """Activations, parts of networks, and losses with PyTorch's arguments: tensor functions composed from `numeric`."""
 
 from ranvier.functional.basic import (
+    celu,
     cosine_similarity,
     elu,
     embedding,
     exponential,
     gelu,
+    hard_shrink,
     hard_sigmoid,
     hard_silu,
     hard_tanh,
@@ -21,10 +23,13 @@ from ranvier.functional.basic import (
     selu,
     sigmoid,
     silu,
+    soft_shrink,
     softmax,
     softplus,
     softsign,
+    squareplus,
     tanh,
+    tanh_shrink,
 )
 from ranvier.functional.criteria import (
     binary_cross_entropy,
@@ -45,6 +50,7 @@ __all__ = [
     "alpha_dropout",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
@@ -54,6 +60,7 @@ __all__ = [
     "gaussian_dropout",
     "gaussian_noise",
     "gelu",
+    "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
@@ -77,9 +84,12 @@ __all__ = [
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_shrink",
     "softmax",
     "softplus",
     "softsign",
+    "squareplus",
     "standard_normal",
     "tanh",
+    "tanh_shrink",
 ]

@@ -50,6 +50,44 @@ def elu(x: Node, alpha: float = 1.0) -> Node:
     return n.where(n.less(0, x), x, below * like(x, alpha))
 
 
+@function
+def celu(x: Node, alpha: float = 1.0) -> Node:
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``: `elu` with a continuous slope (Barron, 2017)."""
+    x = floating(x)
+    below = n.expm1(n.multiply(n.where(n.less(0, x), 0, x), 1 / alpha))
+    return n.where(n.less(0, x), x, below * like(x, alpha))
+
+
+@function
+def hard_shrink(x: Node, threshold: float = 0.5) -> Node:
+    """``x``, or 0 where it is at most ``threshold`` from 0."""
+    x = floating(x)
+    return n.where(n.less_equal(n.abs(x), threshold), 0, x)
+
+
+@function
+def soft_shrink(x: Node, threshold: float = 0.5) -> Node:
+    """``x`` moved toward 0 by ``threshold``, and no farther."""
+    x = floating(x)
+    return x - n.clip(x, -threshold, threshold)
+
+
+@function
+def tanh_shrink(x: Node) -> Node:
+    """``x - tanh(x)``."""
+    x = floating(x)
+    return x - n.tanh(x)
+
+
+@function
+def squareplus(x: Node, b: float = 4.0) -> Node:
+    """``(x + sqrt(x**2 + b)) / 2``, without cancellation below 0 (Barron, 2021)."""
+    x = floating(x)
+    root = n.sqrt(x * x + like(x, b))
+    below = n.divide(b / 2, root - n.minimum(x, 0))
+    return n.where(n.less(x, 0), below, n.multiply(x + root, 0.5))
+
+
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 

@@ -18,6 +18,7 @@ from ranvier.layers.groups import (
     RMSNormalization,
     UnitNormalization,
 )
+from ranvier.layers.lookup import Embedding, Identity, PReLU
 from ranvier.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from ranvier.layers.mixing import MixUp
 from ranvier.layers.noise import (
@@ -116,6 +117,7 @@ __all__ = [
     "DepthwiseConv2D",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
@@ -126,6 +128,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "Identity",
     "Input",
     "InstanceNormalization",
     "Lambda",
@@ -140,6 +143,7 @@ __all__ = [
     "MixUp",
     "Multiply",
     "Normalization",
+    "PReLU",
     "Permute",
     "RMSNormalization",
     "RandomBrightness",
@@ -190,6 +194,12 @@ _ALSO = {
         ("convolution", "Convolution", "Conv"),
     )
     for n in (1, 2, 3)
+}
+
+# Its functions of the same names: layers made and called at once.
+_ALSO |= {
+    name: f"ranvier.layers.merging:{name}"
+    for name in ("add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract")
 }
 
 __getattr__, __dir__ = missing("ranvier.layers", __all__, _ALSO, _HINTS)

@@ -62,12 +62,23 @@ class Concatenate(_Merge):
 
 
 class _Elementwise(_Merge):
-    """Inputs of one shape (or shapes that broadcast, aligned at the right) combined element by element."""
+    """Inputs of one shape (or shapes that broadcast) combined element by element.
+
+    Inputs of fewer dimensions get theirs after the batch's, as in Keras: (batch, channels) goes with images.
+    """
 
     combine: ClassVar[Callable[[Any, Any], Any]]
 
     def merged(self, inputs: Sequence[Any]) -> Any:
-        return reduce(type(self).combine, inputs)
+        most = max(x.ndim for x in inputs)
+        wide = next(x for x in inputs if x.ndim == most)
+        aligned = [
+            numeric.reshape(x, (x.shape[0], *(1,) * (most - x.ndim), *x.shape[1:]))
+            if 0 < x.ndim < most and x.shape[0] == wide.shape[0]
+            else x
+            for x in inputs
+        ]
+        return reduce(type(self).combine, aligned)
 
 
 @register_module
@@ -160,3 +171,25 @@ class Dot(_Merge):
 
     def extra_repr(self) -> str:
         return f"axes={self.axes}"
+
+
+# --- as functions -------------------------------------------------------------------------------------------------
+
+
+def _called(kind: type[_Merge]) -> Callable[..., Any]:
+    def call(inputs: Sequence[Any], *settings: Any, **options: Any) -> Any:
+        return kind(*settings, **options)(inputs)
+
+    call.__name__ = call.__qualname__ = kind.__name__.lower()
+    call.__doc__ = kind.__doc__
+    return call
+
+
+add, subtract, multiply, maximum, minimum, average, concatenate = map(
+    _called, (Add, Subtract, Multiply, Maximum, Minimum, Average, Concatenate)
+)
+
+
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **options: Any) -> Any:
+    """`Dot`, made and called at once."""
+    return Dot(axes, **options)(inputs)

@@ -86,9 +86,14 @@ class BatchNormalization(Layer):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
+        synchronized: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        if synchronized:
+            raise ValueError(
+                f"layer {self.name!r}: synchronized=True is for training on several machines. Leave it out instead."
+            )
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
         self.axis, self.center, self.scale = axis, bool(center), bool(scale)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from ranvier import numeric
 from ranvier.layers.base import Layer
@@ -11,7 +12,7 @@ from ranvier.module.core import automatic_name
 
 __all__ = ["GetItem", "Operation"]
 
-OPERATIONS = {
+OPERATORS = {
     name: getattr(numeric, name)
     for name in (
         "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "matmul", "negative", "abs",
@@ -19,25 +20,37 @@ OPERATIONS = {
 }  # fmt: skip
 
 
+def compute_of(operation: str) -> Callable[..., Any] | None:
+    """What the operation of this name does; None where there is none."""
+    if operation in OPERATORS:
+        return cast("Callable[..., Any]", OPERATORS[operation])
+    from ranvier.ops.elementwise import OPERATIONS  # which makes such layers
+
+    return OPERATIONS.get(operation)
+
+
 @register_module
 class Operation(Layer):
-    """An operator by the name of its tensor function ("divide", "power", ...), called on tensors and numbers.
+    """An operator by the name of its tensor function ("divide", "power", ...), called on tensors and numbers; or one of
+    Keras's operations (`ranvier.ops`), with its arguments.
 
     Raises ValueError naming the operators there are for any other.
     """
 
     def __init__(self, operation: str, **options: Any) -> None:
         super().__init__(**options)
-        if operation not in OPERATIONS:
+        if compute_of(operation) is None:
             raise ValueError(
-                f"operation {operation!r} is not one that a layer does. Write one of {', '.join(OPERATIONS)}."
+                f"operation {operation!r} is not one that a layer does. Write one of {', '.join(OPERATORS)}, or what "
+                "rv.ops has, instead."
             )
         self.operation = operation
         if options.get("name") is None:
             self.name = automatic_name(operation)
 
-    def forward(self, *operands: Any) -> Any:
-        return OPERATIONS[self.operation](*operands)
+    def forward(self, *operands: Any, **options: Any) -> Any:
+        compute: Any = compute_of(self.operation)
+        return compute(*operands, **options)
 
     def extra_repr(self) -> str:
         return self.operation

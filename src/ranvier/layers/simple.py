@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric
-from ranvier.graph.node import GraphError, Node, Type, like
+from ranvier.graph.node import GraphError, Node, Type, constant
 from ranvier.layers.base import Layer, declared
 from ranvier.module.architecture import register_module
 from ranvier.module.symbolic import Call, Operators, Symbolic, record_of
@@ -81,26 +81,45 @@ class Flatten(Layer):
 
 
 @function
-def rescale(x: Node, scale: float, offset: float) -> Node:
-    """``x * scale + offset`` in floats."""
+def rescale(x: Node, scale: Any, offset: Any) -> Node:
+    """``x * scale + offset`` in floats; tuples are of one number for each index of the last dimension."""
     y = numeric.floating(x)
-    y = y * like(y, scale)
-    return y + like(y, offset) if offset else y
+
+    def each(value: Any) -> Any:
+        return constant(value, y.dtype) if isinstance(value, tuple) else value
+
+    y = numeric.multiply(y, each(scale))
+    return numeric.add(y, each(offset)) if offset else y
+
+
+def numbers(value: Any) -> float | tuple[float, ...]:
+    """A number, or a tuple of some."""
+    return tuple(map(float, value)) if np.ndim(value) else float(value)
+
+
+def shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(list(value))
 
 
 @register_module
 class Rescaling(Layer):
-    """``x * scale + offset``, for example ``Rescaling(1 / 255)`` for pixels; integers are cast to floats first."""
+    """``x * scale + offset``, for example ``Rescaling(1 / 255)`` for pixels; integers are cast to floats first.
 
-    def __init__(self, scale: float, offset: float = 0.0, **options: Any) -> None:
+    Both may be lists of one number for each index of the last dimension.
+    """
+
+    def __init__(
+        self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0, **options: Any
+    ) -> None:
         super().__init__(**options)
-        self.scale, self.offset = float(scale), float(offset)
+        self.scale, self.offset = numbers(scale), numbers(offset)
+        self.largest = float(np.abs(self.scale).max())
 
     def forward(self, x: Any) -> Any:
         return rescale(x, scale=self.scale, offset=self.offset)
 
     def extra_repr(self) -> str:
-        return f"scale={self.scale:g}, offset={self.offset:g}"
+        return f"scale={shown(self.scale)}, offset={shown(self.offset)}"
 
 
 @register_module

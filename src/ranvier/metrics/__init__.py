@@ -19,7 +19,7 @@ from ranvier.metrics.accuracy import (
     SparseTopKCategoricalAccuracy,
     TopKCategoricalAccuracy,
 )
-from ranvier.metrics.base import Mean, Metric
+from ranvier.metrics.base import Metric, SampleMean
 from ranvier.metrics.confusion import BalancedAccuracy, CohenKappa, ConfusionMatrix, MatthewsCorrelation
 from ranvier.metrics.counts import (
     F1Score,
@@ -60,25 +60,27 @@ from ranvier.metrics.errors import (
 )
 from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from ranvier.metrics.report import Report, report
+from ranvier.metrics.written import Mean, Sum, Written, is_written
 from ranvier.module.names import missing
 
 __all__ = [
     "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy",
     "CategoricalCrossentropy", "CategoricalHinge", "CohenKappa", "ConfusionMatrix", "CosineSimilarity",
-    "ExpectedCalibrationError", "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "Hinge", "KLDivergence",
-    "LogCoshError", "MatthewsCorrelation", "Mean", "MeanAbsoluteError", "MeanAbsolutePercentageError",
-    "MeanSquaredError", "MeanSquaredLogarithmicError", "Metric", "Poisson", "Precision", "PrecisionAtRecall",
-    "R2Score", "Recall", "RecallAtPrecision", "Report", "RootMeanSquaredError", "SensitivityAtSpecificity",
-    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "Specificity",
-    "SpecificityAtSensitivity", "SquaredHinge", "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives",
-    "average_precision_score", "get", "precision_recall_curve", "report", "roc_auc_score", "roc_curve",
+    "ExpectedCalibrationError", "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "Hinge",
+    "KLDivergence", "LogCoshError", "MatthewsCorrelation", "Mean", "MeanAbsoluteError",
+    "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Metric", "Poisson",
+    "Precision", "PrecisionAtRecall", "R2Score", "Recall", "RecallAtPrecision", "Report", "RootMeanSquaredError",
+    "SampleMean", "SensitivityAtSpecificity", "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy", "Specificity", "SpecificityAtSensitivity", "SquaredHinge", "Sum",
+    "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives", "average_precision_score", "get",
+    "precision_recall_curve", "report", "roc_auc_score", "roc_curve",
 ]  # fmt: skip
 
 BOUNDED = (PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity)
 CLASSES: dict[str, type[Metric]] = {
     name: kind
     for name, kind in ((name, globals().get(name)) for name in __all__)
-    if isinstance(kind, type) and issubclass(kind, Metric) and kind not in (Metric, Mean)
+    if isinstance(kind, type) and issubclass(kind, Metric) and kind not in (Metric, Mean, SampleMean, Sum)
 }
 NAMES: dict[str, Callable[..., Metric]] = {
     **{
@@ -106,10 +108,10 @@ def get(metric: Any) -> Metric:
 
     It keeps the name it was asked for by. Raises ValueError naming the nearest name that exists.
     """
-    if isinstance(metric, Metric):
-        return metric
     if isinstance(metric, type) and issubclass(metric, Metric):
-        return metric()
+        metric = metric()
+    if isinstance(metric, Metric):
+        return Written(metric) if is_written(metric) else metric
     if isinstance(metric, dict) and metric.get("class_name") in CLASSES:
         return CLASSES[metric["class_name"]](**metric.get("config", {}))
     if not isinstance(metric, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ranvier import numeric as rn
 from ranvier.graph.node import FLOATS, Node, apply
-from ranvier.metrics.base import Mean, is_labels, one_hot
+from ranvier.metrics.base import SampleMean, is_labels, one_hot
 
 __all__ = [
     "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy",
@@ -30,7 +30,7 @@ def categorical(y_true: Node, y_pred: Node) -> Node:
     return _match(truth, rn.argmax(y_pred, -1), y_pred.dtype)
 
 
-class Accuracy(Mean):
+class Accuracy(SampleMean):
     """The share of right predictions, whatever their form.
 
     One output: it exceeds ``threshold`` (0.5) where the target is 1. Several: the largest is at the class number, or at
@@ -60,7 +60,7 @@ class BinaryAccuracy(Accuracy):
         return binary(y_true, y_pred, self.level)
 
 
-class CategoricalAccuracy(Mean):
+class CategoricalAccuracy(SampleMean):
     """The share of samples whose largest output is at the one of a one-hot target."""
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
@@ -71,7 +71,7 @@ class SparseCategoricalAccuracy(CategoricalAccuracy):
     """The share of samples whose largest output is at the class number."""
 
 
-class TopKCategoricalAccuracy(Mean):
+class TopKCategoricalAccuracy(SampleMean):
     """The share of samples whose class is among the ``k`` largest outputs; equal outputs count in its favour."""
 
     default_name = "top_k_categorical_accuracy"

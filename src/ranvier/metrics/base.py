@@ -13,10 +13,13 @@ from ranvier import numeric as rn
 from ranvier.engines import reference
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
+from ranvier.metrics.variables import Variable
+from ranvier.modes import get_dtype
 from ranvier.module.names import Told
 from ranvier.numeric.promotion import count
+from ranvier.tensor import Number
 
-__all__ = ["Mean", "Metric", "is_labels", "one_hot", "weighted_sum"]
+__all__ = ["Metric", "SampleMean", "is_labels", "one_hot", "weighted_sum"]
 
 WIDE = "float64"  # what is summed over an epoch; one batch is summed in the predictions' dtype
 AT_ONCE = 1 << 14  # samples of a batch that are looked at together, so that memory stays bounded
@@ -32,22 +35,57 @@ class Metric(Told):
     dimension less than ``y_pred``, or numbers of ``y_pred``'s shape; ``weight`` is one number a sample, or None.
 
     Used alone: ``update_state(y_true, y_pred, sample_weight)``, ``result()``, ``reset_state()``.
+
+    Or, in the way of Keras, subclasses make what they collect in by ``add_weight``, and say ``update_state`` and
+    ``result`` with tensors. In ``compile(metrics=...)`` the update is traced, once, into the program of the step.
     """
 
     default_name: ClassVar[str | None] = None
     _level = 0.5  # a single output above this is a yes
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
         kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
         self.name = name or self.default_name or kind
+        self._dtype = dtype
         self._arrays: list[Array] | None = None
+        self._variables: list[Variable] = []
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return {k: v for k, v in vars(self).items() if not (k.startswith("_") or isinstance(v, Variable))}
+
+    @property
+    def dtype(self) -> str:
+        """That of the variables, unless they have their own."""
+        return self._dtype or get_dtype()
+
+    @property
+    def variables(self) -> list[Variable]:
+        """What `add_weight` has made, in order."""
+        return list(self._variables)
+
+    def add_weight(
+        self,
+        shape: Sequence[int] = (),
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable that updates collect in (Keras): ``assign`` and ``assign_add`` write it."""
+        from ranvier import initializers
+
+        shape = tuple(int(n) for n in shape)
+        value = initializers.get(initializer)(shape, dtype=dtype or self.dtype)
+        variable = Variable(
+            np.asarray(value, dtype or self.dtype), name or f"variable_{len(self._variables)}"
+        )
+        self._variables.append(variable)
+        return variable
+
+    add_variable = add_weight
 
     def for_logits(self) -> Metric:
         """Decide at 0, since the outputs are logits and not probabilities. Returns the metric."""
@@ -66,20 +104,23 @@ class Metric(Told):
         """The result, from the states' arrays."""
         raise NotImplementedError
 
-    def result(self, arrays: Sequence[Array] | None = None) -> Any:
-        """The result so far: a float, or an array where the metric is one number for each class."""
-        if arrays is None:
-            arrays = self._arrays
-        if arrays is None:
-            return 0.0
+    def of(self, arrays: Sequence[Array]) -> Any:
+        """The result of a program's states: a float, or an array where the metric is one number for each class."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.read(arrays)
+
+    def result(self) -> Any:
+        """The result so far: a float, or an array where the metric is one number for each class."""
+        value = 0.0 if self._arrays is None else self.of(self._arrays)
+        return Number(value) if type(value) is float else value
 
     # --- alone ----------------------------------------------------------------------------------------------------
 
     def reset_state(self) -> None:
-        """Forget what was collected."""
+        """Forget what was collected; variables become zeros."""
         self._arrays = None
+        for variable in self._variables:
+            variable.assign(np.zeros(variable.shape))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of any size. Raises ValueError where the shapes do not belong together."""
@@ -98,8 +139,9 @@ class Metric(Told):
         for start in range(0, len(pred), AT_ONCE):
             program.run([*(a[start : start + AT_ONCE] for a in given), *self._arrays], [])
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        self.update_state(y_true, y_pred, sample_weight)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The result after one more batch: see ``update_state``."""
+        self.update_state(*args, **kwargs)
         return self.result()
 
 
@@ -190,7 +232,7 @@ def weighted_sum(values: Node, weight: Node | None) -> tuple[Node, Node]:
     return rn.cast(rn.sum(values * spread), WIDE), rn.cast(rn.sum(spread), WIDE)
 
 
-class Mean(Metric):
+class SampleMean(Metric):
     """A weighted mean of one value a sample; subclasses give `values`."""
 
     def values(self, y_true: Node, y_pred: Node) -> Node:

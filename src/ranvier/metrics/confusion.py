@@ -58,14 +58,13 @@ class _Decided(Metric):
         spread = over(weight, rows)
         return (rows if spread is None else rows * spread), columns, apart
 
-    def result(self, arrays: Sequence[Array] | None = None) -> Any:
-        known = self._arrays if arrays is None else arrays
-        if known is not None and known[-1] > 0:
+    def of(self, arrays: Sequence[Array]) -> Any:
+        if arrays[-1] > 0:
             raise ValueError(
-                f"metric {self.name!r} takes targets of one class a row, and {known[-1]:,.0f} rows had several, or "
+                f"metric {self.name!r} takes targets of one class a row, and {arrays[-1]:,.0f} rows had several, or "
                 f"none. Write {self.instead} for labels that do not exclude each other."
             )
-        return super().result(arrays)
+        return super().of(arrays)
 
     instead = "metrics.Precision() and metrics.Recall()"
 

@@ -11,7 +11,7 @@ import numpy as np
 from ranvier import numeric as rn
 from ranvier.graph.node import Node, apply, full
 from ranvier.losses import formulas
-from ranvier.metrics.base import WIDE, Array, Mean, StateType, classes_of, over, over_samples
+from ranvier.metrics.base import WIDE, Array, SampleMean, StateType, classes_of, over, over_samples
 
 __all__ = [
     "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "CosineSimilarity", "Hinge", "KLDivergence",
@@ -21,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Formula(Mean):
+class _Formula(SampleMean):
     """The mean of a loss's formula; `_mean_of` makes such classes. The constructor takes the formula's options."""
 
     formula: ClassVar[Callable[..., Any]]
@@ -36,7 +36,7 @@ class _Formula(Mean):
         for name in self.options:
             setattr(self, name, given.arguments[name])
 
-    def for_logits(self) -> Mean:
+    def for_logits(self) -> SampleMean:
         if "from_logits" in self.options:
             self.from_logits = True
         return self
@@ -113,7 +113,7 @@ CategoricalHinge = _mean_of("CategoricalHinge", formulas.categorical_hinge)
 AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
 
 
-class R2Score(Mean):
+class R2Score(SampleMean):
     """The share of the targets' variance that the predictions explain: 1 is perfect, 0 what their mean would have.
 
     Of several outputs the mean ("uniform_average"), the mean weighted by their variances ("variance_weighted_average"),

@@ -23,4 +23,13 @@ __all__ = [
     "vgg_small",
 ]
 
-__getattr__, __dir__ = missing("ranvier.models", __all__)
+_ALSO = {  # what Keras has under this name
+    "Model": "ranvier.module:Module",
+    "Sequential": "ranvier.module:Sequential",
+    "clone_model": "ranvier.saving:clone_model",
+    "load_model": "ranvier.training:load_model",
+    "model_from_json": "ranvier.saving:model_from_json",
+    "save_model": "ranvier.training:save",
+}
+
+__getattr__, __dir__ = missing("ranvier.models", __all__, _ALSO)

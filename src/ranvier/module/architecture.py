@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import BATCH, DTYPES, Type
+from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
+from ranvier.modes import get_dtype
 from ranvier.module.core import Module
 
 __all__ = ["MOST_CALLS", "REGISTRY", "arguments_of", "describe", "from_architecture", "register_module"]
@@ -66,6 +67,8 @@ def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, A
     result["config"] = {
         key: encode(value, f"{where}, argument {key!r}", known) for key, value in module.config().items()
     }
+    if name != "Functional" and module.__dict__.get("_own_arguments") is False:
+        result["described"] = True  # a subclass by its inputs and outputs
     if not module._trainable:
         result["trainable"] = False
     frozen = [n for n, p in module._parameters.items() if p is not None and not p.requires_grad]
@@ -239,11 +242,16 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
         raise _refuse(f"modules nested more than {DEEPEST} deep")
     cls = _class(description["class"])
     config = {key: _decode(value, depth, made) for key, value in description["config"].items()}
+    if description.get("described"):
+        from ranvier.module.functional import described_by
+
+        cls = described_by(cls)
     module: Module = cls.from_config(config)
     module.name = str(description["name"])
-    if "input" in description:
+    # Where the constructor has said them, they have the dtype that it says, or else the one that floats have now.
+    if "input" in description and module._input_type is None:
         module._input_type = _input(*description["input"])
-    if "inputs" in description:
+    if "inputs" in description and not module._input_types:
         module._input_types = tuple(_input(*one) for one in description["inputs"])
     if "built" in description and not module.built:
         module.build(batches(description["built"]))
@@ -264,7 +272,7 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
 def _input(shape: Any, dtype: Any) -> Type:
     if dtype not in DTYPES:
         raise _refuse(f"inputs of dtype {dtype!r}")
-    return Type((BATCH, *(int(n) for n in shape)), dtype)
+    return Type((BATCH, *(int(n) for n in shape)), get_dtype() if dtype in FLOATS else dtype)
 
 
 def _class(name: Any) -> type[Module]:

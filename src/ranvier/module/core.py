@@ -27,10 +27,15 @@ from ranvier.tensor import Tensor
 
 __all__ = ["Module"]
 
-UNCOPIED = (*DESCRIBED, "_predictors", "_plans")  # what copies do without; the others are compiled programs
+UNCOPIED = (*DESCRIBED, "_within", "_predictors", "_plans")  # what copies do without: the last are programs
 
 
 _counters: dict[str, int] = {}
+
+
+def restart_names() -> None:
+    """Count from the beginning again."""
+    _counters.clear()
 
 
 def automatic_name(kind: str) -> str:
@@ -112,10 +117,17 @@ class Module(Face):
         self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True
     ) -> None:
         if inputs is not None or outputs is not None:
-            raise TypeError(
-                f"{type(self).__name__} says in its forward what it computes, and takes no inputs and outputs. Write "
-                "super().__init__() and a forward, or rv.Model(inputs, outputs) without a subclass, instead."
-            )
+            from ranvier.module.functional import Functional, described_by
+
+            if type(self).forward not in (Module.forward, Functional.forward) or hasattr(type(self), "call"):
+                raise TypeError(
+                    f"{type(self).__name__} says in its forward what it computes, and takes no inputs and outputs. "
+                    "Write super().__init__() and a forward, or super().__init__(inputs, outputs) and no forward, "
+                    "instead."
+                )
+            self.__class__ = described_by(type(self))
+            Functional.__init__(cast("Functional", self), inputs, outputs, name=name, trainable=trainable)
+            return
         if name is not None:
             self.name = name
         if not trainable:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ranvier.graph.node import Type
+from ranvier.graph.node import FLOATS, Type
 from ranvier.module.lines import shown, within
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
 
 __all__ = ["ShapeError", "called", "explain"]
+
+SIZES = "Change its size, or that of the layer before it."
 
 
 class ShapeError(ValueError):
@@ -29,6 +32,19 @@ def called(module: Module, root: Module | None) -> str:
     paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
     path = paths.get(id(module), "")
     return module.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path
+
+
+def dtypes(error: str, given: Sequence[Type]) -> str | None:
+    """What to write where the operands of a primitive, as an error names them, are floats of two dtypes."""
+    met = set(re.findall(rf"\b({'|'.join(FLOATS)})\[", error))
+    if len(met) < 2:
+        return None
+    data = given[0].dtype if given and given[0].dtype in met else min(met)
+    own = next(iter(met - {data}))
+    return (
+        f"{data} meets {own}. Write .astype({own!r}) on what is given to it, or rv.set_dtype({data!r}) before the "
+        "network is made, instead."
+    )
 
 
 def explain(
@@ -49,7 +65,7 @@ def explain(
     name = called(module, root)
     what = f"layer {name!r} ({type(module).__name__}({module.extra_repr()}), {at})"
     misfit = module.misfit(given[0]) if given else None
-    reason, fix = misfit or (str(error), "Change its size, or that of the layer before it.")
+    reason, fix = misfit or (str(error), dtypes(str(error), given) or SIZES)
     rows = [
         ("input" if m is None else label(m), str(t))
         for m, t in trace

@@ -52,6 +52,13 @@ class reading:  # noqa: N801  # written as property is
         return self if module is None else self.function(module)
 
 
+def shapes(values: Any) -> Any:
+    """The shape of each symbolic value, in the containers that they are in."""
+    from ranvier.module.symbolic import Operators, mapped
+
+    return mapped(values, Operators, lambda value: value.shape)
+
+
 class Face(State):
     """The methods that `ranvier.Module` has from Keras; training itself lives in `ranvier.training`."""
 
@@ -127,6 +134,31 @@ class Face(State):
         return [w for w in self._tensors() if not w.requires_grad]
 
     @reading
+    def variables(self) -> list[Tensor]:
+        """Keras's name for ``weights``."""
+        return self._tensors()
+
+    @reading
+    def trainable_variables(self) -> list[Tensor]:
+        """Keras's name for ``trainable_weights``."""
+        return [w for w in self._tensors() if w.requires_grad]
+
+    @reading
+    def non_trainable_variables(self) -> list[Tensor]:
+        """Keras's name for ``non_trainable_weights``."""
+        return [w for w in self._tensors() if not w.requires_grad]
+
+    @reading
+    def input_shape(self) -> Any:
+        """The shape of each input, None for the batch, in the container that they were given in."""
+        return shapes(self.input)
+
+    @reading
+    def output_shape(self) -> Any:
+        """The shape of each output, None for the batch, in the container that they were given in."""
+        return shapes(self.output)
+
+    @reading
     def losses(self) -> list[Tensor]:
         """What is added to the loss: the penalty of each trainable weight that has a regularizer, and what layers added
         in the last call (``add_loss``, activity regularizers). `fit` adds them; an explicit loop writes
@@ -159,6 +191,18 @@ class Face(State):
         """The optimizer that `compile` was given; None before."""
         compiled = self.__dict__.get("_compiled")
         return None if compiled is None else compiled.optimizer
+
+    @reading
+    def loss(self) -> Any:
+        """The loss that `compile` was given; None before."""
+        compiled = self.__dict__.get("_compiled")
+        return None if compiled is None else compiled.given["loss"]
+
+    @reading
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` gives; empty before `compile`."""
+        compiled = self.__dict__.get("_compiled")
+        return [] if compiled is None else list(compiled.names)
 
     def count_params(self) -> int:
         """The number of elements of all weights."""
@@ -204,9 +248,18 @@ class Face(State):
 
         return arguments_of(cast("Module", self))
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, with the name and whether it trains, as Keras's ``from_config`` takes them."""
+        config = dict(self.config())
+        return {"name": self.name, "trainable": self._trainable, **config}
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """A fresh module from what ``config()`` returned."""
+        """A fresh module from what ``config()`` or ``get_config()`` returned."""
+        if {"class", "config"} <= set(config):
+            from ranvier.module.architecture import from_architecture
+
+            return from_architecture(config)
         options = dict(config)
         return cls(*options.pop("*", ()), **options)
 
@@ -218,6 +271,12 @@ class Face(State):
         from ranvier.module.architecture import describe
 
         return describe(cast("Module", self))
+
+    def to_json(self, **options: Any) -> str:
+        """The architecture as text, for `ranvier.saving.model_from_json`; ``options`` are those of ``json.dumps``."""
+        import json
+
+        return json.dumps(self.architecture(), **options)
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = None, **options: Any

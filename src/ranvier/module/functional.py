@@ -58,8 +58,14 @@ class Functional(Module):
     def __init__(
         self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True
     ) -> None:
-        super().__init__(name=name)
-        self.__dict__["_arguments"] = ((), {})  # `config` says what is to be known
+        Module.__init__(self, name=name)
+        args, kwargs = self._arguments
+        registered = vars(type(self)).get("_registered") != "Functional"
+        # Those of a subclass whose constructor makes the inputs and outputs itself.
+        self._own_arguments = registered and not given((*args, *kwargs.values()))
+        if not self._own_arguments:
+            self.__dict__["_arguments"] = ((), {})  # `config` says what is to be known
+        self.training = False
         starts, ends = parts(inputs, "inputs"), parts(outputs, "outputs")
         first, last = [start_of(*one) for one in starts.items()], [end_of(*one) for one in ends.items()]
         if len(set(first)) < len(first):
@@ -78,6 +84,7 @@ class Functional(Module):
         def refs(tree: Any) -> Any:
             return mapped(tree, Operators, lambda v: Ref(number[v.symbol().call], v.symbol().place))
 
+        self._count = len(layers)
         self._effort = sum(effort(call.module) for call in steps)
         self._steps = [Step(place[id(c.module)], refs(c.arguments), refs(c.options)) for c in steps]
         self._takes, self._returns = refs(inputs), refs(outputs)
@@ -95,8 +102,12 @@ class Functional(Module):
     def _described(self) -> list[Call]:
         """The recorded calls; those of a copy are recorded when they are first asked for."""
         if "_graph" not in self.__dict__:
-            self.__dict__["_graph"] = recorded(self.layers, self._steps)
+            self.__dict__["_graph"] = recorded(self._numbered(), self._steps)
         return cast("list[Call]", self.__dict__["_graph"])
+
+    def _numbered(self) -> list[Module]:
+        """The layers that calls know by number: all, but for what a subclass has besides."""
+        return [cast("Module", self._modules[str(i)]) for i in range(self._count)]
 
     def _symbols(self, tree: Any) -> Any:
         graph = self._described()
@@ -123,16 +134,6 @@ class Functional(Module):
         output = self.output
         named = [output[name] for name in self.output_names] if isinstance(output, Mapping) else output
         return list(found(named))
-
-    @property
-    def input_shape(self) -> Any:
-        """The shape of each input, None for the batch, in the container that they were given in."""
-        return mapped(self.input, Symbolic, lambda value: value.shape)
-
-    @property
-    def output_shape(self) -> Any:
-        """The shape of each output, None for the batch, in the container that they were given in."""
-        return mapped(self.output, Symbolic, lambda value: value.shape)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Module:
         self._described()  # so that the layer knows its output
@@ -164,7 +165,7 @@ class Functional(Module):
                 f"{self.name!r} takes {len(names)} input(s) and was given {len(inputs)}. Write "
                 f"model([{', '.join(names)}]) instead."
             )
-        layers = list(self._modules.values())
+        layers = self._numbered()
         values: list[list[Any]] = []
 
         def value(ref: Ref) -> Any:
@@ -175,23 +176,34 @@ class Functional(Module):
                 arguments: Any = (inputs[i] if isinstance(inputs[i], Tensor) else Tensor(inputs[i]),)
             else:
                 arguments = mapped(step.arguments, Ref, value)
-            result = layers[step.layer](*arguments, **mapped(step.options, Ref, value))  # type: ignore[misc]
+            result = layers[step.layer](*arguments, **mapped(step.options, Ref, value))
             values.append(list(found(result, Tensor)))
         return mapped(self._returns, Ref, value)
 
     # --- saving ---------------------------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
-        """The layers, each once, and their calls by number; an output is written ``{"ref": [call, output]}``."""
+        """The layers, each once, and their calls by number; an output is written ``{"ref": [call, output]}``.
+
+        Of a subclass whose constructor makes the inputs and outputs itself, that constructor's arguments.
+        """
+        if self._own_arguments:
+            return super().config()
         return {
-            "layers": self.layers,
+            "layers": self._numbered(),
             "calls": [[s.layer, encode(s.arguments), encode(s.options)] for s in self._steps],
             "inputs": encode(self._takes),
             "outputs": encode(self._returns),
         }
 
+    def get_config(self) -> dict[str, Any]:
+        """The whole architecture, which ``from_config`` makes anew."""
+        return super().get_config() if self._own_arguments else self.architecture()
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
+        if set(config) != {"layers", "calls", "inputs", "outputs"}:
+            return cast("Self", super().from_config(config))
         layers = config["layers"]
         if not all(isinstance(layer, Module) for layer in layers):
             refuse("layers that are none")
@@ -207,6 +219,36 @@ class Functional(Module):
         if len(model.layers) != len(layers):
             refuse("layers that lead to no output")
         return model
+
+
+# --- subclasses that are described --------------------------------------------------------------------------------
+
+
+_DESCRIBED: dict[type[Module], type[Functional]] = {}
+
+
+def described_by(cls: type[Module]) -> type[Functional]:
+    """The class of models of ``cls`` that its inputs and outputs describe: Keras's functional subclass.
+
+    In a file it is what ``cls`` is registered as, or else a Functional without what the subclass adds.
+    """
+    if issubclass(cls, Functional):
+        return cls
+    if cls in _DESCRIBED:
+        return _DESCRIBED[cls]
+    members = {
+        "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__,
+        "_registered": vars(cls).get("_registered", "Functional"),
+        "__reduce_ex__": lambda self, protocol: (revived, (cls,), self.__getstate__()),
+    }  # fmt: skip
+    made = _DESCRIBED[cls] = cast("type[Functional]", type(cls.__name__, (cls, Functional), members))
+    return made
+
+
+def revived(cls: type[Module]) -> Functional:
+    """An empty model of `described_by`, for copies and pickles."""
+    kind: Any = described_by(cls)
+    return cast("Functional", kind.__new__(kind))
 
 
 # --- from symbolic values to steps --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
@@ -10,6 +11,7 @@ from ranvier.module.architecture import POSITIONAL, register_module
 from ranvier.module.calls import calls_of
 from ranvier.module.core import Module
 from ranvier.module.face import reading
+from ranvier.module.symbolic import found, record_of
 
 __all__ = ["Sequential"]
 
@@ -46,6 +48,10 @@ class Sequential(Module):
             return {POSITIONAL: list(self)}
         return {POSITIONAL: [dict(self._modules)]}
 
+    def get_config(self) -> dict[str, Any]:
+        """The whole architecture, which ``from_config`` makes anew."""
+        return self.architecture()
+
     def _put(self, key: str, module: Any) -> None:
         if not isinstance(module, Module):
             raise TypeError(f"{module!r} is no layer. Write a Module, such as rv.layers.Dense(64), instead.")
@@ -65,7 +71,7 @@ class Sequential(Module):
                 f"{self.name!r} has a layer {module.name!r} already. Write another name=, or none, instead."
             )
         self.add_module(key, module)
-        self.__dict__.pop("_graph", None)
+        self._undescribe()
         if self._end is not None:
             try:
                 self._types = calls_of(module, self._end, self._types)
@@ -74,6 +80,17 @@ class Sequential(Module):
                 del self.__dict__[key]
                 raise
             self._end = self._types[-1][1]
+        self._hold(module)
+
+    def _hold(self, module: Module) -> None:
+        """Let a layer know where it is, so that it knows its input and output as soon as they are asked for."""
+        if module.__dict__.get("_within", lambda: None)() is None:
+            module.__dict__["_within"] = weakref.ref(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        for module in self:
+            self._hold(module)
 
     def append(self, module: Module) -> Self:
         """Add a layer at the end."""
@@ -103,8 +120,9 @@ class Sequential(Module):
 
     def _renew(self, modules: list[Module] | dict[str, Any]) -> Self:
         for key in list(self._modules):
+            vars(self._modules[key]).pop("_within", None)
             delattr(self, key)
-        self.__dict__.pop("_graph", None)
+        self._undescribe()
         start = self._input_type
         self._types, self._end = [] if start is None else [(None, start)], start
         if isinstance(modules, list):
@@ -129,6 +147,13 @@ class Sequential(Module):
             self.__dict__["_graph"] = values
         return cast("list[Any]", self.__dict__["_graph"])
 
+    def _undescribe(self) -> None:
+        """Forget what was described, and that the layers were called for it."""
+        for value in self.__dict__.pop("_graph", ())[1:]:
+            for part in found(value):
+                record = record_of(part.call.module)
+                record[:] = [call for call in record if call is not part.call]
+
     @reading
     def input(self) -> Any:
         """A symbolic value for the inputs, from which models of what lies within begin."""
@@ -146,11 +171,6 @@ class Sequential(Module):
     @reading
     def outputs(self) -> list[Any]:
         return [self._described()[-1]]
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Module:
-        if self._input_type is not None:
-            self._described()  # so that the layer knows its output
-        return super().get_layer(name, index)
 
     def forward(self, x: Any) -> Any:
         for module in self._modules.values():

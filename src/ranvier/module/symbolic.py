@@ -103,9 +103,16 @@ def record_of(module: Module) -> list[Call]:
     return cast("list[Call]", module.__dict__.setdefault("_record", []))
 
 
+def _nowhere() -> None:
+    """What a module is in that is in no Sequential."""
+
+
 def only_call(module: Module, what: str) -> Call:
-    """The call of a module. Raises ValueError unless there is exactly one."""
+    """The call of a module, which a Sequential may make now. Raises ValueError unless there is exactly one."""
     record = record_of(module)
+    holder = module.__dict__.get("_within", _nowhere)()
+    if not record and holder is not None and holder._input_type is not None:
+        holder._described()
     if not record and getattr(module, "is_input", False):
         return cast("Operators", module).symbol().call
     if len(record) != 1:

@@ -13,18 +13,18 @@ from typing import Any
 from ranvier.module.names import missing
 from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
-from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RMSprop
+from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
 from ranvier.optimizers.treatment import Excluded
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "Nadam", "Optimizer", "RMSprop", "get",
-    "schedules",
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "NAdam", "Nadam", "Optimizer", "RMSprop",
+    "get", "schedules",
 ]  # fmt: skip
 
 Nadam = NAdam  # Keras's spelling; the other is PyTorch's
 
 CLASSES: dict[str, type[Optimizer]] = {
-    c.__name__.lower(): c for c in (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Lion)
+    c.__name__.lower(): c for c in (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion)
 }
 
 

@@ -6,7 +6,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -15,16 +15,25 @@ from ranvier.by_name import held
 from ranvier.graph.node import Node, apply, like
 from ranvier.modes import get_dtype
 from ranvier.module.names import Told
+from ranvier.numeric import equal, floor_divide
 from ranvier.optimizers import schedules
-from ranvier.optimizers.nodes import Slots, Updated, scaled, shrink, sqrt, squares
+from ranvier.optimizers.nodes import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
+from ranvier.optimizers.recorded import Recorded
 from ranvier.optimizers.schedules import LearningRateSchedule
-from ranvier.optimizers.settings import as_rate, follow, number
+from ranvier.optimizers.settings import Rate, as_rate, follow, number, whole
 from ranvier.optimizers.treatment import Excluded, Treatment
 from ranvier.tensor import Tensor
 
 # State that decays toward zero (the momentum of a dead input) would spend its last thousands of steps as denormals,
 # which some processors compute a hundred times slower. Below these it is nothing next to epsilon: it becomes zero.
 _TINY = {"float32": 1e-30, "float64": 1e-290}
+
+SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own
+COUNTS = {
+    "ema_overwrite_frequency": 1,
+    "gradient_accumulation_steps": 2,
+}  # settings, and the least that they may be
+UNCHECKED = ("formula", "learning_rate", "name", "loss_scale_factor")
 
 
 @dataclass(eq=False, repr=False)
@@ -39,6 +48,11 @@ class Optimizer(Told):
     ``learning_rate`` is a number, or a schedule (`ranvier.optimizers.schedules`), which makes it from the count of
     steps within the step's program. Either may be set at any time. Another number compiles nothing anew, another
     schedule does.
+
+    With ``use_ema`` the moving average of the weights is kept beside them, ``ema_momentum`` of it staying at each step:
+    it takes their place at the end of `fit` (`finalize_variable_values`), and every ``ema_overwrite_frequency`` steps.
+    ``gradient_accumulation_steps`` makes one step of the mean gradient of so many batches, which
+    ``iterations`` counts.
     """
 
     learning_rate: Any = 0.01  # a float or a LearningRateSchedule, once set
@@ -50,6 +64,12 @@ class Optimizer(Told):
     coupled: bool = False
     maximize: bool = False
     formula: str = "keras"
+    name: str | None = None
+    use_ema: bool = False
+    ema_momentum: float = 0.99
+    ema_overwrite_frequency: int | None = None
+    gradient_accumulation_steps: int | None = None
+    loss_scale_factor: float | None = None
 
     lasting: ClassVar[frozenset[str]] = frozenset()  # slots that do not decay
     scalar: ClassVar[frozenset[str]] = frozenset()  # slots that hold one number for each parameter
@@ -58,12 +78,21 @@ class Optimizer(Told):
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (isinstance(value, bool) or value is None or field.name in ("formula", "learning_rate")):
+            if field.name in COUNTS and value is not None:
+                setattr(self, field.name, whole(type(self).__name__, field.name, value, COUNTS[field.name]))
+            elif not (isinstance(value, bool) or value is None or field.name in UNCHECKED):
                 setattr(self, field.name, number(type(self).__name__, field.name, value))
         kind = type(self).__name__
         clips = [n for n in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, n) is not None]
         if len(clips) > 1:
             raise ValueError(f"{kind} was given {' and '.join(clips)}. Write only one of them instead.")
+        if self.loss_scale_factor is not None:
+            raise ValueError(
+                f"{kind}(loss_scale_factor={self.loss_scale_factor!r}): gradients are float32 or float64, in which "
+                "small ones do not vanish. Leave it out instead."
+            )
+        if self.name is None:
+            self.name = kind.lower()
         if self.formula not in ("keras", "torch"):
             raise ValueError(f"formula {self.formula!r} does not exist. Write 'keras' or 'torch' instead.")
         self.parameters: list[Tensor] = []
@@ -76,17 +105,28 @@ class Optimizer(Told):
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(
-            self, name, as_rate(type(self).__name__, value) if name == "learning_rate" else value
-        )
+        if name == "learning_rate":
+            value = as_rate(type(self).__name__, value)
+            value = Rate.of(value, self) if isinstance(value, float) else value
+        object.__setattr__(self, name, value)
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        if isinstance(self.learning_rate, float):
+            twin.learning_rate = float(self.learning_rate)  # which knows whose it is
+        return twin
 
     def __repr__(self) -> str:
+        kept = type(self).__name__.lower(), self.name
         changed = [f for f in fields(self) if getattr(self, f.name) != f.default or f.name == "learning_rate"]
+        changed = [f for f in changed if f.name != "name" or kept[0] != kept[1]]
         return f"{type(self).__name__}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in changed)})"
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: float(v) if isinstance(v, Rate) else v for name, v in values.items()}
 
     def fresh(self) -> Optimizer:
         """An optimizer with the same settings that has trained nothing yet."""
@@ -110,7 +150,9 @@ class Optimizer(Told):
         if self.sync is not None:
             self.sync()
         rate = self.learning_rate
-        return rate if isinstance(rate, float) else float(rate.at(self.iterations.item() - back))
+        if isinstance(rate, float):
+            return float(rate)
+        return float(rate.at((self.iterations.item() - back) // (self.gradient_accumulation_steps or 1)))
 
     def set_rate(self, rate: float, who: str = "this") -> None:
         """Set the learning rate to a number. Raises TypeError where a schedule makes it, which would be lost.
@@ -145,8 +187,19 @@ class Optimizer(Told):
         return {}
 
     @property
+    def all_starts(self) -> dict[str, float]:
+        """The same, with what every rule may be given besides: the sum of gradients, and the weights' average."""
+        sums = {SUM: 0.0} if self.gradient_accumulation_steps else {}
+        return {**self.slot_starts, **sums, **({AVERAGE: 0.0} if self.use_ema else {})}
+
+    @property
     def slot_names(self) -> tuple[str, ...]:
-        return tuple(self.slot_starts)
+        return tuple(self.all_starts)
+
+    @property
+    def variables(self) -> list[Tensor]:
+        """The count of steps, and the state of each parameter."""
+        return [self.iterations, *(slot for slots in self.slots for slot in slots.values())]
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         """The new parameter and slots, from the gradient ``g``; ``lr`` and ``t`` (1 at the first step) are scalars."""
@@ -168,11 +221,19 @@ class Optimizer(Told):
         ``treatments`` are those of the parameters, where some has one of its own.
         """
         treatments = treatments or [Treatment()] * len(params)
+        batches = count + like(count, 1)
+        every, due = self.gradient_accumulation_steps, None
+        if every:
+            count = floor_divide(count, every)
+            due = equal(batches, (count + like(count, 1)) * like(count, every))
+            grads = [s[SUM] + g for s, g in zip(slots, grads, strict=True)]
         if self.schedule is not None:
             lr = self.schedule.node(count, schedules.base.WIDE)
-        count = count + like(count, 1)
+        before, count = count, count + like(count, 1)
         results = []
-        for p, g, s, own in zip(params, self.clip(grads), slots, treatments, strict=True):
+        means = [scaled(g, 1 / every) for g in grads] if every else grads
+        for old, total, g, s, own in zip(params, grads, self.clip(means), slots, treatments, strict=True):
+            p = old
             rate, t = (apply("cast", x, dtype=p.dtype) for x in (lr, count))
             if self.maximize:
                 g = -g
@@ -181,10 +242,36 @@ class Optimizer(Told):
             elif self.weight_decay and own.decays:
                 p = p - scaled(p, scaled(rate, self.weight_decay))
             settings = {name: apply("cast", x, dtype=p.dtype) for name, x in (varied or {}).items()}
-            p, s = (self._with(settings) if settings else self).rule(p, g, s, rate, t)
-            results.append((own.finish(p), s))
+            p, new = (self._with(settings) if settings else self).rule(p, g, s, rate, t)
+            if due is not None:
+                p, new = chosen(due, p, old), {n: chosen(due, x, s[n]) for n, x in new.items()}
+                new[SUM] = chosen(due, like(total, 0.0), total)
+            if self.use_ema:
+                p, new[AVERAGE] = self.averaged(p, s[AVERAGE], before)
+            results.append((own.finish(p), new))
         after = [{n: self.snap(n, x) for n, x in s.items()} for _, s in results]
-        return [p for p, _ in results], after, count
+        return [p for p, _ in results], after, batches
+
+    def averaged(self, p: Node, average: Node, before: Node) -> tuple[Node, Node]:
+        """A parameter, perhaps overwritten, and its moving average, which begins as the parameter."""
+        average = chosen(equal(before, 0), p, toward(average, p, 1.0 - self.ema_momentum))
+        often = self.ema_overwrite_frequency
+        if often:
+            count = before + like(before, 1)
+            p = chosen(equal(count, floor_divide(count, often) * like(count, often)), average, p)
+        return p, average
+
+    def finalize_variable_values(self, var_list: Iterable[Tensor] | None = None) -> None:
+        """Let the moving averages take the place of the parameters, or of these; nothing without ``use_ema``.
+
+        `fit` does so at its end, as Keras's does.
+        """
+        if not self.use_ema or not self.iterations.item():
+            return
+        wanted = None if var_list is None else {id(v) for v in var_list}
+        for parameter, slots in zip(self.parameters, self.slots, strict=True):
+            if parameter.requires_grad and (wanted is None or id(parameter) in wanted):
+                parameter.assign(slots[AVERAGE].numpy())
 
     def _with(self, settings: Mapping[str, Any]) -> Optimizer:
         twin = copy.copy(self)
@@ -226,7 +313,7 @@ class Optimizer(Told):
         return grads
 
     def snap(self, name: str, x: Node) -> Node:
-        if name in self.lasting or name in self.scalar:
+        if name in self.lasting or name in self.scalar or name == AVERAGE:
             return x
         small = apply("less", apply("abs", x), like(x, _TINY[x.dtype]))
         return apply("select", small, like(x, 0.0), x)
@@ -254,9 +341,10 @@ class Optimizer(Told):
             return self
         self.parameters = given
         self._excluded = self._excluded.among(given)
-        self.slots = [{n: self._slot(n, start, p) for n, start in self.slot_starts.items()} for p in given]
+        self.slots = [{n: self._slot(n, start, p) for n, start in self.all_starts.items()} for p in given]
         self._rate = Tensor(np.zeros((), get_dtype()))
-        self._settings = [f.name for f in fields(self) if f.name != "learning_rate"]
+        kind: Any = type(self)
+        self._settings = list(_settings(kind))
         return self
 
     def _slot(self, name: str, start: float, parameter: Tensor) -> Tensor:
@@ -281,7 +369,7 @@ class Optimizer(Told):
         if self.parameters and name not in self._varied:
             self._varied[name] = Tensor(np.asarray(value, get_dtype()))
             self._settings.remove(name)
-            starts = self.slot_starts  # momentum has state where it varies, whatever it is now
+            starts = self.all_starts  # momentum has state where it varies, whatever it is now
             self.slots = [
                 {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
                 for p, old in zip(self.parameters, self.slots, strict=True)
@@ -342,7 +430,7 @@ class Optimizer(Told):
         known = _FUNCTIONS.get(key)
         if known is None:
             known = _FUNCTIONS[key] = tape.Function(
-                type(self).__name__, _Step(copy.copy(self), n, treatments)
+                type(self).__name__, Recorded(copy.copy(self), n, treatments)
             )
         return known
 
@@ -371,29 +459,7 @@ class Optimizer(Told):
 _FUNCTIONS: dict[Any, tape.Function] = {}
 
 
-class _Step:
-    """The body of the tensor function that a step of an explicit loop records."""
-
-    def __init__(self, optimizer: Optimizer, n: int, treatments: tuple[Treatment, ...]) -> None:
-        optimizer.parameters, optimizer.slots, optimizer.sync = (
-            [],
-            [],
-            None,
-        )  # a function outlives its optimizer
-        self.optimizer, self.n, self.treatments = optimizer, n, treatments
-
-    def __call__(self, *nodes: Node) -> tuple[Node, ...]:
-        n, names = self.n, self.optimizer.slot_names
-        grads, params, rest = nodes[:n], nodes[n : 2 * n], nodes[2 * n :]
-        width = len(names)
-        slots = [dict(zip(names, rest[i * width : (i + 1) * width], strict=True)) for i in range(n)]
-        count, lr, *varied = rest[n * width :]
-        settings = dict(zip(self.optimizer._varied, varied, strict=True))
-        new, after, count = self.optimizer.update(params, grads, slots, lr, count, settings, self.treatments)
-        return (*new, *(s[name] for s in after for name in names), count)
-
-
 @functools.cache
 def _settings(kind: Any) -> tuple[str, ...]:
     """The names of an optimizer's settings but the learning rate; they are asked for between every two epochs."""
-    return tuple(field.name for field in fields(kind) if field.name != "learning_rate")
+    return tuple(field.name for field in fields(kind) if field.name not in ("learning_rate", "name"))

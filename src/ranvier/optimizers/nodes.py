@@ -47,6 +47,11 @@ def one_minus_power(base: Setting, t: Node) -> Node:
     return -apply("expm1", scaled(t, math.log(base)))
 
 
+def chosen(condition: Node, yes: Node, no: Node) -> Node:
+    """``yes`` where the scalar holds, else ``no``."""
+    return apply("select", wide(condition, yes.shape), yes, no)
+
+
 def squares(g: Node) -> Node:
     return apply("reduce_sum", g * g, axes=tuple(range(g.ndim)))
 

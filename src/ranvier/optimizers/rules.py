@@ -6,6 +6,7 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from ranvier import numeric
 from ranvier.graph.node import Node, apply, like
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.nodes import (
@@ -235,6 +236,46 @@ class Adadelta(Optimizer):
             "velocity": v,
             "delta": toward(slots["delta"], step * step, 1.0 - self.rho),
         }
+
+
+@dataclass(eq=False, repr=False)
+class Ftrl(Optimizer):
+    """Follow the regularized leader (McMahan et al., 2013), with the shrinkage of Keras's."""
+
+    learning_rate: Any = 0.001
+    learning_rate_power: float = -0.5
+    initial_accumulator_value: float = 0.1
+    l1_regularization_strength: float = 0.0
+    l2_regularization_strength: float = 0.0
+    l2_shrinkage_regularization_strength: float = 0.0
+    beta: float = 0.0
+
+    lasting = frozenset({"accumulator", "linear"})
+
+    def __post_init__(self) -> None:
+        power = self.learning_rate_power
+        if not power <= 0:
+            raise ValueError(f"Ftrl(learning_rate_power={power!r}): write a number of 0 or less instead.")
+        self.learning_rate_power = 0.0  # as the others are bounded from below
+        super().__post_init__()
+        self.learning_rate_power = float(power)
+
+    @property
+    def slot_starts(self) -> dict[str, float]:
+        return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
+
+    def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
+        def root(a: Node) -> Node:
+            return numeric.divide(numeric.power(a, -self.learning_rate_power), wide(lr, a.shape))
+
+        l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength
+        a = slots["accumulator"] + g * g
+        g = g + scaled(p, 2 * self.l2_shrinkage_regularization_strength)
+        linear = slots["linear"] + g - (root(a) - root(slots["accumulator"])) * p
+        size = shifted(root(a), 2 * l2)
+        if self.beta:
+            size = shifted(size, numeric.divide(self.beta, lr))
+        return (numeric.clip(linear, -l1, l1) - linear) / size, {"accumulator": a, "linear": linear}
 
 
 @dataclass(eq=False, repr=False)

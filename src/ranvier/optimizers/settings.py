@@ -9,9 +9,35 @@ import numpy as np
 
 from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
-from ranvier.tensor import Tensor
+from ranvier.tensor import Number, Tensor
 
-_BELOW_ONE = ("beta_1", "beta_2", "rho")
+_BELOW_ONE = ("beta_1", "beta_2", "rho", "ema_momentum")
+
+
+class Rate(Number):
+    """An optimizer's learning rate: a float that can be assigned to, and then reads as what it is now (Keras)."""
+
+    __slots__ = ("optimizer",)
+    optimizer: Any
+
+    @classmethod
+    def of(cls, value: float, optimizer: Any) -> Rate:
+        """The rate of an optimizer."""
+        rate = cls(value)
+        rate.optimizer = optimizer
+        return rate
+
+    def assign(self, value: Any) -> None:
+        """Set the optimizer's learning rate."""
+        self.optimizer.learning_rate = value
+
+    def numpy(self) -> Any:
+        """The optimizer's learning rate now."""
+        return np.float64(self.optimizer.current_rate())
+
+    def item(self) -> float:
+        """The optimizer's learning rate now."""
+        return float(self.optimizer.current_rate())
 
 
 def number(kind: str, name: str, value: Any) -> float:
@@ -30,6 +56,13 @@ def number(kind: str, name: str, value: Any) -> float:
         allowed = "in [0, 1)" if limit == 1.0 else "of 0 or more"
         raise ValueError(f"{kind}({name}={result}): write a number {allowed} instead.")
     return result
+
+
+def whole(kind: str, name: str, value: Any, least: int) -> int:
+    """A setting that counts. Raises ValueError for less than ``least``, or what is no whole number."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
+        raise ValueError(f"{kind}({name}={value!r}): write a whole number of {least} or more instead.")
+    return int(value.__index__())
 
 
 def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | LearningRateSchedule:

@@ -83,13 +83,24 @@ def settings_of(state: Compiled) -> dict[str, Any] | None:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def load_model(filepath: Any, *, compile: bool = True) -> Any:
+def load_model(
+    filepath: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Any:
     """The model that ``save`` wrote, compiled as it was (unless ``compile=False``) and with its optimizer's state.
 
-    Classes come from a fixed registry; nothing in the file is run. Raises CheckpointError for a file that is
-    truncated, altered, no model, or of a newer version, naming the tensor where there is one.
+    ``custom_objects`` are classes by the names that the file has for them, where they are not registered
+    (`ranvier.register_module`); ``safe_mode`` is Keras's, and of no effect. Classes come from a fixed registry; nothing
+    in the file is run. Raises CheckpointError for a file that is truncated, altered, no model, or of a newer version,
+    naming the tensor where there is one.
     """
     source = Path(filepath)
+    if custom_objects:
+        from ranvier.saving import register
+
+        register(custom_objects)
     described, tensors = files.read(source)
     if described.get("architecture") is None:
         raise CheckpointError(

@@ -47,7 +47,8 @@ class Arrays:
             self.batch = min(batch, self.size)
         elif self.batch >= self.size:
             self.shuffler = None  # within one batch order means nothing
-        self.taken = self.size if limit is None else min(self.size, limit * batch)
+        whole = limit is None or limit == math.ceil(self.size / self.batch)
+        self.taken = self.size if whole or limit is None else limit * self.batch
         self.steps = math.ceil(self.taken / self.batch)
         # Of the rows in order: those that no epoch had yet, and an epoch's.
         self.left = self.order = self.rows[:0]
@@ -79,13 +80,16 @@ class Arrays:
     def turn(self) -> Array:
         """The rows of the next epoch, in order.
 
-        An epoch of some steps goes on where the last one stopped, so that every row comes once before any comes again.
+        An epoch of some steps goes on where the last one stopped, so that every row comes once before any comes again;
+        one of more steps than there are batches takes several orders.
         """
         self.now, begun = self.then, self.then["generator"]
-        order = self.left
-        if len(order) < self.taken:
-            begun, drawn = self.generator, self.draw()
-            order = np.concatenate([order, drawn]) if len(order) else drawn
+        orders, size = ([self.left], len(self.left)) if len(self.left) else ([], 0)
+        while size < self.taken:
+            begun = self.generator
+            orders.append(self.draw())
+            size += len(orders[-1])
+        order = orders[0] if len(orders) == 1 else np.concatenate(orders)
         # All rows as they are: the same array in every epoch, so that nobody takes it for another order.
         whole = len(order) == self.taken
         self.order, self.left = (order, order[:0]) if whole else (order[: self.taken], order[self.taken :])

@@ -172,6 +172,7 @@ def fit(
                         raise
                     ran_out(error, training)
                 training.check()
+                state.optimizer.finalize_variable_values()
                 hooks.tell("on_train_end", logs)
         except KeyboardInterrupt:
             done = len(history.epoch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ranvier import losses, metrics
-from ranvier.metrics import Mean, Metric
+from ranvier.metrics import Metric, SampleMean
 from ranvier.module.names import likely
 from ranvier.training.objective import TORCH, Criterion, as_loss, criteria
 from ranvier.training.structure import Outputs, pick
@@ -15,7 +15,7 @@ from ranvier.training.structure import Outputs, pick
 __all__ = ["FunctionMetric", "Head", "Heads", "describe_loss", "describe_metric", "described"]
 
 
-class FunctionMetric(Mean):
+class FunctionMetric(SampleMean):
     """A function of (y_true, y_pred) tensors as a metric: the mean of what it returns over samples."""
 
     def __init__(self, function: Any) -> None:

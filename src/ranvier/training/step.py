@@ -118,7 +118,7 @@ class Step:
         number = float(self.totals[1])
         sums = [self.totals[0], *self.totals[2 : 2 + self.losses]]
         means = [float(a) / number if number else 0.0 for a in sums]
-        return [*means, *(m.result(self.totals[part]) for m, part in self.metrics)]
+        return [*means, *(m.of(self.totals[part]) for m, part in self.metrics)]
 
 
 class _Build:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.tensor import Number
 from ranvier.training.files import STORED
 
 __all__ = ["pack", "unpack"]
@@ -21,6 +22,8 @@ def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
+    if isinstance(value, Number):  # such as a learning rate
+        return float(value)
     if type(value) is list:
         return [pack(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]
     if type(value) is tuple:

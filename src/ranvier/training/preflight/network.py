@@ -319,7 +319,7 @@ def colours_out_of_range(seen: Seen) -> Iterator[Fault]:
     """Layers of colours that were told of 0 to 255, after a layer that made the pixels small."""
     small: Module | None = None
     for module, _ in seen.calls:
-        if isinstance(module, Normalization) or (isinstance(module, Rescaling) and abs(module.scale) < SMALL):
+        if isinstance(module, Normalization) or (isinstance(module, Rescaling) and module.largest < SMALL):
             small = module
         limits = getattr(module, "value_range", None)
         if small is not None and limits is not None and limits[1] - limits[0] > 1 / SMALL:

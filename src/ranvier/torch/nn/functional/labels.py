@@ -23,8 +23,6 @@ def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> No
     check_classes(labels, classes, ignore_index)
 
 
-
-
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
     classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes

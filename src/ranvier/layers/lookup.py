@@ -1,0 +1,112 @@
+"""Layers of the Keras vocabulary that look up, pass on, or bend: a table of vectors, the identity, learned slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ranvier import functional, numeric
+from ranvier.graph.node import GraphError
+from ranvier.layers.base import Layer, whole
+from ranvier.module.architecture import register_module
+from ranvier.module.parameter import Parameter
+
+__all__ = ["Embedding", "Identity", "PReLU"]
+
+
+@register_module
+class Identity(Layer):
+    """What it is given."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
+@register_module
+class PReLU(Layer):
+    """``x`` above 0 and ``alpha * x`` below, with a learned alpha for each element of a sample (He et al., 2015).
+
+    Along ``shared_axes`` there is one for all: ``[1, 2]`` for one a channel of images.
+    """
+
+    alpha: Parameter
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: Sequence[int] | int | None = None,
+        **options: Any,
+    ) -> None:
+        from ranvier import constraints, initializers, regularizers
+
+        super().__init__(**options)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        axes = () if shared_axes is None else (shared_axes,) if isinstance(shared_axes, int) else shared_axes
+        self.shared_axes = tuple(whole(axis, "an axis of shared_axes", self.name) for axis in axes)
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        shape = [1 if i in self.shared_axes else d for i, d in enumerate(input_shape)][1:]
+        if not all(isinstance(d, int) for d in shape):
+            raise GraphError(f"it needs inputs of a known shape, not {tuple(input_shape)}")
+        self.add_weight(
+            shape, self.alpha_initializer, name="alpha",
+            regularizer=self.alpha_regularizer, constraint=self.alpha_constraint,
+        )  # fmt: skip
+
+    def forward(self, x: Any) -> Any:
+        below = numeric.multiply(numeric.minimum(x, 0.0), self.alpha)
+        return numeric.add(functional.relu(x), below)
+
+
+@register_module
+class Embedding(Layer):
+    """Whole numbers below ``input_dim`` -> learned vectors: (batch, ...) -> (batch, ..., output_dim).
+
+    The weight is ``embeddings``, (input_dim, output_dim). A number out of range reads the first or last vector. There
+    are no masks: ``mask_zero=True`` raises ValueError.
+    """
+
+    embeddings: Parameter
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        **options: Any,
+    ) -> None:
+        from ranvier import constraints, initializers, regularizers
+
+        super().__init__(**options)
+        if mask_zero:
+            raise ValueError(
+                f"layer {self.name!r}: mask_zero=True would hide positions from the layers after it, and there are no "
+                "masks. Write sample_weight, or a layer that multiplies by x != 0, instead."
+            )
+        self.input_dim = whole(input_dim, "input_dim", self.name)
+        self.output_dim = whole(output_dim, "output_dim", self.name)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+
+    def build(self, input_shape: Sequence[Any]) -> None:
+        self.add_weight(
+            (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
+            regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
+        )  # fmt: skip
+
+    def forward(self, x: Any) -> Any:
+        return functional.embedding(numeric.cast(x, "int32"), self.embeddings)
+
+    def extra_repr(self) -> str:
+        return f"{self.input_dim}, {self.output_dim}"

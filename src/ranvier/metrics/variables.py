@@ -1,0 +1,38 @@
+"""What metrics in the way of Keras collect in: tensors that take what is assigned in their dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ranvier import numeric
+from ranvier.graph.node import Node, apply
+from ranvier.modes import no_grad
+from ranvier.recording import function
+from ranvier.tensor import Tensor
+
+__all__ = ["Variable"]
+
+
+@function
+def kept(x: Node) -> Node:
+    """``x``, as something that was computed."""
+    return apply("reshape", x, shape=x.shape)
+
+
+class Variable(Tensor):
+    """A tensor whose assignments are recorded, so that they are part of the program where an update is traced."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, value: Any, name: str) -> None:
+        super().__init__(value, dtype=np.asarray(value).dtype.name)
+        self.name = name
+
+    def assign(self, value: Any) -> None:
+        """Overwrite the value; numbers and other dtypes are cast. Raises ValueError for another shape."""
+        with no_grad():
+            if not isinstance(value, Tensor):
+                value = Tensor(value)
+            super().assign(kept(value) if value.dtype == self.dtype else numeric.cast(value, self.dtype))

@@ -1,0 +1,265 @@
+"""Operations that move and choose elements, and that make new arrays."""
+
+# the field's names, builtins or not
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ranvier import numeric, selecting
+from ranvier.ops.elementwise import Axes, array, dtype_name, listed, moved, operation
+from ranvier.tensor import Tensor
+
+# --- movement -----------------------------------------------------------------------------------------------------
+
+
+@operation
+def reshape(x: Any, newshape: Sequence[Any]) -> Any:
+    """The same elements in another shape; one extent may be -1."""
+    return numeric.reshape(x, tuple(newshape) if np.ndim(newshape) else (newshape,))
+
+
+@operation
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """The axes in this order, or reversed."""
+    return numeric.transpose(x, None if axes is None else tuple(axes))
+
+
+@operation
+def moveaxis(x: Any, source: int, destination: int) -> Any:
+    """One axis at another place."""
+    return numeric.transpose(x, moved(x.ndim, source, destination))
+
+
+@operation
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged."""
+    return numeric.swapaxes(x, axis1, axis2)
+
+
+@operation
+def expand_dims(x: Any, axis: int) -> Any:
+    """A new axis of extent 1."""
+    return numeric.expand_dims(x, axis)
+
+
+@operation
+def squeeze(x: Any, axis: Axes = None) -> Any:
+    """Without these axes of extent 1, or without all of them."""
+    return numeric.squeeze(x, listed(axis))
+
+
+@operation
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Joined along an axis."""
+    return numeric.concatenate(list(xs), axis)
+
+
+@operation
+def stack(x: Sequence[Any], axis: int = 0) -> Any:
+    """Joined along a new axis."""
+    return numeric.stack(list(x), axis)
+
+
+@operation
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
+    """So many equal parts along an axis, or those that begin at these indices, as NumPy's."""
+    if isinstance(indices_or_sections, int):
+        return list(numeric.split(x, indices_or_sections, axis))
+    stops = [0, *indices_or_sections, x.shape[axis]]
+    return list(numeric.split(x, tuple(b - a for a, b in pairwise(stops)), axis))
+
+
+@operation
+def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
+    """The slices along an axis."""
+    parts = numeric.split(x, x.shape[axis] if num is None else num, axis)
+    return [numeric.squeeze(part, axis) for part in parts]
+
+
+@operation
+def flip(x: Any, axis: Axes = None) -> Any:
+    """The elements in reverse order along these axes, or along all."""
+    return numeric.flip(x, listed(axis))
+
+
+@operation
+def broadcast_to(x: Any, shape: Sequence[Any]) -> Any:
+    """Repeated to a shape."""
+    return numeric.broadcast_to(x, tuple(shape))
+
+
+@operation
+def tile(x: Any, repeats: int | Sequence[int]) -> Any:
+    """The whole that many times along each axis."""
+    times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
+    times = (*(1,) * (x.ndim - len(times)), *times)
+    x = numeric.reshape(x, (*(1,) * (len(times) - x.ndim), *x.shape))
+    for axis, n in enumerate(times):
+        x = x if n == 1 else numeric.concatenate([x] * n, axis)
+    return x
+
+
+@operation
+def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
+    """Each element that many times, one after the other."""
+    if axis is None:
+        x, axis = numeric.reshape(x, (-1,)), 0
+    axis = axis % x.ndim
+    wide = numeric.stack([x] * repeats, axis + 1)
+    merged = tuple(-1 if i == axis else d for i, d in enumerate(x.shape))
+    return numeric.reshape(wide, merged)
+
+
+@operation
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Any:
+    """A number, by default 0, before and after each axis: ``pad_width`` holds (before, after) for each."""
+    if mode != "constant":
+        raise ValueError(f"ops.pad(mode={mode!r}): write mode='constant', which is all there is, instead.")
+    widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    return numeric.pad(x, tuple((int(a), int(b)) for a, b in widths), constant_values or 0.0)
+
+
+# --- choosing -----------------------------------------------------------------------------------------------------
+
+
+@operation
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """The slices along an axis at whole numbers; without an axis, elements."""
+    if axis is None:
+        x, axis = numeric.reshape(x, (-1,)), 0
+    return numeric.take(x, array(indices), axis)
+
+
+@operation
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+    """1 at each class number along a new axis, 0 elsewhere."""
+    return numeric.one_hot(array(x), num_classes, dtype_name(dtype), axis)
+
+
+@operation
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Einstein's summation over one or two operands."""
+    return numeric.einsum(subscripts, *operands)
+
+
+@operation
+def dot(x1: Any, x2: Any) -> Any:
+    """NumPy's dot product of up to two axes each; of numbers, the product."""
+    return numeric.matmul(x1, x2) if np.ndim(x1) and np.ndim(x2) else numeric.multiply(x1, x2)
+
+
+def sort(x: Any, axis: int = -1) -> Tensor:
+    """The elements in order along an axis; needs values."""
+    return selecting.sort(convert_to_tensor(x), axis).values
+
+
+def argsort(x: Any, axis: int = -1) -> Tensor:
+    """Where the elements in order along an axis came from; needs values."""
+    return selecting.argsort(convert_to_tensor(x), axis)
+
+
+def top_k(x: Any, k: int, sorted: bool = True) -> Any:
+    """The ``k`` largest along the last axis, and where they are; needs values."""
+    return selecting.topk(convert_to_tensor(x), k)
+
+
+# --- kinds and new values -----------------------------------------------------------------------------------------
+
+
+@operation
+def cast(x: Any, dtype: Any) -> Any:
+    """In another dtype."""
+    return numeric.cast(array(x), dtype_name(dtype))
+
+
+@operation
+def zeros_like(x: Any, dtype: Any = None) -> Any:
+    """Zeros in the shape of ``x``."""
+    return numeric.zeros_like(x, None if dtype is None else dtype_name(dtype))
+
+
+@operation
+def ones_like(x: Any, dtype: Any = None) -> Any:
+    """Ones in the shape of ``x``."""
+    return numeric.ones_like(x, None if dtype is None else dtype_name(dtype))
+
+
+@operation
+def full_like(x: Any, fill_value: float, dtype: Any = None) -> Any:
+    """A number in the shape of ``x``."""
+    return numeric.full_like(x, fill_value, None if dtype is None else dtype_name(dtype))
+
+
+def zeros(shape: Any, dtype: Any = None) -> Tensor:
+    """Zeros."""
+    return Tensor(np.zeros(shape, dtype_name(dtype)))
+
+
+def ones(shape: Any, dtype: Any = None) -> Tensor:
+    """Ones."""
+    return Tensor(np.ones(shape, dtype_name(dtype)))
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """One number everywhere."""
+    return Tensor(np.full(shape, fill_value, dtype_name(dtype)))
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names
+    """Ones on the diagonal."""
+    return Tensor(np.eye(N, M, k, dtype_name(dtype)))
+
+
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
+    """Numbers in equal steps, int32 where all are whole."""
+    values = np.arange(start, stop, step) if stop is not None else np.arange(0, start, step)
+    return Tensor(values if dtype is None else values.astype(dtype_name(dtype)))
+
+
+def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True) -> Tensor:
+    """So many numbers from one to another."""
+    return Tensor(np.linspace(start, stop, num, endpoint))
+
+
+def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
+    """A tensor of any array; floats take the default dtype."""
+    if isinstance(x, Tensor):
+        return x if dtype is None else numeric.cast(x, dtype_name(dtype))
+    return Tensor(x, dtype=None if dtype is None else dtype_name(dtype))
+
+
+def convert_to_numpy(x: Any) -> Any:
+    """The values as a NumPy array of their own."""
+    return np.array(x)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether this is a tensor."""
+    return isinstance(x, Tensor)
+
+
+def shape(x: Any) -> tuple[Any, ...]:
+    """The shape; of what is traced, with a symbol for the batch."""
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+
+
+def ndim(x: Any) -> int:
+    """The number of axes."""
+    return len(shape(x))
+
+
+def size(x: Any) -> int:
+    """The number of elements."""
+    return math.prod(shape(x))
+
+
+NEW = (
+    arange, argsort, convert_to_numpy, convert_to_tensor, eye, full, is_tensor, linspace, ndim, ones, shape, size, sort,
+    top_k, zeros,
+)  # fmt: skip

@@ -1,0 +1,146 @@
+"""Keras's names of array operations: against NumPy here, against Keras itself in peers."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.module import from_architecture
+
+RNG = np.random.default_rng(0)
+A = RNG.normal(size=(4, 3)).astype(np.float32)
+B = RNG.normal(size=(4, 3)).astype(np.float32)
+C = RNG.normal(size=(2, 3, 4)).astype(np.float32)
+POSITIVE = abs(A) + np.float32(0.1)
+SHARES = POSITIVE / POSITIVE.sum(1, keepdims=True)
+LABELS = np.array([0, 2, 1, 2], np.int32)
+YES = (B > 0).astype(np.float32)
+
+
+def softmax(x, axis=-1):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def named(name: str, *args: Any, **kwargs: Any) -> Any:
+    return lambda ops: getattr(ops, name)(*args, **kwargs)
+
+
+ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
+    **{name: (named(name, POSITIVE), getattr(np, name)(POSITIVE)) for name in (
+        "abs", "absolute", "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "square", "reciprocal", "tanh", "sin",
+        "cos", "tan", "sign", "floor", "ceil", "isnan", "isinf", "isfinite", "negative", "logical_not", "ravel")},
+    **{name: (named(name, x1=A, x2=B), getattr(np, name)(A, B)) for name in (
+        "add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "mod", "maximum", "minimum", "equal",
+        "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "logaddexp")},
+    **{name: (named(name, x=A, axis=1, keepdims=True), getattr(np, name)(A, axis=1, keepdims=True))
+       for name in ("sum", "mean", "max", "min", "amax", "amin", "any", "all", "std", "var", "argmax", "argmin")},
+    "sum of all": (lambda o: o.sum(A), A.sum()),
+    "sum over axes": (lambda o: o.sum(C, axis=[0, 2]), C.sum((0, 2))),
+    "power": (lambda o: o.power(POSITIVE, 1.5), POSITIVE**1.5),
+    "matmul": (lambda o: o.matmul(A, C[0]), A @ C[0]),
+    "dot": (lambda o: o.dot(A, C[0]), A @ C[0]),
+    "outer": (lambda o: o.outer(A[0], B[0]), np.outer(A[0], B[0])),
+    "einsum": (lambda o: o.einsum("ij,kj->ik", A, B), A @ B.T),
+    "divide_no_nan": (lambda o: o.divide_no_nan(A, np.array([0, 1, 2], np.float32)), A / [1, 1, 2] * [0, 1, 1]),
+    "logsumexp": (lambda o: o.logsumexp(A, axis=1), np.log(np.exp(A).sum(1))),
+    "count_nonzero": (lambda o: o.count_nonzero(YES, axis=0), np.count_nonzero(YES, 0)),
+    "norm": (lambda o: o.norm(A, axis=1), np.linalg.norm(A, axis=1)),
+    "moments": (lambda o: o.stack(o.moments(A, axes=[0])), np.stack([A.mean(0), A.var(0)])),
+    "clip": (lambda o: o.clip(A, x_min=-0.5, x_max=0.5), A.clip(-0.5, 0.5)),
+    "where": (lambda o: o.where(A > 0, A, 0.0), np.where(A > 0, A, 0)),
+    "rsqrt": (lambda o: o.rsqrt(POSITIVE), POSITIVE**-0.5),
+    "sigmoid": (lambda o: o.sigmoid(A), 1 / (1 + np.exp(-A))),
+    "relu": (lambda o: o.relu(A), A.clip(0)),
+    "silu": (lambda o: o.silu(A), A / (1 + np.exp(-A))),
+    "leaky_relu": (lambda o: o.leaky_relu(A, negative_slope=0.1), np.where(A > 0, A, 0.1 * A)),
+    "elu": (lambda o: o.elu(A, alpha=2.0), np.where(A > 0, A, 2 * np.expm1(A))),
+    "celu": (lambda o: o.celu(A, alpha=0.5), np.where(A > 0, A, np.expm1(2 * A) / 2)),
+    "hard_shrink": (lambda o: o.hard_shrink(A, threshold=0.3), np.where(abs(A) > 0.3, A, 0)),
+    "soft_shrink": (lambda o: o.soft_shrink(A, threshold=0.3), np.sign(A) * np.maximum(abs(A) - 0.3, 0)),
+    "tanh_shrink": (lambda o: o.tanh_shrink(A), A - np.tanh(A)),
+    "squareplus": (lambda o: o.squareplus(A, b=2), (A + np.sqrt(A * A + 2)) / 2),
+    "gelu": (lambda o: o.gelu(A), A / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (A + 0.044715 * A**3)))),
+    "softmax": (lambda o: o.softmax(A, axis=0), softmax(A, 0)),
+    "log_softmax": (lambda o: o.log_softmax(A), np.log(softmax(A))),
+    "normalize": (lambda o: o.normalize(A), A / np.linalg.norm(A, axis=1, keepdims=True)),
+    "binary_crossentropy": (
+        lambda o: o.binary_crossentropy(YES, SHARES), -(YES * np.log(SHARES) + (1 - YES) * np.log(1 - SHARES))),
+    "categorical_crossentropy": (
+        lambda o: o.categorical_crossentropy(SHARES, A, from_logits=True), -(SHARES * np.log(softmax(A))).sum(1)),
+    "categorical_crossentropy, axis": (
+        lambda o: o.categorical_crossentropy(SHARES.T, A.T, from_logits=True, axis=0), -(SHARES * np.log(softmax(A))).sum(1)),
+    "sparse_categorical_crossentropy": (
+        lambda o: o.sparse_categorical_crossentropy(LABELS, SHARES), -np.log(SHARES[np.arange(4), LABELS])),
+    "reshape": (lambda o: o.reshape(C, newshape=(-1, 6)), C.reshape(-1, 6)),
+    "transpose": (lambda o: o.transpose(C, axes=[2, 0, 1]), C.transpose(2, 0, 1)),
+    "moveaxis": (lambda o: o.moveaxis(C, 0, -1), np.moveaxis(C, 0, -1)),
+    "swapaxes": (lambda o: o.swapaxes(C, axis1=0, axis2=1), C.swapaxes(0, 1)),
+    "expand_dims": (lambda o: o.expand_dims(A, axis=1), A[:, None]),
+    "squeeze": (lambda o: o.squeeze(A[:, :1], axis=1), A[:, 0]),
+    "concatenate": (lambda o: o.concatenate([A, B], axis=1), np.concatenate([A, B], 1)),
+    "stack": (lambda o: o.stack([A, B], axis=1), np.stack([A, B], 1)),
+    "split": (lambda o: o.split(C, 2, axis=2)[1], C[..., 2:]),
+    "split at": (lambda o: o.split(C, [1, 3], axis=2)[1], C[..., 1:3]),
+    "unstack": (lambda o: o.unstack(A, axis=1)[2], A[:, 2]),
+    "flip": (lambda o: o.flip(A, axis=0), A[::-1]),
+    "broadcast_to": (lambda o: o.broadcast_to(A, (2, 4, 3)), np.broadcast_to(A, (2, 4, 3))),
+    "tile": (lambda o: o.tile(A, (2, 2)), np.tile(A, (2, 2))),
+    "repeat": (lambda o: o.repeat(A, 2, axis=1), A.repeat(2, 1)),
+    "pad": (lambda o: o.pad(A, [[0, 1], [2, 0]], constant_values=3.0), np.pad(A, [[0, 1], [2, 0]], constant_values=3)),
+    "take": (lambda o: o.take(A, LABELS, axis=1), A[:, LABELS]),
+    "one_hot": (lambda o: o.one_hot(LABELS, num_classes=3), np.eye(3)[LABELS]),
+    "cast": (lambda o: o.cast(A * 3, dtype="int32"), (A * 3).astype(np.int32)),
+    "zeros_like": (lambda o: o.zeros_like(A), 0 * A),
+    "ones_like": (lambda o: o.ones_like(A, dtype="int32"), A**0),
+    "full_like": (lambda o: o.full_like(A, 2.5), 2.5 * A**0),
+    "zeros": (lambda o: o.zeros((2, 3)), np.zeros((2, 3))),
+    "ones": (lambda o: o.ones((2, 3), dtype="int32"), np.ones((2, 3), np.int32)),
+    "full": (lambda o: o.full((2,), 0.5), np.full(2, 0.5)),
+    "eye": (lambda o: o.eye(3, 4, k=1), np.eye(3, 4, 1)),
+    "arange": (lambda o: o.arange(1, 7, 2), np.arange(1, 7, 2)),
+    "linspace": (lambda o: o.linspace(0.0, 1.0, num=5), np.linspace(0, 1, 5)),
+    "sort": (lambda o: o.sort(A, axis=0), np.sort(A, 0)),
+    "argsort": (lambda o: o.argsort(A), np.argsort(A)),
+    "top_k": (lambda o: o.top_k(A, k=2)[0], -np.sort(-A)[:, :2]),
+    "shape": (lambda o: o.shape(A), (4, 3)),
+    "size": (lambda o: o.size(C), 24),
+    "convert_to_tensor": (lambda o: o.convert_to_tensor([1, 2], dtype="float32") * 0.5, [0.5, 1.0]),
+    "stop_gradient": (lambda o: o.stop_gradient(o.convert_to_tensor(A)), A),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_operations_are_those_of_numpy(name):
+    call, expected = ROWS[name]
+    result = rv.ops.convert_to_numpy(call(rv.ops))
+    assert result.shape == np.shape(expected)
+    np.testing.assert_allclose(result, expected, rtol=2e-5, atol=1e-6)
+
+
+def test_operations_are_layers_of_a_described_network():
+    """With their arguments, and through a file."""
+    o = rv.ops
+    x, y = rv.Input((3,)), rv.Input((3,))
+    both = o.concatenate([o.relu(x), o.reshape(y, (-1, 3)), o.softmax(x, axis=1)], axis=-1)
+    low, high = o.split(o.clip(both, -1.0, 1.0), 3, axis=1)[:2]
+    model = rv.Model([x, y], o.where(o.greater(low, 0.1), low, o.mean(high, axis=1, keepdims=True)))
+    twin = from_architecture(json.loads(json.dumps(model.architecture())))
+    clipped = A.clip(0, 1)
+    expected = np.where(clipped > 0.1, clipped, B.clip(-1, 1).mean(1, keepdims=True))
+    for net in (model, twin):
+        np.testing.assert_allclose(net.predict([A, B]), expected, rtol=1e-6)
+
+
+def test_mistakes_are_told_with_what_to_write_instead():
+    for call, kind, words in [
+        (lambda: rv.ops.cast(A, "complex64"), ValueError, "'complex64' is none .* Write one of"),
+        (lambda: rv.ops.pad(A, 1, mode="reflect"), ValueError, "write mode='constant'"),
+        (lambda: rv.ops.where(A > 0), ValueError, "takes a condition and two values"),
+        (lambda: rv.ops.relux, AttributeError, "nearest that does is relu"),
+    ]:
+        with pytest.raises(kind, match=words):
+            call()
