@@ -269,6 +269,17 @@ def test_logsumexp_of_extremes():
     )
 
 
+@pytest.mark.parametrize("name", ["norm", "norm_1.5", "norm_0.5", "std"])
+def test_norms_and_deviations_of_zeros_have_gradients_of_zero(name):
+    name, _, order = name.partition("_")
+    x = Tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
+    y = getattr(n, name)(x, 1, **({"ord": float(order)} if order else {}))
+    y.sum().backward()
+    np.testing.assert_array_equal(y.numpy()[0], 0)
+    np.testing.assert_array_equal(x.grad.numpy()[0], 0)
+    assert (x.grad.numpy()[1] != 0).all()
+
+
 def test_arange():
     for args in [(5,), (2, 7), (0, 1, 0.25), (5, 0, -2), (3, 3)]:
         np.testing.assert_allclose(n.arange(*args).numpy(), np.arange(*args))
