@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import functional
+from ranvier import functional, numeric
 from ranvier.functional.normalization import (
     group_standardize,
     instance_moments,
@@ -101,3 +102,17 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along ``dim``."""
     return functional.cosine_similarity(x1, x2, dim, eps)
+
+
+def local_response_norm(
+    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    """``x / (k + alpha * mean(x ** 2)) ** beta``, the mean over ``size`` neighbouring channels (AlexNet's)."""
+    channels = input.shape[1]
+    around = ((0, 0), (size // 2, (size - 1) // 2), *((0, 0),) * (input.ndim - 2))
+    squares = numeric.pad(numeric.square(input), around)
+    near = [squares[:, i : i + channels] for i in range(size)]
+    total = functools.reduce(numeric.add, near)
+    return numeric.divide(
+        input, numeric.power(numeric.add(numeric.multiply(total, alpha / size), k), float(beta))
+    )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier import numeric
 from ranvier.functional import pooling
 from ranvier.functional import spatial as shapes
 from ranvier.functional.convolution import Pairs
@@ -85,3 +86,12 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """(..., c, h * r, w * r) -> (..., c * r * r, h, w); see `PixelUnshuffle`."""
     return batched(lambda x: shapes.pixel_unshuffle(x, downscale_factor), input, 2)
+
+
+def channel_shuffle(input: Any, groups: int) -> Any:
+    """(batch, groups * c, ...) -> the same, the channels of the groups taken in turns (Zhang et al., 2018)."""
+    batch, channels, *rest = input.shape
+    if groups < 1 or channels % groups:
+        raise ValueError(f"groups={groups} of {channels} channels. Write a number that divides them instead.")
+    apart = numeric.reshape(input, (batch, groups, channels // groups, *rest))
+    return numeric.reshape(numeric.swapaxes(apart, 1, 2), (batch, channels, *rest))
