@@ -198,6 +198,9 @@ class PReLU(_Described):
 class Softmax2d(Module):
     """Softmax over the channels of (batch, channels, height, width), or of one image, at each position."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, input: Any) -> Any:
         if input.ndim not in (3, 4):
             raise ValueError(

@@ -16,8 +16,9 @@ from ranvier.functional.normalization import (
     rms_standardize,
     standardize,
 )
-from ranvier.graph.node import GraphError
+from ranvier.graph.node import GraphError, Node
 from ranvier.modes import get_dtype, no_grad
+from ranvier.recording import function
 
 
 def batch_norm(
@@ -104,15 +105,18 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     return functional.cosine_similarity(x1, x2, dim, eps)
 
 
+@function
 def local_response_norm(
-    input: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Any:
+    input: Node, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Node:
     """``x / (k + alpha * mean(x ** 2)) ** beta``, the mean over ``size`` neighbouring channels (AlexNet's)."""
-    channels = input.shape[1]
+    if input.ndim < 3:
+        raise GraphError(f"it takes (batch, channels, ...) of 3 dimensions or more, not {input.shape}")
+    channels: Any = input.shape[1]
     around = ((0, 0), (size // 2, (size - 1) // 2), *((0, 0),) * (input.ndim - 2))
     squares = numeric.pad(numeric.square(input), around)
-    near = [squares[:, i : i + channels] for i in range(size)]
+    every = ("slice", None, None, None)
+    near = [numeric.index_basic(squares, (every, ("slice", i, i + channels, None))) for i in range(size)]
     total = functools.reduce(numeric.add, near)
-    return numeric.divide(
-        input, numeric.power(numeric.add(numeric.multiply(total, alpha / size), k), float(beta))
-    )
+    scale = numeric.add(numeric.multiply(total, alpha / size), k)
+    return numeric.divide(input, numeric.power(scale, float(beta)))
