@@ -349,3 +349,54 @@ def test_what_is_drawn(name):
     theirs.manual_seed(0)
     ours.manual_seed(0)
     np.testing.assert_allclose(array(DRAWN[name](ours)), array(DRAWN[name](theirs)), atol=0.03)
+
+
+# --- arguments of layers ------------------------------------------------------------------------------------------
+
+IMAGE = RNG.standard_normal((2, 3, 5, 4)).astype(np.float32)
+KERNEL = RNG.standard_normal((3, 2, 3, 3)).astype(np.float32)
+
+
+def transposed(t, kernel, **options):
+    return copied(t, t.nn.ConvTranspose2d(3, 2, 3, **options), weight=kernel, bias=np.ones(2, np.float32))
+
+
+ARGUMENTS = {
+    "output_size": lambda t, x: transposed(t, KERNEL, stride=2, padding=1)(x, output_size=(10, 8)),
+    "output_size, whole": lambda t, x: transposed(t, KERNEL, stride=2)(x, output_size=(2, 2, 12, 9)),
+    "output_size, one sample": lambda t, x: transposed(t, KERNEL, stride=2)(x[0], output_size=[11, 10]),
+    "output_padding, dilated": lambda t, x: transposed(t, KERNEL, stride=1, dilation=3, output_padding=2)(x),
+    "output_padding, padded": lambda t, x: transposed(t, KERNEL, stride=1, dilation=2, output_padding=1, padding=1)(x),
+    "instance, one sample": lambda t, x: (t.nn.InstanceNorm2d(3, affine=True)(x[0]), t.nn.InstanceNorm1d(3)(x[0, :, :, 0])),
+    "instance, running": lambda t, x: t.nn.InstanceNorm2d(3, track_running_stats=True).eval()(x[0, :, :1, :1]),
+    "pad by tensors": lambda t, x: t.nn.functional.pad(x, [t.tensor(1), t.tensor(2)]),
+    "nearest-exact": lambda t, x: (t.nn.functional.interpolate(x, size=(7, 3), mode="nearest-exact"), t.nn.functional.interpolate(x, scale_factor=1.7, mode="nearest-exact"), t.nn.Upsample(scale_factor=2, mode="nearest-exact")(x)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_of_layers(name):
+    compare(ARGUMENTS[name], IMAGE)
+
+
+REFUSED = {
+    "output_size": lambda t, x: transposed(t, KERNEL, stride=2)(x, output_size=(13, 9)),
+    "output_padding": lambda t, x: transposed(t, KERNEL, stride=2, dilation=2, output_padding=2)(x),
+    "instance, one position": lambda t, x: t.nn.InstanceNorm2d(3)(x[:, :, :1, :1]),
+    "instance, one position, evaluated": lambda t, x: t.nn.InstanceNorm2d(3).eval()(x[:, :, :1, :1]),
+    "reflect": lambda t, x: t.nn.functional.pad(x, (1, 1), mode="reflect"),
+    "circular": lambda t, x: t.nn.functional.pad(x, (1, 1), mode="circular"),
+    "glu": lambda t, x: t.nn.GLU(1)(x),
+    "shuffle": lambda t, x: t.nn.ChannelShuffle(2)(x),
+    "narrow": lambda t, x: x.narrow(0, 1, 2),
+    "leaf in place": lambda t, x: t.zeros(3, requires_grad=True).exp_(),
+    "xor of numbers": lambda t, x: x ^ x,
+    "quantile": lambda t, x: t.quantile(x, 0.5, interpolation="closest"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_by_both(name):
+    for t in (theirs, ours):
+        with pytest.raises(Exception):  # noqa: B017, PT011  # each in its own words
+            REFUSED[name](t, t.tensor(IMAGE)).sum().item()
