@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import ranvier.torch as torch
-from ranvier import tape
+from ranvier import load_model, tape
 from ranvier.torch import nn, optim
+from ranvier.torch.utils import data
 
 RNG = np.random.default_rng(2)
 A = RNG.uniform(0.3, 2, (3, 4)) * RNG.choice([-1, 1], (3, 4))
@@ -115,3 +116,71 @@ def test_decompositions_refuse_gradients():
         assert torch.equal(torch.linalg.inv(x), x)
     with pytest.raises(torch.linalg.LinAlgError, match="Singular"):
         torch.linalg.inv(torch.zeros(2, 2))
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+class Stream(data.IterableDataset):
+    def __iter__(self):
+        return iter(range(5))
+
+
+def test_samplers_and_streams():
+    rows = data.TensorDataset(torch.arange(10))
+    chosen = data.SubsetRandomSampler([7, 3, 5])
+    assert sorted(chosen) == [3, 5, 7]
+    assert sorted(int(i) for b in data.DataLoader(rows, 2, sampler=chosen) for i in b[0]) == [3, 5, 7]
+    assert list(data.BatchSampler(data.SequentialSampler(rows), 4, False)) == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [8, 9],
+    ]
+    batches = data.BatchSampler(range(10), 4, True)
+    assert [b[0].tolist() for b in data.DataLoader(rows, batch_sampler=batches)] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+    ]
+    assert len(batches) == len(list(batches)) == 2
+    assert sorted(data.RandomSampler(rows)) == list(range(10))
+    assert (
+        len(set(data.RandomSampler(rows, num_samples=4))) == len(data.RandomSampler(rows, num_samples=4)) == 4
+    )
+    assert len(list(data.RandomSampler(rows, True, 30))) == 30
+    assert [b.tolist() for b in data.DataLoader(Stream(), 2)] == [[0, 1], [2, 3], [4]]
+    assert [b.tolist() for b in data.DataLoader(Stream(), 2, drop_last=True)] == [[0, 1], [2, 3]]
+    with pytest.raises(ValueError, match="says its order itself"):
+        data.DataLoader(Stream(), 2, shuffle=True)
+    assert data.get_worker_info() is None
+
+
+def test_a_network_of_the_new_layers_is_fitted_and_saved(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = nn.Embedding(6, 4, padding_idx=0)
+            self.act = nn.PReLU()
+            self.scales = nn.ParameterDict({"a": torch.ones(4)})
+            self.pair = nn.Bilinear(4, 4, 2)
+
+        def forward(self, x):
+            h = self.act(self.rows(x)) * self.scales["a"]
+            return self.pair(h[:, 0], h[:, 1])
+
+    torch.manual_seed(0)
+    net, x = Net(), np.array([[1, 2], [3, 4], [5, 0], [2, 2]] * 8)
+    net.compile(optim.Adam(net.parameters(), lr=0.05), nn.CrossEntropyLoss())
+    losses = net.fit(x, np.array([0, 1, 0, 1] * 8), epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < 0.2 * losses[0]
+    assert not net.rows.weight.numpy()[0].any()
+    assert net.get_parameter("scales.a") is net.scales["a"]
+    assert net.get_submodule("pair").get_parameter("weight").shape == (2, 4, 4)
+    with pytest.raises(AttributeError, match="no parameter 'wait'"):
+        net.get_parameter("pair.wait")
+    layers = nn.Sequential(
+        nn.PReLU(3, 0.1), nn.LocalResponseNorm(2), nn.ChannelShuffle(3), nn.Softmax2d(), nn.CELU(0.5)
+    )
+    layers(torch.ones(1, 3, 2, 2))
+    layers.save(tmp_path / "layers.rv")
+    again = load_model(tmp_path / "layers.rv")
+    assert torch.equal(again(torch.ones(1, 3, 2, 2)), layers(torch.ones(1, 3, 2, 2)))

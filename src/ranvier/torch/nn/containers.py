@@ -161,6 +161,6 @@ class ParameterDict(_Dict):
         super().__init__(parameters)
 
     def __setitem__(self, key: str, item: Any) -> None:
-        super().__setitem__(
-            key, Parameter(item) if isinstance(item, Tensor) and not isinstance(item, Parameter) else item
-        )
+        plain = isinstance(item, Tensor) and not isinstance(item, Parameter)
+        super().__setitem__(key, Parameter(item) if plain else item)
+        self[key].name = self[key].name or key
