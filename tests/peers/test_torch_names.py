@@ -279,8 +279,14 @@ FUNCTIONS = {
     "einsum": (lambda t, x: (t.einsum("ii", x @ x.t()), t.einsum("ii->i", x @ x.t()), t.einsum("iij->ij", x[:, :4].reshape(2, 2, 4))), X),
     "matrices": (lambda t, x: (t.linalg.norm(x), t.linalg.norm(x, dim=1), t.linalg.norm(x, "fro"), t.linalg.norm(x, 1), t.linalg.norm(x, float("inf"), dim=(0, 1)), t.linalg.vector_norm(x, 3.0, dim=0), t.linalg.matrix_norm(x, keepdim=True), t.norm(x, p="fro")), X),
     "solvers": (lambda t, x: (t.linalg.inv(x.detach()), t.linalg.det(x.detach()), t.linalg.solve(x.detach(), t.ones(3, 2)), *t.linalg.slogdet(x.detach()), t.linalg.cholesky(x.detach()), t.linalg.eigh(x.detach()).eigenvalues, t.linalg.eigvalsh(x.detach()), t.linalg.svdvals(x.detach()), t.linalg.pinv(x.detach()), t.linalg.svd(x.detach()).S, t.linalg.matrix_power(x.detach(), 3), t.linalg.lstsq(x.detach(), t.ones(3, 1)).solution), MATRIX),
-    "constructors": (lambda t, x: (t.FloatTensor([1, 2]), t.LongTensor([[1, 2]]), t.BoolTensor([True]), t.IntTensor([3]), t.FloatTensor(2, 3).mul(0), x.new_zeros(2, 3), x.new_ones((2,)), x.new_full((2,), 3.0), x.new_tensor([1, 2]), t.logspace(0, 2, 3), t.asarray([1.0, 2.0])), X),
+    "constructors": (lambda t, x: (t.FloatTensor([1, 2]), t.LongTensor([[1, 2]]), t.BoolTensor([True]), t.IntTensor([3]), t.FloatTensor(2, 3).fill_(1.0), x.new_zeros(2, 3), x.new_ones((2,)), x.new_full((2,), 3.0), x.new_tensor([1, 2]), t.logspace(0, 2, 3), t.asarray([1.0, 2.0])), X),
     "settled": (lambda t, x: (t.linspace(0, 1, 4, requires_grad=True) * 2, t.arange(3.0, requires_grad=True) * 1, t.full_like(x, 2.0, requires_grad=True) * 1), X),
+    "clamps": (lambda t, x: (t.clamp_min(x, 0.1), t.clamp_max(x, 0.2), t.deg2rad(x), t.rad2deg(x), t.sgn(x), t.heaviside(x.detach(), t.tensor(0.5))), X),
+    "turns": (lambda t, x: (t.rot90(x), t.rot90(x, 2), t.rot90(x, -1), t.rot90(x.reshape(2, 2, 6), 1, (1, 2)), t.concatenate([x, x], dim=1), x.reshape_as(x.t())), X),
+    "places": (lambda t, x: (t.tril_indices(3, 4, -1), t.triu_indices(3, 3, 1), x.float()), INTS),
+    "kinds of products": (lambda t, x: (t.inner(x, x), t.inner(x[0], x[1]), t.kron(x, x[:2]), t.cross(x[:, :3], x[:, 3:], dim=1), t.cross(x[:3].t(), x[1:].t(), dim=1)), X),
+    "attention": (lambda t, x: (t.nn.functional.scaled_dot_product_attention(x[None], x[None] * 2, x[None] + 1), t.nn.functional.scaled_dot_product_attention(x[None], x[None] * 2, x[None] + 1, is_causal=True), t.nn.functional.scaled_dot_product_attention(x[None], x[None], x[None], attn_mask=t.tril(t.ones(4, 4)) > 0, scale=0.3), t.nn.functional.scaled_dot_product_attention(x[None], x[None], x[None], attn_mask=t.tril(t.ones(4, 4)))), X),
+    "Threshold": (lambda t, x: t.nn.Threshold(0.1, -2.0)(x), X),
     "convolution": (lambda t, x: (t.conv1d(x[None], t.ones(2, 4, 3)), t.conv2d(x[None, None], t.ones(1, 1, 2, 2)), t.max_pool1d(x[None], 2), t.prelu(x, t.tensor([0.1])), t.celu(x), t.selu(x)), X),
 }  # fmt: skip
 
@@ -315,6 +321,11 @@ def test_what_programs_ask():
         assert t.accelerator.current_accelerator() is None
         assert not t.backends.mps.is_available()
         assert not t.cuda.is_available()
+        assert (x.nbytes, x.itemsize, t.is_floating_point(x), t.is_complex(x)) == (24, 4, True, False)
+        assert x.grad_fn is None
+        assert (x.clone().requires_grad_() * 2).grad_fn is not None
+        assert t.broadcast_shapes((2, 1), (3,)) == (2, 3)
+        assert 2 <= t.empty(50).random_(2, 5).min() <= t.empty(50).random_(2, 5).max() < 5
         t.backends.cudnn.deterministic, t.backends.cudnn.benchmark = True, False
         t.cuda.manual_seed(0)
         t.use_deterministic_algorithms(True)

@@ -67,10 +67,11 @@ from ranvier.torch.settings import *  # noqa: F403
 __all__ = [
     "Generator", "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "autograd", "avg_pool1d", "backends",
     "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "cosine_similarity", "cuda", "device", "dtype", "e", "enable_grad", "get_default_dtype", "get_num_threads", "inf",
-    "inference_mode", "is_grad_enabled", "linalg", "load", "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn",
-    "no_grad", "optim", "pairwise_distance", "pi", "pixel_shuffle", "pixel_unshuffle", "prelu", "save", "selu",
-    "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
+    "cosine_similarity", "cuda", "det", "device", "dtype", "e", "enable_grad", "get_default_dtype",
+    "get_num_threads", "inf", "inference_mode", "inverse", "is_grad_enabled", "linalg", "load", "matrix_power",
+    "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn", "no_grad", "optim", "pairwise_distance", "pi",
+    "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu", "save", "selu", "set_default_dtype",
+    "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
 for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, operations, settings):
     __all__ += _part.__all__
@@ -78,6 +79,7 @@ for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, 
 methods.attach()
 
 inference_mode = no_grad
+inverse, det, pinverse, matrix_power = linalg.inv, linalg.det, linalg.pinv, linalg.matrix_power
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 get_default_dtype, set_default_dtype = get_dtype, set_dtype
 Size, dtype = tuple, str  # what x.shape and x.dtype are here

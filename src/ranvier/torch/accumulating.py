@@ -17,8 +17,8 @@ from ranvier.tensor import Tensor
 from ranvier.torch.arranging import movedim
 
 __all__ = [
-    "addmm", "addmv", "baddbmm", "cdist", "count_nonzero", "cumprod", "cumsum", "dist", "median", "nanmean", "nansum",
-    "prod", "quantile", "std_mean", "tensordot", "var_mean",
+    "addmm", "addmv", "baddbmm", "cdist", "count_nonzero", "cross", "cumprod", "cumsum", "dist", "inner", "kron",
+    "median", "nanmean", "nansum", "prod", "quantile", "std_mean", "tensordot", "var_mean",
 ]  # fmt: skip
 
 
@@ -187,6 +187,32 @@ def cdist(x1: Node, x2: Node, p: float = 2.0) -> Node:
     """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
     x, y = n.together(floating(n.expand_dims(x1, -2)), floating(n.expand_dims(x2, -3)))
     return n.norm(n.subtract(x, y), -1, False, p)
+
+
+def inner(input: Any, other: Any) -> Any:
+    """The sums of products along the last dimensions of both."""
+    return tensordot(input, other, ([-1], [-1]))
+
+
+@function
+def kron(input: Node, other: Node) -> Node:
+    """Kronecker's product: ``other`` in place of each element of a matrix, times it."""
+    (a, b), (c, d) = input.shape, other.shape
+    apart = n.multiply(n.reshape(input, (a, 1, b, 1)), n.reshape(other, (1, c, 1, d)))
+    return n.reshape(apart, (a * c, b * d))  # type: ignore[operator]  # of matrices whose shapes are known
+
+
+@function
+def cross(input: Node, other: Node, dim: int = -1) -> Node:
+    """The cross product of vectors of three elements along ``dim``."""
+    x, y = ([n.index_basic(_last(v, dim), (Ellipsis, i)) for i in range(3)] for v in (input, other))
+    parts = [x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]]
+    return n.stack(parts, axis_of(dim, input.ndim))
+
+
+def _last(x: Node, dim: int) -> Node:
+    order = [i for i in range(x.ndim) if i != axis_of(dim, x.ndim)]
+    return n.transpose(x, (*order, axis_of(dim, x.ndim)))
 
 
 def dist(input: Any, other: Any, p: float = 2) -> Any:

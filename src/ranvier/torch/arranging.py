@@ -14,11 +14,13 @@ from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import axis_of
 from ranvier.recording import function
 from ranvier.tensor import Tensor
+from ranvier.torch import operations
 
 __all__ = [
-    "broadcast_tensors", "broadcast_to", "column_stack", "diag", "diagonal", "diff", "fliplr", "flipud", "meshgrid",
-    "moveaxis", "movedim", "narrow", "ravel", "repeat_interleave", "roll", "select", "swapaxes", "swapdims", "tile",
-    "trace", "tril", "triu", "unflatten",
+    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "column_stack", "concatenate", "diag", "diagonal",
+    "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "narrow", "ravel", "repeat_interleave", "roll",
+    "rot90", "select", "swapaxes", "swapdims", "tile", "trace", "tril", "tril_indices", "triu", "triu_indices",
+    "unflatten",
 ]  # fmt: skip
 
 swapaxes = swapdims = numeric.swapaxes
@@ -186,6 +188,38 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     ]
     swap = indexing == "xy" and len(given) > 1
     return tuple(n.swapaxes(g, 0, 1) for g in grids) if swap else tuple(grids)
+
+
+def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The same as ``torch.cat``."""
+    return operations.cat(tensors, dim)
+
+
+def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+    """Turned by 90 degrees ``k`` times in the plane of two dimensions, from the first to the second."""
+    first, second = dims
+    turns = {
+        0: lambda x: x,
+        1: lambda x: n.swapaxes(n.flip(x, second), first, second),
+        2: lambda x: n.flip(x, (first, second)),
+        3: lambda x: n.flip(n.swapaxes(x, first, second), second),
+    }
+    return turns[k % 4](input)
+
+
+def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """Where elements on and below a diagonal stand: (2, elements), int32."""
+    return Tensor(np.stack(np.tril_indices(row, offset, col)))
+
+
+def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """Where elements on and above a diagonal stand: (2, elements), int32."""
+    return Tensor(np.stack(np.triu_indices(row, offset, col)))
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that tensors of these shapes have together."""
+    return np.broadcast_shapes(*map(tuple, shapes))
 
 
 def column_stack(tensors: Sequence[Any]) -> Any:

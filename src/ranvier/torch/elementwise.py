@@ -14,9 +14,10 @@ from ranvier.recording import function
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "absolute", "acosh", "add", "addcdiv", "addcmul", "asinh", "atanh", "cosh", "erfc", "exp2", "fix", "floor_divide",
-    "fmod", "frac", "hypot", "isclose", "lerp", "logaddexp", "logical_xor", "logit", "nan_to_num", "positive", "round",
-    "sinh", "sub", "subtract", "tan", "true_divide", "trunc", "xlogy",
+    "absolute", "acosh", "add", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh",
+    "deg2rad", "erfc", "exp2", "fix", "floor_divide", "fmod", "frac", "heaviside", "hypot", "is_complex",
+    "is_floating_point", "isclose", "lerp", "logaddexp", "logical_xor", "logit", "nan_to_num", "positive",
+    "rad2deg", "round", "sgn", "sinh", "sub", "subtract", "tan", "true_divide", "trunc", "xlogy",
 ]  # fmt: skip
 
 absolute, floor_divide, true_divide, logical_xor = n.abs, n.floor_divide, n.divide, n.logical_xor
@@ -168,6 +169,44 @@ def nan_to_num(
     x = n.where(n.isnan(input), nan, input)
     x = n.where(n.equal(x, math.inf), most if posinf is None else posinf, x)
     return n.where(n.equal(x, -math.inf), -most if neginf is None else neginf, x)
+
+
+def clamp_min(input: Any, min: Any) -> Any:
+    """``input``, at least ``min``."""
+    return n.clip(input, min)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    """``input``, at most ``max``."""
+    return n.clip(input, None, max)
+
+
+def deg2rad(input: Any) -> Any:
+    """Degrees as radians."""
+    return n.multiply(input, math.pi / 180)
+
+
+def rad2deg(input: Any) -> Any:
+    """Radians as degrees."""
+    return n.multiply(input, 180 / math.pi)
+
+
+def heaviside(input: Any, values: Any) -> Any:
+    """0 below 0, 1 above, and ``values`` at 0."""
+    return n.where(n.equal(input, 0), values, n.cast(n.less(0, input), input.dtype))
+
+
+sgn = n.sign
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether the elements are floats."""
+    return input.dtype in FLOATS
+
+
+def is_complex(input: Any) -> bool:
+    """False: there are no complex tensors."""
+    return False
 
 
 def positive(input: Any) -> Any:

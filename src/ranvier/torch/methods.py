@@ -116,6 +116,19 @@ def cuda(self: Tensor, *_: Any, **__: Any) -> Tensor:
     return self
 
 
+def grad_fn(self: Tensor) -> str | None:
+    """The name of the function that the tensor is a result of, where gradients go on from it; None for leaves."""
+    if self.entry is None or self.is_leaf or self.entry.function is None:
+        return None
+    return f"<{self.entry.function.name} backward>"
+
+
+def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None, **named: int) -> Any:
+    """Uniform whole numbers from ``low`` (or ``from``) up to but not including ``high`` (or ``to``)."""
+    low, high = named.get("from", low), named.get("to", high)
+    return source.integers(*((0, low) if high is None and low else (low, high or 2**24)), shape)
+
+
 METHODS: dict[str, Any] = {
     **{name: getattr(module, name) for module, names in SHARED.items() for name in names},
     **{f"{name}_": methods.in_place(operation) for name, operation in IN_PLACE.items()},
@@ -131,6 +144,10 @@ METHODS: dict[str, Any] = {
     "tile": lambda self, *times: arranging.tile(self, methods.dims(times)),
     "new_zeros": _new(creation.zeros), "new_ones": _new(creation.ones), "new_empty": _new(creation.empty),
     "new_full": _new(creation.full), "new_tensor": _new(creation.tensor),
+    "inner": accumulating.inner, "cross": accumulating.cross, "sgn": numeric.sign,
+    "reshape_as": lambda self, other: self.reshape(other.shape), "grad_fn": property(grad_fn),
+    "random_": methods.drawn(whole_numbers), "nbytes": property(lambda self: self.nelement() * self.element_size()),
+    "itemsize": property(lambda self: self.element_size()),
     "nelement": lambda self: math.prod(self.shape), "ndimension": lambda self: self.ndim,
     "is_contiguous": lambda self: True, "element_size": lambda self: np.dtype(self.dtype).itemsize,
     "is_complex": lambda self: False, "byte": lambda self: self.to("uint8"), "cuda": cuda,

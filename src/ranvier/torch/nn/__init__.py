@@ -29,6 +29,7 @@ from ranvier.torch.nn.activations import (
     Softsign,
     Tanh,
     Tanhshrink,
+    Threshold,
 )
 from ranvier.torch.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
 from ranvier.torch.nn.convolution import (
@@ -136,7 +137,7 @@ __all__ = [
     "PixelUnshuffle", "PoissonNLLLoss", "RMSNorm", "ReLU", "ReLU6", "ReflectionPad1d", "ReflectionPad2d",
     "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d", "Sequential", "SiLU",
     "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink",
-    "Softsign", "Tanh", "Tanhshrink", "TripletMarginLoss", "Unflatten", "Upsample", "UpsamplingBilinear2d",
+    "Softsign", "Tanh", "Tanhshrink", "Threshold", "TripletMarginLoss", "Unflatten", "Upsample", "UpsamplingBilinear2d",
     "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "functional", "init", "utils",
 ]  # fmt: skip
 

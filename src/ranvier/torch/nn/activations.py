@@ -13,7 +13,7 @@ from ranvier.torch.nn import functional as F
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity",
     "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softmin",
-    "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink",
+    "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
 ]  # fmt: skip
 
 
@@ -101,6 +101,10 @@ Softshrink = _activation("Softshrink", F.softshrink, "``x`` moved toward 0 by ``
 Hardshrink = _activation(
     "Hardshrink", F.hardshrink, "``x``, and 0 where it is within ``lambd`` of 0.", lambd=0.5
 )
+Threshold = _activation(
+    "Threshold", F.threshold, "``x`` where it is above the threshold, else ``value``.", "inplace",
+    threshold=inspect.Parameter.empty, value=inspect.Parameter.empty,
+)  # fmt: skip
 Tanhshrink = _activation("Tanhshrink", F.tanhshrink, "``x - tanh(x)``.")
 Softmin = _activation("Softmin", _last(F.softmin), "Softmax of ``-x``.", dim=None)
 

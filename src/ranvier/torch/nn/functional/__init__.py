@@ -91,7 +91,7 @@ from ranvier.torch.nn.functional.pooling import (
     max_pool2d,
     max_pool3d,
 )
-from ranvier.torch.nn.functional.products import bilinear
+from ranvier.torch.nn.functional.products import bilinear, scaled_dot_product_attention
 from ranvier.torch.nn.functional.shaping import (
     channel_shuffle,
     interpolate,
@@ -113,8 +113,9 @@ __all__ = [
     "log_softmax", "logsigmoid", "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_pool3d", "mish",
     "mse_loss", "multi_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad",
     "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6",
-    "rms_norm", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
-    "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
+    "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss",
+    "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "triplet_margin_loss",
 ]  # fmt: skip
 
 __getattr__ = missing("torch.nn.functional", __all__, hints={"upsample": "interpolate"})
