@@ -139,7 +139,6 @@ METHODS: dict[str, Any] = {
     "subtract": elementwise.sub, "multiply": numeric.multiply, "divide": numeric.divide, "negative": numeric.negative,
     "mv": numeric.matmul, "less": numeric.less, "greater": numeric.greater, "not_equal": numeric.not_equal,
     "less_equal": numeric.less_equal, "greater_equal": numeric.greater_equal, "remainder": numeric.remainder,
-    "logsumexp": methods.reduction(numeric.logsumexp), "cdist": accumulating.cdist,
     "broadcast_to": lambda self, *size: arranging.broadcast_to(self, methods.dims(size)),
     "tile": lambda self, *times: arranging.tile(self, methods.dims(times)),
     "new_zeros": _new(creation.zeros), "new_ones": _new(creation.ones), "new_empty": _new(creation.empty),

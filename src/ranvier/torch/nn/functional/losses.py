@@ -27,7 +27,7 @@ def check_probabilities(value: Any, what: str) -> None:
     if not isinstance(value, Tensor) or value.value is None:  # a number, traced, or not computed yet
         return
     array = value.value
-    bits, one = _ONE.get(array.dtype.name, (None, 0))
+    bits, one = _ONE.get(value.spec.dtype, (None, 0))
     if not array.size or (bits is not None and array.flags.c_contiguous and array.view(bits).max() <= one):
         return  # one pass for both ends and nan: the bits of floats of 0 or more are in order
     wrong = array[~((array >= 0) & (array <= 1))]
