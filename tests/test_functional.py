@@ -252,11 +252,12 @@ EXTREME = [
     ("cross_entropy", [[1e4, -1e4], [-1e4, 1e4]], [1, 1], [2e4, 0.0]),
     ("binary_cross_entropy_with_logits", [1e4, -1e4, 1e4], [0.0, 0.0, 1.0], [1e4, 0.0, 0.0]),
     ("binary_cross_entropy", [0.0, 1.0, 0.0], [1.0, 1.0, 0.0], [100.0, 0.0, 0.0]),
+    ("binary_cross_entropy", [-0.5, 1.5, 0.5], [1.0, 0.0, 2.0], [np.nan] * 3),
     ("kl_div", [-1e4, -1.0], [0.0, 1.0], [0.0, 1.0]),
 ]
 
 
-@pytest.mark.parametrize(("name", "x", "y", "expected"), EXTREME, ids=[r[0] for r in EXTREME])
+@pytest.mark.parametrize(("name", "x", "y", "expected"), EXTREME, ids=[f"{r[0]} of {r[1]}" for r in EXTREME])
 def test_extreme_criteria(name, x, y, expected):
     x = Tensor(x, requires_grad=True)
     losses = getattr(F, name)(x, y, reduction="none")

@@ -117,6 +117,7 @@ def test_loading_lists_everything_that_does_not_fit_and_changes_nothing():
     }
     with pytest.raises(ValueError, match="does not fit") as error:
         net.load_state_dict(state)
+    assert isinstance(error.value, RuntimeError)  # as PyTorch's programs expect
     for line in (
         "missing: fc2.weight (2, 5)",
         "missing: mean (4,)",
@@ -128,6 +129,10 @@ def test_loading_lists_everything_that_does_not_fit_and_changes_nothing():
     with pytest.raises(ValueError, match="wrong shape"):
         net.load_state_dict(state, strict=False)
     del state["fc1.bias"]
+    left_out = net.load_state_dict(state, strict=False)
+    assert left_out.missing_keys == ["mean", "fc1.bias", "fc2.weight"]
+    assert left_out.unexpected_keys == ["fc9.bias"]
+    assert str(net.load_state_dict(state_dict=before.state_dict())) == "<All keys matched successfully>"
     net.load_state_dict(state, strict=False)
     assert not net.fc1.weight.numpy().any()
 

@@ -333,6 +333,21 @@ def test_labels_out_of_range_are_refused_in_a_loop(wrong):
     assert F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, -100])).item() == pytest.approx(np.log(3))
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_forgotten_sigmoid_is_told(known):
+    x, y, net = torch.full((4, 2), 9.0), torch.ones(4, 1), nn.Linear(2, 1)
+    torch.nn.init.ones_(net.weight)
+    out = net(x)
+    if known:
+        assert out.max().item() > 1
+        with pytest.raises(RuntimeError, match=r"between 0 and 1, and one is .* Write a sigmoid"):
+            nn.BCELoss()(out, y)
+        return
+    assert np.isnan(
+        nn.BCELoss()(out, y).item()
+    )  # what is not computed yet cannot be refused, but the loss tells
+
+
 @pytest.mark.parametrize("index", [3, -1])
 def test_an_index_that_is_no_row_is_refused(index):
     with pytest.raises(
@@ -371,9 +386,9 @@ def test_state_dicts_through_files(tmp_path):
     ("make", "error", "said"),
     [
         (
-            lambda: torch.conv2d,
+            lambda: torch.cumsun,
             AttributeError,
-            "torch.conv2d does not exist. Write torch.nn.functional.conv2d instead",
+            "torch.cumsun does not exist. The nearest that does is cumsum",
         ),
         (
             lambda: nn.LazyLinear,

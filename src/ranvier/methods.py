@@ -245,7 +245,7 @@ def along(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def logical(operation: Callable[..., Any], sign: str, word: str) -> Callable[..., Any]:
-    """``&``, ``|`` and ``~``: of truth values."""
+    """``&``, ``|``, ``^`` and ``~``: of truth values."""
 
     def method(*operands: Any) -> Any:
         for x in operands:
@@ -374,6 +374,10 @@ METHODS: dict[str, Any] = {
     "__eq__": equals, "__ne__": differs,
     "__and__": logical(numeric.logical_and, "&", "(x != 0) & (y != 0)"),
     "__or__": logical(numeric.logical_or, "|", "(x != 0) | (y != 0)"),
+    "__xor__": logical(numeric.logical_xor, "^", "(x != 0) ^ (y != 0)"),
+    "__rand__": logical(numeric.logical_and, "&", "(x != 0) & (y != 0)"),
+    "__ror__": logical(numeric.logical_or, "|", "(x != 0) | (y != 0)"),
+    "__rxor__": logical(numeric.logical_xor, "^", "(x != 0) ^ (y != 0)"),
     "__invert__": logical(numeric.logical_not, "~", "x == 0"),
     "__getitem__": selecting.indexed, "__setitem__": selecting.set_item,
     # elementwise

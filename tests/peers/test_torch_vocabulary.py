@@ -337,7 +337,7 @@ def test_the_loop_follows_the_loss_curve(name):
 
 
 OWN_ARGUMENTS = {  # whose arguments differ on purpose
-    "Module", "Sequential", "Optimizer", "Parameter", "Identity", "ModuleList", "ParameterList", "DataLoader",
+    "Module", "Sequential", "Optimizer", "Parameter", "Identity", "ModuleList", "ParameterList", "DataLoader", "Sampler",
 }  # fmt: skip
 CLASSES_OF = {"nn": ours.nn, "optim": ours.optim, "utils.data": ours.utils.data}
 

@@ -225,3 +225,10 @@ def cosine_similarity(a: Node, b: Node, axis: int = 1, eps: float = 1e-8) -> Nod
     x, y = n.together(floating(a), floating(b))
     lengths = [n.sqrt(n.clip(n.sum(v * v, axis, True), eps * eps)) for v in (x, y)]
     return n.sum(n.divide(x, lengths[0]) * n.divide(y, lengths[1]), axis)
+
+
+@function
+def pairwise_distance(a: Node, b: Node, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Node:
+    """The p-norm of ``a - b + eps`` along the last axis."""
+    x, y = n.together(floating(a), floating(b))
+    return n.norm(n.add(x - y, eps), -1, keepdims, p)

@@ -146,10 +146,15 @@ def _weighted(losses: Node, weight: Any, reduction: str) -> Node:
 def binary_cross_entropy(
     input: Node, target: Node, weight: Node | None = None, reduction: str = "mean"
 ) -> Node:
-    """The cross entropy of probabilities and targets in [0, 1]; logarithms stop at -100."""
+    """The cross entropy of probabilities and targets in [0, 1]; logarithms stop at -100.
+
+    Where either lies outside the loss is nan: such a number is no probability, and often a forgotten sigmoid.
+    """
     p, y = aligned(input, target, "binary cross entropy")
     hit, miss = (_log_from(q) for q in (p, n.subtract(1, p)))
-    return _weighted(n.negative(y * hit + n.subtract(1, y) * miss), weight, reduction)
+    inside = [n.logical_and(n.less_equal(0, v), n.less_equal(v, 1)) for v in (p, y)]
+    losses = n.where(n.logical_and(*inside), n.negative(y * hit + n.subtract(1, y) * miss), math.nan)
+    return _weighted(losses, weight, reduction)
 
 
 def _log_from(p: Node) -> Node:

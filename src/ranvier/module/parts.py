@@ -143,6 +143,28 @@ class Parts:
     def modules(self) -> Iterator[Module]:
         return (m for _, m in self.named_modules())
 
+    def get_submodule(self, target: str) -> Module:
+        """The module below this one under a dotted name; this one for "". Raises AttributeError where there is none."""
+        return cast("Module", self._found(target, "_modules", "module") if target else self)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter under a dotted name. Raises AttributeError where there is none."""
+        return cast("Parameter", self._found(target, "_parameters", "parameter"))
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer under a dotted name. Raises AttributeError where there is none."""
+        return cast("Tensor", self._found(target, "_buffers", "buffer"))
+
+    def _found(self, target: str, registry: str, what: str) -> Any:
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path) if path else self
+        known = getattr(owner, registry)
+        if known.get(name) is None:
+            raise AttributeError(
+                f"{type(owner).__name__} {owner.name!r} has no {what} {name!r}; it has {sorted(known)}."
+            )
+        return known[name]
+
     def _named(self, registry: str, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         walked: Iterable[tuple[str, Parts]] = self.named_modules(prefix) if recurse else [(prefix, self)]

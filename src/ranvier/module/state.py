@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -16,6 +16,22 @@ from ranvier.tensor import Tensor
 __all__ = ["DESCRIBED", "State"]
 
 DESCRIBED = ("_record", "_graph")  # the calls of a module in networks that were described, and within it
+
+
+class IncompatibleKeys(NamedTuple):
+    """What ``load_state_dict`` left out with ``strict=False``: names without values, and values without names."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not any(self):
+            return "<All keys matched successfully>"
+        return f"IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+class StateError(ValueError, RuntimeError):
+    """A state that does not fit a network: in PyTorch's programs a RuntimeError."""
 
 
 class State(Parts):
@@ -32,30 +48,34 @@ class State(Parts):
         """Parameters and persistent buffers under dotted names: the tensors themselves, not copies."""
         return OrderedDict(self._state())
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
-        """Overwrite parameters and buffers from tensors or arrays under the same names.
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Overwrite parameters and buffers from tensors or arrays under the same names; returns the names left out.
 
-        Nothing is written unless all of it fits. Raises ValueError listing every missing and unexpected name (unless
-        not ``strict``) and every wrong shape.
+        Nothing is written unless all of it fits. Raises an error that is a ValueError and a RuntimeError, listing
+        every missing and unexpected name (unless not ``strict``) and every wrong shape.
         """
         own = self.state_dict()
-        values = {name: np.asarray(value) for name, value in state.items() if name in own}
+        values = {name: np.asarray(value) for name, value in state_dict.items() if name in own}
+        left_out = IncompatibleKeys(
+            [n for n in own if n not in state_dict], [n for n in state_dict if n not in own]
+        )
         problems = []
         if strict:
-            problems += [f"missing: {name} {tuple(t.shape)}" for name, t in own.items() if name not in state]
-            problems += [f"unexpected: {name}" for name in state if name not in own]
+            problems += [f"missing: {name} {tuple(own[name].shape)}" for name in left_out.missing_keys]
+            problems += [f"unexpected: {name}" for name in left_out.unexpected_keys]
         problems += [
             f"wrong shape: {name} is {own[name].shape} here and {v.shape} in the state"
             for name, v in values.items()
             if v.shape != own[name].shape
         ]
         if problems:
-            raise ValueError(
+            raise StateError(
                 f"the state does not fit {type(self).__name__} {self.name!r}:\n  " + "\n  ".join(problems)
                 + "\nBuild the network the state came from; strict=False skips missing and unexpected names."
             )  # fmt: skip
         for name, value in values.items():
             own[name].assign(value)
+        return left_out
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Convert the floating parameters to a dtype. The only device there is, "cpu", changes nothing."""

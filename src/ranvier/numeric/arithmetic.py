@@ -250,6 +250,12 @@ def logical_or(a: Node, b: Node) -> Node:
 
 
 @function
+def logical_xor(a: Node, b: Node) -> Node:
+    """Elementwise: one of both, not both."""
+    return apply("logical_not", apply("equal", *together(truth(a), truth(b))))
+
+
+@function
 def logical_not(x: Node) -> Node:
     """Elementwise ``not x``."""
     return apply("logical_not", truth(x))

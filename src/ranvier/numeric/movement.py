@@ -127,6 +127,21 @@ def flip(x: Node, axis: Axes = None) -> Node:
 
 
 @function
+def diagonal(x: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
+    """A diagonal of the matrices in two axes, as the last axis; ``offset`` is how far right of the main one it lies."""
+    first, second = axis_of(dim1, x.ndim), axis_of(dim2, x.ndim)
+    rest = tuple(i for i in range(x.ndim) if i not in (first, second))
+    rows, columns = x.shape[first], x.shape[second]
+    if not isinstance(rows, int) or not isinstance(columns, int):
+        raise GraphError(f"a diagonal of {x.shape} needs extents that are known")
+    flat = reshape(transpose(x, (*rest, first, second)), (*(x.shape[i] for i in rest), rows * columns))
+    count = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
+    start = offset if offset >= 0 else -offset * columns
+    stop = start + (count - 1) * (columns + 1) + 1 if count else start
+    return index_basic(flat, (Ellipsis, ("slice", start, stop, columns + 1)))
+
+
+@function
 def index_basic(x: Node, items: tuple[Any, ...]) -> Node:
     """``x[items]`` for whole numbers, ("slice", start, stop, step), None and ...; steps are not 0."""
     items = items if Ellipsis in items else (*items, Ellipsis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ranvier.graph import contraction
 from ranvier.graph.node import FLOATS, GraphError, Node, apply
-from ranvier.numeric.movement import transpose
+from ranvier.numeric.movement import diagonal, transpose
 from ranvier.numeric.promotion import as_node, broadcast_shape, result_dtype
 from ranvier.recording import function
 
@@ -46,28 +46,41 @@ def matmul(a: Node, b: Node) -> Node:
     return result if result.shape == shape else apply("reshape", result, shape=shape)
 
 
+def _diagonals(x: Node, letters: str) -> tuple[Node, str]:
+    """The diagonal of the axes that have one letter, as the last axis, until each letter is there once."""
+    while len(set(letters)) < len(letters):
+        double = next(c for c in letters if letters.count(c) > 1)
+        first = letters.index(double)
+        second = letters.index(double, first + 1)
+        if x.shape[first] != x.shape[second]:
+            raise GraphError(f"{x.shape} has no diagonal in axes {first} and {second}: write equal extents")
+        x = diagonal(x, 0, first, second)
+        letters = "".join(c for i, c in enumerate(letters) if i not in (first, second)) + double
+    return x, letters
+
+
 @function
 def einsum(equation: str, a: Node, b: Node | None = None) -> Node:
-    """Einstein's summation over one or two operands, for example ``einsum("bik,bkj->bij", a, b)``; no ellipsis."""
+    """Einstein's summation over one or two operands, for example ``einsum("bik,bkj->bij", a, b)``; no ellipsis.
+
+    A letter that an operand has twice stands for its diagonal: ``einsum("ii", a)`` is the trace.
+    """
     inputs, arrow, output = equation.replace(" ", "").partition("->")
     parts, operands = inputs.split(","), [a] if b is None else [a, b]
     if not arrow:
         output = "".join(sorted(c for c in set(inputs) - {","} if inputs.count(c) == 1))
     for letters, operand in zip(parts, operands, strict=False):
-        if (
-            len(letters) != operand.ndim
-            or len(set(letters)) != len(letters)
-            or not letters.isalpha() * bool(letters)
-        ):
-            raise GraphError(
-                f"einsum {equation!r}: write one letter, each once, for every axis of {operand.shape}"
-            )
+        if len(letters) != operand.ndim or not letters.isalpha() * bool(letters):
+            raise GraphError(f"einsum {equation!r}: write one letter for every axis of {operand.shape}")
     if len(parts) != len(operands) or len(set(output)) != len(output) or not set(output) <= set(inputs):
         raise GraphError(
             f"einsum {equation!r} does not fit {len(operands)} operands: write for example 'bik,bkj->bij'"
         )
+    pairs = [_diagonals(x, letters) for x, letters in zip(operands, parts, strict=True)]
+    inputs = ",".join(letters for _, letters in pairs)
     if b is not None:
-        return _product(f"{inputs}->{output}", a, b)
+        return _product(f"{inputs}->{output}", *(x for x, _ in pairs))
+    a = pairs[0][0]
     gone = tuple(i for i, c in enumerate(inputs) if c not in output)
     left = [c for c in inputs if c in output]
     return transpose(apply("reduce_sum", a, axes=gone) if gone else a, tuple(left.index(c) for c in output))

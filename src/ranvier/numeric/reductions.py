@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from ranvier.graph.node import Node, apply
 from ranvier.numeric.arithmetic import (
     divide,
+    equal,
     exp,
     isfinite,
     less,
     log,
     logical_not,
+    not_equal,
     power,
     sqrt,
     subtract,
@@ -51,10 +54,16 @@ def var(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> No
     return divide(sum(centred * centred, axes, keepdims), subtract(n, ddof))
 
 
+def root(x: Node, function: Callable[[Node], Node]) -> Node:
+    """A root of what is not negative, with the gradient 0 at 0 that norms and deviations have there, as torch's."""
+    at_zero = equal(x, 0)
+    return where(at_zero, 0, function(where(at_zero, 1, x)))
+
+
 @function
 def std(x: Node, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Node:
-    """The square root of `var`."""
-    return sqrt(var(x, axis, keepdims, ddof))
+    """The square root of `var`; the gradient at 0 is 0."""
+    return root(var(x, axis, keepdims, ddof), sqrt)
 
 
 @function
@@ -112,12 +121,19 @@ def logsumexp(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 
 @function
 def norm(x: Node, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> Node:
-    """The p-norm, ``sum(apply("abs", x) ** ord) ** (1 / ord)``, of vectors along the axes."""
+    """The p-norm, ``sum(abs(x) ** ord) ** (1 / ord)``, of vectors along the axes; the gradient at 0 is 0.
+
+    With infinity the largest size, with minus infinity the smallest, with 0 the number of elements that are not 0.
+    """
     x = floating(x)
     if ord == 2:
-        return sqrt(sum(x * x, axis, keepdims))
+        return root(sum(x * x, axis, keepdims), sqrt)
+    size = apply("abs", x)
     if ord == 1:
-        return sum(apply("abs", x), axis, keepdims)
-    if ord == math.inf:
-        return max(apply("abs", x), axis, keepdims)
-    return power(sum(power(apply("abs", x), float(ord)), axis, keepdims), 1 / ord)
+        return sum(size, axis, keepdims)
+    if ord in (math.inf, -math.inf):
+        return (max if ord > 0 else min)(size, axis, keepdims)
+    if ord == 0:
+        return sum(as_node(not_equal(x, 0), x.dtype), axis, keepdims)
+    powers = power(size, float(ord)) if ord > 1 else root(size, lambda v: power(v, float(ord)))
+    return root(sum(powers, axis, keepdims), lambda v: power(v, 1 / ord))

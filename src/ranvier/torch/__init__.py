@@ -5,40 +5,84 @@ processor, and one integer dtype for computing, int32: ``torch.int64`` and ``tor
 """
 
 import math
-from typing import Any
 
 from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module.names import missing
-from ranvier.seed import set_seed
 from ranvier.tensor import Tensor
-from ranvier.torch import autograd, creation, cuda, dtypes, nn, operations, optim, utils
+from ranvier.torch import (
+    accelerator,
+    accumulating,
+    arranging,
+    autograd,
+    backends,
+    choosing,
+    creation,
+    cuda,
+    dtypes,
+    elementwise,
+    linalg,
+    methods,
+    nn,
+    operations,
+    optim,
+    settings,
+    utils,
+)
+from ranvier.torch.accumulating import *  # noqa: F403  # its __all__ is the list
+from ranvier.torch.arranging import *  # noqa: F403
 from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
-from ranvier.torch.creation import *  # noqa: F403  # its __all__ is the list
+from ranvier.torch.choosing import *  # noqa: F403
+from ranvier.torch.creation import *  # noqa: F403
 from ranvier.torch.device import device
 from ranvier.torch.dtypes import *  # noqa: F403
+from ranvier.torch.elementwise import *  # noqa: F403
 from ranvier.torch.files import load, save
+from ranvier.torch.nn.functional import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    bilinear,
+    celu,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    cosine_similarity,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    pairwise_distance,
+    pixel_shuffle,
+    pixel_unshuffle,
+    prelu,
+    selu,
+)
 from ranvier.torch.operations import *  # noqa: F403
 from ranvier.torch.random import Generator
+from ranvier.torch.settings import *  # noqa: F403
 
 __all__ = [
-    "Generator", "Tensor", "autograd", "cuda", "device", "enable_grad", "get_default_dtype", "get_num_threads", "inf",
-    "inference_mode", "is_grad_enabled", "load", "manual_seed", "nan", "nn", "no_grad", "optim", "pi", "save",
-    "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
+    "Generator", "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "autograd", "avg_pool1d", "backends",
+    "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "cosine_similarity", "cuda", "det", "device", "dtype", "e", "enable_grad", "get_default_dtype",
+    "get_num_threads", "inf", "inference_mode", "inverse", "is_grad_enabled", "linalg", "load", "matrix_power",
+    "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn", "no_grad", "optim", "pairwise_distance", "pi",
+    "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu", "save", "selu", "set_default_dtype",
+    "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
-__all__ += creation.__all__
-__all__ += dtypes.__all__
-__all__ += operations.__all__
+for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, operations, settings):
+    __all__ += _part.__all__
+
+methods.attach()
 
 inference_mode = no_grad
-inf, nan, pi = math.inf, math.nan, math.pi
+inverse, det, pinverse, matrix_power = linalg.inv, linalg.det, linalg.pinv, linalg.matrix_power
+inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 get_default_dtype, set_default_dtype = get_dtype, set_dtype
+Size, dtype = tuple, str  # what x.shape and x.dtype are here
 
 
-def manual_seed(seed: Any) -> None:
-    """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``."""
-    set_seed(seed)
-
-
-__getattr__, __dir__ = missing("torch", __all__, hints={"bilinear": "nn.functional.linear"})
+__getattr__, __dir__ = missing("torch", __all__)

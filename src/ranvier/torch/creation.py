@@ -16,9 +16,10 @@ from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor",
-    "linspace", "ones", "ones_like", "rand", "rand_like", "randint", "randn", "randn_like", "randperm",
-    "tensor", "zeros", "zeros_like",
+    "BoolTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "arange", "as_tensor", "asarray",
+    "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor", "linspace", "logspace",
+    "multinomial", "normal", "ones", "ones_like", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
+    "randperm", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -32,11 +33,33 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     return Tensor(value, requires_grad=requires_grad, dtype=dtype_name(dtype))
 
 
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A number as a tensor without dimensions, in the default dtype."""
+    return _filled(((),), s, dtype, device, requires_grad)
+
+
+def _of_dtype(name: str) -> Any:
+    def make(*data: Any) -> Tensor:
+        if not data or isinstance(data[0], int):
+            return zeros(*(data or (0,)), dtype=name)
+        return tensor(data[0], dtype=name)
+
+    make.__doc__ = f"A {name} tensor of a sequence or an array; of numbers, zeros of that shape."
+    return make
+
+
+FloatTensor, DoubleTensor, BoolTensor = _of_dtype("float32"), _of_dtype("float64"), _of_dtype("bool")
+IntTensor = LongTensor = _of_dtype("int32")
+
+
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` itself if it is a tensor of that dtype, else a tensor of a copy of it."""
     if isinstance(data, Tensor) and dtype_name(dtype) in (None, data.dtype):
         return data
     return tensor(data, dtype=dtype, device=device)
+
+
+asarray = as_tensor
 
 
 def from_numpy(array: Any) -> Tensor:
@@ -107,12 +130,16 @@ ones_like.__doc__ = "Ones in the shape and dtype of another tensor."
 empty_like = zeros_like
 
 
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """One value in the shape and dtype of another tensor."""
-    return _filled((input.shape,), fill_value, dtype or input.dtype, None, requires_grad)
+    return _filled((input.shape,), fill_value, dtype or input.dtype, device, requires_grad)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
     """``start, start + step, ...`` up to but not including ``end``; with one argument, 0 up to it."""
     check_device(device)
     low, high = (0, start) if end is None else (start, end)
@@ -120,13 +147,25 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
     count = max(0, math.ceil((high - low) / step))
     check_memory((count,), "float64", "a tensor")
     values = low + step * np.arange(count, dtype=np.int64 if whole else np.float64)
-    return Tensor(values, dtype=dtype_name(dtype))
+    return Tensor(values, dtype=dtype_name(dtype), requires_grad=requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:  # fmt: skip
     """``steps`` values from ``start`` to ``end``, both included, evenly spaced."""
     check_device(device)
-    return Tensor(np.linspace(start, end, steps), dtype=dtype_name(dtype))
+    return Tensor(np.linspace(start, end, steps), dtype=dtype_name(dtype), requires_grad=requires_grad)
+
+
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """``base`` to the power of `linspace`."""
+    check_device(device)
+    values = np.logspace(start, end, steps, base=base)
+    return Tensor(values, dtype=dtype_name(dtype), requires_grad=requires_grad)
 
 
 def eye(
@@ -177,14 +216,16 @@ def randn(
     return _random(_normal, size, dtype, generator, device, requires_grad)
 
 
-def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tensor:
+def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`rand` in the shape and dtype of another tensor."""
-    return rand(input.shape, dtype=dtype or input.dtype, device=device)
+    return rand(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None) -> Tensor:
+def randn_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """`randn` in the shape and dtype of another tensor."""
-    return randn(input.shape, dtype=dtype or input.dtype, device=device)
+    return randn(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
 def randint(
@@ -195,6 +236,7 @@ def randint(
     dtype: Any = None,
     generator: Any = None,
     device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Whole numbers in [low, high); ``randint(high, size)`` starts at 0."""
     check_device(device)
@@ -202,10 +244,56 @@ def randint(
         low, high, size = 0, low, high
     name = dtype_name(dtype) or "int32"
     values = _generator(generator).integers(low, high, _sizes((size,), name))
-    return Tensor(values, dtype=name)
+    return Tensor(values, dtype=name, requires_grad=requires_grad)
 
 
-def randperm(n: int, *, generator: Any = None, device: Any = None) -> Tensor:
+def randint_like(
+    input: Tensor, low: int, high: Any = None, *, dtype: Any = None, device: Any = None
+) -> Tensor:
+    """`randint` in the shape and dtype of another tensor."""
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device)
+
+
+def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int32."""
     check_device(device)
-    return Tensor(_generator(generator).permutation(n), dtype="int32")
+    return Tensor(_generator(generator).permutation(n), dtype=dtype_name(dtype) or "int32")
+
+
+def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, **options: Any) -> Tensor:
+    """Normal numbers of a mean and a deviation, each a number, for a ``size``, or a tensor."""
+    given = [v.detach().compute() if isinstance(v, Tensor) else v for v in (mean, std)]
+    shape = np.broadcast_shapes(*map(np.shape, given)) if size is None else tuple(size)
+    drawn = randn(shape, generator=generator, **options)
+    return Tensor.wrap(
+        np.asarray(drawn.compute() * given[1] + given[0], drawn.dtype), requires_grad=drawn.requires_grad
+    )
+
+
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """1 with the probability that each element is (or ``p``), else 0, in the dtype of ``input``."""
+    chance = input.detach().compute() if p is None else np.full(input.shape, p)
+    if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
+        raise ValueError(f"probabilities from {chance.min()} to {chance.max()}. Write 0 to 1 instead.")
+    return Tensor.wrap(np.asarray(_generator(generator).random(input.shape) < chance, input.dtype))
+
+
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None
+) -> Tensor:
+    """Numbers drawn with probabilities proportional to weights: (n,) -> (num_samples,), or row by row; int32.
+
+    Raises ValueError for weights that are no probabilities, or fewer of them above 0 than are drawn.
+    """
+    weights = np.asarray(input.detach().compute(), np.float64)
+    rows = weights.reshape(-1, weights.shape[-1])
+    enough = 1 if replacement else num_samples
+    if not np.isfinite(rows).all() or (rows < 0).any() or ((rows > 0).sum(1) < enough).any():
+        raise ValueError(
+            f"{num_samples} numbers cannot be drawn with these weights. Write weights of 0 or more, of which "
+            f"{enough} or more are above 0, or replacement=True."
+        )
+    source = _generator(generator)
+    drawn = [source.choice(len(r), num_samples, replacement, r / r.sum()) for r in rows]
+    return Tensor(np.array(drawn).reshape(*weights.shape[:-1], num_samples), dtype="int32")

@@ -1,10 +1,22 @@
 """``torch.cuda``, for programs that ask whether there is one: there is not."""
 
-__all__ = ["device_count", "is_available", "manual_seed_all"]
+from typing import Any
+
+from ranvier.module.names import missing
+
+__all__ = [
+    "device_count", "empty_cache", "is_available", "is_initialized", "manual_seed", "manual_seed_all",
+    "max_memory_allocated", "memory_allocated", "synchronize",
+]  # fmt: skip
 
 
 def is_available() -> bool:
     """False: programs run on the processor."""
+    return False
+
+
+def is_initialized() -> bool:
+    """False."""
     return False
 
 
@@ -13,5 +25,30 @@ def device_count() -> int:
     return 0
 
 
+def manual_seed(seed: int) -> None:
+    """Accepted, and without effect: ``torch.manual_seed`` seeds everything."""
+
+
 def manual_seed_all(seed: int) -> None:
     """Accepted, and without effect: ``torch.manual_seed`` seeds everything."""
+
+
+def empty_cache() -> None:
+    """Nothing."""
+
+
+def synchronize(device: Any = None) -> None:
+    """Nothing: results are there when they are read."""
+
+
+def memory_allocated(device: Any = None) -> int:
+    """0."""
+    return 0
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """0."""
+    return 0
+
+
+__getattr__, __dir__ = missing("torch.cuda", __all__)

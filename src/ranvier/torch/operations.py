@@ -11,7 +11,6 @@ import numpy as np
 from ranvier import functional, numeric
 from ranvier.numeric import (
     abs,  # noqa: A004
-    add,
     ceil,
     cos,
     divide,
@@ -42,9 +41,7 @@ from ranvier.numeric import (
     sin,
     sqrt,
     square,
-    subtract,
     tanh,
-    where,
 )
 from ranvier.numeric import equal as eq
 from ranvier.numeric import greater as gt
@@ -67,7 +64,6 @@ from ranvier.tensor import Tensor
 
 __all__ = [
     "abs",
-    "add",
     "all",
     "allclose",
     "amax",
@@ -101,6 +97,7 @@ __all__ = [
     "gather",
     "ge",
     "greater",
+    "greater_equal",
     "gt",
     "hstack",
     "index_select",
@@ -109,6 +106,7 @@ __all__ = [
     "isnan",
     "le",
     "less",
+    "less_equal",
     "log",
     "log1p",
     "log2",
@@ -136,6 +134,7 @@ __all__ = [
     "negative",
     "nonzero",
     "norm",
+    "not_equal",
     "numel",
     "outer",
     "permute",
@@ -156,8 +155,6 @@ __all__ = [
     "squeeze",
     "stack",
     "std",
-    "sub",
-    "subtract",
     "sum",
     "t",
     "tanh",
@@ -167,13 +164,12 @@ __all__ = [
     "unsqueeze",
     "var",
     "vstack",
-    "where",
 ]  # fmt: skip
 
 relu = functional.relu
 mm = bmm = mv = dot = matmul
-mul, div, sub, neg, pow = multiply, divide, subtract, negative, power
-greater, less = gt, lt
+mul, div, neg, pow = multiply, divide, negative, power
+greater, less, greater_equal, less_equal, not_equal = gt, lt, ge, le, ne
 
 
 def _dims(dim: Any) -> Any:
@@ -234,9 +230,9 @@ var.__doc__ = "The variance, dividing by n - 1 unless ``unbiased=False``."
 std.__doc__ = "The standard deviation, dividing by n - 1 unless ``unbiased=False``."
 
 
-def norm(input: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
-    """The p-norm over the given dimensions, or of all elements."""
-    return numeric.norm(input, _dims(dim), keepdim, p)
+def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
+    """The p-norm over the given dimensions, or of all elements; "fro" is 2."""
+    return numeric.norm(input, _dims(dim), keepdim, 2 if p in ("fro", None) else p)
 
 
 def softmax(input: Any, dim: int, dtype: Any = None) -> Any:

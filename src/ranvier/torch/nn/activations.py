@@ -11,26 +11,9 @@ from ranvier.torch import operations
 from ranvier.torch.nn import functional as F
 
 __all__ = [
-    "ELU",
-    "GELU",
-    "SELU",
-    "Hardsigmoid",
-    "Hardswish",
-    "Hardtanh",
-    "Identity",
-    "LeakyReLU",
-    "LogSigmoid",
-    "LogSoftmax",
-    "Mish",
-    "ReLU",
-    "ReLU6",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softmin",
-    "Softplus",
-    "Softsign",
-    "Tanh",
+    "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity",
+    "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Softmax", "Softmin",
+    "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold",
 ]  # fmt: skip
 
 
@@ -116,6 +99,19 @@ Softmax = _activation(
     "Softmax", _last(operations.softmax), "``exp(x) / sum(exp(x))`` along ``dim``.", dim=None
 )
 LogSoftmax = _activation("LogSoftmax", _last(operations.log_softmax), "The logarithm of softmax.", dim=None)
+CELU = _activation(
+    "CELU", F.celu, "``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``.", "inplace", alpha=1.0
+)
+GLU = _activation("GLU", F.glu, "The first half along ``dim`` times the sigmoid of the second.", dim=-1)
+Softshrink = _activation("Softshrink", F.softshrink, "``x`` moved toward 0 by ``lambd``.", lambd=0.5)
+Hardshrink = _activation(
+    "Hardshrink", F.hardshrink, "``x``, and 0 where it is within ``lambd`` of 0.", lambd=0.5
+)
+Threshold = _activation(
+    "Threshold", F.threshold, "``x`` where it is above the threshold, else ``value``.", "inplace",
+    threshold=inspect.Parameter.empty, value=inspect.Parameter.empty,
+)  # fmt: skip
+Tanhshrink = _activation("Tanhshrink", F.tanhshrink, "``x - tanh(x)``.")
 Softmin = _activation("Softmin", _last(F.softmin), "Softmax of ``-x``.", dim=None)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ranvier.module import Module, Parameter, register_module
+from ranvier.tensor import Tensor
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterList"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
 
 
 class _List(Module):
@@ -83,54 +84,83 @@ class ParameterList(_List):
     _kind = Parameter
 
 
+class _Dict(Module):
+    """A dictionary whose values are registered under their keys."""
+
+    _kind: type = Module
+
+    def __init__(self, items: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.update(items or {})
+
+    def config(self) -> dict[str, Any]:
+        return {"*": [dict(self._items())]}
+
+    def _items(self) -> dict[str, Any]:
+        return self._modules if self._kind is Module else self._parameters
+
+    def update(self, items: Mapping[str, Any]) -> None:
+        for key, item in items.items():
+            self[key] = item
+
+    def keys(self) -> Iterable[str]:
+        return self._items().keys()
+
+    def values(self) -> Iterable[Any]:
+        return self._items().values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        return self._items().items()
+
+    def pop(self, key: str) -> Any:
+        item = self._items()[key]
+        del self[key]
+        return item
+
+    def clear(self) -> None:
+        self._items().clear()
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items()[key]
+
+    def __setitem__(self, key: str, item: Any) -> None:
+        # Not as an attribute: a key such as "keys" or "train" would hide the method.
+        if not isinstance(item, self._kind):
+            raise TypeError(f"{item!r} is no {self._kind.__name__}.")
+        if "." in key or not key:
+            raise KeyError(f"{key!r} cannot name a part of a module. Write a key without dots.")
+        self._items()[key] = item
+
+    def __delitem__(self, key: str) -> None:
+        del self._items()[key]
+
+    def __len__(self) -> int:
+        return len(self._items())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._items()
+
+
 @register_module(name="torch.ModuleDict")
-class ModuleDict(Module):
+class ModuleDict(_Dict):
     """A dictionary of modules, registered so that their parameters are found. It computes nothing itself."""
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
-        super().__init__()
-        self.update(modules or {})
+        super().__init__(modules)
 
-    def config(self) -> dict[str, Any]:
-        return {"*": [dict(self._modules)]}
 
-    def update(self, modules: Mapping[str, Module]) -> None:
-        for key, module in modules.items():
-            self[key] = module
+class ParameterDict(_Dict):
+    """A dictionary of parameters, registered so that they are found. Tensors become parameters."""
 
-    def keys(self) -> Iterable[str]:
-        return self._modules.keys()
+    _kind = Parameter
 
-    def values(self) -> Iterable[Any]:
-        return self._modules.values()
+    def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__(parameters)
 
-    def items(self) -> Iterable[tuple[str, Any]]:
-        return self._modules.items()
-
-    def pop(self, key: str) -> Any:
-        module = self._modules[key]
-        del self[key]
-        return module
-
-    def __getitem__(self, key: str) -> Any:
-        return self._modules[key]
-
-    def __setitem__(self, key: str, module: Module) -> None:
-        # Not as an attribute: a key such as "keys" or "train" would hide the method.
-        if not isinstance(module, Module):
-            raise TypeError(f"{module!r} is no Module.")
-        if "." in key or not key:
-            raise KeyError(f"{key!r} cannot name a module. Write a key without dots.")
-        self._modules[key] = module
-
-    def __delitem__(self, key: str) -> None:
-        del self._modules[key]
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._modules
+    def __setitem__(self, key: str, item: Any) -> None:
+        plain = isinstance(item, Tensor) and not isinstance(item, Parameter)
+        super().__setitem__(key, Parameter(item) if plain else item)
+        self[key].name = self[key].name or key

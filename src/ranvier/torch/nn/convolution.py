@@ -171,11 +171,30 @@ class _ConvTranspose(_ConvNd):
         self.output_padding = each(output_padding, n, "output_padding")
         self.padding_mode = one_of(padding_mode, "padding_mode", ("zeros",))
 
-    def forward(self, input: Any) -> Any:
+    def _extra(self, input: Any, output_size: Any) -> tuple[int, ...]:
+        """The output padding that gives an output of ``output_size``: of its positions, or its whole shape."""
+        n = self.dimensions
+        sizes = (output_size,) * n if isinstance(output_size, int) else tuple(output_size)[-n:]
+        least = [
+            (d - 1) * s - 2 * p + r * (k - 1) + 1
+            for d, s, p, r, k in zip(
+                input.shape[-n:], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+            )
+        ]
+        most = [low + s - 1 for low, s in zip(least, self.stride, strict=True)]
+        if len(sizes) != n or any(not a <= d <= b for a, d, b in zip(least, sizes, most, strict=False)):
+            raise ValueError(
+                f"output_size={output_size!r} for {tuple(input.shape)}. Write sizes from {tuple(least)} to "
+                f"{tuple(most)} instead."
+            )
+        return tuple(d - low for d, low in zip(sizes, least, strict=True))
+
+    def forward(self, input: Any, output_size: Any = None) -> Any:
         convolve = getattr(F, f"conv_transpose{self.dimensions}d")
+        extra = self.output_padding if output_size is None else self._extra(input, output_size)
         return convolve(
-            input, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
-        )  # fmt: skip
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
+        )
 
 
 @register_module(name="torch.Conv1d")
@@ -219,7 +238,8 @@ class ConvTranspose1d(_ConvTranspose):
 class ConvTranspose2d(_ConvTranspose):
     """A convolution backwards: (batch, in_channels, height, width) -> (batch, out_channels, larger, larger).
 
-    A dimension of n becomes ``(n - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1``. The
+    A dimension of n becomes ``(n - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1``, or
+    what ``forward(input, output_size)`` asks for, which is up to ``stride - 1`` more than without output padding. The
     weight is (in_channels, out_channels / groups, height, width), the bias (out_channels,).
     """
 

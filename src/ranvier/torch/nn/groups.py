@@ -18,6 +18,7 @@ from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.functional.arguments import batched
 from ranvier.torch.nn.normalization import BatchNorm
 
 __all__ = [
@@ -153,6 +154,9 @@ class _InstanceNorm(_Affine):
         wrong = self.misfit(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
         if wrong is not None:
             raise GraphError(wrong[0])
+        return batched(self._normalize, input, self.dimensions)
+
+    def _normalize(self, input: Any) -> Any:
         mean, variance = self.running_mean, self.running_var
         if mean is not None and not self.training:
             return standardize(input, mean, variance, self.weight, self.bias, 1, self.eps)
@@ -165,7 +169,17 @@ class _InstanceNorm(_Affine):
 
     def misfit(self, given: Type) -> Misfit:
         form = Form(self.dimensions, True, torch=True)
-        return form.rank(given.shape) or form.filled(given.shape, self.num_features, "normalization")
+        shape = (
+            given.shape if len(given.shape) != self.dimensions + 1 else (1, *given.shape)
+        )  # a single sample
+        wrong = form.rank(shape) or form.filled(shape, self.num_features, "normalization")
+        alone = all(d == 1 for d in shape[2:])
+        if wrong is None and alone and (self.training or self.running_mean is None):
+            return (
+                "it needs more than one position in each channel, which have no variance otherwise.",
+                "Write larger images, or no InstanceNorm where there is one position left, instead.",
+            )
+        return wrong
 
     def extra_repr(self) -> str:
         return (

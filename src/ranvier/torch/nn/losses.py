@@ -8,12 +8,15 @@ from typing import Any
 from ranvier import functional
 from ranvier.module import Module
 from ranvier.tensor import Tensor
+from ranvier.torch.nn.functional import losses as criteria
 from ranvier.torch.nn.functional.labels import check_labels
 from ranvier.torch.nn.functional.reduction import reduction_of
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss",
-    "NLLLoss", "SmoothL1Loss",
+    "BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss",
+    "HingeEmbeddingLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MarginRankingLoss",
+    "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PoissonNLLLoss", "SmoothL1Loss", "SoftMarginLoss",
+    "TripletMarginLoss",
 ]  # fmt: skip
 
 
@@ -44,12 +47,25 @@ class _Loss(Module):
         return ", ".join(f"{name}={value!r}" for name, value in self.options.items() if name != "reduction")
 
 
-def _loss(name: str, function: Any, doc: str, *arguments: str, **defaults: Any) -> Any:
-    """The class of a row: PyTorch's arguments in its order; those without a default are buffers, or older."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+class _LossOfMany(_Loss):
+    """A loss of more than two tensors, which only a loop of one's own has: ``fit`` has predictions and targets."""
+
+    def __init__(self, function: Any, reduction: str, **options: Any) -> None:
+        super().__init__(function, reduction, **options)
+        del self._order
+
+    def forward(self, *tensors: Any) -> Any:
+        return self.function(*tensors, **self.options)
+
+
+def _loss(
+    name: str, function: Any, doc: str, *arguments: str, kind: type[_Loss] = _Loss, **defaults: Any
+) -> Any:
+    """The class of a row: PyTorch's arguments in its order; those without a default here are buffers, or older."""
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
     known = {"reduction": "mean", **defaults}
     signature = inspect.Signature(
-        [inspect.Parameter(n, kind, default=known.get(n)) for n in ("self", *arguments)]
+        [inspect.Parameter(n, positional, default=known.get(n)) for n in ("self", *arguments)]
     )
 
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -58,10 +74,10 @@ def _loss(name: str, function: Any, doc: str, *arguments: str, **defaults: Any) 
         buffers = {n: given.arguments[n] for n in arguments if n in ("weight", "pos_weight")}
         options = {n: type(v)(given.arguments[n]) for n, v in defaults.items()}
         reduction = reduction_of(given.arguments["reduction"], **{n: given.arguments.get(n) for n in _OLD})
-        _Loss.__init__(self, function, reduction, buffers=buffers, **options)
+        kind.__init__(self, function, reduction, buffers=buffers, **options)
 
     construct.__signature__ = signature  # type: ignore[attr-defined]
-    return type(name, (_Loss,), {"__doc__": doc, "__init__": construct, "__module__": __name__})
+    return type(name, (kind,), {"__doc__": doc, "__init__": construct, "__module__": __name__})
 
 
 _OLD = ("size_average", "reduce")  # before there was "reduction"
@@ -89,7 +105,7 @@ NLLLoss = _loss(
     "weight", "size_average", "ignore_index", "reduce", "reduction", ignore_index=-100,
 )  # fmt: skip
 BCELoss = _loss(
-    "BCELoss", functional.binary_cross_entropy, "The binary cross entropy of probabilities and targets.",
+    "BCELoss", criteria.binary_cross_entropy, "The binary cross entropy of probabilities and targets.",
     "weight", *_OLD, "reduction",
 )  # fmt: skip
 BCEWithLogitsLoss = _loss(
@@ -101,4 +117,46 @@ KLDivLoss = _loss(
     "KLDivLoss", functional.kl_div,
     'The divergence of target probabilities from log probabilities; "batchmean" is the mathematical mean.',
     *_OLD, "reduction", "log_target", log_target=False,
+)  # fmt: skip
+HingeEmbeddingLoss = _loss(
+    "HingeEmbeddingLoss", criteria.hinge_embedding_loss,
+    "A distance for a target of 1, and ``max(0, margin - distance)`` for one of -1.",
+    "margin", *_OLD, "reduction", margin=1.0,
+)  # fmt: skip
+SoftMarginLoss = _loss(
+    "SoftMarginLoss", criteria.soft_margin_loss, "``log(1 + exp(-y * x))`` for targets y of -1 and 1.",
+    *_OLD, "reduction",
+)  # fmt: skip
+MultiLabelSoftMarginLoss = _loss(
+    "MultiLabelSoftMarginLoss", criteria.multilabel_soft_margin_loss,
+    "The binary cross entropy of logits, averaged over the classes.", "weight", *_OLD, "reduction",
+)  # fmt: skip
+MultiMarginLoss = _loss(
+    "MultiMarginLoss", criteria.multi_margin_loss,
+    "The hinge loss of scores (N, C) and labels (N,), with the power ``p``.",
+    "p", "margin", "weight", *_OLD, "reduction", p=1, margin=1.0,
+)  # fmt: skip
+PoissonNLLLoss = _loss(
+    "PoissonNLLLoss", criteria.poisson_nll_loss, "``exp(x) - y * x`` for log rates, or that of rates.",
+    "log_input", "full", "size_average", "eps", "reduce", "reduction", log_input=True, full=False, eps=1e-8,
+)  # fmt: skip
+GaussianNLLLoss = _loss(
+    "GaussianNLLLoss", criteria.gaussian_nll_loss,
+    "Minus the log density of targets: called with means, targets and variances.",
+    "full", "eps", "reduction", kind=_LossOfMany, full=False, eps=1e-6,
+)  # fmt: skip
+MarginRankingLoss = _loss(
+    "MarginRankingLoss", criteria.margin_ranking_loss,
+    "``max(0, -y * (x1 - x2) + margin)``: called with two rankings, and targets y of -1 and 1.",
+    "margin", *_OLD, "reduction", kind=_LossOfMany, margin=0.0,
+)  # fmt: skip
+CosineEmbeddingLoss = _loss(
+    "CosineEmbeddingLoss", criteria.cosine_embedding_loss,
+    "``1 - cos`` for a target of 1, ``max(0, cos - margin)`` for -1: called with two batches of vectors, and targets.",
+    "margin", *_OLD, "reduction", kind=_LossOfMany, margin=0.0,
+)  # fmt: skip
+TripletMarginLoss = _loss(
+    "TripletMarginLoss", criteria.triplet_margin_loss,
+    "``max(0, margin + d(a, p) - d(a, n))``: called with anchors, positives and negatives (Balntas et al., 2016).",
+    "margin", "p", "eps", "swap", *_OLD, "reduction", kind=_LossOfMany, margin=1.0, p=2.0, eps=1e-6, swap=False,
 )  # fmt: skip

@@ -87,8 +87,9 @@ CircularPad1d, CircularPad2d, CircularPad3d = (_kind("CircularPad", n) for n in 
 class Upsample(Module):
     """Images of another ``size``, or ``scale_factor`` times as large: (batch, channels, ...).
 
-    ``mode``: "nearest", or interpolation between the nearest in each dimension, "linear", "bilinear" or "trilinear" by
-    their number; with ``align_corners`` the first and the last pixels stay where they are.
+    ``mode``: "nearest", "nearest-exact" (by the pixels' centres), or interpolation between the nearest in each
+    dimension, "linear", "bilinear" or "trilinear" by their number; with ``align_corners`` the first and the last pixels
+    stay where they are.
     """
 
     def __init__(

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ranvier import optimizers
-from ranvier.module.names import missing
+from ranvier.module.names import missing, refuse_unknown
 from ranvier.torch.optim import lr_scheduler
-from ranvier.torch.optim.optimizer import Optimizer
+from ranvier.torch.optim.optimizer import Optimizer, RuledOptimizer
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop", "lr_scheduler",
@@ -32,15 +32,20 @@ def _optimizer(
     arguments += [inspect.Parameter("maximize", only, default=False)]
     arguments += [inspect.Parameter(n, only, default=None) for n in _EXECUTION]
 
-    def construct(self: Any, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
-        Optimizer.__init__(self, params, *args, **kwargs)
+    signature = inspect.Signature(arguments)
 
-    construct.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    def construct(self: Any, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
+        refuse_unknown(construct, kwargs, type(self).__name__)
+        given = signature.bind(self, params, *args, **kwargs)
+        given.apply_defaults()
+        RuledOptimizer.__init__(self, params, {n: v for n, v in given.arguments.items() if n in defaults})
+
+    construct.__signature__ = signature  # type: ignore[attr-defined]
     body = {
         "__doc__": doc, "__init__": construct, "__module__": __name__,
-        "rule": rule, "defaults": defaults, "coupled": coupled,
+        "rule": rule, "coupled": coupled,
     }  # fmt: skip
-    return type(name, (Optimizer,), body)
+    return type(name, (RuledOptimizer,), body)
 
 
 SGD = _optimizer(

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ranvier.data.samplers import weighted_rows
 from ranvier.graph.node import Type
 from ranvier.module.names import missing
-from ranvier.seed import numpy_generator, shuffled
 from ranvier.tensor import Tensor
+from ranvier.torch.utils.samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+    permutation,
+)
 
 __all__ = [
-    "ConcatDataset", "DataLoader", "Dataset", "RandomSampler", "SequentialSampler", "Subset", "TensorDataset",
-    "WeightedRandomSampler", "default_collate", "random_split",
+    "BatchSampler", "ConcatDataset", "DataLoader", "Dataset", "IterableDataset", "RandomSampler", "Sampler",
+    "SequentialSampler", "Subset", "SubsetRandomSampler", "TensorDataset", "WeightedRandomSampler", "default_collate",
+    "get_worker_info", "random_split",
 ]  # fmt: skip
 
 
@@ -35,6 +44,20 @@ class Dataset:
 
     def __add__(self, other: Dataset) -> ConcatDataset:
         return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset):
+    """Samples one after the other, as a stream. Subclasses write ``__iter__()``; a loader takes them in that order."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say what its samples are. Write: def __iter__(self)"
+        )
+
+
+def get_worker_info() -> Any:
+    """None: a loader has no processes of its own."""
+    return None
 
 
 class TensorDataset(Dataset):
@@ -88,11 +111,6 @@ class ConcatDataset(Dataset):
         return int(self._ends[-1]) if len(self._ends) else 0
 
 
-def _permutation(n: int, generator: Any) -> Any:
-    own = numpy_generator("shuffle") if generator is None else generator.numpy
-    return shuffled(np.arange(n, dtype=np.int32), own)
-
-
 def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
     """Split at random into parts of the given lengths, or of the given shares if they add up to 1."""
     sizes = [int(n) for n in lengths]
@@ -104,60 +122,10 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
         raise ValueError(
             f"the lengths {sizes} add up to {sum(sizes)}, and the data set has {len(dataset)} samples."
         )
-    order, stops = _permutation(len(dataset), generator), np.cumsum(sizes)
+    order, stops = permutation(len(dataset), generator), np.cumsum(sizes)
     return [
         Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)
     ]
-
-
-class SequentialSampler:
-    """0, 1, 2, ..."""
-
-    def __init__(self, data_source: Any) -> None:
-        self.data_source = data_source
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(len(self.data_source)))
-
-    def __len__(self) -> int:
-        return len(self.data_source)
-
-
-class RandomSampler(SequentialSampler):
-    """All samples in random order, another one each time."""
-
-    def __init__(self, data_source: Any, *, generator: Any = None) -> None:
-        super().__init__(data_source)
-        self.generator = generator
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(_permutation(len(self.data_source), self.generator).tolist())
-
-
-class WeightedRandomSampler:
-    """``num_samples`` sample numbers, each drawn with a probability proportional to its weight, anew each time.
-
-    ``weights`` are numbers of 0 or more, one a sample, that need not add up to 1. Without ``replacement`` no sample
-    comes twice. For a `DataLoader`: ``DataLoader(dataset, 32, sampler=WeightedRandomSampler(weights, len(dataset)))``.
-    """
-
-    def __init__(
-        self, weights: Any, num_samples: int, replacement: bool = True, generator: Any = None
-    ) -> None:
-        given = weights.numpy() if isinstance(weights, Tensor) else weights
-        self.weights = np.asarray(given, np.float64)
-        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
-        self._draw(np.random.Generator(np.random.Philox(0)))  # what is wrong is said now
-
-    def _draw(self, generator: Any) -> Any:
-        return weighted_rows(self.weights, self.num_samples, self.replacement, generator)
-
-    def __iter__(self) -> Iterator[int]:
-        own = self.generator
-        return iter(self._draw(numpy_generator("shuffle") if own is None else own.numpy).tolist())
-
-    def __len__(self) -> int:
-        return self.num_samples
 
 
 # How PyTorch hides the cost of making a batch; here one is gathered in microseconds.
@@ -212,6 +180,12 @@ class DataLoader:
             raise ValueError(f"batch_size is {batch_size!r}. Write a whole number of 1 or more instead.")
         if shuffle and (sampler is not None or batch_sampler is not None):
             raise ValueError("shuffle=True and a sampler exclude each other: the sampler says the order.")
+        if isinstance(dataset, IterableDataset) and (
+            shuffle or sampler is not None or batch_sampler is not None
+        ):
+            raise ValueError(
+                "an IterableDataset says its order itself. Write no shuffle and no sampler instead."
+            )
         if shuffle and len(dataset) == 0:
             raise ValueError("the data set has 0 samples.")
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
@@ -230,7 +204,7 @@ class DataLoader:
             yield from self.batch_sampler
             return
         if self.shuffle:
-            order = _permutation(len(self.dataset), self.generator)
+            order = permutation(len(self.dataset), self.generator)
         else:
             order = (
                 np.arange(len(self.dataset)) if self.sampler is None else np.fromiter(self.sampler, np.int64)
@@ -274,7 +248,16 @@ class DataLoader:
             return _gathered(tensors, batches if rows is None else (rows[np.asarray(b)] for b in batches))
         collate = self.collate_fn or default_collate
         dataset = self.dataset
+        if isinstance(dataset, IterableDataset):
+            return map(collate, _grouped(iter(dataset), self.batch_size, self.drop_last))
         return (collate([dataset[i] for i in map(int, indices)]) for indices in self._batches())
+
+
+def _grouped(samples: Iterator[Any], size: int, drop_last: bool) -> Iterator[list[Any]]:
+    """Samples in lists of ``size``, the last of them shorter or left out."""
+    while group := list(itertools.islice(samples, size)):
+        if len(group) == size or not drop_last:
+            yield group
 
 
 def _gathered(tensors: Sequence[Tensor], batches: Iterable[Any]) -> Iterator[list[Tensor]]:

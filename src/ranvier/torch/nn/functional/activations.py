@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import functional, numeric
-from ranvier.graph.node import Node
-from ranvier.numeric.promotion import floating
+from ranvier.graph.node import GraphError, Node, like
+from ranvier.numeric.promotion import axis_of, floating
 from ranvier.recording import function
 
 
@@ -69,3 +69,63 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
 def softmin(input: Any, dim: int) -> Any:
     """`softmax` of ``-x``."""
     return functional.softmax(numeric.negative(input), dim)
+
+
+@function
+def prelu(input: Node, weight: Node) -> Node:
+    """``x`` where positive, else ``weight * x``: a weight (1,), or one for each channel (dimension 1)."""
+    x = floating(input)
+    if weight.shape != (1,):
+        if x.ndim < 2 or weight.shape != (x.shape[1],):
+            raise GraphError(
+                f"prelu of {x.shape} needs a weight for each channel in dimension 1, or one for all"
+            )
+        weight = numeric.reshape(weight, (weight.shape[0], *(1,) * (x.ndim - 2)))
+    return numeric.where(numeric.less(0, x), x, numeric.multiply(x, weight))
+
+
+@function
+def celu(input: Node, alpha: float = 1.0) -> Node:
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)`` (Barron, 2017)."""
+    x = floating(input)
+    below = numeric.expm1(numeric.divide(numeric.where(numeric.less(0, x), 0, x), alpha))
+    return numeric.where(numeric.less(0, x), x, below * like(x, alpha))
+
+
+@function
+def glu(input: Node, dim: int = -1) -> Node:
+    """The first half along ``dim`` times the sigmoid of the second (Dauphin et al., 2017)."""
+    x = floating(input)
+    axis = axis_of(dim, x.ndim)
+    extent = x.shape[axis]
+    if not isinstance(extent, int) or extent % 2:
+        raise GraphError(f"glu halves dimension {axis} of {x.shape}: write an even extent")
+    half, gate = numeric.split(x, 2, axis)
+    return half * numeric.sigmoid(gate)
+
+
+@function
+def softshrink(input: Node, lambd: float = 0.5) -> Node:
+    """``x`` moved toward 0 by ``lambd``, and 0 where it is nearer than that."""
+    x = floating(input)
+    low, high = numeric.less(x, -lambd), numeric.less(lambd, x)
+    return numeric.where(high, numeric.subtract(x, lambd), numeric.where(low, numeric.add(x, lambd), 0.0))
+
+
+@function
+def hardshrink(input: Node, lambd: float = 0.5) -> Node:
+    """``x``, and 0 where it is not farther from 0 than ``lambd``."""
+    x = floating(input)
+    return numeric.where(numeric.less(lambd, numeric.abs(x)), x, 0.0)
+
+
+@function
+def tanhshrink(input: Node) -> Node:
+    """``x - tanh(x)``."""
+    x = floating(input)
+    return x - numeric.tanh(x)
+
+
+def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
+    """``x`` where it is above the threshold, else ``value``."""
+    return numeric.where(numeric.greater(input, threshold), input, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier import numeric
 from ranvier.functional import convolution as convolutions
 from ranvier.functional.convolution import Pairs
 from ranvier.graph.node import Node, apply
@@ -96,11 +97,15 @@ def _conv_transpose(n: int) -> Any:
     ) -> Any:
         strides, rates = each(stride, n, "stride", 1), each(dilation, n, "dilation", 1)
         pads, more = each(padding, n, "padding"), each(output_padding, n, "output_padding")
-        if any(m >= s for m, s in zip(more, strides, strict=True)):
+        if any(m >= max(s, r) for m, s, r in zip(more, strides, rates, strict=True)):
             raise ValueError(
-                f"output_padding={output_padding!r} with stride={stride!r}. Write less than the stride instead."
+                f"output_padding={output_padding!r} with stride={stride!r} and dilation={dilation!r}. Write less than "
+                "one of the two instead."
             )
         sizes = weight.shape[2:]
+        # What lies farther behind than a stride meets no input: it is added as zeros.
+        beyond = tuple(max(0, m - p - s + 1) for m, p, s in zip(more, pads, strides, strict=True))
+        more = tuple(m - b for m, b in zip(more, beyond, strict=True))
         shape = tuple(
             (d - 1) * s - 2 * p + r * (k - 1) + m + 1
             for d, s, p, r, k, m in zip(input.shape[-n:], strides, pads, rates, sizes, more, strict=True)
@@ -110,9 +115,15 @@ def _conv_transpose(n: int) -> Any:
                 f"padding={padding!r} leaves nothing of {tuple(input.shape)}. Write less instead."
             )
         pairs = tuple((p, max(0, p - m)) for p, m in zip(pads, more, strict=True))
-        return batched(
-            lambda x: convolve_transposed(x, weight, bias, strides, pairs, rates, shape, groups), input, n
-        )
+
+        def compute(x: Any) -> Any:
+            if not any(beyond):
+                return convolve_transposed(x, weight, bias, strides, pairs, rates, shape, groups)
+            y = convolve_transposed(x, weight, None, strides, pairs, rates, shape, groups)
+            y = numeric.pad(y, ((0, 0), (0, 0), *((0, b) for b in beyond)))
+            return y if bias is None else numeric.add(y, numeric.reshape(bias, (-1, *(1,) * n)))
+
+        return batched(compute, input, n)
 
     conv_transpose.__name__ = f"conv_transpose{n}d"
     conv_transpose.__doc__ = (

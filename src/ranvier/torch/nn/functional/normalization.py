@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import functional
+from ranvier import functional, numeric
 from ranvier.functional.normalization import (
     group_standardize,
     instance_moments,
@@ -15,8 +16,9 @@ from ranvier.functional.normalization import (
     rms_standardize,
     standardize,
 )
-from ranvier.graph.node import GraphError
+from ranvier.graph.node import GraphError, Node
 from ranvier.modes import get_dtype, no_grad
+from ranvier.recording import function
 
 
 def batch_norm(
@@ -101,3 +103,20 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along ``dim``."""
     return functional.cosine_similarity(x1, x2, dim, eps)
+
+
+@function
+def local_response_norm(
+    input: Node, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Node:
+    """``x / (k + alpha * mean(x ** 2)) ** beta``, the mean over ``size`` neighbouring channels (AlexNet's)."""
+    if input.ndim < 3:
+        raise GraphError(f"it takes (batch, channels, ...) of 3 dimensions or more, not {input.shape}")
+    channels: Any = input.shape[1]
+    around = ((0, 0), (size // 2, (size - 1) // 2), *((0, 0),) * (input.ndim - 2))
+    squares = numeric.pad(numeric.square(input), around)
+    every = ("slice", None, None, None)
+    near = [numeric.index_basic(squares, (every, ("slice", i, i + channels, None))) for i in range(size)]
+    total = functools.reduce(numeric.add, near)
+    scale = numeric.add(numeric.multiply(total, alpha / size), k)
+    return numeric.divide(input, numeric.power(scale, float(beta)))

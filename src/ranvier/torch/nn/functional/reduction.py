@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from ranvier import functional
+from ranvier.torch.nn.functional import losses
 from ranvier.torch.nn.functional.labels import check_labels
 
 _OLD = ("size_average", "reduce")  # before there was "reduction"
@@ -66,7 +67,7 @@ cross_entropy = _loss(
     functional.cross_entropy,
     *("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing"),
 )
-binary_cross_entropy = _loss(functional.binary_cross_entropy, "weight", *_OLD, "reduction")
+binary_cross_entropy = _loss(losses.binary_cross_entropy, "weight", *_OLD, "reduction")
 binary_cross_entropy_with_logits = _loss(
     functional.binary_cross_entropy_with_logits, "weight", *_OLD, "reduction", "pos_weight"
 )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ranvier import numeric
 from ranvier.functional import pooling
 from ranvier.functional import spatial as shapes
 from ranvier.functional.convolution import Pairs
@@ -23,10 +24,16 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     ``mode`` is "constant", "reflect", "replicate" or "circular"; the last three add to positions alone.
     """
     one_of(mode, "mode", ("constant", "reflect", "replicate", "circular"))
+    pad = [int(p) for p in pad]
     widths = tuple(zip(pad[::2], pad[1::2], strict=True))[::-1]
     if len(pad) % 2 or len(widths) > input.ndim:
         raise ValueError(
             f"pad={tuple(pad)} for {input.ndim} dimensions. Write a pair for each, the last first."
+        )
+    if mode != "constant" and not 1 <= input.ndim - len(widths) <= 2:
+        raise ValueError(
+            f"mode={mode!r} of {input.ndim} dimensions takes {2 * (input.ndim - 2)} amounts (or "
+            f"{2 * (input.ndim - 1)} where there is no batch), not {len(pad)}. Write a pair for each position."
         )
     if mode != "constant" and value:
         raise ValueError(f"value={value!r} with mode={mode!r}. Write mode='constant', or no value.")
@@ -53,7 +60,7 @@ def interpolate(
     """Images of another ``size``, or ``scale_factor`` times as large; see `Upsample`."""
     n = input.ndim - 2
     linear = {1: "linear", 2: "bilinear", 3: "trilinear"}.get(n)
-    one_of(mode, "mode", ("nearest", str(linear), "area"))
+    one_of(mode, "mode", ("nearest", "nearest-exact", str(linear), "area"))
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate takes either size= or scale_factor=. Write one of them.")
     if align_corners is not None and mode != linear:
@@ -73,6 +80,8 @@ def interpolate(
         return shapes.repeat(input, tuple(m // d for m, d in zip(shape, dims, strict=True)), True)
     if mode == "nearest":
         return resize(input, shape, "nearest", "starts", ratios=ratios, first=True)
+    if mode == "nearest-exact":
+        return resize(input, shape, "nearest", "centres", ratios=ratios, first=True)
     places = "corners" if align_corners else "centres"
     return resize(input, shape, "linear", places, ratios=ratios, first=True)
 
@@ -85,3 +94,12 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 def pixel_unshuffle(input: Any, downscale_factor: int) -> Any:
     """(..., c, h * r, w * r) -> (..., c * r * r, h, w); see `PixelUnshuffle`."""
     return batched(lambda x: shapes.pixel_unshuffle(x, downscale_factor), input, 2)
+
+
+def channel_shuffle(input: Any, groups: int) -> Any:
+    """(batch, groups * c, ...) -> the same, the channels of the groups taken in turns (Zhang et al., 2018)."""
+    batch, channels, *rest = input.shape
+    if groups < 1 or channels % groups:
+        raise ValueError(f"groups={groups} of {channels} channels. Write a number that divides them instead.")
+    apart = numeric.reshape(input, (batch, groups, channels // groups, *rest))
+    return numeric.reshape(numeric.swapaxes(apart, 1, 2), (batch, channels, *rest))

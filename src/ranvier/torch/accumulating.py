@@ -1,0 +1,220 @@
+"""Products, running sums, order statistics and distances: PyTorch's names, made of `numeric`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ranvier import numeric as n
+from ranvier import selecting
+from ranvier.graph.node import GraphError, Node, full
+from ranvier.numeric.promotion import axis_of, floating, signed
+from ranvier.recording import function
+from ranvier.selecting import Ordered
+from ranvier.tensor import Tensor
+from ranvier.torch.arranging import movedim
+
+__all__ = [
+    "addmm", "addmv", "baddbmm", "cdist", "count_nonzero", "cross", "cumprod", "cumsum", "dist", "inner", "kron",
+    "median", "nanmean", "nansum", "prod", "quantile", "std_mean", "tensordot", "var_mean",
+]  # fmt: skip
+
+
+def _converted(x: Any, dtype: Any) -> Any:
+    return x if dtype is None else n.cast(x, dtype)
+
+
+def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: float) -> Node:
+    """Each element with all before it along ``dim``, in log(extent) passes: each reaches twice as far back."""
+    axis = axis_of(dim, x.ndim)
+    extent, reach = x.shape[axis], 1
+    if not isinstance(extent, int):
+        raise GraphError(f"dimension {dim} of {x.shape} is known only at run time and can't be run through")
+    while reach < extent:
+        kept, _ = n.split(x, (extent - reach, reach), axis)
+        moved = n.pad(kept, tuple((reach, 0) if i == axis else (0, 0) for i in range(x.ndim)), neutral)
+        x, reach = combine(moved, x), reach * 2
+    return x
+
+
+@function
+def _running_sum(x: Node, dim: int) -> Node:
+    return _scan(signed(x), dim, n.add, 0)
+
+
+@function
+def _running_product(x: Node, dim: int) -> Node:
+    return _scan(signed(x), dim, n.multiply, 1)
+
+
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """The running sum along ``dim``."""
+    return _running_sum(_converted(input, dtype), dim)
+
+
+def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """The running product along ``dim``."""
+    return _running_product(_converted(input, dtype), dim)
+
+
+@function
+def _product(x: Node, dim: int) -> Node:
+    """Halves multiplied with each other until one is left: the gradient is right where elements are 0."""
+    x, axis = signed(x), axis_of(dim, x.ndim)
+    extent = x.shape[axis]
+    if not isinstance(extent, int):
+        raise GraphError(
+            f"dimension {dim} of {x.shape} is known only at run time: there is no product along it"
+        )
+    if not extent:
+        return full(1, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
+    while extent > 1:
+        half = extent // 2
+        first, second, rest = n.split(x, (half, half, extent - 2 * half), axis)
+        x = n.multiply(first, second)
+        if extent % 2:
+            x = n.concatenate([x, rest], axis)
+        extent = half + extent % 2
+    return n.squeeze(x, axis)
+
+
+def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The product of all elements, or of those along ``dim``."""
+    x = _converted(input, dtype)
+    if dim is None:
+        return _product(n.reshape(x, (-1,)), 0)
+    result = _product(x, dim)
+    return n.expand_dims(result, dim % x.ndim) if keepdim else result
+
+
+def count_nonzero(input: Any, dim: Any = None) -> Any:
+    """How many elements are not 0, of all or along ``dim``."""
+    return n.sum(n.cast(n.not_equal(input, 0), "int32"), tuple(dim) if isinstance(dim, list) else dim)
+
+
+def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The sum of what is not nan."""
+    return n.sum(n.where(n.isnan(input), 0, input), dim, keepdim)
+
+
+def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The mean of what is not nan."""
+    known = n.sum(n.cast(n.logical_not(n.isnan(input)), "int32"), dim, keepdim)
+    return n.divide(nansum(input, dim, keepdim), known)
+
+
+def _with_mean(spread: Any) -> Any:
+    def function(input: Any, dim: Any = None, *, correction: int = 1, keepdim: bool = False) -> Any:
+        return spread(input, dim, keepdim, correction), n.mean(input, dim, keepdim)
+
+    return function
+
+
+var_mean, std_mean = _with_mean(n.var), _with_mean(n.std)
+var_mean.__doc__ = "The variance, dividing by n - ``correction``, and the mean."
+std_mean.__doc__ = "The standard deviation, dividing by n - ``correction``, and the mean."
+
+
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle element, of two the smaller; along ``dim`` (values, indices). Looks at values."""
+    if dim is None:
+        flat: Tensor = n.reshape(input, (-1,))
+        return selecting.sort(flat).values[(flat.numel() - 1) // 2]
+    order = selecting.sort(input, dim)
+    middle = (input.shape[dim] - 1) // 2
+    parts = [part[(*(slice(None),) * (dim % input.ndim), slice(middle, middle + 1))] for part in order]
+    return Ordered(*(parts if keepdim else [n.squeeze(part, dim) for part in parts]))
+
+
+def quantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Any:
+    """What shares ``q`` of the elements lie below; a tensor of shares adds a dimension in front.
+
+    Between neighbours it is interpolated. Values are looked at when it is called.
+    """
+    if interpolation not in ("linear", "lower", "higher"):
+        raise ValueError(f"interpolation={interpolation!r}. Write 'linear', 'lower' or 'higher' instead.")
+    x = n.reshape(input, (-1,)) if dim is None else input
+    axis = 0 if dim is None else dim % input.ndim
+    shares = np.asarray(q.compute() if isinstance(q, Tensor) else q, np.float64)
+    values = movedim(selecting.sort(x, axis).values, axis, 0)
+    places = shares.ravel() * (x.shape[axis] - 1)
+    if interpolation != "linear":
+        places = np.floor(places) if interpolation == "lower" else np.ceil(places)
+    low = np.floor(places).astype(np.int32)
+    low_values, high_values = (
+        n.take(values, Tensor.wrap(rows)) for rows in (low, np.minimum(low + 1, x.shape[axis] - 1))
+    )
+    weight = (places - low).reshape(-1, *(1,) * (x.ndim - 1)).astype(x.dtype)
+    result = n.add(low_values, n.multiply(n.subtract(high_values, low_values), Tensor.wrap(weight)))
+    if keepdim:
+        ones = (1 if dim is None or i == axis else d for i, d in enumerate(input.shape))
+        result = n.reshape(result, (len(places), *ones))
+    return result if shares.ndim else n.squeeze(result, 0)
+
+
+@function
+def tensordot(a: Node, b: Node, dims: Any = 2) -> Node:
+    """The sum of products over the last ``dims`` dimensions of a and the first of b, or over two lists of them."""
+    if isinstance(dims, int):
+        left, right = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
+    else:
+        left, right = (tuple(axis_of(d, x.ndim) for d in axes) for axes, x in zip(dims, (a, b), strict=True))
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    one, two = list(letters[: a.ndim]), list(letters[a.ndim : a.ndim + b.ndim])
+    for i, j in zip(left, right, strict=True):
+        two[j] = one[i]
+    kept = [c for i, c in enumerate(one) if i not in left] + [c for j, c in enumerate(two) if j not in right]
+    return n.einsum(f"{''.join(one)},{''.join(two)}->{''.join(kept)}", a, b)
+
+
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+    """``beta * input + alpha * (mat1 @ mat2)``."""
+    product = n.matmul(mat1, mat2)
+    return n.add(
+        input if beta == 1 else n.multiply(input, beta), product if alpha == 1 else n.multiply(product, alpha)
+    )
+
+
+addmv = baddbmm = addmm
+
+
+@function
+def cdist(x1: Node, x2: Node, p: float = 2.0) -> Node:
+    """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
+    x, y = n.together(floating(n.expand_dims(x1, -2)), floating(n.expand_dims(x2, -3)))
+    return n.norm(n.subtract(x, y), -1, False, p)
+
+
+def inner(input: Any, other: Any) -> Any:
+    """The sums of products along the last dimensions of both."""
+    return tensordot(input, other, ([-1], [-1]))
+
+
+@function
+def kron(input: Node, other: Node) -> Node:
+    """Kronecker's product: ``other`` in place of each element of a matrix, times it."""
+    (a, b), (c, d) = input.shape, other.shape
+    apart = n.multiply(n.reshape(input, (a, 1, b, 1)), n.reshape(other, (1, c, 1, d)))
+    return n.reshape(apart, (a * c, b * d))  # type: ignore[operator]  # of matrices whose shapes are known
+
+
+@function
+def cross(input: Node, other: Node, dim: int = -1) -> Node:
+    """The cross product of vectors of three elements along ``dim``."""
+    x, y = ([n.index_basic(_last(v, dim), (Ellipsis, i)) for i in range(3)] for v in (input, other))
+    parts = [x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]]
+    return n.stack(parts, axis_of(dim, input.ndim))
+
+
+def _last(x: Node, dim: int) -> Node:
+    order = [i for i in range(x.ndim) if i != axis_of(dim, x.ndim)]
+    return n.transpose(x, (*order, axis_of(dim, x.ndim)))
+
+
+def dist(input: Any, other: Any, p: float = 2) -> Any:
+    """The p-norm of the difference."""
+    return n.norm(n.subtract(input, other), None, False, float(p))

@@ -1,0 +1,227 @@
+"""Elements in another place or shape, taken from a diagonal, repeated, rolled: PyTorch's names, made of `numeric`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier import methods, numeric
+from ranvier import numeric as n
+from ranvier.graph.node import GraphError, Node, apply
+from ranvier.numeric.promotion import axis_of
+from ranvier.recording import function
+from ranvier.tensor import Tensor
+from ranvier.torch import operations
+
+__all__ = [
+    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "column_stack", "concatenate", "diag", "diagonal",
+    "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "narrow", "ravel", "repeat_interleave", "roll",
+    "rot90", "select", "swapaxes", "swapdims", "tile", "trace", "tril", "tril_indices", "triu", "triu_indices",
+    "unflatten",
+]  # fmt: skip
+
+swapaxes = swapdims = numeric.swapaxes
+ravel, diagonal = numeric.flatten, numeric.diagonal
+
+
+def broadcast_to(input: Any, size: Sequence[int]) -> Any:
+    """``input`` repeated to a shape, in which -1 keeps an extent."""
+    return input.expand(*size)
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """All repeated to the one shape that they have together."""
+    shape = n.broadcast_shape(*(t.shape for t in tensors))
+    return tuple(n.broadcast_to(t, shape) for t in tensors)
+
+
+def fliplr(input: Any) -> Any:
+    """The order along dimension 1 reversed."""
+    return n.flip(input, 1)
+
+
+def flipud(input: Any) -> Any:
+    """The order along dimension 0 reversed."""
+    return n.flip(input, 0)
+
+
+def movedim(input: Any, source: Any, destination: Any) -> Any:
+    """Dimensions moved to other places; the rest stays in order."""
+    sources = [source] if isinstance(source, int) else list(source)
+    places = [destination] if isinstance(destination, int) else list(destination)
+    pairs = sorted(
+        (axis_of(b, input.ndim), axis_of(a, input.ndim)) for a, b in zip(sources, places, strict=True)
+    )
+    order = [i for i in range(input.ndim) if i not in {a for _, a in pairs}]
+    for place, axis in pairs:
+        order.insert(place, axis)
+    return n.transpose(input, tuple(order))
+
+
+moveaxis = movedim
+
+
+def narrow(input: Any, dim: int, start: int, length: int) -> Any:
+    """``length`` slices along ``dim`` from ``start`` on. Raises IndexError for more than there are."""
+    extent = input.shape[dim]
+    first = int(start) + (extent if start < 0 else 0)
+    if not 0 <= first <= first + length <= extent:
+        raise IndexError(f"{length} slices from {start} on of {extent}. Write fewer, or an earlier start.")
+    return input[(*(slice(None),) * (dim % input.ndim), slice(first, first + length))]
+
+
+def select(input: Any, dim: int, index: int) -> Any:
+    """The slice along ``dim`` at one index."""
+    return input[(*(slice(None),) * (dim % input.ndim), int(index))]
+
+
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
+    """One dimension made several, one of which may be -1."""
+    axis = axis_of(dim, input.ndim)
+    known = math.prod(s for s in sizes if s != -1)
+    whole = [input.shape[axis] // known if s == -1 else s for s in sizes]
+    return n.reshape(input, (*input.shape[:axis], *whole, *input.shape[axis + 1 :]))
+
+
+def tile(input: Any, dims: Sequence[int]) -> Any:
+    """``input`` that many times along each dimension, the last ones where fewer are given."""
+    times = (*(1,) * (input.ndim - len(dims)), *dims)
+    return methods.repeated(input, *times)
+
+
+def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
+    """Each slice along ``dim`` that many times, one after the other; ``repeats`` may be a tensor, one for each."""
+    x = n.reshape(input, (-1,)) if dim is None else input
+    axis = axis_of(0 if dim is None else dim, x.ndim)
+    if not isinstance(repeats, int):
+        counts = repeats.compute() if isinstance(repeats, Tensor) else np.asarray(repeats)
+        rows = np.repeat(np.arange(x.shape[axis], dtype=np.int32), counts)
+        return methods.METHODS["index_select"](x, axis, Tensor.wrap(rows))
+    shape = x.shape
+    apart = n.expand_dims(x, axis + 1)
+    wide = n.broadcast_to(apart, (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
+    return n.reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
+
+
+@function
+def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
+    """Elements moved on by ``shifts``, those past the end back to the start; without ``dims`` of the flat tensor."""
+    if dims is None:
+        return n.reshape(roll(n.reshape(input, (-1,)), shifts, 0), input.shape)
+    pairs = zip(*((v,) if isinstance(v, int) else v for v in (shifts, dims)), strict=True)
+    for shift, dim in pairs:
+        axis = axis_of(dim, input.ndim)
+        extent = input.shape[axis]
+        if not isinstance(extent, int):
+            raise GraphError(
+                f"dimension {dim} of {input.shape} is known only at run time and can't be rolled"
+            )
+        at = extent - shift % extent if extent else 0
+        if at != extent:
+            first, last = n.split(input, (at, extent - at), axis)
+            input = n.concatenate([last, first], axis)
+    return input
+
+
+def _distance(shape: tuple[Any, ...]) -> Node:
+    """By how much each element of the last two dimensions lies right of the diagonal."""
+    columns, rows = (apply("iota", shape=shape, dtype="int32", axis=len(shape) - i) for i in (1, 2))
+    return columns - rows
+
+
+@function
+def tril(input: Node, diagonal: int = 0) -> Node:
+    """The elements of matrices on and below a diagonal, 0 above."""
+    return n.where(n.less_equal(_distance(input.shape), diagonal), input, 0)
+
+
+@function
+def triu(input: Node, diagonal: int = 0) -> Node:
+    """The elements of matrices on and above a diagonal, 0 below."""
+    return n.where(n.greater_equal(_distance(input.shape), diagonal), input, 0)
+
+
+@function
+def diag(input: Node, diagonal: int = 0) -> Node:
+    """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
+    if input.ndim == 2:
+        return n.diagonal(input, diagonal)
+    size: Any = input.shape[0]
+    rows = n.reshape(n.pad(n.expand_dims(input, 1), ((0, 0), (0, size))), (-1,))
+    square = n.reshape(n.index_basic(rows, (("slice", 0, size * size, 1),)), (size, size))
+    right, down = max(diagonal, 0), max(-diagonal, 0)
+    return n.pad(square, ((down, right), (right, down)))
+
+
+@function
+def trace(input: Node) -> Node:
+    """The sum of the diagonal of a matrix."""
+    return n.sum(n.diagonal(input))
+
+
+@function
+def diff(input: Node, n: int = 1, dim: int = -1) -> Node:
+    """The differences of neighbours along ``dim``, ``n`` times."""
+    for _ in range(n):
+        axis = axis_of(dim, input.ndim)
+        extent: Any = input.shape[axis]
+        parts = [
+            numeric.index_basic(input, (*(("slice", None, None, None),) * axis, ("slice", a, b, None)))
+            for a, b in ((1, extent), (0, extent - 1))
+        ]
+        input = numeric.subtract(*parts)
+    return input
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """The coordinates of a grid: vectors each repeated along the others; "xy" exchanges the first two dimensions."""
+    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"indexing={indexing!r}. Write 'ij' or 'xy' instead.")
+    shape = tuple(t.numel() for t in given)
+    grids = [
+        n.broadcast_to(n.reshape(t, tuple(-1 if i == k else 1 for i in range(len(given)))), shape)
+        for k, t in enumerate(given)
+    ]
+    swap = indexing == "xy" and len(given) > 1
+    return tuple(n.swapaxes(g, 0, 1) for g in grids) if swap else tuple(grids)
+
+
+def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """The same as ``torch.cat``."""
+    return operations.cat(tensors, dim)
+
+
+def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+    """Turned by 90 degrees ``k`` times in the plane of two dimensions, from the first to the second."""
+    first, second = dims
+    turns = {
+        0: lambda x: x,
+        1: lambda x: n.swapaxes(n.flip(x, second), first, second),
+        2: lambda x: n.flip(x, (first, second)),
+        3: lambda x: n.flip(n.swapaxes(x, first, second), second),
+    }
+    return turns[k % 4](input)
+
+
+def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """Where elements on and below a diagonal stand: (2, elements), int32."""
+    return Tensor(np.stack(np.tril_indices(row, offset, col)))
+
+
+def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
+    """Where elements on and above a diagonal stand: (2, elements), int32."""
+    return Tensor(np.stack(np.triu_indices(row, offset, col)))
+
+
+def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that tensors of these shapes have together."""
+    return np.broadcast_shapes(*map(tuple, shapes))
+
+
+def column_stack(tensors: Sequence[Any]) -> Any:
+    """Columns beside each other; vectors are columns."""
+    return n.concatenate([n.reshape(t, (-1, 1)) if t.ndim < 2 else t for t in tensors], 1)

@@ -1,0 +1,189 @@
+"""Functions of PyTorch that choose, count and write by index. Values of indices are looked at when they are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ranvier import numeric, selecting
+from ranvier.graph.node import Node, apply
+from ranvier.recording import function
+from ranvier.tensor import Tensor
+
+__all__ = [
+    "argwhere", "bincount", "bucketize", "histc", "index_add", "isin", "scatter", "scatter_add", "searchsorted",
+    "take", "take_along_dim", "unique", "unique_consecutive", "where",
+]  # fmt: skip
+
+argwhere = selecting.nonzero
+
+
+def _array(value: Any) -> Any:
+    return value.compute() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _known(array: Any) -> Tensor:
+    return Tensor(array, dtype=array.dtype.name if array.dtype.kind == "f" else None)
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """``input`` where the condition holds, else ``other``; with the condition alone the places where it holds."""
+    if input is None and other is None:
+        return selecting.nonzero(condition).unbind(1) if condition.ndim else selecting.nonzero(condition)
+    return numeric.where(condition, input, other)
+
+
+def take(input: Any, index: Any) -> Any:
+    """The elements of the flat tensor at indices."""
+    return numeric.reshape(input, (-1,))[index]
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
+    """An element for each index along ``dim``, as `gather`; without ``dim`` of the flat tensor."""
+    if dim is None:
+        return take(input, numeric.reshape(indices, (-1,)))
+    shape = list(
+        np.broadcast_shapes(
+            *(tuple(1 if i == dim % t.ndim else d for i, d in enumerate(t.shape)) for t in (input, indices))
+        )
+    )
+    spread = []
+    for t in (input, indices):
+        shape[dim % t.ndim] = t.shape[dim]
+        spread.append(numeric.broadcast_to(t, tuple(shape)))
+    return selecting.gather(spread[0], dim, spread[1])
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def _grid(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
+    """The places ``[i][index[i][j]]`` along dimension 1, and so on, as NumPy's indices."""
+    rows = _array(index)
+    places = list(np.indices(rows.shape, sparse=True))
+    places[dim % input.ndim] = rows
+    if rows.size and not 0 <= rows.min() <= rows.max() < input.shape[dim]:
+        raise IndexError(f"an index is none of the {input.shape[dim]} along dimension {dim}.")
+    return tuple(places)
+
+
+def _part(source: Any, shape: tuple[int, ...]) -> Any:
+    """As much of a source as there are indices."""
+    if not isinstance(source, Tensor):
+        return source
+    return source if source.shape == shape else source[tuple(slice(0, d) for d in shape)]
+
+
+def scatter(input: Tensor, dim: int, index: Any, src: Any = None, *, value: Any = None) -> Tensor:
+    """A copy of ``input`` with ``src`` (a tensor or a number) written at ``[i][index[i][j]]`` for dimension 1."""
+    result: Tensor = input.clone()
+    return scatter_(result, dim, index, src, value=value)
+
+
+def scatter_(
+    self: Tensor, dim: int, index: Any, src: Any = None, reduce: str | None = None, *, value: Any = None
+) -> Tensor:
+    """The same written into the tensor. ``reduce`` may be "add"."""
+    source = value if src is None else src
+    if reduce == "add":
+        shape = _array(index).shape
+        given = source if isinstance(source, Tensor) else _known(np.full(shape, source, self.dtype))
+        return selecting.put(self, scatter_add(self, dim, index, given))
+    if reduce is not None:
+        raise ValueError(f"reduce={reduce!r}. Write 'add', or leave it out, instead.")
+    selecting.set_item(self, _grid(self, dim, index), _part(source, _array(index).shape))
+    return self
+
+
+@function
+def _added(x: Node, places: Node, updates: Node) -> Node:
+    """A flat tensor with each update added at its place."""
+    return numeric.add(x, apply("scatter_add", places, numeric.cast(updates, x.dtype), rows=x.shape[0]))
+
+
+def _add_at(input: Tensor, places: Any, source: Any) -> Any:
+    """``input`` with elements added where ``places`` say among all."""
+    flat = numeric.reshape(input, (-1,))
+    rows = Tensor.wrap(np.ascontiguousarray(places.ravel(), np.int32))
+    return numeric.reshape(_added(flat, rows, numeric.reshape(source, (-1,))), input.shape)
+
+
+def _every(input: Tensor) -> Any:
+    return np.arange(input.numel(), dtype=np.int32).reshape(input.shape)
+
+
+def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Any:
+    """``input`` with ``src`` added at ``[i][index[i][j]]`` for dimension 1; several may meet at a place."""
+    places = _every(input)[_grid(input, dim, index)]
+    return _add_at(input, places, _part(src, places.shape))
+
+
+def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: float = 1) -> Any:
+    """``input`` with each slice of ``source`` along ``dim`` added at its index; several may meet at one."""
+    places = np.take(_every(input), _array(index), dim)
+    return _add_at(input, places, source if alpha == 1 else numeric.multiply(source, alpha))
+
+
+# --- counting -----------------------------------------------------------------------------------------------------
+
+
+def unique(
+    input: Any,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The different elements (or slices along ``dim``) in order; where each is among them; how often each comes."""
+    found = np.unique(_array(input), return_inverse=True, return_counts=True, axis=dim)
+    values, inverse, counts = found
+    inverse = inverse.reshape(input.shape if dim is None else (-1,))
+    results = [
+        _known(values),
+        *([_known(inverse)] if return_inverse else []),
+        *([_known(counts)] if return_counts else []),
+    ]
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: bool = False) -> Any:
+    """The flat elements without those that equal the one before; where each is among them; how often each comes."""
+    flat = _array(input).ravel()
+    first = np.concatenate([[True][: flat.size], flat[1:] != flat[:-1]])
+    inverse = np.cumsum(first) - 1
+    results = [
+        _known(flat[first]),
+        _known(inverse.reshape(input.shape)),
+        _known(np.bincount(inverse) if flat.size else inverse),
+    ]
+    chosen = [r for r, wanted in zip(results, (True, return_inverse, return_counts), strict=True) if wanted]
+    return chosen[0] if len(chosen) == 1 else tuple(chosen)
+
+
+def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Tensor:
+    """How often each number from 0 on comes in a vector, or the sums of its weights."""
+    counts = np.bincount(_array(input), None if weights is None else _array(weights), minlength)
+    return _known(counts)
+
+
+def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements lie in each of ``bins`` equal parts from ``min`` to ``max``, by default of all elements."""
+    array = _array(input)
+    low, high = (array.min(), array.max()) if min == max == 0 and array.size else (min, max)
+    return _known(np.histogram(array, bins, (low, high))[0].astype(array.dtype))
+
+
+def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Tensor:
+    """Which elements are among others."""
+    return _known(np.isin(_array(elements), _array(test_elements), invert=invert))
+
+
+def searchsorted(sorted_sequence: Any, values: Any, *, right: bool = False) -> Tensor:
+    """Where each value belongs in a vector that is in order; before equal ones, or after them with ``right``."""
+    return _known(np.searchsorted(_array(sorted_sequence), _array(values), "right" if right else "left"))
+
+
+def bucketize(input: Any, boundaries: Any, *, right: bool = False) -> Tensor:
+    """The number of the bucket, between boundaries in order, of each element."""
+    return searchsorted(boundaries, input, right=right)

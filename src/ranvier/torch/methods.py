@@ -1,0 +1,159 @@
+"""The methods of tensors that this vocabulary adds to those of `ranvier.methods`: a table from names to functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ranvier import functional, methods, numeric, selecting
+from ranvier.graph.node import FLOATS
+from ranvier.tensor import Tensor
+from ranvier.torch import accumulating, arranging, choosing, creation, elementwise, operations
+from ranvier.torch.device import check_device
+
+# Functions whose first argument is the tensor are its methods as they are.
+SHARED = {
+    elementwise: (
+        "absolute", "acosh", "addcdiv", "addcmul", "asinh", "atanh", "cosh", "erfc", "exp2", "fix", "floor_divide",
+        "fmod", "frac", "hypot", "isclose", "lerp", "logaddexp", "logical_xor", "logit", "nan_to_num", "positive",
+        "round", "sinh", "tan", "true_divide", "trunc", "xlogy",
+    ),
+    arranging: (
+        "diag", "diagonal", "diff", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "ravel", "repeat_interleave",
+        "roll", "select", "swapdims", "trace", "tril", "triu", "unflatten",
+    ),
+    accumulating: (
+        "addmm", "addmv", "baddbmm", "count_nonzero", "cumprod", "cumsum", "dist", "median", "nanmean", "nansum",
+        "prod", "quantile",
+    ),
+    choosing: (
+        "argwhere", "bincount", "histc", "index_add", "scatter", "scatter_", "scatter_add", "take", "take_along_dim",
+        "unique", "unique_consecutive",
+    ),
+    operations: ("allclose", "equal", "isinf", "log10", "log2", "logical_and", "logical_not", "logical_or", "outer"),
+    creation: ("bernoulli", "multinomial"),
+}  # fmt: skip
+
+# An underscore after the name of each of these changes the tensor.
+IN_PLACE: dict[str, Callable[..., Any]] = {
+    **{
+        name: getattr(numeric, name)
+        for name in (
+            "abs", "ceil", "cos", "erf", "exp", "expm1", "floor", "log", "log1p", "reciprocal", "remainder", "rsqrt",
+            "sigmoid", "sign", "sin", "sqrt", "square", "tanh",
+        )
+    },
+    **{
+        name: getattr(elementwise, name)
+        for name in ("absolute", "fmod", "frac", "logit", "nan_to_num", "round", "tan", "trunc")
+    },
+    "clamp_max": lambda self, most: numeric.clip(self, None, most),
+    "clamp_min": numeric.clip,
+    "clip": numeric.clip,
+    "cumsum": accumulating.cumsum,
+    "floor_divide": numeric.floor_divide,
+    "index_add": choosing.index_add,
+    "masked_fill": selecting.masked_fill,
+    "multiply": numeric.multiply,
+    "neg": numeric.negative,
+    "pow": numeric.power,
+    "relu": functional.relu,
+    "scatter_add": choosing.scatter_add,
+    "tril": arranging.tril,
+    "triu": arranging.triu,
+}  # fmt: skip
+
+
+def scaled(operation: Callable[..., Any], factor: str) -> Callable[..., Any]:
+    """An operation in place whose factor is data of the program: as steps of optimizers have it, another each time."""
+
+    def change(self: Tensor, *operands: Any, **options: Any) -> Tensor:
+        given = options.get(factor, 1)
+        if isinstance(given, float) and self.dtype in FLOATS:
+            options[factor] = Tensor.wrap(np.asarray(given, self.dtype))
+        return selecting.put(self, operation(self, *operands, **options))
+
+    return change
+
+
+def lerp_(self: Tensor, end: Any, weight: Any) -> Tensor:
+    """``self + weight * (end - self)``, in place."""
+    given = Tensor.wrap(np.asarray(weight, self.dtype)) if isinstance(weight, float) else weight
+    return selecting.put(self, elementwise.lerp(self, end, given))
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Take this very tensor as constant from here on."""
+    if self.is_leaf:
+        return self.requires_grad_(False)
+    self.become(self.detach())
+    return self
+
+
+def fill_diagonal_(self: Tensor, fill_value: float) -> Tensor:
+    """Write a number on the diagonal of a matrix."""
+    places = np.arange(min(self.shape))
+    self[places, places] = fill_value
+    return self
+
+
+def _new(make: Callable[..., Any]) -> Callable[..., Any]:
+    """A new tensor of the dtype of this one."""
+
+    def method(self: Tensor, *args: Any, dtype: Any = None, **options: Any) -> Tensor:
+        made: Tensor = make(*args, dtype=dtype or self.dtype, **options)
+        return made
+
+    return method
+
+
+def cuda(self: Tensor, *_: Any, **__: Any) -> Tensor:
+    """Raises RuntimeError: there is no such device."""
+    check_device("cuda")
+    return self
+
+
+def grad_fn(self: Tensor) -> str | None:
+    """The name of the function that the tensor is a result of, where gradients go on from it; None for leaves."""
+    if self.entry is None or self.is_leaf or self.entry.function is None:
+        return None
+    return f"<{self.entry.function.name} backward>"
+
+
+def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None, **named: int) -> Any:
+    """Uniform whole numbers from ``low`` (or ``from``) up to but not including ``high`` (or ``to``)."""
+    low, high = named.get("from", low), named.get("to", high)
+    return source.integers(*((0, low) if high is None and low else (low, high or 2**24)), shape)
+
+
+METHODS: dict[str, Any] = {
+    **{name: getattr(module, name) for module, names in SHARED.items() for name in names},
+    **{f"{name}_": methods.in_place(operation) for name, operation in IN_PLACE.items()},
+    "add_": scaled(elementwise.add, "alpha"), "sub_": scaled(elementwise.sub, "alpha"),
+    "addcmul_": scaled(elementwise.addcmul, "value"), "addcdiv_": scaled(elementwise.addcdiv, "value"),
+    "lerp_": lerp_, "detach_": detach_, "fill_diagonal_": fill_diagonal_,
+    "bernoulli_": methods.drawn(lambda source, shape, p=0.5: source.random(shape) < p),
+    "subtract": elementwise.sub, "multiply": numeric.multiply, "divide": numeric.divide, "negative": numeric.negative,
+    "mv": numeric.matmul, "less": numeric.less, "greater": numeric.greater, "not_equal": numeric.not_equal,
+    "less_equal": numeric.less_equal, "greater_equal": numeric.greater_equal, "remainder": numeric.remainder,
+    "broadcast_to": lambda self, *size: arranging.broadcast_to(self, methods.dims(size)),
+    "tile": lambda self, *times: arranging.tile(self, methods.dims(times)),
+    "new_zeros": _new(creation.zeros), "new_ones": _new(creation.ones), "new_empty": _new(creation.empty),
+    "new_full": _new(creation.full), "new_tensor": _new(creation.tensor),
+    "inner": accumulating.inner, "cross": accumulating.cross, "sgn": numeric.sign,
+    "reshape_as": lambda self, other: self.reshape(other.shape), "grad_fn": property(grad_fn),
+    "random_": methods.drawn(whole_numbers), "nbytes": property(lambda self: self.nelement() * self.element_size()),
+    "itemsize": property(lambda self: self.element_size()),
+    "nelement": lambda self: math.prod(self.shape), "ndimension": lambda self: self.ndim,
+    "is_contiguous": lambda self: True, "element_size": lambda self: np.dtype(self.dtype).itemsize,
+    "is_complex": lambda self: False, "byte": lambda self: self.to("uint8"), "cuda": cuda,
+}  # fmt: skip
+
+
+def attach() -> None:
+    """Give the methods to all tensors."""
+    for name, method in METHODS.items():
+        setattr(Tensor, name, method)

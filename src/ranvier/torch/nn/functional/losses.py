@@ -1,0 +1,182 @@
+"""Losses as ``torch.nn.functional`` names them that are not `functional.criteria`'s own: by distances and margins.
+
+And binary cross entropy, which refuses what is no probability where it is at hand, as in an explicit loop.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from ranvier import functional
+from ranvier import numeric as n
+from ranvier.functional.criteria import aligned, reduce
+from ranvier.graph.node import GraphError, Node
+from ranvier.numeric.promotion import floating
+from ranvier.recording import function
+from ranvier.tensor import Tensor
+
+_ONE = {"float32": (np.uint32, 0x3F800000), "float64": (np.uint64, 0x3FF0000000000000)}
+
+
+def check_probabilities(value: Any, what: str) -> None:
+    """Raise RuntimeError for an element outside 0 to 1 of a tensor that holds its value."""
+    if not isinstance(value, Tensor) or value.value is None:  # a number, traced, or not computed yet
+        return
+    array = value.value
+    bits, one = _ONE.get(value.spec.dtype, (None, 0))
+    if not array.size or (bits is not None and array.flags.c_contiguous and array.view(bits).max() <= one):
+        return  # one pass for both ends and nan: the bits of floats of 0 or more are in order
+    wrong = array[~((array >= 0) & (array <= 1))]
+    if wrong.size:
+        raise RuntimeError(
+            f"all elements of {what} should be between 0 and 1, and one is {wrong.ravel()[0]}. Write a sigmoid at the "
+            "end of the model, or binary_cross_entropy_with_logits (BCEWithLogitsLoss) instead."
+            if what == "input"
+            else f"all elements of {what} should be between 0 and 1, and one is {wrong.ravel()[0]}. Write 0 and 1, or "
+            "probabilities, instead."
+        )
+
+
+@functools.wraps(functional.binary_cross_entropy)
+def binary_cross_entropy(input: Any, target: Any, *others: Any, **options: Any) -> Any:
+    check_probabilities(input, "input")
+    check_probabilities(target, "target")
+    return functional.binary_cross_entropy(input, target, *others, **options)
+
+
+pairwise_distance = functional.pairwise_distance
+
+
+@function
+def margin_ranking_loss(
+    input1: Node, input2: Node, target: Node, margin: float = 0.0, reduction: str = "mean"
+) -> Node:
+    """``max(0, -target * (input1 - input2) + margin)``: a target of 1 wants the first to rank higher, -1 lower."""
+    difference = n.multiply(n.negative(target), n.subtract(input1, input2))
+    return reduce(n.clip(n.add(difference, margin), 0.0), reduction)
+
+
+@function
+def hinge_embedding_loss(input: Node, target: Node, margin: float = 1.0, reduction: str = "mean") -> Node:
+    """A distance as it is for a target of 1, and ``max(0, margin - distance)`` for one of -1."""
+    x, y = aligned(input, target, "the hinge loss")
+    apart = n.where(n.not_equal(y, 1), n.clip(n.subtract(margin, x), 0.0), 0.0)
+    return reduce(apart + n.where(n.not_equal(y, -1), x, 0.0), reduction)
+
+
+@function
+def soft_margin_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
+    """``log(1 + exp(-target * input))`` for targets of -1 and 1."""
+    x, y = aligned(input, target, "the soft margin loss")
+    return reduce(functional.softplus(n.negative(y * x)), reduction)
+
+
+@function
+def multilabel_soft_margin_loss(
+    input: Node, target: Node, weight: Node | None = None, reduction: str = "mean"
+) -> Node:
+    """The binary cross entropy of logits and targets of 0 and 1, averaged over the classes (the last dimension)."""
+    losses = functional.binary_cross_entropy_with_logits(input, target, weight, "none")
+    return reduce(n.mean(losses, -1), reduction)
+
+
+@function
+def multi_margin_loss(
+    input: Node,
+    target: Node,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Node | None = None,
+    reduction: str = "mean",
+) -> Node:
+    """The mean of ``max(0, margin - own + other) ** p`` over the classes that are not the label: (N, C) and (N,)."""
+    x, labels = floating(input), n.cast(target, "int32")
+    if labels.shape != x.shape[:-1]:
+        raise GraphError(
+            f"scores of shape {input.shape} need labels of shape {x.shape[:-1]}, not {target.shape}"
+        )
+    own = n.expand_dims(n.take_along(x, labels), -1)
+    parts = n.power(n.clip(n.add(n.subtract(x, own), margin), 0.0), p)
+    hit = n.one_hot(labels, x.shape[-1], x.dtype)
+    if weight is not None:
+        parts = n.multiply(parts, n.expand_dims(n.sum(n.multiply(hit, weight), -1), -1))
+    return reduce(n.mean(n.where(n.equal(hit, 1), 0.0, parts), -1), reduction)
+
+
+@function
+def cosine_embedding_loss(
+    input1: Node, input2: Node, target: Node, margin: float = 0.0, reduction: str = "mean"
+) -> Node:
+    """``1 - cos`` of vectors for a target of 1, and ``max(0, cos - margin)`` for one of -1."""
+    x, y = n.together(floating(input1), floating(input2))
+    sizes = [n.add(n.sum(v * v, -1), 1e-12) for v in (x, y)]
+    cosine = n.sum(x * y, -1) / n.sqrt(sizes[0] * sizes[1])
+    unlike = n.where(n.equal(target, -1), n.clip(n.subtract(cosine, margin), 0.0), 0.0)
+    return reduce(n.where(n.equal(target, 1), n.subtract(1, cosine), 0.0) + unlike, reduction)
+
+
+@function
+def triplet_margin_loss(
+    anchor: Node,
+    positive: Node,
+    negative: Node,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Node:
+    """``max(0, margin + d(anchor, positive) - d(anchor, negative))`` of `pairwise_distance` d (Balntas et al., 2016).
+
+    With ``swap`` the negative's distance is the smaller one of those from anchor and positive.
+    """
+    near, far = (functional.pairwise_distance(anchor, v, p, eps) for v in (positive, negative))
+    if swap:
+        far = n.minimum(far, functional.pairwise_distance(positive, negative, p, eps))
+    return reduce(n.clip(n.add(near - far, margin), 0.0), reduction)
+
+
+@function
+def gaussian_nll_loss(
+    input: Node,
+    target: Node,
+    var: Node | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Node:
+    """Minus the log density of targets under normal distributions of means ``input`` and variances ``var``.
+
+    ``var`` counts as at least ``eps``, in the value alone; a negative one gives nan. It has the shape of ``input``, or
+    one variance for each row. With ``full`` the constant of the density is added.
+    """
+    x, y = aligned(input, target, "the Gaussian loss")
+    v = n.cast(var, x.dtype) if isinstance(var, Node) else n.full_like(x, var)
+    if v.shape == x.shape[:-1] and v.shape != x.shape:
+        v = n.expand_dims(v, -1)
+    v = v + n.stop_gradient(n.where(n.less(v, 0), math.nan, n.subtract(n.clip(v, eps), v)))
+    losses = n.multiply(n.add(n.log(v), n.divide(n.square(x - y), v)), 0.5)
+    return reduce(n.add(losses, 0.5 * math.log(2 * math.pi)) if full else losses, reduction)
+
+
+@function
+def poisson_nll_loss(
+    input: Node,
+    target: Node,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Node:
+    """``exp(x) - y * x`` for log rates, or ``x - y * log(x + eps)`` for rates; ``full`` adds Stirling's ``log(y!)``."""
+    losses = functional.poisson_nll_loss(input, target, log_input, eps, "none")
+    if full:
+        y = n.cast(target, losses.dtype)
+        safe = n.where(n.less(1, y), y, 1.0)
+        stirling = y * n.log(safe) - y + n.multiply(n.log(n.multiply(safe, 2 * math.pi)), 0.5)
+        losses = losses + n.where(n.less(1, y), stirling, 0.0)
+    return reduce(losses, reduction)

@@ -1,0 +1,77 @@
+"""What programs set before they start: seeds, precision, compilation. Most of it is so already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ranvier.seed import get_seed, set_seed
+from ranvier.torch.dtypes import dtype_name
+
+__all__ = [
+    "are_deterministic_algorithms_enabled", "compile", "finfo", "get_float32_matmul_precision", "iinfo",
+    "initial_seed", "manual_seed", "seed", "set_float32_matmul_precision", "set_printoptions",
+    "use_deterministic_algorithms",
+]  # fmt: skip
+
+
+def manual_seed(seed: Any) -> None:
+    """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``."""
+    set_seed(seed)
+
+
+def initial_seed() -> int:
+    """The seed that everything random is a function of."""
+    return get_seed()
+
+
+def seed() -> int:
+    """Set a seed that the system draws, and return it."""
+    drawn = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
+    set_seed(drawn)
+    return drawn
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Accepted, and without effect: every program gives the same bits each time."""
+    del mode, warn_only
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True: there are no others."""
+    return True
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Accepted, and without effect: products of float32 are always of the highest precision."""
+    del precision
+
+
+def get_float32_matmul_precision() -> str:
+    """The word "highest"."""
+    return "highest"
+
+
+def set_printoptions(**options: Any) -> None:
+    """Accepted, and without effect."""
+    del options
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """``model`` itself, module or function: what is recorded is compiled anyway. As a decorator too."""
+    if model is None:
+        undecorated: Callable[[Any], Any] = lambda given: given  # noqa: E731  # as PyTorch's with options
+        return undecorated
+    return model
+
+
+def finfo(type: Any = None) -> Any:
+    """What NumPy knows of a floating dtype: ``eps``, ``max``, ``tiny``."""
+    return np.finfo(dtype_name(type) or "float32")
+
+
+def iinfo(type: Any) -> Any:
+    """What NumPy knows of an integer dtype: ``max``, ``min``."""
+    return np.iinfo(dtype_name(type))

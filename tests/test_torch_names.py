@@ -1,0 +1,186 @@
+"""Names of the PyTorch vocabulary against NumPy, gradients by finite differences; optimizers of one's own."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier.torch as torch
+from ranvier import load_model, tape
+from ranvier.torch import nn, optim
+from ranvier.torch.utils import data
+
+RNG = np.random.default_rng(2)
+A = RNG.uniform(0.3, 2, (3, 4)) * RNG.choice([-1, 1], (3, 4))
+SQUARE = RNG.normal(size=(4, 4))
+
+# ours, NumPy's, the operand; each is differentiated too
+ROWS: list[tuple[Any, Any, Any]] = [
+    (lambda x: torch.cumsum(x, 1), lambda x: np.cumsum(x, 1), A),
+    (lambda x: torch.cumprod(x, 0), lambda x: np.cumprod(x, 0), A),
+    (lambda x: torch.prod(x, 1), lambda x: np.prod(x, 1), A),
+    (lambda x: torch.roll(x, (1, -1), (0, 1)), lambda x: np.roll(x, (1, -1), (0, 1)), A),
+    (lambda x: torch.diag(x, 1), lambda x: np.diag(x, 1), SQUARE),
+    (lambda x: torch.diag(x[0], -1), lambda x: np.diag(x[0], -1), A),
+    (torch.trace, np.trace, SQUARE),
+    (lambda x: torch.einsum("ii->i", x), np.diag, SQUARE),
+    (lambda x: torch.tril(x, -1), lambda x: np.tril(x, -1), A),
+    (torch.triu, np.triu, A),
+    (lambda x: torch.tile(x, (2, 1)), lambda x: np.tile(x, (2, 1)), A),
+    (lambda x: torch.repeat_interleave(x, 2, 1), lambda x: np.repeat(x, 2, 1), A),
+    (lambda x: torch.tensordot(x, x, ([1], [1])), lambda x: np.tensordot(x, x, ([1], [1])), A),
+    (torch.diff, np.diff, A),
+    (torch.sinh, np.sinh, A),
+    (torch.tan, np.tan, A / 2),
+    (torch.asinh, np.arcsinh, A),
+    (lambda x: torch.fmod(x, 0.7), lambda x: np.fmod(x, 0.7), A),
+    (torch.frac, lambda x: x - np.trunc(x), A),
+    (lambda x: torch.median(x, 1).values, lambda x: np.sort(x, 1)[:, 1], A),
+    (lambda x: torch.quantile(x, 0.3, 1), lambda x: np.quantile(x, 0.3, 1), A),
+    (lambda x: torch.lerp(x, x * x, 0.3), lambda x: x + 0.3 * (x * x - x), A),
+    (lambda x: torch.scatter_add(x, 0, torch.tensor([[2, 2, 0, 1]]), x[:1]), None, A),
+    (lambda x: nn.functional.local_response_norm(x[None], 2), None, A),
+    (lambda x: nn.functional.pairwise_distance(x, -x), lambda x: np.linalg.norm(2 * x + 1e-6, axis=1), A),
+]
+
+
+@pytest.mark.parametrize(("ours", "numpys", "operand"), ROWS, ids=[str(i) for i in range(len(ROWS))])
+def test_against_numpy(ours, numpys, operand, float64):
+    x = torch.tensor(operand)
+    if numpys is not None:
+        np.testing.assert_allclose(ours(x).numpy(), numpys(operand), rtol=1e-9, atol=1e-12)
+    weights = np.cos(np.arange(ours(x).numel())).reshape(ours(x).shape)
+    x.requires_grad_()
+    (ours(x) * torch.tensor(weights)).sum().backward()
+    for at in list(np.ndindex(operand.shape))[::3]:
+        step = np.zeros_like(operand)
+        step[at] = 1e-6
+        ends = [(ours(torch.tensor(operand + sign * step)).numpy() * weights).sum() for sign in (1, -1)]
+        assert x.grad.numpy()[at] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-5, abs=1e-6)
+
+
+ROUNDED = [-2.5, -1.5, -0.5, 0.49999997, 0.5, 1.5, 2.5, 8388609.0, 1e30]
+
+
+def test_rounding_to_even():
+    np.testing.assert_array_equal(torch.round(torch.tensor(ROUNDED)), np.round(np.float32(ROUNDED)))
+
+
+class Descent(optim.Optimizer):
+    """As courses write it."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, dict(lr=lr))  # as they do
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                self.state[p]["steps"] = self.state[p].get("steps", 0) + 1
+                p.data.add_(p.grad, alpha=-group["lr"])
+
+
+def test_an_optimizer_of_ones_own():
+    w = torch.tensor([4.0], requires_grad=True)
+    optimizer = Descent([w])
+    scheduler = optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+        scheduler.step()
+    assert w.item() == pytest.approx(4 * 0.8 * 0.9 * 0.95)
+    kept = optimizer.state_dict()
+    assert kept["state"] == {0: {"steps": 3}}
+    other = Descent([w], lr=7.0)
+    other.load_state_dict(kept)
+    assert other.param_groups[0]["lr"] == pytest.approx(0.0125)
+    assert other.state[w] == {"steps": 3}
+    with pytest.raises(NotImplementedError, match="def step"):
+        optim.Optimizer([w], {}).step()
+
+
+def test_factors_of_steps_compile_nothing_anew():
+    w, g, known = torch.ones(3), torch.ones(3), 0
+    for i in range(3):
+        w.add_(g, alpha=-0.1 * (i + 1)).addcdiv_(g, g, value=-0.5 * i).lerp_(g, 0.1 * i)
+        w.numpy()
+        known = len(tape._programs) if i == 0 else known
+    assert len(tape._programs) == known
+
+
+def test_decompositions_refuse_gradients():
+    x = torch.eye(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"linalg.inv has no gradient here. Write x.detach\(\)"):
+        torch.linalg.inv(x)
+    with torch.no_grad():
+        assert torch.equal(torch.linalg.inv(x), x)
+    with pytest.raises(torch.linalg.LinAlgError, match="Singular"):
+        torch.linalg.inv(torch.zeros(2, 2))
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+class Stream(data.IterableDataset):
+    def __iter__(self):
+        return iter(range(5))
+
+
+def test_samplers_and_streams():
+    rows = data.TensorDataset(torch.arange(10))
+    chosen = data.SubsetRandomSampler([7, 3, 5])
+    assert sorted(chosen) == [3, 5, 7]
+    assert sorted(int(i) for b in data.DataLoader(rows, 2, sampler=chosen) for i in b[0]) == [3, 5, 7]
+    assert list(data.BatchSampler(data.SequentialSampler(rows), 4, False)) == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [8, 9],
+    ]
+    batches = data.BatchSampler(range(10), 4, True)
+    assert [b[0].tolist() for b in data.DataLoader(rows, batch_sampler=batches)] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+    ]
+    assert len(batches) == len(list(batches)) == 2
+    assert sorted(data.RandomSampler(rows)) == list(range(10))
+    assert (
+        len(set(data.RandomSampler(rows, num_samples=4))) == len(data.RandomSampler(rows, num_samples=4)) == 4
+    )
+    assert len(list(data.RandomSampler(rows, True, 30))) == 30
+    assert [b.tolist() for b in data.DataLoader(Stream(), 2)] == [[0, 1], [2, 3], [4]]
+    assert [b.tolist() for b in data.DataLoader(Stream(), 2, drop_last=True)] == [[0, 1], [2, 3]]
+    with pytest.raises(ValueError, match="says its order itself"):
+        data.DataLoader(Stream(), 2, shuffle=True)
+    assert data.get_worker_info() is None
+
+
+def test_a_network_of_the_new_layers_is_fitted_and_saved(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rows = nn.Embedding(6, 4, padding_idx=0)
+            self.act = nn.PReLU()
+            self.scales = nn.ParameterDict({"a": torch.ones(4)})
+            self.pair = nn.Bilinear(4, 4, 2)
+
+        def forward(self, x):
+            h = self.act(self.rows(x)) * self.scales["a"]
+            return self.pair(h[:, 0], h[:, 1])
+
+    torch.manual_seed(0)
+    net, x = Net(), np.array([[1, 2], [3, 4], [5, 0], [2, 2]] * 8)
+    net.compile(optim.Adam(net.parameters(), lr=0.05), nn.CrossEntropyLoss())
+    losses = net.fit(x, np.array([0, 1, 0, 1] * 8), epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < 0.2 * losses[0]
+    assert not net.rows.weight.numpy()[0].any()
+    assert net.get_parameter("scales.a") is net.scales["a"]
+    assert net.get_submodule("pair").get_parameter("weight").shape == (2, 4, 4)
+    with pytest.raises(AttributeError, match="no parameter 'wait'"):
+        net.get_parameter("pair.wait")
+    layers = nn.Sequential(
+        nn.PReLU(3, 0.1), nn.LocalResponseNorm(2), nn.ChannelShuffle(3), nn.Softmax2d(), nn.CELU(0.5)
+    )
+    layers(torch.ones(1, 3, 2, 2))
+    layers.save(tmp_path / "layers.rv")
+    again = load_model(tmp_path / "layers.rv")
+    assert torch.equal(again(torch.ones(1, 3, 2, 2)), layers(torch.ones(1, 3, 2, 2)))
