@@ -161,6 +161,11 @@ class Compiled:
             self.augment = None
             self._lock.release()
 
+    def __copy__(self) -> Compiled:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def __reduce__(self) -> Any:
         raise TypeError(
             "a model that is compiled cannot be pickled: its programs belong to this process. Write model.save(path) "
