@@ -187,7 +187,15 @@ def replayed_states(run):
     assert w.grad.tolist() == [2 * sum(order)] * 2
 
 
-@pytest.mark.parametrize("step", [drawn_actions, replayed_states], ids=lambda step: step.__name__)
+def annealed(run):
+    """A number that changes, beside one that does not."""
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = 3 - (run / 8) * (x * x).sum()
+    y.backward()
+    assert (y.item(), x.grad.tolist()) == (3 - 5 * run / 8, [-run / 4, -run / 2])
+
+
+@pytest.mark.parametrize("step", [drawn_actions, replayed_states, annealed], ids=lambda step: step.__name__)
 def test_what_varies_from_step_to_step_makes_no_programs(step):
     known = []
     for run in range(8):

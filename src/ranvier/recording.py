@@ -11,19 +11,23 @@ import numpy as np
 
 from ranvier import tape
 from ranvier.graph.grad import gradient
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.modes import no_grad
 from ranvier.tape import Entry, Function, Segment
 from ranvier.tensor import Tensor
 
+VARIED = 3  # as many numbers at one place of a program are each a part of it; where there are more they are its data
 
-def function(body: Callable[..., Any], joins: Callable[..., Any] | None = None) -> Any:
+
+def function(
+    body: Callable[..., Any], joins: Callable[..., Any] | None = None, *, varying: bool = False
+) -> Any:
     """Make a tensor function of a builder of nodes.
 
     Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph
     at once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are
     sequences of operands, all others are options and must be hashable. A Python number or None given for an operand
-    is part of the program. For ``joins`` see `joining`.
+    is part of the program. For ``joins`` see `joining`, for ``varying`` `arithmetic`.
     """
     signature = inspect.signature(body)
     kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
@@ -95,6 +99,11 @@ def function(body: Callable[..., Any], joins: Callable[..., Any] | None = None) 
                     return described[0].__tensor_function__(call, args, kwargs)
                 tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
                 pattern.append((name, len(value)))
+        if varying and len(tensors) == len(options) == 1 and _varies(call, tensors[0], options[0][1]):
+            name, value = options.pop()
+            place = list(kinds).index(name)
+            pattern[place] = name
+            tensors.insert(place, Tensor.wrap(np.asarray(value, tensors[0].dtype)))
         if joins is not None and (arrays := tape.at_hand(tensors)) is not None:
             joined = _joined(joins, arrays, dict(options))
             if joined is not None:
@@ -103,6 +112,27 @@ def function(body: Callable[..., Any], joins: Callable[..., Any] | None = None) 
 
     call.__wrapped__ = body
     return call
+
+
+def arithmetic(body: Callable[..., Any]) -> Any:
+    """`function` of two operands, of which a Python number becomes data of the program where it is seen to vary.
+
+    A rate that decays or a weight that grows from step to step would make each step a program of its own.
+    """
+    return function(body, varying=True)
+
+
+def _varies(operation: Any, tensor: Tensor, number: Any) -> bool:
+    """Whether other numbers have stood where this one stands: with what was recorded so, in this operation."""
+    if type(number) not in (int, float) or tensor.dtype not in FLOATS or tape.state.tracing:
+        return False
+    entry = tensor.entry or tape.segment_of([tensor]).leaf(tensor)
+    if entry.numbers is None:
+        entry.numbers = {}
+    seen = entry.numbers.setdefault(operation, set())
+    if len(seen) <= VARIED:
+        seen.add(number)
+    return len(seen) > VARIED
 
 
 def joining(by_numpy: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:

@@ -46,6 +46,7 @@ class Entry:
         "function",
         "leaves",
         "number",
+        "numbers",
         "options",
         "pick",
         "requires_grad",
@@ -81,6 +82,7 @@ class Entry:
             and all(c.function in (None, _DATA) and not c.requires_grad for c in children)
         )
         self.chosen: Any = None  # see selecting
+        self.numbers: dict[Any, set[float]] | None = None  # see recording.arithmetic
         self.number = next(_numbers)
 
     @property

@@ -17,30 +17,30 @@ from ranvier.numeric.promotion import (
     signed,
     together,
 )
-from ranvier.recording import function
+from ranvier.recording import arithmetic, function
 
 
-@function
+@arithmetic
 def add(a: Node, b: Node) -> Node:
     """Elementwise ``a + b``."""
     x, y = together(a, b)
     return apply("logical_or", x, y) if x.dtype == "bool" else apply("add", x, y)
 
 
-@function
+@arithmetic
 def subtract(a: Node, b: Node) -> Node:
     """Elementwise ``a - b``."""
     return apply("sub", *together(a, b))
 
 
-@function
+@arithmetic
 def multiply(a: Node, b: Node) -> Node:
     """Elementwise ``a * b``."""
     x, y = together(a, b)
     return apply("logical_and", x, y) if x.dtype == "bool" else apply("mul", x, y)
 
 
-@function
+@arithmetic
 def divide(a: Node, b: Node) -> Node:
     """Elementwise true division; integers become floats."""
     dtype = result_dtype(a, b)
