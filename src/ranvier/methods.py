@@ -169,7 +169,7 @@ def get_data(self: Tensor) -> Tensor:
     data = _data.get(id(owner))
     if data is None or data.owner is not owner:
         data = Tensor.wrap(owner.compute() if owner.value is None else owner.value)
-        data.base = owner, None
+        data.base = owner, ...
         _data[id(owner)] = data
     return data
 

@@ -63,7 +63,7 @@ class Tensor:
         self.grad: Any = None
         self.released = False
         self.kept: Any = None  # see layout.stored
-        self.base: Any = None  # the tensor that this one is a view of, and the index: None for all of it
+        self.base: Any = None  # the tensor that this one is a view of, and the index: ... for all of it
         self.version = 0
         self._requires_grad = requires_grad
 
@@ -163,7 +163,7 @@ class Tensor:
     @property
     def owner(self) -> Tensor | None:
         """The tensor whose memory this one is, as `.data` gives it; None for memory of its own."""
-        return self.base[0] if self.base is not None and self.base[1] is None and self.entry is None else None
+        return self.base[0] if self.base is not None and self.base[1] is ... and self.entry is None else None
 
     def part(self) -> None:
         """Hold the values in memory of its own from here on."""
