@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.tensor import Tensor
-
 __all__ = ["check_device", "device"]
 
 
@@ -31,11 +29,6 @@ class device:  # noqa: N801  # PyTorch's name
 
     def __hash__(self) -> int:
         return hash(self.type)
-
-
-# What PyTorch's programs ask any tensor; the class of the answer belongs to this vocabulary, not to tensors.
-Tensor.device = property(lambda self: device("cpu"))  # type: ignore[attr-defined]
-Tensor.is_cuda = False  # type: ignore[attr-defined]
 
 
 def check_device(name: Any) -> None:

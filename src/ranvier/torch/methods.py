@@ -12,7 +12,7 @@ from ranvier import functional, methods, numeric, selecting
 from ranvier.graph.node import FLOATS
 from ranvier.tensor import Tensor
 from ranvier.torch import accumulating, arranging, choosing, creation, elementwise, operations
-from ranvier.torch.device import check_device
+from ranvier.torch.device import check_device, device
 
 # Functions whose first argument is the tensor are its methods as they are.
 SHARED = {
@@ -150,6 +150,7 @@ METHODS: dict[str, Any] = {
     "nelement": lambda self: math.prod(self.shape), "ndimension": lambda self: self.ndim,
     "is_contiguous": lambda self: True, "element_size": lambda self: np.dtype(self.dtype).itemsize,
     "is_complex": lambda self: False, "byte": lambda self: self.to("uint8"), "cuda": cuda,
+    "device": property(lambda self: device("cpu")), "is_cuda": False,
 }  # fmt: skip
 
 
