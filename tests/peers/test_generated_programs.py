@@ -94,7 +94,7 @@ def outcome(names):
 def test_as_pytorch(engine, hundred):
     rv.set_engine(engine)
     try:
-        for number in range(100 * hundred, 100 * hundred + (40 if engine == "reference" else 8)):
+        for number in range(100 * hundred, 100 * hundred + (100 if engine == "reference" else 10)):
             compare(number)
     finally:
         rv.set_engine(None)
