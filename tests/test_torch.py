@@ -348,6 +348,22 @@ def test_a_forgotten_sigmoid_is_told(known):
     )  # what is not computed yet cannot be refused, but the loss tells
 
 
+@pytest.mark.parametrize("index", [1, -1, slice(0, 2), None, [0, 2], np.array([True, False, True])])
+def test_a_buffer_that_is_indexed_is_read_when_the_program_runs(index):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("scale", torch.tensor([1.0, 2.0, 3.0]))
+
+        def forward(self, x):
+            return x * self.scale[index].sum()
+
+    net, x = Net(), np.ones((4, 3), np.float32)
+    for value in ([1.0, 2.0, 3.0], [4.0, 0.0, 6.0]):
+        net.scale.copy_(torch.tensor(value))
+        assert net.predict(x, verbose=0)[0, 0] == np.sum(np.array(value)[index])
+
+
 @pytest.mark.parametrize("index", [3, -1])
 def test_an_index_that_is_no_row_is_refused(index):
     with pytest.raises(

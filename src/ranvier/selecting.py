@@ -61,14 +61,16 @@ def indexed(self: Tensor, index: Any) -> Any:
     """``x[index]``, by NumPy's rules. Whole numbers, slices, None and ... give a view, through which can be written.
 
     A tensor that holds its value and asks for no gradient is indexed at once, so that a loop over slices of a data set
-    compiles nothing. Of others the places are worked out at once and their elements gathered by the program; indices
-    that are not computed yet choose along the first axis alone, where those out of range take the first or last row.
+    compiles nothing; not so in a model that is traced, for it may hold another value when the program runs. Of others
+    the places are worked out at once and their elements gathered by the program; indices that are not computed yet
+    choose along the first axis alone, where those out of range take the first or last row.
 
     Raises IndexError for an index out of range.
     """
     items = index if isinstance(index, tuple) else (index,)
+    at_once = self.entry is None and self.value is not None and not (self.requires_grad or tape.state.tracing)
     if all(map(_is_basic, items)):
-        if self.entry is None and self.value is not None and not self.requires_grad:
+        if at_once:
             part = Tensor.wrap(np.array(self.compute()[items], order="C"))
         elif _varies(self, items):
             part = _picked(self, tuple(i.__index__() for i in items))
@@ -76,7 +78,7 @@ def indexed(self: Tensor, index: Any) -> Any:
             part = numeric.index_basic(self, tuple(map(_described, items)))
         part.base = self, index
         return part
-    if self.entry is None and self.value is not None and not self.requires_grad:
+    if at_once:
         return Tensor.wrap(np.array(self.compute()[_known(items)], order="C"))
     chosen = items[0] if len(items) > 1 or isinstance(items[0], Tensor) else Tensor(items[0])
     whole = len(items) == 1 and chosen.dtype != "bool"
