@@ -138,10 +138,20 @@ def _part(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) 
     operand = padded.inputs[0]
     if any(width != (0, 0, 0) for width in widths):
         operand = apply("pad", operand, constant(0, operand.dtype), widths=tuple(widths))
-    operand, functions = reached(operand, tuple(mine), loops)
     inputs, index = list(node.inputs), list(node.attrs["index"])
-    inputs[side], index[side], index[1 - side] = operand, functions, tuple(others)
+    inputs[side], index[side] = reached(operand, tuple(mine), loops)
+    inputs[1 - side], index[1 - side] = _spanned(inputs[1 - side], others, loops), tuple(others)
     return apply("contract", *inputs, index=tuple(index), loops=tuple(loops), rank=node.attrs["rank"])
+
+
+def _spanned(x: Node, index: list[Affine], loops: list[Any]) -> Node:
+    """The part of an operand that is read where a plain loop that begins at 0 ends before a dimension does."""
+    plain = [terms[0][0] if [c for _, c in terms] == [1] and not offset else None for terms, offset in index]
+    ranges = [
+        None if loop is None or loops[loop] == d else (0, loops[loop], 1)
+        for loop, d in zip(plain, x.shape, strict=True)
+    ]
+    return apply("slice", x, ranges=tuple(ranges)) if any(ranges) else x
 
 
 def _stepped(function: Affine, loop: int, step: int, first: int) -> Affine:
