@@ -255,6 +255,17 @@ def test_the_least_recently_used_go_when_there_is_no_room(folder):
     assert store.get(cache_key("huge")) is None
 
 
+def test_a_folder_with_room_is_looked_at_once(folder, monkeypatch):
+    """Looking at each of thousands of entries takes longer than compiling."""
+    looks = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+    store = ObjectCache(folder)
+    for i in range(20):
+        store.put(cache_key(str(i)), bytes(1000))
+    assert len(looks) == 1
+
+
 def test_what_killed_writers_left_is_removed(folder):
     store = ObjectCache(folder)
     store.put(KEY, DATA)
@@ -262,7 +273,7 @@ def test_what_killed_writers_left_is_removed(folder):
     for file in (old, new):
         file.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
-    store.put(OTHER, DATA)
+    ObjectCache(folder).put(OTHER, DATA)  # as the next process does
     assert not old.exists()
     assert new.exists()
 

@@ -114,6 +114,7 @@ class ObjectCache:
         self.limit = limit
         self._memory: dict[str, bytes] | None = None
         self._checked = False
+        self._room = 0  # bytes that may be written before the folder is looked at again
 
     def get(self, key: str) -> bytes | None:
         """The object kept under ``key``, or None. An entry that was damaged is removed, with a ``CacheWarning``."""
@@ -165,7 +166,9 @@ class ObjectCache:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-            self._prune()
+            self._room -= len(data) + _HEADER
+            if self._room < 0:  # a look at a folder of thousands takes longer than writing to it
+                self._prune()
         except OSError as error:
             # A full disk may have room later, and Windows lets no file be replaced that another process reads.
             self._checked = False  # or somebody removed the folder: make it again next time
@@ -228,8 +231,10 @@ class ObjectCache:
                         files.append((status.st_mtime, status.st_size, entry.path))
         excess = sum(size for _, size, _ in files) - self.limit
         if excess <= 0:
+            self._room = -excess // 2  # other processes write there too
             return
         excess += self.limit // 4  # so that the next entries find room without a search
+        self._room = self.limit // 8
         for _, size, path in sorted(files):
             if excess <= 0:
                 break
