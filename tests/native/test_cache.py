@@ -259,7 +259,12 @@ def test_a_folder_with_room_is_looked_at_once(folder, monkeypatch):
     """Looking at each of thousands of entries takes longer than compiling."""
     looks = []
     scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: looks.append(path) or scandir(path))
+
+    def look(path):
+        looks.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", look)
     store = ObjectCache(folder)
     for i in range(20):
         store.put(cache_key(str(i)), bytes(1000))
