@@ -9,7 +9,7 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier import layers, layout, models, tape
+from ranvier import entries, layers, layout, models
 from ranvier.engines import set_engine
 from ranvier.functional.convolution import convolution, convolution_transpose
 from ranvier.functional.pooling import average_pool, max_pool
@@ -225,7 +225,7 @@ def graph_of(net, *shape):
     with isolated(net):
         y = net(Tensor.placeholder(Type((BATCH, *shape), "float32")))
         leaves = [layout.leaf_input(f"leaf{o}", leaf) for o, leaf in enumerate(y.segment.leaves)]
-        outputs = tape.expand([y.entry], {o: node for o, (_, node) in enumerate(leaves)})
+        outputs = entries.expand([y.entry], {o: node for o, (_, node) in enumerate(leaves)})
         return simplify(Graph(tuple(source for source, _ in leaves), tuple(outputs)))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import optimizers, tape
+from ranvier import entries, optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
 from ranvier.modes import set_dtype
@@ -187,10 +187,10 @@ def test_a_new_learning_rate_compiles_nothing():
 
     step()
     step()
-    known = len(tape._programs)
+    known = len(entries.programs)
     optimizer.learning_rate = 0.25
     step()
-    assert len(tape._programs) == known
+    assert len(entries.programs) == known
     np.testing.assert_array_equal(p.numpy(), [-2.25, -2.25])
 
 

@@ -143,7 +143,7 @@ def test_fit_and_an_explicit_loop_end_in_the_same_weights():
 
 
 def test_an_explicit_loop_with_constraints_compiles_once():
-    from ranvier import tape
+    from ranvier import entries
 
     model = network(kernel_constraint="unit_norm")
     optimizer = rv.optimizers.Adam().attach(model.parameters())
@@ -152,7 +152,7 @@ def test_an_explicit_loop_with_constraints_compiles_once():
         ((model(X, training=True) - Y) ** 2).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-        sizes.append(len(tape._programs))
+        sizes.append(len(entries.programs))
     assert sizes[1] == sizes[-1]
 
 

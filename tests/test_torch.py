@@ -6,7 +6,7 @@ import pytest
 import ranvier as rv
 import ranvier.torch as torch
 import ranvier.torch.nn.functional as F
-from ranvier import tape
+from ranvier import entries, tape
 from ranvier.torch import nn, optim
 from ranvier.torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, random_split
 
@@ -62,7 +62,7 @@ def test_a_step_is_one_program_and_is_compiled_once(monkeypatch):
     net = Net()
     optimizer = optim.Adam(net.parameters())
     train(net, optimizer, epochs=2)
-    known = len(tape._programs)
+    known = len(entries.programs)
     flush = tape.flush
 
     def counting(segment):
@@ -72,7 +72,7 @@ def test_a_step_is_one_program_and_is_compiled_once(monkeypatch):
     monkeypatch.setattr(tape, "flush", counting)
     optimizer.param_groups[0]["lr"] = 0.5  # a changed rate is no other program
     train(net, optimizer, epochs=1)
-    assert len(tape._programs) == known
+    assert len(entries.programs) == known
     assert runs.count(True) == 3
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ranvier import by_name, tape
+from ranvier import by_name, entries, tape
 from ranvier import numeric as n
 from ranvier.by_name import amount
 from ranvier.graph.node import GraphError, Node, constant
@@ -158,7 +158,7 @@ def constrained(constraint: Any, w: Node) -> Node:
             "keeps its shape and dtype"
         )
     nodes = {o: w if known is leaf else _value(known) for o, known in enumerate(segment.leaves)}
-    return tape.expand([result.entry or segment.leaf(result)], nodes)[0]
+    return entries.expand([result.entry or segment.leaf(result)], nodes)[0]
 
 
 def _value(leaf: Tensor) -> Node:

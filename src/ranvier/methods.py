@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, numeric, selecting, tape
+from ranvier import entries, functional, numeric, selecting
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
 from ranvier.modes import get_dtype, no_grad
 from ranvier.recording import backward, detach, function
@@ -51,7 +51,7 @@ def fill(self: Tensor, value: Any) -> Tensor:
 
 
 def copy(self: Tensor, other: Any) -> Tensor:
-    if isinstance(other, Tensor) and other.requires_grad and tape.state.grad_enabled:
+    if isinstance(other, Tensor) and other.requires_grad and entries.state.grad_enabled:
         return put(self, numeric.broadcast_to(numeric.cast(other, self.dtype), self.shape))
     writable(self)
     array = other.compute() if isinstance(other, Tensor) else np.asarray(other)
@@ -274,8 +274,10 @@ def scaled(sign: int) -> Callable[..., Any]:
     """PyTorch's ``x.add(y, alpha=a)`` and ``x.sub(y, alpha=a)``."""
     operation = numeric.add if sign > 0 else numeric.subtract
 
-    def method(self: Any, other: Any, *, alpha: float = 1) -> Any:
-        return operation(self, other if alpha == 1 else numeric.multiply(other, alpha))
+    def method(input: Any, other: Any, *, alpha: float = 1) -> Any:
+        return operation(input, other if alpha == 1 else numeric.multiply(other, alpha))
+
+    method.__doc__ = f"``input {'+' if sign > 0 else '-'} alpha * other``."
 
     return method
 

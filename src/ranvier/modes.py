@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from ranvier import tape
+from ranvier import entries
 from ranvier.graph.node import FLOATS
 
 _dtype = "float32"
@@ -18,24 +18,24 @@ def set_dtype(name: str) -> None:
     _check(name)
     if name != _dtype:
         _dtype = name
-        tape.forget()
+        entries.forget()
 
 
 def get_dtype() -> str:
     """The floating dtype of new parameters and of data."""
-    return tape.state.dtype or _dtype
+    return entries.state.dtype or _dtype
 
 
 @contextlib.contextmanager
 def computing_in(name: str) -> Iterator[None]:
     """Within this context this thread computes in a floating dtype of its own, whatever `set_dtype` says."""
     _check(name)
-    before = tape.state.dtype
-    tape.state.dtype = name
+    before = entries.state.dtype
+    entries.state.dtype = name
     try:
         yield
     finally:
-        tape.state.dtype = before
+        entries.state.dtype = before
 
 
 def _check(name: str) -> None:
@@ -56,8 +56,8 @@ class no_grad(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
         return type(self)()
 
     def __enter__(self) -> None:
-        self.before = tape.state.grad_enabled
-        tape.state.grad_enabled = self._records
+        self.before = entries.state.grad_enabled
+        entries.state.grad_enabled = self._records
 
     def __exit__(self, *error: object) -> None:
-        tape.state.grad_enabled = self.before
+        entries.state.grad_enabled = self.before

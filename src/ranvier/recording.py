@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ranvier import tape
+from ranvier.entries import Entry, Function, intern, state
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.modes import no_grad
-from ranvier.tape import Entry, Function, Segment
+from ranvier.tape import Segment
 from ranvier.tensor import Tensor
 
 VARIED = 3  # as many numbers at one place of a program are each a part of it; where there are more they are its data
@@ -124,12 +125,10 @@ def arithmetic(body: Callable[..., Any]) -> Any:
 
 def _varies(operation: Any, tensor: Tensor, number: Any) -> bool:
     """Whether other numbers have stood where this one stands: with what was recorded so, in this operation."""
-    if type(number) not in (int, float) or tensor.dtype not in FLOATS or tape.state.tracing:
+    if type(number) not in (int, float) or tensor.dtype not in FLOATS or state.tracing:
         return False
     entry = tensor.entry or tape.segment_of([tensor]).leaf(tensor)
-    if entry.numbers is None:
-        entry.numbers = {}
-    seen = entry.numbers.setdefault(operation, set())
+    seen = entry.seen.setdefault(operation, set())
     if len(seen) <= VARIED:
         seen.add(number)
     return len(seen) > VARIED
@@ -183,7 +182,7 @@ def freeze(value: Any) -> Any:
 def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str, Any], ...]) -> Any:
     segment = tape.segment_of(tensors)
     children = tuple([t.entry if t.entry is not None else segment.leaf(t) for t in tensors])
-    entries = tape.intern(target, children, options, tape.state.grad_enabled)
+    entries = intern(target, children, options, state.grad_enabled)
     if entries[0].pick < 0:
         if entries[0].alone and (value := tape.at_once(entries[0], tensors, segment)) is not None:
             return Tensor.wrap(value, type_=entries[0].type)
@@ -223,7 +222,7 @@ def _derivatives(
             f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
         )
     options = (("seeded", bool(seeds)),)
-    entries = tape.intern(_gradients_function, (ends, *wrt, *given), options, tape.state.grad_enabled)
+    entries = intern(_gradients_function, (ends, *wrt, *given), options, state.grad_enabled)
     return [Tensor.pending(entry, segment) for entry in entries]
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier import numeric, tape
+from ranvier import entries, numeric
 from ranvier.graph.node import FLOATS
 from ranvier.tensor import Tensor
 
@@ -50,7 +50,7 @@ def put(self: Tensor, result: Tensor) -> Tensor:
 
 def writable(self: Tensor) -> None:
     """Raise RuntimeError for a leaf whose gradient is asked for, while gradients are recorded."""
-    if self.entry is None and self.requires_grad and tape.state.grad_enabled:
+    if self.entry is None and self.requires_grad and entries.state.grad_enabled:
         raise RuntimeError(
             "a tensor that requires a gradient cannot be changed in place while gradients are recorded. "
             "Write 'with no_grad():' around the change."
@@ -68,7 +68,9 @@ def indexed(self: Tensor, index: Any) -> Any:
     Raises IndexError for an index out of range.
     """
     items = index if isinstance(index, tuple) else (index,)
-    at_once = self.entry is None and self.value is not None and not (self.requires_grad or tape.state.tracing)
+    at_once = (
+        self.entry is None and self.value is not None and not (self.requires_grad or entries.state.tracing)
+    )
     if all(map(_is_basic, items)):
         if at_once:
             part = Tensor.wrap(np.array(self.compute()[items], order="C"))
@@ -114,22 +116,20 @@ def _varies(self: Tensor, items: tuple[Any, ...]) -> bool:
     if (
         entry is None
         or segment is None
-        or tape.state.tracing
+        or entries.state.tracing
         or not all(hasattr(i, "__index__") for i in items)
     ):
         return False
-    if entry.chosen is True or not all(isinstance(extent, int) for extent in self.shape):
-        return entry.chosen is True
+    known: Any = entry.seen.get(indexed)
+    if known is True or not all(isinstance(extent, int) for extent in self.shape):
+        return known is True
     numbers = tuple(i.__index__() for i in items)
-    if (
-        entry.chosen is None or entry.chosen[0]() is not segment
-    ):  # as many as there were before are expected again
-        entry.chosen = weakref.ref(segment), iter(entry.chosen[2] if entry.chosen else ()), []
-    _, expected, found = entry.chosen
+    if known is None or known[0]() is not segment:  # as many as there were before are expected again
+        known = weakref.ref(segment), iter(known[2] if known else ()), []
+    _, expected, found = known
     found.append(numbers)
-    if next(expected, numbers) != numbers:
-        entry.chosen = True
-    return entry.chosen is True
+    entry.seen[indexed] = known if next(expected, numbers) == numbers else True
+    return entry.seen[indexed] is True
 
 
 def _picked(self: Tensor, numbers: tuple[int, ...]) -> Any:
@@ -162,7 +162,7 @@ def _places(self: Tensor, items: tuple[Any, ...]) -> Any:
 def set_item(self: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``; the gradient reaches ``value``, and of ``x`` what is not overwritten."""
     items = index if isinstance(index, tuple) else (index,)
-    tracked = isinstance(value, Tensor) and value.requires_grad and tape.state.grad_enabled
+    tracked = isinstance(value, Tensor) and value.requires_grad and entries.state.grad_enabled
     writable(self)
     if self.entry is None and self.value is not None and not tracked:
         array = self.numpy()

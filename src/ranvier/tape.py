@@ -1,23 +1,21 @@
-"""The tape: what the tensor functions record, and how it is run as one program.
+"""The tape: what waits to be computed and assigned, and how it is run as one program.
 
-Calling a tensor function records an `Entry`, interned by structure: function, operands, options. Operands that hold
-values are leaves, numbered in the order in which a `Segment` of the tape first meets them. So the second time round a
-loop the same calls find the same entries by a dictionary look-up each, and the program compiled for them by one more.
+Operands that hold values are leaves, numbered in the order in which a `Segment` of the tape first meets them; what is
+computed from them are entries over these numbers (`entries.py`).
 """
 
 from __future__ import annotations
 
-import itertools
-import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ranvier import engines
+from ranvier.entries import DATA, Entry, expand, intern, leaf_entry, programs, state
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import FLOATS, Node, Type, apply, topological
+from ranvier.graph.node import topological
 from ranvier.graph.simplify import simplify
 from ranvier.layout import is_transposed, leaf_input, stored, to_storage
 
@@ -25,97 +23,8 @@ if TYPE_CHECKING:
     from ranvier.tensor import Tensor
 
 
-class Function:
-    """A tensor function: ``body`` builds its graph from nodes; calling it is recorded when given tensors."""
-
-    def __init__(self, name: str, body: Callable[..., Any]) -> None:
-        self.name = name
-        self.body = body
-
-    def __repr__(self) -> str:
-        return f"<function {self.name}>"
-
-
-class Entry:
-    """A recorded call, or a leaf, known by its structure alone. Interned: equal structure is the same object."""
-
-    __slots__ = (
-        "alone",
-        "children",
-        "chosen",
-        "function",
-        "leaves",
-        "number",
-        "numbers",
-        "options",
-        "pick",
-        "requires_grad",
-        "sources",
-        "types",
-    )
-
-    def __init__(
-        self,
-        function: Function | None,
-        children: tuple[Entry, ...],
-        options: tuple[tuple[str, Any], ...],
-        types: tuple[Type, ...],
-        requires_grad: bool,
-        leaves: frozenset[int],
-        pick: int,
-    ) -> None:
-        self.function = function
-        self.children = children
-        self.options = options
-        self.types = types
-        self.requires_grad = requires_grad
-        self.leaves = leaves
-        # The leaves that a gradient reaches: what was detached or computed under no_grad hides those behind it.
-        reached = frozenset[int]().union(*(c.sources for c in children)) if children else leaves
-        self.sources: frozenset[int] = reached if requires_grad else frozenset()
-        self.pick = pick
-        # Whether it is whole numbers made of nothing but leaves: see `at_once`.
-        self.alone = (
-            pick < 0
-            and types[0].dtype == "int32"
-            and bool(children)
-            and all(c.function in (None, _DATA) and not c.requires_grad for c in children)
-        )
-        self.chosen: Any = None  # see selecting
-        self.numbers: dict[Any, set[float]] | None = None  # see recording.arithmetic
-        self.number = next(_numbers)
-
-    @property
-    def type(self) -> Type:
-        return self.types[max(self.pick, 0)]
-
-
-_numbers = itertools.count()
-_interned: dict[Any, Any] = {}
-_programs: dict[Any, Any] = {}
-LIMIT = 20_000  # entries kept; a loop whose shapes keep changing must not grow without end
 PROGRAMS = 500  # kept; steps whose control flow keeps changing must not either
 LEAVES = 1_000  # of one segment: calls whose results nobody reads must not keep their operands for ever
-
-
-class _State(threading.local):
-    def __init__(self) -> None:
-        self.segment: Segment | None = None
-        self.grad_enabled = True
-        self.tracing = False  # of a model: what its tensors hold now is no part of what is recorded
-        self.dtype: str | None = (
-            None  # of floats, for this thread alone; a part of every entry's key through its leaves
-        )
-        self.segments: weakref.WeakSet[Segment] = weakref.WeakSet()
-
-
-state = _State()
-
-
-def forget() -> None:
-    """Drop what is interned and compiled: after a setting changed that tensor functions look at."""
-    _interned.clear()
-    _programs.clear()
 
 
 class Segment:
@@ -169,7 +78,7 @@ class Segment:
         if waits and owner.segment is not None and owner.segment is not self:
             merge(self, owner.segment)
         entry = owner.entry if owner.entry is not None and waits else self.leaf(owner)
-        return intern(_DATA, (entry,), (), False)[0]
+        return intern(DATA, (entry,), (), False)[0]
 
     def add(self, tensor: Tensor, version: int) -> Entry:
         ordinal = len(self.leaves)
@@ -190,88 +99,6 @@ class Segment:
         self.leaf(tensor)
         self.assigns[self.ordinals[id(tensor)]] = entry
         tensor.segment = self
-
-
-_DATA = Function("data", lambda x: x)
-
-
-def leaf_entry(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> Entry:
-    # Of the type its parts: numbers and text are hashed more quickly than an object of a class.
-    key = (ordinal, type_.shape, type_.dtype, requires_grad, transposed, state.dtype)
-    entry = _interned.get(key)
-    if entry is None:
-        entry = _interned[key] = Entry(
-            None, (), (("ordinal", ordinal),), (type_,), requires_grad, frozenset((ordinal,)), -1
-        )
-    return entry
-
-
-# --- recorded calls ---------------------------------------------------------------------------------------------------
-
-
-def intern(
-    function: Function, children: tuple[Entry, ...], options: tuple[tuple[str, Any], ...], grad: bool
-) -> tuple[Entry, ...]:
-    """The entries of a call's results; its types are worked out once, by building its graph on fresh inputs."""
-    key = (function, children or state.dtype, options, grad)
-    known = _interned.get(key)
-    if known is not None:
-        return known
-    if len(_interned) > LIMIT:
-        forget()
-    nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(children)]
-    result = function.body(*nodes, **dict(options))
-    many = isinstance(result, (tuple, list))
-    types = tuple(n.type for n in result) if many else (result.type,)
-    reached = grad and any(c.requires_grad for c in children)
-    leaves = frozenset[int]().union(*(c.leaves for c in children))
-    entries = tuple(
-        Entry(
-            function,
-            children,
-            (*options, ("__grad", grad)),
-            types,
-            reached and t.dtype in FLOATS,
-            leaves,
-            i if many else -1,
-        )
-        for i, t in enumerate(types)
-    )
-    _interned[key] = entries
-    return entries
-
-
-def expand(roots: Sequence[Entry], leaf_nodes: dict[int, Node]) -> list[Node]:
-    """The graph of recorded entries over the given nodes for their leaves. Iterative: tapes may be deep."""
-    values: dict[Any, Any] = {}
-
-    def key(entry: Entry) -> Any:
-        return (entry.function, entry.children, entry.options)
-
-    stack: list[tuple[Entry, bool]] = [(root, False) for root in reversed(roots)]
-    while stack:
-        entry, ready = stack.pop()
-        if entry.function is None or key(entry) in values:
-            continue
-        if not ready:
-            stack.append((entry, True))
-            stack.extend((c, False) for c in entry.children)
-            continue
-        operands = [read(c, values, leaf_nodes) for c in entry.children]
-        options = dict(entry.options)
-        grad = options.pop("__grad")
-        result = entry.function.body(*operands, **options)
-        results = list(result) if isinstance(result, (tuple, list)) else [result]
-        if not grad:
-            results = [apply("stop_gradient", n) for n in results]
-        values[key(entry)] = results
-    return [read(root, values, leaf_nodes) for root in roots]
-
-
-def read(entry: Entry, values: dict[Any, Any], leaf_nodes: dict[int, Node]) -> Node:
-    if entry.function is None:
-        return leaf_nodes[entry.options[0][1]]
-    return values[(entry.function, entry.children, entry.options)][max(entry.pick, 0)]
 
 
 def merge(target: Segment, other: Segment) -> None:
@@ -340,14 +167,14 @@ def at_once(entry: Entry, tensors: Sequence[Tensor], segment: Segment) -> Any:
     arrays = at_hand(tensors)
     if arrays is None:
         return None
-    known = _programs.get(entry)
+    known = programs.get(entry)
     if known is None:
         nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(entry.children)]
         result = entry.function.body(*nodes, **dict(entry.options[:-1]))  # type: ignore[union-attr]  # a call's
         order = topological((*nodes, result))  # the operands first
         at = {node: place for place, node in enumerate(order)}
         steps = [(n.op.value, [at[i] for i in n.inputs], n.attrs) for n in order[len(nodes) :]]
-        known = _programs[entry] = steps, at[result]
+        known = programs[entry] = steps, at[result]
     steps, place = known
     with np.errstate(all="ignore"):
         for value, operands, attrs in steps:
@@ -398,7 +225,7 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
     """
     assigns = tuple(segment.assigns.items())
     key = (roots, assigns, engines.get_engine())
-    known = _programs.get(key)
+    known = programs.get(key)
     if known is not None:
         return known
     used = sorted(
@@ -416,9 +243,9 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
     ]
     outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, flipped, strict=True))
     graph = Graph(graph.inputs, outputs, graph.updates)
-    while len(_programs) >= PROGRAMS:
-        _programs.pop(next(iter(_programs)), None)  # the oldest
-    known = _programs[key] = (engines.compile(graph), used, flipped)
+    while len(programs) >= PROGRAMS:
+        programs.pop(next(iter(programs)), None)  # the oldest
+    known = programs[key] = (engines.compile(graph), used, flipped)
     return known
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier import tape
+from ranvier.entries import Entry
 from ranvier.graph.node import FLOATS, Symbol, Type
 from ranvier.modes import get_dtype
-from ranvier.tape import Entry, Segment
+from ranvier.tape import Segment
 
 
 class Number(float):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric, tape
+from ranvier.entries import expand
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
 from ranvier.metrics.base import WIDE, Array, Metric, StateType
 from ranvier.metrics.variables import Variable
@@ -97,7 +98,7 @@ class Written(Metric):
                 f"metric {self.name!r} assigns to a tensor that is none of its variables. Write "
                 "self.add_weight(name=...) in its __init__ for all that it collects instead."
             )
-        nodes = tape.expand(entries, dict(enumerate(leaves)))
+        nodes = expand(entries, dict(enumerate(leaves)))
         return [apply("cast", constant(1, "int32"), dtype="bool"), *nodes]
 
     def node_of(self, leaf: Tensor, known: dict[int, Node]) -> Node:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier import tape
+from ranvier import entries, tape
 from ranvier.graph.node import BATCH, Type
 from ranvier.modes import get_dtype
 from ranvier.tensor import Tensor
@@ -49,14 +49,14 @@ def isolated(module: Module | None = None) -> Iterator[None]:
     for tensor in own:
         if tensor.segment is not None:
             tensor.compute()
-    before, added, tracing = tape.state.segment, calls.added, tape.state.tracing
-    traced = tape.state.segment = tape.Segment()
-    calls.added, tape.state.tracing = weakref.WeakKeyDictionary(), True
+    before, added, tracing = entries.state.segment, calls.added, entries.state.tracing
+    traced = entries.state.segment = tape.Segment()
+    calls.added, entries.state.tracing = weakref.WeakKeyDictionary(), True
     try:
         yield
     finally:
-        tape.state.segment, calls.added, tape.state.tracing = before, added, tracing
-        tape.state.segments.discard(traced)  # nothing of it is ever computed
+        entries.state.segment, calls.added, entries.state.tracing = before, added, tracing
+        entries.state.segments.discard(traced)  # nothing of it is ever computed
         for tensor in (
             *own,
             *(traced.leaves[o] for o in traced.assigns),

@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier import tape
 from ranvier.by_name import held
+from ranvier.entries import Function, intern
 from ranvier.graph.node import Node, apply, like
 from ranvier.modes import get_dtype
 from ranvier.module.names import Told
@@ -411,14 +412,14 @@ class Optimizer(Told):
         operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
         children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
-        entries = tape.intern(self._function(self.treatments(params), len(params)), children, (), False)
+        entries = intern(self._function(self.treatments(params), len(params)), children, (), False)
         ordinals, assigns = segment.ordinals, segment.assigns
         for target, entry in zip(targets, entries, strict=True):  # Segment.assign, of leaves that are known
             assigns[ordinals[id(target)]] = entry
             target.segment = segment
         return segment
 
-    def _function(self, treatments: tuple[Treatment, ...], n: int) -> tape.Function:
+    def _function(self, treatments: tuple[Treatment, ...], n: int) -> Function:
         key = (
             type(self),
             n,
@@ -429,9 +430,7 @@ class Optimizer(Told):
         )
         known = _FUNCTIONS.get(key)
         if known is None:
-            known = _FUNCTIONS[key] = tape.Function(
-                type(self).__name__, Recorded(copy.copy(self), n, treatments)
-            )
+            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(copy.copy(self), n, treatments))
         return known
 
     def state(self) -> dict[str, Any]:
@@ -456,7 +455,7 @@ class Optimizer(Told):
             tensor.assign(np.asarray(state[name]))
 
 
-_FUNCTIONS: dict[Any, tape.Function] = {}
+_FUNCTIONS: dict[Any, Function] = {}
 
 
 @functools.cache

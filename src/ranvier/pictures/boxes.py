@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ranvier.entries import Entry
 from ranvier.graph.node import Symbol, Type
 from ranvier.layers import Input
 from ranvier.module.calls import isolated, mode, watched
-from ranvier.tape import Entry
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ranvier import seed, tape
+from ranvier import entries, seed
 from ranvier.modes import computing_in
 from ranvier.module import Module
 from ranvier.search.folds import folds_of
@@ -160,7 +160,7 @@ class Team:
         self.finished: SimpleQueue[tuple[int, Trained | BaseException]] = SimpleQueue()
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
         self.samples, self.shows = 0, type(show) is not Progress
-        self.dtype = tape.state.dtype  # of the caller's thread alone, if it has one
+        self.dtype = entries.state.dtype  # of the caller's thread alone, if it has one
 
     def work(self) -> None:
         """What each thread does: train the models that come, until there are no more."""

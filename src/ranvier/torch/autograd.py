@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import tape
+from ranvier import entries
 from ranvier.modes import no_grad
 from ranvier.module.names import missing
 from ranvier.recording import gradients
@@ -47,14 +47,14 @@ class set_grad_enabled(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's 
     """Record gradients from here on, or not; as a context, within it alone."""
 
     def __init__(self, mode: bool) -> None:
-        self.before = tape.state.grad_enabled
-        tape.state.grad_enabled = bool(mode)
+        self.before = entries.state.grad_enabled
+        entries.state.grad_enabled = bool(mode)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *error: object) -> None:
-        tape.state.grad_enabled = self.before
+        entries.state.grad_enabled = self.before
 
 
 class enable_grad(no_grad):  # noqa: N801  # PyTorch's name
@@ -91,7 +91,7 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801  # PyTorch's name
 
 def is_grad_enabled() -> bool:
     """Whether gradients are recorded."""
-    return tape.state.grad_enabled
+    return entries.state.grad_enabled
 
 
 __getattr__, __dir__ = missing("torch.autograd", __all__)

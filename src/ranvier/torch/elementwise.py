@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, Node, like
+from ranvier.methods import scaled
 from ranvier.numeric.promotion import as_node, floating, result_dtype
 from ranvier.recording import function
 from ranvier.tensor import Tensor
@@ -217,16 +218,7 @@ def positive(input: Any) -> Any:
 # --- scaled sums --------------------------------------------------------------------------------------------------
 
 
-def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """``input + alpha * other``."""
-    return n.add(input, other if alpha == 1 else n.multiply(other, alpha))
-
-
-def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """``input - alpha * other``."""
-    return n.subtract(input, other if alpha == 1 else n.multiply(other, alpha))
-
-
+add, sub = scaled(1), scaled(-1)
 subtract = sub
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier import numeric, tape
+from ranvier import entries, numeric
 from ranvier.module.names import missing
 from ranvier.tensor import Tensor
 
@@ -58,7 +58,7 @@ def _made(name: str, doc: str, *fields: str) -> Any:
 
     def function(*args: Any, **options: Any) -> Any:
         for x in args:
-            if isinstance(x, Tensor) and x.requires_grad and tape.state.grad_enabled:
+            if isinstance(x, Tensor) and x.requires_grad and entries.state.grad_enabled:
                 raise RuntimeError(
                     f"linalg.{name} has no gradient here. Write x.detach(), or no_grad around it, instead."
                 )

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ranvier import functional, methods, numeric, selecting
-from ranvier.graph.node import FLOATS
 from ranvier.tensor import Tensor
 from ranvier.torch import accumulating, arranging, choosing, creation, elementwise, operations
 from ranvier.torch.device import check_device, device
@@ -48,7 +47,9 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
     },
     **{
         name: getattr(elementwise, name)
-        for name in ("absolute", "fmod", "frac", "logit", "nan_to_num", "round", "tan", "trunc")
+        for name in (
+            "absolute", "addcdiv", "addcmul", "fmod", "frac", "lerp", "logit", "nan_to_num", "round", "tan", "trunc",
+        )
     },
     "clamp_max": lambda self, most: numeric.clip(self, None, most),
     "clamp_min": numeric.clip,
@@ -65,24 +66,6 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
     "tril": arranging.tril,
     "triu": arranging.triu,
 }  # fmt: skip
-
-
-def scaled(operation: Callable[..., Any], factor: str) -> Callable[..., Any]:
-    """An operation in place whose factor is data of the program: as steps of optimizers have it, another each time."""
-
-    def change(self: Tensor, *operands: Any, **options: Any) -> Tensor:
-        given = options.get(factor, 1)
-        if isinstance(given, float) and self.dtype in FLOATS:
-            options[factor] = Tensor.wrap(np.asarray(given, self.dtype))
-        return selecting.put(self, operation(self, *operands, **options))
-
-    return change
-
-
-def lerp_(self: Tensor, end: Any, weight: Any) -> Tensor:
-    """``self + weight * (end - self)``, in place."""
-    given = Tensor.wrap(np.asarray(weight, self.dtype)) if isinstance(weight, float) else weight
-    return selecting.put(self, elementwise.lerp(self, end, given))
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -132,9 +115,7 @@ def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None
 METHODS: dict[str, Any] = {
     **{name: getattr(module, name) for module, names in SHARED.items() for name in names},
     **{f"{name}_": methods.in_place(operation) for name, operation in IN_PLACE.items()},
-    "add_": scaled(elementwise.add, "alpha"), "sub_": scaled(elementwise.sub, "alpha"),
-    "addcmul_": scaled(elementwise.addcmul, "value"), "addcdiv_": scaled(elementwise.addcdiv, "value"),
-    "lerp_": lerp_, "detach_": detach_, "fill_diagonal_": fill_diagonal_,
+    "detach_": detach_, "fill_diagonal_": fill_diagonal_,
     "bernoulli_": methods.drawn(lambda source, shape, p=0.5: source.random(shape) < p),
     "subtract": elementwise.sub, "multiply": numeric.multiply, "divide": numeric.divide, "negative": numeric.negative,
     "mv": numeric.matmul, "less": numeric.less, "greater": numeric.greater, "not_equal": numeric.not_equal,

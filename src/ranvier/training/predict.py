@@ -11,6 +11,7 @@ import numpy as np
 from ranvier import engines, layout, tape
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
+from ranvier.entries import expand
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH
 from ranvier.modes import get_dtype
@@ -54,7 +55,7 @@ class Predictor:
                 source, leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf)
                 sources.append(source)
                 self.tensors.append(leaf)
-        nodes = tape.expand(entries, leaves)
+        nodes = expand(entries, leaves)
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
         self.program = engines.shared(Graph(tuple(sources), tuple(nodes)), batch=batch, engine=engine)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ranvier import engines, layout, numeric, seed, tape
 from ranvier.by_name import held
+from ranvier.entries import expand
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
@@ -229,7 +230,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
             known[id(leaf)] = b.tensor(leaf, own.get(id(leaf), f"leaf{len(b.inputs)}"))[1]
     assigned = list(segment.assigns.items())
     leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
-    nodes = tape.expand([*entries, *(e for _, e in assigned)], leaves)
+    nodes = expand([*entries, *(e for _, e in assigned)], leaves)
     node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
 
     def node(tensor: Tensor | None) -> Any:

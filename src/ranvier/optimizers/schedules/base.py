@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ranvier import entries, tape
 from ranvier import numeric as rn
-from ranvier import tape
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Symbol, Type, apply, constant
@@ -58,7 +58,7 @@ class LearningRateSchedule:
             i: step if leaf is given else constant(leaf.compute(), leaf.dtype)
             for i, leaf in enumerate(segment.leaves)
         }
-        return apply("cast", tape.expand([entry], leaves)[0], dtype=dtype)
+        return apply("cast", entries.expand([entry], leaves)[0], dtype=dtype)
 
     def at(self, step: Any) -> Any:
         """The rate at a step, as a float, or at each of an array of steps. Raises ValueError for one below 0."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ranvier.data.convert import Array
+from ranvier.entries import Entry
 from ranvier.graph.node import BATCH
 from ranvier.layers.kernels import Convolution
 from ranvier.layers.preprocessing import Normalization
 from ranvier.layers.simple import Rescaling
 from ranvier.module import Module
-from ranvier.tape import Entry
 from ranvier.tensor import Tensor
 from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import AFFINE, LINEAR, Seen, name_of, through

@@ -11,9 +11,9 @@ import numpy as np
 
 from ranvier import seed
 from ranvier.data.convert import Array
+from ranvier.entries import Entry
 from ranvier.module import Module, isolated, mode, watched
 from ranvier.module.explain import called
-from ranvier.tape import Entry
 from ranvier.tensor import Tensor
 from ranvier.training.preflight.report import Fault
 from ranvier.training.recorded import placeholders
