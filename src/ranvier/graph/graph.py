@@ -80,9 +80,15 @@ def _key(attrs: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def input_node(name: str, shape: tuple[int | Symbol, ...], dtype: str, *, windowed: bool = False) -> Node:
-    """A value given at run time. ``windowed``: step i of a loop sees rows [i*batch, (i+1)*batch) of a longer array."""
-    return apply("input", name=name, shape=shape, dtype=dtype, windowed=windowed)
+def input_node(
+    name: str, shape: tuple[int | Symbol, ...], dtype: str, *, windowed: bool = False, zeros: float = 0
+) -> Node:
+    """A value given at run time. ``windowed``: step i of a loop sees rows [i*batch, (i+1)*batch) of a longer array.
+
+    So large a share of it is expected to be ``zeros``: engines may make use of it, and compute the same in any case.
+    """
+    expected = {"zeros": zeros} if zeros else {}
+    return apply("input", name=name, shape=shape, dtype=dtype, windowed=windowed, **expected)
 
 
 def verify(graph: Graph) -> None:

@@ -17,6 +17,7 @@ from ranvier.data.arrays import (
     column_names,
 )
 from ranvier.data.convert import refuse_sparse
+from ranvier.data.sampled import share_of_zeros
 from ranvier.graph.node import Type
 from ranvier.modes import get_dtype
 from ranvier.module import Module
@@ -203,7 +204,7 @@ def checked(
             own = by_class(target, head, shape, by_output[i], own, outputs.label(i, "class_weight"))
         targets.append(target)
         weights.append(own)
-    return Data(arrays, tuple(targets), tuple(weights))
+    return Data(arrays, tuple(targets), tuple(weights), zeros=tuple(map(share_of_zeros, arrays)))
 
 
 def targets_of(y: Any, outputs: Outputs, heads: Sequence[Head], name: str) -> list[Any]:

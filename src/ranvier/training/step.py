@@ -40,7 +40,8 @@ class Data:
     ``x`` has one for each input of the model, ``y`` and ``weight`` one for each output; None where an output has
     nothing to be compared with, or no weights. For prediction y and weight are empty. With ``among`` only the rows of
     these numbers (int32) are meant, such as those of a fold; the arrays stay whole and may be shared. ``size`` is that
-    of the batches that they are made of, where they are some of a source's.
+    of the batches that they are made of, where they are some of a source's. ``zeros`` has the share of zeros in each of
+    ``x``, where that is known (`share_of_zeros`).
     """
 
     x: tuple[Array, ...]
@@ -48,16 +49,18 @@ class Data:
     weight: tuple[Array | None, ...] = ()
     among: Array | None = None
     size: int | None = None
+    zeros: tuple[float, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x[0] if self.among is None else self.among)
 
     def kind(self) -> tuple[Any, ...]:
         """What a program depends on."""
-        return tuple(
+        arrays = (
             tuple(None if a is None else (a.shape[1:], a.dtype.name) for a in part)
             for part in (self.x, self.y, self.weight)
         )
+        return *arrays, self.zeros
 
     def rows(self, part: Any) -> Data:
         """The rows of a slice, or of an array of row numbers."""
@@ -67,7 +70,7 @@ class Data:
         def cut(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
             return tuple(None if a is None else a[part] for a in arrays)
 
-        return Data(cut(self.x), cut(self.y), cut(self.weight))
+        return Data(cut(self.x), cut(self.y), cut(self.weight), zeros=self.zeros)
 
     def arrays(self) -> list[Array]:
         """All that there are, in the order of a step's inputs."""
@@ -130,8 +133,8 @@ class _Build:
         self.state: list[Tensor] = []
         self.sources: dict[int, tuple[Node, Node]] = {}  # by the tensor's id
 
-    def given(self, name: str, shape: Any, dtype: str, windowed: bool = False) -> Node:
-        node = input_node(name, shape, dtype, windowed=windowed)
+    def given(self, name: str, shape: Any, dtype: str, *, windowed: bool = False, zeros: float = 0) -> Node:
+        node = input_node(name, shape, dtype, windowed=windowed, zeros=zeros)
         self.inputs.append(node)
         return node
 
@@ -188,17 +191,18 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     b = _Build()
     order = b.given("order", (BATCH,), "int32", windowed=True)
 
-    def rows_of(name: str, arrays: Sequence[Array | None]) -> list[Node | None]:
+    def rows_of(name: str, arrays: Sequence[Array | None], zeros: Sequence[float] = ()) -> list[Node | None]:
         found: list[Node | None] = []
         for i, array in enumerate(arrays):
             source = None
             if array is not None:
                 title = name if len(arrays) == 1 else f"{name}{i}"
-                source = b.given(title, (SAMPLES, *array.shape[1:]), array.dtype.name)
+                share = zeros[i] if zeros else 0
+                source = b.given(title, (SAMPLES, *array.shape[1:]), array.dtype.name, zeros=share)
             found.append(None if source is None else apply("gather", source, order))
         return found
 
-    x_rows, y_rows = rows_of("x", data.x), rows_of("y", data.y)
+    x_rows, y_rows = rows_of("x", data.x, data.zeros), rows_of("y", data.y)
     weight_rows = rows_of("weight", data.weight)
     known: dict[int, Node] = {}
     with mode(model, training), isolated(model), seed.traced_draws() as draws:

@@ -7,6 +7,7 @@ from ranvier.engines.native.dots import Dots
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.nest import plan, room
 from ranvier.engines.native.nested import prefix_of
+from ranvier.engines.native.skipping import Skipping, skips
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.values import Kernel
 
@@ -25,4 +26,6 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
         stored.strides[len(prefix) :],
         lambda columns: room(target, columns, node.dtype)[0] if prefix else 0,
     )
-    (Dots if nest.form == "dot" else Columns)(k, task, node, nest, stored, target, batch).write()
+    few = skips(task, nest, views, target, batch)
+    form = Skipping if few else Dots if nest.form == "dot" else Columns
+    form(k, task, node, nest, stored, target, batch).write()

@@ -14,7 +14,6 @@ from ranvier.engines.native.emit import PREFETCH, SIZE, Function, Scalar, memory
 from ranvier.engines.native.kernels import emit_task
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.memory import LINE, pack, round_up
-from ranvier.engines.native.nest import tiles
 from ranvier.engines.native.reductions import emit_start
 from ranvier.engines.native.runtime import barrier_ir
 from ranvier.engines.native.schedule import Schedule
@@ -355,7 +354,7 @@ class Assembler:
             last=f.sub(extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
             rows=(0, count) if parts or found.task.share == "each" else self.shares.rows(f, count)[1],
             features=self.shares.range(f, found.task, (0, 0)) if parts else (0, extent(found.gather, 1)),
-            tiles=f.floor_divide(tiles(*self.shares.nest(found.beside)), "%nthreads"),
+            tiles=f.floor_divide(self.shares.calls(found.beside), "%nthreads"),
         )
 
     def _pointers(

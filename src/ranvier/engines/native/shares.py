@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ranvier.engines.native import skipping
 from ranvier.engines.native.emit import LANES, Function, Scalar
 from ranvier.engines.native.llvm import Target
-from ranvier.engines.native.nest import TILE_ROWS, Nest, plan
+from ranvier.engines.native.nest import TILE_ROWS, Nest, plan, tiles
 from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.skipping import skips
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.tiles import tile_of
+from ranvier.engines.native.view import View
+from ranvier.graph.node import Node
 
 
 class Shares:
@@ -74,12 +78,23 @@ class Shares:
             return 1
         return LANES if len(task.space) == 1 else 1
 
+    def calls(self, task: Task) -> int:
+        """How often all threads together call what is done beside a contraction."""
+        nest, height, across = self.nest(task)
+        assert task.anchor is not None
+        if skips(task, nest, self._views(task.anchor), self.target, self.schedule.batch):
+            return skipping.calls(nest, self.target, task.anchor.dtype)
+        return tiles(nest, height, across)
+
     def nest(self, task: Task) -> tuple[Nest, int, int]:
         """A contraction's loops, and the rows and vectors of its tiles."""
         assert task.anchor is not None
-        views = [view for i in task.anchor.inputs if (view := self.schedule.view(i)) is not None]
         stored = next(v for n, v in task.stores if n.shape == task.space)
-        nest = plan(task.anchor, views, stored.strides, lambda columns: 0)
+        nest = plan(task.anchor, self._views(task.anchor), stored.strides, lambda columns: 0)
         if nest.columns is None:
             return nest, 1, 1
         return nest, *tile_of(task, nest, self.target, task.anchor.dtype, self.schedule.batch)
+
+    def _views(self, node: Node) -> list[View]:
+        """Where a contraction's operands lie."""
+        return [view for i in node.inputs if (view := self.schedule.view(i)) is not None]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from ranvier import optimizers, seed
+from ranvier.data.sampled import sample
 from ranvier.module import Module
 from ranvier.module.explain import ShapeError
 from ranvier.module.lines import caller, shown
@@ -15,7 +16,7 @@ from ranvier.training import inputs
 from ranvier.training.preflight import table
 from ranvier.training.preflight.probe import WORK, Probe
 from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, silencer, tell
-from ranvier.training.preflight.seen import Seen, sample
+from ranvier.training.preflight.seen import Seen
 from ranvier.training.runner import Runner
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data, build, step_for

@@ -11,6 +11,7 @@ import numpy as np
 
 from ranvier import seed
 from ranvier.data.convert import Array
+from ranvier.data.sampled import sample
 from ranvier.entries import Entry
 from ranvier.module import Module, isolated, mode, watched
 from ranvier.module.explain import called
@@ -20,7 +21,7 @@ from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 
-__all__ = ["AFFINE", "FEW", "LINEAR", "End", "Input", "Seen", "name_of", "plain", "sample", "through"]
+__all__ = ["AFFINE", "FEW", "LINEAR", "End", "Input", "Seen", "name_of", "plain", "through"]
 
 AFFINE = ("affine", "linear")
 LINEAR = (*AFFINE, "convolve", "convolve_transposed")
@@ -29,7 +30,6 @@ TRANSPARENT = (
     "flatten", "_rows", "reshape", "drop", "dropout", "alpha_dropout", "gaussian_dropout", "linear_activation", "cast",
     "detach", "squeeze", "expand_dims", "transpose",
 )  # fmt: skip
-ROWS, ELEMENTS = 1024, 1 << 17  # the most that is sampled
 FEW = 10  # rows, below which nothing can be said
 
 
@@ -61,13 +61,6 @@ def plain(data: Data) -> Data:
 def read_by(outputs: list[Tensor]) -> list[Tensor]:
     """The leaves of the segment in which these were recorded, by their ordinals."""
     return next((o.segment.leaves for o in outputs if o.segment is not None), [])
-
-
-def sample(array: Array) -> Array:
-    """Some rows of an array, evenly spread."""
-    width = max(1, array[:1].size)
-    rows = min(len(array), max(16, min(ROWS, ELEMENTS // width)))
-    return array[:: max(1, len(array) // rows)][:rows]
 
 
 @dataclass

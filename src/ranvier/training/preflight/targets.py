@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ranvier.data.sampled import sample
 from ranvier.training.preflight.report import Fault
-from ranvier.training.preflight.seen import FEW, Seen, sample
+from ranvier.training.preflight.seen import FEW, Seen
 
 __all__ = [
     "absent_classes", "classes_of_sizes", "constant_targets", "imbalance", "large_targets", "no_distribution",

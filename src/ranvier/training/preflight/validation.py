@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.data.sampled import sample
 from ranvier.training.preflight.report import Fault
-from ranvier.training.preflight.seen import FEW, Input, Seen, sample
+from ranvier.training.preflight.seen import FEW, Input, Seen
 from ranvier.training.preflight.targets import MANY
 
 __all__ = ["classes_not_validated", "classes_unseen", "other_scale", "shared_rows", "shared_with_validation"]
