@@ -30,6 +30,7 @@ COUNTING = ("declare i64 @llvm.cttz.i64(i64, i1)", "declare i64 @llvm.ctpop.i64(
 # What a row takes with every block, and a term that is not left out beside its multiply-adds, in multiply-adds of a
 # vector; and how much less all of it is to take than in tiles of rows, which share what they load.
 FIXED, EACH, PAYS = 60, 1.5, 0.9
+SPARSE = 0.75  # zeros from which on two rows have few terms in common
 
 
 def zeros_of(node: Node) -> float:
@@ -55,10 +56,15 @@ def skips(task: Task, nest: Nest, views: Sequence[View], target: Target, batch: 
     whole = task.share in ("serial", "each") or columns.output != task.axis
     if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
         return False
-    zeros = zeros_of(node.inputs[0 if views[0].buffer is nest.a.buffer else 1])
+    zeros = zeros_of(data_of(node, nest, views))
     vectors = panel(target, columns, node.dtype)
     terms = min(block(nest.reduce[0], vectors, node.dtype), batch if _open(nest.reduce[0]) else BITS)
     return FIXED + (1 - zeros) * terms * (vectors + EACH) < PAYS * terms * vectors
+
+
+def data_of(node: Node, nest: Nest, views: Sequence[View]) -> Node:
+    """The operand of a contraction whose zeros count."""
+    return node.inputs[0 if views[0].buffer is nest.a.buffer else 1]
 
 
 def panel(target: Target, columns: Loop, dtype: str) -> int:
@@ -121,6 +127,8 @@ class Skipping(Tiled):
         laid = k.workspace((some + ROWS) * pitch * SIZE[self.node.dtype])
         self.area = f.pointer(laid, some * pitch, self.element)
         self.pitch, self.left = pitch, left
+        self.height = self._height(vectors)
+        k.module.declarations.update(COUNTING)
         # Fewer lanes take less time in the last vector, where there are multiply-adds of any width.
         self.lanes = [LANES] * (vectors - 1) + [
             1 << (left - 1).bit_length() if self.target.has_fma else LANES
@@ -140,6 +148,19 @@ class Skipping(Tiled):
                 left_ = f.add(f.add(a, p.a.offset), f.mul(at, terms.a))
                 across = self._along_terms if terms.a == 1 else self._along_rows
                 across(left_, count, some, (group.index, last), start)
+
+    def _height(self, vectors: int) -> int:
+        """How many rows go through their terms together.
+
+        Two features next to each other, as of a picture, are zero in much the same samples, and share what they load.
+        """
+        rows, (terms,) = self.plan.rows, self.plan.reduce
+        assert rows is not None
+        views = [view for i in self.node.inputs if (view := self.k.module.view(i)) is not None]
+        data = data_of(self.node, self.plan, views)
+        needed = (3 * vectors + 2) * registers(self.target, self.node.dtype)
+        alike = terms.a == 1 and not _open(rows) and zeros_of(data) < SPARSE
+        return 2 if alike and needed <= self.target.vector_registers else 1
 
     def _at_hand(self, b: Scalar, count: Scalar, laid: str, terms: Loop) -> tuple[str, int, int]:
         """A block's rows of the other operand: where they begin, how far they are apart, how they are aligned.
@@ -161,7 +182,7 @@ class Skipping(Tiled):
     def _along_terms(
         self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], start: Scalar
     ) -> None:
-        """Masks of a row whose terms lie next to each other."""
+        """Masks of rows whose terms lie next to each other: of each, or what two of them have together."""
         k, f, p = self.k, self.k.function, self.plan
         assert p.rows is not None
         masks: list[str | None] = []
@@ -171,14 +192,19 @@ class Skipping(Tiled):
                 masks.append(tail_mask(left) if left < LANES else None)
             else:
                 masks.append(dynamic_mask(k, left))
-        with f.loop(*rows) as turn, scope(k):
-            here = f.add(a, f.mul(turn.index, p.rows.a))
+        with f.loop(*rows, self.height) as turn, scope(k):
+            together = [turn.index]
+            if self.height > 1:
+                together.append(f.minimum(f.add(turn.index, 1), f.sub(rows[1], 1)))
+            data = [f.add(a, f.mul(row, p.rows.a)) for row in together]
             word = "0"
             for number, mask in enumerate(masks):
-                bits = f.op(f"bitcast {vector('i1')} {self._nonzero(here, number * LANES, mask)} to i16")
-                wide = f.op(f"zext i16 {bits} to i64")
-                word = f.op(f"or i64 {word}, {f.op(f'shl i64 {wide}, {number * LANES}')}")
-            self._row(turn.index, rows[0], here, 1, word, start)
+                found = [self._nonzero(here, number * LANES, mask) for here in data]
+                either = found[0] if len(found) == 1 else f.op(f"or {vector('i1')} {found[0]}, {found[1]}")
+                bits = f.op(f"bitcast {vector('i1')} {either} to i16")
+                wide = f.op(f"shl i64 {f.op(f'zext i16 {bits} to i64')}, {number * LANES}")
+                word = f.op(f"or i64 {word}, {wide}")
+            self._sums(together, rows[0], data, 1, word, start)
 
     def _along_rows(
         self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], start: Scalar
@@ -200,7 +226,8 @@ class Skipping(Tiled):
             with f.loop(row, f.minimum(f.add(row, LANES), rows[1])) as each, scope(k):
                 number = f.sub(each.index, row)
                 word = f.op(f"load i64, ptr {f.pointer(words, number, 'i64')}, align 8")
-                self._row(each.index, rows[0], f.add(a, each.index), p.reduce[0].a, word, start)
+                data = [f.add(a, each.index)]
+                self._sums([each.index], rows[0], data, p.reduce[0].a, word, start)
 
     def _bits(self, a: Scalar, low: Scalar, high: Scalar, mask: str | None) -> str:
         """For each of 16 rows, which of some terms are not zero, up to 32 of them."""
@@ -221,60 +248,74 @@ class Skipping(Tiled):
         value = self.load(flat, offset, more, 1, mask)
         return self.k.function.op(f"fcmp une {self.type} {value}, zeroinitializer")
 
-    def _row(self, row: Scalar, first: Scalar, a: Scalar, step: int, word: str, start: Scalar) -> None:
-        """The terms of a row that its mask names; with the last block what follows its sums."""
+    def _sums(
+        self, rows: list[Scalar], first: Scalar, data: list[Scalar], step: int, word: str, start: Scalar
+    ) -> None:
+        """The terms that a mask names, of a row or of two; with the last block what follows their sums."""
         k, f, kind = self.k, self.k.function, self.element
-        number = f.sub(row, first)
+        numbers = [f.sub(row, first) for row in rows]
         if k.meanwhile is not None:
-            with f.when(f.op(f"icmp eq i64 {f.op(f'and i64 {number}, {APART - 1}')}, 0")):
+            with f.when(f.op(f"icmp eq i64 {f.op(f'and i64 {numbers[0]}, {APART - 1}')}, 0")):
                 f.emit(k.meanwhile)
-        k.module.declarations.update(COUNTING)
-        data = f.pointer(k.pointers[self.plan.a.buffer], a, kind)
-        base, pitch, align = self.right
-        sums = []
-        for j, lanes in enumerate(self.lanes):
-            spot, type_ = (
-                f.pointer(self.area, f.add(f.mul(number, self.pitch), j * LANES), kind),
-                vector(kind, lanes),
-            )
-            value = "zeroinitializer"
-            if self.begins != "true":
-                value = f.op(f"load {type_}, ptr {spot}, align 64")
-                value = f.op(f"select i1 {self.begins}, {type_} zeroinitializer, {type_} {value}")
-            sums.append((type_, value, spot))
-        stored = [view for _, view in self.task.stores]
-        if sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) > AFAR:
-            with f.when(self.ends), scope(k):
-                for view, j in product(stored, range(len(self.lanes))):
-                    self.stand(row, 0, start, j)
-                    k.prefetch(view, self.index())
+        self._fetch(rows, start)
+        spots = [
+            (vector(kind, lanes), f.pointer(self.area, f.add(f.mul(number, self.pitch), j * LANES), kind))
+            for number in numbers
+            for j, lanes in enumerate(self.lanes)
+        ]
         count = f.op(f"call i64 @llvm.ctpop.i64(i64 {word})")
-        carry = [("i64", word), *((type_, value) for type_, value, _ in sums)]
+        carry = [("i64", word), *((type_, self._begun(type_, spot)) for type_, spot in spots)]
         with f.loop(0, count, carry=carry) as turn, scope(k):
-            left, *totals = turn.values
+            left, *sums = turn.values
             place = f.op(f"call i64 @llvm.cttz.i64(i64 {left}, i1 true)")
             rest = f.op(f"and i64 {left}, {f.op(f'sub i64 {left}, 1')}")
-            one = f.op(
-                f"load {kind}, ptr {f.pointer(data, f.mul(place, step), kind)}, align {SIZE[self.node.dtype]}"
-            )
-            spread = f.splat(one, kind)
-            line = f.pointer(base, f.mul(place, pitch), kind)
-            turn.next = [rest]
-            for j, ((type_, _, _), before) in enumerate(zip(sums, totals, strict=True)):
-                lanes = self.lanes[j]
-                x = spread if lanes == LANES else f.first_lanes(spread, self.type, lanes)
-                y = self._line(line, j, lanes, align)
-                turn.next.append(k.call("fma", type_, x, y, before))
-        for (type_, _, spot), value in zip(sums, turn.results[1:], strict=True):
+            turn.next = [rest, *self._multiply(place, [f.add(a, f.mul(place, step)) for a in data], sums)]
+        for (type_, spot), value in zip(spots, turn.results[1:], strict=True):
             f.emit(f"store {type_} {value}, ptr {spot}, align 64")
         with f.when(self.ends), scope(k):
-            self._end(row, number, start)
+            if len(rows) == 1:
+                self._end(rows[0], numbers[0], start)
+            else:  # of an odd number the last row stands for two
+                with f.loop(0, f.add(f.sub(rows[1], rows[0]), 1)) as turn, scope(k):
+                    self._end(f.add(rows[0], turn.index), f.add(numbers[0], turn.index), start)
 
-    def _line(self, line: str, j: int, lanes: int, align: int) -> str:
-        """Some columns of a row of the other operand; none is read beyond its end."""
+    def _fetch(self, rows: list[Scalar], start: Scalar) -> None:
+        """Have the processor fetch what an epilogue changes while the sums before it are made."""
+        k, f = self.k, self.k.function
+        stored = [view for _, view in self.task.stores]
+        if sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) <= AFAR:
+            return
+        with f.when(self.ends), scope(k):
+            for row, view, j in product(rows, stored, range(len(self.lanes))):
+                self.stand(row, 0, start, j)
+                k.prefetch(view, self.index())
+
+    def _begun(self, type_: str, spot: str) -> str:
+        """What the sums of a vector go on from: those of the block before."""
         f = self.k.function
-        spot = f.pointer(line, j * LANES, self.element)
-        return f.op(f"load {vector(self.element, lanes)}, ptr {spot}, align {align}")
+        if self.begins == "true":
+            return "zeroinitializer"
+        held = f.op(f"load {type_}, ptr {spot}, align 64")
+        return f.op(f"select i1 {self.begins}, {type_} zeroinitializer, {type_} {held}")
+
+    def _multiply(self, place: str, data: list[Scalar], sums: list[str]) -> list[str]:
+        """One term more: the elements of the rows, by the vectors of the other operand at this place of the block."""
+        k, f, kind = self.k, self.k.function, self.element
+        base, pitch, align = self.right
+        line = f.pointer(base, f.mul(place, pitch), kind)
+        right = [
+            f.op(f"load {vector(kind, lanes)}, ptr {f.pointer(line, j * LANES, kind)}, align {align}")
+            for j, lanes in enumerate(self.lanes)
+        ]
+        result: list[str] = []
+        for at in data:
+            pointer = f.pointer(k.pointers[self.plan.a.buffer], at, kind)
+            one = f.op(f"load {kind}, ptr {pointer}, align {SIZE[self.node.dtype]}")
+            spread = f.splat(one, kind)
+            for lanes, y in zip(self.lanes, right, strict=True):
+                x = spread if lanes == LANES else f.first_lanes(spread, self.type, lanes)
+                result.append(k.call("fma", vector(kind, lanes), x, y, sums[len(result)]))
+        return result
 
     def _end(self, row: Scalar, number: Scalar, start: Scalar) -> None:
         k, f = self.k, self.k.function
