@@ -46,6 +46,16 @@ model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=
 losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
 out, weights = model.predict(x[:37], verbose=0), model.get_weights()
 """,
+    "mostly zeros": """
+x, y = rng.integers(0, 256, (300, 392), dtype=np.uint8) * (rng.random((300, 392)) < 0.4), rng.integers(0, 10, 300)
+x = x.astype(np.uint8)
+model = rv.Sequential([
+    rv.layers.Rescaling(1 / 255, input_shape=(392,)), rv.layers.Dense(100, activation="relu"),
+    rv.layers.Dense(10, activation="softmax")])
+model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+losses = model.fit(x, y, epochs=2, batch_size=64, verbose=0).history["loss"]
+out, weights = model.predict(x[:37], verbose=0), model.get_weights()
+""",
     "hidden units": """
 x, y = rng.random((300, 24), dtype=np.float32), rng.integers(0, 3, 300)
 model = rv.Sequential([

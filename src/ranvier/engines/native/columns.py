@@ -121,7 +121,7 @@ class Columns(Folded):
             if high > full:
                 with scope(self.k):
                     at(full, high - full)
-        elif isinstance(rows.extent, Symbol) or rows.extent % height:
+        elif isinstance(rows.extent, Symbol) or self._rows_taken(rows.extent) % height:
             left = f.sub(high, full)
             while height > 1:  # ever lower tiles: rows one by one would wait for their own last multiply-add
                 height = -(-height // 2)
@@ -129,6 +129,12 @@ class Columns(Folded):
                 with f.when(fits), scope(self.k):
                     at(f.sub(high, left), height)
                 left = f.sub(left, f.op(f"select i1 {fits}, i64 {height}, i64 0"))
+
+    def _rows_taken(self, extent: int) -> int:
+        """Of how many rows, or a multiple of them, a thread's share is."""
+        rows, task = self.plan.rows, self.task
+        mine = task.parts and rows is not None and rows.output == task.axis
+        return extent // task.parts if mine else extent
 
     def _trailing(
         self,

@@ -26,6 +26,6 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
         stored.strides[len(prefix) :],
         lambda columns: room(target, columns, node.dtype)[0] if prefix else 0,
     )
-    few = skips(task, nest, views, target, batch)
-    form = Skipping if few else Dots if nest.form == "dot" else Columns
+    skipping = skips(task, nest, views, batch)
+    form = Skipping if skipping else Dots if nest.form == "dot" else Columns
     form(k, task, node, nest, stored, target, batch).write()

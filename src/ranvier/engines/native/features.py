@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ranvier.engines.native.emit import SIZE
+from ranvier.engines.native.skipping import pays, zeros_of
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import size
 from ranvier.graph.extents import extent
@@ -81,16 +82,29 @@ def _divided(node: Node, parts: int) -> Node:
     return apply("contract", x, weights, index=index, loops=loops, rank=3, parts=parts, of="features")
 
 
-def assign(tasks: list[Task]) -> None:
-    """Give each thread its parts: of such products, and of the data that they are made of."""
+def assign(graph: Graph, tasks: list[Task]) -> bool:
+    """Give each thread its parts: of such products, and of the data that they are made of.
+
+    Returns whether parts may take different times, since terms are left out that are zero (skipping.py). Then the
+    weights' updates are divided in the same way.
+    """
+    uneven = False
+    updates = dict(graph.updates)
     makers = {node: task for task in tasks for node in task.nodes}
     for task in tasks:
         parts = task.anchor.attrs.get("parts", 0) if task.anchor is not None else 0
         if task.anchor is None or not parts:
             continue
         task.share, task.axis, task.parts = "split", 0, parts
-        maker = makers.get(task.anchor.inputs[0])
+        (data, weights), (*_, columns, some) = task.anchor.inputs, task.anchor.attrs["loops"]
+        if task.anchor.attrs["of"] == "features" and pays(zeros_of(data), columns, some, task.anchor.dtype):
+            uneven = True
+            update = makers.get(updates.get(weights, weights))
+            if update is not None and (update.kind, update.share, update.axis) == ("contract", "split", 0):
+                update.parts = parts
+        maker = makers.get(data)
         if maker is None or maker.kind != "map" or any(node in makers for node in maker.reads):
             continue
         if all(node.shape == maker.space for node in maker.members) and maker.parts in (0, parts):
             maker.share, maker.axis, maker.parts = "split", 1, parts
+    return uneven

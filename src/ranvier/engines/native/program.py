@@ -248,10 +248,10 @@ class Assembler:
 
             def run(tasks: Iterable[Task], rows: tuple[Scalar, Scalar], worker: Scalar = 0) -> None:
                 for task in tasks:
-                    if self.fetching is not None and task is self.fetching.beside:
-                        self._fetch(f, arrays, extents, words[TOTAL], f.add(start, batch), work)
-                    low, high = self.shares.range(f, task, rows)
-                    call(f"k{task.number}", low, high, self._buffers(task), worker)
+                    with self.shares.each(f, task, rows) as own:
+                        if self.fetching is not None and task is self.fetching.beside:
+                            self._fetch(f, arrays, extents, words[TOTAL], f.add(start, batch), work, own)
+                        call(f"k{task.number}", *own, self._buffers(task), worker)
 
             def by_worker(task: Task, low: Scalar, high: Scalar, few: tuple[Scalar, Scalar]) -> None:
                 """Each of a few workers its own of these rows."""
@@ -336,15 +336,19 @@ class Assembler:
 
     def _fetch(
         self, f: Function, arrays: dict[tuple[str, int], str], extents: dict[str, Scalar], total: Scalar,
-        start: Scalar, work: str,
+        start: Scalar, work: str, own: tuple[Scalar, Scalar],
     ) -> None:  # fmt: skip
-        """From now on have the rows fetched that this thread gathers in the step that begins at ``start``."""
+        """From now on have the rows fetched that this thread gathers in the step that begins at ``start``.
+
+        ``own`` is what it now does of the product beside.
+        """
         found = self.fetching
         assert found is not None
         source, order = (self.schedule.views[node].buffer for node in found.gather.inputs)
         samples = found.gather.inputs[0].shape[0]
         count = f.maximum(f.minimum(f.sub(total, start), self.schedule.batch), 0)
-        parts = found.task.parts
+        parts, in_turn = found.task.parts, self.shares.in_turn(found.beside)
+        features = self.shares.range(f, found.task, (0, 0)) if parts else (0, extent(found.gather, 1))
         fetching.prepare(
             f,
             work,
@@ -353,8 +357,10 @@ class Assembler:
             source=arrays[source.kind, source.number],
             last=f.sub(extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
             rows=(0, count) if parts or found.task.share == "each" else self.shares.rows(f, count)[1],
-            features=self.shares.range(f, found.task, (0, 0)) if parts else (0, extent(found.gather, 1)),
-            tiles=f.floor_divide(self.shares.calls(found.beside), "%nthreads"),
+            features=own if in_turn else features,
+            tiles=f.floor_divide(
+                self.shares.calls(found.beside), found.beside.parts if in_turn else "%nthreads"
+            ),
         )
 
     def _pointers(

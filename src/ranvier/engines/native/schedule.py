@@ -40,7 +40,8 @@ class Schedule:
         # Among how many virtual workers sums over the samples are split; 0 where they are not.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
-        features.assign(self.tasks)
+        # Whether parts of the features may take different times.
+        self.uneven = features.assign(graph, self.tasks)
         # Values of which each thread has a copy, and the tasks that make them.
         self.copied = units.assign(graph, self.tasks, self.view, batch)
         large = spatial(graph)

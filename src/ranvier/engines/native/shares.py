@@ -6,7 +6,8 @@ from these and from the tiles, and never change a result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ranvier.engines.native import skipping
 from ranvier.engines.native.emit import LANES, Function, Scalar
@@ -56,6 +57,23 @@ class Shares:
 
         return edge("%tid"), edge(f.add("%tid", 1))
 
+    @contextmanager
+    def each(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> Iterator[tuple[Scalar, Scalar]]:
+        """This thread's shares of a task, one after the other; for most tasks there is one."""
+        if not self.in_turn(task):
+            yield self.range(f, task, rows)
+            return
+        extent = task.space[task.axis]
+        assert isinstance(extent, int)
+        size = extent // task.parts
+        with f.loop("%tid", task.parts, "%nthreads") as turn:
+            low = f.mul(turn.index, size)
+            yield low, f.add(low, size)
+
+    def in_turn(self, task: Task) -> bool:
+        """Whether threads take a task's parts in turn: parts next to each other may be alike, as of a picture."""
+        return bool(task.parts) and self.schedule.uneven
+
     def range(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
         """This thread's share of a task; ``rows`` are its rows of the batch."""
         if task.share == "rows":
@@ -82,7 +100,7 @@ class Shares:
         """How often all threads together call what is done beside a contraction."""
         nest, height, across = self.nest(task)
         assert task.anchor is not None
-        if skips(task, nest, self._views(task.anchor), self.target, self.schedule.batch):
+        if skips(task, nest, self._views(task.anchor), self.schedule.batch):
             return skipping.calls(nest, self.target, task.anchor.dtype)
         return tiles(nest, height, across)
 

@@ -45,7 +45,7 @@ def zeros_of(node: Node) -> float:
 _KEEPING = frozenset(("gather", "cast", "reshape", "transpose", "neg", "abs", "relu", "sqrt", "div"))
 
 
-def skips(task: Task, nest: Nest, views: Sequence[View], target: Target, batch: int) -> bool:
+def skips(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
     """Whether a contraction, of what is seen through ``views``, is to be written as here."""
     node, rows, columns = task.anchor, nest.rows, nest.columns
     if node is None or nest.form != "columns" or rows is None or columns is None or prefix_of(task):
@@ -56,10 +56,26 @@ def skips(task: Task, nest: Nest, views: Sequence[View], target: Target, batch: 
     whole = task.share in ("serial", "each") or columns.output != task.axis
     if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
         return False
-    zeros = zeros_of(data_of(node, nest, views))
-    vectors = panel(target, columns, node.dtype)
-    terms = min(block(nest.reduce[0], vectors, node.dtype), batch if _open(nest.reduce[0]) else BITS)
-    return FIXED + (1 - zeros) * terms * (vectors + EACH) < PAYS * terms * vectors
+    terms = nest.reduce[0].extent
+    count = terms if isinstance(terms, int) else batch
+    return pays(zeros_of(data_of(node, nest, views)), columns.extent, count, node.dtype)
+
+
+def pays(zeros: float, columns: int, terms: int, dtype: str) -> bool:
+    """Whether it takes less time to leave out the terms that are zero, of sums of so many; on any target."""
+    vectors = _even(-(-columns // LANES), WIDE)
+    some = _even(terms, _most(vectors, dtype))
+    return FIXED + (1 - zeros) * some * (vectors + EACH) < PAYS * some * vectors
+
+
+def _even(count: int, most: int) -> int:
+    """The size of as few equal pieces as there can be of at most so many."""
+    return -(-count // -(-count // most))
+
+
+def _most(vectors: int, dtype: str) -> int:
+    """The most terms of a block."""
+    return max(1, min(BITS, NEAR // (vectors * LANES * SIZE[dtype])))
 
 
 def data_of(node: Node, nest: Nest, views: Sequence[View]) -> Node:
@@ -70,14 +86,13 @@ def data_of(node: Node, nest: Nest, views: Sequence[View]) -> Node:
 def panel(target: Target, columns: Loop, dtype: str) -> int:
     """How many vectors of a row are summed up at once."""
     most = max(1, min(WIDE, (target.vector_registers - 4) // registers(target, dtype)))
-    vectors = -(-columns.count // LANES)
-    return -(-vectors // -(-vectors // most))
+    return _even(-(-columns.count // LANES), most)
 
 
 def block(terms: Loop, vectors: int, dtype: str) -> int:
     """How many terms have their rows of the other operand at hand at once."""
-    most = max(1, min(BITS, NEAR // (vectors * LANES * SIZE[dtype])))
-    return most if _open(terms) else -(-terms.count // -(-terms.count // most))
+    most = _most(vectors, dtype)
+    return most if _open(terms) else _even(terms.count, most)
 
 
 def _open(loop: Loop) -> bool:
@@ -193,7 +208,7 @@ class Skipping(Tiled):
             else:
                 masks.append(dynamic_mask(k, left))
         with f.loop(*rows, self.height) as turn, scope(k):
-            together = [turn.index]
+            together: list[Scalar] = [turn.index]
             if self.height > 1:
                 together.append(f.minimum(f.add(turn.index, 1), f.sub(rows[1], 1)))
             data = [f.add(a, f.mul(row, p.rows.a)) for row in together]

@@ -1,0 +1,175 @@
+"""Terms of a product that are zero are left out: where that is done, and that nothing changes but the time."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.data.sampled import share_of_zeros
+from ranvier.engines import native
+from ranvier.engines.native import llvm, runtime
+from ranvier.engines.native.skipping import COUNTING, pays
+from ranvier.engines.native.translate import schedule_of, text_of
+from ranvier.graph.contraction import einsum
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import BATCH, apply, like
+from ranvier.training import gate
+
+ROWS = 87  # of the batch
+
+
+def product(text, sizes, dtype, zeros, then):
+    """A product as a graph whose first operand is announced to have so many zeros."""
+    data, weights = text.split("->")[0].split(",")
+    inputs = tuple(
+        input_node(
+            name, tuple(sizes[i] for i in name), dtype, windowed=sizes[name[0]] == BATCH,
+            zeros=zeros if name == data else 0,
+        )
+        for name in (data, weights)
+    )  # fmt: skip
+    return Graph(inputs, (then(einsum(text, *inputs)),))
+
+
+def leaves_out(graph, batch, target="host"):
+    return COUNTING[1].split("@")[1].split("(")[0] in text_of(
+        native.lower(graph), batch, llvm.resolve_target(target)
+    ).text.replace(COUNTING[1], "")
+
+
+def ran(graph, arrays):
+    (output,) = graph.outputs
+    found = np.full([ROWS if d == BATCH else d for d in output.shape], np.nan, output.dtype)
+    native.compile(graph, ROWS).run(arrays, [found])
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("columns", [33, 48, 64, 100, 112, 128, 136, 200, 260])
+@pytest.mark.parametrize("text", ["mk,kn->mn", "km,kn->mn"])
+def test_the_same_bits(text, columns, dtype):
+    """Rows and terms of any number, also where sums go on from block to block and from group to group."""
+    rng = np.random.default_rng(columns)
+    first = {"mk": (BATCH, 131), "km": (7, BATCH)}[text[:2]]  # of the data, the batch comes first
+    for rows, terms in ((24, 64), (19, 131), (301, 65), first):
+        sizes = {"m": rows, "k": terms, "n": columns}
+        count = ROWS if terms == BATCH else terms
+        for share, zeros in ((0.5, 0.45), (0.95, 0.9)):
+            graphs = [product(text, sizes, dtype, z, lambda y: apply("relu", y) + y) for z in (0, zeros)]
+            size = [[ROWS if d == BATCH else d for d in node.shape] for node in graphs[0].inputs]
+            arrays = [rng.standard_normal(s).astype(dtype) for s in size]
+            arrays[0][rng.random(size[0]) < share] = 0
+            arrays[0][0], arrays[0][-1] = 0, 1  # a whole row of each kind
+            dense, sparse = (ran(graph, arrays) for graph in graphs)
+            np.testing.assert_array_equal(sparse.view(np.uint8), dense.view(np.uint8))
+            assert leaves_out(graphs[1], ROWS) == pays(zeros, columns, count, dtype)
+        assert leaves_out(graphs[1], ROWS)
+        assert not leaves_out(graphs[0], ROWS)
+
+
+@pytest.mark.parametrize("target", ["aarch64", "x86-64-v2", "x86-64-v3", "x86-64-v4"])
+def test_every_target_can(target):
+    graph = product("mk,kn->mn", {"m": BATCH, "k": 100, "n": 100}, "float32", 0.9, lambda y: y)
+    assert leaves_out(graph, ROWS, target)
+    resolved = llvm.resolve_target(target)
+    assert llvm.compile_object(text_of(native.lower(graph), ROWS, resolved).text, resolved)
+
+
+@pytest.mark.parametrize(
+    ("zeros", "columns", "terms", "expected"),
+    [
+        (0, 512, 512, False),
+        (0.45, 100, 196, True),
+        (0.45, 64, 98, False),
+        (0.75, 64, 98, True),
+        (0.9, 16, 784, False),
+        (0.9, 32, 784, True),
+        (0.9, 100, 4, False),
+    ],
+)
+def test_when_it_pays(zeros, columns, terms, expected):
+    assert pays(zeros, columns, terms, "float32") is expected
+
+
+def test_announced_through_what_keeps_zeros():
+    """Rows of numbers, scaled, in another shape; not moved from zero."""
+    x = input_node("x", (BATCH, 10, 10), "uint8", windowed=True, zeros=0.9)
+    w = input_node("w", (100, 100), "float32")
+    floats = apply("cast", x, dtype="float32")
+    scaled = floats * like(floats, 0.5)
+    rows = apply("reshape", scaled, shape=(BATCH, 100))
+    assert leaves_out(Graph((x, w), (einsum("mk,kn->mn", rows, w),)), ROWS)
+    assert not leaves_out(Graph((x, w), (einsum("mk,kn->mn", rows + like(rows, 0.5), w),)), ROWS)
+
+
+def test_how_many_zeros_there_are():
+    rng = np.random.default_rng(0)
+    for dtype in (np.float32, np.uint8, np.float64, np.bool_):
+        x = rng.integers(1, 2, (5000, 8, 8)).astype(dtype)
+        assert share_of_zeros(x) == 0
+        x[rng.random(x.shape) < 0.8] = 0
+        assert share_of_zeros(x) == 0.75
+    assert share_of_zeros(np.zeros((100, 64))) == 0.9
+    assert share_of_zeros(np.zeros((1, 40))) == 0.9
+    assert share_of_zeros(np.full((9, 64), np.nan)) == 0
+    assert share_of_zeros(np.zeros((100, 4))) == share_of_zeros(np.zeros(100)) == 0  # not worth it
+
+
+def data(share, samples=300, features=288):
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 256, (samples, features), dtype=np.uint8)
+    x[rng.random(x.shape) < share] = 0
+    return x, rng.integers(0, 10, samples)
+
+
+def trained(x, y, units, batch, threads, optimizer="adam"):
+    rv.set_seed(0)
+    with runtime.threads_here(threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = rv.Sequential(
+            [rv.layers.Rescaling(1 / 255), rv.layers.Dense(units, "relu"), rv.layers.Dense(10, "softmax")]
+        )
+        model.compile(optimizer, "sparse_categorical_crossentropy")
+        history = model.fit(
+            x, y, batch_size=batch, epochs=2, validation_split=0.2, shuffle=True, verbose=0
+        ).history
+        return [np.asarray(history["loss"] + history["val_loss"]), *model.get_weights()]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize(
+    ("share", "units", "batch"), [(0.5, 100, 100), (0.8, 64, 32), (0.95, 136, 48), (0.7, 256, 77)]
+)
+def test_trained_networks_are_the_same(share, units, batch, threads, monkeypatch):
+    """Threads take parts of the features in turn, of a last batch of any size; other weights would tell."""
+    x, y = data(share)
+    found = trained(x, y, units, batch, threads)
+    monkeypatch.setattr(gate, "share_of_zeros", lambda array: 0.0)
+    for expected, value in zip(trained(x, y, units, batch, 1), found, strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [lambda: rv.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.5), rv.optimizers.Lion]
+)
+def test_other_updates(optimizer, monkeypatch):
+    """Also where the weights' update is a task of its own."""
+    x, y = data(0.8)
+    found = trained(x, y, 100, 64, 2, optimizer())
+    monkeypatch.setattr(gate, "share_of_zeros", lambda array: 0.0)
+    for expected, value in zip(trained(x, y, 100, 64, 2, optimizer()), found, strict=True):
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_parts_are_taken_in_turn():
+    """Where the terms of some features are fewer than those of others."""
+    x, y = data(0.8)
+    model = rv.Sequential([rv.layers.Dense(100, "relu", input_shape=(288,)), rv.layers.Dense(10)])
+    model.compile("adam", rv.losses.SparseCategoricalCrossentropy(True))
+    model.fit(x / 255, y, batch_size=64, verbose=0)
+    (step,) = (s for key, s in model._compiled.programs.items() if key[0] == "train")
+    schedule = schedule_of(native.lower(step.graph), 64)
+    assert schedule.uneven
+    parts = {task.space: task.parts for task in schedule.tasks if task.parts}
+    assert parts == {(BATCH, 288): 8, (8, BATCH, 100): 8, (288, 100): 8}
