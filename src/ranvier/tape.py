@@ -170,7 +170,7 @@ def at_once(entry: Entry, tensors: Sequence[Tensor], segment: Segment) -> Any:
     known = programs.get(entry)
     if known is None:
         nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(entry.children)]
-        result = entry.function.body(*nodes, **dict(entry.options[:-1]))  # type: ignore[union-attr]  # a call's
+        result = entry.function.body(*nodes, **dict(entry.options[:-1]))  # type: ignore[union-attr]  # pending ones have  # a call's
         order = topological((*nodes, result))  # the operands first
         at = {node: place for place, node in enumerate(order)}
         steps = [(n.op.value, [at[i] for i in n.inputs], n.attrs) for n in order[len(nodes) :]]

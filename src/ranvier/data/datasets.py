@@ -282,7 +282,7 @@ def _folders(dataset: Dataset, reasons: dict[str, str]) -> Generator[tuple[str, 
     places = PLACES
     if not _readable(dataset):
         places = PLACES[:1]  # what was read before
-        reasons["its file"] = f"reading it needs {dataset.source.needs}, which is not installed"  # type: ignore[union-attr]
+        reasons["its file"] = f"reading it needs {dataset.source.needs}, which is not installed"  # type: ignore[union-attr]  # it has one here
     for title, place in places:
         try:
             with contextlib.closing(place(dataset)) as folders:

@@ -153,7 +153,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
 def pillow() -> None:
     """Raise ModuleNotFoundError, saying what to install, where there is no Pillow."""
     try:
-        import PIL  # noqa: F401
+        import PIL  # noqa: F401 - whether it is there
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "image files need Pillow. Write: pip install 'ranvier[images]'", name=error.name

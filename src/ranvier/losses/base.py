@@ -161,7 +161,7 @@ def loss_of(
     def construct(self: Formula, *args: Any, **kwargs: Any) -> None:
         Formula.__init__(self, *args, **kwargs)
 
-    construct.__signature__ = signature  # type: ignore[attr-defined]
+    construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
     members = {
         "__doc__": formula.__doc__,
         "__init__": construct,

@@ -117,7 +117,7 @@ class _Margins(_Decided):
     multi_label: bool
 
     @property
-    def instead(self) -> str:  # type: ignore[override]
+    def instead(self) -> str:  # type: ignore[override]  # it names the class
         return f"metrics.{type(self).__name__}(multi_label=True)"
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:

@@ -64,7 +64,7 @@ def _mean_of(
     def construct(self: _Formula, *args: Any, **kwargs: Any) -> None:
         _Formula.__init__(self, *args, **kwargs)
 
-    construct.__signature__ = signature  # type: ignore[attr-defined]
+    construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
     about = "" if base is _Formula else f"{base.__doc__} "
     members = {
         "__doc__": f"{about}{formula.__doc__}" if sign > 0 else f"Minus: {formula.__doc__}",

@@ -137,7 +137,7 @@ class Sum(Metric):
         super().__init__(name, dtype)
         self._total = self.add_weight(name="total", dtype=WIDE)
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # Keras's own take other arguments too
         """Add values of any shape, each times its weight: weights have the values' first dimensions."""
         values, _ = weighed(values, sample_weight)
         self._total.assign_add(numeric.sum(values))
@@ -159,7 +159,7 @@ class Mean(Metric):
         self._total = self.add_weight(name="total", dtype=WIDE)
         self._count = self.add_weight(name="count", dtype=WIDE)
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # Keras's own take other arguments too
         """Add values of any shape, each times its weight: weights have the values' first dimensions."""
         values, weights = weighed(values, sample_weight)
         self._total.assign_add(numeric.sum(values))

@@ -89,7 +89,7 @@ class Module(Face):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
-            cls.build = noting(cls.build)  # type: ignore[method-assign]
+            cls.build = noting(cls.build)  # type: ignore[method-assign]  # every subclass
         cls._builds = cls.build is not Module.build
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

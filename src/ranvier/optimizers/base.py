@@ -1,27 +1,21 @@
-"""What all optimizers share: clipping, weight decay, state, and the step of an explicit loop."""
+"""What all optimizers share: settings, and the update of a whole step as graph."""
 
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from ranvier import tape
 from ranvier.by_name import held
-from ranvier.entries import Function, intern
 from ranvier.graph.node import Node, apply, like
-from ranvier.modes import get_dtype
 from ranvier.module.names import Told
 from ranvier.numeric import equal, floor_divide
 from ranvier.optimizers import schedules
+from ranvier.optimizers.attached import Attached, settings_of
 from ranvier.optimizers.nodes import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
-from ranvier.optimizers.recorded import Recorded
 from ranvier.optimizers.schedules import LearningRateSchedule
-from ranvier.optimizers.settings import Rate, as_rate, follow, number, whole
+from ranvier.optimizers.settings import Rate, as_rate, number, whole
 from ranvier.optimizers.treatment import Excluded, Treatment
 from ranvier.tensor import Tensor
 
@@ -38,7 +32,7 @@ UNCHECKED = ("formula", "learning_rate", "name", "loss_scale_factor")
 
 
 @dataclass(eq=False, repr=False)
-class Optimizer(Told):
+class Optimizer(Attached, Told):
     """What all optimizers share: clipping, weight decay, state, and the step of an explicit loop.
 
     ``weight_decay`` shrinks each parameter by ``learning_rate * weight_decay`` of itself before the step, or with
@@ -73,8 +67,6 @@ class Optimizer(Told):
     loss_scale_factor: float | None = None
 
     lasting: ClassVar[frozenset[str]] = frozenset()  # slots that do not decay
-    scalar: ClassVar[frozenset[str]] = frozenset()  # slots that hold one number for each parameter
-    variable: ClassVar[frozenset[str]] = frozenset()  # settings that `vary` takes: numbers or nodes
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -96,14 +88,8 @@ class Optimizer(Told):
             self.name = kind.lower()
         if self.formula not in ("keras", "torch"):
             raise ValueError(f"formula {self.formula!r} does not exist. Write 'keras' or 'torch' instead.")
-        self.parameters: list[Tensor] = []
-        self.slots: list[dict[str, Tensor]] = []
-        self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
         self._excluded = Excluded()
-        self._varied: dict[str, Tensor] = {}  # settings that are inputs of the program
-        self.sync: Callable[[], None] | None = (
-            None  # takes over what was set elsewhere: in groups of parameters
-        )
+        self.begin()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "learning_rate":
@@ -131,8 +117,8 @@ class Optimizer(Told):
 
     def fresh(self) -> Optimizer:
         """An optimizer with the same settings that has trained nothing yet."""
-        twin = self._with({"parameters": [], "slots": [], "_varied": {}, "sync": None})
-        twin.iterations = Tensor(np.zeros((), np.uint32))
+        twin = copy.copy(self)
+        twin.begin()
         return twin
 
     @property
@@ -173,12 +159,8 @@ class Optimizer(Told):
             self.sync()
         inputs = self.inputs()
         kind: Any = type(self)
-        names = [name for name in _settings(kind) if name not in inputs]
+        names = [name for name in settings_of(kind) if name not in inputs]
         return (type(self), self.schedule, *inputs, *names, *(getattr(self, name) for name in names))
-
-    def inputs(self) -> dict[str, Tensor]:
-        """The settings that `vary` made inputs of the program, set to what they are now."""
-        return {name: follow(leaf, getattr(self, name)) for name, leaf in self._varied.items()}
 
     # --- the rule, on nodes ---------------------------------------------------------------------------------------
 
@@ -196,11 +178,6 @@ class Optimizer(Told):
     @property
     def slot_names(self) -> tuple[str, ...]:
         return tuple(self.all_starts)
-
-    @property
-    def variables(self) -> list[Tensor]:
-        """The count of steps, and the state of each parameter."""
-        return [self.iterations, *(slot for slots in self.slots for slot in slots.values())]
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         """The new parameter and slots, from the gradient ``g``; ``lr`` and ``t`` (1 at the first step) are scalars."""
@@ -318,147 +295,3 @@ class Optimizer(Told):
             return x
         small = apply("less", apply("abs", x), like(x, _TINY[x.dtype]))
         return apply("select", small, like(x, 0.0), x)
-
-    # --- state and the explicit loop ------------------------------------------------------------------------------
-
-    def attach(self, parameters: Iterable[Tensor]) -> Optimizer:
-        """Make (or keep) the state for these parameters, which ``step`` then updates. Returns the optimizer.
-
-        Raises ValueError for none, or when the optimizer already belongs to other parameters.
-        """
-        given = list(parameters)
-        if not given:
-            raise ValueError(
-                f"{type(self).__name__} got no parameters. Write model.parameters() of a built model instead."
-            )
-        if self.parameters:
-            if len(given) != len(self.parameters) or any(
-                a is not b for a, b in zip(given, self.parameters, strict=True)
-            ):
-                raise ValueError(
-                    f"this {type(self).__name__} already trains {len(self.parameters)} other parameters and holds "
-                    "their state. Write a new optimizer for this model instead."
-                )
-            return self
-        self.parameters = given
-        self._excluded = self._excluded.among(given)
-        self.slots = [{n: self._slot(n, start, p) for n, start in self.all_starts.items()} for p in given]
-        self._rate = Tensor(np.zeros((), get_dtype()))
-        kind: Any = type(self)
-        self._settings = list(_settings(kind))
-        return self
-
-    def _slot(self, name: str, start: float, parameter: Tensor) -> Tensor:
-        if name in self.scalar:
-            return Tensor.wrap(np.full((), start, parameter.dtype))
-        return Tensor.wrap(np.full_like(parameter.compute(), start))  # in the parameter's memory order
-
-    def rate(self) -> Tensor:
-        """The learning rate as a leaf of programs, set to what ``learning_rate`` is now; unused with a schedule."""
-        rate = self.learning_rate
-        return follow(self._rate, rate) if isinstance(rate, float) else self._rate
-
-    def vary(self, name: str, value: float) -> None:
-        """Set a setting of `variable` that will change again: from here on it is an input of the step's program, as the
-        learning rate is, so that one more program is compiled and none after.
-        """
-        if name not in self.variable:
-            raise ValueError(
-                f"{type(self).__name__} has no setting {name!r} that varies. It has {sorted(self.variable)}."
-            )
-        value = number(type(self).__name__, name, value)
-        if self.parameters and name not in self._varied:
-            self._varied[name] = Tensor(np.asarray(value, get_dtype()))
-            self._settings.remove(name)
-            starts = self.all_starts  # momentum has state where it varies, whatever it is now
-            self.slots = [
-                {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
-                for p, old in zip(self.parameters, self.slots, strict=True)
-            ]
-        setattr(self, name, value)
-
-    @property
-    def varied(self) -> tuple[str, ...]:
-        """The settings that `vary` made inputs of the program."""
-        return tuple(self._varied)
-
-    def uses(self, name: str) -> bool:
-        """Whether a setting is other than 0, or may become so."""
-        return name in self._varied or bool(getattr(self, name))
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters."""
-        for p in self.parameters:
-            p.grad = None if set_to_none or p.grad is None else Tensor.wrap(np.zeros(p.shape, p.dtype))
-
-    def step(self) -> None:
-        """Update every parameter that has a gradient, together with all that is pending, as one program."""
-        segment = self.record()
-        if segment is not None:
-            tape.flush(segment)
-
-    def record(self) -> tape.Segment | None:
-        """Record the step without running it; returns the segment of the tape, None where nothing has a gradient."""
-        if not self.parameters:
-            raise RuntimeError(
-                f"{type(self).__name__}.step() before attach(parameters): there is nothing to update."
-            )
-        chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        if not chosen:
-            return None
-        params = [self.parameters[i] for i in chosen]
-        state = [slot for i in chosen for slot in self.slots[i].values()]
-        targets = [*params, *state, self.iterations]
-        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
-        segment = tape.segment_of(operands)
-        children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
-        entries = intern(self._function(self.treatments(params), len(params)), children, (), False)
-        ordinals, assigns = segment.ordinals, segment.assigns
-        for target, entry in zip(targets, entries, strict=True):  # Segment.assign, of leaves that are known
-            assigns[ordinals[id(target)]] = entry
-            target.segment = segment
-        return segment
-
-    def _function(self, treatments: tuple[Treatment, ...], n: int) -> Function:
-        key = (
-            type(self),
-            n,
-            treatments,
-            self.schedule,
-            *self._varied,
-            *[getattr(self, name) for name in self._settings],
-        )
-        known = _FUNCTIONS.get(key)
-        if known is None:
-            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(copy.copy(self), n, treatments))
-        return known
-
-    def state(self) -> dict[str, Any]:
-        """The state as arrays: ``"iterations"`` and ``"0.momentum"`` for each parameter's number and slot."""
-        named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
-        return {name: tensor.numpy() for name, tensor in {"iterations": self.iterations, **named}.items()}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave. Raises ValueError naming every array that is missing, extra or misshapen."""
-        named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
-        named["iterations"] = self.iterations
-        wrong = [f"{n} is missing" for n in sorted(named.keys() - state.keys())]
-        wrong += [f"{n} is unknown" for n in sorted(state.keys() - named.keys())]
-        wrong += [
-            f"{n} has shape {np.shape(state[n])} instead of {t.shape}"
-            for n, t in named.items()
-            if n in state and np.shape(state[n]) != t.shape
-        ]
-        if wrong:
-            raise ValueError(f"the state does not fit this {type(self).__name__}: {'; '.join(wrong)}.")
-        for name, tensor in named.items():
-            tensor.assign(np.asarray(state[name]))
-
-
-_FUNCTIONS: dict[Any, Function] = {}
-
-
-@functools.cache
-def _settings(kind: Any) -> tuple[str, ...]:
-    """The names of an optimizer's settings but the learning rate; they are asked for between every two epochs."""
-    return tuple(field.name for field in fields(kind) if field.name not in ("learning_rate", "name"))

@@ -17,11 +17,8 @@ class Recorded:
     """The body of the tensor function that a step of an explicit loop records."""
 
     def __init__(self, optimizer: Optimizer, n: int, treatments: tuple[Treatment, ...]) -> None:
-        optimizer.parameters, optimizer.slots, optimizer.sync = (
-            [],
-            [],
-            None,
-        )  # a function outlives its optimizer
+        # A function outlives its optimizer.
+        optimizer.parameters, optimizer.slots, optimizer.sync = [], [], None
         self.optimizer, self.n, self.treatments = optimizer, n, treatments
 
     def __call__(self, *nodes: Node) -> tuple[Node, ...]:

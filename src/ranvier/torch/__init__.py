@@ -30,14 +30,14 @@ from ranvier.torch import (
     settings,
     utils,
 )
-from ranvier.torch.accumulating import *  # noqa: F403  # its __all__ is the list
-from ranvier.torch.arranging import *  # noqa: F403
+from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vocabulary  # its __all__ is the list
+from ranvier.torch.arranging import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
-from ranvier.torch.choosing import *  # noqa: F403
-from ranvier.torch.creation import *  # noqa: F403
+from ranvier.torch.choosing import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.torch.creation import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.device import device
-from ranvier.torch.dtypes import *  # noqa: F403
-from ranvier.torch.elementwise import *  # noqa: F403
+from ranvier.torch.dtypes import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.torch.elementwise import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.files import load, save
 from ranvier.torch.nn.functional import (
     adaptive_avg_pool1d,
@@ -60,9 +60,9 @@ from ranvier.torch.nn.functional import (
     prelu,
     selu,
 )
-from ranvier.torch.operations import *  # noqa: F403
+from ranvier.torch.operations import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.random import Generator
-from ranvier.torch.settings import *  # noqa: F403
+from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
     "Generator", "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "autograd", "avg_pool1d", "backends",

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier import functional, numeric
 from ranvier.numeric import (
-    abs,  # noqa: A004
+    abs,  # noqa: A004 - the name in the vocabulary
     ceil,
     cos,
     divide,

@@ -9,7 +9,7 @@ from ranvier.training.hooks import Callback
 from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.predict import predict
 from ranvier.training.preflight import PreflightError, PreflightWarning, check
-from ranvier.training.state import compile  # noqa: A004
+from ranvier.training.state import compile  # noqa: A004 - the name in the vocabulary
 from ranvier.training.verify import ResumeMismatch, ResumeReport, verify_resume
 
 __all__ = [

@@ -154,7 +154,7 @@ class Training:
         assert given is not None
         self.bind(step.take_over(runner.step))
         self.set_rate()
-        self.runner.begin(*given, epoch=self.epoch, fresh=False)  # type: ignore[union-attr]
+        self.runner.begin(*given, epoch=self.epoch, fresh=False)  # type: ignore[union-attr]  # steps run
 
     def touched(self) -> None:
         """Callbacks may have changed weights or settings: look at them again."""

@@ -126,7 +126,7 @@ def verify_resume(
         def run(watch: _StopAt, resume: bool = False) -> dict[str, Any]:
             seeds.set_state(begin)
             if resume:  # a new process: NumPy's and Python's own generators stand somewhere else
-                np.random.seed(None)  # noqa: NPY002
+                np.random.seed(None)  # noqa: NPY002 - it is the global state that augmentations of users draw from
                 random.seed()
             model = fresh(build, models)
             made = [] if callbacks is None else callbacks()

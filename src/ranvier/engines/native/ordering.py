@@ -25,7 +25,7 @@ def share_out(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
         if alone and within and work(task, batch) >= SERIAL:
             task.share, task.axis = "split", 1
             continue
-        anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]
+        anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]  # a scatter has one
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
             task.share = "rows"
         elif task.kind in ("map", "contract", "reduce", "copy") and task.space:

@@ -48,7 +48,7 @@ def _activation(name: str, function: Any, doc: str, *ignored: str, **defaults: A
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         _Activation.__init__(self, *args, **kwargs)
 
-    construct.__signature__ = inspect.Signature([inspect.Parameter("self", kind), *arguments])  # type: ignore[attr-defined]
+    construct.__signature__ = inspect.Signature([inspect.Parameter("self", kind), *arguments])  # type: ignore[attr-defined]  # what inspect reads
     body = {
         "__doc__": doc, "__init__": construct, "__module__": __name__,
         "function": staticmethod(function), "defaults": defaults, "passed": tuple(defaults),

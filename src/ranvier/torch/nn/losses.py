@@ -76,7 +76,7 @@ def _loss(
         reduction = reduction_of(given.arguments["reduction"], **{n: given.arguments.get(n) for n in _OLD})
         kind.__init__(self, function, reduction, buffers=buffers, **options)
 
-    construct.__signature__ = signature  # type: ignore[attr-defined]
+    construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
     return type(name, (kind,), {"__doc__": doc, "__init__": construct, "__module__": __name__})
 
 

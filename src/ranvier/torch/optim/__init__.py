@@ -40,7 +40,7 @@ def _optimizer(
         given.apply_defaults()
         RuledOptimizer.__init__(self, params, {n: v for n, v in given.arguments.items() if n in defaults})
 
-    construct.__signature__ = signature  # type: ignore[attr-defined]
+    construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
     body = {
         "__doc__": doc, "__init__": construct, "__module__": __name__,
         "rule": rule, "coupled": coupled,

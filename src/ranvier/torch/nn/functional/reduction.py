@@ -53,7 +53,7 @@ def _loss(function: Any, *arguments: str) -> Any:
     signature = inspect.Signature([inspect.Parameter(n, kind) for n in ("input", "target")] + others)
     loss.__name__ = loss.__qualname__ = function.__name__
     loss.__doc__ = function.__doc__
-    loss.__signature__ = signature  # type: ignore[attr-defined]
+    loss.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
     return loss
 
 
