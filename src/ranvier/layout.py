@@ -32,12 +32,12 @@ def stored(tensor: Tensor) -> Any:
     return tensor.kept[1]
 
 
-def leaf_input(name: str, tensor: Tensor) -> tuple[Node, Node]:
-    """An input for the tensor's storage, and the node that stands for the tensor itself."""
+def leaf_input(name: str, tensor: Tensor, zeros: float = 0) -> tuple[Node, Node]:
+    """An input for the tensor's storage, with so many ``zeros``, and the node that stands for the tensor itself."""
     if is_transposed(tensor.value):
-        source = input_node(name, tensor.spec.shape[::-1], tensor.spec.dtype)
+        source = input_node(name, tensor.spec.shape[::-1], tensor.spec.dtype, zeros=zeros)
         return source, reverse_axes(source)
-    source = input_node(name, tensor.spec.shape, tensor.spec.dtype)
+    source = input_node(name, tensor.spec.shape, tensor.spec.dtype, zeros=zeros)
     return source, source
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier import engines
+from ranvier.data.sampled import share_of_zeros
 from ranvier.entries import DATA, Entry, expand, intern, leaf_entry, programs, state
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import topological
@@ -170,7 +171,7 @@ def at_once(entry: Entry, tensors: Sequence[Tensor], segment: Segment) -> Any:
     known = programs.get(entry)
     if known is None:
         nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(entry.children)]
-        result = entry.function.body(*nodes, **dict(entry.options[:-1]))  # type: ignore[union-attr]  # pending ones have  # a call's
+        result = entry.function.body(*nodes, **dict(entry.options[:-1]))  # type: ignore[union-attr]  # a call's
         order = topological((*nodes, result))  # the operands first
         at = {node: place for place, node in enumerate(order)}
         steps = [(n.op.value, [at[i] for i in n.inputs], n.attrs) for n in order[len(nodes) :]]
@@ -231,7 +232,13 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
     used = sorted(
         set[int]().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns))
     )
-    pairs = {o: leaf_input(f"leaf{o}", segment.leaves[o]) for o in used}
+    changed = {o for o, _ in assigns}
+    pairs = {}
+    for o in used:
+        leaf = segment.leaves[o]
+        # What the first values are like, later ones are expected to be.
+        zeros = 0.0 if o in changed or leaf.value is None else share_of_zeros(leaf.value)
+        pairs[o] = leaf_input(f"leaf{o}", leaf, zeros)
     nodes = expand([*roots, *(e for _, e in assigns)], {o: value for o, (_, value) in pairs.items()})
     updates = tuple(
         (pairs[o][0], to_storage(node, segment.leaves[o]))
@@ -254,7 +261,7 @@ def _waiting(segment: Segment) -> tuple[list[Tensor], list[Tensor]]:
     living = [t for reference in segment.live if (t := reference()) is not None and t.segment is segment]
     pending = [t for t in living if t.value is None]
     if segment.placeholders:
-        pending = [t for t in pending if segment.placeholders.isdisjoint(t.entry.leaves)]  # type: ignore[union-attr]
+        pending = [t for t in pending if segment.placeholders.isdisjoint(t.entry.leaves)]  # type: ignore[union-attr]  # what is pending has one
     return living, pending
 
 

@@ -22,9 +22,12 @@ def sample(array: Array) -> Array:
 
 
 def share_of_zeros(array: Array) -> float:
-    """The share of an array's elements that are zero, as the highest of a few levels that it reaches; 0 below them."""
-    if array[:1].size < WIDTH:
+    """The share of an array's elements that are zero, as the highest of a few levels that it reaches; 0 below them.
+
+    An array of zeros alone says nothing of what will be there later, and counts as having none.
+    """
+    if array.ndim < 2 or array[:1].size < WIDTH:
         return 0.0
     rows = sample(array)
     share = 1 - np.count_nonzero(rows) / rows.size
-    return next((level for level in SHARES if share >= level), 0.0)
+    return next((level for level in SHARES if 1 > share >= level), 0.0)

@@ -23,6 +23,7 @@ from ranvier.graph.node import Node, Symbol
 
 BITS, HALF = 64, 32  # of a mask: the most terms of a block
 NEAR = 24 << 10  # bytes of a block's rows, which are to stay in a first-level cache
+LEAST = 8  # rows from which on a block of terms is worth being laid out
 ROWS = 256  # whose sums are kept between blocks
 WIDE = 8  # vectors of a row's sums at most
 APART = 4  # rows from one call of what is done meanwhile to the next
@@ -52,6 +53,8 @@ def skips(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
         return False
     plain = nest.beside is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
     if not plain or columns.a or columns.b != 1 or not isinstance(columns.extent, int):
+        return False
+    if (batch if _open(rows) else rows.count) < LEAST:
         return False
     whole = task.share in ("serial", "each") or columns.output != task.axis
     if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
