@@ -179,6 +179,7 @@ def test_explicit_loops_too(monkeypatch):
     """The first batch tells what later ones are like; they may be otherwise, and have another size."""
     import ranvier.torch as torch
     from ranvier import tape
+    from ranvier.entries import programs
     from ranvier.torch import nn, optim
 
     def run():
@@ -203,7 +204,7 @@ def test_explicit_loops_too(monkeypatch):
         return 0.0
 
     monkeypatch.setattr(tape, "share_of_zeros", none)
-    tape.programs.clear()
+    programs.clear()
     expected, others = run()
     assert (64, 288) in asked
     assert losses == expected
