@@ -1,5 +1,7 @@
 """Terms of a product that are zero are left out: where that is done, and that nothing changes but the time."""
 
+import ctypes
+import mmap
 import warnings
 
 import numpy as np
@@ -51,7 +53,7 @@ def ran(graph, arrays):
 def test_the_same_bits(text, columns, dtype):
     """Rows and terms of any number, also where sums go on from block to block and from group to group."""
     rng = np.random.default_rng(columns)
-    first = {"mk": (BATCH, 131), "km": (9, BATCH)}[text[:2]]  # of the data, the batch comes first
+    first = {"mk": (BATCH, 131), "km": (19, BATCH)}[text[:2]]  # of the data, the batch comes first
     for rows, terms in ((24, 64), (19, 131), (301, 65), first):
         sizes = {"m": rows, "k": terms, "n": columns}
         count = ROWS if terms == BATCH else terms
@@ -63,7 +65,9 @@ def test_the_same_bits(text, columns, dtype):
             arrays[0][0], arrays[0][-1] = 0, 1  # a whole row of each kind
             dense, sparse = (ran(graph, arrays) for graph in graphs)
             np.testing.assert_array_equal(sparse.view(np.uint8), dense.view(np.uint8))
-            assert leaves_out(graphs[1], ROWS) == pays(zeros, columns, count, dtype)
+            assert leaves_out(graphs[1], ROWS) == pays(
+                zeros, (ROWS if rows == BATCH else rows, columns, count), dtype
+            )
         assert leaves_out(graphs[1], ROWS)
         assert not leaves_out(graphs[0], ROWS)
 
@@ -77,19 +81,68 @@ def test_every_target_can(target):
 
 
 @pytest.mark.parametrize(
-    ("zeros", "columns", "terms", "expected"),
+    ("zeros", "rows", "columns", "terms", "expected"),
     [
-        (0, 512, 512, False),
-        (0.45, 100, 196, True),
-        (0.45, 64, 98, False),
-        (0.75, 64, 98, True),
-        (0.9, 16, 784, False),
-        (0.9, 32, 784, True),
-        (0.9, 100, 4, False),
+        (0, 200, 512, 512, False),
+        (0.45, 200, 100, 196, True),
+        (0.45, 200, 64, 98, False),
+        (0.75, 32, 64, 98, True),
+        (0.9, 200, 16, 784, False),
+        (0.9, 200, 32, 784, True),
+        (0.9, 200, 100, 4, False),
+        (0.9, 8, 128, 784, False),  # of few rows
+        (0.6, 16, 300, 64, False),  # for which the other operand would be laid out
     ],
 )
-def test_when_it_pays(zeros, columns, terms, expected):
-    assert pays(zeros, columns, terms, "float32") is expected
+def test_when_it_pays(zeros, rows, columns, terms, expected):
+    assert pays(zeros, (rows, columns, terms), "float32") is expected
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="pages are guarded by mprotect")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("columns", [33, 34, 36, 40, 99, 100, 104])
+def test_nothing_is_read_beyond_the_end(columns, dtype):
+    """Weights, and data, that end where memory ends."""
+    sizes = {"m": BATCH, "k": 128, "n": columns}
+    graph = product("mk,kn->mn", sizes, dtype, 0.9, lambda y: y)
+    assert leaves_out(graph, ROWS)
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(s).astype(dtype) for s in ((ROWS, 128), (128, columns))]
+    arrays[0][rng.random(arrays[0].shape) < 0.9] = 0
+    np.testing.assert_allclose(
+        ran(graph, list(map(at_the_end, arrays))), arrays[0] @ arrays[1], rtol=1e-4, atol=1e-4
+    )
+
+
+def at_the_end(array):
+    """A copy that ends where a page does, before one that cannot be read."""
+    room = -(-array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    pages = mmap.mmap(-1, room + mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + room), mmap.PAGESIZE, 0) == 0
+    copy = np.frombuffer(pages, array.dtype, array.size, room - array.nbytes).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def test_one_program_whatever_batches_hold():
+    model = rv.Sequential([rv.layers.Dense(100, "relu", input_shape=(288,)), rv.layers.Dense(10)])
+    model.compile("adam", rv.losses.SparseCategoricalCrossentropy(True))
+    for share in (0.5, 0.8, 0, 0.95):
+        x, y = data(share, 32)
+        model.train_on_batch(x / 255, y)
+    assert sum(key[0] == "train" for key in model._compiled.programs) == 1
+
+
+def test_weights_that_are_no_numbers_show():
+    x, _ = data(0.5, 64)
+    x[:, :200] = 0
+    model = rv.Sequential([rv.layers.Rescaling(1 / 255, input_shape=(288,)), rv.layers.Dense(100)])
+    model.compile("sgd", "mse")
+    weights = model.get_weights()
+    weights[0][5] = np.nan
+    model.set_weights(weights)
+    assert np.isnan(model.evaluate(x, np.ones((64, 100)), verbose=0))
 
 
 def test_announced_through_what_keeps_zeros():

@@ -56,11 +56,10 @@ class Data:
 
     def kind(self) -> tuple[Any, ...]:
         """What a program depends on."""
-        arrays = (
+        return tuple(
             tuple(None if a is None else (a.shape[1:], a.dtype.name) for a in part)
             for part in (self.x, self.y, self.weight)
         )
-        return *arrays, self.zeros
 
     def rows(self, part: Any) -> Data:
         """The rows of a slice, or of an array of row numbers."""
@@ -202,7 +201,9 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
             found.append(None if source is None else apply("gather", source, order))
         return found
 
-    x_rows, y_rows = rows_of("x", data.x, data.zeros), rows_of("y", data.y)
+    # What the first data are like, later ones are expected to be. Without an update nobody looks whether weights are
+    # finite, so that zeros that meet them must tell.
+    x_rows, y_rows = rows_of("x", data.x, data.zeros if training else ()), rows_of("y", data.y)
     weight_rows = rows_of("weight", data.weight)
     known: dict[int, Node] = {}
     with mode(model, training), isolated(model), seed.traced_draws() as draws:

@@ -82,7 +82,7 @@ def _divided(node: Node, parts: int) -> Node:
     return apply("contract", x, weights, index=index, loops=loops, rank=3, parts=parts, of="features")
 
 
-def assign(graph: Graph, tasks: list[Task]) -> bool:
+def assign(graph: Graph, tasks: list[Task], batch: int) -> bool:
     """Give each thread its parts: of such products, and of the data that they are made of.
 
     Returns whether parts may take different times, since terms are left out that are zero (skipping.py). Then the
@@ -97,7 +97,8 @@ def assign(graph: Graph, tasks: list[Task]) -> bool:
             continue
         task.share, task.axis, task.parts = "split", 0, parts
         (data, weights), (*_, columns, some) = task.anchor.inputs, task.anchor.attrs["loops"]
-        if task.anchor.attrs["of"] == "features" and pays(zeros_of(data), columns, some, task.anchor.dtype):
+        extents, dtype = (batch, columns, some), task.anchor.dtype
+        if task.anchor.attrs["of"] == "features" and pays(zeros_of(data), extents, dtype):
             uneven = True
             update = makers.get(updates.get(weights, weights))
             if update is not None and (update.kind, update.share, update.axis) == ("contract", "split", 0):

@@ -41,7 +41,7 @@ class Schedule:
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
         share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
         # Whether parts of the features may take different times.
-        self.uneven = features.assign(graph, self.tasks)
+        self.uneven = features.assign(graph, self.tasks, batch)
         # Values of which each thread has a copy, and the tasks that make them.
         self.copied = units.assign(graph, self.tasks, self.view, batch)
         large = spatial(graph)

@@ -2,7 +2,8 @@
 
 Each row of the data has a mask for the next few terms, with a bit for each that is not zero, and goes from bit to bit;
 the rows of the other operand that these meet lie in the first-level cache meanwhile. Every sum has the terms that are
-left in the order of columns.py and is the same to the bit, as long as what zeros meet is finite.
+left in the order of columns.py and is the same to the bit, as long as what zeros meet is finite (and the sign of a sum
+that is zero because its terms are too small for floats).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ranvier.graph.node import Node, Symbol
 
 BITS, HALF = 64, 32  # of a mask: the most terms of a block
 NEAR = 24 << 10  # bytes of a block's rows, which are to stay in a first-level cache
-LEAST = 8  # rows from which on a block of terms is worth being laid out
+LEAST = 16  # rows from which on it pays
 ROWS = 256  # whose sums are kept between blocks
 WIDE = 8  # vectors of a row's sums at most
 APART = 4  # rows from one call of what is done meanwhile to the next
@@ -31,6 +32,7 @@ COUNTING = ("declare i64 @llvm.cttz.i64(i64, i1)", "declare i64 @llvm.ctpop.i64(
 # What a row takes with every block, and a term that is not left out beside its multiply-adds, in multiply-adds of a
 # vector; and how much less all of it is to take than in tiles of rows, which share what they load.
 FIXED, EACH, PAYS = 60, 1.5, 0.9
+LAID = 3  # what it takes to lay out a vector of the other operand for all rows
 SPARSE = 0.75  # zeros from which on two rows have few terms in common
 
 
@@ -54,21 +56,27 @@ def skips(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
     plain = nest.beside is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
     if not plain or columns.a or columns.b != 1 or not isinstance(columns.extent, int):
         return False
-    if (batch if _open(rows) else rows.count) < LEAST:
-        return False
     whole = task.share in ("serial", "each") or columns.output != task.axis
     if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
         return False
     terms = nest.reduce[0].extent
     count = terms if isinstance(terms, int) else batch
-    return pays(zeros_of(data_of(node, nest, views)), columns.extent, count, node.dtype)
+    zeros, height = zeros_of(data_of(node, nest, views)), batch if _open(rows) else rows.count
+    return pays(zeros, (height, columns.extent, count), node.dtype)
 
 
-def pays(zeros: float, columns: int, terms: int, dtype: str) -> bool:
-    """Whether it takes less time to leave out the terms that are zero, of sums of so many; on any target."""
+def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
+    """Whether it takes less time to leave out the terms that are zero; the same on any target.
+
+    ``extents`` are the rows and the columns of the result, and the terms of a sum.
+    """
+    rows, columns, terms = extents
+    if rows < LEAST:
+        return False
     vectors = _even(-(-columns // LANES), WIDE)
     some = _even(terms, _most(vectors, dtype))
-    return FIXED + (1 - zeros) * some * (vectors + EACH) < PAYS * some * vectors
+    laid = LAID * some * vectors / rows if columns != vectors * LANES else 0
+    return FIXED + laid + (1 - zeros) * some * (vectors + EACH) < PAYS * some * vectors
 
 
 def _even(count: int, most: int) -> int:
@@ -190,8 +198,8 @@ class Skipping(Tiled):
         if terms.b == self.pitch and p.b.offset % LANES == self.left % LANES == 0:
             return base, terms.b, SIZE[self.node.dtype]
         with f.loop(0, count) as turn, scope(k):
-            for j, lanes in enumerate(self.lanes):
-                mask = tail_mask(self.left) if j == len(self.lanes) - 1 and self.left < lanes else None
+            for j in range(len(self.lanes)):
+                mask = tail_mask(self.left) if j == len(self.lanes) - 1 and self.left < LANES else None
                 value = self.load(p.b, f.add(b, f.mul(turn.index, terms.b)), j * LANES, 1, mask)
                 spot = f.pointer(laid, f.add(f.mul(turn.index, self.pitch), j * LANES), self.element)
                 f.emit(f"store {self.type} {value}, ptr {spot}, align 64")
