@@ -152,6 +152,15 @@ def own_generator(dataset=None):
     return DataLoader(dataset, batch_size=30, shuffle=True, generator=torch.Generator().manual_seed(7))
 
 
+def sampled():
+    """A loader whose sampler draws from a generator of its own."""
+    import ranvier.torch as torch
+    from ranvier.torch.utils import data
+
+    sampler = data.WeightedRandomSampler(np.ones(N), N, generator=torch.Generator().manual_seed(7))
+    return data.DataLoader(data.TensorDataset(X, Y), batch_size=30, sampler=sampler)
+
+
 class Samples:
     """A data set of the user's own, one sample at a time."""
 
@@ -214,6 +223,7 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "endless generator": (network, {**EVERY, "x": endless, "steps_per_epoch": 4}),
     "data loader": (network, {**EVERY, "x": loader}),
     "loader with a generator": (network, {**EVERY, "x": own_generator}),
+    "loader with a sampler's generator": (network, {**EVERY, "x": sampled}),
     "data set of one's own": (network, {**EVERY, "x": lambda: own_generator(Samples())}),
     "shuffled by Python": (network, {**EVERY, "x": Lists}),
     **{f"optimizer {name}": (lambda kind=kind: network(optimizer=kind()), {}) for name, kind in optimizers.CLASSES.items()},
