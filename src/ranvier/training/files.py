@@ -22,7 +22,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 
-__all__ = ["CheckpointError", "check_source", "check_target", "read", "store", "write"]
+__all__ = ["CheckpointError", "check_source", "check_target", "read", "store", "to_bytes", "write"]
 
 VERSION = 1
 KEY = "ranvier"  # of the metadata
@@ -79,8 +79,6 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
     The mode follows the umask. A link stays a link: the file it leads to is replaced. Raises OSError where anything
     fails; the old file is then as it was, and no temporary file is left.
     """
-    from safetensors.numpy import save as to_bytes
-
     check_target(path, "model.ranvier")
     target = Path(os.path.realpath(path))
     folder = target.parent
@@ -88,8 +86,7 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
         raise FileNotFoundError(
             errno.ENOENT, f"there is no folder {folder} to save in. Write os.makedirs({str(folder)!r}) before"
         )
-    # Safetensors writes the memory as it lies, which is wrong for any other order than C, or of bytes.
-    data = to_bytes({n: native(a) for n, a in tensors.items()}, metadata)
+    data = to_bytes(tensors, metadata)
     clean(target)
     temporary = folder / temporary_name(target.name)
     _writing.add(temporary.name)
@@ -98,6 +95,14 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
     finally:
         _writing.discard(temporary.name)
     settle(folder)
+
+
+def to_bytes(tensors: Mapping[str, Array], metadata: dict[str, str]) -> bytes:
+    """A safetensors file."""
+    from safetensors.numpy import save
+
+    # Safetensors writes the memory as it lies, which is wrong for any other order than C, or of bytes.
+    return save({n: native(a) for n, a in tensors.items()}, metadata)
 
 
 def place(temporary: Path, target: Path, data: bytes) -> None:
