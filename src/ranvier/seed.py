@@ -22,8 +22,9 @@ from ranvier import engines
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "next_stream", "numpy_generator",
-    "scatter_globals", "seeded", "set_generator", "set_seed", "set_state", "shuffled", "shuffling", "traced_draws",
+    "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "get_streams", "next_stream",
+    "numpy_generator", "scatter_globals", "seeded", "set_generator", "set_seed", "set_state", "set_streams", "shuffled",
+    "shuffling", "traced_draws",
 ]  # fmt: skip
 
 
@@ -118,6 +119,21 @@ def _state_of(generator: Any) -> Any:
     return np.array(generator.get_state().numpy())
 
 
+def get_streams() -> dict[str, Any]:
+    """The seed, and how often each purpose has asked for a stream: where Ranvier's own random numbers stand."""
+    return {"seed": get_seed(), "counters": dict(source().counters)}
+
+
+def set_streams(state: Mapping[str, Any]) -> None:
+    """Go on from where `get_streams` was called. Raises ValueError for a seed that is none."""
+    seed = checked(state["seed"])
+    counters = {str(purpose): int(n) for purpose, n in state["counters"].items()}
+    current = source()
+    current.seed = seed
+    current.counters.clear()
+    current.counters.update(counters)
+
+
 def get_state(*generators: Any) -> dict[str, Any]:
     """Where all random numbers stand: the seed and what was drawn from it, and the global states of NumPy, Python and,
     where it is imported, PyTorch.
@@ -127,8 +143,7 @@ def get_state(*generators: Any) -> dict[str, Any]:
     pytorch = _pytorch()
     return {
         "own": [_state_of(g) for g in generators],
-        "seed": get_seed(),
-        "counters": dict(source().counters),
+        **get_streams(),
         "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  # what a user's generator may draw from
         "python": random.getstate(),
         "pytorch": None if pytorch is None else _state_of(pytorch.default_generator),
@@ -162,10 +177,7 @@ def set_state(state: Mapping[str, Any], *generators: Any) -> None:
     """Go on from where `get_state` was called, in this process or in another."""
     for generator, own in zip(generators, state["own"], strict=True):
         set_generator(generator, own)
-    current = source()
-    current.seed = int(state["seed"])
-    current.counters.clear()
-    current.counters.update({str(purpose): int(n) for purpose, n in state["counters"].items()})
+    set_streams(state)
     np.random.set_state(bounded(state["numpy"]))  # type: ignore[arg-type]  # noqa: NPY002
     random.setstate(state["python"])
     pytorch = _pytorch()
