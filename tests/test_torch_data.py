@@ -8,6 +8,7 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
+from ranvier import entries
 from ranvier.torch import nn, optim
 from ranvier.torch.utils import data
 
@@ -200,3 +201,21 @@ def test_data_sets_side_by_side():
     ]:
         with pytest.raises(ValueError, match=said):
             wrong()
+
+
+def test_sequences_of_several_lengths():
+    pad = nn.utils.rnn.pad_sequence
+    rows = [torch.arange(n * 2).view(n, 2) for n in (3, 1, 2)]
+    (batch,) = data.DataLoader(Made(rows.__getitem__, 3), 3, collate_fn=lambda b: pad(b, batch_first=True))
+    known = len(entries.programs)
+    for lengths in ([5, 2], [3, 7], [4, 4]):  # of what is at hand nothing is compiled
+        assert pad([torch.ones(n) for n in lengths], padding_value=-1.0).shape == (max(lengths), 2)
+    assert len(entries.programs) == known
+    assert batch.tolist() == [[[0, 1], [2, 3], [4, 5]], [[0, 1], [0, 0], [0, 0]], [[0, 1], [2, 3], [0, 0]]]
+    assert batch.dtype == torch.int32
+    back = nn.utils.rnn.unpad_sequence(batch, torch.tensor([3, 1, 2]), batch_first=True)
+    assert [b.tolist() for b in back] == [r.tolist() for r in rows]
+    for wrong, said in [([], "no sequences"), ([torch.ones(2, 3), torch.ones(2, 4)], "sequence 1 has shape"),
+                        ([torch.tensor(1.0)], "sequence 0 has shape")]:  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            pad(wrong)

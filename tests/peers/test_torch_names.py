@@ -461,3 +461,16 @@ def test_loaders_give_what_those_of_pytorch_give(name):
     assert loaders[0].batch_size == loaders[1].batch_size
     got, expected = ([described(batch) for batch in loader] for loader in loaders)
     assert got == expected
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("first", [False, True])
+def test_padded_sequences_and_their_gradients(side, first):
+    found = []
+    for t in (ours, theirs):
+        parts = [t.tensor(X[:n, :2], requires_grad=True) for n in (2, 4, 1)]
+        padded = t.nn.utils.rnn.pad_sequence(parts, first, 0.5, padding_side=side)
+        (padded * padded * t.arange(padded.numel()).reshape(padded.shape)).sum().backward()
+        found.append([array(padded), *(array(p.grad) for p in parts)])
+    for got, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)
