@@ -214,6 +214,8 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "schedule": (lambda: network(optimizer=optimizers.Adam(schedules.CosineDecayRestarts(0.01, 5))), EVERY),
     "averages and accumulated gradients": (lambda: network(
         optimizer=optimizers.Adam(use_ema=True, ema_overwrite_frequency=2, gradient_accumulation_steps=3)), EVERY),
+    "averages swapped": (lambda: network(optimizer=optimizers.Adam(0.01, use_ema=True, ema_momentum=0.8)), {
+        **EVERY, **WATCHED, "callbacks": lambda: c.SwapEMAWeights(swap_on_epoch=True)}),
     "thawing": (network, {**EVERY, "callbacks": Thaw}),
     "settings that change": (lambda: network(optimizer=optimizers.AdamW()), {**EVERY, "callbacks": Decay}),
     "batches watched": (network, {**EVERY, "callbacks": lambda: c.LambdaCallback(on_train_batch_end=lambda b, logs: None)}),
