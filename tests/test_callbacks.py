@@ -403,6 +403,79 @@ def test_a_schedule_is_in_the_logs():
     assert history.history["learning_rate"] == pytest.approx([0.05, 0.025])
 
 
+# --- averages, lists ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["reference", "native"])
+def test_averages_in_the_place_of_weights(engine):
+    rv.set_engine(engine)
+
+    def run(*callbacks):
+        rv.set_seed(3)
+        model = classifier(optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9))
+        return model, fit([*callbacks], model, epochs=3, validation_data=(X, Y)).history
+
+    swap = c.SwapEMAWeights()
+    (model, history), (other, plain) = run(swap), run()
+    assert history["loss"] == plain["loss"], "training goes on with the weights themselves"
+    assert history["val_loss"] != plain["val_loss"]
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), other.get_weights(), strict=True))
+    averages = model.get_weights()  # since the end of fit
+    assert history["val_loss"][-1] == model.evaluate(X, Y, verbose=0, return_dict=True)["loss"]
+    model.set_weights([w + 1 for w in averages])
+    away = model.get_weights()
+    outputs = model.predict(X, callbacks=swap)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), away, strict=True))
+    model.set_weights(averages)
+    np.testing.assert_array_equal(model.predict(X), outputs)
+    for action in (lambda: fit(swap), lambda: classifier().predict(X, callbacks=swap)):
+        with pytest.raises(ValueError, match=r"SwapEMAWeights needs .*use_ema=True"):
+            action()
+
+
+class Counts(c.Callback):
+    """Keras's older name, and the newer one."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_batch_end(self, batch, logs=None):
+        self.batches.append((batch, logs))
+
+
+def test_a_list_of_callbacks_in_a_loop_of_ones_own():
+    watch, counts, model = (
+        Watch("on_train_begin", "on_epoch_end", "on_test_batch_begin"),
+        Counts(),
+        classifier(),
+    )
+    together = c.CallbackList([watch, [counts, None]], add_history=True, model=model, epochs=2)
+    together.on_train_begin()
+    for epoch in range(2):
+        together.on_epoch_begin(epoch)
+        together.on_train_batch_end(0, {"loss": 0.5})
+        together.on_test_batch_begin(7)
+        together.on_epoch_end(epoch, logs={"loss": 0.25 * epoch})
+    together.on_train_end()
+    assert watch.seen == [
+        ("train_begin",),
+        ("test_batch_begin", 7),
+        ("epoch_end", 0),
+        ("test_batch_begin", 7),
+        ("epoch_end", 1),
+    ]
+    assert counts.batches == [(0, {"loss": 0.5})] * 2
+    assert (watch.model, counts.params) == (model, {"epochs": 2})
+    assert model.history.history == {"loss": [0.0, 0.25]}
+    counts.batches.clear()
+    fit(together, model)
+    assert [number for number, _ in counts.batches] == [0, 1, 2, 3]
+    with pytest.raises(TypeError, match="is no callback"):
+        c.CallbackList([3])
+    with pytest.raises(ValueError, match="the bar"):
+        c.CallbackList(add_progbar=True)
+
+
 # --- files --------------------------------------------------------------------------------------------------------
 
 
@@ -460,7 +533,7 @@ def test_csv_logger(tmp_path):
     assert [float(r["loss"]) for r in rows] == first["loss"] + second["loss"]
     fit(c.CSVLogger(path, separator=";"), model)
     assert path.read_text().splitlines()[0] == "epoch;accuracy;loss;val_accuracy;val_loss"
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(FileNotFoundError, match=r"log.csv: there is no folder .*none. Write os.makedirs"):
         fit(c.CSVLogger(tmp_path / "none" / "log.csv"))
 
 

@@ -152,6 +152,15 @@ def own_generator(dataset=None):
     return DataLoader(dataset, batch_size=30, shuffle=True, generator=torch.Generator().manual_seed(7))
 
 
+def sampled():
+    """A loader whose sampler draws from a generator of its own."""
+    import ranvier.torch as torch
+    from ranvier.torch.utils import data
+
+    sampler = data.WeightedRandomSampler(np.ones(N), N, generator=torch.Generator().manual_seed(7))
+    return data.DataLoader(data.TensorDataset(X, Y), batch_size=30, sampler=sampler)
+
+
 class Samples:
     """A data set of the user's own, one sample at a time."""
 
@@ -205,6 +214,8 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "schedule": (lambda: network(optimizer=optimizers.Adam(schedules.CosineDecayRestarts(0.01, 5))), EVERY),
     "averages and accumulated gradients": (lambda: network(
         optimizer=optimizers.Adam(use_ema=True, ema_overwrite_frequency=2, gradient_accumulation_steps=3)), EVERY),
+    "averages swapped": (lambda: network(optimizer=optimizers.Adam(0.01, use_ema=True, ema_momentum=0.8)), {
+        **EVERY, **WATCHED, "callbacks": lambda: c.SwapEMAWeights(swap_on_epoch=True)}),
     "thawing": (network, {**EVERY, "callbacks": Thaw}),
     "settings that change": (lambda: network(optimizer=optimizers.AdamW()), {**EVERY, "callbacks": Decay}),
     "batches watched": (network, {**EVERY, "callbacks": lambda: c.LambdaCallback(on_train_batch_end=lambda b, logs: None)}),
@@ -214,6 +225,7 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "endless generator": (network, {**EVERY, "x": endless, "steps_per_epoch": 4}),
     "data loader": (network, {**EVERY, "x": loader}),
     "loader with a generator": (network, {**EVERY, "x": own_generator}),
+    "loader with a sampler's generator": (network, {**EVERY, "x": sampled}),
     "data set of one's own": (network, {**EVERY, "x": lambda: own_generator(Samples())}),
     "shuffled by Python": (network, {**EVERY, "x": Lists}),
     **{f"optimizer {name}": (lambda kind=kind: network(optimizer=kind()), {}) for name, kind in optimizers.CLASSES.items()},

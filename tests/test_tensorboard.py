@@ -234,6 +234,15 @@ def test_refused_with_what_to_write_instead(options, message):
         TensorBoard(**options)
 
 
+def test_a_file_in_the_way_of_its_folder(tmp_path):
+    (tmp_path / "runs").write_text("mine")
+    for folder in (tmp_path / "runs", tmp_path / "runs" / "1"):
+        with pytest.raises(
+            NotADirectoryError, match=r"runs is a file\. Write the name of a folder for the log instead"
+        ):
+            train(TensorBoard(folder))
+
+
 def test_without_the_package_it_says_what_to_install(monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr(

@@ -1,5 +1,7 @@
 """The PyTorch vocabulary by itself: the explicit loop, data loaders, optimizers, files, what is refused and how."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -304,6 +306,33 @@ def test_checkpoints_of_several_state_dicts(tmp_path):
         with pytest.raises(TypeError, match=place):
             torch.save(wrong, tmp_path / "none.pt")
     assert not (tmp_path / "none.pt").exists()
+
+
+@pytest.mark.parametrize("held", [{"a": torch.ones(2)}, {"epoch": 3, "all": [torch.ones(2)]}])
+def test_checkpoints_in_file_objects(held, tmp_path):
+    def flat(found):
+        return {k: v[0].tolist() if k == "all" else np.asarray(v).tolist() for k, v in found.items()}
+
+    buffer = io.BytesIO()
+    torch.save(held, buffer)
+    buffer.seek(0)
+    assert flat(torch.load(buffer)) == flat(held)
+    with (tmp_path / "a.pt").open("wb") as file:
+        torch.save(held, file)
+    assert (tmp_path / "a.pt").read_bytes() == buffer.getvalue()
+    with (tmp_path / "a.pt").open("rb") as file:
+        assert flat(torch.load(file)) == flat(held)
+    wrong = [
+        (lambda: torch.load(buffer), ValueError, r"holds nothing from .*Write f.seek\(0\)"),
+        (lambda: torch.load(io.BytesIO(b"\x80\x04")), ValueError, "no safetensors file"),
+        (lambda: torch.load(io.StringIO("a")), TypeError, "open for text.*'rb'"),
+        (lambda: torch.save(held, io.StringIO()), TypeError, "open for text.*'wb'"),
+        (lambda: torch.save(tmp_path / "b.pt", held), TypeError, "a dict stands .*Write a path, or a file"),
+        (lambda: torch.load(held), TypeError, "a dict stands .*Write a path, or a file"),
+    ]
+    for call, error, said in wrong:
+        with pytest.raises(error, match=said):
+            call()
 
 
 @pytest.mark.parametrize(

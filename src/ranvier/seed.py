@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
+import sys
 import threading
 import zlib
 from collections import Counter
@@ -21,8 +22,9 @@ from ranvier import engines
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "next_stream", "numpy_generator", "seeded",
-    "set_generator", "set_seed", "set_state", "shuffled", "shuffling", "traced_draws",
+    "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "get_streams", "next_stream",
+    "numpy_generator", "scatter_globals", "seeded", "set_generator", "set_seed", "set_state", "set_streams", "shuffled",
+    "shuffling", "traced_draws",
 ]  # fmt: skip
 
 
@@ -90,24 +92,61 @@ def get_seed() -> int:
     return current.seed
 
 
-def generators_of(source: Any) -> list[np.random.Generator]:
-    """The generator of its own that a loader draws its order from, if it was given one."""
-    found = getattr(source, "generator", None)
-    found = getattr(found, "numpy", found)
-    return [found] if isinstance(found, np.random.Generator) else []
+def _pytorch() -> Any:
+    """PyTorch where the program has imported it, whose loaders draw from generators of its own; else None.
+
+    It is not imported here: nothing draws from what nobody has imported. And a program may call `ranvier.torch` torch.
+    """
+    module = sys.modules.get("torch")
+    known = getattr(module, "__name__", "") == "torch" and hasattr(module, "default_generator")
+    return module if known else None
 
 
-def get_state(*generators: np.random.Generator) -> dict[str, Any]:
-    """Where all random numbers stand: the seed and what was drawn from it, NumPy's global state and Python's.
+def generators_of(source: Any) -> list[Any]:
+    """The generators of its own that a loader draws from, if it was given any: NumPy's, or PyTorch's."""
+    batches = getattr(source, "batch_sampler", None)
+    holders = (source, getattr(source, "sampler", None), batches, getattr(batches, "sampler", None))
+    given = [getattr(holder, "generator", None) for holder in holders]
+    pytorch = _pytorch()
+    kinds = (np.random.Generator,) if pytorch is None else (np.random.Generator, pytorch.Generator)
+    found = [getattr(generator, "numpy", generator) for generator in given]
+    return list({id(g): g for g in found if isinstance(g, kinds)}.values())
+
+
+def _state_of(generator: Any) -> Any:
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return np.array(generator.get_state().numpy())
+
+
+def get_streams() -> dict[str, Any]:
+    """The seed, and how often each purpose has asked for a stream: where Ranvier's own random numbers stand."""
+    return {"seed": get_seed(), "counters": dict(source().counters)}
+
+
+def set_streams(state: Mapping[str, Any]) -> None:
+    """Go on from where `get_streams` was called. Raises ValueError for a seed that is none."""
+    seed = checked(state["seed"])
+    counters = {str(purpose): int(n) for purpose, n in state["counters"].items()}
+    current = source()
+    current.seed = seed
+    current.counters.clear()
+    current.counters.update(counters)
+
+
+def get_state(*generators: Any) -> dict[str, Any]:
+    """Where all random numbers stand: the seed and what was drawn from it, and the global states of NumPy, Python and,
+    where it is imported, PyTorch.
 
     ``generators`` are others that belong to it.
     """
+    pytorch = _pytorch()
     return {
-        "own": [g.bit_generator.state for g in generators],
-        "seed": get_seed(),
-        "counters": dict(source().counters),
+        "own": [_state_of(g) for g in generators],
+        **get_streams(),
         "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  # what a user's generator may draw from
         "python": random.getstate(),
+        "pytorch": None if pytorch is None else _state_of(pytorch.default_generator),
     }
 
 
@@ -123,21 +162,36 @@ def bounded(state: Mapping[str, Any]) -> Mapping[str, Any]:
     return state
 
 
-def set_generator(generator: np.random.Generator, state: Mapping[str, Any]) -> None:
+def set_generator(generator: Any, state: Any) -> None:
     """Let a generator go on from this state. Raises ValueError or TypeError for what is none of its kind."""
-    generator.bit_generator.state = bounded(state)
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = bounded(state)
+        return
+    try:
+        generator.set_state(_pytorch().from_numpy(np.array(state, np.uint8)))
+    except RuntimeError as error:
+        raise ValueError(f"no state of a generator of PyTorch's: {error}") from None
 
 
-def set_state(state: Mapping[str, Any], *generators: np.random.Generator) -> None:
+def set_state(state: Mapping[str, Any], *generators: Any) -> None:
     """Go on from where `get_state` was called, in this process or in another."""
     for generator, own in zip(generators, state["own"], strict=True):
         set_generator(generator, own)
-    current = source()
-    current.seed = int(state["seed"])
-    current.counters.clear()
-    current.counters.update({str(purpose): int(n) for purpose, n in state["counters"].items()})
+    set_streams(state)
     np.random.set_state(bounded(state["numpy"]))  # type: ignore[arg-type]  # noqa: NPY002
     random.setstate(state["python"])
+    pytorch = _pytorch()
+    if pytorch is not None and state["pytorch"] is not None:
+        set_generator(pytorch.default_generator, state["pytorch"])
+
+
+def scatter_globals() -> None:
+    """Put the global generators of NumPy, Python and PyTorch somewhere else, where a new process would find them."""
+    np.random.seed(None)  # noqa: NPY002
+    random.seed()
+    pytorch = _pytorch()
+    if pytorch is not None:
+        pytorch.default_generator.seed()
 
 
 @contextlib.contextmanager

@@ -192,3 +192,34 @@ def test_the_file_of_csv_logger_is_the_same(keras, tmp_path):
                 if value == "NA"
                 else float(value) == pytest.approx(float(two[name]), rel=1e-4)
             )
+
+
+@pytest.mark.parametrize("on_epoch", [False, True])
+def test_averages_in_the_place_of_weights(on_epoch, keras):
+    def run(k, swap, saved):
+        model = k.Sequential([k.layers.Input((F,)), k.layers.Dense(K, activation="softmax")])
+        model.compile(
+            k.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.9), "sparse_categorical_crossentropy"
+        )
+        model.set_weights(
+            [0.1 * np.cos(np.arange(F * K, dtype=np.float32)).reshape(F, K), np.zeros(K, np.float32)]
+        )
+        keep = k.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: saved.append(model.get_weights()[0])
+        )
+        history = model.fit(
+            X, Y, batch_size=25, epochs=3, shuffle=False, verbose=0, callbacks=[swap, keep],
+            validation_data=(X[:50] + 0.3, Y[:50]),
+        ).history  # fmt: skip
+        return history, model.get_weights()[0]
+
+    saved: list = []
+    theirs: list = []
+    (own, weights), (other, expected) = (
+        run(rv, c.SwapEMAWeights(on_epoch), saved),
+        run(keras, keras.callbacks.SwapEMAWeights(on_epoch), theirs),
+    )
+    for name in ("loss", "val_loss"):
+        np.testing.assert_allclose(own[name], other[name], rtol=1e-5)
+    np.testing.assert_allclose(saved, theirs, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(weights, expected, rtol=1e-4, atol=1e-6)

@@ -1,5 +1,8 @@
 """Names of the PyTorch vocabulary one by one: the same row here and in PyTorch, values and gradients."""
 
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 
@@ -411,3 +414,63 @@ def test_refused_by_both(name):
     for t in (theirs, ours):
         with pytest.raises(Exception):  # noqa: B017, PT011  # each in its own words
             REFUSED[name](t, t.tensor(IMAGE)).sum().item()
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+class Samples:
+    """Samples of several kinds of containers."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, i):
+        return Point(X[i % 4], {"a": (i, [float(i), "name"]), "b": OrderedDict(c=np.int64(i))})
+
+
+def described(value):
+    """What a batch holds, with the kinds of its containers."""
+    if isinstance(value, dict):
+        return [type(value).__name__, {k: described(v) for k, v in value.items()}]
+    if isinstance(value, (list, tuple)):
+        return [type(value).__name__, [described(v) for v in value]]
+    if hasattr(value, "numpy"):
+        return ["tensor", np.asarray(value.numpy(), np.float64).tolist()]
+    return [type(value).__name__, value]
+
+
+LOADERS = {
+    "batches": lambda d: d.DataLoader(Samples(), 2),
+    "samples": lambda d: d.DataLoader(Samples(), batch_size=None),
+    "samples by numbers": lambda d: d.DataLoader(
+        d.TensorDataset(*[theirs.tensor(X) if d is theirs.utils.data else ours.tensor(X)] * 2),
+        None,
+        sampler=d.BatchSampler(d.SequentialSampler(X), 3, False),
+    ),
+    "side by side": lambda d: d.DataLoader(d.StackDataset(a=Samples(), b=Samples()), 3, drop_last=True),
+}
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_loaders_give_what_those_of_pytorch_give(name):
+    loaders = [LOADERS[name](library.utils.data) for library in (ours, theirs)]
+    assert len(loaders[0]) == len(loaders[1])
+    assert loaders[0].batch_size == loaders[1].batch_size
+    got, expected = ([described(batch) for batch in loader] for loader in loaders)
+    assert got == expected
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("first", [False, True])
+def test_padded_sequences_and_their_gradients(side, first):
+    found = []
+    for t in (ours, theirs):
+        parts = [t.tensor(X[:n, :2], requires_grad=True) for n in (2, 4, 1)]
+        padded = t.nn.utils.rnn.pad_sequence(parts, first, 0.5, padding_side=side)
+        (padded * padded * t.arange(padded.numel()).reshape(padded.shape)).sum().backward()
+        found.append([array(padded), *(array(p.grad) for p in parts)])
+    for got, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-6)

@@ -3,6 +3,7 @@
 Every callback here can be stopped with the process and go on in another: see `BackupAndRestore`.
 """
 
+from ranvier.callbacks.averages import SwapEMAWeights
 from ranvier.callbacks.backup import BackupAndRestore
 from ranvier.callbacks.model_checkpoint import ModelCheckpoint
 from ranvier.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
@@ -12,11 +13,11 @@ from ranvier.callbacks.stopping import EarlyStopping
 from ranvier.callbacks.tensorboard import TensorBoard
 from ranvier.module.names import missing
 from ranvier.training.history import History
-from ranvier.training.hooks import Callback
+from ranvier.training.hooks import Callback, CallbackList
 
 __all__ = [
-    "BackupAndRestore", "CSVLogger", "Callback", "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler",
-    "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
+    "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback",
+    "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
 __getattr__, __dir__ = missing("ranvier.callbacks", __all__)

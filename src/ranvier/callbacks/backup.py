@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.callbacks.model_checkpoint import frequency
-from ranvier.training.files import CheckpointError
+from ranvier.training.files import CheckpointError, make_folder
 from ranvier.training.hooks import Callback
 from ranvier.training.resume import NAME, AnotherRun, remove
 
@@ -62,11 +62,7 @@ class BackupAndRestore(Callback):
         return self.backup_dir / f"previous-{NAME}"
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        if self.backup_dir.exists() and not self.backup_dir.is_dir():
-            raise NotADirectoryError(
-                f"{self.backup_dir} is a file. Write the name of a folder for the backup instead."
-            )
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.backup_dir, "the backup")
         self._began, self._told = {id(c): plain(c) for c in self.others()}, set[str]()
         try:
             if self.path.exists() or not self.previous.exists():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.callbacks.monitor import Monitor
+from ranvier.training.files import make_folder
 
 __all__ = ["ModelCheckpoint"]
 
@@ -57,7 +58,7 @@ class ModelCheckpoint(Monitor):
                     return
                 self.best, reason = current, f"{self.monitor} improved{before} to {current:.5f}, "
         path = self.path(epoch, logs, place)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, "the models")
         if self.save_weights_only:
             self.model.save_weights(path)
         else:

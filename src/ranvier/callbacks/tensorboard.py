@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier.callbacks import event_files
 from ranvier.callbacks.event_files import EventFiles
+from ranvier.training.files import make_folder
 from ranvier.training.hooks import Callback
 
 __all__ = ["TensorBoard"]
@@ -91,7 +92,7 @@ class TensorBoard(Callback):
     # --- what happens ---------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.log_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.log_dir, "the log")
         self._files, self._drawn = EventFiles(self.log_dir), not self.write_graph
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

@@ -71,11 +71,6 @@ def finish(made: Figure, path: Any) -> Figure:
     check_target(path, "picture.png")
     target = Path(path)
     kind = target.suffix[1:].lower() or "png"
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"{target}: there is no folder {target.parent}. Write Path({str(target.parent)!r}).mkdir(parents=True) "
-            "before, or another path, instead."
-        )
     partial = target.with_name(f".{target.name}.partial")
     try:
         with rc_context(SVG):

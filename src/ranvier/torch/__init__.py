@@ -27,6 +27,7 @@ from ranvier.torch import (
     nn,
     operations,
     optim,
+    random,
     settings,
     utils,
 )
@@ -61,19 +62,19 @@ from ranvier.torch.nn.functional import (
     selu,
 )
 from ranvier.torch.operations import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.random import Generator
+from ranvier.torch.random import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
-    "Generator", "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "autograd", "avg_pool1d", "backends",
+    "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "autograd", "avg_pool1d", "backends",
     "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "cosine_similarity", "cuda", "det", "device", "dtype", "e", "enable_grad", "get_default_dtype",
     "get_num_threads", "inf", "inference_mode", "inverse", "is_grad_enabled", "linalg", "load", "matrix_power",
     "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn", "no_grad", "optim", "pairwise_distance", "pi",
-    "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu", "save", "selu", "set_default_dtype",
+    "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu", "random", "save", "selu", "set_default_dtype",
     "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
-for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, operations, settings):
+for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, operations, random, settings):
     __all__ += _part.__all__
 
 methods.attach()

@@ -6,7 +6,9 @@ model and an optimizer, the tensors are numbered, and the file's metadata holds 
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -22,20 +24,39 @@ PLAIN = (str, int, float, bool, type(None))
 
 
 def save(obj: Any, f: Any) -> None:
-    """Write a state dict, or dicts, lists and tuples of them and of numbers and texts, whole or not at all.
+    """Write a state dict, or dicts, lists and tuples of them and of numbers and texts.
 
-    Raises TypeError for anything else: a whole model is saved with ``model.save(path)``.
+    ``f`` is a path, whose file is the old one or the new one, whole, or a file open for binary writing, such as
+    ``io.BytesIO()``. Raises TypeError for anything else to write: a whole model is saved with ``model.save(path)``.
     """
     from pathlib import Path
 
-    from ranvier.training.files import write
+    from ranvier.training.files import to_bytes, write
 
+    opened = _is_open(f, "write")
     if isinstance(obj, Mapping) and obj and all(isinstance(v, (Tensor, np.ndarray)) for v in obj.values()):
-        write(Path(f), {str(name): np.asarray(value) for name, value in obj.items()}, {})
-        return
-    tensors: dict[str, Any] = {}
-    described = _described(obj, "", tensors)
-    write(Path(f), tensors, {KEY: json.dumps(described)})
+        tensors, metadata = {str(name): np.asarray(value) for name, value in obj.items()}, {}
+    else:
+        tensors = {}
+        metadata = {KEY: json.dumps(_described(obj, "", tensors))}
+    if opened:
+        f.write(to_bytes(tensors, metadata))
+    else:
+        write(Path(f), tensors, metadata)
+
+
+def _is_open(f: Any, method: str) -> bool:
+    """Whether ``f`` is a binary file that is open, and no path. Raises TypeError for what is neither."""
+    if isinstance(f, (str, os.PathLike)):
+        return False
+    if isinstance(f, io.TextIOBase):
+        raise TypeError(f"{f!r} is open for text. Write open(path, '{method[0]}b'), or the path, instead.")
+    if not hasattr(f, method):
+        raise TypeError(
+            f"a {type(f).__name__} stands in the place of the file to {method}. Write a path, or a file that is open, "
+            "instead."
+        )
+    return True
 
 
 def _described(value: Any, path: str, tensors: dict[str, Any]) -> Any:
@@ -66,9 +87,10 @@ def _key(key: Any, path: str) -> Any:
 
 
 def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
-    """What `save` wrote into a file, or the tensors of any safetensors file by their names.
+    """What `save` wrote, or the tensors of any safetensors file by their names.
 
-    Raises ValueError for a file of another kind.
+    ``f`` is a path, or a file open for binary reading, which is read from where it stands to its end. Raises ValueError
+    for contents of another kind.
     """
     from pathlib import Path
 
@@ -77,8 +99,15 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
 
     from ranvier.training.files import check_source
 
-    check_source(f)
-    data = Path(f).read_bytes()
+    if _is_open(f, "read"):
+        data = f.read()
+        if not data:
+            raise ValueError(
+                f"{f!r} holds nothing from where it stands. Write f.seek(0) before torch.load(f)."
+            )
+    else:
+        check_source(f)
+        data = Path(f).read_bytes()
     try:
         arrays = from_bytes(data)
     except SafetensorError as error:

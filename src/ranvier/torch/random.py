@@ -1,14 +1,73 @@
-"""``torch.Generator``: random numbers apart from the process's own."""
+"""``torch.random``: the seed of the process and where its random numbers stand, and generators apart from it."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Self
 
 import numpy as np
 
+from ranvier.module.names import missing
+from ranvier.seed import get_seed, get_streams, set_generator, set_seed, set_streams
+from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
 
-__all__ = ["Generator"]
+__all__ = ["Generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+
+
+def manual_seed(seed: Any) -> None:
+    """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``."""
+    set_seed(seed)
+
+
+def initial_seed() -> int:
+    """The seed that everything random is a function of."""
+    return get_seed()
+
+
+def seed() -> int:
+    """Set a seed that the system draws, and return it."""
+    drawn = _drawn()
+    set_seed(drawn)
+    return drawn
+
+
+def _drawn() -> int:
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def get_rng_state() -> Tensor:
+    """Where the random numbers of the process stand, for a checkpoint: weights, shuffling, dropout; uint8, (n,).
+
+    n grows with the number of purposes that have drawn. What a `Generator` draws stands in its ``get_state()``.
+    """
+    return _as_bytes("get_rng_state", get_streams())
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Go on from where `get_rng_state` was called, in this process or in another.
+
+    Raises ValueError for what is no such state.
+    """
+    set_streams(_from_bytes("get_rng_state", new_state))
+
+
+def _as_bytes(kind: str, state: dict[str, Any]) -> Tensor:
+    """A state as the bytes of a text: JSON, whose whole numbers may be of any size."""
+    text = json.dumps({kind: state}, default=np.ndarray.tolist)
+    return Tensor.wrap(np.frombuffer(text.encode(), np.uint8).copy())
+
+
+def _from_bytes(kind: str, given: Any) -> Any:
+    values = np.asarray(given)
+    try:
+        if values.dtype != np.uint8:
+            raise ValueError(f"its dtype is {values.dtype}")
+        return json.loads(values.tobytes())[kind]
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"a state that torch.{kind}() did not give ({error}). Write what it gave, a uint8 tensor, instead."
+        ) from None
 
 
 class Generator:
@@ -16,12 +75,37 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
-        self.manual_seed(0)
+        self.numpy = np.random.Generator(np.random.Philox(0))
+        self._seed = 0
 
     def manual_seed(self, seed: int) -> Self:
+        """Begin anew, as a function of ``seed``."""
+        # The same object goes on: a run that keeps it for its backups draws from what is seeded now.
+        self.numpy.bit_generator.state = np.random.Philox(int(seed)).state
         self._seed = int(seed)
-        self.numpy = np.random.Generator(np.random.Philox(self._seed))
         return self
 
     def initial_seed(self) -> int:
+        """The seed that it was given last."""
         return self._seed
+
+    def seed(self) -> int:
+        """Begin anew with a seed that the system draws, and return it."""
+        self.manual_seed(_drawn())
+        return self._seed
+
+    def get_state(self) -> Tensor:
+        """Where it stands, for a checkpoint: uint8, (n,)."""
+        return _as_bytes("Generator.get_state", {"seed": self._seed, "numpy": self.numpy.bit_generator.state})
+
+    def set_state(self, new_state: Any) -> None:
+        """Go on from where `get_state` was called. Raises ValueError for what is no such state."""
+        state = _from_bytes("Generator.get_state", new_state)
+        place = state["numpy"]
+        place["state"] = {name: np.array(words, np.uint64) for name, words in place["state"].items()}
+        place["buffer"] = np.array(place["buffer"], np.uint64)
+        set_generator(self.numpy, place)
+        self._seed = int(state["seed"])
+
+
+__getattr__, __dir__ = missing("torch.random", __all__)

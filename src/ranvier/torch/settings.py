@@ -1,4 +1,4 @@
-"""What programs set before they start: seeds, precision, compilation. Most of it is so already."""
+"""What programs set before they start: precision, compilation. Most of it is so already."""
 
 from __future__ import annotations
 
@@ -7,31 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.seed import get_seed, set_seed
 from ranvier.torch.dtypes import dtype_name
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "compile", "finfo", "get_float32_matmul_precision", "iinfo",
-    "initial_seed", "manual_seed", "seed", "set_float32_matmul_precision", "set_printoptions",
+    "set_float32_matmul_precision", "set_printoptions",
     "use_deterministic_algorithms",
 ]  # fmt: skip
-
-
-def manual_seed(seed: Any) -> None:
-    """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``."""
-    set_seed(seed)
-
-
-def initial_seed() -> int:
-    """The seed that everything random is a function of."""
-    return get_seed()
-
-
-def seed() -> int:
-    """Set a seed that the system draws, and return it."""
-    drawn = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
-    set_seed(drawn)
-    return drawn
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

@@ -22,7 +22,16 @@ import numpy as np
 
 from ranvier.data.convert import Array
 
-__all__ = ["CheckpointError", "check_source", "check_target", "read", "store", "write"]
+__all__ = [
+    "CheckpointError",
+    "check_source",
+    "check_target",
+    "make_folder",
+    "read",
+    "store",
+    "to_bytes",
+    "write",
+]
 
 VERSION = 1
 KEY = "ranvier"  # of the metadata
@@ -60,9 +69,8 @@ def sealed(description: Mapping[str, Any]) -> str:
 
 
 def check_target(path: Any, name: str) -> None:
-    """Raise OSError where a file cannot be written: over a folder, or a device or a pipe, which it would replace.
-
-    ``name`` is that of a file as it may be called.
+    """Raise OSError where a file cannot be written: into no folder, over one, or over a device or a pipe, which it
+    would replace. ``name`` is that of a file as it may be called.
     """
     target = Path(path)
     if target.is_dir():
@@ -71,6 +79,20 @@ def check_target(path: Any, name: str) -> None:
         raise OSError(
             f"{target} is a device or a pipe, not a file. Write the name of a file, {name}, instead."
         )
+    folder = (Path(os.path.realpath(target)) if target.is_symlink() else target).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT,
+            f"{target}: there is no folder {folder}. Write os.makedirs({str(folder)!r}) before, or another path",
+        )
+
+
+def make_folder(folder: Path, purpose: str) -> None:
+    """Make a folder, and those that it lies in. Raises NotADirectoryError that names a file which is in the way."""
+    known = next(part for part in (folder, *folder.parents) if part.exists())
+    if not known.is_dir():
+        raise NotADirectoryError(f"{known} is a file. Write the name of a folder for {purpose} instead.")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> None:
@@ -79,17 +101,10 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
     The mode follows the umask. A link stays a link: the file it leads to is replaced. Raises OSError where anything
     fails; the old file is then as it was, and no temporary file is left.
     """
-    from safetensors.numpy import save as to_bytes
-
     check_target(path, "model.ranvier")
     target = Path(os.path.realpath(path))
     folder = target.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            errno.ENOENT, f"there is no folder {folder} to save in. Write os.makedirs({str(folder)!r}) before"
-        )
-    # Safetensors writes the memory as it lies, which is wrong for any other order than C, or of bytes.
-    data = to_bytes({n: native(a) for n, a in tensors.items()}, metadata)
+    data = to_bytes(tensors, metadata)
     clean(target)
     temporary = folder / temporary_name(target.name)
     _writing.add(temporary.name)
@@ -98,6 +113,14 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
     finally:
         _writing.discard(temporary.name)
     settle(folder)
+
+
+def to_bytes(tensors: Mapping[str, Array], metadata: dict[str, str]) -> bytes:
+    """A safetensors file."""
+    from safetensors.numpy import save
+
+    # Safetensors writes the memory as it lies, which is wrong for any other order than C, or of bytes.
+    return save({n: native(a) for n, a in tensors.items()}, metadata)
 
 
 def place(temporary: Path, target: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from ranvier.module.names import Told
 if TYPE_CHECKING:
     from ranvier.module import Module
 
-__all__ = ["Callback", "Callbacks"]
+__all__ = ["Callback", "CallbackList", "Callbacks"]
 
 Logs = Mapping[str, Any] | None
 
@@ -108,13 +108,11 @@ class Callbacks:
     def __init__(
         self,
         callbacks: Any,
-        model: Module,
-        params: Mapping[str, Any],
+        model: Module | None,
+        params: Mapping[str, Any] | None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        given = list(
-            callbacks if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
-        )
+        given = flat(callbacks)
         for callback in given:
             if isinstance(callback, type) or not any(hasattr(callback, event) for event in EVENTS):
                 fix = (
@@ -139,7 +137,7 @@ class Callbacks:
             if isinstance(callback, Callback):
                 callback._say = say
             for name, value in (("set_model", model), ("set_params", params)):
-                if hasattr(callback, name):
+                if value is not None and hasattr(callback, name):
                     getattr(callback, name)(value)
 
     def __bool__(self) -> bool:
@@ -202,6 +200,81 @@ class Callbacks:
 
     def _taking_part(self) -> list[Any]:
         return [c for c in self.callbacks if not hasattr(c, "_run")]
+
+
+class CallbackList(Callback):
+    """Several callbacks as one, for a training loop of your own: what it is told, each of them is told.
+
+    ``add_history`` adds a `History` where there is none, which is ``model.history`` then; ``params`` are what the
+    callbacks find in theirs. `fit` takes a list of them as well. ``step_interval`` is `fit`'s alone. Raises TypeError
+    for what is no callback, ValueError for ``add_progbar=True``: `fit` draws the bar.
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        from ranvier.training.history import History
+
+        if add_progbar:
+            raise ValueError("CallbackList(add_progbar=True): fit(verbose=1) draws the bar. Leave it out.")
+        self.callbacks = flat(callbacks)
+        histories = [c for c in self.callbacks if isinstance(c, History)]
+        if add_history and not histories:
+            histories = [History()]
+            self.callbacks += histories
+        self._history = histories[-1] if histories else None
+        self._all = Callbacks(self.callbacks, None, None)  # what is none is told now
+        self.set_model(model)
+        self.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        if model is None:
+            return
+        self.model = model
+        if self._history is not None:
+            model.history = self._history
+        for callback in self.callbacks:
+            if hasattr(callback, "set_model"):
+                callback.set_model(model)
+
+    def set_params(self, params: Mapping[str, Any]) -> None:
+        self.params = params
+        for callback in self.callbacks if params else ():
+            if hasattr(callback, "set_params"):
+                callback.set_params(params)
+
+
+def _told_to_all(event: str) -> Callable[..., None]:
+    if "_batch_" in event or "_epoch_" in event:
+
+        def numbered(self: CallbackList, number: int, logs: Logs = None) -> None:
+            self._all.tell(ALIASES.get(event, event), number, {} if logs is None else logs)
+
+        return numbered
+
+    def plain(self: CallbackList, logs: Logs = None) -> None:
+        self._all.tell(event, {} if logs is None else logs)
+
+    return plain
+
+
+for _event in EVENTS:
+    if _event.endswith(("_begin", "_end")):
+        setattr(CallbackList, _event, _told_to_all(_event))
+
+
+def flat(callbacks: Any) -> list[Any]:
+    """The callbacks of one, of none (None), or of lists of them, also one within the other."""
+    if isinstance(callbacks, CallbackList):
+        callbacks = callbacks.callbacks
+    if isinstance(callbacks, (list, tuple)):
+        return [callback for part in callbacks for callback in flat(part)]
+    return [] if callbacks is None else [callbacks]
 
 
 def interval(callback: Any) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,8 +106,9 @@ def verify_resume(
     ``build`` makes the model and compiles it, as a new process would; ``callbacks`` makes the callbacks likewise, and
     ``x`` may be a function that makes the generator or loader to train on. ``stops`` is how many stops to try, spread
     over the run and at least one at the end of an epoch, or the steps after which to stop (counted from 1 over all
-    epochs). All other arguments are those of `fit`. Each run begins with the seed ``seed``; a resumed one finds NumPy's
-    and Python's own generators somewhere else, as a new process does: what needs them must seed them in ``build``.
+    epochs). All other arguments are those of `fit`. Each run begins with the seed ``seed``; a resumed one finds the
+    global generators of NumPy, Python and PyTorch somewhere else, as a new process does: what needs them must seed them
+    in ``build``.
 
     Compared are weights, buffers, the optimizer's state and settings, the history, what callbacks know, and where all
     random numbers stand. Returns a report; with ``strict`` a difference raises `ResumeMismatch` instead, which names
@@ -125,9 +125,8 @@ def verify_resume(
 
         def run(watch: _StopAt, resume: bool = False) -> dict[str, Any]:
             seeds.set_state(begin)
-            if resume:  # a new process: NumPy's and Python's own generators stand somewhere else
-                np.random.seed(None)  # noqa: NPY002 - it is the global state that augmentations of users draw from
-                random.seed()
+            if resume:
+                seeds.scatter_globals()  # as a new process would find them
             model = fresh(build, models)
             made = [] if callbacks is None else callbacks()
             own = list(made) if isinstance(made, (list, tuple)) else [made]

@@ -66,8 +66,12 @@ class RandomSampler(Sampler):
         generator: Any = None,
     ) -> None:
         super().__init__(data_source)
-        self.replacement, self.generator = replacement, generator
-        self.num_samples = len(data_source) if num_samples is None else num_samples
+        self.replacement, self.generator, self._num_samples = replacement, generator, num_samples
+
+    @property
+    def num_samples(self) -> int:
+        """How many it gives: as many as the data set has now, unless it was told."""
+        return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
         n = len(self.data_source)

@@ -1,4 +1,4 @@
-"""``torch.nn.utils``: gradient clipping, and parameters as one vector."""
+"""``torch.nn.utils``: gradient clipping, parameters as one vector, sequences of several lengths."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from ranvier.modes import no_grad
 from ranvier.module.names import missing
 from ranvier.recording import function
 from ranvier.tensor import Tensor
+from ranvier.torch.nn.utils import rnn
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
+__all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn", "vector_to_parameters"]
 
 
 @function

@@ -1,0 +1,78 @@
+"""Moving averages of the weights in the place of the weights, where results are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ranvier.training.hooks import Callback
+
+__all__ = ["SwapEMAWeights"]
+
+
+class SwapEMAWeights(Callback):
+    """Evaluate, validate and predict with the moving averages that an optimizer with ``use_ema=True`` keeps.
+
+    Training goes on with the weights themselves. With ``swap_on_epoch`` the averages also stand in the model from each
+    ``on_epoch_end`` to the next ``on_epoch_begin``, so that a `ModelCheckpoint` named after this callback saves them.
+    Raises ValueError without ``use_ema=True``.
+    """
+
+    def __init__(self, swap_on_epoch: bool = False) -> None:
+        self.swap_on_epoch = swap_on_epoch
+        self._kept: list[Any] | None = None  # the weights, while the averages have their place
+
+    def _optimizer(self) -> Any:
+        optimizer = getattr(self.model, "optimizer", None)
+        if not getattr(optimizer, "use_ema", False):
+            raise ValueError(
+                "SwapEMAWeights needs the averages of an optimizer. Write compile(optimizers.Adam(use_ema=True), ...), "
+                "for example."
+            )
+        return optimizer
+
+    def _swap(self) -> None:
+        optimizer = self._optimizer()
+        if self._kept is None:
+            self._kept = [p.numpy().copy() for p in optimizer.parameters]
+            optimizer.finalize_variable_values()
+
+    def _swap_back(self) -> None:
+        if self._kept is not None:
+            for parameter, value in zip(self._optimizer().parameters, self._kept, strict=True):
+                parameter.assign(value)
+            self._kept = None
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._kept = None
+        self._optimizer()  # what is wrong is said before any step
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._swap_back()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self.swap_on_epoch:
+            self._swap()
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._kept = None  # the averages have taken the place of the weights for good
+
+    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._swap()
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._swap_back()
+
+    def on_predict_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._swap()
+
+    def on_predict_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._swap_back()
+
+    # --- what a backup keeps --------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        return {"kept": self._kept}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self._kept = state["kept"]

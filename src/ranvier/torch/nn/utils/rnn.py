@@ -1,0 +1,56 @@
+"""``torch.nn.utils.rnn``: sequences of several lengths as one tensor, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ranvier import numeric
+from ranvier.module.names import missing
+from ranvier.tensor import Tensor
+from ranvier.torch.creation import full
+from ranvier.torch.nn.functional.arguments import one_of
+
+__all__ = ["pad_sequence", "unpad_sequence"]
+
+
+def pad_sequence(
+    sequences: Iterable[Any],
+    batch_first: bool = False,
+    padding_value: float = 0.0,
+    padding_side: str = "right",
+) -> Any:
+    """Sequences of shapes (n_i, ...) filled up to the longest: (n, batch, ...), or (batch, n, ...).
+
+    Raises ValueError where there are none, or where they differ in more than their lengths.
+    """
+    one_of(padding_side, "padding_side", ("right", "left"))
+    given = [s if isinstance(s, Tensor) else Tensor(s) for s in sequences]
+    if not given:
+        raise ValueError("pad_sequence of no sequences. Write a list of tensors of shapes (n, ...) instead.")
+    rest = given[0].shape[1:]
+    for i, sequence in enumerate(given):
+        if not sequence.ndim or sequence.shape[1:] != rest:
+            raise ValueError(
+                f"sequence {i} has shape {sequence.shape}, and sequence 0 {given[0].shape}. Write sequences that "
+                "differ in their first dimension alone."
+            )
+    longest = max(len(s) for s in given)
+    padded = []
+    for sequence in given:
+        if len(sequence) < longest:
+            fill = full((longest - len(sequence), *rest), padding_value, dtype=sequence.dtype)
+            sequence = numeric.concatenate(
+                [sequence, fill] if padding_side == "right" else [fill, sequence], 0
+            )
+        padded.append(sequence)
+    return numeric.stack(padded, 0 if batch_first else 1)
+
+
+def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
+    """The sequences of these lengths that `pad_sequence` filled up on the right."""
+    rows = padded_sequences.unbind(0 if batch_first else 1)
+    return [row[: int(n)] for row, n in zip(rows, lengths, strict=True)]
+
+
+__getattr__, __dir__ = missing("torch.nn.utils.rnn", __all__)

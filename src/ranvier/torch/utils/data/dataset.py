@@ -1,0 +1,155 @@
+"""Data sets: samples by number, or one after the other."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.tensor import Tensor
+from ranvier.torch.utils.data.sampler import permutation
+
+__all__ = [
+    "ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "StackDataset", "Subset", "TensorDataset",
+    "random_split",
+]  # fmt: skip
+
+
+class Dataset:
+    """Samples by number. Subclasses write ``__getitem__(index)`` and ``__len__()``."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say what a sample is. Write: def __getitem__(self, index)"
+        )
+
+    def __len__(self) -> int:
+        raise TypeError(
+            f"{type(self).__name__} does not say how many samples it has. Write: def __len__(self)"
+        )
+
+    def __add__(self, other: Dataset) -> ConcatDataset:
+        return ConcatDataset([self, other])
+
+
+class IterableDataset(Dataset):
+    """Samples one after the other, as a stream. Subclasses write ``__iter__()``; a loader takes them in that order."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say what its samples are. Write: def __iter__(self)"
+        )
+
+    def __add__(self, other: Any) -> ChainDataset:  # type: ignore[override]  # a stream has no numbers to join by
+        return ChainDataset([self, other])
+
+
+class TensorDataset(Dataset):
+    """Sample i is row i of every tensor. Raises ValueError when their first dimensions differ."""
+
+    def __init__(self, *tensors: Any) -> None:
+        self.tensors = tuple(t if isinstance(t, Tensor) else Tensor(t) for t in tensors)
+        if not tensors or any(not t.shape for t in self.tensors):
+            raise ValueError("TensorDataset needs tensors of at least one dimension.")
+        lengths = [len(t) for t in self.tensors]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"the tensors hold {' and '.join(map(str, lengths))} samples. Give each as many."
+            )
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        return tuple(t[index] for t in self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+
+class Subset(Dataset):
+    """The samples of a data set at the given indices."""
+
+    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.dataset[self.indices[index]]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class ConcatDataset(Dataset):
+    """Data sets one after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        self._ends = np.cumsum([len(d) for d in self.datasets])
+
+    def __getitem__(self, index: int) -> Any:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        index %= len(self)
+        which = int(np.searchsorted(self._ends, index, side="right"))
+        return self.datasets[which][index - (int(self._ends[which - 1]) if which else 0)]
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+
+class StackDataset(Dataset):
+    """Sample i is sample i of every data set: a tuple of them, or a dict where they are given by name.
+
+    Raises ValueError when they have different numbers of samples, and where some have a name and some have none.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError("StackDataset needs data sets, either all of them by name or none.")
+        self.datasets: Any = args or kwargs
+        lengths = [len(d) for d in args or kwargs.values()]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"the data sets hold {' and '.join(map(str, lengths))} samples. Give each as many."
+            )
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return len(
+            next(iter(self.datasets.values())) if isinstance(self.datasets, dict) else self.datasets[0]
+        )
+
+
+class ChainDataset(IterableDataset):
+    """Streams of samples one after the other."""
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.chain.from_iterable(self.datasets)
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)
+
+
+def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
+    """Split at random into parts of the given lengths, or of the given shares if they add up to 1."""
+    sizes = [int(n) for n in lengths]
+    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1 + 1e-9:
+        sizes = [math.floor(len(dataset) * share) for share in lengths]
+        for i in range(len(dataset) - sum(sizes)):
+            sizes[i % len(sizes)] += 1
+    if sum(sizes) != len(dataset):
+        raise ValueError(
+            f"the lengths {sizes} add up to {sum(sizes)}, and the data set has {len(dataset)} samples."
+        )
+    order, stops = permutation(len(dataset), generator), np.cumsum(sizes)
+    return [
+        Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)
+    ]
