@@ -93,7 +93,7 @@ def fit_many(
         raise ValueError(
             "validate=True needs rows that are held out. Write folds=5, or validation_data=(x, y), instead."
         )
-    plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, options)
+    plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, monitor, options)
     results = Results(plan.again, monitor=monitor, mode=mode, metrics=plan.metrics)
     show = progress(verbose)
     try:
@@ -194,7 +194,7 @@ class Team:
                         raise outcome
                     rows[number] = outcome if self.keep else replace(outcome, model=None)
                     self.samples += outcome.samples
-                    if self.shows:
+                    if self.shows or len(rows) == 1:  # the first one tells whether ``monitor`` is measured
                         self.results.rows = list(rows.values())
                         self.show.update(len(rows), self.samples, self.results.so_far())
         except KeyboardInterrupt:

@@ -66,7 +66,9 @@ class RangeTest:
         lowest = int(np.argmin(curve)) if len(curve) else 0
         if lowest < 2:
             return None
-        level = float(np.median(curve[: max(10, lowest // 2)]))  # while the rates are too small to learn anything
+        level = float(
+            np.median(curve[: max(10, lowest // 2)])
+        )  # while the rates are too small to learn anything
         fall = level - curve[lowest]
         if fall < FALL * abs(level):
             return None
