@@ -443,7 +443,7 @@ FAILS = [  # settings, fit's arguments, what is said: before the network is made
         {"y": np.where(np.arange(300) == 0, "rare", "usual")},
         "least populated|member|split",
     ),
-    ({}, {"X": X[:, :4], "y": np.zeros(300)}, "one class only"),
+    ({}, {"X": X[:, :4], "y": np.zeros(300)}, "one class only, 0.0: there"),
     ({"activation": "none such"}, {"y": Y > 0}, "does not exist"),
 ]
 

@@ -116,7 +116,7 @@ def is_classes(y: Any) -> bool:
     return array.ndim == 2 and bool(np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all())
 
 
-def _stratifies(y: Any, folds: int) -> bool:
+def _stratifies(y: Any, folds: Any) -> bool:
     """Whether some class has a row for each fold: of years or prices in whole numbers every value may be its own."""
     return is_classes(y) and bool(np.unique(_classes(y), return_counts=True)[1].max(initial=0) >= folds)
 
