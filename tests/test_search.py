@@ -751,7 +751,8 @@ WRONG: dict[str, Any] = {
     "a build without return": ({"build": lambda: None}, TypeError, "return model"),
     "one model for all": ({"build": lambda: MODEL, "seeds": 2}, ValueError, "makes its layers anew"),
     "an unknown setting": ({"grid": {"unitz": [4]}}, TypeError, "unitz"),
-    "an unknown option": ({"epoch": 4}, TypeError, "epoch"),
+    "an unknown option": ({"epoch": 4, "build": never}, TypeError, "fit_many has no argument 'epoch'. Write epochs= instead"),
+    "an option of others": ({"n_jobs": 2, "build": never}, TypeError, "Write threads= instead"),
     "not compiled": ({"build": lambda: rv.Sequential([rv.layers.Dense(3)])}, RuntimeError, "model.compile"),
     "lengths": ({"y": Y[:50]}, ValueError, "50"),
     "a fold of weight zero": ({"folds": 2, "sample_weight": np.zeros(N) + (np.arange(N) == 0)}, ValueError, "zero for all 45 samples of the (training|held-out) side"),
@@ -771,6 +772,19 @@ def test_errors_say_what_to_write(name):
     with pytest.raises(kind, match=words):
         rv.fit_many(**arguments).best  # noqa: B018
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("search", "given", "words"),
+    [
+        (random_search, {"space": {}, "n_iter": 3}, "random_search has no argument 'n_iter'. Write n= instead"),
+        (grid_search, {"grid": {}, "cv": 3}, "grid_search has no argument 'cv'. Write folds= instead"),
+        (cross_validate, {"setting": {}}, "cross_validate has no argument 'setting'. Write settings= instead"),
+    ],
+)  # fmt: skip
+def test_searches_tell_arguments_that_they_lack(search, given, words):
+    with pytest.raises(TypeError, match=words):
+        search(never, X, Y, **given)
 
 
 def test_a_mistake_is_told_once_for_all_models():
