@@ -42,7 +42,7 @@ def test_a_rate_that_trains(engine):
     found = rv.find_learning_rate(model, X, Y, batch_size=32)
     assert found.diverged
     assert 1e-3 < found.suggestion < 1.0
-    assert len(found.rates) == len(found.losses) < 200
+    assert len(found.rates) == len(found.losses) <= 200
     np.testing.assert_allclose(found.rates[:2], [1e-6, 1e-6 * 1e7 ** (1 / 199)], rtol=1e-12)
     model.optimizer.learning_rate = found.suggestion
     losses = model.fit(X, Y, epochs=3, verbose=0).history["loss"]
@@ -164,6 +164,26 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
     for curve in (losses, noisy, exploding, np.append(exploding[:-1], np.inf)):
         assert 1e-3 < RangeTest(rates, curve, True).suggestion < 1e-2
     assert "121 steps, diverged at 1, suggestion=0.00" in repr(RangeTest(rates, losses, True))
+
+
+@pytest.mark.parametrize(("seed", "batch_size"), [(0, 32), (2, 32), (2, 16), (2, 4), (4, 4), (8, 4)])
+def test_noise_of_the_first_steps_is_neither_a_fall_nor_divergence(seed, batch_size):
+    """A regression whose losses vary much from batch to batch, small batches the most."""
+    x = np.random.default_rng(0).standard_normal((157, 6)).astype(np.float32)
+    rv.set_seed(seed)
+    model = rv.Sequential([rv.layers.Dense(16, activation="relu"), rv.layers.Dense(1)])
+    model.compile("adam", "mse")
+    found = rv.find_learning_rate(model, x, 2 * x[:, 1:2] ** 2, batch_size=batch_size)
+    assert len(found.rates) > 120
+    assert 1e-4 < found.suggestion < 0.2
+
+
+def test_what_is_no_longer_finite_ends_the_first_steps_too():
+    model = rv.Sequential([rv.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    found = rv.find_learning_rate(model, X, X[:, :1], start=1e6, stop=1e9)
+    assert found.diverged
+    assert len(found.rates) < 20
 
 
 @pytest.mark.parametrize("losses", [np.ones(50), np.linspace(1, 2, 50), np.full(50, np.nan)])

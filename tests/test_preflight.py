@@ -567,6 +567,31 @@ def test_convolutions_are_layers_like_others(first, x, codes):
     assert [f.layer for f in report] == ["it"] * len(codes)
 
 
+QUIET: dict[str, Any] = {
+    "a linear bottleneck": lambda: Program([D(16, "relu"), D(2), D(16, "relu"), D(1)]),
+    "a row or two in both": lambda: Program([D(1)], x=X[:100], y=VALUES[:100], validation=(X[98:150], VALUES[98:150])),
+    "dead units on two rows": lambda: Program([D(16, activation="relu", bias_initializer=Constant(-100)), D(1)], x=X[:2], y=VALUES[:2]),
+    "the rounding of what is constant": lambda: Program([D(1)], x=np.where(np.arange(F) == 1, np.float32(0.1) + np.float32(1e-8) * (np.arange(N) % 2)[:, None], X)),
+    "a rare pixel": lambda: Program([D(1)], x=np.where(np.arange(F) == 1, np.float32(0.02) * (np.arange(N) == 3)[:, None], X)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_what_is_no_mistake_is_not_told(name):
+    assert not QUIET[name]().check()
+
+
+def test_small_features_beside_ordinary_ones_are_told():
+    assert Program([D(1)], x=scaled([1], 1e-4)).check().codes == ["RV203"]
+
+
+def test_two_layers_with_nothing_between_are_told_where_the_first_is_no_bottleneck():
+    wide = lambda *sizes: Program([*(D(n) for n in sizes), layers.ReLU(), D(1)])  # noqa: E731
+    assert [wide(*sizes).check().codes for sizes in ((8, 8), (8, 2), (F, 9), (2, 9))] == [["RV106"]] * 3 + [
+        []
+    ]
+
+
 def test_rows_of_few_values_repeat_by_chance():
     x, y = RNG.integers(0, 4, (1000, 6)).astype(np.float32), RNG.normal(size=1000)
     halves: dict[str, Any] = {"x": x[:500], "y": y[:500]}

@@ -352,8 +352,24 @@ def test_description_and_back(schedule, formula):
     described = json.loads(json.dumps(s.describe(schedule)))
     assert s.get(described) == schedule
     assert hash(s.get(described)) == hash(schedule)
+    assert s.deserialize(json.loads(json.dumps(s.serialize(schedule)))) == schedule
+    assert type(schedule).from_config(json.loads(json.dumps(schedule.get_config()))) == schedule
     optimizer = optimizers.get(json.loads(json.dumps(optimizers.describe(optimizers.Adam(schedule)))))
     assert optimizer.learning_rate == schedule
+
+
+def test_the_config_of_a_schedule_of_ones_own():
+    @dataclass(frozen=True)
+    class Own(s.LearningRateSchedule):
+        first: float
+        then: s.LearningRateSchedule
+
+    own = Own(0.1, s.Constant(0.2))
+    assert Own.from_config(own.get_config()) == own
+    with pytest.raises(NotImplementedError, match="KerasStyle has no method get_config"):
+        KerasStyle(1.0).get_config()
+    with pytest.raises(TypeError, match=r"write what serialize\(schedule\) returned"):
+        s.deserialize(0.1)
 
 
 def test_a_saved_model_goes_on_with_its_schedule(tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import engines, seed
+from ranvier.callbacks import LambdaCallback
 from ranvier.modes import computing_in
 from ranvier.search import (
     GroupKFold,
@@ -361,6 +362,9 @@ CHOICES: dict[str, Any] = {
     "one-hot": (3, np.eye(K)[Y], None, "stratified"),
     "strings": (3, np.array(["a", "b", "c"])[Y], None, "stratified"),
     "shares of yes": (3, (Y == 0).astype(np.float32), None, "stratified"),
+    "labels in floats": (3, Y.astype(np.float64), None, "stratified"),
+    "whole numbers that are no classes": (3, np.arange(N), None, "k"),
+    "rows of a class for most folds": (5, np.repeat(np.arange(N // 4 + 1), 4)[:N], None, "k"),
     "values": (3, VALUES, None, "k"),
     "values in one column": (3, VALUES[:, :1], None, "k"),
     "groups": (3, Y, GROUPS, "groups"),
@@ -543,6 +547,39 @@ def test_the_best_has_the_least_error_whatever_it_is_called(name):
     assert means == sorted(means)
 
 
+def test_a_monitor_that_is_not_measured_is_told_before_training():
+    models = []
+
+    def build():
+        models.append(classifier())
+        return models[-1]
+
+    with pytest.raises(ValueError, match="not measured"):
+        rv.fit_many(build, X, Y, seeds=3, epochs=1, monitor="val_acuracy", validation_split=0.1, verbose=0)
+    assert [model.optimizer.iterations for model in models] == [0]
+    rv.fit_many(build, X, Y, epochs=1, monitor="val_accuracy", validation_split=0.1, verbose=0)
+    added = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(mine_score=epoch))
+    found = rv.fit_many(build, X, Y, epochs=1, monitor="mine_score", callbacks=added, verbose=0)
+    assert found.best.metrics["mine_score"].mean == 0
+
+
+def test_models_that_failed_say_nothing_of_the_monitor():
+    """The first one, whose loss became NaN in its second epoch, has no results on held-out rows."""
+    found = rv.fit_many(
+        classifier, X, Y, variants=[{"learning_rate": 1e38, "optimizer": rv.optimizers.SGD}, {}], folds=2, epochs=2,
+        batch_size=45, monitor="val_accuracy", threads=1, verbose=2,
+    )  # fmt: skip
+    assert found[0].error is not None
+    assert found.best.settings == {}
+
+
+def test_the_loss_of_an_output_is_no_metric():
+    rows = [Trained(Variant(), metrics=dict.fromkeys(("val_loss", "val_c_loss", "val_c_accuracy"), 0.5))]
+    assert Results(never, rows).monitor == "val_c_accuracy"
+    del rows[0].metrics["val_c_accuracy"]
+    assert Results(never, rows).monitor == "val_loss"
+
+
 def test_which_way_is_better_is_asked_where_nothing_tells():
     def build(units):
         model = classifier(units)
@@ -714,11 +751,14 @@ WRONG: dict[str, Any] = {
     "a build without return": ({"build": lambda: None}, TypeError, "return model"),
     "one model for all": ({"build": lambda: MODEL, "seeds": 2}, ValueError, "makes its layers anew"),
     "an unknown setting": ({"grid": {"unitz": [4]}}, TypeError, "unitz"),
-    "an unknown option": ({"epoch": 4}, TypeError, "epoch"),
+    "an unknown option": ({"epoch": 4, "build": never}, TypeError, "fit_many has no argument 'epoch'. Write epochs= instead"),
+    "an option of others": ({"n_jobs": 2, "build": never}, TypeError, "Write threads= instead"),
     "not compiled": ({"build": lambda: rv.Sequential([rv.layers.Dense(3)])}, RuntimeError, "model.compile"),
     "lengths": ({"y": Y[:50]}, ValueError, "50"),
     "a fold of weight zero": ({"folds": 2, "sample_weight": np.zeros(N) + (np.arange(N) == 0)}, ValueError, "zero for all 45 samples of the (training|held-out) side"),
-    "monitor": ({"monitor": "val_f1"}, ValueError, "val_f1"),
+    "monitor": ({"monitor": "val_f1", "folds": 2}, ValueError, "'val_f1' is not measured. Write one of loss, accuracy, val_loss"),
+    "monitor without folds": ({"monitor": "val_accuracy"}, ValueError, "Write folds=5"),
+    "monitor of callbacks": ({"monitor": "f1", "callbacks": Callback(), "seeds": 99}, ValueError, "'f1' is not measured"),
     "mode": ({"mode": "best"}, ValueError, "'min', 'max'"),
     "a callback's own error": ({"callbacks": Explode(), "seeds": 3}, LookupError, "mine"),
 }  # fmt: skip
@@ -732,6 +772,19 @@ def test_errors_say_what_to_write(name):
     with pytest.raises(kind, match=words):
         rv.fit_many(**arguments).best  # noqa: B018
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("search", "given", "words"),
+    [
+        (random_search, {"space": {}, "n_iter": 3}, "random_search has no argument 'n_iter'. Write n= instead"),
+        (grid_search, {"grid": {}, "cv": 3}, "grid_search has no argument 'cv'. Write folds= instead"),
+        (cross_validate, {"setting": {}}, "cross_validate has no argument 'setting'. Write settings= instead"),
+    ],
+)  # fmt: skip
+def test_searches_tell_arguments_that_they_lack(search, given, words):
+    with pytest.raises(TypeError, match=words):
+        search(never, X, Y, **given)
 
 
 def test_a_mistake_is_told_once_for_all_models():

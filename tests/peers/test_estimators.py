@@ -443,7 +443,7 @@ FAILS = [  # settings, fit's arguments, what is said: before the network is made
         {"y": np.where(np.arange(300) == 0, "rare", "usual")},
         "least populated|member|split",
     ),
-    ({}, {"X": X[:, :4], "y": np.zeros(300)}, "one class only"),
+    ({}, {"X": X[:, :4], "y": np.zeros(300)}, "one class only, 0.0: there"),
     ({"activation": "none such"}, {"y": Y > 0}, "does not exist"),
 ]
 
@@ -692,6 +692,8 @@ MISTAKES = [  # settings, fit's arguments, part of the message
     ({"tol": -1}, {}, "tol=-1"),
     ({"dtype": "float16"}, {}, "dtype='float16'"),
     ({"optimizer": "addam"}, {}, "adam"),
+    ({"optimizer": "lbfgs"}, {}, "there is no lbfgs"),
+    ({"learning_rate": "adaptive"}, {}, "ReduceLROnPlateau"),
     ({"loss": "croosentropy"}, {}, "does not exist"),
     (
         {"model": lambda n, k: rv.Sequential([rv.layers.Dense(7)])},
@@ -719,6 +721,10 @@ TYPES = [  # settings, fit's arguments, part of the message
     ({"model": 5}, {}, "Write a function"),
     ({"model": lambda n, k: 5}, {}, "returned a int"),
     ({}, {"validation_data": X}, "validation_data must be"),
+    ({"solver": "sgd"}, {}, "no argument 'solver'. Write optimizer='adam'"),
+    ({"learning_rate_init": 0.1}, {}, "Write learning_rate=0.001"),
+    ({"momentum": 0.9}, {}, "SGD\\(momentum=0.9\\)"),
+    ({"epochs": 5}, {}, "Write max_iter="),
 ]
 
 
@@ -735,6 +741,58 @@ def test_what_partial_fit_refuses():
         NeuralClassifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
     with pytest.raises(ValueError, match="balanced"):
         NeuralClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+class Narrow(NeuralClassifier):
+    """Of which a parameter is called as scikit-learn's is."""
+
+    def __init__(self, momentum=0.9):
+        super().__init__((4,), optimizer=rv.optimizers.SGD(0.1, momentum), max_iter=1, tol=None)
+        self.momentum = momentum
+
+
+def test_a_subclass_has_the_parameters_that_it_names():
+    assert clone(Narrow(momentum=0.5)).fit(X, Y).n_iter_ == 1
+
+
+SAME = {
+    "binary": (NeuralClassifier, MLPClassifier, Y > 0, {}),
+    "classes": (NeuralClassifier, MLPClassifier, Y, {"early_stopping": True}),
+    "labels": (NeuralClassifier, MLPClassifier, TAGS, {"hidden_layer_sizes": (5, 4)}),
+    "values": (NeuralRegressor, MLPRegressor, X[:, 0], {}),
+    "counts": (NeuralRegressor, MLPRegressor, np.abs(X[:, 0]), {"loss": "poisson"}),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_attributes_of_scikit_learns_networks(name):
+    ours, theirs, y, settings = SAME[name]
+    mine, other = (
+        kind(max_iter=3, tol=0, n_iter_no_change=9, random_state=0, **settings) for kind in (ours, theirs)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mine.fit(X, y)
+        other.fit(X, y)
+    for attribute in ("t_", "n_layers_", "out_activation_", "n_iter_", "n_outputs_"):
+        assert getattr(mine, attribute) == getattr(other, attribute), attribute
+    seen = mine.t_
+    if not mine.early_stopping:
+        assert mine.partial_fit(X, y).t_ == seen + len(X)
+
+
+@pytest.mark.parametrize(
+    ("kind", "theirs", "ours"),
+    [
+        (NeuralClassifier, "log_loss", None),
+        (NeuralClassifier, "squared_error", "mse"),
+        (NeuralRegressor, "absolute_error", "mae"),
+    ],
+)
+def test_losses_by_the_names_of_scikit_learn(kind, theirs, ours):
+    settings = {"hidden_layer_sizes": (4,), "max_iter": 2, "tol": None, "random_state": 0}
+    one, two = (kind(loss=loss, **settings).fit(X, Y) for loss in (theirs, ours))
+    assert one.loss_curve_ == two.loss_curve_
 
 
 def test_running_out_of_epochs_is_said():

@@ -45,6 +45,9 @@ def test_a_schedule_of_kerass_is_taken_over_as_the_error_says(keras, name, args,
         rv.optimizers.Adam(theirs)
     ours = getattr(schedules, name)(**theirs.get_config())
     assert ours == getattr(schedules, name)(*args, **options)
+    assert schedules.deserialize(keras.optimizers.schedules.serialize(theirs)) == ours
+    assert type(ours).from_config(theirs.get_config()) == ours
+    assert float(type(theirs).from_config(ours.get_config())(7)) == float(theirs(7))
 
 
 @pytest.mark.parametrize(("name", "args", "options"), [ROWS[0], ROWS[10]])

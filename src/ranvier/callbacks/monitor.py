@@ -106,13 +106,18 @@ def metric_of(result: str, metrics: Iterable[Any]) -> Any:
     return next((m for m in metrics if name == m.name or name.endswith(f"_{m.name}")), None)
 
 
+def is_loss(result: str) -> bool:
+    """Whether a result is the loss, or that of one output of several."""
+    return result.removeprefix("val_") == "loss" or result.endswith("_loss")
+
+
 def infer(name: str, metric: Any) -> str | None:
     """The way that is better, from the metric's own word for it, or from words in the names."""
     own = {"up": "max", "down": "min", "max": "max", "min": "min"}.get(str(getattr(metric, "direction", "")))
     if own is not None:
         return own
     text = f"{name} {type(metric).__name__ if metric is not None else ''}".lower()
-    if name.removeprefix("val_") == "loss" or name.endswith("_loss"):
+    if is_loss(name):
         return "min"
     found = [way for way, words in BETTER.items() if any(word in text for word in words)]
     return found[0] if len(found) == 1 else None

@@ -18,7 +18,14 @@ from ranvier.data.arrays import as_weights
 from ranvier.data.convert import Array, to_numeric
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
-from ranvier.estimators.settings import check_settings, fresh_optimizer, hidden_sizes, seed_from, tried_before
+from ranvier.estimators.settings import (
+    Spelled,
+    check_settings,
+    fresh_optimizer,
+    hidden_sizes,
+    seed_from,
+    tried_before,
+)
 from ranvier.estimators.state import from_state, optimizer_state, resume, to_state
 from ranvier.estimators.stopping import Stopping
 from ranvier.layers import Dense
@@ -29,6 +36,13 @@ from ranvier.seed import seeded
 __all__ = ["NeuralEstimator"]
 
 WORDS = "could not convert string"  # what NumPy says of words
+
+OUT = {
+    "sigmoid": "logistic",
+    "exponential": "exp",
+    "logits": "identity",
+    None: "identity",
+}  # scikit-learn's names
 
 FEW = 200  # samples: where the exactness of float64 is asked for, and costs next to nothing
 
@@ -52,7 +66,7 @@ def counting(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Ar
     return X[kept], y[kept], weight[kept]
 
 
-class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
+class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
     """The base of `NeuralClassifier` and `NeuralRegressor`: see there for the parameters."""
 
     model_: Module
@@ -249,19 +263,22 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
         except KeyboardInterrupt:
             if stop.losses:  # what was trained so far can be used
                 stop.on_train_end()
-                self._note(stop, incremental=incremental, fresh=fresh, interrupted=True)
+                self._note(stop, len(X), incremental=incremental, fresh=fresh, interrupted=True)
             raise
         finally:
             release(callbacks)
-        self._note(stop, incremental=incremental, fresh=fresh)
+        self._note(stop, len(X), incremental=incremental, fresh=fresh)
 
-    def _note(self, stop: Stopping, *, incremental: bool, fresh: bool, interrupted: bool = False) -> None:
+    def _note(
+        self, stop: Stopping, samples: int, *, incremental: bool, fresh: bool, interrupted: bool = False
+    ) -> None:
         """The fitted attributes; a network that was trained on keeps its curves."""
         going_on = not fresh and hasattr(self, "loss_curve_")
         before = self.loss_curve_ if going_on else []
         scored = (self.validation_scores_ or []) if going_on else []
         self.loss_curve_ = [*before, *stop.losses]
         self.validation_scores_ = None if stop.score is None else [*scored, *stop.scores]
+        self.t_ = (getattr(self, "t_", 0) if going_on else 0) + samples * len(stop.losses)
         self.loss_ = stop.losses[-1]
         self.best_loss_ = min(self.loss_curve_)
         self.best_validation_score_ = max(self.validation_scores_ or [], default=None)
@@ -303,8 +320,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
         network = getattr(self, "model_", None)
         if network is None or self.model is not None:
             raise AttributeError(
-                "coefs_ and intercepts_ are there after fit, and for hidden_layer_sizes. Write model_.get_weights() "
-                "for the weights of any network."
+                "coefs_, intercepts_, n_layers_ and out_activation_ are there after fit, and for hidden_layer_sizes. "
+                "Write model_.get_weights() for the weights of any network."
             )
         return [m for m in network.modules() if isinstance(m, Dense)]
 
@@ -320,6 +337,17 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is o
             np.zeros(layer.units, layer.kernel.dtype) if layer.bias is None else layer.bias.numpy()
             for layer in self._dense
         ]
+
+    @property
+    def n_layers_(self) -> int:
+        """The number of layers of a network of ``hidden_layer_sizes``, with its input."""
+        return len(self._dense) + 1
+
+    @property
+    def out_activation_(self) -> str:
+        """The activation at the end of a network of ``hidden_layer_sizes``, as scikit-learn calls it."""
+        end = self._head()[1] if self._dense else None
+        return OUT.get(end) or str(end)
 
     # --- state ----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from ranvier import losses
 from ranvier.data.convert import Array
 from ranvier.estimators.base import NeuralEstimator
 from ranvier.estimators.labels import Labels
-from ranvier.estimators.objective import SeveralCrossentropies
+from ranvier.estimators.objective import SeveralCrossentropies, named_loss
 
 __all__ = ["NeuralClassifier"]
 
@@ -38,7 +38,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         model_options: A dict of further arguments of ``model``.
         dropout: The share of units dropped after each hidden layer, or a list with one for each.
         batch_norm: Batch normalization before each activation.
-        loss: A loss of `ranvier.losses` in place of cross entropy, by name or as an instance.
+        loss: A loss of `ranvier.losses` in place of cross entropy, by name or as an instance; None, or scikit-learn's
+            "log_loss", for cross entropy.
         alpha: The strength of the penalty on squared weights (not biases).
         optimizer: A name or an instance of `ranvier.optimizers`; an instance gives its settings, and is not changed.
         learning_rate: A number or a schedule; None for the optimizer's own.
@@ -64,7 +65,10 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         validation_scores_, best_validation_score_: Accuracy on the validation data; None without them.
         n_iter_: The number of epochs.
         n_features_in_, feature_names_in_, n_outputs_: Columns of X, their names if it was a frame, and the outputs.
+        t_: The number of samples that the optimizer has seen.
         coefs_, intercepts_: Copies of kernels and biases of a network of ``hidden_layer_sizes``.
+        n_layers_, out_activation_: Of the same: the number of layers, input and output included, and the activation at
+            its end: "softmax", "logistic", "identity" or "exp".
     """
 
     def __init__(
@@ -165,8 +169,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
 
     def _loss(self, width: int) -> tuple[losses.Loss, int]:
         kind = self._labels.kind
-        if self.loss is not None:
-            return losses.get(self.loss), 1
+        if self.loss is not None and not (isinstance(self.loss, str) and self.loss == "log_loss"):
+            return named_loss(self.loss), 1
         if kind == "multioutput":
             return SeveralCrossentropies(self._labels.sizes), 1
         if kind == "multiclass" or (kind == "binary" and width == 2):

@@ -36,7 +36,7 @@ class Labels:
             known = np.unique(y if classes is None else classes)
             if len(known) < 2:
                 raise ValueError(
-                    f"y holds one class only, {known[0]!r}: there is nothing to tell it from. Write a y of at "
+                    f"y holds one class only, {known.tolist()[0]!r}: there is nothing to tell it from. Write a y of at "
                     "least two classes, or partial_fit(X, y, classes=[...]) with all that are to come, instead."
                 )
             return cls("binary" if len(known) == 2 else "multiclass", (known,))

@@ -15,7 +15,16 @@ from ranvier.recording import function
 from ranvier.tensor import Tensor
 from ranvier.training.recorded import losses_of
 
-__all__ = ["HalfSquaredError", "Objective", "SeveralCrossentropies", "penalized"]
+__all__ = ["HalfSquaredError", "Objective", "SeveralCrossentropies", "named_loss", "penalized"]
+
+
+# What scikit-learn calls losses; "squared_error" of a regression and "log_loss" are an estimator's own.
+SKLEARN_NAMES = {"absolute_error": "mean_absolute_error", "squared_error": "mean_squared_error"}
+
+
+def named_loss(loss: Any) -> losses.Loss:
+    """The loss by any name that it has here or in scikit-learn, or the instance itself."""
+    return losses.get(SKLEARN_NAMES.get(loss, loss) if isinstance(loss, str) else loss)
 
 
 class HalfSquaredError(losses.Loss):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import column_or_1d
 from ranvier import losses
 from ranvier.data.convert import Array
 from ranvier.estimators.base import NeuralEstimator
-from ranvier.estimators.objective import HalfSquaredError
+from ranvier.estimators.objective import HalfSquaredError, named_loss
 
 __all__ = ["NeuralRegressor"]
 
@@ -26,7 +26,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]  #
 
     Args:
         loss: "squared_error" (half the square, summed over targets), "poisson" (for counts; the network ends with
-            exp), or a loss of `ranvier.losses`, by name or as an instance: "mae", "huber".
+            exp), or a loss of `ranvier.losses`, by name or as an instance: "mae" ("absolute_error"), "huber".
 
     The other parameters and the attributes are those of `NeuralClassifier`, except ``class_weight`` and ``classes_``;
     the validation score is R**2.
@@ -97,7 +97,7 @@ class NeuralRegressor(RegressorMixin, NeuralEstimator):  # type: ignore[misc]  #
     def _loss(self, width: int) -> tuple[losses.Loss, int]:
         if self.loss in ("squared_error", "poisson"):
             return (HalfSquaredError(), 1) if self.loss == "squared_error" else (losses.Poisson(), width)
-        return losses.get(self.loss), 1
+        return named_loss(self.loss), 1
 
     def _targets(self, coded: Array) -> Array:
         return coded

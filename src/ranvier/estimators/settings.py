@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from ranvier import optimizers
+from ranvier.module.names import Told, arguments
 
-__all__ = ["check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
+__all__ = ["Spelled", "check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
 
 Test = Callable[[Any], bool]
 
@@ -38,6 +39,14 @@ RULES: dict[str, tuple[Test, str]] = {
     ),
     "batch_norm": (_flag, "True or False"),
     "alpha": (lambda v: _real(v, 0), "a number of 0 or more"),
+    "optimizer": (
+        lambda v: v != "lbfgs",
+        "'adam' or 'sgd', which read the data in batches (there is no lbfgs),",
+    ),
+    "learning_rate": (
+        lambda v: not isinstance(v, str),
+        "a number, a schedule, or None (for one that adapts, callbacks=rv.callbacks.ReduceLROnPlateau('loss'))",
+    ),
     "batch_size": (lambda v: v == "auto" or _integer(v, 1), "'auto' or a whole number of 1 or more"),
     "max_iter": (lambda v: _integer(v, 1), "a whole number of 1 or more"),
     "shuffle": (_flag, "True or False"),
@@ -48,6 +57,30 @@ RULES: dict[str, tuple[Test, str]] = {
     "warm_start": (_flag, "True or False"),
     "dtype": (lambda v: v in ("auto", "float32", "float64"), "'auto', 'float32' or 'float64'"),
 }
+
+
+# Parameters of scikit-learn's networks that are written in another way here, and how.
+ELSEWHERE = {
+    "solver": "optimizer='adam'",
+    "learning_rate_init": "learning_rate=0.001",
+    "power_t": "learning_rate= a schedule of rv.optimizers.schedules",
+    "momentum": "optimizer=rv.optimizers.SGD(momentum=0.9)",
+    "nesterovs_momentum": "optimizer=rv.optimizers.SGD(momentum=0.9, nesterov=True)",
+    **dict.fromkeys(("beta_1", "beta_2"), "optimizer=rv.optimizers.Adam(beta_1=0.9, beta_2=0.999)"),
+    "epsilon": "optimizer=rv.optimizers.Adam(epsilon=1e-8)",
+    "max_fun": "max_iter=200",
+}
+
+
+class Spelled(Told):
+    """Parameters by other names are told with those meant, those of scikit-learn's networks too."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        known, any_other = arguments(cls.__init__)
+        for name in kwargs:
+            if name in ELSEWHERE and name not in known and not any_other:
+                raise TypeError(f"{cls.__name__} has no argument {name!r}. Write {ELSEWHERE[name]} instead.")
+        return super().__new__(cls, *args, **kwargs)
 
 
 def check_settings(estimator: Any) -> None:

@@ -25,7 +25,10 @@ ABSENT = {  # starts of names that the peers have, in small letters: what there 
 }  # fmt: skip
 
 # What users of the peers, and of older versions of them, call arguments.
-KEYWORDS = {"lr": "learning_rate", "learning_rate": "lr", "nb_epoch": "epochs", "decay": "weight_decay"}
+KEYWORDS = {
+    "lr": "learning_rate", "learning_rate": "lr", "nb_epoch": "epochs", "decay": "weight_decay", "epochs": "max_iter",
+    "n_iter": "n", "cv": "folds", "n_jobs": "threads", "param_grid": "grid", "scoring": "monitor",
+}  # fmt: skip
 
 _public: dict[str, frozenset[str]] = {}  # of each module of the public face that is imported: its names
 
@@ -60,7 +63,8 @@ def arguments(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
     """The arguments that a function names, and whether it takes others by keyword."""
     given = list(inspect.signature(function).parameters.values())
     named = [p.name for p in given if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return tuple(n for n in named if n not in ("self", "model")), any(p.kind is p.VAR_KEYWORD for p in given)
+    own = named[:1] in (["self"], ["model"])  # whose method it is: of a model `fit` and others are
+    return tuple(named[own:]), any(p.kind is p.VAR_KEYWORD for p in given)
 
 
 def unknown_keyword(keyword: str, known: Sequence[str], who: str) -> TypeError:

@@ -102,30 +102,38 @@ def _classes(y: Any) -> npt.NDArray[Any]:
 
 
 def is_classes(y: Any) -> bool:
-    """Whether targets are classes: whole numbers, bools or strings, one a row, or rows with a single 1."""
+    """Whether targets may be classes: whole numbers of any dtype, bools or strings, one a row, or rows with a single 1.
+
+    Counts and years may be too: what is held out is none the worse for equal shares of each of their values.
+    """
     array = np.asarray(y) if hasattr(y, "__len__") or hasattr(y, "__array__") else None
     if array is None or array.ndim == 0 or array.dtype.kind not in "iubfUSO":
         return False
     if array.ndim == 1 or array[0].size == 1:
-        if array.dtype.kind == "f":  # 0. and 1., as a sigmoid's targets often come
-            return bool(np.isin(array, (0.0, 1.0)).all())
+        if array.dtype.kind == "f":  # as a sigmoid's targets often come, and labels out of frames
+            return bool((array == np.floor(array)).all())
         return array.dtype.kind != "O"
     return array.ndim == 2 and bool(np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all())
+
+
+def _stratifies(y: Any, folds: Any) -> bool:
+    """Whether some class has a row for each fold: of years or prices in whole numbers every value may be its own."""
+    return is_classes(y) and bool(np.unique(_classes(y), return_counts=True)[1].max(initial=0) >= folds)
 
 
 def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold]:
     """The folds that were asked for, as row numbers of ``n`` rows.
 
-    ``folds``: a number (`GroupKFold` with ``groups``, `StratifiedKFold` where ``y`` holds classes, else `KFold`); any
-    splitter with ``split(x, y, groups)``, scikit-learn's included; or pairs of row numbers or masks. Raises ValueError
-    for rows that do not exist, for an empty side and for rows that are on both.
+    ``folds``: a number (`GroupKFold` with ``groups``, `StratifiedKFold` where ``y`` holds classes with rows for all
+    folds, else `KFold`); any splitter with ``split(x, y, groups)``, scikit-learn's included; or pairs of row numbers or
+    masks. Raises ValueError for rows that do not exist, for an empty side and for rows that are on both.
     """
     if folds is None or isinstance(folds, (bool, str, bytes)):
         raise TypeError(
             f"folds={folds!r}: write a number, a splitter, or a list of (train, held out) rows, instead."
         )
     if isinstance(folds, (int, np.integer)):
-        kind = GroupKFold if groups is not None else StratifiedKFold if is_classes(y) else KFold
+        kind = GroupKFold if groups is not None else StratifiedKFold if _stratifies(y, folds) else KFold
         folds = kind(int(folds))
     if hasattr(folds, "split"):
         stand_in = np.zeros((n, 1), np.uint8)  # splitters count rows and do not look at them

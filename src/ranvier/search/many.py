@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from ranvier import entries, seed
 from ranvier.modes import computing_in
 from ranvier.module import Module
+from ranvier.module.names import arguments, unknown_keyword
 from ranvier.search.folds import folds_of
 from ranvier.search.plan import Job, Plan
 from ranvier.search.results import Interrupted, Results, Trained, counted
@@ -27,7 +28,7 @@ from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.progress import Progress, progress
 from ranvier.training.runner import Interrupt
 
-__all__ = ["fit_many"]
+__all__ = ["check_options", "fit_many"]
 
 LOOK_SECONDS = 0.1  # how often the caller's thread looks for Ctrl-C and draws, while it waits
 
@@ -75,6 +76,7 @@ def fit_many(
     raised with the variant's name. Ctrl-C ends all within a fraction of a second and raises `Interrupted`, a
     KeyboardInterrupt whose ``results`` hold the models that were finished.
     """
+    check_options(fit_many, options, "fit_many")
     if grid is not None and variants is not None:
         raise ValueError("grid and variants were given. Write one of them instead.")
     if inputs.is_source(x):
@@ -93,7 +95,7 @@ def fit_many(
         raise ValueError(
             "validate=True needs rows that are held out. Write folds=5, or validation_data=(x, y), instead."
         )
-    plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, options)
+    plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, monitor, options)
     results = Results(plan.again, monitor=monitor, mode=mode, metrics=plan.metrics)
     show = progress(verbose)
     try:
@@ -101,6 +103,14 @@ def fit_many(
     finally:
         show.close()
     return results
+
+
+def check_options(function: Callable[..., Any], options: Mapping[str, Any], who: str) -> None:
+    """Raise TypeError for the first option that neither ``function``, nor `fit_many`, nor `fit` has."""
+    known = dict.fromkeys(name for f in (function, fit_many, fit) for name in arguments(f)[0])
+    for name in options:
+        if name not in known:
+            raise unknown_keyword(name, list(known), who)
 
 
 def _length(x: Any) -> int:
@@ -194,7 +204,7 @@ class Team:
                         raise outcome
                     rows[number] = outcome if self.keep else replace(outcome, model=None)
                     self.samples += outcome.samples
-                    if self.shows:
+                    if self.shows or len(rows) == 1:  # the first one tells whether ``monitor`` is measured
                         self.results.rows = list(rows.values())
                         self.show.update(len(rows), self.samples, self.results.so_far())
         except KeyboardInterrupt:

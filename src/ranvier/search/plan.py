@@ -11,6 +11,7 @@ from typing import Any
 from ranvier import seed
 from ranvier.module import Module
 from ranvier.search.folds import Fold
+from ranvier.search.results import check_measured
 from ranvier.search.variants import Variant
 from ranvier.training import fit, inputs
 from ranvier.training.evaluation import check_counting, split
@@ -69,6 +70,7 @@ class Plan:
     callbacks: Any
     validate: bool
     verbose: Any
+    monitor: str | None
     options: dict[str, Any]
     arrays: Shared = field(default_factory=Shared)
     validation: Shared = field(default_factory=Shared)
@@ -104,6 +106,8 @@ class Plan:
                     check_counting(rows, f"the {side} side of fold {variant.fold}")
             options = {**self.options, **self.hooks()}
             options |= self.watched(model, state, held_out)
+            if number == 0:
+                self.check_monitor(state, held_out)
             share = options.pop("validation_split", 0)
             if share and options.get("validation_data") is None:  # as `fit` does before classes are weighted
                 train, options["validation_data"] = split(train, share)
@@ -123,6 +127,18 @@ class Plan:
             if number > 0:
                 options["ignore"] = "RV"  # all checks, which have been made
         return Job(number, variant, model, source, train, held_out, options)
+
+    def check_monitor(self, state: Compiled, held_out: Data | None) -> None:
+        """Raise ValueError before anything is trained where ``monitor`` will not be among the results.
+
+        Callbacks may add results of their own: with them the first model that is trained tells.
+        """
+        if self.monitor is None or self.callbacks is not None:
+            return
+        given = self.options.get("validation_data") is not None or self.options.get("validation_split")
+        names = [*state.names] + (["learning_rate"] if state.optimizer.schedule is not None else [])
+        held = [f"val_{name}" for name in state.names] if given or held_out is not None else []
+        check_measured(self.monitor, [*names, *held])
 
     def hooks(self) -> dict[str, Any]:
         """Callbacks for one model."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.callbacks.monitor import infer, metric_of
+from ranvier.callbacks.monitor import infer, is_loss, metric_of
 from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
 from ranvier.search.variants import Variant, same, word
@@ -17,7 +17,18 @@ from ranvier.search.variants import Variant, same, word
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Interrupted", "Results", "Setting", "Trained"]
+__all__ = ["Interrupted", "Results", "Setting", "Trained", "check_measured"]
+
+
+def check_measured(monitor: str, names: Sequence[str]) -> None:
+    """Raise ValueError where no model has a result of this name."""
+    if monitor in names:
+        return
+    held_out = monitor.startswith("val_") and not any(name.startswith("val_") for name in names)
+    more = (
+        "folds=5, or validation_data=(x, y), for results on rows that are held out, or " if held_out else ""
+    )
+    raise ValueError(f"monitor={monitor!r} is not measured. Write {more}one of {', '.join(names)} instead.")
 
 
 @dataclass
@@ -111,18 +122,14 @@ class Results(Sequence[Trained]):
 
     @property
     def monitor(self) -> str:
-        """The metric that decides. Where none was named: the first held-out metric but the loss, or what there is."""
+        """The metric that decides. Where none was named: the first held-out metric but a loss, or what there is."""
         names = self.names
         if self._monitor is not None:
-            if names and self._monitor not in names:
-                raise ValueError(
-                    f"monitor={self._monitor!r} was not measured. Write one of {', '.join(names)} instead."
-                )
+            if any(row.error is None for row in self.rows):  # those that failed were not measured
+                check_measured(self._monitor, names)
             return self._monitor
         held_out = [n for n in names if n.startswith("val_")] or names
-        return next(
-            (n for n in held_out if n.removeprefix("val_") != "loss"), held_out[0] if held_out else "loss"
-        )
+        return next((n for n in held_out if not is_loss(n)), held_out[0] if held_out else "loss")
 
     @property
     def mode(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier.module import Module
 from ranvier.search.distributions import draw_points
-from ranvier.search.many import fit_many
+from ranvier.search.many import check_options, fit_many
 from ranvier.search.results import Results
 from ranvier.search.variants import grid_points
 from ranvier.training.evaluation import whole
@@ -29,6 +29,7 @@ def cross_validate(
     ``settings`` are given to ``build``. Everything else is as in `fit_many`; ``results.best.metrics`` has the means
     and intervals.
     """
+    check_options(cross_validate, options, "cross_validate")
     return fit_many(build, x, y, [dict(settings or {})], folds=folds, **options)
 
 
@@ -40,6 +41,7 @@ def grid_search(
     Models are not kept unless ``keep_models=True``: ``results.refit()`` trains the best setting on every row.
     Everything else is as in `fit_many`.
     """
+    check_options(grid_search, options, "grid_search")
     options.setdefault("keep_models", False)
     return fit_many(build, x, y, grid_points(grid), folds=folds, **options)
 
@@ -62,6 +64,7 @@ def random_search(
     find a good one with fewer trials than a grid where few of the settings matter (Bergstra and Bengio, Journal of
     Machine Learning Research 13, 2012). Everything else is as in `grid_search`.
     """
+    check_options(random_search, options, "random_search")
     n = whole("n", n)
     options.setdefault("keep_models", False)
     return fit_many(build, x, y, draw_points(space, n, seed), folds=folds, **options)

@@ -27,6 +27,9 @@ __all__ = ["RangeTest", "find_learning_rate"]
 
 MEMORY = 0.9  # of the smoothed loss: it looks back some ten steps
 FALL = 0.1  # of the whole fall: less than this share of the first loss is noise
+BEGUN = 0.1  # of the whole fall, after which it has begun: what was above that is the noise of rates that do nothing
+EARLY = 20  # steps that say how high the loss is where nothing is learned yet, a quarter of the steps at most
+LASTING = 3  # losses in a row that are too high: one of a small batch may be by chance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,13 +58,23 @@ class RangeTest:
 
     @property
     def steepest(self) -> int | None:
-        """The step at which the smoothed loss falls fastest on its way to its lowest; None where it never falls."""
+        """The step at which the smoothed loss falls fastest on its last way to its lowest; None where it never falls.
+
+        The ends of the curve are averaged over one side: the noise of the first steps may be steeper than any fall.
+        """
         curve = self.smoothed
         lowest = int(np.argmin(curve)) if len(curve) else 0
-        if lowest < 2 or curve[0] - curve[lowest] < FALL * abs(curve[0]):
+        if lowest < 2:
             return None
+        level = float(
+            np.median(curve[: max(10, lowest // 2)])
+        )  # while the rates are too small to learn anything
+        fall = level - curve[lowest]
+        if fall < FALL * abs(level):
+            return None
+        begin = int(np.flatnonzero(curve[: lowest + 1] >= level - BEGUN * fall)[-1])
         slopes = np.gradient(curve[: lowest + 1])  # by steps, which are even in the logarithm of the rate
-        return int(np.argmin(slopes))
+        return begin + int(np.argmin(slopes[begin:]))
 
     @property
     def suggestion(self) -> float:
@@ -121,9 +134,9 @@ def find_learning_rate(
     """Train for some steps while the learning rate grows from ``start`` to ``stop``, and see where the loss falls.
 
     ``model`` is compiled; ``x`` and ``y`` are what `fit` takes. Each step has its own rate, the next one higher by the
-    same factor. It ends early when the smoothed loss is ``divergence`` times its lowest and above its first, or no
-    longer finite. Weights, optimizer state and random numbers are afterwards as they were, to the last bit: the test
-    trains with a fresh optimizer of the same settings. ``verbose=1`` shows how far it is.
+    same factor. It ends early when the loss stays above ``divergence`` times the lowest of its curve and above that of
+    the first steps, or is no longer finite. Weights, optimizer state and random numbers are afterwards as they were, to
+    the last bit: the test trains with a fresh optimizer of the same settings. ``verbose=1`` shows how far it is.
 
     Raises as `fit` does for wrong data, and ValueError for rates that do not rise.
     """
@@ -138,6 +151,7 @@ def find_learning_rate(
     steps = whole("steps", steps, 10)
     batch = whole("batch_size", 32 if batch_size is None else batch_size)
     schedule = ExponentialDecay(start, steps - 1, stop / start)
+    early = min(EARLY, steps // 4)
     losses: list[float] = []
     diverged, show = False, progress(verbose)
     saved: dict[int, tuple[Tensor, Array]] = {}
@@ -168,8 +182,13 @@ def find_learning_rate(
                 losses.append(float(step.totals[0] / step.totals[1]))
                 total = MEMORY * total + (1.0 - MEMORY) * losses[-1]
                 curve = total / (1.0 - MEMORY ** len(losses))
-                first, lowest = curve if len(losses) == 1 else first, min(lowest, curve)
-                diverged = not curve <= max(first, lowest + (divergence - 1.0) * abs(lowest))
+                diverged = not math.isfinite(curve)
+                if len(losses) == early:
+                    first = max(curve, float(np.median(losses)))
+                elif len(losses) > early:
+                    lowest = min(lowest, curve)
+                    limit = max(first, lowest + (divergence - 1.0) * abs(lowest))
+                    diverged = not min(curve, *losses[-LASTING:]) <= limit
                 show.update(len(losses), len(losses) * step.batch, {"loss": curve})
                 if diverged or len(losses) == steps:
                     break

@@ -7,7 +7,7 @@ rounded once to the dtype of the weights. (In float32 a count of steps is exact 
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
 from typing import Any
 
 from ranvier.module.names import missing, nearest
@@ -25,7 +25,8 @@ from ranvier.optimizers.schedules.decays import (
 
 __all__ = [
     "Constant", "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
-    "OneCycle", "PiecewiseConstantDecay", "PolynomialDecay", "StepDecay", "WarmUp", "describe", "get",
+    "OneCycle", "PiecewiseConstantDecay", "PolynomialDecay", "StepDecay", "WarmUp", "describe", "deserialize", "get",
+    "serialize",
 ]  # fmt: skip
 
 CLASSES: dict[str, type[LearningRateSchedule]] = {
@@ -53,14 +54,16 @@ def get(schedule: Any, depth: int = 0) -> LearningRateSchedule:
             raise ValueError(f"schedule {name!r} does not exist. Write {nearest(name, CLASSES)!r} instead.")
         if depth > DEEPEST:
             raise ValueError(f"schedules stand within schedules, more than {DEEPEST} deep.")
-        config = dict(schedule.get("config", {}))
-        return CLASSES[name](
-            **{k: get(v, depth + 1) if isinstance(v, dict) else v for k, v in config.items()}
-        )
+        return made(CLASSES[name], schedule.get("config", {}), depth)
     if isinstance(schedule, type) and issubclass(schedule, LearningRateSchedule):
         name = schedule.__name__
         raise TypeError(f"{name} is a class. Write {name}(...), with its arguments, instead.")
     return Constant(schedule)
+
+
+def made(kind: type[Any], config: Mapping[str, Any], depth: int = 0) -> Any:
+    """A schedule of this class from its arguments, among them schedules as `describe` writes them."""
+    return kind(**{k: get(v, depth + 1) if isinstance(v, dict) else v for k, v in config.items()})
 
 
 def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
@@ -70,11 +73,19 @@ def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
         raise ValueError(
             f"the schedule {name} is not one of Ranvier's, and a file holds no code: it cannot be saved."
         )
-    config = {f.name: getattr(schedule, f.name) for f in fields(schedule)}  # type: ignore[arg-type]  # a dataclass
-    return {
-        "class_name": name,
-        "config": {k: describe(v) if isinstance(v, LearningRateSchedule) else v for k, v in config.items()},
-    }
+    return {"class_name": name, "config": schedule.get_config()}
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
+    """The same under Keras's name."""
+    return describe(learning_rate_schedule)
+
+
+def deserialize(config: Any) -> LearningRateSchedule:
+    """A schedule from what `serialize` returned, or Keras's function of that name. Raises as `get` does."""
+    if not isinstance(config, Mapping) or "class_name" not in config:
+        raise TypeError(f"deserialize({config!r}): write what serialize(schedule) returned instead.")
+    return get(dict(config))
 
 
 __getattr__, __dir__ = missing("ranvier.optimizers.schedules", __all__)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import field, fields
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field, fields, is_dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -73,6 +73,30 @@ class LearningRateSchedule:
     def __call__(self, step: Any) -> Any:
         """The same as ``at``."""
         return self.at(step)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments in plain values, as Keras's `from_config` takes them.
+
+        Raises NotImplementedError for a class that is no dataclass and does not write them itself.
+        """
+        from ranvier.optimizers.schedules import describe
+
+        given: Any = self
+        if not is_dataclass(given):
+            raise NotImplementedError(
+                f"{type(self).__name__} has no method get_config(self). Write one that returns a dict of the "
+                "constructor's arguments, or @dataclass(frozen=True) above the class."
+            )
+        held = {f.name: getattr(self, f.name) for f in fields(given)}
+        return {k: describe(v) if isinstance(v, LearningRateSchedule) else v for k, v in held.items()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A schedule from what `get_config` returned, Keras's for the class of the same name too."""
+        from ranvier.optimizers.schedules import made
+
+        schedule: Self = made(cls, config)
+        return schedule
 
     def __float__(self) -> float:
         """Raises TypeError: which rate it is depends on the step, which the optimizer counts."""

@@ -13,6 +13,8 @@ __all__ = ["constant_features", "different_scales", "identical_rows", "large_fea
 
 LARGE = 100.0  # the root of a feature's mean square
 APART = 1000.0  # the largest spread of a feature divided by the smallest
+RARE = 10.0  # the reach of a feature by its deviation, above which its large values are rare
+ROUNDING = 1e-5  # of a feature's size: what varies less is computed from what does not
 BORDER = 8  # columns of one value, from which it is a background
 PICTURE = 32  # columns that may be the pixels of an image
 BYTES = 1 << 30  # of an array that is read whole
@@ -26,16 +28,14 @@ def apart(given: Input) -> tuple[int, int, float, float] | None:
     found = given.spread
     if found is None or given.array.ndim != 2:
         return None
-    deviation = found[0]
-    varied = np.flatnonzero(given.high > given.low)
+    deviation, reach = found[0], given.high - given.low
+    varied = np.flatnonzero(reach > ROUNDING * np.maximum(np.abs(given.high), np.abs(given.low)))
     if len(varied) < 2:
         return None
-    large, small = varied[deviation[varied].argmax()], varied[deviation[varied].argmin()]
-    # A rare yes or no varies little in a sample, but its size is no smaller for that.
-    least = (
-        min(deviation[small], 1.0) if given.high[small] - given.low[small] < 1 else max(deviation[small], 1.0)
-    )
-    if deviation[large] < max(10.0, APART * least):
+    # What is rare, such as a yes or the pixels of a corner, varies little in a sample, but is no smaller for that.
+    size = np.maximum(deviation, np.where(reach < 1, reach / RARE, 1.0))
+    large, small = varied[deviation[varied].argmax()], varied[size[varied].argmin()]
+    if deviation[large] < APART * size[small]:
         return None
     return int(large), int(small), float(deviation[large]), float(deviation[small])
 

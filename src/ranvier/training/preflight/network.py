@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ranvier.data.convert import Array
@@ -183,11 +184,25 @@ def mixes(entry: Entry) -> bool:
     return name_of(entry) in LINEAR and dict(entry.options).get("groups", 1) == 1
 
 
+def extent(entry: Entry) -> tuple[int, int]:
+    """How many features a result has, and how many numbers a sample: of an image more."""
+    sizes = [d for d in entry.type.shape[1:] if isinstance(d, int)]
+    return (sizes[-1] if sizes else 0), math.prod(sizes)
+
+
+def bottleneck(before: Entry, after: Entry) -> bool:
+    """Whether the first of two layers gives fewer features than it takes and the second gives: both together say more
+    of what they keep than one layer could, with fewer weights.
+    """
+    ends = zip(extent(before.children[0]), extent(before), extent(after), strict=True)
+    return all(middle < first and middle < last for first, middle, last in ends)
+
+
 def no_nonlinearity(seen: Seen) -> Iterator[Fault]:
     pairs: list[tuple[Module, Module]] = []
     for entry in filter(mixes, seen.entries):
         before = through(entry.children[0])
-        if mixes(before):
+        if mixes(before) and not bottleneck(before, entry):
             pairs.append((seen.blame(before), seen.blame(entry)))
     if pairs:
         names = [f"{seen.name(a)!r} and {seen.name(b)!r}" for a, b in pairs[::-1]]

@@ -15,6 +15,7 @@ from ranvier.training.preflight.targets import MANY
 __all__ = ["classes_not_validated", "classes_unseen", "other_scale", "shared_rows", "shared_with_validation"]
 
 SLICE = 128  # bytes of a row that tell most rows apart
+TWINS = 3  # validation rows that are in both, of which fewer may be by chance in any table
 SHARE = 0.01  # of the validation rows, from which rows that are in both are told
 COARSE, OFTEN = (
     32,
@@ -109,7 +110,8 @@ def shared_with_validation(seen: Seen) -> Iterator[Fault]:
         text = "the validation data are the training data, so they cannot show overfitting"
     else:
         rows, twins = shared_rows(seen.data.x, seen.validation.x)
-        if len(rows) < SHARE * number or len(rows) < by_chance(seen) * number:
+        least = min(TWINS, number)
+        if len(rows) < max(least, SHARE * number) or len(rows) < by_chance(seen) * number:
             return
         text = (
             f"{len(rows):,} of {number:,} validation rows are training rows too (row {rows[0]} is training row "
