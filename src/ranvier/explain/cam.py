@@ -12,7 +12,7 @@ from ranvier.explain.scores import Scorer, chosen
 from ranvier.functional.resizing import shares
 from ranvier.graph.node import Node
 from ranvier.modes import no_grad
-from ranvier.module.calls import mode, watched
+from ranvier.module.calls import in_its_floats, mode, watched
 from ranvier.module.core import Module
 from ranvier.recording import function, gradients
 from ranvier.tensor import Tensor
@@ -71,6 +71,7 @@ def _layer(model: Module, layer: Any, x: Any) -> Module:
     return last[-1]
 
 
+@in_its_floats
 def grad_cam(
     model: Module,
     x: Any,

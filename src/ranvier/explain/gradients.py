@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer
+from ranvier.module.calls import in_its_floats
 from ranvier.module.core import Module
 from ranvier.seed import numpy_generator
 
@@ -22,6 +23,7 @@ def _count(value: Any, name: str) -> int:
     return value
 
 
+@in_its_floats
 def saliency(
     model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
 ) -> Array:
@@ -36,6 +38,7 @@ def saliency(
     return scorer.gradient(array, scorer.masks(array, target))
 
 
+@in_its_floats
 def smooth_grad(
     model: Module,
     x: Any,
@@ -67,6 +70,7 @@ def smooth_grad(
     return (total / samples).astype(array.dtype)
 
 
+@in_its_floats
 def integrated_gradients(
     model: Module,
     x: Any,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer
+from ranvier.module.calls import in_its_floats
 from ranvier.module.core import Module
 
 __all__ = ["occlusion"]
@@ -21,6 +22,7 @@ def _pair(value: Any, name: str, most: tuple[int, int]) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
+@in_its_floats
 def occlusion(
     model: Module,
     x: Any,

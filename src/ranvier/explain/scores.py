@@ -12,7 +12,7 @@ from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
 from ranvier.losses.formulas import logits_of
 from ranvier.modes import get_dtype, no_grad
-from ranvier.module.calls import mode
+from ranvier.module.calls import in_its_floats, mode
 from ranvier.module.core import Module
 from ranvier.recording import function, gradients
 from ranvier.tensor import Tensor
@@ -126,6 +126,7 @@ class Scorer:
         return self.over(x, masks, run=run)[0]
 
 
+@in_its_floats
 def scores(
     model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
 ) -> npt.NDArray[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.modes import no_grad
-from ranvier.module.calls import mode, watched
+from ranvier.module.calls import computing_as, mode, watched
 from ranvier.pictures.style import INK, figure, finish
 from ranvier.tensor import Tensor
 
@@ -129,7 +129,7 @@ def _maps(model: Module, image: Any, layer: Any) -> tuple[str, Array]:
         )
         noted.append((module.name, values.transpose(1, 2, 0) if first else values))
 
-    with mode(model, False), no_grad(), watched(note):
+    with computing_as(model), mode(model, False), no_grad(), watched(note):
         model(Tensor(array))
     if not noted:
         what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"
