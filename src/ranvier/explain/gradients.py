@@ -30,8 +30,8 @@ def saliency(
     """The derivative of each sample's score by its inputs, in the shape of ``x`` (Simonyan et al., 2013).
 
     ``target`` is the class (one, or one for each sample) whose score is explained; without it the class that the model
-    chose. The score is the one before a softmax or sigmoid at the end, unless not ``logits``. Computed in evaluation
-    mode. Raises ValueError for targets that are none, TypeError for networks of whole numbers or of several inputs.
+    chose; 0 (no) or 1 (yes) of one output with a sigmoid. The score is the one before a softmax or sigmoid at the end,
+    unless not ``logits``. Computed in evaluation mode. Raises ValueError for targets that are none, TypeError for networks of whole numbers or of several inputs.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)
