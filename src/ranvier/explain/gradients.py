@@ -31,7 +31,8 @@ def saliency(
 
     ``target`` is the class (one, or one for each sample) whose score is explained; without it the class that the model
     chose; 0 (no) or 1 (yes) of one output with a sigmoid. The score is the one before a softmax or sigmoid at the end,
-    unless not ``logits``. Computed in evaluation mode. Raises ValueError for targets that are none, TypeError for networks of whole numbers or of several inputs.
+    unless not ``logits``. Computed in evaluation mode. Raises ValueError for targets that are none, TypeError for
+    networks of whole numbers or of several inputs.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)
