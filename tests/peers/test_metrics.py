@@ -159,14 +159,40 @@ def test_sklearn_areas(name, average, weights):
         assert mine == pytest.approx(theirs, rel=1e-6)
 
 
-def test_sklearn_curves():
+WORDS = np.array(["cat", "dog", "emu", "fox", "gnu"])
+SOME = HOT + (RNG.random((N, K)) < 0.3) > 0
+SOME[SOME.all(1), 0] = False
+AREAS = [
+    ("roc_auc_score", LABELS, SCORES, {"multi_class": "ovo"}),
+    ("roc_auc_score", LABELS, SCORES, {"multi_class": "ovo", "average": "weighted"}),
+    ("roc_auc_score", LABELS, SCORES, {"multi_class": "ovr", "average": None}),
+    ("roc_auc_score", WORDS[LABELS], SCORES, {"multi_class": "ovr", "labels": WORDS}),
+    ("roc_auc_score", WORDS[LABELS], SCORES, {"multi_class": "ovo", "labels": WORDS}),
+    ("roc_auc_score", 2 * YES - 1, CHANCE, {}),
+    ("roc_auc_score", YES, CHANCE, {"max_fpr": 0.1, "sample_weight": WEIGHTS}),
+    ("roc_auc_score", YES, np.round(CHANCE, 1), {"max_fpr": 0.3}),
+    ("roc_auc_score", SOME, SCORES, {"max_fpr": 0.5}),
+    ("roc_auc_score", SOME, SCORES, {"average": "samples", "sample_weight": WEIGHTS}),
+    ("average_precision_score", SOME, SCORES, {"average": "samples"}),
+]
+
+
+@pytest.mark.parametrize(("name", "truth", "scores", "options"), AREAS)
+def test_sklearn_arguments_of_areas(name, truth, scores, options):
     sklearn = pytest.importorskip("sklearn.metrics")
-    scores = np.round(CHANCE, 1)
-    theirs = sklearn.roc_curve(YES, scores, drop_intermediate=False, sample_weight=WEIGHTS)
-    for a, b in zip(metrics.roc_curve(YES, scores, WEIGHTS), theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
-    theirs = sklearn.precision_recall_curve(YES, scores)
-    for a, b in zip(metrics.precision_recall_curve(YES, scores), theirs, strict=True):
+    theirs = getattr(sklearn, name)(truth, scores, **options)
+    np.testing.assert_allclose(getattr(metrics, name)(truth, scores, **options), theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"drop_intermediate": False}, {"drop_intermediate": True}, {"sample_weight": WEIGHTS}, {"pos_label": 0},
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["roc_curve", "precision_recall_curve"])
+@pytest.mark.parametrize("scores", [CHANCE, np.round(CHANCE, 1)], ids=["distinct", "ties"])
+def test_sklearn_curves(name, scores, options):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    theirs = getattr(sklearn, name)(YES, scores, **options)
+    for a, b in zip(getattr(metrics, name)(YES, scores, **options), theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
