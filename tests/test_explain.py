@@ -123,7 +123,9 @@ def test_grad_cam_of_channels_first():
     net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     x = X.transpose(0, 3, 1, 2).copy()
     assert explain.grad_cam(net, x, 0).shape == (7, 9, 10)
-    assert explain.occlusion(net, x, 0, channels_first=True).shape == (7, 9, 10)
+    found = explain.occlusion(net, x, 0)
+    assert found.shape == (7, 9, 10)
+    np.testing.assert_array_equal(found, explain.occlusion(net, x, 0, channels_first=True))
     assert explain.saliency(net, x, 0).shape == x.shape
 
 
@@ -134,7 +136,8 @@ def test_one_output_and_lines():
         layers.Dense(1, activation="sigmoid")])  # fmt: skip
     x = np.random.default_rng(1).random((3, 12, 2)).astype(np.float32)
     p = net.predict(x, verbose=0)[:, 0]
-    np.testing.assert_allclose(explain.scores(net, x), np.log(p / (1 - p)), rtol=1e-4, atol=1e-6)
+    logits = np.log(p / (1 - p))
+    np.testing.assert_allclose(explain.scores(net, x, 1), logits, rtol=1e-4, atol=1e-6)
     assert explain.grad_cam(net, x).shape == (3, 12)
     pixels = (X * 255).astype(np.uint8)
     scaled = rv.Sequential(
@@ -143,6 +146,30 @@ def test_one_output_and_lines():
     assert explain.saliency(scaled, pixels).dtype == np.float32
 
 
+def test_one_sigmoid_has_two_classes(engine):
+    net = rv.Sequential([layers.Dense(1, activation="sigmoid", input_shape=(2,))])
+    net.set_weights([np.array([[1.0], [-2.0]]), np.array([0.5])])
+    x = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)  # yes, no
+    logits = np.array([1.5, -1.5], np.float32)
+    p = 1 / (1 + np.exp(-logits))
+    slopes = np.array([[1.0, -2.0], [-1.0, 2.0]])
+    np.testing.assert_allclose(explain.scores(net, x), [1.5, 1.5], rtol=1e-5)
+    np.testing.assert_allclose(explain.scores(net, x, 0), -logits, rtol=1e-5)
+    np.testing.assert_allclose(explain.scores(net, x, [1, 0], logits=False), [p[0], 1 - p[1]], rtol=1e-5)
+    np.testing.assert_allclose(explain.saliency(net, x), slopes, rtol=1e-5)
+    np.testing.assert_allclose(explain.saliency(net, x, 1), slopes[[0, 0]], rtol=1e-5)
+    np.testing.assert_allclose(
+        explain.saliency(net, x, logits=False), slopes * (p * (1 - p))[:, None], rtol=1e-5
+    )
+    with pytest.raises(ValueError, match="one of the 2 outputs, 0 to 1"):
+        explain.saliency(net, x, 2)
+    regression = rv.Sequential([layers.Dense(1, input_shape=(2,))])
+    regression.set_weights(net.get_weights())
+    np.testing.assert_allclose(explain.saliency(regression, x), slopes[[0, 0]], rtol=1e-5)
+
+
+WORDS = rv.Sequential([layers.Embedding(9, 4), layers.Flatten(), layers.Dense(2, activation="softmax")])
+WORDS(np.array([[1, 2, 3]], np.float32))  # as floats, which it takes for whole numbers
 DENSE = rv.Sequential([layers.Flatten(input_shape=(9, 10, 2)), layers.Dense(3)])
 ERRORS = [
     (lambda m: explain.saliency(m, X, 3), ValueError, "one of the 3 outputs, 0 to 2"),
@@ -150,6 +177,8 @@ ERRORS = [
     (lambda m: explain.saliency(m, X[0, 0, 0]), ValueError, r"x\[None\]"),
     (lambda m: explain.saliency(m, [X, X]), TypeError, "one array of samples"),
     (lambda m: explain.saliency(m, X, batch_size=0), ValueError, "1 or more"),
+    (lambda m: explain.saliency(WORDS, [[1, 2, 3]]), TypeError, "no gradient reaches .* takes whole numbers"),
+    (lambda m: explain.integrated_gradients(WORDS, [[1, 2, 3]]), TypeError, "no gradient reaches"),
     (lambda m: explain.smooth_grad(m, X, samples=0), ValueError, "samples=0"),
     (lambda m: explain.smooth_grad(m, X, noise=-1), ValueError, "noise=-1"),
     (lambda m: explain.integrated_gradients(m, X, baseline=np.ones(3)), ValueError, "the shape of one sample"),

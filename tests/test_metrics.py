@@ -182,6 +182,21 @@ ROWS = [  # metric, targets, predictions, weights, expected
     (metrics.ExpectedCalibrationError(5, "l2"), YES, CHANCE, None, calibration(YES, CHANCE, bins=5, norm="l2")),
     (metrics.ExpectedCalibrationError(from_logits=True), LABELS, np.log(SCORES), None, calibration(RIGHT, SCORES.max(1))),
     (metrics.ExpectedCalibrationError(from_logits=True), [1, 1], [0.0, 0.0], None, 0.5),
+    (metrics.Recall(top_k=2, average="micro"), LABELS, SCORES, None, TOP2.mean()),
+    (metrics.Precision(top_k=2), [[1, 0, 0], [0, 0, 1]], [[0.3, 0.3, 0.3], [0.1, 0.2, 0.7]], None, 0.5),
+    (metrics.Precision(0.5, 2), [[1, 0, 0], [0, 0, 1]], [[0.3, 0.6, 0.9], [0.1, 0.2, 0.7]], None, 1 / 3),
+    (metrics.MeanIoU(3), [0, 0, 1, 1], [0, 1, 0, 1], None, 1 / 3),
+    (metrics.MeanIoU(2), [0, 0, 1, 1], [0, 1, 0, 1], np.array([0.3, 0.3, 0.3, 0.1], np.float32), (0.3 / 0.9 + 0.1 / 0.7) / 2),
+    (metrics.MeanIoU(2), [[[0, 1], [1, 7]]], [[[0, 1], [0, 1]]], None, 0.5),
+    (metrics.MeanIoU(2, ignore_class=0), [0, 0, 1, 1], [0, 1, 1, 1], None, 1.0),
+    (metrics.MeanIoU(K), LABELS, SCORES, None, np.mean(np.diag(TABLE) / (TABLE.sum(0) + TABLE.sum(1) - np.diag(TABLE)))),
+    (metrics.IoU(2, [1]), [0, 0], [0, 0], None, 0.0),
+    ("binary_io_u", [0, 1, 1], [[0.5], [0.7], [0.2]], None, 1 / 6),
+    ("pearson_correlation", [[1, 2, 3], [1, 1, 1]], [[2, 4, 6], [1, 2, 3]], None, 0.5),
+    ("concordance_correlation", [[1, 2, 3]], [[2, 3, 4]], None, 4 / 3 / (4 / 3 + 1)),
+    ("crossentropy", YES, CHANCE, None, -np.log(np.clip(np.where(YES > 0, CHANCE, 1 - CHANCE), 1e-7, 1)).mean()),
+    ("ce", LABELS, SCORES, WEIGHTS, np.average(-np.log(SCORES[np.arange(N), LABELS]), weights=WEIGHTS)),
+    (metrics.Crossentropy(from_logits=True), HOT, np.log(SCORES), None, -np.log(SCORES[np.arange(N), LABELS]).mean()),
 ]  # fmt: skip
 
 
@@ -224,6 +239,14 @@ ERRORS = [
     (lambda: metrics.get("acuracy"), ValueError, "Write 'accuracy' instead"),
     (lambda: metrics.get(1), TypeError, "no metric"),
     (lambda: metrics.Precision(average="mean"), ValueError, "average='mean'"),
+    (lambda: metrics.Precision(top_k=0), ValueError, "top_k=0: write a whole number"),
+    (lambda: metrics.Recall(top_k=9)(HOT, SCORES), ValueError, f"top_k=9 of {K} outputs"),
+    (lambda: metrics.IoU(3, [3]), ValueError, "class numbers from 0 to 2"),
+    (
+        lambda: metrics.PearsonCorrelation(axis=0)(TARGETS, VALUES),
+        ValueError,
+        "axis=0 goes along the samples",
+    ),
     (lambda: metrics.AUC(curve="roc"), ValueError, "'ROC' or 'PR'"),
     (lambda: metrics.AUC(thresholds=[0.5, 2]), ValueError, "from 0 to 1"),
     (
@@ -257,6 +280,30 @@ ERRORS = [
     (lambda: metrics.roc_auc_score([0, 1, 1], [0.1, 0.2]), ValueError, r"shape \(3,\)"),
     (lambda: metrics.roc_auc_score([0, 1], [0.1, 0.2], sample_weight=[1, -1]), ValueError, "0 or more"),
     (lambda: metrics.roc_auc_score([0, 4], [[0.1, 0.9]] * 2), ValueError, "classes 0 to 4.*from 0 to 1"),
+    (lambda: metrics.roc_auc_score(LABELS, SCORES, multi_class="raise"), ValueError, "'ovr' .* or 'ovo'"),
+    (lambda: metrics.roc_auc_score(YES, CHANCE, max_fpr=0), ValueError, "max_fpr=0: write a rate"),
+    (
+        lambda: metrics.roc_auc_score(LABELS, SCORES, max_fpr=0.1),
+        ValueError,
+        "max_fpr=0.1 of several classes",
+    ),
+    (
+        lambda: metrics.roc_auc_score(LABELS, SCORES, multi_class="ovo", average=None),
+        ValueError,
+        "average=None with",
+    ),
+    (lambda: metrics.roc_auc_score(LABELS, SCORES, labels="ab"), ValueError, f"the {K} classes"),
+    (lambda: metrics.roc_auc_score(["a", "c"], [0.1, 0.2], labels=["a", "b"]), ValueError, "y_true has 'c'"),
+    (
+        lambda: metrics.roc_auc_score([0, 1, 0], np.ones((3, 3)), multi_class="ovo"),
+        ValueError,
+        "classes 0 and 2",
+    ),
+    (
+        lambda: metrics.roc_auc_score([[0, 1], [1, 1]], np.ones((2, 2)), average="samples"),
+        ValueError,
+        "row 1: ",
+    ),
     (lambda: metrics.roc_auc_score([0, 1, 0], np.ones((3, 3))), ValueError, "class 2: .*average=None"),
     (lambda: metrics.average_precision_score([0, 1], [0.1, 0.2], average="mean"), ValueError, "'macro'"),
     (lambda: metrics.report([0, 1], [0]), ValueError, "2 samples and y_pred 1"),
@@ -297,7 +344,9 @@ def test_describe_and_get_are_inverse():
         assert again.name == name
     for metric in (
         metrics.RecallAtPrecision(0.9, 50), metrics.SpecificityAtSensitivity(0.3, name="mine"),
-        metrics.AUC(thresholds=[0.5], multi_label=True), metrics.CohenKappa("linear"),
+        metrics.AUC(thresholds=[0.5], multi_label=True), metrics.CohenKappa("linear"), metrics.Precision(top_k=2),
+        metrics.IoU(3, (0, 2), axis=1), metrics.MeanIoU(3, ignore_class=1), metrics.BinaryIoU((1,), 0.3),
+        metrics.OneHotIoU(3, [1]), metrics.OneHotMeanIoU(3, name="mine"), metrics.PearsonCorrelation(axis=(1, 2)),
     ):  # fmt: skip
         again = metrics.get(metrics.describe(metric))
         assert (type(again), again.config()) == (type(metric), metric.config())
@@ -307,7 +356,7 @@ def test_describe_and_get_are_inverse():
 
 TRAINED = [
     "balanced_accuracy", "matthews_correlation", "cohen_kappa", "roc_auc", "pr_auc", "expected_calibration_error",
-    "specificity", metrics.RecallAtPrecision(0.4),
+    "specificity", "crossentropy", metrics.RecallAtPrecision(0.4), metrics.Recall(top_k=1), metrics.MeanIoU(K),
 ]  # fmt: skip
 
 

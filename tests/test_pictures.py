@@ -2,6 +2,7 @@
 
 import re
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,6 +181,22 @@ class Skip(rv.Module):
 
     def forward(self, x):
         return x + self.two(self.one(x))
+
+
+MATRICES: list[Any] = [  # counts, what is written, the colour's strength on the diagonal
+    ([[1500, 2], [0, 3]], ["1,500", "2", "·", "3"], [1500 / 1502, 1]),
+    ([[8.0, 2.0], [0.0, 3.0]], ["8", "2", "·", "3"], [0.8, 1]),
+    ([[2 / 3, 1 / 3], [0.0, 1.0]], ["0.67", "0.33", "·", "1.00"], [2 / 3, 1]),
+    ([[0.5, 0.004], [0.0, 0.496]], ["0.50", "4e-3", "·", "0.50"], [0.5 / 0.504, 1]),
+    ([[1234.56, 2.25], [0.0, 0.0]], ["1,235", "2.25", "·", "·"], [1234.56 / 1236.81, 0]),
+]
+
+
+@pytest.mark.parametrize(("counts", "texts", "strength"), MATRICES, ids=lambda v: str(v)[:20])
+def test_cells_of_a_matrix_hold_what_there_is_room_for(counts, texts, strength):
+    axes = pictures.confusion_matrix(counts).axes[0]
+    assert [text.get_text() for text in axes.texts] == texts
+    np.testing.assert_allclose(np.diagonal(np.asarray(axes.images[0].get_array())), strength)
 
 
 def test_an_svg_is_small_has_text_and_is_the_same_each_time(trained, tmp_path):

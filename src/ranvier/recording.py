@@ -210,6 +210,12 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
     return _derivatives(output, segment, [t.entry or segment.leaf(t) for t in wrt], seeds)
 
 
+def reaches(output: Tensor, leaf: Tensor) -> bool:
+    """Whether the gradient of a pending tensor reaches this leaf."""
+    entry, segment = output.entry, output.segment
+    return entry is not None and segment is not None and segment.ordinals.get(id(leaf)) in entry.sources
+
+
 def _derivatives(
     output: Tensor, segment: Segment, wrt: Sequence[Entry], seeds: Sequence[Tensor]
 ) -> list[Tensor]:

@@ -310,6 +310,9 @@ def test_floats(x, dtype, floats):
     model = NeuralRegressor(dtype=dtype, **SMALL).fit(x, VALUES[: len(x)])
     assert model.predict(X32).dtype == model.coefs_[0].dtype == floats
     assert rv.get_dtype() == "float32"
+    network = model.model_  # a model of its own, which knows nothing of the estimator's settings
+    np.testing.assert_array_equal(network.predict(X32), model.predict(X32))
+    assert network.predict(X32).dtype == floats
 
 
 @pytest.mark.parametrize("through_pickle", [False, True])

@@ -8,8 +8,12 @@ from ranvier import metrics
 from ranvier.graph import ops
 from tests.test_metrics import hits_of
 
-# Keras on JAX hands NumPy variables whose __array__ takes no copy: its own affair.
-pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")]
+# Keras on JAX hands NumPy variables whose __array__ takes no copy, and asks for int64: its own affairs.
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning"),
+]
 assert ops.PRIMITIVES
 
 RNG = np.random.default_rng(11)
@@ -23,6 +27,9 @@ CHANCE = np.clip(0.5 * YES + 0.7 * RNG.random(N), 0, 1).astype(np.float32)
 WEIGHTS = RNG.random(N).astype(np.float32)
 VALUES = RNG.normal(size=(N, 3)).astype(np.float32)
 TARGETS = RNG.normal(size=(N, 3)).astype(np.float32)
+SOME = HOT + (RNG.random((N, K)) < 0.3) > 0
+SOME[SOME.all(1), 0] = False
+PLACES = RNG.integers(0, K, (N, 4))
 
 KERAS = [
     ("BinaryAccuracy", {"threshold": 0.6}, YES, CHANCE),
@@ -78,21 +85,66 @@ KERAS = [
     ("R2Score", {"class_aggregation": "variance_weighted_average"}, TARGETS, VALUES),
     ("MeanSquaredError", {}, TARGETS, VALUES),
     ("MeanAbsoluteError", {}, TARGETS, VALUES),
+    ("Precision", {"top_k": 2}, SOME, SCORES),
+    ("Recall", {"top_k": 3, "thresholds": 0.2}, SOME, SCORES),
+    ("Recall", {"top_k": 2, "class_id": 1}, SOME, SCORES),
+    ("Precision", {"top_k": 2, "thresholds": [0.1, 0.3]}, SOME, np.round(SCORES, 1)),
+    ("IoU", {"num_classes": K, "target_class_ids": [0, 3]}, LABELS, SCORES.argmax(1)),
+    ("IoU", {"num_classes": K, "target_class_ids": [1], "sparse_y_pred": False}, LABELS, SCORES),
+    ("MeanIoU", {"num_classes": K + 2}, PLACES, PLACES[::-1]),
+    ("MeanIoU", {"num_classes": K, "ignore_class": 1}, PLACES, PLACES[::-1]),
+    ("MeanIoU", {"num_classes": 3}, PLACES, PLACES[::-1]),
+    ("BinaryIoU", {}, YES, CHANCE),
+    ("BinaryIoU", {"target_class_ids": [1], "threshold": 0.3}, YES, CHANCE),
+    ("OneHotIoU", {"num_classes": K, "target_class_ids": [0, 2]}, HOT, SCORES),
+    ("OneHotMeanIoU", {"num_classes": K, "ignore_class": 2}, HOT, SCORES),
+    ("OneHotMeanIoU", {"num_classes": K, "sparse_y_pred": True}, HOT, SCORES.argmax(1)),
+    ("PearsonCorrelation", {}, TARGETS, VALUES),
+    ("PearsonCorrelation", {"axis": (1, 2)}, TARGETS.reshape(N, 3, 1), VALUES.reshape(N, 3, 1)),
+    ("ConcordanceCorrelation", {}, TARGETS, VALUES),
+    ("ConcordanceCorrelation", {"axis": 1}, TARGETS + 3, VALUES),
 ]
+OVERLAPS = (
+    "IoU",
+    "MeanIoU",
+    "BinaryIoU",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+)  # Keras counts in whole numbers if not told
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("name", "settings", "true", "pred"), KERAS)
 def test_keras(name, settings, true, pred, weighted):
     keras = pytest.importorskip("keras")
-    theirs, mine = getattr(keras.metrics, name)(**settings), metrics.CLASSES[name](**settings)
+    own = {"dtype": "float32"} if name in OVERLAPS else {}
+    theirs, mine = getattr(keras.metrics, name)(**settings, **own), metrics.CLASSES[name](**settings)
     assert theirs.name.startswith(mine.name)  # Keras counts some over the process
     weights = WEIGHTS if weighted else None
     for part in (slice(0, 300), slice(300, N)):
         some = None if weights is None else weights[part]
-        theirs.update_state(true[part], pred[part], sample_weight=some)
+        each = (
+            np.repeat(some[:, None], 4, 1) if some is not None and true is PLACES else some
+        )  # Keras wants all
+        theirs.update_state(true[part], pred[part], sample_weight=each)
         mine.update_state(true[part], pred[part], some)
     np.testing.assert_allclose(mine.result(), np.asarray(theirs.result()), rtol=2e-5)
+
+
+ENTROPIES = [  # what Keras calls the cross entropy of such targets
+    ("BinaryCrossentropy", YES[:, None], CHANCE[:, None]),
+    ("SparseCategoricalCrossentropy", LABELS, SCORES),
+    ("CategoricalCrossentropy", HOT, SCORES),
+]
+
+
+@pytest.mark.parametrize("name", ["crossentropy", "ce"])
+@pytest.mark.parametrize(("theirs", "true", "pred"), ENTROPIES)
+def test_the_cross_entropy_of_such_targets(theirs, true, pred, name):
+    keras = pytest.importorskip("keras")
+    mine = metrics.get(name)
+    assert mine.name == name
+    np.testing.assert_allclose(mine(true, pred), getattr(keras.metrics, theirs)()(true, pred), rtol=2e-5)
 
 
 @pytest.mark.parametrize("average", [None, "macro", "micro", "weighted"])
@@ -159,14 +211,38 @@ def test_sklearn_areas(name, average, weights):
         assert mine == pytest.approx(theirs, rel=1e-6)
 
 
-def test_sklearn_curves():
+WORDS = np.array(["cat", "dog", "emu", "fox", "gnu"])
+AREAS = [
+    ("roc_auc_score", LABELS, SCORES, {"multi_class": "ovo"}),
+    ("roc_auc_score", LABELS, SCORES, {"multi_class": "ovo", "average": "weighted"}),
+    ("roc_auc_score", LABELS, SCORES, {"multi_class": "ovr", "average": None}),
+    ("roc_auc_score", WORDS[LABELS], SCORES, {"multi_class": "ovr", "labels": WORDS}),
+    ("roc_auc_score", WORDS[LABELS], SCORES, {"multi_class": "ovo", "labels": WORDS}),
+    ("roc_auc_score", 2 * YES - 1, CHANCE, {}),
+    ("roc_auc_score", YES, CHANCE, {"max_fpr": 0.1, "sample_weight": WEIGHTS}),
+    ("roc_auc_score", YES, np.round(CHANCE, 1), {"max_fpr": 0.3}),
+    ("roc_auc_score", SOME, SCORES, {"max_fpr": 0.5}),
+    ("roc_auc_score", SOME, SCORES, {"average": "samples", "sample_weight": WEIGHTS}),
+    ("average_precision_score", SOME, SCORES, {"average": "samples"}),
+]
+
+
+@pytest.mark.parametrize(("name", "truth", "scores", "options"), AREAS)
+def test_sklearn_arguments_of_areas(name, truth, scores, options):
     sklearn = pytest.importorskip("sklearn.metrics")
-    scores = np.round(CHANCE, 1)
-    theirs = sklearn.roc_curve(YES, scores, drop_intermediate=False, sample_weight=WEIGHTS)
-    for a, b in zip(metrics.roc_curve(YES, scores, WEIGHTS), theirs, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
-    theirs = sklearn.precision_recall_curve(YES, scores)
-    for a, b in zip(metrics.precision_recall_curve(YES, scores), theirs, strict=True):
+    theirs = getattr(sklearn, name)(truth, scores, **options)
+    np.testing.assert_allclose(getattr(metrics, name)(truth, scores, **options), theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"drop_intermediate": False}, {"drop_intermediate": True}, {"sample_weight": WEIGHTS}, {"pos_label": 0},
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["roc_curve", "precision_recall_curve"])
+@pytest.mark.parametrize("scores", [CHANCE, np.round(CHANCE, 1)], ids=["distinct", "ties"])
+def test_sklearn_curves(name, scores, options):
+    sklearn = pytest.importorskip("sklearn.metrics")
+    theirs = getattr(sklearn, name)(YES, scores, **options)
+    for a, b in zip(getattr(metrics, name)(YES, scores, **options), theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 

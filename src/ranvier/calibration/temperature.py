@@ -18,6 +18,7 @@ from ranvier.functional import sigmoid, softmax
 from ranvier.graph.node import Node
 from ranvier.losses.formulas import logits_of
 from ranvier.module import Module, register_module
+from ranvier.module.calls import in_its_floats
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -85,6 +86,7 @@ class Calibrated(_Logits):
         return f"temperature={self.temperature.item():.4g}, kind={self.kind!r}"
 
 
+@in_its_floats
 def calibrate(
     model: Module,
     x: Any,

@@ -18,7 +18,7 @@ BETTER = {
     "min": ("loss", "error", "entropy", "mse", "mae", "hinge", "poisson", "divergence", "false", "brier"),
     "max": (
         "acc", "auc", "area", "precision", "recall", "f1", "fbeta", "score", "true", "specificity", "sensitivity",
-        "matthews", "mcc", "kappa", "cosine", "iou", "dice", "r2", "top_k", "topk",
+        "matthews", "correlation", "mcc", "kappa", "cosine", "iou", "io_u", "dice", "r2", "top_k", "topk",
     ),
 }  # fmt: skip
 

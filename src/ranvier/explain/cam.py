@@ -12,7 +12,8 @@ from ranvier.explain.scores import Scorer, chosen
 from ranvier.functional.resizing import shares
 from ranvier.graph.node import Node
 from ranvier.modes import no_grad
-from ranvier.module.calls import mode, watched
+from ranvier.module.calls import in_its_floats, mode, watched
+from ranvier.module.channels import channels_come_first
 from ranvier.module.core import Module
 from ranvier.recording import function, gradients
 from ranvier.tensor import Tensor
@@ -26,13 +27,6 @@ def weighed(maps: Node, gradient: Node, axis: int) -> Node:
     positions = tuple(a for a in range(1, maps.ndim) if a != axis)
     weight = numeric.mean(gradient, axis=positions, keepdims=True)
     return numeric.maximum(numeric.sum(numeric.multiply(maps, weight), axis=axis), 0.0)
-
-
-def _channels(layer: Module, ndim: int) -> int:
-    """The axis that a layer's channels lie along: first in the vocabulary of PyTorch, and where it was told so."""
-    named = getattr(layer, "data_format", None)
-    first = named == "channels_first" if named is not None else ".torch" in type(layer).__module__
-    return 1 if first else ndim - 1
 
 
 def _is_convolution(layer: Module, result: Any) -> bool:
@@ -71,6 +65,7 @@ def _layer(model: Module, layer: Any, x: Any) -> Module:
     return last[-1]
 
 
+@in_its_floats
 def grad_cam(
     model: Module,
     x: Any,
@@ -92,6 +87,7 @@ def grad_cam(
     array = scorer.inputs(x)
     masks = scorer.masks(array, target)
     chosen_layer = _layer(model, layer, array)
+    first = channels_come_first(chosen_layer)
 
     def run(part: Tensor, mask: Tensor) -> list[Tensor]:
         maps: list[Any] = []
@@ -109,11 +105,10 @@ def grad_cam(
                 "convolution, or of what follows one, instead."
             )
         (gradient,) = gradients(score, [maps[-1]])
-        return [weighed(maps[-1], gradient, axis=_channels(chosen_layer, maps[-1].ndim))]
+        return [weighed(maps[-1], gradient, axis=1 if first else maps[-1].ndim - 1)]
 
     (cam,) = scorer.over(array, masks, run=run)
     if resize:
-        first = _channels(chosen_layer, array.ndim) == 1
         sizes = array.shape[2:] if first else array.shape[1:-1]
         for axis, (old, new) in enumerate(zip(cam.shape[1:], sizes, strict=True), 1):
             if old != new:

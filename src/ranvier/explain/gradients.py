@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer
+from ranvier.module.calls import in_its_floats
 from ranvier.module.core import Module
 from ranvier.seed import numpy_generator
 
@@ -22,20 +23,23 @@ def _count(value: Any, name: str) -> int:
     return value
 
 
+@in_its_floats
 def saliency(
     model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
 ) -> Array:
     """The derivative of each sample's score by its inputs, in the shape of ``x`` (Simonyan et al., 2013).
 
     ``target`` is the class (one, or one for each sample) whose score is explained; without it the class that the model
-    chose. The score is the one before a softmax or sigmoid at the end, unless not ``logits``. Computed in evaluation
-    mode. Raises ValueError for targets that are none, TypeError for networks of whole numbers or of several inputs.
+    chose; 0 (no) or 1 (yes) of one output with a sigmoid. The score is the one before a softmax or sigmoid at the end,
+    unless not ``logits``. Computed in evaluation mode. Raises ValueError for targets that are none, TypeError for
+    networks of whole numbers or of several inputs.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)
     return scorer.gradient(array, scorer.masks(array, target))
 
 
+@in_its_floats
 def smooth_grad(
     model: Module,
     x: Any,
@@ -67,6 +71,7 @@ def smooth_grad(
     return (total / samples).astype(array.dtype)
 
 
+@in_its_floats
 def integrated_gradients(
     model: Module,
     x: Any,

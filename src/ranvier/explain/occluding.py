@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer
+from ranvier.module.calls import in_its_floats
+from ranvier.module.channels import images_come_first
 from ranvier.module.core import Module
 
 __all__ = ["occlusion"]
@@ -21,6 +23,7 @@ def _pair(value: Any, name: str, most: tuple[int, int]) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
+@in_its_floats
 def occlusion(
     model: Module,
     x: Any,
@@ -29,7 +32,7 @@ def occlusion(
     window: Any = None,
     stride: Any = None,
     value: float = 0.0,
-    channels_first: bool = False,
+    channels_first: bool | None = None,
     logits: bool = True,
     batch_size: int = 32,
 ) -> npt.NDArray[Any]:
@@ -37,15 +40,18 @@ def occlusion(
 
     A ``window`` of pixels (one number or (height, width); an eighth of the image where left out) is set to ``value``,
     at every ``stride`` pixels (half a window) and at the far edges. Each pixel is given the mean loss over the windows
-    that cover it. ``target`` and ``logits`` are as in `saliency`. Raises ValueError for what is no image.
+    that cover it. ``channels_first`` says that images are (samples, channels, height, width); where None, the model's
+    layers do. ``target`` and ``logits`` are as in `saliency`. Raises ValueError for what is no image.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)
     if array.ndim != 4:
         raise ValueError(
-            f"x has shape {array.shape}, and images are (samples, height, width, channels). Write integrated_gradients "
-            "for other inputs instead."
+            f"x has shape {array.shape}, and images are (samples, height, width, channels), or (samples, channels, "
+            "height, width) with channels_first=True. Write integrated_gradients for other inputs instead."
         )
+    if channels_first is None:
+        channels_first = images_come_first(model)
     masks = scorer.masks(array, target)
     size = array.shape[2:] if channels_first else array.shape[1:3]
     extent = _pair(window or tuple(max(1, n // 8) for n in size), "window", size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,9 @@ from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
 from ranvier.losses.formulas import logits_of
 from ranvier.modes import get_dtype, no_grad
-from ranvier.module.calls import mode
+from ranvier.module.calls import in_its_floats, mode
 from ranvier.module.core import Module
-from ranvier.recording import function, gradients
+from ranvier.recording import function, gradients, reaches
 from ranvier.tensor import Tensor
 
 __all__ = ["Scorer", "scores"]
@@ -31,11 +31,20 @@ def chosen(outputs: Node, mask: Node) -> Node:
     return numeric.sum(numeric.multiply(outputs, mask))
 
 
+@function
+def sides(yes: Node, shares: bool) -> Node:
+    """The scores of no and yes, (samples, 2), from those of yes alone: logits, or ``shares`` of 1."""
+    from ranvier import numeric
+
+    no = numeric.subtract(1, yes) if shares else numeric.negative(yes)
+    return numeric.concatenate([no, yes], 1)
+
+
 class Scorer:
     """A model in evaluation mode, called on batches of one size, so that one program serves all of them.
 
     ``logits``: the scores before a softmax or sigmoid at the end, as the papers have it: probabilities near 1 have no
-    gradient left.
+    gradient left. One sigmoid decides between two classes, so it has the scores of both.
     """
 
     def __init__(self, model: Module, batch_size: int = 32, logits: bool = True) -> None:
@@ -69,11 +78,16 @@ class Scorer:
                 f"the network's output is {f'of shape {shape}' if shape else type(result).__name__}, and a score is "
                 "one of (samples, outputs). Write a network that ends there instead."
             )
-        for maker in SOFTENED if self.logits else ():
+        alone = result.ndim == 1 or result.shape[1] == 1
+        for maker in SOFTENED:
             before = logits_of(result, maker)
-            if before is not None:
-                result = before
-        return result if result.ndim == 2 else result.reshape(-1, 1)
+            if before is None:
+                continue
+            scores = before if self.logits else result
+            if alone and maker == "sigmoid":
+                return cast("Tensor", sides(scores.reshape(-1, 1), shares=not self.logits))
+            return scores
+        return result.reshape(-1, 1) if result.ndim == 1 else result
 
     def over(self, *arrays: Array, run: Callable[..., Sequence[Any]]) -> list[Array]:
         """What ``run`` gives for batches of the arrays, joined; the last one is filled up with its own last row."""
@@ -121,11 +135,18 @@ class Scorer:
 
         def run(part: Tensor, mask: Tensor) -> list[Tensor]:
             part.requires_grad = True
-            return gradients(chosen(self.outputs(part), mask), [part])
+            score = chosen(self.outputs(part), mask)
+            if not reaches(score, part):
+                raise TypeError(
+                    f"no gradient reaches the inputs of {self.model.name!r}: it takes whole numbers, as an Embedding "
+                    "does, or compares them. Explain the part of the network after that instead."
+                )
+            return gradients(score, [part])
 
         return self.over(x, masks, run=run)[0]
 
 
+@in_its_floats
 def scores(
     model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
 ) -> npt.NDArray[Any]:

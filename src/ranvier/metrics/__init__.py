@@ -44,7 +44,9 @@ from ranvier.metrics.errors import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     CategoricalHinge,
+    ConcordanceCorrelation,
     CosineSimilarity,
+    Crossentropy,
     Hinge,
     KLDivergence,
     LogCoshError,
@@ -52,6 +54,7 @@ from ranvier.metrics.errors import (
     MeanAbsolutePercentageError,
     MeanSquaredError,
     MeanSquaredLogarithmicError,
+    PearsonCorrelation,
     Poisson,
     R2Score,
     RootMeanSquaredError,
@@ -59,16 +62,19 @@ from ranvier.metrics.errors import (
     SquaredHinge,
 )
 from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from ranvier.metrics.overlap import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from ranvier.metrics.report import Report, report
 from ranvier.metrics.written import Mean, Sum, Written, is_written
 from ranvier.module.names import missing
 
 __all__ = [
-    "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy",
-    "CategoricalCrossentropy", "CategoricalHinge", "CohenKappa", "ConfusionMatrix", "CosineSimilarity",
-    "ExpectedCalibrationError", "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "Hinge",
+    "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU",
+    "CategoricalAccuracy", "CategoricalCrossentropy", "CategoricalHinge", "CohenKappa", "ConcordanceCorrelation",
+    "ConfusionMatrix", "CosineSimilarity", "Crossentropy",
+    "ExpectedCalibrationError", "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "Hinge", "IoU",
     "KLDivergence", "LogCoshError", "MatthewsCorrelation", "Mean", "MeanAbsoluteError",
-    "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Metric", "Poisson",
+    "MeanAbsolutePercentageError", "MeanIoU", "MeanSquaredError", "MeanSquaredLogarithmicError", "Metric",
+    "OneHotIoU", "OneHotMeanIoU", "PearsonCorrelation", "Poisson",
     "Precision", "PrecisionAtRecall", "R2Score", "Recall", "RecallAtPrecision", "Report", "RootMeanSquaredError",
     "SampleMean", "SensitivityAtSpecificity", "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy", "Specificity", "SpecificityAtSensitivity", "SquaredHinge", "Sum",
@@ -76,7 +82,10 @@ __all__ = [
     "precision_recall_curve", "report", "roc_auc_score", "roc_curve",
 ]  # fmt: skip
 
-BOUNDED = (PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity)
+UNNAMED = (  # which no name alone makes: they need a bound, or a number of classes
+    PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity, IoU, MeanIoU, OneHotIoU,
+    OneHotMeanIoU,
+)  # fmt: skip
 CLASSES: dict[str, type[Metric]] = {
     name: kind
     for name, kind in ((name, globals().get(name)) for name in __all__)
@@ -84,10 +93,11 @@ CLASSES: dict[str, type[Metric]] = {
 }
 NAMES: dict[str, Callable[..., Metric]] = {
     **{
-        kind().name: kind for kind in CLASSES.values() if kind not in BOUNDED
+        kind().name: kind for kind in CLASSES.values() if kind not in UNNAMED
     },  # those that a name alone makes
     "acc": Accuracy,
     "bce": BinaryCrossentropy,
+    "ce": Crossentropy,
     "ece": ExpectedCalibrationError,
     "f1": F1Score,
     "kld": KLDivergence,

@@ -122,9 +122,13 @@ class Metric(Told):
         for variable in self._variables:
             variable.assign(np.zeros(variable.shape))
 
+    def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+        """Targets and predictions as `update` takes them, from arrays of any kind."""
+        return as_pair(y_true, y_pred)
+
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of any size. Raises ValueError where the shapes do not belong together."""
-        true, pred = as_pair(y_true, y_pred)
+        true, pred = self.pair(y_true, y_pred)
         shapes = self.states(pred.shape[1:])
         if self._arrays is None:
             self._arrays = [np.zeros(shape, dtype) for shape, dtype in shapes]

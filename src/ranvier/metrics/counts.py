@@ -47,6 +47,7 @@ class _Counts(Metric):
         average: str | None = "auto",
         class_id: int | None = None,
         name: str | None = None,
+        top_k: int | None = None,
     ) -> None:
         super().__init__(name)
         if average not in AVERAGES:
@@ -55,7 +56,9 @@ class _Counts(Metric):
             )
         self.thresholds: float | list[float] | None
         self.thresholds = [float(t) for t in thresholds] if isinstance(thresholds, Sequence) else thresholds
-        self.average, self.class_id = average, class_id
+        if top_k is not None and (type(top_k) is not int or top_k < 1):
+            raise ValueError(f"top_k={top_k!r}: write a whole number of 1 or more instead.")
+        self.average, self.class_id, self.top_k = average, class_id, top_k
         self._of_labels = False
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
@@ -71,12 +74,28 @@ class _Counts(Metric):
         if self.by_largest(labels, classes):
             return truth, [one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
         given = self.thresholds
+        if self.top_k is not None:
+            largest = self.largest(pred, classes)
+            if given is None:
+                return truth, [largest]
+            pred = rn.where(rn.greater(largest, 0.0), pred, -np.inf)
         levels = given if isinstance(given, list) else [self._level if given is None else float(given)]
-        return truth, [rn.cast(rn.greater(pred, level), pred.dtype) for level in levels]
+        return truth, [rn.cast(rn.greater(pred, level), truth.dtype) for level in levels]
+
+    def largest(self, pred: Node, classes: int) -> Node:
+        """1 at the ``top_k`` largest outputs of each row, the first of equal ones, and 0 at the others."""
+        assert self.top_k is not None
+        if self.top_k > classes:
+            raise ValueError(f"top_k={self.top_k} of {classes} outputs. Write {classes} or fewer instead.")
+        found, left = rn.zeros_like(pred), pred
+        for _ in range(self.top_k):
+            one = one_hot(rn.argmax(left, -1), classes, pred.dtype)
+            found, left = rn.add(found, one), rn.where(rn.greater(one, 0.0), -np.inf, left)
+        return found
 
     def by_largest(self, labels: bool, classes: int) -> bool:
         """Whether the class of the largest output is the decision, rather than all outputs above a threshold."""
-        return labels and classes > 1 and self.thresholds is None
+        return labels and classes > 1 and self.thresholds is None and self.top_k is None
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         truth, decisions = self.decide(y_true, y_pred)
@@ -109,25 +128,40 @@ class _Counts(Metric):
         return float((each * support).sum() / support.sum()) if support.any() else 0.0
 
 
-class Precision(_Counts):
+class _Rate(_Counts):
+    """The arguments of Keras's precision and recall, in their order."""
+
+    def __init__(
+        self,
+        thresholds: float | Sequence[float] | None = None,
+        top_k: int | None = None,
+        class_id: int | None = None,
+        name: str | None = None,
+        average: str | None = "auto",
+    ) -> None:
+        super().__init__(thresholds, average, class_id, name, top_k)
+
+
+class Precision(_Rate):
     """Of what was decided to be a class, the share that is.
 
     With class numbers as targets the class of the largest output is the decision, and ``average`` is over classes:
     None (one number a class), "macro" (the default), "micro", "weighted". With targets shaped like the outputs, every
     output above ``thresholds`` (0.5) is a decision, and all are counted together, as in Keras; of a list of thresholds
-    each has its number. ``class_id`` picks one class.
+    each has its number. With ``top_k`` the so many largest outputs of a row are decisions, those above ``thresholds``
+    if there are any. ``class_id`` picks one class.
     """
 
     ratio = staticmethod(lambda tp, fp, fn, tn: share(tp, tp + fp))
 
 
-class Recall(_Counts):
+class Recall(_Rate):
     """Of what is a class, the share that was found. The arguments are those of `Precision`."""
 
     ratio = staticmethod(lambda tp, fp, fn, tn: share(tp, tp + fn))
 
 
-class Specificity(_Counts):
+class Specificity(_Rate):
     """Of what is not a class, the share that was not decided to be it. The arguments are those of `Precision`."""
 
     ratio = staticmethod(lambda tp, fp, fn, tn: share(tn, tn + fp))

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from ranvier import numeric as rn
 from ranvier.graph.node import Node, apply, full
 from ranvier.losses import formulas
-from ranvier.metrics.base import WIDE, Array, SampleMean, StateType, classes_of, over, over_samples
+from ranvier.metrics.base import WIDE, Array, SampleMean, StateType, classes_of, is_labels, over, over_samples
 
 __all__ = [
-    "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "CosineSimilarity", "Hinge", "KLDivergence",
-    "LogCoshError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
-    "MeanSquaredLogarithmicError", "Poisson", "R2Score", "RootMeanSquaredError", "SparseCategoricalCrossentropy",
-    "SquaredHinge",
+    "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "ConcordanceCorrelation", "CosineSimilarity",
+    "Crossentropy", "Hinge", "KLDivergence", "LogCoshError", "MeanAbsoluteError", "MeanAbsolutePercentageError",
+    "MeanSquaredError", "MeanSquaredLogarithmicError", "PearsonCorrelation", "Poisson", "R2Score",
+    "RootMeanSquaredError", "SparseCategoricalCrossentropy", "SquaredHinge",
 ]  # fmt: skip
 
 
@@ -109,6 +109,72 @@ CosineSimilarity = _mean_of("CosineSimilarity", formulas.cosine_similarity, "axi
 Hinge = _mean_of("Hinge", formulas.hinge)
 SquaredHinge = _mean_of("SquaredHinge", formulas.squared_hinge)
 CategoricalHinge = _mean_of("CategoricalHinge", formulas.categorical_hinge)
+
+
+def _correlated(y_true: Node, y_pred: Node, axis: Any) -> tuple[Node, ...]:
+    """Covariance, both variances and the squared distance of the means of targets and predictions along an axis."""
+    y, x = formulas.pair(y_true, y_pred)
+    axes = {a % x.ndim for a in (axis if isinstance(axis, (tuple, list)) else [axis])}
+    if 0 in axes:
+        raise ValueError(
+            f"axis={axis!r} goes along the samples, of which a batch has some only. Write axis=-1, or 'r2_score' for "
+            "what the outputs explain over all samples, instead."
+        )
+    means = [rn.mean(v, tuple(axes), True) for v in (y, x)]
+    off = [rn.subtract(v, rn.broadcast_to(m, v.shape)) for v, m in zip((y, x), means, strict=True)]
+    along = tuple(sorted(axes))
+    apart = rn.mean(rn.square(rn.subtract(*means)), along)
+    return rn.mean(rn.multiply(*off), along), *(rn.mean(rn.square(v), along) for v in off), apart
+
+
+def _quotient(part: Node, whole: Node) -> Node:
+    """0 where there is nothing to divide by."""
+    known = rn.greater(whole, 0.0)
+    return rn.where(known, rn.divide(part, rn.where(known, whole, 1.0)), 0.0)
+
+
+def pearson_correlation(y_true: Node, y_pred: Node, axis: Any = -1) -> Node:
+    """Pearson's correlation of each sample's outputs with its targets along an axis, from -1 to 1; 0 where one of them
+    does not vary.
+    """
+    together, one, other, _ = _correlated(y_true, y_pred, axis)
+    return _quotient(together, rn.multiply(rn.sqrt(one), rn.sqrt(other)))
+
+
+def concordance_correlation(y_true: Node, y_pred: Node, axis: Any = -1) -> Node:
+    """Lin's concordance (1989) of each sample's outputs with its targets along an axis: their correlation, less for
+    what lies off the diagonal; from -1 to 1.
+    """
+    together, one, other, apart = _correlated(y_true, y_pred, axis)
+    return _quotient(rn.multiply(together, 2.0), rn.add(rn.add(one, other), apart))
+
+
+PearsonCorrelation = _mean_of("PearsonCorrelation", pearson_correlation, "axis")
+ConcordanceCorrelation = _mean_of("ConcordanceCorrelation", concordance_correlation, "axis")
+
+
+class Crossentropy(SampleMean):
+    """The cross entropy of the targets, whatever their form, as `Accuracy` tells it: of one output with a yes or no, of
+    several with a class number, or with a one-hot row. ``from_logits`` says that the outputs are no probabilities.
+    """
+
+    def __init__(self, name: str | None = None, from_logits: bool = False) -> None:
+        super().__init__(name)
+        self.from_logits = from_logits
+
+    def for_logits(self) -> SampleMean:
+        self.from_logits = True
+        return self
+
+    def values(self, y_true: Node, y_pred: Node) -> Node:
+        if classes_of(y_pred.shape[1:]) == 1:
+            formula: Any = formulas.binary_crossentropy
+        elif is_labels(y_true, y_pred):
+            formula = formulas.sparse_categorical_crossentropy
+        else:
+            formula = formulas.categorical_crossentropy
+        return cast("Node", formula(y_true, y_pred, from_logits=self.from_logits))
+
 
 AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
 

@@ -1,12 +1,14 @@
 """Curves and their areas on arrays, exactly: from every score, where the metrics of training have fixed thresholds.
 
-Names and meanings are scikit-learn's. ``y_true`` is 0 or 1 with scores ``(n,)`` or ``(n, 1)``; class numbers with
-scores ``(n, classes)``, each class against the rest; or ones and zeros of the scores' shape ``(n, labels)``.
+Names, arguments and meanings are scikit-learn's. ``y_true`` is 0 or 1 (or -1 and 1) with scores ``(n,)`` or ``(n, 1)``;
+class numbers with scores ``(n, classes)``, each class against the rest; or ones and zeros of the scores' shape
+``(n, labels)``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -34,21 +36,29 @@ def _array(x: Any) -> Array:
         ) from error
 
 
-def ranked(y_true: Any, y_score: Any, sample_weight: Any = None) -> tuple[Array, Array, Array]:
+def ranked(
+    y_true: Any, y_score: Any, sample_weight: Any = None, pos_label: Any = None
+) -> tuple[Array, Array, Array]:
     """``(true positives, false positives, thresholds)`` for each distinct score as a threshold, highest first.
 
     A sample counts as positive where its score is at least the threshold. Raises ValueError for shapes that differ,
-    NaN, targets other than 0 and 1, and weights that are negative or not one a sample.
+    NaN, targets other than 0 and 1 (or -1 and 1) without a ``pos_label``, and weights that are negative or not one a
+    sample.
     """
     truth, scores = _array(y_true).reshape(-1), _array(y_score).reshape(-1)
     if len(truth) != len(scores) or not len(truth):
         raise ValueError(
             f"y_true has {len(truth)} values and the scores {len(scores)}. Write one of each a sample instead."
         )
-    if not np.isin(truth, (0, 1)).all():
+    if pos_label is not None:
+        truth = truth == pos_label
+    elif np.isin(truth, (-1, 1)).all():
+        truth = truth == 1
+    elif not np.isin(truth, (0, 1)).all():
         bad = int(np.flatnonzero(~np.isin(truth, (0, 1)))[0])
         raise ValueError(
-            f"y_true has {truth[bad]} in row {bad}, where only 0 and 1 can be. Write y_true == k for class k."
+            f"y_true has {truth[bad]} in row {bad}, where only 0 and 1 can be. Write y_true == k for class k, or "
+            "pos_label=k, instead."
         )
     if scores.dtype.kind == "f" and np.isnan(scores).any():
         row = int(np.flatnonzero(np.isnan(scores))[0])
@@ -67,18 +77,29 @@ def ranked(y_true: Any, y_score: Any, sample_weight: Any = None) -> tuple[Array,
     return np.cumsum(truth * weight)[last], np.cumsum((1 - truth) * weight)[last], scores[last]
 
 
-def roc_curve(y_true: Any, y_score: Any, sample_weight: Any = None) -> tuple[Array, Array, Array]:
+def roc_curve(
+    y_true: Any,
+    y_score: Any,
+    *,
+    pos_label: Any = None,
+    sample_weight: Any = None,
+    drop_intermediate: bool = True,
+) -> tuple[Array, Array, Array]:
     """``(false positive rates, true positive rates, thresholds)`` of one yes or no, from (0, 0) to (1, 1).
 
-    The first threshold is infinite: nothing is decided to be positive. Raises ValueError where there are no positives,
-    or no negatives.
+    The first threshold is infinite: nothing is decided to be positive. ``pos_label`` is the class that is a yes, 1 if
+    None. ``drop_intermediate`` leaves out points on the line between their neighbours. Raises ValueError where there
+    are no positives, or no negatives.
     """
-    tp, fp, thresholds = ranked(y_true, y_score, sample_weight)
+    tp, fp, thresholds = ranked(y_true, y_score, sample_weight, pos_label)
     for count, what in ((tp[-1], "positive"), (fp[-1], "negative")):
         if count <= 0:
             raise ValueError(
                 f"y_true has no {what} sample, so there is no ROC curve. Write samples of both kinds."
             )
+    if drop_intermediate and len(tp) > 2:
+        corners = (np.diff(fp, 2) != 0) | (np.diff(tp, 2) != 0)
+        tp, fp, thresholds = _kept(corners, tp, fp, thresholds)
     start = np.zeros(1)
     return (
         np.concatenate([start, fp / fp[-1]]),
@@ -87,16 +108,31 @@ def roc_curve(y_true: Any, y_score: Any, sample_weight: Any = None) -> tuple[Arr
     )
 
 
+def _kept(inner: Array, *arrays: Array) -> tuple[Array, ...]:
+    """The first and the last of each array, and between them those that are chosen."""
+    rows = np.concatenate([[True], inner, [True]])
+    return tuple(array[rows] for array in arrays)
+
+
 def precision_recall_curve(
-    y_true: Any, y_score: Any, sample_weight: Any = None
+    y_true: Any,
+    y_score: Any,
+    *,
+    pos_label: Any = None,
+    sample_weight: Any = None,
+    drop_intermediate: bool = False,
 ) -> tuple[Array, Array, Array]:
     """``(precisions, recalls, thresholds)`` of one yes or no, by rising threshold, then the point (1, 0).
 
+    ``pos_label`` is as in `roc_curve`; ``drop_intermediate`` leaves out points between others of the same recall.
     Raises ValueError where there are no positives.
     """
-    tp, fp, thresholds = ranked(y_true, y_score, sample_weight)
+    tp, fp, thresholds = ranked(y_true, y_score, sample_weight, pos_label)
     if tp[-1] <= 0:
         raise ValueError("y_true has no positive sample, so there is no recall. Write samples of both kinds.")
+    if drop_intermediate and len(tp) > 2:
+        steps = np.diff(tp) != 0
+        tp, fp, thresholds = _kept(steps[:-1] | steps[1:], tp, fp, thresholds)
     decided = tp + fp
     precision = np.where(decided > 0, tp / np.where(decided > 0, decided, 1), 0.0)
     return (
@@ -107,19 +143,79 @@ def precision_recall_curve(
 
 
 def roc_auc_score(
-    y_true: Any, y_score: Any, *, average: str | None = "macro", sample_weight: Any = None
+    y_true: Any,
+    y_score: Any,
+    *,
+    average: str | None = "macro",
+    sample_weight: Any = None,
+    max_fpr: float | None = None,
+    multi_class: str = "ovr",
+    labels: Any = None,
 ) -> Any:
     """The area under the ROC curve: the probability that a positive ranks above a negative, ties counting half.
 
     Of several classes or labels, their mean ("macro"), the mean weighted by the positives of each ("weighted"), all
-    counted together ("micro"), or one number each (None; NaN for a class with no positives or no negatives).
+    counted together ("micro"), the mean over samples ("samples", of labels), or one number each (None; NaN for a class
+    with no positives or no negatives). ``max_fpr`` takes the area up to that rate of false positives, from 0.5 to 1
+    (McClish, 1989). ``multi_class``: each class against the rest ("ovr"), or each pair of classes ("ovo"; Hand and
+    Till, 2001). ``labels`` are the classes of the scores' columns, where they are not 0, 1, 2 ...
     """
 
     def area(truth: Array, score: Array, weight: Any) -> float:
-        x, y, _ = roc_curve(truth, score, weight)
-        return float(np.trapezoid(y, x))
+        x, y, _ = roc_curve(truth, score, sample_weight=weight, drop_intermediate=False)
+        return _area_up_to(x, y, max_fpr)
 
-    return _averaged(area, y_true, y_score, average, sample_weight)
+    if multi_class not in ("ovr", "ovo"):
+        raise ValueError(
+            f"multi_class={multi_class!r}: write 'ovr' (each class against the rest) or 'ovo' (each pair) instead."
+        )
+    if max_fpr is not None and not 0 < max_fpr <= 1:
+        raise ValueError(f"max_fpr={max_fpr!r}: write a rate of false positives above 0, up to 1, instead.")
+    truth, scores, numbered = _told_apart(y_true, y_score, labels)
+    if numbered and max_fpr not in (None, 1):
+        raise ValueError(
+            f"max_fpr={max_fpr!r} of several classes has no meaning. Write y_true == k and the scores of class k "
+            "instead."
+        )
+    if numbered and multi_class == "ovo":
+        return _of_pairs(area, truth, scores, average, sample_weight)
+    return _averaged(area, truth, scores, average, sample_weight)
+
+
+def _area_up_to(x: Array, y: Array, most: float | None) -> float:
+    """The area under a curve; up to ``most``, with 0.5 where the diagonal's is and 1 where the largest is."""
+    if most is None or most == 1:
+        return float(np.trapezoid(y, x))
+    stop = int(np.searchsorted(x, most, "right"))
+    last = np.interp(most, x[stop - 1 : stop + 1], y[stop - 1 : stop + 1])
+    area = float(np.trapezoid(np.append(y[:stop], last), np.append(x[:stop], most)))
+    least = most**2 / 2
+    return 0.5 * (1 + (area - least) / (most - least))
+
+
+def _of_pairs(
+    area: Callable[[Array, Array, Any], float],
+    truth: Array,
+    scores: Array,
+    average: str | None,
+    sample_weight: Any,
+) -> float:
+    """The mean over pairs of classes of the areas that each has against the other."""
+    if average not in ("macro", "weighted") or sample_weight is not None:
+        raise ValueError(
+            f"average={average!r}{'' if sample_weight is None else ' and sample_weight'} with multi_class='ovo': write "
+            "average='macro' or 'weighted' without weights of samples, or multi_class='ovr', instead."
+        )
+    each, shares = [], []
+    for a, b in combinations(range(truth.shape[1]), 2):
+        rows = truth[:, a] | truth[:, b]
+        try:
+            pair = [area(truth[rows, k], scores[rows, k], None) for k in (a, b)]
+        except ValueError as error:
+            raise ValueError(f"classes {a} and {b}: {error}") from None
+        each.append(sum(pair) / 2)
+        shares.append(rows.mean())
+    return float(np.average(each, weights=shares if average == "weighted" else None))
 
 
 def average_precision_score(
@@ -131,24 +227,49 @@ def average_precision_score(
     """
 
     def area(truth: Array, score: Array, weight: Any) -> float:
-        precision, recall, _ = precision_recall_curve(truth, score, weight)
+        precision, recall, _ = precision_recall_curve(truth, score, sample_weight=weight)
         return float(-(np.diff(recall) * precision[:-1]).sum())
 
-    return _averaged(area, y_true, y_score, average, sample_weight)
+    return _averaged(area, *columns(y_true, y_score), average, sample_weight)
 
 
 def columns(y_true: Any, y_score: Any) -> tuple[Array, Array]:
     """Truth and scores, both (n, labels); class numbers become a column of ones and zeros for each class."""
+    return _told_apart(y_true, y_score, None)[:2]
+
+
+def _numbers_by(labels: Any, truth: Array, classes: int) -> Array:
+    """Class numbers from the classes of the scores' columns. Raises ValueError where they are not those of y_true."""
+    known = _array(labels).reshape(-1)
+    if len(set(known.tolist())) != len(known) or len(known) != classes:
+        raise ValueError(
+            f"labels={labels!r}: write the {classes} classes of the scores' columns, each once, instead."
+        )
+    index = {label: k for k, label in enumerate(known.tolist())}
+    strange = [label for label in truth.tolist() if label not in index]
+    if strange:
+        raise ValueError(
+            f"y_true has {strange[0]!r}, which is none of labels={labels!r}. Write all classes there."
+        )
+    return np.array([index[label] for label in truth.tolist()])
+
+
+def _told_apart(y_true: Any, y_score: Any, labels: Any) -> tuple[Array, Array, bool]:
+    """Truth and scores as `columns` gives them, and whether the truth was class numbers, for several columns."""
     scores, truth = _array(y_score), _array(y_true)
+    numbered = False
     if scores.ndim == 1:
         scores = scores[:, None]
     if truth.ndim == 2 and truth.shape[1] == 1 < scores.shape[-1]:
         truth = truth[:, 0]
+    if labels is not None and truth.ndim == 1:
+        truth = _numbers_by(labels, truth, max(2, scores.shape[-1]))
     if truth.ndim == 1 and scores.ndim == 2 and scores.shape[1] > 1 and len(truth) == len(scores):
+        numbered = True
         if truth.size and not (truth.min() >= 0 and truth.max() < scores.shape[1]):
             raise ValueError(
                 f"y_true has classes {truth.min()} to {truth.max()}, and there are scores for {scores.shape[1]}. Write "
-                f"class numbers from 0 to {scores.shape[1] - 1} instead."
+                f"class numbers from 0 to {scores.shape[1] - 1}, or labels= with the classes of the columns, instead."
             )
         truth = truth[:, None] == np.arange(scores.shape[1])
     truth = truth[:, None] if truth.ndim == 1 else truth
@@ -157,16 +278,16 @@ def columns(y_true: Any, y_score: Any) -> tuple[Array, Array]:
             f"y_true has shape {np.shape(y_true)} and the scores {np.shape(y_score)}. Write one class number for each "
             "row of scores, or targets of their shape, instead."
         )
-    return truth, scores
+    return truth, scores, numbered
 
 
-AVERAGES = ("macro", "weighted", "micro", None)
+AVERAGES = ("macro", "weighted", "micro", "samples", None)
 
 
 def _averaged(
     area: Callable[[Array, Array, Any], float],
-    y_true: Any,
-    y_score: Any,
+    truth: Array,
+    scores: Array,
     average: str | None,
     sample_weight: Any,
 ) -> Any:
@@ -174,17 +295,21 @@ def _averaged(
         raise ValueError(
             f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES))}."
         )
-    truth, scores = columns(y_true, y_score)
     if truth.shape[1] == 1:
         return area(truth, scores, sample_weight)
     if average == "micro":
         weight = None if sample_weight is None else np.repeat(np.asarray(sample_weight), truth.shape[1])
         return area(truth.reshape(-1), scores.reshape(-1), weight)
     each = []
-    for k in range(truth.shape[1]):
+    rows = average == "samples"
+    for k, (true, score) in enumerate(
+        zip(truth if rows else truth.T, scores if rows else scores.T, strict=True)
+    ):
         try:
-            each.append(area(truth[:, k], scores[:, k], sample_weight))
+            each.append(area(true, score, None if rows else sample_weight))
         except ValueError as error:
+            if rows:
+                raise ValueError(f"row {k}: {error} Or write another average.") from None
             if average is not None:
                 raise ValueError(
                     f"class {k}: {error} Or write average=None for one number each, NaN there."
@@ -193,4 +318,5 @@ def _averaged(
     if average is None:
         return np.array(each)
     weight = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, np.float64)
-    return float(np.average(each, weights=weight @ truth if average == "weighted" else None))
+    by = {"weighted": weight @ truth, "samples": weight}.get(str(average))
+    return float(np.average(each, weights=by))

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from ranvier import entries, tape
-from ranvier.graph.node import BATCH, Type
-from ranvier.modes import get_dtype
+from ranvier.graph.node import BATCH, FLOATS, Type
+from ranvier.modes import computing_in, get_dtype
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
 
-__all__ = ["calls", "calls_of", "input_type", "isolated", "known_shape", "mode", "shape_of", "watched"]
+__all__ = [
+    "calls", "calls_of", "computing_as", "floats_of", "in_its_floats", "input_type", "isolated", "known_shape", "mode",
+    "shape_of", "watched",
+]  # fmt: skip
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Calls(threading.local):
@@ -74,6 +80,41 @@ def mode(module: Module, training: bool) -> Iterator[None]:
     finally:
         for m, was in before:
             m.training = was
+
+
+def first_floats(module: Module, registry: str) -> str | None:
+    """The dtype of the first floating tensor of a module or of those below it."""
+    for tensor in module.__dict__[registry].values():
+        if tensor is not None and tensor.spec.dtype in FLOATS:
+            return str(tensor.spec.dtype)
+    for below in module._modules.values():
+        found = None if below is None else first_floats(below, registry)
+        if found is not None:
+            return found
+    return None
+
+
+def floats_of(module: Module) -> str:
+    """The floating dtype that a module computes in: its parameters', else its buffers', else the process's."""
+    return first_floats(module, "_parameters") or first_floats(module, "_buffers") or get_dtype()
+
+
+@contextlib.contextmanager
+def computing_as(module: Module) -> Iterator[None]:
+    """Compute in the floating dtype of a module, which may have been made under another `set_dtype`."""
+    with computing_in(floats_of(module)):
+        yield
+
+
+def in_its_floats(function: F) -> F:
+    """A function of a model that computes in the model's floating dtype, whatever the process's is."""
+
+    @functools.wraps(function)
+    def inner(model: Module, *args: Any, **kwargs: Any) -> Any:
+        with computing_as(model):
+            return function(model, *args, **kwargs)
+
+    return cast("F", inner)
 
 
 def calls_of(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 
 from ranvier.graph.node import BATCH, GraphError, Type
-from ranvier.modes import get_dtype
-from ranvier.module.calls import calls, input_type, isolated, known_shape, mode, shape_of
+from ranvier.modes import computing_in, get_dtype
+from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
 from ranvier.module.lines import outside
 from ranvier.module.returned import named, tensor
@@ -172,6 +172,11 @@ class Module(Face):
                     calls.added.pop(module, None)
             if args:
                 if not isinstance(args[0], Tensor):
+                    floats = floats_of(self)
+                    if floats != get_dtype():
+                        calls.trace = None
+                        with computing_in(floats):
+                            return self(*args, **kwargs)
                     args = tuple(Tensor(a) if is_data(a) else a for a in args)
                 trace.append((None, getattr(args[0], "spec", None)))
                 if self._input_type is None:

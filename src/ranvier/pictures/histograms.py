@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.modes import no_grad
-from ranvier.module.calls import mode, watched
+from ranvier.module.calls import computing_as, mode, watched
 from ranvier.pictures.boxes import scopes, tensors_in
 from ranvier.pictures.style import BLUE, ORANGE, PALE, figure, finish, tidy
 from ranvier.tensor import Tensor
@@ -59,7 +59,7 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, npt.NDAr
             noted.extend((places.get(id(module), module.name), t) for t in tensors_in(result))
 
     given = x if isinstance(x, (tuple, list)) else (x,)
-    with mode(model, False), no_grad(), watched(note):
+    with computing_as(model), mode(model, False), no_grad(), watched(note):
         model(*(Tensor(np.asarray(part)[:rows]) for part in given))
     result: dict[str, npt.NDArray[Any]] = {}
     for name, tensor in noted:

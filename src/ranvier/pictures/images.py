@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.modes import no_grad
-from ranvier.module.calls import mode, watched
+from ranvier.module.calls import computing_as, mode, watched
+from ranvier.module.channels import channels_come_first, looks_channels_first
 from ranvier.pictures.style import INK, figure, finish
 from ranvier.tensor import Tensor
 
@@ -22,16 +23,19 @@ if TYPE_CHECKING:
 __all__ = ["attributions", "feature_maps", "filters", "mistakes"]
 
 Array = npt.NDArray[Any]
+OVERSHOOT, DIM = 1.5, 32  # up to which numbers are shares of 1; beyond which they are those of bytes
 SIDE, MOST = 1.25, 64  # inches of a small picture; small pictures in one figure
 
 
-def as_pixels(images: Any, channels_first: bool = False) -> Array:
+def as_pixels(images: Any, channels_first: bool | None = None) -> Array:
     """Images for a screen: (samples, height, width, 3) or (samples, height, width) between 0 and 1.
 
-    Whole numbers are taken as 0 to 255, floats between 0 and 1 as they are, all others from their least to their most.
+    Numbers between 0 and 1 are taken as they are, also where a few overshoot, larger ones up to 255 as those of bytes,
+    all others from their least to their most: also up to 32, as the digits from 0 to 16 are. ``channels_first`` where
+    None is seen by the shape.
     """
     array = np.asarray(images)
-    if channels_first and array.ndim == 4:
+    if looks_channels_first(array.shape) if channels_first is None else channels_first and array.ndim == 4:
         array = array.transpose(0, 2, 3, 1)
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
@@ -39,15 +43,14 @@ def as_pixels(images: Any, channels_first: bool = False) -> Array:
         array = array.mean(3)
     if array.ndim not in (3, 4):
         raise ValueError(
-            f"images of shape {np.shape(images)} cannot be drawn. Write (samples, height, width, channels) instead."
+            f"images of shape {np.shape(images)} cannot be drawn. Write (samples, height, width, channels), or "
+            "(samples, channels, height, width) with channels_first=True, instead."
         )
     pixels = array.astype(np.float64)
     low, high = float(pixels.min(initial=0)), float(pixels.max(initial=0))
-    if low >= 0 and (array.dtype.kind in "ui" or 1 < high <= 255):
-        return pixels / 255
-    if low < 0 or high > 1:
+    if low < 0 or OVERSHOOT < high <= DIM or high > 255:
         return (pixels - low) / max(high - low, 1e-12)
-    return pixels
+    return pixels / 255 if high > DIM else np.minimum(pixels, 1.0)
 
 
 def _grid(
@@ -124,12 +127,9 @@ def _maps(model: Module, image: Any, layer: Any) -> tuple[str, Array]:
         if module._modules or not wanted or getattr(result, "ndim", 0) != 4:
             return
         values = result.numpy()[0]
-        first = (
-            getattr(module, "data_format", None) == "channels_first" or ".torch" in type(module).__module__
-        )
-        noted.append((module.name, values.transpose(1, 2, 0) if first else values))
+        noted.append((module.name, values.transpose(1, 2, 0) if channels_come_first(module) else values))
 
-    with mode(model, False), no_grad(), watched(note):
+    with computing_as(model), mode(model, False), no_grad(), watched(note):
         model(Tensor(array))
     if not noted:
         what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"
@@ -173,7 +173,7 @@ def mistakes(
     path: Any = None,
     *,
     count: int = 16,
-    channels_first: bool = False,
+    channels_first: bool | None = None,
 ) -> Figure:
     """Draw the images whose class was missed by most: the most probable wrong class first.
 
@@ -224,16 +224,19 @@ def attributions(
     path: Any = None,
     *,
     captions: Sequence[str] = (),
-    channels_first: bool = False,
+    channels_first: bool | None = None,
 ) -> Figure:
     """Draw what decided over the images: a row for each image, a column for each explanation (see `ranvier.explain`).
 
     ``values`` is an explanation of the images ``x``, or a dict of them by name. What speaks for the class is red and
     what speaks against it blue, on the image in grey; channels are added up. The scale is each image's own, and leaves
-    out the largest hundredth. ``captions`` stand above the images. ``path`` names a file to write. Returns the figure.
-    Raises ValueError for explanations of other images.
+    out the largest hundredth. ``captions`` stand above the images. ``channels_first`` says that images are (samples,
+    channels, height, width); where None, their shape and the explanations' do. ``path`` names a file to write. Returns
+    the figure. Raises ValueError for explanations of other images.
     """
     named: Mapping[str, Any] = values if isinstance(values, Mapping) else {"attribution": values}
+    if channels_first is None:
+        channels_first = looks_channels_first(np.shape(x), *map(np.shape, named.values()))
     images = as_pixels(x, channels_first)
     grey = images if images.ndim == 3 else images[..., :3].mean(3)
     rows = min(len(images), MOST // (len(named) + 1) or 1)
@@ -248,7 +251,8 @@ def attributions(
             if heat.shape != (len(images), *grey.shape[1:]):
                 raise ValueError(
                     f"{name} has shape {np.shape(given)}, and the images {np.shape(x)}. Write what ranvier.explain "
-                    "gives for these images."
+                    f"gives for these images, and channels_first={not channels_first} if their channels come "
+                    f"{'last' if channels_first else 'first'}."
                 )
             one = heat[i]
             limit = max(float(np.quantile(np.abs(one), 0.99)), 1e-12)

@@ -22,7 +22,7 @@ TEXT = 26  # classes beyond which counts are not written into the cells
 def confusion_matrix(
     counts: Any, classes: Sequence[str] | None = None, path: Any = None, *, title: str = "Confusion matrix"
 ) -> Figure:
-    """Draw a confusion matrix: ``counts[i, j]`` samples of class i were taken for class j.
+    """Draw a confusion matrix: ``counts[i, j]`` samples of class i were taken for class j, or shares of them.
 
     ``classes`` names the classes. ``path`` names a file to write (.png, .svg, .pdf). Returns the figure. Raises
     ValueError for counts that are no square of numbers, or another number of names.
@@ -41,9 +41,19 @@ def confusion_matrix(
     return finish(made, path)
 
 
+def written(count: float, whole: bool) -> str:
+    """A count in full, where all are ``whole``; of shares and sums of weights the digits that there is room for."""
+    if whole or count >= 100:
+        return f"{count:,.0f}"
+    return f"{count:.2f}" if count >= 0.01 else f"{count:.0e}".replace("e-0", "e-")
+
+
 def draw_matrix(axes: Axes, counts: npt.NDArray[Any], classes: Sequence[str], title: str) -> None:
     """Counts as text, each row's shares as colour: blue where the class was named right, orange where not."""
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    totals = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    shares = counts.dtype.kind == "f" and counts.max(initial=0) <= 1
+    whole = not shares and bool((counts == np.floor(counts)).all())
     right = np.eye(len(counts), dtype=bool)
     axes.imshow(np.ma.masked_where(~right, share), cmap="Blues", vmin=0, vmax=1.25)
     # Errors are few: a scale of their own, up to the worst one, keeps them visible beside the diagonal.
@@ -53,7 +63,7 @@ def draw_matrix(axes: Axes, counts: npt.NDArray[Any], classes: Sequence[str], ti
         dark = right[i, j] and share[i, j] > 0.75
         empty = counts[i, j] == 0
         axes.text(
-            j, i, "·" if empty else f"{counts[i, j]:,}", ha="center", va="center", fontsize=9,
+            j, i, "·" if empty else written(float(counts[i, j]), whole), ha="center", va="center", fontsize=9,
             color="white" if dark else PALE if empty else INK, fontweight="bold" if right[i, j] else "normal",
         )  # fmt: skip
     ticks = range(len(classes))

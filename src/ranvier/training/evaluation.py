@@ -11,6 +11,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.module import Module
+from ranvier.module.calls import in_its_floats
 from ranvier.training import inputs
 from ranvier.training.hooks import Callbacks
 from ranvier.training.progress import Progress, progress
@@ -146,6 +147,7 @@ def _run(
     return results(), samples
 
 
+@in_its_floats
 def evaluate(
     model: Module,
     x: Any = None,

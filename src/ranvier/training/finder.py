@@ -14,6 +14,7 @@ from ranvier import seed
 from ranvier.data.convert import Array
 from ranvier.modes import get_dtype
 from ranvier.module import Module
+from ranvier.module.calls import in_its_floats
 from ranvier.optimizers.schedules import ExponentialDecay
 from ranvier.tensor import Tensor
 from ranvier.training import inputs
@@ -116,6 +117,7 @@ def average(values: Array) -> Array:
     return result
 
 
+@in_its_floats
 def find_learning_rate(
     model: Module,
     x: Any = None,

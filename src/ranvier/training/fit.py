@@ -11,6 +11,7 @@ from ranvier import seed
 from ranvier.data.batches import RanOut
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
+from ranvier.module.calls import in_its_floats
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
 from ranvier.training.epochs import Arrays, Stream, ran_out
@@ -30,6 +31,7 @@ from ranvier.training.step import Data
 __all__ = ["fit", "train_on_batch"]
 
 
+@in_its_floats
 def fit(
     model: Module,
     x: Any = None,
@@ -239,6 +241,7 @@ def interrupted(training: Training) -> None:
         raise KeyboardInterrupt
 
 
+@in_its_floats
 def train_on_batch(
     model: Module,
     x: Any,

@@ -13,9 +13,10 @@ from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.entries import expand
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH
+from ranvier.graph.node import BATCH, FLOATS
 from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
+from ranvier.module.calls import computing_as
 from ranvier.module.changes import changes, structure
 from ranvier.training import inputs
 from ranvier.training.hooks import Callbacks
@@ -93,14 +94,20 @@ class Plan:
         self.rows, self.steps = n, math.ceil(n / predictor.batch)
         (shape, self.type) = predictor.kinds[0]
         self.shape = (n, *shape)
-        self.default, self.floats, self.changes = engines._default, get_dtype(), now
+        self.default, self.changes = engines._default, now
+        own = any(t.dtype in FLOATS for t in predictor.tensors)  # with weights it is theirs, and no other's
+        self.floats = None if own else get_dtype()
 
     def fits(self) -> bool:
         """Whether nothing that the plan was made from has been replaced."""
         for tensor, value in self.pairs:
             if tensor.value is not value or tensor.segment is not None:
                 return False
-        return self.default is engines._default and self.changes == changes() and self.floats == get_dtype()
+        return (
+            self.default is engines._default
+            and self.changes == changes()
+            and (self.floats is None or self.floats == get_dtype())
+        )
 
 
 def predict(
@@ -127,9 +134,10 @@ def predict(
             out = np.empty(plan.shape, plan.type)
             plan.run([x, *plan.arrays], [out], 0, plan.steps, plan.rows)
             return out
-    if callbacks is None:
-        return whole(model, x, batch_size, steps)
-    return watched(model, x, batch_size, steps, Callbacks(callbacks, model, {"steps": steps}))
+    with computing_as(model):
+        if callbacks is None:
+            return whole(model, x, batch_size, steps)
+        return watched(model, x, batch_size, steps, Callbacks(callbacks, model, {"steps": steps}))
 
 
 def whole(model: Module, x: Any, batch_size: int | None, steps: int | None) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ranvier import optimizers, seed
 from ranvier.data.sampled import sample
 from ranvier.module import Module
+from ranvier.module.calls import in_its_floats
 from ranvier.module.explain import ShapeError
 from ranvier.module.lines import caller, shown
 from ranvier.training import inputs
@@ -107,6 +108,7 @@ def likely_cause(model: Module, state: Compiled, data: Data) -> str | None:
     return None
 
 
+@in_its_floats
 def check(
     model: Module,
     x: Any,

@@ -1,0 +1,163 @@
+"""Intersection over union: how far the places of a class, as decided, cover those where it is (segmentation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier import numeric as rn
+from ranvier.graph.contraction import einsum
+from ranvier.graph.node import Node
+from ranvier.metrics.base import WIDE, Array, Metric, StateType, floats, is_labels, one_hot, over, share
+
+__all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
+
+
+class IoU(Metric):
+    """The mean over the classes ``target_class_ids`` of true positives / (those, false positives, false negatives).
+
+    A class that is neither there nor decided is left out. ``y_true`` and ``y_pred`` are class numbers of one shape,
+    from 0 to ``num_classes - 1``; others, and targets of ``ignore_class``, count nowhere. Where ``sparse_y_true`` or
+    ``sparse_y_pred`` is False, those have an ``axis`` of scores, whose largest is the class; outputs with an axis more
+    than the targets have one in any case.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: str | None = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(name, dtype)
+        ids = [int(k) for k in target_class_ids]
+        if not ids or not all(0 <= k < num_classes for k in ids):
+            raise ValueError(
+                f"target_class_ids={target_class_ids!r} of num_classes={num_classes}: write class numbers from 0 to "
+                f"{num_classes - 1} instead."
+            )
+        self.num_classes, self.target_class_ids, self.ignore_class = num_classes, ids, ignore_class
+        self.sparse_y_true, self.sparse_y_pred, self.axis = sparse_y_true, sparse_y_pred, axis
+
+    def states(self, output_shape: Sequence[int]) -> list[StateType]:
+        return [((self.num_classes, self.num_classes), WIDE)]
+
+    def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+        if not self.sparse_y_true and np.ndim(y_true) > np.ndim(y_pred):  # which `update` never sees
+            y_true = np.argmax(y_true, self.axis)
+        return super().pair(y_true, y_pred)
+
+    def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
+        """The class numbers that are there and those that were decided, of one shape."""
+        if not self.sparse_y_pred or is_labels(y_true, y_pred):
+            y_pred = rn.argmax(y_pred, self.axis)
+        if not self.sparse_y_true and y_true.ndim > y_pred.ndim:
+            y_true = rn.argmax(y_true, self.axis)
+        return rn.cast(y_true, "int32"), rn.cast(y_pred, "int32")
+
+    def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
+        kind = floats(y_pred).dtype
+        truth, decided = self.decide(y_true, y_pred)
+        # A number that is none of the classes is a row of zeros, and counts nowhere.
+        rows, columns = (one_hot(x, self.num_classes, kind) for x in (truth, decided))
+        if self.ignore_class is not None:
+            kept = rn.cast(rn.not_equal(truth, self.ignore_class), kind)
+            rows = rn.multiply(rows, rn.expand_dims(kept, -1))
+        spread = over(weight, rows)
+        if spread is not None:
+            rows = rows * spread
+        inner = "abcdefgh"[: rows.ndim - 1]
+        return [states[0] + rn.cast(einsum(f"{inner}i,{inner}j->ij", rows, columns), WIDE)]
+
+    def read(self, arrays: Sequence[Array]) -> float:
+        (table,) = arrays
+        both = np.diag(table)[self.target_class_ids]
+        either = (table.sum(0) + table.sum(1) - np.diag(table))[self.target_class_ids]
+        known = either > 0
+        return float(share(both, either)[known].mean()) if known.any() else 0.0
+
+
+class MeanIoU(IoU):
+    """The mean of `IoU` over all classes that are there or were decided."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: str | None = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(
+            num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {key: value for key, value in super().config().items() if key != "target_class_ids"}
+
+
+class BinaryIoU(IoU):
+    """`IoU` of no (0) and yes (1), or of one of them: an output is a yes from ``threshold`` (0.5) on."""
+
+    def __init__(
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: float | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(2, target_class_ids, name, dtype)
+        self.threshold = threshold
+
+    def config(self) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in ("target_class_ids", "threshold", "name")}
+
+    def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
+        level = self._level if self.threshold is None else float(self.threshold)
+        decided = rn.cast(rn.greater_equal(floats(y_pred), level), "int32")
+        return rn.cast(y_true, "int32"), decided
+
+
+class OneHotIoU(IoU):
+    """`IoU` of targets with an ``axis`` of ones and zeros, and of outputs with one of scores."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: str | None = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
+
+    def config(self) -> dict[str, Any]:
+        return {key: value for key, value in super().config().items() if key != "sparse_y_true"}
+
+
+class OneHotMeanIoU(MeanIoU):
+    """`MeanIoU` of targets with an ``axis`` of ones and zeros, and of outputs with one of scores."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: str | None = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)
+
+    def config(self) -> dict[str, Any]:
+        return {key: value for key, value in super().config().items() if key != "sparse_y_true"}

@@ -1,0 +1,44 @@
+"""Along which axis the channels of images lie: last in the vocabulary of Keras, first in that of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["channels_come_first", "images_come_first", "looks_channels_first"]
+
+COLOURS = (1, 3)  # channels of a grey image and of a coloured one
+
+
+def _says(layer: Module) -> bool | None:
+    """Whether a layer takes channels first; None for one that does not say."""
+    named = getattr(layer, "data_format", None)
+    if named is not None:
+        return bool(named == "channels_first")
+    return True if ".torch" in type(layer).__module__ else None
+
+
+def channels_come_first(layer: Module) -> bool:
+    """Whether a layer's channels come first: in the vocabulary of PyTorch, and where it was told so."""
+    return bool(_says(layer))
+
+
+def images_come_first(model: Module) -> bool:
+    """Whether a model takes images with their channels first, as the first of its layers that says so has it."""
+    return next((said for said in map(_says, model.modules()) if said is not None), False)
+
+
+def looks_channels_first(shape: Sequence[int], *maps: Sequence[int]) -> bool:
+    """Whether images of this shape have their channels first, by ``maps``, shapes that go with them without channels.
+
+    Where no map tells, by which of the axes is as short as channels are.
+    """
+    if len(shape) != 4:
+        return False
+    for extent in (tuple(m)[1:] for m in maps if len(m) == 3):
+        if extent in (tuple(shape[1:3]), tuple(shape[2:])):
+            return extent != tuple(shape[1:3])
+    return shape[1] in COLOURS and shape[3] not in (*COLOURS, 4)

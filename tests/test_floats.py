@@ -1,0 +1,71 @@
+"""A model computes in the floats that it was made in, whatever the process's are by then."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier import explain, layers
+from ranvier.modes import computing_in, get_dtype
+from ranvier.pictures.histograms import layer_outputs
+
+X = np.random.default_rng(0).random((24, 6, 6, 1)).astype(np.float32)
+Y = np.arange(24) % 3
+
+
+def made() -> Any:
+    rv.set_seed(0)
+    model = rv.Sequential([
+        rv.Input((6, 6, 1)), layers.Conv2D(2, 3, name="maps"), layers.BatchNormalization(), layers.Flatten(),
+        layers.Dense(3, activation="softmax")])  # fmt: skip
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def trained(model: Any) -> Any:
+    model.fit(X, Y, verbose=0, epochs=2, batch_size=8, validation_split=0.25)
+    return model.get_weights()
+
+
+def mostly_right(model: Any) -> Any:
+    return (model.predict(X).argmax(1) + (np.arange(24) % 3 == 0)) % 3
+
+
+USES: dict[str, Any] = {
+    "call": lambda m: m(X).numpy(),
+    "call on a list": lambda m: m(X.tolist()).numpy(),
+    "predict": lambda m: m.predict(X),
+    "predict again": lambda m: [m.predict(X), m.predict(X)],
+    "predict with callbacks": lambda m: m.predict(X, callbacks=[rv.callbacks.Callback()]),
+    "evaluate": lambda m: m.evaluate(X, Y, verbose=0),
+    "fit": trained,
+    "train_on_batch": lambda m: [m.train_on_batch(X, Y), *m.get_weights()],
+    "check": lambda m: len(m.check(X, Y).findings),
+    "a copy": lambda m: copy.deepcopy(m).predict(X),
+    "saliency": lambda m: explain.saliency(m, X),
+    "smooth_grad": lambda m: explain.smooth_grad(m, X, samples=2, seed=0),
+    "integrated_gradients": lambda m: explain.integrated_gradients(m, X, steps=2),
+    "grad_cam": lambda m: explain.grad_cam(m, X),
+    "occlusion": lambda m: explain.occlusion(m, X),
+    "scores": lambda m: explain.scores(m, X),
+    "calibrate": lambda m: rv.calibration.calibrate(m, X, mostly_right(m)).predict(X),
+    "find_learning_rate": lambda m: rv.find_learning_rate(m, X, Y, steps=10, batch_size=8).losses,
+    "activations": lambda m: list(layer_outputs(m, X).values()),
+}
+
+
+@pytest.mark.parametrize("name", USES)
+@pytest.mark.parametrize(("own", "process"), [("float64", "float32"), ("float32", "float64")])
+def test_a_model_computes_in_its_own_floats(name, own, process):
+    with computing_in(own):
+        expected = USES[name](made())
+        model = made()
+    with computing_in(process):
+        found = USES[name](model)
+        assert get_dtype() == process
+    pairs = zip(found, expected, strict=True) if isinstance(found, list) else [(found, expected)]
+    for mine, theirs in pairs:
+        np.testing.assert_array_equal(mine, theirs)
+        assert np.asarray(mine).dtype == np.asarray(theirs).dtype
