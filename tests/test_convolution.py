@@ -246,11 +246,11 @@ def test_channels_are_turned_at_the_edges_alone(training):
 def test_weights_lie_in_the_order_programs_want():
     net = chain()
     assert net[0].weight.shape == (8, 3, 3, 3)
-    assert net[0].weight.value.flags.f_contiguous
+    assert net[0].weight._value.flags.f_contiguous
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.tensor(random(2, 3, 12, 12))).sum().backward()
     optimizer.step()
-    assert net[0].weight.value.flags.f_contiguous
+    assert net[0].weight._value.flags.f_contiguous
     assert net[0].weight.grad.shape == (8, 3, 3, 3)
 
 
@@ -280,7 +280,7 @@ def test_initial_values_are_those_of_pytorch():
         before = layer.weight.numpy()
         layer.reset_parameters()
         assert not np.array_equal(layer.weight.numpy(), before)
-        assert layer.weight.value.flags.f_contiguous
+        assert layer.weight._value.flags.f_contiguous
 
 
 SAMPLES = {

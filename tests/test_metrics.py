@@ -586,6 +586,44 @@ def test_means_and_sums_of_values():
         mean.update_state([1.0, 2.0], [1.0, 2.0, 3.0])
 
 
+class Read(Reading):
+    """What it holds is read by ``value``, before and after it is written."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        before = self.total.value
+        self.total.assign_add(rv.ops.sum(y_pred))
+        self.total.assign(before + 2 * (self.total.value - before))
+
+    def result(self):
+        return self.total.value
+
+
+def test_the_value_of_a_variable_is_what_was_assigned():
+    metric = Read()
+    assert metric(LABELS, SCORES).item() == pytest.approx(2 * SCORES.sum(), rel=1e-5)
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[Read()])
+    history = model.fit(SCORES, LABELS, epochs=2, verbose=0, ignore="RV").history
+    assert history["read"] == pytest.approx([2 * len(SCORES)] * 2, rel=1e-5)
+
+
+class Tally(rv.Layer):
+    def build(self, input_shape):
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        return x * self.calls.value
+
+
+def test_the_value_of_a_weight_is_what_was_assigned():
+    layer = Tally()
+    assert [layer(rv.Tensor([1.0])).item() for _ in range(3)] == [1, 2, 3]
+    weight = rv.Parameter([3.0])
+    (weight.value**2).sum().backward()
+    assert weight.grad.tolist() == [6]
+
+
 def test_a_mean_of_losses_waits_for_the_step():
     """Nothing is computed for it alone in a loop: it is part of the program of the step."""
     net, tracker = rv.layers.Dense(1), metrics.Mean()
@@ -597,7 +635,7 @@ def test_a_mean_of_losses_waits_for_the_step():
             optimizer.attach(net.parameters())
         loss.backward()
         tracker.update_state(loss)
-        assert loss.value is None
+        assert loss._value is None
         optimizer.step()
         seen.append(loss.item())
     assert tracker.result() == pytest.approx(np.mean(seen))

@@ -106,11 +106,11 @@ class Written(Metric):
         node = known.get(id(leaf))
         if node is not None:
             return node
-        if leaf.value is None or isinstance(leaf, Parameter):
+        if leaf._value is None or isinstance(leaf, Parameter):
             raise GraphError(
                 f"metric {self.name!r} reads what is no part of its data: write a metric of y_true and y_pred instead"
             )
-        return constant(leaf.value, leaf.dtype)
+        return constant(leaf._value, leaf.dtype)
 
     def read(self, arrays: Sequence[Array]) -> Any:
         if arrays[0]:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ranvier.by_name import held
 from ranvier.graph.node import Type
+from ranvier.recording import kept
 from ranvier.tape import settle
 from ranvier.tensor import Tensor
 
@@ -35,6 +36,10 @@ class Parameter(Tensor):
         value = data.compute() if isinstance(data, Tensor) else data
         super().__init__(value, requires_grad=requires_grad, dtype=dtype)
         self.name, self.regularizer, self.constraint = name, regularizer, constraint
+
+    value = property(
+        kept, doc="What it holds now, as a tensor (Keras): later assignments do not change that one."
+    )
 
     @property
     def regularizer(self) -> Any:
@@ -66,7 +71,7 @@ class Parameter(Tensor):
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
         """A parameter that holds this very array, in whatever memory order it has."""
         parameter = cls.__new__(cls)
-        parameter.value, parameter.spec = array, Type(array.shape, array.dtype.name)
+        parameter._value, parameter.spec = array, Type(array.shape, array.dtype.name)
         parameter._start(requires_grad)
         parameter.name, parameter.regularizer, parameter.constraint = name, None, None
         return parameter
@@ -74,7 +79,7 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         settle(self)
         twin = memo[id(self)] = type(self).over(
-            self.value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
+            self._value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
         )
         twin.regularizer, twin.constraint = self.regularizer, self.constraint
         return twin

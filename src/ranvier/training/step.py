@@ -98,7 +98,7 @@ class Step:
 
     def state_arrays(self) -> list[Array]:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
-        return [*(layout.storage(t.value) for t in self.state), *self.totals]
+        return [*(layout.storage(t._value) for t in self.state), *self.totals]
 
     def arrays(
         self, data: Data, order: Array, settings: Sequence[Array], state: Sequence[Array]
@@ -324,7 +324,7 @@ def _optimize(
         for i, name, _ in chosen
     ]
     treatments = [
-        replace(t, reversed=layout.is_transposed(p.value))
+        replace(t, reversed=layout.is_transposed(p._value))
         for t, (_, _, p) in zip(optimizer.treatments([p for _, _, p in chosen]), chosen, strict=False)
     ]
     varied = {key: b.tensor(t, key)[0] for key, t in optimizer.inputs().items()}
