@@ -587,6 +587,34 @@ def test_a_layer_may_assign_to_its_weights_in_its_call():
     assert counting.calls.item() == 4
 
 
+class Mixed(rv.layers.Layer):
+    """Weights that are trained and others, by turns, and a layer before them all."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner = rv.layers.Dense(4)
+
+    def build(self, shape):
+        self.seen = self.add_weight(shape=(1,), initializer="zeros", trainable=False, name="seen")
+        self.scale = self.add_weight(shape=(2,), initializer="ones", name="scale")
+        self.known = self.add_weight(shape=(3,), initializer="zeros", trainable=False, name="known")
+
+    def call(self, x):
+        return self.inner(x) * self.scale.sum()
+
+
+def test_weights_are_listed_as_keras_lists_them():
+    """Of each layer those that are trained first; freezing and thawing changes neither the order nor what is trained."""
+    for frozen in (False, True):
+        layer = Mixed(trainable=not frozen)
+        layer(np.ones((1, 5), np.float32))
+        assert [w.shape for w in layer.weights] == [(2,), (1,), (3,), (5, 4), (4,)]
+        for trainable in (False, True):
+            layer.trainable = trainable
+            assert [w.shape for w in layer.get_weights()] == [(2,), (1,), (3,), (5, 4), (4,)]
+        assert [w.shape for w in layer.trainable_weights] == [(2,), (5, 4), (4,)]
+
+
 class Around(rv.Module):
     def __init__(self, inner):
         super().__init__()

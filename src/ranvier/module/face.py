@@ -64,14 +64,18 @@ class Face(State):
 
     @property
     def trainable(self) -> bool:
-        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below."""
+        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below, except for weights
+        made with ``trainable=False``.
+        """
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         for module in self.modules():
             module.__dict__["_trainable"] = bool(value)
-        self.requires_grad_(bool(value))
+        for parameter in self.parameters():
+            if parameter.for_training:
+                parameter.requires_grad = bool(value)
 
     @reading
     def layers(self) -> list[Module]:
@@ -115,14 +119,19 @@ class Face(State):
         return only_call(cast("Module", self), "output").result
 
     def _tensors(self) -> list[Tensor]:
+        """Keras's order: of each layer what was made to be trained, then the rest, then its layers."""
         seen: dict[int, Tensor] = {}
-        for _, tensor in self._state():
-            seen.setdefault(id(tensor), tensor)
+        for module in self.modules():
+            own = [p for p in module._parameters.values() if p is not None]
+            own.sort(key=lambda p: not p.for_training)
+            kept = (b for n, b in module._buffers.items() if b is not None and n not in module._transient)
+            for tensor in (*own, *kept):
+                seen.setdefault(id(tensor), tensor)
         return list(seen.values())
 
     @reading
     def weights(self) -> list[Tensor]:
-        """Parameters and persistent buffers, layer by layer."""
+        """Parameters and persistent buffers, layer by layer, of each those that are trained first."""
         return self._tensors()
 
     @reading

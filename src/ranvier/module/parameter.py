@@ -21,7 +21,7 @@ class Parameter(Tensor):
     be set at any time, by name too.
     """
 
-    __slots__ = ("_constraint", "_regularizer", "name")
+    __slots__ = ("_constraint", "_regularizer", "for_training", "name")
 
     def __init__(
         self,
@@ -36,6 +36,9 @@ class Parameter(Tensor):
         value = data.compute() if isinstance(data, Tensor) else data
         super().__init__(value, requires_grad=requires_grad, dtype=dtype)
         self.name, self.regularizer, self.constraint = name, regularizer, constraint
+        self.for_training = (
+            requires_grad  # as it was made: freezing a layer does not change what its weights are
+        )
 
     value = property(
         kept, doc="What it holds now, as a tensor (Keras): later assignments do not change that one."
@@ -74,6 +77,7 @@ class Parameter(Tensor):
         parameter._value, parameter.spec = array, Type(array.shape, array.dtype.name)
         parameter._start(requires_grad)
         parameter.name, parameter.regularizer, parameter.constraint = name, None, None
+        parameter.for_training = requires_grad
         return parameter
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
@@ -81,5 +85,6 @@ class Parameter(Tensor):
         twin = memo[id(self)] = type(self).over(
             self._value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
         )
+        twin.for_training = self.for_training
         twin.regularizer, twin.constraint = self.regularizer, self.constraint
         return twin
