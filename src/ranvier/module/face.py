@@ -64,7 +64,7 @@ class Face(State):
 
     @property
     def trainable(self) -> bool:
-        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below, except for weights
+        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below, except weights
         made with ``trainable=False``.
         """
         return self._trainable

@@ -275,12 +275,12 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     custom = [iter(j.custom) for j in judged]
     for i, metric, weighted in heads.order:
         start, out, rows = len(totals), node(outputs[i]), node(judged[i].y)
-        states = [total(tuple(shape), dtype) for shape, dtype in metric.states(out.shape[1:])]
-        weight = node(judged[i].weight) if weighted else None
+        weight, out = node(judged[i].weight) if weighted else None, apply("stop_gradient", out)
+        states = [total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)]
         if isinstance(metric, FunctionMetric):
             after = metric.add(states, per_sample(node(next(custom[i]))), weight)
         else:
-            after = metric.update(states, rows, apply("stop_gradient", out), weight)
+            after = metric.update(states, rows, out, weight)
         updates += zip(states, after, strict=True)
         collected.append((metric, slice(start, len(totals))))
     graph = Graph(tuple(b.inputs), (), tuple(updates))
