@@ -521,9 +521,54 @@ def test_architectures_survive_json(name):
     assert twin.architecture() == model.architecture()
 
 
-def test_unregistered_classes_are_refused_by_name():
-    with pytest.raises(TypeError, match=r"Net.*register_module"):
-        rv.Sequential([Net()]).architecture()
+class Written(rv.Model):
+    """Not registered, as people write classes."""
+
+    def __init__(self, width, **options):
+        super().__init__(**options)
+        self.inner = rv.layers.Dense(width)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+class Stacked(rv.Sequential):
+    """A Sequential that makes its layers itself."""
+
+    def __init__(self, width):
+        super().__init__([rv.Input((4,)), Written(width), rv.layers.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: rv.Sequential([Written(3), rv.layers.Dense(2)]), lambda: Stacked(3)]
+)
+def test_classes_that_are_not_registered_are_given_at_load(make, tmp_path):
+    """They are saved by their own names: the file holds no code, and says so where the class is missing."""
+    model, known = make(), {"Written": Written, "Stacked": Stacked, "loss": abs}
+    x = np.ones((2, 4), np.float32)
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "model")
+    with pytest.raises(
+        rv.training.CheckpointError, match=r"register_module above it or write custom_objects=\{'"
+    ):
+        rv.load_model(tmp_path / "model")
+    twins = [rv.load_model(tmp_path / "model", custom_objects=known)]
+    with rv.saving.custom_object_scope(known):
+        twins.append(rv.load_model(tmp_path / "model"))
+    for twin in twins:
+        np.testing.assert_array_equal(twin.predict(x, verbose=0), expected)
+    assert rv.models.clone_model(model).output_shape == (None, 2)
+    assert rv.models.model_from_json(model.to_json(), known).count_params() == model.count_params()
+    with pytest.raises(ValueError, match="no registered layer"):
+        from_architecture(model.architecture())
+
+
+def test_a_class_whose_name_another_has_is_refused():
+    class Dense(Module):
+        pass
+
+    with pytest.raises(TypeError, match=r"'Dense' is the name of another one.*register_module\(name="):
+        rv.Sequential([Dense()]).architecture()
 
 
 @pytest.mark.parametrize(

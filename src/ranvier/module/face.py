@@ -263,19 +263,23 @@ class Face(State):
         return {"name": self.name, "trainable": self._trainable, **config}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """A fresh module from what ``config()`` or ``get_config()`` returned."""
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """A fresh module from what ``config()`` or ``get_config()`` returned.
+
+        ``custom_objects`` are classes that a whole architecture holds, by name, where they are not registered.
+        """
         if {"class", "config"} <= set(config):
             from ranvier.module.architecture import from_architecture
 
-            return from_architecture(config)
+            return from_architecture(config, custom_objects)
         options = dict(config)
         return cls(*options.pop("*", ()), **options)
 
     def architecture(self) -> dict[str, Any]:
         """A description of plain JSON values from which ``from_architecture`` makes the same network, without weights.
 
-        Raises TypeError naming the first module whose class is not registered.
+        A class that is not registered goes by its own name. Raises TypeError naming the first module whose arguments
+        are no plain values.
         """
         from ranvier.module.architecture import describe
 
