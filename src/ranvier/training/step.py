@@ -314,7 +314,9 @@ def _optimize(
     chosen = [(i, name, p) for i, (name, p) in enumerate(parameters.items()) if p.requires_grad]
     if not chosen:
         raise ValueError(
-            "no weight of this model is trainable. Write model.trainable = True before fit instead."
+            "no weight of this model is trainable. Write model.trainable = True before fit instead. A network that is "
+            "frozen while a combined model trains (a GAN's discriminator) takes turns: trainable = True before each "
+            "train_on_batch of its own, and False before that of the combined model."
         )
     grads = gradient(loss, [b.tensor(p, name)[1] for _, name, p in chosen])
     sources = [b.tensor(p, name)[0] for _, name, p in chosen]
