@@ -598,6 +598,19 @@ def test_means_and_sums_of_values():
         mean.update_state([1.0, 2.0], [1.0, 2.0, 3.0])
 
 
+def test_a_model_has_the_metrics_that_it_was_compiled_with():
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    assert model.metrics == []
+    hits, accuracy = Hits(), metrics.SparseCategoricalAccuracy()
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[hits, accuracy])
+    model.evaluate(SCORES, LABELS, verbose=0)
+    assert model.metrics[0] is hits
+    assert [metric.name for metric in model.metrics] == ["hits", "sparse_categorical_accuracy"]
+    assert hits.result().item() > 0
+    model.reset_metrics()
+    assert hits.result().item() == -10
+
+
 class Read(Reading):
     """What it holds is read by ``value``, before and after it is written."""
 

@@ -105,6 +105,11 @@ class Metric(Told):
 
     add_variable = add_weight
 
+    @property
+    def given(self) -> Metric:
+        """The metric as the user has made it."""
+        return self
+
     def for_logits(self) -> Metric:
         """Decide at 0, since the outputs are logits and not probabilities. Returns the metric."""
         self._level = 0.0

@@ -81,6 +81,10 @@ class Written(Metric):
         self._metric = metric
         self._sizes: list[int] = []  # how many states each of `held` has
 
+    @property
+    def given(self) -> Metric:
+        return self._metric
+
     def config(self) -> dict[str, Any]:
         return self._metric.config()
 

@@ -213,6 +213,19 @@ class Face(State):
         compiled = self.__dict__.get("_compiled")
         return [] if compiled is None else list(compiled.names)
 
+    @reading
+    def metrics(self) -> list[Any]:
+        """The metrics that `compile` was given, in the order of the results; empty before."""
+        compiled = self.__dict__.get("_compiled")
+        return [] if compiled is None else [metric.given for metric in compiled.metrics]
+
+    def reset_metrics(self) -> None:
+        """Let the metrics forget what they collected. `fit`, `evaluate` and ``train_on_batch`` begin anew by
+        themselves: what they return is of that epoch, of those data and of that batch alone.
+        """
+        for metric in self.metrics:
+            metric.reset_state()
+
     def count_params(self) -> int:
         """The number of elements of all weights."""
         return sum(w.compute().size for w in self._tensors())
