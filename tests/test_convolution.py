@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,25 @@ def test_lambda_is_a_function_as_a_layer():
     assert np.array_equal(told(LINE).numpy(), LINE)
     with pytest.raises(TypeError, match="class with a forward"):
         double.architecture()
+
+
+def test_lambda_is_held_to_its_output_shape():
+    x = rv.Input((6,))
+    right: list[Any] = [(6,), 6, lambda shape: shape]
+    for said in right:
+        layer = layers.Lambda(lambda x: x * 2, output_shape=said)
+        assert layer(x).shape == (None, 6)
+        assert layer(np.ones((2, 6))).shape == (2, 6)
+    wrong: list[Any] = [
+        ((3,), r"made shape \(2, 6\) .* Write output_shape=\(6,\)"),
+        (lambda s: s[:1], "made shape"),
+    ]
+    for said, words in wrong:
+        with pytest.raises(ValueError, match=words):
+            layers.Lambda(lambda x: x * 2, output_shape=said)(np.ones((2, 6)))
+    for options, words in [({"output_shape": "six"}, "whole number"), ({"mask": 1}, "there are no masks")]:
+        with pytest.raises(ValueError, match=words):
+            layers.Lambda(lambda x: x, **options)
 
 
 # --- a table of windows, native against reference -----------------------------------------------------------------
@@ -246,11 +266,11 @@ def test_channels_are_turned_at_the_edges_alone(training):
 def test_weights_lie_in_the_order_programs_want():
     net = chain()
     assert net[0].weight.shape == (8, 3, 3, 3)
-    assert net[0].weight.value.flags.f_contiguous
+    assert net[0].weight._value.flags.f_contiguous
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.tensor(random(2, 3, 12, 12))).sum().backward()
     optimizer.step()
-    assert net[0].weight.value.flags.f_contiguous
+    assert net[0].weight._value.flags.f_contiguous
     assert net[0].weight.grad.shape == (8, 3, 3, 3)
 
 
@@ -280,7 +300,7 @@ def test_initial_values_are_those_of_pytorch():
         before = layer.weight.numpy()
         layer.reset_parameters()
         assert not np.array_equal(layer.weight.numpy(), before)
-        assert layer.weight.value.flags.f_contiguous
+        assert layer.weight._value.flags.f_contiguous
 
 
 SAMPLES = {

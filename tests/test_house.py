@@ -15,7 +15,7 @@ PACKAGE = ROOT / "src" / "ranvier"
 PUBLIC = [
     "ranvier", "ranvier.layers", "ranvier.losses", "ranvier.metrics", "ranvier.optimizers", "ranvier.initializers",
     "ranvier.activations", "ranvier.callbacks", "ranvier.calibration", "ranvier.data", "ranvier.data.datasets", "ranvier.torch", "ranvier.torch.nn", "ranvier.torch.nn.functional",
-    "ranvier.regularizers", "ranvier.constraints", "ranvier.utils", "ranvier.saving", "ranvier.ops", "ranvier.random", "ranvier.models", "ranvier.search", "ranvier.pictures", "ranvier.explain",
+    "ranvier.regularizers", "ranvier.constraints", "ranvier.utils", "ranvier.config", "ranvier.backend", "ranvier.saving", "ranvier.ops", "ranvier.random", "ranvier.models", "ranvier.search", "ranvier.pictures", "ranvier.explain",
     "ranvier.torch.optim", "ranvier.torch.optim.lr_scheduler", "ranvier.torch.utils.data", "ranvier.optimizers.schedules",
 ]  # fmt: skip
 OPTIONAL = [
@@ -113,7 +113,7 @@ FLOORS = {  # a part of the house, and the floor it stands on; it may import fro
     "data": 0, "graph": 1, "engines": 2, "layout": 3, "entries": 3, "tape": 3, "modes": 3, "tensor": 3, "recording": 3, "numeric": 4, "seed": 4, "functional": 4, "methods": 4, "selecting": 4, "labels": 4,
     "initializers": 4, "activations": 4,
     "losses": 5, "metrics": 5, "ops": 5, "random": 5, "optimizers": 5, "module": 5, "layers": 5, "training": 6, "torch": 7, "callbacks": 7, "search": 7, "estimators": 7,
-    "models": 6, "regularizers": 5, "constraints": 5, "calibration": 6, "utils": 6, "saving": 6, "explain": 6, "pictures": 6, "demo": 8, "cli": 9,
+    "models": 6, "regularizers": 5, "constraints": 5, "calibration": 6, "utils": 6, "config": 6, "backend": 6, "saving": 6, "explain": 6, "pictures": 6, "demo": 8, "cli": 9,
 }  # fmt: skip
 
 

@@ -599,9 +599,21 @@ class Several(Reading):
         return {"a": self.total, "b": self.total}
 
 
+class Inside(Reading):
+    """Reads the result of another metric where there is none yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.precision = metrics.Precision()
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total.assign(self.precision(y_true, y_pred))
+
+
 @pytest.mark.parametrize(
     ("metric", "kind", "words"),
     [
+        (Inside, TypeError, r"metric 'precision' is read in the update_state of another.*Write"),
         (Reading, RuntimeError, "Write tensor functions"),
         (Bare, ValueError, r"'bare' has no variables. Write self.total = self.add_weight\(name='total'"),
         (Stray, ValueError, "assigns to a tensor that is none of its variables"),
@@ -635,6 +647,57 @@ def test_means_and_sums_of_values():
         mean.update_state([1.0, 2.0], [1.0, 2.0, 3.0])
 
 
+def test_a_model_has_the_metrics_that_it_was_compiled_with():
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    assert model.metrics == []
+    hits, accuracy = Hits(), metrics.SparseCategoricalAccuracy()
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[hits, accuracy])
+    model.evaluate(SCORES, LABELS, verbose=0)
+    assert model.metrics[0] is hits
+    assert [metric.name for metric in model.metrics] == ["hits", "sparse_categorical_accuracy"]
+    assert hits.result().item() > 0
+    model.reset_metrics()
+    assert hits.result().item() == -10
+
+
+class Read(Reading):
+    """What it holds is read by ``value``, before and after it is written."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        before = self.total.value
+        self.total.assign_add(rv.ops.sum(y_pred))
+        self.total.assign(before + 2 * (self.total.value - before))
+
+    def result(self):
+        return self.total.value
+
+
+def test_the_value_of_a_variable_is_what_was_assigned():
+    metric = Read()
+    assert metric(LABELS, SCORES).item() == pytest.approx(2 * SCORES.sum(), rel=1e-5)
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[Read()])
+    history = model.fit(SCORES, LABELS, epochs=2, verbose=0, ignore="RV").history
+    assert history["read"] == pytest.approx([2 * len(SCORES)] * 2, rel=1e-5)
+
+
+class Tally(rv.Layer):
+    def build(self, input_shape):
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, name="calls")
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        return x * self.calls.value
+
+
+def test_the_value_of_a_weight_is_what_was_assigned():
+    layer = Tally()
+    assert [layer(rv.Tensor([1.0])).item() for _ in range(3)] == [1, 2, 3]
+    weight = rv.Parameter([3.0])
+    (weight.value**2).sum().backward()
+    assert weight.grad.tolist() == [6]
+
+
 def test_a_mean_of_losses_waits_for_the_step():
     """Nothing is computed for it alone in a loop: it is part of the program of the step."""
     net, tracker = rv.layers.Dense(1), metrics.Mean()
@@ -646,7 +709,71 @@ def test_a_mean_of_losses_waits_for_the_step():
             optimizer.attach(net.parameters())
         loss.backward()
         tracker.update_state(loss)
-        assert loss.value is None
+        assert loss._value is None
         optimizer.step()
         seen.append(loss.item())
     assert tracker.result() == pytest.approx(np.mean(seen))
+
+
+def made_of_metrics(metrics: Any) -> Any:
+    """An F score as people write one for either library, of metrics that it holds, and a mean of the scores."""
+
+    class F1(metrics.Metric):  # type: ignore[misc]
+        def __init__(self, name="own", **options):
+            super().__init__(name=name, **options)
+            self.precision, self.recall = metrics.Precision(), metrics.Recall()
+            self.level = metrics.Mean()
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.precision.update_state(y_true, y_pred, sample_weight)
+            self.recall.update_state(y_true, y_pred, sample_weight)
+            self.level.update_state(y_pred)
+
+        def result(self):
+            p, r = self.precision.result(), self.recall.result()
+            return 2 * p * r / (p + r + 1e-6) + 10 * self.level.result()
+
+        def reset_state(self):
+            for metric in (self.precision, self.recall, self.level):
+                metric.reset_state()
+
+    return F1
+
+
+class ByClass(metrics.Metric):
+    """It calls one metric for two parts of the batch, of other shapes than the outputs', and resets as it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = [metrics.TruePositives(thresholds=0.5)]
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        for k in (1, 2):
+            decided = rv.ops.equal(rv.ops.argmax(y_pred, axis=1), k)
+            self.counts[0].update_state(rv.ops.equal(y_true, k), decided, sample_weight)
+
+    def result(self):
+        return self.counts[0].result()
+
+
+def test_a_metric_may_be_made_of_metrics():
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(1, "sigmoid")])
+    targets = (LABELS > 1).astype(np.float32)[:, None]
+    own = made_of_metrics(metrics)
+    model.compile(optimizers.SGD(0.0), "bce", metrics=[own(), "f1_score"], weighted_metrics=[own(name="w")])
+    found = model.fit(
+        SCORES, targets, batch_size=32, epochs=2, sample_weight=WEIGHTS, verbose=0, ignore="RV"
+    ).history
+    scores = model.predict(SCORES, verbose=0)
+    kept = WEIGHTS > 0
+    for name, weights in (("own", None), ("w", WEIGHTS[kept])):
+        alone = own()
+        alone.update_state(targets[kept], scores[kept], weights)
+        assert found[name] == pytest.approx([alone.result()] * 2, rel=1e-4)
+        alone.reset_state()
+        assert alone.result() == 0
+    classes = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    classes.compile("sgd", "sparse_categorical_crossentropy", metrics=[ByClass()])
+    decided = classes.predict(SCORES, verbose=0).argmax(1)
+    right = ((decided == LABELS) & np.isin(LABELS, (1, 2))).sum()
+    assert classes.evaluate(SCORES, LABELS, verbose=0, return_dict=True)["by_class"] == right

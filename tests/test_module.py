@@ -521,9 +521,54 @@ def test_architectures_survive_json(name):
     assert twin.architecture() == model.architecture()
 
 
-def test_unregistered_classes_are_refused_by_name():
-    with pytest.raises(TypeError, match=r"Net.*register_module"):
-        rv.Sequential([Net()]).architecture()
+class Written(rv.Model):
+    """Not registered, as people write classes."""
+
+    def __init__(self, width, **options):
+        super().__init__(**options)
+        self.inner = rv.layers.Dense(width)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+class Stacked(rv.Sequential):
+    """A Sequential that makes its layers itself."""
+
+    def __init__(self, width):
+        super().__init__([rv.Input((4,)), Written(width), rv.layers.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: rv.Sequential([Written(3), rv.layers.Dense(2)]), lambda: Stacked(3)]
+)
+def test_classes_that_are_not_registered_are_given_at_load(make, tmp_path):
+    """They are saved by their own names: the file holds no code, and says so where the class is missing."""
+    model, known = make(), {"Written": Written, "Stacked": Stacked, "loss": abs}
+    x = np.ones((2, 4), np.float32)
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "model")
+    with pytest.raises(
+        rv.training.CheckpointError, match=r"register_module above it or write custom_objects=\{'"
+    ):
+        rv.load_model(tmp_path / "model")
+    twins = [rv.load_model(tmp_path / "model", custom_objects=known)]
+    with rv.saving.custom_object_scope(known):
+        twins.append(rv.load_model(tmp_path / "model"))
+    for twin in twins:
+        np.testing.assert_array_equal(twin.predict(x, verbose=0), expected)
+    assert rv.models.clone_model(model).output_shape == (None, 2)
+    assert rv.models.model_from_json(model.to_json(), known).count_params() == model.count_params()
+    with pytest.raises(ValueError, match="no registered layer"):
+        from_architecture(model.architecture())
+
+
+def test_a_class_whose_name_another_has_is_refused():
+    class Dense(Module):
+        pass
+
+    with pytest.raises(TypeError, match=r"'Dense' is the name of another one.*register_module\(name="):
+        rv.Sequential([Dense()]).architecture()
 
 
 @pytest.mark.parametrize(
@@ -585,6 +630,34 @@ def test_a_layer_may_assign_to_its_weights_in_its_call():
     assert counting.calls.item() == 6
     counting.calls.assign_sub([2.0])
     assert counting.calls.item() == 4
+
+
+class Mixed(rv.layers.Layer):
+    """Weights that are trained and others, by turns, and a layer before them all."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inner = rv.layers.Dense(4)
+
+    def build(self, shape):
+        self.seen = self.add_weight(shape=(1,), initializer="zeros", trainable=False, name="seen")
+        self.scale = self.add_weight(shape=(2,), initializer="ones", name="scale")
+        self.known = self.add_weight(shape=(3,), initializer="zeros", trainable=False, name="known")
+
+    def call(self, x):
+        return self.inner(x) * self.scale.sum()
+
+
+def test_weights_are_listed_as_keras_lists_them():
+    """Of each layer those that are trained first; freezing and thawing changes neither the order nor what is trained."""
+    for frozen in (False, True):
+        layer = Mixed(trainable=not frozen)
+        layer(np.ones((1, 5), np.float32))
+        assert [w.shape for w in layer.weights] == [(2,), (1,), (3,), (5, 4), (4,)]
+        for trainable in (False, True):
+            layer.trainable = trainable
+            assert [w.shape for w in layer.get_weights()] == [(2,), (1,), (3,), (5, 4), (4,)]
+        assert [w.shape for w in layer.trainable_weights] == [(2,), (5, 4), (4,)]
 
 
 class Around(rv.Module):

@@ -209,7 +209,7 @@ def test_a_step_keeps_memory_order_of_weights():
     optimizer = optimizers.SGD(1.0, momentum=0.5).attach([p])
     product(p, Tensor(g)).backward()
     optimizer.step()
-    assert p.value.flags.f_contiguous
+    assert p._value.flags.f_contiguous
     np.testing.assert_array_equal(p.numpy(), -g)
 
 

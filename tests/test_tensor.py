@@ -255,7 +255,7 @@ def test_fortran_ordered_leaves():
         w -= w.grad
     np.testing.assert_allclose(w.grad.numpy(), np.tile(x.numpy().sum(0), (4, 1)), rtol=1e-5)
     np.testing.assert_allclose(w.numpy(), before - np.tile(x.numpy().sum(0), (4, 1)), rtol=1e-5, atol=1e-6)
-    assert w.value is array
+    assert w._value is array
     assert array.flags.f_contiguous
 
 

@@ -135,11 +135,11 @@ def test_a_weight_is_changed_in_place_by_hand():
 def test_linear_lies_in_the_order_programs_want():
     layer = nn.Linear(7, 3)
     assert layer.weight.shape == (3, 7)
-    assert layer.weight.value.flags.f_contiguous
+    assert layer.weight._value.flags.f_contiguous
     train_once = optim.Adam(layer.parameters())
     layer(torch.ones(2, 7)).sum().backward()
     train_once.step()
-    assert layer.weight.value.flags.f_contiguous
+    assert layer.weight._value.flags.f_contiguous
 
 
 def test_the_two_vocabularies_are_one_library():

@@ -250,6 +250,31 @@ def test_as_many_steps_as_told_where_the_last_batch_is_smaller(size, steps, made
     assert batches == 2 * list(range(made))
 
 
+def test_networks_that_take_turns():
+    """Adversaries, as Keras's programs write them: what was frozen for the combined model has to be thawed for its own."""
+    judge = rv.Sequential([rv.Input((4,)), rv.layers.Dense(1, activation="sigmoid")])
+    judge.compile("sgd", "binary_crossentropy")
+    judge.trainable = False
+    noise = rv.Input((2,))
+    maker = rv.layers.Dense(4)
+    both = rv.Model(noise, judge(maker(noise)))
+    both.compile("sgd", "binary_crossentropy")
+    x, y = np.ones((6, 4), np.float32), np.ones((6, 1), np.float32)
+    with pytest.raises(
+        ValueError, match="trainable = True before each train_on_batch of its own, and False before"
+    ):
+        judge.train_on_batch(x, y)
+    for trained, model, rows in ((True, judge, x), (False, both, x[:, :2])) * 2:
+        judge.trainable = trained
+        before = judge.get_weights(), maker.get_weights()
+        model.train_on_batch(rows, y)
+        changed = [
+            any((a != b).any() for a, b in zip(old, layer.get_weights(), strict=True))
+            for old, layer in zip(before, (judge, maker), strict=True)
+        ]
+        assert changed == [trained, not trained]
+
+
 def test_frozen_weights_stay():
     model = classifier()
     model.layers[0].trainable = False

@@ -225,9 +225,27 @@ def test_names_begin_anew_and_rows_have_length_one():
     np.testing.assert_allclose(rv.utils.normalize([[3.0, 4.0], [0.0, 0.0]]), [[0.6, 0.8], [0, 0]], rtol=1e-6)
 
 
+def test_settings_by_kerass_names():
+    for place in (rv.config, rv.backend):
+        assert (place.backend(), place.floatx(), place.epsilon()) == ("ranvier", "float32", 1e-7)
+        assert place.image_data_format() == "channels_last"
+        place.set_epsilon(1e-7)
+        place.set_image_data_format("channels_last")
+        place.set_floatx("float64")
+        assert place.floatx() == rv.get_dtype() == "float64"
+        place.set_floatx("float32")
+    rv.backend.clear_session()
+    assert rv.layers.Dense(1).name == "dense"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (lambda: rv.config.set_epsilon(1e-3), "is fixed at 1e-07. Give epsilon="),
+        (
+            lambda: rv.config.set_image_data_format("channels_first"),
+            "Write data_format='channels_first' in each",
+        ),
         (lambda: rv.layers.Embedding(3, 2, mask_zero=True), "there are no masks"),
         (lambda: rv.layers.BatchNormalization(synchronized=True), "Leave it out"),
     ],

@@ -18,8 +18,10 @@ from ranvier.tensor import Tensor
 if TYPE_CHECKING:
     from ranvier import (
         activations,
+        backend,
         calibration,
         callbacks,
+        config,
         constraints,
         data,
         estimators,
@@ -57,8 +59,10 @@ __all__ = [
     "Tensor",
     "__version__",
     "activations",
+    "backend",
     "calibration",
     "callbacks",
+    "config",
     "constraints",
     "data",
     "datasets",
@@ -96,8 +100,10 @@ __all__ = [
 
 _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "activations": "ranvier.activations",
+    "backend": "ranvier.backend",
     "calibration": "ranvier.calibration",
     "callbacks": "ranvier.callbacks",
+    "config": "ranvier.config",
     "constraints": "ranvier.constraints",
     "data": "ranvier.data",
     "datasets": "ranvier.data.datasets",

@@ -40,7 +40,7 @@ def labelled(loss: Callable[..., Any]) -> Any:
 
     @functools.wraps(loss)
     def checked(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Any:
-        labels = y_true.value if isinstance(y_true, Tensor) else y_true
+        labels = y_true._value if isinstance(y_true, Tensor) else y_true
         if isinstance(labels, (np.ndarray, list)):
             classes = np.shape(y_pred)[-1] if isinstance(y_pred, list) else y_pred.shape[-1]
             if isinstance(classes, int):  # which what is traced may not tell

@@ -24,7 +24,7 @@ def storage(array: Any) -> Any:
 
 def stored(tensor: Tensor) -> Any:
     """The `storage` of a tensor's value: the same array as long as the value is the same."""
-    value = tensor.value
+    value = tensor._value
     if value.flags.c_contiguous:
         return value
     if tensor.kept is None or tensor.kept[0] is not value:
@@ -34,7 +34,7 @@ def stored(tensor: Tensor) -> Any:
 
 def leaf_input(name: str, tensor: Tensor, zeros: float = 0) -> tuple[Node, Node]:
     """An input for the tensor's storage, with so many ``zeros``, and the node that stands for the tensor itself."""
-    if is_transposed(tensor.value):
+    if is_transposed(tensor._value):
         source = input_node(name, tensor.spec.shape[::-1], tensor.spec.dtype, zeros=zeros)
         return source, reverse_axes(source)
     source = input_node(name, tensor.spec.shape, tensor.spec.dtype, zeros=zeros)
@@ -43,7 +43,7 @@ def leaf_input(name: str, tensor: Tensor, zeros: float = 0) -> tuple[Node, Node]
 
 def to_storage(value: Node, tensor: Tensor) -> Node:
     """A new value of the tensor, as its storage holds it: what updates the input of `leaf_input`."""
-    return reverse_axes(value) if is_transposed(tensor.value) else value
+    return reverse_axes(value) if is_transposed(tensor._value) else value
 
 
 def reverse_axes(node: Node) -> Node:

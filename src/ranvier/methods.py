@@ -34,7 +34,7 @@ def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
 
     def change(self: Tensor, other: Any) -> Tensor:
         result: Tensor = operation(self, other)
-        leaf = self.entry is None and self.value is not None
+        leaf = self.entry is None and self._value is not None
         return put(self, result) if leaf and (self.requires_grad or not result.requires_grad) else result
 
     return change
@@ -168,7 +168,7 @@ def get_data(self: Tensor) -> Tensor:
     owner = self if self.owner is None else self.owner
     data = _data.get(id(owner))
     if data is None or data.owner is not owner:
-        data = Tensor.wrap(owner.compute() if owner.value is None else owner.value)
+        data = Tensor.wrap(owner.compute() if owner._value is None else owner._value)
         data.base = owner, ...
         _data[id(owner)] = data
     return data

@@ -276,6 +276,12 @@ def detach(x: Node) -> Node:
 
 
 @function
+def kept(x: Node) -> Node:
+    """``x`` as it is now, as something that was computed: what is assigned later does not change it."""
+    return apply("reshape", x, shape=x.shape)
+
+
+@function
 def add(a: Node, b: Node) -> Node:
     """The sum of two tensors of one shape and dtype: gradients that meet at a leaf."""
     return a + b

@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier.module import Module, from_architecture, register_module
+from ranvier.module.architecture import classes_of, custom_object_scope
 from ranvier.module.names import missing
 from ranvier.training import load_model, save
 
 __all__ = [
-    "clone_model", "get_registered_name", "load_model", "model_from_json", "register", "register_keras_serializable",
-    "save_model",
+    "CustomObjectScope", "clone_model", "custom_object_scope", "get_registered_name", "load_model", "model_from_json",
+    "register_keras_serializable", "save_model",
 ]  # fmt: skip
 
 save_model = save
+CustomObjectScope = custom_object_scope
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
@@ -37,22 +39,14 @@ def get_registered_name(obj: Any) -> str:
     return str(vars(obj).get("_registered") or obj.__name__)
 
 
-def register(custom_objects: Mapping[str, Any] | None) -> None:
-    """Register the modules among ``custom_objects`` under their names, where they are not registered yet."""
-    for name, thing in (custom_objects or {}).items():
-        if isinstance(thing, type) and issubclass(thing, Module) and not vars(thing).get("_registered"):
-            register_module(thing, name=name)
-
-
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """The network that ``model.to_json()`` describes, with fresh weights. Raises ValueError for any other text."""
-    register(custom_objects)
-    return from_architecture(json.loads(json_string))
+    return from_architecture(json.loads(json_string), custom_objects)
 
 
 def clone_model(model: Any) -> Any:
-    """The same network with fresh weights. Raises TypeError naming a layer whose class is not registered."""
-    return from_architecture(model.architecture())
+    """The same network with fresh weights. Raises TypeError naming a layer whose arguments cannot be written."""
+    return from_architecture(model.architecture(), classes_of(model))
 
 
 __getattr__, __dir__ = missing("ranvier.saving", __all__)

@@ -41,7 +41,7 @@ def put(self: Tensor, result: Tensor) -> Tensor:
             )
         result = numeric.cast(result, self.dtype)
     writable(self)
-    if self.entry is None and self.value is not None and not result.requires_grad:
+    if self.entry is None and self._value is not None and not result.requires_grad:
         self.assign(result)
     else:
         self.become(result)
@@ -69,7 +69,7 @@ def indexed(self: Tensor, index: Any) -> Any:
     """
     items = index if isinstance(index, tuple) else (index,)
     at_once = (
-        self.entry is None and self.value is not None and not (self.requires_grad or entries.state.tracing)
+        self.entry is None and self._value is not None and not (self.requires_grad or entries.state.tracing)
     )
     if all(map(_is_basic, items)):
         if at_once:
@@ -84,7 +84,7 @@ def indexed(self: Tensor, index: Any) -> Any:
         return Tensor.wrap(np.array(self.compute()[_known(items)], order="C"))
     chosen = items[0] if len(items) > 1 or isinstance(items[0], Tensor) else Tensor(items[0])
     whole = len(items) == 1 and chosen.dtype != "bool"
-    if whole and chosen.value is None:
+    if whole and chosen._value is None:
         return numeric.take(self, chosen)
     if not all(isinstance(extent, int) for extent in (self.shape[:1] if whole else self.shape)):
         raise TypeError(
@@ -164,7 +164,7 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
     items = index if isinstance(index, tuple) else (index,)
     tracked = isinstance(value, Tensor) and value.requires_grad and entries.state.grad_enabled
     writable(self)
-    if self.entry is None and self.value is not None and not tracked:
+    if self.entry is None and self._value is not None and not tracked:
         array = self.numpy()
         array[_known(items)] = np.asarray(value)
         self.assign(array)

@@ -75,7 +75,7 @@ class Segment:
 
     def _data(self, owner: Tensor) -> Entry:
         """What a tensor holds, as a constant."""
-        waits = owner.entry is None or owner.value is None  # for a value, to be computed or to be assigned
+        waits = owner.entry is None or owner._value is None  # for a value, to be computed or to be assigned
         if waits and owner.segment is not None and owner.segment is not self:
             merge(self, owner.segment)
         entry = owner.entry if owner.entry is not None and waits else self.leaf(owner)
@@ -83,11 +83,11 @@ class Segment:
 
     def add(self, tensor: Tensor, version: int) -> Entry:
         ordinal = len(self.leaves)
-        entry = leaf_entry(ordinal, tensor.spec, tensor._requires_grad, is_transposed(tensor.value))
+        entry = leaf_entry(ordinal, tensor.spec, tensor._requires_grad, is_transposed(tensor._value))
         self.leaves.append(tensor)
         self.entries.append(entry)
         self.versions.append(version)
-        if tensor.value is None:
+        if tensor._value is None:
             self.placeholders.add(ordinal)
         return entry
 
@@ -153,9 +153,9 @@ def at_hand(tensors: Iterable[Tensor]) -> list[Any] | None:
         if tensor.base is not None and (owner := tensor.owner) is not None:
             if owner.segment is not None:
                 return None
-        elif tensor.value is None or tensor.segment is not None or tensor._requires_grad:
+        elif tensor._value is None or tensor.segment is not None or tensor._requires_grad:
             return None
-        arrays.append(tensor.value)
+        arrays.append(tensor._value)
     return arrays
 
 
@@ -196,7 +196,7 @@ def segment_of(tensors: Iterable[Tensor]) -> Segment:
     chosen: Segment | None = None
     for tensor in tensors:
         segment = tensor.segment
-        if segment is not None and (tensor.entry is None or tensor.value is not None):
+        if segment is not None and (tensor.entry is None or tensor._value is not None):
             segment = _ready(tensor, segment)
         if segment is not None and segment is not chosen:
             if chosen is None:
@@ -215,7 +215,7 @@ def _ready(tensor: Tensor, segment: Segment) -> Segment | None:
     if tensor.entry is None:
         if tensor._requires_grad and state.grad_enabled:
             flush(segment)
-    elif tensor.value is not None and segment.is_stale(tensor.entry):
+    elif tensor._value is not None and segment.is_stale(tensor.entry):
         tensor.released, tensor.entry, tensor.segment = tensor._requires_grad, None, None
     return tensor.segment
 
@@ -237,7 +237,7 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
     for o in used:
         leaf = segment.leaves[o]
         # What the first values are like, later ones are expected to be.
-        zeros = 0.0 if o in changed or leaf.value is None else share_of_zeros(leaf.value)
+        zeros = 0.0 if o in changed or leaf._value is None else share_of_zeros(leaf._value)
         pairs[o] = leaf_input(f"leaf{o}", leaf, zeros)
     nodes = expand([*roots, *(e for _, e in assigns)], {o: value for o, (_, value) in pairs.items()})
     updates = tuple(
@@ -259,7 +259,7 @@ def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
 def _waiting(segment: Segment) -> tuple[list[Tensor], list[Tensor]]:
     """The living tensors of a segment; and of these, those to be computed, which what is traced is not."""
     living = [t for reference in segment.live if (t := reference()) is not None and t.segment is segment]
-    pending = [t for t in living if t.value is None]
+    pending = [t for t in living if t._value is None]
     if segment.placeholders:
         pending = [t for t in pending if segment.placeholders.isdisjoint(t.entry.leaves)]  # type: ignore[union-attr]  # what is pending has one
     return living, pending
@@ -318,7 +318,7 @@ def flush(segment: Segment) -> None:
     ]
     program.run(given, outputs)
     for tensor, value, flip in zip(pending, outputs, flipped, strict=True):
-        tensor.value = value.T if flip else value
+        tensor._value = value.T if flip else value
     written = segment.assigns.keys()
     for o in written:
         leaf = leaves[o]
@@ -330,7 +330,7 @@ def flush(segment: Segment) -> None:
         entry = tensor.entry
         if entry is None:
             continue
-        if tensor.value is not None and (not entry.requires_grad or not entry.leaves.isdisjoint(written)):
+        if tensor._value is not None and (not entry.requires_grad or not entry.leaves.isdisjoint(written)):
             tensor.released = entry.requires_grad
             tensor.entry = tensor.segment = None
         else:

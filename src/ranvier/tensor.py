@@ -41,6 +41,7 @@ class Tensor:
     __slots__ = (
         "__weakref__",
         "_requires_grad",
+        "_value",
         "base",
         "entry",
         "grad",
@@ -48,13 +49,12 @@ class Tensor:
         "released",
         "segment",
         "spec",
-        "value",
         "version",
     )
 
     def __init__(self, value: Any = None, *, requires_grad: bool = False, dtype: str | None = None) -> None:
         array = convert(value, dtype)
-        self.value: Any = array
+        self._value: Any = array
         self.spec = Type(array.shape, array.dtype.name)
         self._start(requires_grad)
 
@@ -72,7 +72,7 @@ class Tensor:
     def placeholder(type_: Type, *, requires_grad: bool = False) -> Tensor:
         """A leaf without a value, for tracing; its shape may hold symbols."""
         tensor = Tensor.__new__(Tensor)
-        tensor.value, tensor.spec = None, type_
+        tensor._value, tensor.spec = None, type_
         tensor._start(requires_grad)
         return tensor
 
@@ -80,14 +80,14 @@ class Tensor:
     def wrap(array: Any, *, requires_grad: bool = False, type_: Type | None = None) -> Tensor:
         """A tensor that shares an array of a dtype that programs have, C- or Fortran-contiguous; nothing is copied."""
         tensor = Tensor.__new__(Tensor)
-        tensor.value, tensor.spec = array, type_ or Type(array.shape, array.dtype.name)
+        tensor._value, tensor.spec = array, type_ or Type(array.shape, array.dtype.name)
         tensor._start(requires_grad)
         return tensor
 
     @staticmethod
     def pending(entry: Entry, segment: Segment) -> Tensor:
         tensor = Tensor.__new__(Tensor)
-        tensor.value, tensor.spec = None, entry.type
+        tensor._value, tensor.spec = None, entry.type
         tensor.entry, tensor.segment, tensor.grad, tensor.kept, tensor.base = entry, segment, None, None, None
         tensor.released, tensor._requires_grad, tensor.version = False, entry.requires_grad, 0
         segment.live.append(weakref.ref(tensor))
@@ -168,21 +168,21 @@ class Tensor:
 
     def part(self) -> None:
         """Hold the values in memory of its own from here on."""
-        self.value, self.base = self.compute().copy(order="K"), None
+        self._value, self.base = self.compute().copy(order="K"), None
 
     def compute(self) -> Any:
         """The value as the array that holds it."""
         segment = self.segment
-        if segment is not None and (self.value is None or self.entry is None):  # pending, or assigned to
+        if segment is not None and (self._value is None or self.entry is None):  # pending, or assigned to
             tape.flush(segment)
         if self.base is not None and (owner := self.owner) is not None:
             return owner.compute()
-        if self.value is None:
+        if self._value is None:
             raise RuntimeError(
                 f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
                 "Write tensor functions (where, maximum, ...) instead of Python's if, print or numpy() in forward."
             )
-        return self.value
+        return self._value
 
     def numpy(self) -> Any:
         """The value as a NumPy array of its own."""
@@ -226,7 +226,7 @@ class Tensor:
         return int(self.item())
 
     def __repr__(self) -> str:
-        if self.value is None and (self.segment is None or any(isinstance(d, Symbol) for d in self.shape)):
+        if self._value is None and (self.segment is None or any(isinstance(d, Symbol) for d in self.shape)):
             return f"tensor(shape={self.shape}, dtype={self.dtype})"
         body = np.array2string(self.compute(), precision=4, separator=", ", prefix="tensor(")
         return f"tensor({body}{', requires_grad=True' if self.requires_grad else ''})"
@@ -250,7 +250,7 @@ class Tensor:
             self.base[0][self.base[1]] = self
 
     def _write(self, value: Any) -> None:
-        leaf = self.entry is None and self.value is not None
+        leaf = self.entry is None and self._value is not None
         if leaf and isinstance(value, Tensor) and value.segment is not None:
             if value.spec != self.spec:
                 raise ValueError(f"a tensor of {self.spec} cannot take values of {value.spec}.")
@@ -264,20 +264,25 @@ class Tensor:
             self.compute()
             self.entry = self.segment = None
         tape.settle(self)
-        if not self.value.flags.writeable:
+        if not self._value.flags.writeable:
             raise ValueError("this tensor shares a read-only array. Write x.clone() and change that instead.")
-        self.value[...] = array
+        self._value[...] = array
         self.version += 1
 
     def become(self, other: Tensor) -> None:
         """Be what ``other`` is from here on, with its history; tensors computed from the old values keep them."""
-        if self.value is not None:
+        if self._value is not None:
             before = Tensor.wrap(self.compute(), requires_grad=self._requires_grad)
             before.version = self.version
             tape.hand_over(self, before)
         listed = self.entry is not None and self.segment is other.segment
         self.version += 1
-        self.value, self.spec, self.entry, self.segment = other.value, other.spec, other.entry, other.segment
+        self._value, self.spec, self.entry, self.segment = (
+            other._value,
+            other.spec,
+            other.entry,
+            other.segment,
+        )
         self.released, self._requires_grad = other.released, other._requires_grad
         if self.segment is not None and self.entry is not None and not listed:
             self.segment.live.append(weakref.ref(self))

@@ -6,7 +6,7 @@ import pytest
 import ranvier as rv
 from ranvier import metrics
 from ranvier.graph import ops
-from tests.test_metrics import hits_of
+from tests.test_metrics import hits_of, made_of_metrics
 
 # Keras on JAX hands NumPy variables whose __array__ takes no copy, and asks for int64: its own affairs.
 pytestmark = [
@@ -283,4 +283,22 @@ def test_a_metric_written_for_keras_gives_what_it_gives_there(keras):
         alone.update_state(LABELS, SCORES, sample_weight=WEIGHTS)
         found.append([*(history[n] for n in ("hits", "weighted")), *(2 * [evaluated[n]] for n in ("hits", "weighted")),
                       2 * [float(alone.result())]])  # fmt: skip
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
+
+
+def test_a_metric_made_of_metrics_gives_what_it_gives_in_keras(keras):
+    found = []
+    for library in (rv, keras):
+        own = made_of_metrics(library.metrics)
+        model = library.Sequential([library.Input((K,)), library.layers.Dense(1, activation="sigmoid")])
+        model.set_weights([np.linspace(-1, 2, K, dtype=np.float32)[:, None], np.zeros(1, np.float32)])
+        model.compile(
+            library.optimizers.SGD(0.0),
+            "binary_crossentropy",
+            metrics=[own()],
+            weighted_metrics=[own(name="w")],
+        )
+        targets = (LABELS > 1).astype(np.float32)[:, None]
+        history = model.fit(SCORES, targets, sample_weight=WEIGHTS + 1, epochs=2, verbose=0).history
+        found.append([history["own"], history["w"]])
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5)

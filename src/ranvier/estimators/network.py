@@ -7,6 +7,7 @@ from typing import Any
 
 from ranvier import layers
 from ranvier.module import Module, Sequential, from_architecture
+from ranvier.module.architecture import classes_of
 
 __all__ = ["custom_network", "hidden_network", "per_layer"]
 
@@ -77,7 +78,7 @@ def custom_network(
     if isinstance(model, Module):
         if options:
             raise ValueError("model_options are given to a function. Write model=that function instead.")
-        network: Any = from_architecture(_unbuilt(model.architecture()))
+        network: Any = from_architecture(_unbuilt(model.architecture()), classes_of(model))
     elif callable(model):
         inputs = shape[0] if len(shape) == 1 else tuple(shape)
         network = model(inputs, widths[0], **(options or {}))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.module import Module, from_architecture
+from ranvier.module.architecture import classes_of
 
 __all__ = ["from_state", "optimizer_state", "resume", "to_state"]
 
@@ -32,7 +33,7 @@ def to_state(network: Module, resumed: dict[str, Any] | None) -> dict[str, Any]:
     ``resumed`` is the optimizer's state of an earlier pickle that nothing has used yet.
     """
     try:
-        architecture = network.architecture()
+        architecture = None if classes_of(network) else network.architecture()
     except TypeError:
         architecture = None
     return {

@@ -263,12 +263,30 @@ class UpSampling3D(_UpSampling):
 class Lambda(Layer):
     """A function of tensors as a layer, called with ``arguments`` too and, where it takes it, ``training``.
 
+    ``output_shape`` says what it makes of a sample, where it is to be checked: a shape without the batch's dimension,
+    or a function from the input's shape to the output's, both with it. Raises ValueError where something else comes,
+    and for a ``mask``: there are no masks.
+
     It cannot be saved, since files hold no code: write a `Module` with a ``forward`` method, registered by
     ``rv.register_module``, for what is to be.
     """
 
-    def __init__(self, function: Any, arguments: Mapping[str, Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        function: Any,
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
+        if mask is not None:
+            raise ValueError(f"layer {self.name!r} was given a mask, and there are no masks. Leave it out.")
+        if callable(output_shape) or output_shape is None:
+            self.output_sizes = output_shape
+        else:
+            sizes = output_shape if isinstance(output_shape, Sequence) else (output_shape,)
+            self.output_sizes = tuple(whole(n, "output_shape", self.name) for n in sizes)
         if not callable(function):
             raise TypeError(
                 f"layer {self.name!r} was given {function!r}. Write a function of one tensor instead."
@@ -281,4 +299,17 @@ class Lambda(Layer):
 
     def forward(self, *inputs: Any) -> Any:
         told = {"training": self.training} if self._tells else {}
-        return self.function(*inputs, **told, **self.arguments)
+        result = self.function(*inputs, **told, **self.arguments)
+        if self.output_sizes is not None and hasattr(result, "shape"):
+            self._check(tuple(result.shape), tuple(inputs[0].shape))
+        return result
+
+    def _check(self, found: tuple[Any, ...], given: tuple[Any, ...]) -> None:
+        """Raise ValueError where the result has not the shape that was promised."""
+        said = self.output_sizes
+        wanted = tuple(said(given)) if callable(said) else (found[0] if found else None, *said)
+        if found[1:] != wanted[1:] or len(found) != len(wanted):
+            raise ValueError(
+                f"layer {self.name!r} made shape {found} of {given}, and its output_shape says {wanted}. Write "
+                f"output_shape={found[1:]}, or leave it out, instead."
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,13 +49,16 @@ class Metric(Told):
         self._dtype = dtype
         self._arrays: list[Array] | None = None
         self._variables: list[Variable] = []
+        # Takes what `update_state` is given, while a metric that holds this one is traced.
+        self._traced: Callable[[Any, Any, Any], None] | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {k: v for k, v in vars(self).items() if not (k.startswith("_") or isinstance(v, Variable))}
+        own = (Variable, Metric)
+        return {k: v for k, v in vars(self).items() if not (k.startswith("_") or isinstance(v, own))}
 
     @property
     def dtype(self) -> str:
@@ -64,8 +67,23 @@ class Metric(Told):
 
     @property
     def variables(self) -> list[Variable]:
-        """What `add_weight` has made, in order."""
-        return list(self._variables)
+        """What `add_weight` has made, in order, and then what it has made for the metrics that this one holds."""
+        return [*self._variables, *(v for metric in self.metrics for v in metric._variables)]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics that this one is made of: those among its attributes, and theirs, each once."""
+        found: dict[int, Metric] = {}
+        waiting = list(vars(self).values())
+        while waiting:
+            value = waiting.pop(0)
+            if isinstance(value, Metric) and id(value) not in found and value is not self:
+                found[id(value)] = value
+                waiting += vars(value).values()
+            elif isinstance(value, (list, tuple, dict)):
+                parts = value.values() if isinstance(value, dict) else value
+                waiting += [part for part in parts if isinstance(part, Metric)]
+        return list(found.values())
 
     def add_weight(
         self,
@@ -87,14 +105,23 @@ class Metric(Told):
 
     add_variable = add_weight
 
+    @property
+    def given(self) -> Metric:
+        """The metric as the user has made it."""
+        return self
+
     def for_logits(self) -> Metric:
         """Decide at 0, since the outputs are logits and not probabilities. Returns the metric."""
         self._level = 0.0
         return self
 
-    def states(self, output_shape: Sequence[int]) -> list[StateType]:
+    def states(self, output_shape: Sequence[Any]) -> list[StateType]:
         """Shape and dtype of each state, for outputs of this shape (without the batch's dimension)."""
         raise NotImplementedError
+
+    def states_for(self, y_true: Node, y_pred: Node, weight: Node | None) -> list[StateType]:
+        """`states` for these arguments of `update`."""
+        return self.states(y_pred.shape[1:])
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         """The states after one more batch."""
@@ -111,13 +138,20 @@ class Metric(Told):
 
     def result(self) -> Any:
         """The result so far: a float, or an array where the metric is one number for each class."""
+        if self._traced is not None:
+            raise TypeError(
+                f"metric {self.name!r} is read in the update_state of another, which is traced and sees no values. "
+                f"Write its update_state(y_true, y_pred) there, and what is made of its result() in result()."
+            )
         value = 0.0 if self._arrays is None else self.of(self._arrays)
         return Number(value) if type(value) is float else value
 
     # --- alone ----------------------------------------------------------------------------------------------------
 
     def reset_state(self) -> None:
-        """Forget what was collected; variables become zeros."""
+        """Forget what was collected, also by the metrics that this one holds; variables become zeros."""
+        for metric in self.metrics:
+            metric.reset_state()
         self._arrays = None
         for variable in self._variables:
             variable.assign(np.zeros(variable.shape))
@@ -128,6 +162,9 @@ class Metric(Told):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of any size. Raises ValueError where the shapes do not belong together."""
+        if self._traced is not None:
+            self._traced(y_true, y_pred, sample_weight)
+            return
         true, pred = self.pair(y_true, y_pred)
         shapes = self.states(pred.shape[1:])
         if self._arrays is None:
@@ -164,6 +201,21 @@ def as_pair(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
             f"or targets of shape {pred.shape}, instead."
         )
     return true.reshape(pred.shape).astype(pred.dtype), pred
+
+
+def paired(true: Node, pred: Node) -> tuple[Node, Node]:
+    """`as_pair` of what is traced."""
+    pred = pred if pred.dtype in FLOATS else rn.cast(pred, "int32")
+    if true.ndim == pred.ndim > 1 and true.shape[-1] == 1 != pred.shape[-1]:
+        true = apply("reshape", true, shape=true.shape[:-1])
+    if true.shape == pred.shape[:-1] and pred.shape[-1] != 1:
+        return rn.cast(true, "int32"), pred
+    if pred.shape not in (true.shape, (*true.shape, 1), true.shape[:-1]):
+        raise GraphError(
+            f"y_true has shape {true.shape} and y_pred {pred.shape}: write class numbers of shape {pred.shape[:-1]}, "
+            f"or targets of shape {pred.shape}"
+        )
+    return rn.cast(apply("reshape", true, shape=pred.shape), pred.dtype), pred
 
 
 def weights_for(sample_weight: Any, pred: Array) -> Array:

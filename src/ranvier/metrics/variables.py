@@ -7,18 +7,11 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric
-from ranvier.graph.node import Node, apply
 from ranvier.modes import no_grad
-from ranvier.recording import function
+from ranvier.recording import kept
 from ranvier.tensor import Tensor
 
 __all__ = ["Variable"]
-
-
-@function
-def kept(x: Node) -> Node:
-    """``x``, as something that was computed."""
-    return apply("reshape", x, shape=x.shape)
 
 
 class Variable(Tensor):
@@ -29,6 +22,10 @@ class Variable(Tensor):
     def __init__(self, value: Any, name: str) -> None:
         super().__init__(value, dtype=np.asarray(value).dtype.name)
         self.name = name
+
+    value = property(
+        kept, doc="What it holds now, as a tensor (Keras): later assignments do not change that one."
+    )
 
     def assign(self, value: Any) -> None:
         """Overwrite the value; numbers and other dtypes are cast. Raises ValueError for another shape."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ranvier import numeric, tape
-from ranvier.entries import expand
+from ranvier.entries import Entry, Function, expand
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
-from ranvier.metrics.base import WIDE, Array, Metric, StateType
+from ranvier.metrics.base import WIDE, Array, Metric, StateType, paired
 from ranvier.metrics.variables import Variable
+from ranvier.modes import no_grad
 from ranvier.module.calls import isolated
 from ranvier.module.parameter import Parameter
+from ranvier.numeric.promotion import count
+from ranvier.recording import function, record
 from ranvier.tensor import Number, Tensor
 
 __all__ = ["Mean", "Sum", "Written", "is_written"]
@@ -23,6 +27,45 @@ def is_written(metric: Metric) -> bool:
     """Whether a metric says with tensors what an update does, and not with nodes."""
     kind = type(metric)
     return kind.update_state is not Metric.update_state and kind.update is Metric.update
+
+
+class _Part:
+    """A metric of nodes that another one holds, while that one is traced: its states are tensors then."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.before: list[Tensor] = []  # what stands for its states
+        self.after: list[Tensor] = []
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        given = [y_true, y_pred] if sample_weight is None else [y_true, y_pred, sample_weight]
+        tensors = [x if isinstance(x, Tensor) else Tensor(x) for x in given]
+        if not self.before:
+            types = [Type(tuple(shape), dtype) for shape, dtype in self.metric.states(tensors[1].shape[1:])]
+            self.before = self.after = [Tensor.placeholder(t) for t in types]
+        number = len(tensors)
+
+        def update(*nodes: Node) -> list[Node]:
+            true, pred = paired(nodes[0], nodes[1])
+            weight = nodes[2] if number > 2 else None
+            if weight is not None and weight.ndim == pred.ndim > 1 and weight.shape[-1] == 1:
+                weight = apply("reshape", weight, shape=weight.shape[:-1])
+            return self.metric.update(nodes[number:], true, pred, weight)
+
+        self.after = list(
+            record(Function(f"update of {self.metric.name}", update), [*tensors, *self.after], ())
+        )
+
+
+class _Trace(NamedTuple):
+    """An update as it was recorded: of ``leaves``, which are ``known`` as nodes, assigned or constant."""
+
+    known: dict[int, Node]
+    alive: list[Tensor]  # what is known by its identity
+    parts: list[_Part]
+    entries: list[Entry]
+    leaves: list[Tensor]
+    assigned: list[Tensor]
 
 
 class Written(Metric):
@@ -36,6 +79,11 @@ class Written(Metric):
                 "Write a function of (y_true, y_pred), whose mean is shown, instead."
             )
         self._metric = metric
+        self._sizes: list[int] = []  # how many states each of `held` has
+
+    @property
+    def given(self) -> Metric:
+        return self._metric
 
     def config(self) -> dict[str, Any]:
         return self._metric.config()
@@ -44,44 +92,73 @@ class Written(Metric):
     def variables(self) -> list[Variable]:
         return self._metric.variables
 
+    @property
+    def held(self) -> list[Metric]:
+        """The metrics of nodes that it is made of; those that are written as it is have variables."""
+        return [metric for metric in self._metric.metrics if not is_written(metric)]
+
     def starts(self) -> list[Array]:
         """What the variables hold after ``reset_state()``."""
-        before = [v.numpy() for v in self.variables]
+        before = [v.numpy() for v in self.variables], [metric._arrays for metric in self.held]
         self._metric.reset_state()
         found = [v.numpy() for v in self.variables]
-        for variable, value in zip(self.variables, before, strict=True):
+        for variable, value in zip(self.variables, before[0], strict=True):
             variable.assign(value)
             variable.compute()
+        for metric, arrays in zip(self.held, before[1], strict=True):
+            metric._arrays = arrays
         return found
 
-    def states(self, output_shape: Sequence[int]) -> list[StateType]:
-        if not self.variables:
+    def states_for(self, y_true: Node, y_pred: Node, weight: Node | None) -> list[StateType]:
+        if not self.variables and not self.held:
             raise ValueError(
                 f"metric {self.name!r} has no variables. Write self.total = self.add_weight(name='total', "
                 "initializer='zeros') in its __init__, and self.total.assign_add(...) in update_state."
             )
+        parts = self.traced(y_true, y_pred, weight).parts
+        self._sizes = [len(part.before) for part in parts]
         # States begin as zeros; the first tells whether there was an update yet, before which they are the starts.
-        return [((), "bool"), *((v.shape, v.dtype) for v in self.variables)]
+        own = ((v.shape, v.dtype) for v in self.variables)
+        return [((), "bool"), *own, *((t.shape, t.dtype) for part in parts for t in part.before)]
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         begun, *held = states
-        variables = self.variables
-        known: dict[int, Node] = {}
-        for variable, state, start in zip(variables, held, self.starts(), strict=True):
+        traced = self.traced(y_true, y_pred, weight)
+        known = traced.known
+        for variable, state, start in zip(self.variables, held, self.starts(), strict=False):
             if start.any():
                 wide = apply("broadcast", begun, shape=state.shape, axes=()) if state.shape else begun
                 state = apply("select", wide, state, constant(start, state.dtype))
             known[id(variable)] = state
+        before = (t for part in traced.parts for t in part.before)
+        known.update(zip(map(id, before), held[len(self.variables) :], strict=True))
+        if any(id(tensor) not in known for tensor in traced.assigned):
+            raise ValueError(
+                f"metric {self.name!r} assigns to a tensor that is none of its variables. Write "
+                "self.add_weight(name=...) in its __init__ for all that it collects instead."
+            )
+        leaves = [self.node_of(leaf, known) for leaf in traced.leaves]
+        nodes = expand(traced.entries, dict(enumerate(leaves)))
+        return [apply("cast", constant(1, "int32"), dtype="bool"), *nodes]
+
+    def traced(self, y_true: Node, y_pred: Node, weight: Node | None) -> _Trace:
+        """What ``update_state`` does with these, recorded."""
+        known: dict[int, Node] = {}
+        alive: list[Tensor] = []
 
         def stand_in(node: Node) -> Tensor:
             tensor = Tensor.placeholder(Type(node.shape, node.dtype))
             known[id(tensor)] = node
+            alive.append(tensor)
             return tensor
 
         arguments = [stand_in(y_true), stand_in(y_pred)]
         named = {} if weight is None else {"sample_weight": stand_in(weight)}
-        with isolated():
+        parts = [_Part(metric) for metric in self.held]
+        with isolated(), no_grad():
             try:
+                for part in parts:
+                    part.metric._traced = part
                 self._metric.update_state(*arguments, **named)
             except Exception as error:
                 error.add_note(
@@ -89,33 +166,33 @@ class Written(Metric):
                     "tensors, by their operators and rv.ops)"
                 )
                 raise
-            segment = tape.segment_of([*arguments, *variables])
-            entries = [segment.leaf(v) for v in variables]
+            finally:
+                for part in parts:
+                    part.metric._traced = None
+            after = [*self.variables, *(t for part in parts for t in part.after)]
+            segment = tape.segment_of([*arguments, *after])
+            entries = [t.entry if t.entry is not None else segment.leaf(t) for t in after]
             assigned = [segment.leaves[o] for o in segment.assigns]
-            leaves = [self.node_of(leaf, known) for leaf in segment.leaves]
-        if any(id(tensor) not in known for tensor in assigned):
-            raise ValueError(
-                f"metric {self.name!r} assigns to a tensor that is none of its variables. Write "
-                "self.add_weight(name=...) in its __init__ for all that it collects instead."
-            )
-        nodes = expand(entries, dict(enumerate(leaves)))
-        return [apply("cast", constant(1, "int32"), dtype="bool"), *nodes]
+            return _Trace(known, alive, parts, entries, list(segment.leaves), assigned)
 
     def node_of(self, leaf: Tensor, known: dict[int, Node]) -> Node:
         """What a leaf of the trace is in the program; what is no data and no variable is constant."""
         node = known.get(id(leaf))
         if node is not None:
             return node
-        if leaf.value is None or isinstance(leaf, Parameter):
+        if leaf._value is None or isinstance(leaf, Parameter):
             raise GraphError(
                 f"metric {self.name!r} reads what is no part of its data: write a metric of y_true and y_pred instead"
             )
-        return constant(leaf.value, leaf.dtype)
+        return constant(leaf._value, leaf.dtype)
 
     def read(self, arrays: Sequence[Array]) -> Any:
         if arrays[0]:
-            for variable, array in zip(self.variables, arrays[1:], strict=True):
-                variable.assign(array)
+            rest = iter(arrays[1:])
+            for variable in self.variables:
+                variable.assign(next(rest))
+            for metric, size in zip(self.held, self._sizes, strict=True):
+                metric._arrays = [np.array(next(rest)) for _ in range(size)] if size else None
         else:
             self._metric.reset_state()
         result = self._metric.result()
@@ -163,12 +240,24 @@ class Mean(Metric):
         """Add values of any shape, each times its weight: weights have the values' first dimensions."""
         values, weights = weighed(values, sample_weight)
         self._total.assign_add(numeric.sum(values))
-        self._count.assign_add(float(np.prod(values.shape)) if weights is None else numeric.sum(weights))
+        self._count.assign_add(number_of(values) if weights is None else numeric.sum(weights))
 
     def result(self) -> Number:
         """The mean so far; 0 where there is nothing yet."""
         count = self._count.item()
         return Number(self._total.item() / count if count else 0.0)
+
+
+@function
+def elements(x: Node) -> Node:
+    """The number of elements."""
+    return count(x.shape, WIDE)
+
+
+def number_of(values: Tensor) -> Any:
+    """The number of elements: where a step is traced it is known when the step runs."""
+    known = all(isinstance(n, int) for n in values.shape)
+    return float(math.prod(values.shape)) if known else elements(values)
 
 
 def weighed(values: Any, sample_weight: Any) -> tuple[Any, Any]:

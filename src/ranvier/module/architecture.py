@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +15,10 @@ from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.modes import get_dtype
 from ranvier.module.core import Module
 
-__all__ = ["MOST_CALLS", "REGISTRY", "arguments_of", "describe", "from_architecture", "register_module"]
+__all__ = [
+    "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "custom_object_scope", "describe", "from_architecture",
+    "register_module",
+]  # fmt: skip
 
 REGISTRY: dict[str, type[Module]] = {}  # the only classes that a file can name
 POSITIONAL = "*"  # the key of the arguments that only have a position
@@ -21,6 +26,24 @@ DEEPEST = 64  # modules within modules; a hostile file must not reach Python's r
 MOST_CALLS = (
     100_000  # of modules by a call of the model: used twice at each depth, they could be a power of two
 )
+
+
+class _Scope(threading.local):
+    def __init__(self) -> None:
+        self.known: list[Mapping[str, Any]] = []
+
+
+_scope = _Scope()
+
+
+@contextlib.contextmanager
+def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Iterator[None]:
+    """Within this context architectures may hold these classes, by their names here, though they are not registered."""
+    before, _scope.known = _scope.known, [*_scope.known, *custom_objects]
+    try:
+        yield
+    finally:
+        _scope.known = before
 
 
 def register_module(cls: type[Module] | None = None, *, name: str | None = None) -> Any:
@@ -56,11 +79,12 @@ def arguments_of(module: Module) -> dict[str, Any]:
 def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, Any]:
     """See `Module.architecture`. ``known`` are the numbers of modules described already: each is described once."""
     known = {} if known is None else known
-    name = vars(type(module)).get("_registered")
-    if name is None:
+    name = vars(type(module)).get("_registered") or type(module).__name__
+    if REGISTRY.get(name, type(module)) is not type(module) and not vars(type(module)).get("_registered"):
         raise TypeError(
             f"the architecture of {module.name!r} cannot be saved: its class {type(module).__qualname__} is not "
-            "registered. Write @rv.register_module above the class, or save only its weights."
+            f"registered, and {name!r} is the name of another one. Write "
+            "@rv.register_module(name='...') above the class, or save only its weights."
         )
     result: dict[str, Any] = {"class": name, "name": module.name}
     where = f"{name} {module.name!r}"
@@ -223,13 +247,21 @@ def _decode(value: Any, depth: int, made: _Made) -> Any:
     raise _refuse(f"an argument of kind {kind!r}: {content!r}")
 
 
-def from_architecture(description: Mapping[str, Any]) -> Module:
+def classes_of(module: Module) -> dict[str, type[Module]]:
+    """The classes that a module is made of and that are not registered, by the names that `describe` gives them."""
+    kinds = (type(m) for m in module.modules())
+    return {kind.__name__: kind for kind in kinds if not vars(kind).get("_registered")}
+
+
+def from_architecture(description: Mapping[str, Any], classes: Mapping[str, Any] | None = None) -> Module:
     """A fresh module from what ``Module.architecture()`` returned, with fresh weights.
 
-    Only registered classes are made: raises ValueError with the name of any other, and for anything malformed.
+    Only registered classes are made, and those of ``classes`` and of `custom_object_scope`, by their names there:
+    raises ValueError with the name of any other, and for anything malformed.
     """
     try:
-        module = _make(description, 0, _Made())
+        with custom_object_scope(classes or {}):
+            module = _make(description, 0, _Made())
         if module._input_type is not None and not all(m.built for m in module.modules()):
             module.trace()  # the layers that the constructor of a class of the user's has made
         return module
@@ -276,6 +308,11 @@ def _input(shape: Any, dtype: Any) -> Type:
 
 
 def _class(name: Any) -> type[Module]:
+    given = next(
+        (known[name] for known in reversed(_scope.known) if isinstance(name, str) and name in known), None
+    )
+    if isinstance(given, type) and issubclass(given, Module):
+        return given
     if name not in REGISTRY:
         # Classes are registered when their modules are imported. Only these are ever imported here.
         if str(name).startswith("torch."):
@@ -287,7 +324,7 @@ def _class(name: Any) -> type[Module]:
         import ranvier.layers.operators  # noqa: F401  # imported for what it registers, as ranvier.layers is
     if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(
-            f"the model holds a {name!r}, which is no registered layer. If it is a class of yours, define it and put "
-            "@rv.register_module above it before loading."
+            f"the model holds a {name!r}, which is no registered layer. If it is a class of yours, define it, and "
+            f"put @rv.register_module above it or write custom_objects={{{name!r}: ...}} with the class."
         )
     return REGISTRY[name]

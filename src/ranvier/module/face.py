@@ -64,14 +64,18 @@ class Face(State):
 
     @property
     def trainable(self) -> bool:
-        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below."""
+        """Whether ``fit`` and optimizers change the weights; setting it sets it for everything below, except weights
+        made with ``trainable=False``.
+        """
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         for module in self.modules():
             module.__dict__["_trainable"] = bool(value)
-        self.requires_grad_(bool(value))
+        for parameter in self.parameters():
+            if parameter.for_training:
+                parameter.requires_grad = bool(value)
 
     @reading
     def layers(self) -> list[Module]:
@@ -115,14 +119,19 @@ class Face(State):
         return only_call(cast("Module", self), "output").result
 
     def _tensors(self) -> list[Tensor]:
+        """Keras's order: of each layer what was made to be trained, then the rest, then its layers."""
         seen: dict[int, Tensor] = {}
-        for _, tensor in self._state():
-            seen.setdefault(id(tensor), tensor)
+        for module in self.modules():
+            own = [p for p in module._parameters.values() if p is not None]
+            own.sort(key=lambda p: not p.for_training)
+            kept = (b for n, b in module._buffers.items() if b is not None and n not in module._transient)
+            for tensor in (*own, *kept):
+                seen.setdefault(id(tensor), tensor)
         return list(seen.values())
 
     @reading
     def weights(self) -> list[Tensor]:
-        """Parameters and persistent buffers, layer by layer."""
+        """Parameters and persistent buffers, layer by layer, of each those that are trained first."""
         return self._tensors()
 
     @reading
@@ -204,6 +213,19 @@ class Face(State):
         compiled = self.__dict__.get("_compiled")
         return [] if compiled is None else list(compiled.names)
 
+    @reading
+    def metrics(self) -> list[Any]:
+        """The metrics that `compile` was given, in the order of the results; empty before."""
+        compiled = self.__dict__.get("_compiled")
+        return [] if compiled is None else [metric.given for metric in compiled.metrics]
+
+    def reset_metrics(self) -> None:
+        """Let the metrics forget what they collected. `fit`, `evaluate` and ``train_on_batch`` begin anew by
+        themselves: what they return is of that epoch, of those data and of that batch alone.
+        """
+        for metric in self.metrics:
+            metric.reset_state()
+
     def count_params(self) -> int:
         """The number of elements of all weights."""
         return sum(w.compute().size for w in self._tensors())
@@ -254,19 +276,23 @@ class Face(State):
         return {"name": self.name, "trainable": self._trainable, **config}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """A fresh module from what ``config()`` or ``get_config()`` returned."""
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """A fresh module from what ``config()`` or ``get_config()`` returned.
+
+        ``custom_objects`` are classes that a whole architecture holds, by name, where they are not registered.
+        """
         if {"class", "config"} <= set(config):
             from ranvier.module.architecture import from_architecture
 
-            return from_architecture(config)
+            return from_architecture(config, custom_objects)
         options = dict(config)
         return cls(*options.pop("*", ()), **options)
 
     def architecture(self) -> dict[str, Any]:
         """A description of plain JSON values from which ``from_architecture`` makes the same network, without weights.
 
-        Raises TypeError naming the first module whose class is not registered.
+        A class that is not registered goes by its own name. Raises TypeError naming the first module whose arguments
+        are no plain values.
         """
         from ranvier.module.architecture import describe
 

@@ -201,9 +201,9 @@ class Functional(Module):
         return super().get_config() if self._own_arguments else self.architecture()
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         if set(config) != {"layers", "calls", "inputs", "outputs"}:
-            return cast("Self", super().from_config(config))
+            return cast("Self", super().from_config(config, custom_objects))
         layers = config["layers"]
         if not all(isinstance(layer, Module) for layer in layers):
             refuse("layers that are none")

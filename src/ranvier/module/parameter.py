@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ranvier.by_name import held
 from ranvier.graph.node import Type
+from ranvier.recording import kept
 from ranvier.tape import settle
 from ranvier.tensor import Tensor
 
@@ -20,7 +21,7 @@ class Parameter(Tensor):
     be set at any time, by name too.
     """
 
-    __slots__ = ("_constraint", "_regularizer", "name")
+    __slots__ = ("_constraint", "_regularizer", "for_training", "name")
 
     def __init__(
         self,
@@ -35,6 +36,13 @@ class Parameter(Tensor):
         value = data.compute() if isinstance(data, Tensor) else data
         super().__init__(value, requires_grad=requires_grad, dtype=dtype)
         self.name, self.regularizer, self.constraint = name, regularizer, constraint
+        self.for_training = (
+            requires_grad  # as it was made: freezing a layer does not change what its weights are
+        )
+
+    value = property(
+        kept, doc="What it holds now, as a tensor (Keras): later assignments do not change that one."
+    )
 
     @property
     def regularizer(self) -> Any:
@@ -66,15 +74,17 @@ class Parameter(Tensor):
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
         """A parameter that holds this very array, in whatever memory order it has."""
         parameter = cls.__new__(cls)
-        parameter.value, parameter.spec = array, Type(array.shape, array.dtype.name)
+        parameter._value, parameter.spec = array, Type(array.shape, array.dtype.name)
         parameter._start(requires_grad)
         parameter.name, parameter.regularizer, parameter.constraint = name, None, None
+        parameter.for_training = requires_grad
         return parameter
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
         settle(self)
         twin = memo[id(self)] = type(self).over(
-            self.value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
+            self._value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
         )
+        twin.for_training = self.for_training
         twin.regularizer, twin.constraint = self.regularizer, self.constraint
         return twin

@@ -43,6 +43,8 @@ class Sequential(Module):
             self.trainable = False
 
     def config(self) -> dict[str, Any]:
+        if type(self).__init__ is not Sequential.__init__:  # a subclass that makes its layers itself
+            return super().config()
         names = list(self._modules)
         if names == [str(i) for i in range(len(names))]:
             return {POSITIONAL: list(self)}

@@ -91,7 +91,7 @@ class State(Parts):
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype in FLOATS and tensor.dtype != dtype:
                 settle(tensor)
-                tensor.value = tensor.compute().astype(dtype, order="K")
+                tensor._value = tensor.compute().astype(dtype, order="K")
                 tensor.spec, tensor.grad = Type(tensor.shape, dtype), None
                 tensor.version += 1
 

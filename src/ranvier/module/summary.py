@@ -33,7 +33,7 @@ def _types(module: Module) -> dict[int, Type]:
 
 
 def _size(tensors: list[Any]) -> tuple[int, int]:
-    return sum(t.value.size for t in tensors), sum(t.value.nbytes for t in tensors)
+    return sum(t._value.size for t in tensors), sum(t._value.nbytes for t in tensors)
 
 
 COLUMNS = ("layer (type)", "output shape", "parameters", "bytes")

@@ -88,6 +88,6 @@ def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | Learn
 
 def follow(leaf: Tensor, value: float) -> Tensor:
     """A scalar that programs read, set to what it is now."""
-    if leaf.value != leaf.value.dtype.type(value):
+    if leaf._value != leaf._value.dtype.type(value):
         leaf.assign(value)
     return leaf

@@ -89,7 +89,7 @@ class Drawing:
                 sources |= dict.fromkeys(self.makers(tensor))
         results = tensors_in(result)
         own = [p for p in module._parameters.values() if p is not None]
-        count = sum(p.value.size for p in own) if own else None
+        count = sum(p._value.size for p in own) if own else None
         scope = self.scopes.get(id(module), module.name)
         self.boxes.append(Box(scope, type(module).__name__, [t.spec for t in results], count, list(sources)))
         for tensor in results:

@@ -32,7 +32,7 @@ def network(model: Module, path: Any = None, *, title: str | None = None) -> Fig
             "before it is drawn."
         )
     boxes = Drawing(model).boxes
-    total = sum(p.value.size for p in model.parameters())
+    total = sum(p._value.size for p in model.parameters())
     heading = title or f"{model.name}: {total:,} parameters"
     wide = max(WIDTH, 0.3 + LETTER * max(len(text) for box in boxes for text in (box.title, below(box))))
     rows, across = place(boxes, wide, GAP)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ranvier import numeric as n
 from ranvier import selecting
-from ranvier.graph.node import GraphError, Node, full
-from ranvier.numeric.promotion import axis_of, floating, signed
+from ranvier.graph.node import Node
+from ranvier.numeric.matrices import product, running_product, running_sum, tensordot
+from ranvier.numeric.promotion import axis_of, floating
 from ranvier.recording import function
 from ranvier.selecting import Ordered
 from ranvier.tensor import Tensor
@@ -26,66 +26,22 @@ def _converted(x: Any, dtype: Any) -> Any:
     return x if dtype is None else n.cast(x, dtype)
 
 
-def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: float) -> Node:
-    """Each element with all before it along ``dim``, in log(extent) passes: each reaches twice as far back."""
-    axis = axis_of(dim, x.ndim)
-    extent, reach = x.shape[axis], 1
-    if not isinstance(extent, int):
-        raise GraphError(f"dimension {dim} of {x.shape} is known only at run time and can't be run through")
-    while reach < extent:
-        kept, _ = n.split(x, (extent - reach, reach), axis)
-        moved = n.pad(kept, tuple((reach, 0) if i == axis else (0, 0) for i in range(x.ndim)), neutral)
-        x, reach = combine(moved, x), reach * 2
-    return x
-
-
-@function
-def _running_sum(x: Node, dim: int) -> Node:
-    return _scan(signed(x), dim, n.add, 0)
-
-
-@function
-def _running_product(x: Node, dim: int) -> Node:
-    return _scan(signed(x), dim, n.multiply, 1)
-
-
 def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """The running sum along ``dim``."""
-    return _running_sum(_converted(input, dtype), dim)
+    return running_sum(_converted(input, dtype), dim)
 
 
 def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """The running product along ``dim``."""
-    return _running_product(_converted(input, dtype), dim)
-
-
-@function
-def _product(x: Node, dim: int) -> Node:
-    """Halves multiplied with each other until one is left: the gradient is right where elements are 0."""
-    x, axis = signed(x), axis_of(dim, x.ndim)
-    extent = x.shape[axis]
-    if not isinstance(extent, int):
-        raise GraphError(
-            f"dimension {dim} of {x.shape} is known only at run time: there is no product along it"
-        )
-    if not extent:
-        return full(1, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
-    while extent > 1:
-        half = extent // 2
-        first, second, rest = n.split(x, (half, half, extent - 2 * half), axis)
-        x = n.multiply(first, second)
-        if extent % 2:
-            x = n.concatenate([x, rest], axis)
-        extent = half + extent % 2
-    return n.squeeze(x, axis)
+    return running_product(_converted(input, dtype), dim)
 
 
 def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The product of all elements, or of those along ``dim``."""
     x = _converted(input, dtype)
     if dim is None:
-        return _product(n.reshape(x, (-1,)), 0)
-    result = _product(x, dim)
+        return product(n.reshape(x, (-1,)), 0)
+    result = product(x, dim)
     return n.expand_dims(result, dim % x.ndim) if keepdim else result
 
 
@@ -154,21 +110,6 @@ def quantile(
         ones = (1 if dim is None or i == axis else d for i, d in enumerate(input.shape))
         result = n.reshape(result, (len(places), *ones))
     return result if shares.ndim else n.squeeze(result, 0)
-
-
-@function
-def tensordot(a: Node, b: Node, dims: Any = 2) -> Node:
-    """The sum of products over the last ``dims`` dimensions of a and the first of b, or over two lists of them."""
-    if isinstance(dims, int):
-        left, right = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
-    else:
-        left, right = (tuple(axis_of(d, x.ndim) for d in axes) for axes, x in zip(dims, (a, b), strict=True))
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    one, two = list(letters[: a.ndim]), list(letters[a.ndim : a.ndim + b.ndim])
-    for i, j in zip(left, right, strict=True):
-        two[j] = one[i]
-    kept = [c for i, c in enumerate(one) if i not in left] + [c for j, c in enumerate(two) if j not in right]
-    return n.einsum(f"{''.join(one)},{''.join(two)}->{''.join(kept)}", a, b)
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:

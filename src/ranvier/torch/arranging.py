@@ -10,7 +10,8 @@ import numpy as np
 
 from ranvier import methods, numeric
 from ranvier import numeric as n
-from ranvier.graph.node import GraphError, Node, apply
+from ranvier.graph.node import Node
+from ranvier.numeric.matrices import diag, roll, tril, triu
 from ranvier.numeric.promotion import axis_of
 from ranvier.recording import function
 from ranvier.tensor import Tensor
@@ -104,56 +105,6 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     apart = n.expand_dims(x, axis + 1)
     wide = n.broadcast_to(apart, (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
     return n.reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
-
-
-@function
-def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
-    """Elements moved on by ``shifts``, those past the end back to the start; without ``dims`` of the flat tensor."""
-    if dims is None:
-        return n.reshape(roll(n.reshape(input, (-1,)), shifts, 0), input.shape)
-    pairs = zip(*((v,) if isinstance(v, int) else v for v in (shifts, dims)), strict=True)
-    for shift, dim in pairs:
-        axis = axis_of(dim, input.ndim)
-        extent = input.shape[axis]
-        if not isinstance(extent, int):
-            raise GraphError(
-                f"dimension {dim} of {input.shape} is known only at run time and can't be rolled"
-            )
-        at = extent - shift % extent if extent else 0
-        if at != extent:
-            first, last = n.split(input, (at, extent - at), axis)
-            input = n.concatenate([last, first], axis)
-    return input
-
-
-def _distance(shape: tuple[Any, ...]) -> Node:
-    """By how much each element of the last two dimensions lies right of the diagonal."""
-    columns, rows = (apply("iota", shape=shape, dtype="int32", axis=len(shape) - i) for i in (1, 2))
-    return columns - rows
-
-
-@function
-def tril(input: Node, diagonal: int = 0) -> Node:
-    """The elements of matrices on and below a diagonal, 0 above."""
-    return n.where(n.less_equal(_distance(input.shape), diagonal), input, 0)
-
-
-@function
-def triu(input: Node, diagonal: int = 0) -> Node:
-    """The elements of matrices on and above a diagonal, 0 below."""
-    return n.where(n.greater_equal(_distance(input.shape), diagonal), input, 0)
-
-
-@function
-def diag(input: Node, diagonal: int = 0) -> Node:
-    """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
-    if input.ndim == 2:
-        return n.diagonal(input, diagonal)
-    size: Any = input.shape[0]
-    rows = n.reshape(n.pad(n.expand_dims(input, 1), ((0, 0), (0, size))), (-1,))
-    square = n.reshape(n.index_basic(rows, (("slice", 0, size * size, 1),)), (size, size))
-    right, down = max(diagonal, 0), max(-diagonal, 0)
-    return n.pad(square, ((down, right), (right, down)))
 
 
 @function

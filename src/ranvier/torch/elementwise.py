@@ -1,15 +1,27 @@
 """Elementwise functions of PyTorch that are made of those of `numeric`, and the scaled sums that optimizers write."""
 
+# ruff: noqa: A004  # the field's names, builtins or not
+
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numpy as np
-
 from ranvier import numeric as n
-from ranvier.graph.node import FLOATS, Node, like
+from ranvier.graph.node import FLOATS, Node
 from ranvier.methods import scaled
+from ranvier.numeric.elementary import (
+    acosh,
+    asinh,
+    atanh,
+    cosh,
+    isclose,
+    logaddexp,
+    nan_to_num,
+    round,
+    sinh,
+    trunc,
+)
 from ranvier.numeric.promotion import as_node, floating, result_dtype
 from ranvier.recording import function
 from ranvier.tensor import Tensor
@@ -24,12 +36,6 @@ __all__ = [
 absolute, floor_divide, true_divide, logical_xor = n.abs, n.floor_divide, n.divide, n.logical_xor
 
 
-@function
-def trunc(input: Node) -> Node:
-    """Elementwise rounding toward 0."""
-    return n.where(n.less(input, 0), n.ceil(input), n.floor(input))
-
-
 fix = trunc
 
 
@@ -37,20 +43,6 @@ fix = trunc
 def frac(input: Node) -> Node:
     """What `trunc` leaves out, with the sign of the element."""
     return n.subtract(input, n.stop_gradient(trunc(input)))
-
-
-@function
-def round(input: Node, *, decimals: int = 0) -> Node:
-    """Elementwise rounding to the nearest whole number, of two as near to the even one; or to so many decimals."""
-    if input.dtype not in FLOATS:
-        return input
-    x = input * like(input, 10.0**decimals) if decimals else input
-    low = n.floor(x)
-    rest = n.subtract(x, low)  # exact
-    odd = n.not_equal(n.remainder(low, 2), 0)
-    up = n.logical_or(n.less(0.5, rest), n.logical_and(n.equal(rest, 0.5), odd))
-    result = n.stop_gradient(n.add(low, n.cast(up, x.dtype)))
-    return result / like(result, 10.0**decimals) if decimals else result
 
 
 @function
@@ -67,44 +59,6 @@ def fmod(input: Node, other: Node) -> Node:
 def tan(input: Node) -> Node:
     """Elementwise tangent."""
     return n.divide(n.sin(input), n.cos(input))
-
-
-@function
-def sinh(input: Node) -> Node:
-    """Elementwise hyperbolic sine."""
-    above = n.expm1(input)
-    return n.multiply(n.add(above, n.divide(above, n.add(above, 1))), 0.5)
-
-
-@function
-def cosh(input: Node) -> Node:
-    """Elementwise hyperbolic cosine."""
-    x = floating(input)
-    return n.multiply(n.add(n.exp(x), n.exp(-x)), 0.5)
-
-
-@function
-def asinh(input: Node) -> Node:
-    """Elementwise inverse hyperbolic sine."""
-    x = floating(input)
-    size = n.where(n.less(x, 0), -x, x)
-    square = size * size
-    result = n.log1p(n.add(size, n.divide(square, n.add(n.sqrt(n.add(square, 1)), 1))))
-    return n.where(n.less(x, 0), n.negative(result), result)
-
-
-@function
-def acosh(input: Node) -> Node:
-    """Elementwise inverse hyperbolic cosine."""
-    x = floating(input)
-    return n.log(n.add(x, n.sqrt(n.subtract(x * x, 1))))
-
-
-@function
-def atanh(input: Node) -> Node:
-    """Elementwise inverse hyperbolic tangent."""
-    x = floating(input)
-    return n.multiply(n.subtract(n.log1p(x), n.log1p(-x)), 0.5)
 
 
 @function
@@ -128,15 +82,6 @@ def logit(input: Node, eps: float | None = None) -> Node:
 
 
 @function
-def logaddexp(input: Node, other: Node) -> Node:
-    """``log(exp(x) + exp(y))``, stable."""
-    x, y = n.together(floating(input), floating(other))
-    top = n.stop_gradient(n.maximum(x, y))
-    top = n.where(n.isfinite(top), top, 0)
-    return n.add(n.log(n.add(n.exp(n.subtract(x, top)), n.exp(n.subtract(y, top)))), top)
-
-
-@function
 def hypot(input: Node, other: Node) -> Node:
     """``sqrt(x ** 2 + y ** 2)``."""
     return n.sqrt(n.add(n.square(input), n.square(other)))
@@ -147,29 +92,6 @@ def xlogy(input: Node, other: Node) -> Node:
     """``x * log(y)``, and 0 where x is."""
     zero = n.equal(input, 0)
     return n.where(zero, 0.0, n.multiply(input, n.log(n.where(zero, 1, other))))
-
-
-@function
-def isclose(
-    input: Node, other: Node, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> Node:
-    """Elementwise ``abs(x - y) <= atol + rtol * abs(y)``."""
-    near = n.less_equal(n.abs(n.subtract(input, other)), n.add(n.multiply(n.abs(other), rtol), atol))
-    near = n.logical_or(n.equal(input, other), n.logical_and(near, n.isfinite(other)))
-    return n.logical_or(near, n.logical_and(n.isnan(input), n.isnan(other))) if equal_nan else near
-
-
-@function
-def nan_to_num(
-    input: Node, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
-) -> Node:
-    """Numbers in place of nan and of the infinities, by default 0 and the largest and smallest finite ones."""
-    if input.dtype not in FLOATS:
-        return input
-    most = float(np.finfo(input.dtype).max)
-    x = n.where(n.isnan(input), nan, input)
-    x = n.where(n.equal(x, math.inf), most if posinf is None else posinf, x)
-    return n.where(n.equal(x, -math.inf), -most if neginf is None else neginf, x)
 
 
 def clamp_min(input: Any, min: Any) -> Any:

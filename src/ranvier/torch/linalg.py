@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier import entries, numeric
+from ranvier import numeric
 from ranvier.module.names import missing
+from ranvier.numeric.decompositions import (
+    LinAlgError,
+    cholesky,
+    det,
+    eigh,
+    eigvalsh,
+    inv,
+    matrix_power,
+    matrix_rank,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    svd,
+)
 from ranvier.tensor import Tensor
 
 __all__ = [
@@ -17,10 +31,6 @@ __all__ = [
 ]  # fmt: skip
 
 matmul = numeric.matmul
-
-
-class LinAlgError(RuntimeError):
-    """A matrix has no inverse, factor or the like."""
 
 
 def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -49,58 +59,6 @@ def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dty
     if ord == "fro" or (ord is not None and (pair or (dim is None and A.ndim == 2))):
         return matrix_norm(A, ord, tuple(dim) if pair else (-2, -1), keepdim)
     return vector_norm(A, 2 if ord is None else ord, dim, keepdim)
-
-
-def _made(name: str, doc: str, *fields: str) -> Any:
-    """NumPy's function of the name on values at hand; ``fields`` are the names of several results."""
-    compute = getattr(np.linalg, name)
-    several: Any = namedtuple(name, fields) if fields else None  # noqa: PYI024  # its fields are an argument
-
-    def function(*args: Any, **options: Any) -> Any:
-        for x in args:
-            if isinstance(x, Tensor) and x.requires_grad and entries.state.grad_enabled:
-                raise RuntimeError(
-                    f"linalg.{name} has no gradient here. Write x.detach(), or no_grad around it, instead."
-                )
-        given = [x.compute() if isinstance(x, Tensor) else x for x in args]
-        try:
-            result = compute(*given, **options)
-        except np.linalg.LinAlgError as error:
-            raise LinAlgError(f"linalg.{name}: {error}") from None
-        if several is not None:
-            return several(*(_held(r) for r in result))
-        return _held(result)
-
-    function.__name__, function.__doc__ = name, f"{doc} Of values at hand, without a gradient."
-    return function
-
-
-def _held(array: Any) -> Tensor:
-    return Tensor(array, dtype=array.dtype.name if array.dtype.kind == "f" else None)
-
-
-inv = _made("inv", "The inverses of matrices.")
-pinv = _made("pinv", "The pseudoinverses of matrices (Moore and Penrose).")
-det = _made("det", "The determinants of matrices.")
-slogdet = _made("slogdet", "The sign and the logarithm of the size of determinants.", "sign", "logabsdet")
-solve = _made("solve", "The solutions x of ``A @ x = B``.")
-cholesky = _made("cholesky", "The lower triangular factors L of ``A = L @ L.T``.")
-matrix_rank = _made("matrix_rank", "The ranks of matrices.")
-matrix_power = _made("matrix_power", "Matrices to a whole power.")
-qr = _made("qr", "Orthonormal columns Q and upper triangular R of ``A = Q @ R``.", "Q", "R")
-eigh = _made(
-    "eigh",
-    "The eigenvalues, in order, and eigenvectors of symmetric matrices.",
-    "eigenvalues",
-    "eigenvectors",
-)
-eigvalsh = _made("eigvalsh", "The eigenvalues, in order, of symmetric matrices.")
-_svd = _made("svd", "", "U", "S", "Vh")
-
-
-def svd(A: Any, full_matrices: bool = True) -> Any:
-    """U, S and Vh of ``A = U @ diag(S) @ Vh``. Of values at hand, without a gradient."""
-    return _svd(A, full_matrices=full_matrices)
 
 
 def svdvals(A: Any) -> Tensor:

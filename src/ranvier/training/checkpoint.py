@@ -28,7 +28,7 @@ def save(model: Module, path: Any, *, include_optimizer: bool = True, overwrite:
     """Write ``model`` to ``path``: architecture, weights, how it was compiled, and the optimizer's state.
 
     The file is the old one or the new one, whole, whatever happens meanwhile. Raises TypeError naming a layer whose
-    class is not registered, OSError where the file cannot be written, and warns where a loss or metric is a function
+    arguments no file can hold, OSError where the file cannot be written, and warns where a loss or metric is a function
     of yours, which no file can hold.
     """
     check_target(path, overwrite)
@@ -91,16 +91,12 @@ def load_model(
 ) -> Any:
     """The model that ``save`` wrote, compiled as it was (unless ``compile=False``) and with its optimizer's state.
 
-    ``custom_objects`` are classes by the names that the file has for them, where they are not registered
+    ``custom_objects`` are classes by the names that the file has for them (their own), where they are not registered
     (`ranvier.register_module`); ``safe_mode`` is Keras's, and of no effect. Classes come from a fixed registry; nothing
     in the file is run. Raises CheckpointError for a file that is truncated, altered, no model, or of a newer version,
     naming the tensor where there is one.
     """
     source = Path(filepath)
-    if custom_objects:
-        from ranvier.saving import register
-
-        register(custom_objects)
     described, tensors = files.read(source)
     if described.get("architecture") is None:
         raise CheckpointError(
@@ -109,7 +105,7 @@ def load_model(
     held = sum(array.nbytes for array in part(tensors, "weights/").values())
     try:
         with weights_within(8 * held + SLACK):
-            model = from_architecture(described["architecture"])
+            model = from_architecture(described["architecture"], custom_objects)
     except MALFORMED as error:
         raise CheckpointError(f"{source}: {error}") from error
     take_weights(model, tensors, source)

@@ -89,7 +89,7 @@ class Plan:
 
     def __init__(self, predictor: Predictor, n: int, now: int) -> None:
         self.arrays = predictor.arrays()
-        self.pairs = [(t, t.value) for t in predictor.tensors]
+        self.pairs = [(t, t._value) for t in predictor.tensors]
         self.run = predictor.program.run
         self.rows, self.steps = n, math.ceil(n / predictor.batch)
         (shape, self.type) = predictor.kinds[0]
@@ -101,7 +101,7 @@ class Plan:
     def fits(self) -> bool:
         """Whether nothing that the plan was made from has been replaced."""
         for tensor, value in self.pairs:
-            if tensor.value is not value or tensor.segment is not None:
+            if tensor._value is not value or tensor.segment is not None:
                 return False
         return (
             self.default is engines._default

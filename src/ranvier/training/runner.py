@@ -127,7 +127,7 @@ class Runner:
         self.state = self.step.state_arrays()
         self.marks = self.seen()
         if self.step.written:
-            changing = [*(layout.storage(t.value) for t in self.step.written), *self.step.totals]
+            changing = [*(layout.storage(t._value) for t in self.step.written), *self.step.totals]
             if len(changing) != len(self.kept) or any(
                 a is not b for a, (b, _) in zip(changing, self.kept, strict=True)
             ):
@@ -139,7 +139,7 @@ class Runner:
 
     def seen(self) -> list[Any]:
         """What tells whether anything but a step has touched the state, or a setting."""
-        tensors = [(t.value, t.version, t.segment) for t in self.step.state]
+        tensors = [(t._value, t.version, t.segment) for t in self.step.state]
         return [*tensors, *(s.tobytes() for s in self.settings)]
 
     def touched(self) -> bool:

@@ -97,7 +97,7 @@ class Step:
 
     def state_arrays(self) -> list[Array]:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
-        return [*(layout.storage(t.value) for t in self.state), *self.totals]
+        return [*(layout.storage(t._value) for t in self.state), *self.totals]
 
     def arrays(
         self, data: Data, order: Array, settings: Sequence[Array], state: Sequence[Array]
@@ -276,12 +276,12 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     custom = [iter(j.custom) for j in judged]
     for i, metric, weighted in heads.order:
         start, out, rows = len(totals), node(outputs[i]), node(judged[i].y)
-        states = [total(tuple(shape), dtype) for shape, dtype in metric.states(out.shape[1:])]
-        weight = node(judged[i].weight) if weighted else None
+        weight, out = node(judged[i].weight) if weighted else None, apply("stop_gradient", out)
+        states = [total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)]
         if isinstance(metric, FunctionMetric):
             after = metric.add(states, per_sample(node(next(custom[i]))), weight)
         else:
-            after = metric.update(states, rows, apply("stop_gradient", out), weight)
+            after = metric.update(states, rows, out, weight)
         updates += zip(states, after, strict=True)
         collected.append((metric, slice(start, len(totals))))
     graph = Graph(tuple(b.inputs), (), tuple(updates))
@@ -315,7 +315,9 @@ def _optimize(
     chosen = [(i, name, p) for i, (name, p) in enumerate(parameters.items()) if p.requires_grad]
     if not chosen:
         raise ValueError(
-            "no weight of this model is trainable. Write model.trainable = True before fit instead."
+            "no weight of this model is trainable. Write model.trainable = True before fit instead. A network that is "
+            "frozen while a combined model trains (a GAN's discriminator) takes turns: trainable = True before each "
+            "train_on_batch of its own, and False before that of the combined model."
         )
     grads = gradient(loss, [b.tensor(p, name)[1] for _, name, p in chosen])
     sources = [b.tensor(p, name)[0] for _, name, p in chosen]
@@ -325,7 +327,7 @@ def _optimize(
         for i, name, _ in chosen
     ]
     treatments = [
-        replace(t, reversed=layout.is_transposed(p.value))
+        replace(t, reversed=layout.is_transposed(p._value))
         for t, (_, _, p) in zip(optimizer.treatments([p for _, _, p in chosen]), chosen, strict=False)
     ]
     varied = {key: b.tensor(t, key)[0] for key, t in optimizer.inputs().items()}

@@ -72,7 +72,7 @@ def recorded(
 def described(model: Module, compiled: Compiled) -> list[Any]:
     """What a step depends on and the tape does not record, apart from `settings_of`."""
     heads = compiled.heads
-    parameters = [(p.spec, p.requires_grad, layout.is_transposed(p.value)) for p in model.parameters()]
+    parameters = [(p.spec, p.requires_grad, layout.is_transposed(p._value)) for p in model.parameters()]
     return [heads.heads, heads.outputs, [p.regularizer for p in model.parameters()], repr(parameters)]
 
 

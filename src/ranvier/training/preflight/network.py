@@ -261,7 +261,7 @@ def kernel(seen: Seen, entry: Entry) -> Array | None:
     weights = seen.weights(entry)[:1] if name_of(entry) in AFFINE else []
     if not weights or weights[0].segment is not None or len(weights[0].shape) != 2:
         return None
-    array: Array = weights[0].value
+    array: Array = weights[0]._value
     return array if name_of(entry) == "affine" else array.T
 
 
@@ -283,7 +283,7 @@ def symmetric(seen: Seen) -> Iterator[Fault]:
     kernels = {entry: array for entry in seen.entries if (array := kernel(seen, entry)) is not None}
     last = set[Entry]().union(*(ending(seen, end.output.entry) for end in seen.ends))
     for entry, array in kernels.items():
-        into = [array, *(w.value.reshape(1, -1) for w in seen.weights(entry)[1:])]
+        into = [array, *(w._value.reshape(1, -1) for w in seen.weights(entry)[1:])]
         if entry in last or array.shape[1] == 1 or any((w != w[:, :1]).any() for w in into):
             continue
         onward = [other for reader, other in kernels.items() if reads(reader, entry)]

@@ -17,7 +17,7 @@ def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> No
     """Raise IndexError for a label that is no class of scores (N, C, ...) or (C,), and is not ``ignore_index``."""
     if not (isinstance(input, Tensor) and isinstance(target, Tensor)) or target.dtype in FLOATS:
         return
-    labels, classes = target.value, input.shape[min(1, input.ndim - 1)] if input.ndim else 0
+    labels, classes = target._value, input.shape[min(1, input.ndim - 1)] if input.ndim else 0
     if labels is None or not isinstance(classes, int):  # traced, or not computed yet
         return
     check_classes(labels, classes, ignore_index)
@@ -26,16 +26,16 @@ def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> No
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
     classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes
-    if isinstance(tensor, Tensor) and tensor.value is not None:
-        check_classes(tensor.value, classes)
+    if isinstance(tensor, Tensor) and tensor._value is not None:
+        check_classes(tensor._value, classes)
     return functional.one_hot(tensor, classes, "int32")
 
 
 def embedding(input: Any, weight: Any) -> Any:
     """The rows of ``weight`` at integer indices of any shape. Raises IndexError for an index that is no row."""
     rows = weight.shape[0]
-    if isinstance(input, Tensor) and input.value is not None:
-        wrong = outside(input.value, rows)
+    if isinstance(input, Tensor) and input._value is not None:
+        wrong = outside(input._value, rows)
         if wrong is not None:
             raise IndexError(
                 f"index {wrong} is out of range for {rows} rows. Write indices from 0 to {rows - 1}, or give "

@@ -24,9 +24,9 @@ _ONE = {"float32": (np.uint32, 0x3F800000), "float64": (np.uint64, 0x3FF00000000
 
 def check_probabilities(value: Any, what: str) -> None:
     """Raise RuntimeError for an element outside 0 to 1 of a tensor that holds its value."""
-    if not isinstance(value, Tensor) or value.value is None:  # a number, traced, or not computed yet
+    if not isinstance(value, Tensor) or value._value is None:  # a number, traced, or not computed yet
         return
-    array = value.value
+    array = value._value
     bits, one = _ONE.get(value.spec.dtype, (None, 0))
     if not array.size or (bits is not None and array.flags.c_contiguous and array.view(bits).max() <= one):
         return  # one pass for both ends and nan: the bits of floats of 0 or more are in order

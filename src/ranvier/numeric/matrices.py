@@ -1,0 +1,122 @@
+"""Running sums and products, and what is made of matrices; arguments have PyTorch's names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ranvier import numeric as n
+from ranvier.graph.node import GraphError, Node, apply, full
+from ranvier.numeric.promotion import axis_of, signed
+from ranvier.recording import function
+
+__all__ = ["diag", "product", "roll", "running_product", "running_sum", "tensordot", "tril", "triu"]
+
+
+def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: float) -> Node:
+    """Each element with all before it along ``dim``, in log(extent) passes: each reaches twice as far back."""
+    axis = axis_of(dim, x.ndim)
+    extent, reach = x.shape[axis], 1
+    if not isinstance(extent, int):
+        raise GraphError(f"dimension {dim} of {x.shape} is known only at run time and can't be run through")
+    while reach < extent:
+        kept, _ = n.split(x, (extent - reach, reach), axis)
+        moved = n.pad(kept, tuple((reach, 0) if i == axis else (0, 0) for i in range(x.ndim)), neutral)
+        x, reach = combine(moved, x), reach * 2
+    return x
+
+
+@function
+def running_sum(x: Node, dim: int) -> Node:
+    return _scan(signed(x), dim, n.add, 0)
+
+
+@function
+def running_product(x: Node, dim: int) -> Node:
+    return _scan(signed(x), dim, n.multiply, 1)
+
+
+@function
+def product(x: Node, dim: int) -> Node:
+    """Halves multiplied with each other until one is left: the gradient is right where elements are 0."""
+    x, axis = signed(x), axis_of(dim, x.ndim)
+    extent = x.shape[axis]
+    if not isinstance(extent, int):
+        raise GraphError(
+            f"dimension {dim} of {x.shape} is known only at run time: there is no product along it"
+        )
+    if not extent:
+        return full(1, (*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype)
+    while extent > 1:
+        half = extent // 2
+        first, second, rest = n.split(x, (half, half, extent - 2 * half), axis)
+        x = n.multiply(first, second)
+        if extent % 2:
+            x = n.concatenate([x, rest], axis)
+        extent = half + extent % 2
+    return n.squeeze(x, axis)
+
+
+@function
+def tensordot(a: Node, b: Node, dims: Any = 2) -> Node:
+    """The sum of products over the last ``dims`` dimensions of a and the first of b, or over two lists of them."""
+    if isinstance(dims, int):
+        left, right = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
+    else:
+        left, right = (tuple(axis_of(d, x.ndim) for d in axes) for axes, x in zip(dims, (a, b), strict=True))
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    one, two = list(letters[: a.ndim]), list(letters[a.ndim : a.ndim + b.ndim])
+    for i, j in zip(left, right, strict=True):
+        two[j] = one[i]
+    kept = [c for i, c in enumerate(one) if i not in left] + [c for j, c in enumerate(two) if j not in right]
+    return n.einsum(f"{''.join(one)},{''.join(two)}->{''.join(kept)}", a, b)
+
+
+@function
+def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
+    """Elements moved on by ``shifts``, those past the end back to the start; without ``dims`` of the flat tensor."""
+    if dims is None:
+        return n.reshape(roll(n.reshape(input, (-1,)), shifts, 0), input.shape)
+    pairs = zip(*((v,) if isinstance(v, int) else v for v in (shifts, dims)), strict=True)
+    for shift, dim in pairs:
+        axis = axis_of(dim, input.ndim)
+        extent = input.shape[axis]
+        if not isinstance(extent, int):
+            raise GraphError(
+                f"dimension {dim} of {input.shape} is known only at run time and can't be rolled"
+            )
+        at = extent - shift % extent if extent else 0
+        if at != extent:
+            first, last = n.split(input, (at, extent - at), axis)
+            input = n.concatenate([last, first], axis)
+    return input
+
+
+def _distance(shape: tuple[Any, ...]) -> Node:
+    """By how much each element of the last two dimensions lies right of the diagonal."""
+    columns, rows = (apply("iota", shape=shape, dtype="int32", axis=len(shape) - i) for i in (1, 2))
+    return columns - rows
+
+
+@function
+def tril(input: Node, diagonal: int = 0) -> Node:
+    """The elements of matrices on and below a diagonal, 0 above."""
+    return n.where(n.less_equal(_distance(input.shape), diagonal), input, 0)
+
+
+@function
+def triu(input: Node, diagonal: int = 0) -> Node:
+    """The elements of matrices on and above a diagonal, 0 below."""
+    return n.where(n.greater_equal(_distance(input.shape), diagonal), input, 0)
+
+
+@function
+def diag(input: Node, diagonal: int = 0) -> Node:
+    """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
+    if input.ndim == 2:
+        return n.diagonal(input, diagonal)
+    size: Any = input.shape[0]
+    rows = n.reshape(n.pad(n.expand_dims(input, 1), ((0, 0), (0, size))), (-1,))
+    square = n.reshape(n.index_basic(rows, (("slice", 0, size * size, 1),)), (size, size))
+    right, down = max(diagonal, 0), max(-diagonal, 0)
+    return n.pad(square, ((down, right), (right, down)))
