@@ -374,6 +374,15 @@ def test_an_index_that_is_no_row_is_refused(index):
         F.embedding(torch.tensor([0.0, index]).long().view(2, 1), torch.zeros(3, 2))
 
 
+def test_an_embedding_of_what_is_no_whole_number_is_refused():
+    for wrong in (torch.tensor([0.5, 1.0]), torch.tensor([True]), torch.ones(2) * 2):
+        with pytest.raises(RuntimeError, match=r"takes whole numbers, and here is .* Write x.long\(\)"):
+            nn.Embedding(3, 2)(wrong)
+    net = nn.Sequential(nn.Embedding(3, 2), nn.Flatten())
+    net.build((None, 4))
+    assert net.predict(np.zeros((2, 4), int), verbose=0).shape == (2, 8)
+
+
 def test_a_replaced_layer_keeps_its_name():
     net = nn.Sequential({"first": nn.Linear(2, 2), "act": nn.ReLU(), "last": nn.Linear(2, 1)})
     net[1] = nn.Tanh()
@@ -433,6 +442,11 @@ def test_state_dicts_through_files(tmp_path):
             "labels",
         ),
         (lambda: nn.MSELoss()(torch.ones(3, 1), torch.ones(3)), ValueError, "reshape"),
+        (
+            lambda: nn.TripletMarginLoss()(torch.ones(3), positive=torch.ones(3)),
+            TypeError,
+            "TripletMarginLoss: missing a required argument: 'negative'. It is called with anchor, positive, negative",
+        ),
         (lambda: optim.SGD([], lr=0.1), ValueError, "empty"),
         (lambda: optim.SGD(torch.ones(2), lr=0.1), TypeError, "list of parameters"),
         (

@@ -53,8 +53,17 @@ class _LossOfMany(_Loss):
     def __init__(self, function: Any, reduction: str, **options: Any) -> None:
         super().__init__(function, reduction, **options)
         del self._order
+        own = list(inspect.signature(function).parameters.values())[:3]
+        self._given = inspect.Signature([p.replace(default=p.empty) for p in own])
 
-    def forward(self, *tensors: Any) -> Any:
+    def forward(self, *tensors: Any, **named: Any) -> Any:
+        if named or len(tensors) != 3:  # by the names that the function has them under, which are PyTorch's
+            try:
+                tensors = self._given.bind(*tensors, **named).args
+            except TypeError as error:
+                raise TypeError(
+                    f"{type(self).__name__}: {error}. It is called with {', '.join(self._given.parameters)}."
+                ) from None
         return self.function(*tensors, **self.options)
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import functional, numeric
-from ranvier.graph.node import FLOATS
+from ranvier.graph.node import FLOATS, Symbol
 from ranvier.labels import check_classes, outside
 from ranvier.tensor import Tensor
+
+_NO_INDEX = (*FLOATS, "bool")
 
 
 def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> None:
@@ -32,9 +34,19 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
 
 
 def embedding(input: Any, weight: Any) -> Any:
-    """The rows of ``weight`` at integer indices of any shape. Raises IndexError for an index that is no row."""
+    """The rows of ``weight`` at integer indices of any shape.
+
+    Raises IndexError for an index that is no row, and RuntimeError for floats and truth values; of what a model is
+    traced with, which is float where its shape alone is given, neither.
+    """
     rows = weight.shape[0]
-    if isinstance(input, Tensor) and input.value is not None:
+    if isinstance(input, Tensor) and input.dtype in _NO_INDEX:
+        if not any(isinstance(n, Symbol) for n in input.shape):
+            raise RuntimeError(
+                f"an embedding takes whole numbers, and here is {input.dtype}. Write x.long(), or torch.tensor(indices) "
+                "of whole numbers, instead."
+            )
+    elif isinstance(input, Tensor) and input.value is not None:
         wrong = outside(input.value, rows)
         if wrong is not None:
             raise IndexError(
