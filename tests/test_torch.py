@@ -312,8 +312,6 @@ def test_checkpoints_of_several_state_dicts(tmp_path):
         lambda: nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 3])),
         lambda: nn.NLLLoss()(torch.zeros(2, 3), torch.tensor([0, -1])),
         lambda: F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, -100]), ignore_index=1),
-        lambda: F.one_hot(torch.tensor([0, 4]), 3),
-        lambda: F.one_hot(torch.tensor([0.0, 4.0]).long(), 3),
         *(
             (lambda derive=derive: F.cross_entropy(torch.zeros(2, 3), derive(torch.tensor([[1], [3]]))))
             for derive in (
@@ -418,14 +416,61 @@ def test_state_dicts_through_files(tmp_path):
         (
             lambda: nn.LazyLinear,
             AttributeError,
-            "torch.nn.LazyLinear does not exist. The nearest that does is Linear",
+            "torch.nn.LazyLinear does not exist: layers that find their sizes are those of the Keras vocabulary",
+        ),
+        (lambda: torch.hub, AttributeError, "torch.hub does not exist: docs/pytorch.md lists"),
+        (lambda: torch.autograd.functional, AttributeError, "does not exist: a derivative is taken by"),
+        (lambda: F.embedding_bag, AttributeError, "does not exist: docs/pytorch.md lists"),
+        (
+            lambda: nn.Linear(72, 3)(torch.zeros(4, 2, 6, 6)),
+            ValueError,
+            r"Write nn.Flatten\(\) before it.*2 \* 6 \* 6 is 72",
+        ),
+        (
+            lambda: nn.CrossEntropyLoss(torch.ones(3, 2), torch.ones(3)),
+            TypeError,
+            r"one for its option size_average. Write nn.CrossEntropyLoss\(\)\(...\)",
+        ),
+        (lambda: bool(torch.ones(2) > 0), ValueError, r"a tensor of shape \(2,\) is neither true nor false"),
+        (lambda: bool(torch.ones(0)), ValueError, "neither true nor false"),
+        (lambda: optim.Adam(nn.Linear(2, 3).parameters), TypeError, r"Write net.parameters\(\) instead"),
+        (lambda: torch.ones(2).to("cuda"), RuntimeError, "there is no device 'cuda'"),
+        (lambda: torch.ones(2).to(device="tpu"), RuntimeError, "there is no device 'tpu'"),
+        (lambda: nn.Linear(2, 3).to("cuda:0"), RuntimeError, "there is no device 'cuda:0'"),
+        (lambda: nn.Linear(2, 3).cuda(), RuntimeError, "there is no device 'cuda'"),
+        (lambda: nn.Linear(2, 3)(None), TypeError, "linear takes a tensor as x, and here is None"),
+        (lambda: nn.ReLU()(None), TypeError, "relu takes a tensor as x, and here is None"),
+        (lambda: F.one_hot(torch.tensor([0, 5]), 3), IndexError, "index 5 .* or a larger num_classes"),
+        (
+            lambda: F.one_hot(torch.tensor([0.0, 4.0]).long(), 3),
+            IndexError,
+            "index 4 .* or a larger num_classes",
+        ),
+        (
+            lambda: nn.ReLU().register_forward_hook(print),
+            AttributeError,
+            "there are no hooks. Write what the hook does in",
+        ),
+        (lambda: torch.ones(2).register_hook(print), AttributeError, r"Write torch.autograd.grad\(loss, x\)"),
+        ((torch.ones(2, requires_grad=True) * 2).retain_grad, RuntimeError, "torch.autograd.grad"),
+        (lambda: torch.ones(2).half(), AttributeError, "there is no half precision"),
+        (
+            lambda: torch.add(torch.ones(2), 1, out=torch.ones(2)),
+            TypeError,
+            "add has no argument 'out'. Write y = add",
+        ),
+        (lambda: torch.sum(torch.ones(2), out=torch.ones(())), TypeError, "sum has no argument 'out'"),
+        (
+            lambda: torch.matmul(torch.ones(2), torch.ones(2), out=torch.ones(())),
+            TypeError,
+            "matmul has no argument 'out'",
         ),
         (lambda: nn.Relu, AttributeError, "ReLU"),
         (lambda: F.crossentropy, AttributeError, "cross_entropy"),
         (lambda: optim.Adamw, AttributeError, "AdamW"),
         (lambda: torch.utils.data.Dataloader, AttributeError, "DataLoader"),
         (lambda: nn.init.xavier_uniform, AttributeError, "xavier_uniform_"),
-        (lambda: torch.device("cuda"), RuntimeError, "Write device"),
+        (lambda: torch.device("cuda"), RuntimeError, "Write 'cpu'"),
         (lambda: torch.zeros(2, device="cuda:0"), RuntimeError, "cuda:0"),
         (lambda: torch.tensor([2**40]), OverflowError, "int32"),
         (lambda: torch.tensor(["a"]), TypeError, "Convert it to numbers"),
@@ -472,6 +517,26 @@ def test_state_dicts_through_files(tmp_path):
 def test_mistakes_name_the_fix(make, error, said):
     with pytest.raises(error, match=said):
         make()
+
+
+def test_options_of_losses_are_attributes():
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+    assert (loss.ignore_index, loss.label_smoothing, loss.reduction) == (-100, 0.1, "mean")
+    loss.label_smoothing, loss.reduction = 0.0, "sum"
+    assert loss(torch.zeros(2, 3), torch.tensor([0, 1])).item() == pytest.approx(2 * np.log(3))
+
+
+def test_conversions_by_the_names_of_classes():
+    x = torch.tensor([1.5, -2.0])
+    for target in (torch.LongTensor, "torch.LongTensor", torch.long, "torch.IntTensor"):
+        assert x.type(target).tolist() == [1, -2]
+    assert x.type(torch.ByteTensor).dtype == torch.uint8
+    assert int(torch.__version__.split(".")[0]) >= 2
+    assert not hasattr(x, "half")
+    torch.ones(2, requires_grad=True).retain_grad()
+    net = nn.Linear(2, 2)
+    net.half = 3
+    assert net.half == 3
 
 
 def test_there_is_no_cuda():

@@ -6,12 +6,14 @@ processor, and one integer dtype for computing, int32: ``torch.int64`` and ``tor
 
 import math
 
+from ranvier import _version
 from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module.names import missing
 from ranvier.tensor import Tensor
 from ranvier.torch import (
+    absent,
     accelerator,
     accumulating,
     arranging,
@@ -77,7 +79,11 @@ for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, 
     __all__ += _part.__all__
 
 methods.attach()
+absent.attach()
 
+__version__ = (
+    f"2.0.0+ranvier.{_version.__version__}"  # of the vocabulary, for programs that ask for 2 or later
+)
 inference_mode = no_grad
 inverse, det, pinverse, matrix_power = linalg.inv, linalg.det, linalg.pinv, linalg.matrix_power
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e

@@ -68,6 +68,11 @@ class Optimizer:
                 f"{type(self).__name__} takes parameters, and here is a {type(params).__name__}. Write "
                 "net.parameters() instead."
             )
+        if callable(params):
+            raise TypeError(
+                f"{type(self).__name__} takes parameters, and here is a function. Write net.parameters() instead of "
+                "net.parameters."
+            )
         groups = list(params)
         if not groups:
             raise ValueError(f"{type(self).__name__} got an empty list of parameters. Is the model built?")

@@ -29,7 +29,12 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
     classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes
     if isinstance(tensor, Tensor) and tensor.value is not None:
-        check_classes(tensor.value, classes)
+        wrong = outside(tensor.value, classes)
+        if wrong is not None:
+            raise IndexError(
+                f"index {wrong} is out of range for {classes} classes. Write indices from 0 to {classes - 1}, or a "
+                "larger num_classes."
+            )
     return functional.one_hot(tensor, classes, "int32")
 
 
@@ -43,8 +48,8 @@ def embedding(input: Any, weight: Any) -> Any:
     if isinstance(input, Tensor) and input.dtype in _NO_INDEX:
         if not any(isinstance(n, Symbol) for n in input.shape):
             raise RuntimeError(
-                f"an embedding takes whole numbers, and here is {input.dtype}. Write x.long(), or torch.tensor(indices) "
-                "of whole numbers, instead."
+                f"an embedding takes whole numbers, and here is {input.dtype}. Write x.long(), or indices of "
+                "whole numbers, instead."
             )
     elif isinstance(input, Tensor) and input.value is not None:
         wrong = outside(input.value, rows)
