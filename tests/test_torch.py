@@ -453,6 +453,23 @@ def test_state_dicts_through_files(tmp_path):
         ),
         (lambda: torch.ones(2).register_hook(print), AttributeError, r"Write torch.autograd.grad\(loss, x\)"),
         ((torch.ones(2, requires_grad=True) * 2).retain_grad, RuntimeError, "torch.autograd.grad"),
+        (
+            lambda: torch.autocast("cpu"),
+            RuntimeError,
+            r"no half precision.*Write autocast\('cpu', enabled=False\)",
+        ),
+        (
+            lambda: optim.swa_utils.AveragedModel(nn.ReLU(), avg_fn=max, multi_avg_fn=max),
+            ValueError,
+            "one of them",
+        ),
+        (lambda: optim.swa_utils.get_ema_avg_fn(2), ValueError, "decay=2: write a number from 0 to 1"),
+        (
+            lambda: optim.swa_utils.SWALR(optim.SGD([torch.ones(2)]), 0.1, 3, "cosine"),
+            ValueError,
+            "Write 'cos' or 'linear'",
+        ),
+        (lambda: optim.swa_utils.SWALR(optim.SGD([torch.ones(2)]), 0.1, -1), ValueError, "anneal_epochs=-1"),
         (lambda: torch.ones(2).half(), AttributeError, "there is no half precision"),
         (
             lambda: torch.add(torch.ones(2), 1, out=torch.ones(2)),
@@ -537,6 +554,22 @@ def test_conversions_by_the_names_of_classes():
     net = nn.Linear(2, 2)
     net.half = 3
     assert net.half == 3
+
+
+def test_mixed_precision_is_left_out():
+    net = nn.Linear(2, 1)
+    optimizer, before = optim.SGD(net.parameters(), lr=0.1), net.weight.tolist()
+    for scaler in (torch.amp.GradScaler(enabled=False), torch.cuda.amp.GradScaler()):
+        with torch.autocast(device_type="cpu", enabled=False), torch.cuda.amp.autocast():
+            loss = net(torch.ones(3, 2)).mean()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        assert (scaler.is_enabled(), scaler.get_scale(), scaler.state_dict()) == (False, 1.0, {})
+    assert net.weight.tolist() != before
+    assert torch.autocast("cuda")(lambda: 3)() == 3
+    assert not torch.amp.is_autocast_available("cpu")
 
 
 def test_there_is_no_cuda():

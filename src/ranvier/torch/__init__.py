@@ -16,6 +16,7 @@ from ranvier.torch import (
     absent,
     accelerator,
     accumulating,
+    amp,
     arranging,
     autograd,
     backends,
@@ -33,6 +34,7 @@ from ranvier.torch import (
     utils,
 )
 from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vocabulary  # its __all__ is the list
+from ranvier.torch.amp import autocast
 from ranvier.torch.arranging import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
 from ranvier.torch.choosing import *  # noqa: F403 - their __all__ is the vocabulary
@@ -67,13 +69,13 @@ from ranvier.torch.random import Generator
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
-    "Generator", "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "autograd", "avg_pool1d", "backends",
-    "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "cosine_similarity", "cuda", "det", "device", "dtype", "e", "enable_grad", "get_default_dtype",
-    "get_num_threads", "inf", "inference_mode", "inverse", "is_grad_enabled", "linalg", "load", "matrix_power",
-    "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn", "no_grad", "optim", "pairwise_distance", "pi",
-    "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu", "save", "selu", "set_default_dtype",
-    "set_grad_enabled", "set_num_threads", "utils",
+    "Generator", "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "amp", "autocast", "autograd",
+    "avg_pool1d", "backends", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "cuda", "det", "device", "dtype", "e",
+    "enable_grad", "get_default_dtype", "get_num_threads", "inf", "inference_mode", "inverse", "is_grad_enabled",
+    "linalg", "load", "matrix_power", "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn", "no_grad", "optim",
+    "pairwise_distance", "pi", "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu", "save", "selu",
+    "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
 for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, operations, settings):
     __all__ += _part.__all__
