@@ -54,6 +54,54 @@ def test_reassigning_and_deleting_keep_the_registries_true():
     assert not hasattr(net, "fc1")
 
 
+LOST = {  # what would take the place of a part and be neither trained nor saved, or could not be read
+    "parameter": (lambda net: setattr(net.fc1, "weight", net.fc1.weight * 2), TypeError, r"'weight' is a parameter of 'linear.*Write nn.Parameter"),
+    "array": (lambda net: setattr(net.fc1, "bias", np.zeros(5)), TypeError, r"here is ndarray.*bias.assign\(...\)"),
+    "kernel": (lambda net: setattr(rv.Sequential([rv.layers.Dense(2, input_shape=(3,))])[0], "kernel", np.zeros((3, 2))), TypeError, "'kernel' is a parameter of 'dense"),
+    "none before": (lambda net: setattr(nn.Linear(2, 2, bias=False), "bias", torch.zeros(2)), TypeError, "'bias' is a parameter"),
+    "buffer": (lambda net: setattr(net, "mean", np.zeros(4)), TypeError, "'mean' is a buffer.*Write a tensor"),
+    "property": (lambda net: setattr(net, "trainable", nn.Linear(2, 2)), AttributeError, "'trainable' is a property of every Net.*another name"),
+    "name": (lambda net: type("Named", (nn.Module,), {"name": lambda self: "x"}), TypeError, "Named.name is a method"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_parts_are_not_lost_silently(what):
+    action, error, text = LOST[what]
+    net = Net()
+    with pytest.raises(error, match=text):
+        action(net)
+    assert list(net.state_dict()) == list(Net().state_dict())
+
+
+class Own(nn.Module):
+    """What networks have of names that the library has too."""
+
+    trace = property(lambda self: "own")
+
+    def __init__(self):
+        super().__init__()
+        self.fc = self.build(4, 2)
+
+    def build(self, inputs, outputs):  # type: ignore[override]  # as networks for PyTorch have it
+        return nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        return self.fc(x)
+
+
+class Built(Own):
+    build = property(lambda self: nn.Linear)
+
+
+def test_methods_and_properties_of_ones_own():
+    for kind in (Own, Built):
+        net = kind()
+        assert (net.trace, net(X).shape) == ("own", (3, 2))
+        net.compile("sgd", "mse")
+        net.fit(X, X[:, :2], verbose=0)
+
+
 def test_a_shared_parameter_counts_once():
     a = nn.Linear(3, 3, bias=False)
     b = nn.Linear(3, 3, bias=False)

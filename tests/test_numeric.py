@@ -313,5 +313,5 @@ def test_methods(action, expected):
 
 
 def test_to_refuses():
-    with pytest.raises(ValueError, match="'cpu'"):
+    with pytest.raises(RuntimeError, match="'cpu'"):
         T.to("cuda")

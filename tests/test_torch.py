@@ -341,8 +341,6 @@ def test_checkpoints_in_file_objects(held, tmp_path):
         lambda: nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 3])),
         lambda: nn.NLLLoss()(torch.zeros(2, 3), torch.tensor([0, -1])),
         lambda: F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, -100]), ignore_index=1),
-        lambda: F.one_hot(torch.tensor([0, 4]), 3),
-        lambda: F.one_hot(torch.tensor([0.0, 4.0]).long(), 3),
         *(
             (lambda derive=derive: F.cross_entropy(torch.zeros(2, 3), derive(torch.tensor([[1], [3]]))))
             for derive in (
@@ -403,6 +401,15 @@ def test_an_index_that_is_no_row_is_refused(index):
         F.embedding(torch.tensor([0.0, index]).long().view(2, 1), torch.zeros(3, 2))
 
 
+def test_an_embedding_of_what_is_no_whole_number_is_refused():
+    for wrong in (torch.tensor([0.5, 1.0]), torch.tensor([True]), torch.ones(2) * 2):
+        with pytest.raises(RuntimeError, match=r"takes whole numbers, and here is .* Write x.long\(\)"):
+            nn.Embedding(3, 2)(wrong)
+    net = nn.Sequential(nn.Embedding(3, 2), nn.Flatten())
+    net.build((None, 4))
+    assert net.predict(np.zeros((2, 4), int), verbose=0).shape == (2, 8)
+
+
 def test_a_replaced_layer_keeps_its_name():
     net = nn.Sequential({"first": nn.Linear(2, 2), "act": nn.ReLU(), "last": nn.Linear(2, 1)})
     net[1] = nn.Tanh()
@@ -438,14 +445,78 @@ def test_state_dicts_through_files(tmp_path):
         (
             lambda: nn.LazyLinear,
             AttributeError,
-            "torch.nn.LazyLinear does not exist. The nearest that does is Linear",
+            "torch.nn.LazyLinear does not exist: layers that find their sizes are those of the Keras vocabulary",
+        ),
+        (lambda: torch.hub, AttributeError, "torch.hub does not exist: docs/pytorch.md lists"),
+        (lambda: torch.autograd.functional, AttributeError, "does not exist: a derivative is taken by"),
+        (lambda: F.embedding_bag, AttributeError, "does not exist: docs/pytorch.md lists"),
+        (
+            lambda: nn.Linear(72, 3)(torch.zeros(4, 2, 6, 6)),
+            ValueError,
+            r"Write nn.Flatten\(\) before it.*2 \* 6 \* 6 is 72",
+        ),
+        (
+            lambda: nn.CrossEntropyLoss(torch.ones(3, 2), torch.ones(3)),
+            TypeError,
+            r"one for its option size_average. Write nn.CrossEntropyLoss\(\)\(...\)",
+        ),
+        (lambda: bool(torch.ones(2) > 0), ValueError, r"a tensor of shape \(2,\) is neither true nor false"),
+        (lambda: bool(torch.ones(0)), ValueError, "neither true nor false"),
+        (lambda: optim.Adam(nn.Linear(2, 3).parameters), TypeError, r"Write net.parameters\(\) instead"),
+        (lambda: torch.ones(2).to("cuda"), RuntimeError, "there is no device 'cuda'"),
+        (lambda: torch.ones(2).to(device="tpu"), RuntimeError, "there is no device 'tpu'"),
+        (lambda: nn.Linear(2, 3).to("cuda:0"), RuntimeError, "there is no device 'cuda:0'"),
+        (lambda: nn.Linear(2, 3).cuda(), RuntimeError, "there is no device 'cuda'"),
+        (lambda: nn.Linear(2, 3)(None), TypeError, "linear takes a tensor as x, and here is None"),
+        (lambda: nn.ReLU()(None), TypeError, "relu takes a tensor as x, and here is None"),
+        (lambda: F.one_hot(torch.tensor([0, 5]), 3), IndexError, "index 5 .* or a larger num_classes"),
+        (
+            lambda: F.one_hot(torch.tensor([0.0, 4.0]).long(), 3),
+            IndexError,
+            "index 4 .* or a larger num_classes",
+        ),
+        (
+            lambda: nn.ReLU().register_forward_hook(print),
+            AttributeError,
+            "there are no hooks. Write what the hook does in",
+        ),
+        (lambda: torch.ones(2).register_hook(print), AttributeError, r"Write torch.autograd.grad\(loss, x\)"),
+        ((torch.ones(2, requires_grad=True) * 2).retain_grad, RuntimeError, "torch.autograd.grad"),
+        (
+            lambda: torch.autocast("cpu"),
+            RuntimeError,
+            r"no half precision.*Write autocast\('cpu', enabled=False\)",
+        ),
+        (
+            lambda: optim.swa_utils.AveragedModel(nn.ReLU(), avg_fn=max, multi_avg_fn=max),
+            ValueError,
+            "one of them",
+        ),
+        (lambda: optim.swa_utils.get_ema_avg_fn(2), ValueError, "decay=2: write a number from 0 to 1"),
+        (
+            lambda: optim.swa_utils.SWALR(optim.SGD([torch.ones(2)]), 0.1, 3, "cosine"),
+            ValueError,
+            "Write 'cos' or 'linear'",
+        ),
+        (lambda: optim.swa_utils.SWALR(optim.SGD([torch.ones(2)]), 0.1, -1), ValueError, "anneal_epochs=-1"),
+        (lambda: torch.ones(2).half(), AttributeError, "there is no half precision"),
+        (
+            lambda: torch.add(torch.ones(2), 1, out=torch.ones(2)),
+            TypeError,
+            "add has no argument 'out'. Write y = add",
+        ),
+        (lambda: torch.sum(torch.ones(2), out=torch.ones(())), TypeError, "sum has no argument 'out'"),
+        (
+            lambda: torch.matmul(torch.ones(2), torch.ones(2), out=torch.ones(())),
+            TypeError,
+            "matmul has no argument 'out'",
         ),
         (lambda: nn.Relu, AttributeError, "ReLU"),
         (lambda: F.crossentropy, AttributeError, "cross_entropy"),
         (lambda: optim.Adamw, AttributeError, "AdamW"),
         (lambda: torch.utils.data.Dataloader, AttributeError, "DataLoader"),
         (lambda: nn.init.xavier_uniform, AttributeError, "xavier_uniform_"),
-        (lambda: torch.device("cuda"), RuntimeError, "Write device"),
+        (lambda: torch.device("cuda"), RuntimeError, "Write 'cpu'"),
         (lambda: torch.zeros(2, device="cuda:0"), RuntimeError, "cuda:0"),
         (lambda: torch.tensor([2**40]), OverflowError, "int32"),
         (lambda: torch.tensor(["a"]), TypeError, "Convert it to numbers"),
@@ -462,6 +533,11 @@ def test_state_dicts_through_files(tmp_path):
             "labels",
         ),
         (lambda: nn.MSELoss()(torch.ones(3, 1), torch.ones(3)), ValueError, "reshape"),
+        (
+            lambda: nn.TripletMarginLoss()(torch.ones(3), positive=torch.ones(3)),
+            TypeError,
+            "TripletMarginLoss: missing a required argument: 'negative'. It is called with anchor, positive, negative",
+        ),
         (lambda: optim.SGD([], lr=0.1), ValueError, "empty"),
         (lambda: optim.SGD(torch.ones(2), lr=0.1), TypeError, "list of parameters"),
         (
@@ -487,6 +563,42 @@ def test_state_dicts_through_files(tmp_path):
 def test_mistakes_name_the_fix(make, error, said):
     with pytest.raises(error, match=said):
         make()
+
+
+def test_options_of_losses_are_attributes():
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+    assert (loss.ignore_index, loss.label_smoothing, loss.reduction) == (-100, 0.1, "mean")
+    loss.label_smoothing, loss.reduction = 0.0, "sum"
+    assert loss(torch.zeros(2, 3), torch.tensor([0, 1])).item() == pytest.approx(2 * np.log(3))
+
+
+def test_conversions_by_the_names_of_classes():
+    x = torch.tensor([1.5, -2.0])
+    for target in (torch.LongTensor, "torch.LongTensor", torch.long, "torch.IntTensor"):
+        assert x.type(target).tolist() == [1, -2]
+    assert x.type(torch.ByteTensor).dtype == torch.uint8
+    assert int(torch.__version__.split(".")[0]) >= 2
+    assert not hasattr(x, "half")
+    torch.ones(2, requires_grad=True).retain_grad()
+    net = nn.Linear(2, 2)
+    net.half = 3
+    assert net.half == 3
+
+
+def test_mixed_precision_is_left_out():
+    net = nn.Linear(2, 1)
+    optimizer, before = optim.SGD(net.parameters(), lr=0.1), net.weight.tolist()
+    for scaler in (torch.amp.GradScaler(enabled=False), torch.cuda.amp.GradScaler()):
+        with torch.autocast(device_type="cpu", enabled=False), torch.cuda.amp.autocast():
+            loss = net(torch.ones(3, 2)).mean()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        assert (scaler.is_enabled(), scaler.get_scale(), scaler.state_dict()) == (False, 1.0, {})
+    assert net.weight.tolist() != before
+    assert torch.autocast("cuda")(lambda: 3)() == 3
+    assert not torch.amp.is_autocast_available("cpu")
 
 
 def test_there_is_no_cuda():

@@ -88,7 +88,8 @@ AFAR = [  # module, a name nothing is near to, what is said
     ("layers", "LSTM", ": recurrent layers are not there yet."), ("layers", "MultiHeadAttention", ": attention layers are not there yet."),
     ("torch.nn", "GRU", ": recurrent layers are not there yet."), ("torch.nn", "TransformerEncoder", ": attention layers are not there yet."),
     ("losses", "load_model", ". Write ranvier.load_model instead."), ("layers", "Sequential", ". The nearest that does is rv.Sequential."),
-    ("torch", "Linear", ". Write torch.nn.Linear instead."), ("torch", "fft", ". dir(torch) lists what does, docs/pytorch.md what differs from PyTorch."),
+    ("torch", "Linear", ". Write torch.nn.Linear instead."), ("torch", "fft", ": docs/pytorch.md lists what is not there."),
+    ("torch", "nothing_like", ". dir(torch) lists what does, docs/pytorch.md what differs from PyTorch."),
     ("losses", "nothing_like_it", ". dir(ranvier.losses) lists what does."),
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ import numpy as np
 from ranvier import entries, functional, numeric, selecting
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
 from ranvier.modes import get_dtype, no_grad
-from ranvier.recording import backward, detach, function
+from ranvier.recording import backward, detach, function, no_out
 from ranvier.seed import numpy_generator
 from ranvier.selecting import Ordered, put, writable
 from ranvier.tensor import Tensor
@@ -125,6 +125,16 @@ def transposed(self: Tensor, *axes: Any) -> Any:
     )
 
 
+DEVICES = ("cuda", "mps", "xpu", "hip", "xla", "mkldnn", "meta", "gpu")  # what programs call them
+
+
+def no_device(name: Any) -> RuntimeError:
+    """The error for a device that is not the processor."""
+    return RuntimeError(
+        f"there is no device {name!r}: programs run on the processor. Write 'cpu', or leave it out, instead."
+    )
+
+
 def converted(self: Tensor, *targets: Any, dtype: str | None = None, device: Any = None, **_: Any) -> Tensor:
     """To a dtype (a name or another tensor's), or to the device "cpu", which is where everything is."""
     result = self
@@ -133,6 +143,8 @@ def converted(self: Tensor, *targets: Any, dtype: str | None = None, device: Any
         if name in DTYPES:
             result = result if result.dtype == name else numeric.cast(result, name)
         elif name is not None and not isinstance(name, bool) and str(name).partition(":")[0] != "cpu":
+            if name is device or str(name).partition(":")[0] in DEVICES:
+                raise no_device(name)
             raise ValueError(f"cannot convert to {name!r}. Write a dtype ({', '.join(DTYPES)}) or 'cpu'.")
     return result
 
@@ -274,7 +286,9 @@ def scaled(sign: int) -> Callable[..., Any]:
     """PyTorch's ``x.add(y, alpha=a)`` and ``x.sub(y, alpha=a)``."""
     operation = numeric.add if sign > 0 else numeric.subtract
 
-    def method(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    def method(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
+        if out is not None:
+            raise no_out("add" if sign > 0 else "sub")
         return operation(input, other if alpha == 1 else numeric.multiply(other, alpha))
 
     method.__doc__ = f"``input {'+' if sign > 0 else '-'} alpha * other``."

@@ -34,6 +34,9 @@ def function(
     kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
     names = list(kinds.items())
     required = [p.name for p in signature.parameters.values() if p.default is p.empty]
+    tensors_only = {
+        p.name for p in signature.parameters.values() if str(p.annotation) == "Node" and p.default is p.empty
+    }
     recorded: dict[tuple[Any, ...], Function] = {}
     # For so many arguments, where all of them may be tensors and the rest is left out.
     plain = {
@@ -47,6 +50,11 @@ def function(
         known = recorded.get(pattern)
         if known is not None:
             return known
+        if absent := [p[0] for p in pattern if p[-1] is type(None) and p[0] in tensors_only]:
+            raise TypeError(
+                f"{body.__name__} takes a tensor as {absent[0]}, and here is None. Does the function that "
+                "should give it return something?"
+            )
 
         def build(*nodes: Node, **options: Any) -> Any:
             rest = iter(nodes)
@@ -163,10 +171,19 @@ def bound(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Ma
         return signature.bind(*args, **kwargs).arguments
     except TypeError as error:
         if "out" in kwargs:
+            if kwargs["out"] is not None:
+                raise no_out(name) from None
             raise TypeError(
                 f"np.{name} cannot be taken of a tensor. Write x.{name}(...) or rv.numeric.{name}(x, ...) instead."
             ) from None
         raise error from None
+
+
+def no_out(name: str) -> TypeError:
+    """The error for ``out=``, which PyTorch's functions write their result into."""
+    return TypeError(
+        f"{name} has no argument 'out'. Write y = {name}(...), or y.copy_({name}(...)), instead."
+    )
 
 
 def _kind(annotation: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -218,6 +219,11 @@ class Tensor:
         return int(self.item())
 
     def __bool__(self) -> bool:
+        if self.shape and math.prod(self.shape) != 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is neither true nor false. Write x.any(), x.all(), or "
+                "`x is not None`, instead."
+            )
         return bool(self.item())
 
     def __index__(self) -> int:

@@ -88,6 +88,7 @@ LOSSES = {
     "triplet, alike": (lambda t, x, y: t.nn.TripletMarginLoss()(x, x, y), A, B),
     "gaussian": (lambda t, x, y, z: (t.nn.GaussianNLLLoss()(x, y, z * z), t.nn.GaussianNLLLoss(full=True, reduction="sum")(x, y, (z * z)[:, 0])), A, B, C),
     "gaussian, small": (lambda t, x, y, z: t.nn.GaussianNLLLoss(eps=0.5)(x, y, z * z), A, B, C),
+    "by name": (lambda t, x, y, z, s: (t.nn.CosineEmbeddingLoss(0.1)(x, y, target=s.detach()), t.nn.TripletMarginLoss(swap=True)(anchor=x, negative=z, positive=y), t.nn.GaussianNLLLoss(full=True)(input=x, target=y, var=z * z), t.nn.MarginRankingLoss(0.3)(x[:, 0], target=s.detach(), input2=y[:, 0]), t.nn.functional.pairwise_distance(x1=x, x2=y, keepdim=True)), A, B, C, SIGNS),
     "poisson": (lambda t, x, y: (t.nn.PoissonNLLLoss()(x, y.detach().abs()), t.nn.PoissonNLLLoss(full=True)(x, y.detach().abs() * 3), t.nn.PoissonNLLLoss(False)(x.abs(), y.detach().abs())), A, B),
 }  # fmt: skip
 

@@ -113,7 +113,7 @@ def calibrate(
             f"{model.name!r} takes several inputs, and calibrate a model of one. Write fit_temperature(y, logits) for "
             "its logits, and divide them by it in a model of your own, instead."
         )
-    output = model.trace() if model._input_type is not None else model(np.asarray(x)[:1])
+    output = model._trace() if model._input_type is not None else model(np.asarray(x)[:1])
     maker = getattr(getattr(output.entry, "function", None), "name", None)
     maker = maker if maker in KINDS else None
     if from_logits is None:

@@ -92,7 +92,7 @@ def custom_network(
             f"model is {model!r}. Write a function (n_features, n_outputs) -> network, or a Sequential, instead."
         )
     network.build((None, *shape))
-    output = network.trace()
+    output = network._trace()
     if len(output.shape) != 2 or output.shape[1] not in widths:
         wanted = " or ".join(map(str, widths))
         raise ValueError(

@@ -263,7 +263,7 @@ def from_architecture(description: Mapping[str, Any], classes: Mapping[str, Any]
         with custom_object_scope(classes or {}):
             module = _make(description, 0, _Made())
         if module._input_type is not None and not all(m.built for m in module.modules()):
-            module.trace()  # the layers that the constructor of a class of the user's has made
+            module._trace()  # the layers that the constructor of a class of the user's has made
         return module
     except (TypeError, KeyError, IndexError, AttributeError) as error:
         raise _refuse(f"{type(error).__name__}: {error}") from error

@@ -124,7 +124,7 @@ def calls_of(
     outer = calls.trace, calls.root
     calls.trace, calls.root = [*before], None
     try:
-        module.trace(type_)
+        module._trace(type_)
         return calls.trace
     finally:
         calls.trace, calls.root = outer

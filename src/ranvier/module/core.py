@@ -52,14 +52,18 @@ def is_data(argument: Any) -> bool:
     return isinstance(argument, np.ndarray)
 
 
-def noting(build: Callable[..., None]) -> Callable[..., None]:
-    """A ``build`` of a subclass that takes note of what it was called with, whoever calls it."""
+def noting(build: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``build`` of a subclass that takes note of what it was called with, whoever calls it.
+
+    Keras's gives nothing; in networks of PyTorch's it is a method of the user's own that may give layers.
+    """
 
     @functools.wraps(build)
-    def noted(self: Module, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
+    def noted(self: Module, *args: Any, **kwargs: Any) -> Any:
+        result = build(self, *args, **kwargs)
         given = next(iter((*args, *kwargs.values())), ())
         self.__dict__.update(built=True, _built_shape=known_shape(given))
+        return result
 
     return noted
 
@@ -88,9 +92,16 @@ class Module(Face):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "build" in cls.__dict__:
-            cls.build = noting(cls.build)  # type: ignore[method-assign]  # every subclass
-        cls._builds = cls.build is not Module.build
+        if inspect.isfunction(cls.__dict__.get("name")):
+            raise TypeError(
+                f"{cls.__name__}.name is a method, and the name of a layer is a text in both vocabularies. Write "
+                "another name for the method, such as get_name, instead."
+            )
+        # A property or a static method of that name is the user's own, and no method that makes weights.
+        build = inspect.getattr_static(cls, "build")
+        cls._builds = inspect.isfunction(build) and build is not Module.build
+        if cls._builds and "build" in cls.__dict__:
+            cls.build = noting(build)  # type: ignore[method-assign]  # every subclass
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here and not in __init__, so that no subclass has to call super().__init__() for it, and so that the
@@ -238,10 +249,14 @@ class Module(Face):
         shapes = list(input_shape) if several else [input_shape]
         types = tuple(Type((BATCH, *(int(n) for n in tuple(s)[1:])), get_dtype()) for s in shapes)
         self._input_type, self._input_types = types[0], types if several else ()
-        self.trace()
+        self._trace()
 
     def trace(self, type_: Type | None = None) -> Any:
         """What calling the module on a placeholder returns, in evaluation mode; its ``type`` is the output's."""
+        return self._trace(type_)
+
+    def _trace(self, type_: Type | None = None) -> Any:
+        """`trace` by the name that the library calls it by: networks have attributes of that name of their own."""
         wanted = (type_,) if type_ is not None else self._input_types or (self._input_type,)
         if wanted[0] is None:
             raise ValueError(

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Self
 
-__all__ = ["Told", "arguments", "likely", "missing", "nearest", "refuse_unknown", "unknown_keyword"]
+__all__ = [
+    "Told",
+    "arguments",
+    "lacking",
+    "likely",
+    "missing",
+    "nearest",
+    "refuse_unknown",
+    "unknown_keyword",
+]
 
 ALIKE = (
     0.7  # of 1, from which two names are told as nearest: LSTM and Softmax reach 0.55, linalg and long 0.6
@@ -30,6 +39,9 @@ KEYWORDS = {
     "n_iter": "n", "cv": "folds", "n_jobs": "threads", "param_grid": "grid", "scoring": "monitor",
 }  # fmt: skip
 
+# Of each vocabulary: names that the peer has and it lacks, alone or after a module's ("autograd.functional"), with what
+# there is to say of them.
+lacking: dict[str, Mapping[str, str]] = {}
 _public: dict[str, frozenset[str]] = {}  # of each module of the public face that is imported: its names
 
 
@@ -133,6 +145,11 @@ def missing(
 
 def _instead(module: str, name: str, known: list[str], hints: Mapping[str, str]) -> str:
     """What follows "does not exist": what was likely meant, or where to look."""
+    vocabulary, _, path = module.partition(".")
+    lacks = lacking.get(vocabulary, {})
+    words = lacks.get(f"{path}.{name}" if path else name) or lacks.get(name)
+    if words is not None:
+        return f": {words}."
     hint = next((hint for start, hint in hints.items() if name.startswith(start)), None)
     near = hint or likely(name, known)
     if near is None or (hint is None and near.lower() != name.lower()):

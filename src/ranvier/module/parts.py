@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -42,12 +43,30 @@ class Parts:
             self.register_buffer(name, value, persistent=name not in self._transient)
         elif value is None and name in self._parameters:
             self.register_parameter(name, None)
+        elif name in self._parameters or name in self._buffers:
+            raise self._unlike(name, value)
         else:
-            if name in self._parameters or name in self._modules or name in self._buffers:
+            if name in self._modules:
                 self._forget(name)
             if name not in QUIET and calls.trace is None and self.__dict__.get(name, QUIET) is not value:
                 changed(self)
             object.__setattr__(self, name, value)
+
+    def _unlike(self, name: str, value: Any) -> TypeError:
+        """The error for what would take the place of a parameter or a buffer, and is none: it would not be trained, nor
+        saved.
+        """
+        what = type(value).__name__
+        if name in self._buffers:
+            return TypeError(
+                f"{name!r} is a buffer of {self.name!r}, and here is {what}. Write a tensor, such as "
+                f"torch.tensor(...), {name}.copy_(...), or {name}.assign(...), which keeps the tensor, instead."
+            )
+        return TypeError(
+            f"{name!r} is a parameter of {self.name!r}, and here is {what}, which would not be trained. Write "
+            f"nn.Parameter(...), or {name}.copy_(...) under no_grad or {name}.assign(...), which keep the parameter, "
+            "instead."
+        )
 
     def __delattr__(self, name: str) -> None:
         self._forget(name)
@@ -64,6 +83,11 @@ class Parts:
         if "." in name or not name:
             raise KeyError(f"{name!r} cannot name a part of a module. Write a name without dots.")
         if name not in registry:
+            if inspect.isdatadescriptor(getattr(type(self), name, None)):  # which would be read in its place
+                raise AttributeError(
+                    f"{name!r} is a property of every {type(self).__name__} and cannot name a part of it. Write "
+                    f"another name, such as self.{name}_layer, instead."
+                )
             self._forget(name)
         if registry.get(name) is not value:
             changed(self)

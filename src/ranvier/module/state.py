@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ranvier.graph.node import FLOATS, Type
+from ranvier.methods import DEVICES, no_device
 from ranvier.module.parts import Parts
 from ranvier.tape import settle
 from ranvier.tensor import Tensor
@@ -83,6 +84,8 @@ class State(Parts):
             name = str(getattr(value, "name", value)).removeprefix("torch.")
             if name in FLOATS:
                 self._cast(name)
+            elif name.split(":")[0] in DEVICES:
+                raise no_device(name)
             elif name.split(":")[0] != "cpu":
                 raise ValueError(f"cannot move a module to {name!r}. Write 'cpu', 'float32' or 'float64'.")
         return self
@@ -107,6 +110,10 @@ class State(Parts):
 
     def cpu(self) -> Self:
         return self
+
+    def cuda(self, device: Any = None) -> Self:
+        """Raises RuntimeError: there is no such device."""
+        raise no_device("cuda" if device is None else device)
 
     def float(self) -> Self:
         return self.to("float32")

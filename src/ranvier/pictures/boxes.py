@@ -73,7 +73,7 @@ class Drawing:
         self.made: dict[Any, int] = {}  # the box of an entry of the tape, or of a placeholder by its identity
         self.scopes = scopes(model)
         with mode(model, False), isolated(model), watched(self.note):
-            model.trace()
+            model._trace()
         for box in self.boxes:
             box.level = 1 + max((self.boxes[i].level for i in box.sources), default=-1)
 

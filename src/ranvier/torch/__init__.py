@@ -6,14 +6,17 @@ processor, and one integer dtype for computing, int32: ``torch.int64`` and ``tor
 
 import math
 
+from ranvier import _version
 from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module.names import missing
 from ranvier.tensor import Tensor
 from ranvier.torch import (
+    absent,
     accelerator,
     accumulating,
+    amp,
     arranging,
     autograd,
     backends,
@@ -32,6 +35,7 @@ from ranvier.torch import (
     utils,
 )
 from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vocabulary  # its __all__ is the list
+from ranvier.torch.amp import autocast
 from ranvier.torch.arranging import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
 from ranvier.torch.choosing import *  # noqa: F403 - their __all__ is the vocabulary
@@ -66,19 +70,23 @@ from ranvier.torch.random import *  # noqa: F403 - their __all__ is the vocabula
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
-    "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "autograd", "avg_pool1d", "backends",
-    "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "cosine_similarity", "cuda", "det", "device", "dtype", "e", "enable_grad", "get_default_dtype",
-    "get_num_threads", "inf", "inference_mode", "inverse", "is_grad_enabled", "linalg", "load", "matrix_power",
-    "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn", "no_grad", "optim", "pairwise_distance", "pi",
-    "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu", "random", "save", "selu", "set_default_dtype",
-    "set_grad_enabled", "set_num_threads", "utils",
+    "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "amp", "autocast", "autograd",
+    "avg_pool1d", "backends", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "cuda", "det", "device", "dtype", "e",
+    "enable_grad", "get_default_dtype", "get_num_threads", "inf", "inference_mode", "inverse",
+    "is_grad_enabled", "linalg", "load", "matrix_power", "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn",
+    "no_grad", "optim", "pairwise_distance", "pi", "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu",
+    "random", "save", "selu", "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
 for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, operations, random, settings):
     __all__ += _part.__all__
 
 methods.attach()
+absent.attach()
 
+__version__ = (
+    f"2.0.0+ranvier.{_version.__version__}"  # of the vocabulary, for programs that ask for 2 or later
+)
 inference_mode = no_grad
 inverse, det, pinverse, matrix_power = linalg.inv, linalg.det, linalg.pinv, linalg.matrix_power
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e

@@ -13,13 +13,13 @@ from ranvier.modes import get_dtype
 from ranvier.seed import numpy_generator
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import dtype_name
+from ranvier.torch.dtypes import CLASSES, dtype_name
 
 __all__ = [
-    "BoolTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "arange", "as_tensor", "asarray",
-    "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor", "linspace", "logspace",
-    "multinomial", "normal", "ones", "ones_like", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
-    "randperm", "scalar_tensor", "tensor", "zeros", "zeros_like",
+    "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "arange", "as_tensor",
+    "asarray", "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor", "linspace",
+    "logspace", "multinomial", "normal", "ones", "ones_like", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "randperm", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -44,12 +44,12 @@ def _of_dtype(name: str) -> Any:
             return zeros(*(data or (0,)), dtype=name)
         return tensor(data[0], dtype=name)
 
+    make.dtype = name  # type: ignore[attr-defined]  # what ``x.type(torch.FloatTensor)`` converts to
     make.__doc__ = f"A {name} tensor of a sequence or an array; of numbers, zeros of that shape."
     return make
 
 
-FloatTensor, DoubleTensor, BoolTensor = _of_dtype("float32"), _of_dtype("float64"), _of_dtype("bool")
-IntTensor = LongTensor = _of_dtype("int32")
+FloatTensor, DoubleTensor, IntTensor, LongTensor, BoolTensor, ByteTensor = map(_of_dtype, CLASSES.values())
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ranvier.methods import no_device
+
 __all__ = ["check_device", "device"]
 
 
@@ -13,9 +15,7 @@ class device:  # noqa: N801  # PyTorch's name
     def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
         name = str(getattr(type, "type", type)).split(":")[0]
         if name != "cpu":
-            raise RuntimeError(
-                f"there is no device {type!r}: programs run on the processor. Write device('cpu') instead."
-            )
+            raise no_device(type)
         self.type, self.index = name, index
 
     def __str__(self) -> str:

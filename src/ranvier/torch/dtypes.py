@@ -21,6 +21,11 @@ int32 = int = int64 = long = "int32"
 uint8 = "uint8"
 bool = "bool"
 
+# Tensors of a dtype by the names of PyTorch's classes of them.
+CLASSES = {
+    "FloatTensor": "float32", "DoubleTensor": "float64", "IntTensor": "int32", "LongTensor": "int32",
+    "BoolTensor": "bool", "ByteTensor": "uint8",
+}  # fmt: skip
 _CONVERTED = {"int64": "int32", "int16": "int32", "int8": "int32", "uint16": "int32", "float16": "float32"}
 
 

@@ -12,6 +12,7 @@ from ranvier import functional, methods, numeric, selecting
 from ranvier.tensor import Tensor
 from ranvier.torch import accumulating, arranging, choosing, creation, elementwise, operations
 from ranvier.torch.device import check_device, device
+from ranvier.torch.dtypes import CLASSES
 
 # Functions whose first argument is the tensor are its methods as they are.
 SHARED = {
@@ -76,6 +77,14 @@ def detach_(self: Tensor) -> Tensor:
     return self
 
 
+def retain_grad(self: Tensor) -> None:
+    """Nothing for a leaf, which keeps its gradient. Raises RuntimeError for a result, which has none here."""
+    if not self.is_leaf:
+        raise RuntimeError(
+            "the gradient of a result is not kept. Write torch.autograd.grad(loss, x), which gives it, instead."
+        )
+
+
 def fill_diagonal_(self: Tensor, fill_value: float) -> Tensor:
     """Write a number on the diagonal of a matrix."""
     places = np.arange(min(self.shape))
@@ -106,6 +115,13 @@ def grad_fn(self: Tensor) -> str | None:
     return f"<{self.entry.function.name} backward>"
 
 
+def kind(self: Tensor, dtype: Any = None) -> Any:
+    """The name of the dtype; with a dtype, or PyTorch's name for tensors of it (``torch.LongTensor``), a conversion."""
+    if isinstance(dtype, str):
+        dtype = CLASSES.get(dtype.removeprefix("torch."), dtype)
+    return methods.kind(self, getattr(dtype, "dtype", dtype))
+
+
 def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None, **named: int) -> Any:
     """Uniform whole numbers from ``low`` (or ``from``) up to but not including ``high`` (or ``to``)."""
     low, high = named.get("from", low), named.get("to", high)
@@ -115,7 +131,7 @@ def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None
 METHODS: dict[str, Any] = {
     **{name: getattr(module, name) for module, names in SHARED.items() for name in names},
     **{f"{name}_": methods.in_place(operation) for name, operation in IN_PLACE.items()},
-    "detach_": detach_, "fill_diagonal_": fill_diagonal_,
+    "detach_": detach_, "retain_grad": retain_grad, "type": kind, "fill_diagonal_": fill_diagonal_,
     "bernoulli_": methods.drawn(lambda source, shape, p=0.5: source.random(shape) < p),
     "subtract": elementwise.sub, "multiply": numeric.multiply, "divide": numeric.divide, "negative": numeric.negative,
     "mv": numeric.matmul, "less": numeric.less, "greater": numeric.greater, "not_equal": numeric.not_equal,

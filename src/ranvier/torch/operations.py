@@ -49,6 +49,7 @@ from ranvier.numeric import greater_equal as ge
 from ranvier.numeric import less as lt
 from ranvier.numeric import less_equal as le
 from ranvier.numeric import not_equal as ne
+from ranvier.recording import no_out
 from ranvier.selecting import (
     Ordered,
     argsort,
@@ -197,7 +198,11 @@ min.__doc__ = (
 
 
 def _reduction(operation: Any) -> Any:
-    def function(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    def function(
+        input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+    ) -> Any:
+        if out is not None:
+            raise no_out(operation.__name__)
         result = operation(input, _dims(dim), keepdim)
         return result if dtype is None else numeric.cast(result, dtype)
 

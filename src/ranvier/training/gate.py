@@ -111,7 +111,7 @@ def traced(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[Out
     if known is None:
         if len(state.traced) >= KEPT:
             state.traced.clear()
-        output = model.trace()
+        output = model._trace()
         outputs = outputs_of(model, output)
         known = state.traced[key] = (outputs, tuple(t.spec for t in outputs.flat(output)))
     return known

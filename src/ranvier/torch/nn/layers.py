@@ -66,8 +66,15 @@ class Linear(Module):
         features = given.shape[-1]
         if features == self.in_features:
             return None
+        reason = (
+            f"its weight takes {self.in_features} features in the last dimension, and there are {features}."
+        )
+        parts = [n for n in given.shape[1:] if isinstance(n, int)]
+        if 1 < len(parts) == len(given.shape) - 1 and math.prod(parts) == self.in_features:
+            sizes = " * ".join(map(str, parts))
+            return (reason, f"Write nn.Flatten() before it, or x.flatten(1): {sizes} is {self.in_features}.")
         return (
-            f"its weight takes {self.in_features} features in the last dimension, and there are {features}.",
+            reason,
             f"Write Linear({features}, {self.out_features}), or make the layer before it give {self.in_features}.",
         )
 

@@ -30,7 +30,7 @@ class _Loss(Module):
             raise ValueError(
                 f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, known))}."
             )
-        self.function, self.reduction = function, reduction
+        self.function = function
         self.options = {"reduction": reduction, **options}
         for name, value in buffers.items():
             self.register_buffer(name, value if value is None or isinstance(value, Tensor) else Tensor(value))
@@ -53,8 +53,17 @@ class _LossOfMany(_Loss):
     def __init__(self, function: Any, reduction: str, **options: Any) -> None:
         super().__init__(function, reduction, **options)
         del self._order
+        own = list(inspect.signature(function).parameters.values())[:3]
+        self._given = inspect.Signature([p.replace(default=p.empty) for p in own])
 
-    def forward(self, *tensors: Any) -> Any:
+    def forward(self, *tensors: Any, **named: Any) -> Any:
+        if named or len(tensors) != 3:  # by the names that the function has them under, which are PyTorch's
+            try:
+                tensors = self._given.bind(*tensors, **named).args
+            except TypeError as error:
+                raise TypeError(
+                    f"{type(self).__name__}: {error}. It is called with {', '.join(self._given.parameters)}."
+                ) from None
         return self.function(*tensors, **self.options)
 
 
@@ -70,16 +79,33 @@ def _loss(
 
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         given = signature.bind(self, *args, **kwargs)
+        for n, value in given.arguments.items():
+            if isinstance(value, Tensor) and n not in _TENSORS:
+                raise TypeError(
+                    f"{name} takes a tensor when it is called, and here is one for its option {n}. Write "
+                    f"nn.{name}()(...) instead of nn.{name}(...)."
+                )
         given.apply_defaults()
-        buffers = {n: given.arguments[n] for n in arguments if n in ("weight", "pos_weight")}
+        buffers = {n: given.arguments[n] for n in arguments if n in _TENSORS}
         options = {n: type(v)(given.arguments[n]) for n, v in defaults.items()}
         reduction = reduction_of(given.arguments["reduction"], **{n: given.arguments.get(n) for n in _OLD})
         kind.__init__(self, function, reduction, buffers=buffers, **options)
 
     construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
-    return type(name, (kind,), {"__doc__": doc, "__init__": construct, "__module__": __name__})
+    body = {"__doc__": doc, "__init__": construct, "__module__": __name__}
+    return type(name, (kind,), {**body, **{n: _option(n) for n in ("reduction", *defaults)}})
 
 
+def _option(name: str) -> property:
+    """An option as an attribute, which may be changed too."""
+
+    def change(self: Any, value: Any) -> None:
+        self.options[name] = value
+
+    return property(lambda self: self.options[name], change)
+
+
+_TENSORS = ("weight", "pos_weight")  # the options that are tensors
 _OLD = ("size_average", "reduce")  # before there was "reduction"
 
 MSELoss = _loss(

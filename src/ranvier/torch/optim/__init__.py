@@ -8,11 +8,12 @@ from typing import Any
 
 from ranvier import optimizers
 from ranvier.module.names import missing, refuse_unknown
-from ranvier.torch.optim import lr_scheduler
+from ranvier.torch.optim import lr_scheduler, swa_utils
 from ranvier.torch.optim.optimizer import Optimizer, RuledOptimizer
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop", "lr_scheduler",
+    "swa_utils",
 ]  # fmt: skip
 
 _MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}

@@ -15,7 +15,7 @@ from ranvier.tensor import Tensor
 
 _NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
 # What a group may have beside its settings: its name, and what schedulers keep there, to go on where one stopped.
-_KEPT = ("name", "initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+_KEPT = ("name", "initial_lr", "max_lr", "min_lr", "swa_lr", "max_momentum", "base_momentum")
 
 
 def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +67,11 @@ class Optimizer:
             raise TypeError(
                 f"{type(self).__name__} takes parameters, and here is a {type(params).__name__}. Write "
                 "net.parameters() instead."
+            )
+        if callable(params):
+            raise TypeError(
+                f"{type(self).__name__} takes parameters, and here is a function. Write net.parameters() instead of "
+                "net.parameters."
             )
         groups = list(params)
         if not groups:

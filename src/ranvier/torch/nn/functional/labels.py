@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import functional, numeric
-from ranvier.graph.node import FLOATS
+from ranvier.graph.node import FLOATS, Symbol
 from ranvier.labels import check_classes, outside
 from ranvier.tensor import Tensor
+
+_NO_INDEX = (*FLOATS, "bool")
 
 
 def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> None:
@@ -27,14 +29,29 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
     classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes
     if isinstance(tensor, Tensor) and tensor._value is not None:
-        check_classes(tensor._value, classes)
+        wrong = outside(tensor._value, classes)
+        if wrong is not None:
+            raise IndexError(
+                f"index {wrong} is out of range for {classes} classes. Write indices from 0 to {classes - 1}, or a "
+                "larger num_classes."
+            )
     return functional.one_hot(tensor, classes, "int32")
 
 
 def embedding(input: Any, weight: Any) -> Any:
-    """The rows of ``weight`` at integer indices of any shape. Raises IndexError for an index that is no row."""
+    """The rows of ``weight`` at integer indices of any shape.
+
+    Raises IndexError for an index that is no row, and RuntimeError for floats and truth values; of what a model is
+    traced with, which is float where its shape alone is given, neither.
+    """
     rows = weight.shape[0]
-    if isinstance(input, Tensor) and input._value is not None:
+    if isinstance(input, Tensor) and input.dtype in _NO_INDEX:
+        if not any(isinstance(n, Symbol) for n in input.shape):
+            raise RuntimeError(
+                f"an embedding takes whole numbers, and here is {input.dtype}. Write x.long(), or indices of "
+                "whole numbers, instead."
+            )
+    elif isinstance(input, Tensor) and input._value is not None:
         wrong = outside(input._value, rows)
         if wrong is not None:
             raise IndexError(

@@ -48,7 +48,9 @@ def binary_cross_entropy(input: Any, target: Any, *others: Any, **options: Any) 
     return functional.binary_cross_entropy(input, target, *others, **options)
 
 
-pairwise_distance = functional.pairwise_distance
+def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+    """The p-norm of ``x1 - x2 + eps`` along the last dimension, which ``keepdim`` keeps as 1."""
+    return functional.pairwise_distance(x1, x2, p, eps, keepdim)
 
 
 @function

@@ -3,9 +3,10 @@
 from typing import Any
 
 from ranvier.module.names import missing
+from ranvier.torch.cuda import amp
 
 __all__ = [
-    "device_count", "empty_cache", "is_available", "is_initialized", "manual_seed", "manual_seed_all",
+    "amp", "device_count", "empty_cache", "is_available", "is_initialized", "manual_seed", "manual_seed_all",
     "max_memory_allocated", "memory_allocated", "synchronize",
 ]  # fmt: skip
 

@@ -1,0 +1,84 @@
+"""Names that PyTorch has and this vocabulary does not, and what to say of them: a neighbour's name would mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ranvier.module import Module
+from ranvier.module.face import reading
+from ranvier.module.names import lacking
+from ranvier.tensor import Tensor
+
+__all__ = ["NAMES", "attach"]
+
+_LIST = "docs/pytorch.md lists what is not there"
+_HALF = "there is no half precision. Write float32 instead"
+_LAZY = (
+    "layers that find their sizes are those of the Keras vocabulary, such as rv.layers.Dense. Write the sizes"
+)
+_PROCESSES = "there is one process, with threads of its own: torch.set_num_threads"
+
+_SAID: dict[str, Iterable[str]] = {
+    _HALF: ("bfloat16", "float16", "half", "BFloat16Tensor", "HalfTensor", "int8", "int16", "short", "quantization"),
+    "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "angle",
+        "imag", "real", "view_as_complex", "view_as_real", "polar"),
+    _LAZY: ("LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
+        "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d", "LazyInstanceNorm1d",
+        "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear"),
+    _PROCESSES: ("DataParallel", "SyncBatchNorm", "distributed", "multiprocessing", "parallel"),
+    "programs are compiled as they are": ("compiler", "fx", "jit"),
+    "a network leaves by model.save(path), or for other engines by its state dict": ("onnx",),
+    "hooks and functions with a gradient of one's own are not there": ("Function",),
+    "a derivative is taken by torch.autograd.grad": ("autograd.functional", "func", "gradcheck", "gradgradcheck",
+        "vmap"),
+    "weights that are functions of others are written in forward": ("parametrizations", "parametrize", "prune",
+        "spectral_norm", "weight_norm", "remove_weight_norm"),
+    _LIST: (
+        "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "CTCLoss", "EmbeddingBag", "Fold", "FractionalMaxPool2d",
+        "FractionalMaxPool3d", "LBFGS", "LPPool1d", "LPPool2d", "LPPool3d", "MaxUnpool1d", "MaxUnpool2d",
+        "MaxUnpool3d", "MultiLabelMarginLoss", "RAdam", "RReLU", "Rprop", "SparseAdam",
+        "TripletMarginWithDistanceLoss", "Unfold", "acos", "addbmm", "addr", "arccos", "arcsin", "arctan", "asin",
+        "atan", "atan2", "binomial", "cdist", "checkpoint", "ctc_loss", "cummax", "cummin", "digamma",
+        "distributions", "embedding_bag", "erfinv", "fft", "fold", "fractional_max_pool2d", "fractional_max_pool3d",
+        "gradient", "histogram", "hub", "kthvalue", "lgamma", "logcumsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
+        "masked", "matrix_exp", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mode", "multilabel_margin_loss",
+        "pdist", "profiler", "renorm", "rrelu", "signal", "sparse", "special", "tensorboard",
+        "triplet_margin_with_distance_loss", "unfold",
+    ),
+}  # fmt: skip
+NAMES = {name: words for words, names in _SAID.items() for name in names}
+lacking["torch"] = NAMES
+
+_HOOKS = "there are no hooks. Write what the hook does in forward, which may return what lies within too"
+_BACKWARD = f"{_HOOKS}; a gradient is read from p.grad after backward()"
+_NO_DEVICE_MEMORY = "there is one kind of memory, and one process. Leave it out"
+ATTRIBUTES: dict[type, dict[str, str]] = {  # of tensors and of networks
+    Tensor: {
+        **{name: NAMES[name] for name in ("bfloat16", "half", "short", "cummax", "cummin", "kthvalue", "mode")},
+        "register_hook": "there are no hooks. Write torch.autograd.grad(loss, x), which gives the gradient of a result",
+        "share_memory_": _NO_DEVICE_MEMORY,
+    },
+    Module: {
+        "bfloat16": _HALF, "half": _HALF, "share_memory": _NO_DEVICE_MEMORY,
+        "register_forward_hook": _HOOKS, "register_forward_pre_hook": _HOOKS,
+        "register_backward_hook": _BACKWARD, "register_full_backward_hook": _BACKWARD,
+        "register_full_backward_pre_hook": _BACKWARD,
+    },
+}  # fmt: skip
+
+
+def _told(name: str, words: str) -> reading:
+    """An attribute that is not there, for ``hasattr`` too; one of the user's own takes its place."""
+
+    def refuse(self: Any) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} does not exist: {words}.")
+
+    return reading(refuse)
+
+
+def attach() -> None:
+    """Give all tensors and modules the attributes that tell why they are not there."""
+    for kind, told in ATTRIBUTES.items():
+        for name, words in told.items():
+            setattr(kind, name, _told(name, words))

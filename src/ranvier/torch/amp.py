@@ -1,0 +1,88 @@
+"""``torch.amp``, for programs that may use half precision where there is an accelerator: there is neither here."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Self
+
+from ranvier.module.names import missing
+
+__all__ = ["GradScaler", "autocast", "is_autocast_available"]
+
+
+class autocast(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
+    """A context, or a decorator, in which nothing is of another precision.
+
+    For an accelerator, which there is not, it is without effect, as in PyTorch; so it is with ``enabled=False`` and
+    for float32. Raises RuntimeError where it asks for half precision on the processor.
+    """
+
+    def __init__(
+        self, device_type: Any, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
+    ) -> None:
+        name = str(getattr(device_type, "type", device_type)).partition(":")[0]
+        if enabled and name == "cpu" and dtype != "float32":
+            raise RuntimeError(
+                "there is no half precision: programs compute in float32. Write autocast('cpu', enabled=False), or "
+                "leave it out, instead."
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """False: there is no half precision."""
+    del device_type
+    return False
+
+
+class GradScaler:
+    """What scales losses for half precision, as PyTorch's is where that is not there: it leaves them as they are."""
+
+    def __init__(
+        self,
+        device: Any = "cuda",
+        init_scale: float = 65536.0,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
+        pass
+
+    def is_enabled(self) -> bool:
+        """False."""
+        return False
+
+    def get_scale(self) -> float:
+        """1: nothing is scaled."""
+        return 1.0
+
+    def scale(self, outputs: Any) -> Any:
+        """``outputs``, as they are."""
+        return outputs
+
+    def unscale_(self, optimizer: Any) -> None:
+        """Nothing."""
+
+    def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+        """``optimizer.step(...)``."""
+        return optimizer.step(*args, **kwargs)
+
+    def update(self, new_scale: Any = None) -> None:
+        """Nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing, in a dict."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+
+__getattr__, __dir__ = missing("torch.amp", __all__)
