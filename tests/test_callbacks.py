@@ -511,8 +511,17 @@ def test_model_checkpoint_by_steps_and_weights_alone(tmp_path):
 
 
 def test_model_checkpoint_says_what_is_wrong(tmp_path):
+    model = classifier()
+    for name, options, said in (
+        ("{val_loss}", {}, r"Write validation_data=... in fit, or a name with any of epoch, loss, accuracy"),
+        ("{val_loss:.2f}", {"save_freq": 3}, r"Write save_freq='epoch', or a name"),
+    ):
+        given = {"validation_data": (X, Y)} if options else {}
+        with pytest.raises(ValueError, match=said):
+            fit(c.ModelCheckpoint(tmp_path / name, **options), model, **given)
+    assert model.optimizer.iterations.item() == 0, "said before anything is trained"
     with pytest.raises(ValueError, match=r"any of epoch, loss, accuracy"):
-        fit(c.ModelCheckpoint(tmp_path / "{val_loss}"))
+        fit(c.ModelCheckpoint(tmp_path / "{acuracy}"))
     with pytest.raises(ValueError, match="'epoch' or a number of steps"):
         c.ModelCheckpoint("x", save_freq="day")
     with pytest.raises(IsADirectoryError):

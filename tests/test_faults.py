@@ -350,6 +350,16 @@ class _Wrong(rv.Module):
         return x @ rv.Tensor(np.zeros((7, 2)))
 
 
+class _Samples(torch.utils.data.Dataset):
+    """A data set of single samples."""
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, i):
+        return X[i], Y[i]
+
+
 def warned(layers, loss, y=Y):
     model = rv.Sequential([rv.Input((F,)), *layers])
     model.compile(optimizers.SGD(1e-6), loss)
@@ -400,6 +410,10 @@ ROWS = [  # number, what is done, error or warning, its text
     (23, short(3), TypeError, "Batch 2 of .* is None"),
     (23, lambda: fit(iter([(X, Y), (X[:, :2], Y)]), None), ValueError, "Batch 1"),
     (23, lambda: fit(iter([]), None), ValueError, "gave no batch"),
+    (23, lambda: fit(short, None), TypeError, r"short is a function .*Write short\(\) instead"),
+    (23, lambda: fit(X, Y, validation_data=short), TypeError, r"short is a function"),
+    (23, lambda: fit(torch.utils.data.TensorDataset(X, Y), None), TypeError, r"Write DataLoader\(dataset, batch_size=32\)"),
+    (23, lambda: fit(_Samples(), None), ValueError, r"Batch 0 of _Samples: y is a single.*DataLoader\(dataset, batch_size=32\)"),
     (24, mutated_by_another_thread, None, ""),
     (25, column_targets, None, ""),
     (25, lambda: fit(X, np.zeros((N, 2)), regressor()), ValueError, "never broadcast"),

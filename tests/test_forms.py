@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,8 +119,10 @@ def test_a_disk_without_room_is_an_error(tmp_path, monkeypatch):
 
     x = np.memmap(tmp_path / "x", "<f8", "w+", shape=X.shape)
     monkeypatch.setattr("tempfile.TemporaryFile", Full)
-    with pytest.raises(OSError, match="No space left"):
+    said = r"No space left.*cast to float32 in a temporary file of 1 MB in .*Set TMPDIR .* or write the array as float32"
+    with pytest.raises(OSError, match=said) as error:
         trained(x, Y)
+    assert error.value.errno == 28
 
 
 # --- frames --------------------------------------------------------------------------------------------------------
@@ -242,10 +245,51 @@ def test_a_loader_in_memory_runs_as_arrays_with_the_results_of_its_batches(make)
         np.testing.assert_equal(one, other)
 
 
-def test_a_loader_that_ends_early_is_told():
-    for wrap in (lambda source: source, Hidden):
-        with pytest.raises(ValueError, match="ended early: batch 6 of 9 did not come"):
-            classifier().fit(wrap(loader()), steps_per_epoch=9, **OPTIONS)
+@pytest.mark.parametrize("steps", [1, 2, 4, 9])  # of four batches, the last of them smaller
+def test_steps_over_a_loader_go_on_where_the_last_epoch_stopped(steps):
+    """Each batch as it is, also the smaller one, and in as many passes as it takes."""
+    y = np.arange(7.0, dtype=np.float32)[:, None]
+
+    class ByNumber:
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, i):
+            return y[2 * i : 2 * i + 2], y[2 * i : 2 * i + 2]
+
+    loader = utils.DataLoader(utils.TensorDataset(y, y), batch_size=2)
+    for source in (loader, Hidden(loader), ByNumber()):
+        model = rv.Sequential([rv.layers.Dense(1, input_shape=(1,), kernel_initializer="zeros")])
+        model.compile(rv.optimizers.SGD(0.0), "mae")
+        options = {"epochs": 5, "steps_per_epoch": steps, "shuffle": False, **OPTIONS}
+        loss = model.fit(source, **options).history["loss"]
+        passes = [y[2 * (i % 4) : 2 * (i % 4) + 2] for i in range(5 * steps)]
+        wanted = [np.concatenate(passes[i : i + steps]).mean() for i in range(0, 5 * steps, steps)]
+        np.testing.assert_allclose(loss, wanted, rtol=1e-6)
+        assert model.optimizer.iterations.item() == 5 * steps
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_loader_gives_inputs_and_targets_by_name(named):
+    class Named:
+        def __len__(self):
+            return N
+
+        def __getitem__(self, i):
+            return {"left": X[i, :2], "right": X[i, 2:]}, {"out": Y[i]} if named else Y[i]
+
+    left, right = rv.Input((2,), name="left"), rv.Input((X.shape[1] - 2,), name="right")
+    data = {"left": X[:, :2], "right": X[:, 2:]}, {"out": Y} if named else Y
+    found = []
+    cases: Any = ((*data, {"batch_size": 16, "shuffle": False}), (loader(Named()), None, {}))
+    for x, y, options in cases:
+        rv.set_seed(0)
+        out = rv.layers.Dense(K, activation="softmax")(rv.layers.Concatenate()([left, right]))
+        model = rv.Model([left, right], {"out": out} if named else out)
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.fit(x, y, **OPTIONS, **options)
+        found.append(weights_of(model))
+    np.testing.assert_array_equal(*found)
 
 
 def test_no_batch_of_a_loader_in_memory_is_made(monkeypatch):
@@ -346,22 +390,66 @@ def test_hooks_of_batches_see_each_before_the_next_is_taken():
     assert seen[2:8] == ["taken 1", "run 1", "taken 2", "run 2", "taken 3", "run 3"]
 
 
-def test_batches_of_several_sizes():
-    sizes, start = [3, 3, 5, 5, 2, 7], 0
+SIZES = [
+    [3, 3, 5, 5, 2, 7],
+    [16, *[4] * 8],  # where the program of the first one would take several of the others as one
+    [16, *[15] * 4],
+    [8, 10, 8, 8],
+    [4, 4, 4, 16, 4, 4, 4],
+]
 
-    def source():
-        nonlocal start
-        for size in sizes:
-            yield X[start : start + size], Y[start : start + size]
-            start += size
 
+def of_sizes(sizes):
+    stops = np.cumsum(sizes)
+    return ((X[b - n : b], Y[b - n : b]) for n, b in zip(sizes, stops, strict=True))
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_batches_of_several_sizes(sizes):
     model, by_hand = classifier(dropout=0), classifier(dropout=0)
-    model.fit(source(), **OPTIONS)
-    start = 0
-    for size in sizes:
-        by_hand.train_on_batch(X[start : start + size], Y[start : start + size])
-        start += size
+    model.fit(of_sizes(sizes), **OPTIONS)
+    for x, y in of_sizes(sizes):
+        by_hand.train_on_batch(x, y)
+    assert model.optimizer.iterations.item() == len(sizes)
     np.testing.assert_array_equal(weights_of(model), weights_of(by_hand))
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_how_fast_batches_come_changes_no_bit(sizes, monkeypatch):
+    """Nor whether a callback listens, which has them taken one by one: programs of other sizes add in another order."""
+    rv.set_engine("native")
+    watch = rv.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
+    found = []
+    for seconds, callbacks in ((0.02, None), (0.0, None), (0.02, watch)):
+        monkeypatch.setattr("ranvier.training.sources.GROUP_SECONDS", seconds)
+        model = classifier()
+        history = model.fit(of_sizes(sizes), callbacks=callbacks, **OPTIONS).history
+        found.append((weights_of(model), history, model.evaluate(of_sizes(sizes), verbose=0)))
+    for other in found[1:]:
+        np.testing.assert_equal(other, found[0])
+
+
+def test_every_batch_of_an_evaluation_is_told():
+    seen = []
+    watch = rv.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: seen.append(batch))
+    classifier().evaluate(of_sizes([16, *[4] * 8]), verbose=0, callbacks=[watch])
+    assert seen == list(range(9))
+
+
+def test_what_a_hook_changes_between_batches_stays_changed():
+    """A layer that is frozen in the middle of an epoch, over arrays and over batches."""
+
+    class Freeze(rv.callbacks.Callback):
+        step_interval = 3
+
+        def on_step(self, epoch, step, logs=None):
+            self.model.layers[0].trainable = False
+
+    (one, _), (other, _) = (
+        trained(*data, callbacks=Freeze(), **more)
+        for data, more in (((X, Y), {"batch_size": 10, "shuffle": False}), ((of_sizes([10] * 9),), {}))
+    )
+    np.testing.assert_array_equal(one, other)
 
 
 def bad(index, faulty):

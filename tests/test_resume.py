@@ -182,6 +182,31 @@ class Lists:
         return ((X[rows[i : i + 25]], Y[rows[i : i + 25]]) for i in range(0, N, 25))
 
 
+class Reshuffled(rv.utils.PyDataset):
+    """A data set that changes between epochs, by NumPy's global generator."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = np.arange(N)
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        part = self.rows[25 * i : 25 * i + 25]
+        return X[part], Y[part]
+
+    def on_epoch_end(self):
+        np.random.shuffle(self.rows)  # noqa: NPY002
+
+
+def of_sizes():
+    """Batches of several sizes, of which a program made for larger ones would take two as one."""
+    for _ in range(3):
+        for start, size in ((0, 16), (16, 20), (36, 16), (52, 16)):
+            yield X[start : start + size], Y[start : start + size]
+
+
 WATCHED = {"validation_data": (X[:30], Y[:30]), "ignore": "RV"}
 EVERY = {"stops": range(1, 13), "epochs": 3}  # 4 steps an epoch
 RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and arguments of verify_resume
@@ -227,6 +252,14 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "loader with a generator": (network, {**EVERY, "x": own_generator}),
     "loader with a sampler's generator": (network, {**EVERY, "x": sampled}),
     "data set of one's own": (network, {**EVERY, "x": lambda: own_generator(Samples())}),
+    "batches of several sizes": (network, {**EVERY, "x": of_sizes, "steps_per_epoch": 4}),
+    "part of a loader": (network, {**EVERY, "x": loader, "steps_per_epoch": 3, "stops": range(1, 10)}),
+    "several passes of a loader": (network, {"epochs": 2, "x": own_generator, "steps_per_epoch": 9, "stops": range(1, 19)}),
+    "several passes, one sample at a time": (network, {
+        "epochs": 2, "x": lambda: own_generator(Samples()), "steps_per_epoch": 9, "stops": range(1, 19)}),
+    "part of batches by number": (network, {**EVERY, "x": Flat, "steps_per_epoch": 3, "stops": range(1, 10)}),
+    "a data set that changes between epochs": (network, {**EVERY, "x": Reshuffled}),
+    "part of a data set that changes": (network, {**EVERY, "x": Reshuffled, "steps_per_epoch": 3, "stops": range(1, 10)}),
     "shuffled by Python": (network, {**EVERY, "x": Lists}),
     **{f"optimizer {name}": (lambda kind=kind: network(optimizer=kind()), {}) for name, kind in optimizers.CLASSES.items()},
 }  # fmt: skip
@@ -243,7 +276,15 @@ def test_runs_that_are_stopped_and_resumed(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["every step", "early stopping", "batch normalization", "data loader", "torch"]
+    "name",
+    [
+        "every step",
+        "early stopping",
+        "batch normalization",
+        "data loader",
+        "torch",
+        "batches of several sizes",
+    ],
 )
 def test_on_the_native_engine(name):
     rv.set_engine("native")
@@ -396,6 +437,51 @@ def test_more_epochs_than_planned_are_a_longer_run(tmp_path):
     assert same(again, long)
 
 
+@pytest.mark.parametrize(("stop", "epochs", "needed"), [(11, 1, 3), (11, 2, 3), (9, 1, 2)])
+def test_a_backup_beyond_the_last_epoch_is_refused_and_kept(stop, epochs, needed, tmp_path):
+    plain, history = train(tmp_path / "a")
+    train(tmp_path / "b", stop=stop, save_freq=3 if stop == 11 else "epoch")
+    model = network()
+    before = model.get_weights()
+    with pytest.raises(
+        CheckpointError, match=f"epochs={epochs} ends before it. Write epochs={needed} or more"
+    ):
+        train(tmp_path / "b", model=model, epochs=epochs)
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+    model, resumed = train(tmp_path / "b")
+    assert resumed.history == history.history
+    assert same(model, plain)
+
+
+def windows():
+    start = 0
+    while True:
+        rows = np.arange(start, start + 10) % N
+        yield X[rows], Y[rows]
+        start += 7
+
+
+def drawn():
+    while True:
+        rows = np.random.randint(0, N, 10)  # noqa: NPY002
+        yield X[rows], Y[rows]
+
+
+@pytest.mark.parametrize("stop", [3, 4, 7, 10])
+@pytest.mark.parametrize("batches", [windows, drawn])
+def test_a_generator_of_validation_data_goes_on(batches, stop, tmp_path):
+    def run(folder, **options):
+        np.random.seed(3)  # noqa: NPY002
+        return train(folder, validation_data=batches(), validation_steps=2, save_freq=2, **options)
+
+    plain, history = run(tmp_path / "a")
+    assert len(set(history.history["val_loss"])) == 3
+    run(tmp_path / "b", stop=stop)
+    model, resumed = run(tmp_path / "b")
+    assert resumed.history == history.history
+    assert same(model, plain)
+
+
 def test_resume_without_a_backup_callback(tmp_path):
     plain, history = train(tmp_path / "a")
     train(tmp_path / "b", stop=6, save_freq=5)
@@ -537,6 +623,8 @@ def test_other_data_or_callbacks_are_another_run(tmp_path):
         X[50, 3] -= 1
     with pytest.raises(FileNotFoundError, match="no backup"):
         network().fit(X, Y, resume=tmp_path / "none", verbose=0, ignore="RV")
+    with pytest.raises(TypeError, match="resume=True is no path"):
+        network().fit(X, Y, resume=True, verbose=0, ignore="RV")
     network().save(tmp_path / "model")
     with pytest.raises(CheckpointError, match="no backup of a run"):
         network().fit(X, Y, resume=tmp_path / "model", verbose=0, ignore="RV")

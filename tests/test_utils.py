@@ -196,26 +196,63 @@ def test_configurations_and_architectures_as_text(kind, tmp_path):
 
 
 class Squares(rv.utils.PyDataset):
-    def __init__(self, **options):
+    def __init__(self, calls=None, **options):
         super().__init__(**options)
-        self.ended = 0
+        self.calls = [] if calls is None else calls
 
     def __len__(self):
-        return 3
+        return 4
 
     def __getitem__(self, index):
+        self.calls.append(index)
         x = np.full((4, 1), float(index))
         return x, x**2
 
+    def on_epoch_begin(self):
+        self.calls.append("begin")
+
     def on_epoch_end(self):
-        self.ended += 1
+        self.calls.append("end")
 
 
-def test_batches_by_number():
+def squares():
     model = rv.Sequential([rv.Input((1,)), rv.layers.Dense(1)])
     model.compile("sgd", "mse")
-    assert len(model.fit(Squares(workers=2), epochs=2, verbose=0, ignore="RV").history["loss"]) == 2
-    assert model.optimizer.iterations == 6
+    return model
+
+
+ONCE = ["begin", 0, 1, 2, 3, "end"]
+READ = {  # what is called on it: what it is asked for
+    "fit": (lambda m, d: m.fit(d, epochs=2, shuffle=False, verbose=0, ignore="RV"), 2 * ONCE),
+    "fit, some steps": (
+        lambda m, d: m.fit(d, epochs=3, steps_per_epoch=3, shuffle=False, verbose=0),
+        ["begin", 0, 1, 2, "end", "begin", 3, 0, 1, "end", "begin", 2, 3, 0, "end"]),
+    "validation": (lambda m, d: m.fit([[1.0]], [[1.0]], epochs=2, validation_data=d, verbose=0, ignore="RV"), 2 * ONCE),
+    "evaluate": (lambda m, d: m.evaluate(d, verbose=0), ONCE),
+    "predict": (lambda m, d: m.predict(d), ONCE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", READ)
+def test_batches_by_number(what):
+    action, wanted = READ[what]
+    data = Squares(workers=2)
+    action(squares(), data)
+    assert data.calls == wanted
+
+
+def test_batches_by_number_come_in_another_order_each_epoch():
+    def orders(seed):
+        rv.set_seed(seed)
+        data = Squares()
+        squares().fit(data, epochs=6, verbose=0, ignore="RV")
+        assert len(data.calls) == 36
+        return [tuple(data.calls[i + 1 : i + 5]) for i in range(0, 36, 6)]
+
+    drawn = orders(1)
+    assert all(sorted(order) == [0, 1, 2, 3] for order in drawn)
+    assert len(set(drawn)) > 2
+    assert orders(1) == drawn != orders(2)
     with pytest.raises(NotImplementedError, match="write __len__"):
         len(rv.utils.PyDataset())
 

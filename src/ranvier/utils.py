@@ -18,8 +18,11 @@ __all__ = ["PyDataset", "Sequence", "clear_session", "normalize", "set_random_se
 
 
 class PyDataset:
-    """Batches by number, the base class of Keras's: a subclass has ``__len__`` and ``__getitem__``, and maybe
-    ``on_epoch_end``. ``workers`` and the others are Keras's, and of no effect: batches are made one after the other.
+    """Batches by number, the base class of Keras's: a subclass has ``__len__`` and ``__getitem__``.
+
+    ``on_epoch_begin`` and ``on_epoch_end`` are called before and after each epoch of ``fit``, and each validation,
+    ``evaluate`` and ``predict``; with ``fit(shuffle=True)``, as where it is not given, batches are asked for in another
+    order in each pass. ``workers`` and the others are Keras's, and of no effect: batches are made one after the other.
     """
 
     def __init__(
@@ -40,9 +43,15 @@ class PyDataset:
         raise NotImplementedError(f"{type(self).__name__} does not say what a batch is: write __getitem__.")
 
     @property
-    def num_batches(self) -> int:
-        """How many batches there are."""
+    def num_batches(self) -> int | None:
+        """How many batches there are; None where there is no end."""
         return len(self)
+
+    def on_epoch_begin(self) -> None:
+        """An epoch begins."""
+
+    def on_epoch_end(self) -> None:
+        """An epoch has ended: the place to put samples into another order."""
 
 
 Sequence = PyDataset  # its name in Keras 2

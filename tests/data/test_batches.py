@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier.data.arrays import as_features, as_labels, as_weights, batches_from
+from ranvier.torch.utils.data import TensorDataset
 
 X, Y = np.zeros((4, 3), "f4"), np.zeros(4, "i4")
 
@@ -50,7 +51,10 @@ FAULTS = [  # the source, the steps asked for, the exception, what its message m
     (yields((X, Y), (X + np.nan, Y)), None, ValueError, ["Batch 1", "nan at row 0, column 0"]),
     (yields((X, Y, Y - 1)), None, ValueError, ["Batch 0", "sample_weight is -1"]),
     (yields((X, Y), (X.astype(complex), Y)), None, TypeError, ["Batch 1", "complex"]),
+    (yields((X, np.array(1))), None, ValueError, ["Batch 0", "y is a single"]),
     (lambda: breaks, None, TypeError, ["function", "breaks()"]),
+    (lambda: Sequence, None, TypeError, ["class", "Sequence()"]),
+    (lambda: TensorDataset(X, Y), None, TypeError, ["single samples", "DataLoader(dataset, batch_size=32)"]),
     (lambda: 5, None, TypeError, ["int", "gives no batches"]),
 ]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from ranvier.callbacks.monitor import Monitor
@@ -39,6 +40,17 @@ class ModelCheckpoint(Monitor):
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq, self.step_interval = save_freq, frequency("ModelCheckpoint", save_freq)
 
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Refuse a name that asks for a result of validation where there will be none, before anything is trained."""
+        names = self.params.get("metrics", ())
+        validated = self.step_interval is None and any(name.startswith("val_") for name in names)
+        for name in fields(self.filepath):
+            if not validated and name.startswith("val_") and name.removeprefix("val_") in names:
+                fix = "save_freq='epoch'" if self.step_interval else "validation_data=... in fit"
+                raise self.unnamed(
+                    f"there is no {name} when it saves", ("epoch", *names), f"{fix}, or a name"
+                )
+
     def on_step(self, epoch: int, step: int, logs: Mapping[str, Any] | None = None) -> None:
         self.save(epoch, logs or {}, {"batch": step + 1})
 
@@ -71,16 +83,27 @@ class ModelCheckpoint(Monitor):
         try:
             return Path(self.filepath.format(**known))
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise ValueError(
-                f"ModelCheckpoint cannot make a name from {self.filepath!r} ({error}). Write it with any of "
-                f"{', '.join(known)} instead."
-            ) from error
+            raise self.unnamed(str(error), known, "it") from error
+
+    def unnamed(self, why: str, known: Iterable[str], fix: str) -> ValueError:
+        return ValueError(
+            f"ModelCheckpoint cannot make a name from {self.filepath!r} ({why}). Write {fix} with any of "
+            f"{', '.join(known)} instead."
+        )
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         self.best = state["best"]
+
+
+def fields(text: str) -> list[str]:
+    """The names between braces; none where the braces do not match, which is told when they are filled in."""
+    try:
+        return [field for _, field, _, _ in Formatter().parse(text) if field]
+    except ValueError:
+        return []
 
 
 def frequency(who: str, save_freq: Any) -> int | None:

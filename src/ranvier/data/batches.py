@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Batch", "RanOut", "batches_from"]
+__all__ = [
+    "Batch", "RanOut", "batches_from", "by_number", "check_source", "ended", "in_order", "name_of", "number_of", "tell",
+]  # fmt: skip
 
+SAMPLES = ("ConcatDataset", "StackDataset", "Subset", "TensorDataset")
 Batch = tuple[Any, Any, Any]
 Gate = Callable[[Any], Any]
 
@@ -27,27 +31,29 @@ def batches_from(
     parts: Callable[[Any], tuple[Any, ...] | None] | None = None,
     name: str = "the generator",
     check: bool = True,
+    start: int = 0,
 ) -> Iterator[Batch]:
     """Yield ``(x, y, sample_weight)`` for each batch of ``source``; y and sample_weight are None where not given.
 
     A batch is ``x`` alone or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; ``parts`` may know
     better, and returns None where it does not. ``as_x``, ``as_y`` and ``as_w`` are the gates its arrays pass
     (``as_features``, ``as_labels``, ... with their arguments bound); each may return a tuple or a dict of arrays.
-    With ``steps``, exactly that many batches are taken; without it, all. Batches may differ in their number of
-    samples and in nothing else; ``check=False`` leaves that to the caller.
+    With ``steps``, exactly that many batches are taken; without it, all; ``start`` of them have been taken before.
+    Batches may differ in their number of samples and in nothing else; ``check=False`` leaves that to the caller.
 
     Raises ``TypeError`` for what is no iterable or no batch and ``ValueError`` for a batch that is empty, changes
     shape, has arrays of different lengths, fails its gate, or does not come; each names the batch's index from 0.
     What the generator itself raises passes through, with the index added as a note.
     """
-    batches = _iterate(source, name)
+    check_source(source, name)
+    batches = in_order(source)
     first: tuple[Any, ...] | None = None
-    index = 0
+    index = start
     while steps is None or index < steps:
         try:
             item = next(batches)
         except StopIteration:
-            _ended(index, steps, name)
+            ended(index, steps, name)
             return
         except Exception as error:
             error.add_note(f"(raised by {name} while it made batch {index})")
@@ -69,20 +75,70 @@ def batches_from(
         index += 1
 
 
-def _iterate(source: Any, name: str) -> Iterator[Any]:
-    if callable(source) and not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
+def name_of(source: Any) -> str:
+    """What errors call a source."""
+    return str(getattr(source, "__name__", type(source).__name__))
+
+
+def check_source(source: Any, name: str) -> None:
+    """Raise TypeError for what gives no batches."""
+    if isinstance(source, type) or (callable(source) and not _readable(source)):
+        what = "class" if isinstance(source, type) else "function"
+        written = getattr(source, "__name__", "it")
+        raise TypeError(f"{name} is a {what} ({source!r}). Write {written}() instead.")
+    if _gives_samples(source):
         raise TypeError(
-            f"{name} is a function ({source!r}). Write {getattr(source, '__name__', 'it')}() instead."
+            f"{name} gives single samples, and batches are asked for. Write DataLoader(dataset, batch_size=32) instead."
         )
-    if hasattr(source, "__iter__"):
+    if not _readable(source):
+        raise TypeError(
+            f"{name} is a {type(source).__name__}, which gives no batches. Write a generator, a DataLoader that yields "
+            "(x, y), or iter(...) of a list of batches, instead."
+        )
+
+
+def _gives_samples(source: Any) -> bool:
+    """Whether this is a data set of PyTorch's, or of ours, whose items are certainly samples and no batches."""
+    kind = type(source)
+    return kind.__name__ in SAMPLES and kind.__module__.split(".")[0] in ("ranvier", "torch")
+
+
+def _readable(source: Any) -> bool:
+    return hasattr(source, "__iter__") or by_number(source)
+
+
+def by_number(source: Any) -> bool:
+    """Whether batches are asked for by number, as Keras's PyDataset: an index, a length, and no IndexError at its end.
+
+    Keras's class has an ``__iter__`` too, which is not what its ``fit`` reads; what tells it is ``on_epoch_end``.
+    """
+    kind = type(source)
+    indexed = hasattr(kind, "__getitem__") and (hasattr(kind, "__len__") or hasattr(kind, "num_batches"))
+    return indexed and (not hasattr(kind, "__iter__") or hasattr(kind, "on_epoch_end"))
+
+
+def number_of(source: Any) -> int | None:
+    """How many batches there are, of what gives them by number; None where there is no end, or it does not."""
+    if not by_number(source):
+        return None
+    number = source.num_batches if hasattr(type(source), "num_batches") else len(source)
+    return None if number is None else int(number)
+
+
+def in_order(source: Any, order: Iterable[int] | None = None) -> Iterator[Any]:
+    """The batches of one pass; those that are asked for by number in this order."""
+    if not by_number(source):
         return iter(source)
-    if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
-        # Keras's PyDataset: a length and an index, and no IndexError at its end.
-        return (source[i] for i in range(len(source)))
-    raise TypeError(
-        f"{name} is a {type(source).__name__}, which gives no batches. Write a generator, a list or a DataLoader "
-        "that yields (x, y) instead."
-    )
+    number = number_of(source)
+    ascending = itertools.count() if number is None else range(number)
+    return (source[i] for i in (ascending if order is None else order))
+
+
+def tell(source: Any, event: str) -> None:
+    """Call ``on_epoch_begin`` or ``on_epoch_end`` of what gives batches by number, where it has them."""
+    method = getattr(source, event, None) if by_number(source) else None
+    if method is not None:
+        method()
 
 
 def _parts(item: Any, index: int, name: str) -> Batch:
@@ -93,10 +149,7 @@ def _parts(item: Any, index: int, name: str) -> Batch:
             f"Batch {index} of {name} is a dict with keys {list(item)[:5]}. Write a tuple (x, y) instead."
         )
     # A list is a batch of arrays (PyTorch's DataLoader yields lists); a list of numbers is x itself.
-    is_list_of_arrays = (
-        isinstance(item, list) and bool(item) and all(getattr(part, "shape", ()) for part in item)
-    )
-    if not isinstance(item, tuple) and not is_list_of_arrays:
+    if not isinstance(item, tuple) and not (isinstance(item, list) and _holds_arrays(item)):
         return item, None, None
     if not 1 <= len(item) <= 3:
         raise TypeError(
@@ -107,6 +160,13 @@ def _parts(item: Any, index: int, name: str) -> Batch:
             raise TypeError(f"Batch {index} of {name} has None for {role}. Write an array there instead.")
     x, y, w = (*item, None, None)[:3]
     return x, y, w
+
+
+def _holds_arrays(part: Any) -> bool:
+    """Whether this is an array of some dimension, or a list, tuple or dict of nothing else."""
+    if isinstance(part, (list, tuple, Mapping)):
+        return bool(part) and all(map(_holds_arrays, part.values() if isinstance(part, Mapping) else part))
+    return bool(getattr(part, "shape", ()))
 
 
 def _as_array(part: Any) -> Any:
@@ -121,7 +181,8 @@ def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
     for role, part in named:
         if len(part.shape) == 0:
             raise ValueError(
-                f"Batch {index} of {name}: {role} is a single value. Write an array with one row a sample instead."
+                f"Batch {index} of {name}: {role} is a single value. Write an array with one row a sample, or "
+                "DataLoader(dataset, batch_size=32) of a data set of single samples, instead."
             )
     lengths = {role: int(part.shape[0]) for role, part in named}
     if len(set(lengths.values())) > 1:
@@ -157,11 +218,12 @@ def _changed(first: tuple[Any, ...], now: tuple[Any, ...], index: int, name: str
         raise ValueError(f"Batch {index} of {name}: {what}. Write batches of one kind instead.")
 
 
-def _ended(index: int, steps: int | None, name: str) -> None:
+def ended(index: int, steps: int | None, name: str) -> None:
+    """Raise RanOut where a source has ended before its batches ``index`` came."""
     if index == 0:
         raise RanOut(
             f"{name} gave no batch: batch 0 did not come. Write what begins anew in each epoch (a DataLoader, a "
-            "PyDataset, a list of batches, an object whose __iter__ is a generator) instead."
+            "PyDataset, an object whose __iter__ is a generator) instead."
         )
     if steps is not None:
         raise RanOut(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from typing import Any
 
@@ -26,14 +27,23 @@ def is_mapped(array: Any) -> bool:
 def spooled(array: Array, dtype: npt.DTypeLike) -> Array:
     """The values in ``dtype`` and C order, as a memory map of a temporary file that goes when the array does.
 
-    It lies where ``tempfile`` puts files (TMPDIR). Raises OSError where that has no room.
+    It lies where ``tempfile`` puts files (TMPDIR). Raises OSError naming that folder where it has no room.
     """
     if not array.size:
         return np.empty(array.shape, dtype)
     rows = max(1, PIECE // max(1, array[:1].size * np.dtype(dtype).itemsize))
-    with tempfile.TemporaryFile(prefix="ranvier-") as file:
-        # Written, not stored through the map: on a full disk that would end the process instead of raising.
-        for start in range(0, len(array), rows):
-            file.write(np.ascontiguousarray(array[start : start + rows], dtype).data)
-        file.flush()
-        return np.asarray(np.memmap(file, dtype, "r", shape=array.shape))
+    try:
+        with tempfile.TemporaryFile(prefix="ranvier-") as file:
+            # Written, not stored through the map: on a full disk that would end the process instead of raising.
+            for start in range(0, len(array), rows):
+                file.write(np.ascontiguousarray(array[start : start + rows], dtype).data)
+            file.flush()
+            return np.asarray(np.memmap(file, dtype, "r", shape=array.shape))
+    except OSError as error:
+        name, megabytes = np.dtype(dtype).name, math.ceil(array.size * np.dtype(dtype).itemsize / 1e6)
+        raise OSError(
+            error.errno,
+            f"{error.strerror or error}: a memory map of {array.dtype.name} is cast to {name} in a temporary file of "
+            f"{megabytes:,} MB in {tempfile.gettempdir()}. Set TMPDIR to a folder with that much room, or write the "
+            f"array as {name} in C order, instead",
+        ) from error

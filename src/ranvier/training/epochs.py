@@ -17,6 +17,7 @@ from ranvier.module.lines import warn
 from ranvier.training import inputs
 from ranvier.training.evaluation import kept_rows
 from ranvier.training.loop import Logs, Training
+from ranvier.training.passes import Passes
 from ranvier.training.preflight import preflight
 from ranvier.training.step import Data, Step
 
@@ -139,40 +140,29 @@ def ran_out(error: RanOut, training: Training) -> None:
 
 
 class Stream:
-    """Epochs over batches as they come; a batch no larger than those before needs no other program."""
+    """Epochs over batches as they come; a batch no larger than those before it in the epoch needs no other program."""
 
     def __init__(
-        self, training: Training, source: Any, steps: int | None, options: Mapping[str, Any]
+        self, training: Training, passes: Passes, steps: int | None, options: Mapping[str, Any]
     ) -> None:
-        self.training, self.source, self.steps, self.options = training, source, steps, options
+        self.training, self.passes, self.steps, self.options = training, passes, steps, options
         self.data: Data | None = None  # the first batch of the epoch
-        self.once = hasattr(source, "__next__")  # an iterator goes on from epoch to epoch
-        self.own = seed.generators_of(source)
-        self.begun: Any = seed.get_state(*self.own) if self.once else None
-        self.skip = 0  # batches that were trained on before a stop
-        self.batch = 0  # and the size of the largest of this epoch: the program's
-        self.random: Mapping[str, Any] | None = None  # where random numbers stood then
+        self.largest = 0  # the size of the largest batch before a stop: the program's
 
     def close(self) -> None:
         """Nothing is held."""
 
     def batches(self) -> inputs.Batches:
         """The batches of this epoch that are still to be trained on."""
-        training, steps, skip = self.training, self.steps, self.skip
-        if self.once:
-            steps = None if steps is None else steps - training.done
-            for _ in range(skip):
-                next(self.source, None)
-            skip = 0
-        elif not skip:
-            self.begun = seed.get_state(*self.own)
-        batches = inputs.batches(training.model, training.compiled, self.source, steps, **self.options)
-        for _ in range(skip):
-            next(batches, None)
-        if self.skip and self.random is not None:
-            seed.set_state(self.random, *self.own)
-        self.skip = 0
-        return batches
+        training, largest = self.training, self.largest
+        self.passes.find()
+        if not training.done:
+            self.passes.begin()
+        self.largest = 0
+        return inputs.batches(
+            training.model, training.compiled, self.passes, self.steps, **self.options,
+            start=training.done, largest=largest,
+        )  # fmt: skip
 
     def epoch(self, title: str) -> tuple[Logs, int]:
         """One epoch, or what is left of it: its results, and the number of samples."""
@@ -191,34 +181,30 @@ class Stream:
                 ran_out(error, training)  # some of a later epoch's came: they are an epoch
                 break
             if data is None:
+                self.passes.end()
                 break
-            fresh, size = step is None, data.size or len(data)
+            fresh = step is None
             if step is None:
                 preflight(training.model, training.compiled, data, ignore=training.ignore, partial=True)
                 self.data = data
-            if step is None or size > step.batch:
-                step = training.step(data, max(size, self.batch)).take_over(step)
-                self.batch = 0
+            if step is None or batches.largest > step.batch:
+                step = training.step(data, batches.largest).take_over(step)
             order = kept_rows(data)
             samples = training.run(step, data, order, batch=training.done, samples=samples, fresh=fresh)
             if training.stopping():
                 break
+            if training.runner is not None:
+                step = training.runner.step  # which a hook may have changed
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def state(self) -> Any:
-        """How to come to the next batch: where random numbers stood when the iterator began, and what to skip."""
+        """How to come to the next batch, and the size of the program's."""
         training = self.training
-        batch = training.runner.step.batch if training.runner is not None and training.done else 0
-        return {
-            "random": self.begun,
-            "skip": training.taken if self.once else training.done,
-            "batch": batch,
-            "now": seed.get_state(*self.own),
-        }
+        largest = training.runner.step.batch if training.runner is not None and training.done else 0
+        return {**self.passes.state(training.done), "batch": largest}
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
-        self.skip, self.batch, self.random = int(state["skip"]), int(state["batch"]), state["now"]
-        seed.set_state(state["random"] if self.skip else state["now"], *self.own)
-        self.begun = state["random"]
+        self.largest = int(state["batch"])
+        self.passes.set_state(state, self.training.epoch)

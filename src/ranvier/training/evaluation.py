@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.data.batches import check_source, name_of
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
@@ -62,6 +63,7 @@ def validation_set(model: Module, state: Compiled, given: Any, check_finite: boo
     if isinstance(given, Data):
         return given
     if inputs.is_source(given):
+        check_source(given, name_of(given))
         return inputs.resident(given) or given  # a loader in memory is checked once
     if isinstance(given, Mapping) or not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise TypeError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import seed
-from ranvier.data.batches import RanOut
+from ranvier.data.batches import RanOut, by_number
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
@@ -21,6 +21,7 @@ from ranvier.training.hooks import Callbacks
 from ranvier.training.loaded import Loaded
 from ranvier.training.loop import Logs, Training
 from ranvier.training.nonfinite import NonFiniteLoss
+from ranvier.training.passes import Passes
 from ranvier.training.preflight import after_epoch, preflight
 from ranvier.training.progress import Progress, progress
 from ranvier.training.resume import Run
@@ -63,8 +64,8 @@ def fit(
     name. ``class_weight`` is a dict by class, or "balanced"; for several outputs a list or dict of them.
 
     All of Keras's meaning: ``batch_size`` is 32 where not given, ``validation_split`` takes the last rows before any
-    shuffling, the loss of an epoch is the mean over its samples, and with ``steps_per_epoch`` an epoch of arrays goes
-    on where the last one stopped: each row comes once before any comes again. ``validation_steps`` validates on so many
+    shuffling, the loss of an epoch is the mean over its samples, and with ``steps_per_epoch`` an epoch goes on where
+    the last one stopped: each row comes once before any comes again. ``validation_steps`` validates on so many
     batches of ``validation_batch_size`` rows, every ``validation_freq`` epochs, or after the epochs that it lists
     (counted from 1). With ``epochs=0`` nothing is trained, and the history is empty. A sample of weight zero is left
     out. ``sampler`` says which rows an epoch takes and in which order, whatever ``shuffle`` is
@@ -114,6 +115,8 @@ def fit(
                 data = inputs.gate(model, state, x, y, sample_weight, **options)
         if validation_data is not None:
             validation = validation_set(model, state, validation_data, check_finite)
+            if hasattr(validation, "__next__"):
+                validation = Passes(validation)
         validation_size = (
             batch if validation_batch_size is None else whole("validation_batch_size", validation_batch_size)
         )
@@ -132,7 +135,9 @@ def fit(
             preflight(model, state, data, validation, batch=loader.batch, ignore=ignore)
             source = Loaded(training, data, loader, steps_per_epoch)
         elif data is None:
-            source = Stream(training, x, steps_per_epoch, options)
+            shuffler = seed.numpy_generator("shuffle") if shuffle and by_number(x) else None
+            passes = Passes(x, steps_per_epoch, shuffler, lambda: training.taken)
+            source = Stream(training, passes, steps_per_epoch, options)
         else:
             preflight(model, state, data, validation, batch=batch, ignore=ignore, sampled=sampler is not None)
             shuffler = seed.numpy_generator("shuffle") if shuffle or sampler is not None else None
@@ -143,7 +148,7 @@ def fit(
             "batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data,
             "validation data": validation if isinstance(validation, Data) else None,
         }  # fmt: skip
-        run = Run(training, source, history, settings)
+        run = Run(training, source, history, settings, validation)
         training.epoch = initial_epoch
         if not hooks and validation is None and not training.shows:
             training.ahead = Ahead(training, epochs)
@@ -212,12 +217,16 @@ def epoch(training: Training, source: Arrays | Loaded | Stream, title: str) -> t
 def validate(training: Training, validation: Any, batch: int | None, steps: int | None) -> Logs:
     model, state = training.model, training.compiled
     parts: Any = [validation]
+    if isinstance(validation, Passes):
+        validation.find()
     if not isinstance(validation, Data):
         parts, batch = inputs.evaluated(model, state, validation, steps), inputs.batch_of(validation)
     logs, _ = run_evaluation(
         model, state, parts, batch, pace=training.validation_pace, show=Progress(), hooks=training.hooks,
         between=lambda: interrupted(training),
     )  # fmt: skip
+    if isinstance(validation, Passes):
+        validation.settled = validation.count
     return logs
 
 

@@ -9,11 +9,12 @@ from ranvier.training.sources import (
     is_source,
     parted,
     resident,
+    told,
 )
 
 __all__ = [
     "Batches", "Resident", "batch_of", "batches", "evaluated", "features", "gate", "is_source", "parted", "resident",
-    "split", "traced",
+    "split", "told", "traced",
 ]  # fmt: skip
 
 batches = Batches

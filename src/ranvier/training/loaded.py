@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ranvier import seed
+from ranvier.data.batches import ended, name_of
 from ranvier.data.convert import Array
 from ranvier.training.inputs import Resident
 from ranvier.training.loop import Logs, Training
@@ -16,54 +19,94 @@ __all__ = ["Loaded"]
 
 
 class Loaded:
-    """The same results as asking the loader for its batches, with its batch size, shuffling, sampler and drop_last."""
+    """The same results as asking the loader for its batches, with its batch size, shuffling, sampler and drop_last.
+
+    An epoch of some steps goes on where the last one stopped, and begins anew where the batches run out, as over any
+    other source that can be read again: what it takes of each pass over the loader is an order of its own, whose last
+    batch may be smaller.
+    """
 
     def __init__(self, training: Training, data: Data, loader: Resident, limit: int | None) -> None:
         self.training, self.data, self.loader, self.limit = training, data, loader, limit
         self.batch = min(loader.batch, len(data))
         self.steps: int | None = limit
-        self.order: Array | None = None  # of the epoch that training stands in
-        self.begun: Any = None  # where random numbers stood before it was drawn
+        self.orders: list[Array] = []  # of the epoch that training stands in
+        self.left: Array = np.zeros(0, np.int32)  # of the last pass: what no epoch had yet
         self.own = seed.generators_of(loader.loader)
+        # Where this epoch and the next begin: random numbers before the pass was drawn, and how much of it is passed.
+        self.now: Mapping[str, Any] = {"random": None, "passed": 0}
+        self.then = self.now
         self.step: Step | None = None
 
     def close(self) -> None:
         """Nothing is held."""
 
-    def draw(self) -> Array:
-        self.begun = seed.get_state(*self.own)
-        order = self.loader.draw()
-        if self.limit is None:
-            return order
-        steps = math.ceil(len(order) / self.batch)
-        if steps < self.limit:
-            raise ValueError(
-                f"{type(self.loader.loader).__name__} ended early: batch {steps} of {self.limit} did not come. Write "
-                f"steps_per_epoch={steps} instead."
-            )
-        return order[: self.limit * self.batch]
+    def draw(self, passed: int = 0) -> None:
+        """Begin a pass over the loader, after some of its rows."""
+        self.then = {"random": seed.get_state(*self.own), "passed": passed}
+        self.left = self.loader.draw()[passed:]
+
+    def turn(self) -> list[Array]:
+        """The rows of the next epoch, an order for each pass that they are of."""
+        self.now = self.then
+        orders: list[Array] = []
+        steps = self.limit
+        while steps is None or steps > 0:
+            if not len(self.left):
+                self.draw()
+                if self.now["random"] is None:
+                    self.now = self.then
+                if not len(self.left):
+                    ended(0, None, name_of(self.loader.loader))
+            size = len(self.left) if steps is None else min(len(self.left), steps * self.batch)
+            orders.append(self.left[:size])
+            self.left = self.left[size:]
+            self.then = {**self.then, "passed": self.then["passed"] + size}
+            if steps is None:
+                break
+            steps -= self.count(orders[-1])
+        if not len(self.left):
+            self.then = {"random": None, "passed": 0}
+        return orders
+
+    def count(self, order: Array) -> int:
+        """How many batches these rows are."""
+        return math.ceil(len(order) / self.batch)
 
     def epoch(self, title: str) -> tuple[Logs, int]:
         """One epoch, or what is left of it: its results, and the number of samples."""
         training = self.training
-        if self.order is None:
-            self.order = self.draw()
+        if not self.orders or not training.done:
+            self.orders = self.turn()
         if self.step is None or training.hooks.changing:
             self.step = training.step(self.data, self.batch)
-        training.show.begin(title, math.ceil(len(self.order) / self.batch))
-        samples = training.run(self.step, self.data, self.order)
-        if not training.stopping():
-            self.order = None
+        training.show.begin(title, sum(map(self.count, self.orders)))
+        samples = begun = 0
+        for order in self.orders:
+            end = begun + self.count(order)
+            if training.done < end or order is self.orders[-1]:
+                samples = training.run(
+                    self.step, self.data, order, batch=begun, samples=samples, fresh=not begun
+                )
+                if training.stopping():
+                    return training.logs(), samples
+                if training.runner is not None:
+                    self.step = training.runner.step  # which a hook may have changed
+            else:
+                samples += len(order)  # trained on before a stop
+            begun = end
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 
     def state(self) -> Any:
-        """Where random numbers stood when the order of the epoch that training stands in was drawn."""
-        return {"random": self.begun if self.training.done else None, "now": seed.get_state(*self.own)}
+        """Where the epoch that training stands in begins, and where random numbers stand."""
+        return {**(self.now if self.training.done else self.then), "now": seed.get_state(*self.own)}
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         if state["random"] is not None:
             seed.set_state(state["random"], *self.own)
-            self.order = self.draw()
+            self.draw(int(state["passed"]))
+            if self.training.done:
+                self.orders = self.turn()
         seed.set_state(state["now"], *self.own)

@@ -185,9 +185,8 @@ def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
         return part
 
     parts = inputs.parted(model)
-    for x, _, _ in batches_from(
-        source, steps=steps, as_x=same, as_y=same, as_w=same, parts=parts, check=False
-    ):
+    batches = batches_from(source, steps=steps, as_x=same, as_y=same, as_w=same, parts=parts, check=False)
+    for x, _, _ in inputs.told(source, batches):
         yield x
 
 

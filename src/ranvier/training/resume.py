@@ -23,6 +23,7 @@ from ranvier.training.history import History
 from ranvier.training.identity import differences, identity, numbers
 from ranvier.training.loaded import Loaded
 from ranvier.training.loop import Training
+from ranvier.training.passes import Passes
 from ranvier.training.values import pack, unpack
 
 __all__ = ["NAME", "AnotherRun", "Run", "remove"]
@@ -43,8 +44,11 @@ class Run:
         source: Arrays | Loaded | Stream,
         history: History,
         settings: Mapping[str, Any],
+        validation: Any = None,
     ) -> None:
         self.training, self.source, self.history = training, source, history
+        # An iterator goes on from epoch to epoch, so that its place is a part of the run.
+        self.validation = validation if isinstance(validation, Passes) else None
         self.settings = dict(settings)
         self.optimizer = repr(training.compiled.optimizer)  # as it was before callbacks changed anything
         self._identity: dict[str, Any] | None = None
@@ -83,6 +87,7 @@ class Run:
             "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
             "salt": int(training.salt),
             "source": self.source.state(),
+            "validation": None if self.validation is None else self.validation.state(0),
             "random": seed.get_state(),
             "results": training.logs() if training.done else {},
             "history": self.history.state(),
@@ -112,8 +117,14 @@ class Run:
     def resume(self, path: Any, missing_ok: bool = False) -> None:
         """Go on from a file that `save` wrote. The weights are left alone unless all of it fits.
 
-        Raises CheckpointError for a file that is damaged, holds no run, or another one, saying what differs.
+        Raises CheckpointError for a file that is damaged, holds no run, or another one, saying what differs, or one
+        that has passed the last epoch of this run.
         """
+        if isinstance(path, bool):
+            raise TypeError(
+                f"resume={path} is no path. Write resume='backup', the folder that BackupAndRestore wrote, or leave "
+                "resume= out: BackupAndRestore goes on by itself."
+            )
         source = Path(path)
         if source.is_dir():
             source = source / NAME
@@ -140,6 +151,7 @@ class Run:
         before = model.get_weights()
         try:
             self.compare(kept["identity"], source)
+            self.ahead(kept, source)
             self.restore(kept, tensors, source)
         except checkpoint.MALFORMED as error:
             model.set_weights(before)
@@ -156,12 +168,24 @@ class Run:
                 + ". Write the same again to go on with it, or remove the file to begin anew."
             )  # fmt: skip
 
+    def ahead(self, kept: Mapping[str, Any], source: Path) -> None:
+        """Raise AnotherRun where the backup has passed the end of this run, which would not train and not be it."""
+        epoch, done, _ = self.position(kept)
+        needed, epochs = epoch + (done > 0), self.history.params.get("epochs")
+        if epochs is not None and needed > epochs:
+            at = f"epoch {epoch + 1}, step {done}" if done else f"the end of epoch {epoch}"
+            raise AnotherRun(
+                f"{source} stands at {at}, and epochs={epochs} ends before it. Write epochs={needed} or more to go on, "
+                "or remove the file to begin anew."
+            )
+
     def restore(self, kept: Mapping[str, Any], tensors: dict[str, Array], source: Path) -> None:
         training, model, optimizer = self.training, self.training.model, self.training.compiled.optimizer
         values = {
             name: unpack(kept[name], tensors)
             for name in (
-                "optimizer", "trainable", "frozen", "salt", "source", "random", "results", "history", "callbacks",
+                "optimizer", "trainable", "frozen", "salt", "source", "validation", "random", "results", "history",
+                "callbacks",
             )
         }  # fmt: skip
         model.load_state_dict(checkpoint.part(tensors, "weights/"))
@@ -182,6 +206,8 @@ class Run:
         self.history.set_state(values["history"])
         model.stop_training = bool(kept["stopped"])
         training.halted = bool(kept["stopped"]) and training.done > 0
+        if self.validation is not None:
+            self.validation.set_state(values["validation"], training.epoch)
         self.source.set_state(values["source"], values["random"])
         training.hooks.set_states(values["callbacks"])
         self.others_from(kept, tensors, source)

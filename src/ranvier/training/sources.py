@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import Array, batches_from
-from ranvier.data.batches import RanOut
+from ranvier.data.batches import RanOut, name_of, tell
 from ranvier.data.convert import to_numeric
 from ranvier.module import Module
 from ranvier.tensor import Tensor
@@ -21,7 +21,7 @@ from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 from ranvier.training.structure import inputs_of, is_container, takes
 
-__all__ = ["Batches", "Resident", "batch_of", "evaluated", "is_source", "parted", "resident"]
+__all__ = ["Batches", "Resident", "batch_of", "evaluated", "is_source", "parted", "resident", "told"]
 
 TOGETHER = 256  # batches, at most
 GROUP_SECONDS = 0.02  # a source that takes longer gives its batches one by one
@@ -33,7 +33,8 @@ def is_source(x: Any) -> bool:
         return False
     array = any(hasattr(x, name) for name in ("__array__", "shape", "to_numpy", "__dlpack__"))
     array = array or hasattr(type(x), "columns")  # not asked of x: a LazyFrame would compute them
-    return not array and (hasattr(x, "__iter__") or hasattr(x, "__getitem__"))
+    # What can only be called is a function that makes a generator, and is told so.
+    return not array and (hasattr(x, "__iter__") or hasattr(x, "__getitem__") or callable(x))
 
 
 def parted(
@@ -115,7 +116,7 @@ def resident(source: Any) -> Resident | None:
     """A DataLoader over a TensorDataset (or a Subset of one) as arrays; None for anything else that gives batches."""
     if isinstance(source, Resident):
         return source
-    find = getattr(source, "resident", None)
+    find = None if isinstance(source, type) else getattr(source, "resident", None)
     found = find() if callable(find) else None
     if found is None:
         return None
@@ -132,8 +133,11 @@ def batch_of(source: Any) -> int | None:
 class Batches:
     """The batches of a source, each checked like a data set of its own. An iterator of `Data`.
 
-    `take` checks some of them together, which costs as much as checking one. Raises what `gate` and `batches_from`
-    raise, with the number of the batch.
+    `take` checks some of them together, which costs as much as checking one. ``largest`` is the size of the largest
+    batch so far, for which the program is made that runs them all. It would cut several of another size together
+    elsewhere, so those come one by one: no batch is merged with or split from another. Which batches are together
+    depends on how fast they come, and changes no bit. Raises what `gate` and `batches_from` raise, with the number of
+    the batch.
     """
 
     def __init__(
@@ -145,6 +149,8 @@ class Batches:
         *,
         class_weight: Any,
         check_finite: bool,
+        start: int = 0,
+        largest: int = 0,
     ) -> None:
         if any_balanced(class_weight):
             raise ValueError(
@@ -154,8 +160,9 @@ class Batches:
         self.model, self.compiled = model, compiled
         self.options = {"class_weight": class_weight, "check_finite": check_finite}
         source = source.loader if isinstance(source, Resident) else source
-        self.name = getattr(source, "__name__", type(source).__name__)
-        self.index = 0  # of the next batch
+        self.name = name_of(source)
+        self.index = start  # of the next batch
+        self.largest = largest
         self.x: Any = None  # of the batch that is being read
         self.ahead: Raw | None = None  # taken from the source, and not yet checked
         self.queue: list[Data] = []  # checked, and not yet handed out
@@ -163,6 +170,7 @@ class Batches:
         self.raw = batches_from(
             source, steps=steps, as_x=self._inputs, as_y=partial(self._targets, "y"),
             as_w=partial(self._targets, "sample_weight"), parts=parted(model, self._outputs), name=self.name,
+            start=start,
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[Data]:
@@ -177,7 +185,7 @@ class Batches:
     def take(self, most: int) -> Data | None:
         """The next batches, as many as go together but at most so many, as one: `Data.size` is the size of each.
 
-        All but the last are of one size, and all of one kind. None when there are no more.
+        All but the last are of the largest size so far, and all of one kind. None when there are no more.
         """
         if self.queue:
             return self.queue.pop(0)
@@ -188,7 +196,8 @@ class Batches:
                 raise self.over
             return None
         index, started = self.index, time.perf_counter()
-        if most == 1 or not first.plain:
+        self.largest = max(self.largest, first.n)
+        if most == 1 or not first.plain or first.n < self.largest:
             self.index += 1
             return self._checked(first.parts(), index)
         group, late = Group(first, most), False
@@ -276,4 +285,11 @@ def evaluated(
         order = loader.draw()
         return [replace(data, among=order if steps is None else order[: steps * loader.batch])]
     batches = Batches(model, compiled, source, steps, **options)
-    return iter(lambda: batches.take(TOGETHER), None)
+    return told(source, iter(lambda: batches.take(TOGETHER), None))
+
+
+def told(source: Any, batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches of a source that is told where they begin and end, as Keras's PyDataset is."""
+    tell(source, "on_epoch_begin")
+    yield from batches
+    tell(source, "on_epoch_end")

@@ -1,0 +1,164 @@
+"""Passes over what gives batches: what each epoch takes of a source, and how a backup comes back to that place."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from ranvier import seed
+from ranvier.data.batches import by_number, check_source, in_order, name_of, number_of, tell
+
+__all__ = ["Passes"]
+
+END = object()
+
+
+def hooked(source: Any) -> bool:
+    """Whether a data set does something of its own between epochs: the empty methods of a base class do not count."""
+    packages = ("ranvier", "keras", "tensorflow")
+    own = (getattr(type(source), event, None) for event in ("on_epoch_begin", "on_epoch_end"))
+    return by_number(source) and any(
+        method is not None and str(getattr(method, "__module__", "")).split(".")[0] not in packages
+        for method in own
+    )
+
+
+class Passes:
+    """The batches of a source, epoch after epoch, as one iterator that ends where a pass does.
+
+    An iterator goes on from epoch to epoch. What can be read again is read once in each epoch; with ``steps`` an epoch
+    goes on where the last one stopped, and begins anew where the batches run out. ``shuffler`` draws the order of
+    batches that are asked for by number. ``taken`` tells how many batches are trained on.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        steps: int | None = None,
+        shuffler: np.random.Generator | None = None,
+        taken: Callable[[], int] | None = None,
+    ) -> None:
+        check_source(source, name_of(source))
+        self.source, self.steps, self.shuffler = source, steps, shuffler
+        self.__name__ = name_of(source)  # what errors call it
+        self.once = hasattr(source, "__next__")
+        self.own = [*seed.generators_of(source), *([] if shuffler is None else [shuffler])]
+        # Where nothing tells the state that a source is in, it is read again from its beginning.
+        self.replayed = self.once or hooked(source)
+        self.begun = seed.get_state(*self.own) if self.replayed else None
+        self.count = 0  # batches that were read
+        self.settled = 0  # and those whose results are known
+        self.taken = taken or (lambda: self.settled)
+        # The passes of batches that are read and not all trained on: how many came before, and the random numbers then.
+        self.starts: deque[tuple[int, Mapping[str, Any]]] = deque()
+        self.current: Iterator[Any] | None = None
+        self.epochs = 0  # that were begun
+        self.ended = False  # whether the source was told that this epoch has ended
+        self.pending: Mapping[str, Any] | None = None  # the place that is to be found again
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self.once:
+            item = next(self.source)
+        else:
+            item = next(self.begin_pass() if self.current is None else self.current, END)
+            if item is END and self.steps is not None:
+                item = next(self.begin_pass(), END)
+            if item is END:
+                raise StopIteration
+        self.count += 1
+        return item
+
+    def begin_pass(self) -> Iterator[Any]:
+        if not self.replayed:
+            self.forget()
+            self.starts.append((self.count, seed.get_state(*self.own)))
+        order, number = None, number_of(self.source)
+        if self.shuffler is not None and number is not None:
+            order = seed.shuffled(np.arange(number, dtype=np.int32), self.shuffler).tolist()
+        self.current = in_order(self.source, order)
+        return self.current
+
+    def forget(self) -> None:
+        """Drop the beginnings of passes that are over."""
+        while len(self.starts) > 1 and self.starts[1][0] <= self.taken():
+            self.starts.popleft()
+
+    def begin(self) -> None:
+        """An epoch begins."""
+        self.epochs, self.ended = self.epochs + 1, False
+        if self.steps is None:
+            self.current = None
+        tell(self.source, "on_epoch_begin")
+
+    def end(self) -> None:
+        """It has ended, with all its batches."""
+        if not self.ended:
+            self.ended = True
+            tell(self.source, "on_epoch_end")
+
+    # --- what a backup keeps --------------------------------------------------------------------------------------
+
+    def state(self, done: int) -> Any:
+        """How to come to the next batch: where random numbers stood at some beginning, and what to read from there.
+
+        ``done`` batches of this epoch are trained on.
+        """
+        if self.pending is not None:
+            return self.pending
+        now, taken = seed.get_state(*self.own), self.taken()
+        place = {"random": now, "now": now, "skip": 0, "epochs": 0, "ended": False}
+        self.forget()
+        if self.once:
+            place |= {"random": self.begun, "skip": taken}
+        elif self.replayed:
+            epochs = self.epochs - (done > 0)
+            place |= {"random": self.begun, "skip": done, "epochs": epochs, "ended": self.ended and done > 0}
+        elif self.starts and (done or self.steps is not None):
+            start, begun = self.starts[0]
+            place |= {"random": begun, "skip": taken - start}
+        return place
+
+    def set_state(self, state: Mapping[str, Any], epoch: int) -> None:
+        """Take back what `state` gave in epoch ``epoch``. Raises ValueError for what is no place before it."""
+        place = {**state, **{name: int(state[name]) for name in ("skip", "epochs")}}
+        if min(place["skip"], place["epochs"]) < 0 or place["epochs"] > epoch:
+            raise ValueError(
+                f"{place['epochs']} epochs and {place['skip']} batches are no place in epoch {epoch}"
+            )
+        seed.set_state(state["now"], *self.own)
+        self.settled = place["skip"]
+        self.pending = place
+
+    def find(self) -> None:
+        """Read on to the place that a backup named."""
+        if self.pending is None:
+            return
+        place, self.pending = self.pending, None
+        here = seed.get_state(*self.own)
+        seed.set_state(place["random"], *self.own)
+        self.begun = place["random"] if self.replayed else None
+        skip, self.current = place["skip"], None
+        for _ in range(place["epochs"]):
+            self.begin()
+            self.read(self.steps)
+            self.end()
+        self.count = self.taken() - skip
+        if skip and self.replayed and not self.once:
+            self.begin()
+        self.read(skip)
+        if place["ended"]:
+            self.end()
+        seed.set_state(here, *self.own)
+
+    def read(self, batches: int | None) -> None:
+        for _ in islice(self, batches):
+            pass
