@@ -82,10 +82,11 @@ def name_of(source: Any) -> str:
 
 def check_source(source: Any, name: str) -> None:
     """Raise TypeError for what gives no batches."""
-    if isinstance(source, type) or (callable(source) and not _readable(source)):
+    if isinstance(source, type) or (
+        callable(source) and hasattr(source, "__name__") and not _readable(source)
+    ):
         what = "class" if isinstance(source, type) else "function"
-        written = getattr(source, "__name__", "it")
-        raise TypeError(f"{name} is a {what} ({source!r}). Write {written}() instead.")
+        raise TypeError(f"{name} is a {what} ({source!r}). Write {source.__name__}() instead.")
     if _gives_samples(source):
         raise TypeError(
             f"{name} gives single samples, and batches are asked for. Write DataLoader(dataset, batch_size=32) instead."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from ranvier import seed
-from ranvier.data.batches import RanOut, by_number
+from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
@@ -146,7 +147,7 @@ def fit(
         history = model.history = History(params)
         settings = {
             "batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data,
-            "validation data": validation if isinstance(validation, Data) else None,
+            "validation data": validation if isinstance(validation, (Data, NoneType)) else name_of(validation),
         }  # fmt: skip
         run = Run(training, source, history, settings, validation)
         training.epoch = initial_epoch

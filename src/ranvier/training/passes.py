@@ -134,7 +134,11 @@ class Passes:
             raise ValueError(
                 f"{place['epochs']} epochs and {place['skip']} batches are no place in epoch {epoch}"
             )
-        seed.set_state(state["now"], *self.own)
+        for random in (
+            state["random"],
+            state["now"],
+        ):  # what is none is refused here, before anything is read
+            seed.set_state(random, *self.own)
         self.settled = place["skip"]
         self.pending = place
 
