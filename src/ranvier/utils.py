@@ -134,7 +134,7 @@ def split_dataset(
     return first, second
 
 
-def _rows(size: float | None, total: int) -> int | None:
+def _rows(size: Any, total: int) -> int | None:
     """A number of rows, from itself or from a share of all."""
     return None if size is None else round(size * total) if isinstance(size, float) else int(size)
 
