@@ -15,7 +15,7 @@ PACKAGE = ROOT / "src" / "ranvier"
 PUBLIC = [
     "ranvier", "ranvier.layers", "ranvier.losses", "ranvier.metrics", "ranvier.optimizers", "ranvier.initializers",
     "ranvier.activations", "ranvier.callbacks", "ranvier.calibration", "ranvier.data", "ranvier.data.datasets", "ranvier.torch", "ranvier.torch.nn", "ranvier.torch.nn.functional",
-    "ranvier.regularizers", "ranvier.constraints", "ranvier.utils", "ranvier.config", "ranvier.backend", "ranvier.saving", "ranvier.ops", "ranvier.random", "ranvier.models", "ranvier.search", "ranvier.pictures", "ranvier.explain",
+    "ranvier.regularizers", "ranvier.constraints", "ranvier.utils", "ranvier.config", "ranvier.backend", "ranvier.saving", "ranvier.ops", "ranvier.ops.nn", "ranvier.ops.linalg", "ranvier.random", "ranvier.models", "ranvier.search", "ranvier.pictures", "ranvier.explain",
     "ranvier.torch.optim", "ranvier.torch.optim.lr_scheduler", "ranvier.torch.utils.data", "ranvier.optimizers.schedules",
 ]  # fmt: skip
 OPTIONAL = [

@@ -40,6 +40,8 @@ PENALTIES: dict[str, Any] = {
     "kernel_regularizer": "l2", "bias_regularizer": "l1", "activity_regularizer": "l1_l2", "kernel_constraint": "max_norm",
 }  # fmt: skip
 
+LABELLED = np.array([[0, 3, 3], [1, 1, 1], [4, 0, 2]], np.int32)
+
 # name: (layer, input, value by NumPy)
 ROWS = {
     "dense": (lambda: layers.Dense(3), X, kernel),
@@ -73,6 +75,12 @@ ROWS = {
         lambda m, x: np.maximum(x, 0) + m.get_weights()[0] * np.minimum(x, 0),
     ),
     "embedding": (lambda: layers.Embedding(7, 2), np.arange(6, dtype=np.int32).reshape(3, 2), lambda m, x: m.get_weights()[0][x.astype(int)]),
+    "category encoding": (
+        lambda: layers.CategoryEncoding(5), LABELLED, lambda m, x: (x.astype(int)[..., None] == np.arange(5)).max(-2)),
+    "category encoding, counts": (
+        lambda: layers.CategoryEncoding(5, "count"), LABELLED, lambda m, x: (x.astype(int)[..., None] == np.arange(5)).sum(-2)),
+    "category encoding, one hot": (
+        lambda: layers.CategoryEncoding(5, output_mode="one_hot"), LABELLED[:, :1], lambda m, x: np.eye(5)[x[:, 0].astype(int)]),
     "dropout, inferring": (lambda: layers.Dropout(0.5), X, lambda m, x: x),
     "dropout of features, inferring": (lambda: layers.Dropout(0.5, (None, 1)), X, lambda m, x: x),
     "spatial dropout 1, inferring": (lambda: layers.SpatialDropout1D(0.5), X.reshape(3, 2, 2), lambda m, x: x),
@@ -134,7 +142,9 @@ def test_gradient_by_finite_differences(row, float64):
     rng = np.random.default_rng(0)
     direction = rng.standard_normal(layer(x).shape)
     leaf = Tensor(x, requires_grad=True)
-    (layer(leaf) * direction).sum().backward()
+    total = (layer(leaf) * direction).sum()
+    if total.requires_grad:  # else it is nothing but indices, and the numbers below are 0
+        total.backward()
     targets = [leaf, *layer.parameters()]
     for target in targets:
         step = rng.standard_normal(target.shape)
@@ -256,3 +266,17 @@ WORD: Any = "half"
 def test_mistakes_name_the_fix(make, error, said):
     with pytest.raises(error, match=said):
         make()
+
+
+def test_counts_of_categories_may_be_weighted():
+    weights = np.array([[0.5, 1, 2], [1, 1, 1], [0, 3, 0.25]], np.float32)
+    found = layers.CategoryEncoding(5, "count")(LABELLED, count_weights=rv.Tensor(weights)).numpy()
+    np.testing.assert_allclose(found, [[0.5, 0, 0, 3, 0], [0, 3, 0, 0, 0], [3, 0, 0.25, 0, 0]])
+    for make, words in [
+        (lambda: layers.CategoryEncoding(5, "hot"), "Write one of 'one_hot'"),
+        (lambda: layers.CategoryEncoding(5, sparse=True), "Leave sparse=True out"),
+        (lambda: layers.CategoryEncoding(5)(LABELLED, count_weights=weights), "Write output_mode='count'"),
+        (lambda: layers.CategoryEncoding(5)(LABELLED[0]), r"write \(batch, numbers\)"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            make()

@@ -18,6 +18,9 @@ POSITIVE = abs(A) + np.float32(0.1)
 SHARES = POSITIVE / POSITIVE.sum(1, keepdims=True)
 LABELS = np.array([0, 2, 1, 2], np.int32)
 YES = (B > 0).astype(np.float32)
+PICTURES = RNG.normal(size=(2, 4, 4, 3)).astype(np.float32)
+KERNEL = RNG.normal(size=(2, 2, 3, 2)).astype(np.float32)
+SQUARE = (RNG.normal(size=(3, 3)) + 3 * np.eye(3)).astype(np.float32)
 
 
 def softmax(x, axis=-1):
@@ -94,6 +97,62 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "take": (lambda o: o.take(A, LABELS, axis=1), A[:, LABELS]),
     "one_hot": (lambda o: o.one_hot(LABELS, num_classes=3), np.eye(3)[LABELS]),
     "cast": (lambda o: o.cast(A * 3, dtype="int32"), (A * 3).astype(np.int32)),
+    **{name: (named(name, A), getattr(np, name)(A)) for name in (
+        "sinh", "cosh", "arcsinh", "trunc", "tril", "triu", "diag", "diagonal", "trace", "cumsum", "cumprod", "prod",
+        "median", "average", "diff")},
+    "arctanh": (lambda o: o.arctanh(SHARES), np.arctanh(SHARES)),
+    "arccosh": (lambda o: o.arccosh(POSITIVE + 1), np.arccosh(POSITIVE + 1)),
+    "prod along axes": (lambda o: o.prod(C, axis=(0, 2), keepdims=True), C.prod((0, 2), keepdims=True)),
+    "cumsum along an axis": (lambda o: o.cumsum(C, axis=-1), C.cumsum(-1)),
+    "cumprod along an axis": (lambda o: o.cumprod(C, axis=1), C.cumprod(1)),
+    "round": (lambda o: o.round(A * 10, decimals=0), (A * 10).round()),
+    "round to decimals": (lambda o: o.round(A, decimals=2), A.round(2)),
+    "average by weights": (lambda o: o.average(A, axis=0, weights=LABELS), np.average(A, 0, LABELS)),
+    "average by all weights": (lambda o: o.average(A, weights=POSITIVE), np.average(A, weights=POSITIVE)),
+    "tensordot": (lambda o: o.tensordot(A, C, axes=[[1], [1]]), np.tensordot(A, C, ([1], [1]))),
+    "tensordot of axes": (lambda o: o.tensordot(C, A.T, axes=2), np.tensordot(C, A.T, 2)),
+    "take_along_axis": (
+        lambda o: o.take_along_axis(C, np.argsort(C, 1)[:, ::2], axis=1), np.take_along_axis(C, np.argsort(C, 1)[:, ::2], 1)),
+    "take_along_axis, from the end": (lambda o: o.take_along_axis(A, LABELS[:, None] - 3, axis=-1), A[np.arange(4), LABELS][:, None]),
+    "roll": (lambda o: o.roll(C, shift=(1, -2), axis=(0, 2)), np.roll(C, (1, -2), (0, 2))),
+    "roll of all": (lambda o: o.roll(A, 5), np.roll(A, 5)),
+    "tril, k": (lambda o: o.tril(C, k=-1), np.tril(C, -1)),
+    "triu, k": (lambda o: o.triu(C, k=1), np.triu(C, 1)),
+    "diag of a vector": (lambda o: o.diag(A[0], k=-1), np.diag(A[0], -1)),
+    "diagonal of axes": (lambda o: o.diagonal(C, offset=1, axis1=2, axis2=1), C.diagonal(1, 2, 1)),
+    "trace of axes": (lambda o: o.trace(C, axis1=1, axis2=2), C.trace(0, 1, 2)),
+    "meshgrid": (lambda o: o.meshgrid(A[0], A[:, 0])[1], np.meshgrid(A[0], A[:, 0])[1]),
+    "meshgrid, ij": (lambda o: o.meshgrid(A[0], A[:, 0], indexing="ij")[0], np.meshgrid(A[0], A[:, 0], indexing="ij")[0]),
+    "hstack": (lambda o: o.hstack([A, B]), np.hstack([A, B])),
+    "hstack of vectors": (lambda o: o.hstack([A[0], B[1]]), np.hstack([A[0], B[1]])),
+    "vstack": (lambda o: o.vstack([A[0], B[1]]), np.vstack([A[0], B[1]])),
+    "isclose": (lambda o: o.isclose(A, A + np.float32(1e-3) * YES, atol=1e-4), np.isclose(A, A + 1e-3 * YES, atol=1e-4)),
+    "nan_to_num": (
+        lambda o: o.nan_to_num(np.array([1, np.nan, np.inf, -np.inf], np.float32), posinf=3.0, neginf=-3.0), [1, 0, 3, -3]),
+    "quantile": (lambda o: o.quantile(C, [0.2, 0.5], axis=(0, 2)), np.quantile(C, [0.2, 0.5], (0, 2))),
+    "quantile, nearest": (lambda o: o.quantile(A, 0.3, axis=0, method="nearest", keepdims=True), np.quantile(A, 0.3, 0, method="nearest", keepdims=True)),
+    "median of an axis": (lambda o: o.median(A, axis=0, keepdims=True), np.median(A, 0, keepdims=True)),
+    "slice": (lambda o: o.slice(C, start_indices=(0, 1, 2), shape=(2, 2, 1)), C[:, 1:, 2:3]),
+    "cond": (lambda o: o.cond(o.sum(A) > 100, lambda: A, lambda: B), B),
+    "identity": (lambda o: o.identity(3), np.eye(3)),
+    "multi_hot": (lambda o: o.multi_hot(LABELS.reshape(2, 2), num_classes=4), [[1, 0, 1, 0], [0, 1, 1, 0]]),
+    "batch_normalization": (
+        lambda o: o.batch_normalization(A, A.mean(0), A.var(0), axis=-1, offset=B[0], scale=B[1], epsilon=0.01),
+        (A - A.mean(0)) / np.sqrt(A.var(0) + 0.01) * B[1] + B[0]),
+    "max_pool": (lambda o: o.nn.max_pool(PICTURES, (2, 2), strides=(2, 2)), PICTURES.reshape(2, 2, 2, 2, 2, 3).max((2, 4))),
+    "average_pool": (lambda o: o.average_pool(PICTURES, (2, 2), strides=2), PICTURES.reshape(2, 2, 2, 2, 2, 3).mean((2, 4))),
+    "conv": (lambda o: o.conv(PICTURES, KERNEL, strides=(2, 2)), np.einsum("biujvc,uvcf->bijf", PICTURES.reshape(2, 2, 2, 2, 2, 3), KERNEL)),
+    "depthwise_conv": (
+        lambda o: o.depthwise_conv(PICTURES, KERNEL, strides=2),
+        np.einsum("biujvc,uvcf->bijcf", PICTURES.reshape(2, 2, 2, 2, 2, 3), KERNEL).reshape(2, 2, 2, 6)),
+    "nn": (lambda o: o.nn.softmax(o.nn.relu(A)), softmax(A.clip(0))),
+    "linalg.inv": (lambda o: o.linalg.inv(SQUARE), np.linalg.inv(SQUARE)),
+    "linalg.det": (lambda o: o.det(SQUARE), np.linalg.det(SQUARE)),
+    "linalg.solve": (lambda o: o.linalg.solve(SQUARE, A.T), np.linalg.solve(SQUARE, A.T)),
+    "linalg.cholesky": (lambda o: o.linalg.cholesky(SQUARE @ SQUARE.T), np.linalg.cholesky(SQUARE @ SQUARE.T)),
+    "linalg.svd": (lambda o: o.linalg.svd(SQUARE, compute_uv=False), np.linalg.svd(SQUARE, compute_uv=False)),
+    "linalg.eigh": (lambda o: o.linalg.eigh(SQUARE @ SQUARE.T)[0], np.linalg.eigh(SQUARE @ SQUARE.T)[0]),
+    "linalg.norm": (lambda o: o.linalg.norm(A), np.linalg.norm(A)),
     "zeros_like": (lambda o: o.zeros_like(A), 0 * A),
     "ones_like": (lambda o: o.ones_like(A, dtype="int32"), A**0),
     "full_like": (lambda o: o.full_like(A, 2.5), 2.5 * A**0),
@@ -135,11 +194,33 @@ def test_operations_are_layers_of_a_described_network():
         np.testing.assert_allclose(net.predict([A, B]), expected, rtol=1e-6)
 
 
+def test_operations_in_compiled_layers_choose_and_run_along_axes():
+    """Their shapes follow the batch, and gradients go through them."""
+    o = rv.ops
+
+    class Chosen(rv.Layer):
+        def call(self, x):
+            first = o.take_along_axis(x, np.array([[2, -2, 0]]), axis=1)
+            return o.cond(o.max(x) > 1e6, lambda: x * 0, lambda: o.cumsum(first, axis=1))
+
+    x = rv.Input((3,))
+    wide = rv.layers.Dense(3, kernel_initializer="identity")(x)
+    model = rv.Model(x, o.prod(o.hstack([Chosen()(wide), o.round(x, decimals=1)]), axis=1, keepdims=True))
+    expected = np.concatenate([A[:, ::-1].cumsum(1), A.round(1)], 1).prod(1, keepdims=True)
+    np.testing.assert_allclose(model.predict(A, verbose=0), expected, rtol=1e-4, atol=1e-5)
+    model.compile("sgd", "mse")
+    before = model.get_weights()[0]
+    model.fit(A, A[:, :1], verbose=0, ignore="RV")
+    assert (model.get_weights()[0] != before).any()
+
+
 def test_mistakes_are_told_with_what_to_write_instead():
     for call, kind, words in [
         (lambda: rv.ops.cast(A, "complex64"), ValueError, "'complex64' is none .* Write one of"),
         (lambda: rv.ops.pad(A, 1, mode="reflect"), ValueError, "write mode='constant'"),
         (lambda: rv.ops.where(A > 0), ValueError, "takes a condition and two values"),
+        (lambda: rv.ops.quantile(A, 0.5, method="other"), ValueError, "Write one of 'linear'"),
+        (lambda: rv.ops.meshgrid(A[0], indexing="x"), ValueError, "Write 'xy' or 'ij'"),
         (lambda: rv.ops.relux, AttributeError, "nearest that does is relu"),
     ]:
         with pytest.raises(kind, match=words):

@@ -1,7 +1,9 @@
 """What programs written for Keras use by name: its utils, and its other spellings."""
 
+import json
 import random
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -261,6 +263,97 @@ def test_names_begin_anew_and_rows_have_length_one():
     rv.utils.clear_session()
     assert [rv.layers.Dense(1).name for _ in range(2)] == ["dense", "dense_1"]
     np.testing.assert_allclose(rv.utils.normalize([[3.0, 4.0], [0.0, 0.0]]), [[0.6, 0.8], [0, 0]], rtol=1e-6)
+
+
+def test_sequences_are_padded_and_cut():
+    rows = [[1], [2, 3, 4], []]
+    pad = rv.utils.pad_sequences
+    assert pad(rows).tolist() == [[0, 0, 1], [2, 3, 4], [0, 0, 0]]
+    assert pad(rows, maxlen=2, padding="post", value=9).tolist() == [[1, 9], [3, 4], [9, 9]]
+    assert pad(rows, maxlen=2, truncating="post").tolist() == [[0, 1], [2, 3], [0, 0]]
+    assert pad([np.ones((2, 3)), np.ones((1, 3))], dtype="float32").sum(axis=2).tolist() == [[3, 3], [0, 3]]
+
+
+def test_data_are_split():
+    x, y = np.arange(10), np.arange(10) * 2.0
+    (a, b), (c, d) = rv.utils.split_dataset((x, y), left_size=0.7)
+    assert (a.tolist(), d.tolist()) == (list(range(7)), [14, 16, 18])
+    assert (len(b), len(c)) == (7, 3)
+    left, right = rv.utils.split_dataset(x, right_size=4, shuffle=True, seed=1)
+    assert (len(left), len(right), sorted([*left, *right])) == (6, 4, list(range(10)))
+    assert left.tolist() != list(range(6))
+
+
+CONFIGURED: Any = [
+    rv.optimizers.Adam(rv.optimizers.schedules.ExponentialDecay(0.1, 100, 0.9), clipnorm=1.0),
+    rv.optimizers.schedules.CosineDecay(0.1, 10),
+    rv.losses.Huber(delta=2.0),
+    rv.metrics.AUC(curve="PR"),
+    rv.initializers.HeNormal(seed=3),
+    rv.regularizers.L1L2(0.1, 0.2),
+    rv.constraints.MaxNorm(3),
+]
+
+
+@pytest.mark.parametrize("made", CONFIGURED, ids=lambda made: type(made).__name__)
+def test_what_is_configured_is_made_again_from_plain_values(made):
+    config = json.loads(json.dumps(made.get_config()))
+    twin = type(made).from_config(config)
+    assert repr(twin) == repr(made)
+    assert twin.get_config() == made.get_config()
+
+
+class Tilted(rv.Loss):
+    def __init__(self, tilt=0.5, **options):
+        super().__init__(**options)
+        self.tilt = tilt
+
+
+class Constant(rv.Initializer):
+    def values(self, shape):
+        return np.full(shape, 7.0)
+
+
+def test_classes_of_ones_own_are_configured():
+    twin = Tilted.from_config(Tilted(0.9, name="own", reduction="sum").get_config())
+    assert (twin.tilt, twin.name, twin.reduction) == (0.9, "own", "sum")
+    assert Constant.from_config(Constant().get_config())((2,)).tolist() == [7, 7]
+    for kind, whole in [
+        (rv.Metric, rv.metrics),
+        (rv.Optimizer, rv.optimizers),
+        (rv.Regularizer, rv.regularizers),
+    ]:
+        assert getattr(whole, kind.__name__) is kind
+
+
+def test_variables_are_of_a_value_or_of_an_initializer():
+    variable = rv.Variable([1.0, 2.0], trainable=False, name="v")
+    variable.assign_add([1.0, 1.0])
+    assert (variable.value.tolist(), variable.name, variable.requires_grad) == ([2, 3], "v", False)
+    assert rv.Variable("ones", shape=(2, 3)).numpy().sum() == 6
+    layer = rv.Layer()
+    layer.v = rv.Variable(rv.initializers.Zeros(), shape=(4,), dtype="float64")
+    assert [w.dtype for w in layer.weights] == ["float64"]
+    for make, words in [
+        (lambda: rv.Variable("ones"), "Write shape="),
+        (lambda: rv.Variable([1.0], shape=(2,)), r"of shape \(1,\), and shape=\(2,\)"),
+        (lambda: rv.utils.pad_sequences([[1]], padding="left"), "Write 'pre' or 'post'"),
+        (lambda: rv.utils.pad_sequences([1, 2]), "no list of lists"),
+        (lambda: rv.utils.pad_sequences([[[1, 2]], [[1]]]), "Give them one shape"),
+        (lambda: rv.utils.split_dataset(np.ones(3)), "do not split 3 rows"),
+        (lambda: rv.utils.split_dataset((np.ones(3), np.ones(2)), 0.5), "Give all the same"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            make()
+
+
+def test_the_shape_of_an_output_is_known_without_weights():
+    dense = rv.layers.Dense(5)
+    assert dense.compute_output_shape((None, 3)) == (None, 5)
+    assert not dense.weights
+    assert rv.layers.Concatenate().compute_output_shape([(None, 3), (None, 4)]) == (None, 7)
+    net = rv.Sequential([rv.Input((8, 8, 1)), rv.layers.Conv2D(4, 3), rv.layers.Flatten()])
+    assert net.compute_output_shape((2, 8, 8, 1)) == (None, 144)
 
 
 def test_settings_by_kerass_names():

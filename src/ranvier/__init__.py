@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     )
     from ranvier.data import datasets
     from ranvier.engines.native.runtime import get_threads, set_threads
+    from ranvier.initializers import Initializer
+    from ranvier.losses import Loss
+    from ranvier.metrics import Metric
+    from ranvier.module.parameter import Variable
+    from ranvier.optimizers import Optimizer
+    from ranvier.regularizers import Regularizer
     from ranvier.search import fit_many
     from ranvier.seed import set_seed
     from ranvier.training import load_model, verify_resume
@@ -50,13 +56,19 @@ if TYPE_CHECKING:
 Model = Module  # Keras's name for what subclasses of a network derive from
 
 __all__ = [
+    "Initializer",
     "Input",
     "Layer",
+    "Loss",
+    "Metric",
     "Model",
     "Module",
+    "Optimizer",
     "Parameter",
+    "Regularizer",
     "Sequential",
     "Tensor",
+    "Variable",
     "__version__",
     "activations",
     "backend",
@@ -99,6 +111,12 @@ __all__ = [
 ]
 
 _LAZY = {  # imported when first used, so that `import ranvier` stays quick
+    "Initializer": "ranvier.initializers:Initializer",
+    "Loss": "ranvier.losses:Loss",
+    "Metric": "ranvier.metrics:Metric",
+    "Optimizer": "ranvier.optimizers:Optimizer",
+    "Regularizer": "ranvier.regularizers:Regularizer",
+    "Variable": "ranvier.module.parameter:Variable",
     "activations": "ranvier.activations",
     "backend": "ranvier.backend",
     "calibration": "ranvier.calibration",

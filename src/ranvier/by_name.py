@@ -1,4 +1,4 @@
-"""Objects that users name: what ``get`` of regularizers and constraints does."""
+"""Objects that users name: what ``get`` of regularizers and constraints does, and Keras's names for their settings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,30 @@ import difflib
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, Self
 
-__all__ = ["amount", "get", "held", "lazy", "names"]
+__all__ = ["Configured", "amount", "get", "held", "lazy", "names"]
+
+
+class Configured:
+    """An object that `config` says how to make again, by Keras's names too."""
+
+    __slots__ = ()
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments; of a class of yours that is no dataclass, none."""
+        own: Any = self
+        return {f.name: getattr(own, f.name) for f in fields(own)} if is_dataclass(own) else {}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as plain values that ``from_config`` takes."""
+        return self.config()
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """An object from what ``get_config()`` returned."""
+        return cls(**config)
 
 
 def names(classes: Mapping[str, type]) -> dict[str, type]:

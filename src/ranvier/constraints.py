@@ -6,12 +6,12 @@ Norms are taken along ``axis``: 0, the inputs of a Dense kernel (in, out), so th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ranvier import by_name, entries, tape
 from ranvier import numeric as n
-from ranvier.by_name import amount
+from ranvier.by_name import Configured, amount
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
 from ranvier.module.names import missing
@@ -24,7 +24,7 @@ __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
 EPSILON = 1e-7  # Keras's: a weight vector of zero stays zero
 
 
-class Constraint:
+class Constraint(Configured):
     """The base of all constraints: ``constraint(w)`` is a tensor of the shape of w.
 
     A subclass of your own defines ``__call__`` with tensor functions. Two constraints that are equal are the same to a
@@ -35,10 +35,6 @@ class Constraint:
         raise NotImplementedError(
             f"{type(self).__name__} does not say what it makes of weights. Write: def __call__(self, w): return ..."
         )
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return asdict(self)  # type: ignore[call-overload]  # the classes below are dataclasses
 
 
 @function

@@ -10,11 +10,12 @@ import functools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ranvier.by_name import Configured
 from ranvier.data.memory import check_weight
 from ranvier.modes import get_dtype
 from ranvier.seed import numpy_generator
@@ -66,7 +67,7 @@ def truncated_normal(generator: np.random.Generator, shape: Sequence[int]) -> An
 
 
 @dataclass(eq=False)
-class Initializer:
+class Initializer(Configured):
     """The base of all initializers: ``initializer(shape, dtype)`` returns a NumPy array.
 
     With ``seed`` every call gives the same values; without, each call the next ones of the process's seed.
@@ -83,10 +84,6 @@ class Initializer:
 
     def generator(self) -> np.random.Generator:
         return numpy_generator("initializer", getattr(self, "seed", None))
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 @dataclass(eq=False)

@@ -6,12 +6,12 @@ number of samples first, as Keras does.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ranvier import by_name
 from ranvier import numeric as n
-from ranvier.by_name import amount
+from ranvier.by_name import Configured, amount
 from ranvier.functional import normalize
 from ranvier.graph.node import GraphError, Node, apply, full
 from ranvier.module.names import missing
@@ -21,7 +21,7 @@ from ranvier.recording import function
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
 
 
-class Regularizer:
+class Regularizer(Configured):
     """The base of all regularizers: ``regularizer(x)`` is a scalar tensor.
 
     A subclass of your own defines ``__call__`` with tensor functions. Two regularizers that are equal are the same to a
@@ -32,10 +32,6 @@ class Regularizer:
         raise NotImplementedError(
             f"{type(self).__name__} does not say its penalty. Write: def __call__(self, x): return ..."
         )
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return asdict(self)  # type: ignore[call-overload]  # the classes below are dataclasses
 
 
 @function

@@ -13,8 +13,17 @@ from ranvier.data.targets import as_labels
 from ranvier.modes import get_dtype
 from ranvier.module.core import restart_names
 from ranvier.module.names import missing
+from ranvier.saving import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_registered_name,
+    register_keras_serializable,
+)
 
-__all__ = ["PyDataset", "Sequence", "clear_session", "normalize", "set_random_seed", "to_categorical"]
+__all__ = [
+    "CustomObjectScope", "PyDataset", "Sequence", "clear_session", "custom_object_scope", "get_registered_name",
+    "normalize", "pad_sequences", "register_keras_serializable", "set_random_seed", "split_dataset", "to_categorical",
+]  # fmt: skip
 
 
 class PyDataset:
@@ -67,6 +76,76 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
     values = to_numeric(x, "x").astype(get_dtype())
     length = np.linalg.norm(values, order, axis, keepdims=True)
     return values / np.where(length == 0, 1, length)
+
+
+def pad_sequences(
+    sequences: Any,
+    maxlen: int | None = None,
+    dtype: str = "int32",
+    padding: str = "pre",
+    truncating: str = "pre",
+    value: float = 0.0,
+) -> Array:
+    """Sequences of several lengths as one array (sequences, maxlen, ...), filled up with ``value`` and cut off.
+
+    ``maxlen`` is by default that of the longest; ``padding`` and ``truncating`` say at which end, "pre" or "post".
+    Raises ValueError for any other, and for what is no list of sequences of one kind of elements.
+    """
+    for what, end in (("padding", padding), ("truncating", truncating)):
+        if end not in ("pre", "post"):
+            raise ValueError(f"{what}={end!r}. Write 'pre' or 'post' instead.")
+    if not hasattr(sequences, "__len__") or not all(hasattr(row, "__len__") for row in sequences):
+        raise ValueError("sequences are no list of lists. Write [[1, 2], [3]], for example, instead.")
+    rows = [np.asarray(row) for row in sequences]
+    size = max((len(row) for row in rows), default=0) if maxlen is None else maxlen
+    inner = next((row.shape[1:] for row in rows if len(row)), ())
+    result = np.full((len(rows), size, *inner), value, dtype)
+    for place, row in zip(result, rows, strict=True):
+        if not len(row) or not size:
+            continue
+        if row.shape[1:] != inner:
+            raise ValueError(
+                f"the elements of the sequences have shapes {inner} and {row.shape[1:]}. Give them one shape instead."
+            )
+        kept = row[-size:] if truncating == "pre" else row[:size]
+        place[slice(len(kept)) if padding == "post" else slice(size - len(kept), None)] = kept
+    return result
+
+
+def split_dataset(
+    dataset: Any,
+    left_size: float | None = None,
+    right_size: float | None = None,
+    shuffle: bool = False,
+    seed: int | None = None,
+) -> tuple[Any, Any]:
+    """The rows of an array, or of a tuple or list of arrays of as many rows, in two parts, in the form that they have.
+
+    Sizes are shares of 1 or numbers of rows; one of them will do. ``shuffle`` draws the rows, by ``seed``. Raises
+    ValueError for sizes that do not fit.
+    """
+    several = isinstance(dataset, (tuple, list))
+    arrays = [to_numeric(part, "dataset") for part in (dataset if several else [dataset])]
+    total = len(arrays[0])
+    if any(len(array) != total for array in arrays):
+        raise ValueError(f"the arrays have {', '.join(str(len(a)) for a in arrays)} rows. Give all the same.")
+    given = _rows(left_size, total), _rows(right_size, total)
+    left = total - (given[1] or 0) if given[0] is None else given[0]
+    right = total - left if given[1] is None else given[1]
+    if not (left > 0 and right > 0 and left + right <= total):
+        raise ValueError(
+            f"left_size={left_size!r} and right_size={right_size!r} do not split {total} rows. Write left_size=0.8, "
+            "for example, instead."
+        )
+    order = np.random.default_rng(seed).permutation(total) if shuffle else np.arange(total)
+    parts = [[array[rows] for array in arrays] for rows in (order[:left], order[left : left + right])]
+    first, second = ((type(dataset)(part) if several else part[0]) for part in parts)
+    return first, second
+
+
+def _rows(size: Any, total: int) -> int | None:
+    """A number of rows, from itself or from a share of all."""
+    return None if size is None else round(size * total) if isinstance(size, float) else int(size)
 
 
 def set_random_seed(seed: int) -> None:

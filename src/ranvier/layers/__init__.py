@@ -18,7 +18,7 @@ from ranvier.layers.groups import (
     RMSNormalization,
     UnitNormalization,
 )
-from ranvier.layers.lookup import Embedding, Identity, PReLU
+from ranvier.layers.lookup import CategoryEncoding, Embedding, Identity, PReLU
 from ranvier.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
 from ranvier.layers.mixing import MixUp
 from ranvier.layers.noise import (
@@ -100,6 +100,7 @@ __all__ = [
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
+    "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
     "Conv1D",

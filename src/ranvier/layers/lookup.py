@@ -11,7 +11,9 @@ from ranvier.layers.base import Layer, whole
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Parameter
 
-__all__ = ["Embedding", "Identity", "PReLU"]
+__all__ = ["CategoryEncoding", "Embedding", "Identity", "PReLU"]
+
+MODES = ("one_hot", "multi_hot", "count")
 
 
 @register_module
@@ -110,3 +112,48 @@ class Embedding(Layer):
 
     def extra_repr(self) -> str:
         return f"{self.input_dim}, {self.output_dim}"
+
+
+@register_module
+class CategoryEncoding(Layer):
+    """Whole numbers below ``num_tokens`` as vectors of that size.
+
+    By ``output_mode``: "multi_hot", (batch, ..., numbers) -> (batch, ..., num_tokens), has 1 at each number that is
+    there; "count" how often it is there, or with ``count_weights`` in the call the sum of their weights; "one_hot" a
+    vector for each number: (batch, ...) -> (batch, ..., num_tokens), where a last dimension of 1 goes away. A number
+    out of range leaves no trace.
+    """
+
+    def __init__(
+        self, num_tokens: int, output_mode: str = "multi_hot", sparse: bool = False, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.num_tokens = whole(num_tokens, "num_tokens", self.name)
+        if output_mode not in MODES:
+            raise ValueError(
+                f"the output_mode of layer {self.name!r} is {output_mode!r}. Write one of "
+                f"{', '.join(map(repr, MODES))} instead."
+            )
+        if sparse:
+            raise ValueError(f"layer {self.name!r}: there are no sparse tensors. Leave sparse=True out.")
+        self.output_mode = output_mode
+
+    def forward(self, x: Any, count_weights: Any = None) -> Any:
+        if count_weights is not None and self.output_mode != "count":
+            raise ValueError(
+                f"layer {self.name!r} was given count_weights. Write output_mode='count' in it, or leave them out."
+            )
+        if self.output_mode == "one_hot":
+            x = numeric.squeeze(x, -1) if x.ndim > 1 and x.shape[-1] == 1 else x
+            return numeric.one_hot(numeric.cast(x, "int32"), self.num_tokens)
+        if x.ndim < 2:
+            raise GraphError(f"{self.output_mode} is of the numbers of each sample: write (batch, numbers)")
+        hot = numeric.one_hot(numeric.cast(x, "int32"), self.num_tokens)
+        if self.output_mode == "multi_hot":
+            return numeric.max(hot, -2)
+        if count_weights is not None:
+            hot = numeric.multiply(hot, numeric.expand_dims(numeric.cast(count_weights, hot.dtype), -1))
+        return numeric.sum(hot, -2)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_tokens}, {self.output_mode!r}"

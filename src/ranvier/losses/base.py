@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import numeric
+from ranvier.by_name import Configured
 from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
 from ranvier.losses.mixture import each
 from ranvier.module.names import Told
@@ -19,7 +20,7 @@ __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
-class Loss(Told):
+class Loss(Told, Configured):
     """The base of all losses. A subclass says ``call(y_true, y_pred)``: one value for each sample.
 
     ``reduction`` makes one number of them: "sum_over_batch_size" (or "mean") divides the weighted sum by the number of
@@ -79,11 +80,10 @@ class Loss(Told):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {
-            name: getattr(self, name)
-            for name in inspect.signature(type(self).__init__).parameters
-            if name != "self"
-        }
+        known = inspect.signature(type(self).__init__).parameters
+        passed = any(p.kind is p.VAR_KEYWORD for p in known.values())  # on to this class's own
+        names = dict.fromkeys([*known, *(("reduction", "name") if passed else ())])
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier import numeric as rn
+from ranvier.by_name import Configured
 from ranvier.engines import reference
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
@@ -27,7 +28,7 @@ Array = npt.NDArray[Any]
 StateType = tuple[tuple[int, ...], str]
 
 
-class Metric(Told):
+class Metric(Told, Configured):
     """A number (or an array) that is collected over batches.
 
     Subclasses give `states`, the shapes and dtypes of what is collected (it starts as zeros); `update`, which builds

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from ranvier.graph.node import BATCH, Type
+from ranvier.modes import get_dtype
+from ranvier.module.calls import isolated, mode
 from ranvier.module.names import refuse_unknown
 from ranvier.module.state import State
 from ranvier.tensor import Tensor
@@ -166,6 +170,23 @@ class Face(State):
     def output_shape(self) -> Any:
         """The shape of each output, None for the batch, in the container that they were given in."""
         return shapes(self.output)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape that comes of inputs of this shape, whose first dimension is the batch's (None); of several inputs,
+        a list of shapes. Weights are not made. Raises ValueError where the inputs do not fit.
+        """
+        from ranvier.module.symbolic import mapped
+
+        module = cast("Module", self)
+        module = module if module.built else copy.deepcopy(module)
+        several = bool(input_shape) and isinstance(input_shape[0], (tuple, list))
+        given = [
+            Tensor.placeholder(Type((BATCH, *(int(n) for n in shape[1:])), get_dtype()))
+            for shape in (input_shape if several else [input_shape])
+        ]
+        with mode(module, False), isolated(module):
+            result = module(given if several else given[0])
+        return mapped(result, Tensor, lambda tensor: (None, *tensor.shape[1:]))
 
     @reading
     def losses(self) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from ranvier.by_name import held
@@ -10,7 +11,7 @@ from ranvier.recording import kept
 from ranvier.tape import settle
 from ranvier.tensor import Tensor
 
-__all__ = ["Parameter"]
+__all__ = ["Parameter", "Variable"]
 
 
 class Parameter(Tensor):
@@ -88,3 +89,30 @@ class Parameter(Tensor):
         twin.for_training = self.for_training
         twin.regularizer, twin.constraint = self.regularizer, self.constraint
         return twin
+
+
+class Variable(Parameter):
+    """A parameter in the way of Keras: of a value, or of an initializer (by name too) and a ``shape``."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        name: str = "variable",
+    ) -> None:
+        value = initializer
+        if callable(initializer) or isinstance(initializer, str):
+            from ranvier import initializers
+
+            if shape is None:
+                raise ValueError(f"variable {name!r} has an initializer and no shape. Write shape=(...) too.")
+            value = initializers.get(initializer)(tuple(shape), dtype=dtype)
+        super().__init__(value, trainable, name=name, dtype=dtype)
+        if shape is not None and tuple(shape) != self.shape:
+            raise ValueError(
+                f"variable {name!r} has a value of shape {self.shape}, and shape={tuple(shape)}."
+            )

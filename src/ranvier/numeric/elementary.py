@@ -1,7 +1,5 @@
 """Elementwise functions made of those of arithmetic; their arguments have PyTorch's names."""
 
-# the field's names, builtins or not
-
 from __future__ import annotations
 
 import math

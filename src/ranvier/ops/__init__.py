@@ -1,17 +1,19 @@
 """Keras's ``ops``: array operations under its names, with its arguments' names, over `ranvier.numeric`.
 
 They take tensors and arrays, in layers, losses, metrics and loops; called on symbolic values they are layers of the
-functional model. Sorting needs values: it is not for what is compiled.
+functional model. Sorting, quantiles and `linalg` need values: they are not for what is compiled.
 """
 
 from typing import Any
 
 from ranvier.module.names import missing
-from ranvier.ops.arrays import NEW
+from ranvier.ops import arrays, images, linalg, nn, placing, reducing
 from ranvier.ops.elementwise import OPERATIONS
 
-_KNOWN: dict[str, Any] = {**OPERATIONS, **{new.__name__: new for new in NEW}}
+_MADE = (new for part in (arrays, linalg, placing, reducing) for new in part.NEW)
+_KNOWN: dict[str, Any] = {**OPERATIONS, **{new.__name__: new for new in _MADE}, "linalg": linalg, "nn": nn}
 globals().update(_KNOWN)
+del arrays, images, placing, reducing
 
 __all__ = sorted(_KNOWN)  # noqa: PLE0605  # what the tables hold
 

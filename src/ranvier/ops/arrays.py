@@ -259,7 +259,7 @@ def size(x: Any) -> int:
     return math.prod(shape(x))
 
 
-NEW = (
+NEW: tuple[Any, ...] = (
     arange, argsort, convert_to_numpy, convert_to_tensor, eye, full, is_tensor, linspace, ndim, ones, shape, size, sort,
     top_k, zeros,
 )  # fmt: skip

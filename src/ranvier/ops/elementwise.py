@@ -16,6 +16,7 @@ from ranvier.graph.node import DTYPES
 from ranvier.losses import formulas
 from ranvier.modes import get_dtype
 from ranvier.module.symbolic import given
+from ranvier.numeric import elementary
 from ranvier.tensor import Tensor
 
 OPERATIONS: dict[str, Callable[..., Any]] = {}  # what a layer of a functional model can do
@@ -101,7 +102,8 @@ UNARY: dict[str, Callable[..., Any]] = {
         "log_sigmoid", "tanh_shrink")},
     "absolute": numeric.abs, "swish": functional.silu, "hard_swish": functional.hard_silu,
     "logsigmoid": functional.log_sigmoid,
-    "tan": _ratio_of_sine,
+    "tan": _ratio_of_sine, "sinh": elementary.sinh, "cosh": elementary.cosh, "trunc": elementary.trunc,
+    "arcsinh": elementary.asinh, "arccosh": elementary.acosh, "arctanh": elementary.atanh,
     "log2": lambda x: numeric.multiply(numeric.log(x), 1 / math.log(2)),
     "log10": lambda x: numeric.multiply(numeric.log(x), 1 / math.log(10)),
     "isinf": lambda x: numeric.equal(numeric.abs(x), math.inf),
@@ -116,7 +118,7 @@ BINARY: dict[str, Callable[..., Any]] = {
     "divide_no_nan": lambda a, b: numeric.where(
         numeric.equal(b, 0), 0.0, numeric.divide(a, numeric.where(numeric.equal(b, 0), 1.0, b))),
     "outer": lambda a, b: numeric.multiply(numeric.reshape(a, (-1, 1)), numeric.reshape(b, (1, -1))),
-    "logaddexp": lambda a, b: numeric.logsumexp(numeric.stack([a, b], 0), 0),
+    "logaddexp": elementary.logaddexp,
 }  # fmt: skip
 REDUCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(numeric, name) for name in (
@@ -152,6 +154,24 @@ def moments(x: Any, axes: Axes, keepdims: bool = False) -> Any:
 def clip(x: Any, x_min: Any, x_max: Any) -> Any:
     """``x`` kept within [x_min, x_max]."""
     return numeric.clip(x, x_min, x_max)
+
+
+@operation
+def round(x: Any, decimals: int = 0) -> Any:
+    """The nearest whole number, of two as near the even one; or the nearest with so many decimals."""
+    return elementary.round(x, decimals=decimals)
+
+
+@operation
+def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether ``abs(x1 - x2) <= atol + rtol * abs(x2)``, element by element."""
+    return elementary.isclose(array(x1), array(x2), rtol, atol, equal_nan)
+
+
+@operation
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """Numbers in place of nan and of the infinities, by default 0 and the largest and smallest finite ones."""
+    return elementary.nan_to_num(x, nan, posinf, neginf)
 
 
 @operation

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar, Self
 
-from ranvier.by_name import held
+from ranvier.by_name import Configured, held
 from ranvier.graph.node import Node, apply, like
 from ranvier.module.names import Told
 from ranvier.numeric import equal, floor_divide
@@ -32,7 +32,7 @@ UNCHECKED = ("formula", "learning_rate", "name", "loss_scale_factor")
 
 
 @dataclass(eq=False, repr=False)
-class Optimizer(Attached, Told):
+class Optimizer(Attached, Told, Configured):
     """What all optimizers share: clipping, weight decay, state, and the step of an explicit loop.
 
     ``weight_decay`` shrinks each parameter by ``learning_rate * weight_decay`` of itself before the step, or with
@@ -114,6 +114,13 @@ class Optimizer(Attached, Told):
         """The constructor's arguments."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: float(v) if isinstance(v, Rate) else v for name, v in values.items()}
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, as plain values that ``from_config`` takes, a schedule among them too."""
+        config = self.config()
+        if self.schedule is not None:
+            config["learning_rate"] = schedules.describe(self.schedule)
+        return config
 
     def fresh(self) -> Optimizer:
         """An optimizer with the same settings that has trained nothing yet."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from ranvier import entries, tape
 from ranvier import numeric as rn
+from ranvier.by_name import Configured
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Symbol, Type, apply, constant
@@ -22,7 +23,7 @@ from ranvier.tensor import Tensor
 WIDE = "float64"  # in which rates are computed: it holds every count of steps exactly
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Configured):
     """The learning rate as a function of the step, which is 0 for the first.
 
     One of your own is a subclass with ``rate(step)``, written with tensor operations: ``step`` is a float64 tensor,

@@ -1,0 +1,32 @@
+"""Keras's ``ops.linalg``: NumPy's solvers and decompositions, of values at hand and without gradients; and norms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier.module.names import missing
+from ranvier.numeric import decompositions
+from ranvier.numeric.decompositions import cholesky, det, eigh, inv, matrix_rank, pinv, slogdet, solve
+from ranvier.ops.elementwise import OPERATIONS
+
+__all__ = [
+    "cholesky", "det", "eigh", "inv", "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "svd",
+]  # fmt: skip
+
+norm = OPERATIONS["norm"]
+
+
+def qr(x: Any, mode: str = "reduced") -> Any:
+    """Orthonormal columns Q and upper triangular R of ``x = Q @ R``. Of values at hand, without a gradient."""
+    return decompositions.qr(x, mode=mode)
+
+
+def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """U, S and V of ``x = U @ diag(S) @ V``, or S alone. Of values at hand, without a gradient."""
+    found = decompositions.svd(x, full_matrices)
+    return found if compute_uv else found[1]
+
+
+NEW: tuple[Any, ...] = (cholesky, det, eigh, inv, matrix_rank, pinv, qr, slogdet, solve, svd)
+
+__getattr__, __dir__ = missing("ranvier.ops.linalg", __all__)

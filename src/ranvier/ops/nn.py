@@ -1,0 +1,22 @@
+"""Keras's ``ops.nn``: those operations of `ranvier.ops` that networks are made of."""
+
+from typing import Any
+
+from ranvier.module.names import missing
+from ranvier.ops import images  # which makes some of them
+from ranvier.ops.elementwise import OPERATIONS
+
+NAMES = (
+    "average_pool", "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "conv",
+    "depthwise_conv", "elu", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh",
+    "leaky_relu", "log_sigmoid", "log_softmax", "max_pool", "moments", "multi_hot", "normalize", "one_hot", "relu",
+    "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign",
+    "sparse_categorical_crossentropy", "squareplus", "swish", "tanh_shrink",
+)  # fmt: skip
+_KNOWN: dict[str, Any] = {name: OPERATIONS[name] for name in NAMES}
+globals().update(_KNOWN)
+del images
+
+__all__ = sorted(_KNOWN)  # noqa: PLE0605  # what the table holds
+
+__getattr__, __dir__ = missing("ranvier.ops.nn", __all__)

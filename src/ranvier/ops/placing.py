@@ -1,0 +1,129 @@
+"""Operations on matrices and grids, and those that join, roll and choose by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier import entries, numeric
+from ranvier.graph.node import Node, apply
+from ranvier.numeric import matrices
+from ranvier.ops.elementwise import array, dtype_name, listed, operation
+from ranvier.recording import function
+from ranvier.tensor import Tensor
+
+
+@operation
+def tril(x: Any, k: int = 0) -> Any:
+    """The elements of matrices on and below a diagonal, 0 above."""
+    return matrices.tril(x, k)
+
+
+@operation
+def triu(x: Any, k: int = 0) -> Any:
+    """The elements of matrices on and above a diagonal, 0 below."""
+    return matrices.triu(x, k)
+
+
+@operation
+def diag(x: Any, k: int = 0) -> Any:
+    """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
+    return matrices.diag(x, k)
+
+
+@operation
+def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonals of the matrices in two axes, as the last axis."""
+    return numeric.diagonal(x, offset, axis1, axis2)
+
+
+@operation
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sums of the diagonals of the matrices in two axes."""
+    return numeric.sum(numeric.diagonal(x, offset, axis1, axis2), -1)
+
+
+@operation
+def roll(x: Any, shift: Any, axis: Any = None) -> Any:
+    """Elements moved on along axes, those past the end back to the start; without axes those of the flat tensor."""
+    return matrices.roll(x, listed(shift), listed(axis))
+
+
+@operation
+def hstack(xs: Sequence[Any]) -> Any:
+    """Joined along the second axis; vectors along their only one."""
+    return numeric.concatenate(list(xs), 0 if np.ndim(xs[0]) < 2 else 1)
+
+
+@operation
+def vstack(xs: Sequence[Any]) -> Any:
+    """Joined along the first axis; vectors are rows."""
+    return numeric.concatenate([numeric.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs], 0)
+
+
+@function
+def _along(x: Node, indices: Node, axis: int) -> Node:
+    order = (*(i for i in range(x.ndim) if i != axis), axis)
+    rows, wanted = numeric.transpose(x, order), numeric.transpose(numeric.cast(indices, "int32"), order)
+    shared = numeric.broadcast_shape(rows.shape[:-1], wanted.shape[:-1])
+    rows = numeric.broadcast_to(rows, (*shared, rows.shape[-1]))
+    wanted = numeric.broadcast_to(wanted, (*shared, wanted.shape[-1]))
+    wanted = numeric.where(numeric.less(wanted, 0), numeric.add(wanted, rows.shape[-1]), wanted)
+    found = apply("gather", rows, wanted, batch=len(shared))
+    return numeric.transpose(found, tuple(order.index(i) for i in range(x.ndim)))
+
+
+@operation
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Of each row along an axis the elements at its own whole numbers; without an axis, of the flat tensor."""
+    if axis is None:
+        x, axis = numeric.reshape(x, (-1,)), 0
+    return _along(x, array(indices), axis % np.ndim(x))
+
+
+@operation
+def slice(inputs: Any, start_indices: Sequence[int], shape: Sequence[int]) -> Any:
+    """A block of this shape that begins at these indices."""
+    ranges = zip(map(int, start_indices), shape, strict=True)
+    return numeric.index_basic(inputs, tuple(("slice", start, start + size, 1) for start, size in ranges))
+
+
+def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
+    """The coordinates of a grid: vectors each repeated along the others; "ij" keeps their order of axes."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"indexing={indexing!r}. Write 'xy' or 'ij' instead.")
+    vectors = [numeric.reshape(v if isinstance(v, Tensor) else Tensor(v), (-1,)) for v in x]
+    shape = tuple(v.shape[0] for v in vectors)
+    grids = [
+        numeric.broadcast_to(numeric.reshape(v, tuple(-1 if i == k else 1 for i in range(len(shape)))), shape)
+        for k, v in enumerate(vectors)
+    ]
+    return [numeric.swapaxes(g, 0, 1) for g in grids] if indexing == "xy" and len(grids) > 1 else grids
+
+
+def identity(n: int, dtype: Any = None) -> Tensor:
+    """Ones on the diagonal of a square."""
+    return Tensor(np.eye(n, dtype=dtype_name(dtype)))
+
+
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    """What the one function returns where ``pred`` holds, else what the other does.
+
+    In what is compiled both are computed, and one is chosen: they return tensors of the same shapes.
+    """
+    if isinstance(pred, Tensor) and entries.state.tracing:
+        return _chosen(pred, true_fn(), false_fn())
+    return true_fn() if bool(np.asarray(pred)) else false_fn()
+
+
+def _chosen(pred: Tensor, yes: Any, no: Any) -> Any:
+    if isinstance(yes, Mapping):
+        return {key: _chosen(pred, yes[key], no[key]) for key in yes}
+    if isinstance(yes, (list, tuple)):
+        return type(yes)(_chosen(pred, a, b) for a, b in zip(yes, no, strict=True))
+    return None if yes is None else numeric.where(pred, yes, no)
+
+
+NEW: tuple[Any, ...] = (cond, identity, meshgrid)
