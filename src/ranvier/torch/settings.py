@@ -11,10 +11,14 @@ from ranvier.seed import get_seed, set_seed
 from ranvier.torch.dtypes import dtype_name
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "compile", "finfo", "get_float32_matmul_precision", "iinfo",
-    "initial_seed", "manual_seed", "seed", "set_float32_matmul_precision", "set_printoptions",
-    "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
+    "finfo", "get_float32_matmul_precision", "iinfo", "initial_seed", "manual_seed", "preserve_format", "seed",
+    "set_float32_matmul_precision", "set_printoptions", "use_deterministic_algorithms",
 ]  # fmt: skip
+
+# Accepted wherever PyTorch takes them, and without effect: there is one memory format.
+contiguous_format, preserve_format = "torch.contiguous_format", "torch.preserve_format"
+channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"
 
 
 def manual_seed(seed: Any) -> None:
