@@ -218,8 +218,10 @@ def test_double_and_back():
     net = Net().double()
     assert {p.dtype for p in net.parameters()} == {"float64"}
     assert net.to("cpu").float().fc1.weight.dtype == "float32"
-    with pytest.raises(ValueError, match="cuda"):
+    with pytest.raises(RuntimeError, match="cuda"):
         net.to("cuda")
+    with pytest.raises(ValueError, match="cannot move a module to 'int32'"):
+        net.to("int32")
 
 
 def test_zero_grad():

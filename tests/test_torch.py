@@ -499,6 +499,9 @@ def test_state_dicts_through_files(tmp_path):
             "Write 'cos' or 'linear'",
         ),
         (lambda: optim.swa_utils.SWALR(optim.SGD([torch.ones(2)]), 0.1, -1), ValueError, "anneal_epochs=-1"),
+        (lambda: F.gumbel_softmax(torch.ones(2), tau=0), ValueError, "Write a temperature above 0"),
+        (lambda: nn.init.dirac_(torch.ones(3, 3)), ValueError, "holds no kernels"),
+        (lambda: nn.init.sparse_(torch.ones(3), 0.1), ValueError, "is no matrix"),
         (lambda: torch.ones(2).half(), AttributeError, "there is no half precision"),
         (
             lambda: torch.add(torch.ones(2), 1, out=torch.ones(2)),
@@ -583,6 +586,53 @@ def test_conversions_by_the_names_of_classes():
     net = nn.Linear(2, 2)
     net.half = 3
     assert net.half == 3
+
+
+def test_gumbel_softmax():
+    torch.manual_seed(0)
+    logits = torch.log(torch.tensor([0.1, 0.6, 0.3])).expand(4000, 3).clone().requires_grad_()
+    hard = F.gumbel_softmax(logits, tau=0.5, hard=True)
+    assert hard.mean(0).tolist() == pytest.approx([0.1, 0.6, 0.3], abs=0.03)
+    assert set(hard.numpy().ravel()) == {0, 1}
+    (hard * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert abs(logits.grad.sum(1)).max().item() < 1e-5 < logits.grad.abs().max().item()
+    soft = F.gumbel_softmax(logits.detach().t(), dim=0)
+    assert (soft.sum(0) - 1).abs().max().item() < 1e-5
+    assert soft.requires_grad is False
+
+
+def test_what_is_printed():
+    assert repr(torch.tensor([1.5], dtype=torch.float64)) == "tensor([1.5], dtype=float64)"
+    assert repr(torch.tensor([1])) == "tensor([1])"
+    assert repr(nn.ParameterList([torch.nn.Parameter(torch.ones(2, 3))])).splitlines() == [
+        "ParameterList(", "  (0): Parameter containing: [torch.float32 of size 2x3]", ")",
+    ]  # fmt: skip
+    assert repr(nn.ParameterDict({"a": torch.ones(2)})).splitlines()[1].startswith("  (a): Parameter")
+    assert (
+        repr(nn.MaxPool2d(2, padding=1)) == "MaxPool2d(kernel_size=2, stride=2, padding=1, ceil_mode=False)"
+    )
+    assert (nn.AvgPool2d((2, 3)).stride, nn.MaxPool1d(3, 2).kernel_size) == ((2, 3), 3)
+
+
+def test_there_is_one_memory_format():
+    x = torch.ones(2, 3, 4, 4)
+    assert x.contiguous(memory_format=torch.channels_last) is x
+    assert x.clone(memory_format=torch.preserve_format).stride() == (48, 16, 4, 1)
+    assert x.to(memory_format=torch.channels_last).stride(1) == 16
+    nn.Conv2d(3, 2, 1).to("cpu", non_blocking=True, memory_format=torch.channels_last)(x.pin_memory())
+    for wrong in (x[0], torch.ones(2, requires_grad=True)):
+        with pytest.raises(RuntimeError, match=r"Write x = x.unsqueeze\(...\)"):
+            wrong.unsqueeze_(0)
+
+
+def test_kernels_that_change_nothing_and_sparse_weights():
+    x = torch.randn(2, 4, 5)
+    conv = nn.Conv1d(4, 4, 3, padding=1, groups=2, bias=False)
+    nn.init.dirac_(conv.weight, groups=2)
+    assert torch.equal(conv(x), x)
+    sparse = nn.init.sparse_(torch.empty(10, 7), 0.25).numpy()
+    assert (sparse == 0).sum(0).tolist() == [3] * 7
+    assert 0.3 < torch.empty(2000).exponential_(2.0).mean().item() < 0.7
 
 
 def test_mixed_precision_is_left_out():

@@ -1,5 +1,6 @@
 """Names of the PyTorch vocabulary against NumPy, gradients by finite differences; optimizers of one's own."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import ranvier.torch as torch
 from ranvier import entries, load_model
-from ranvier.torch import nn, optim
+from ranvier.torch import absent, nn, optim
 from ranvier.torch.utils import data
 
 RNG = np.random.default_rng(2)
@@ -184,3 +185,14 @@ def test_a_network_of_the_new_layers_is_fitted_and_saved(tmp_path):
     layers.save(tmp_path / "layers.rv")
     again = load_model(tmp_path / "layers.rv")
     assert torch.equal(again(torch.ones(1, 3, 2, 2)), layers(torch.ones(1, 3, 2, 2)))
+
+
+def test_names_that_are_not_there_are_listed():
+    """In small letters, and without the ends of kinds (MaxUnpool2d, arctan)."""
+    listed = (Path(__file__).parent.parent / "docs/pytorch.md").read_text(encoding="utf-8").lower()
+    told = [name for name, words in absent.NAMES.items() if "docs/pytorch.md" in words]
+    wanted = {name.lower().replace("_", "").rstrip("123d").replace("arc", "a") for name in told}
+    listed = listed.replace("_", "")
+    assert not [name for name in sorted(wanted) if name not in listed]
+    spaces = (torch, torch.nn, torch.nn.functional, torch.optim, torch.nn.utils, torch.utils, torch.autograd)
+    assert not [name for name in absent.NAMES if any(name in space.__all__ for space in spaces)]

@@ -235,7 +235,8 @@ class Tensor:
         if self._value is None and (self.segment is None or any(isinstance(d, Symbol) for d in self.shape)):
             return f"tensor(shape={self.shape}, dtype={self.dtype})"
         body = np.array2string(self.compute(), precision=4, separator=", ", prefix="tensor(")
-        return f"tensor({body}{', requires_grad=True' if self.requires_grad else ''})"
+        told = "" if self.dtype in (get_dtype(), "int32", "bool") else f", dtype={self.dtype}"
+        return f"tensor({body}{told}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)

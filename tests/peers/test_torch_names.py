@@ -290,6 +290,13 @@ FUNCTIONS = {
     "places": (lambda t, x: (t.tril_indices(3, 4, -1), t.triu_indices(3, 3, 1), x.float()), INTS),
     "kinds of products": (lambda t, x: (t.inner(x, x), t.inner(x[0], x[1]), t.kron(x, x[:2]), t.cross(x[:, :3], x[:, 3:], dim=1), t.cross(x[:3].t(), x[1:].t(), dim=1)), X),
     "attention": (lambda t, x: (t.nn.functional.scaled_dot_product_attention(x[None], x[None] * 2, x[None] + 1), t.nn.functional.scaled_dot_product_attention(x[None], x[None] * 2, x[None] + 1, is_causal=True), t.nn.functional.scaled_dot_product_attention(x[None], x[None], x[None], attn_mask=t.tril(t.ones(4, 4)) > 0, scale=0.3), t.nn.functional.scaled_dot_product_attention(x[None], x[None], x[None], attn_mask=t.tril(t.ones(4, 4)))), X),
+    "covariances": (lambda t, x: (t.cov(x), t.cov(x[0]), t.cov(x, correction=0), x.corrcoef(), t.corrcoef(x[1])), X),
+    "trapezoid": (lambda t, x: (t.trapezoid(x), t.trapezoid(x, dx=0.3, dim=0), t.trapezoid(x, t.tensor([0.0, 1.0, 1.5, 4.0, 5.0, 7.0])), t.trapz(x, x.detach() * 2, dim=0), t.trapezoid(x, t.tensor([0.0, 1.0, 1.5, 4.0]), dim=0)), X),
+    "extremes": (lambda t, x: (*t.aminmax(x), t.aminmax(x, dim=1).max, x.aminmax(dim=0, keepdim=True).min), X),
+    "splits": (lambda t, x: (*t.tensor_split(x, 4, dim=1), *x.tensor_split((1, -1), dim=1), *t.tensor_split(x, [2, 1, 9])[1:3:2]), X),
+    "embedded diagonals": (lambda t, x: (t.diag_embed(x), x.diag_embed(2), t.diag_embed(x, -1, 0, 2)), X),
+    "choices": (lambda t, x: (t.combinations(x[0]), t.combinations(x[0], 3), t.combinations(x[0, :3], with_replacement=True), t.cartesian_prod(x[0], x[1, :2], x[:, 0]), t.cartesian_prod(x[0])), X),
+    "filled": (lambda t, x: (t.index_fill(x, 1, t.tensor([0, 5]), -1.0), x.index_copy(0, t.tensor([3, 1]), x[:2] * 2), x.index_copy(1, t.tensor([2]), x[:, :1]), x.clone().index_fill_(0, t.tensor([2]), 4.0), x.clone().index_copy_(0, t.tensor([0]), x[3:])), X),
     "Threshold": (lambda t, x: t.nn.Threshold(0.1, -2.0)(x), X),
     "convolution": (lambda t, x: (t.conv1d(x[None], t.ones(2, 4, 3)), t.conv2d(x[None, None], t.ones(1, 1, 2, 2)), t.max_pool1d(x[None], 2), t.prelu(x, t.tensor([0.1])), t.celu(x), t.selu(x)), X),
 }  # fmt: skip
@@ -307,6 +314,7 @@ IN_PLACE = {
     "activations": lambda t, x: (x.clone().sigmoid_(), x.clone().tanh_(), x.clone().relu_(), x.clone().clamp_min_(0.1), x.clone().clamp_max_(0.1)),
     "scaled": lambda t, x: (x.clone().lerp_(x * 2, 0.3), x.clone().addcmul_(x, x, value=0.5), x.clone().addcdiv_(x, x * x + 1), x.clone().add_(x, alpha=0.3), x.clone().sub_(x * x, alpha=2), x.clone().pow_(2)),
     "masked": lambda t, x: (x.clone().masked_fill_(x > 0, 1.5), x.clone().tril_(), x.clone().triu_(1), x.detach().clone().fill_diagonal_(3.0)),
+    "shapes": lambda t, x: (x.clone().unsqueeze_(1) * 2, x.clone().transpose_(0, 1).exp(), x[None].clone().squeeze_(0).t_(), t.zeros(3).unsqueeze_(0).unsqueeze_(-1)),
     "detached": lambda t, x: (x * 2).detach_() * x,
 }  # fmt: skip
 

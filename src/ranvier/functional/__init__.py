@@ -45,7 +45,14 @@ from ranvier.functional.criteria import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
-from ranvier.functional.noise import alpha_dropout, dropout, gaussian_dropout, gaussian_noise, standard_normal
+from ranvier.functional.noise import (
+    alpha_dropout,
+    dropout,
+    gaussian_dropout,
+    gaussian_noise,
+    gumbel_softmax,
+    standard_normal,
+)
 
 __all__ = [
     "alpha_dropout",
@@ -61,6 +68,7 @@ __all__ = [
     "gaussian_dropout",
     "gaussian_noise",
     "gelu",
+    "gumbel_softmax",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",

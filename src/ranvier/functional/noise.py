@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import numeric as n
-from ranvier.functional.basic import SELU_ALPHA, SELU_SCALE
+from ranvier.functional.basic import SELU_ALPHA, SELU_SCALE, softmax
 from ranvier.graph.node import GraphError, Node, apply, like
-from ranvier.numeric.promotion import floating
+from ranvier.numeric.promotion import axis_of, floating
 from ranvier.recording import function
 
-__all__ = ["alpha_dropout", "dropout", "gaussian_dropout", "gaussian_noise", "mask_shape", "standard_normal"]
+__all__ = [
+    "alpha_dropout", "dropout", "gaussian_dropout", "gaussian_noise", "gumbel_softmax", "mask_shape",
+    "standard_normal",
+]  # fmt: skip
 
 
 def mask_shape(x: Node, noise_shape: Sequence[Any] | None) -> tuple[Any, ...]:
@@ -124,3 +127,23 @@ def gaussian_dropout(x: Node, seed: Node, stream: Node, rate: float) -> Node:
     x = floating(x)
     factor = n.multiply(standard_normal(x, seed, stream), math.sqrt(rate / (1 - rate)))
     return x * n.add(factor, 1.0)
+
+
+@function
+def gumbel_softmax(x: Node, seed: Node, stream: Node, tau: float, hard: bool, axis: int = -1) -> Node:
+    """`softmax` along an axis of ``(x + g) / tau`` with Gumbel noise g; with ``hard`` its largest as 1, the rest as 0.
+
+    The gradient is that of the softmax in both cases. (Jang et al., 2017.)
+    """
+    x = floating(x)
+    drawn = apply("random", seed, stream, shape=x.shape, dtype=x.dtype)
+    waits = n.clip(
+        n.negative(n.log1p(n.negative(drawn))), 2.0**-25
+    )  # exponential; a draw of 0 would give infinity
+    y: Node = softmax(n.divide(n.subtract(x, n.log(waits)), tau), axis)
+    if not hard:
+        return y
+    place = axis_of(axis, x.ndim)
+    classes = apply("iota", shape=x.shape, axis=place, dtype="int32")
+    chosen = n.cast(n.equal(n.expand_dims(n.argmax(y, place), place), classes), y.dtype)
+    return y + n.stop_gradient(chosen - y)

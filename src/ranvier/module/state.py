@@ -79,8 +79,12 @@ class State(Parts):
         return left_out
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert the floating parameters to a dtype. The only device there is, "cpu", changes nothing."""
-        for value in (*args, *kwargs.values()):
+        """Convert the floating parameters to a dtype. The only device there is, "cpu", changes nothing; nor does how it
+        would be moved (``non_blocking``, ``memory_format``).
+        """
+        for value in (*args, kwargs.get("dtype"), kwargs.get("device")):
+            if value is None or isinstance(value, bool):
+                continue
             name = str(getattr(value, "name", value)).removeprefix("torch.")
             if name in FLOATS:
                 self._cast(name)

@@ -39,7 +39,7 @@ _SAID: dict[str, Iterable[str]] = {
         "FractionalMaxPool3d", "LBFGS", "LPPool1d", "LPPool2d", "LPPool3d", "MaxUnpool1d", "MaxUnpool2d",
         "MaxUnpool3d", "MultiLabelMarginLoss", "RAdam", "RReLU", "Rprop", "SparseAdam",
         "TripletMarginWithDistanceLoss", "Unfold", "acos", "addbmm", "addr", "arccos", "arcsin", "arctan", "asin",
-        "atan", "atan2", "binomial", "cdist", "checkpoint", "ctc_loss", "cummax", "cummin", "digamma",
+        "atan", "atan2", "binomial", "checkpoint", "ctc_loss", "cummax", "cummin", "digamma",
         "distributions", "embedding_bag", "erfinv", "fft", "fold", "fractional_max_pool2d", "fractional_max_pool3d",
         "gradient", "histogram", "hub", "kthvalue", "lgamma", "logcumsumexp", "lp_pool1d", "lp_pool2d", "lp_pool3d",
         "masked", "matrix_exp", "max_unpool1d", "max_unpool2d", "max_unpool3d", "mode", "multilabel_margin_loss",

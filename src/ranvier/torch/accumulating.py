@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,9 @@ from ranvier.tensor import Tensor
 from ranvier.torch.arranging import movedim
 
 __all__ = [
-    "addmm", "addmv", "baddbmm", "cdist", "count_nonzero", "cross", "cumprod", "cumsum", "dist", "inner", "kron",
-    "median", "nanmean", "nansum", "prod", "quantile", "std_mean", "tensordot", "var_mean",
+    "addmm", "addmv", "aminmax", "baddbmm", "cdist", "corrcoef", "count_nonzero", "cov", "cross", "cumprod", "cumsum",
+    "dist", "inner", "kron", "median", "nanmean", "nansum", "prod", "quantile", "std_mean", "tensordot", "trapezoid",
+    "trapz", "var_mean",
 ]  # fmt: skip
 
 
@@ -159,3 +160,51 @@ def _last(x: Node, dim: int) -> Node:
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of the difference."""
     return n.norm(n.subtract(input, other), None, False, float(p))
+
+
+class Extremes(NamedTuple):
+    """The smallest and the largest element."""
+
+    min: Any
+    max: Any
+
+
+def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Extremes:
+    """The smallest and the largest element, of all or along ``dim``."""
+    return Extremes(n.min(input, dim, keepdim), n.max(input, dim, keepdim))
+
+
+def cov(input: Any, *, correction: int = 1) -> Any:
+    """The covariances of variables, the rows of (variables, observations), over n - ``correction``; of a vector its
+    variance.
+    """
+    apart = n.subtract(input, n.mean(input, -1, True))
+    rows = apart if input.ndim == 2 else n.reshape(apart, (1, -1))
+    result = n.divide(n.matmul(rows, n.transpose(rows)), input.shape[-1] - correction)
+    return result if input.ndim == 2 else n.reshape(result, ())
+
+
+def corrcoef(input: Any) -> Any:
+    """The correlations of variables, the rows of (variables, observations), within -1 and 1."""
+    if input.ndim < 2:
+        return n.divide(spread := cov(input), spread)
+    together = cov(input)
+    deviations = n.sqrt(n.diagonal(together))
+    return n.clip(n.divide(n.divide(together, n.expand_dims(deviations, 1)), deviations), -1.0, 1.0)
+
+
+def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
+    """The integral along ``dim`` by the trapezoidal rule, of values ``dx`` apart or at the places ``x``."""
+    extent = y.shape[dim]
+    means = n.multiply(n.add(y.narrow(dim, 0, extent - 1), y.narrow(dim, 1, extent - 1)), 0.5)
+    if x is None:
+        return n.multiply(n.sum(means, dim), dx)
+    last = x.shape[dim if x.ndim > 1 else 0]
+    along = dim if x.ndim > 1 else 0
+    widths = n.subtract(x.narrow(along, 1, last - 1), x.narrow(along, 0, last - 1))
+    if x.ndim == 1 and y.ndim > 1:
+        widths = n.reshape(widths, tuple(-1 if i == dim % y.ndim else 1 for i in range(y.ndim)))
+    return n.sum(n.multiply(means, widths), dim)
+
+
+trapz = trapezoid

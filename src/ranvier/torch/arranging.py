@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from ranvier import methods, numeric
 from ranvier import numeric as n
-from ranvier.graph.node import Node
+from ranvier.graph.node import Node, apply
 from ranvier.numeric.matrices import diag, roll, tril, triu
 from ranvier.numeric.promotion import axis_of
 from ranvier.recording import function
@@ -18,10 +19,10 @@ from ranvier.tensor import Tensor
 from ranvier.torch import operations
 
 __all__ = [
-    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "column_stack", "concatenate", "diag", "diagonal",
-    "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "narrow", "ravel", "repeat_interleave", "roll",
-    "rot90", "select", "swapaxes", "swapdims", "tile", "trace", "tril", "tril_indices", "triu", "triu_indices",
-    "unflatten",
+    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack", "combinations",
+    "concatenate", "diag", "diag_embed", "diagonal", "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim",
+    "narrow", "ravel", "repeat_interleave", "roll", "rot90", "select", "swapaxes", "swapdims", "tensor_split", "tile",
+    "trace", "tril", "tril_indices", "triu", "triu_indices", "unflatten",
 ]  # fmt: skip
 
 swapaxes = swapdims = numeric.swapaxes
@@ -176,3 +177,46 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Columns beside each other; vectors are columns."""
     return n.concatenate([n.reshape(t, (-1, 1)) if t.ndim < 2 else t for t in tensors], 1)
+
+
+def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+    """That many parts along ``dim``, the first ones larger by 1 where it does not divide; or parts between indices."""
+    extent, given = input.shape[dim], indices_or_sections
+    if isinstance(given, int):
+        size, more = divmod(extent, given)
+        ends = [size * i + min(i, more) for i in range(given + 1)]
+    else:
+        places = given.tolist() if isinstance(given, Tensor) else given
+        ends = [0, *(min(max(i + extent if i < 0 else i, 0), extent) for i in places), extent]
+    return tuple(input.narrow(dim, a, max(b - a, 0)) for a, b in itertools.pairwise(ends))
+
+
+@function
+def _on_diagonal(x: Node, offset: int) -> Node:
+    """(..., n) on a diagonal of matrices (..., n + abs(offset), n + abs(offset))."""
+    extent, after = x.shape[-1], abs(offset)
+    row, column = (apply("iota", shape=(extent, extent), axis=axis, dtype="int32") for axis in (0, 1))
+    lies = n.equal(row, column)
+    square = n.where(lies, n.expand_dims(x, -1), 0)
+    before = ((0, after), (after, 0)) if offset >= 0 else ((after, 0), (0, after))
+    return n.pad(square, (*((0, 0),) * (x.ndim - 1), *before))
+
+
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Matrices along ``dim1`` and ``dim2`` with the last dimension of ``input`` on a diagonal, and 0 elsewhere."""
+    return movedim(_on_diagonal(input, offset), (-2, -1), (dim1, dim2))
+
+
+def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
+    """The combinations of ``r`` elements of a vector, in rows: (combinations, r)."""
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    places = np.array(list(choose(range(input.shape[0]), r)), np.int32).reshape(-1, r)
+    return input[places]
+
+
+def cartesian_prod(*tensors: Any) -> Any:
+    """All choices of one element from each vector, in rows; of one vector itself."""
+    if len(tensors) == 1:
+        return tensors[0]
+    grids = meshgrid(*tensors, indexing="ij")
+    return n.stack([n.reshape(grid, (-1,)) for grid in grids], 1)

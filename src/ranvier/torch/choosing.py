@@ -12,8 +12,8 @@ from ranvier.recording import function
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "argwhere", "bincount", "bucketize", "histc", "index_add", "isin", "scatter", "scatter_add", "searchsorted",
-    "take", "take_along_dim", "unique", "unique_consecutive", "where",
+    "argwhere", "bincount", "bucketize", "histc", "index_add", "index_copy", "index_fill", "isin", "scatter",
+    "scatter_add", "searchsorted", "take", "take_along_dim", "unique", "unique_consecutive", "where",
 ]  # fmt: skip
 
 argwhere = selecting.nonzero
@@ -123,6 +123,22 @@ def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: flo
     """``input`` with each slice of ``source`` along ``dim`` added at its index; several may meet at one."""
     places = np.take(_every(input), _array(index), dim)
     return _add_at(input, places, source if alpha == 1 else numeric.multiply(source, alpha))
+
+
+def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:
+    """``input`` with a number in the slices along ``dim`` at indices."""
+    chosen = np.zeros(input.shape[dim], bool)
+    chosen[_array(index)] = True
+    mask = chosen.reshape([-1 if i == dim % input.ndim else 1 for i in range(input.ndim)])
+    return selecting.masked_fill(input, Tensor.wrap(mask), value)
+
+
+def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
+    """``input`` with the slices of ``source`` along ``dim`` written at indices."""
+    result: Tensor = input.clone()
+    places = (*(slice(None),) * (dim % input.ndim), _array(index))
+    selecting.set_item(result, places, source)
+    return result
 
 
 # --- counting -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier import functional, methods, numeric, selecting
 from ranvier.tensor import Tensor
-from ranvier.torch import accumulating, arranging, choosing, creation, elementwise, operations
+from ranvier.torch import accumulating, arranging, choosing, creation, elementwise, linalg, operations
 from ranvier.torch.device import check_device, device
 from ranvier.torch.dtypes import CLASSES
 
@@ -22,16 +22,16 @@ SHARED = {
         "round", "sinh", "tan", "true_divide", "trunc", "xlogy",
     ),
     arranging: (
-        "diag", "diagonal", "diff", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "ravel", "repeat_interleave",
-        "roll", "select", "swapdims", "trace", "tril", "triu", "unflatten",
+        "diag", "diag_embed", "diagonal", "diff", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "ravel",
+        "repeat_interleave", "roll", "select", "swapdims", "tensor_split", "trace", "tril", "triu", "unflatten",
     ),
     accumulating: (
-        "addmm", "addmv", "baddbmm", "count_nonzero", "cumprod", "cumsum", "dist", "median", "nanmean", "nansum",
-        "prod", "quantile",
+        "addmm", "addmv", "aminmax", "baddbmm", "corrcoef", "count_nonzero", "cov", "cumprod", "cumsum", "dist",
+        "median", "nanmean", "nansum", "prod", "quantile",
     ),
     choosing: (
-        "argwhere", "bincount", "histc", "index_add", "scatter", "scatter_", "scatter_add", "take", "take_along_dim",
-        "unique", "unique_consecutive",
+        "argwhere", "bincount", "histc", "index_add", "index_copy", "index_fill", "scatter", "scatter_",
+        "scatter_add", "take", "take_along_dim", "unique", "unique_consecutive",
     ),
     operations: ("allclose", "equal", "isinf", "log10", "log2", "logical_and", "logical_not", "logical_or", "outer"),
     creation: ("bernoulli", "multinomial"),
@@ -58,6 +58,8 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
     "cumsum": accumulating.cumsum,
     "floor_divide": numeric.floor_divide,
     "index_add": choosing.index_add,
+    "index_copy": choosing.index_copy,
+    "index_fill": choosing.index_fill,
     "masked_fill": selecting.masked_fill,
     "multiply": numeric.multiply,
     "neg": numeric.negative,
@@ -83,6 +85,32 @@ def retain_grad(self: Tensor) -> None:
         raise RuntimeError(
             "the gradient of a result is not kept. Write torch.autograd.grad(loss, x), which gives it, instead."
         )
+
+
+def _reshaping(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that gives its tensor another shape: one with memory of its own, and no weight."""
+
+    def change(self: Tensor, *args: Any) -> Tensor:
+        if self.base is not None or (self.is_leaf and self.requires_grad):
+            raise RuntimeError(
+                "the shape of a view, or of a tensor that requires a gradient, cannot be changed in place. Write "
+                "x = x.unsqueeze(...), or its like, instead."
+            )
+        self.become(operation(self, *args))
+        return self
+
+    return change
+
+
+def stride(self: Tensor, dim: int | None = None) -> Any:
+    """How far apart elements lie that are next to each other, along each dimension or one, in a row-major tensor."""
+    steps = tuple(math.prod(self.shape[i + 1 :]) for i in range(self.ndim))
+    return steps if dim is None else steps[dim]
+
+
+def clone(self: Tensor, *, memory_format: Any = None) -> Any:
+    """A copy whose gradient flows on; there is one memory format."""
+    return methods.clone(self)
 
 
 def fill_diagonal_(self: Tensor, fill_value: float) -> Tensor:
@@ -131,6 +159,11 @@ def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None
 METHODS: dict[str, Any] = {
     **{name: getattr(module, name) for module, names in SHARED.items() for name in names},
     **{f"{name}_": methods.in_place(operation) for name, operation in IN_PLACE.items()},
+    "unsqueeze_": _reshaping(operations.unsqueeze), "squeeze_": _reshaping(operations.squeeze),
+    "transpose_": _reshaping(operations.transpose), "t_": _reshaping(operations.t), "stride": stride,
+    "clone": clone, "contiguous": lambda self, memory_format=None: self,
+    "pin_memory": lambda self, device=None: self, "det": linalg.det, "inverse": linalg.inv,
+    "exponential_": methods.drawn(lambda source, shape, lambd=1.0: source.standard_exponential(shape) / lambd),
     "detach_": detach_, "retain_grad": retain_grad, "type": kind, "fill_diagonal_": fill_diagonal_,
     "bernoulli_": methods.drawn(lambda source, shape, p=0.5: source.random(shape) < p),
     "subtract": elementwise.sub, "multiply": numeric.multiply, "divide": numeric.divide, "negative": numeric.negative,

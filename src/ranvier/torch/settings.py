@@ -10,10 +10,14 @@ import numpy as np
 from ranvier.torch.dtypes import dtype_name
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "compile", "finfo", "get_float32_matmul_precision", "iinfo",
-    "set_float32_matmul_precision", "set_printoptions",
-    "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
+    "finfo", "get_float32_matmul_precision", "iinfo", "preserve_format",
+    "set_float32_matmul_precision", "set_printoptions", "use_deterministic_algorithms",
 ]  # fmt: skip
+
+# Accepted wherever PyTorch takes them, and without effect: there is one memory format.
+contiguous_format, preserve_format = "torch.contiguous_format", "torch.preserve_format"
+channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

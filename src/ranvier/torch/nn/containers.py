@@ -11,6 +11,14 @@ from ranvier.tensor import Tensor
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
 
 
+def _described(parameters: Mapping[str, Any]) -> str:
+    """A line for each parameter, in PyTorch's words."""
+    return "\n  ".join(
+        f"({name}): Parameter containing: [torch.{p.dtype} of size {'x'.join(map(str, p.shape))}]"
+        for name, p in parameters.items()
+    )
+
+
 class _List(Module):
     """A list whose items are registered under their positions."""
 
@@ -25,6 +33,10 @@ class _List(Module):
 
     def _items(self) -> dict[str, Any]:
         return self._modules if self._kind is Module else self._parameters
+
+    def __repr__(self) -> str:
+        lines = _described(self._parameters)
+        return f"{type(self).__name__}(\n  {lines}\n)" if lines else super().__repr__()
 
     def _renew(self, items: list[Any]) -> Self:
         for key in list(self._items()):
@@ -98,6 +110,10 @@ class _Dict(Module):
 
     def _items(self) -> dict[str, Any]:
         return self._modules if self._kind is Module else self._parameters
+
+    def __repr__(self) -> str:
+        lines = _described(self._parameters)
+        return f"{type(self).__name__}(\n  {lines}\n)" if lines else super().__repr__()
 
     def update(self, items: Mapping[str, Any]) -> None:
         for key, item in items.items():

@@ -13,8 +13,8 @@ from ranvier.module.names import missing
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
-    "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+    "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+    "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
 _GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}
@@ -94,6 +94,38 @@ def eye_(tensor: Tensor) -> Tensor:
     import numpy as np
 
     return _set(tensor, np.eye(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Kernels (out, in, positions...) that keep each channel as it is, in each of ``groups``."""
+    import numpy as np
+
+    if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
+        raise ValueError(
+            f"a tensor of shape {tensor.shape} holds no kernels of {groups} groups. Write one of 3 to 5 dimensions, "
+            "the first of which the groups divide, instead."
+        )
+    values, each = np.zeros(tensor.shape), tensor.shape[0] // groups
+    centre = tuple(d // 2 for d in tensor.shape[2:])
+    for group in range(groups):
+        for channel in range(min(each, tensor.shape[1])):
+            values[(group * each + channel, channel, *centre)] = 1
+    return _set(tensor, values)
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
+    """Normal with the deviation ``std``, and a share of ``sparsity`` of each column 0 (Martens, 2010)."""
+    import numpy as np
+
+    if tensor.ndim != 2:
+        raise ValueError(
+            f"a tensor of shape {tensor.shape} is no matrix. Write one of two dimensions instead."
+        )
+    generator = initializers.RandomNormal().generator()
+    values = generator.normal(0.0, std, tensor.shape)
+    order = generator.permuted(np.tile(np.arange(tensor.shape[0])[:, None], tensor.shape[1]), axis=0)
+    values[order < math.ceil(sparsity * tensor.shape[0])] = 0
+    return _set(tensor, values)
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:

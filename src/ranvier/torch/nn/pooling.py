@@ -25,17 +25,21 @@ class _Pool(Module):
 
     def _windows(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
         n = self.dimensions
-        self.kernel_size = each(kernel_size, n, "kernel_size", 1)
-        self.stride = self.kernel_size if stride is None else each(stride, n, "stride", 1)
-        self.padding, self.ceil_mode = each(padding, n, "padding"), bool(ceil_mode)
+        self.kernel_size, self.stride = (
+            kernel_size,
+            kernel_size if stride is None else stride,
+        )  # as they were given
+        self.padding, self.ceil_mode = padding, bool(ceil_mode)
+        self._reach, self._pad = each(kernel_size, n, "kernel_size", 1), each(padding, n, "padding")
+        each(self.stride, n, "stride", 1)
 
     def misfit(self, given: Type) -> Misfit:
         n = self.dimensions
         shape = (1, *given.shape) if len(given.shape) == n + 1 else given.shape
         form = Form(n, True, torch=True)
         rates = each(self.dilation, n, "dilation", 1)
-        reaches = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, rates, strict=True)]
-        pairs = [(p, p) for p in self.padding]
+        reaches = [(k - 1) * d + 1 for k, d in zip(self._reach, rates, strict=True)]
+        pairs = [(p, p) for p in self._pad]
         return form.rank(shape) or form.reached(shape, reaches, pairs, "window", "a smaller kernel_size")
 
     def extra_repr(self) -> str:
@@ -58,7 +62,8 @@ class _MaxPool(_Pool):
         super().__init__()
         no_indices(return_indices)
         self._windows(kernel_size, stride, padding, ceil_mode)
-        self.dilation = each(dilation, self.dimensions, "dilation", 1)
+        each(dilation, self.dimensions, "dilation", 1)
+        self.dilation = dilation
 
     def forward(self, input: Any) -> Any:
         pool = getattr(F, f"max_pool{self.dimensions}d")

@@ -56,3 +56,15 @@ def _channel_dropout(n: int) -> Any:
 
 
 dropout1d, dropout2d, dropout3d = (_channel_dropout(n) for n in (1, 2, 3))
+
+
+def gumbel_softmax(
+    logits: Any, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Any:
+    """A sample of classes as probabilities along ``dim``, which the gradient passes (Jang et al., 2017).
+
+    The lower ``tau`` is, the nearer to one class; with ``hard`` it is one, with the gradient of the probabilities.
+    """
+    if not tau > 0:
+        raise ValueError(f"gumbel_softmax with tau={tau!r}. Write a temperature above 0 instead.")
+    return functional.gumbel_softmax(logits, *draw(), tau=float(tau), hard=bool(hard), axis=dim)
