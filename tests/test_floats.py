@@ -9,6 +9,7 @@ import pytest
 import ranvier as rv
 from ranvier import explain, layers
 from ranvier.modes import computing_in, get_dtype
+from ranvier.module.calls import calls
 from ranvier.pictures.histograms import layer_outputs
 
 X = np.random.default_rng(0).random((24, 6, 6, 1)).astype(np.float32)
@@ -54,6 +55,13 @@ USES: dict[str, Any] = {
     "find_learning_rate": lambda m: rv.find_learning_rate(m, X, Y, steps=10, batch_size=8).losses,
     "activations": lambda m: list(layer_outputs(m, X).values()),
 }
+
+
+def test_what_is_no_data_leaves_no_trace():
+    model = made()
+    with pytest.raises(TypeError, match="a tensor cannot hold"):
+        model(np.array(["a"]))
+    assert calls.trace is None
 
 
 @pytest.mark.parametrize("name", USES)

@@ -84,19 +84,19 @@ def mode(module: Module, training: bool) -> Iterator[None]:
 
 def first_floats(module: Module, registry: str) -> str | None:
     """The dtype of the first floating tensor of a module or of those below it."""
-    for tensor in module.__dict__[registry].values():
-        if tensor is not None and tensor.spec.dtype in FLOATS:
-            return str(tensor.spec.dtype)
-    for below in module._modules.values():
-        found = None if below is None else first_floats(below, registry)
-        if found is not None:
-            return found
+    for below in module.modules():
+        for tensor in below.__dict__[registry].values():
+            if tensor is not None and tensor.spec.dtype in FLOATS:
+                return str(tensor.spec.dtype)
     return None
 
 
 def floats_of(module: Module) -> str:
     """The floating dtype that a module computes in: its parameters', else its buffers', else the process's."""
-    return first_floats(module, "_parameters") or first_floats(module, "_buffers") or get_dtype()
+    known, usual = module._input_type, get_dtype()
+    if known is not None and known.dtype == usual:  # as nearly always, and quickly known
+        return usual
+    return first_floats(module, "_parameters") or first_floats(module, "_buffers") or usual
 
 
 @contextlib.contextmanager

@@ -176,19 +176,18 @@ class Module(Face):
         trace = calls.trace
         outermost = trace is None
         if trace is None:
+            if args and not isinstance(args[0], Tensor):
+                floats = floats_of(self)
+                if floats != get_dtype():
+                    with computing_in(floats):
+                        return self(*args, **kwargs)
+                args = tuple(Tensor(a) if is_data(a) else a for a in args)
             trace = calls.trace = []
             calls.root = self
             if calls.added:
                 for module in self.modules():
                     calls.added.pop(module, None)
             if args:
-                if not isinstance(args[0], Tensor):
-                    floats = floats_of(self)
-                    if floats != get_dtype():
-                        calls.trace = None
-                        with computing_in(floats):
-                            return self(*args, **kwargs)
-                    args = tuple(Tensor(a) if is_data(a) else a for a in args)
                 trace.append((None, getattr(args[0], "spec", None)))
                 if self._input_type is None:
                     self._input_type = input_type(args[0])
