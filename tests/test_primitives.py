@@ -1,6 +1,7 @@
 """Every primitive on every engine: one row each, its value by another formula and its gradient by finite differences."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def matrix(a, b):
 
 
 # name, arrays, builder, the value by another formula
-ROWS = [
+ROWS: list[tuple[str, list[Any], Any, Any]] = [
     ("input", [X], lambda x: x, lambda x: x),
     ("constant", [X], lambda x: x + apply("constant", value=Y), lambda x: x + Y),
     ("constant", [X], lambda x: apply("broadcast", constant(3, "int32"), shape=(2,), axes=()), lambda x: np.array([3, 3], np.int32)),
