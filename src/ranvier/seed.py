@@ -178,7 +178,7 @@ def set_state(state: Mapping[str, Any], *generators: Any) -> None:
     for generator, own in zip(generators, state["own"], strict=True):
         set_generator(generator, own)
     set_streams(state)
-    np.random.set_state(bounded(state["numpy"]))  # type: ignore[arg-type]  # noqa: NPY002
+    np.random.set_state(bounded(state["numpy"]))  # type: ignore[arg-type]  # noqa: NPY002  # as above
     random.setstate(state["python"])
     pytorch = _pytorch()
     if pytorch is not None and state["pytorch"] is not None:
@@ -187,7 +187,7 @@ def set_state(state: Mapping[str, Any], *generators: Any) -> None:
 
 def scatter_globals() -> None:
     """Put the global generators of NumPy, Python and PyTorch somewhere else, where a new process would find them."""
-    np.random.seed(None)  # noqa: NPY002
+    np.random.seed(None)  # noqa: NPY002  # what a user's generator may draw from
     random.seed()
     pytorch = _pytorch()
     if pytorch is not None:

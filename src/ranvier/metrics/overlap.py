@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ class IoU(Metric):
     ``sparse_y_pred`` is False, those have an ``axis`` of scores, whose largest is the class; outputs with an axis more
     than the targets have one in any case.
     """
+
+    settled: ClassVar[frozenset[str]] = frozenset()  # settings that are no arguments of a subclass
 
     def __init__(
         self,
@@ -45,6 +47,9 @@ class IoU(Metric):
         self.num_classes, self.target_class_ids, self.ignore_class = num_classes, ids, ignore_class
         self.sparse_y_true, self.sparse_y_pred, self.axis = sparse_y_true, sparse_y_pred, axis
 
+    def config(self) -> dict[str, Any]:
+        return {key: value for key, value in super().config().items() if key not in self.settled}
+
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         return [((self.num_classes, self.num_classes), WIDE)]
 
@@ -63,9 +68,9 @@ class IoU(Metric):
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         kind = floats(y_pred).dtype
-        truth, decided = self.decide(y_true, y_pred)
+        truth, chosen = self.decide(y_true, y_pred)
         # A number that is none of the classes is a row of zeros, and counts nowhere.
-        rows, columns = (one_hot(x, self.num_classes, kind) for x in (truth, decided))
+        rows, columns = (one_hot(x, self.num_classes, kind) for x in (truth, chosen))
         if self.ignore_class is not None:
             kept = rn.cast(rn.not_equal(truth, self.ignore_class), kind)
             rows = rn.multiply(rows, rn.expand_dims(kept, -1))
@@ -86,6 +91,8 @@ class IoU(Metric):
 class MeanIoU(IoU):
     """The mean of `IoU` over all classes that are there or were decided."""
 
+    settled = frozenset(("target_class_ids",))
+
     def __init__(
         self,
         num_classes: int,
@@ -100,12 +107,11 @@ class MeanIoU(IoU):
             num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
         )
 
-    def config(self) -> dict[str, Any]:
-        return {key: value for key, value in super().config().items() if key != "target_class_ids"}
-
 
 class BinaryIoU(IoU):
     """`IoU` of no (0) and yes (1), or of one of them: an output is a yes from ``threshold`` (0.5) on."""
+
+    settled = frozenset(("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"))
 
     def __init__(
         self,
@@ -117,9 +123,6 @@ class BinaryIoU(IoU):
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
 
-    def config(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in ("target_class_ids", "threshold", "name")}
-
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
         level = self._level if self.threshold is None else float(self.threshold)
         decided = rn.cast(rn.greater_equal(floats(y_pred), level), "int32")
@@ -128,6 +131,8 @@ class BinaryIoU(IoU):
 
 class OneHotIoU(IoU):
     """`IoU` of targets with an ``axis`` of ones and zeros, and of outputs with one of scores."""
+
+    settled = frozenset(("sparse_y_true",))
 
     def __init__(
         self,
@@ -141,12 +146,11 @@ class OneHotIoU(IoU):
     ) -> None:
         super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
-    def config(self) -> dict[str, Any]:
-        return {key: value for key, value in super().config().items() if key != "sparse_y_true"}
-
 
 class OneHotMeanIoU(MeanIoU):
     """`MeanIoU` of targets with an ``axis`` of ones and zeros, and of outputs with one of scores."""
+
+    settled = MeanIoU.settled | {"sparse_y_true"}
 
     def __init__(
         self,
@@ -158,6 +162,3 @@ class OneHotMeanIoU(MeanIoU):
         axis: int = -1,
     ) -> None:
         super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)
-
-    def config(self) -> dict[str, Any]:
-        return {key: value for key, value in super().config().items() if key != "sparse_y_true"}

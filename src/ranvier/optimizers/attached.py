@@ -37,7 +37,7 @@ class Attached:
         # Takes over what was set elsewhere: in groups of parameters.
         self.sync: Callable[[], None] | None = None
 
-    # --- what the rule tells --------------------------------------------------------------------------------------
+    # --- what the rule tells: `Optimizer` does, here are their types --------------------------------------------------
 
     @property
     def all_starts(self) -> dict[str, float]:

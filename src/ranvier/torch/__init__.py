@@ -34,7 +34,7 @@ from ranvier.torch import (
     settings,
     utils,
 )
-from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vocabulary  # its __all__ is the list
+from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.amp import autocast
 from ranvier.torch.arranging import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
