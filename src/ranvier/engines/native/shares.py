@@ -101,7 +101,7 @@ class Shares:
         nest, height, across = self.nest(task)
         assert task.anchor is not None
         if skips(task, nest, self._views(task.anchor), self.schedule.batch):
-            return skipping.calls(nest, self.target, task.anchor.dtype, self.schedule.batch)
+            return skipping.calls(nest, self.target, task.anchor.dtype)
         return tiles(nest, height, across)
 
     def nest(self, task: Task) -> tuple[Nest, int, int]:

@@ -59,8 +59,10 @@ def skips(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
     whole = task.share in ("serial", "each") or columns.output != task.axis
     if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
         return False
-    extents = _count(rows, batch), columns.extent, _count(nest.reduce[0], batch)
-    return pays(zeros_of(data_of(node, nest, views)), extents, node.dtype)
+    terms = nest.reduce[0].extent
+    count = terms if isinstance(terms, int) else batch
+    zeros, height = zeros_of(data_of(node, nest, views)), batch if _open(rows) else rows.count
+    return pays(zeros, (height, columns.extent, count), node.dtype)
 
 
 def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
@@ -72,7 +74,7 @@ def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
     if rows < LEAST:
         return False
     vectors = _even(-(-columns // LANES), WIDE)
-    some = block(terms, vectors, dtype)
+    some = _even(terms, _most(vectors, dtype))
     laid = LAID * some * vectors / rows if columns != vectors * LANES else 0
     return FIXED + laid + (1 - zeros) * some * (vectors + EACH) < PAYS * some * vectors
 
@@ -80,6 +82,11 @@ def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
 def _even(count: int, most: int) -> int:
     """The size of as few equal pieces as there can be of at most so many."""
     return -(-count // -(-count // most))
+
+
+def _most(vectors: int, dtype: str) -> int:
+    """The most terms of a block."""
+    return max(1, min(BITS, NEAR // (vectors * LANES * SIZE[dtype])))
 
 
 def data_of(node: Node, nest: Nest, views: Sequence[View]) -> Node:
@@ -93,27 +100,24 @@ def panel(target: Target, columns: Loop, dtype: str) -> int:
     return _even(-(-columns.count // LANES), most)
 
 
-def block(terms: int, vectors: int, dtype: str) -> int:
+def block(terms: Loop, vectors: int, dtype: str) -> int:
     """How many terms have their rows of the other operand at hand at once."""
-    return _even(terms, max(1, min(BITS, NEAR // (vectors * LANES * SIZE[dtype]))))
-
-
-def _count(loop: Loop, batch: int) -> int:
-    """The turns of a loop, at most."""
-    return batch if _open(loop) else loop.count
+    most = _most(vectors, dtype)
+    return most if _open(terms) else _even(terms.count, most)
 
 
 def _open(loop: Loop) -> bool:
     return isinstance(loop.extent, Symbol)
 
 
-def calls(nest: Nest, target: Target, dtype: str, batch: int) -> int:
+def calls(nest: Nest, target: Target, dtype: str) -> int:
     """How often all threads call what is done meanwhile."""
     assert nest.rows is not None
     assert nest.columns is not None
     vectors = panel(target, nest.columns, dtype)
-    terms = _count(nest.reduce[0], batch)
-    panels, blocks = -(-nest.columns.count // (vectors * LANES)), -(-terms // block(terms, vectors, dtype))
+    (terms,) = nest.reduce
+    panels = -(-nest.columns.count // (vectors * LANES))
+    blocks = 1 if _open(terms) else -(-terms.count // block(terms, vectors, dtype))
     return prod(loop.count for loop in nest.outer) * panels * blocks * -(-nest.rows.count // APART)
 
 
@@ -145,7 +149,7 @@ class Skipping(Tiled):
         k, f, p = self.k, self.k.function, self.plan
         rows, (terms,) = p.rows, p.reduce
         assert rows is not None
-        pitch, some = vectors * LANES, block(_count(terms, self.batch), vectors, self.node.dtype)
+        pitch, some = vectors * LANES, block(terms, vectors, self.node.dtype)
         laid = k.workspace((some + ROWS) * pitch * SIZE[self.node.dtype])
         self.area = f.pointer(laid, some * pitch, self.element)
         self.pitch, self.left = pitch, left
@@ -161,8 +165,8 @@ class Skipping(Tiled):
             last = f.minimum(f.add(group.index, ROWS), end)
             with f.loop(low, high, some) as turn, scope(k):
                 at = turn.index
+                count = some if terms.extent == some else f.minimum(f.sub(high, at), some)
                 one = terms.extent == some
-                count = some if one else f.minimum(f.sub(high, at), some)
                 self.begins = "true" if one else f.op(f"icmp eq i64 {at}, {low}")
                 self.ends = "true" if one else f.op(f"icmp sge i64 {f.add(at, some)}, {high}")
                 from_ = f.add(b, f.mul(at, terms.b))
