@@ -11,7 +11,7 @@ from ranvier.engines import get_engine, set_engine
 from ranvier.layers import Input, Layer
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module import Module, Parameter, Sequential, register_module
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 

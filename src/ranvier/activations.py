@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +32,7 @@ from ranvier.functional import (
     tanh_shrink,
 )
 from ranvier.graph.node import Node
+from ranvier.names import missing, no_such
 from ranvier.recording import function
 
 __all__ = [
@@ -95,21 +94,12 @@ def get(activation: Any) -> Callable[..., Any]:
         )
     known = names()
     if activation not in known:
-        near = difflib.get_close_matches(activation.lower(), known, 1, 0.4) or ["relu"]
-        raise ValueError(f"activation {activation!r} does not exist. Write {near[0]!r} instead?")
+        raise no_such("activation", activation, known)
     return known[activation]
 
 
-@functools.cache
-def _face() -> Any:
-    from ranvier.module.names import missing  # which stands above this part
-
-    return missing("ranvier.activations", __all__)
-
-
-def __getattr__(name: str) -> Any:
-    return _OTHER_NAMES[name] if name in _OTHER_NAMES else _face()[0](name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = missing(
+    "ranvier.activations",
+    __all__,
+    {other: f"ranvier.activations:{function.__name__}" for other, function in _OTHER_NAMES.items()},
+)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Self
+
+from ranvier.names import no_such
 
 __all__ = ["Configured", "amount", "get", "held", "lazy", "names"]
 
@@ -64,8 +65,7 @@ def get(value: Any, kind: str, base: type, classes: Mapping[str, type], example:
 def _named(name: str, kind: str, classes: Mapping[str, type]) -> Any:
     known = names(classes)
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1, 0.0)[0]
-        raise ValueError(f"{kind} {name!r} does not exist. Write {near!r} instead.")
+        raise no_such(kind, name, known)
     return known[name]
 
 

@@ -14,8 +14,8 @@ from ranvier import numeric as n
 from ranvier.by_name import Configured, amount
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
-from ranvier.module.names import missing
 from ranvier.module.returned import named, tensor
+from ranvier.names import missing
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 

@@ -5,8 +5,6 @@ Fans are Keras's: of a shape (..., in, out) the last two extents, each times the
 
 from __future__ import annotations
 
-import difflib
-import functools
 import math
 import re
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ import numpy as np
 from ranvier.by_name import Configured
 from ranvier.data.memory import check_weight
 from ranvier.modes import get_dtype
+from ranvier.names import missing, no_such
 from ranvier.seed import numpy_generator
 
 __all__ = [
@@ -291,24 +290,13 @@ def get(initializer: Any) -> Any:
     by_class = {c.__name__: c for c in known.values()}
     found = known.get(initializer) or by_class.get(initializer)
     if found is None:
-        near = difflib.get_close_matches(initializer, [*known, *by_class], 1, 0.4) or ["glorot_uniform"]
-        raise ValueError(f"initializer {initializer!r} does not exist. Write {near[0]!r} instead?")
+        raise no_such("initializer", initializer, [*known, *by_class])
     return found()
 
 
-@functools.cache
-def _face() -> Any:
-    from ranvier.module.names import missing  # which stands above this part
-
-    lazy = {spelled: f"ranvier.initializers:{kind.__name__}" for spelled, kind in names().items()}
-    return missing("ranvier.initializers", __all__, lazy)
-
-
-def __getattr__(name: str) -> Any:
-    """Keras's snake_case names are those of the classes."""
-    return _face()[0](name)
-
-
-def __dir__() -> list[str]:
-    names: list[str] = _face()[1]()
-    return names
+# Keras's snake_case names are those of the classes.
+__getattr__, __dir__ = missing(
+    "ranvier.initializers",
+    __all__,
+    {spelled: f"ranvier.initializers:{kind.__name__}" for spelled, kind in names().items()},
+)

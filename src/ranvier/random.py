@@ -10,7 +10,7 @@ import numpy as np
 from ranvier import functional, numeric
 from ranvier import seed as seeds
 from ranvier.graph.node import Node, apply
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.ops.elementwise import dtype_name
 from ranvier.recording import function
 from ranvier.tensor import Tensor

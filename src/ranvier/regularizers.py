@@ -14,7 +14,7 @@ from ranvier import numeric as n
 from ranvier.by_name import Configured, amount
 from ranvier.functional import normalize
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.numeric.promotion import count
 from ranvier.recording import function
 

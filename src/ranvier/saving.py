@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier.module import Module, from_architecture, register_module
 from ranvier.module.architecture import classes_of, custom_object_scope
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.training import load_model, save
 
 __all__ = [

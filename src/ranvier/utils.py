@@ -12,7 +12,7 @@ from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import as_labels
 from ranvier.modes import get_dtype
 from ranvier.module.core import restart_names
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.saving import (
     CustomObjectScope,
     custom_object_scope,

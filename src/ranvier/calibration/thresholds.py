@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from ranvier.metrics.base import share
 from ranvier.metrics.exact import columns, ranked
+from ranvier.names import nearest
 
 __all__ = ["METRICS", "Threshold", "tune_threshold"]
 
@@ -157,8 +157,8 @@ def _named(metric: Any) -> tuple[str, Callable[..., Array] | None]:
         return getattr(metric, "__name__", "metric"), None
     name = OTHER_NAMES.get(metric, metric)
     if name not in METRICS:
-        near = difflib.get_close_matches(str(name), METRICS, 1, 0.3) or ["f1"]
+        near = nearest(str(name), METRICS)
         raise ValueError(
-            f"metric {metric!r} does not exist. Write {near[0]!r}, or a function of (y_true, decided), instead."
+            f"metric {metric!r} does not exist. Write {near!r}, or a function of (y_true, decided), instead."
         )
     return name, METRICS[name]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.module.names import nearest
+from ranvier.names import nearest
 from ranvier.training.hooks import Callback
 
 __all__ = ["Monitor", "check_numbers"]

@@ -13,7 +13,6 @@ last three. Every array is checked against a SHA-256 digest when it comes in, an
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import time
 import warnings
@@ -28,6 +27,7 @@ import numpy.typing as npt
 from ranvier.data import mlbench
 from ranvier.data.idx import Crc32, Digest, Values, header, read_idx, values
 from ranvier.data.places import PLACES, Dataset, Member, Source, data_folders, own_folder
+from ranvier.names import likely, missing
 
 __all__ = [
     "DatasetUnavailable",
@@ -246,9 +246,10 @@ def load(dataset: Any) -> Any:
     """
     if isinstance(dataset, str):
         loaders = [name for name in __all__ if name.startswith("load_")]
-        near = difflib.get_close_matches(f"load_{dataset.lower()}", loaders, 1, 0.7)
+        near = likely(f"load_{dataset}", loaders)
+        written = [near] if near else loaders
         raise TypeError(
-            f"load({dataset!r}): write datasets.{' or datasets.'.join(f'{n}()' for n in near or loaders)}."
+            f"load({dataset!r}): write datasets.{' or datasets.'.join(f'{n}()' for n in written)}."
         )
     found: dict[Member, Values] = {}
     new: dict[Member, Values] = {}  # those that would take longer, or a network, the next time
@@ -415,7 +416,4 @@ def _unavailable(dataset: Dataset, reasons: dict[str, str]) -> str:
     )
 
 
-def __getattr__(name: str) -> Any:
-    from ranvier.module.names import missing  # which stands above this part
-
-    return missing("ranvier.data.datasets", __all__)[0](name)
+__getattr__, __dir__ = missing("ranvier.data.datasets", __all__)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from ranvier import optimizers
-from ranvier.module.names import Told, arguments
+from ranvier.names import Told, arguments
 
 __all__ = ["Spelled", "check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
 

@@ -9,8 +9,8 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, Type
 from ranvier.modes import get_dtype
 from ranvier.module.core import Module
-from ranvier.module.names import arguments, unknown_keyword
 from ranvier.module.returned import named, tensor
+from ranvier.names import arguments, unknown_keyword
 from ranvier.tensor import Tensor
 
 __all__ = ["Layer"]

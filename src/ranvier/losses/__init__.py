@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from ranvier.losses.base import Formula, Loss, LossFunction, loss_of
@@ -29,7 +28,7 @@ from ranvier.losses.formulas import (
     squared_hinge,
 )
 from ranvier.losses.mixture import Mixture
-from ranvier.module.names import missing
+from ranvier.names import missing, no_such
 
 __all__ = [
     "BinaryCrossentropy",
@@ -140,8 +139,7 @@ def get(loss: Any) -> Loss:
             f"a loss is a name or a function, not {loss!r}. Write 'mean_squared_error', for example."
         )
     if loss not in known:
-        near = difflib.get_close_matches(loss, known, 1, 0.4) or ["mean_squared_error"]
-        raise ValueError(f"loss {loss!r} does not exist. Write {near[0]!r} instead?")
+        raise no_such("loss", loss, known)
     return known[loss]()
 
 

@@ -13,7 +13,7 @@ from ranvier import numeric
 from ranvier.by_name import Configured
 from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
 from ranvier.losses.mixture import each
-from ranvier.module.names import Told
+from ranvier.names import Told
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 

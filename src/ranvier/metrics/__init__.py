@@ -6,7 +6,6 @@ with sample weights. Names and defaults are those of Keras 3.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -65,7 +64,7 @@ from ranvier.metrics.exact import average_precision_score, precision_recall_curv
 from ranvier.metrics.overlap import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from ranvier.metrics.report import Report, report
 from ranvier.metrics.written import Mean, Sum, Written, is_written
-from ranvier.module.names import missing
+from ranvier.names import missing, no_such
 
 __all__ = [
     "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU",
@@ -133,9 +132,7 @@ def get(metric: Any) -> Metric:
     spelled = metric.lower() if metric.isupper() else metric  # MSE and MAE, as losses are spelled too
     if spelled in NAMES:
         return NAMES[spelled](name=metric)
-    near = difflib.get_close_matches(metric.lower(), NAMES, 1, 0.4)
-    hint = f"Write {near[0]!r}" if near else f"Write one of {', '.join(map(repr, NAMES))}"
-    raise ValueError(f"metric {metric!r} does not exist. {hint} instead.")
+    raise no_such("metric", metric, NAMES)
 
 
 def describe(metric: Metric) -> dict[str, Any]:

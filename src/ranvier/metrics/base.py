@@ -16,7 +16,7 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.metrics.variables import Variable
 from ranvier.modes import get_dtype
-from ranvier.module.names import Told
+from ranvier.names import Told
 from ranvier.numeric.promotion import count
 from ranvier.tensor import Number
 

@@ -12,8 +12,8 @@ import numpy as np
 from ranvier.graph.node import BATCH, Type
 from ranvier.modes import get_dtype
 from ranvier.module.calls import isolated, mode
-from ranvier.module.names import refuse_unknown
 from ranvier.module.state import State
+from ranvier.names import refuse_unknown
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ functional model. Sorting, quantiles and `linalg` need values: they are not for 
 
 from typing import Any
 
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.ops import arrays, images, linalg, nn, placing, reducing
 from ranvier.ops.elementwise import OPERATIONS
 

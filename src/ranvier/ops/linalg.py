@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.numeric import decompositions
 from ranvier.numeric.decompositions import cholesky, det, eigh, inv, matrix_rank, pinv, slogdet, solve
 from ranvier.ops.elementwise import OPERATIONS

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.ops import images  # which makes some of them
 from ranvier.ops.elementwise import OPERATIONS
 

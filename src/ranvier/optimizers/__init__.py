@@ -6,11 +6,10 @@ the learning rate) ``formula="torch"`` takes PyTorch's; `ranvier.torch.optim` do
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields
 from typing import Any
 
-from ranvier.module.names import missing
+from ranvier.names import missing, no_such
 from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
@@ -46,9 +45,7 @@ def get(optimizer: Any) -> Optimizer:
         known = CLASSES.get(optimizer.lower().replace("_", ""))
         if known is not None:
             return known()
-        near = difflib.get_close_matches(optimizer.lower(), CLASSES, 1, 0.4)
-        hint = f"Write {near[0]!r}" if near else f"Write one of {', '.join(map(repr, CLASSES))}"
-        raise ValueError(f"optimizer {optimizer!r} does not exist. {hint} instead.")
+        raise no_such("optimizer", optimizer, CLASSES)
     raise TypeError(
         f"{optimizer!r} is no optimizer. Write a name such as 'adam', or optimizers.Adam(0.001), instead."
     )

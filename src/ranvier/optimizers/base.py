@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 from ranvier.by_name import Configured, held
 from ranvier.graph.node import Node, apply, like
-from ranvier.module.names import Told
+from ranvier.names import Told
 from ranvier.numeric import equal, floor_divide
 from ranvier.optimizers import schedules
 from ranvier.optimizers.attached import Attached, settings_of

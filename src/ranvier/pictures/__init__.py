@@ -5,7 +5,7 @@ They need matplotlib (``pip install 'ranvier[plot]'``), which is imported when t
 matplotlib figure, which a notebook shows, and writes it to ``path`` if given.
 """
 
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.pictures.comparison import compare
 from ranvier.pictures.curves import curves
 from ranvier.pictures.histograms import activations, weights

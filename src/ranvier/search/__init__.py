@@ -1,6 +1,6 @@
 """Many small models: seeds, folds and settings side by side, cross-validation, grid and random search."""
 
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.search.distributions import Distribution, choice, integers, log_uniform, uniform
 from ranvier.search.folds import GroupKFold, KFold, StratifiedKFold
 from ranvier.search.interval import Estimate

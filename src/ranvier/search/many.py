@@ -18,7 +18,7 @@ from typing import Any
 from ranvier import entries, seed
 from ranvier.modes import computing_in
 from ranvier.module import Module
-from ranvier.module.names import arguments, unknown_keyword
+from ranvier.names import arguments, unknown_keyword
 from ranvier.search.folds import folds_of
 from ranvier.search.plan import Job, Plan
 from ranvier.search.results import Interrupted, Results, Trained, counted

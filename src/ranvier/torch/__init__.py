@@ -10,7 +10,7 @@ from ranvier import _version
 from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
 from ranvier.modes import get_dtype, no_grad, set_dtype
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.tensor import Tensor
 from ranvier.torch import (
     absent,

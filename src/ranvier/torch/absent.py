@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier.module import Module
 from ranvier.module.face import reading
-from ranvier.module.names import lacking
+from ranvier.names import lacking
 from ranvier.tensor import Tensor
 
 __all__ = ["NAMES", "attach"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier import entries
 from ranvier.modes import no_grad
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.recording import gradients
 from ranvier.tensor import Tensor
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier import numeric
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.numeric.decompositions import (
     LinAlgError,
     cholesky,

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.seed import get_seed, get_streams, set_generator, set_seed, set_streams
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device

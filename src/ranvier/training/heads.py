@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier import losses, metrics
 from ranvier.metrics import Metric, SampleMean
-from ranvier.module.names import likely
+from ranvier.names import likely
 from ranvier.training.objective import TORCH, Criterion, as_loss, criteria
 from ranvier.training.structure import Outputs, pick
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ranvier.module.names import Told
+from ranvier.names import Told
 
 if TYPE_CHECKING:
     from ranvier.module import Module

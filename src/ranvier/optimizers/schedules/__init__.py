@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier.module.names import missing, nearest
+from ranvier.names import missing, nearest
 from ranvier.optimizers.schedules.base import LearningRateSchedule, lasting
 from ranvier.optimizers.schedules.cycles import CosineDecayRestarts, OneCycle, WarmUp
 from ranvier.optimizers.schedules.decays import (

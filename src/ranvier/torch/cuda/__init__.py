@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.torch.cuda import amp
 
 __all__ = [

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from ranvier import initializers
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.tensor import Tensor
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ranvier import optimizers
-from ranvier.module.names import missing, refuse_unknown
+from ranvier.names import missing, refuse_unknown
 from ranvier.torch.optim import lr_scheduler, swa_utils
 from ranvier.torch.optim.optimizer import Optimizer, RuledOptimizer
 

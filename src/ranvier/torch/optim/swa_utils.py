@@ -12,7 +12,7 @@ import numpy as np
 
 from ranvier.modes import no_grad
 from ranvier.module import Module
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
 from ranvier.torch.nn.normalization import BatchNorm

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from ranvier.module.lines import shown
+from ranvier.names import nearest
 
 __all__ = [
     "ERROR", "WARNING", "Check", "Fault", "Finding", "PreflightError", "PreflightWarning", "Report", "is_silenced",
@@ -151,9 +151,9 @@ def silencer(ignore: Any, codes: Collection[str]) -> tuple[str, ...]:
     given = (ignore,) if isinstance(ignore, str) else tuple(ignore or ())
     for item in given:
         if not isinstance(item, str) or not item or not any(code.startswith(item) for code in codes):
-            near = difflib.get_close_matches(str(item).upper(), codes, 1, 0.0)
+            near = nearest(str(item), codes)
             raise ValueError(
-                f'ignore={ignore!r}: there is no check {item!r}. Write ignore=("{near[0]}",), a group such as '
+                f'ignore={ignore!r}: there is no check {item!r}. Write ignore=("{near}",), a group such as '
                 '("RV2",), or ("RV",) for all checks, instead.'
             )
     return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ranvier.functional import linear
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.numeric import sigmoid, tanh
 from ranvier.torch.nn.functional.activations import (
     celu,

@@ -9,7 +9,7 @@ from typing import Any
 from ranvier import numeric
 from ranvier.graph.node import Node
 from ranvier.modes import no_grad
-from ranvier.module.names import missing
+from ranvier.names import missing
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 from ranvier.torch.nn.utils import rnn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ __all__ = [
     "likely",
     "missing",
     "nearest",
+    "no_such",
     "refuse_unknown",
     "unknown_keyword",
 ]
@@ -50,6 +51,17 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     spelled = {k.lower(): k for k in known}
     found = difflib.get_close_matches(name.lower(), spelled, 1, 0.0)
     return spelled[found[0]] if found else None
+
+
+def no_such(kind: str, name: Any, known: Collection[str]) -> ValueError:
+    """The error for the name of an object that is none of those known: it names the one likely meant.
+
+    Of a class's name and of that in snake_case it names the one that is spelled alike.
+    """
+    text = str(name)
+    alike = [k for k in known if k.islower() == text.islower()] or known
+    near = likely(text, alike) or nearest(text, alike)
+    return ValueError(f"{kind} {name!r} does not exist. Write {near!r} instead.")
 
 
 def likely(name: str, known: Iterable[str]) -> str | None:
