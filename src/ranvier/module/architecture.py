@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,13 @@ __all__ = [
 ]  # fmt: skip
 
 REGISTRY: dict[str, type[Module]] = {}  # the only classes that a file can name
+# By the start of a name: where the classes are that register when imported. A file makes nothing else be imported.
+HOMES = {
+    "torch.": "ranvier.torch.nn",
+    "models.": "ranvier.models",
+    "Calibrated": "ranvier.calibration",
+    "": "ranvier.layers.operators",
+}
 POSITIONAL = "*"  # the key of the arguments that only have a position
 DEEPEST = 64  # modules within modules; a hostile file must not reach Python's recursion limit
 MOST_CALLS = (
@@ -314,14 +322,9 @@ def _class(name: Any) -> type[Module]:
     if isinstance(given, type) and issubclass(given, Module):
         return given
     if name not in REGISTRY:
-        # Classes are registered when their modules are imported. Only these are ever imported here.
-        if str(name).startswith("torch."):
-            import ranvier.torch.nn
-        if str(name).startswith("models."):
-            import ranvier.models
-        if name == "Calibrated":
-            import ranvier.calibration
-        import ranvier.layers.operators  # noqa: F401  # imported for what it registers, as ranvier.layers is
+        for start, home in HOMES.items():
+            if str(name).startswith(start):
+                import_module(home)
     if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(
             f"the model holds a {name!r}, which is no registered layer. If it is a class of yours, define it, and "
