@@ -148,6 +148,30 @@ def test_pytorch_kinds():
 WORD: Any = "all"
 
 
+@pytest.mark.parametrize("own", [{}, {"seed": 1}], ids=["process", "own seed"])
+def test_what_draws_in_evaluation_draws_anew_in_every_batch_and_run(engine, own):
+    rv.set_seed(3)
+    start = rv.Input((40,))
+    drawn = layers.Dropout(0.5, **own)(start, training=True)
+    model = rv.Model(start, drawn)
+    scored = rv.Model(start, layers.Dense(1)(drawn))
+    scored.compile("sgd", "mse")
+    x, y = np.ones((96, 40), np.float32), np.ones((96, 1), np.float32)
+
+    def runs():
+        rv.set_seed(3)
+        predictions = [model.predict(x, batch_size=32, verbose=0) for _ in range(2)]
+        parts = [part for p in predictions for part in np.split(p, 3)]
+        return parts, [scored.evaluate(x, y, verbose=0) for _ in range(3)]
+
+    parts, losses = runs()
+    assert len({part.tobytes() for part in parts}) == 6
+    assert len(set(losses)) == 3
+    again = runs()
+    assert np.array_equal(parts, again[0])
+    assert losses == again[1]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -23,9 +23,12 @@ from ranvier.tensor import Tensor
 
 __all__ = [
     "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "get_streams", "next_stream",
-    "numpy_generator", "scatter_globals", "seeded", "set_generator", "set_seed", "set_state", "set_streams", "shuffled",
-    "shuffling", "traced_draws",
+    "numpy_generator", "of_a_run", "scatter_globals", "seeded", "set_generator", "set_seed", "set_state", "set_streams",
+    "shuffled", "shuffling", "traced_draws",
 ]  # fmt: skip
+
+
+BATCHES = 1 << 16  # from one run's first batch to the next one's
 
 
 class Source:
@@ -245,6 +248,16 @@ def next_stream(purpose: str = "stream") -> int:
     number = counters[purpose]
     counters[purpose] += 1
     return number % 2**32
+
+
+def of_a_run() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """What `traced_draws` of a run that does not train start from: a seed, and the number of its first batch.
+
+    uint32 scalars, others in each call, of which the program counts the second on. A layer with a seed of its own
+    depends on the second alone.
+    """
+    salt = numpy_generator("run").integers(2**32, dtype=np.uint32)
+    return np.asarray(salt), np.asarray(source().counters["run"] * BATCHES % 2**32, np.uint32)
 
 
 def draw(seed: int | None = None) -> tuple[Tensor, Tensor]:

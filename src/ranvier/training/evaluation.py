@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier import seed
 from ranvier.data.batches import check_source, name_of
 from ranvier.data.convert import Array
 from ranvier.module import Module
@@ -117,6 +118,7 @@ def _run(
 ) -> tuple[Logs, int]:
     step: Step | None = None
     samples = steps = 0
+    drawn: tuple[Array, ...] = ()
     each = hooks.listens("on_test_batch_begin", "on_test_batch_end")
 
     def results() -> Logs:
@@ -128,7 +130,9 @@ def _run(
         size = min(batch or part.size or len(part), len(order))
         if step is None or size > step.batch:
             step = step_for(model, state, part, size, "evaluate").take_over(step)
-        runner = Runner(step)
+        if step.draws and not drawn:
+            drawn = seed.of_a_run()
+        runner = Runner(step, drawn)
         total = runner.begin(part, order, fresh=False)
         done = 0
         while done < total:

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import engines, layout, tape
+from ranvier import engines, layout, seed, tape
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.entries import expand
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, FLOATS
+from ranvier.graph.node import BATCH, FLOATS, like
 from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
 from ranvier.module.calls import computing_as
 from ranvier.module.changes import changes, structure
 from ranvier.training import inputs
 from ranvier.training.hooks import Callbacks
-from ranvier.training.recorded import as_given, placeholders
+from ranvier.training.recorded import as_given, placeholders, streams
 from ranvier.training.runner import Pace
 from ranvier.training.state import Compiled
 from ranvier.training.structure import Outputs, outputs_of
@@ -35,7 +35,7 @@ class Predictor:
     """The compiled forward pass for one batch size and one kind of inputs."""
 
     def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None) -> None:
-        with mode(model, False), isolated(model):
+        with mode(model, False), isolated(model), seed.traced_draws() as draws:
             given = placeholders(model, x)
             output = model(*given)
             self.outputs = outputs_of(model, output)
@@ -47,6 +47,13 @@ class Predictor:
             for i, a in enumerate(x)
         ]
         own = {id(t): as_given(rows, t.spec) for t, rows in zip(given, sources, strict=True)}
+        updates = []
+        self.draws = bool(draws)
+        if draws:
+            salt, ticks = (input_node(name, (), "uint32") for name in ("seed", "batches"))
+            sources += [salt, ticks]
+            own |= streams(draws, salt, ticks)
+            updates = [(ticks, ticks + like(ticks, 1))]
         self.tensors: list[Any] = []
         leaves = {}
         for ordinal, leaf in enumerate(segment.leaves):
@@ -59,14 +66,17 @@ class Predictor:
         nodes = expand(entries, leaves)
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
-        self.program = engines.shared(Graph(tuple(sources), tuple(nodes)), batch=batch, engine=engine)
+        self.program = engines.shared(
+            Graph(tuple(sources), tuple(nodes), tuple(updates)), batch=batch, engine=engine
+        )
 
     def arrays(self) -> list[Array]:
         return [layout.storage(t.compute()) for t in self.tensors]
 
     def __call__(self, x: Sequence[Array]) -> list[Array]:
         """The outputs, in the order of their names."""
-        arrays, n = [*x, *self.arrays()], len(x[0])
+        drawn = seed.of_a_run() if self.draws else ()
+        arrays, n = [*x, *drawn, *self.arrays()], len(x[0])
         result = [np.empty((n, *shape), dtype) for shape, dtype in self.kinds]
         steps, done, pace = math.ceil(n / self.batch), 0, Pace()
         if steps <= pace.steps():
@@ -224,7 +234,7 @@ def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> 
         predictor = predictors[key] = Predictor(model, arrays, size, engine)
     result = predictor(arrays)
     n = len(arrays[0])
-    simple = predictor.outputs.kind == "one" and arrays[0] is x
+    simple = predictor.outputs.kind == "one" and arrays[0] is x and not predictor.draws
     if steps is None and n <= Pace().steps() * size and simple:
         plans = model.__dict__.setdefault("_plans", {})
         if len(plans) >= PLANS:

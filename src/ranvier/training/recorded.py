@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ranvier import seed
 from ranvier.data.convert import Array
-from ranvier.graph.node import BATCH, FLOATS, Node, Type, apply
+from ranvier.graph.node import BATCH, FLOATS, Node, Type, apply, like
 from ranvier.losses import Loss
 from ranvier.losses.mixture import Mixture, each
 from ranvier.modes import get_dtype
@@ -17,7 +18,7 @@ from ranvier.module.returned import named, returned, tensor
 from ranvier.tensor import Tensor
 from ranvier.training.heads import FunctionMetric, Head
 
-__all__ = ["Judged", "as_given", "augmented", "losses_of", "placeholders", "stand_in"]
+__all__ = ["Judged", "as_given", "augmented", "losses_of", "placeholders", "stand_in", "streams"]
 
 
 EACH = "a tensor with a number for each sample"  # what losses and metrics return
@@ -76,6 +77,17 @@ def losses_of(loss: Loss, y: Any, output: Any) -> Tensor:
     """The losses of an output's samples, while a model is traced. Raises TypeError where they are no tensor."""
     values: Tensor = tensor(loss.per_sample(y, output), f"the loss {loss.name!r}", EACH)
     return values
+
+
+def streams(draws: Sequence[tuple[Tensor, Tensor]], salt: Node, ticks: Node) -> dict[int, Node]:
+    """Random streams that differ from draw to draw and from step to step, by the ids of what they stand for."""
+    known: dict[int, Node] = {}
+    own = seed.fold(seed.get_seed())
+    for i, (key, stream) in enumerate(draws):
+        known[id(stream)] = ticks * like(ticks, len(draws)) + like(ticks, i)
+        if key.item() == own:  # a layer with a seed of its own keeps it
+            known[id(key)] = salt
+    return known
 
 
 def stand_in(rows: Node | None, known: dict[int, Node]) -> Any:

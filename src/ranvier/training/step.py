@@ -23,7 +23,7 @@ from ranvier.numeric.promotion import count
 from ranvier.tensor import Tensor
 from ranvier.training.heads import FunctionMetric
 from ranvier.training.objective import objective, per_sample
-from ranvier.training.recorded import Judged, as_given, augmented, placeholders, stand_in
+from ranvier.training.recorded import Judged, as_given, augmented, placeholders, stand_in, streams
 from ranvier.training.state import Compiled
 
 __all__ = ["Data", "Step", "step_for"]
@@ -94,6 +94,7 @@ class Step:
     loss: Node | None = None
     losses: int = 0  # the losses of outputs, whose sums are the totals after the first two
     named: dict[Node, str] = field(default_factory=dict)  # the inputs that are parameters, by name
+    draws: bool = False  # whether there are random numbers in it
 
     def state_arrays(self) -> list[Array]:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
@@ -226,7 +227,10 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         optimizer.attach(parameters.values())
         salt, rate = b.given("seed", (), "uint32"), b.given("learning_rate", (), get_dtype())
         ticks = b.tensor(optimizer.iterations, "iterations")[0]
-        known |= _streams(draws, salt, ticks)
+        known |= streams(draws, salt, ticks)
+    elif draws:
+        salt, ticks = b.given("seed", (), "uint32"), b.given("batches", (), "uint32")
+        known |= streams(draws, salt, ticks)
     for name, parameter in parameters.items():
         known[id(parameter)] = b.tensor(parameter, name)[1]
     own = {id(t): name for name, t in model.named_buffers()}
@@ -259,6 +263,8 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     ]
     if training:
         updates += _optimize(b, optimizer, parameters, loss, ticks, rate)
+    elif draws:
+        updates += [(ticks, ticks + like(ticks, 1))]
     changed = {target for target, _ in updates}
     written = [t for t in b.state if b.sources[id(t)][0] in changed]
     totals: list[Array] = []
@@ -287,7 +293,9 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     graph = Graph(tuple(b.inputs), (), tuple(updates))
     program = engines.shared(graph, batch=batch, engine=compiled.engine)
     named = {b.sources[id(p)][0]: label for p, label in zip(parameters.values(), labels(model), strict=True)}
-    return Step(graph, program, batch, b.state, written, totals, collected, loss, len(summed) - 1, named)
+    return Step(
+        graph, program, batch, b.state, written, totals, collected, loss, len(summed) - 1, named, bool(draws)
+    )
 
 
 def labels(model: Module) -> list[str]:
@@ -295,17 +303,6 @@ def labels(model: Module) -> list[str]:
     layers = {path: module.name for path, module in model.named_modules()}
     parts = (name.rpartition(".") for name, _ in model.named_parameters())
     return [f"{layers.get(path, path)}.{own}" for path, _, own in parts]
-
-
-def _streams(draws: Sequence[tuple[Tensor, Tensor]], salt: Node, ticks: Node) -> dict[int, Node]:
-    """Random streams that differ from draw to draw and from step to step."""
-    known: dict[int, Node] = {}
-    own = seed.fold(seed.get_seed())
-    for i, (key, stream) in enumerate(draws):
-        known[id(stream)] = ticks * like(ticks, len(draws)) + like(ticks, i)
-        if key.item() == own:  # a layer with a seed of its own keeps it
-            known[id(key)] = salt
-    return known
 
 
 def _optimize(
