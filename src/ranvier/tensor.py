@@ -179,6 +179,8 @@ class Tensor:
         if self.base is not None and (owner := self.owner) is not None:
             return owner.compute()
         if self._value is None:
+            if self.segment is not None and self.entry in self.segment.failed:
+                raise self.segment.failed[self.entry]
             raise RuntimeError(
                 f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
                 "Write tensor functions (where, maximum, ...) instead of Python's if, print or numpy() in forward."

@@ -118,8 +118,8 @@ def scatter_add_gradient(n: Node, g: Node) -> Sequence[Node | None]:
 
 
 def power_gradient(n: Node, g: Node) -> Sequence[Node]:
-    """The exponent's part is zero where the base is not positive, as torch has it at a base of zero; the base's where the
-    exponent is 0.
+    """The exponent's part is zero where the base is not positive, as torch has it at a base of zero; the base's
+    where the exponent is.
     """
     x, y = n.inputs
     flat = apply("equal", y, zeros(y))
