@@ -48,9 +48,6 @@ def transpose(x: Node, axes: tuple[int, ...] | None = None) -> Node:
     return x if order == tuple(range(x.ndim)) else apply("transpose", x, axes=order)
 
 
-permute = transpose
-
-
 @function
 def swapaxes(x: Node, a: int, b: int) -> Node:
     """Two axes exchanged."""
