@@ -8,7 +8,7 @@ import pytest
 from ranvier import numeric as n
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import BATCH, GraphError, Symbol
-from ranvier.numeric import elementary
+from ranvier.numeric import elementary, matrices
 from ranvier.tensor import Tensor
 from tests.strategies import check_gradient, same
 
@@ -116,7 +116,9 @@ ROWS: list[tuple[Any, Any, Any]] = [
         ((2, 1, 3, 4), (5, 4, 2)), ((1, 3, 4), (2, 4, 5)), ((2, 3, 4), (4,)), ((4,), (2, 4, 5)), ((1, 1, 1), (1, 1, 1)), ((1, 4), (4, 1)))],
     (op("matmul"), lambda a, b: (a @ b).astype(np.int32), [INT, INT.T.copy()]),
     *[(lambda *x, e=e: n.einsum(e, *x), lambda *x, e=e: np.einsum(e, *x), x) for e, x in (
-        ("ij,jk->ik", [A, B.T.copy()]), ("ij,ij->i", [A, B]), ("bij,kj->bki", [CUBE, B]), ("i,j->ij", [ROW, ROW]), ("ij->ji", [A]), ("ij->", [A]), ("ij,jk", [A, B.T.copy()]))],
+        ("ij,jk->ik", [A, B.T.copy()]), ("ij,ij->i", [A, B]), ("bij,kj->bki", [CUBE, B]), ("i,j->ij", [ROW, ROW]), ("ij->ji", [A]), ("ij->", [A]), ("ij,jk", [A, B.T.copy()]),
+        ("ij,jk,kl->il", [A, B.T.copy(), COLUMN]), ("...ij,...kj->...ik", [CUBE, B]), ("...ij,...ij", [CUBE, CUBE[:1]]), ("...j->...", [CUBE]),
+        ("i,ij,j,j->i", [COLUMN[:, 0].copy(), A, ROW, ROW]), ("ii,i->i", [A[:, :3].copy(), COLUMN[:, 0].copy()]))],
     (op("reshape", (2, -1)), lambda x: x.reshape(2, -1), [A]),
     (op("reshape", -1), lambda x: x.reshape(-1), [CUBE]),
     (op("flatten"), np.ravel, [CUBE]),
@@ -253,6 +255,16 @@ REFUSED = [
     (lambda: n.einsum("ii->i", np.zeros((2, 3))), "no diagonal in axes 0 and 1"),
     (lambda: n.einsum("ij,jk->il", np.zeros((2, 2)), np.zeros((2, 2))), "does not fit"),
     (lambda: n.take_along(np.zeros((2, 3)), np.zeros((3,), np.int32)), "one label for each row"),
+    (lambda: n.sum(np.zeros((2, 3)), (0, -2)), r"axes \(0, -2\) of 2 dimensions name an axis twice: write each once"),
+    (lambda: n.sum(Tensor(1.0), 0), "axis 0 does not exist in a tensor of 0 dimensions: it has none"),
+    (lambda: n.concatenate([]), "nothing to join"),
+    (lambda: n.concatenate([np.zeros(2), np.zeros((2, 3))]), r"shapes \(2,\) and \(2, 3\) do not join"),
+    (lambda: n.reshape(np.zeros((2, 3)), (-1, -1)), "two extents open: write -1 once"),
+    (lambda: n.split(np.zeros(4), 0), "does not split into 0 parts"),
+    (lambda: n.arange(0, 5, 0), "write one that is not 0"),
+    (lambda: matrices.roll(np.zeros((2, 3)), (1, 2), 0), "one shift for each dimension"),
+    (lambda: n.einsum("ij,jk,kl->il", np.zeros((2, 2)), np.zeros((2, 2))), "does not fit 2 operands"),
+    (lambda: n.einsum("...ijk->i", np.zeros((2, 2))), "a letter for every axis"),
     *[(lambda name=name: getattr(n, name)(np.zeros((2, 0)), 1), r"axis 1 of \(2, 0\) has no elements") for name in ("max", "min", "argmax", "argmin")],
     (lambda: n.add(input_node("a", (BATCH,), "float32"), input_node("b", (Symbol("samples"),), "float32")), "do not broadcast"),
 ]  # fmt: skip
@@ -262,6 +274,13 @@ REFUSED = [
 def test_refused(action, message):
     with pytest.raises(GraphError, match=message):
         action()
+
+
+def test_axes_by_any_whole_number():
+    x = Tensor.wrap(CUBE)
+    assert n.sum(x, np.int64(1)).shape == n.sum(x, (np.int64(1),)).shape == (2, 4)
+    with pytest.raises(TypeError, match="axis 'a' is no whole number: write one"):
+        n.sum(x, "a")
 
 
 def test_integer_and_float_dtypes_meet():

@@ -310,8 +310,9 @@ def convert(value: Any, dtype: str | None = None) -> Any:
         wanted = get_dtype()
     elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint32):
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
+            beyond = array.max() if array.max() > 2**31 - 1 else array.min()
             raise OverflowError(
-                f"integer {array.max()} does not fit int32, the integers that programs compute with."
+                f"integer {beyond} does not fit int32, the integers that programs compute with."
             )
         wanted = "int32"
     else:
