@@ -35,15 +35,17 @@ def _rest(x: Node, y: Node) -> Node:
     is rounded. The gradient by ``y`` is the whole quotient, with its sign turned: it goes through the divisor's lower
     bits.
     """
+    size, most = apply("abs", x), like(x, MOST)
+    within = _less(size, apply("abs", y))  # also of an infinite divisor, of which nothing else is known
+    y = _choose(within, like(y, 1), y)
     upper = _upper(y, 2.0**27)
     lower, rest = y - upper, x
     for _ in range(STEPS):
         quotient = _upper(_truncated(rest / y), 2.0**27)
         rest = rest - quotient * upper - quotient * lower
-    size, most = apply("abs", x), like(x, MOST)
     nothing = apply("stop_gradient", (x - x) / y)  # 0; nan where there is no quotient
     rest = _choose(_less(size / apply("abs", y), most), rest, nothing)
-    return _choose(_less(size, apply("abs", y)), x, rest)
+    return _choose(within, x, rest)
 
 
 def _towards(rest: Node, y: Node, whose: Node) -> Node:

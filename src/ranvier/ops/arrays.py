@@ -79,7 +79,7 @@ def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -
     if hasattr(indices_or_sections, "__index__") and not np.ndim(indices_or_sections):
         return list(numeric.split(x, operator.index(indices_or_sections), axis))
     extent = x.shape[axis_of(axis, x.ndim)]
-    stops = [0, *(slice(int(i)).indices(extent)[1] for i in indices_or_sections), extent]
+    stops = [0, *(slice(int(i)).indices(extent)[1] for i in np.ravel(indices_or_sections)), extent]
     return list(numeric.split(x, tuple(max(b - a, 0) for a, b in pairwise(stops)), axis))
 
 
