@@ -421,7 +421,8 @@ OPERATORS = [
     lambda x, y: x + y, lambda x, y: x - 2, lambda x, y: 2 - x, lambda x, y: x * y, lambda x, y: x / y, lambda x, y: 1 / x,
     lambda x, y: x // 2, lambda x, y: x % y, lambda x, y: x**2, lambda x, y: 2.0**x, lambda x, y: -x, lambda x, y: abs(x),
     lambda x, y: np.float32(3) * x, lambda x, y: np.abs(x) + np.add(x, 1), lambda x, y: x[:, 1:3], lambda x, y: x[..., 0],
-    lambda x, y: x[:, None, ::2], lambda x, y: x + True,
+    lambda x, y: x[:, None, ::2], lambda x, y: x + True, lambda x, y: x > 0, lambda x, y: x <= 0, lambda x, y: (x < y) | ~(x <= 1),
+    lambda x, y: ((x != 0) ^ (y != x)) & (True ^ (y > 0)), lambda x, y: np.float32(0) < x,
 ]  # fmt: skip
 
 
@@ -437,6 +438,14 @@ def test_an_operator_is_a_layer_that_a_file_holds(operator):
     )
     np.testing.assert_allclose(model.predict([A, B]), wanted, rtol=1e-6)
     np.testing.assert_array_equal(read.predict([A, B]), model.predict([A, B]))
+
+
+def test_whether_two_symbolic_values_are_one():
+    x, y = x6(), x6()
+    assert ([x == x, x == y, x == 0, x != "x"], len({x, y, x})) == (
+        [True, False, False, True],
+        2,
+    )
 
 
 def test_activations_of_symbolic_values_are_layers():
@@ -469,7 +478,8 @@ MISTAKES = [
     (lambda: float(x6()), TypeError, r"float\(\) needs numbers"),
     (lambda: range(x6()), TypeError, "an index needs numbers"),
     (lambda: list(x6()), TypeError, "a loop needs numbers"),
-    (lambda: x6() > 1, TypeError, "> needs numbers"),
+    (lambda: x6() != np.ones(6), TypeError, "not_equal of a symbolic value takes another or a number, not ndarray"),
+    (lambda: branch(x6() > 1), TypeError, "neither true nor false"),
     (lambda: branch(x6()), TypeError, "neither true nor false.* Write a class with a forward that uses where"),
     (lambda: x6() + np.ones(6), TypeError, "add of a symbolic value takes another or a number, not ndarray"),
     (lambda: x6() * rv.Tensor(np.ones(6)), TypeError, "multiply .* not Tensor|multiply computes with tensors"),

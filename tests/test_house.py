@@ -157,6 +157,28 @@ def test_every_part_has_its_floor():
     assert parts - {"__init__", "__main__", "_version"} <= set(FLOORS)
 
 
+WRAPPED = re.compile(
+    r"%\s*(?:max\()?(?:len\()?[\w.()]*(?:ndim|shape\)?\))"
+)  # an axis out of range, made one that is there
+
+
+def test_axes_are_found_by_one_rule():
+    """`numeric.promotion.axis_of` refuses an axis that is not there."""
+    above = [path for part, floor in FLOORS.items() if floor > FLOORS["engines"] for path in places_of(part)]
+    found = [
+        f"{path.relative_to(PACKAGE)}: {line.strip()}"
+        for path in above
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if WRAPPED.search(line)
+    ]
+    assert found == ["numeric/promotion.py: return place % ndim"]
+
+
+def places_of(part):
+    folder = PACKAGE / part
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+
+
 # --- what the tree must not hold ----------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import pytest
 from ranvier import numeric as n
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import BATCH, GraphError, Symbol
+from ranvier.numeric import elementary, matrices
 from ranvier.tensor import Tensor
 from tests.strategies import check_gradient, same
 
@@ -21,6 +22,13 @@ INT, MORE = RNG.integers(-9, 9, (3, 4)).astype(np.int32), np.array([3, -2, 5, -7
 FLAGS = A > 0
 AT = np.array([2, 0, 1, 2, -1], np.int32)
 LABEL = np.array([3, 0, 2], np.int32)
+# The quotient in floats is rounded up, is large, or has no rest of its own.
+DIVIDED = (
+    np.array([1, -1, 1e10, 5, -5, 7, -7, 6, 1e20, 0.3]),
+    np.array([0.1, 0.1, 3, np.inf, np.inf, -2, 2, 3, 7, -1e-9]),
+)
+LEAST = np.array([[-(2**31), 0, 2**31 - 1]], np.int32)
+FAR = np.array([0, 1e-30, 0.5, 20, 30, 89, -20, -89, -0.5, np.inf, -np.inf])
 
 
 def op(name, *args, **kwargs):
@@ -42,8 +50,12 @@ ROWS: list[tuple[Any, Any, Any]] = [
     (op("floor_divide", 3), lambda x: x // 3, [INT]),
     (op("remainder"), np.remainder, [A, B]),
     (op("remainder"), np.remainder, [INT, MORE]),
+    *[(op(name), getattr(np, name), [v.astype("f4") for v in DIVIDED]) for name in ("remainder", "floor_divide", "fmod")],
+    (op("fmod"), np.fmod, [A, B]),
+    (op("fmod"), np.fmod, [INT, MORE]),
     *[(op("power", e), lambda x, e=e: np.power(x, e), [P]) for e in (1, 2, 3, 4, 5, 0.5, -1, -0.5, 1.7, 0)],
     (op("power", 3), lambda x: x**3, [INT]),
+    *[(op("power", e), lambda x, e=e: x**np.int32(e), [np.array([100_000, -3, 2], np.int32)]) for e in (0, 1, 4, 5, 7, 35)],
     (op("power"), np.power, [P, B]),
     (lambda x: n.power(2.0, x), lambda x: 2.0**x, [A]),
     (op("maximum"), np.maximum, [A, ROW]),
@@ -77,7 +89,17 @@ ROWS: list[tuple[Any, Any, Any]] = [
     (op("sum", 0), lambda x: x.sum(0).astype(np.int32), [np.full((3, 2), 200, np.uint8)]),
     (op("mean", 1), lambda x: x.mean(1).astype(np.float32), [INT]),
     (op("var", 0, ddof=1), lambda x: x.var(0, ddof=1), [A]),
-    (op("any", 1), lambda x: x.any(1), [FLAGS]),
+    (op("min", 1), lambda x: x.min(1), [LEAST]),
+    (op("min"), lambda x: x.min(), [np.array([250, 3], np.uint8)]),
+    (op("argmin", 1), lambda x: x.argmin(1).astype(np.int32), [LEAST[:, ::-1].copy()]),
+    *[(op(name, axis), lambda x, name=name, axis=axis: np.asarray(getattr(x, name)(axis)), [np.zeros((0, 3), bool)]) for name in ("any", "all") for axis in (None, 0, 1)],
+    (op("max", 1), lambda x: x.max(1), [np.zeros((0, 3))]),
+    (op("logsumexp", 0), lambda x: np.full(3, -np.inf), [np.zeros((0, 3))]),
+    *[(lambda x, e=e: getattr(elementary, e[0])(x), getattr(np, e[1]), [v]) for e, v in (
+        (("sinh", "sinh"), FAR), (("cosh", "cosh"), FAR), (("asinh", "arcsinh"), np.array([1e20, -1e20, 1e9, -0.3, np.inf, -np.inf, 1e200])),
+        (("acosh", "arccosh"), np.array([1, 1.001, 3, 1e9, 1e20, np.inf])), (("asinh", "arcsinh"), np.array([1e20, -1e20, 3e38], np.float32)))],
+    (elementary.acosh, lambda x: np.full(3, np.nan), [np.array([-1e10, 0, 0.5])]),
+    (elementary.sinh, lambda x: np.sinh(x.astype(float)).astype(np.float32), [np.array([89, -89, -20], np.float32)]),
     (op("all", 0), lambda x: x.all(0), [FLAGS]),
     (op("argmax", 1), lambda x: x.argmax(1).astype(np.int32), [A]),
     (op("argmax"), lambda x: np.asarray(x.argmax(), np.int32), [A]),
@@ -87,13 +109,16 @@ ROWS: list[tuple[Any, Any, Any]] = [
     (op("norm"), lambda x: np.asarray(np.sqrt((x * x).sum())), [A]),
     (op("norm", 1, True, 1), lambda x: np.abs(x).sum(1, keepdims=True), [A]),
     (op("norm", 1, False, 3), lambda x: np.linalg.norm(x, 3, 1), [A]),
+    *[(op("norm", 1, False, e), lambda x, e=e: np.array([0, np.linalg.norm(x[1], e)]), [np.array([[0, 1.0], [3, -4]])]) for e in (-1, -2)],
     (op("norm", 1, False, np.inf), lambda x: np.abs(x).max(1), [A]),
     *[(op("matmul"), np.matmul, [RNG.normal(size=a), RNG.normal(size=b)]) for a, b in (
         ((3, 4), (4, 5)), ((4,), (4, 5)), ((3, 4), (4,)), ((4,), (4,)), ((2, 3, 4), (4, 5)), ((3, 4), (2, 4, 5)), ((2, 3, 4), (2, 4, 5)),
         ((2, 1, 3, 4), (5, 4, 2)), ((1, 3, 4), (2, 4, 5)), ((2, 3, 4), (4,)), ((4,), (2, 4, 5)), ((1, 1, 1), (1, 1, 1)), ((1, 4), (4, 1)))],
     (op("matmul"), lambda a, b: (a @ b).astype(np.int32), [INT, INT.T.copy()]),
     *[(lambda *x, e=e: n.einsum(e, *x), lambda *x, e=e: np.einsum(e, *x), x) for e, x in (
-        ("ij,jk->ik", [A, B.T.copy()]), ("ij,ij->i", [A, B]), ("bij,kj->bki", [CUBE, B]), ("i,j->ij", [ROW, ROW]), ("ij->ji", [A]), ("ij->", [A]), ("ij,jk", [A, B.T.copy()]))],
+        ("ij,jk->ik", [A, B.T.copy()]), ("ij,ij->i", [A, B]), ("bij,kj->bki", [CUBE, B]), ("i,j->ij", [ROW, ROW]), ("ij->ji", [A]), ("ij->", [A]), ("ij,jk", [A, B.T.copy()]),
+        ("ij,jk,kl->il", [A, B.T.copy(), COLUMN]), ("...ij,...kj->...ik", [CUBE, B]), ("...ij,...ij", [CUBE, CUBE[:1]]), ("...j->...", [CUBE]),
+        ("i,ij,j,j->i", [COLUMN[:, 0].copy(), A, ROW, ROW]), ("ii,i->i", [A[:, :3].copy(), COLUMN[:, 0].copy()]))],
     (op("reshape", (2, -1)), lambda x: x.reshape(2, -1), [A]),
     (op("reshape", -1), lambda x: x.reshape(-1), [CUBE]),
     (op("flatten"), np.ravel, [CUBE]),
@@ -230,6 +255,17 @@ REFUSED = [
     (lambda: n.einsum("ii->i", np.zeros((2, 3))), "no diagonal in axes 0 and 1"),
     (lambda: n.einsum("ij,jk->il", np.zeros((2, 2)), np.zeros((2, 2))), "does not fit"),
     (lambda: n.take_along(np.zeros((2, 3)), np.zeros((3,), np.int32)), "one label for each row"),
+    (lambda: n.sum(np.zeros((2, 3)), (0, -2)), r"axes \(0, -2\) of 2 dimensions name an axis twice: write each once"),
+    (lambda: n.sum(Tensor(1.0), 0), "axis 0 does not exist in a tensor of 0 dimensions: it has none"),
+    (lambda: n.concatenate([]), "nothing to join"),
+    (lambda: n.concatenate([np.zeros(2), np.zeros((2, 3))]), r"shapes \(2,\) and \(2, 3\) do not join"),
+    (lambda: n.reshape(np.zeros((2, 3)), (-1, -1)), "two extents open: write -1 once"),
+    (lambda: n.split(np.zeros(4), 0), "does not split into 0 parts"),
+    (lambda: n.arange(0, 5, 0), "write one that is not 0"),
+    (lambda: matrices.roll(np.zeros((2, 3)), (1, 2), 0), "one shift for each dimension"),
+    (lambda: n.einsum("ij,jk,kl->il", np.zeros((2, 2)), np.zeros((2, 2))), "does not fit 2 operands"),
+    (lambda: n.einsum("...ijk->i", np.zeros((2, 2))), "a letter for every axis"),
+    *[(lambda name=name: getattr(n, name)(np.zeros((2, 0)), 1), r"axis 1 of \(2, 0\) has no elements") for name in ("max", "min", "argmax", "argmin")],
     (lambda: n.add(input_node("a", (BATCH,), "float32"), input_node("b", (Symbol("samples"),), "float32")), "do not broadcast"),
 ]  # fmt: skip
 
@@ -238,6 +274,13 @@ REFUSED = [
 def test_refused(action, message):
     with pytest.raises(GraphError, match=message):
         action()
+
+
+def test_axes_by_any_whole_number():
+    x = Tensor.wrap(CUBE)
+    assert n.sum(x, np.int64(1)).shape == n.sum(x, (np.int64(1),)).shape == (2, 4)
+    with pytest.raises(TypeError, match="axis 'a' is no whole number: write one"):
+        n.sum(x, "a")
 
 
 def test_integer_and_float_dtypes_meet():
@@ -279,6 +322,19 @@ def test_norms_and_deviations_of_zeros_have_gradients_of_zero(name):
     np.testing.assert_array_equal(y.numpy()[0], 0)
     np.testing.assert_array_equal(x.grad.numpy()[0], 0)
     assert (x.grad.numpy()[1] != 0).all()
+
+
+@pytest.mark.parametrize("name", ["remainder", "floor_divide", "fmod"])
+def test_what_a_division_of_doubles_leaves(name):
+    np.testing.assert_array_equal(getattr(n, name)(*held(DIVIDED)).numpy(), getattr(np, name)(*DIVIDED))
+
+
+@pytest.mark.parametrize("exponent", [0, 0.0, Tensor([0.0])])
+def test_the_power_of_zero_by_zero_is_flat(exponent):
+    x = Tensor([0.0], requires_grad=True)
+    y = x**exponent
+    y.sum().backward()
+    assert (y.tolist(), x.grad.tolist()) == ([1.0], [0.0])
 
 
 def test_arange():

@@ -1,5 +1,6 @@
 """Keras's names of array operations: against NumPy here, against Keras itself in peers."""
 
+import collections
 import json
 import math
 from typing import Any
@@ -46,12 +47,18 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "power": (lambda o: o.power(POSITIVE, 1.5), POSITIVE**1.5),
     "matmul": (lambda o: o.matmul(A, C[0]), A @ C[0]),
     "dot": (lambda o: o.dot(A, C[0]), A @ C[0]),
+    "dot of more axes": (lambda o: o.dot(C, C.transpose(1, 2, 0)), np.dot(C, C.transpose(1, 2, 0))),
+    "dot with a vector": (lambda o: o.dot(C, A[:, 0]), np.dot(C, A[:, 0])),
     "outer": (lambda o: o.outer(A[0], B[0]), np.outer(A[0], B[0])),
+    "einsum of three": (lambda o: o.einsum("ij,kj,k->i", A, B, A[:, 0]), A @ B.T @ A[:, 0]),
+    "einsum of any axes": (lambda o: o.einsum("...ij,...kj->...ik", C, A[None, :, :1] * C[:1, :1]), np.einsum("aij,kj->aik", C, A[:, :1] * C[0, :1])),
     "einsum": (lambda o: o.einsum("ij,kj->ik", A, B), A @ B.T),
     "divide_no_nan": (lambda o: o.divide_no_nan(A, np.array([0, 1, 2], np.float32)), A / [1, 1, 2] * [0, 1, 1]),
     "logsumexp": (lambda o: o.logsumexp(A, axis=1), np.log(np.exp(A).sum(1))),
     "count_nonzero": (lambda o: o.count_nonzero(YES, axis=0), np.count_nonzero(YES, 0)),
     "norm": (lambda o: o.norm(A, axis=1), np.linalg.norm(A, axis=1)),
+    **{f"norm of a matrix, {k}": (lambda o, k=k: o.norm(A, ord=k), np.linalg.norm(A, k)) for k in (1, 2, -1, -2, "fro", "nuc", np.inf)},
+    "norm of matrices": (lambda o: o.linalg.norm(C, ord=2, axis=(0, -1), keepdims=True), np.linalg.norm(C, 2, (0, -1), True)),
     "moments": (lambda o: o.stack(o.moments(A, axes=[0])), np.stack([A.mean(0), A.var(0)])),
     "clip": (lambda o: o.clip(A, x_min=-0.5, x_max=0.5), A.clip(-0.5, 0.5)),
     "where": (lambda o: o.where(A > 0, A, 0.0), np.where(A > 0, A, 0)),
@@ -80,9 +87,11 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
         lambda o: o.sparse_categorical_crossentropy(LABELS, SHARES), -np.log(SHARES[np.arange(4), LABELS])),
     "reshape": (lambda o: o.reshape(C, newshape=(-1, 6)), C.reshape(-1, 6)),
     "transpose": (lambda o: o.transpose(C, axes=[2, 0, 1]), C.transpose(2, 0, 1)),
+    "moveaxis of several": (lambda o: o.moveaxis(C, [0, 1], [-1, 0]), np.moveaxis(C, [0, 1], [-1, 0])),
     "moveaxis": (lambda o: o.moveaxis(C, 0, -1), np.moveaxis(C, 0, -1)),
     "swapaxes": (lambda o: o.swapaxes(C, axis1=0, axis2=1), C.swapaxes(0, 1)),
     "expand_dims": (lambda o: o.expand_dims(A, axis=1), A[:, None]),
+    "expand_dims, several": (lambda o: o.expand_dims(A, axis=[0, -1]), A[None, :, :, None]),
     "squeeze": (lambda o: o.squeeze(A[:, :1], axis=1), A[:, 0]),
     "concatenate": (lambda o: o.concatenate([A, B], axis=1), np.concatenate([A, B], 1)),
     "stack": (lambda o: o.stack([A, B], axis=1), np.stack([A, B], 1)),
@@ -92,6 +101,8 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "flip": (lambda o: o.flip(A, axis=0), A[::-1]),
     "broadcast_to": (lambda o: o.broadcast_to(A, (2, 4, 3)), np.broadcast_to(A, (2, 4, 3))),
     "tile": (lambda o: o.tile(A, (2, 2)), np.tile(A, (2, 2))),
+    "repeat, none": (lambda o: o.repeat(A, 0, axis=1), A[:, :0]),
+    "repeat, each": (lambda o: o.repeat(A, np.array([1, 0, 2]), axis=1), A[:, [0, 2, 2]]),
     "repeat": (lambda o: o.repeat(A, 2, axis=1), A.repeat(2, 1)),
     "pad": (lambda o: o.pad(A, [[0, 1], [2, 0]], constant_values=3.0), np.pad(A, [[0, 1], [2, 0]], constant_values=3)),
     "take": (lambda o: o.take(A, LABELS, axis=1), A[:, LABELS]),
@@ -130,8 +141,12 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "nan_to_num": (
         lambda o: o.nan_to_num(np.array([1, np.nan, np.inf, -np.inf], np.float32), posinf=3.0, neginf=-3.0), [1, 0, 3, -3]),
     "quantile": (lambda o: o.quantile(C, [0.2, 0.5], axis=(0, 2)), np.quantile(C, [0.2, 0.5], (0, 2))),
+    "quantile beside infinity": (lambda o: o.quantile(np.array([1, 2, np.inf], np.float32), 0.5), 2.0),
+    "quantile of nan": (lambda o: o.quantile(np.array([[1, np.nan, 2], [1, 2, 4]], np.float32), 0.5, axis=1), [np.nan, 2]),
+    "median of large whole numbers": (lambda o: o.median(np.array([2 * 10**9, 2 * 10**9], np.int32)), 2e9),
     "quantile, nearest": (lambda o: o.quantile(A, 0.3, axis=0, method="nearest", keepdims=True), np.quantile(A, 0.3, 0, method="nearest", keepdims=True)),
     "median of an axis": (lambda o: o.median(A, axis=0, keepdims=True), np.median(A, 0, keepdims=True)),
+    "slice, the rest": (lambda o: o.slice(C, (0, 1, 0), (2, -1, 1)), C[:, 1:, :1]),
     "slice": (lambda o: o.slice(C, start_indices=(0, 1, 2), shape=(2, 2, 1)), C[:, 1:, 2:3]),
     "cond": (lambda o: o.cond(o.sum(A) > 100, lambda: A, lambda: B), B),
     "identity": (lambda o: o.identity(3), np.eye(3)),
@@ -162,6 +177,8 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "eye": (lambda o: o.eye(3, 4, k=1), np.eye(3, 4, 1)),
     "arange": (lambda o: o.arange(1, 7, 2), np.arange(1, 7, 2)),
     "linspace": (lambda o: o.linspace(0.0, 1.0, num=5), np.linspace(0, 1, 5)),
+    "sort of all": (lambda o: o.sort(A, axis=None), np.sort(A, None)),
+    "an axis of NumPy": (lambda o: o.sum(A, axis=np.int64(1)), A.sum(1)),
     "sort": (lambda o: o.sort(A, axis=0), np.sort(A, 0)),
     "argsort": (lambda o: o.argsort(A), np.argsort(A)),
     "top_k": (lambda o: o.top_k(A, k=2)[0], -np.sort(-A)[:, :2]),
@@ -172,9 +189,29 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ROWS)
+# What is no array yet, which Keras takes where its backend does.
+LISTS: dict[str, Any] = {
+    "numbers": (lambda o: o.add(1, 2), 3),
+    "number first": (lambda o: o.maximum(0.5, A), A.clip(0.5)),
+    "prod": (lambda o: o.prod([1.0, 2, 3]), 6),
+    "diff": (lambda o: o.diff([1, 2, 4]), [1, 2]),
+    "pad": (lambda o: o.pad([1.0, 2], [[1, 0]]), [0, 1, 2]),
+    "average": (lambda o: o.average([1.0, 2, 3], weights=[1, 1, 2]), 2.25),
+    "clip": (lambda o: o.clip([1.0, 5], 0, 2), [1, 2]),
+    "where": (lambda o: o.where([True, False], 1.0, [3.0, 4]), [1, 4]),
+    "concatenate": (lambda o: o.concatenate([[1.0], [2.0, 3]]), [1, 2, 3]),
+    "einsum": (lambda o: o.einsum("ij,jk,kl->il", [[1.0, 2]], [[1.0], [2]], [[3.0]]), [[15]]),
+    "categorical_crossentropy": (
+        lambda o: o.categorical_crossentropy([[0, 1.0]], [[0.3, 0.7]]),
+        [-np.log(0.7)],
+    ),
+    "split by a number of NumPy": (lambda o: o.split(A, np.int64(2))[1], A[2:]),
+}
+
+
+@pytest.mark.parametrize("name", [*ROWS, *LISTS])
 def test_operations_are_those_of_numpy(name):
-    call, expected = ROWS[name]
+    call, expected = {**ROWS, **LISTS}[name]
     result = rv.ops.convert_to_numpy(call(rv.ops))
     assert result.shape == np.shape(expected)
     np.testing.assert_allclose(result, expected, rtol=2e-5, atol=1e-6)
@@ -214,12 +251,84 @@ def test_operations_in_compiled_layers_choose_and_run_along_axes():
     assert (model.get_weights()[0] != before).any()
 
 
+def described(function):
+    return rv.Sequential([rv.Input((3,)), rv.layers.Lambda(function)])
+
+
+def test_a_choice_between_named_tuples():
+    Pair = collections.namedtuple("Pair", "a b")  # noqa: PYI024
+    model = described(
+        lambda x: rv.ops.cond(rv.ops.max(x) > 0, lambda: Pair(x, x * 2), lambda: Pair(x, x * 3)).b
+    )
+    np.testing.assert_allclose(model.predict(POSITIVE, verbose=0), 2 * POSITIVE)
+
+
+def test_arrays_that_operations_are_given_stand_in_the_description():
+    x = rv.Input((3,))
+    model = rv.Model(
+        x, rv.ops.take(rv.ops.add(x, B[0]), np.array([0, 2]), axis=1) * rv.ops.add([1.0, 2], x[:, :2])
+    )
+    twin = from_architecture(json.loads(json.dumps(model.architecture())))
+    np.testing.assert_array_equal(twin.predict(A, verbose=0), model.predict(A, verbose=0))
+    with pytest.raises(TypeError, match=r"array \(10001,\) of float32.*Write an array of at most 10,000"):
+        rv.Model(x, rv.ops.sum(rv.ops.add(x[:, :1], np.ones(10_001, np.float32)), 1)).architecture()
+    words = json.loads(json.dumps(model.architecture()).replace('"float32"', '"object"'))
+    with pytest.raises(ValueError, match=r"not the description .* an array that is none"):
+        from_architecture(words)
+
+
+def test_what_operations_do_is_said_of_each():
+    assert (
+        rv.ops.outer.__doc__
+        == "The products of all pairs of elements, of ``x1`` in rows and of ``x2`` in columns."
+    )
+    assert not [name for name in rv.ops.__all__ if f"``{name}``, as" in getattr(rv.ops, name).__doc__]
+
+
 def test_mistakes_are_told_with_what_to_write_instead():
     for call, kind, words in [
         (lambda: rv.ops.cast(A, "complex64"), ValueError, "'complex64' is none .* Write one of"),
         (lambda: rv.ops.pad(A, 1, mode="reflect"), ValueError, "write mode='constant'"),
         (lambda: rv.ops.where(A > 0), ValueError, "takes a condition and two values"),
         (lambda: rv.ops.quantile(A, 0.5, method="other"), ValueError, "Write one of 'linear'"),
+        (lambda: rv.ops.quantile(A, 1.5), ValueError, "q=1.5. Write shares from 0 to 1"),
+        (
+            lambda: rv.ops.slice(C, (0, 1, 0), (2, 5, 2)),
+            ValueError,
+            r"of \(2, 3, 4\) at \(0, 1, 0\) .* not within it",
+        ),
+        (lambda: rv.ops.norm(C, ord=2), ValueError, "ord=2 of 3 axes .*Write a number for ord and one axis"),
+        (lambda: rv.ops.norm(A, ord=3), ValueError, "ord=3 of a matrix. Write 'fro'"),
+        (
+            lambda: rv.ops.conv(PICTURES, KERNEL, padding="full"),
+            ValueError,
+            "padding='full'. Write 'valid' or 'same'",
+        ),
+        (
+            lambda: rv.ops.conv(PICTURES, KERNEL, data_format="channel_first"),
+            ValueError,
+            "Write 'channels_last' or",
+        ),
+        (
+            lambda: rv.ops.conv(PICTURES, KERNEL[:, :, :2]),
+            ValueError,
+            "reads 2 channels, and .* has 3. Write a kernel",
+        ),
+        *(
+            (call, ValueError, "axis [579] does not exist")
+            for call in (
+                lambda: rv.ops.prod(A, axis=5),
+                lambda: rv.ops.quantile(A, 0.5, axis=7),
+                lambda: rv.ops.moveaxis(A, 0, 9),
+                lambda: rv.ops.take_along_axis(A, LABELS[:, None], axis=5),
+                lambda: rv.ops.repeat(A, 2, axis=5),
+                lambda: rv.ops.diff(A, axis=5),
+                lambda: rv.ops.categorical_crossentropy(A, A, axis=5),
+                lambda: rv.layers.Dot(axes=5)([rv.Input((3,)), rv.Input((3,))]),
+            )
+        ),
+        (lambda: described(lambda x: x / rv.ops.size(x)), ValueError, r"\(batch, 3\) is known only when"),
+        (lambda: described(lambda x: x + rv.ops.zeros(rv.ops.shape(x))), ValueError, r"ops.zeros_like\(x\)"),
         (lambda: rv.ops.meshgrid(A[0], indexing="x"), ValueError, "Write 'xy' or 'ij'"),
         (lambda: rv.ops.relux, AttributeError, "nearest that does is relu"),
     ]:

@@ -629,3 +629,68 @@ def test_two_stretches_of_tape_become_one():
     assert x.segment is not y.segment
     (x * y).backward(np.ones(1))
     assert (a.grad.item(), b.grad.item()) == (2 * 2 * 3 * 5, 2 * 2 * 5)
+
+
+# --- what cannot be computed ------------------------------------------------------------------------------------------
+
+
+@function
+def _late(x: Node) -> Node:
+    """Fails where it is compiled, not where it is written."""
+    if x.op.name != "input":
+        raise GraphError("found late")
+    return apply("neg", x)
+
+
+def test_what_cannot_be_computed_spoils_nothing_else():
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    before, bad, after = w * 2, _late(w * 3), w * 4
+    assert after.tolist() == [4, 8]
+    after_bad = bad + 1
+    for reading in (bad, bad, after_bad):
+        with pytest.raises(GraphError, match="found late"):
+            reading.numpy()
+    assert before.tolist() == [2, 4]
+    (w * w).sum().backward()
+    assert w.grad.tolist() == [2, 4]
+
+
+def test_an_assignment_that_cannot_be_made_is_told_and_dropped():
+    w, v = Tensor([1.0, 2.0]), Tensor([3.0])
+    other = w * 5
+    w.assign(_late(w * 3))
+    with pytest.raises(GraphError, match="found late"):
+        w.numpy()
+    assert w.tolist() == [1, 2]
+    assert other.tolist() == [5, 10]
+    assert (v + 1).tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("seed", "told"),
+    [
+        (np.ones(3), r"float32\[3\]"),
+        (np.ones((), np.float32), r"float32\[\]"),
+        (np.ones(2, int), r"int32\[2\]"),
+    ],
+)
+def test_a_seed_that_does_not_fit_is_told_where_it_is_given(seed, told):
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    y = w * 2
+    with pytest.raises(
+        RuntimeError, match=told + r".*float32\[2\]. Write a seed of float32 and of shape \(2,\)"
+    ):
+        y.backward(seed)
+    with pytest.raises(RuntimeError, match="Write a seed"):
+        gradients(y, [w], Tensor(seed))
+    y.backward(Tensor(np.ones(2), dtype="float64"))
+    assert w.grad.tolist() == [2, 2]
+
+
+def test_a_nan_of_each_step_is_one_program():
+    x, mask = Tensor([1.0, 2.0]), Tensor([True, False])
+    programs = len(entries.programs)
+    for _ in range(3):
+        assert np.isnan(n.where(mask, x, float("nan")).numpy()[1])
+        assert np.isnan(n.full_like(x, float("nan")).numpy()).all()
+    assert len(entries.programs) - programs <= 2

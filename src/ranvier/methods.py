@@ -14,6 +14,7 @@ import numpy as np
 from ranvier import entries, functional, numeric, selecting
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
 from ranvier.modes import get_dtype, no_grad
+from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.recording import backward, detach, function, no_out
 from ranvier.seed import numpy_generator
 from ranvier.selecting import Ordered, put, writable
@@ -337,8 +338,11 @@ ELEMENTWISE = (
 REDUCTIONS = ("sum", "mean", "any", "all", "argmax", "argmin", "logsumexp")
 
 
-def squeezed(self: Tensor, dim: Any = None) -> Any:
-    return numeric.squeeze(self, dim)
+def squeezed(self: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    """Without dimensions of extent 1, all or those of ``dim`` that are, as PyTorch has it; ``axis`` must be such."""
+    if dim is None:
+        return numeric.squeeze(self, axis)
+    return numeric.squeeze(self, tuple(d for d in axes_of(dim, self.ndim) if self.shape[d] == 1))
 
 
 def unsqueezed(self: Tensor, dim: int) -> Any:
@@ -357,20 +361,26 @@ def repeated(self: Tensor, *sizes: Any) -> Any:
 
 def unbound(self: Tensor, dim: int = 0) -> tuple[Any, ...]:
     """The slices along a dimension."""
-    parts = numeric.split(self, self.shape[dim], dim)
+    parts = numeric.split(self, self.shape[axis_of(dim, self.ndim)], dim)
     return tuple(numeric.squeeze(part, dim) for part in parts)
 
 
 def chunked(self: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """That many parts along a dimension, the last of them smaller where it does not divide."""
-    return split(self, -(-self.shape[dim] // chunks), dim)
+    if chunks < 1:
+        raise ValueError(f"{chunks} parts along dimension {dim}. Write 1 or more instead.")
+    return split(self, max(1, -(-self.shape[axis_of(dim, self.ndim)] // chunks)), dim)
 
 
 def split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Parts of that size along a dimension, the last of them smaller where it does not divide; or of those sizes."""
     given = split_size_or_sections
     if isinstance(given, int):
-        extent = self.shape[dim]
+        extent = self.shape[axis_of(dim, self.ndim)]
+        if given < 1:
+            raise ValueError(
+                f"parts of size {given} of {extent} elements. Write a size of 1 or more instead."
+            )
         given = [min(given, extent - at) for at in range(0, extent, given)]
     return numeric.split(self, tuple(given), dim)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -96,6 +97,7 @@ def function(
                 elif hasattr(value, "__tensor_function__"):  # see module.symbolic
                     return value.__tensor_function__(call, args, kwargs)
                 else:  # 1, 1.0 and True are equal and hash alike, but make different programs; so do 0.0 and -0.0
+                    value = value if value == value else math.nan  # no nan equals another
                     options.append((name, value))
                     pattern.append((name, "-0" if value == 0 and str(value)[0] == "-" else type(value)))
             elif kind == "option":
@@ -193,7 +195,10 @@ def _kind(annotation: str) -> str:
 
 
 def freeze(value: Any) -> Any:
-    return tuple(freeze(v) for v in value) if isinstance(value, (list, tuple)) else value
+    """An option as a part of a key: a list as a tuple, and one nan for all, as no nan equals another."""
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(v) for v in value)
+    return math.nan if isinstance(value, float) and math.isnan(value) else value
 
 
 def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str, Any], ...]) -> Any:
@@ -222,9 +227,28 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
     """
     if output.entry is None and not any(output is w for w in wrt):
         raise RuntimeError("the output was not computed from any of these tensors")
-    seeds = [] if seed is None else [seed]
+    seeds = _seeds(output, seed)
     segment = tape.segment_of([output, *wrt, *seeds])
     return _derivatives(output, segment, [t.entry or segment.leaf(t) for t in wrt], seeds)
+
+
+def _seeds(output: Tensor, seed: Any) -> list[Tensor]:
+    """What the derivative of the final value by ``output`` is, none for a number. Raises RuntimeError for another shape
+    or what is no float: it would be found where the gradients are computed, and whatever waits with them.
+    """
+    if seed is None:
+        if output.shape != ():
+            raise RuntimeError(
+                f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
+            )
+        return []
+    given = seed if isinstance(seed, Tensor) else Tensor(seed)
+    if given.shape != output.shape or given.dtype not in FLOATS:
+        raise RuntimeError(
+            f"the seed of a gradient is {given.spec}, and what is differentiated is {output.spec}. Write a seed of "
+            f"{output.dtype} and of shape {output.shape}, or reduce with mean() or sum() and leave it out, instead."
+        )
+    return [given if given.dtype == output.dtype else converted(given, output.dtype)]
 
 
 def reaches(output: Tensor, leaf: Tensor) -> bool:
@@ -240,10 +264,6 @@ def _derivatives(
     ends, *given = [t.entry or segment.leaf(t) for t in (output, *seeds)]
     if any(segment.leaves[o].released for o in ends.sources):
         raise _ended()
-    if not seeds and output.shape != ():
-        raise RuntimeError(
-            f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
-        )
     options = (("seeded", bool(seeds)),)
     entries = intern(_gradients_function, (ends, *wrt, *given), options, state.grad_enabled)
     return [Tensor.pending(entry, segment) for entry in entries]
@@ -256,9 +276,9 @@ def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = N
     depends on no such leaf, or when its history ended because a tensor it was computed from has been overwritten
     since (by ``optimizer.step()``, say).
     """
-    seeds = [] if gradient is None else [gradient if isinstance(gradient, Tensor) else Tensor(gradient)]
     with no_grad():
         _check_history(output)
+        seeds = _seeds(output, gradient)
         segment = tape.segment_of([output, *seeds])
         # By what was read of each leaf: what has been assigned to it since, and waits, is another value.
         ends = output.entry or segment.leaf(output)
@@ -290,6 +310,12 @@ def _ended() -> RuntimeError:
 def detach(x: Node) -> Node:
     """``x``, taken as constant by gradients."""
     return apply("stop_gradient", x)
+
+
+@function
+def converted(x: Node, dtype: str) -> Node:
+    """``x`` in another dtype."""
+    return apply("cast", x, dtype=dtype)
 
 
 @function

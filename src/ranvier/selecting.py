@@ -6,6 +6,7 @@ so that gradients flow to what was chosen.
 
 from __future__ import annotations
 
+import math
 import weakref
 from typing import Any, NamedTuple
 
@@ -13,10 +14,12 @@ import numpy as np
 
 from ranvier import entries, numeric
 from ranvier.graph.node import FLOATS
+from ranvier.modes import get_dtype
+from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "argsort", "gather", "index_select", "masked_fill", "masked_select", "nonzero", "sort", "topk",
+    "argsort", "gather", "index_select", "masked_fill", "masked_select", "nonzero", "quantile", "sort", "topk",
 ]  # fmt: skip
 
 
@@ -170,6 +173,8 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
         self.assign(array)
         return
     places = _places(self, items)
+    if not places.size:  # nothing to do
+        return
     given = numeric.cast(value if isinstance(value, Tensor) else Tensor(value), self.dtype)
     mask, source = np.zeros(self.numel(), bool), np.zeros(self.numel(), np.int32)
     mask[places.ravel()] = True
@@ -194,14 +199,14 @@ def gather(input: Tensor, dim: int, index: Any) -> Tensor:
     """
     rows = index.compute() if isinstance(index, Tensor) else np.asarray(index)
     every = np.arange(input.numel(), dtype=np.int32).reshape(input.shape)
-    axis = dim % max(input.ndim, 1)
+    axis = axis_of(dim, max(input.ndim, 1))
     every = every[tuple(slice(None if i == axis else n) for i, n in enumerate(rows.shape))]
     return _taken(input, np.take_along_axis(every, rows, dim))
 
 
 def index_select(input: Tensor, dim: int, index: Any) -> Any:
     """The slices along a dimension at these indices. Raises IndexError for one out of range."""
-    return indexed(input, (*(slice(None),) * (dim % input.ndim), index))
+    return indexed(input, (*(slice(None),) * axis_of(dim, input.ndim), index))
 
 
 def masked_select(input: Tensor, mask: Any) -> Any:
@@ -241,8 +246,50 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
 
     Raises ValueError where there are fewer.
     """
-    if not 0 <= k <= input.shape[dim]:
-        raise ValueError(f"the {k} largest of {input.shape[dim]} elements. Write a smaller k instead.")
+    extent = input.shape[axis_of(dim, input.ndim)]
+    if not 0 <= k <= extent:
+        raise ValueError(f"the {k} largest of {extent} elements. Write a smaller k instead.")
     order = sort(input, dim, descending=largest).indices
     rows = np.ascontiguousarray(np.take(order.compute(), np.arange(k), dim))
     return Ordered(gather(input, dim, Tensor.wrap(rows)), Tensor.wrap(rows))
+
+
+CHOICES: dict[str, Any] = {  # between two neighbours
+    "linear": lambda p: p, "lower": np.floor, "higher": np.ceil, "nearest": np.round,
+    "midpoint": lambda p: (np.floor(p) + np.ceil(p)) / 2,
+}  # fmt: skip
+
+
+def quantile(x: Tensor, q: Any, axis: Any = None, keepdims: bool = False, method: str = "linear") -> Any:
+    """What shares ``q`` of the elements along these axes (or of all) lie below; several shares along a new first axis.
+
+    nan where an element is. Raises ValueError for shares outside of 0 to 1, for another method, and of no elements.
+    """
+    shares = np.asarray(q.compute() if isinstance(q, Tensor) else q, np.float64)
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError(f"quantiles at q={q!r}. Write shares from 0 to 1 instead.")
+    if method not in CHOICES:
+        raise ValueError(
+            f"{method!r} between neighbours. Write one of {', '.join(map(repr, CHOICES))} instead."
+        )
+    axes = axes_of(axis, x.ndim)
+    rest = [a for a in range(x.ndim) if a not in axes]
+    shape = tuple(x.shape[a] for a in rest)
+    size = math.prod(x.shape[a] for a in axes)
+    if not size:
+        raise ValueError(
+            f"a tensor of shape {x.shape} has no elements along axes {axes}, and so no quantiles."
+        )
+    values = sort(numeric.reshape(numeric.transpose(x, (*axes, *rest)), (size, *shape)), 0).values
+    values = values if values.dtype in FLOATS else numeric.cast(values, get_dtype())
+    places = CHOICES[method](shares.ravel() * (size - 1))
+    low = np.floor(places).astype(np.int32)
+    below, above = (
+        numeric.take(values, Tensor.wrap(rows)) for rows in (low, np.ceil(places).astype(np.int32))
+    )
+    part = (places - low).reshape(-1, *(1,) * len(shape)).astype(values.dtype)
+    between = numeric.add(below, numeric.multiply(numeric.subtract(above, below), Tensor.wrap(part)))
+    found = numeric.where(Tensor.wrap(part == 0), below, between)  # an infinity beside it is none of it
+    found = numeric.where(numeric.isnan(values[size - 1]), math.nan, found)
+    kept = tuple(1 if a in axes else d for a, d in enumerate(x.shape)) if keepdims else shape
+    return numeric.reshape(found, (*shares.shape, *kept))

@@ -38,6 +38,7 @@ class Segment:
         "__weakref__",
         "assigns",
         "entries",
+        "failed",
         "flushed",
         "leaves",
         "live",
@@ -54,6 +55,7 @@ class Segment:
         self.placeholders: set[int] = set()
         self.live: list[weakref.ref[Tensor]] = []
         self.assigns: dict[int, Entry] = {}
+        self.failed: dict[Entry, Exception] = {}  # what cannot be computed, and why: told to who reads it
         self.flushed = False
         state.segments.add(self)
 
@@ -141,7 +143,9 @@ def merge(target: Segment, other: Segment) -> None:
     for ordinal, entry in other.assigns.items():
         target.assigns[mapping[ordinal]] = move(entry)
         other.leaves[ordinal].segment = target
-    other.assigns, other.live, other.flushed = {}, [], True
+    for entry, error in other.failed.items():
+        target.failed[move(entry)] = error
+    other.assigns, other.live, other.failed, other.flushed = {}, [], {}, True
 
 
 def at_hand(tensors: Iterable[Tensor]) -> list[Any] | None:
@@ -220,11 +224,11 @@ def _ready(tensor: Tensor, segment: Segment) -> Segment | None:
     return tensor.segment
 
 
-def program_for(segment: Segment, roots: tuple[Entry, ...]) -> Any:
-    """The compiled program for these results and the segment's assignments, the ordinals of the leaves it reads, and
+def program_for(segment: Segment, roots: tuple[Entry, ...], assigned: dict[int, Entry]) -> Any:
+    """The compiled program for these results and assignments of the segment, the ordinals of the leaves it reads, and
     which results it hands out with their axes reversed: a gradient lies in memory as its Fortran-ordered weight does.
     """
-    assigns = tuple(segment.assigns.items())
+    assigns = tuple(assigned.items())
     key = (roots, assigns, engines.get_engine())
     known = programs.get(key)
     if known is not None:
@@ -262,6 +266,8 @@ def _waiting(segment: Segment) -> tuple[list[Tensor], list[Tensor]]:
     pending = [t for t in living if t._value is None]
     if segment.placeholders:
         pending = [t for t in pending if segment.placeholders.isdisjoint(t.entry.leaves)]  # type: ignore[union-attr]  # what is pending has one
+    if segment.failed:
+        pending = [t for t in pending if t.entry not in segment.failed]
     return living, pending
 
 
@@ -285,10 +291,64 @@ def _reader(segment: Segment) -> Segment | None:
     return None
 
 
+def _prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry]) -> tuple[Any, ...]:
+    """The program of these results and assignments, what it is given, what it fills, and what lies there reversed."""
+    program, used, flipped = program_for(segment, tuple(t.entry for t in pending), assigns)  # type: ignore[misc]  # pending: it has one
+    given = []
+    for o in used:
+        leaf = segment.leaves[o]
+        if leaf.version != segment.versions[o]:  # by another thread, or by what the tape does not know of
+            raise RuntimeError(
+                f"a tensor of shape {leaf.shape} was overwritten before what was computed from it was read. "
+                "Read results (item(), numpy()) and call backward() before you overwrite their operands."
+            )
+        given.append(stored(leaf))
+    outputs: list[Any] = [
+        np.empty(t.spec.shape[::-1] if flip else t.spec.shape, t.spec.dtype)
+        for t, flip in zip(pending, flipped, strict=True)
+    ]
+    return program, given, outputs, flipped
+
+
+def _run(prepared: tuple[Any, ...], pending: list[Tensor]) -> None:
+    program, given, outputs, flipped = prepared
+    program.run(given, outputs)
+    for tensor, value, flip in zip(pending, outputs, flipped, strict=True):
+        tensor._value = value.T if flip else value
+
+
+def _in_parts(segment: Segment, pending: list[Tensor]) -> None:
+    """Compute what can be where the whole cannot, half by half; of what is left note why, for who reads it."""
+    try:
+        prepared = _prepared(segment, pending, {})
+    except Exception as error:  # noqa: BLE001  # whatever it is
+        if len(pending) == 1:
+            segment.failed[pending[0].entry] = error  # type: ignore[index]  # pending: it has one
+            return
+        middle = len(pending) // 2
+        _in_parts(segment, pending[:middle])
+        _in_parts(segment, pending[middle:])
+    else:
+        _run(prepared, pending)
+
+
+def _assigned_alone(segment: Segment) -> None:
+    """Make the assignments of a segment whose results are computed. Where that fails they are dropped."""
+    try:
+        prepared = _prepared(segment, [], segment.assigns)
+    except Exception:
+        for o in segment.assigns:
+            segment.leaves[o].segment = None
+        segment.assigns = {}
+        raise
+    _run(prepared, [])
+
+
 def flush(segment: Segment) -> None:
     """Run what is pending in a segment, as one program; every live tensor of it then holds its value.
 
-    What waits elsewhere to read what this one overwrites is computed before.
+    What waits elsewhere to read what this one overwrites is computed before. What cannot be computed is left without a
+    value, and its error is `failed`'s; assignments that cannot be made are dropped, which raises the error.
     """
     if segment.assigns and len(state.segments) > 1:
         while (other := _reader(segment)) is not None:
@@ -301,25 +361,16 @@ def flush(segment: Segment) -> None:
     living, pending = _waiting(segment)
     if not pending and not segment.assigns:
         return
-    program, used, flipped = program_for(segment, tuple(t.entry for t in pending))  # type: ignore[misc]  # pending: it has one
-    leaves, versions = segment.leaves, segment.versions
-    given = []
-    for o in used:
-        leaf = leaves[o]
-        if leaf.version != versions[o]:  # by another thread, or by what the tape does not know of
-            raise RuntimeError(
-                f"a tensor of shape {leaf.shape} was overwritten before what was computed from it was read. "
-                "Read results (item(), numpy()) and call backward() before you overwrite their operands."
-            )
-        given.append(stored(leaf))
-    outputs: list[Any] = [
-        np.empty(t.spec.shape[::-1] if flip else t.spec.shape, t.spec.dtype)
-        for t, flip in zip(pending, flipped, strict=True)
-    ]
-    program.run(given, outputs)
-    for tensor, value, flip in zip(pending, outputs, flipped, strict=True):
-        tensor._value = value.T if flip else value
-    written = segment.assigns.keys()
+    try:
+        prepared = _prepared(segment, pending, segment.assigns)
+    except Exception:  # noqa: BLE001  # one thing that cannot be computed spoils no other that waits with it
+        if pending:
+            _in_parts(segment, pending)
+        if segment.assigns:
+            _assigned_alone(segment)
+    else:
+        _run(prepared, pending)
+    leaves, versions, written = segment.leaves, segment.versions, segment.assigns.keys()
     for o in written:
         leaf = leaves[o]
         leaf.version = versions[o] = leaf.version + 1

@@ -179,6 +179,8 @@ class Tensor:
         if self.base is not None and (owner := self.owner) is not None:
             return owner.compute()
         if self._value is None:
+            if self.segment is not None and self.entry in self.segment.failed:
+                raise self.segment.failed[self.entry]
             raise RuntimeError(
                 f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
                 "Write tensor functions (where, maximum, ...) instead of Python's if, print or numpy() in forward."
@@ -308,8 +310,9 @@ def convert(value: Any, dtype: str | None = None) -> Any:
         wanted = get_dtype()
     elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint32):
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
+            beyond = array.max() if array.max() > 2**31 - 1 else array.min()
             raise OverflowError(
-                f"integer {array.max()} does not fit int32, the integers that programs compute with."
+                f"integer {beyond} does not fit int32, the integers that programs compute with."
             )
         wanted = "int32"
     else:

@@ -3,11 +3,12 @@
 import warnings
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ranvier as rv
-from ranvier import layers
+from ranvier import layers, ops
 
 SAMPLES = 9
 UNITS = st.sampled_from([1, 2, 5, 16, 20, 33, 48])
@@ -88,3 +89,24 @@ def test_engines_agree_and_threads_change_no_bit(network, batch):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(one, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+
+
+TURNED = {
+    "a product of reversed rows": lambda x: ops.flip(x, 0),
+    "reversed both ways": lambda x: ops.flip(x, (0, 1)),
+    "beside themselves": lambda x: ops.concatenate([ops.flip(x, 0), x], 1),
+    "all pairs": lambda x: ops.matmul(ops.softmax(ops.matmul(ops.flip(x, 0), ops.transpose(x))), x),
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_rows_of_a_batch_in_reverse(name):
+    """Where the last row stands is known only when the program runs."""
+    makers = [lambda: layers.Dense(5), lambda: layers.Lambda(TURNED[name])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = trained("reference", 1, (3,), makers, 4)
+        one, three = (trained("native", threads, (3,), makers, 4) for threads in (1, 3))
+    for a, b, c in zip(one, three, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, c, rtol=1e-4, atol=1e-5)

@@ -331,7 +331,74 @@ def recorded_or_not(torch):
     return [float(flag) for flag in (inside, within, switched, torch.is_grad_enabled())]
 
 
+# --- numbers that are easily wrong ------------------------------------------------------------------------------------
+
+
+def rests_of_divisions(torch):
+    x = torch.tensor([1.0, 1.0, 1e10, 5, -5, 7, -7, 6, 0.3], requires_grad=True)
+    y = torch.tensor([0.1, -0.1, 3, float("inf"), float("inf"), -2, 2, 3, -1e-9], requires_grad=True)
+    rests = [x % y, torch.fmod(x, y), torch.remainder(x, 0.7)]
+    rests[0].sum().backward()
+    return [*rests, (x // y).detach()[:-1], x.grad, y.grad[:-1] * 1e-3]
+
+
+def far_from_zero(torch):
+    x = torch.tensor([-1e20, -88.0, -20.0, 0.0, 0.5, 3.0, 88.0, 1e20], requires_grad=True)
+    parts = [torch.sinh(x), torch.cosh(x), torch.asinh(x), torch.acosh(x.detach())]
+    parts[2].sum().backward()
+    return [*parts, x.grad]
+
+
+def norms_of_matrices(torch):
+    x = torch.arange(24.0).view(2, 3, 4) - 7
+    orders = ("fro", "nuc", 1, -1, 2, -2, float("inf"), -float("inf"))
+    whole = [torch.linalg.norm(x[0], k) for k in orders]
+    parts = [torch.linalg.matrix_norm(x, k, (0, -1), True) for k in orders]
+    vectors = [torch.linalg.vector_norm(torch.tensor([0.0, 3, 4]), k) for k in (-1, -2, 0.5, 0)]
+    return [
+        *whole,
+        *parts,
+        *vectors,
+        torch.norm(x[0], "nuc"),
+        torch.linalg.norm(x),
+        torch.linalg.norm(x, 1, 2),
+    ]
+
+
+def shares_of_elements(torch):
+    x = torch.tensor([[1.0, 2, float("inf")], [float("nan"), 2, 1], [4, 3, 9]])
+    shares = torch.tensor([0.0, 0.2, 0.5])
+    modes = ("linear", "lower", "higher", "nearest", "midpoint")
+    return [
+        *(torch.quantile(x, shares, 1, interpolation=mode)[1:] for mode in modes), torch.quantile(x[2], 0.3),
+        x.median(), *x.median(1)[:1], *x[2:].median(1, True), x[0].median(),
+    ]  # fmt: skip
+
+
+def joined_and_summed(torch):
+    x = torch.arange(6.0).view(2, 3)
+    several = torch.einsum("...ij,...kj->...ik", [x, torch.ones(4, 1, 3)])
+    grown, y = torch.tensor([]), x * 1
+    y[y > 9] = 1.0
+    for _ in range(2):
+        grown = torch.cat([grown, x])
+    return [
+        several,
+        torch.einsum("ij,kj,k->i", x, x, x[:, 0]),
+        grown,
+        x.squeeze(0),
+        x[:, None].squeeze((0, 1)),
+        y,
+    ]
+
+
+def of_nothing(torch):
+    x = torch.zeros(0, 3)
+    return [x.any(), x.all(), x.any(0), x.all(1), torch.logsumexp(x, 0), x.amax(1)]
+
+
 PROGRAMS = [
+    rests_of_divisions, far_from_zero, norms_of_matrices, shares_of_elements, joined_and_summed, of_nothing,
     clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies,
     averaged_weights, read_after_the_step,
     loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places,
@@ -366,6 +433,25 @@ WRONG = [
     lambda torch: torch.tensor([1, 2]).add_(0.5),
     lambda torch: torch.ones(2).add_(torch.ones(3, 2)),
     lambda torch: torch.arange(3.0).topk(4),
+    lambda torch: torch.zeros(0).max(),
+    lambda torch: torch.zeros(0, 3).argmin(0),
+    lambda torch: torch.ones(2, 3).sum((0, 0)),
+    lambda torch: torch.ones(2, 3).select(5, 0),
+    lambda torch: torch.ones(2, 3).index_select(-3, torch.tensor([0])),
+    lambda torch: torch.ones(2, 3).index_copy(2, torch.tensor([0]), torch.ones(1, 3)),
+    lambda torch: torch.quantile(torch.ones(2, 3), 0.5, 2),
+    lambda torch: torch.quantile(torch.ones(3), 1.5),
+    lambda torch: torch.nn.Unflatten(7, (1, 1))(torch.ones(2, 3)),
+    lambda torch: torch.linalg.matrix_norm(torch.ones(2, 3), dim=(0, 2)),
+    lambda torch: torch.linalg.norm(torch.ones(2, 3, 4), 1),
+    lambda torch: torch.cat([]),
+    lambda torch: torch.cat([torch.ones(2), torch.ones(2, 3)]),
+    lambda torch: torch.roll(torch.ones(2, 3), (1, 2), 0),
+    lambda torch: torch.split(torch.ones(3), 0),
+    lambda torch: torch.ones(3).chunk(0),
+    lambda torch: torch.arange(0, 5, 0),
+    lambda torch: torch.ones(4).reshape(-1, -1),
+    lambda torch: (torch.ones(2, requires_grad=True) * 2).backward(torch.ones(3)),
 ]
 
 

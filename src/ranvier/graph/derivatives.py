@@ -118,11 +118,16 @@ def scatter_add_gradient(n: Node, g: Node) -> Sequence[Node | None]:
 
 
 def power_gradient(n: Node, g: Node) -> Sequence[Node]:
-    """The exponent's part is zero where the base is not positive, as torch has it at a base of zero."""
+    """The exponent's part is zero where the base is not positive, as torch has it at a base of zero; the base's
+    where the exponent is.
+    """
     x, y = n.inputs
+    flat = apply("equal", y, zeros(y))
+    exponent = where(flat, like(y, 1.0), y)  # so that what is not chosen is finite, and its gradient too
+    slope = where(flat, zeros(y), y * apply("power", x, exponent - like(y, 1.0)))
     positive = apply("less", zeros(x), x)
     safe = where(positive, x, like(x, 1.0))
-    return g * y * apply("power", x, y - like(y, 1.0)), where(positive, g * n * apply("log", safe), zeros(g))
+    return g * slope, where(positive, g * n * apply("log", safe), zeros(g))
 
 
 def extremum_share(n: Node, g: Node, side: int) -> Node:

@@ -42,6 +42,7 @@ from ranvier.graph.type_rules import (
     given_type,
     pad_type,
     random_type,
+    reduce_max_type,
     reduce_type,
     reshape_type,
     reverse_type,
@@ -211,7 +212,7 @@ primitive(
 primitive(
     "reduce_max",
     "reduce",
-    reduce_type,
+    reduce_max_type,
     lambda arrays, attrs, extents: np.max(arrays[0], axis=attrs["axes"]),
     reduce_max_gradient,
 )

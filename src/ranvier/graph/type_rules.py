@@ -13,8 +13,8 @@ from ranvier.graph.node import DTYPES, FLOATS, GraphError, Symbol, Type
 
 __all__ = [
     "NUMBERS", "SIGNED", "Attrs", "Types", "argmax_type", "broadcast_type", "cast_type", "concatenate_type",
-    "constant_type", "extent_type", "gather_type", "given_type", "pad_type", "random_type", "reduce_type",
-    "require", "reshape_type", "reverse_type", "same", "scatter_add_type", "select_type", "slice_type",
+    "constant_type", "extent_type", "gather_type", "given_type", "pad_type", "random_type", "reduce_max_type",
+    "reduce_type", "require", "reshape_type", "reverse_type", "same", "scatter_add_type", "select_type", "slice_type",
     "transpose_type",
 ]  # fmt: skip
 
@@ -78,8 +78,24 @@ def reduce_type(types: Types, attrs: Attrs) -> Type:
     return Type(tuple(d for i, d in enumerate(shape) if i not in axes), types[0].dtype)
 
 
+def reduce_max_type(types: Types, attrs: Attrs) -> Type:
+    result = reduce_type(types, attrs)
+    _require_some(types[0].shape, attrs["axes"])
+    return result
+
+
+def _require_some(shape: Sequence[Any], axes: Sequence[int]) -> None:
+    empty = [axis for axis in axes if shape[axis] == 0]
+    require(
+        not empty,
+        f"axis {empty[0] if empty else 0} of {shape} has no elements, so none of them is the largest or the smallest; "
+        "reduce along an axis that has some",
+    )
+
+
 def argmax_type(types: Types, attrs: Attrs) -> Type:
     require(0 <= attrs["axis"] < len(types[0].shape), f"axis {attrs['axis']} does not fit")
+    _require_some(types[0].shape, (attrs["axis"],))
     return Type(tuple(d for i, d in enumerate(types[0].shape) if i != attrs["axis"]), "int32")
 
 

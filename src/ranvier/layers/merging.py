@@ -11,6 +11,7 @@ from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
+from ranvier.numeric.promotion import axis_of
 from ranvier.recording import function
 
 __all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
@@ -48,8 +49,8 @@ class Concatenate(_Merge):
         self.axis = axis
 
     def merged(self, inputs: Sequence[Any]) -> Any:
-        ndim = inputs[0].ndim
-        shapes = {tuple(d for i, d in enumerate(x.shape) if i != self.axis % ndim) for x in inputs}
+        axis = axis_of(self.axis, inputs[0].ndim)
+        shapes = {tuple(d for i, d in enumerate(x.shape) if i != axis) for x in inputs}
         if len(shapes) > 1 or len({x.ndim for x in inputs}) > 1:
             given = " and ".join(str(tuple(x.shape)) for x in inputs)
             raise GraphError(
@@ -130,7 +131,7 @@ class Average(_Elementwise):
 @function
 def batch_dot(a: Node, b: Node, axes: tuple[int, int]) -> Node:
     """For each sample, the sum of products over one axis of each: (batch, a's others..., b's others...)."""
-    first, second = (axis % x.ndim for axis, x in zip(axes, (a, b), strict=True))
+    first, second = (axis_of(axis, x.ndim) for axis, x in zip(axes, (a, b), strict=True))
     if 0 in (first, second):
         raise GraphError("axes=0 is the batch's dimension: write 1 or more")
     if a.shape[first] != b.shape[second]:

@@ -12,7 +12,7 @@ from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer
 from ranvier.modes import no_grad
 from ranvier.module.architecture import register_module
-from ranvier.numeric.promotion import axes_of
+from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.tensor import Tensor
 
 __all__ = ["BatchNormalization", "LayerNormalization", "RunningStatistics"]
@@ -44,7 +44,7 @@ def features_of(input_shape: Sequence[Any], axis: int) -> int:
     """The extent of the inputs along an axis that must be there and known."""
     ndim = len(input_shape)
     size = input_shape[axis] if -ndim <= axis < ndim else None
-    if not isinstance(size, int) or axis % ndim == 0:
+    if not isinstance(size, int) or axis_of(axis, ndim) == 0:
         raise GraphError(
             f"it normalizes along axis {axis}, which inputs of shape {tuple(input_shape)} do not have. Write axis=-1 "
             "for features in the last dimension"

@@ -13,7 +13,7 @@ from ranvier.graph.node import GraphError, Node, Type
 from ranvier.layers.base import Layer
 from ranvier.modes import get_dtype
 from ranvier.module.architecture import register_module
-from ranvier.numeric.promotion import floating
+from ranvier.numeric.promotion import axes_of, axis_of, floating
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -83,12 +83,12 @@ class Normalization(Layer):
 
     def kept(self, ndim: int) -> tuple[int, ...]:
         """The axes with statistics of their own, rising; raises GraphError for those that are not there."""
-        if any(not -ndim <= a < ndim or a % ndim == 0 for a in self.axis):
+        if any(not -ndim <= a < ndim or axis_of(a, ndim) == 0 for a in self.axis):
             raise GraphError(
                 f"it normalizes along axis {self.axis}, which inputs of {ndim} dimensions do not have after the "
                 "batch's. Write axis=-1 for features in the last dimension"
             )
-        return tuple(sorted(a % ndim for a in self.axis))
+        return axes_of(self.axis, ndim)
 
     def build(self, input_shape: Sequence[Any]) -> None:
         shape = tuple(input_shape[a] for a in self.kept(len(input_shape)))
@@ -109,7 +109,7 @@ class Normalization(Layer):
     def misfit(self, given: Type) -> tuple[str, str] | None:
         if not self.built or any(not -len(given.shape) <= a < len(given.shape) for a in self.axis):
             return None
-        shape = tuple(given.shape[a] for a in sorted(a % len(given.shape) for a in self.axis))
+        shape = tuple(given.shape[a] for a in axes_of(self.axis, len(given.shape)))
         if shape == self.mean.shape:
             return None
         return (

@@ -12,6 +12,7 @@ from ranvier import numeric as rn
 from ranvier.graph.node import Node, apply, full
 from ranvier.losses import formulas
 from ranvier.metrics.base import WIDE, Array, SampleMean, StateType, classes_of, is_labels, over, over_samples
+from ranvier.numeric.promotion import axes_of
 
 __all__ = [
     "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "ConcordanceCorrelation", "CosineSimilarity",
@@ -114,7 +115,7 @@ CategoricalHinge = _mean_of("CategoricalHinge", formulas.categorical_hinge)
 def _correlated(y_true: Node, y_pred: Node, axis: Any) -> tuple[Node, ...]:
     """Covariance, both variances and the squared distance of the means of targets and predictions along an axis."""
     y, x = formulas.pair(y_true, y_pred)
-    axes = {a % x.ndim for a in (axis if isinstance(axis, (tuple, list)) else [axis])}
+    axes = axes_of(axis, x.ndim)
     if 0 in axes:
         raise ValueError(
             f"axis={axis!r} goes along the samples, of which a batch has some only. Write axis=-1, or 'r2_score' for "

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Self, cast
 
+import numpy as np
+
 from ranvier.module.architecture import MOST_CALLS, register_module
 from ranvier.module.core import Module
 from ranvier.module.lines import shown
@@ -380,9 +382,19 @@ def encode(tree: Any) -> Any:
         return {kind: [[key, encode(part)] for key, part in tree.items()]}
     if isinstance(tree, (list, tuple)):
         return {"tuple" if isinstance(tree, tuple) else "list": [encode(part) for part in tree]}
+    if isinstance(tree, (np.ndarray, np.generic, Tensor)):
+        array = tree.compute() if isinstance(tree, Tensor) else np.asarray(tree)
+        if array.size > MOST_NUMBERS or array.dtype.name not in KINDS:
+            raise TypeError(
+                f"a layer is called with an array {array.shape} of {array.dtype}, which no description of a model "
+                f"holds. Write an array of at most {MOST_NUMBERS:,} numbers, or a layer with a weight for it, instead."
+            )
+        return {"array": [array.dtype.name, array.tolist()]}
     return {"value": tree}
 
 
+KINDS = ("float32", "float64", "int32", "int64", "uint8", "uint32", "bool")
+MOST_NUMBERS = 10_000  # of an array that stands in a description
 CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "dict": dict, "ordered": OrderedDict}
 
 
@@ -394,6 +406,12 @@ def decode(words: Any) -> Any:
         return CONTAINERS[kind]((str(key), decode(part)) for key, part in content)
     if kind in CONTAINERS:
         return CONTAINERS[kind](map(decode, content))
+    if kind == "array":
+        try:
+            dtype, numbers = content
+            return np.array(numbers, KINDS[KINDS.index(dtype)])
+        except (TypeError, ValueError, OverflowError):
+            refuse("an array that is none")
     if kind != "value":
         refuse(f"an argument of kind {kind!r}")
     return content

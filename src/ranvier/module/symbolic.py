@@ -181,13 +181,16 @@ def ordered(ends: Sequence[Call]) -> list[Call]:
 
 BINARY = {  # Python's operator: the function of tensors
     "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-    "mod": "remainder", "pow": "power", "matmul": "matmul",
+    "mod": "remainder", "pow": "power", "matmul": "matmul", "and": "logical_and", "or": "logical_or",
+    "xor": "logical_xor",
 }  # fmt: skip
-UNARY = {"neg": "negative", "abs": "abs"}
-UFUNCS = {"absolute": "abs", **{name: name for name in (*BINARY.values(), "negative")}}
+# == asks whether two are one, as in Keras: values are kept in dicts and sets by it.
+COMPARE = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "ne": "not_equal"}
+UNARY = {"neg": "negative", "abs": "abs", "invert": "logical_not"}
+UFUNCS = {"absolute": "abs", **{name: name for name in (*BINARY.values(), *COMPARE.values(), "negative")}}
 NUMBERS = {  # what needs them
     "float": "float()", "int": "int()", "complex": "complex()", "index": "an index", "len": "len()", "iter": "a loop",
-    "contains": "'in'", "array": "np.asarray()", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+    "contains": "'in'", "array": "np.asarray()",
 }  # fmt: skip
 WRITE = (
     "Write a layer for it, rv.layers.Lambda(lambda x: ...)(x) or (to be saved) a registered class with a forward, "
@@ -224,8 +227,16 @@ class Operators:
         __mod__: Any
         __pow__: Any
         __matmul__: Any
+        __and__: Any
+        __or__: Any
+        __xor__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
         __neg__: Any
         __abs__: Any
+        __invert__: Any
 
     def symbol(self) -> Symbolic:
         raise NotImplementedError
@@ -276,6 +287,14 @@ class Operators:
             "Write a class with a forward that uses where(condition, a, b) instead."
         )
 
+    def __ne__(self, other: object) -> Any:
+        """Elementwise, of what holds numbers; of anything else whether it is another object, as ``==`` is not."""
+        if isinstance(other, (Operators, int, float)) or hasattr(other, "shape"):
+            return operate("not_equal", self, other)
+        return self is not other
+
+    __hash__ = object.__hash__
+
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and hasattr(Tensor, name):
             raise AttributeError(f"{self!r} is no tensor yet, and has no .{name}. {instead(name)}")
@@ -287,7 +306,8 @@ def operate(name: str, *operands: Any) -> Symbolic:
     from ranvier.layers import Add, Multiply, Subtract
     from ranvier.layers.operators import Operation
 
-    plain = [operand.item() if isinstance(operand, np.generic) else operand for operand in operands]
+    numbers = (np.generic, np.ndarray)  # NumPy's comparisons give its numbers as arrays
+    plain = [v.item() if isinstance(v, numbers) and v.ndim == 0 else v for v in operands]
     for operand in plain:
         if not isinstance(operand, (Operators, int, float)):
             raise TypeError(
@@ -321,6 +341,9 @@ def _refused(what: str) -> Any:
 for _python, _name in BINARY.items():
     setattr(Operators, f"__{_python}__", _operator(_name))
     setattr(Operators, f"__r{_python}__", _operator(_name, backward=True))
+for _python, _name in COMPARE.items():
+    if _python != "ne":
+        setattr(Operators, f"__{_python}__", _operator(_name))
 for _python, _name in UNARY.items():
     setattr(Operators, f"__{_python}__", _unary(_name))
 for _python, _name in NUMBERS.items():

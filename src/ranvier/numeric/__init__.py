@@ -20,7 +20,6 @@ from ranvier.numeric.arithmetic import (
     exp,
     expm1,
     floor,
-    floor_divide,
     greater,
     greater_equal,
     isfinite,
@@ -40,7 +39,6 @@ from ranvier.numeric.arithmetic import (
     not_equal,
     power,
     reciprocal,
-    remainder,
     rsqrt,
     sigmoid,
     sign,
@@ -52,6 +50,7 @@ from ranvier.numeric.arithmetic import (
     tanh,
     where,
 )
+from ranvier.numeric.division import floor_divide, fmod, remainder
 from ranvier.numeric.indexing import arange, full_like, iota, one_hot, ones_like, take, take_along, zeros_like
 from ranvier.numeric.movement import (
     broadcast_to,
@@ -62,7 +61,6 @@ from ranvier.numeric.movement import (
     flip,
     index_basic,
     pad,
-    permute,
     reshape,
     split,
     squeeze,
@@ -132,6 +130,7 @@ __all__ = [
     "floating",
     "floor",
     "floor_divide",
+    "fmod",
     "full_like",
     "greater",
     "greater_equal",
@@ -162,7 +161,6 @@ __all__ = [
     "one_hot",
     "ones_like",
     "pad",
-    "permute",
     "power",
     "reciprocal",
     "remainder",

@@ -48,29 +48,15 @@ def divide(a: Node, b: Node) -> Node:
 
 
 @function
-def floor_divide(a: Node, b: Node) -> Node:
-    """Elementwise division rounded toward minus infinity."""
-    dtype = result_dtype(a, b)
-    quotient = apply("div", *together(a, b, dtype=dtype if dtype in FLOATS else "float64"))
-    return as_node(apply("floor", quotient), dtype)
-
-
-@function
-def remainder(a: Node, b: Node) -> Node:
-    """``a - floor_divide(a, b) * b``: it has the sign of the divisor."""
-    x, y = together(a, b)
-    return apply("sub", x, apply("mul", floor_divide(x, y), y))
-
-
-@function
 def power(a: Node, b: Node) -> Node:
-    """Elementwise ``a ** b``; small whole exponents are multiplied out."""
-    exponent = number(b)
-    if exponent in (1, 2, 3, 4):
-        x = as_node(a, result_dtype(a, b))
-        squared = x * x
-        return {1: x, 2: squared, 3: squared * x, 4: squared * squared}[int(exponent)]
-    dtype = result_dtype(a, b)
+    """Elementwise ``a ** b``; small whole exponents are multiplied out.
+
+    Of integers, a number as exponent leaves the lowest 32 bits of what does not fit them, as multiplying does; of
+    exponents in a tensor the result is the nearest int32 there is.
+    """
+    exponent, dtype = number(b), result_dtype(a, b)
+    if exponent in (1, 2, 3, 4) or (dtype not in FLOATS and exponent is not None and exponent >= 0):
+        return _multiplied(as_node(a, dtype), int(exponent))
     if dtype not in FLOATS:  # exact in double precision for all that fits 32 bits
         return as_node(apply("power", *together(a, b, dtype="float64")), dtype)
     if exponent in (0.5, -0.5, -1):
@@ -78,6 +64,17 @@ def power(a: Node, b: Node) -> Node:
         root = x if exponent == -1 else apply("sqrt", x)
         return root if exponent == 0.5 else as_ones(root) / root
     return apply("power", *together(a, b))
+
+
+def _multiplied(x: Node, exponent: int) -> Node:
+    """``x`` to a whole power, by squaring."""
+    result = None
+    while exponent:
+        if exponent % 2:
+            result = x if result is None else result * x
+        exponent //= 2
+        x = x * x if exponent else x
+    return as_ones(x) if result is None else result
 
 
 def number(x: Any) -> Any:

@@ -30,41 +30,69 @@ def round(input: Node, *, decimals: int = 0) -> Node:
     x = input * like(input, 10.0**decimals) if decimals else input
     low = n.floor(x)
     rest = n.subtract(x, low)  # exact
-    odd = n.not_equal(n.remainder(low, 2), 0)
+    halves = n.multiply(low, 0.5)
+    odd = n.not_equal(halves, n.floor(halves))
     up = n.logical_or(n.less(0.5, rest), n.logical_and(n.equal(rest, 0.5), odd))
     result = n.stop_gradient(n.add(low, n.cast(up, x.dtype)))
     return result / like(result, 10.0**decimals) if decimals else result
 
 
+FAR = 20.0  # from here on the smaller of exp(x) and exp(-x) is lost beside the larger
+VAST = 2.0**28  # from here on x * x + 1 is x * x, in double precision too
+
+
+def _size(x: Node) -> Node:
+    """The absolute value; the gradient at 0 is 1, for functions that go on with it as they came."""
+    return n.where(n.less(x, 0), -x, x)
+
+
+def _half_exp(x: Node) -> Node:
+    """``exp(x) / 2``, which is finite for a little larger x than ``exp(x)``."""
+    root = n.exp(n.multiply(x, 0.5))
+    return n.multiply(root, 0.5) * root
+
+
 @function
 def sinh(input: Node) -> Node:
     """Elementwise hyperbolic sine."""
-    above = n.expm1(input)
-    return n.multiply(n.add(above, n.divide(above, n.add(above, 1))), 0.5)
+    x = floating(input)
+    size = _size(x)
+    far = n.less(FAR, size)
+    above = n.expm1(n.where(far, 1, size))
+    near = n.multiply(n.add(above, n.divide(above, n.add(above, 1))), 0.5)
+    result = n.where(far, _half_exp(size), near)
+    return n.where(n.less(x, 0), -result, result)
 
 
 @function
 def cosh(input: Node) -> Node:
     """Elementwise hyperbolic cosine."""
-    x = floating(input)
-    return n.multiply(n.add(n.exp(x), n.exp(-x)), 0.5)
+    size = _size(floating(input))
+    return n.add(_half_exp(size), n.multiply(n.exp(-size), 0.5))
 
 
 @function
 def asinh(input: Node) -> Node:
     """Elementwise inverse hyperbolic sine."""
     x = floating(input)
-    size = n.where(n.less(x, 0), -x, x)
-    square = size * size
-    result = n.log1p(n.add(size, n.divide(square, n.add(n.sqrt(n.add(square, 1)), 1))))
-    return n.where(n.less(x, 0), n.negative(result), result)
+    size = _size(x)
+    vast = n.less(VAST, size)
+    some = n.where(vast, 1, size)
+    square = some * some
+    near = n.log1p(n.add(some, n.divide(square, n.add(n.sqrt(n.add(square, 1)), 1))))
+    result = n.where(vast, n.add(n.log(n.where(vast, size, 1)), math.log(2)), near)
+    return n.where(n.less(x, 0), -result, result)
 
 
 @function
 def acosh(input: Node) -> Node:
-    """Elementwise inverse hyperbolic cosine."""
+    """Elementwise inverse hyperbolic cosine; nan below 1."""
     x = floating(input)
-    return n.log(n.add(x, n.sqrt(n.subtract(x * x, 1))))
+    vast = n.less(VAST, x)
+    above = n.subtract(n.where(vast, 2, x), 1)
+    near = n.log1p(n.add(above, n.multiply(n.sqrt(above), n.sqrt(n.add(above, 2)))))
+    result = n.where(vast, n.add(n.log(n.where(vast, x, 1)), math.log(2)), near)
+    return n.where(n.less(x, 1), math.nan, result)
 
 
 @function

@@ -66,6 +66,8 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: str 
     """``start, start + step, ...`` below ``stop``; from 0 when only one number is given."""
     first, last = (0, start) if stop is None else (start, stop)
     floats = float in map(type, (first, last, step))
+    if not step:
+        raise GraphError(f"steps of {step} from {first} never come to {last}: write one that is not 0")
     n = int(np.maximum(0, math.ceil((last - first) / step)))
     line = apply("iota", shape=(n,), axis=0, dtype="int32")
     return as_node(add(multiply(line, step), first), dtype or (get_dtype() if floats else "int32"))

@@ -77,8 +77,10 @@ def roll(input: Node, shifts: Any, dims: Any = None) -> Node:
     """Elements moved on by ``shifts``, those past the end back to the start; without ``dims`` of the flat tensor."""
     if dims is None:
         return n.reshape(roll(n.reshape(input, (-1,)), shifts, 0), input.shape)
-    pairs = zip(*((v,) if isinstance(v, int) else v for v in (shifts, dims)), strict=True)
-    for shift, dim in pairs:
+    by, along = (tuple(v) if isinstance(v, (tuple, list)) else (v,) for v in (shifts, dims))
+    if len(by) != len(along):
+        raise GraphError(f"rolled by {shifts} along {dims}: write one shift for each dimension")
+    for shift, dim in zip(by, along, strict=True):
         axis = axis_of(dim, input.ndim)
         extent = input.shape[axis]
         if not isinstance(extent, int):

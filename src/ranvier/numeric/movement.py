@@ -17,6 +17,8 @@ from ranvier.recording import function, joining
 def reshape(x: Node, shape: tuple[Any, ...]) -> Node:
     """The same elements in another shape; one extent may be -1. Symbols stay whole."""
     dims = [shape] if isinstance(shape, (int, Symbol)) else list(shape)
+    if dims.count(-1) > 1:
+        raise GraphError(f"shape {tuple(dims)} leaves two extents open: write -1 once")
     if -1 in dims:
         rest = [d for d in dims if d != -1]
         symbols = [d for d in x.shape if isinstance(d, Symbol)]
@@ -48,7 +50,17 @@ def transpose(x: Node, axes: tuple[int, ...] | None = None) -> Node:
     return x if order == tuple(range(x.ndim)) else apply("transpose", x, axes=order)
 
 
-permute = transpose
+@function
+def moveaxis(x: Node, source: Any, destination: Any) -> Node:
+    """Axes at other places, one or several; the rest stays in order."""
+    from_, to = (v if isinstance(v, (tuple, list)) else (v,) for v in (source, destination))
+    if len(from_) != len(to) or len(axes_of(from_, x.ndim)) != len(axes_of(to, x.ndim)):
+        raise GraphError(f"axes {source} cannot move to {destination}: write one place for each")
+    pairs = sorted((axis_of(b, x.ndim), axis_of(a, x.ndim)) for a, b in zip(from_, to, strict=True))
+    order = [i for i in range(x.ndim) if i not in {a for _, a in pairs}]
+    for place, axis in pairs:
+        order.insert(place, axis)
+    return transpose(x, tuple(order))
 
 
 @function
@@ -84,9 +96,15 @@ def broadcast_to(x: Node, shape: tuple[Any, ...]) -> Node:
 
 @joining(np.concatenate)
 def concatenate(tensors: Sequence[Node], axis: int = 0) -> Node:
-    """Tensors joined along an axis that exists."""
+    """Tensors joined along an axis that exists. One of shape (0,), where a loop may begin, adds nothing to others."""
+    if not tensors:
+        raise GraphError("there is nothing to join: write one tensor or more")
     dtype = result_dtype(*tensors)
     nodes = [as_node(t, dtype) for t in tensors]
+    nodes = [x for x in nodes if x.shape != (0,)] or nodes[:1]
+    if len({x.ndim for x in nodes}) > 1:
+        given = " and ".join(str(x.shape) for x in nodes)
+        raise GraphError(f"shapes {given} do not join: write as many dimensions for each (reshape), or stack")
     return apply("concatenate", *nodes, axis=axis_of(axis, nodes[0].ndim))
 
 
@@ -107,6 +125,8 @@ def split(x: Node, sections: int | tuple[int, ...], axis: int = 0) -> tuple[Node
     extent = x.shape[axis]
     if not isinstance(extent, int):
         raise GraphError(f"axis {axis} of {x.shape} is known only at run time and can't be split")
+    if isinstance(sections, int) and sections < 1:
+        raise GraphError(f"an axis of {extent} does not split into {sections} parts: write 1 or more")
     sizes = (extent // sections,) * sections if isinstance(sections, int) else sections
     if math.fsum(sizes) != extent:
         raise GraphError(f"an axis of {extent} does not split into {sections}: write sizes that add up to it")

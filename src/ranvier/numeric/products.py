@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import string
+from typing import Any
+
+import numpy as np
+
 from ranvier.graph import contraction
 from ranvier.graph.node import FLOATS, GraphError, Node, apply
-from ranvier.numeric.movement import diagonal, transpose
+from ranvier.numeric.movement import diagonal, squeeze, transpose
 from ranvier.numeric.promotion import as_node, broadcast_shape, result_dtype
 from ranvier.recording import function
 
@@ -60,23 +65,11 @@ def _diagonals(x: Node, letters: str) -> tuple[Node, str]:
 
 
 @function
-def einsum(equation: str, a: Node, b: Node | None = None) -> Node:
-    """Einstein's summation over one or two operands, for example ``einsum("bik,bkj->bij", a, b)``; no ellipsis.
-
-    A letter that an operand has twice stands for its diagonal: ``einsum("ii", a)`` is the trace.
-    """
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
-    parts, operands = inputs.split(","), [a] if b is None else [a, b]
-    if not arrow:
-        output = "".join(sorted(c for c in set(inputs) - {","} if inputs.count(c) == 1))
-    for letters, operand in zip(parts, operands, strict=False):
-        if len(letters) != operand.ndim or not letters.isalpha() * bool(letters):
-            raise GraphError(f"einsum {equation!r}: write one letter for every axis of {operand.shape}")
-    if len(parts) != len(operands) or len(set(output)) != len(output) or not set(output) <= set(inputs):
-        raise GraphError(
-            f"einsum {equation!r} does not fit {len(operands)} operands: write for example 'bik,bkj->bij'"
-        )
-    pairs = [_diagonals(x, letters) for x, letters in zip(operands, parts, strict=True)]
+def _summed(equation: str, a: Node, b: Node | None = None) -> Node:
+    """Einstein's summation of one or two operands: ``equation`` names each axis by a letter and has an arrow."""
+    inputs, _, output = equation.partition("->")
+    operands = [a] if b is None else [a, b]
+    pairs = [_diagonals(x, letters) for x, letters in zip(operands, inputs.split(","), strict=True)]
     inputs = ",".join(letters for _, letters in pairs)
     if b is not None:
         return _product(f"{inputs}->{output}", *(x for x, _ in pairs))
@@ -84,3 +77,63 @@ def einsum(equation: str, a: Node, b: Node | None = None) -> Node:
     gone = tuple(i for i, c in enumerate(inputs) if c not in output)
     left = [c for c in inputs if c in output]
     return transpose(apply("reduce_sum", a, axes=gone) if gone else a, tuple(left.index(c) for c in output))
+
+
+def einsum(equation: str, *operands: Any) -> Any:
+    """Einstein's summation, for example ``einsum("bik,bkj->bij", a, b)``; of more than two operands from the left.
+
+    A letter that an operand has twice stands for its diagonal: ``einsum("ii", a)`` is the trace. ``...`` stands for
+    axes that are broadcast. Raises GraphError for an equation that does not fit.
+    """
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    parts = inputs.split(",")
+    if not arrow:
+        once = "".join(sorted(c for c in set(inputs) - set(",.") if inputs.count(c) == 1))
+        output = "..." * ("..." in inputs) + once
+    shapes = [np.shape(x) if not hasattr(x, "shape") else tuple(x.shape) for x in operands]
+    given, ((output, *parts), spread) = list(operands), _named(equation, [output, *parts], shapes)
+    for i, (letters, shape) in enumerate(zip(parts, shapes, strict=True)):
+        if len(letters) != len(shape) or not (letters.isalpha() or not letters):
+            raise GraphError(f"einsum {equation!r}: write one letter for every axis of {shape}")
+        # One row along an axis of ... serves all of another operand's.
+        alone = [
+            a for a, c in enumerate(letters) if c in spread and shape[a] == 1 and _wider(c, parts, shapes)
+        ]
+        if alone:
+            given[i] = squeeze(given[i], tuple(alone))
+            parts[i] = "".join(c for a, c in enumerate(letters) if a not in alone)
+    known = set("".join(parts))
+    if len(set(output)) != len(output) or not set(output) <= known:
+        raise GraphError(
+            f"einsum {equation!r} does not fit {len(operands)} operands: write for example 'bik,bkj->bij'"
+        )
+    while len(given) > 2:
+        needed = set(output).union(*parts[2:])
+        kept = "".join(c for c in dict.fromkeys(parts[0] + parts[1]) if c in needed)
+        given[:2] = [_summed(f"{parts[0]},{parts[1]}->{kept}", *given[:2])]
+        parts[:2] = [kept]
+    return _summed(f"{','.join(parts)}->{output}", *given)
+
+
+def _named(equation: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> tuple[list[str], str]:
+    """The parts of an equation, its result's first, with letters for the axes of ``...``; and these letters."""
+    if len(parts) != len(shapes) + 1:
+        raise GraphError(
+            f"einsum {equation!r} does not fit {len(shapes)} operands: write for example 'bik,bkj->bij'"
+        )
+    counts = [
+        len(shape) - len(part.replace("...", "")) if "..." in part else 0
+        for part, shape in zip(parts[1:], shapes, strict=True)
+    ]
+    most = max(counts, default=0)
+    spread = "".join(c for c in string.ascii_letters if c not in equation)[:most]
+    if min(counts, default=0) < 0 or len(spread) < most:
+        raise GraphError(f"einsum {equation!r} does not fit shapes {shapes}: write a letter for every axis")
+    pairs = zip(parts, [most, *counts], strict=True)
+    return [part.replace("...", spread[most - count :]) for part, count in pairs], spread
+
+
+def _wider(letter: str, parts: list[str], shapes: list[tuple[Any, ...]]) -> bool:
+    """Whether an operand has more than one row along an axis."""
+    found = (shape[part.index(letter)] for part, shape in zip(parts, shapes, strict=True) if letter in part)
+    return any(extent != 1 for extent in found)

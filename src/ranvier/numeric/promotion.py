@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,18 +80,27 @@ def signed(x: Node) -> Node:
     return x if x.dtype in SIGNED else as_node(x, "int32")
 
 
-def axis_of(axis: int, ndim: int) -> int:
-    if not -ndim <= axis < ndim:
-        raise GraphError(
-            f"axis {axis} does not exist in a tensor of {ndim} dimensions: write {-ndim} to {ndim - 1}"
-        )
-    return axis % ndim
+def axis_of(axis: Any, ndim: int) -> int:
+    """The place, from 0 on, of an axis that may be counted from the end. Raises for one that is not there."""
+    try:
+        place = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis {axis!r} is no whole number: write one, such as 0 or -1") from None
+    if not -ndim <= place < ndim:
+        there = f"write {-ndim} to {ndim - 1}" if ndim else "it has none"
+        raise GraphError(f"axis {place} does not exist in a tensor of {ndim} dimensions: {there}")
+    return place % ndim
 
 
 def axes_of(axis: Axes, ndim: int) -> tuple[int, ...]:
+    """The places of one axis, several, or all, in order. Raises for one that is not there, or is there twice."""
     if axis is None:
         return tuple(range(ndim))
-    return tuple(sorted({axis_of(a, ndim) for a in ([axis] if isinstance(axis, int) else axis)}))
+    given = axis if isinstance(axis, (tuple, list, range)) else (axis,)
+    axes = sorted(axis_of(a, ndim) for a in given)
+    if len(set(axes)) < len(axes):
+        raise GraphError(f"axes {tuple(given)} of {ndim} dimensions name an axis twice: write each once")
+    return tuple(axes)
 
 
 def keep(reduced: Node, shape: Sequence[Any], axes: Sequence[int], keepdims: bool) -> Node:

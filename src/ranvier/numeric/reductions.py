@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from ranvier.graph.node import Node, apply
+import numpy as np
+
+from ranvier.graph.node import FLOATS, Node, apply, like
 from ranvier.numeric.arithmetic import (
     divide,
     equal,
@@ -73,21 +75,38 @@ def max(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     return keep(apply("reduce_max", x, axes=axes), x.shape, axes, keepdims)
 
 
+def _mirrored(x: Node) -> Node:
+    """Numbers in the opposite order, from which the same leads back: of integers those of the opposite bits, for
+    -(-2**31) is no int32.
+    """
+    if x.dtype in FLOATS:
+        return -x
+    return like(x, -1 if x.dtype == "int32" else np.iinfo(x.dtype).max) - x
+
+
 @function
 def min(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The smallest value; equal ones share the gradient."""
-    return as_node(-max(-signed(x), axis, keepdims), x.dtype)
+    number = as_node(x, "int32") if x.dtype == "bool" else x
+    return as_node(_mirrored(max(_mirrored(number), axis, keepdims)), x.dtype)
+
+
+def _some(x: Node, axes: Sequence[int]) -> bool:
+    """Whether there are elements along these axes."""
+    return 0 not in [x.shape[a] for a in axes]
 
 
 @function
 def any(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """Whether some element is true."""
-    return less(0, max(as_node(truth(x), "int32"), axis, keepdims))
+    """Whether some element is true; of none, False."""
+    axes = axes_of(axis, x.ndim)
+    over = max if _some(x, axes) else sum
+    return less(0, over(as_node(truth(x), "int32"), axes, keepdims))
 
 
 @function
 def all(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """Whether every element is true."""
+    """Whether every element is true; of none, True."""
     return logical_not(any(logical_not(x), axis, keepdims))
 
 
@@ -105,14 +124,16 @@ def argmax(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
 @function
 def argmin(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
     """The index of the first smallest value along an axis, or in the flattened tensor; int32."""
-    return argmax(-signed(x), axis, keepdims)
+    return argmax(_mirrored(signed(x)), axis, keepdims)
 
 
 @function
 def logsumexp(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """``log(sum(exp(x)))``, stable for any finite x, and minus infinity where all x are."""
+    """``log(sum(exp(x)))``, stable for any finite x, and minus infinity where all x are, or where there are none."""
     x = floating(x)
     axes = axes_of(axis, x.ndim)
+    if not _some(x, axes):
+        return log(sum(x, axes, keepdims))
     top = apply("stop_gradient", max(x, axes, True))
     top = where(isfinite(top), top, 0)
     result = log(sum(exp(subtract(x, top)), axes, True)) + top
@@ -135,5 +156,9 @@ def norm(x: Node, axis: Axes = None, keepdims: bool = False, ord: float = 2) -> 
         return (max if ord > 0 else min)(size, axis, keepdims)
     if ord == 0:
         return sum(as_node(not_equal(x, 0), x.dtype), axis, keepdims)
+    if ord < 0:  # a single zero outweighs all else
+        zero = equal(size, 0)
+        powers = power(where(zero, 1, size), float(ord))
+        return where(any(zero, axis, keepdims), 0, power(sum(powers, axis, keepdims), 1 / ord))
     powers = power(size, float(ord)) if ord > 1 else root(size, lambda v: power(v, float(ord)))
     return root(sum(powers, axis, keepdims), lambda v: power(v, 1 / ord))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,90 +13,97 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric, selecting
-from ranvier.ops.elementwise import Axes, array, dtype_name, listed, moved, operation
+from ranvier.graph.node import Symbol
+from ranvier.numeric import matrices, movement
+from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.ops.elementwise import Axes, Operand, dtype_name, listed, operation
 from ranvier.tensor import Tensor
 
 # --- movement -----------------------------------------------------------------------------------------------------
 
 
 @operation
-def reshape(x: Any, newshape: Sequence[Any]) -> Any:
+def reshape(x: Operand, newshape: Sequence[Any]) -> Any:
     """The same elements in another shape; one extent may be -1."""
     return numeric.reshape(x, tuple(newshape) if np.ndim(newshape) else (newshape,))
 
 
 @operation
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: Operand, axes: Sequence[int] | None = None) -> Any:
     """The axes in this order, or reversed."""
     return numeric.transpose(x, None if axes is None else tuple(axes))
 
 
 @operation
-def moveaxis(x: Any, source: int, destination: int) -> Any:
-    """One axis at another place."""
-    return numeric.transpose(x, moved(x.ndim, source, destination))
+def moveaxis(x: Operand, source: Axes, destination: Axes) -> Any:
+    """Axes at other places, one or several."""
+    return movement.moveaxis(x, source, destination)
 
 
 @operation
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(x: Operand, axis1: int, axis2: int) -> Any:
     """Two axes exchanged."""
     return numeric.swapaxes(x, axis1, axis2)
 
 
 @operation
-def expand_dims(x: Any, axis: int) -> Any:
-    """A new axis of extent 1."""
-    return numeric.expand_dims(x, axis)
+def expand_dims(x: Operand, axis: Axes) -> Any:
+    """A new axis of extent 1, or several."""
+    ndim = x.ndim + (len(axis) if isinstance(axis, (list, tuple)) else 1)
+    for place in axes_of(axis, ndim):
+        x = numeric.expand_dims(x, place)
+    return x
 
 
 @operation
-def squeeze(x: Any, axis: Axes = None) -> Any:
+def squeeze(x: Operand, axis: Axes = None) -> Any:
     """Without these axes of extent 1, or without all of them."""
     return numeric.squeeze(x, listed(axis))
 
 
 @operation
-def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
+def concatenate(xs: Sequence[Operand], axis: int = 0) -> Any:
     """Joined along an axis."""
     return numeric.concatenate(list(xs), axis)
 
 
 @operation
-def stack(x: Sequence[Any], axis: int = 0) -> Any:
+def stack(x: Sequence[Operand], axis: int = 0) -> Any:
     """Joined along a new axis."""
     return numeric.stack(list(x), axis)
 
 
 @operation
-def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
+def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
     """So many equal parts along an axis, or those that begin at these indices, as NumPy's."""
-    if isinstance(indices_or_sections, int):
-        return list(numeric.split(x, indices_or_sections, axis))
-    stops = [0, *indices_or_sections, x.shape[axis]]
-    return list(numeric.split(x, tuple(b - a for a, b in pairwise(stops)), axis))
+    if hasattr(indices_or_sections, "__index__") and not np.ndim(indices_or_sections):
+        return list(numeric.split(x, operator.index(indices_or_sections), axis))
+    extent = x.shape[axis_of(axis, x.ndim)]
+    stops = [0, *(slice(int(i)).indices(extent)[1] for i in np.ravel(indices_or_sections)), extent]
+    return list(numeric.split(x, tuple(max(b - a, 0) for a, b in pairwise(stops)), axis))
 
 
 @operation
-def unstack(x: Any, num: int | None = None, axis: int = 0) -> Any:
+def unstack(x: Operand, num: int | None = None, axis: int = 0) -> Any:
     """The slices along an axis."""
-    parts = numeric.split(x, x.shape[axis] if num is None else num, axis)
+    parts = numeric.split(x, x.shape[axis_of(axis, x.ndim)] if num is None else num, axis)
     return [numeric.squeeze(part, axis) for part in parts]
 
 
 @operation
-def flip(x: Any, axis: Axes = None) -> Any:
+def flip(x: Operand, axis: Axes = None) -> Any:
     """The elements in reverse order along these axes, or along all."""
     return numeric.flip(x, listed(axis))
 
 
 @operation
-def broadcast_to(x: Any, shape: Sequence[Any]) -> Any:
+def broadcast_to(x: Operand, shape: Sequence[Any]) -> Any:
     """Repeated to a shape."""
     return numeric.broadcast_to(x, tuple(shape))
 
 
 @operation
-def tile(x: Any, repeats: int | Sequence[int]) -> Any:
+def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
     """The whole that many times along each axis."""
     times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
     times = (*(1,) * (x.ndim - len(times)), *times)
@@ -106,18 +114,23 @@ def tile(x: Any, repeats: int | Sequence[int]) -> Any:
 
 
 @operation
-def repeat(x: Any, repeats: int, axis: int | None = None) -> Any:
-    """Each element that many times, one after the other."""
+def repeat(x: Operand, repeats: int, axis: int | None = None) -> Any:
+    """Each element that many times, one after the other; ``repeats`` is one number, or one for each along the axis."""
     if axis is None:
         x, axis = numeric.reshape(x, (-1,)), 0
-    axis = axis % x.ndim
+    axis = axis_of(axis, x.ndim)
+    if np.ndim(repeats):
+        rows = np.repeat(np.arange(x.shape[axis], dtype=np.int32), repeats)
+        return numeric.take(x, rows, axis)
+    if not repeats:
+        return numeric.split(x, (0, x.shape[axis]), axis)[0]
     wide = numeric.stack([x] * repeats, axis + 1)
     merged = tuple(-1 if i == axis else d for i, d in enumerate(x.shape))
     return numeric.reshape(wide, merged)
 
 
 @operation
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Any:
+def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Any:
     """A number, by default 0, before and after each axis: ``pad_width`` holds (before, after) for each."""
     if mode != "constant":
         raise ValueError(f"ops.pad(mode={mode!r}): write mode='constant', which is all there is, instead.")
@@ -129,39 +142,52 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float |
 
 
 @operation
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     """The slices along an axis at whole numbers; without an axis, elements."""
     if axis is None:
         x, axis = numeric.reshape(x, (-1,)), 0
-    return numeric.take(x, array(indices), axis)
+    return numeric.take(x, indices, axis)
 
 
 @operation
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def one_hot(x: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     """1 at each class number along a new axis, 0 elsewhere."""
-    return numeric.one_hot(array(x), num_classes, dtype_name(dtype), axis)
+    return numeric.one_hot(x, num_classes, dtype_name(dtype), axis)
 
 
 @operation
-def einsum(subscripts: str, *operands: Any) -> Any:
-    """Einstein's summation over one or two operands."""
+def einsum(subscripts: str, *operands: Operand) -> Any:
+    """Einstein's summation over any number of operands."""
     return numeric.einsum(subscripts, *operands)
 
 
 @operation
-def dot(x1: Any, x2: Any) -> Any:
-    """NumPy's dot product of up to two axes each; of numbers, the product."""
-    return numeric.matmul(x1, x2) if np.ndim(x1) and np.ndim(x2) else numeric.multiply(x1, x2)
+def dot(x1: Operand, x2: Operand) -> Any:
+    """NumPy's dot product, over the last axis of x1 and the last but one of x2 (the only one of a vector); of numbers,
+    the product.
+    """
+    if not (np.ndim(x1) and np.ndim(x2)):
+        return numeric.multiply(x1, x2)
+    if max(x1.ndim, x2.ndim) <= 2:
+        return numeric.matmul(x1, x2)
+    return matrices.tensordot(x1, x2, [[-1], [-2 if x2.ndim > 1 else -1]])
 
 
-def sort(x: Any, axis: int = -1) -> Tensor:
-    """The elements in order along an axis; needs values."""
-    return selecting.sort(convert_to_tensor(x), axis).values
+def _ordered(x: Any, axis: int | None) -> Any:
+    x = convert_to_tensor(x)
+    return selecting.sort(numeric.reshape(x, (-1,)), 0) if axis is None else selecting.sort(x, axis)
 
 
-def argsort(x: Any, axis: int = -1) -> Tensor:
-    """Where the elements in order along an axis came from; needs values."""
-    return selecting.argsort(convert_to_tensor(x), axis)
+def sort(x: Any, axis: int | None = -1) -> Tensor:
+    """The elements in order along an axis, with None those of the flat tensor; needs values."""
+    values: Tensor = _ordered(x, axis).values
+    return values
+
+
+def argsort(x: Any, axis: int | None = -1) -> Tensor:
+    """Where the elements in order along an axis came from, with None in the flat tensor; needs values."""
+    indices: Tensor = _ordered(x, axis).indices
+    return indices
 
 
 def top_k(x: Any, k: int, sorted: bool = True) -> Any:
@@ -173,42 +199,55 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
 
 
 @operation
-def cast(x: Any, dtype: Any) -> Any:
+def cast(x: Operand, dtype: Any) -> Any:
     """In another dtype."""
-    return numeric.cast(array(x), dtype_name(dtype))
+    return numeric.cast(x, dtype_name(dtype))
 
 
 @operation
-def zeros_like(x: Any, dtype: Any = None) -> Any:
+def zeros_like(x: Operand, dtype: Any = None) -> Any:
     """Zeros in the shape of ``x``."""
     return numeric.zeros_like(x, None if dtype is None else dtype_name(dtype))
 
 
 @operation
-def ones_like(x: Any, dtype: Any = None) -> Any:
+def ones_like(x: Operand, dtype: Any = None) -> Any:
     """Ones in the shape of ``x``."""
     return numeric.ones_like(x, None if dtype is None else dtype_name(dtype))
 
 
 @operation
-def full_like(x: Any, fill_value: float, dtype: Any = None) -> Any:
+def full_like(x: Operand, fill_value: float, dtype: Any = None) -> Any:
     """A number in the shape of ``x``."""
     return numeric.full_like(x, fill_value, None if dtype is None else dtype_name(dtype))
 
 
 def zeros(shape: Any, dtype: Any = None) -> Tensor:
     """Zeros."""
-    return Tensor(np.zeros(shape, dtype_name(dtype)))
+    return full(shape, 0, dtype)
 
 
 def ones(shape: Any, dtype: Any = None) -> Tensor:
     """Ones."""
-    return Tensor(np.ones(shape, dtype_name(dtype)))
+    return full(shape, 1, dtype)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
     """One number everywhere."""
+    known(
+        shape if isinstance(shape, (list, tuple)) else (shape,),
+        "ops.zeros_like(x), ones_like(x) or full_like(x, v)",
+    )
     return Tensor(np.full(shape, fill_value, dtype_name(dtype)))
+
+
+def known(extents: Any, instead: str) -> None:
+    """Raise ValueError for extents that are known only when the program runs."""
+    if any(isinstance(d, Symbol) for d in extents):
+        raise ValueError(
+            f"the shape {tuple(extents)} is known only when the program runs: it holds the rows of a batch. Write "
+            f"{instead} instead."
+        )
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names
@@ -255,7 +294,8 @@ def ndim(x: Any) -> int:
 
 
 def size(x: Any) -> int:
-    """The number of elements."""
+    """The number of elements. Raises ValueError where it is known only when the program runs."""
+    known(shape(x), "ops.sum(ops.ones_like(x)), or ops.mean(x),")
     return math.prod(shape(x))
 
 

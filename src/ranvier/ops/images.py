@@ -9,8 +9,23 @@ import numpy as np
 from ranvier import numeric
 from ranvier.functional.convolution import convolve
 from ranvier.functional.pooling import pool
-from ranvier.layers.spatial import data_format_of
-from ranvier.ops.elementwise import array, dtype_name, operation
+from ranvier.layers.spatial import FORMATS
+from ranvier.numeric.promotion import axis_of
+from ranvier.ops.elementwise import Operand, dtype_name, operation
+
+PADDINGS = ("valid", "same", "causal")  # the last of sequences alone
+
+
+def _word(value: Any, words: tuple[str, ...], what: str) -> str:
+    """One of these words, in any case. Raises ValueError for another."""
+    if isinstance(value, str) and value.lower() in words:
+        return value.lower()
+    raise ValueError(f"{what}={value!r}. Write {' or '.join(map(repr, words))} instead.")
+
+
+def _first(data_format: Any) -> bool:
+    """Whether channels come first."""
+    return data_format is not None and _word(data_format, FORMATS, "data_format") == "channels_first"
 
 
 def _each(value: Any, dimensions: int) -> tuple[int, ...]:
@@ -20,13 +35,12 @@ def _each(value: Any, dimensions: int) -> tuple[int, ...]:
 def _pooled(inputs: Any, size: Any, strides: Any, padding: str, data_format: Any, largest: bool) -> Any:
     sizes = _each(size, inputs.ndim - 2)
     stride = sizes if strides is None else _each(strides, len(sizes))
-    first = data_format_of(data_format, "pool") == "channels_first"
-    return pool(inputs, sizes, stride, padding.lower(), largest, first)
+    return pool(inputs, sizes, stride, _word(padding, PADDINGS[:2], "padding"), largest, _first(data_format))
 
 
 @operation
 def max_pool(
-    inputs: Any, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: Any = None
+    inputs: Operand, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: Any = None
 ) -> Any:
     """The largest value of each window of (batch, positions..., channels)."""
     return _pooled(inputs, pool_size, strides, padding, data_format, True)
@@ -34,7 +48,7 @@ def max_pool(
 
 @operation
 def average_pool(
-    inputs: Any, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: Any = None
+    inputs: Operand, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: Any = None
 ) -> Any:
     """The mean of each window of (batch, positions..., channels); padding is not counted."""
     return _pooled(inputs, pool_size, strides, padding, data_format, False)
@@ -44,57 +58,63 @@ def _convolved(
     inputs: Any, kernel: Any, strides: Any, padding: str, data_format: Any, dilation: Any, groups: int
 ) -> Any:
     n = inputs.ndim - 2
-    first = data_format_of(data_format, "conv") == "channels_first"
+    how = _word(padding, PADDINGS if n == 1 else PADDINGS[:2], "padding")
     return convolve(
-        inputs, kernel, stride=_each(strides, n), padding=padding.lower(), dilation=_each(dilation, n),
-        groups=groups, first=first,
+        inputs, kernel, stride=_each(strides, n), padding=how, dilation=_each(dilation, n), groups=groups,
+        first=_first(data_format),
     )  # fmt: skip
 
 
 @operation
 def conv(
-    inputs: Any,
-    kernel: Any,
+    inputs: Operand,
+    kernel: Operand,
     strides: Any = 1,
     padding: str = "valid",
     data_format: Any = None,
     dilation_rate: Any = 1,
 ) -> Any:
     """Cross-correlation of (batch, positions..., channels) with a kernel (sizes..., channels / groups, filters)."""
-    channels = inputs.shape[1 if data_format == "channels_first" else -1]
-    groups = channels // np.shape(kernel)[-2]
+    channels, each = inputs.shape[1 if _first(data_format) else -1], kernel.shape[-2]
+    groups = channels // each if each else 0
+    if not groups or channels % each:
+        raise ValueError(
+            f"a kernel of shape {tuple(kernel.shape)} reads {each} channels, and {tuple(inputs.shape)} has {channels}. "
+            "Write a kernel (sizes..., channels / groups, filters) instead."
+        )
     return _convolved(inputs, kernel, strides, padding, data_format, dilation_rate, groups)
 
 
 @operation
 def depthwise_conv(
-    inputs: Any,
-    kernel: Any,
+    inputs: Operand,
+    kernel: Operand,
     strides: Any = 1,
     padding: str = "valid",
     data_format: Any = None,
     dilation_rate: Any = 1,
 ) -> Any:
     """Cross-correlation of each channel with kernels of its own: (sizes..., channels, multiplier)."""
-    *sizes, channels, multiplier = np.shape(kernel)
+    *sizes, channels, multiplier = kernel.shape
     wide = numeric.reshape(kernel, (*sizes, 1, channels * multiplier))
     return _convolved(inputs, wide, strides, padding, data_format, dilation_rate, channels)
 
 
 @operation
 def batch_normalization(
-    x: Any,
-    mean: Any,
-    variance: Any,
+    x: Operand,
+    mean: Operand,
+    variance: Operand,
     axis: int,
-    offset: Any = None,
-    scale: Any = None,
+    offset: Operand = None,
+    scale: Operand = None,
     epsilon: float = 1e-3,
 ) -> Any:
     """``x`` less a mean for each place of ``axis``, over the root of its variance, times ``scale``, plus ``offset``."""
+    place = axis_of(axis, x.ndim)
 
     def along(values: Any) -> Any:
-        return numeric.reshape(values, tuple(-1 if i == axis % x.ndim else 1 for i in range(x.ndim)))
+        return numeric.reshape(values, tuple(-1 if i == place else 1 for i in range(x.ndim)))
 
     factor = numeric.rsqrt(numeric.add(along(variance), epsilon))
     factor = factor if scale is None else numeric.multiply(factor, along(scale))
@@ -103,7 +123,7 @@ def batch_normalization(
 
 
 @operation
-def multi_hot(inputs: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def multi_hot(inputs: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     """1 at each class number of a sample, 0 elsewhere: (batch, numbers) -> (batch, num_classes)."""
-    hot = numeric.one_hot(array(inputs), num_classes, dtype_name(dtype), axis)
+    hot = numeric.one_hot(inputs, num_classes, dtype_name(dtype), axis)
     return numeric.max(hot, 1 if np.ndim(inputs) > 1 else 0)

@@ -10,55 +10,56 @@ import numpy as np
 from ranvier import entries, numeric
 from ranvier.graph.node import Node, apply
 from ranvier.numeric import matrices
-from ranvier.ops.elementwise import array, dtype_name, listed, operation
+from ranvier.numeric.promotion import axis_of
+from ranvier.ops.elementwise import Operand, dtype_name, listed, operation
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
 
 @operation
-def tril(x: Any, k: int = 0) -> Any:
+def tril(x: Operand, k: int = 0) -> Any:
     """The elements of matrices on and below a diagonal, 0 above."""
     return matrices.tril(x, k)
 
 
 @operation
-def triu(x: Any, k: int = 0) -> Any:
+def triu(x: Operand, k: int = 0) -> Any:
     """The elements of matrices on and above a diagonal, 0 below."""
     return matrices.triu(x, k)
 
 
 @operation
-def diag(x: Any, k: int = 0) -> Any:
+def diag(x: Operand, k: int = 0) -> Any:
     """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
     return matrices.diag(x, k)
 
 
 @operation
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonals of the matrices in two axes, as the last axis."""
     return numeric.diagonal(x, offset, axis1, axis2)
 
 
 @operation
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The sums of the diagonals of the matrices in two axes."""
     return numeric.sum(numeric.diagonal(x, offset, axis1, axis2), -1)
 
 
 @operation
-def roll(x: Any, shift: Any, axis: Any = None) -> Any:
+def roll(x: Operand, shift: Any, axis: Any = None) -> Any:
     """Elements moved on along axes, those past the end back to the start; without axes those of the flat tensor."""
     return matrices.roll(x, listed(shift), listed(axis))
 
 
 @operation
-def hstack(xs: Sequence[Any]) -> Any:
+def hstack(xs: Sequence[Operand]) -> Any:
     """Joined along the second axis; vectors along their only one."""
     return numeric.concatenate(list(xs), 0 if np.ndim(xs[0]) < 2 else 1)
 
 
 @operation
-def vstack(xs: Sequence[Any]) -> Any:
+def vstack(xs: Sequence[Operand]) -> Any:
     """Joined along the first axis; vectors are rows."""
     return numeric.concatenate([numeric.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs], 0)
 
@@ -76,18 +77,38 @@ def _along(x: Node, indices: Node, axis: int) -> Node:
 
 
 @operation
-def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take_along_axis(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     """Of each row along an axis the elements at its own whole numbers; without an axis, of the flat tensor."""
     if axis is None:
         x, axis = numeric.reshape(x, (-1,)), 0
-    return _along(x, array(indices), axis % np.ndim(x))
+    return _along(x, indices, axis_of(axis, x.ndim))
 
 
 @operation
-def slice(inputs: Any, start_indices: Sequence[int], shape: Sequence[int]) -> Any:
-    """A block of this shape that begins at these indices."""
-    ranges = zip(map(int, start_indices), shape, strict=True)
-    return numeric.index_basic(inputs, tuple(("slice", start, start + size, 1) for start, size in ranges))
+def slice(inputs: Operand, start_indices: Sequence[int], shape: Sequence[int]) -> Any:
+    """A block of this shape that begins at these indices; a size of -1 is the rest of its axis.
+
+    Raises ValueError for a block that is not within ``inputs``.
+    """
+    starts, sizes, extents = tuple(map(int, start_indices)), tuple(map(int, shape)), tuple(inputs.shape)
+    if not len(starts) == len(sizes) == len(extents):
+        raise ValueError(
+            f"ops.slice of {extents} at {starts} of shape {sizes}. Write a start and a size for each axis instead."
+        )
+    items: list[Any] = []
+    for start, size, extent in zip(starts, sizes, extents, strict=True):
+        rest = size == -1
+        if not isinstance(extent, int):
+            inside = start == 0 and rest
+        else:
+            inside = 0 <= start <= extent and (rest or 0 <= size <= extent - start)
+        if not inside:
+            raise ValueError(
+                f"ops.slice of {extents} at {starts} of shape {sizes} is not within it. Write starts from 0 on and "
+                "sizes that end within the axes, or -1 for the rest, instead."
+            )
+        items.append(("slice", start, None if rest else start + size, 1))
+    return numeric.index_basic(inputs, tuple(items))
 
 
 def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
@@ -122,7 +143,8 @@ def _chosen(pred: Tensor, yes: Any, no: Any) -> Any:
     if isinstance(yes, Mapping):
         return {key: _chosen(pred, yes[key], no[key]) for key in yes}
     if isinstance(yes, (list, tuple)):
-        return type(yes)(_chosen(pred, a, b) for a, b in zip(yes, no, strict=True))
+        parts = [_chosen(pred, a, b) for a, b in zip(yes, no, strict=True)]
+        return type(yes)(*parts) if hasattr(yes, "_fields") else type(yes)(parts)  # a named tuple takes each
     return None if yes is None else numeric.where(pred, yes, no)
 
 

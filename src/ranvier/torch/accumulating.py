@@ -14,7 +14,6 @@ from ranvier.numeric.promotion import axis_of, floating
 from ranvier.recording import function
 from ranvier.selecting import Ordered
 from ranvier.tensor import Tensor
-from ranvier.torch.arranging import movedim
 
 __all__ = [
     "addmm", "addmv", "aminmax", "baddbmm", "cdist", "corrcoef", "count_nonzero", "cov", "cross", "cumprod", "cumsum",
@@ -43,7 +42,7 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
     if dim is None:
         return product(n.reshape(x, (-1,)), 0)
     result = product(x, dim)
-    return n.expand_dims(result, dim % x.ndim) if keepdim else result
+    return n.expand_dims(result, axis_of(dim, x.ndim)) if keepdim else result
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:
@@ -75,42 +74,34 @@ std_mean.__doc__ = "The standard deviation, dividing by n - ``correction``, and 
 
 
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The middle element, of two the smaller; along ``dim`` (values, indices). Looks at values."""
+    """The middle element, of two the smaller, nan where there is one; along ``dim`` (values, indices). Looks at values.
+
+    Raises ValueError of no elements.
+    """
     if dim is None:
-        flat: Tensor = n.reshape(input, (-1,))
-        return selecting.sort(flat).values[(flat.numel() - 1) // 2]
-    order = selecting.sort(input, dim)
-    middle = (input.shape[dim] - 1) // 2
-    parts = [part[(*(slice(None),) * (dim % input.ndim), slice(middle, middle + 1))] for part in order]
-    return Ordered(*(parts if keepdim else [n.squeeze(part, dim) for part in parts]))
+        return median(n.reshape(input, (-1,)), 0).values
+    axis = axis_of(dim, input.ndim)
+    extent = input.shape[axis]
+    if not extent:
+        raise ValueError(
+            f"a tensor of shape {input.shape} has no elements along dimension {dim}, and so no median."
+        )
+    values, order = input.compute(), selecting.argsort(input, axis).compute()
+    middle = np.where(np.isnan(values).any(axis, keepdims=True), extent - 1, (extent - 1) // 2)
+    rows = Tensor.wrap(np.ascontiguousarray(np.take_along_axis(order, middle, axis)))
+    parts = selecting.gather(input, axis, rows), rows
+    return Ordered(*(parts if keepdim else [n.squeeze(part, axis) for part in parts]))
 
 
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Any:
-    """What shares ``q`` of the elements lie below; a tensor of shares adds a dimension in front.
+    """What shares ``q`` of the elements lie below, of all or along ``dim``; several shares along a new first dimension.
 
-    Between neighbours it is interpolated. Values are looked at when it is called.
+    Between neighbours "linear" interpolates; "lower", "higher", "nearest" and "midpoint" choose. Looks at values.
+    Raises ValueError for shares outside of 0 to 1.
     """
-    if interpolation not in ("linear", "lower", "higher"):
-        raise ValueError(f"interpolation={interpolation!r}. Write 'linear', 'lower' or 'higher' instead.")
-    x = n.reshape(input, (-1,)) if dim is None else input
-    axis = 0 if dim is None else dim % input.ndim
-    shares = np.asarray(q.compute() if isinstance(q, Tensor) else q, np.float64)
-    values = movedim(selecting.sort(x, axis).values, axis, 0)
-    places = shares.ravel() * (x.shape[axis] - 1)
-    if interpolation != "linear":
-        places = np.floor(places) if interpolation == "lower" else np.ceil(places)
-    low = np.floor(places).astype(np.int32)
-    low_values, high_values = (
-        n.take(values, Tensor.wrap(rows)) for rows in (low, np.minimum(low + 1, x.shape[axis] - 1))
-    )
-    weight = (places - low).reshape(-1, *(1,) * (x.ndim - 1)).astype(x.dtype)
-    result = n.add(low_values, n.multiply(n.subtract(high_values, low_values), Tensor.wrap(weight)))
-    if keepdim:
-        ones = (1 if dim is None or i == axis else d for i, d in enumerate(input.shape))
-        result = n.reshape(result, (len(places), *ones))
-    return result if shares.ndim else n.squeeze(result, 0)
+    return selecting.quantile(input, q, dim, keepdim, interpolation)
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
@@ -195,7 +186,8 @@ def corrcoef(input: Any) -> Any:
 
 def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
     """The integral along ``dim`` by the trapezoidal rule, of values ``dx`` apart or at the places ``x``."""
-    extent = y.shape[dim]
+    axis = axis_of(dim, y.ndim)
+    extent = y.shape[axis]
     means = n.multiply(n.add(y.narrow(dim, 0, extent - 1), y.narrow(dim, 1, extent - 1)), 0.5)
     if x is None:
         return n.multiply(n.sum(means, dim), dx)
@@ -203,7 +195,7 @@ def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
     along = dim if x.ndim > 1 else 0
     widths = n.subtract(x.narrow(along, 1, last - 1), x.narrow(along, 0, last - 1))
     if x.ndim == 1 and y.ndim > 1:
-        widths = n.reshape(widths, tuple(-1 if i == dim % y.ndim else 1 for i in range(y.ndim)))
+        widths = n.reshape(widths, tuple(-1 if i == axis else 1 for i in range(y.ndim)))
     return n.sum(n.multiply(means, widths), dim)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ranvier import methods, numeric
 from ranvier import numeric as n
 from ranvier.graph.node import Node, apply
+from ranvier.numeric import movement
 from ranvier.numeric.matrices import diag, roll, tril, triu
 from ranvier.numeric.promotion import axis_of
 from ranvier.recording import function
@@ -52,15 +53,7 @@ def flipud(input: Any) -> Any:
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Dimensions moved to other places; the rest stays in order."""
-    sources = [source] if isinstance(source, int) else list(source)
-    places = [destination] if isinstance(destination, int) else list(destination)
-    pairs = sorted(
-        (axis_of(b, input.ndim), axis_of(a, input.ndim)) for a, b in zip(sources, places, strict=True)
-    )
-    order = [i for i in range(input.ndim) if i not in {a for _, a in pairs}]
-    for place, axis in pairs:
-        order.insert(place, axis)
-    return n.transpose(input, tuple(order))
+    return movement.moveaxis(input, source, destination)
 
 
 moveaxis = movedim
@@ -68,16 +61,17 @@ moveaxis = movedim
 
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """``length`` slices along ``dim`` from ``start`` on. Raises IndexError for more than there are."""
-    extent = input.shape[dim]
+    axis = axis_of(dim, input.ndim)
+    extent = input.shape[axis]
     first = int(start) + (extent if start < 0 else 0)
     if not 0 <= first <= first + length <= extent:
         raise IndexError(f"{length} slices from {start} on of {extent}. Write fewer, or an earlier start.")
-    return input[(*(slice(None),) * (dim % input.ndim), slice(first, first + length))]
+    return input[(*(slice(None),) * axis, slice(first, first + length))]
 
 
 def select(input: Any, dim: int, index: int) -> Any:
     """The slice along ``dim`` at one index."""
-    return input[(*(slice(None),) * (dim % input.ndim), int(index))]
+    return input[(*(slice(None),) * axis_of(dim, input.ndim), int(index))]
 
 
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
@@ -181,7 +175,7 @@ def column_stack(tensors: Sequence[Any]) -> Any:
 
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """That many parts along ``dim``, the first ones larger by 1 where it does not divide; or parts between indices."""
-    extent, given = input.shape[dim], indices_or_sections
+    extent, given = input.shape[axis_of(dim, input.ndim)], indices_or_sections
     if isinstance(given, int):
         size, more = divmod(extent, given)
         ends = [size * i + min(i, more) for i in range(given + 1)]

@@ -8,6 +8,7 @@ import numpy as np
 
 from ranvier import numeric, selecting
 from ranvier.graph.node import Node, apply
+from ranvier.numeric.promotion import axis_of
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -45,12 +46,15 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
         return take(input, numeric.reshape(indices, (-1,)))
     shape = list(
         np.broadcast_shapes(
-            *(tuple(1 if i == dim % t.ndim else d for i, d in enumerate(t.shape)) for t in (input, indices))
+            *(
+                tuple(1 if i == axis_of(dim, t.ndim) else d for i, d in enumerate(t.shape))
+                for t in (input, indices)
+            )
         )
     )
     spread = []
     for t in (input, indices):
-        shape[dim % t.ndim] = t.shape[dim]
+        shape[axis_of(dim, t.ndim)] = t.shape[dim]
         spread.append(numeric.broadcast_to(t, tuple(shape)))
     return selecting.gather(spread[0], dim, spread[1])
 
@@ -62,7 +66,7 @@ def _grid(input: Tensor, dim: int, index: Any) -> tuple[Any, ...]:
     """The places ``[i][index[i][j]]`` along dimension 1, and so on, as NumPy's indices."""
     rows = _array(index)
     places = list(np.indices(rows.shape, sparse=True))
-    places[dim % input.ndim] = rows
+    places[axis_of(dim, input.ndim)] = rows
     if rows.size and not 0 <= rows.min() <= rows.max() < input.shape[dim]:
         raise IndexError(f"an index is none of the {input.shape[dim]} along dimension {dim}.")
     return tuple(places)
@@ -121,22 +125,23 @@ def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Any:
 
 def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: float = 1) -> Any:
     """``input`` with each slice of ``source`` along ``dim`` added at its index; several may meet at one."""
-    places = np.take(_every(input), _array(index), dim)
+    places = np.take(_every(input), _array(index), axis_of(dim, input.ndim))
     return _add_at(input, places, source if alpha == 1 else numeric.multiply(source, alpha))
 
 
 def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:
     """``input`` with a number in the slices along ``dim`` at indices."""
-    chosen = np.zeros(input.shape[dim], bool)
+    axis = axis_of(dim, input.ndim)
+    chosen = np.zeros(input.shape[axis], bool)
     chosen[_array(index)] = True
-    mask = chosen.reshape([-1 if i == dim % input.ndim else 1 for i in range(input.ndim)])
+    mask = chosen.reshape([-1 if i == axis else 1 for i in range(input.ndim)])
     return selecting.masked_fill(input, Tensor.wrap(mask), value)
 
 
 def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
     """``input`` with the slices of ``source`` along ``dim`` written at indices."""
     result: Tensor = input.clone()
-    places = (*(slice(None),) * (dim % input.ndim), _array(index))
+    places = (*(slice(None),) * axis_of(dim, input.ndim), _array(index))
     selecting.set_item(result, places, source)
     return result
 

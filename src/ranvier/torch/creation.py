@@ -144,6 +144,10 @@ def arange(
     check_device(device)
     low, high = (0, start) if end is None else (start, end)
     whole = all(isinstance(v, int) for v in (low, high, step))
+    if not step:
+        raise ValueError(
+            f"steps of {step} from {low} never come to {high}. Write a step that is not 0 instead."
+        )
     count = max(0, math.ceil((high - low) / step))
     check_memory((count,), "float64", "a tensor")
     values = low + step * np.arange(count, dtype=np.int64 if whole else np.float64)

@@ -22,7 +22,7 @@ from ranvier.numeric.elementary import (
     sinh,
     trunc,
 )
-from ranvier.numeric.promotion import as_node, floating, result_dtype
+from ranvier.numeric.promotion import floating
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -33,7 +33,13 @@ __all__ = [
     "rad2deg", "round", "sgn", "sinh", "sub", "subtract", "tan", "true_divide", "trunc", "xlogy",
 ]  # fmt: skip
 
-absolute, floor_divide, true_divide, logical_xor = n.abs, n.floor_divide, n.divide, n.logical_xor
+absolute, floor_divide, fmod, true_divide, logical_xor = (
+    n.abs,
+    n.floor_divide,
+    n.fmod,
+    n.divide,
+    n.logical_xor,
+)
 
 
 fix = trunc
@@ -43,16 +49,6 @@ fix = trunc
 def frac(input: Node) -> Node:
     """What `trunc` leaves out, with the sign of the element."""
     return n.subtract(input, n.stop_gradient(trunc(input)))
-
-
-@function
-def fmod(input: Node, other: Node) -> Node:
-    """The remainder of a division rounded toward 0: it has the sign of ``input``."""
-    dtype = result_dtype(input, other)
-    x, y = n.together(input, other, dtype=dtype)
-    wide = dtype if dtype in FLOATS else "float64"
-    quotient = n.stop_gradient(trunc(n.divide(as_node(x, wide), as_node(y, wide))))
-    return n.subtract(x, n.multiply(as_node(quotient, dtype), y))
 
 
 @function

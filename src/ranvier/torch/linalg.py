@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ranvier import numeric
 from ranvier.names import missing
+from ranvier.numeric import norms
 from ranvier.numeric.decompositions import (
     LinAlgError,
     cholesky,
@@ -40,25 +39,13 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
 
 
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
-    """The Frobenius norm of matrices, or the largest sum of sizes of a column (1) or row (inf); see also `svdvals`."""
-    rows, columns = (d % A.ndim for d in dim)
-    if ord == "fro":
-        return numeric.norm(A, (rows, columns), keepdim)
-    if abs(ord) not in (1, np.inf):
-        raise ValueError(f"ord={ord!r}. Write 'fro', 1, -1, inf or -inf, or svdvals, instead.")
-    inner, outer = (rows, columns) if abs(ord) == 1 else (columns, rows)
-    sums = numeric.sum(numeric.abs(A), inner, True)
-    result = (numeric.max if ord > 0 else numeric.min)(sums, outer, True)
-    return result if keepdim else numeric.squeeze(result, (rows, columns))
+    """The norm of matrices in two dimensions: "fro", 1, -1, inf or -inf; or 2, -2 or "nuc", without a gradient."""
+    return norms.matrix_norm(A, ord, dim, keepdim)
 
 
 def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """`vector_norm` of all elements or along one dimension, `matrix_norm` along two or with the ``ord`` of a matrix."""
-    A = A if dtype is None else numeric.cast(A, dtype)
-    pair = isinstance(dim, (tuple, list)) and len(dim) == 2
-    if ord == "fro" or (ord is not None and (pair or (dim is None and A.ndim == 2))):
-        return matrix_norm(A, ord, tuple(dim) if pair else (-2, -1), keepdim)
-    return vector_norm(A, 2 if ord is None else ord, dim, keepdim)
+    return norms.norm_of(A if dtype is None else numeric.cast(A, dtype), ord, dim, keepdim)
 
 
 def svdvals(A: Any) -> Tensor:

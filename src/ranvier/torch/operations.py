@@ -14,7 +14,6 @@ from ranvier.numeric import (
     ceil,
     cos,
     divide,
-    einsum,
     erf,
     exp,
     expm1,
@@ -32,6 +31,7 @@ from ranvier.numeric import (
     minimum,
     multiply,
     negative,
+    norms,
     power,
     reciprocal,
     remainder,
@@ -236,7 +236,9 @@ std.__doc__ = "The standard deviation, dividing by n - 1 unless ``unbiased=False
 
 
 def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
-    """The p-norm over the given dimensions, or of all elements; "fro" is 2."""
+    """The p-norm over the given dimensions, or of all elements; "fro" is 2, "nuc" the sum of singular values."""
+    if p == "nuc":
+        return norms.matrix_norm(input, p, range(input.ndim) if dim is None else dim, keepdim)
     return numeric.norm(input, _dims(dim), keepdim, 2 if p in ("fro", None) else p)
 
 
@@ -258,8 +260,14 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 clip = clamp
 
 
+def einsum(equation: str, *operands: Any) -> Any:
+    """Einstein's summation over any number of operands, or over those of one list."""
+    several = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    return numeric.einsum(equation, *several)
+
+
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """Tensors joined along a dimension they have."""
+    """Tensors joined along a dimension they have; one of shape (0,), where a loop begins with nothing, adds nothing."""
     return numeric.concatenate(tensors, dim)
 
 
@@ -327,8 +335,8 @@ def reshape(input: Any, shape: Sequence[int]) -> Any:
 
 
 def squeeze(input: Any, dim: Any = None) -> Any:
-    """Without the dimensions of extent 1 (all, or those given)."""
-    return numeric.squeeze(input, _dims(dim))
+    """Without the dimensions of extent 1 (all, or of those given those that are)."""
+    return input.squeeze(dim)
 
 
 def unsqueeze(input: Any, dim: int) -> Any:

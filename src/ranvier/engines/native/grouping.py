@@ -14,7 +14,7 @@ from operator import or_
 
 from ranvier.engines.native.again import AGAIN
 from ranvier.engines.native.task import Task, Waits, bits, numbers
-from ranvier.engines.native.view import joined, only_ones, regroups
+from ranvier.engines.native.view import joined, only_ones, openly_reversed, regroups
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Shape
 
@@ -123,8 +123,10 @@ class Groups:
 
     def _need(self, node: Node) -> None:
         """``node`` is read through a view: what lies under its movement must be in memory."""
-        while node.op.name in ("transpose", "broadcast", "slice", "windows", "reverse") or (
-            node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape)
+        while (
+            node.op.name in ("transpose", "broadcast", "slice", "windows")
+            or (node.op.name == "reverse" and not openly_reversed(node))
+            or (node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape))
         ):
             node = node.inputs[0]
         if node.op.name == "reshape" and node.shape[:1] == node.inputs[0].shape[:1]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ranvier.engines.native.grouping import Groups
 from ranvier.engines.native.task import Task, bits
 from ranvier.engines.native.view import Buffer, View, c_strides, move, moves, size
-from ranvier.graph.extents import extent
 from ranvier.graph.node import BATCH, Node
 
 
@@ -66,7 +65,10 @@ class Places:
             shape = tuple(self.batch if dim == BATCH else dim for dim in node.shape)
             strides, elements = c_strides(shape), size(shape, self.batch)
             if BATCH in node.shape[1:]:
-                strides, elements = (strides[0] + 16, *strides[1:]), elements + 16 * extent(node, 0)
+                strides, elements = (
+                    (strides[0] + 16, *strides[1:]),
+                    elements + 16 * size(node.shape[:1], self.batch),
+                )
         return View(self._buffer("scratch", len(self.buffers), node, elements), node.shape, strides)
 
     def view(self, node: Node) -> View | None:

@@ -71,7 +71,7 @@ def move(node: Node, view: View) -> View | None:
                 offset += item[0] * strides[axis]
                 strides[axis] *= item[2]
         return View(view.buffer, node.shape, tuple(strides), offset)
-    if name == "reverse" and not any(isinstance(node.shape[a], Symbol) for a in attrs["axes"]):
+    if name == "reverse" and not openly_reversed(node):
         offset = view.offset
         strides = list(view.strides)
         for axis in attrs["axes"]:
@@ -87,6 +87,11 @@ def move(node: Node, view: View) -> View | None:
     if name == "reshape":
         return _reshape(node, view)
     return None
+
+
+def openly_reversed(node: Node) -> bool:
+    """Whether the node turns an axis around whose last element is known only when the program runs: it is no view."""
+    return node.op.name == "reverse" and any(isinstance(node.shape[a], Symbol) for a in node.attrs["axes"])
 
 
 def moves(node: Node) -> bool:

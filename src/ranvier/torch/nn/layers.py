@@ -13,6 +13,7 @@ from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.modes import get_dtype
 from ranvier.module import Module, Parameter, register_module
+from ranvier.torch.arranging import unflatten
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
@@ -107,8 +108,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, input: Any) -> Any:
-        dim = self.dim % input.ndim
-        return numeric.reshape(input, (*input.shape[:dim], *self.unflattened_size, *input.shape[dim + 1 :]))
+        return unflatten(input, self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

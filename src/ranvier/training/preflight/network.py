@@ -12,6 +12,7 @@ from ranvier.layers.kernels import Convolution
 from ranvier.layers.preprocessing import Normalization
 from ranvier.layers.simple import Rescaling
 from ranvier.module import Module
+from ranvier.numeric.promotion import axis_of
 from ranvier.tensor import Tensor
 from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import AFFINE, LINEAR, Seen, name_of, through
@@ -171,7 +172,7 @@ def softmax_across_samples(seen: Seen) -> Iterator[Fault]:
         if name_of(entry) not in ("softmax", "log_softmax") or entry.type.shape[:1] != (BATCH,):
             continue
         axis = dict(entry.options).get("axis", -1)
-        if axis % len(entry.type.shape) == 0 and len(entry.type.shape) > 1:
+        if axis_of(axis, len(entry.type.shape)) == 0 and len(entry.type.shape) > 1:
             yield seen.fault(
                 f"{name_of(entry)} over axis {axis} makes the samples of a batch compete with each other",
                 "Write axis=-1 (dim=-1) instead.",
