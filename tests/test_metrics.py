@@ -194,6 +194,17 @@ ROWS = [  # metric, targets, predictions, weights, expected
     ("binary_io_u", [0, 1, 1], [[0.5], [0.7], [0.2]], None, 1 / 6),
     ("pearson_correlation", [[1, 2, 3], [1, 1, 1]], [[2, 4, 6], [1, 2, 3]], None, 0.5),
     ("concordance_correlation", [[1, 2, 3]], [[2, 3, 4]], None, 4 / 3 / (4 / 3 + 1)),
+    ("confusion_matrix", YES.reshape(5, 3, 4, 1), CHANCE.reshape(5, 3, 4, 1), None, BINARY),
+    ("confusion_matrix", YES.reshape(20, 3), CHANCE.reshape(20, 3, 1), WEIGHTS.reshape(20, 3), confusion(YES, CHANCE > 0.5, 2, WEIGHTS)),
+    ("balanced_accuracy", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), None, per_class("recall", BINARY).mean()),
+    ("mcc", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), None, np.corrcoef(YES, CHANCE > 0.5)[0, 1]),
+    ("cohen_kappa", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), None, kappa(BINARY, 0)),
+    ("mae", [0.5, 1.5], [0, 1], None, 0.5),
+    ("mse", [[1, 2]], [[[1], [3]]], None, 0.5),
+    ("accuracy", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), WEIGHTS.reshape(20, 3, 1), np.average((CHANCE > 0.5) == YES, weights=WEIGHTS)),
+    ("accuracy", [0, 1], [0.2, 0.8], np.float32([0, 0]), 0.0),
+    (metrics.TopKCategoricalAccuracy(2), [[1, 0, 0], [0, 1, 0]], [[np.nan] * 3, [0.1, 0.8, 0.1]], None, 0.5),
+    (metrics.SparseTopKCategoricalAccuracy(5), [0, 1], [[np.nan, 1.0], [0.1, 0.8]], None, 0.5),
     ("crossentropy", YES, CHANCE, None, -np.log(np.clip(np.where(YES > 0, CHANCE, 1 - CHANCE), 1e-7, 1)).mean()),
     ("ce", LABELS, SCORES, WEIGHTS, np.average(-np.log(SCORES[np.arange(N), LABELS]), weights=WEIGHTS)),
     (metrics.Crossentropy(from_logits=True), HOT, np.log(SCORES), None, -np.log(SCORES[np.arange(N), LABELS]).mean()),
@@ -227,6 +238,41 @@ def test_a_batch_of_any_size_is_looked_at_in_parts():
     assert [float(a.max()) for a in states] == [70_000, 30_001, 70_000, 30_001]
 
 
+def test_places_count_among_what_is_looked_at_together(monkeypatch):
+    from ranvier.engines import reference
+    from ranvier.metrics import base
+
+    sizes = []
+
+    def compiled(graph, compile=reference.compile):
+        program = compile(graph)
+        run = program.run
+
+        def counted(arrays, outputs):
+            sizes.append(len(arrays[0]))
+            return run(arrays, outputs)
+
+        monkeypatch.setattr(program, "run", counted)
+        return program
+
+    monkeypatch.setattr(base, "AT_ONCE", 8)
+    monkeypatch.setattr(reference, "compile", compiled)
+    assert metrics.BinaryAccuracy()(YES.reshape(15, 4, 1), CHANCE.reshape(15, 4, 1)) > 0
+    assert sizes == [2] * 7 + [1]
+
+
+def test_alone_a_metric_computes_in_the_floats_of_the_mode():
+    true, pred = [1.0, 2.0], [1.0 + 1e-12, 2.0]
+    assert metrics.MeanAbsoluteError()(true, pred) == 0
+    before = rv.get_dtype()
+    rv.set_dtype("float64")
+    try:
+        assert metrics.MeanAbsoluteError()(true, pred) == pytest.approx(5e-13, rel=1e-3)
+        assert metrics.Accuracy()([0, 1], [0, 1]) == 1
+    finally:
+        rv.set_dtype(before)
+
+
 def test_reset_forgets():
     metric = metrics.Accuracy()
     assert metric([1], [[0.9]]) == 1.0
@@ -236,6 +282,18 @@ def test_reset_forgets():
 
 
 ERRORS = [
+    (
+        lambda: metrics.MeanSquaredError()(np.ones((2, 3, 2)), np.ones((2, 2, 3))),
+        ValueError,
+        r"\(2, 3, 2\) and y_pred \(2, 2, 3\)",
+    ),
+    (
+        lambda: metrics.ConfusionMatrix()([0, 1, 7], np.eye(3)),
+        ValueError,
+        "y_true has label 7 at row 2; y_pred has 3",
+    ),
+    (lambda: metrics.Accuracy()([0, 0.5], np.eye(2)), ValueError, "fractional label 0.5 at row 1"),
+    (lambda: metrics.Accuracy()([0, 1], np.eye(2), [1, -1]), ValueError, "-1 at row 1"),
     (lambda: metrics.get("acuracy"), ValueError, "Write 'accuracy' instead"),
     (lambda: metrics.get(1), TypeError, "no metric"),
     (lambda: metrics.Precision(average="mean"), ValueError, "average='mean'"),
@@ -252,7 +310,7 @@ ERRORS = [
     (
         lambda: metrics.Accuracy()([0, 1, 1], [[0.1], [0.2], [0.3]], [[1, 2, 3]]),
         ValueError,
-        r"shape \(1, 3\).*never broadcast",
+        r"shape \(1, 3\), and there are 3 samples",
     ),
     (
         lambda: metrics.RecallAtPrecision(0.5, class_id=4)(LABELS, SCORES),
@@ -563,6 +621,70 @@ def test_a_metric_in_the_way_of_keras_is_part_of_the_step():
     assert alone(LABELS, scores).item() == pytest.approx(found["hits"], rel=1e-6)
     alone.reset_state()
     assert alone.result().item() == -10
+
+
+class Decided(metrics.MeanIoU):
+    """One of Ranvier's, of which the user overrides what comes in, and what comes out."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(y_true, rv.ops.argmax(y_pred, axis=-1), sample_weight)
+
+    def result(self):
+        return 2 * super().result()
+
+
+class Weighed(metrics.SparseCategoricalAccuracy):
+    """One that also collects in a variable of its own, and never reaches the counts it is made of at one place."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.seen = self.add_weight(name="seen")
+        self.inner = Decided(K, name="inner")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.seen.assign_add(rv.ops.sum(rv.ops.ones_like(y_true)))
+        super().update_state(y_true, y_pred, sample_weight)
+        self.inner.update_state(y_true, y_pred)
+
+    def result(self):
+        return super().result() + self.seen + self.inner.result()
+
+
+class Doubled(metrics.Precision):
+    def result(self):
+        return 2 * super().result()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Decided(K), Weighed, lambda: Doubled(average="macro")], ids=["update", "held", "result"]
+)
+def test_what_is_overridden_of_a_metric_counts_in_the_step(make):
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    metric = make()
+    model.compile(optimizers.SGD(0.0), "sparse_categorical_crossentropy", metrics=[metric])
+    history = model.fit(SCORES, LABELS, batch_size=25, epochs=2, verbose=0, ignore="RV").history
+    alone = make()
+    alone.update_state(LABELS, model.predict(SCORES, verbose=0))
+    expected = float(np.asarray(alone.result()))
+    assert expected > 0
+    assert history[metric.name] == pytest.approx([expected] * 2, rel=1e-6)
+    assert float(np.asarray(metric.result())) == pytest.approx(expected, rel=1e-6)
+    evaluated = model.evaluate(SCORES, LABELS, verbose=0, return_dict=True)
+    assert evaluated[metric.name] == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_update_is_traced_once_for_each_program():
+    class Traced(Hits):  # type: ignore[misc, valid-type]  # made for either library
+        calls = 0
+
+        def update_state(self, *arguments, **options):
+            Traced.calls += 1
+            super().update_state(*arguments, **options)
+
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[Traced()])
+    model.evaluate(SCORES, LABELS, verbose=0)
+    assert Traced.calls == 1
 
 
 class Reading(metrics.Metric):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -11,7 +12,9 @@ import numpy.typing as npt
 
 from ranvier import numeric as rn
 from ranvier.by_name import Configured
+from ranvier.data.targets import aligned, as_labels, as_weights
 from ranvier.engines import reference
+from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.metrics.variables import Variable
@@ -20,10 +23,10 @@ from ranvier.names import Told
 from ranvier.numeric.promotion import count
 from ranvier.tensor import Number
 
-__all__ = ["Metric", "SampleMean", "is_labels", "one_hot", "weighted_sum"]
+__all__ = ["Metric", "SampleMean", "is_labels", "weighted_sum"]
 
 WIDE = "float64"  # what is summed over an epoch; one batch is summed in the predictions' dtype
-AT_ONCE = 1 << 14  # samples of a batch that are looked at together, so that memory stays bounded
+AT_ONCE = 1 << 14  # samples of a batch, or places in them, that are looked at together: memory stays bounded
 Array = npt.NDArray[Any]
 StateType = tuple[tuple[int, ...], str]
 
@@ -162,7 +165,11 @@ class Metric(Told, Configured):
         return as_pair(y_true, y_pred)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of any size. Raises ValueError where the shapes do not belong together."""
+        """Add a batch of any size.
+
+        Raises ValueError where the shapes do not belong together, for class numbers of which there is no output, and
+        for weights that are negative or not one a sample.
+        """
         if self._traced is not None:
             self._traced(y_true, y_pred, sample_weight)
             return
@@ -178,8 +185,9 @@ class Metric(Told, Configured):
         after = self.update(states, inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
         graph = Graph((*inputs, *states), (), tuple(zip(states, after, strict=True)))
         program = reference.compile(graph)
-        for start in range(0, len(pred), AT_ONCE):
-            program.run([*(a[start : start + AT_ONCE] for a in given), *self._arrays], [])
+        rows = max(1, AT_ONCE // max(1, math.prod(pred.shape[1:-1])))
+        for start in range(0, len(pred), rows):
+            program.run([*(a[start : start + rows] for a in given), *self._arrays], [])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The result after one more batch: see ``update_state``."""
@@ -187,56 +195,65 @@ class Metric(Told, Configured):
         return self.result()
 
 
-def as_pair(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-    """Targets and predictions as `Metric.update` takes them."""
-    pred = np.asarray(y_pred)
-    pred = pred.astype(np.int32 if pred.dtype.kind in "iub" else np.float32)
-    true = np.asarray(y_true)
-    if true.ndim == pred.ndim and true.ndim > 1 and true.shape[-1] == 1 != pred.shape[-1]:
-        true = true[..., 0]
-    if true.shape == pred.shape[:-1] and (pred.ndim < 2 or pred.shape[-1] != 1):
-        return true.astype(np.int32), pred
-    if true.size != pred.size or true.shape[:1] != pred.shape[:1]:
+def beside(true: Sequence[Any], pred: Sequence[Any]) -> tuple[Any, ...]:
+    """The shape that targets of one shape take beside predictions of another; of one dimension less, class numbers.
+
+    Dimensions of 1 may differ. Raises ValueError where they do not belong together: nothing is broadcast.
+    """
+    true, pred = tuple(true), tuple(pred)
+    if len(true) == len(pred) > 1 and true[-1] == 1 != pred[-1]:
+        true = true[:-1]
+    if len(pred) > 1 and true == pred[:-1] and pred[-1] != 1:
+        return true
+    rest = aligned(true[1:], pred[1:]) if true[:1] == pred[:1] else None
+    if rest is None:
         raise ValueError(
-            f"y_true has shape {true.shape} and y_pred {pred.shape}. Write class numbers of shape {pred.shape[:-1]}, "
-            f"or targets of shape {pred.shape}, instead."
+            f"y_true has shape {true} and y_pred {pred}. Write class numbers of shape {pred[:-1]}, or targets of shape "
+            f"{pred}, instead."
         )
-    return true.reshape(pred.shape).astype(pred.dtype), pred
+    return (*true[:1], *rest)
+
+
+def as_pair(y_true: Any, y_pred: Any, check: bool = True) -> tuple[Array, Array]:
+    """Targets and predictions as `Metric.update` takes them. With ``check`` class numbers must be those of outputs."""
+    true, pred = np.asarray(y_true), np.asarray(y_pred)
+    true = true.reshape(beside(true.shape, pred.shape))
+    labels = true.ndim < pred.ndim
+    whole = pred.dtype.kind in "iub" and (
+        labels or true.dtype.kind != "f" or np.array_equal(true, np.trunc(true))
+    )
+    pred = pred.astype(np.int32 if whole else get_dtype())
+    if labels and check:
+        shape = pred.shape[1:]
+        true = as_labels(true, classes=shape[-1], name="y_true", sample_shape=shape[:-1], owner="y_pred")
+    return true.astype(np.int32 if labels else pred.dtype), pred
 
 
 def paired(true: Node, pred: Node) -> tuple[Node, Node]:
     """`as_pair` of what is traced."""
     pred = pred if pred.dtype in FLOATS else rn.cast(pred, "int32")
-    if true.ndim == pred.ndim > 1 and true.shape[-1] == 1 != pred.shape[-1]:
-        true = apply("reshape", true, shape=true.shape[:-1])
-    if true.shape == pred.shape[:-1] and pred.shape[-1] != 1:
-        return rn.cast(true, "int32"), pred
-    if pred.shape not in (true.shape, (*true.shape, 1), true.shape[:-1]):
-        raise GraphError(
-            f"y_true has shape {true.shape} and y_pred {pred.shape}: write class numbers of shape {pred.shape[:-1]}, "
-            f"or targets of shape {pred.shape}"
-        )
-    return rn.cast(apply("reshape", true, shape=pred.shape), pred.dtype), pred
+    true = apply("reshape", true, shape=beside(true.shape, pred.shape))
+    return rn.cast(true, "int32" if true.ndim < pred.ndim else pred.dtype), pred
 
 
 def weights_for(sample_weight: Any, pred: Array) -> Array:
     """Weights as one number for all, one a sample, or one for each of the predictions' first dimensions."""
-    weight = np.asarray(sample_weight, np.float32)
+    weight = np.asarray(sample_weight)
     if not weight.ndim:
-        return np.full(len(pred), weight)
-    if weight.size == len(weight):
-        weight = weight.reshape(len(weight))
-    if weight.shape != pred.shape[: weight.ndim]:
-        raise ValueError(
-            f"sample_weight has shape {weight.shape} for predictions of shape {pred.shape}. Write one weight a sample "
-            "instead; weights are never broadcast."
-        )
-    return weight
+        weight = np.full(len(pred), weight)
+    elif without_last(weight.shape, pred.shape):
+        weight = weight[..., 0]
+    return as_weights(weight, len(pred), sample_shape=pred.shape[1:], dtype=get_dtype(), some=False)
+
+
+def without_last(weight: Sequence[Any], pred: Sequence[Any]) -> bool:
+    """Whether weights of this shape have a last dimension of 1 where the outputs are: it is no part of them."""
+    return len(weight) == len(pred) > 1 and weight[-1] == 1
 
 
 def floats(x: Node) -> Node:
     """Scores that may have been given as whole numbers."""
-    return x if x.dtype in FLOATS else rn.cast(x, "float32")
+    return x if x.dtype in FLOATS else rn.cast(x, get_dtype())
 
 
 def is_labels(y_true: Node, y_pred: Node) -> bool:
@@ -244,16 +261,20 @@ def is_labels(y_true: Node, y_pred: Node) -> bool:
     return y_true.ndim == y_pred.ndim - 1
 
 
-def one_hot(labels: Node, classes: int, dtype: str) -> Node:
-    """(...) class numbers -> (..., classes) of ones and zeros."""
-    shape = (*labels.shape, classes)
-    wide = apply("broadcast", labels, shape=shape, axes=tuple(range(labels.ndim)))
-    return rn.cast(rn.equal(wide, apply("iota", shape=shape, dtype="int32", axis=labels.ndim)), dtype)
-
-
 def classes_of(output_shape: Sequence[Any]) -> int:
     """The number of outputs of a sample (or of each place in it)."""
     return output_shape[-1] if output_shape else 1
+
+
+def as_rows(x: Node) -> Node:
+    """(samples,) as (samples, 1); anything else as it is."""
+    return apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x
+
+
+def contracted(equation: str, a: Node, b: Node) -> Node:
+    """``einsum`` in double precision; ``...`` are the dimensions that both have first, of samples and their places."""
+    own = len(equation.partition(",")[0].replace("...", ""))
+    return rn.cast(einsum(equation.replace("...", "abcdefgh"[: a.ndim - own]), a, b), WIDE)
 
 
 def over_samples(values: Node) -> Node:

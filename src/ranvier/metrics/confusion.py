@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.contraction import einsum
 from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
     Array,
     Metric,
     StateType,
+    as_rows,
     classes_of,
+    contracted,
     floats,
     is_labels,
-    one_hot,
     over,
     over_samples,
 )
@@ -40,7 +40,10 @@ class _Decided(Metric):
         y_pred, outputs = floats(y_pred), classes_of(y_pred.shape[1:])
         apart = constant(0, WIDE)
         if outputs == 1:
-            flat = [x if x.ndim == 1 else rn.sum(x, tuple(range(1, x.ndim))) for x in (y_true, y_pred)]
+            flat = [
+                apply("reshape", x, shape=x.shape[:-1]) if x.ndim == y_pred.ndim > 1 else x
+                for x in (y_true, y_pred)
+            ]
             truth, decided = (
                 rn.cast(rn.greater(x, level), "int32")
                 for x, level in zip(flat, (0.5, self._level), strict=True)
@@ -54,7 +57,7 @@ class _Decided(Metric):
             if counted is not None:  # a row of weight 0 may be anything
                 off = off * rn.cast(rn.greater(counted, 0.0), y_pred.dtype)
             apart = rn.cast(rn.sum(off), WIDE)
-        rows, columns = (one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
+        rows, columns = (rn.one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
         spread = over(weight, rows)
         return (rows if spread is None else rows * spread), columns, apart
 
@@ -78,9 +81,7 @@ class ConfusionMatrix(_Decided):
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         rows, columns, apart = self.decide(y_true, y_pred, weight)
-        inner = "abcdefgh"[: rows.ndim - 1]
-        table = rn.cast(einsum(f"{inner}i,{inner}j->ij", rows, columns), WIDE)
-        return [states[0] + table, states[1] + apart]
+        return [states[0] + contracted("...i,...j->ij", rows, columns), states[1] + apart]
 
     def read(self, arrays: Sequence[Array]) -> Any:
         whole = np.array_equal(arrays[0], np.trunc(arrays[0]))
@@ -127,15 +128,13 @@ class _Margins(_Decided):
         if not self.multi_label:
             return super().decide(y_true, y_pred, weight)
         truth = (
-            one_hot(y_true, classes_of(y_pred.shape[1:]), y_pred.dtype)
+            rn.one_hot(y_true, classes_of(y_pred.shape[1:]), y_pred.dtype)
             if is_labels(y_true, y_pred)
             else y_true
         )
         y_pred, truth = floats(y_pred), rn.cast(truth, floats(y_pred).dtype)
         decided = rn.cast(rn.greater(y_pred, self._level), y_pred.dtype)
-        rows, columns = (
-            apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x for x in (truth, decided)
-        )
+        rows, columns = as_rows(truth), as_rows(decided)
         spread = over(weight, rows)
         return (rows if spread is None else rows * spread), columns, constant(0, WIDE)
 

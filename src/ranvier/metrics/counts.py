@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import Node
 from ranvier.metrics.base import (
     WIDE,
     Array,
     Metric,
     StateType,
+    as_rows,
     classes_of,
     floats,
     is_labels,
-    one_hot,
     over,
     over_samples,
     share,
@@ -29,11 +29,6 @@ __all__ = [
 ]  # fmt: skip
 
 AVERAGES = ("auto", None, "micro", "macro", "weighted")
-
-
-def _rows(x: Node) -> Node:
-    """(samples,) as (samples, 1); anything else as it is."""
-    return apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x
 
 
 class _Counts(Metric):
@@ -67,12 +62,12 @@ class _Counts(Metric):
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
         """Truth, and the decisions at each threshold: (samples, ..., classes), as ones and zeros."""
-        pred, classes = _rows(floats(y_pred)), classes_of(y_pred.shape[1:])
+        pred, classes = as_rows(floats(y_pred)), classes_of(y_pred.shape[1:])
         labels = is_labels(y_true, y_pred)
         self._of_labels = labels
-        truth = one_hot(y_true, classes, pred.dtype) if labels else rn.cast(_rows(y_true), pred.dtype)
+        truth = rn.one_hot(y_true, classes, pred.dtype) if labels else rn.cast(as_rows(y_true), pred.dtype)
         if self.by_largest(labels, classes):
-            return truth, [one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
+            return truth, [rn.one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
         given = self.thresholds
         if self.top_k is not None:
             largest = self.largest(pred, classes)
@@ -89,7 +84,7 @@ class _Counts(Metric):
             raise ValueError(f"top_k={self.top_k} of {classes} outputs. Write {classes} or fewer instead.")
         found, left = rn.zeros_like(pred), pred
         for _ in range(self.top_k):
-            one = one_hot(rn.argmax(left, -1), classes, pred.dtype)
+            one = rn.one_hot(rn.argmax(left, -1), classes, pred.dtype)
             found, left = rn.add(found, one), rn.where(rn.greater(one, 0.0), -np.inf, left)
         return found
 

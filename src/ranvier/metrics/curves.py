@@ -13,17 +13,17 @@ import numpy as np
 
 from ranvier import numeric as rn
 from ranvier.functional import softmax
-from ranvier.graph.contraction import einsum
 from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
     Array,
     Metric,
     StateType,
+    as_rows,
     classes_of,
+    contracted,
     floats,
     is_labels,
-    one_hot,
     over,
     share,
 )
@@ -43,12 +43,11 @@ def evenly(n: int) -> list[float]:
 
 def sums_above(lines: Sequence[float], scores: Node, values: Sequence[Node], keep_last: bool) -> list[Node]:
     """For each threshold the sum of the values whose score exceeds it: (thresholds,), or (thresholds, outputs)."""
-    inner = "abcdefgh"[: scores.ndim]
     shape, axes = (*scores.shape, len(lines)), tuple(range(scores.ndim))
     wide = apply("broadcast", constant(lines, scores.dtype), shape=shape, axes=(scores.ndim,))
     above = rn.cast(rn.greater(apply("broadcast", scores, shape=shape, axes=axes), wide), scores.dtype)
-    result = f"t{inner[-1]}" if keep_last else "t"
-    return [rn.cast(einsum(f"{inner},{inner}t->{result}", v, above), WIDE) for v in values]
+    equation = "...k,...kt->tk" if keep_last else "...,...t->t"
+    return [contracted(equation, v, above) for v in values]
 
 
 def probabilities(y_true: Node, y_pred: Node, from_logits: bool) -> Node:
@@ -90,12 +89,12 @@ class _Curve(Metric):
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         scores = probabilities(y_true, y_pred, self.from_logits)
-        truth = one_hot(y_true, scores.shape[-1], scores.dtype) if is_labels(y_true, scores) else y_true  # type: ignore[arg-type]
+        truth = rn.one_hot(y_true, scores.shape[-1], scores.dtype) if is_labels(y_true, scores) else y_true
         truth = rn.cast(truth, scores.dtype)
         if self.class_id is not None:
             scores, truth = (rn.sum(rn.multiply(v, self._chosen(scores)), -1) for v in (scores, truth))
-        if self.multi_label and scores.ndim == 1:
-            scores, truth = (apply("reshape", v, shape=(*v.shape, 1)) for v in (scores, truth))
+        if self.multi_label:
+            scores, truth = as_rows(scores), as_rows(truth)
         spread = over(weight, scores)
         sides = [v if spread is None else v * spread for v in (truth, rn.subtract(1.0, truth))]
         if self.label_weights is not None and not self.multi_label:

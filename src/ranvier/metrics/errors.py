@@ -9,9 +9,19 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.node import Node, apply, full
+from ranvier.graph.node import Node, full
 from ranvier.losses import formulas
-from ranvier.metrics.base import WIDE, Array, SampleMean, StateType, classes_of, is_labels, over, over_samples
+from ranvier.metrics.base import (
+    WIDE,
+    Array,
+    SampleMean,
+    StateType,
+    as_rows,
+    classes_of,
+    is_labels,
+    over,
+    over_samples,
+)
 
 __all__ = [
     "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "ConcordanceCorrelation", "CosineSimilarity",
@@ -210,7 +220,7 @@ class R2Score(SampleMean):
         y, x = (
             rn.cast(v, WIDE) for v in (y_true, y_pred)
         )  # so that a large mean leaves something of the variance
-        y, x = (apply("reshape", v, shape=(*v.shape, 1)) if v.ndim == 1 else v for v in (y, x))
+        y, x = as_rows(y), as_rows(x)
         ones = full(1, y.shape, WIDE)
         parts = [ones, y, rn.square(y), rn.square(rn.subtract(y, x))]
         spread = over(weight, y)

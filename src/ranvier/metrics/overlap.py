@@ -8,9 +8,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.contraction import einsum
 from ranvier.graph.node import Node
-from ranvier.metrics.base import WIDE, Array, Metric, StateType, floats, is_labels, one_hot, over, share
+from ranvier.metrics.base import (
+    WIDE,
+    Array,
+    Metric,
+    StateType,
+    as_pair,
+    contracted,
+    floats,
+    is_labels,
+    over,
+    share,
+)
 
 __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
@@ -56,7 +66,7 @@ class IoU(Metric):
     def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
         if not self.sparse_y_true and np.ndim(y_true) > np.ndim(y_pred):  # which `update` never sees
             y_true = np.argmax(y_true, self.axis)
-        return super().pair(y_true, y_pred)
+        return as_pair(y_true, y_pred, check=False)
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
         """The class numbers that are there and those that were decided, of one shape."""
@@ -70,15 +80,14 @@ class IoU(Metric):
         kind = floats(y_pred).dtype
         truth, chosen = self.decide(y_true, y_pred)
         # A number that is none of the classes is a row of zeros, and counts nowhere.
-        rows, columns = (one_hot(x, self.num_classes, kind) for x in (truth, chosen))
+        rows, columns = (rn.one_hot(x, self.num_classes, kind) for x in (truth, chosen))
         if self.ignore_class is not None:
             kept = rn.cast(rn.not_equal(truth, self.ignore_class), kind)
             rows = rn.multiply(rows, rn.expand_dims(kept, -1))
         spread = over(weight, rows)
         if spread is not None:
             rows = rows * spread
-        inner = "abcdefgh"[: rows.ndim - 1]
-        return [states[0] + rn.cast(einsum(f"{inner}i,{inner}j->ij", rows, columns), WIDE)]
+        return [states[0] + contracted("...i,...j->ij", rows, columns)]
 
     def read(self, arrays: Sequence[Array]) -> float:
         (table,) = arrays
