@@ -273,6 +273,24 @@ def test_alone_a_metric_computes_in_the_floats_of_the_mode():
         rv.set_dtype(before)
 
 
+def test_one_metric_in_two_places_takes_each_for_what_it_is():
+    """What one set of targets is says nothing of another's, not even in the programs of two models."""
+    shared = metrics.Precision()
+    alone = metrics.Precision()(YES, CHANCE)
+    models = []
+    for loss, units in (("sparse_categorical_crossentropy", K), ("categorical_crossentropy", K)):
+        rv.set_seed(1)
+        model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(units, "softmax")])
+        model.compile("sgd", loss, metrics=[shared])
+        models.append(model)
+    before = [m.evaluate(SCORES, y, verbose=0)[1] for m, y in zip(models, (LABELS, HOT), strict=True)]
+    assert before[0] != before[1]
+    shared.reset_state()
+    assert shared(YES, CHANCE) == alone
+    after = [m.evaluate(SCORES, y, verbose=0)[1] for m, y in zip(models, (LABELS, HOT), strict=True)]
+    assert after == before
+
+
 def test_reset_forgets():
     metric = metrics.Accuracy()
     assert metric([1], [[0.9]]) == 1.0

@@ -109,6 +109,10 @@ class Metric(Told, Configured):
 
     add_variable = add_weight
 
+    def settings(self) -> dict[str, Any]:
+        """What its update depends on: all that it holds but what it has collected."""
+        return {key: value for key, value in vars(self).items() if key not in ("_arrays", "_traced")}
+
     @property
     def given(self) -> Metric:
         """The metric as the user has made it."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.node import Node
+from ranvier.graph.node import Node, constant
 from ranvier.metrics.base import (
     WIDE,
     Array,
@@ -32,7 +32,10 @@ AVERAGES = ("auto", None, "micro", "macro", "weighted")
 
 
 class _Counts(Metric):
-    """True positives, false positives, false negatives and true negatives of each class, at each threshold."""
+    """True positives, false positives, false negatives and true negatives of each class, at each threshold.
+
+    The last state tells whether the targets were class numbers, of which the average "auto" is another.
+    """
 
     ratio: ClassVar[Any]  # a function: what is made of the four
 
@@ -54,17 +57,15 @@ class _Counts(Metric):
         if top_k is not None and (type(top_k) is not int or top_k < 1):
             raise ValueError(f"top_k={top_k!r}: write a whole number of 1 or more instead.")
         self.average, self.class_id, self.top_k = average, class_id, top_k
-        self._of_labels = False
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         number = len(self.thresholds) if isinstance(self.thresholds, list) else 1
-        return [((classes_of(output_shape),), WIDE)] * (4 * number)
+        return [*[((classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32")]
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
         """Truth, and the decisions at each threshold: (samples, ..., classes), as ones and zeros."""
         pred, classes = as_rows(floats(y_pred)), classes_of(y_pred.shape[1:])
         labels = is_labels(y_true, y_pred)
-        self._of_labels = labels
         truth = rn.one_hot(y_true, classes, pred.dtype) if labels else rn.cast(as_rows(y_true), pred.dtype)
         if self.by_largest(labels, classes):
             return truth, [rn.one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
@@ -99,18 +100,22 @@ class _Counts(Metric):
         for decided in decisions:
             hit = truth * decided
             parts += [hit, decided - hit, truth - hit, rn.subtract(1.0, truth + decided - hit)]
-        return [
-            s + over_samples(p if spread is None else p * spread) for s, p in zip(states, parts, strict=True)
-        ]
+        sums = [over_samples(p if spread is None else p * spread) for p in parts]
+        labels = constant(is_labels(y_true, y_pred), "int32")
+        return [*(s + x for s, x in zip(states, sums, strict=False)), labels]
 
     def read(self, arrays: Sequence[Array]) -> Any:
-        if len(arrays) > 4:
-            return np.array([self.read(arrays[i : i + 4]) for i in range(0, len(arrays), 4)])
+        *counts, labels = arrays
+        each = [self._one(counts[i : i + 4], bool(labels)) for i in range(0, len(counts), 4)]
+        return each[0] if len(each) == 1 else np.array(each)
+
+    def _one(self, arrays: Sequence[Array], labels: bool) -> Any:
+        """The result at one threshold."""
         if self.class_id is not None:
             return float(self.ratio(*(a[self.class_id] for a in arrays)))
         average = self.average
         if average == "auto":
-            average = "macro" if self._of_labels else "micro"
+            average = "macro" if labels else "micro"
         if average == "micro" or len(arrays[0]) == 1:
             one = np.asarray(self.ratio(*(a.sum() for a in arrays)))
             return one.reshape(1) if average is None else float(one)
@@ -221,7 +226,7 @@ class _Number(_Counts):
         return {"thresholds": self.thresholds, "name": self.name}
 
     def read(self, arrays: Sequence[Array]) -> Any:
-        totals = np.array([a.sum() for a in arrays[self.which :: 4]])
+        totals = np.array([a.sum() for a in arrays[self.which : -1 : 4]])
         return float(totals[0]) if len(totals) == 1 else totals
 
 

@@ -94,6 +94,9 @@ class Written(Metric):
     def config(self) -> dict[str, Any]:
         return self._metric.config()
 
+    def settings(self) -> dict[str, Any]:
+        return {"metric": self._metric}
+
     @property
     def variables(self) -> list[Variable]:
         return self._metric.variables
