@@ -169,7 +169,11 @@ ROWS = [  # metric, targets, predictions, weights, expected
     (metrics.AUC(multi_label=True), [[0, 1], [1, 0]], [[0.2, 0.2], [0.8, 0.8]], None, 0.5),
     (metrics.AUC(multi_label=True, label_weights=[3, 1]), [[0, 1], [1, 0]], [[0.2, 0.2], [0.8, 0.8]], None, 0.75),
     (metrics.AUC(multi_label=True), LABELS, SCORES, WEIGHTS, np.mean([metrics.AUC()(k == LABELS, SCORES[:, k], WEIGHTS) for k in range(K)])),
-    (metrics.AUC(multi_label=True, from_logits=True), LABELS, np.log(SCORES), None, metrics.AUC(multi_label=True)(LABELS, SCORES)),
+    (metrics.AUC(multi_label=True, from_logits=True), LABELS, np.log(SCORES), None, metrics.AUC(multi_label=True)(LABELS, SCORES / (1 + SCORES))),
+    (metrics.AUC(multi_label=True, from_logits=True), HOT, np.log(SCORES), None, metrics.AUC(multi_label=True)(LABELS, SCORES / (1 + SCORES))),
+    ("auc", [0, 0, 1, 1], [-3.0, 0.2, 0.9, 7.0], None, 1.0),
+    ("auc", [0, 1, -1], [0.2, 0.8, 0.5], np.float32([1, 1, 0]), 1.0),
+    (metrics.RecallAtPrecision(1.0), [0, 1], [0.2, 3.0], None, 1.0),
     (metrics.SensitivityAtSpecificity(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 0.5),
     (metrics.SpecificityAtSensitivity(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 2 / 3),
     (metrics.PrecisionAtRecall(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 0.5),
@@ -235,7 +239,7 @@ def test_a_batch_of_any_size_is_looked_at_in_parts():
     scores = np.linspace(0, 1, 100_001, dtype=np.float32)
     assert metric(scores > 0.3, scores) == pytest.approx(1.0, abs=1e-4)
     states: Any = metric._arrays
-    assert [float(a.max()) for a in states] == [70_000, 30_001, 70_000, 30_001]
+    assert [float(a.max()) for a in states] == [70_000, 30_001, 70_000, 30_001, 0]
 
 
 def test_places_count_among_what_is_looked_at_together(monkeypatch):
@@ -300,6 +304,12 @@ def test_reset_forgets():
 
 
 ERRORS = [
+    (
+        lambda: metrics.AUC()([-1, 1, 1], [0.2, 0.8, 0.1]),
+        ValueError,
+        r"metric 'auc' takes targets of 0 and 1.*1 were others. Write y_true > 0",
+    ),
+    (lambda: metrics.Precision()([[-1], [2]], [[-0.2], [0.8]]), ValueError, "2 were others"),
     (
         lambda: metrics.MeanSquaredError()(np.ones((2, 3, 2)), np.ones((2, 2, 3))),
         ValueError,
@@ -460,7 +470,7 @@ def test_in_a_step_as_alone(loss, outputs, truth, logits, engine):
         alone = metrics.get(metric)
         alone.reset_state()
         if logits:
-            alone.for_logits()
+            alone.for_logits(exclusive=outputs > 1)
         assert found[alone.name] == pytest.approx(alone(truth, scores), rel=1e-5, abs=1e-7)
 
 

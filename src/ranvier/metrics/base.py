@@ -118,8 +118,11 @@ class Metric(Told, Configured):
         """The metric as the user has made it."""
         return self
 
-    def for_logits(self) -> Metric:
-        """Decide at 0, since the outputs are logits and not probabilities. Returns the metric."""
+    def for_logits(self, exclusive: bool = False) -> Metric:
+        """Decide at 0, since the outputs are logits and not probabilities. Returns the metric.
+
+        ``exclusive``: they are logits of classes that exclude each other, which a softmax makes probabilities of.
+        """
         self._level = 0.0
         return self
 
@@ -312,6 +315,38 @@ def weighted_sum(values: Node, weight: Node | None) -> tuple[Node, Node]:
     if spread is None:
         return rn.cast(rn.sum(values), WIDE), count(values.shape, WIDE)
     return rn.cast(rn.sum(values * spread), WIDE), rn.cast(rn.sum(spread), WIDE)
+
+
+class Checked(Metric):
+    """A metric whose last state counts the targets that it cannot take: where there were any, there is no result."""
+
+    def of(self, arrays: Sequence[Array]) -> Any:
+        *rest, wrong = arrays
+        if wrong > 0:
+            raise ValueError(f"metric {self.name!r} {self.refusal(f'{wrong:,.0f}')}")
+        return super().of(rest)
+
+    def refusal(self, number: str) -> str:
+        """What is wrong with so many targets, and what to write instead."""
+        return (
+            f"takes targets of 0 and 1, or shares between, and {number} were others. Write y_true > 0 for targets of "
+            "-1 and 1, with outputs from 0 to 1 (a sigmoid and a binary cross entropy), instead."
+        )
+
+
+def outside(truth: Node, weight: Node | None) -> Node:
+    """How many targets are none from 0 to 1, of those that count: of weight 0 one may be anything."""
+    inside = rn.logical_and(rn.greater_equal(truth, 0.0), rn.less_equal(truth, 1.0))
+    return counting(rn.logical_not(inside), weight, truth.dtype)
+
+
+def counting(wrong: Node, weight: Node | None, dtype: str) -> Node:
+    """How many are wrong of those that count."""
+    wrong = rn.cast(wrong, dtype)
+    counted = over(weight, wrong)
+    if counted is not None:
+        wrong = wrong * rn.cast(rn.greater(counted, 0.0), dtype)
+    return rn.cast(rn.sum(wrong), WIDE)
 
 
 class SampleMean(Metric):

@@ -15,11 +15,12 @@ from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
     Array,
-    Metric,
+    Checked,
     StateType,
     as_rows,
     classes_of,
     contracted,
+    counting,
     floats,
     is_labels,
     over,
@@ -29,7 +30,7 @@ from ranvier.metrics.base import (
 __all__ = ["BalancedAccuracy", "CohenKappa", "ConfusionMatrix", "MatthewsCorrelation"]
 
 
-class _Decided(Metric):
+class _Decided(Checked):
     """Truth and decision of each sample as rows of ones and zeros, the truth's times its weight.
 
     The last state counts rows of targets that are not of one class: there the largest output decides nothing.
@@ -52,22 +53,17 @@ class _Decided(Metric):
             truth, decided = y_true, rn.argmax(y_pred, -1)
         else:
             truth, decided = rn.argmax(y_true, -1), rn.argmax(y_pred, -1)
-            off = rn.cast(rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3), y_pred.dtype)
-            counted = over(weight, off)
-            if counted is not None:  # a row of weight 0 may be anything
-                off = off * rn.cast(rn.greater(counted, 0.0), y_pred.dtype)
-            apart = rn.cast(rn.sum(off), WIDE)
+            off = rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3)
+            apart = counting(off, weight, y_pred.dtype)  # a row of weight 0 may be anything
         rows, columns = (rn.one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
         spread = over(weight, rows)
         return (rows if spread is None else rows * spread), columns, apart
 
-    def of(self, arrays: Sequence[Array]) -> Any:
-        if arrays[-1] > 0:
-            raise ValueError(
-                f"metric {self.name!r} takes targets of one class a row, and {arrays[-1]:,.0f} rows had several, or "
-                f"none. Write {self.instead} for labels that do not exclude each other."
-            )
-        return super().of(arrays)
+    def refusal(self, number: str) -> str:
+        return (
+            f"takes targets of one class a row, and {number} rows had several, or none. Write {self.instead} for "
+            "labels that do not exclude each other."
+        )
 
     instead = "metrics.Precision() and metrics.Recall()"
 
@@ -165,7 +161,7 @@ class BalancedAccuracy(_Margins):
         self.adjusted, self.multi_label = adjusted, multi_label
 
     def read(self, arrays: Sequence[Array]) -> float:
-        found, there, decided, total, _ = arrays
+        found, there, decided, total = arrays
         if not self.multi_label:
             return self._mean(found, there)
         neither = total - there - decided + found
@@ -197,7 +193,7 @@ class MatthewsCorrelation(_Margins):
         self.multi_label = multi_label
 
     def read(self, arrays: Sequence[Array]) -> float:
-        found, there, decided, total, _ = arrays
+        found, there, decided, total = arrays
         if self.multi_label:  # of yes and no, for each label
             sides = [np.stack([v, total - v]) for v in (there, decided)]
             right = found + (total - there - decided + found)

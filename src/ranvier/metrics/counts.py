@@ -12,12 +12,13 @@ from ranvier.graph.node import Node, constant
 from ranvier.metrics.base import (
     WIDE,
     Array,
-    Metric,
+    Checked,
     StateType,
     as_rows,
     classes_of,
     floats,
     is_labels,
+    outside,
     over,
     over_samples,
     share,
@@ -31,10 +32,10 @@ __all__ = [
 AVERAGES = ("auto", None, "micro", "macro", "weighted")
 
 
-class _Counts(Metric):
+class _Counts(Checked):
     """True positives, false positives, false negatives and true negatives of each class, at each threshold.
 
-    The last state tells whether the targets were class numbers, of which the average "auto" is another.
+    A state tells whether the targets were class numbers, of which the average "auto" is another.
     """
 
     ratio: ClassVar[Any]  # a function: what is made of the four
@@ -60,7 +61,7 @@ class _Counts(Metric):
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         number = len(self.thresholds) if isinstance(self.thresholds, list) else 1
-        return [*[((classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32")]
+        return [*[((classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32"), ((), WIDE)]
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
         """Truth, and the decisions at each threshold: (samples, ..., classes), as ones and zeros."""
@@ -102,7 +103,8 @@ class _Counts(Metric):
             parts += [hit, decided - hit, truth - hit, rn.subtract(1.0, truth + decided - hit)]
         sums = [over_samples(p if spread is None else p * spread) for p in parts]
         labels = constant(is_labels(y_true, y_pred), "int32")
-        return [*(s + x for s, x in zip(states, sums, strict=False)), labels]
+        wrong = constant(0, WIDE) if is_labels(y_true, y_pred) else outside(truth, weight)
+        return [*(s + x for s, x in zip(states, sums, strict=False)), labels, states[-1] + wrong]
 
     def read(self, arrays: Sequence[Array]) -> Any:
         *counts, labels = arrays

@@ -17,6 +17,7 @@ from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
     Array,
+    Checked,
     Metric,
     StateType,
     as_rows,
@@ -24,6 +25,7 @@ from ranvier.metrics.base import (
     contracted,
     floats,
     is_labels,
+    outside,
     over,
     share,
 )
@@ -50,30 +52,30 @@ def sums_above(lines: Sequence[float], scores: Node, values: Sequence[Node], kee
     return [contracted(equation, v, above) for v in values]
 
 
-def probabilities(y_true: Node, y_pred: Node, from_logits: bool) -> Node:
-    """Outputs as probabilities: a softmax of logits against class numbers, else a sigmoid of each."""
+def probabilities(y_pred: Node, from_logits: bool, exclusive: bool) -> Node:
+    """Outputs as probabilities: of logits of several classes that exclude each other a softmax, else a sigmoid each."""
     y_pred = floats(y_pred)
     if not from_logits:
         return y_pred
-    several = is_labels(y_true, y_pred) and classes_of(y_pred.shape[1:]) > 1
-    return softmax(y_pred) if several else rn.sigmoid(y_pred)
+    return softmax(y_pred) if exclusive and classes_of(y_pred.shape[1:]) > 1 else rn.sigmoid(y_pred)
 
 
-class _Curve(Metric):
+class _Curve(Checked):
     """True and false positives at each threshold, and how many samples are positive and negative."""
 
     multi_label = False
     label_weights: Sequence[float] | None = None
     class_id: int | None = None
     from_logits = False
+    _exclusive = False
 
-    def for_logits(self) -> Metric:
-        self.from_logits = True
+    def for_logits(self, exclusive: bool = False) -> Metric:
+        self.from_logits, self._exclusive = True, exclusive
         return self
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         rest = (classes_of(output_shape),) if self.multi_label else ()
-        return [((len(self._lines()), *rest), WIDE)] * 2 + [(rest, WIDE)] * 2
+        return [*[((len(self._lines()), *rest), WIDE)] * 2, *[(rest, WIDE)] * 2, ((), WIDE)]
 
     def _lines(self) -> list[float]:
         raise NotImplementedError
@@ -88,9 +90,11 @@ class _Curve(Metric):
         return constant(np.arange(classes) == self.class_id, scores.dtype)
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        scores = probabilities(y_true, y_pred, self.from_logits)
+        # As Keras's buckets do: a score beyond all thresholds is as good as the last.
+        scores = rn.clip(probabilities(y_pred, self.from_logits, self._exclusive), 0.0, 1.0)
         truth = rn.one_hot(y_true, scores.shape[-1], scores.dtype) if is_labels(y_true, scores) else y_true
         truth = rn.cast(truth, scores.dtype)
+        wrong = outside(truth, weight)
         if self.class_id is not None:
             scores, truth = (rn.sum(rn.multiply(v, self._chosen(scores)), -1) for v in (scores, truth))
         if self.multi_label:
@@ -102,7 +106,7 @@ class _Curve(Metric):
         hits = sums_above(self._lines(), scores, sides, self.multi_label)
         kept = scores.ndim - 1 if self.multi_label else scores.ndim
         wholes = [rn.cast(rn.sum(side, tuple(range(kept))), WIDE) for side in sides]
-        return [s + x for s, x in zip(states, (*hits, *wholes), strict=True)]
+        return [s + x for s, x in zip(states, (*hits, *wholes, wrong), strict=True)]
 
 
 CURVES = ("ROC", "PR")
@@ -120,8 +124,9 @@ class AUC(_Curve):
     trapezoids (PR: Davis and Goadrich, 2006), "minoring" and "majoring" the lower and upper sums. Several outputs are
     counted together, class numbers against each output; with ``multi_label`` each has a curve of its own, and the mean
     of their areas is taken, weighted by ``label_weights`` (which else weigh what is counted of each output).
-    ``from_logits`` applies a sigmoid first, or a softmax where the targets are class numbers. `roc_auc_score` and
-    `average_precision_score` are exact, on arrays.
+    Scores below 0 count as 0 and those above 1 as 1. ``from_logits`` applies a sigmoid to each output first; by its
+    name, in ``compile`` with a loss of logits of classes that exclude each other, it applies their softmax.
+    `roc_auc_score` and `average_precision_score` are exact, on arrays.
     """
 
     default_name = "auc"
@@ -287,7 +292,7 @@ class ExpectedCalibrationError(Metric):
             raise ValueError(f"bins={bins!r}, norm={norm!r}: write 1 or more, and 'l1', 'l2' or 'max'.")
         self.bins, self.norm, self.from_logits = bins, norm, from_logits
 
-    def for_logits(self) -> Metric:
+    def for_logits(self, exclusive: bool = False) -> Metric:
         self.from_logits = True
         return self
 
@@ -296,7 +301,7 @@ class ExpectedCalibrationError(Metric):
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         if classes_of(y_pred.shape[1:]) == 1:
-            confidence, right = probabilities(y_true, y_pred, self.from_logits), y_true
+            confidence, right = probabilities(y_pred, self.from_logits, False), y_true
         else:
             truth = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
             right = rn.cast(rn.equal(truth, rn.argmax(y_pred, -1)), y_pred.dtype)

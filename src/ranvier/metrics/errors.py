@@ -46,7 +46,7 @@ class _Formula(SampleMean):
         for name in self.options:
             setattr(self, name, given.arguments[name])
 
-    def for_logits(self) -> SampleMean:
+    def for_logits(self, exclusive: bool = False) -> SampleMean:
         if "from_logits" in self.options:
             self.from_logits = True
         return self
@@ -172,7 +172,7 @@ class Crossentropy(SampleMean):
         super().__init__(name)
         self.from_logits = from_logits
 
-    def for_logits(self) -> SampleMean:
+    def for_logits(self, exclusive: bool = False) -> SampleMean:
         self.from_logits = True
         return self
 
