@@ -410,6 +410,14 @@ ERRORS = [
         ValueError,
         r"\(2, 2\) and y_pred \(2, 3\)",
     ),
+    (lambda: metrics.report([[1, 1, 0], [0, 1, 1]], [0, 1]), ValueError, r"several labels, shape \(2, 3\)"),
+    (
+        lambda: metrics.report([0, 1], [-2.5, 0.3]),
+        ValueError,
+        "-2.5, which is no probability. Write threshold=0",
+    ),
+    (lambda: metrics.report([[1, 1], [0, 1]], [[0.5, 1.5]] * 2), ValueError, "1.5, which is no probability"),
+    (lambda: metrics.report([0, 1, 2], [0, 1, 2], ["a", "a", "b"]), ValueError, "two classes are called 'a'"),
     (lambda: metrics.report(["a", "b"], [[0.5, 0.5]] * 2), ValueError, "names and y_pred scores"),
     (lambda: metrics.report(["a", "b"], ["a", "c"], names=["a", "b"]), ValueError, "'c' is not among"),
     (lambda: metrics.Accuracy()([0, 1, 2], [[0.1, 0.9]]), ValueError, r"shape \(3,\) and y_pred \(1, 2\)"),
@@ -538,6 +546,9 @@ def test_report():
     heavy = metrics.report(LABELS, SCORES, sample_weight=WEIGHTS)
     np.testing.assert_allclose(heavy.recall, per_class("recall", HEAVY))
     assert metrics.report(YES, CHANCE[:, None]).accuracy == pytest.approx(np.diag(BINARY).sum() / N)
+    assert metrics.report(YES, 8 * CHANCE - 4, threshold=0).accuracy == pytest.approx(
+        np.diag(BINARY).sum() / N
+    )
     assert metrics.report(YES, CHANCE, threshold=0.3).recall[1] == pytest.approx(
         (CHANCE[YES == 1] > 0.3).mean()
     )

@@ -123,6 +123,19 @@ WORDS = {  # an argument that does not exist: what was meant
 }  # fmt: skip
 
 
+SNAKES = {
+    "RMSEMetric": "rmse_metric", "MLPBlock": "mlp_block", "Conv2DTranspose": "conv2d_transpose", "Conv2D": "conv2d",
+    "BinaryIoU": "binary_io_u", "MyLayer": "my_layer", "Block2Layer": "block2_layer", "AUC": "auc", "L1L2": "l1l2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SNAKES)
+def test_a_class_names_what_it_makes_by_one_rule(name):
+    for base in (rv.Metric, rv.Loss, rv.Layer):
+        made = type(name, (base,), {})()
+        assert made.name.removesuffix("_1") == SNAKES[name]  # layers are counted
+
+
 @pytest.mark.parametrize("what", WORDS)
 def test_an_argument_that_does_not_exist_is_told_the_one_meant(what):
     make, said = WORDS[what]

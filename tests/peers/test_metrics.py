@@ -6,7 +6,9 @@ import pytest
 import ranvier as rv
 from ranvier import metrics
 from ranvier.graph import ops
+from ranvier.names import snake_case
 from tests.test_metrics import hits_of, made_of_metrics
+from tests.test_utils import SNAKES
 
 # Keras on JAX hands NumPy variables whose __array__ takes no copy, and asks for int64: its own affairs.
 pytestmark = [
@@ -150,6 +152,13 @@ def test_the_cross_entropy_of_such_targets(theirs, true, pred, name):
     mine = metrics.get(name)
     assert mine.name == name
     np.testing.assert_allclose(mine(true, pred), getattr(keras.metrics, theirs)()(true, pred), rtol=2e-5)
+
+
+def test_names_are_spelled_as_keras_spells_them(keras):
+    from keras.src.utils.naming import to_snake_case
+
+    names = [*dir(rv.layers), *dir(rv.metrics), *dir(rv.losses), *SNAKES]
+    assert [snake_case(name) for name in names] == [to_snake_case(name) for name in names]
 
 
 @pytest.mark.parametrize("average", [None, "macro", "micro", "weighted"])

@@ -77,8 +77,6 @@ class SparseCategoricalAccuracy(CategoricalAccuracy):
 class TopKCategoricalAccuracy(SampleMean):
     """The share of samples whose class is among the ``k`` largest outputs; equal outputs count in its favour."""
 
-    default_name = "top_k_categorical_accuracy"
-
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
         self.k = k
@@ -96,5 +94,3 @@ class TopKCategoricalAccuracy(SampleMean):
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
     """The same for class numbers."""
-
-    default_name = "sparse_top_k_categorical_accuracy"

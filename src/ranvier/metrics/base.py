@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -19,7 +18,7 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.metrics.variables import Variable
 from ranvier.modes import get_dtype
-from ranvier.names import Told
+from ranvier.names import Told, snake_case
 from ranvier.numeric.promotion import count
 from ranvier.tensor import Number
 
@@ -48,8 +47,7 @@ class Metric(Told, Configured):
     _level = 0.5  # a single output above this is a yes
 
     def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
-        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
-        self.name = name or self.default_name or kind
+        self.name = name or self.default_name or snake_case(type(self).__name__)
         self._dtype = dtype
         self._arrays: list[Array] | None = None
         self._variables: list[Variable] = []

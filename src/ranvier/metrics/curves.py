@@ -129,8 +129,6 @@ class AUC(_Curve):
     `roc_auc_score` and `average_precision_score` are exact, on arrays.
     """
 
-    default_name = "auc"
-
     def __init__(
         self,
         num_thresholds: int = 200,

@@ -197,8 +197,6 @@ class R2Score(SampleMean):
     that do not vary it is 1 if they were met exactly and 0 otherwise.
     """
 
-    default_name = "r2_score"
-
     def __init__(
         self,
         class_aggregation: str | None = "uniform_average",
