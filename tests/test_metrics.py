@@ -140,6 +140,9 @@ ROWS = [  # metric, targets, predictions, weights, expected
     (metrics.R2Score(None), FAR, FAR + 0.5, None, 1 - 0.25 / FAR.astype(float).var(0)),
     ("r2_score", [2.0, 2.0], [2.0, 2.0], None, 1.0),
     ("r2_score", [2.0, 2.0], [2.0, 3.0], None, 0.0),
+    (metrics.BinaryAccuracy("a", None, 0.3), YES, CHANCE, None, ((CHANCE > 0.3) == YES).mean()),
+    (metrics.Recall(thresholds=np.array([0.3, 0.6])), YES, CHANCE, None, [(CHANCE[YES == 1] > t).mean() for t in (0.3, 0.6)]),
+    (metrics.AUC(multi_label=True, num_labels=K), HOT, SCORES, None, metrics.AUC(multi_label=True)(LABELS, SCORES)),
     (metrics.Recall(thresholds=[0.3, 0.6]), YES, CHANCE, None, [(CHANCE[YES == 1] > t).mean() for t in (0.3, 0.6)]),
     (metrics.FalsePositives([0.3, 0.6]), YES, CHANCE, None, [(CHANCE[YES == 0] > t).sum() for t in (0.3, 0.6)]),
     (metrics.Specificity(thresholds=[0.3, 0.6], class_id=1), HOT, SCORES, None, [(SCORES[LABELS != 1, 1] <= t).mean() for t in (0.3, 0.6)]),
@@ -305,6 +308,17 @@ def test_reset_forgets():
 
 ERRORS = [
     (
+        lambda: metrics.get({"class_name": "Precison"}),
+        ValueError,
+        "'Precison' does not exist. Write 'Precision'",
+    ),
+    (lambda: metrics.BinaryAccuracy("a", 0.6), TypeError, "dtype=0.6 is no dtype. Write 'float32'"),
+    (
+        lambda: metrics.AUC(multi_label=True, num_labels=3)(HOT, SCORES),
+        ValueError,
+        "num_labels=3 of 4 outputs. Write 4",
+    ),
+    (
         lambda: metrics.AUC()([-1, 1, 1], [0.2, 0.8, 0.1]),
         ValueError,
         r"metric 'auc' takes targets of 0 and 1.*1 were others. Write y_true > 0",
@@ -440,10 +454,33 @@ def test_describe_and_get_are_inverse():
         metrics.RecallAtPrecision(0.9, 50), metrics.SpecificityAtSensitivity(0.3, name="mine"),
         metrics.AUC(thresholds=[0.5], multi_label=True), metrics.CohenKappa("linear"), metrics.Precision(top_k=2),
         metrics.IoU(3, (0, 2), axis=1), metrics.MeanIoU(3, ignore_class=1), metrics.BinaryIoU((1,), 0.3),
+        metrics.Accuracy(dtype="float64"), metrics.F1Score(dtype=np.float64), metrics.TruePositives([0.3], dtype="float32"),
+        metrics.AUC(label_weights=np.ones(2), multi_label=True, num_labels=2), metrics.FBetaScore(beta=2.0),
         metrics.OneHotIoU(3, [1]), metrics.OneHotMeanIoU(3, name="mine"), metrics.PearsonCorrelation(axis=(1, 2)),
     ):  # fmt: skip
         again = metrics.get(metrics.describe(metric))
         assert (type(again), again.config()) == (type(metric), metric.config())
+
+
+def test_settings_are_plain_and_results_can_be_read_as_tensors_are():
+    assert metrics.MeanSquaredError(dtype=np.float64).get_config() == {
+        "name": "mean_squared_error",
+        "dtype": "float64",
+    }
+    assert "dtype" not in metrics.MeanSquaredError().get_config()
+    assert metrics.Precision(thresholds=np.array([0.5])).get_config()["thresholds"] == [0.5]
+    f1 = metrics.F1Score()
+    each = f1(LABELS, SCORES)
+    assert type(each.numpy()) is np.ndarray
+    assert repr(each) == repr(each.numpy())
+    assert metrics.Precision()(LABELS, SCORES).numpy() > 0
+
+
+def test_a_variable_may_be_named_first():
+    metric = metrics.Metric()
+    total = metric.add_weight("total", initializer="zeros")
+    other = metric.add_variable(shape=(2,), initializer=None, aggregation="sum", name="other")
+    assert [(v.name, v.shape) for v in (total, other)] == [("total", ()), ("other", (2,))]
 
 
 # --- in a training run --------------------------------------------------------------------------------------------
@@ -480,6 +517,32 @@ def test_in_a_step_as_alone(loss, outputs, truth, logits, engine):
         if logits:
             alone.for_logits(exclusive=outputs > 1)
         assert found[alone.name] == pytest.approx(alone(truth, scores), rel=1e-5, abs=1e-7)
+
+
+def test_a_metric_keeps_the_name_it_was_asked_for_by():
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=["AUC", "RootMeanSquaredError", "mse"])
+    stop = rv.callbacks.EarlyStopping("val_AUC", patience=2)
+    found = model.fit(
+        SCORES, YES, epochs=2, validation_split=0.2, callbacks=[stop], verbose=0, ignore="RV"
+    ).history
+    names = ["loss", "AUC", "RootMeanSquaredError", "mse"]
+    assert list(found) == [*names, *(f"val_{name}" for name in names)]
+    assert stop.better() == "max"
+
+
+def test_which_way_is_better_is_the_own_word_of_a_metric_that_is_written():
+    class Odd(metrics.Accuracy):
+        direction = "down"
+
+        def result(self):
+            return super().result()
+
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=[Odd(name="q")])
+    stop = rv.callbacks.EarlyStopping("q")
+    model.fit(SCORES, YES, verbose=0, callbacks=[stop], ignore="RV")
+    assert stop.better() == "min"
 
 
 def test_an_exact_function_is_no_metric_of_a_program():

@@ -1,5 +1,7 @@
 """Metrics against scikit-learn's and Keras's."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -136,6 +138,27 @@ def test_keras(name, settings, true, pred, weighted):
         theirs.update_state(true[part], pred[part], sample_weight=each)
         mine.update_state(true[part], pred[part], some)
     np.testing.assert_allclose(mine.result(), np.asarray(theirs.result()), rtol=2e-5)
+
+
+def test_arguments_are_in_the_order_of_keras(keras):
+    common = [name for name in metrics.CLASSES if hasattr(keras.metrics, name)]
+    assert len(common) > 40
+    for name in common:
+        mine = list(inspect.signature(metrics.CLASSES[name]).parameters)
+        theirs = inspect.signature(getattr(keras.metrics, name)).parameters
+        shared = [argument for argument in theirs if argument in mine]
+        assert "dtype" in shared, name
+        assert mine[: len(shared)] == shared, name
+
+
+def test_a_metric_keeps_its_name_as_in_keras(keras):
+    names = []
+    for library in (rv, keras):
+        model = library.Sequential([library.Input((K,)), library.layers.Dense(1, activation="sigmoid")])
+        model.compile("sgd", "binary_crossentropy", metrics=["AUC", "RootMeanSquaredError"])
+        history = model.fit(SCORES, YES, validation_split=0.2, verbose=0).history
+        names.append(sorted(name for name in history if "loss" not in name))
+    assert names[0] == names[1]
 
 
 ENTROPIES = [  # what Keras calls the cross entropy of such targets

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ranvier import numeric as rn
@@ -40,8 +42,8 @@ class Accuracy(SampleMean):
     the one of a one-hot row. Predictions of an integer dtype: they equal the targets.
     """
 
-    def __init__(self, name: str | None = None, threshold: float | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, dtype: Any = None, threshold: float | None = None) -> None:
+        super().__init__(name, dtype)
         self.threshold = threshold
 
     @property
@@ -77,8 +79,8 @@ class SparseCategoricalAccuracy(CategoricalAccuracy):
 class TopKCategoricalAccuracy(SampleMean):
     """The share of samples whose class is among the ``k`` largest outputs; equal outputs count in its favour."""
 
-    def __init__(self, k: int = 5, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
         self.k = k
 
     def values(self, y_true: Node, y_pred: Node) -> Node:

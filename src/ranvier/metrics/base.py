@@ -20,7 +20,7 @@ from ranvier.metrics.variables import Variable
 from ranvier.modes import get_dtype
 from ranvier.names import Told, snake_case
 from ranvier.numeric.promotion import count
-from ranvier.tensor import Number
+from ranvier.tensor import Number, Numbers
 
 __all__ = ["Metric", "SampleMean", "is_labels", "weighted_sum"]
 
@@ -44,11 +44,12 @@ class Metric(Told, Configured):
     """
 
     default_name: ClassVar[str | None] = None
+    settled: ClassVar[frozenset[str]] = frozenset()  # settings that are no arguments of a subclass
     _level = 0.5  # a single output above this is a yes
 
-    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name = name or self.default_name or snake_case(type(self).__name__)
-        self._dtype = dtype
+        self._dtype = None if dtype is None else dtype_of(dtype)
         self._arrays: list[Array] | None = None
         self._variables: list[Variable] = []
         # Takes what `update_state` is given, while a metric that holds this one is traced.
@@ -60,7 +61,12 @@ class Metric(Told, Configured):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         own = (Variable, Metric)
-        return {k: v for k, v in vars(self).items() if not (k.startswith("_") or isinstance(v, own))}
+        found = {
+            key: value
+            for key, value in vars(self).items()
+            if not (key.startswith("_") or key in self.settled or isinstance(value, own))
+        }
+        return found if self._dtype is None else {**found, "dtype": self._dtype}
 
     @property
     def dtype(self) -> str:
@@ -89,14 +95,21 @@ class Metric(Told, Configured):
 
     def add_weight(
         self,
-        shape: Sequence[int] = (),
+        shape: Sequence[int] | str = (),
         initializer: Any = "zeros",
         dtype: str | None = None,
         name: str | None = None,
+        aggregation: str | None = None,
     ) -> Variable:
-        """Make a variable that updates collect in (Keras): ``assign`` and ``assign_add`` write it."""
+        """Make a variable that updates collect in (Keras): ``assign`` and ``assign_add`` write it.
+
+        The name may come first. ``aggregation`` is of computations on several devices, and has no effect.
+        """
         from ranvier import initializers
 
+        if isinstance(shape, str):
+            name, shape = shape, ()
+        initializer = "zeros" if initializer is None else initializer
         shape = tuple(int(n) for n in shape)
         value = initializers.get(initializer)(shape, dtype=dtype or self.dtype)
         variable = Variable(
@@ -153,7 +166,7 @@ class Metric(Told, Configured):
                 f"Write its update_state(y_true, y_pred) there, and what is made of its result() in result()."
             )
         value = 0.0 if self._arrays is None else self.of(self._arrays)
-        return Number(value) if type(value) is float else value
+        return value.view(Numbers) if isinstance(value, np.ndarray) else Number(value)
 
     # --- alone ----------------------------------------------------------------------------------------------------
 
@@ -198,6 +211,14 @@ class Metric(Told, Configured):
         """The result after one more batch: see ``update_state``."""
         self.update_state(*args, **kwargs)
         return self.result()
+
+
+def dtype_of(dtype: Any) -> str:
+    """The name of a dtype. Raises TypeError for what is none."""
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        raise TypeError(f"dtype={dtype!r} is no dtype. Write 'float32' or 'float64' instead.") from None
 
 
 def beside(true: Sequence[Any], pred: Sequence[Any]) -> tuple[Any, ...]:

@@ -91,8 +91,8 @@ class CohenKappa(ConfusionMatrix):
     ("quadratic"), for classes that have an order (Cohen, 1968). 0 where only one class was seen and decided.
     """
 
-    def __init__(self, weights: str | None = None, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, weights: str | None = None, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
         if weights not in (None, "linear", "quadratic"):
             raise ValueError(f"weights={weights!r} does not exist. Write None, 'linear' or 'quadratic'.")
         self.weights = weights
@@ -156,8 +156,14 @@ class BalancedAccuracy(_Margins):
     ``multi_label`` each output is a yes or no of its own, and the mean over them is taken.
     """
 
-    def __init__(self, adjusted: bool = False, name: str | None = None, multi_label: bool = False) -> None:
-        super().__init__(name)
+    def __init__(
+        self,
+        adjusted: bool = False,
+        name: str | None = None,
+        multi_label: bool = False,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, dtype)
         self.adjusted, self.multi_label = adjusted, multi_label
 
     def read(self, arrays: Sequence[Array]) -> float:
@@ -188,8 +194,8 @@ class MatthewsCorrelation(_Margins):
     own, and the mean over them is taken.
     """
 
-    def __init__(self, name: str | None = None, multi_label: bool = False) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, multi_label: bool = False, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
         self.multi_label = multi_label
 
     def read(self, arrays: Sequence[Array]) -> float:

@@ -42,19 +42,21 @@ class _Counts(Checked):
 
     def __init__(
         self,
-        thresholds: float | Sequence[float] | None = None,
+        thresholds: Any = None,
         average: str | None = "auto",
         class_id: int | None = None,
         name: str | None = None,
         top_k: int | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if average not in AVERAGES:
             raise ValueError(
                 f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES[1:]))}."
             )
-        self.thresholds: float | list[float] | None
-        self.thresholds = [float(t) for t in thresholds] if isinstance(thresholds, Sequence) else thresholds
+        self.thresholds: float | list[float] | None = None
+        if thresholds is not None:
+            self.thresholds = [float(t) for t in thresholds] if np.ndim(thresholds) else float(thresholds)
         if top_k is not None and (type(top_k) is not int or top_k < 1):
             raise ValueError(f"top_k={top_k!r}: write a whole number of 1 or more instead.")
         self.average, self.class_id, self.top_k = average, class_id, top_k
@@ -139,9 +141,10 @@ class _Rate(_Counts):
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: Any = None,
         average: str | None = "auto",
     ) -> None:
-        super().__init__(thresholds, average, class_id, name, top_k)
+        super().__init__(thresholds, average, class_id, name, top_k, dtype)
 
 
 class Precision(_Rate):
@@ -178,6 +181,7 @@ class FBetaScore(_Counts):
     """
 
     default_name = "fbeta_score"
+    settled = frozenset(("thresholds", "class_id", "top_k"))
 
     def __init__(
         self,
@@ -185,14 +189,12 @@ class FBetaScore(_Counts):
         beta: float = 1.0,
         threshold: float | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(threshold, average, name=name)
+        super().__init__(threshold, average, name=name, dtype=dtype)
         if not beta > 0:
             raise ValueError(f"beta={beta!r}: write a number above 0, such as 2.0 where recall counts more.")
         self.beta, self.threshold = beta, threshold
-
-    def config(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in ("average", "beta", "threshold", "name")}
 
     def by_largest(self, labels: bool, classes: int) -> bool:
         return classes > 1 and self.thresholds is None
@@ -206,26 +208,28 @@ class F1Score(FBetaScore):
     """The harmonic mean of precision and recall; decisions and the other arguments are those of `FBetaScore`."""
 
     default_name = "f1_score"
+    settled = FBetaScore.settled | {"beta"}
 
     def __init__(
-        self, average: str | None = None, threshold: float | None = None, name: str | None = None
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(average, 1.0, threshold, name)
-
-    def config(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in ("average", "threshold", "name")}
+        super().__init__(average, 1.0, threshold, name, dtype)
 
 
 class _Number(_Counts):
     """How many decisions, of all classes together, are of one of the four kinds."""
 
     which: ClassVar[int]
+    settled = frozenset(("average", "class_id", "top_k"))
 
-    def __init__(self, thresholds: float | Sequence[float] | None = None, name: str | None = None) -> None:
-        super().__init__(thresholds, name=name)
-
-    def config(self) -> dict[str, Any]:
-        return {"thresholds": self.thresholds, "name": self.name}
+    def __init__(
+        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
+        super().__init__(thresholds, name=name, dtype=dtype)
 
     def read(self, arrays: Sequence[Array]) -> Any:
         totals = np.array([a.sum() for a in arrays[self.which : -1 : 4]])

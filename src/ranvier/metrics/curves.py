@@ -7,7 +7,7 @@ hand come from `exact`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -123,10 +123,10 @@ class AUC(_Curve):
     From ``num_thresholds`` thresholds evenly over 0..1, or from those given. ``summation_method`` "interpolation" adds
     trapezoids (PR: Davis and Goadrich, 2006), "minoring" and "majoring" the lower and upper sums. Several outputs are
     counted together, class numbers against each output; with ``multi_label`` each has a curve of its own, and the mean
-    of their areas is taken, weighted by ``label_weights`` (which else weigh what is counted of each output).
-    Scores below 0 count as 0 and those above 1 as 1. ``from_logits`` applies a sigmoid to each output first; by its
-    name, in ``compile`` with a loss of logits of classes that exclude each other, it applies their softmax.
-    `roc_auc_score` and `average_precision_score` are exact, on arrays.
+    of their areas is taken (``num_labels`` says how many there must be), weighted by ``label_weights`` (which else
+    weigh what is counted of each output). Scores below 0 count as 0 and those above 1 as 1. ``from_logits`` applies a
+    sigmoid to each output first; by its name, in ``compile`` with a loss of logits of classes that exclude each other,
+    it applies their softmax. `roc_auc_score` and `average_precision_score` are exact, on arrays.
     """
 
     def __init__(
@@ -135,12 +135,14 @@ class AUC(_Curve):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
+        dtype: Any = None,
         thresholds: Sequence[float] | None = None,
         multi_label: bool = False,
+        num_labels: int | None = None,
         label_weights: Sequence[float] | None = None,
         from_logits: bool = False,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if curve not in CURVES or summation_method not in SUMMATIONS or num_thresholds < 2:
             raise ValueError(
                 f"curve={curve!r}, summation_method={summation_method!r}, num_thresholds={num_thresholds}: write 'ROC' "
@@ -151,7 +153,14 @@ class AUC(_Curve):
             raise ValueError(f"thresholds={thresholds!r}: write probabilities, from 0 to 1, instead.")
         self.num_thresholds = num_thresholds if given is None else len(given) + 2
         self.curve, self.summation_method, self.thresholds = curve, summation_method, given
-        self.multi_label, self.label_weights, self.from_logits = multi_label, label_weights, from_logits
+        self.multi_label, self.num_labels, self.from_logits = multi_label, num_labels, from_logits
+        self.label_weights = None if label_weights is None else [float(w) for w in label_weights]
+
+    def states(self, output_shape: Sequence[int]) -> list[StateType]:
+        classes = classes_of(output_shape)
+        if self.multi_label and self.num_labels not in (None, classes):
+            raise ValueError(f"num_labels={self.num_labels} of {classes} outputs. Write {classes} instead.")
+        return super().states(output_shape)
 
     def _lines(self) -> list[float]:
         return evenly(self.num_thresholds) if self.thresholds is None else [BELOW, *self.thresholds, ABOVE]
@@ -194,8 +203,10 @@ class _BestAt(_Curve):
     wanted: ClassVar[str]
     bounded: ClassVar[str]
 
-    def __init__(self, bound: float, num_thresholds: int, class_id: int | None, name: str | None) -> None:
-        super().__init__(name)
+    def __init__(
+        self, bound: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any
+    ) -> None:
+        super().__init__(name, dtype)
         if not 0 <= bound <= 1 or num_thresholds < 2:
             raise ValueError(
                 f"{self.bounded}={bound!r}, num_thresholds={num_thresholds}: write a share from 0 to 1, and 2 or more."
@@ -222,8 +233,9 @@ class SensitivityAtSpecificity(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(specificity, num_thresholds, class_id, name)
+        super().__init__(specificity, num_thresholds, class_id, name, dtype)
 
 
 class SpecificityAtSensitivity(_BestAt):
@@ -237,8 +249,9 @@ class SpecificityAtSensitivity(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(sensitivity, num_thresholds, class_id, name)
+        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
 
 
 class PrecisionAtRecall(_BestAt):
@@ -247,9 +260,14 @@ class PrecisionAtRecall(_BestAt):
     wanted, bounded = "precision", "recall"
 
     def __init__(
-        self, recall: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
+        self,
+        recall: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(recall, num_thresholds, class_id, name)
+        super().__init__(recall, num_thresholds, class_id, name, dtype)
 
 
 class RecallAtPrecision(_BestAt):
@@ -263,8 +281,9 @@ class RecallAtPrecision(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(precision, num_thresholds, class_id, name)
+        super().__init__(precision, num_thresholds, class_id, name, dtype)
 
 
 NORMS = {  # of the gaps between confidence and accuracy, and the shares of samples, bin by bin
@@ -283,9 +302,14 @@ class ExpectedCalibrationError(Metric):
     """
 
     def __init__(
-        self, bins: int = 15, norm: str = "l1", from_logits: bool = False, name: str | None = None
+        self,
+        bins: int = 15,
+        norm: str = "l1",
+        from_logits: bool = False,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if norm not in NORMS or bins < 1:
             raise ValueError(f"bins={bins!r}, norm={norm!r}: write 1 or more, and 'l1', 'l2' or 'max'.")
         self.bins, self.norm, self.from_logits = bins, norm, from_logits

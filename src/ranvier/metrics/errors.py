@@ -42,7 +42,7 @@ class _Formula(SampleMean):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         given = self.signature.bind(self, *args, **kwargs)
         given.apply_defaults()
-        super().__init__(given.arguments["name"])
+        super().__init__(given.arguments["name"], given.arguments["dtype"])
         for name in self.options:
             setattr(self, name, given.arguments[name])
 
@@ -67,7 +67,8 @@ def _mean_of(
     """The class of this name: the mean of ``formula``, with those of its options."""
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
     known = inspect.signature(formula).parameters
-    parameters = [inspect.Parameter("self", positional), inspect.Parameter("name", positional, default=None)]
+    parameters = [inspect.Parameter("self", positional)]
+    parameters += [inspect.Parameter(own, positional, default=None) for own in ("name", "dtype")]
     parameters += [known[option].replace(annotation=inspect.Parameter.empty) for option in options]
     signature = inspect.Signature(parameters)
 
@@ -168,8 +169,8 @@ class Crossentropy(SampleMean):
     several with a class number, or with a one-hot row. ``from_logits`` says that the outputs are no probabilities.
     """
 
-    def __init__(self, name: str | None = None, from_logits: bool = False) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, dtype: Any = None, from_logits: bool = False) -> None:
+        super().__init__(name, dtype)
         self.from_logits = from_logits
 
     def for_logits(self, exclusive: bool = False) -> SampleMean:
@@ -202,8 +203,9 @@ class R2Score(SampleMean):
         class_aggregation: str | None = "uniform_average",
         num_regressors: int = 0,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if class_aggregation not in AGGREGATIONS:
             raise ValueError(
                 f"class_aggregation={class_aggregation!r} does not exist. Write one of "
