@@ -210,6 +210,8 @@ ROWS = [  # metric, targets, predictions, weights, expected
     ("mse", [[1, 2]], [[[1], [3]]], None, 0.5),
     ("accuracy", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), WEIGHTS.reshape(20, 3, 1), np.average((CHANCE > 0.5) == YES, weights=WEIGHTS)),
     ("accuracy", [0, 1], [0.2, 0.8], np.float32([0, 0]), 0.0),
+    ("accuracy", [[1, 255], [-1, 0]], [[[0.2, 0.8]] * 2] * 2, np.float32([[2, 0], [0, 1]]), 2 / 3),
+    ("accuracy", [1, 255], [[0.2, 0.8]] * 2, np.float32([1, 0]), 1.0),
     (metrics.TopKCategoricalAccuracy(2), [[1, 0, 0], [0, 1, 0]], [[np.nan] * 3, [0.1, 0.8, 0.1]], None, 0.5),
     (metrics.SparseTopKCategoricalAccuracy(5), [0, 1], [[np.nan, 1.0], [0.1, 0.8]], None, 0.5),
     ("crossentropy", YES, CHANCE, None, -np.log(np.clip(np.where(YES > 0, CHANCE, 1 - CHANCE), 1e-7, 1)).mean()),

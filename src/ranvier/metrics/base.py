@@ -178,26 +178,25 @@ class Metric(Told, Configured):
         for variable in self._variables:
             variable.assign(np.zeros(variable.shape))
 
-    def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    def pair(self, y_true: Any, y_pred: Any, weight: Array | None = None) -> tuple[Array, Array]:
         """Targets and predictions as `update` takes them, from arrays of any kind."""
-        return as_pair(y_true, y_pred)
+        return as_pair(y_true, y_pred, weight)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of any size.
 
-        Raises ValueError where the shapes do not belong together, for class numbers of which there is no output, and
-        for weights that are negative or not one a sample.
+        Raises ValueError where the shapes do not belong together, for class numbers of which there is no output (at a
+        weight of 0 there may be any), and for weights that are negative or not one a sample.
         """
         if self._traced is not None:
             self._traced(y_true, y_pred, sample_weight)
             return
-        true, pred = self.pair(y_true, y_pred)
+        weight = None if sample_weight is None else weights_for(sample_weight, np.shape(y_pred))
+        true, pred = self.pair(y_true, y_pred, weight)
         shapes = self.states(pred.shape[1:])
         if self._arrays is None:
             self._arrays = [np.zeros(shape, dtype) for shape, dtype in shapes]
-        given = [true, pred]
-        if sample_weight is not None:
-            given.append(weights_for(sample_weight, pred))
+        given = [true, pred] if weight is None else [true, pred, weight]
         inputs = [input_node(f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name) for i, a in enumerate(given)]
         states = [input_node(f"s{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)]
         after = self.update(states, inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
@@ -240,8 +239,11 @@ def beside(true: Sequence[Any], pred: Sequence[Any]) -> tuple[Any, ...]:
     return (*true[:1], *rest)
 
 
-def as_pair(y_true: Any, y_pred: Any, check: bool = True) -> tuple[Array, Array]:
-    """Targets and predictions as `Metric.update` takes them. With ``check`` class numbers must be those of outputs."""
+def as_pair(y_true: Any, y_pred: Any, weight: Array | None = None, check: bool = True) -> tuple[Array, Array]:
+    """Targets and predictions as `Metric.update` takes them.
+
+    With ``check`` class numbers must be those of outputs; those of weight 0 may be any, and are taken as class 0.
+    """
     true, pred = np.asarray(y_true), np.asarray(y_pred)
     true = true.reshape(beside(true.shape, pred.shape))
     labels = true.ndim < pred.ndim
@@ -249,8 +251,11 @@ def as_pair(y_true: Any, y_pred: Any, check: bool = True) -> tuple[Array, Array]
         labels or true.dtype.kind != "f" or np.array_equal(true, np.trunc(true))
     )
     pred = pred.astype(np.int32 if whole else get_dtype())
-    if labels and check:
+    if labels and check and true.size:
         shape = pred.shape[1:]
+        if weight is not None:
+            counts = (weight > 0).reshape(*weight.shape[: true.ndim], -1).any(-1)
+            true = np.where(counts.reshape(*counts.shape, *(1,) * (true.ndim - counts.ndim)), true, 0)
         true = as_labels(true, classes=shape[-1], name="y_true", sample_shape=shape[:-1], owner="y_pred")
     return true.astype(np.int32 if labels else pred.dtype), pred
 
@@ -262,14 +267,14 @@ def paired(true: Node, pred: Node) -> tuple[Node, Node]:
     return rn.cast(true, "int32" if true.ndim < pred.ndim else pred.dtype), pred
 
 
-def weights_for(sample_weight: Any, pred: Array) -> Array:
-    """Weights as one number for all, one a sample, or one for each of the predictions' first dimensions."""
+def weights_for(sample_weight: Any, pred: Sequence[int]) -> Array:
+    """Weights as one number for all, one a sample, or one for each of the first dimensions of predictions."""
     weight = np.asarray(sample_weight)
     if not weight.ndim:
-        weight = np.full(len(pred), weight)
-    elif without_last(weight.shape, pred.shape):
+        weight = np.full(pred[0], weight)
+    elif without_last(weight.shape, pred):
         weight = weight[..., 0]
-    return as_weights(weight, len(pred), sample_shape=pred.shape[1:], dtype=get_dtype(), some=False)
+    return as_weights(weight, pred[0], sample_shape=pred[1:], dtype=get_dtype(), some=False)
 
 
 def without_last(weight: Sequence[Any], pred: Sequence[Any]) -> bool:

@@ -58,7 +58,7 @@ class IoU(Metric):
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         return [((self.num_classes, self.num_classes), WIDE)]
 
-    def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    def pair(self, y_true: Any, y_pred: Any, weight: Array | None = None) -> tuple[Array, Array]:
         if not self.sparse_y_true and np.ndim(y_true) > np.ndim(y_pred):  # which `update` never sees
             y_true = np.argmax(y_true, self.axis)
         return as_pair(y_true, y_pred, check=False)
