@@ -186,6 +186,9 @@ def test_where_there_is_no_best_temperature_it_is_said():
         assert fit_temperature(LOGITS.argmax(1), LOGITS) == pytest.approx(1e-3)
     with pytest.warns(RuntimeWarning, match="say nothing"):
         assert fit_temperature(LOGITS.argmin(1), LOGITS) == pytest.approx(1e3)
+    shares = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
+    with pytest.warns(RuntimeWarning, match="as what a softmax returned does"):
+        fit_temperature(LABELS, shares)
 
 
 BIAS = np.array([1.0, -0.5, 0.0, 0.7, -1.2])

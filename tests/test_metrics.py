@@ -140,6 +140,9 @@ ROWS = [  # metric, targets, predictions, weights, expected
     (metrics.R2Score(None), FAR, FAR + 0.5, None, 1 - 0.25 / FAR.astype(float).var(0)),
     ("r2_score", [2.0, 2.0], [2.0, 2.0], None, 1.0),
     ("r2_score", [2.0, 2.0], [2.0, 3.0], None, 0.0),
+    (metrics.BinaryAccuracy("a", None, 0.3), YES, CHANCE, None, ((CHANCE > 0.3) == YES).mean()),
+    (metrics.Recall(thresholds=np.array([0.3, 0.6])), YES, CHANCE, None, [(CHANCE[YES == 1] > t).mean() for t in (0.3, 0.6)]),
+    (metrics.AUC(multi_label=True, num_labels=K), HOT, SCORES, None, metrics.AUC(multi_label=True)(LABELS, SCORES)),
     (metrics.Recall(thresholds=[0.3, 0.6]), YES, CHANCE, None, [(CHANCE[YES == 1] > t).mean() for t in (0.3, 0.6)]),
     (metrics.FalsePositives([0.3, 0.6]), YES, CHANCE, None, [(CHANCE[YES == 0] > t).sum() for t in (0.3, 0.6)]),
     (metrics.Specificity(thresholds=[0.3, 0.6], class_id=1), HOT, SCORES, None, [(SCORES[LABELS != 1, 1] <= t).mean() for t in (0.3, 0.6)]),
@@ -169,7 +172,11 @@ ROWS = [  # metric, targets, predictions, weights, expected
     (metrics.AUC(multi_label=True), [[0, 1], [1, 0]], [[0.2, 0.2], [0.8, 0.8]], None, 0.5),
     (metrics.AUC(multi_label=True, label_weights=[3, 1]), [[0, 1], [1, 0]], [[0.2, 0.2], [0.8, 0.8]], None, 0.75),
     (metrics.AUC(multi_label=True), LABELS, SCORES, WEIGHTS, np.mean([metrics.AUC()(k == LABELS, SCORES[:, k], WEIGHTS) for k in range(K)])),
-    (metrics.AUC(multi_label=True, from_logits=True), LABELS, np.log(SCORES), None, metrics.AUC(multi_label=True)(LABELS, SCORES)),
+    (metrics.AUC(multi_label=True, from_logits=True), LABELS, np.log(SCORES), None, metrics.AUC(multi_label=True)(LABELS, SCORES / (1 + SCORES))),
+    (metrics.AUC(multi_label=True, from_logits=True), HOT, np.log(SCORES), None, metrics.AUC(multi_label=True)(LABELS, SCORES / (1 + SCORES))),
+    ("auc", [0, 0, 1, 1], [-3.0, 0.2, 0.9, 7.0], None, 1.0),
+    ("auc", [0, 1, -1], [0.2, 0.8, 0.5], np.float32([1, 1, 0]), 1.0),
+    (metrics.RecallAtPrecision(1.0), [0, 1], [0.2, 3.0], None, 1.0),
     (metrics.SensitivityAtSpecificity(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 0.5),
     (metrics.SpecificityAtSensitivity(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 2 / 3),
     (metrics.PrecisionAtRecall(0.5), [0, 0, 0, 1, 1], [0, 0.3, 0.8, 0.3, 0.8], None, 0.5),
@@ -194,6 +201,19 @@ ROWS = [  # metric, targets, predictions, weights, expected
     ("binary_io_u", [0, 1, 1], [[0.5], [0.7], [0.2]], None, 1 / 6),
     ("pearson_correlation", [[1, 2, 3], [1, 1, 1]], [[2, 4, 6], [1, 2, 3]], None, 0.5),
     ("concordance_correlation", [[1, 2, 3]], [[2, 3, 4]], None, 4 / 3 / (4 / 3 + 1)),
+    ("confusion_matrix", YES.reshape(5, 3, 4, 1), CHANCE.reshape(5, 3, 4, 1), None, BINARY),
+    ("confusion_matrix", YES.reshape(20, 3), CHANCE.reshape(20, 3, 1), WEIGHTS.reshape(20, 3), confusion(YES, CHANCE > 0.5, 2, WEIGHTS)),
+    ("balanced_accuracy", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), None, per_class("recall", BINARY).mean()),
+    ("mcc", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), None, np.corrcoef(YES, CHANCE > 0.5)[0, 1]),
+    ("cohen_kappa", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), None, kappa(BINARY, 0)),
+    ("mae", [0.5, 1.5], [0, 1], None, 0.5),
+    ("mse", [[1, 2]], [[[1], [3]]], None, 0.5),
+    ("accuracy", YES.reshape(20, 3, 1), CHANCE.reshape(20, 3, 1), WEIGHTS.reshape(20, 3, 1), np.average((CHANCE > 0.5) == YES, weights=WEIGHTS)),
+    ("accuracy", [0, 1], [0.2, 0.8], np.float32([0, 0]), 0.0),
+    ("accuracy", [[1, 255], [-1, 0]], [[[0.2, 0.8]] * 2] * 2, np.float32([[2, 0], [0, 1]]), 2 / 3),
+    ("accuracy", [1, 255], [[0.2, 0.8]] * 2, np.float32([1, 0]), 1.0),
+    (metrics.TopKCategoricalAccuracy(2), [[1, 0, 0], [0, 1, 0]], [[np.nan] * 3, [0.1, 0.8, 0.1]], None, 0.5),
+    (metrics.SparseTopKCategoricalAccuracy(5), [0, 1], [[np.nan, 1.0], [0.1, 0.8]], None, 0.5),
     ("crossentropy", YES, CHANCE, None, -np.log(np.clip(np.where(YES > 0, CHANCE, 1 - CHANCE), 1e-7, 1)).mean()),
     ("ce", LABELS, SCORES, WEIGHTS, np.average(-np.log(SCORES[np.arange(N), LABELS]), weights=WEIGHTS)),
     (metrics.Crossentropy(from_logits=True), HOT, np.log(SCORES), None, -np.log(SCORES[np.arange(N), LABELS]).mean()),
@@ -224,7 +244,60 @@ def test_a_batch_of_any_size_is_looked_at_in_parts():
     scores = np.linspace(0, 1, 100_001, dtype=np.float32)
     assert metric(scores > 0.3, scores) == pytest.approx(1.0, abs=1e-4)
     states: Any = metric._arrays
-    assert [float(a.max()) for a in states] == [70_000, 30_001, 70_000, 30_001]
+    assert [float(a.max()) for a in states] == [70_000, 30_001, 70_000, 30_001, 0]
+
+
+def test_places_count_among_what_is_looked_at_together(monkeypatch):
+    from ranvier.engines import reference
+    from ranvier.metrics import base
+
+    sizes = []
+
+    def compiled(graph, compile=reference.compile):
+        program = compile(graph)
+        run = program.run
+
+        def counted(arrays, outputs):
+            sizes.append(len(arrays[0]))
+            return run(arrays, outputs)
+
+        monkeypatch.setattr(program, "run", counted)
+        return program
+
+    monkeypatch.setattr(base, "AT_ONCE", 8)
+    monkeypatch.setattr(reference, "compile", compiled)
+    assert metrics.BinaryAccuracy()(YES.reshape(15, 4, 1), CHANCE.reshape(15, 4, 1)) > 0
+    assert sizes == [2] * 7 + [1]
+
+
+def test_alone_a_metric_computes_in_the_floats_of_the_mode():
+    true, pred = [1.0, 2.0], [1.0 + 1e-12, 2.0]
+    assert metrics.MeanAbsoluteError()(true, pred) == 0
+    before = rv.get_dtype()
+    rv.set_dtype("float64")
+    try:
+        assert metrics.MeanAbsoluteError()(true, pred) == pytest.approx(5e-13, rel=1e-3)
+        assert metrics.Accuracy()([0, 1], [0, 1]) == 1
+    finally:
+        rv.set_dtype(before)
+
+
+def test_one_metric_in_two_places_takes_each_for_what_it_is():
+    """What one set of targets is says nothing of another's, not even in the programs of two models."""
+    shared = metrics.Precision()
+    alone = metrics.Precision()(YES, CHANCE)
+    models = []
+    for loss, units in (("sparse_categorical_crossentropy", K), ("categorical_crossentropy", K)):
+        rv.set_seed(1)
+        model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(units, "softmax")])
+        model.compile("sgd", loss, metrics=[shared])
+        models.append(model)
+    before = [m.evaluate(SCORES, y, verbose=0)[1] for m, y in zip(models, (LABELS, HOT), strict=True)]
+    assert before[0] != before[1]
+    shared.reset_state()
+    assert shared(YES, CHANCE) == alone
+    after = [m.evaluate(SCORES, y, verbose=0)[1] for m, y in zip(models, (LABELS, HOT), strict=True)]
+    assert after == before
 
 
 def test_reset_forgets():
@@ -236,6 +309,35 @@ def test_reset_forgets():
 
 
 ERRORS = [
+    (
+        lambda: metrics.get({"class_name": "Precison"}),
+        ValueError,
+        "'Precison' does not exist. Write 'Precision'",
+    ),
+    (lambda: metrics.BinaryAccuracy("a", 0.6), TypeError, "dtype=0.6 is no dtype. Write 'float32'"),
+    (
+        lambda: metrics.AUC(multi_label=True, num_labels=3)(HOT, SCORES),
+        ValueError,
+        "num_labels=3 of 4 outputs. Write 4",
+    ),
+    (
+        lambda: metrics.AUC()([-1, 1, 1], [0.2, 0.8, 0.1]),
+        ValueError,
+        r"metric 'auc' takes targets of 0 and 1.*1 were others. Write y_true > 0",
+    ),
+    (lambda: metrics.Precision()([[-1], [2]], [[-0.2], [0.8]]), ValueError, "2 were others"),
+    (
+        lambda: metrics.MeanSquaredError()(np.ones((2, 3, 2)), np.ones((2, 2, 3))),
+        ValueError,
+        r"\(2, 3, 2\) and y_pred \(2, 2, 3\)",
+    ),
+    (
+        lambda: metrics.ConfusionMatrix()([0, 1, 7], np.eye(3)),
+        ValueError,
+        "y_true has label 7 at row 2; y_pred has 3",
+    ),
+    (lambda: metrics.Accuracy()([0, 0.5], np.eye(2)), ValueError, "fractional label 0.5 at row 1"),
+    (lambda: metrics.Accuracy()([0, 1], np.eye(2), [1, -1]), ValueError, "-1 at row 1"),
     (lambda: metrics.get("acuracy"), ValueError, "Write 'accuracy' instead"),
     (lambda: metrics.get(1), TypeError, "no metric"),
     (lambda: metrics.Precision(average="mean"), ValueError, "average='mean'"),
@@ -252,7 +354,7 @@ ERRORS = [
     (
         lambda: metrics.Accuracy()([0, 1, 1], [[0.1], [0.2], [0.3]], [[1, 2, 3]]),
         ValueError,
-        r"shape \(1, 3\).*never broadcast",
+        r"shape \(1, 3\), and there are 3 samples",
     ),
     (
         lambda: metrics.RecallAtPrecision(0.5, class_id=4)(LABELS, SCORES),
@@ -324,6 +426,14 @@ ERRORS = [
         ValueError,
         r"\(2, 2\) and y_pred \(2, 3\)",
     ),
+    (lambda: metrics.report([[1, 1, 0], [0, 1, 1]], [0, 1]), ValueError, r"several labels, shape \(2, 3\)"),
+    (
+        lambda: metrics.report([0, 1], [-2.5, 0.3]),
+        ValueError,
+        "-2.5, which is no probability. Write threshold=0",
+    ),
+    (lambda: metrics.report([[1, 1], [0, 1]], [[0.5, 1.5]] * 2), ValueError, "1.5, which is no probability"),
+    (lambda: metrics.report([0, 1, 2], [0, 1, 2], ["a", "a", "b"]), ValueError, "two classes are called 'a'"),
     (lambda: metrics.report(["a", "b"], [[0.5, 0.5]] * 2), ValueError, "names and y_pred scores"),
     (lambda: metrics.report(["a", "b"], ["a", "c"], names=["a", "b"]), ValueError, "'c' is not among"),
     (lambda: metrics.Accuracy()([0, 1, 2], [[0.1, 0.9]]), ValueError, r"shape \(3,\) and y_pred \(1, 2\)"),
@@ -346,10 +456,33 @@ def test_describe_and_get_are_inverse():
         metrics.RecallAtPrecision(0.9, 50), metrics.SpecificityAtSensitivity(0.3, name="mine"),
         metrics.AUC(thresholds=[0.5], multi_label=True), metrics.CohenKappa("linear"), metrics.Precision(top_k=2),
         metrics.IoU(3, (0, 2), axis=1), metrics.MeanIoU(3, ignore_class=1), metrics.BinaryIoU((1,), 0.3),
+        metrics.Accuracy(dtype="float64"), metrics.F1Score(dtype=np.float64), metrics.TruePositives([0.3], dtype="float32"),
+        metrics.AUC(label_weights=np.ones(2), multi_label=True, num_labels=2), metrics.FBetaScore(beta=2.0),
         metrics.OneHotIoU(3, [1]), metrics.OneHotMeanIoU(3, name="mine"), metrics.PearsonCorrelation(axis=(1, 2)),
     ):  # fmt: skip
         again = metrics.get(metrics.describe(metric))
         assert (type(again), again.config()) == (type(metric), metric.config())
+
+
+def test_settings_are_plain_and_results_can_be_read_as_tensors_are():
+    assert metrics.MeanSquaredError(dtype=np.float64).get_config() == {
+        "name": "mean_squared_error",
+        "dtype": "float64",
+    }
+    assert "dtype" not in metrics.MeanSquaredError().get_config()
+    assert metrics.Precision(thresholds=np.array([0.5])).get_config()["thresholds"] == [0.5]
+    f1 = metrics.F1Score()
+    each = f1(LABELS, SCORES)
+    assert type(each.numpy()) is np.ndarray
+    assert repr(each) == repr(each.numpy())
+    assert metrics.Precision()(LABELS, SCORES).numpy() > 0
+
+
+def test_a_variable_may_be_named_first():
+    metric = metrics.Metric()
+    total = metric.add_weight("total", initializer="zeros")
+    other = metric.add_variable(shape=(2,), initializer=None, aggregation="sum", name="other")
+    assert [(v.name, v.shape) for v in (total, other)] == [("total", ()), ("other", (2,))]
 
 
 # --- in a training run --------------------------------------------------------------------------------------------
@@ -384,8 +517,34 @@ def test_in_a_step_as_alone(loss, outputs, truth, logits, engine):
         alone = metrics.get(metric)
         alone.reset_state()
         if logits:
-            alone.for_logits()
+            alone.for_logits(exclusive=outputs > 1)
         assert found[alone.name] == pytest.approx(alone(truth, scores), rel=1e-5, abs=1e-7)
+
+
+def test_a_metric_keeps_the_name_it_was_asked_for_by():
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=["AUC", "RootMeanSquaredError", "mse"])
+    stop = rv.callbacks.EarlyStopping("val_AUC", patience=2)
+    found = model.fit(
+        SCORES, YES, epochs=2, validation_split=0.2, callbacks=[stop], verbose=0, ignore="RV"
+    ).history
+    names = ["loss", "AUC", "RootMeanSquaredError", "mse"]
+    assert list(found) == [*names, *(f"val_{name}" for name in names)]
+    assert stop.better() == "max"
+
+
+def test_which_way_is_better_is_the_own_word_of_a_metric_that_is_written():
+    class Odd(metrics.Accuracy):
+        direction = "down"
+
+        def result(self):
+            return super().result()
+
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=[Odd(name="q")])
+    stop = rv.callbacks.EarlyStopping("q")
+    model.fit(SCORES, YES, verbose=0, callbacks=[stop], ignore="RV")
+    assert stop.better() == "min"
 
 
 def test_an_exact_function_is_no_metric_of_a_program():
@@ -452,6 +611,9 @@ def test_report():
     heavy = metrics.report(LABELS, SCORES, sample_weight=WEIGHTS)
     np.testing.assert_allclose(heavy.recall, per_class("recall", HEAVY))
     assert metrics.report(YES, CHANCE[:, None]).accuracy == pytest.approx(np.diag(BINARY).sum() / N)
+    assert metrics.report(YES, 8 * CHANCE - 4, threshold=0).accuracy == pytest.approx(
+        np.diag(BINARY).sum() / N
+    )
     assert metrics.report(YES, CHANCE, threshold=0.3).recall[1] == pytest.approx(
         (CHANCE[YES == 1] > 0.3).mean()
     )
@@ -563,6 +725,70 @@ def test_a_metric_in_the_way_of_keras_is_part_of_the_step():
     assert alone(LABELS, scores).item() == pytest.approx(found["hits"], rel=1e-6)
     alone.reset_state()
     assert alone.result().item() == -10
+
+
+class Decided(metrics.MeanIoU):
+    """One of Ranvier's, of which the user overrides what comes in, and what comes out."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        super().update_state(y_true, rv.ops.argmax(y_pred, axis=-1), sample_weight)
+
+    def result(self):
+        return 2 * super().result()
+
+
+class Weighed(metrics.SparseCategoricalAccuracy):
+    """One that also collects in a variable of its own, and never reaches the counts it is made of at one place."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.seen = self.add_weight(name="seen")
+        self.inner = Decided(K, name="inner")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.seen.assign_add(rv.ops.sum(rv.ops.ones_like(y_true)))
+        super().update_state(y_true, y_pred, sample_weight)
+        self.inner.update_state(y_true, y_pred)
+
+    def result(self):
+        return super().result() + self.seen + self.inner.result()
+
+
+class Doubled(metrics.Precision):
+    def result(self):
+        return 2 * super().result()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Decided(K), Weighed, lambda: Doubled(average="macro")], ids=["update", "held", "result"]
+)
+def test_what_is_overridden_of_a_metric_counts_in_the_step(make):
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    metric = make()
+    model.compile(optimizers.SGD(0.0), "sparse_categorical_crossentropy", metrics=[metric])
+    history = model.fit(SCORES, LABELS, batch_size=25, epochs=2, verbose=0, ignore="RV").history
+    alone = make()
+    alone.update_state(LABELS, model.predict(SCORES, verbose=0))
+    expected = float(np.asarray(alone.result()))
+    assert expected > 0
+    assert history[metric.name] == pytest.approx([expected] * 2, rel=1e-6)
+    assert float(np.asarray(metric.result())) == pytest.approx(expected, rel=1e-6)
+    evaluated = model.evaluate(SCORES, LABELS, verbose=0, return_dict=True)
+    assert evaluated[metric.name] == pytest.approx(expected, rel=1e-6)
+
+
+def test_an_update_is_traced_once_for_each_program():
+    class Traced(Hits):  # type: ignore[misc, valid-type]  # made for either library
+        calls = 0
+
+        def update_state(self, *arguments, **options):
+            Traced.calls += 1
+            super().update_state(*arguments, **options)
+
+    model = rv.Sequential([rv.Input((K,)), rv.layers.Dense(K, "softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[Traced()])
+    model.evaluate(SCORES, LABELS, verbose=0)
+    assert Traced.calls == 1
 
 
 class Reading(metrics.Metric):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from importlib import import_module
 from typing import Any
 
@@ -116,11 +117,24 @@ WORDS = {  # an argument that does not exist: what was meant
     "layer": (lambda: rv.layers.Dense(2, activaton="relu"), "Dense has no argument 'activaton'. Write activation= instead."),
     "fit": (lambda: rv.Sequential([]).fit(None, None, epoch=2), "Sequential.fit has no argument 'epoch'. Write epochs= instead."),
     "compile": (lambda: rv.Sequential([]).compile(metric=[]), "Sequential.compile has no argument 'metric'. Write metrics= instead."),
-    "too many for a metric": (lambda: rv.metrics.Precision(*range(6)), "Precision: too many positional arguments. It takes thresholds, top_k, class_id, name, average."),
+    "too many for a metric": (lambda: rv.metrics.Precision(*range(7)), "Precision: too many positional arguments. It takes thresholds, top_k, class_id, name, dtype, average."),
     "any for a callback": (lambda: rv.callbacks.Callback(3), "Callback takes no arguments."),
     "too many for fit": (lambda: rv.Sequential([]).fit(*range(20)), "Module.fit() takes from 1 to 14 positional arguments"),
     "summary": (lambda: rv.Sequential([]).summary(width=3), "Sequential.summary has no argument 'width'. It takes print_fn, "),
 }  # fmt: skip
+
+
+SNAKES = {
+    "RMSEMetric": "rmse_metric", "MLPBlock": "mlp_block", "Conv2DTranspose": "conv2d_transpose", "Conv2D": "conv2d",
+    "BinaryIoU": "binary_io_u", "MyLayer": "my_layer", "Block2Layer": "block2_layer", "AUC": "auc", "L1L2": "l1l2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SNAKES)
+def test_a_class_names_what_it_makes_by_one_rule(name):
+    for base in (rv.Metric, rv.Loss, rv.Layer):
+        made = type(name, (base,), {})()
+        assert re.sub(r"_\d+$", "", made.name) == SNAKES[name]  # layers are counted
 
 
 @pytest.mark.parametrize("what", WORDS)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Self
 
-from ranvier.names import no_such
+from ranvier.names import no_such, snake_case
 
 __all__ = ["Configured", "amount", "get", "held", "lazy", "names"]
 
@@ -35,8 +34,7 @@ class Configured:
 
 def names(classes: Mapping[str, type]) -> dict[str, type]:
     """The classes under their own names and under Keras's in snake_case: ``MaxNorm`` and ``max_norm``."""
-    spelled = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower(): c for name, c in classes.items()}
-    return {**classes, **spelled}
+    return {**classes, **{snake_case(name): kind for name, kind in classes.items()}}
 
 
 def lazy(module: str, classes: Mapping[str, type]) -> dict[str, str]:

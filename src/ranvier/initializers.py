@@ -6,7 +6,6 @@ Fans are Keras's: of a shape (..., in, out) the last two extents, each times the
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ import numpy as np
 from ranvier.by_name import Configured
 from ranvier.data.memory import check_weight
 from ranvier.modes import get_dtype
-from ranvier.names import missing, no_such
+from ranvier.names import missing, no_such, snake_case
 from ranvier.seed import numpy_generator
 
 __all__ = [
@@ -268,7 +267,7 @@ def names() -> dict[str, type[Initializer]]:
     classes = [
         value for value in map(globals().get, __all__) if isinstance(value, type) and value is not Initializer
     ]
-    return {re.sub(r"(?<!^)(?=[A-Z])", "_", c.__name__).lower(): c for c in classes}
+    return {snake_case(c.__name__): c for c in classes}
 
 
 def get(initializer: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Self
@@ -18,6 +19,7 @@ __all__ = [
     "nearest",
     "no_such",
     "refuse_unknown",
+    "snake_case",
     "unknown_keyword",
 ]
 
@@ -44,6 +46,11 @@ KEYWORDS = {
 # there is to say of them.
 lacking: dict[str, Mapping[str, str]] = {}
 _public: dict[str, frozenset[str]] = {}  # of each module of the public face that is imported: its names
+
+
+def snake_case(name: str) -> str:
+    """A class's name as Keras writes it in snake_case: ``RMSEMetric`` is ``rmse_metric``, ``Conv2D`` ``conv2d``."""
+    return re.sub(r"(?<=[^\W_])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

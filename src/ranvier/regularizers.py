@@ -136,6 +136,7 @@ def each_sample(loss: Node, outputs: Node) -> Node:
 
 
 CLASSES: dict[str, type] = {c.__name__: c for c in (L1, L1L2, L2, OrthogonalRegularizer)}
+CLASSES["l1_l2"] = L1L2  # Keras's own name for it, beside that of the rule
 _BARE = {"l1_l2": {"l1": 0.01, "l2": 0.01}, "L1L2": {"l1": 0.01, "l2": 0.01}}  # a name alone must penalize
 
 

@@ -30,6 +30,17 @@ class Number(float):
         return float(self)
 
 
+class Numbers(np.ndarray[Any, Any]):
+    """An array that can be read as a tensor is."""
+
+    def __repr__(self) -> str:
+        return repr(self.numpy())
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """As a plain array."""
+        return self.view(np.ndarray)
+
+
 class Tensor:
     """An n-dimensional array, perhaps not computed yet.
 

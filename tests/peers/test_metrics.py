@@ -1,12 +1,16 @@
 """Metrics against scikit-learn's and Keras's."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 import ranvier as rv
 from ranvier import metrics
 from ranvier.graph import ops
+from ranvier.names import snake_case
 from tests.test_metrics import hits_of, made_of_metrics
+from tests.test_utils import SNAKES
 
 # Keras on JAX hands NumPy variables whose __array__ takes no copy, and asks for int64: its own affairs.
 pytestmark = [
@@ -53,6 +57,11 @@ KERAS = [
     ("AUC", {"curve": "PR", "summation_method": "majoring"}, YES, CHANCE),
     ("AUC", {"thresholds": [0.2, 0.5, 0.9]}, YES, CHANCE),
     ("AUC", {"multi_label": True}, HOT, SCORES),
+    ("AUC", {}, YES, 3 * CHANCE - 1),
+    ("AUC", {"curve": "PR"}, YES, 3 * CHANCE - 1),
+    ("PrecisionAtRecall", {"recall": 0.6}, YES, 3 * CHANCE - 1),
+    ("AUC", {"from_logits": True}, HOT, 3 * SCORES - 1),
+    ("AUC", {"from_logits": True, "multi_label": True}, HOT, 3 * SCORES - 1),
     ("AUC", {"multi_label": True, "curve": "PR", "num_thresholds": 30}, HOT, SCORES),
     ("AUC", {"multi_label": True, "label_weights": [1.0, 2.0, 0.5, 1.0, 3.0]}, HOT, SCORES),
     ("SensitivityAtSpecificity", {"specificity": 0.8}, YES, CHANCE),
@@ -131,6 +140,27 @@ def test_keras(name, settings, true, pred, weighted):
     np.testing.assert_allclose(mine.result(), np.asarray(theirs.result()), rtol=2e-5)
 
 
+def test_arguments_are_in_the_order_of_keras(keras):
+    common = [name for name in metrics.CLASSES if hasattr(keras.metrics, name)]
+    assert len(common) > 40
+    for name in common:
+        mine = list(inspect.signature(metrics.CLASSES[name]).parameters)
+        theirs = inspect.signature(getattr(keras.metrics, name)).parameters
+        shared = [argument for argument in theirs if argument in mine]
+        assert "dtype" in shared, name
+        assert mine[: len(shared)] == shared, name
+
+
+def test_a_metric_keeps_its_name_as_in_keras(keras):
+    names = []
+    for library in (rv, keras):
+        model = library.Sequential([library.Input((K,)), library.layers.Dense(1, activation="sigmoid")])
+        model.compile("sgd", "binary_crossentropy", metrics=["AUC", "RootMeanSquaredError"])
+        history = model.fit(SCORES, YES, validation_split=0.2, verbose=0).history
+        names.append(sorted(name for name in history if "loss" not in name))
+    assert names[0] == names[1]
+
+
 ENTROPIES = [  # what Keras calls the cross entropy of such targets
     ("BinaryCrossentropy", YES[:, None], CHANCE[:, None]),
     ("SparseCategoricalCrossentropy", LABELS, SCORES),
@@ -145,6 +175,13 @@ def test_the_cross_entropy_of_such_targets(theirs, true, pred, name):
     mine = metrics.get(name)
     assert mine.name == name
     np.testing.assert_allclose(mine(true, pred), getattr(keras.metrics, theirs)()(true, pred), rtol=2e-5)
+
+
+def test_names_are_spelled_as_keras_spells_them(keras):
+    from keras.src.utils.naming import to_snake_case
+
+    names = [*dir(rv.layers), *dir(rv.metrics), *dir(rv.losses), *SNAKES]
+    assert [snake_case(name) for name in names] == [to_snake_case(name) for name in names]
 
 
 @pytest.mark.parametrize("average", [None, "macro", "micro", "weighted"])

@@ -26,8 +26,8 @@ def fit_temperature(y_true: Any, logits: Any, kind: str | None = None, *, sample
     "sigmoid" any shape, and 0 and 1 of as many. Where ``kind`` is None, it is "softmax" for class numbers and for rows
     that add up to 1. The negative log likelihood is convex in 1 / temperature, so the minimum is found whatever the
     scale of the logits, by Newton's method within a bracket (Guo, Pleiss, Sun, Weinberger, 2017). Warns RuntimeWarning
-    where it lies beyond 0.001 to 1,000, such as for data that are all classified correctly. Raises ValueError for
-    shapes that do not fit and logits that are not finite.
+    where it lies beyond 0.001 to 1,000, such as for data that are all classified correctly, and where the logits look
+    like probabilities. Raises ValueError for shapes that do not fit and logits that are not finite.
     """
     return 1 / _root(*_prepared(y_true, logits, kind, sample_weight))
 
@@ -125,6 +125,13 @@ def _prepared(
             raise ValueError(f"y_true holds {bad:g}, which is no probability. Write 0 and 1 instead.")
     if not n:
         raise ValueError("there are no samples. Write at least one instead.")
+    if kind == "softmax" and (z >= 0).all() and np.isclose(z.sum(1), 1, atol=1e-4).all():
+        warnings.warn(
+            "the logits are all 0 or more and add up to 1 in each row, as what a softmax returned does. Write what it "
+            "was given, or np.log of what it returned, instead.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     weight = np.ones(n) if sample_weight is None else as_weights(sample_weight, n, dtype=np.float64)
     weight = np.repeat(weight, len(z) // n)
     return z, targets, weight / weight.sum(), kind

@@ -113,6 +113,7 @@ def is_loss(result: str) -> bool:
 
 def infer(name: str, metric: Any) -> str | None:
     """The way that is better, from the metric's own word for it, or from words in the names."""
+    metric = getattr(metric, "given", metric)  # as the user has made it
     own = {"up": "max", "down": "min", "max": "max", "min": "min"}.get(str(getattr(metric, "direction", "")))
     if own is not None:
         return own

@@ -86,12 +86,13 @@ def as_weights(
     name: str = "sample_weight",
     dtype: npt.DTypeLike = np.float32,
     sample_shape: Sequence[int | None] = (),
+    some: bool = True,
 ) -> npt.NDArray[Any]:
-    """Return sample weights of ``dtype``, none negative, not all zero: ``(n,)``, or one for each part of a sample.
+    """Return sample weights of ``dtype``, none negative: ``(n,)``, or one for each part of a sample.
 
     ``sample_shape`` is the shape of a sample's losses; weights have that shape or its first dimensions. Trailing
-    dimensions of 1 beyond it are squeezed. A weight of zero is the same as leaving the sample out. Raises
-    ``ValueError`` naming the row and the value.
+    dimensions of 1 beyond it are squeezed. A weight of zero is the same as leaving the sample out; with ``some`` one
+    sample at least must be left. Raises ``ValueError`` naming the row and the value.
     """
     array = to_numeric(w, name)
     wanted = tuple(sample_shape)
@@ -114,7 +115,7 @@ def as_weights(
             f"{name} is {array[index]} at {place(index)} ({count:,} negative in all). Write weights of 0 or more "
             "instead; 0 leaves a sample out."
         )
-    if n and not weights.any():
+    if some and n and not weights.any():
         raise ValueError(
             f"{name} is zero for all {n:,} samples. Write a positive weight for at least one instead."
         )

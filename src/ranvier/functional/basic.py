@@ -10,7 +10,6 @@ from typing import Any
 
 from ranvier import numeric as n
 from ranvier.graph.node import Node, apply, like
-from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import axis_of, floating
 from ranvier.recording import function
 
@@ -203,12 +202,6 @@ def linear(x: Node, weight: Node, bias: Node | None = None) -> Node:
 def embedding(index: Node, weight: Node) -> Node:
     """The rows of ``weight`` (rows, width) at integer indices of any shape."""
     return apply("gather", weight, n.cast(index, "int32"))
-
-
-@function
-def one_hot(index: Node, classes: int, dtype: str | None = None) -> Node:
-    """1 at each index along a new last axis, 0 elsewhere."""
-    return n.one_hot(index, classes, dtype or get_dtype())
 
 
 @function

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -13,7 +12,7 @@ from ranvier import numeric
 from ranvier.by_name import Configured
 from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
 from ranvier.losses.mixture import each
-from ranvier.names import Told
+from ranvier.names import Told, snake_case
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 
@@ -36,7 +35,7 @@ class Loss(Told, Configured):
             raise ValueError(
                 f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, REDUCTIONS))}."
             )
-        self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.name = name or snake_case(type(self).__name__)
         self.reduction = reduction
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -121,14 +121,16 @@ def get(metric: Any) -> Metric:
         metric = metric()
     if isinstance(metric, Metric):
         return Written(metric) if is_written(metric) else metric
-    if isinstance(metric, dict) and metric.get("class_name") in CLASSES:
+    if isinstance(metric, dict) and isinstance(metric.get("class_name"), str):
+        if metric["class_name"] not in CLASSES:
+            raise no_such("metric", metric["class_name"], CLASSES)
         return CLASSES[metric["class_name"]](**metric.get("config", {}))
     if not isinstance(metric, str):
         raise TypeError(
             f"{metric!r} is no metric. Write a name such as 'accuracy', or metrics.Precision(), instead."
         )
     if metric in CLASSES:
-        return CLASSES[metric]()
+        return CLASSES[metric](name=metric)
     spelled = metric.lower() if metric.isupper() else metric  # MSE and MAE, as losses are spelled too
     if spelled in NAMES:
         return NAMES[spelled](name=metric)

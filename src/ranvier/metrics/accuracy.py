@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from ranvier import numeric as rn
 from ranvier.graph.node import FLOATS, Node, apply
-from ranvier.metrics.base import SampleMean, is_labels, one_hot
+from ranvier.metrics.base import SampleMean, classes_of, is_labels
+from ranvier.modes import get_dtype
 
 __all__ = [
     "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy",
@@ -37,8 +42,8 @@ class Accuracy(SampleMean):
     the one of a one-hot row. Predictions of an integer dtype: they equal the targets.
     """
 
-    def __init__(self, name: str | None = None, threshold: float | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, dtype: Any = None, threshold: float | None = None) -> None:
+        super().__init__(name, dtype)
         self.threshold = threshold
 
     @property
@@ -47,7 +52,7 @@ class Accuracy(SampleMean):
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
         if y_pred.dtype not in FLOATS:
-            return _last_mean(_match(y_true, y_pred, "float32"))
+            return _last_mean(_match(y_true, y_pred, get_dtype()))
         if y_pred.ndim == 1 or y_pred.shape[-1] == 1:
             return binary(y_true, y_pred, self.level)
         return categorical(y_true, y_pred)
@@ -74,22 +79,20 @@ class SparseCategoricalAccuracy(CategoricalAccuracy):
 class TopKCategoricalAccuracy(SampleMean):
     """The share of samples whose class is among the ``k`` largest outputs; equal outputs count in its favour."""
 
-    default_name = "top_k_categorical_accuracy"
-
-    def __init__(self, k: int = 5, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
         self.k = k
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
         labels = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
-        at = one_hot(labels, y_pred.shape[-1], "bool")  # type: ignore[arg-type]  # outputs have known extents
-        own = rn.sum(rn.where(at, y_pred, 0.0), -1)
+        classes = classes_of(y_pred.shape[1:])
+        at = rn.one_hot(labels, classes, "bool")
+        # A label that is no class has no output, and one that is NaN is beside none: neither is among the largest.
+        own = rn.sum(rn.where(at, y_pred, 0.0), -1) + rn.where(rn.any(at, -1), 0.0, np.nan)
         wide = apply("broadcast", own, shape=y_pred.shape, axes=tuple(range(own.ndim)))
-        ahead = rn.sum(rn.cast(rn.greater(y_pred, wide), y_pred.dtype), -1)
-        return rn.cast(rn.less(ahead, float(self.k)), y_pred.dtype)
+        reached = rn.sum(rn.cast(rn.less_equal(y_pred, wide), y_pred.dtype), -1)
+        return rn.cast(rn.greater(reached, float(max(0, classes - self.k))), y_pred.dtype)
 
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
     """The same for class numbers."""
-
-    default_name = "sparse_top_k_categorical_accuracy"

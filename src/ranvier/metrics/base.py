@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -11,19 +11,21 @@ import numpy.typing as npt
 
 from ranvier import numeric as rn
 from ranvier.by_name import Configured
+from ranvier.data.targets import aligned, as_labels, as_weights
 from ranvier.engines import reference
+from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.metrics.variables import Variable
 from ranvier.modes import get_dtype
-from ranvier.names import Told
+from ranvier.names import Told, snake_case
 from ranvier.numeric.promotion import count
-from ranvier.tensor import Number
+from ranvier.tensor import Number, Numbers
 
-__all__ = ["Metric", "SampleMean", "is_labels", "one_hot", "weighted_sum"]
+__all__ = ["Metric", "SampleMean", "is_labels", "weighted_sum"]
 
 WIDE = "float64"  # what is summed over an epoch; one batch is summed in the predictions' dtype
-AT_ONCE = 1 << 14  # samples of a batch that are looked at together, so that memory stays bounded
+AT_ONCE = 1 << 14  # samples of a batch, or places in them, that are looked at together: memory stays bounded
 Array = npt.NDArray[Any]
 StateType = tuple[tuple[int, ...], str]
 
@@ -42,12 +44,12 @@ class Metric(Told, Configured):
     """
 
     default_name: ClassVar[str | None] = None
+    settled: ClassVar[frozenset[str]] = frozenset()  # settings that are no arguments of a subclass
     _level = 0.5  # a single output above this is a yes
 
-    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
-        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
-        self.name = name or self.default_name or kind
-        self._dtype = dtype
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        self.name = name or self.default_name or snake_case(type(self).__name__)
+        self._dtype = None if dtype is None else dtype_of(dtype)
         self._arrays: list[Array] | None = None
         self._variables: list[Variable] = []
         # Takes what `update_state` is given, while a metric that holds this one is traced.
@@ -59,7 +61,12 @@ class Metric(Told, Configured):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         own = (Variable, Metric)
-        return {k: v for k, v in vars(self).items() if not (k.startswith("_") or isinstance(v, own))}
+        found = {
+            key: value
+            for key, value in vars(self).items()
+            if not (key.startswith("_") or key in self.settled or isinstance(value, own))
+        }
+        return found if self._dtype is None else {**found, "dtype": self._dtype}
 
     @property
     def dtype(self) -> str:
@@ -88,14 +95,21 @@ class Metric(Told, Configured):
 
     def add_weight(
         self,
-        shape: Sequence[int] = (),
+        shape: Sequence[int] | str = (),
         initializer: Any = "zeros",
         dtype: str | None = None,
         name: str | None = None,
+        aggregation: str | None = None,
     ) -> Variable:
-        """Make a variable that updates collect in (Keras): ``assign`` and ``assign_add`` write it."""
+        """Make a variable that updates collect in (Keras): ``assign`` and ``assign_add`` write it.
+
+        The name may come first. ``aggregation`` is of computations on several devices, and has no effect.
+        """
         from ranvier import initializers
 
+        if isinstance(shape, str):
+            name, shape = shape, ()
+        initializer = "zeros" if initializer is None else initializer
         shape = tuple(int(n) for n in shape)
         value = initializers.get(initializer)(shape, dtype=dtype or self.dtype)
         variable = Variable(
@@ -106,13 +120,20 @@ class Metric(Told, Configured):
 
     add_variable = add_weight
 
+    def settings(self) -> dict[str, Any]:
+        """What its update depends on: all that it holds but what it has collected."""
+        return {key: value for key, value in vars(self).items() if key not in ("_arrays", "_traced")}
+
     @property
     def given(self) -> Metric:
         """The metric as the user has made it."""
         return self
 
-    def for_logits(self) -> Metric:
-        """Decide at 0, since the outputs are logits and not probabilities. Returns the metric."""
+    def for_logits(self, exclusive: bool = False) -> Metric:
+        """Decide at 0, since the outputs are logits and not probabilities. Returns the metric.
+
+        ``exclusive``: they are logits of classes that exclude each other, which a softmax makes probabilities of.
+        """
         self._level = 0.0
         return self
 
@@ -145,7 +166,7 @@ class Metric(Told, Configured):
                 f"Write its update_state(y_true, y_pred) there, and what is made of its result() in result()."
             )
         value = 0.0 if self._arrays is None else self.of(self._arrays)
-        return Number(value) if type(value) is float else value
+        return value.view(Numbers) if isinstance(value, np.ndarray) else Number(value)
 
     # --- alone ----------------------------------------------------------------------------------------------------
 
@@ -157,29 +178,33 @@ class Metric(Told, Configured):
         for variable in self._variables:
             variable.assign(np.zeros(variable.shape))
 
-    def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    def pair(self, y_true: Any, y_pred: Any, weight: Array | None = None) -> tuple[Array, Array]:
         """Targets and predictions as `update` takes them, from arrays of any kind."""
-        return as_pair(y_true, y_pred)
+        return as_pair(y_true, y_pred, weight)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch of any size. Raises ValueError where the shapes do not belong together."""
+        """Add a batch of any size.
+
+        Raises ValueError where the shapes do not belong together, for class numbers of which there is no output (at a
+        weight of 0 there may be any), and for weights that are negative or not one a sample.
+        """
         if self._traced is not None:
             self._traced(y_true, y_pred, sample_weight)
             return
-        true, pred = self.pair(y_true, y_pred)
+        weight = None if sample_weight is None else weights_for(sample_weight, np.shape(y_pred))
+        true, pred = self.pair(y_true, y_pred, weight)
         shapes = self.states(pred.shape[1:])
         if self._arrays is None:
             self._arrays = [np.zeros(shape, dtype) for shape, dtype in shapes]
-        given = [true, pred]
-        if sample_weight is not None:
-            given.append(weights_for(sample_weight, pred))
+        given = [true, pred] if weight is None else [true, pred, weight]
         inputs = [input_node(f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name) for i, a in enumerate(given)]
         states = [input_node(f"s{i}", shape, dtype) for i, (shape, dtype) in enumerate(shapes)]
         after = self.update(states, inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else None)
         graph = Graph((*inputs, *states), (), tuple(zip(states, after, strict=True)))
         program = reference.compile(graph)
-        for start in range(0, len(pred), AT_ONCE):
-            program.run([*(a[start : start + AT_ONCE] for a in given), *self._arrays], [])
+        rows = max(1, AT_ONCE // max(1, math.prod(pred.shape[1:-1])))
+        for start in range(0, len(pred), rows):
+            program.run([*(a[start : start + rows] for a in given), *self._arrays], [])
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The result after one more batch: see ``update_state``."""
@@ -187,56 +212,79 @@ class Metric(Told, Configured):
         return self.result()
 
 
-def as_pair(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-    """Targets and predictions as `Metric.update` takes them."""
-    pred = np.asarray(y_pred)
-    pred = pred.astype(np.int32 if pred.dtype.kind in "iub" else np.float32)
-    true = np.asarray(y_true)
-    if true.ndim == pred.ndim and true.ndim > 1 and true.shape[-1] == 1 != pred.shape[-1]:
-        true = true[..., 0]
-    if true.shape == pred.shape[:-1] and (pred.ndim < 2 or pred.shape[-1] != 1):
-        return true.astype(np.int32), pred
-    if true.size != pred.size or true.shape[:1] != pred.shape[:1]:
+def dtype_of(dtype: Any) -> str:
+    """The name of a dtype. Raises TypeError for what is none."""
+    try:
+        return np.dtype(dtype).name
+    except TypeError:
+        raise TypeError(f"dtype={dtype!r} is no dtype. Write 'float32' or 'float64' instead.") from None
+
+
+def beside(true: Sequence[Any], pred: Sequence[Any]) -> tuple[Any, ...]:
+    """The shape that targets of one shape take beside predictions of another; of one dimension less, class numbers.
+
+    Dimensions of 1 may differ. Raises ValueError where they do not belong together: nothing is broadcast.
+    """
+    true, pred = tuple(true), tuple(pred)
+    if len(true) == len(pred) > 1 and true[-1] == 1 != pred[-1]:
+        true = true[:-1]
+    if len(pred) > 1 and true == pred[:-1] and pred[-1] != 1:
+        return true
+    rest = aligned(true[1:], pred[1:]) if true[:1] == pred[:1] else None
+    if rest is None:
         raise ValueError(
-            f"y_true has shape {true.shape} and y_pred {pred.shape}. Write class numbers of shape {pred.shape[:-1]}, "
-            f"or targets of shape {pred.shape}, instead."
+            f"y_true has shape {true} and y_pred {pred}. Write class numbers of shape {pred[:-1]}, or targets of shape "
+            f"{pred}, instead."
         )
-    return true.reshape(pred.shape).astype(pred.dtype), pred
+    return (*true[:1], *rest)
+
+
+def as_pair(y_true: Any, y_pred: Any, weight: Array | None = None, check: bool = True) -> tuple[Array, Array]:
+    """Targets and predictions as `Metric.update` takes them.
+
+    With ``check`` class numbers must be those of outputs; those of weight 0 may be any, and are taken as class 0.
+    """
+    true, pred = np.asarray(y_true), np.asarray(y_pred)
+    true = true.reshape(beside(true.shape, pred.shape))
+    labels = true.ndim < pred.ndim
+    whole = pred.dtype.kind in "iub" and (
+        labels or true.dtype.kind != "f" or np.array_equal(true, np.trunc(true))
+    )
+    pred = pred.astype(np.int32 if whole else get_dtype())
+    if labels and check and true.size:
+        shape = pred.shape[1:]
+        if weight is not None:
+            counts = (weight > 0).reshape(*weight.shape[: true.ndim], -1).any(-1)
+            true = np.where(counts.reshape(*counts.shape, *(1,) * (true.ndim - counts.ndim)), true, 0)
+        true = as_labels(true, classes=shape[-1], name="y_true", sample_shape=shape[:-1], owner="y_pred")
+    return true.astype(np.int32 if labels else pred.dtype), pred
 
 
 def paired(true: Node, pred: Node) -> tuple[Node, Node]:
     """`as_pair` of what is traced."""
     pred = pred if pred.dtype in FLOATS else rn.cast(pred, "int32")
-    if true.ndim == pred.ndim > 1 and true.shape[-1] == 1 != pred.shape[-1]:
-        true = apply("reshape", true, shape=true.shape[:-1])
-    if true.shape == pred.shape[:-1] and pred.shape[-1] != 1:
-        return rn.cast(true, "int32"), pred
-    if pred.shape not in (true.shape, (*true.shape, 1), true.shape[:-1]):
-        raise GraphError(
-            f"y_true has shape {true.shape} and y_pred {pred.shape}: write class numbers of shape {pred.shape[:-1]}, "
-            f"or targets of shape {pred.shape}"
-        )
-    return rn.cast(apply("reshape", true, shape=pred.shape), pred.dtype), pred
+    true = apply("reshape", true, shape=beside(true.shape, pred.shape))
+    return rn.cast(true, "int32" if true.ndim < pred.ndim else pred.dtype), pred
 
 
-def weights_for(sample_weight: Any, pred: Array) -> Array:
-    """Weights as one number for all, one a sample, or one for each of the predictions' first dimensions."""
-    weight = np.asarray(sample_weight, np.float32)
+def weights_for(sample_weight: Any, pred: Sequence[int]) -> Array:
+    """Weights as one number for all, one a sample, or one for each of the first dimensions of predictions."""
+    weight = np.asarray(sample_weight)
     if not weight.ndim:
-        return np.full(len(pred), weight)
-    if weight.size == len(weight):
-        weight = weight.reshape(len(weight))
-    if weight.shape != pred.shape[: weight.ndim]:
-        raise ValueError(
-            f"sample_weight has shape {weight.shape} for predictions of shape {pred.shape}. Write one weight a sample "
-            "instead; weights are never broadcast."
-        )
-    return weight
+        weight = np.full(pred[0], weight)
+    elif without_last(weight.shape, pred):
+        weight = weight[..., 0]
+    return as_weights(weight, pred[0], sample_shape=pred[1:], dtype=get_dtype(), some=False)
+
+
+def without_last(weight: Sequence[Any], pred: Sequence[Any]) -> bool:
+    """Whether weights of this shape have a last dimension of 1 where the outputs are: it is no part of them."""
+    return len(weight) == len(pred) > 1 and weight[-1] == 1
 
 
 def floats(x: Node) -> Node:
     """Scores that may have been given as whole numbers."""
-    return x if x.dtype in FLOATS else rn.cast(x, "float32")
+    return x if x.dtype in FLOATS else rn.cast(x, get_dtype())
 
 
 def is_labels(y_true: Node, y_pred: Node) -> bool:
@@ -244,16 +292,20 @@ def is_labels(y_true: Node, y_pred: Node) -> bool:
     return y_true.ndim == y_pred.ndim - 1
 
 
-def one_hot(labels: Node, classes: int, dtype: str) -> Node:
-    """(...) class numbers -> (..., classes) of ones and zeros."""
-    shape = (*labels.shape, classes)
-    wide = apply("broadcast", labels, shape=shape, axes=tuple(range(labels.ndim)))
-    return rn.cast(rn.equal(wide, apply("iota", shape=shape, dtype="int32", axis=labels.ndim)), dtype)
-
-
 def classes_of(output_shape: Sequence[Any]) -> int:
     """The number of outputs of a sample (or of each place in it)."""
     return output_shape[-1] if output_shape else 1
+
+
+def as_rows(x: Node) -> Node:
+    """(samples,) as (samples, 1); anything else as it is."""
+    return apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x
+
+
+def contracted(equation: str, a: Node, b: Node) -> Node:
+    """``einsum`` in double precision; ``...`` are the dimensions that both have first, of samples and their places."""
+    own = len(equation.partition(",")[0].replace("...", ""))
+    return rn.cast(einsum(equation.replace("...", "abcdefgh"[: a.ndim - own]), a, b), WIDE)
 
 
 def over_samples(values: Node) -> Node:
@@ -287,6 +339,38 @@ def weighted_sum(values: Node, weight: Node | None) -> tuple[Node, Node]:
     if spread is None:
         return rn.cast(rn.sum(values), WIDE), count(values.shape, WIDE)
     return rn.cast(rn.sum(values * spread), WIDE), rn.cast(rn.sum(spread), WIDE)
+
+
+class Checked(Metric):
+    """A metric whose last state counts the targets that it cannot take: where there were any, there is no result."""
+
+    def of(self, arrays: Sequence[Array]) -> Any:
+        *rest, wrong = arrays
+        if wrong > 0:
+            raise ValueError(f"metric {self.name!r} {self.refusal(f'{wrong:,.0f}')}")
+        return super().of(rest)
+
+    def refusal(self, number: str) -> str:
+        """What is wrong with so many targets, and what to write instead."""
+        return (
+            f"takes targets of 0 and 1, or shares between, and {number} were others. Write y_true > 0 for targets of "
+            "-1 and 1, with outputs from 0 to 1 (a sigmoid and a binary cross entropy), instead."
+        )
+
+
+def outside(truth: Node, weight: Node | None) -> Node:
+    """How many targets are none from 0 to 1, of those that count: of weight 0 one may be anything."""
+    inside = rn.logical_and(rn.greater_equal(truth, 0.0), rn.less_equal(truth, 1.0))
+    return counting(rn.logical_not(inside), weight, truth.dtype)
+
+
+def counting(wrong: Node, weight: Node | None, dtype: str) -> Node:
+    """How many are wrong of those that count."""
+    wrong = rn.cast(wrong, dtype)
+    counted = over(weight, wrong)
+    if counted is not None:
+        wrong = wrong * rn.cast(rn.greater(counted, 0.0), dtype)
+    return rn.cast(rn.sum(wrong), WIDE)
 
 
 class SampleMean(Metric):

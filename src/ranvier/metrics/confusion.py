@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.contraction import einsum
 from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
     Array,
-    Metric,
+    Checked,
     StateType,
+    as_rows,
     classes_of,
+    contracted,
+    counting,
     floats,
     is_labels,
-    one_hot,
     over,
     over_samples,
 )
@@ -29,7 +30,7 @@ from ranvier.metrics.base import (
 __all__ = ["BalancedAccuracy", "CohenKappa", "ConfusionMatrix", "MatthewsCorrelation"]
 
 
-class _Decided(Metric):
+class _Decided(Checked):
     """Truth and decision of each sample as rows of ones and zeros, the truth's times its weight.
 
     The last state counts rows of targets that are not of one class: there the largest output decides nothing.
@@ -40,7 +41,10 @@ class _Decided(Metric):
         y_pred, outputs = floats(y_pred), classes_of(y_pred.shape[1:])
         apart = constant(0, WIDE)
         if outputs == 1:
-            flat = [x if x.ndim == 1 else rn.sum(x, tuple(range(1, x.ndim))) for x in (y_true, y_pred)]
+            flat = [
+                apply("reshape", x, shape=x.shape[:-1]) if x.ndim == y_pred.ndim > 1 else x
+                for x in (y_true, y_pred)
+            ]
             truth, decided = (
                 rn.cast(rn.greater(x, level), "int32")
                 for x, level in zip(flat, (0.5, self._level), strict=True)
@@ -49,22 +53,17 @@ class _Decided(Metric):
             truth, decided = y_true, rn.argmax(y_pred, -1)
         else:
             truth, decided = rn.argmax(y_true, -1), rn.argmax(y_pred, -1)
-            off = rn.cast(rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3), y_pred.dtype)
-            counted = over(weight, off)
-            if counted is not None:  # a row of weight 0 may be anything
-                off = off * rn.cast(rn.greater(counted, 0.0), y_pred.dtype)
-            apart = rn.cast(rn.sum(off), WIDE)
-        rows, columns = (one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
+            off = rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3)
+            apart = counting(off, weight, y_pred.dtype)  # a row of weight 0 may be anything
+        rows, columns = (rn.one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
         spread = over(weight, rows)
         return (rows if spread is None else rows * spread), columns, apart
 
-    def of(self, arrays: Sequence[Array]) -> Any:
-        if arrays[-1] > 0:
-            raise ValueError(
-                f"metric {self.name!r} takes targets of one class a row, and {arrays[-1]:,.0f} rows had several, or "
-                f"none. Write {self.instead} for labels that do not exclude each other."
-            )
-        return super().of(arrays)
+    def refusal(self, number: str) -> str:
+        return (
+            f"takes targets of one class a row, and {number} rows had several, or none. Write {self.instead} for "
+            "labels that do not exclude each other."
+        )
 
     instead = "metrics.Precision() and metrics.Recall()"
 
@@ -78,9 +77,7 @@ class ConfusionMatrix(_Decided):
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         rows, columns, apart = self.decide(y_true, y_pred, weight)
-        inner = "abcdefgh"[: rows.ndim - 1]
-        table = rn.cast(einsum(f"{inner}i,{inner}j->ij", rows, columns), WIDE)
-        return [states[0] + table, states[1] + apart]
+        return [states[0] + contracted("...i,...j->ij", rows, columns), states[1] + apart]
 
     def read(self, arrays: Sequence[Array]) -> Any:
         whole = np.array_equal(arrays[0], np.trunc(arrays[0]))
@@ -94,8 +91,8 @@ class CohenKappa(ConfusionMatrix):
     ("quadratic"), for classes that have an order (Cohen, 1968). 0 where only one class was seen and decided.
     """
 
-    def __init__(self, weights: str | None = None, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, weights: str | None = None, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
         if weights not in (None, "linear", "quadratic"):
             raise ValueError(f"weights={weights!r} does not exist. Write None, 'linear' or 'quadratic'.")
         self.weights = weights
@@ -127,15 +124,13 @@ class _Margins(_Decided):
         if not self.multi_label:
             return super().decide(y_true, y_pred, weight)
         truth = (
-            one_hot(y_true, classes_of(y_pred.shape[1:]), y_pred.dtype)
+            rn.one_hot(y_true, classes_of(y_pred.shape[1:]), y_pred.dtype)
             if is_labels(y_true, y_pred)
             else y_true
         )
         y_pred, truth = floats(y_pred), rn.cast(truth, floats(y_pred).dtype)
         decided = rn.cast(rn.greater(y_pred, self._level), y_pred.dtype)
-        rows, columns = (
-            apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x for x in (truth, decided)
-        )
+        rows, columns = as_rows(truth), as_rows(decided)
         spread = over(weight, rows)
         return (rows if spread is None else rows * spread), columns, constant(0, WIDE)
 
@@ -161,12 +156,18 @@ class BalancedAccuracy(_Margins):
     ``multi_label`` each output is a yes or no of its own, and the mean over them is taken.
     """
 
-    def __init__(self, adjusted: bool = False, name: str | None = None, multi_label: bool = False) -> None:
-        super().__init__(name)
+    def __init__(
+        self,
+        adjusted: bool = False,
+        name: str | None = None,
+        multi_label: bool = False,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, dtype)
         self.adjusted, self.multi_label = adjusted, multi_label
 
     def read(self, arrays: Sequence[Array]) -> float:
-        found, there, decided, total, _ = arrays
+        found, there, decided, total = arrays
         if not self.multi_label:
             return self._mean(found, there)
         neither = total - there - decided + found
@@ -193,12 +194,12 @@ class MatthewsCorrelation(_Margins):
     own, and the mean over them is taken.
     """
 
-    def __init__(self, name: str | None = None, multi_label: bool = False) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, multi_label: bool = False, dtype: Any = None) -> None:
+        super().__init__(name, dtype)
         self.multi_label = multi_label
 
     def read(self, arrays: Sequence[Array]) -> float:
-        found, there, decided, total, _ = arrays
+        found, there, decided, total = arrays
         if self.multi_label:  # of yes and no, for each label
             sides = [np.stack([v, total - v]) for v in (there, decided)]
             right = found + (total - there - decided + found)

@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.node import Node, apply
+from ranvier.graph.node import Node, constant
 from ranvier.metrics.base import (
     WIDE,
     Array,
-    Metric,
+    Checked,
     StateType,
+    as_rows,
     classes_of,
     floats,
     is_labels,
-    one_hot,
+    outside,
     over,
     over_samples,
     share,
@@ -31,48 +32,46 @@ __all__ = [
 AVERAGES = ("auto", None, "micro", "macro", "weighted")
 
 
-def _rows(x: Node) -> Node:
-    """(samples,) as (samples, 1); anything else as it is."""
-    return apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x
+class _Counts(Checked):
+    """True positives, false positives, false negatives and true negatives of each class, at each threshold.
 
-
-class _Counts(Metric):
-    """True positives, false positives, false negatives and true negatives of each class, at each threshold."""
+    A state tells whether the targets were class numbers, of which the average "auto" is another.
+    """
 
     ratio: ClassVar[Any]  # a function: what is made of the four
 
     def __init__(
         self,
-        thresholds: float | Sequence[float] | None = None,
+        thresholds: Any = None,
         average: str | None = "auto",
         class_id: int | None = None,
         name: str | None = None,
         top_k: int | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if average not in AVERAGES:
             raise ValueError(
                 f"average={average!r} does not exist. Write one of {', '.join(map(repr, AVERAGES[1:]))}."
             )
-        self.thresholds: float | list[float] | None
-        self.thresholds = [float(t) for t in thresholds] if isinstance(thresholds, Sequence) else thresholds
+        self.thresholds: float | list[float] | None = None
+        if thresholds is not None:
+            self.thresholds = [float(t) for t in thresholds] if np.ndim(thresholds) else float(thresholds)
         if top_k is not None and (type(top_k) is not int or top_k < 1):
             raise ValueError(f"top_k={top_k!r}: write a whole number of 1 or more instead.")
         self.average, self.class_id, self.top_k = average, class_id, top_k
-        self._of_labels = False
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         number = len(self.thresholds) if isinstance(self.thresholds, list) else 1
-        return [((classes_of(output_shape),), WIDE)] * (4 * number)
+        return [*[((classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32"), ((), WIDE)]
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
         """Truth, and the decisions at each threshold: (samples, ..., classes), as ones and zeros."""
-        pred, classes = _rows(floats(y_pred)), classes_of(y_pred.shape[1:])
+        pred, classes = as_rows(floats(y_pred)), classes_of(y_pred.shape[1:])
         labels = is_labels(y_true, y_pred)
-        self._of_labels = labels
-        truth = one_hot(y_true, classes, pred.dtype) if labels else rn.cast(_rows(y_true), pred.dtype)
+        truth = rn.one_hot(y_true, classes, pred.dtype) if labels else rn.cast(as_rows(y_true), pred.dtype)
         if self.by_largest(labels, classes):
-            return truth, [one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
+            return truth, [rn.one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
         given = self.thresholds
         if self.top_k is not None:
             largest = self.largest(pred, classes)
@@ -89,7 +88,7 @@ class _Counts(Metric):
             raise ValueError(f"top_k={self.top_k} of {classes} outputs. Write {classes} or fewer instead.")
         found, left = rn.zeros_like(pred), pred
         for _ in range(self.top_k):
-            one = one_hot(rn.argmax(left, -1), classes, pred.dtype)
+            one = rn.one_hot(rn.argmax(left, -1), classes, pred.dtype)
             found, left = rn.add(found, one), rn.where(rn.greater(one, 0.0), -np.inf, left)
         return found
 
@@ -104,18 +103,23 @@ class _Counts(Metric):
         for decided in decisions:
             hit = truth * decided
             parts += [hit, decided - hit, truth - hit, rn.subtract(1.0, truth + decided - hit)]
-        return [
-            s + over_samples(p if spread is None else p * spread) for s, p in zip(states, parts, strict=True)
-        ]
+        sums = [over_samples(p if spread is None else p * spread) for p in parts]
+        labels = constant(is_labels(y_true, y_pred), "int32")
+        wrong = constant(0, WIDE) if is_labels(y_true, y_pred) else outside(truth, weight)
+        return [*(s + x for s, x in zip(states, sums, strict=False)), labels, states[-1] + wrong]
 
     def read(self, arrays: Sequence[Array]) -> Any:
-        if len(arrays) > 4:
-            return np.array([self.read(arrays[i : i + 4]) for i in range(0, len(arrays), 4)])
+        *counts, labels = arrays
+        each = [self._one(counts[i : i + 4], bool(labels)) for i in range(0, len(counts), 4)]
+        return each[0] if len(each) == 1 else np.array(each)
+
+    def _one(self, arrays: Sequence[Array], labels: bool) -> Any:
+        """The result at one threshold."""
         if self.class_id is not None:
             return float(self.ratio(*(a[self.class_id] for a in arrays)))
         average = self.average
         if average == "auto":
-            average = "macro" if self._of_labels else "micro"
+            average = "macro" if labels else "micro"
         if average == "micro" or len(arrays[0]) == 1:
             one = np.asarray(self.ratio(*(a.sum() for a in arrays)))
             return one.reshape(1) if average is None else float(one)
@@ -137,9 +141,10 @@ class _Rate(_Counts):
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: Any = None,
         average: str | None = "auto",
     ) -> None:
-        super().__init__(thresholds, average, class_id, name, top_k)
+        super().__init__(thresholds, average, class_id, name, top_k, dtype)
 
 
 class Precision(_Rate):
@@ -176,6 +181,7 @@ class FBetaScore(_Counts):
     """
 
     default_name = "fbeta_score"
+    settled = frozenset(("thresholds", "class_id", "top_k"))
 
     def __init__(
         self,
@@ -183,14 +189,12 @@ class FBetaScore(_Counts):
         beta: float = 1.0,
         threshold: float | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(threshold, average, name=name)
+        super().__init__(threshold, average, name=name, dtype=dtype)
         if not beta > 0:
             raise ValueError(f"beta={beta!r}: write a number above 0, such as 2.0 where recall counts more.")
         self.beta, self.threshold = beta, threshold
-
-    def config(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in ("average", "beta", "threshold", "name")}
 
     def by_largest(self, labels: bool, classes: int) -> bool:
         return classes > 1 and self.thresholds is None
@@ -204,29 +208,31 @@ class F1Score(FBetaScore):
     """The harmonic mean of precision and recall; decisions and the other arguments are those of `FBetaScore`."""
 
     default_name = "f1_score"
+    settled = FBetaScore.settled | {"beta"}
 
     def __init__(
-        self, average: str | None = None, threshold: float | None = None, name: str | None = None
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(average, 1.0, threshold, name)
-
-    def config(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in ("average", "threshold", "name")}
+        super().__init__(average, 1.0, threshold, name, dtype)
 
 
 class _Number(_Counts):
     """How many decisions, of all classes together, are of one of the four kinds."""
 
     which: ClassVar[int]
+    settled = frozenset(("average", "class_id", "top_k"))
 
-    def __init__(self, thresholds: float | Sequence[float] | None = None, name: str | None = None) -> None:
-        super().__init__(thresholds, name=name)
-
-    def config(self) -> dict[str, Any]:
-        return {"thresholds": self.thresholds, "name": self.name}
+    def __init__(
+        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
+        super().__init__(thresholds, name=name, dtype=dtype)
 
     def read(self, arrays: Sequence[Array]) -> Any:
-        totals = np.array([a.sum() for a in arrays[self.which :: 4]])
+        totals = np.array([a.sum() for a in arrays[self.which : -1 : 4]])
         return float(totals[0]) if len(totals) == 1 else totals
 
 

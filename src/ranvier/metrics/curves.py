@@ -7,23 +7,25 @@ hand come from `exact`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ranvier import numeric as rn
 from ranvier.functional import softmax
-from ranvier.graph.contraction import einsum
 from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
     Array,
+    Checked,
     Metric,
     StateType,
+    as_rows,
     classes_of,
+    contracted,
     floats,
     is_labels,
-    one_hot,
+    outside,
     over,
     share,
 )
@@ -43,38 +45,37 @@ def evenly(n: int) -> list[float]:
 
 def sums_above(lines: Sequence[float], scores: Node, values: Sequence[Node], keep_last: bool) -> list[Node]:
     """For each threshold the sum of the values whose score exceeds it: (thresholds,), or (thresholds, outputs)."""
-    inner = "abcdefgh"[: scores.ndim]
     shape, axes = (*scores.shape, len(lines)), tuple(range(scores.ndim))
     wide = apply("broadcast", constant(lines, scores.dtype), shape=shape, axes=(scores.ndim,))
     above = rn.cast(rn.greater(apply("broadcast", scores, shape=shape, axes=axes), wide), scores.dtype)
-    result = f"t{inner[-1]}" if keep_last else "t"
-    return [rn.cast(einsum(f"{inner},{inner}t->{result}", v, above), WIDE) for v in values]
+    equation = "...k,...kt->tk" if keep_last else "...,...t->t"
+    return [contracted(equation, v, above) for v in values]
 
 
-def probabilities(y_true: Node, y_pred: Node, from_logits: bool) -> Node:
-    """Outputs as probabilities: a softmax of logits against class numbers, else a sigmoid of each."""
+def probabilities(y_pred: Node, from_logits: bool, exclusive: bool) -> Node:
+    """Outputs as probabilities: of logits of several classes that exclude each other a softmax, else a sigmoid each."""
     y_pred = floats(y_pred)
     if not from_logits:
         return y_pred
-    several = is_labels(y_true, y_pred) and classes_of(y_pred.shape[1:]) > 1
-    return softmax(y_pred) if several else rn.sigmoid(y_pred)
+    return softmax(y_pred) if exclusive and classes_of(y_pred.shape[1:]) > 1 else rn.sigmoid(y_pred)
 
 
-class _Curve(Metric):
+class _Curve(Checked):
     """True and false positives at each threshold, and how many samples are positive and negative."""
 
     multi_label = False
     label_weights: Sequence[float] | None = None
     class_id: int | None = None
     from_logits = False
+    _exclusive = False
 
-    def for_logits(self) -> Metric:
-        self.from_logits = True
+    def for_logits(self, exclusive: bool = False) -> Metric:
+        self.from_logits, self._exclusive = True, exclusive
         return self
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         rest = (classes_of(output_shape),) if self.multi_label else ()
-        return [((len(self._lines()), *rest), WIDE)] * 2 + [(rest, WIDE)] * 2
+        return [*[((len(self._lines()), *rest), WIDE)] * 2, *[(rest, WIDE)] * 2, ((), WIDE)]
 
     def _lines(self) -> list[float]:
         raise NotImplementedError
@@ -89,13 +90,15 @@ class _Curve(Metric):
         return constant(np.arange(classes) == self.class_id, scores.dtype)
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        scores = probabilities(y_true, y_pred, self.from_logits)
-        truth = one_hot(y_true, scores.shape[-1], scores.dtype) if is_labels(y_true, scores) else y_true  # type: ignore[arg-type]
+        # As Keras's buckets do: a score beyond all thresholds is as good as the last.
+        scores = rn.clip(probabilities(y_pred, self.from_logits, self._exclusive), 0.0, 1.0)
+        truth = rn.one_hot(y_true, scores.shape[-1], scores.dtype) if is_labels(y_true, scores) else y_true
         truth = rn.cast(truth, scores.dtype)
+        wrong = outside(truth, weight)
         if self.class_id is not None:
             scores, truth = (rn.sum(rn.multiply(v, self._chosen(scores)), -1) for v in (scores, truth))
-        if self.multi_label and scores.ndim == 1:
-            scores, truth = (apply("reshape", v, shape=(*v.shape, 1)) for v in (scores, truth))
+        if self.multi_label:
+            scores, truth = as_rows(scores), as_rows(truth)
         spread = over(weight, scores)
         sides = [v if spread is None else v * spread for v in (truth, rn.subtract(1.0, truth))]
         if self.label_weights is not None and not self.multi_label:
@@ -103,7 +106,7 @@ class _Curve(Metric):
         hits = sums_above(self._lines(), scores, sides, self.multi_label)
         kept = scores.ndim - 1 if self.multi_label else scores.ndim
         wholes = [rn.cast(rn.sum(side, tuple(range(kept))), WIDE) for side in sides]
-        return [s + x for s, x in zip(states, (*hits, *wholes), strict=True)]
+        return [s + x for s, x in zip(states, (*hits, *wholes, wrong), strict=True)]
 
 
 CURVES = ("ROC", "PR")
@@ -120,12 +123,11 @@ class AUC(_Curve):
     From ``num_thresholds`` thresholds evenly over 0..1, or from those given. ``summation_method`` "interpolation" adds
     trapezoids (PR: Davis and Goadrich, 2006), "minoring" and "majoring" the lower and upper sums. Several outputs are
     counted together, class numbers against each output; with ``multi_label`` each has a curve of its own, and the mean
-    of their areas is taken, weighted by ``label_weights`` (which else weigh what is counted of each output).
-    ``from_logits`` applies a sigmoid first, or a softmax where the targets are class numbers. `roc_auc_score` and
-    `average_precision_score` are exact, on arrays.
+    of their areas is taken (``num_labels`` says how many there must be), weighted by ``label_weights`` (which else
+    weigh what is counted of each output). Scores below 0 count as 0 and those above 1 as 1. ``from_logits`` applies a
+    sigmoid to each output first; by its name, in ``compile`` with a loss of logits of classes that exclude each other,
+    it applies their softmax. `roc_auc_score` and `average_precision_score` are exact, on arrays.
     """
-
-    default_name = "auc"
 
     def __init__(
         self,
@@ -133,12 +135,14 @@ class AUC(_Curve):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
+        dtype: Any = None,
         thresholds: Sequence[float] | None = None,
         multi_label: bool = False,
+        num_labels: int | None = None,
         label_weights: Sequence[float] | None = None,
         from_logits: bool = False,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if curve not in CURVES or summation_method not in SUMMATIONS or num_thresholds < 2:
             raise ValueError(
                 f"curve={curve!r}, summation_method={summation_method!r}, num_thresholds={num_thresholds}: write 'ROC' "
@@ -149,7 +153,14 @@ class AUC(_Curve):
             raise ValueError(f"thresholds={thresholds!r}: write probabilities, from 0 to 1, instead.")
         self.num_thresholds = num_thresholds if given is None else len(given) + 2
         self.curve, self.summation_method, self.thresholds = curve, summation_method, given
-        self.multi_label, self.label_weights, self.from_logits = multi_label, label_weights, from_logits
+        self.multi_label, self.num_labels, self.from_logits = multi_label, num_labels, from_logits
+        self.label_weights = None if label_weights is None else [float(w) for w in label_weights]
+
+    def states(self, output_shape: Sequence[int]) -> list[StateType]:
+        classes = classes_of(output_shape)
+        if self.multi_label and self.num_labels not in (None, classes):
+            raise ValueError(f"num_labels={self.num_labels} of {classes} outputs. Write {classes} instead.")
+        return super().states(output_shape)
 
     def _lines(self) -> list[float]:
         return evenly(self.num_thresholds) if self.thresholds is None else [BELOW, *self.thresholds, ABOVE]
@@ -192,8 +203,10 @@ class _BestAt(_Curve):
     wanted: ClassVar[str]
     bounded: ClassVar[str]
 
-    def __init__(self, bound: float, num_thresholds: int, class_id: int | None, name: str | None) -> None:
-        super().__init__(name)
+    def __init__(
+        self, bound: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any
+    ) -> None:
+        super().__init__(name, dtype)
         if not 0 <= bound <= 1 or num_thresholds < 2:
             raise ValueError(
                 f"{self.bounded}={bound!r}, num_thresholds={num_thresholds}: write a share from 0 to 1, and 2 or more."
@@ -220,8 +233,9 @@ class SensitivityAtSpecificity(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(specificity, num_thresholds, class_id, name)
+        super().__init__(specificity, num_thresholds, class_id, name, dtype)
 
 
 class SpecificityAtSensitivity(_BestAt):
@@ -235,8 +249,9 @@ class SpecificityAtSensitivity(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(sensitivity, num_thresholds, class_id, name)
+        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
 
 
 class PrecisionAtRecall(_BestAt):
@@ -245,9 +260,14 @@ class PrecisionAtRecall(_BestAt):
     wanted, bounded = "precision", "recall"
 
     def __init__(
-        self, recall: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None
+        self,
+        recall: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(recall, num_thresholds, class_id, name)
+        super().__init__(recall, num_thresholds, class_id, name, dtype)
 
 
 class RecallAtPrecision(_BestAt):
@@ -261,8 +281,9 @@ class RecallAtPrecision(_BestAt):
         num_thresholds: int = 200,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(precision, num_thresholds, class_id, name)
+        super().__init__(precision, num_thresholds, class_id, name, dtype)
 
 
 NORMS = {  # of the gaps between confidence and accuracy, and the shares of samples, bin by bin
@@ -281,14 +302,19 @@ class ExpectedCalibrationError(Metric):
     """
 
     def __init__(
-        self, bins: int = 15, norm: str = "l1", from_logits: bool = False, name: str | None = None
+        self,
+        bins: int = 15,
+        norm: str = "l1",
+        from_logits: bool = False,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if norm not in NORMS or bins < 1:
             raise ValueError(f"bins={bins!r}, norm={norm!r}: write 1 or more, and 'l1', 'l2' or 'max'.")
         self.bins, self.norm, self.from_logits = bins, norm, from_logits
 
-    def for_logits(self) -> Metric:
+    def for_logits(self, exclusive: bool = False) -> Metric:
         self.from_logits = True
         return self
 
@@ -297,7 +323,7 @@ class ExpectedCalibrationError(Metric):
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         if classes_of(y_pred.shape[1:]) == 1:
-            confidence, right = probabilities(y_true, y_pred, self.from_logits), y_true
+            confidence, right = probabilities(y_pred, self.from_logits, False), y_true
         else:
             truth = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
             right = rn.cast(rn.equal(truth, rn.argmax(y_pred, -1)), y_pred.dtype)

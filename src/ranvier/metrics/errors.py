@@ -9,9 +9,19 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.node import Node, apply, full
+from ranvier.graph.node import Node, full
 from ranvier.losses import formulas
-from ranvier.metrics.base import WIDE, Array, SampleMean, StateType, classes_of, is_labels, over, over_samples
+from ranvier.metrics.base import (
+    WIDE,
+    Array,
+    SampleMean,
+    StateType,
+    as_rows,
+    classes_of,
+    is_labels,
+    over,
+    over_samples,
+)
 from ranvier.numeric.promotion import axes_of
 
 __all__ = [
@@ -33,11 +43,11 @@ class _Formula(SampleMean):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         given = self.signature.bind(self, *args, **kwargs)
         given.apply_defaults()
-        super().__init__(given.arguments["name"])
+        super().__init__(given.arguments["name"], given.arguments["dtype"])
         for name in self.options:
             setattr(self, name, given.arguments[name])
 
-    def for_logits(self) -> SampleMean:
+    def for_logits(self, exclusive: bool = False) -> SampleMean:
         if "from_logits" in self.options:
             self.from_logits = True
         return self
@@ -58,7 +68,8 @@ def _mean_of(
     """The class of this name: the mean of ``formula``, with those of its options."""
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
     known = inspect.signature(formula).parameters
-    parameters = [inspect.Parameter("self", positional), inspect.Parameter("name", positional, default=None)]
+    parameters = [inspect.Parameter("self", positional)]
+    parameters += [inspect.Parameter(own, positional, default=None) for own in ("name", "dtype")]
     parameters += [known[option].replace(annotation=inspect.Parameter.empty) for option in options]
     signature = inspect.Signature(parameters)
 
@@ -159,11 +170,11 @@ class Crossentropy(SampleMean):
     several with a class number, or with a one-hot row. ``from_logits`` says that the outputs are no probabilities.
     """
 
-    def __init__(self, name: str | None = None, from_logits: bool = False) -> None:
-        super().__init__(name)
+    def __init__(self, name: str | None = None, dtype: Any = None, from_logits: bool = False) -> None:
+        super().__init__(name, dtype)
         self.from_logits = from_logits
 
-    def for_logits(self) -> SampleMean:
+    def for_logits(self, exclusive: bool = False) -> SampleMean:
         self.from_logits = True
         return self
 
@@ -188,15 +199,14 @@ class R2Score(SampleMean):
     that do not vary it is 1 if they were met exactly and 0 otherwise.
     """
 
-    default_name = "r2_score"
-
     def __init__(
         self,
         class_aggregation: str | None = "uniform_average",
         num_regressors: int = 0,
         name: str | None = None,
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         if class_aggregation not in AGGREGATIONS:
             raise ValueError(
                 f"class_aggregation={class_aggregation!r} does not exist. Write one of "
@@ -211,7 +221,7 @@ class R2Score(SampleMean):
         y, x = (
             rn.cast(v, WIDE) for v in (y_true, y_pred)
         )  # so that a large mean leaves something of the variance
-        y, x = (apply("reshape", v, shape=(*v.shape, 1)) if v.ndim == 1 else v for v in (y, x))
+        y, x = as_rows(y), as_rows(x)
         ones = full(1, y.shape, WIDE)
         parts = [ones, y, rn.square(y), rn.square(rn.subtract(y, x))]
         spread = over(weight, y)

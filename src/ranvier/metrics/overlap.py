@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.graph.contraction import einsum
 from ranvier.graph.node import Node
-from ranvier.metrics.base import WIDE, Array, Metric, StateType, floats, is_labels, one_hot, over, share
+from ranvier.metrics.base import (
+    WIDE,
+    Array,
+    Metric,
+    StateType,
+    as_pair,
+    contracted,
+    floats,
+    is_labels,
+    over,
+    share,
+)
 
 __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
@@ -24,14 +34,12 @@ class IoU(Metric):
     than the targets have one in any case.
     """
 
-    settled: ClassVar[frozenset[str]] = frozenset()  # settings that are no arguments of a subclass
-
     def __init__(
         self,
         num_classes: int,
         target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -47,16 +55,13 @@ class IoU(Metric):
         self.num_classes, self.target_class_ids, self.ignore_class = num_classes, ids, ignore_class
         self.sparse_y_true, self.sparse_y_pred, self.axis = sparse_y_true, sparse_y_pred, axis
 
-    def config(self) -> dict[str, Any]:
-        return {key: value for key, value in super().config().items() if key not in self.settled}
-
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         return [((self.num_classes, self.num_classes), WIDE)]
 
-    def pair(self, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    def pair(self, y_true: Any, y_pred: Any, weight: Array | None = None) -> tuple[Array, Array]:
         if not self.sparse_y_true and np.ndim(y_true) > np.ndim(y_pred):  # which `update` never sees
             y_true = np.argmax(y_true, self.axis)
-        return super().pair(y_true, y_pred)
+        return as_pair(y_true, y_pred, check=False)
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
         """The class numbers that are there and those that were decided, of one shape."""
@@ -70,15 +75,14 @@ class IoU(Metric):
         kind = floats(y_pred).dtype
         truth, chosen = self.decide(y_true, y_pred)
         # A number that is none of the classes is a row of zeros, and counts nowhere.
-        rows, columns = (one_hot(x, self.num_classes, kind) for x in (truth, chosen))
+        rows, columns = (rn.one_hot(x, self.num_classes, kind) for x in (truth, chosen))
         if self.ignore_class is not None:
             kept = rn.cast(rn.not_equal(truth, self.ignore_class), kind)
             rows = rn.multiply(rows, rn.expand_dims(kept, -1))
         spread = over(weight, rows)
         if spread is not None:
             rows = rows * spread
-        inner = "abcdefgh"[: rows.ndim - 1]
-        return [states[0] + rn.cast(einsum(f"{inner}i,{inner}j->ij", rows, columns), WIDE)]
+        return [states[0] + contracted("...i,...j->ij", rows, columns)]
 
     def read(self, arrays: Sequence[Array]) -> float:
         (table,) = arrays
@@ -97,7 +101,7 @@ class MeanIoU(IoU):
         self,
         num_classes: int,
         name: str | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -118,7 +122,7 @@ class BinaryIoU(IoU):
         target_class_ids: Sequence[int] = (0, 1),
         threshold: float | None = None,
         name: str | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
@@ -139,7 +143,7 @@ class OneHotIoU(IoU):
         num_classes: int,
         target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,
@@ -156,7 +160,7 @@ class OneHotMeanIoU(MeanIoU):
         self,
         num_classes: int,
         name: str | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,

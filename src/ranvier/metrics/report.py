@@ -84,16 +84,18 @@ def report(
     y_pred: Any,
     names: Sequence[str] | None = None,
     *,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     sample_weight: Any = None,
 ) -> Report:
     """What a classifier does for each class.
 
     ``y_true``: class numbers (n,), one-hot rows (n, classes), ones and zeros of several labels at once (n, labels), or
     names as strings. ``y_pred``: class numbers or names, scores (n, classes), whose largest decides, or probabilities
-    (n,), (n, 1) or (n, labels), which decide by exceeding ``threshold``. ``names``: what to call the classes.
+    (n,), (n, 1) or (n, labels), which decide by exceeding ``threshold`` (0.5). Of logits write ``threshold=0``.
+    ``names``: what to call the classes.
 
-    Raises ValueError where the two do not belong together, for NaN, and where names are not as many as classes.
+    Raises ValueError where the two do not belong together, for NaN, for scores that are no probabilities where no
+    ``threshold`` is given, and where names are not as many as classes, or not all different.
     """
     truth, decided, names = _decided(np.asarray(y_true), np.asarray(y_pred), names, threshold)
     weight = np.ones(len(truth))
@@ -114,12 +116,15 @@ def report(
     if names is not None and len(names) != classes:
         raise ValueError(f"there are {len(names)} names for {classes} classes. Write one for each instead.")
     called = [str(k) for k in range(classes)] if names is None else [str(name) for name in names]
+    twice = [name for i, name in enumerate(called) if name in called[:i]]
+    if twice:
+        raise ValueError(f"two classes are called {twice[0]!r}. Write a name of its own for each instead.")
     found, chosen, support = counts
     return Report(called, found, chosen, support, confusion)
 
 
 def _decided(
-    truth: Array, pred: Array, names: Sequence[str] | None, threshold: float
+    truth: Array, pred: Array, names: Sequence[str] | None, threshold: float | None
 ) -> tuple[Array, Array, Sequence[str] | None]:
     """Class numbers (n,) of both, or whether each label applies (n, labels); and the names."""
     if not len(truth) or len(truth) != len(pred):
@@ -141,12 +146,17 @@ def _decided(
             )
         one = bool(np.isin(truth, (0, 1)).all() and (truth.sum(1) == 1).all())
         if not one and pred.ndim == 2:
-            return truth > 0.5, pred > threshold, names
+            return truth > 0.5, _above(pred, threshold), names
+        if not one:
+            raise ValueError(
+                f"y_true has rows of several labels, shape {truth.shape}, and y_pred one number a sample. Write scores "
+                f"or decisions of shape {truth.shape}, or class numbers as y_true, instead."
+            )
         truth = truth.argmax(1)
     if pred.ndim == 2:
         pred = pred.argmax(1)
     elif pred.dtype.kind == "f" and not np.array_equal(pred, np.trunc(pred)):
-        pred = pred > threshold
+        pred = _above(pred, threshold)
     if truth.ndim != 1 or pred.ndim != 1:
         raise ValueError(
             f"y_true of {truth.ndim} and y_pred of {pred.ndim} dimensions: write class numbers (n,) or rows of scores."
@@ -157,6 +167,18 @@ def _decided(
                 f"{what} holds {v[~(v >= 0) | (v != np.trunc(v))][0]}. Write class numbers from 0."
             )
     return truth.astype(np.int64), pred.astype(np.int64), names
+
+
+def _above(scores: Array, threshold: float | None) -> Array:
+    """What is decided to be a yes; raises ValueError for scores that 0.5 need not part."""
+    if threshold is None and not ((scores >= 0) & (scores <= 1)).all():
+        bad = scores[~((scores >= 0) & (scores <= 1))][0]
+        raise ValueError(
+            f"y_pred holds {bad:g}, which is no probability. Write threshold=0 for logits, or take a sigmoid of them, "
+            "instead."
+        )
+    decided: Array = scores > (0.5 if threshold is None else threshold)
+    return decided
 
 
 def _by_name(truth: Array, pred: Array, names: Sequence[str] | None) -> tuple[Array, Array, Sequence[str]]:

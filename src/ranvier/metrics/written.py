@@ -11,7 +11,7 @@ import numpy as np
 from ranvier import numeric, tape
 from ranvier.entries import Entry, Function, expand
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
-from ranvier.metrics.base import WIDE, Array, Metric, StateType, paired
+from ranvier.metrics.base import WIDE, Array, Metric, StateType, paired, without_last
 from ranvier.metrics.variables import Variable
 from ranvier.modes import no_grad
 from ranvier.module.calls import isolated
@@ -24,13 +24,18 @@ __all__ = ["Mean", "Sum", "Written", "is_written"]
 
 
 def is_written(metric: Metric) -> bool:
-    """Whether a metric says with tensors what an update does, and not with nodes."""
+    """Whether a metric says with tensors what an update does, or what comes of it, perhaps over one of Ranvier's."""
     kind = type(metric)
-    return kind.update_state is not Metric.update_state and kind.update is Metric.update
+    return kind.update_state is not Metric.update_state or kind.result is not Metric.result
+
+
+def of_nodes(metric: Metric) -> bool:
+    """Whether a metric has an update of nodes, which one written over it reaches by ``super()``."""
+    return type(metric).update is not Metric.update
 
 
 class _Part:
-    """A metric of nodes that another one holds, while that one is traced: its states are tensors then."""
+    """A metric of nodes within a written one, held or overridden, while that is traced: its states are tensors then."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
@@ -48,7 +53,7 @@ class _Part:
         def update(*nodes: Node) -> list[Node]:
             true, pred = paired(nodes[0], nodes[1])
             weight = nodes[2] if number > 2 else None
-            if weight is not None and weight.ndim == pred.ndim > 1 and weight.shape[-1] == 1:
+            if weight is not None and without_last(weight.shape, pred.shape):
                 weight = apply("reshape", weight, shape=weight.shape[:-1])
             return self.metric.update(nodes[number:], true, pred, weight)
 
@@ -79,7 +84,8 @@ class Written(Metric):
                 "Write a function of (y_true, y_pred), whose mean is shown, instead."
             )
         self._metric = metric
-        self._sizes: list[int] = []  # how many states each of `held` has
+        # What was traced for `states_for`, until `update` is asked for with the same.
+        self._recorded: tuple[tuple[Node | None, ...], _Trace] | None = None
 
     @property
     def given(self) -> Metric:
@@ -88,14 +94,17 @@ class Written(Metric):
     def config(self) -> dict[str, Any]:
         return self._metric.config()
 
+    def settings(self) -> dict[str, Any]:
+        return {"metric": self._metric}
+
     @property
     def variables(self) -> list[Variable]:
         return self._metric.variables
 
     @property
     def held(self) -> list[Metric]:
-        """The metrics of nodes that it is made of; those that are written as it is have variables."""
-        return [metric for metric in self._metric.metrics if not is_written(metric)]
+        """The metrics of nodes that it is made of, itself where it is written over one; others have variables."""
+        return [metric for metric in (self._metric, *self._metric.metrics) if of_nodes(metric)]
 
     def starts(self) -> list[Array]:
         """What the variables hold after ``reset_state()``."""
@@ -115,15 +124,21 @@ class Written(Metric):
                 f"metric {self.name!r} has no variables. Write self.total = self.add_weight(name='total', "
                 "initializer='zeros') in its __init__, and self.total.assign_add(...) in update_state."
             )
-        parts = self.traced(y_true, y_pred, weight).parts
-        self._sizes = [len(part.before) for part in parts]
-        # States begin as zeros; the first tells whether there was an update yet, before which they are the starts.
+        traced = self.traced(y_true, y_pred, weight)
+        self._recorded = (y_true, y_pred, weight), traced
+        # States begin as zeros; the first tells whether there was an update yet, before which they are the starts, and
+        # how many states each of `held` has.
         own = ((v.shape, v.dtype) for v in self.variables)
-        return [((), "bool"), *own, *((t.shape, t.dtype) for part in parts for t in part.before)]
+        inner = ((t.shape, t.dtype) for part in traced.parts for t in part.before)
+        return [((1 + len(traced.parts),), "int32"), *own, *inner]
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        begun, *held = states
-        traced = self.traced(y_true, y_pred, weight)
+        first, *held = states
+        begun = numeric.greater(numeric.index_basic(first, (0,)), 0)
+        given, traced = self._recorded or ((), None)
+        self._recorded = None
+        if traced is None or any(a is not b for a, b in zip(given, (y_true, y_pred, weight), strict=True)):
+            traced = self.traced(y_true, y_pred, weight)
         known = traced.known
         for variable, state, start in zip(self.variables, held, self.starts(), strict=False):
             if start.any():
@@ -139,7 +154,8 @@ class Written(Metric):
             )
         leaves = [self.node_of(leaf, known) for leaf in traced.leaves]
         nodes = expand(traced.entries, dict(enumerate(leaves)))
-        return [apply("cast", constant(1, "int32"), dtype="bool"), *nodes]
+        sizes = [len(part.before) for part in traced.parts]
+        return [constant(np.array([1, *sizes], np.int32), "int32"), *nodes]
 
     def traced(self, y_true: Node, y_pred: Node, weight: Node | None) -> _Trace:
         """What ``update_state`` does with these, recorded."""
@@ -187,11 +203,12 @@ class Written(Metric):
         return constant(leaf._value, leaf.dtype)
 
     def read(self, arrays: Sequence[Array]) -> Any:
-        if arrays[0]:
+        begun, *sizes = arrays[0].tolist()
+        if begun:
             rest = iter(arrays[1:])
             for variable in self.variables:
                 variable.assign(next(rest))
-            for metric, size in zip(self.held, self._sizes, strict=True):
+            for metric, size in zip(self.held, sizes, strict=True):
                 metric._arrays = [np.array(next(rest)) for _ in range(size)] if size else None
         else:
             self._metric.reset_state()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -23,6 +22,7 @@ from ranvier.module.lines import outside
 from ranvier.module.returned import named, tensor
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import describe, given
+from ranvier.names import snake_case
 from ranvier.tensor import Tensor
 
 __all__ = ["Module"]
@@ -40,7 +40,7 @@ def restart_names() -> None:
 
 def automatic_name(kind: str) -> str:
     """Keras's names: ``dense``, ``dense_1``, ``conv2d``, ... counted over the process."""
-    base = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind).lower()
+    base = snake_case(kind)
     count = _counters[base] = _counters.get(base, -1) + 1
     return f"{base}_{count}" if count else base
 

@@ -86,7 +86,7 @@ def draw_curve(
     axes.set_xlabel("epoch", color=INK)
     if name == "learning_rate" and min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
-    if any(share in name for share in SHARES):
+    if any(share in name.lower() for share in SHARES):
         percent(axes.yaxis)
     axes.margins(x=0.04)
     if held_out:

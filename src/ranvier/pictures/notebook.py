@@ -60,7 +60,9 @@ def history_html(history: Any) -> str:
         for label, series in ((name, values), (f"val_{name}", held_out)):
             if not series:
                 continue
-            best = int(np.argmax(series) if any(word in name for word in LARGER) else np.argmin(series))
+            best = int(
+                np.argmax(series) if any(word in name.lower() for word in LARGER) else np.argmin(series)
+            )
             epochs = history.epoch if len(history.epoch) == len(series) else range(len(series))
             rows.append(
                 [

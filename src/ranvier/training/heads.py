@@ -9,7 +9,7 @@ from typing import Any
 from ranvier import losses, metrics
 from ranvier.metrics import Metric, SampleMean
 from ranvier.names import likely
-from ranvier.training.objective import TORCH, Criterion, as_loss, criteria
+from ranvier.training.objective import TORCH, Criterion, as_loss, criteria, exclusive
 from ranvier.training.structure import Outputs, pick
 
 __all__ = ["FunctionMetric", "Head", "Heads", "describe_loss", "describe_metric", "described"]
@@ -85,12 +85,11 @@ class Heads:
         ]
         heads = []
         for i, (one, share) in enumerate(zip(each, shares, strict=True)):
-            logits = bool(getattr(one, "from_logits", False))
             mine = [
                 (part if many == 1 else as_list(part[i]), late)
                 for part, late in zip(measured, (False, True), strict=True)
             ]
-            chosen = [(as_metric(m, logits), late) for part, late in mine for m in part]
+            chosen = [(as_metric(m, one), late) for part, late in mine for m in part]
             heads.append(Head(one, 1.0 if share is None else share_of(share), chosen))
         return cls(outputs, heads)
 
@@ -133,14 +132,16 @@ def flattened(value: Any) -> list[Any]:
     return as_list(value)
 
 
-def as_metric(metric: Any, logits: bool) -> Metric:
-    """A metric by any of its spellings. Named ones that decide at 0.5 decide at 0 where the outputs are logits."""
+def as_metric(metric: Any, loss: losses.Loss | None = None) -> Metric:
+    """A metric by any of its spellings. Named ones that decide at 0.5 decide at 0 where the loss takes logits."""
     if not isinstance(metric, (str, Metric, dict, type)) and callable(metric):
         if (getattr(metric, "__module__", None) or "").partition(".")[0] == "sklearn":
             raise TypeError(_of_arrays(metric.__name__))
         return FunctionMetric(metric)
     found = metrics.get(metric)
-    return found.for_logits() if logits and isinstance(metric, str) else found
+    if loss is not None and loss.from_logits and isinstance(metric, str):
+        return found.for_logits(exclusive(loss))
+    return found
 
 
 def _of_arrays(name: str) -> str:
@@ -192,7 +193,7 @@ def describe_metric(metric: Any) -> Any:
     """Raises ValueError for one that a file cannot hold. A name stays one: what it means depends on the loss."""
     if isinstance(metric, str):
         return metric
-    found = as_metric(metric, False)
+    found = as_metric(metric)
     try:
         return metrics.describe(found)
     except ValueError:

@@ -23,6 +23,7 @@ __all__ = [
     "Criterion",
     "as_loss",
     "classes_of",
+    "exclusive",
     "ignored_by",
     "objective",
     "one_number",
@@ -104,6 +105,11 @@ def as_loss(loss: Any) -> losses.Loss | None:
         made = known[name.removeprefix(TORCH)](**loss["config"])
         return Criterion(made) if name.startswith(TORCH) else made
     return Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
+
+
+def exclusive(loss: losses.Loss) -> bool:
+    """Whether a loss is of classes of which one is right."""
+    return loss.maker == "softmax" or getattr(loss, "function", "") in OF_LABELS
 
 
 def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -> bool:

@@ -60,7 +60,7 @@ class Compiled:
             "weighted_metrics": weighted_metrics,
         }
         described(loss, as_loss)  # names that do not exist are told at once
-        described([metrics, weighted_metrics], lambda metric: as_metric(metric, False))
+        described([metrics, weighted_metrics], as_metric)
         several = any(isinstance(v, (list, tuple, dict)) and len(v) > 1 for v in (loss, loss_weights))
         single = loss is None or is_description(loss) or not several
         self.heads = self._heads(ONE) if single else Heads(ONE, [Head()])

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from ranvier import layout, seed, tape
+from ranvier.metrics import Metric
+from ranvier.metrics.variables import Variable
 from ranvier.module import Module, isolated, mode
 from ranvier.tensor import Tensor
 from ranvier.training.recorded import placeholders
@@ -43,6 +45,10 @@ def alike(one: Any, other: Any) -> bool:
         return True
     if type(one) is not type(other):
         return False
+    if isinstance(one, Metric):
+        return alike(one.settings(), other.settings())
+    if isinstance(one, Variable):  # what a metric collects in
+        return one.spec == other.spec
     if isinstance(one, np.ndarray):
         return bool(np.array_equal(one, other))
     if isinstance(one, (list, tuple)):

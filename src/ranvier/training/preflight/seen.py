@@ -16,6 +16,7 @@ from ranvier.entries import Entry
 from ranvier.module import Module, isolated, mode, watched
 from ranvier.module.explain import called
 from ranvier.tensor import Tensor
+from ranvier.training.objective import exclusive
 from ranvier.training.preflight.report import Fault
 from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
@@ -142,7 +143,7 @@ class End:
     @property
     def categorical(self) -> bool:
         """Whether the loss compares one class of several with the others."""
-        return self.loss.maker == "softmax" or self.function in ("cross_entropy", "nll_loss")
+        return exclusive(self.loss)
 
     @property
     def binary(self) -> bool:

@@ -35,7 +35,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
                 f"index {wrong} is out of range for {classes} classes. Write indices from 0 to {classes - 1}, or a "
                 "larger num_classes."
             )
-    return functional.one_hot(tensor, classes, "int32")
+    return numeric.one_hot(tensor, classes, "int32")
 
 
 def embedding(input: Any, weight: Any) -> Any:
