@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from ranvier import functional as F
-from ranvier import losses
+from ranvier import losses, optimizers
 from ranvier import numeric as n
 from ranvier.graph.node import GraphError
+from ranvier.modes import no_grad
 from ranvier.tensor import Tensor
 from tests.strategies import check_gradient
 
@@ -134,6 +135,38 @@ def test_logits_are_taken_where_known(name, activation, y):
     if not name.startswith("Sparse"):
         assert value.item() > (100 if "Focal" in name else 500)
         assert np.abs(far.grad.numpy()).max() > 0
+
+
+@pytest.mark.parametrize("scale", [1, 2], ids=["leaf", "result"])
+@pytest.mark.parametrize("read", [True, False], ids=["read", "pending"])
+def test_logits_are_those_that_the_probabilities_were_made_of(scale, read):
+    loss = losses.SparseCategoricalCrossentropy()
+    z = Tensor(X, requires_grad=True)
+    p = F.softmax(z * scale if scale > 1 else z)
+    known = losses.SparseCategoricalCrossentropy(from_logits=True)(held(LABELS), held(scale * X)).item()
+    if read:
+        p.numpy()
+    z.assign(Tensor(Y) * 3)
+    assert loss(held(LABELS), p).item() == pytest.approx(known, rel=1e-5)
+
+
+def test_probabilities_may_be_read_before_their_network_steps():
+    z = Tensor(X, requires_grad=True)
+    p = F.softmax(z * 2)
+    known = losses.SparseCategoricalCrossentropy()(held(LABELS), held(p.numpy())).item()
+    z.grad = Tensor(np.ones((6, 4)))
+    optimizers.SGD(1.0).attach([z]).step()
+    assert losses.SparseCategoricalCrossentropy()(held(LABELS), p).item() == pytest.approx(known, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1, 2], ids=["leaf", "result"])
+def test_probabilities_without_a_gradient_give_none_to_their_logits(scale):
+    z = Tensor(X, requires_grad=True)
+    inside = z * scale if scale > 1 else z
+    with no_grad():
+        p = F.softmax(inside)
+    assert losses.SparseCategoricalCrossentropy()(held(LABELS), p).requires_grad is False
+    assert losses.SparseCategoricalCrossentropy()(held(LABELS), F.softmax(inside)).requires_grad is True
 
 
 def test_a_softmax_over_another_axis_is_no_source_of_logits():

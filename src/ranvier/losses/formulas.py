@@ -13,25 +13,32 @@ from ranvier import numeric as n
 from ranvier.functional import log_softmax, softplus
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.labels import labelled
-from ranvier.modes import get_dtype
+from ranvier.modes import get_dtype, no_grad
 from ranvier.numeric.promotion import count, floating
-from ranvier.recording import function
+from ranvier.recording import function, kept
 from ranvier.tensor import Tensor
 
 EPSILON = 1e-7  # Keras's fuzz factor
 
 
 def logits_of(y_pred: Any, maker: str) -> Any:
-    """What ``maker`` ("softmax" over the last axis, or "sigmoid") was given to make this tensor; None where unknown."""
+    """What ``maker`` ("softmax" over the last axis, or "sigmoid") was given to make this tensor, as it was then.
+
+    None where that is not known, or where it has been overwritten since. Gradients reach it where they reach
+    ``y_pred``: what was computed under ``no_grad`` has none, and so have the logits.
+    """
     entry, segment = getattr(y_pred, "entry", None), getattr(y_pred, "segment", None)
     if entry is None or segment is None or entry.function is None or entry.function.name != maker:
         return None
     if len(entry.children) != 1 or dict(entry.options).get("axis", -1) not in (-1, len(y_pred.shape) - 1):
         return None
-    child = entry.children[0]
-    if child.function is None:
-        return segment.leaves[child.options[0][1]]
-    return Tensor.pending(child, segment)
+    if y_pred._value is not None and segment.is_stale(entry):
+        return None
+    logits = Tensor.pending(entry.children[0], segment)
+    if logits.requires_grad and not entry.requires_grad:
+        with no_grad():
+            return kept(logits)
+    return logits
 
 
 def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
