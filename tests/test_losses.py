@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier import functional as F
 from ranvier import losses, optimizers
 from ranvier import numeric as n
@@ -268,6 +269,23 @@ def test_any_function_and_any_subclass():
     assert losses.get(fourth).name == "fourth"
     with pytest.raises(NotImplementedError, match="def call"):
         losses.Loss()(held(Y), held(X))
+
+
+def test_what_a_loss_of_ones_own_makes_of_a_call_is_trained():
+    """An overridden ``__call__`` is a part of `fit`, also one that reduces by itself."""
+
+    base: Any = losses.MeanSquaredError
+
+    class Twice(base):
+        def __call__(self, y_true, y_pred, sample_weight=None):
+            return 2 * super().__call__(y_true, y_pred, sample_weight)
+
+    found = []
+    for loss in (Twice(), losses.MeanSquaredError()):
+        model = rv.Sequential([rv.layers.Dense(4, input_shape=(4,), kernel_initializer="zeros")])
+        model.compile("sgd", loss)
+        found.append(model.evaluate(X, Y, verbose=0))
+    assert found[0] == pytest.approx(2 * found[1])
 
 
 def test_what_preflight_asks():

@@ -34,9 +34,7 @@ class WarmUp(Settings):
         object.__setattr__(self, "schedule", known)
 
     def rate(self, step: Tensor) -> Any:
-        after = self.schedule.rate(
-            rn.maximum(step - self.steps, 0.0)
-        )  # its first rate, as long as the line lasts
+        after = self.schedule(rn.maximum(step - self.steps, 0.0))  # its first rate, as long as the line lasts
         line = (after - self.start) * (step / self.steps) + self.start
         return rn.where(step < self.steps, line, after)
 
