@@ -170,6 +170,22 @@ def test_probabilities_without_a_gradient_give_none_to_their_logits(scale):
     assert losses.SparseCategoricalCrossentropy()(held(LABELS), F.softmax(inside)).requires_grad is True
 
 
+NOTHING = [  # options, weights: nothing counts in the mean
+    ({"ignore_class": 2}, None),
+    ({"reduction": "mean_with_sample_weight"}, np.zeros(3)),
+]
+
+
+@pytest.mark.parametrize(("options", "weights"), NOTHING)
+def test_where_nothing_counts_the_loss_is_zero(options, weights):
+    z = Tensor(X[:3], requires_grad=True)
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True, **options)
+    value = loss(np.full(3, 2), z, weights)
+    value.backward()
+    assert value.item() == 0.0
+    np.testing.assert_array_equal(z.grad.numpy(), 0.0)
+
+
 def test_a_softmax_over_another_axis_is_no_source_of_logits():
     p = F.softmax(held(X), 0)
     expected = losses.get("sparse_categorical_crossentropy")(held(LABELS), held(p.numpy())).item()

@@ -48,6 +48,15 @@ def test_values(name, options, y, x, weighted, reduction, keras):
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "none"])
+@pytest.mark.parametrize("weights", [np.zeros(7), WEIGHTS[:, None]], ids=["zeros", "column"])
+def test_weights_of_zero_and_of_a_column(weights, reduction, keras):
+    expected = np.asarray(keras.losses.MeanSquaredError(reduction=reduction)(Y, X, weights))
+    found = losses.MeanSquaredError(reduction=reduction)(Y, X, weights).numpy()
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
+
+
 @pytest.mark.parametrize(("name", "options", "y", "x"), ROWS, ids=[f"{i}-{r[0]}" for i, r in enumerate(ROWS)])
 def test_gradients(name, options, y, x, keras):
     jax = pytest.importorskip("jax")

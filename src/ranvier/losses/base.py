@@ -9,22 +9,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.by_name import Configured
-from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
+from ranvier.losses.formulas import logits_of, not_of_class
 from ranvier.losses.mixture import each
+from ranvier.losses.reduction import REDUCTIONS, reduced
 from ranvier.names import Told
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
-
-REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
 class Loss(Told, Configured):
     """The base of all losses. A subclass says ``call(y_true, y_pred)``: one value for each sample.
 
     ``reduction`` makes one number of them: "sum_over_batch_size" (or "mean") divides the weighted sum by the number of
-    losses, "mean_with_sample_weight" by the sum of the weights, "sum" by nothing; "none" leaves them.
+    losses, "mean_with_sample_weight" by the sum of the weights, "sum" by nothing; "none" leaves them. Where that is 0
+    (weights of 0, nothing but labels of ``ignore_class``), so is the loss.
     """
 
     kind: ClassVar[str] = "targets"  # what y_true holds: dense "targets", or integer "labels"
@@ -49,25 +48,8 @@ class Loss(Told, Configured):
         return each(lambda y: self.call(y, y_pred), y_true)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        losses = self.per_sample(y_true, y_pred)
-        if (
-            sample_weight is not None
-            and not np.ndim(sample_weight)
-            and self.reduction == "mean_with_sample_weight"
-        ):
-            sample_weight = None  # one number for all, by which would be divided again
-        if sample_weight is not None:
-            losses = weigh(losses, sample_weight)
-        if self.reduction in ("none", None):
-            return losses
-        total = numeric.sum(losses)
-        if self.reduction == "sum":
-            return total
-        counted = each(self.counted, y_true)
-        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            weights = sample_weight if counted is None else weigh(counted, sample_weight)
-            return numeric.divide(total, numeric.sum(weights))
-        return average(losses) if counted is None else numeric.divide(total, numeric.sum(counted))
+        losses, counted = self.per_sample(y_true, y_pred), each(self.counted, y_true)
+        return reduced(losses, sample_weight, counted, self.reduction)
 
     def counted(self, y_true: Any) -> Any:
         """1 for each sample that a mean counts and 0 for the others; None when it counts all."""

@@ -14,7 +14,7 @@ from ranvier.functional import log_softmax, softplus
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.labels import labelled
 from ranvier.modes import get_dtype, no_grad
-from ranvier.numeric.promotion import count, floating
+from ranvier.numeric.promotion import floating
 from ranvier.recording import function, kept
 from ranvier.tensor import Tensor
 
@@ -234,29 +234,3 @@ def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
 def _length(v: Node, axis: int) -> Node:
     squares = n.sum(v * v, axis, True)
     return n.broadcast_to(n.sqrt(n.clip(squares, EPSILON**2)), v.shape)
-
-
-# --- from losses of samples to one number -------------------------------------------------------------------------
-
-
-@function
-def weigh(losses: Node, sample_weight: Node) -> Node:
-    """Losses (N, ...) times weights (N,), (N, 1) or of their own shape, or times one number."""
-    if not getattr(sample_weight, "ndim", 0):
-        return n.multiply(losses, sample_weight)
-    weight = n.cast(sample_weight, losses.dtype)
-    if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
-        weight = n.squeeze(weight, -1)
-    if weight.ndim < losses.ndim:
-        weight = n.reshape(weight, (*weight.shape, *(1,) * (losses.ndim - weight.ndim)))
-    if weight.ndim > losses.ndim or weight.shape[:1] != losses.shape[:1]:
-        raise GraphError(
-            f"sample weights of {sample_weight.shape} for losses of {losses.shape}: write one a sample"
-        )
-    return n.multiply(losses, weight)
-
-
-@function
-def average(losses: Node) -> Node:
-    """The sum divided by the number of losses: Keras's "sum_over_batch_size"."""
-    return n.sum(losses) / count(losses.shape, losses.dtype)

@@ -180,8 +180,8 @@ class Attached:
             )
         if all(g is None for g in given):
             raise ValueError(
-                "apply got no gradient for any parameter. Write loss.backward() before, and [v.grad for v in variables] as "
-                "the gradients."
+                "apply got no gradient for any parameter. Write loss.backward() before, and "
+                "[v.grad for v in variables] as the gradients."
             )
         self.attach(self.parameters or variables)
         own = {id(p) for p in self.parameters}

@@ -13,10 +13,9 @@ from ranvier.data.arrays import as_labels, as_targets
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import aligned
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
-from ranvier.metrics.base import over
+from ranvier.losses.reduction import reduced
 from ranvier.modes import get_dtype
 from ranvier.module import Module
-from ranvier.numeric.promotion import count
 from ranvier.recording import function
 
 __all__ = [
@@ -179,27 +178,17 @@ def one_number(loss: losses.Loss) -> ValueError:
 
 
 def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Node | None) -> Node:
-    """What is minimized, from the losses of the samples (or of their parts): one number.
+    """What is minimized, from the losses of the samples (or of their parts): one number, as the loss reduces them.
 
-    ``weight`` are the samples' weights, of the shape of the losses or of its first dimensions. ``counted`` is what a
-    mean counts each loss as, all as 1 where it is None (`Loss.counted`); where all of a batch counts as 0, so is the
-    loss.
+    ``weight`` are the samples' weights, of the shape of the losses or of its first dimensions; for ``counted`` see
+    `Loss.counted`. A loss that is one number has reduced by itself.
     """
     if not values.shape:
         if weight is not None:
             raise one_number(loss)
         return values
-    values = per_sample(values)
-    spread = over(weight, values)
-    added: Node = rn.sum(values if spread is None else values * spread)
-    if loss.reduction == "sum":
-        return added
-    if loss.reduction == "batchmean":
-        return added / count((BATCH,), values.dtype)
-    divisor = None if counted is None else rn.cast(counted, values.dtype)
-    if loss.reduction == "mean_with_sample_weight" and spread is not None:
-        divisor = spread if divisor is None else divisor * spread
-    if divisor is None:
-        return added / count(values.shape, values.dtype)
-    whole = rn.sum(divisor)
-    return added / rn.where(rn.equal(whole, 0), 1, whole)
+    given = loss.reduction not in ("none", None)
+    result: Node = reduced(
+        per_sample(values), weight, counted, loss.reduction if given else "sum_over_batch_size"
+    )
+    return result
