@@ -287,6 +287,30 @@ def test_any_function_and_any_subclass():
         losses.Loss()(held(Y), held(X))
 
 
+class Focal(losses.Loss):
+    """Of integer labels, as one writes it for Keras."""
+
+    def call(self, y_true, y_pred):
+        p = n.sum(y_pred * n.one_hot(y_true, 4), -1)
+        return -n.square(1 - p) * n.log(p)
+
+
+OTHER_TARGETS = [  # a loss, targets of another shape than the outputs (6, 4), the loss of uniform outputs
+    (Focal(), LABELS, 0.75**2 * np.log(4)),
+    (lambda t, p: n.square(t - p[:, 0]) * p[:, 1], Y[:, 0], ((Y[:, 0] - 0.25) ** 2 / 4).mean()),
+    (lambda t, p: n.mean(n.abs(t - p), -1), Y[:, :1], abs(Y[:, :1] - 0.25).mean()),
+    (lambda t, p: t[:, 4] * n.sum(n.square(t[:, :4] - p), -1), np.hstack([Y, YES[:, :1]]), (YES[:, 0] * ((Y - 0.25) ** 2).sum(1)).mean()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "y", "expected"), OTHER_TARGETS, ids=["labels", "two", "broadcast", "mask"])
+def test_a_loss_of_ones_own_takes_targets_of_any_shape(loss, y, expected):
+    model = rv.Sequential([rv.layers.Dense(4, "softmax", input_shape=(4,), kernel_initializer="zeros")])
+    model.compile("sgd", loss)
+    assert model.evaluate(X, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    model.fit(X, y, verbose=0)
+
+
 def test_what_a_loss_of_ones_own_makes_of_a_call_is_trained():
     """An overridden ``__call__`` is a part of `fit`, also one that reduces by itself."""
 

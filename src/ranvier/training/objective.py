@@ -105,6 +105,13 @@ def as_loss(loss: Any) -> losses.Loss | None:
     return Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
 
 
+def is_own(loss: losses.Loss | None) -> bool:
+    """Whether a loss is the user's, so that which targets it takes is not known here."""
+    if loss is None or (isinstance(loss, Criterion) and loss.opened):
+        return False
+    return losses.names().get(type(loss).__name__) is not type(loss)
+
+
 def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -> bool:
     """Whether these targets are class numbers; where the loss takes both, their dtype and shape say."""
     if loss is not None and loss.kind == "labels":
@@ -149,10 +156,12 @@ def target_array(
         return as_labels(
             y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored, owner=owner
         )
-    if isinstance(loss, losses.LossFunction) or (isinstance(loss, Criterion) and not loss.opened):
-        array = to_numeric(y, name)
-        if array.ndim and array.dtype.kind in "iub" and aligned(array.shape[1:], output_shape) is None:
-            return array.astype(np.int32)  # class numbers, for a function that reads them
+    if is_own(loss) and (array := to_numeric(y, name)).ndim:
+        other = aligned(array.shape[1:], output_shape) is None
+        if other and array.dtype.kind in "iub":
+            return array.astype(np.int32)  # class numbers, for a loss that reads them
+        if other:  # two numbers predicted for one, say, or a mask beside the values
+            output_shape = array.shape[1:]
     return as_targets(y, output_shape, name=name, owner=owner, check_finite=check_finite, dtype=get_dtype())
 
 
