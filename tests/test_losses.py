@@ -64,6 +64,8 @@ ROWS = [
     ("KLDivergence", {}, T, S, (T * np.log(T / S)).sum(1)),
     ("Poisson", {}, Q, P, (P - Q * np.log(P + 1e-7)).mean(1)),
     ("CosineSimilarity", {}, Y, X, -(unit(X) * unit(Y)).sum(1)),
+    ("Dice", {"axis": -1}, YES, P, 1 - 2 * (YES * P).sum(1) / (YES + P).sum(1)),
+    ("Tversky", {"alpha": 0.3, "beta": 2.0, "axis": 1}, Q, P, 1 - (Q * P).sum(1) / (Q * P + 2 * (1 - Q) * P + 0.3 * Q * (1 - P)).sum(1)),
 ]  # fmt: skip
 
 
@@ -226,6 +228,15 @@ def test_get():
     assert losses.get(loss) is loss
     assert loss.config() == {"delta": 0.5, "reduction": "sum_over_batch_size", "name": "mine"}
     assert type(loss)(**loss.config()).config() == loss.config()
+    assert losses.get({"class_name": "huber", "config": loss.config()}).config() == loss.config()
+    assert isinstance(losses.get({"class_name": "MeanSquaredError"}), losses.MeanSquaredError)
+    with pytest.raises(ValueError, match="'Huber' instead"):
+        losses.get({"class_name": "Hubr", "config": {}})
+    assert losses.Dice(dtype="float32").config() == losses.Dice().config()
+    with pytest.raises(
+        ValueError, match=r"MeanSquaredError\(dtype='float16'\): losses are computed in the dtype"
+    ):
+        losses.MeanSquaredError(dtype="float16")
     with pytest.raises(ValueError, match="'binary_crossentropy' instead"):
         losses.get("binary_crosentropy")
     with pytest.raises(TypeError, match="a name or a function"):

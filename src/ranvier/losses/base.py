@@ -13,6 +13,7 @@ from ranvier.by_name import Configured
 from ranvier.losses.formulas import logits_of, not_of_class
 from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
+from ranvier.modes import get_dtype
 from ranvier.names import Told
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
@@ -30,10 +31,20 @@ class Loss(Told, Configured):
     maker: ClassVar[str | None] = None  # the activation whose input this loss can take as logits
     from_logits: bool = False
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: str | None = None,
+    ) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(
                 f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, REDUCTIONS))}."
+            )
+        if dtype not in (None, get_dtype()):
+            raise ValueError(
+                f"{type(self).__name__}(dtype={dtype!r}): losses are computed in the dtype of the outputs. Write "
+                "rv.set_dtype('float64') before the model is made, or leave it out, instead."
             )
         self.name = name or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
         self.reduction = reduction
@@ -90,7 +101,8 @@ class LossFunction(Loss):
 class Formula(Loss):
     """A loss that is a function of (y_true, y_pred, options); `loss_of` makes such classes.
 
-    The constructor takes the function's options, then ``reduction`` and ``name``; each is an attribute of that name.
+    The constructor takes the function's options, then ``reduction``, ``name`` and ``dtype``; all but the last are
+    attributes.
     """
 
     formula: ClassVar[Callable[..., Any]]
@@ -101,7 +113,7 @@ class Formula(Loss):
         given = self.signature.bind(self, *args, **kwargs)
         given.apply_defaults()
         values = given.arguments
-        super().__init__(values["name"] or type(self).formula.__name__, values["reduction"])
+        super().__init__(values["name"] or type(self).formula.__name__, values["reduction"], values["dtype"])
         for name in self.options:
             check = _CHECKS.get(name)
             setattr(self, name, values[name] if check is None else check(values[name], name))
@@ -131,7 +143,7 @@ def loss_of(
     """The class of this name for a formula, with its docstring and its options as the constructor's first arguments."""
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
     own = list(inspect.signature(formula).parameters.values())[2:]
-    shared = {"reduction": "sum_over_batch_size", "name": None}
+    shared = {"reduction": "sum_over_batch_size", "name": None, "dtype": None}
     signature = inspect.Signature(
         [
             inspect.Parameter("self", positional),
@@ -181,4 +193,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "label_smoothing": _share,
     "gamma": _exponent,
     "alpha": _balance,
+    "beta": _exponent,
 }

@@ -231,6 +231,38 @@ def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
     return n.negative(n.sum(y * x, axis))
 
 
+@function
+def dice(y_true: Node, y_pred: Node, axis: int | tuple[int, ...] | None = None) -> Node:
+    """One minus the Dice coefficient of targets and predictions in [0, 1] (Milletari et al., 2016).
+
+    ``2 * sum(y * x) / (sum(y) + sum(x))``, over an axis or some; by default over the whole batch: write
+    ``axis=(1, 2, 3)`` for that of each image.
+    """
+    y, x = pair(y_true, y_pred)
+    whole = n.sum(y, axis) + n.sum(x, axis)
+    return n.subtract(1, n.divide(n.multiply(n.sum(y * x, axis), 2), n.add(whole, EPSILON)))
+
+
+@function
+def tversky(
+    y_true: Node,
+    y_pred: Node,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    axis: int | tuple[int, ...] | None = None,
+) -> Node:
+    """One minus the Tversky index (Salehi et al., 2017): ``hits / (hits + alpha * missed + beta * wrong)``.
+
+    ``alpha`` counts what was missed and ``beta`` what is wrongly there, as Keras has it (the paper the other way
+    round). Sums are over an axis or some, as in `dice`, which it is where both are 0.5.
+    """
+    y, x = pair(y_true, y_pred)
+    hits = n.sum(y * x, axis)
+    wrong, missed = n.sum(n.subtract(1, y) * x, axis), n.sum(y * n.subtract(1, x), axis)
+    whole = hits + n.multiply(missed, alpha) + n.multiply(wrong, beta)
+    return n.subtract(1, n.divide(hits, n.add(whole, EPSILON)))
+
+
 def _length(v: Node, axis: int) -> Node:
     squares = n.sum(v * v, axis, True)
     return n.broadcast_to(n.sqrt(n.clip(squares, EPSILON**2)), v.shape)

@@ -97,11 +97,8 @@ def as_loss(loss: Any) -> losses.Loss | None:
     """A loss by any of its spellings; None stays."""
     if loss is None:
         return None
-    if isinstance(loss, dict) and set(loss) == {"class_name", "config"}:
-        name = loss["class_name"]
-        known = criteria() if name.startswith(TORCH) else losses.names()
-        made = known[name.removeprefix(TORCH)](**loss["config"])
-        return Criterion(made) if name.startswith(TORCH) else made
+    if isinstance(loss, dict) and str(loss.get("class_name")).startswith(TORCH):
+        return Criterion(criteria()[loss["class_name"].removeprefix(TORCH)](**loss["config"]))
     return Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
 
 
