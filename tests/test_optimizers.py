@@ -1,7 +1,9 @@
 """Optimizers: each rule against its paper's formula in float64, clipping, decay, state, and the explicit loop."""
 
 import copy
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ranvier import entries, optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
 from ranvier.modes import set_dtype
+from ranvier.optimizers import attached
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -309,6 +312,23 @@ def test_gradients_may_be_applied_as_in_keras():
     np.testing.assert_array_equal(a.numpy(), now[0])
     assert (b.numpy() != now[1]).all()
     assert optimizer.iterations.item() == 5
+
+
+def test_programs_of_steps_keep_no_parameters_and_are_bounded(monkeypatch):
+    monkeypatch.setattr(attached, "_FUNCTIONS", {})
+    monkeypatch.setattr(attached, "FUNCTIONS", 3)
+    seen = []
+    for i in range(5):
+        p = Tensor(np.ones(2), requires_grad=True)
+        optimizer = optimizers.SGD(0.1, weight_decay=0.1 * (i + 1)).attach([p])
+        optimizer.exclude_from_weight_decay([p])
+        product(p, Tensor(np.ones(2))).backward()
+        optimizer.step()
+        seen.append(weakref.ref(p))
+        del p, optimizer
+    gc.collect()
+    assert [r() for r in seen[:4]] == [None] * 4  # what is recorded next may be about the last
+    assert len(attached._FUNCTIONS) == 3
 
 
 def test_describe_and_get_are_inverse():

@@ -244,11 +244,14 @@ class Attached:
         )
         known = _FUNCTIONS.get(key)
         if known is None:
+            while len(_FUNCTIONS) >= FUNCTIONS:
+                del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
             twin: Any = copy.copy(self)
             known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments))
         return known
 
 
+FUNCTIONS = 500  # kept: settings that keep changing must not grow without end
 _FUNCTIONS: dict[Any, Function] = {}
 
 

@@ -12,6 +12,7 @@ from ranvier import numeric as rn
 from ranvier.data.arrays import as_labels, as_targets
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import aligned
+from ranvier.functional.criteria import weight_of
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
 from ranvier.losses.reduction import reduced
 from ranvier.modes import get_dtype
@@ -82,8 +83,8 @@ def class_shares(labels: Node, weight: Node | None, ignored: int) -> Node:
     kept = rn.not_equal(labels, ignored)
     if weight is None:
         return rn.cast(kept, get_dtype())
-    own = rn.sum(rn.multiply(rn.one_hot(labels, weight.shape[0], weight.dtype), weight), -1)
-    return rn.where(kept, own, 0)
+    classes: Any = weight.shape[0]
+    return rn.where(kept, weight_of(labels, weight, classes, weight.dtype), 0)
 
 
 def criteria() -> dict[str, Any]:
