@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier import functional as F
-from ranvier import losses
+from ranvier import losses, optimizers
 from ranvier import numeric as n
 from ranvier.graph.node import GraphError
+from ranvier.modes import no_grad
 from ranvier.tensor import Tensor
 from tests.strategies import check_gradient
 
@@ -62,6 +64,8 @@ ROWS = [
     ("KLDivergence", {}, T, S, (T * np.log(T / S)).sum(1)),
     ("Poisson", {}, Q, P, (P - Q * np.log(P + 1e-7)).mean(1)),
     ("CosineSimilarity", {}, Y, X, -(unit(X) * unit(Y)).sum(1)),
+    ("Dice", {"axis": -1}, YES, P, 1 - 2 * (YES * P).sum(1) / (YES + P).sum(1)),
+    ("Tversky", {"alpha": 0.3, "beta": 2.0, "axis": 1}, Q, P, 1 - (Q * P).sum(1) / (Q * P + 2 * (1 - Q) * P + 0.3 * Q * (1 - P)).sum(1)),
 ]  # fmt: skip
 
 
@@ -136,6 +140,54 @@ def test_logits_are_taken_where_known(name, activation, y):
         assert np.abs(far.grad.numpy()).max() > 0
 
 
+@pytest.mark.parametrize("scale", [1, 2], ids=["leaf", "result"])
+@pytest.mark.parametrize("read", [True, False], ids=["read", "pending"])
+def test_logits_are_those_that_the_probabilities_were_made_of(scale, read):
+    loss = losses.SparseCategoricalCrossentropy()
+    z = Tensor(X, requires_grad=True)
+    p = F.softmax(z * scale if scale > 1 else z)
+    known = losses.SparseCategoricalCrossentropy(from_logits=True)(held(LABELS), held(scale * X)).item()
+    if read:
+        p.numpy()
+    z.assign(Tensor(Y) * 3)
+    assert loss(held(LABELS), p).item() == pytest.approx(known, rel=1e-5)
+
+
+def test_probabilities_may_be_read_before_their_network_steps():
+    z = Tensor(X, requires_grad=True)
+    p = F.softmax(z * 2)
+    known = losses.SparseCategoricalCrossentropy()(held(LABELS), held(p.numpy())).item()
+    z.grad = Tensor(np.ones((6, 4)))
+    optimizers.SGD(1.0).attach([z]).step()
+    assert losses.SparseCategoricalCrossentropy()(held(LABELS), p).item() == pytest.approx(known, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1, 2], ids=["leaf", "result"])
+def test_probabilities_without_a_gradient_give_none_to_their_logits(scale):
+    z = Tensor(X, requires_grad=True)
+    inside = z * scale if scale > 1 else z
+    with no_grad():
+        p = F.softmax(inside)
+    assert losses.SparseCategoricalCrossentropy()(held(LABELS), p).requires_grad is False
+    assert losses.SparseCategoricalCrossentropy()(held(LABELS), F.softmax(inside)).requires_grad is True
+
+
+NOTHING = [  # options, weights: nothing counts in the mean
+    ({"ignore_class": 2}, None),
+    ({"reduction": "mean_with_sample_weight"}, np.zeros(3)),
+]
+
+
+@pytest.mark.parametrize(("options", "weights"), NOTHING)
+def test_where_nothing_counts_the_loss_is_zero(options, weights):
+    z = Tensor(X[:3], requires_grad=True)
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True, **options)
+    value = loss(np.full(3, 2), z, weights)
+    value.backward()
+    assert value.item() == 0.0
+    np.testing.assert_array_equal(z.grad.numpy(), 0.0)
+
+
 def test_a_softmax_over_another_axis_is_no_source_of_logits():
     p = F.softmax(held(X), 0)
     expected = losses.get("sparse_categorical_crossentropy")(held(LABELS), held(p.numpy())).item()
@@ -176,6 +228,15 @@ def test_get():
     assert losses.get(loss) is loss
     assert loss.config() == {"delta": 0.5, "reduction": "sum_over_batch_size", "name": "mine"}
     assert type(loss)(**loss.config()).config() == loss.config()
+    assert losses.get({"class_name": "huber", "config": loss.config()}).config() == loss.config()
+    assert isinstance(losses.get({"class_name": "MeanSquaredError"}), losses.MeanSquaredError)
+    with pytest.raises(ValueError, match="'Huber' instead"):
+        losses.get({"class_name": "Hubr", "config": {}})
+    assert losses.Dice(dtype="float32").config() == losses.Dice().config()
+    with pytest.raises(
+        ValueError, match=r"MeanSquaredError\(dtype='float16'\): losses are computed in the dtype"
+    ):
+        losses.MeanSquaredError(dtype="float16")
     with pytest.raises(ValueError, match="'binary_crossentropy' instead"):
         losses.get("binary_crosentropy")
     with pytest.raises(TypeError, match="a name or a function"):
@@ -235,6 +296,45 @@ def test_any_function_and_any_subclass():
     assert losses.get(fourth).name == "fourth"
     with pytest.raises(NotImplementedError, match="def call"):
         losses.Loss()(held(Y), held(X))
+
+
+class Focal(losses.Loss):
+    """Of integer labels, as one writes it for Keras."""
+
+    def call(self, y_true, y_pred):
+        p = n.sum(y_pred * n.one_hot(y_true, 4), -1)
+        return -n.square(1 - p) * n.log(p)
+
+
+OTHER_TARGETS = [  # a loss, targets of another shape than the outputs (6, 4), the loss of uniform outputs
+    (Focal(), LABELS, 0.75**2 * np.log(4)),
+    (lambda t, p: n.square(t - p[:, 0]) * p[:, 1], Y[:, 0], ((Y[:, 0] - 0.25) ** 2 / 4).mean()),
+    (lambda t, p: n.mean(n.abs(t - p), -1), Y[:, :1], abs(Y[:, :1] - 0.25).mean()),
+    (lambda t, p: t[:, 4] * n.sum(n.square(t[:, :4] - p), -1), np.hstack([Y, YES[:, :1]]), (YES[:, 0] * ((Y - 0.25) ** 2).sum(1)).mean()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("loss", "y", "expected"), OTHER_TARGETS, ids=["labels", "two", "broadcast", "mask"])
+def test_a_loss_of_ones_own_takes_targets_of_any_shape(loss, y, expected):
+    model = rv.Sequential([rv.layers.Dense(4, "softmax", input_shape=(4,), kernel_initializer="zeros")])
+    model.compile("sgd", loss)
+    assert model.evaluate(X, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    model.fit(X, y, verbose=0)
+
+
+def test_what_a_loss_of_ones_own_makes_of_a_call_is_trained():
+    """An overridden ``__call__`` is a part of `fit`, also one that reduces by itself."""
+
+    class Twice(losses.MeanSquaredError):  # type: ignore[misc, valid-type]  # made by `loss_of`
+        def __call__(self, y_true, y_pred, sample_weight=None):
+            return 2 * super().__call__(y_true, y_pred, sample_weight)
+
+    found = []
+    for loss in (Twice(), losses.MeanSquaredError()):
+        model = rv.Sequential([rv.layers.Dense(4, input_shape=(4,), kernel_initializer="zeros")])
+        model.compile("sgd", loss)
+        found.append(model.evaluate(X, Y, verbose=0))
+    assert found[0] == pytest.approx(2 * found[1])
 
 
 def test_what_preflight_asks():

@@ -1,7 +1,9 @@
 """Optimizers: each rule against its paper's formula in float64, clipping, decay, state, and the explicit loop."""
 
 import copy
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from ranvier import entries, optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
 from ranvier.modes import set_dtype
+from ranvier.optimizers import attached
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -227,6 +230,18 @@ def test_state_goes_and_comes_back():
     np.testing.assert_array_equal(p.numpy(), whole[-1])
 
 
+class Own(optimizers.SGD):
+    """As one writes a rule for Keras."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        variable.assign_sub(gradient)
+
+
+class Stepping(optimizers.SGD):
+    def step(self):
+        raise AssertionError
+
+
 ERRORS = [
     (lambda: optimizers.get("adm"), ValueError, "Write 'adam' instead"),
     (lambda: optimizers.get(3), TypeError, "no optimizer"),
@@ -241,6 +256,23 @@ ERRORS = [
     (lambda: optimizers.SGD(ema_overwrite_frequency=2.5), ValueError, "a whole number of 1 or more"),
     (lambda: optimizers.Adam(loss_scale_factor=2.0), ValueError, "loss_scale_factor=2.0.* Leave it out"),
     (lambda: optimizers.SGD().step(), RuntimeError, "attach"),
+    (lambda: optimizers.Adam(0.001, 0.9, 0.999, None), TypeError, r"Adam\(epsilon=None\): this is a number"),
+    (lambda: optimizers.Adam(beta_1=None), TypeError, r"Adam\(beta_1=None\): this is a number"),
+    (lambda: optimizers.SGD(momentum=True), TypeError, r"SGD\(momentum=True\): this is a number"),
+    (lambda: optimizers.Adam(amsgrad=None), TypeError, r"Adam\(amsgrad=None\): write True or False"),
+    (lambda: optimizers.Adam(amsgrad="yes"), TypeError, r"Adam\(amsgrad='yes'\): write True or False"),
+    (lambda: setattr(optimizers.Adam(), "beta_1", "x"), TypeError, r"Adam\(beta_1='x'\): this is a number"),
+    (lambda: setattr(optimizers.Adam(), "lr", 1e-5), AttributeError, r"no setting 'lr'. Write optimizer.learning_rate = 1e-05"),
+    (lambda: setattr(optimizers.SGD(clipnorm=1.0), "clipvalue", 1.0), ValueError, "clipnorm and clipvalue. Write only one"),
+    (lambda: optimizers.SGD(decay=1e-6), TypeError, r"no argument 'decay'. Write learning_rate=rv.optimizers.schedules.InverseTimeDecay"),
+    (lambda: optimizers.SGD().apply([None], [Tensor([1.0])]), ValueError, r"no gradient for any.*\[v.grad for v"),
+    (lambda: optimizers.SGD().apply([[1.0]], []), ValueError, "1 gradients for 0 parameters"),
+    (lambda: optimizers.SGD().attach([Tensor([1.0])]).apply([[1.0]], [Tensor([1.0])]), ValueError, "does not train"),
+    (lambda: optimizers.SGD().apply([[1.0, 2.0]], [Tensor([1.0])]), ValueError, r"gradient of shape \(2,\) for a parameter of shape \(1,\)"),
+    (lambda: Own().attach([Tensor([1.0])]), TypeError, r"Own has an update_step of its own.* Write rule\("),
+    (lambda: run(optimizers.Optimizer(), [0.0], [[1.0]]), NotImplementedError, r"Optimizer does not say what its step is. Write rule\("),
+    (lambda: line(Stepping()), TypeError, "Stepping has a step of its own, which the compiled step would not call"),
+    (lambda: line(optimizers.Adam(optimizers.schedules.WarmUp(0.01, 5))).optimizer.set_rate(1, "X"), TypeError, r"Write Adam\(0.01\), or leave X out"),
     (lambda: optimizers.SGD().attach([]), ValueError, "no parameters"),
     (lambda: optimizers.SGD().attach([Tensor([1.0])]).attach([Tensor([1.0])]), ValueError, "new optimizer"),
     (lambda: optimizers.Adam().attach([Tensor([1.0])]).set_state({"a": 1}), ValueError, "0.momentum is missing.*a is unknown"),
@@ -251,6 +283,52 @@ ERRORS = [
 def test_errors(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+def test_gradients_may_be_applied_as_in_keras():
+    """With `apply`, also by `value.grad`, and with `apply_gradients`: as ``step`` does, for a part of the parameters too."""
+    rng = np.random.default_rng(1)
+    starts, other = rng.normal(size=(2, 3)), None
+    for way in ("step", "apply", "numpy", "pairs"):
+        a, b = variables = [rv.Variable(v) for v in starts]
+        optimizer = optimizers.Adam(0.1)
+        for _ in range(3):
+            for v in variables:
+                v.grad = None
+            (product(a, b) + a.sum()).backward()
+            grads = [v.value.grad for v in variables]
+            if way == "step":
+                optimizer.attach(variables).step()
+            elif way == "pairs":
+                optimizer.apply_gradients(zip(grads, variables, strict=True))
+            else:
+                optimizer.apply([g.numpy() for g in grads] if way == "numpy" else grads, variables)
+            assert [v.grad is g for v, g in zip(variables, grads, strict=True)] == [True, True]
+        now = np.array([v.numpy() for v in variables])
+        other = now if other is None else other
+        np.testing.assert_array_equal(now, other)
+    optimizer.apply([np.ones(3)], [b])
+    optimizer.apply([None, np.ones(3)])
+    np.testing.assert_array_equal(a.numpy(), now[0])
+    assert (b.numpy() != now[1]).all()
+    assert optimizer.iterations.item() == 5
+
+
+def test_programs_of_steps_keep_no_parameters_and_are_bounded(monkeypatch):
+    monkeypatch.setattr(attached, "_FUNCTIONS", {})
+    monkeypatch.setattr(attached, "FUNCTIONS", 3)
+    seen = []
+    for i in range(5):
+        p = Tensor(np.ones(2), requires_grad=True)
+        optimizer = optimizers.SGD(0.1, weight_decay=0.1 * (i + 1)).attach([p])
+        optimizer.exclude_from_weight_decay([p])
+        product(p, Tensor(np.ones(2))).backward()
+        optimizer.step()
+        seen.append(weakref.ref(p))
+        del p, optimizer
+    gc.collect()
+    assert [r() for r in seen[:4]] == [None] * 4  # what is recorded next may be about the last
+    assert len(attached._FUNCTIONS) == 3
 
 
 def test_describe_and_get_are_inverse():

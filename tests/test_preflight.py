@@ -71,7 +71,7 @@ class Program:
     loss: Any = "mse"
     x: Any = field(default_factory=lambda: X)
     y: Any = field(default_factory=lambda: VALUES)
-    rate: float = 1e-6
+    rate: Any = 1e-6
     validation: Any = None
     options: dict[str, Any] = field(default_factory=dict)  # of fit and check
     metrics: Any = None
@@ -281,8 +281,11 @@ ROWS = {
         lambda: Program([D(16, activation="relu", bias_initializer=Constant(-100), name="it"), D(1)]),
         lambda: Program([D(16, activation="relu"), D(1)]),
     ),
-    "RV506": (
-        lambda: Program([D(16, activation="tanh", bias_initializer=Constant(100), name="it"), D(1)]),
+    "RV507": (
+        lambda: Program([D(1)], rate=optimizers.schedules.CosineDecay(1e-6, 2)),
+        lambda: Program([D(1)], rate=optimizers.schedules.WarmUp(optimizers.schedules.CosineDecay(1e-6, 20), 20)),
+    ),
+    "RV506": (        lambda: Program([D(16, activation="tanh", bias_initializer=Constant(100), name="it"), D(1)]),
         lambda: Program([D(16, activation="softplus", bias_initializer=Constant(-100)), D(1)]),
     ),
 }  # fmt: skip

@@ -344,6 +344,30 @@ def test_a_schedule_written_in_kerass_way():
         assert in_program(KerasStyle(1.0), [3], engine, "float64")[0] == 0.25
 
 
+class Halved(s.CosineDecay):
+    """One of the library's, made another by overriding the call."""
+
+    def __call__(self, step):
+        return 0.5 * super().__call__(step)
+
+
+class Quartered(Halved):
+    def rate(self, step):
+        return 0.25 * super().rate(step)
+
+
+@pytest.mark.parametrize(("kind", "share"), [(Halved, 0.5), (Quartered, 0.125)])
+def test_what_a_subclass_overrides_is_the_rate(kind, share):
+    """Its ``__call__``, its ``rate``: in programs, as a number, and when called."""
+    whole, schedule = s.CosineDecay(0.1, 10), kind(0.1, 10)
+    path = explicit(optimizers.SGD(schedule), 3)
+    np.testing.assert_allclose(-np.diff(path, prepend=1.0), share * whole(np.arange(3)), rtol=1e-5)
+    np.testing.assert_allclose(optimizers.SGD(schedule).current_rate(), share * 0.1)
+    np.testing.assert_allclose(s.WarmUp(schedule, 5)(6), share * whole(1))
+    np.testing.assert_allclose(schedule.at([3, 4]), share * whole(np.array([3, 4])))
+    np.testing.assert_allclose(schedule(np.array([3, 4])), share * whole(np.array([3, 4])))
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -487,7 +511,8 @@ ERRORS = [
     (lambda: s.OneCycle(0.1, 100, 0.6, three_phase=True), ValueError, "another pct_start"),
     (lambda: s.OneCycle(0.1, 100, anneal_strategy="cosine"), ValueError, "'cos' or 'linear'"),
     (lambda: s.WarmUp(0.1, 0), ValueError, "steps=0"),
-    (lambda: s.WarmUp("adam", 10), TypeError, "a number"),
+    (lambda: s.WarmUp("x", 10), TypeError, "'x' is no schedule. Write a number, or one such as"),
+    (lambda: s.get("CosineDecay"), TypeError, r"'CosineDecay' is no schedule. Write CosineDecay\(...\) instead"),
     (lambda: s.Constant(0.1)(-1), ValueError, "step of 0 or more"),
     (lambda: s.get({"class_name": "CosineDecy"}), ValueError, "'CosineDecay'"),
     (lambda: s.get(s.CosineDecay), TypeError, r"CosineDecay\(...\)"),

@@ -195,7 +195,7 @@ class Scaled(rv.Layer):
 def test_configurations_and_architectures_as_text(kind, tmp_path):
     decorate = rv.saving.register_keras_serializable(package="mine", name="Scaled of the tests")
     assert decorate(Scaled) is Scaled
-    assert rv.saving.get_registered_name(Scaled) == "Scaled of the tests"
+    assert rv.saving.get_registered_name(Scaled) == "mine>Scaled of the tests"
     layer = Scaled.from_config(Scaled(2.0, name="two").get_config())
     assert (layer.factor, layer.name) == (2.0, "two")
     model = kind([rv.Input((3,)), layer])

@@ -8,7 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 __all__ = [
     "Told",
@@ -106,10 +106,17 @@ def unknown_keyword(keyword: str, known: Sequence[str], who: str) -> TypeError:
     return TypeError(f"{who} has no argument {keyword!r}. {fix}")
 
 
-def refuse_unknown(function: Callable[..., Any], given: Iterable[str], who: str) -> None:
-    """Raise TypeError for the first name given that is none of the function's arguments."""
+def refuse_unknown(
+    function: Callable[..., Any], given: Iterable[str], who: str, hints: Mapping[str, str] | None = None
+) -> None:
+    """Raise TypeError for the first name given that is none of the function's arguments.
+
+    ``hints`` say what to write instead of some names.
+    """
     known, any_other = arguments(function)
     for keyword in () if any_other else given:
+        if keyword not in known and keyword in (hints or {}):
+            raise TypeError(f"{who} has no argument {keyword!r}. {hints[keyword]}")  # type: ignore[index]  # it is in it
         if keyword not in known:
             raise unknown_keyword(keyword, known, who)
 
@@ -117,15 +124,18 @@ def refuse_unknown(function: Callable[..., Any], given: Iterable[str], who: str)
 class Told:
     """The base of classes that users make: an argument that the constructor lacks is told with the one likely meant.
 
-    What a constructor of another class would say in that one's name is said in this one's.
+    What a constructor of another class would say in that one's name is said in this one's. ``_hints`` says what to
+    write for arguments that the peers have.
     """
+
+    _hints: ClassVar[Mapping[str, str]] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         make: Any = cls.__init__
         if make is object.__init__ and (args or kwargs):
             raise TypeError(f"{cls.__name__} takes no arguments.")
         if kwargs:
-            refuse_unknown(make, kwargs, cls.__name__)
+            refuse_unknown(make, kwargs, cls.__name__, cls._hints)
         if make is not object.__init__ and not make.__qualname__.startswith(f"{cls.__qualname__}."):
             try:
                 inspect.signature(make).bind(None, *args, **kwargs)

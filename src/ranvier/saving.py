@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier.module import Module, from_architecture, register_module
-from ranvier.module.architecture import classes_of, custom_object_scope
+from ranvier.module.architecture import classes_of
+from ranvier.module.registered import OBJECTS, custom_object_scope, name_of, register
 from ranvier.names import missing
 from ranvier.training import load_model, save
 
@@ -21,22 +22,32 @@ CustomObjectScope = custom_object_scope
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
-    """Let models with this class be saved and loaded: `ranvier.register_module`, written as Keras does.
+    """Let models with this class or function be saved and loaded, by the name ``package>name``, as Keras does.
 
-    Files hold no functions: of one, and of any class that is no module, nothing is registered.
+    A layer or model needs nothing else (it is `ranvier.register_module`). A regularizer, constraint, initializer, loss
+    or metric needs a ``get_config`` with its constructor's arguments, where it is no dataclass. Files hold the names:
+    where they are loaded, the same is registered, or given as ``custom_objects``. Raises ValueError where another
+    class or function of the package has the name, TypeError for anything else.
     """
 
     def decorate(thing: Any) -> Any:
+        if not callable(thing) or not hasattr(thing, "__qualname__"):
+            raise TypeError(
+                f"{thing!r} is neither a class nor a function, and only those have names in files."
+            )
+        known = f"{package}>{name or thing.__name__}"
         if isinstance(thing, type) and issubclass(thing, Module):
-            register_module(thing, name=name or thing.__name__)
-        return thing
+            return register_module(thing, name=known)
+        return register(OBJECTS, thing, known)
 
     return decorate
 
 
 def get_registered_name(obj: Any) -> str:
-    """The name by which files know a class."""
-    return str(vars(obj).get("_registered") or obj.__name__)
+    """The name by which files know a class or function. Raises TypeError for anything else."""
+    if not callable(obj) or not hasattr(obj, "__qualname__"):
+        raise TypeError(f"get_registered_name({obj!r}): write a class or a function instead.")
+    return str(vars(obj).get("_registered") or name_of(obj) or obj.__name__)
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:

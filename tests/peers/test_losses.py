@@ -28,6 +28,7 @@ ROWS = [
     ("BinaryCrossentropy", {"from_logits": True}, Q, X), ("MeanSquaredError", {}, Y, X), ("MeanAbsoluteError", {}, Y, X), ("MeanAbsolutePercentageError", {}, Y, X),
     ("MeanSquaredLogarithmicError", {}, Q, P), ("LogCosh", {}, Y, 3 * X), ("Huber", {}, Y, X), ("Huber", {"delta": 0.3}, Y, X), ("Hinge", {}, YES, X), ("Hinge", {}, 2 * YES - 1, X),
     ("SquaredHinge", {}, YES, X), ("CategoricalHinge", {}, HOT, X), ("KLDivergence", {}, T, S), ("Poisson", {}, Q, P), ("CosineSimilarity", {}, Y, X),
+    ("Dice", {"axis": (1,)}, Q, P), ("Tversky", {"alpha": 0.2, "beta": 1.5, "axis": 1}, YES, P),
     ("CosineSimilarity", {"axis": 0}, Y, X), ("MeanSquaredError", {}, Y[:, :1], X[:, :1]), ("MeanSquaredError", {}, Y[:, 0], X[:, :1]),
 ]  # fmt: skip
 
@@ -46,6 +47,21 @@ def test_values(name, options, y, x, weighted, reduction, keras):
     found = getattr(losses, name)(**options, reduction=reduction)(Tensor(y), Tensor(x), **given).numpy()
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["Dice", "Tversky"])
+def test_losses_of_a_whole_batch(name, keras):
+    expected = float(getattr(keras.losses, name)()(YES, P))
+    assert getattr(losses, name)()(YES, P).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "none"])
+@pytest.mark.parametrize("weights", [np.zeros(7), WEIGHTS[:, None]], ids=["zeros", "column"])
+def test_weights_of_zero_and_of_a_column(weights, reduction, keras):
+    expected = np.asarray(keras.losses.MeanSquaredError(reduction=reduction)(Y, X, weights))
+    found = losses.MeanSquaredError(reduction=reduction)(Y, X, weights).numpy()
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=2e-6)
 
 
 @pytest.mark.parametrize(("name", "options", "y", "x"), ROWS, ids=[f"{i}-{r[0]}" for i, r in enumerate(ROWS)])

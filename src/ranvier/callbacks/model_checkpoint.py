@@ -41,7 +41,11 @@ class ModelCheckpoint(Monitor):
         self.save_freq, self.step_interval = save_freq, frequency("ModelCheckpoint", save_freq)
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Refuse a name that asks for a result of validation where there will be none, before anything is trained."""
+        """Refuse what would fail after training: a network that no file can hold, and a name that asks for a result of
+        validation where there will be none.
+        """
+        if not self.save_weights_only:
+            self.model.architecture()
         names = self.params.get("metrics", ())
         validated = self.step_interval is None and any(name.startswith("val_") for name in names)
         for name in fields(self.filepath):

@@ -59,6 +59,12 @@ def classes_of(rows: Node) -> int:
     return classes
 
 
+def weight_of(labels: Node, weight: Node, classes: int, dtype: str) -> Node:
+    """The weight of each label's class: labels (N, ...) and weights (C,) -> (N, ...)."""
+    found: Node = n.sum(n.multiply(n.one_hot(labels, classes, dtype), weight), -1)
+    return found
+
+
 def _as_labels(input: Node, wanted: tuple[Any, ...], target: Node) -> str:
     """What to write for targets of another shape than ``wanted``, or than that of probabilities, where it is plain."""
     whole = ".long()" if target.dtype in FLOATS else ""
@@ -94,8 +100,7 @@ def nll_loss(
     if weight is None:
         shares = n.cast(kept, rows.dtype)
     else:
-        own = n.sum(n.multiply(n.one_hot(labels, rows.shape[-1], rows.dtype), weight), -1)
-        shares = n.where(kept, own, 0)
+        shares = n.where(kept, weight_of(labels, weight, classes_of(rows), rows.dtype), 0)
     losses = n.where(kept, picked, 0) * shares
     return reduce(losses, reduction, n.sum(shares) if reduction == "mean" else None)
 
@@ -130,7 +135,7 @@ def cross_entropy(
     if weight is None:
         shares = n.cast(kept, logs.dtype)
     else:
-        shares = n.where(kept, n.sum(n.multiply(n.one_hot(labels, classes, logs.dtype), weight), -1), 0)
+        shares = n.where(kept, weight_of(labels, weight, classes, logs.dtype), 0)
     if label_smoothing:
         rows = last(logs) if weight is None else n.multiply(last(logs), weight)
         smooth = n.where(kept, n.negative(n.sum(rows, -1)), 0)

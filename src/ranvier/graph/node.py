@@ -130,7 +130,9 @@ def apply(name: str, /, *inputs: Node, **attrs: Any) -> Node:
 
 
 def constant(value: Any, dtype: str) -> Node:
-    """A scalar (or small array) known when the graph is built."""
+    """A scalar (or small array) known when the graph is built. Raises GraphError for None, which is nan to NumPy."""
+    if value is None:
+        raise GraphError("a number is wanted here, and this is None: write the number")
     array = np.asarray(value, dtype)
     array.setflags(write=False)
     return apply("constant", value=array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ranvier.losses.base import Formula, Loss, LossFunction, loss_of
@@ -15,6 +16,7 @@ from ranvier.losses.formulas import (
     categorical_crossentropy,
     categorical_hinge,
     cosine_similarity,
+    dice,
     hinge,
     huber,
     kl_divergence,
@@ -26,6 +28,7 @@ from ranvier.losses.formulas import (
     poisson,
     sparse_categorical_crossentropy,
     squared_hinge,
+    tversky,
 )
 from ranvier.losses.mixture import Mixture
 from ranvier.names import missing, no_such
@@ -37,6 +40,7 @@ __all__ = [
     "CategoricalFocalCrossentropy",
     "CategoricalHinge",
     "CosineSimilarity",
+    "Dice",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -52,12 +56,14 @@ __all__ = [
     "SparseCategoricalCrossentropy",
     "SparseCategoricalFocalCrossentropy",
     "SquaredHinge",
+    "Tversky",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
     "cosine_similarity",
+    "dice",
     "get",
     "hinge",
     "huber",
@@ -71,6 +77,7 @@ __all__ = [
     "sparse_categorical_crossentropy",
     "sparse_categorical_focal_crossentropy",
     "squared_hinge",
+    "tversky",
 ]
 
 # ``maker`` is the activation whose input the loss takes as logits where it is known; ``kind`` is what y_true holds.
@@ -101,6 +108,8 @@ CategoricalHinge = loss_of("CategoricalHinge", categorical_hinge)
 KLDivergence = loss_of("KLDivergence", kl_divergence)
 Poisson = loss_of("Poisson", poisson)
 CosineSimilarity = loss_of("CosineSimilarity", cosine_similarity)
+Dice = loss_of("Dice", dice)
+Tversky = loss_of("Tversky", tversky)
 
 _OTHER_NAMES = {
     "mse": MeanSquaredError,
@@ -122,9 +131,9 @@ def names() -> dict[str, type[Formula]]:
 
 
 def get(loss: Any) -> Loss:
-    """The loss of this name or class; a `Loss` is returned as it is, any other function is wrapped.
+    """The loss of this name or class, or of ``{"class_name": ..., "config": {...}}``; a `Loss` is returned as it is.
 
-    Raises ValueError naming the nearest name that exists, TypeError for anything else.
+    Any other function is wrapped. Raises ValueError naming the nearest name that exists, TypeError for anything else.
     """
     if isinstance(loss, Loss):
         return loss
@@ -134,6 +143,10 @@ def get(loss: Any) -> Loss:
     if callable(loss):
         by_function = {c.formula: c for c in known.values()}
         return by_function[loss]() if loss in by_function else LossFunction(loss)
+    if isinstance(loss, Mapping) and isinstance(loss.get("class_name"), str):
+        if loss["class_name"] not in known:
+            raise no_such("loss", loss["class_name"], known)
+        return known[loss["class_name"]](**loss.get("config", {}))
     if not isinstance(loss, str):
         raise TypeError(
             f"a loss is a name or a function, not {loss!r}. Write 'mean_squared_error', for example."

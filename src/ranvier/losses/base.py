@@ -8,32 +8,42 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.by_name import Configured
-from ranvier.losses.formulas import average, logits_of, not_of_class, weigh
+from ranvier.losses.formulas import logits_of, not_of_class
 from ranvier.losses.mixture import each
+from ranvier.losses.reduction import REDUCTIONS, reduced
+from ranvier.modes import get_dtype
 from ranvier.names import Told, snake_case
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
-
-REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
 
 class Loss(Told, Configured):
     """The base of all losses. A subclass says ``call(y_true, y_pred)``: one value for each sample.
 
     ``reduction`` makes one number of them: "sum_over_batch_size" (or "mean") divides the weighted sum by the number of
-    losses, "mean_with_sample_weight" by the sum of the weights, "sum" by nothing; "none" leaves them.
+    losses, "mean_with_sample_weight" by the sum of the weights, "sum" by nothing; "none" leaves them. Where that is 0
+    (weights of 0, nothing but labels of ``ignore_class``), so is the loss.
     """
 
     kind: ClassVar[str] = "targets"  # what y_true holds: dense "targets", or integer "labels"
     maker: ClassVar[str | None] = None  # the activation whose input this loss can take as logits
     from_logits: bool = False
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: str | None = None,
+    ) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(
                 f"reduction {reduction!r} does not exist. Write one of {', '.join(map(repr, REDUCTIONS))}."
+            )
+        if dtype not in (None, get_dtype()):
+            raise ValueError(
+                f"{type(self).__name__}(dtype={dtype!r}): losses are computed in the dtype of the outputs. Write "
+                "rv.set_dtype('float64') before the model is made, or leave it out, instead."
             )
         self.name = name or snake_case(type(self).__name__)
         self.reduction = reduction
@@ -48,25 +58,8 @@ class Loss(Told, Configured):
         return each(lambda y: self.call(y, y_pred), y_true)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        losses = self.per_sample(y_true, y_pred)
-        if (
-            sample_weight is not None
-            and not np.ndim(sample_weight)
-            and self.reduction == "mean_with_sample_weight"
-        ):
-            sample_weight = None  # one number for all, by which would be divided again
-        if sample_weight is not None:
-            losses = weigh(losses, sample_weight)
-        if self.reduction in ("none", None):
-            return losses
-        total = numeric.sum(losses)
-        if self.reduction == "sum":
-            return total
-        counted = each(self.counted, y_true)
-        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            weights = sample_weight if counted is None else weigh(counted, sample_weight)
-            return numeric.divide(total, numeric.sum(weights))
-        return average(losses) if counted is None else numeric.divide(total, numeric.sum(counted))
+        losses, counted = self.per_sample(y_true, y_pred), each(self.counted, y_true)
+        return reduced(losses, sample_weight, counted, self.reduction)
 
     def counted(self, y_true: Any) -> Any:
         """1 for each sample that a mean counts and 0 for the others; None when it counts all."""
@@ -107,7 +100,8 @@ class LossFunction(Loss):
 class Formula(Loss):
     """A loss that is a function of (y_true, y_pred, options); `loss_of` makes such classes.
 
-    The constructor takes the function's options, then ``reduction`` and ``name``; each is an attribute of that name.
+    The constructor takes the function's options, then ``reduction``, ``name`` and ``dtype``; all but the last are
+    attributes.
     """
 
     formula: ClassVar[Callable[..., Any]]
@@ -118,7 +112,7 @@ class Formula(Loss):
         given = self.signature.bind(self, *args, **kwargs)
         given.apply_defaults()
         values = given.arguments
-        super().__init__(values["name"] or type(self).formula.__name__, values["reduction"])
+        super().__init__(values["name"] or type(self).formula.__name__, values["reduction"], values["dtype"])
         for name in self.options:
             check = _CHECKS.get(name)
             setattr(self, name, values[name] if check is None else check(values[name], name))
@@ -148,7 +142,7 @@ def loss_of(
     """The class of this name for a formula, with its docstring and its options as the constructor's first arguments."""
     positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
     own = list(inspect.signature(formula).parameters.values())[2:]
-    shared = {"reduction": "sum_over_batch_size", "name": None}
+    shared = {"reduction": "sum_over_batch_size", "name": None, "dtype": None}
     signature = inspect.Signature(
         [
             inspect.Parameter("self", positional),
@@ -198,4 +192,5 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "label_smoothing": _share,
     "gamma": _exponent,
     "alpha": _balance,
+    "beta": _exponent,
 }

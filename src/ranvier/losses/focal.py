@@ -10,6 +10,7 @@ from typing import Any
 
 from ranvier import numeric as n
 from ranvier.functional import softplus
+from ranvier.functional.criteria import classes_of, weight_of
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.labels import labelled
 from ranvier.losses.formulas import EPSILON, ignoring, labels_for, log_probabilities, pair, smoothed
@@ -108,6 +109,6 @@ def sparse_categorical_focal_crossentropy(
     logs = n.take_along(log_probabilities(scores, from_logits), labels)
     factor = per_class(alpha, scores)
     if factor.ndim:
-        factor = n.sum(n.multiply(n.one_hot(labels, scores.shape[-1], scores.dtype), factor), -1)
+        factor = weight_of(labels, factor, classes_of(scores), scores.dtype)
     losses = focused(n.negative(logs), n.negative(n.expm1(logs)), gamma)
     return ignoring(n.multiply(losses, factor), labels, ignore_class)

@@ -13,25 +13,32 @@ from ranvier import numeric as n
 from ranvier.functional import log_softmax, softplus
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.labels import labelled
-from ranvier.modes import get_dtype
-from ranvier.numeric.promotion import count, floating
-from ranvier.recording import function
+from ranvier.modes import get_dtype, no_grad
+from ranvier.numeric.promotion import floating
+from ranvier.recording import function, kept
 from ranvier.tensor import Tensor
 
 EPSILON = 1e-7  # Keras's fuzz factor
 
 
 def logits_of(y_pred: Any, maker: str) -> Any:
-    """What ``maker`` ("softmax" over the last axis, or "sigmoid") was given to make this tensor; None where unknown."""
+    """What ``maker`` ("softmax" over the last axis, or "sigmoid") was given to make this tensor, as it was then.
+
+    None where that is not known, or where it has been overwritten since. Gradients reach it where they reach
+    ``y_pred``: what was computed under ``no_grad`` has none, and so have the logits.
+    """
     entry, segment = getattr(y_pred, "entry", None), getattr(y_pred, "segment", None)
     if entry is None or segment is None or entry.function is None or entry.function.name != maker:
         return None
     if len(entry.children) != 1 or dict(entry.options).get("axis", -1) not in (-1, len(y_pred.shape) - 1):
         return None
-    child = entry.children[0]
-    if child.function is None:
-        return segment.leaves[child.options[0][1]]
-    return Tensor.pending(child, segment)
+    if y_pred._value is not None and segment.is_stale(entry):
+        return None
+    logits = Tensor.pending(entry.children[0], segment)
+    if logits.requires_grad and not entry.requires_grad:
+        with no_grad():
+            return kept(logits)
+    return logits
 
 
 def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
@@ -224,32 +231,38 @@ def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
     return n.negative(n.sum(y * x, axis))
 
 
+@function
+def dice(y_true: Node, y_pred: Node, axis: int | tuple[int, ...] | None = None) -> Node:
+    """One minus the Dice coefficient of targets and predictions in [0, 1] (Milletari et al., 2016).
+
+    ``2 * sum(y * x) / (sum(y) + sum(x))``, over an axis or some; by default over the whole batch: write
+    ``axis=(1, 2, 3)`` for that of each image.
+    """
+    y, x = pair(y_true, y_pred)
+    whole = n.sum(y, axis) + n.sum(x, axis)
+    return n.subtract(1, n.divide(n.multiply(n.sum(y * x, axis), 2), n.add(whole, EPSILON)))
+
+
+@function
+def tversky(
+    y_true: Node,
+    y_pred: Node,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    axis: int | tuple[int, ...] | None = None,
+) -> Node:
+    """One minus the Tversky index (Salehi et al., 2017): ``hits / (hits + alpha * missed + beta * wrong)``.
+
+    ``alpha`` counts what was missed and ``beta`` what is wrongly there, as Keras has it (the paper the other way
+    round). Sums are over an axis or some, as in `dice`, which it is where both are 0.5.
+    """
+    y, x = pair(y_true, y_pred)
+    hits = n.sum(y * x, axis)
+    wrong, missed = n.sum(n.subtract(1, y) * x, axis), n.sum(y * n.subtract(1, x), axis)
+    whole = hits + n.multiply(missed, alpha) + n.multiply(wrong, beta)
+    return n.subtract(1, n.divide(hits, n.add(whole, EPSILON)))
+
+
 def _length(v: Node, axis: int) -> Node:
     squares = n.sum(v * v, axis, True)
     return n.broadcast_to(n.sqrt(n.clip(squares, EPSILON**2)), v.shape)
-
-
-# --- from losses of samples to one number -------------------------------------------------------------------------
-
-
-@function
-def weigh(losses: Node, sample_weight: Node) -> Node:
-    """Losses (N, ...) times weights (N,), (N, 1) or of their own shape, or times one number."""
-    if not getattr(sample_weight, "ndim", 0):
-        return n.multiply(losses, sample_weight)
-    weight = n.cast(sample_weight, losses.dtype)
-    if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
-        weight = n.squeeze(weight, -1)
-    if weight.ndim < losses.ndim:
-        weight = n.reshape(weight, (*weight.shape, *(1,) * (losses.ndim - weight.ndim)))
-    if weight.ndim > losses.ndim or weight.shape[:1] != losses.shape[:1]:
-        raise GraphError(
-            f"sample weights of {sample_weight.shape} for losses of {losses.shape}: write one a sample"
-        )
-    return n.multiply(losses, weight)
-
-
-@function
-def average(losses: Node) -> Node:
-    """The sum divided by the number of losses: Keras's "sum_over_batch_size"."""
-    return n.sum(losses) / count(losses.shape, losses.dtype)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -15,9 +13,11 @@ import numpy as np
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.modes import get_dtype
 from ranvier.module.core import Module
+from ranvier.module.registered import custom_object_scope, find, given, name_of, register
+from ranvier.module.registered import made as made_of
 
 __all__ = [
-    "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "custom_object_scope", "describe", "from_architecture",
+    "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture",
     "register_module",
 ]  # fmt: skip
 
@@ -36,24 +36,6 @@ MOST_CALLS = (
 )
 
 
-class _Scope(threading.local):
-    def __init__(self) -> None:
-        self.known: list[Mapping[str, Any]] = []
-
-
-_scope = _Scope()
-
-
-@contextlib.contextmanager
-def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """Within this context architectures may hold these classes, by their names here, though they are not registered."""
-    before, _scope.known = _scope.known, [*_scope.known, *custom_objects]
-    try:
-        yield
-    finally:
-        _scope.known = before
-
-
 def register_module(cls: type[Module] | None = None, *, name: str | None = None) -> Any:
     """Let models of this class be saved with their architecture (a decorator), under its name or the one given.
 
@@ -62,15 +44,8 @@ def register_module(cls: type[Module] | None = None, *, name: str | None = None)
     """
     if cls is None:
         return lambda cls: register_module(cls, name=name)
-    known = name or cls.__name__
-    holder = REGISTRY.get(known)
-    if holder is not None and (holder.__module__, holder.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise ValueError(
-            f"the name {known!r} belongs to {holder!r}. Write register_module(name='...') with another."
-        )
-    REGISTRY[known] = cls
-    cls._registered = known
-    return cls
+    cls._registered = name or cls.__name__
+    return register(REGISTRY, cls, cls._registered)
 
 
 def arguments_of(module: Module) -> dict[str, Any]:
@@ -160,13 +135,20 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
         return [encode(v, where, known) for v in value]
     if isinstance(value, Mapping):
         return {"mapping": [[str(k), encode(v, where, known)] for k, v in value.items()]}
-    for kind, find in _finders().items():
-        found = find(value)
+    for kind, written in _finders().items():
+        found = written(value)
         if found is not None:
             return {kind: found}
+    if (name := name_of(value)) is not None:
+        return {"registered": name}
+    if (name := name_of(type(value))) is not None and hasattr(value, "get_config"):
+        return {"object": [name, {k: encode(v, f"{where}, {k!r}") for k, v in value.get_config().items()}]}
     fix = "Write its name or a plain value instead."
     if callable(value):
-        fix = "Write a class with a forward, under @rv.register_module, instead of a function; or save_weights()."
+        fix = (
+            "Write @rv.saving.register_keras_serializable() above the function, or above the class with a get_config, "
+            "instead; or save_weights()."
+        )
     raise TypeError(f"{where} is {value!r}, which a file cannot hold. {fix}")
 
 
@@ -252,7 +234,25 @@ def _decode(value: Any, depth: int, made: _Made) -> Any:
     classes = _described().get(kind, {})
     if classes and content[0] in classes:
         return classes[content[0]](**{k: _decode(v, depth, made) for k, v in content[1].items()})
+    if kind in ("registered", "object"):
+        name, config = (content, None) if kind == "registered" else content
+        thing = find(str(name))
+        if thing is None:
+            raise ValueError(_unknown(name, "not registered", "@rv.saving.register_keras_serializable()"))
+        return (
+            thing
+            if config is None
+            else made_of(thing, {k: _decode(v, depth, made) for k, v in config.items()})
+        )
     raise _refuse(f"an argument of kind {kind!r}: {content!r}")
+
+
+def _unknown(name: Any, which: str, decorator: str) -> str:
+    """What to say of a name in a file that is neither registered nor given."""
+    return (
+        f"the model holds a {name!r}, which is {which}. If it is of yours, define it, and put {decorator} above it or "
+        f"write custom_objects={{{name!r}: ...}} with it."
+    )
 
 
 def classes_of(module: Module) -> dict[str, type[Module]]:
@@ -316,18 +316,13 @@ def _input(shape: Any, dtype: Any) -> Type:
 
 
 def _class(name: Any) -> type[Module]:
-    given = next(
-        (known[name] for known in reversed(_scope.known) if isinstance(name, str) and name in known), None
-    )
-    if isinstance(given, type) and issubclass(given, Module):
-        return given
+    known = given(name) if isinstance(name, str) else None
+    if isinstance(known, type) and issubclass(known, Module):
+        return known
     if name not in REGISTRY:
         for start, home in HOMES.items():
             if str(name).startswith(start):
                 import_module(home)
     if not isinstance(name, str) or name not in REGISTRY:
-        raise ValueError(
-            f"the model holds a {name!r}, which is no registered layer. If it is a class of yours, define it, and "
-            f"put @rv.register_module above it or write custom_objects={{{name!r}: ...}} with the class."
-        )
+        raise ValueError(_unknown(name, "no registered layer", "@rv.register_module"))
     return REGISTRY[name]

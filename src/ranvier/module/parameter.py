@@ -41,9 +41,12 @@ class Parameter(Tensor):
             requires_grad  # as it was made: freezing a layer does not change what its weights are
         )
 
-    value = property(
-        kept, doc="What it holds now, as a tensor (Keras): later assignments do not change that one."
-    )
+    @property
+    def value(self) -> Tensor:
+        """What it holds now, as a tensor (Keras), with its gradient: later assignments do not change that one."""
+        now: Tensor = kept(self)
+        now.grad = self.grad
+        return now
 
     @property
     def regularizer(self) -> Any:

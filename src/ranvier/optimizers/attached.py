@@ -165,6 +165,52 @@ class Attached:
         if segment is not None:
             tape.flush(segment)
 
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Tensor] | None = None) -> None:
+        """Update these parameters by these gradients (Keras); None leaves a parameter as it is. ``grad`` stays.
+
+        Without ``trainable_variables`` they are all that the optimizer has; it is attached to them where it has none.
+        Raises ValueError for a parameter that it does not have, and for as many gradients as there are no parameters.
+        """
+        variables = list(self.parameters if trainable_variables is None else trainable_variables)
+        given = list(grads)
+        if len(given) != len(variables):
+            raise ValueError(
+                f"apply got {len(given)} gradients for {len(variables)} parameters. Write one for each instead, None "
+                "where there is none."
+            )
+        if all(g is None for g in given):
+            raise ValueError(
+                "apply got no gradient for any parameter. Write loss.backward() before, and "
+                "[v.grad for v in variables] as the gradients."
+            )
+        self.attach(self.parameters or variables)
+        own = {id(p) for p in self.parameters}
+        for p, g in zip(variables, given, strict=True):
+            if id(p) not in own:
+                raise ValueError(
+                    f"apply got a parameter of shape {p.shape} that this {type(self).__name__} does not train. Write "
+                    "a new optimizer for other parameters, or attach(model.parameters()) before the first step."
+                )
+            if g is not None and np.shape(g) != p.shape:
+                raise ValueError(
+                    f"apply got a gradient of shape {np.shape(g)} for a parameter of shape {p.shape}."
+                )
+        before = [(p, p.grad) for p in self.parameters]
+        try:
+            for p, _ in before:
+                p.grad = None
+            for p, g in zip(variables, given, strict=True):
+                p.grad = g if g is None or isinstance(g, Tensor) else Tensor(g)
+            self.step()
+        finally:
+            for p, g in before:
+                p.grad = g
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Tensor]]) -> None:
+        """`apply` of pairs (gradient, parameter): ``zip(grads, model.trainable_weights)``."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+
     def record(self) -> tape.Segment | None:
         """Record the step without running it; returns the segment of the tape, None where nothing has a gradient."""
         if not self.parameters:
@@ -198,11 +244,14 @@ class Attached:
         )
         known = _FUNCTIONS.get(key)
         if known is None:
+            while len(_FUNCTIONS) >= FUNCTIONS:
+                del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
             twin: Any = copy.copy(self)
             known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments))
         return known
 
 
+FUNCTIONS = 500  # kept: settings that keep changing must not grow without end
 _FUNCTIONS: dict[Any, Function] = {}
 
 

@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Self
 
 from ranvier.by_name import Configured, held
 from ranvier.graph.node import Node, apply, like
-from ranvier.names import Told
+from ranvier.names import KEYWORDS, Told
 from ranvier.numeric import equal, floor_divide
 from ranvier.optimizers import schedules
 from ranvier.optimizers.attached import Attached, settings_of
 from ranvier.optimizers.nodes import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
 from ranvier.optimizers.schedules import LearningRateSchedule
-from ranvier.optimizers.settings import Rate, as_rate, number, whole
+from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
 from ranvier.optimizers.treatment import Excluded, Treatment
 from ranvier.tensor import Tensor
 
@@ -24,11 +24,14 @@ from ranvier.tensor import Tensor
 _TINY = {"float32": 1e-30, "float64": 1e-290}
 
 SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own
-COUNTS = {
-    "ema_overwrite_frequency": 1,
-    "gradient_accumulation_steps": 2,
-}  # settings, and the least that they may be
-UNCHECKED = ("formula", "learning_rate", "name", "loss_scale_factor")
+CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
+_RULE = (
+    "Write rule(self, p, g, slots, lr, t), which returns the new parameter and a dict of its slots, all of them nodes "
+    "of the step's graph, and slot_starts, a dict of what each slot begins as (see optimizers.Adam),"
+)
+UNCALLED = dict.fromkeys(
+    ("update_step", "build", "apply", "apply_gradients", "step"), _RULE
+)  # what `fit` never calls
 
 
 @dataclass(eq=False, repr=False)
@@ -67,35 +70,48 @@ class Optimizer(Attached, Told, Configured):
     loss_scale_factor: float | None = None
 
     lasting: ClassVar[frozenset[str]] = frozenset()  # slots that do not decay
+    _hints: ClassVar[Mapping[str, str]] = {
+        "decay": "Write learning_rate=rv.optimizers.schedules.InverseTimeDecay(rate, 1, decay) instead: it divides the "
+        "rate by 1 + decay * steps."
+    }
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in COUNTS and value is not None:
-                setattr(self, field.name, whole(type(self).__name__, field.name, value, COUNTS[field.name]))
-            elif not (isinstance(value, bool) or value is None or field.name in UNCHECKED):
-                setattr(self, field.name, number(type(self).__name__, field.name, value))
-        kind = type(self).__name__
-        clips = [n for n in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, n) is not None]
-        if len(clips) > 1:
-            raise ValueError(f"{kind} was given {' and '.join(clips)}. Write only one of them instead.")
-        if self.loss_scale_factor is not None:
-            raise ValueError(
-                f"{kind}(loss_scale_factor={self.loss_scale_factor!r}): gradients are float32 or float64, in which "
-                "small ones do not vanish. Leave it out instead."
-            )
+        self.refuse_own(name for name in UNCALLED if not hasattr(Optimizer, name))
         if self.name is None:
-            self.name = kind.lower()
-        if self.formula not in ("keras", "torch"):
-            raise ValueError(f"formula {self.formula!r} does not exist. Write 'keras' or 'torch' instead.")
+            self.name = type(self).__name__.lower()
         self._excluded = Excluded()
         self.begin()
 
     def __setattr__(self, name: str, value: Any) -> None:
+        kind: Any = type(self)
+        types = types_of(kind)
         if name == "learning_rate":
-            value = as_rate(type(self).__name__, value)
+            value = as_rate(kind.__name__, value)
             value = Rate.of(value, self) if isinstance(value, float) else value
+        elif name in types:
+            value = setting(kind.__name__, name, types[name], value)
+            clips = [n for n in CLIPS if (value if n == name else getattr(self, n)) is not None]
+            if name in CLIPS and len(clips) > 1:
+                raise ValueError(
+                    f"{kind.__name__} was given {' and '.join(clips)}. Write only one of them instead."
+                )
+        elif KEYWORDS.get(name) in (*types, "learning_rate") and not hasattr(kind, name):
+            raise AttributeError(
+                f"{kind.__name__} has no setting {name!r}. "
+                + self._hints.get(name, f"Write optimizer.{KEYWORDS[name]} = {value!r} instead.")
+            )
         object.__setattr__(self, name, value)
+
+    @classmethod
+    def refuse_own(cls, names: Iterable[str] = UNCALLED) -> None:
+        """Raise TypeError where the class has a method of its own that is never called, naming what is."""
+        for name in names:
+            own = getattr(cls, name, None)
+            if own is not None and own is not getattr(Optimizer, name, None):
+                raise TypeError(
+                    f"{cls.__name__} has {'an' if name[0] in 'aeiou' else 'a'} {name} of its own, which the compiled "
+                    f"step would not call. {UNCALLED[name]} instead."
+                )
 
     def __copy__(self) -> Self:
         twin = object.__new__(type(self))
@@ -156,7 +172,7 @@ class Optimizer(Attached, Told, Configured):
         if self.schedule is not None:
             raise TypeError(
                 f"{who} sets the learning rate, and here the schedule {self.schedule} makes it. Write "
-                f"{type(self).__name__}({self.current_rate():g}), or leave {who} out, instead."
+                f"{type(self).__name__}({self.schedule.peak():.3g}), or leave {who} out, instead."
             )
         self.learning_rate = rate
 
@@ -188,7 +204,7 @@ class Optimizer(Attached, Told, Configured):
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         """The new parameter and slots, from the gradient ``g``; ``lr`` and ``t`` (1 at the first step) are scalars."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say what its step is. {_RULE} instead.")
 
     def update(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ranvier.graph.node import Node
-from ranvier.optimizers.treatment import Treatment
+from ranvier.optimizers.treatment import Excluded, Treatment
 
 if TYPE_CHECKING:
     from ranvier.optimizers.base import Optimizer
@@ -17,8 +17,9 @@ class Recorded:
     """The body of the tensor function that a step of an explicit loop records."""
 
     def __init__(self, optimizer: Optimizer, n: int, treatments: tuple[Treatment, ...]) -> None:
-        # A function outlives its optimizer.
+        # A function outlives its optimizer, and holds none of its tensors.
         optimizer.parameters, optimizer.slots, optimizer.sync = [], [], None
+        optimizer._excluded = Excluded()  # which the treatments tell
         self.optimizer, self.n, self.treatments = optimizer, n, treatments
 
     def __call__(self, *nodes: Node) -> tuple[Node, ...]:

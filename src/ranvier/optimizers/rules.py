@@ -252,14 +252,6 @@ class Ftrl(Optimizer):
 
     lasting = frozenset({"accumulator", "linear"})
 
-    def __post_init__(self) -> None:
-        power = self.learning_rate_power
-        if not power <= 0:
-            raise ValueError(f"Ftrl(learning_rate_power={power!r}): write a number of 0 or less instead.")
-        self.learning_rate_power = 0.0  # as the others are bounded from below
-        super().__post_init__()
-        self.learning_rate_power = float(power)
-
     @property
     def slot_starts(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}

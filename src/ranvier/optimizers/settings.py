@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,17 @@ from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.tensor import Number, Tensor
 
-_BELOW_ONE = ("beta_1", "beta_2", "rho", "ema_momentum")
+BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"
+USUAL = 0.0, math.inf, "of 0 or more"
+BOUNDS = {  # of numbers: the least, the most, and how to say so
+    **dict.fromkeys(("beta_1", "beta_2", "rho", "ema_momentum"), BELOW_ONE),
+    "learning_rate_power": (-math.inf, 0.0, "of 0 or less"),
+}
+COUNTS = {"ema_overwrite_frequency": 1, "gradient_accumulation_steps": 2}  # and the least that they may be
+CHOICES = {"formula": ("keras", "torch")}
+REFUSED = {
+    "loss_scale_factor": "gradients are float32 or float64, in which small ones do not vanish. Leave it out instead.",
+}
 
 
 class Rate(Number):
@@ -51,11 +64,37 @@ def number(kind: str, name: str, value: Any) -> float:
             f"set optimizer.{name} between epochs, instead."
         )
     result = float(value)
-    limit = 1.0 if name in _BELOW_ONE else math.inf
-    if not 0.0 <= result < limit:
-        allowed = "in [0, 1)" if limit == 1.0 else "of 0 or more"
-        raise ValueError(f"{kind}({name}={result}): write a number {allowed} instead.")
+    least, most, words = BOUNDS.get(name, USUAL)
+    if not least <= result <= most or math.isinf(result):
+        raise ValueError(f"{kind}({name}={result!r}): write a number {words} instead.")
     return result
+
+
+def setting(kind: str, name: str, of: str, value: Any) -> Any:
+    """A setting as its field holds it; ``of`` is the field's type. Raises TypeError or ValueError for another."""
+    if value is None and of.endswith("None"):
+        return None
+    if name in REFUSED:
+        raise ValueError(f"{kind}({name}={value!r}): {REFUSED[name]}")
+    if name in CHOICES and value not in CHOICES[name]:
+        words = " or ".join(map(repr, CHOICES[name]))
+        raise ValueError(f"{name} {value!r} does not exist. Write {words} instead.")
+    if of == "bool":
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{kind}({name}={value!r}): write True or False instead.")
+        return bool(value)
+    if of.startswith("int"):
+        return whole(kind, name, value, COUNTS.get(name, 0))
+    return number(kind, name, value) if of.startswith("float") else value
+
+
+@functools.cache
+def types_of(kind: Any) -> Mapping[str, str]:
+    """The types of an optimizer's settings, by their names, but that of the learning rate."""
+    declared = {field.name: field.type for field in fields(kind) if field.name != "learning_rate"}
+    return {
+        name: of if isinstance(of, str) else getattr(of, "__name__", str(of)) for name, of in declared.items()
+    }
 
 
 def whole(kind: str, name: str, value: Any, least: int) -> int:

@@ -10,8 +10,10 @@ from typing import Any
 from ranvier.data.convert import Array
 from ranvier.data.memory import weights_within
 from ranvier.module import Module, from_architecture
-from ranvier.training import files
+from ranvier.module.registered import custom_object_scope
+from ranvier.training import files, own
 from ranvier.training.files import CheckpointError
+from ranvier.training.heads import described
 from ranvier.training.state import Compiled
 from ranvier.training.state import compile as compile_model
 
@@ -91,10 +93,11 @@ def load_model(
 ) -> Any:
     """The model that ``save`` wrote, compiled as it was (unless ``compile=False``) and with its optimizer's state.
 
-    ``custom_objects`` are classes by the names that the file has for them (their own), where they are not registered
-    (`ranvier.register_module`); ``safe_mode`` is Keras's, and of no effect. Classes come from a fixed registry; nothing
-    in the file is run. Raises CheckpointError for a file that is truncated, altered, no model, or of a newer version,
-    naming the tensor where there is one.
+    ``custom_objects`` are classes and functions by the names that the file has for them (their own), where they are not
+    registered (`ranvier.saving.register_keras_serializable`); ``safe_mode`` is Keras's, and of no effect. Where a loss
+    or metric is neither, the model is not compiled, with a warning. Nothing in the file is run. Raises
+    CheckpointError for a file that is truncated, altered, no model, or of a newer version, naming the tensor where
+    there is one.
     """
     source = Path(filepath)
     described, tensors = files.read(source)
@@ -111,7 +114,8 @@ def load_model(
     take_weights(model, tensors, source)
     settings = described.get("compiled")
     if compile and settings is not None:
-        restore(model, settings, tensors, source)
+        with custom_object_scope(custom_objects or {}):
+            restore(model, settings, tensors, source)
     return model
 
 
@@ -139,6 +143,8 @@ def part(tensors: Mapping[str, Array], start: str) -> dict[str, Array]:
 
 def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], source: Path) -> None:
     try:
+        for name in ("loss", "metrics", "weighted_metrics"):
+            settings[name] = described(settings.get(name), own.found)
         columns = settings.pop("columns", None)
         compile_model(model, **settings)
         state = model.__dict__["_compiled"]
@@ -147,5 +153,12 @@ def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], 
         if kept:
             state.optimizer.attach(model.parameters())
             state.optimizer.set_state(kept)
+    except own.UnknownNameError as error:
+        warnings.warn(
+            f"{source} names {error}, a loss or metric of yours, and the model is not compiled. Write custom_objects="
+            f"{{'{error}': ...}} with the function or class, or compile(...) again.",
+            UserWarning,
+            stacklevel=3,
+        )
     except MALFORMED as error:
         raise CheckpointError(f"{source} does not say how to train the model: {error}") from error

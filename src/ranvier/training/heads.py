@@ -9,6 +9,7 @@ from typing import Any
 from ranvier import losses, metrics
 from ranvier.metrics import Metric, SampleMean
 from ranvier.names import likely
+from ranvier.training import own
 from ranvier.training.objective import TORCH, Criterion, as_loss, criteria, exclusive
 from ranvier.training.structure import Outputs, pick
 
@@ -177,24 +178,29 @@ def described(value: Any, describe: Callable[[Any], Any]) -> Any:
 
 
 def describe_loss(loss: Any) -> dict[str, Any]:
-    """Raises ValueError for one that a file cannot hold."""
+    """A loss by its name and settings; a function of the user's by its name. Raises ValueError for one without."""
     found = as_loss(loss)
     assert found is not None
+    what = f"the loss {found.name!r}"
+    if type(found) is losses.LossFunction:
+        return own.described(loss if loss is found.fn else found, what)
     if isinstance(found, Criterion):
         name = type(found.module).__name__
         if found.opened and criteria().get(name) is type(found.module):
             return {"class_name": TORCH + name, "config": found.config()}
     elif losses.names().get(type(found).__name__) is type(found):
         return {"class_name": type(found).__name__, "config": found.config()}
-    raise ValueError(f"the loss {found.name!r}")
+    else:
+        return own.described(found, what)
+    raise ValueError(what)
 
 
 def describe_metric(metric: Any) -> Any:
-    """Raises ValueError for one that a file cannot hold. A name stays one: what it means depends on the loss."""
+    """As `describe_loss`. A name stays one: what it means depends on the loss."""
     if isinstance(metric, str):
         return metric
     found = as_metric(metric)
-    try:
+    if metrics.CLASSES.get(type(found).__name__) is type(found):
         return metrics.describe(found)
-    except ValueError:
-        raise ValueError(f"the metric {found.name!r}") from None
+    given = found.function if isinstance(found, FunctionMetric) else found.given
+    return own.described(given, f"the metric {found.name!r}")

@@ -12,11 +12,11 @@ from ranvier import numeric as rn
 from ranvier.data.arrays import as_labels, as_targets
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import aligned
+from ranvier.functional.criteria import weight_of
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
-from ranvier.metrics.base import over
+from ranvier.losses.reduction import reduced
 from ranvier.modes import get_dtype
 from ranvier.module import Module
-from ranvier.numeric.promotion import count
 from ranvier.recording import function
 
 __all__ = [
@@ -84,8 +84,8 @@ def class_shares(labels: Node, weight: Node | None, ignored: int) -> Node:
     kept = rn.not_equal(labels, ignored)
     if weight is None:
         return rn.cast(kept, get_dtype())
-    own = rn.sum(rn.multiply(rn.one_hot(labels, weight.shape[0], weight.dtype), weight), -1)
-    return rn.where(kept, own, 0)
+    classes: Any = weight.shape[0]
+    return rn.where(kept, weight_of(labels, weight, classes, weight.dtype), 0)
 
 
 def criteria() -> dict[str, Any]:
@@ -99,17 +99,21 @@ def as_loss(loss: Any) -> losses.Loss | None:
     """A loss by any of its spellings; None stays."""
     if loss is None:
         return None
-    if isinstance(loss, dict) and set(loss) == {"class_name", "config"}:
-        name = loss["class_name"]
-        known = criteria() if name.startswith(TORCH) else losses.names()
-        made = known[name.removeprefix(TORCH)](**loss["config"])
-        return Criterion(made) if name.startswith(TORCH) else made
+    if isinstance(loss, dict) and str(loss.get("class_name")).startswith(TORCH):
+        return Criterion(criteria()[loss["class_name"].removeprefix(TORCH)](**loss["config"]))
     return Criterion(loss) if isinstance(loss, Module) else losses.get(loss)
 
 
 def exclusive(loss: losses.Loss) -> bool:
     """Whether a loss is of classes of which one is right."""
     return loss.maker == "softmax" or getattr(loss, "function", "") in OF_LABELS
+
+
+def is_own(loss: losses.Loss | None) -> bool:
+    """Whether a loss is the user's, so that which targets it takes is not known here."""
+    if loss is None or (isinstance(loss, Criterion) and loss.opened):
+        return False
+    return losses.names().get(type(loss).__name__) is not type(loss)
 
 
 def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -> bool:
@@ -156,10 +160,12 @@ def target_array(
         return as_labels(
             y, classes=classes, name=name, sample_shape=sample_shape, ignore=ignored, owner=owner
         )
-    if isinstance(loss, losses.LossFunction) or (isinstance(loss, Criterion) and not loss.opened):
-        array = to_numeric(y, name)
-        if array.ndim and array.dtype.kind in "iub" and aligned(array.shape[1:], output_shape) is None:
-            return array.astype(np.int32)  # class numbers, for a function that reads them
+    if is_own(loss) and (array := to_numeric(y, name)).ndim:
+        other = aligned(array.shape[1:], output_shape) is None
+        if other and array.dtype.kind in "iub":
+            return array.astype(np.int32)  # class numbers, for a loss that reads them
+        if other:  # two numbers predicted for one, say, or a mask beside the values
+            output_shape = array.shape[1:]
     return as_targets(y, output_shape, name=name, owner=owner, check_finite=check_finite, dtype=get_dtype())
 
 
@@ -185,27 +191,17 @@ def one_number(loss: losses.Loss) -> ValueError:
 
 
 def objective(loss: losses.Loss, values: Node, weight: Node | None, counted: Node | None) -> Node:
-    """What is minimized, from the losses of the samples (or of their parts): one number.
+    """What is minimized, from the losses of the samples (or of their parts): one number, as the loss reduces them.
 
-    ``weight`` are the samples' weights, of the shape of the losses or of its first dimensions. ``counted`` is what a
-    mean counts each loss as, all as 1 where it is None (`Loss.counted`); where all of a batch counts as 0, so is the
-    loss.
+    ``weight`` are the samples' weights, of the shape of the losses or of its first dimensions; for ``counted`` see
+    `Loss.counted`. A loss that is one number has reduced by itself.
     """
     if not values.shape:
         if weight is not None:
             raise one_number(loss)
         return values
-    values = per_sample(values)
-    spread = over(weight, values)
-    added: Node = rn.sum(values if spread is None else values * spread)
-    if loss.reduction == "sum":
-        return added
-    if loss.reduction == "batchmean":
-        return added / count((BATCH,), values.dtype)
-    divisor = None if counted is None else rn.cast(counted, values.dtype)
-    if loss.reduction == "mean_with_sample_weight" and spread is not None:
-        divisor = spread if divisor is None else divisor * spread
-    if divisor is None:
-        return added / count(values.shape, values.dtype)
-    whole = rn.sum(divisor)
-    return added / rn.where(rn.equal(whole, 0), 1, whole)
+    given = loss.reduction not in ("none", None)
+    result: Node = reduced(
+        per_sample(values), weight, counted, loss.reduction if given else "sum_over_batch_size"
+    )
+    return result

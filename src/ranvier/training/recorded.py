@@ -74,8 +74,12 @@ class Judged:
 
 
 def losses_of(loss: Loss, y: Any, output: Any) -> Tensor:
-    """The losses of an output's samples, while a model is traced. Raises TypeError where they are no tensor."""
-    values: Tensor = tensor(loss.per_sample(y, output), f"the loss {loss.name!r}", EACH)
+    """The losses of an output's samples, while a model is traced; what a ``__call__`` of the user's makes of them.
+
+    Raises TypeError where they are no tensor.
+    """
+    own = type(loss).__call__ is not Loss.__call__
+    values: Tensor = tensor((loss if own else loss.per_sample)(y, output), f"the loss {loss.name!r}", EACH)
     return values
 
 

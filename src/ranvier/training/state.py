@@ -53,6 +53,7 @@ class Compiled:
         loss_weights: Any = None,
     ) -> None:
         self.optimizer = optimizers.get(_rule(optimizer))
+        self.optimizer.refuse_own()
         self.given = {
             "loss": loss,
             "loss_weights": loss_weights,
@@ -216,7 +217,7 @@ def compile(
 
     Nothing is traced or compiled yet. Raises ValueError with the nearest name for a name that does not exist, and for
     ``run_eagerly=True``; TypeError for a model whose class has a ``train_step`` (or another such method of Keras's) of
-    its own, which would never be called.
+    its own, or an optimizer whose class has an ``apply``, which would never be called.
     """
     if run_eagerly:
         raise ValueError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier.names import missing, nearest
+from ranvier.names import likely, missing, nearest
 from ranvier.optimizers.schedules.base import LearningRateSchedule, lasting
 from ranvier.optimizers.schedules.cycles import CosineDecayRestarts, OneCycle, WarmUp
 from ranvier.optimizers.schedules.decays import (
@@ -58,6 +58,10 @@ def get(schedule: Any, depth: int = 0) -> LearningRateSchedule:
     if isinstance(schedule, type) and issubclass(schedule, LearningRateSchedule):
         name = schedule.__name__
         raise TypeError(f"{name} is a class. Write {name}(...), with its arguments, instead.")
+    if isinstance(schedule, str) or schedule is None:
+        near = likely(schedule, CLASSES) if schedule else None
+        fix = "a number, or one such as CosineDecay(0.01, 1000)," if near is None else f"{near}(...)"
+        raise TypeError(f"{schedule!r} is no schedule. Write {fix} instead.")
     return Constant(schedule)
 
 

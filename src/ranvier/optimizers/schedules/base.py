@@ -34,19 +34,18 @@ class LearningRateSchedule(Configured):
 
     def rate(self, step: Tensor) -> Tensor:
         """The learning rate at ``step``, by tensor operations."""
-        if type(self).__call__ is not LearningRateSchedule.__call__:
-            return self(step)
         raise NotImplementedError(f"{type(self).__name__} has no method rate(self, step). Write one.")
 
-    def node(self, count: Node, dtype: str) -> Node:
+    def node(self, count: Node, dtype: str, called: bool = True) -> Node:
         """The learning rate as graph, from the node that counts the steps made so far.
 
-        Raises TypeError for a ``rate`` that is no tensor of the step's shape.
+        ``called=False`` is that of ``rate``, whatever a subclass's ``__call__`` makes of it. Raises TypeError for one
+        that is no tensor of the step's shape.
         """
         step = apply("cast", count, dtype=WIDE)
         with isolated():
             given = Tensor.placeholder(Type(step.shape, WIDE))
-            rate: Any = self.rate(given)
+            rate: Any = (self if called else self.rate)(given)
             if not isinstance(rate, Tensor) or rate.shape != given.shape:
                 got = rate.spec if isinstance(rate, Tensor) else repr(rate)
                 raise TypeError(
@@ -63,17 +62,26 @@ class LearningRateSchedule(Configured):
 
     def at(self, step: Any) -> Any:
         """The rate at a step, as a float, or at each of an array of steps. Raises ValueError for one below 0."""
+        return self._at(step, True)
+
+    def _at(self, step: Any, called: bool) -> Any:
         steps = np.asarray(step, WIDE)
         if not (steps >= 0).all():
             raise ValueError(f"{type(self).__name__} at step {step!r}: write a step of 0 or more instead.")
         flat = steps.reshape(-1) if steps.ndim else steps
         result = np.empty(flat.shape, WIDE)
-        _program(self, flat.ndim).run([flat], [result])
+        _program(self, flat.ndim, called).run([flat], [result])
         return result.reshape(steps.shape) if steps.ndim else result.item()
 
     def __call__(self, step: Any) -> Any:
-        """The same as ``at``."""
-        return self.at(step)
+        """The rate at a step as ``at`` gives it, before what a subclass's own ``__call__`` makes of it."""
+        if isinstance(step, Tensor) and entries.state.tracing:  # in that of a subclass
+            return self.rate(step)
+        return self._at(step, False)
+
+    def peak(self) -> float:
+        """The largest rate among steps that are spread over the first million."""
+        return float(np.max(self.at(np.unique(np.geomspace(1, 1e6, 400).astype(np.int64)) - 1)))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments in plain values, as Keras's `from_config` takes them.
@@ -120,9 +128,9 @@ def lasting(schedule: LearningRateSchedule) -> LearningRateSchedule:
 
 
 @functools.lru_cache(256)
-def _program(schedule: LearningRateSchedule, ndim: int) -> ReferenceProgram:
+def _program(schedule: LearningRateSchedule, ndim: int, called: bool) -> ReferenceProgram:
     count = input_node("step", (Symbol("steps"),) * ndim, WIDE)
-    return ReferenceProgram(simplify(Graph((count,), (schedule.node(count, WIDE),))))
+    return ReferenceProgram(simplify(Graph((count,), (schedule.node(count, WIDE, called),))))
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from ranvier import numeric as rn
-from ranvier.optimizers.schedules.base import LearningRateSchedule, Settings, lasting, look_up, named, passed
-from ranvier.optimizers.schedules.decays import Constant, cosine
+from ranvier.optimizers.schedules.base import Settings, look_up, named, passed
+from ranvier.optimizers.schedules.decays import cosine
 from ranvier.tensor import Tensor
 
 COUNTED = 2.0**32  # steps, after which the count would start anew
@@ -29,14 +29,12 @@ class WarmUp(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = self.schedule
-        known = lasting(given) if isinstance(given, LearningRateSchedule) else Constant(given)
-        object.__setattr__(self, "schedule", known)
+        from ranvier.optimizers.schedules import get
+
+        object.__setattr__(self, "schedule", get(self.schedule))
 
     def rate(self, step: Tensor) -> Any:
-        after = self.schedule.rate(
-            rn.maximum(step - self.steps, 0.0)
-        )  # its first rate, as long as the line lasts
+        after = self.schedule(rn.maximum(step - self.steps, 0.0))  # its first rate, as long as the line lasts
         line = (after - self.start) * (step / self.steps) + self.start
         return rn.where(step < self.steps, line, after)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from ranvier.module import Module
 from ranvier.module.explain import called
 from ranvier.training.preflight.probe import Activation, Probe
 from ranvier.training.preflight.report import Fault
 
-__all__ = ["dead", "exploding", "fast", "not_finite", "saturated", "vanishing"]
+__all__ = ["dead", "exploding", "fast", "not_finite", "over", "saturated", "vanishing"]
 
 APART = 1e5  # the pull of one layer by that of another
 EXPLODED = 1e4  # the loss at the start by that of outputs of zero
 GROWTH = 10.0  # of the loss in a few steps
+NOTHING = 1e-9  # of a schedule's highest rate
 
 
 def fault(probe: Probe, text: str, fix: str, module: Module) -> Fault:
@@ -67,6 +70,25 @@ def fast(probe: Probe) -> Iterator[Fault]:
             f"with a learning rate of {probe.rate:g} the loss goes from {losses[0]:.3g} to {max(losses):.3g} in "
             f"{len(losses) - 1} trial steps on the same rows, and the first step changes the weights by {change:.0%}",
             f"Write a learning rate of {lower(probe.rate):g} or less instead.",
+        )
+
+
+def over(probe: Probe) -> Iterator[Fault]:
+    """A schedule whose rate is 0 in the last quarter of the first epoch, and stays so."""
+    optimizer, batches = probe.state.optimizer, math.ceil(len(probe.data) / probe.step.batch)
+    schedule, every = optimizer.schedule, optimizer.gradient_accumulation_steps or 1
+    steps = batches // every
+    if schedule is None or not steps:
+        return
+    at = np.unique(np.linspace(0, steps - 1, 1000).astype(np.int64))
+    begun = optimizer.iterations.item() // every
+    rates, later = schedule.at(begun + at), schedule.at(begun + steps * 2 ** np.arange(12))
+    nothing = NOTHING * schedule.peak()
+    if rates[at >= 0.75 * (steps - 1)].max() <= nothing and later.max() <= nothing:
+        first = at[np.argmax(rates <= nothing)]
+        yield Fault(
+            f"the learning rate is 0 from step {first} on, and one epoch has {steps} steps: it is {schedule}",
+            f"Write its length in steps, {steps} times the number of epochs, instead.",
         )
 
 

@@ -62,6 +62,7 @@ SCALES = ("RV201", "RV202", "RV203", "RV308")
 FIRST_BATCH = (
     Check("RV502", "exploding outputs", WARNING, dynamics.exploding, unless=SCALES),
     Check("RV503", "learning rate too high", WARNING, dynamics.fast, unless=(*SCALES, "RV502")),
+    Check("RV507", "learning rate of nothing", WARNING, dynamics.over),
 )
 # What may make a loss that is not finite, whatever the learning rate.
 CAUSES = tuple(c for c in NETWORK if c.code in ("RV102", "RV103", "RV107", "RV117"))

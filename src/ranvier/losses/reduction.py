@@ -1,0 +1,59 @@
+"""From the losses of samples to one number: the rule of every loss that is called, and of what `fit` minimizes."""
+
+from __future__ import annotations
+
+from ranvier import numeric as n
+from ranvier.graph.node import GraphError, Node, apply
+from ranvier.numeric.promotion import count
+from ranvier.recording import function
+
+__all__ = ["REDUCTIONS", "reduced"]
+
+REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
+
+
+def together(losses: Node, sample_weight: Node) -> tuple[Node, Node]:
+    """Losses (N, ...) and their weights (N,), (N, 1), of the losses' first dimensions or of all, as what multiplies."""
+    weight = n.cast(sample_weight, losses.dtype)
+    if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
+        if losses.ndim == 1:  # as Keras
+            losses = n.expand_dims(losses, -1)
+        else:
+            weight = n.squeeze(weight, -1)
+    if weight.ndim > losses.ndim or weight.shape[:1] != losses.shape[:1]:
+        raise GraphError(
+            f"sample weights of {sample_weight.shape} for losses of {losses.shape}: write one a sample"
+        )
+    if weight.ndim < losses.ndim and weight.shape == losses.shape[: weight.ndim]:
+        weight = apply("broadcast", weight, shape=losses.shape, axes=tuple(range(weight.ndim)))
+    return losses, weight
+
+
+@function
+def reduced(losses: Node, sample_weight: Node | None, counted: Node | None, reduction: str | None) -> Node:
+    """One number of losses (N, ...) and their weights, or with "none" the weighted losses.
+
+    ``counted`` is what a mean counts each loss as, all as 1 where it is None (`Loss.counted`). "sum" divides by
+    nothing, "batchmean" by the number of samples, "mean_with_sample_weight" by the sum of the weights, all others by
+    the number of losses. Where that is 0, so is the loss.
+    """
+    divisor = None if counted is None else n.cast(counted, losses.dtype)
+    weighted = losses
+    if getattr(sample_weight, "ndim", 0):
+        losses, weight = together(losses, sample_weight)  # type: ignore[arg-type]  # which has dimensions
+        weighted = n.multiply(losses, weight)
+        if reduction == "mean_with_sample_weight":
+            divisor = weight if divisor is None else n.multiply(*together(divisor, weight))
+    elif sample_weight is not None:  # one number for all, by which nothing is divided
+        weighted = n.multiply(losses, sample_weight)
+    if reduction in ("none", None):
+        return weighted
+    total = n.sum(weighted)
+    if reduction == "sum":
+        return total
+    if reduction == "batchmean":
+        return total / count(losses.shape[:1], losses.dtype)
+    if divisor is None:
+        return total / count(losses.shape, losses.dtype)
+    whole = n.sum(divisor)
+    return total / n.where(n.equal(whole, 0), 1, whole)

@@ -1,0 +1,57 @@
+"""Losses and metrics of the user's in files: by the names of their functions and classes, which hold no code."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ranvier import losses, metrics
+from ranvier.module.architecture import encode
+from ranvier.module.registered import find, made, name_of
+
+__all__ = ["UnknownNameError", "described", "found"]
+
+
+class UnknownNameError(Exception):
+    """A name in a file that is neither known nor given."""
+
+
+def described(thing: Any, what: str) -> dict[str, Any]:
+    """A function by its name, an object by that of its class and its ``get_config()``: {"class_name", "config"}.
+
+    Raises ValueError, which names ``what``, for one that has no name, or whose configuration lacks arguments of its
+    constructor.
+    """
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    name = name_of(kind) or kind.__name__
+    if not name.rpartition(">")[2].isidentifier() or is_known(name):
+        raise ValueError(what)
+    if kind is thing:
+        return {"class_name": name, "config": None}
+    config = dict(thing.get_config())
+    parameters = inspect.signature(kind).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        config = {p.name: config[p.name] for p in parameters if p.name in config}
+    named = {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    if named - config.keys() - {"dtype"}:
+        raise ValueError(what)
+    try:
+        return {"class_name": name, "config": {k: encode(v, what) for k, v in config.items()}}
+    except TypeError:
+        raise ValueError(what) from None
+
+
+def is_known(name: str) -> bool:
+    """Whether a class of the library's has the name."""
+    return name.startswith("torch.") or name in losses.names() or name in metrics.CLASSES
+
+
+def found(value: Any) -> Any:
+    """What `described` was given. Raises UnknownNameError for a name that is neither registered nor given."""
+    if not isinstance(value, Mapping) or (value["config"] is not None and is_known(value["class_name"])):
+        return value
+    thing = find(str(value["class_name"]))
+    if thing is None:
+        raise UnknownNameError(value["class_name"])
+    return thing if value["config"] is None else made(thing, value["config"])
