@@ -336,7 +336,7 @@ def test_arrays_that_are_meant_as_inputs_of_a_model_with_one():
             super().__init__()
             self.layer = rv.layers.Dense(1)
 
-        def call(self, inputs):
+        def forward(self, inputs):
             return self.layer(inputs[0]) + self.layer(inputs[1])
 
     model = Listed()

@@ -29,6 +29,7 @@ class Layer(Module):
     activity_regularizer: Any = None
 
     _starts_training = False
+    _has_call = True
 
     def __init__(
         self,

@@ -297,6 +297,9 @@ class Lambda(Layer):
         except (TypeError, ValueError):  # of C functions nothing is known
             self._tells = False
 
+    def _takes_lists(self) -> bool:
+        return True
+
     def forward(self, *inputs: Any) -> Any:
         told = {"training": self.training} if self._tells else {}
         result = self.function(*inputs, **told, **self.arguments)

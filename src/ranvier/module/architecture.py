@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.modes import get_dtype
+from ranvier.module.arguments import Form
 from ranvier.module.core import Module
 
 __all__ = [
@@ -117,6 +118,9 @@ def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, A
         result["input"] = [list(module._input_type.shape[1:]), module._input_type.dtype]
     if module._input_types:
         result["inputs"] = [[list(t.shape[1:]), t.dtype] for t in module._input_types]
+    if module._input_form is not None:
+        form = module._input_form
+        result["inputs_in"] = form if isinstance(form, str) else list(form)
     if type(module)._builds and module.built:
         result["built"] = samples(module._built_shape)
     return result
@@ -293,8 +297,9 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
         module._input_type = _input(*description["input"])
     if "inputs" in description and not module._input_types:
         module._input_types = tuple(_input(*one) for one in description["inputs"])
+        module._input_form = _form(description.get("inputs_in"), len(module._input_types))
     if "built" in description and not module.built:
-        module.build(batches(description["built"]))
+        module._build_of(batches(description["built"]))
     for name, words in description.get("treated", {}).items():
         known = module._parameters[name]
         for kind, value in words.items():
@@ -313,6 +318,14 @@ def _input(shape: Any, dtype: Any) -> Type:
     if dtype not in DTYPES:
         raise _refuse(f"inputs of dtype {dtype!r}")
     return Type((BATCH, *(int(n) for n in shape)), get_dtype() if dtype in FLOATS else dtype)
+
+
+def _form(form: Any, count: int) -> Form:
+    if form is None or form in ("list", "tuple"):
+        return cast("Form", form)
+    if not isinstance(form, list) or len(form) != count or not all(isinstance(key, str) for key in form):
+        raise _refuse(f"inputs in {form!r}")
+    return tuple(form)
 
 
 def _class(name: Any) -> type[Module]:

@@ -54,6 +54,7 @@ class Functional(Module):
     """
 
     _starts_training = False
+    _has_call = True
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True

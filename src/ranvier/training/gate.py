@@ -21,13 +21,14 @@ from ranvier.data.sampled import share_of_zeros
 from ranvier.graph.node import Type
 from ranvier.modes import get_dtype
 from ranvier.module import Module
+from ranvier.module.arguments import takes
 from ranvier.module.changes import structure
 from ranvier.tensor import Tensor
 from ranvier.training.heads import Head
 from ranvier.training.objective import target_array
 from ranvier.training.state import Compiled
 from ranvier.training.step import KEPT, Data
-from ranvier.training.structure import Outputs, inputs_of, outputs_of, pick, takes
+from ranvier.training.structure import Outputs, container_of, inputs_of, is_container, outputs_of, pick
 from ranvier.training.weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
 
 __all__ = ["features", "gate", "plain", "split", "traced"]
@@ -48,12 +49,15 @@ def features(
     check_finite: bool = True,
     columns: dict[str, list[str]] | None = None,
     learn: bool = False,
+    rows: int | None = None,
 ) -> tuple[Array, ...]:
     """The arrays of each input of ``model``, which is built for them if it is not yet. Raises as `as_features` does.
 
     ``columns`` are the names that frames must have, by input; with ``learn`` those of new frames are put in.
+    ``rows`` is the number of samples, where something else tells it.
     """
-    parts = inputs_of(model, x, name)
+    form = container_of(model, x, rows)
+    parts = inputs_of(model, x, name, form)
     wanted = model._input_types or (model._input_type,)
     first = next((m for m in model.modules() if m._parameters), model)
     owner = f"layer {first.name!r}" if len(parts) == 1 else f"model {model.name!r}"
@@ -82,23 +86,33 @@ def features(
             raise ValueError(
                 f"{label} has {len(array):,} rows, more than the {LARGEST:,} that one fit numbers. Write batches."
             )
-        if type_ is None and array.ndim == 1:
+        if type_ is None and array.ndim == 1 and form is None:
             raise ValueError(
                 f"{owner} expects rows of features, and {label} has shape {array.shape}. Write "
                 f"{label}.reshape(-1, 1) for one feature a sample, or {label}.reshape(1, -1) for one sample, instead."
             )
         arrays.append(array)
     check_lengths(**dict(zip(parts, arrays, strict=True)))
-    if len(arrays) > 1 and not model._input_types:
-        Module.build(model, [(None, *a.shape[1:]) for a in arrays])
+    if (len(arrays) > 1 or form is not None) and not model._input_types:
+        shapes = [(None, *a.shape[1:]) for a in arrays]
+        Module.build(model, dict(zip(form, shapes, strict=True)) if isinstance(form, tuple) else shapes)
     elif wanted[0] is None:
         model.build((None, *arrays[0].shape[1:]))
     return tuple(arrays)
 
 
+def rows_of(y: Any) -> int | None:
+    """The number of samples that targets are for, those of the first output where there are several."""
+    if isinstance(y, Mapping) and is_container(y):
+        y = list(y.values())
+    if is_container(y) and y and np.ndim(y[0]):
+        y = y[0] if hasattr(y[0], "shape") else y
+    return len(y) if hasattr(y, "__len__") else None
+
+
 def likely_several(model: Module, x: Any) -> bool:
     """Whether a list that a model with one input was given looks like several inputs."""
-    if takes(model)[1] != 1 or not isinstance(x, (list, tuple)) or not 1 < len(x) < 9:
+    if model._input_form or takes(model)[1] != 1 or not isinstance(x, (list, tuple)) or not 1 < len(x) < 9:
         return False
     shapes: list[Any] = [getattr(part, "shape", ()) for part in x]
     return all(shapes) and len({shape[0] for shape in shapes}) == 1
@@ -166,7 +180,13 @@ def checked(
             "fit(*data) where they are one tuple, instead."
         )
     arrays = features(
-        model, x, name=x_name, check_finite=check_finite, columns=compiled.columns, learn=not prefix
+        model,
+        x,
+        name=x_name,
+        check_finite=check_finite,
+        columns=compiled.columns,
+        learn=not prefix,
+        rows=rows_of(y),
     )
     if y is None:
         raise ValueError(
