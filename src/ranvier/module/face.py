@@ -57,9 +57,11 @@ class reading:  # noqa: N801  # written as property is
 
 
 def shapes(values: Any) -> Any:
-    """The shape of each symbolic value, in the containers that they are in."""
+    """The shape of each symbolic value, in the containers that they are in; of one alone in a list, its own."""
     from ranvier.module.symbolic import Operators, mapped
 
+    if isinstance(values, (list, tuple)) and len(values) == 1:
+        values = values[0]
     return mapped(values, Operators, lambda value: value.shape)
 
 
@@ -386,11 +388,13 @@ class Face(State):
         """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
         return _method(self, "predict", options)(self, x, batch_size=batch_size, verbose=verbose, **options)
 
-    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
+    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
         """One step of training: see `ranvier.training.train_on_batch`."""
         return _method(self, "train_on_batch", options)(self, x, y, sample_weight=sample_weight, **options)
 
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """The loss and metrics on one batch: see `ranvier.training.evaluate`."""
         return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 

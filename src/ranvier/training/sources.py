@@ -17,10 +17,10 @@ from ranvier.module import Module
 from ranvier.module.arguments import takes
 from ranvier.tensor import Tensor
 from ranvier.training.gate import features, gate, traced
-from ranvier.training.grouping import Group, Parts, Raw
+from ranvier.training.grouping import Group, Parts, Raw, leaves
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
-from ranvier.training.structure import container_of, inputs_of, is_container
+from ranvier.training.structure import container_of, inputs_of, is_alone, is_container
 
 __all__ = ["Batches", "Resident", "batch_of", "evaluated", "is_source", "parted", "resident", "told"]
 
@@ -261,7 +261,9 @@ class Batches:
         """Targets or weights: of each output where there are several."""
         if isinstance(part, Mapping) and is_container(part):
             return {name: simple(p, f"{role}[{name!r}]") for name, p in part.items()}
-        if is_container(part) and self._outputs(self.x) > 1:
+        if is_alone(part, len(next(iter(leaves(self.x))))):
+            part = part[0]
+        elif is_container(part) and self._outputs(self.x) > 1:
             return tuple(simple(p, f"{role}[{i}]") for i, p in enumerate(part))
         return simple(part, role)
 

@@ -249,9 +249,8 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     ]
     terms = [one if share == 1 else one * like(one, share) for one, share in losses]
     for penalty in (node_of[id(p)] for p in penalties):
-        terms.append(
-            penalty if penalty.dtype == terms[0].dtype else apply("cast", penalty, dtype=terms[0].dtype)
-        )
+        dtype = terms[0].dtype if terms else get_dtype()
+        terms.append(penalty if penalty.dtype == dtype else apply("cast", penalty, dtype=dtype))
     loss = _sum(terms)
     number = count((BATCH,), WIDE)
     updates = [

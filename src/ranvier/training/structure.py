@@ -14,7 +14,7 @@ from ranvier.module import Module
 from ranvier.module.arguments import Form, form_of, takes, takes_container
 from ranvier.tensor import Tensor
 
-__all__ = ["ONE", "Outputs", "container_of", "inputs_of", "is_container", "outputs_of", "pick"]
+__all__ = ["ONE", "Outputs", "container_of", "inputs_of", "is_alone", "is_container", "outputs_of", "pick"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,12 @@ def outputs_of(model: Module, output: Any) -> Outputs:
 def is_container(x: Any) -> bool:
     """Whether this is a list, tuple or dict, and no frame."""
     return isinstance(x, (list, tuple, Mapping)) and not hasattr(x, "columns")
+
+
+def is_alone(y: Any, rows: int) -> bool:
+    """Whether this is a list of nothing but one output's array, which has so many rows. One row is data itself."""
+    listed = is_container(y) and not isinstance(y, Mapping) and len(y) == 1
+    return listed and rows > 1 and hasattr(y[0], "shape") and np.ndim(y[0]) > 0 and len(y[0]) == rows
 
 
 def container_of(model: Module, x: Any, rows: int | None = None) -> Form:
