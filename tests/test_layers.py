@@ -248,6 +248,18 @@ WORD: Any = "half"
         (lambda: layers.Dense(2, input_shape=(None, 3)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(-3,)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(3,), dtype="float16"), ValueError, "float16"),
+        (
+            lambda: layers.Dense(2, dtype="flaot32"),
+            ValueError,
+            "dtype 'flaot32'. Write one of float32, float64",
+        ),
+        (lambda: layers.Flatten(dtype="mixed_float16"), ValueError, "There are no half floats"),
+        (lambda: layers.Input((3,), batch_shape=(None, 3)), ValueError, "Write one of them"),
+        (
+            lambda: layers.Embedding(3, 2, weights=[np.ones((2, 2))])(LABELLED),
+            ValueError,
+            r"\(3, 2\) and was given \(2, 2\)",
+        ),
         (lambda: layers.Dropout(1.5), ValueError, "rate of layer 'dropout"),
         (lambda: layers.Dropout(WORD), ValueError, "rate"),
         (layers.Input, ValueError, "needs a shape"),
@@ -280,3 +292,24 @@ def test_counts_of_categories_may_be_weighted():
     ]:
         with pytest.raises(ValueError, match=words):
             make()
+
+
+def test_weights_of_an_embedding_are_given_and_kept_as_weights():
+    table = np.arange(10, dtype=np.float32).reshape(5, 2)
+    layer = layers.Embedding(5, 2, weights=[table])
+    np.testing.assert_array_equal(layer(LABELLED).numpy(), table[LABELLED])
+    assert "weights" not in layer.get_config()
+
+
+def test_a_batch_shape_has_the_batch_too():
+    assert layers.Input(batch_shape=(None, 4)).shape == (None, 4)
+    assert layers.Input(batch_shape=(8, 4)).shape == (None, 4)
+
+
+@pytest.mark.parametrize("shape", [(4,), lambda shapes: shapes[0]])
+def test_the_output_shape_of_a_lambda_of_several_inputs(shape):
+    x = np.ones((3, 4), np.float32)
+    layer = layers.Lambda(lambda inputs: inputs[0] + inputs[1], output_shape=shape)
+    np.testing.assert_array_equal(layer([x, x]).numpy(), 2 * x)
+    with pytest.raises(ValueError, match=r"made shape \(3, 1\) of \[\(3, 4\), \(3, 4\)\]"):
+        layers.Lambda(lambda inputs: inputs[0][:, :1], output_shape=shape)([x, x])

@@ -13,9 +13,9 @@ from ranvier.graph.node import GraphError, Node, Type
 from ranvier.layers.base import Layer
 from ranvier.modes import get_dtype
 from ranvier.module.architecture import register_module
+from ranvier.module.parameter import Buffer
 from ranvier.numeric.promotion import floating
 from ranvier.recording import function
-from ranvier.tensor import Tensor
 
 __all__ = ["Normalization"]
 
@@ -100,7 +100,7 @@ class Normalization(Layer):
                 raise GraphError(
                     f"it was given a {name} of shape {value.shape}, and has statistics of shape {shape}"
                 ) from None
-            self.register_buffer(name, Tensor.wrap(array))
+            self.register_buffer(name, Buffer.over(array))
 
     def forward(self, x: Any) -> Any:
         axes = self.kept(len(x.shape))

@@ -19,7 +19,7 @@ from ranvier.module.core import Module
 
 __all__ = [
     "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "custom_object_scope", "describe", "from_architecture",
-    "register_module",
+    "plain", "register_module", "remade",
 ]  # fmt: skip
 
 REGISTRY: dict[str, type[Module]] = {}  # the only classes that a file can name
@@ -208,6 +208,34 @@ def _finders() -> dict[str, Callable[[Any], Any]]:
         return words
 
     return {"activation": activation, **{kind: find(classes) for kind, classes in _described().items()}}
+
+
+def plain(value: Any) -> Any:
+    """An argument as Keras's ``get_config`` has it: what has a name by that, an object by its class and settings."""
+    if isinstance(value, Module):
+        return value.architecture()
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    for find in _finders().values() if callable(value) else ():
+        words = find(value)
+        if words is not None:
+            return (
+                words if isinstance(words, str) else {"class_name": words[0], "config": plain(value.config())}
+            )
+    return value
+
+
+def remade(value: Any, classes: Mapping[str, Any] | None) -> Any:
+    """An argument from what `plain` made of it; layers take names and the words of objects as they are."""
+    if isinstance(value, dict):
+        if {"class", "config"} <= set(value):
+            return from_architecture(value, classes)
+        return {key: remade(part, classes) for key, part in value.items()}
+    return type(value)(remade(part, classes) for part in value) if type(value) in (list, tuple) else value
 
 
 def _refuse(what: str) -> ValueError:

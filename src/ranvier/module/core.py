@@ -53,7 +53,8 @@ def noting(build: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(build)
     def noted(self: Module, *args: Any, **kwargs: Any) -> Any:
-        result = build(self, *args, **kwargs)
+        with computing_in(self._floats or get_dtype()):
+            result = build(self, *args, **kwargs)
         given = [*args, *kwargs.values()]
         several = type(self)._shapes > 1
         self.__dict__.update(
@@ -89,6 +90,7 @@ class Module(Face):
     _changes: int
     _built_shape: tuple[Any, ...]
     _starts_training = True  # layers in the style of Keras are in evaluation mode until told or fitted
+    _floats: str | None = None  # that it computes in, where it was told
     _builds = False
     _shapes = 1  # that `build` takes
     _has_call = False  # whether what it computes goes by Keras's name too

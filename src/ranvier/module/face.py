@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.graph.node import BATCH, Type
 from ranvier.modes import get_dtype
-from ranvier.module.calls import isolated, mode
+from ranvier.module.calls import floats_of, isolated, mode
 from ranvier.module.state import State
 from ranvier.names import refuse_unknown
 from ranvier.tensor import Tensor
@@ -82,6 +82,14 @@ class Face(State):
         for parameter in self.parameters():
             if parameter.for_training:
                 parameter.requires_grad = bool(value)
+
+    @reading
+    def dtype(self) -> str:
+        """The floats of the weights, which it computes in."""
+        module = cast("Module", self)
+        return module._floats or floats_of(module)
+
+    compute_dtype = variable_dtype = dtype  # Keras's: there is one for both
 
     @reading
     def layers(self) -> list[Module]:
@@ -294,9 +302,13 @@ class Face(State):
         return arguments_of(cast("Module", self))
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, with the name and whether it trains, as Keras's ``from_config`` takes them."""
-        config = dict(self.config())
-        return {"name": self.name, "trainable": self._trainable, **config}
+        """The constructor's arguments as plain values, with the name and whether it trains, for ``from_config``.
+
+        What is a function of the user's, or an object of a class of theirs, stays what it is.
+        """
+        from ranvier.module.architecture import plain
+
+        return {"name": self.name, "trainable": self._trainable, **plain(self.config())}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -308,7 +320,9 @@ class Face(State):
             from ranvier.module.architecture import from_architecture
 
             return from_architecture(config, custom_objects)
-        options = dict(config)
+        from ranvier.module.architecture import remade
+
+        options = remade(dict(config), custom_objects)
         return cls(*options.pop("*", ()), **options)
 
     def architecture(self) -> dict[str, Any]:
