@@ -106,6 +106,13 @@ class Normalization(Layer):
         axes = self.kept(len(x.shape))
         return normalized(x, self.mean, self.variance, axes=axes, invert=self.invert)
 
+    @property
+    def adapted(self) -> bool:
+        """Whether it has statistics of data, and not those that it was given or began with."""
+        if self.given is not None or not self.built:
+            return False
+        return bool(self.mean.compute().any() or (self.variance.compute() != 1).any())
+
     def misfit(self, given: Type) -> tuple[str, str] | None:
         if not self.built or any(not -len(given.shape) <= a < len(given.shape) for a in self.axis):
             return None
