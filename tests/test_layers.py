@@ -231,6 +231,33 @@ WORD: Any = "half"
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
+class Elsewhere:
+    """A symbolic value of another library."""
+
+    shape, dtype = (None, 4), "float32"
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("symbolic")
+
+
+class Frame(Elsewhere):
+    columns = ("a", "b")
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones((3, 2))
+
+
+def built(layer):
+    layer.build((None, 4))
+    return layer
+
+
+def test_a_frame_is_read_in_a_call():
+    layer = layers.Dense(2)
+    np.testing.assert_array_equal(layer(Frame()).numpy(), layer(np.ones((3, 2))).numpy())
+    np.testing.assert_array_equal(rv.Sequential([layer])(Frame()).numpy(), layer(np.ones((3, 2))).numpy())
+
+
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
@@ -260,6 +287,34 @@ WORD: Any = "half"
             ValueError,
             r"\(3, 2\) and was given \(2, 2\)",
         ),
+        (lambda: layers.Input((None, 3)), ValueError, "All sizes but the batch's are fixed"),
+        (
+            lambda: layers.Dense(2, layers.LeakyReLU),
+            TypeError,
+            r"LeakyReLU is a class. Write LeakyReLU\(\) instead",
+        ),
+        (lambda: layers.Activation(np.maximum), TypeError, "with rv.ops.maximum"),
+        (
+            lambda: layers.Dense(2, lambda x: np.maximum(x, 0))(layers.Input((3,))),
+            RuntimeError,
+            "Write tensor functions .rv.ops",
+        ),
+        (lambda: layers.Dense(2)(5), TypeError, "'dense.*' was called on 5.*Write a tensor or an array"),
+        (lambda: built(layers.Dense(2))(5), TypeError, "was called on 5"),
+        (lambda: layers.Dense(2)(Elsewhere()), TypeError, "was called on a Elsewhere of tests.*Write"),
+        (
+            lambda: rv.Sequential([rv.Input((4,)), layers.MixUp()]),
+            TypeError,
+            r"Write fit\(x, y, augment=rv.layers.MixUp",
+        ),
+        (lambda: layers.CutMix()(IMAGES), TypeError, r"augment=rv.layers.CutMix"),
+        (lambda: rv.GradientTape, AttributeError, r"write loss.backward\(\).*docs/pytorch.md"),
+        (
+            lambda: layers.serialize,
+            AttributeError,
+            r"layers.serialize does not exist: write the object's get_config\(\)",
+        ),
+        (lambda: rv.regularizers.deserialize, AttributeError, r"write get\(name\)"),
         (lambda: layers.Dropout(1.5), ValueError, "rate of layer 'dropout"),
         (lambda: layers.Dropout(WORD), ValueError, "rate"),
         (layers.Input, ValueError, "needs a shape"),

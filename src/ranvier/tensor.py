@@ -181,7 +181,8 @@ class Tensor:
         if self._value is None:
             raise RuntimeError(
                 f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
-                "Write tensor functions (where, maximum, ...) instead of Python's if, print or numpy() in forward."
+                "Write tensor functions (rv.ops.where, rv.ops.maximum, ...) instead of another library's (np.maximum, "
+                "tf.square) and of Python's if, print or numpy() in forward."
             )
         return self._value
 

@@ -101,6 +101,11 @@ class Layer(Module):
 def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:
     """The type of inputs of ``shape``, given without the batch's dimension."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if None in sizes:
+        raise ValueError(
+            f"layer {name!r} was given the input shape {sizes}. All sizes but the batch's are fixed: write whole "
+            "numbers in place of None, without the batch's dimension, such as input_shape=(28, 3) for sequences of 28."
+        )
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise ValueError(

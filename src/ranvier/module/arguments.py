@@ -36,9 +36,25 @@ def as_tensors(argument: Any, lists: bool) -> Any:
             return Tensor(argument)
     if isinstance(argument, (list, tuple, Mapping)):
         return mapped(argument, np.ndarray, Tensor)
-    if isinstance(argument, np.ndarray) or (hasattr(argument, "columns") and hasattr(argument, "__array__")):
+    if isinstance(argument, np.ndarray):
         return Tensor(argument)
+    if hasattr(argument, "__array__") and not isinstance(argument, Tensor):  # a frame, or a tensor of a peer
+        try:
+            return Tensor(np.asarray(argument))
+        except (TypeError, ValueError) as error:
+            raise no_tensor(argument) from error
     return argument
+
+
+def no_tensor(argument: Any, what: str = "a layer") -> TypeError:
+    """The error for a call on what is no tensor and no array."""
+    kind = type(argument)
+    home = kind.__module__.partition(".")[0]
+    given = repr(argument) if home == "builtins" else f"a {kind.__name__} of {home}"
+    return TypeError(
+        f"{what} was called on {given}, which holds no numbers for samples. Write a tensor or an array with a row for "
+        "each sample, or x = rv.Input((features,)) where a network is described, instead."
+    )
 
 
 def form_of(argument: Any) -> Form:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.modes import computing_in, get_dtype
-from ranvier.module.arguments import Form, as_tensors, form_of, packed, takes_container, types_of
+from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
 from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
 from ranvier.module.lines import outside
@@ -194,6 +194,8 @@ class Module(Face):
                 if floats != get_dtype():
                     with computing_in(floats):
                         return self(*args, **kwargs)
+                if isinstance(args[0], (int, float, str)) and self._has_call and not self._by_call():
+                    raise no_tensor(args[0], repr(self.name))
                 lists = self._takes_lists()
                 args = tuple(as_tensors(a, lists) for a in args)
             trace = calls.trace = []
@@ -253,10 +255,7 @@ class Module(Face):
             if hasattr(a, "shape") or isinstance(a, (list, tuple, Mapping))
         ]
         if not given:
-            raise TypeError(
-                f"{self.name!r} was called on {args[0] if args else 'nothing'!r}. Write a tensor or an array with a "
-                "row for each sample instead."
-            )
+            raise no_tensor(next(iter(args), None), repr(self.name))
         self._build_of(
             [shape_of(a) for a in given[: self._shapes]] if self._shapes > 1 else shape_of(given[0])
         )
