@@ -77,3 +77,24 @@ def test_a_model_computes_in_its_own_floats(name, own, process):
     for mine, theirs in pairs:
         np.testing.assert_array_equal(mine, theirs)
         assert np.asarray(mine).dtype == np.asarray(theirs).dtype
+
+
+@pytest.mark.parametrize("form", ["float64", np.float64, "float32"])
+def test_a_layer_computes_in_the_floats_that_it_was_told(form, tmp_path):
+    name = np.dtype(form).name
+    layer = layers.Dense(3, activation="tanh", dtype=form)
+    model = rv.Sequential(
+        [rv.Input((36,)), layer, layers.BatchNormalization(dtype=form), layers.Dense(1, dtype="float32")]
+    )
+    assert (layer.dtype, layer.compute_dtype, layer.kernel.dtype, model.layers[1].moving_mean.dtype) == (
+        name,
+    ) * 4
+    model.compile("adam", "mse")
+    flat = X.reshape(24, 36)
+    model.fit(flat, Y[:, None], verbose=0, ignore="RV")
+    assert layer(flat).dtype == name
+    assert model.predict(flat).dtype == np.float32
+    model.save(tmp_path / "m.rv")
+    for twin in (rv.load_model(tmp_path / "m.rv"), rv.models.clone_model(model)):
+        assert [w.dtype for w in twin.weights] == [w.dtype for w in model.weights]
+    np.testing.assert_array_equal(rv.load_model(tmp_path / "m.rv").predict(flat), model.predict(flat))

@@ -408,6 +408,29 @@ def test_ways_to_give_inputs():
     np.testing.assert_allclose(alone([rv.Tensor(A)]).numpy(), alone.predict(A), rtol=1e-5)
 
 
+@pytest.mark.parametrize("pack", [lambda v: [v], lambda v: (v,)])
+def test_an_output_alone_in_a_list_is_no_list(pack):
+    x = rv.Input((6,))
+    model = rv.Model(pack(x), pack(rv.layers.Dense(3, name="out")(x)))
+    model.compile("sgd", {"out": "mse"}, metrics=["mae"])
+    assert (model.input_shape, model.output_shape) == ((None, 6), (None, 3))
+    assert (model.predict(A).shape, model(A).shape, model([A]).shape) == ((len(A), 3),) * 3
+    y = np.linspace(0, 1, 3 * len(A), dtype=np.float32).reshape(len(A), 3)
+    wanted = model.evaluate(A, y, verbose=0)
+    batches = list(zip(np.split(A, 2), np.split(y, 2), strict=True))
+    for given, target in ((A, [y]), ([A], y), ([A], [y]), ((A,), (y,)), (A, {"out": y})):
+        assert model.evaluate(given, target, verbose=0) == wanted
+    for form in (lambda y: [y], lambda y: {"out": y}):
+        assert np.allclose(model.evaluate(((a, form(b)) for a, b in batches), verbose=0), wanted)
+    model.fit(A, {"out": y}, verbose=0)
+    np.testing.assert_array_equal(rv.models.model_from_json(model.to_json())(A).shape, (len(A), 3))
+    with pytest.raises(ValueError, match=r"y names the outputs \['other'\], and the model has \['out'\]"):
+        model.fit(A, {"other": y}, verbose=0)
+    inner = model(x)
+    assert isinstance(inner, type(pack(0)))
+    assert inner[0].shape == (None, 3)
+
+
 def test_integers_stay_integers():
     x = rv.Input((4,), dtype="uint8")
     model = rv.Model(x, rv.layers.Dense(1)(rv.layers.Rescaling(1 / 255)(x)))

@@ -231,6 +231,33 @@ WORD: Any = "half"
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
+class Elsewhere:
+    """A symbolic value of another library."""
+
+    shape, dtype = (None, 4), "float32"
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("symbolic")
+
+
+class Frame(Elsewhere):
+    columns = ("a", "b")
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones((3, 2))
+
+
+def built(layer):
+    layer.build((None, 4))
+    return layer
+
+
+def test_a_frame_is_read_in_a_call():
+    layer = layers.Dense(2)
+    np.testing.assert_array_equal(layer(Frame()).numpy(), layer(np.ones((3, 2))).numpy())
+    np.testing.assert_array_equal(rv.Sequential([layer])(Frame()).numpy(), layer(np.ones((3, 2))).numpy())
+
+
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
@@ -248,6 +275,46 @@ WORD: Any = "half"
         (lambda: layers.Dense(2, input_shape=(None, 3)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(-3,)), ValueError, "without the batch"),
         (lambda: layers.Dense(2, input_shape=(3,), dtype="float16"), ValueError, "float16"),
+        (
+            lambda: layers.Dense(2, dtype="flaot32"),
+            ValueError,
+            "dtype 'flaot32'. Write one of float32, float64",
+        ),
+        (lambda: layers.Flatten(dtype="mixed_float16"), ValueError, "There are no half floats"),
+        (lambda: layers.Input((3,), batch_shape=(None, 3)), ValueError, "Write one of them"),
+        (
+            lambda: layers.Embedding(3, 2, weights=[np.ones((2, 2))])(LABELLED),
+            ValueError,
+            r"\(3, 2\) and was given \(2, 2\)",
+        ),
+        (lambda: layers.Input((None, 3)), ValueError, "All sizes but the batch's are fixed"),
+        (
+            lambda: layers.Dense(2, layers.LeakyReLU),
+            TypeError,
+            r"LeakyReLU is a class. Write LeakyReLU\(\) instead",
+        ),
+        (lambda: layers.Activation(np.maximum), TypeError, "with rv.ops.maximum"),
+        (
+            lambda: layers.Dense(2, lambda x: np.maximum(x, 0))(layers.Input((3,))),
+            RuntimeError,
+            "Write tensor functions .rv.ops",
+        ),
+        (lambda: layers.Dense(2)(5), TypeError, "'dense.*' was called on 5.*Write a tensor or an array"),
+        (lambda: built(layers.Dense(2))(5), TypeError, "was called on 5"),
+        (lambda: layers.Dense(2)(Elsewhere()), TypeError, "was called on a Elsewhere of tests.*Write"),
+        (
+            lambda: rv.Sequential([rv.Input((4,)), layers.MixUp()]),
+            TypeError,
+            r"Write fit\(x, y, augment=rv.layers.MixUp",
+        ),
+        (lambda: layers.CutMix()(IMAGES), TypeError, r"augment=rv.layers.CutMix"),
+        (lambda: rv.GradientTape, AttributeError, r"write loss.backward\(\).*docs/pytorch.md"),
+        (
+            lambda: layers.serialize,
+            AttributeError,
+            r"layers.serialize does not exist: write the object's get_config\(\)",
+        ),
+        (lambda: rv.regularizers.deserialize, AttributeError, r"write get\(name\)"),
         (lambda: layers.Dropout(1.5), ValueError, "rate of layer 'dropout"),
         (lambda: layers.Dropout(WORD), ValueError, "rate"),
         (layers.Input, ValueError, "needs a shape"),
@@ -280,3 +347,24 @@ def test_counts_of_categories_may_be_weighted():
     ]:
         with pytest.raises(ValueError, match=words):
             make()
+
+
+def test_weights_of_an_embedding_are_given_and_kept_as_weights():
+    table = np.arange(10, dtype=np.float32).reshape(5, 2)
+    layer = layers.Embedding(5, 2, weights=[table])
+    np.testing.assert_array_equal(layer(LABELLED).numpy(), table[LABELLED])
+    assert "weights" not in layer.get_config()
+
+
+def test_a_batch_shape_has_the_batch_too():
+    assert layers.Input(batch_shape=(None, 4)).shape == (None, 4)
+    assert layers.Input(batch_shape=(8, 4)).shape == (None, 4)
+
+
+@pytest.mark.parametrize("shape", [(4,), lambda shapes: shapes[0]])
+def test_the_output_shape_of_a_lambda_of_several_inputs(shape):
+    x = np.ones((3, 4), np.float32)
+    layer = layers.Lambda(lambda inputs: inputs[0] + inputs[1], output_shape=shape)
+    np.testing.assert_array_equal(layer([x, x]).numpy(), 2 * x)
+    with pytest.raises(ValueError, match=r"made shape \(3, 1\) of \[\(3, 4\), \(3, 4\)\]"):
+        layers.Lambda(lambda inputs: inputs[0][:, :1], output_shape=shape)([x, x])

@@ -710,6 +710,16 @@ def test_weights_are_listed_as_keras_lists_them():
         assert [w.shape for w in layer.trainable_weights] == [(2,), (5, 4), (4,)]
 
 
+def test_weights_have_names_and_paths_as_in_keras():
+    model = rv.Sequential(
+        [rv.Input((4,)), rv.layers.Dense(3, name="d"), rv.layers.BatchNormalization(name="b")]
+    )
+    names = ["d/kernel", "d/bias", "b/gamma", "b/beta", "b/moving_mean", "b/moving_variance"]
+    for one in (model, copy.deepcopy(model)):
+        assert [w.path for w in one.weights] == names
+        assert [w.name for w in one.weights] == [name[2:] for name in names]
+
+
 class Around(rv.Module):
     def __init__(self, inner):
         super().__init__()

@@ -288,7 +288,18 @@ def test_optional_inputs_by_name():
 
 # --- what is refused -----------------------------------------------------------------------------------------------
 
+
+def one(**options):
+    model = rv.Sequential([rv.Input((5,)), rv.layers.Dense(1)])
+    model.compile("sgd", **{"loss": "mse"} | options)
+    return model
+
+
 REFUSED = [  # what is called, the error, what it says
+    (lambda: one(loss_weights=[1.0, 2.0]).fit(A, AGE), ValueError, r"loss_weights has 2 entries, and the model has 1 output"),
+    (lambda: one(loss=["mse", "mae"]).fit(A, AGE), ValueError, r"loss has 2 entries, and the model has 1 output"),
+    (lambda: one(loss=None).fit(A), RuntimeError, r"without a loss, and none of its layers adds one.*add_loss"),
+    (lambda: one(loss=None, metrics=["mae"]).fit(A), RuntimeError, r"without a loss"),
     (lambda: two().fit([A], {"age": AGE, "kind": KIND}), ValueError, r"takes 2 inputs \(a, b\), and x holds 1"),
     (lambda: two().fit(A, {"age": AGE, "kind": KIND}), TypeError, r"Write x=\[a, b\]"),
     (lambda: two().fit({"a": A, "c": B}, {}), TypeError, r"takes \(a, b\)"),
@@ -336,7 +347,7 @@ def test_arrays_that_are_meant_as_inputs_of_a_model_with_one():
             super().__init__()
             self.layer = rv.layers.Dense(1)
 
-        def call(self, inputs):
+        def forward(self, inputs):
             return self.layer(inputs[0]) + self.layer(inputs[1])
 
     model = Listed()

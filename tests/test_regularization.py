@@ -210,6 +210,38 @@ class Sparse(rv.Module):
         return y
 
 
+class Small(rv.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = rv.layers.Dense(3)
+
+    def call(self, x):
+        y = self.dense(x)
+        self.add_loss(rv.ops.mean(y * y))
+        return y
+
+
+@pytest.mark.parametrize(
+    "network", [Small, lambda: rv.Sequential([rv.layers.Dense(3, activity_regularizer="l2")])]
+)
+def test_what_layers_add_is_loss_enough(network):
+    """As in Keras: no loss, no targets."""
+    rv.utils.set_random_seed(2)
+    x = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+    model = network()
+    model.compile("sgd")
+    history = model.fit(x, epochs=3, verbose=0, validation_split=0.25).history
+    assert history["loss"][2] < history["loss"][0]
+    assert history["val_loss"][2] < history["val_loss"][0]
+    wanted = model.evaluate(x, verbose=0)
+    assert model.evaluate(x, x, verbose=0) == wanted
+    assert np.isclose(model.train_on_batch(x), wanted)
+    model.fit(((x[i : i + 8],) for i in (0, 8)), verbose=0)
+    model.compile("sgd", metrics=["mae"])
+    with pytest.raises(ValueError, match="y is missing"):
+        model.fit(x, verbose=0)
+
+
 def test_add_loss(engine):
     model = Sparse()
     model.compile("sgd", "mse", engine=engine)

@@ -211,6 +211,47 @@ def test_configurations_and_architectures_as_text(kind, tmp_path):
     np.testing.assert_array_equal(read.predict(x), 2 * x)
 
 
+PLAIN = [
+    rv.layers.Dense(3, activation=rv.activations.relu, kernel_regularizer=rv.regularizers.L1L2(0.1, 0.2)),
+    rv.layers.Dense(
+        3, kernel_initializer=rv.initializers.HeNormal(seed=1), bias_constraint=rv.constraints.MaxNorm(2.0)
+    ),
+    rv.layers.Conv2D(
+        np.int64(3), (2, 2), activation=rv.activations.relu, kernel_initializer="zeros", name="maps"
+    ),
+    rv.layers.Normalization(mean=np.ones(2), variance=np.ones(2)),
+    rv.layers.Embedding(3, 2, embeddings_initializer=rv.initializers.Constant(2.0)),
+    rv.layers.Activation(rv.activations.gelu),
+]
+
+
+@pytest.mark.parametrize("layer", PLAIN, ids=lambda layer: type(layer).__name__)
+def test_the_configuration_of_a_layer_is_plain_and_makes_it_anew(layer):
+    config = json.loads(json.dumps(layer.get_config()))
+    twin = type(layer).from_config(config)
+    assert json.loads(json.dumps(twin.get_config())) == config
+    for name in ("kernel_regularizer", "kernel_initializer", "bias_constraint", "activation", "name"):
+        assert repr(getattr(twin, name, None)) == repr(getattr(layer, name, None))
+
+
+def seven(layer):
+    config = layer.get_config()
+    return type(layer).from_config({**config, "units": 7} if "units" in config else config)
+
+
+@pytest.mark.parametrize(
+    "kind", [rv.Sequential, lambda layers: rv.Model(layers[0], layers[2](layers[1](layers[0])))]
+)
+def test_a_clone_of_what_a_function_makes_of_each_layer(kind):
+    model = kind([rv.Input((4,)), rv.layers.Dense(3, name="first"), rv.layers.ReLU()])
+    twin = rv.models.clone_model(model, clone_function=seven)
+    assert (twin.output_shape, twin.name) == ((None, 7), model.name)
+    assert [layer.name for layer in twin.layers] == [layer.name for layer in model.layers]
+    assert model.output_shape == (None, 3)
+    with pytest.raises(TypeError, match="clone_function is given the layers of a Sequential"):
+        rv.models.clone_model(Scaled(2.0), seven)
+
+
 class Squares(rv.utils.PyDataset):
     def __init__(self, calls=None, **options):
         super().__init__(**options)

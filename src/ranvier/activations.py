@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ranvier.functional import (
     celu,
     elu,
@@ -86,6 +88,16 @@ def get(activation: Any) -> Callable[..., Any]:
     """
     if activation is None:
         return linear
+    if isinstance(activation, type):
+        raise TypeError(
+            f"an activation is a name or a function, and {activation.__name__} is a class. Write "
+            f"{activation.__name__}() instead."
+        )
+    if isinstance(activation, np.ufunc):
+        raise TypeError(
+            f"np.{activation.__name__} computes with numbers, and an activation with tensors. Write a function of one "
+            f"tensor, with rv.ops.{activation.__name__}, or a name such as 'relu', instead."
+        )
     if callable(activation):
         return activation
     if not isinstance(activation, str):

@@ -6,7 +6,7 @@ Fans are Keras's: of a shape (..., in, out) the last two extents, each times the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -271,9 +271,9 @@ def names() -> dict[str, type[Initializer]]:
 
 
 def get(initializer: Any) -> Any:
-    """The initializer of this name, "glorot_uniform" or "GlorotUniform"; a callable is returned as it is.
+    """The initializer of this name, "glorot_uniform" or "GlorotUniform", or of ``{"class_name": ..., "config": ...}``.
 
-    Raises ValueError naming the nearest name that exists, TypeError for anything else.
+    A callable is returned as it is. Raises ValueError naming the nearest name that exists, TypeError for anything else.
     """
     if isinstance(initializer, type) and issubclass(initializer, Initializer):
         return initializer()
@@ -281,6 +281,8 @@ def get(initializer: Any) -> Any:
         return initializer
     if isinstance(initializer, (int, float)):
         return Constant(float(initializer))
+    if isinstance(initializer, Mapping) and isinstance(initializer.get("class_name"), str):
+        return type(get(initializer["class_name"]))(**initializer.get("config", {}))
     if not isinstance(initializer, str):
         raise TypeError(
             f"an initializer is a name or an object, not {initializer!r}. Write 'glorot_uniform', for example."

@@ -44,7 +44,14 @@ KEYWORDS = {
 
 # Of each vocabulary: names that the peer has and it lacks, alone or after a module's ("autograd.functional"), with what
 # there is to say of them.
-lacking: dict[str, Mapping[str, str]] = {}
+lacking: dict[str, Mapping[str, str]] = {
+    "ranvier": {
+        "GradientTape": "gradients need no tape: write loss.backward(), and read them from the grad of each weight "
+        "(docs/pytorch.md has loops)",
+        "serialize": "write the object's get_config(), and a function's name",
+        "deserialize": "write get(name), or from_config(config) of the class",
+    }
+}
 _public: dict[str, frozenset[str]] = {}  # of each module of the public face that is imported: its names
 
 

@@ -194,7 +194,8 @@ class Tensor:
                 raise self.segment.failed[self.entry]
             raise RuntimeError(
                 f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
-                "Write tensor functions (where, maximum, ...) instead of Python's if, print or numpy() in forward."
+                "Write tensor functions (rv.ops.where, rv.ops.maximum, ...) instead of another library's (np.maximum, "
+                "tf.square) and of Python's if, print or numpy() in forward."
             )
         return self._value
 
@@ -220,7 +221,14 @@ class Tensor:
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a 0-d tensor has no length")
-        return self.shape[0]
+        size: int = self.shape[0]
+        if isinstance(size, Symbol):
+            raise TypeError(
+                f"this tensor of shape {self.shape} stands for data while a model is traced, and the number of its "
+                "rows is not known. Write functions of the whole tensor instead of a loop over rows or len(x); several "
+                "inputs are given as a list, fit([a, b], y)."
+            )
+        return size
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))

@@ -683,6 +683,13 @@ def test_regression_on_real_data():
 
 # --- mistakes -------------------------------------------------------------------------------------------------------
 
+
+def with_statistics():
+    layer = rv.layers.Normalization()
+    layer.adapt(X)
+    return rv.Sequential([layer, rv.layers.Dense(3)])
+
+
 MISTAKES = [  # settings, fit's arguments, part of the message
     ({"dropout": 1.0}, {}, "dropout=1.0.*write a share"),
     ({"dropout": [0.1, 0.2]}, {}, "dropout has 2 entries for 1 hidden layer"),
@@ -704,6 +711,12 @@ MISTAKES = [  # settings, fit's arguments, part of the message
         "outputs of shape \\(7,\\), and y needs \\(3,\\)",
     ),
     ({"model": lambda n, k: rv.Sequential([rv.layers.Dense(3, "sigmoid")])}, {}, "ends with sigmoid"),
+    (
+        {"model": rv.Sequential([rv.Input((7,)), rv.layers.Dense(3)])},
+        {},
+        r"takes inputs of shape \(7,\), and X has .*10",
+    ),
+    ({"model": with_statistics()}, {}, "was adapted to data.*Write model= as a function"),
     ({"model_options": {"a": 1}, "model": UNBUILT}, {}, "model_options"),
     ({}, {"y": np.zeros(300, int)}, "one class only"),
     ({}, {"sample_weight": (Y == 1).astype(float)}, "one class only"),

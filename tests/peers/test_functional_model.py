@@ -52,6 +52,11 @@ def residual(k: Any):
     return k.Model(images, k.layers.Dense(1)(k.layers.GlobalAveragePooling2D()(x)))
 
 
+def alone(k: Any):
+    x = k.Input((6,))
+    return k.Model([x], [k.layers.Dense(1)(x)])
+
+
 def nested(k: Any):
     x = k.Input((6,))
     shared = k.layers.Dense(6, activation="tanh")
@@ -71,6 +76,7 @@ ROWS = [  # a network, its inputs, targets, loss
     (operators, A, VALUE, "mae"),
     (residual, IMAGES, VALUE, "mse"),
     (nested, A, VALUE, "mse"),
+    (alone, [A], [VALUE], "mse"),
     (unused, [A, B], VALUE, "mse"),
 ]
 

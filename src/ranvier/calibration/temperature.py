@@ -106,7 +106,7 @@ def calibrate(
     ``predict``. Data that the model was trained on give a temperature that is too low. `fit_temperature` and
     `fit_scaling` do the same for logits alone.
     """
-    from ranvier.training.structure import takes
+    from ranvier.module.arguments import takes
 
     if takes(model)[1] > 1:
         raise ValueError(

@@ -64,6 +64,26 @@ def _unbuilt(described: Any) -> Any:
     return {key: _unbuilt(value) for key, value in described.items() if key not in skipped}
 
 
+def check_description(model: Module, shape: Sequence[int]) -> None:
+    """Raise ValueError where a network says other inputs than there are, or knows what a fresh one would not."""
+    declared = (
+        model._input_type if getattr(model, "_end", None) is not None else None
+    )  # by a Sequential's first layer
+    if declared is not None and declared.shape[1:] != tuple(shape):
+        raise ValueError(
+            f"model= takes inputs of shape {declared.shape[1:]}, and X has samples of {tuple(shape)}. Write "
+            f"rv.Input({tuple(shape)}) in it, leave the shape out, or write a function (n_features, n_outputs) -> "
+            "network, instead."
+        )
+    for layer in model.modules():
+        if isinstance(layer, layers.Normalization) and layer.adapted:
+            raise ValueError(
+                f"model= holds {layer.name!r}, which was adapted to data: each fit makes a fresh network, without what "
+                "it learned. Write model= as a function (n_features, n_outputs) -> network that makes the layer and "
+                "calls its adapt(x), or a StandardScaler before the estimator in a pipeline, instead."
+            )
+
+
 def custom_network(
     model: Any, options: dict[str, Any] | None, shape: Sequence[int], widths: Sequence[int], end: str | None
 ) -> tuple[Module, int]:
@@ -78,6 +98,7 @@ def custom_network(
     if isinstance(model, Module):
         if options:
             raise ValueError("model_options are given to a function. Write model=that function instead.")
+        check_description(model, shape)
         network: Any = from_architecture(_unbuilt(model.architecture()), classes_of(model))
     elif callable(model):
         inputs = shape[0] if len(shape) == 1 else tuple(shape)

@@ -7,7 +7,7 @@ from typing import Any
 from ranvier.functional import augmentation
 from ranvier.functional.beta import beta_quantiles, from_quantiles
 from ranvier.layers.base import Layer
-from ranvier.layers.mixing import mixed, partners
+from ranvier.layers.mixing import ALONE, mixed, partners, with_targets
 from ranvier.layers.resampling import RandomLayer, bounds, is_number
 from ranvier.modes import get_dtype
 from ranvier.module.architecture import register_module
@@ -150,7 +150,8 @@ class CutMix(Layer):
         quantiles = beta_quantiles(alpha).astype(get_dtype())
         self.register_buffer("quantiles", Tensor.wrap(quantiles), persistent=False)
 
-    def forward(self, x: Any, y: Any, weight: Any = None) -> Any:
+    def forward(self, x: Any, y: Any = ALONE, weight: Any = None) -> Any:
+        with_targets(self, y)
         if not self.training:
             return (x, y) if weight is None else (x, y, weight)
         some = x[0] if isinstance(x, (tuple, list)) else x

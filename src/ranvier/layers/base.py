@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from ranvier import numeric
 from ranvier.data.memory import check_memory
-from ranvier.graph.node import BATCH, DTYPES, Type
-from ranvier.modes import get_dtype
+from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
+from ranvier.modes import computing_in, get_dtype
 from ranvier.module.core import Module
 from ranvier.module.returned import named, tensor
+from ranvier.module.symbolic import mapped
 from ranvier.names import arguments, unknown_keyword
 from ranvier.tensor import Tensor
 
@@ -22,13 +26,16 @@ class Layer(Module):
     """A module with the keywords that every Keras layer takes.
 
     ``input_shape`` (without the batch's dimension; ``input_dim`` for a single number) on the first layer of a
-    `Sequential` makes the weights at once. ``dtype`` is that of the inputs. ``activity_regularizer`` is a penalty on
+    `Sequential` makes the weights at once. ``dtype`` ("float32" or "float64") is what the layer computes in and its
+    weights have, whatever floats it is given; with ``input_shape`` it is that of the inputs, and may be one of
+    integers. ``activity_regularizer`` is a penalty on
     the layer's outputs; divided by the number of samples it joins the loss.
     """
 
     activity_regularizer: Any = None
 
     _starts_training = False
+    _has_call = True
 
     def __init__(
         self,
@@ -44,6 +51,9 @@ class Layer(Module):
         if unknown:
             self._refuse(next(iter(unknown)))
         super().__init__(name=name, trainable=trainable)
+        dtype = known_dtype(dtype, self.name)
+        if dtype in FLOATS:
+            self._floats = dtype
         if activity_regularizer is not None:
             from ranvier import regularizers
 
@@ -53,6 +63,11 @@ class Layer(Module):
             self._input_type = declared(shape, dtype, self.name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._floats is not None:
+            args, kwargs = mapped((args, kwargs), Tensor, self._cast_floats)
+            if self._floats != get_dtype():
+                with computing_in(self._floats):
+                    return self(*args, **kwargs)
         result = super().__call__(*args, **kwargs)
         if self.activity_regularizer is not None and isinstance(result, Tensor):  # described, it adds nothing
             from ranvier.regularizers import each_sample
@@ -61,6 +76,18 @@ class Layer(Module):
             what = f"the activity regularizer {named(own)} of layer {self.name!r}"
             self.add_loss(each_sample(tensor(own(result), what, "a tensor"), result))
         return result
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, by name."""
+        given = super().config()
+        return {**given, "dtype": known_dtype(given["dtype"], self.name)} if "dtype" in given else given
+
+    def _cast_floats(self, tensor: Tensor) -> Any:
+        return (
+            numeric.cast(tensor, self._floats)
+            if tensor.dtype in FLOATS and tensor.dtype != self._floats
+            else tensor
+        )
 
     def _words(self) -> str:
         """What errors call the layer."""
@@ -74,6 +101,11 @@ class Layer(Module):
 def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:
     """The type of inputs of ``shape``, given without the batch's dimension."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if None in sizes:
+        raise ValueError(
+            f"layer {name!r} was given the input shape {sizes}. All sizes but the batch's are fixed: write whole "
+            "numbers in place of None, without the batch's dimension, such as input_shape=(28, 3) for sequences of 28."
+        )
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise ValueError(
@@ -81,10 +113,21 @@ def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:
                 "dimension: input_shape=(784,) for rows of 784."
             )
     check_memory(sizes, "float32", f"one input of layer {name!r}")
-    dtype = dtype or get_dtype()
-    if dtype not in DTYPES:
-        raise ValueError(f"layer {name!r} was given the dtype {dtype!r}. Write one of {', '.join(DTYPES)}.")
-    return Type((BATCH, *sizes), dtype)
+    return Type((BATCH, *sizes), known_dtype(dtype, name) or get_dtype())
+
+
+def known_dtype(dtype: Any, name: str) -> str | None:
+    """A dtype by its name, also that of a class or an object that has one; raises ValueError naming the layer."""
+    if dtype is None:
+        return None
+    text = str(np.dtype(dtype).name if isinstance(dtype, type) else getattr(dtype, "name", dtype))
+    if text not in DTYPES:
+        half = " There are no half floats." if "float16" in text else ""
+        raise ValueError(
+            f"layer {name!r} was given the dtype {dtype!r}.{half} Write one of {', '.join(DTYPES)} instead: floats for "
+            "what it computes in, any for the inputs of a network."
+        )
+    return text
 
 
 def whole(value: Any, what: str, name: str, least: int = 1) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ranvier import functional, numeric
 from ranvier.graph.node import GraphError
 from ranvier.layers.base import Layer, whole
@@ -71,8 +73,8 @@ class PReLU(Layer):
 class Embedding(Layer):
     """Whole numbers below ``input_dim`` -> learned vectors: (batch, ...) -> (batch, ..., output_dim).
 
-    The weight is ``embeddings``, (input_dim, output_dim). A number out of range reads the first or last vector. There
-    are no masks: ``mask_zero=True`` raises ValueError.
+    The weight is ``embeddings``, (input_dim, output_dim), which ``weights=[array]`` gives. A number out of range reads
+    the first or last vector. There are no masks: ``mask_zero=True`` raises ValueError.
     """
 
     embeddings: Parameter
@@ -85,6 +87,7 @@ class Embedding(Layer):
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
+        weights: Any = None,
         **options: Any,
     ) -> None:
         from ranvier import constraints, initializers, regularizers
@@ -100,12 +103,19 @@ class Embedding(Layer):
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self.given = [weights] if isinstance(weights, np.ndarray) else weights
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, without the weights: they are kept as weights are."""
+        return {key: value for key, value in super().config().items() if key != "weights"}
 
     def build(self, input_shape: Sequence[Any]) -> None:
         self.add_weight(
             (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
             regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
         )  # fmt: skip
+        if self.given is not None:
+            self.set_weights(self.given)
 
     def forward(self, x: Any) -> Any:
         return functional.embedding(numeric.cast(x, "int32"), self.embeddings)

@@ -23,11 +23,12 @@ class _Merge(Layer):
     least: ClassVar[int] = 1  # inputs
     most: ClassVar[int | None] = None
 
-    def __call__(self, *inputs: Any, **options: Any) -> Any:
-        several = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)) else inputs
-        return super().__call__(*several, **options)
+    def _takes_lists(self) -> bool:
+        return True
 
     def forward(self, *inputs: Any) -> Any:
+        if len(inputs) == 1 and isinstance(inputs[0], (list, tuple)):
+            inputs = tuple(inputs[0])
         if len(inputs) < self.least or (self.most is not None and len(inputs) > self.most):
             count = f"{self.least}" if self.most == self.least else f"{self.least} or more"
             raise TypeError(

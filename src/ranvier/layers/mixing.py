@@ -50,6 +50,19 @@ def weighed(share: Node, first: Node, second: Node) -> tuple[Node, Node]:
     return total, own / total
 
 
+ALONE = object()  # in the place of targets that were not given
+
+
+def with_targets(layer: Layer, y: Any) -> None:
+    """Raise TypeError for a layer that mixes targets too, and was called on inputs alone, as a Sequential calls it."""
+    if y is ALONE:
+        kind = type(layer).__name__
+        raise TypeError(
+            f"{kind} {layer.name!r} mixes inputs and their targets, and was called on inputs alone. Write "
+            f"fit(x, y, augment=rv.layers.{kind}()), and leave it out of the network, instead."
+        )
+
+
 @register_module
 class MixUp(Layer):
     """Each sample mixed with another of the batch, and its targets with the other's (Zhang et al., 2017).
@@ -70,7 +83,8 @@ class MixUp(Layer):
         quantiles = beta_quantiles(alpha).astype(get_dtype())
         self.register_buffer("quantiles", Tensor.wrap(quantiles), persistent=False)
 
-    def forward(self, x: Any, y: Any, weight: Any = None) -> Any:
+    def forward(self, x: Any, y: Any = ALONE, weight: Any = None) -> Any:
+        with_targets(self, y)
         if not self.training:
             return (x, y) if weight is None else (x, y, weight)
         some = x[0] if isinstance(x, (tuple, list)) else x

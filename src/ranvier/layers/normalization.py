@@ -12,6 +12,7 @@ from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer
 from ranvier.modes import no_grad
 from ranvier.module.architecture import register_module
+from ranvier.module.parameter import Buffer
 from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.tensor import Tensor
 
@@ -109,7 +110,7 @@ class BatchNormalization(Layer):
         shape = (features_of(input_shape, self.axis),)
         add_scale_and_shift(self, shape)
         for name, initializer in zip(("moving_mean", "moving_variance"), self.moving, strict=True):
-            self.register_buffer(name, Tensor.wrap(initializer(shape)))
+            self.register_buffer(name, Buffer.over(initializer(shape)))
 
     def forward(self, x: Any) -> Any:
         mean, variance = self.moving_mean, self.moving_variance

@@ -13,9 +13,9 @@ from ranvier.graph.node import GraphError, Node, Type
 from ranvier.layers.base import Layer
 from ranvier.modes import get_dtype
 from ranvier.module.architecture import register_module
+from ranvier.module.parameter import Buffer
 from ranvier.numeric.promotion import axes_of, axis_of, floating
 from ranvier.recording import function
-from ranvier.tensor import Tensor
 
 __all__ = ["Normalization"]
 
@@ -100,11 +100,18 @@ class Normalization(Layer):
                 raise GraphError(
                     f"it was given a {name} of shape {value.shape}, and has statistics of shape {shape}"
                 ) from None
-            self.register_buffer(name, Tensor.wrap(array))
+            self.register_buffer(name, Buffer.over(array))
 
     def forward(self, x: Any) -> Any:
         axes = self.kept(len(x.shape))
         return normalized(x, self.mean, self.variance, axes=axes, invert=self.invert)
+
+    @property
+    def adapted(self) -> bool:
+        """Whether it has statistics of data, and not those that it was given or began with."""
+        if self.given is not None or not self.built:
+            return False
+        return bool(self.mean.compute().any() or (self.variance.compute() != 1).any())
 
     def misfit(self, given: Type) -> tuple[str, str] | None:
         if not self.built or any(not -len(given.shape) <= a < len(given.shape) for a in self.axis):

@@ -14,6 +14,7 @@ from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.spatial import Spatial
 from ranvier.module.architecture import register_module
+from ranvier.module.calls import shape_of
 from ranvier.recording import function
 
 __all__ = [
@@ -264,7 +265,8 @@ class Lambda(Layer):
     """A function of tensors as a layer, called with ``arguments`` too and, where it takes it, ``training``.
 
     ``output_shape`` says what it makes of a sample, where it is to be checked: a shape without the batch's dimension,
-    or a function from the input's shape to the output's, both with it. Raises ValueError where something else comes,
+    or a function from the input's shape (of several, in the list or dict that they come in) to the output's, both with
+    it. Raises ValueError where something else comes,
     and for a ``mask``: there are no masks.
 
     It cannot be saved, since files hold no code: write a `Module` with a ``forward`` method, registered by
@@ -297,14 +299,17 @@ class Lambda(Layer):
         except (TypeError, ValueError):  # of C functions nothing is known
             self._tells = False
 
+    def _takes_lists(self) -> bool:
+        return True
+
     def forward(self, *inputs: Any) -> Any:
         told = {"training": self.training} if self._tells else {}
         result = self.function(*inputs, **told, **self.arguments)
         if self.output_sizes is not None and hasattr(result, "shape"):
-            self._check(tuple(result.shape), tuple(inputs[0].shape))
+            self._check(tuple(result.shape), shape_of(inputs[0]))
         return result
 
-    def _check(self, found: tuple[Any, ...], given: tuple[Any, ...]) -> None:
+    def _check(self, found: tuple[Any, ...], given: Any) -> None:
         """Raise ValueError where the result has not the shape that was promised."""
         said = self.output_sizes
         wanted = tuple(said(given)) if callable(said) else (found[0] if found else None, *said)

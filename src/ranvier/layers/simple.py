@@ -23,7 +23,7 @@ class Input(Operators, Layer):
     """The shape and dtype of a network's inputs, without the batch's dimension: ``Input((784,))``.
 
     Written first in a `Sequential`, where it computes nothing; or layers are called on it, for ``rv.Model(inputs,
-    outputs)``.
+    outputs)``. ``batch_shape`` has the batch's dimension too. Batches may have any size; all other sizes are fixed.
     """
 
     is_input = True
@@ -32,10 +32,18 @@ class Input(Operators, Layer):
         self,
         shape: Sequence[int] | int | None = None,
         dtype: str | None = None,
+        batch_shape: Sequence[int | None] | None = None,
         **options: Any,
     ) -> None:
         options.pop("batch_size", None)  # batches may have any size
         super().__init__(**options)
+        if batch_shape is not None:
+            if shape is not None or not batch_shape:
+                raise ValueError(
+                    f"Input was given shape={shape!r} and batch_shape={batch_shape!r}. Write one of them: "
+                    "Input((784,)), or Input(batch_shape=(None, 784))."
+                )
+            shape = tuple(batch_shape)[1:]  # type: ignore[assignment]  # `declared` refuses None
         if shape is None:
             raise ValueError("Input needs a shape. Write Input((784,)) for rows of 784 features.")
         self._input_type = declared(shape, dtype, self.name)

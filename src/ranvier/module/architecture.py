@@ -6,19 +6,20 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.modes import get_dtype
+from ranvier.module.arguments import Form
 from ranvier.module.core import Module
 from ranvier.module.registered import custom_object_scope, find, given, name_of, register
 from ranvier.module.registered import made as made_of
 
 __all__ = [
-    "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture",
-    "register_module",
+    "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture", "plain",
+    "register_module", "remade",
 ]  # fmt: skip
 
 REGISTRY: dict[str, type[Module]] = {}  # the only classes that a file can name
@@ -92,6 +93,9 @@ def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, A
         result["input"] = [list(module._input_type.shape[1:]), module._input_type.dtype]
     if module._input_types:
         result["inputs"] = [[list(t.shape[1:]), t.dtype] for t in module._input_types]
+    if module._input_form is not None:
+        form = module._input_form
+        result["inputs_in"] = form if isinstance(form, str) else list(form)
     if type(module)._builds and module.built:
         result["built"] = samples(module._built_shape)
     return result
@@ -186,6 +190,34 @@ def _finders() -> dict[str, Callable[[Any], Any]]:
         return words
 
     return {"activation": activation, **{kind: find(classes) for kind, classes in _described().items()}}
+
+
+def plain(value: Any) -> Any:
+    """An argument as Keras's ``get_config`` has it: what has a name by that, an object by its class and settings."""
+    if isinstance(value, Module):
+        return value.architecture()
+    if isinstance(value, Mapping):
+        return {key: plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    for find in _finders().values() if callable(value) else ():
+        words = find(value)
+        if words is not None:
+            return (
+                words if isinstance(words, str) else {"class_name": words[0], "config": plain(value.config())}
+            )
+    return value
+
+
+def remade(value: Any, classes: Mapping[str, Any] | None) -> Any:
+    """An argument from what `plain` made of it; layers take names and the words of objects as they are."""
+    if isinstance(value, dict):
+        if {"class", "config"} <= set(value):
+            return from_architecture(value, classes)
+        return {key: remade(part, classes) for key, part in value.items()}
+    return type(value)(remade(part, classes) for part in value) if type(value) in (list, tuple) else value
 
 
 def _refuse(what: str) -> ValueError:
@@ -293,8 +325,9 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
         module._input_type = _input(*description["input"])
     if "inputs" in description and not module._input_types:
         module._input_types = tuple(_input(*one) for one in description["inputs"])
+        module._input_form = _form(description.get("inputs_in"), len(module._input_types))
     if "built" in description and not module.built:
-        module.build(batches(description["built"]))
+        module._build_of(batches(description["built"]))
     for name, words in description.get("treated", {}).items():
         known = module._parameters[name]
         for kind, value in words.items():
@@ -313,6 +346,14 @@ def _input(shape: Any, dtype: Any) -> Type:
     if dtype not in DTYPES:
         raise _refuse(f"inputs of dtype {dtype!r}")
     return Type((BATCH, *(int(n) for n in shape)), get_dtype() if dtype in FLOATS else dtype)
+
+
+def _form(form: Any, count: int) -> Form:
+    if form is None or form in ("list", "tuple"):
+        return cast("Form", form)
+    if not isinstance(form, list) or len(form) != count or not all(isinstance(key, str) for key in form):
+        raise _refuse(f"inputs in {form!r}")
+    return tuple(form)
 
 
 def _class(name: Any) -> type[Module]:

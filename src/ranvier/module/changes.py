@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["QUIET", "changed", "changes", "structure"]
 
 QUIET = frozenset({
-    "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_built_shape", "_compiled",
-    "_types", "_end", "optimizer",
+    "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_input_form",
+    "_built_shape", "_compiled", "_types", "_end", "optimizer",
 })  # fmt: skip
 _all = [0]
 

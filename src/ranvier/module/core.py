@@ -9,19 +9,19 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
-
-import numpy as np
 
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.modes import computing_in, get_dtype
+from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
 from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
 from ranvier.module.lines import outside
+from ranvier.module.naming import by_either_name
 from ranvier.module.returned import named, tensor
 from ranvier.module.state import DESCRIBED
-from ranvier.module.symbolic import describe, given
+from ranvier.module.symbolic import describe, found, given
 from ranvier.names import snake_case
 from ranvier.tensor import Tensor
 
@@ -45,13 +45,6 @@ def automatic_name(kind: str) -> str:
     return f"{base}_{count}" if count else base
 
 
-def is_data(argument: Any) -> bool:
-    """Whether an argument of a call is an array, or a list of samples rather than of tensors."""
-    if isinstance(argument, list):
-        return not any(isinstance(part, Tensor) for part in argument)
-    return isinstance(argument, np.ndarray)
-
-
 def noting(build: Callable[..., Any]) -> Callable[..., Any]:
     """A ``build`` of a subclass that takes note of what it was called with, whoever calls it.
 
@@ -60,12 +53,24 @@ def noting(build: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(build)
     def noted(self: Module, *args: Any, **kwargs: Any) -> Any:
-        result = build(self, *args, **kwargs)
-        given = next(iter((*args, *kwargs.values())), ())
-        self.__dict__.update(built=True, _built_shape=known_shape(given))
+        with computing_in(self._floats or get_dtype()):
+            result = build(self, *args, **kwargs)
+        given = [*args, *kwargs.values()]
+        several = type(self)._shapes > 1
+        self.__dict__.update(
+            built=True, _built_shape=known_shape(given if several else next(iter(given), ()))
+        )
         return result
 
     return noted
+
+
+def shapes_taken(build: Any) -> int:
+    """The number of shapes that a ``build`` must be given."""
+    return sum(
+        parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        for parameter in list(inspect.signature(build).parameters.values())[1:]
+    )
 
 
 class Module(Face):
@@ -81,12 +86,17 @@ class Module(Face):
     _made: tuple[str, int]
     _input_type: Type | None
     _input_types: tuple[Type, ...]  # of a model that takes several
+    _input_form: Form = None  # the container that it takes them in
     _changes: int
     _built_shape: tuple[Any, ...]
     _starts_training = True  # layers in the style of Keras are in evaluation mode until told or fitted
+    _floats: str | None = None  # that it computes in, where it was told
     _builds = False
+    _shapes = 1  # that `build` takes
+    _has_call = False  # whether what it computes goes by Keras's name too
 
     if TYPE_CHECKING:  # parameters, buffers and modules are attributes that no class names
+        call: Any  # what Keras names forward; of built-in layers it is made of that
 
         def __getattr__(self, name: str) -> Any: ...
 
@@ -101,7 +111,10 @@ class Module(Face):
         build = inspect.getattr_static(cls, "build")
         cls._builds = inspect.isfunction(build) and build is not Module.build
         if cls._builds and "build" in cls.__dict__:
+            cls._shapes = shapes_taken(build)
             cls.build = noting(build)  # type: ignore[method-assign]  # every subclass
+        if cls._has_call:
+            by_either_name(cls, Module.forward)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here and not in __init__, so that no subclass has to call super().__init__() for it, and so that the
@@ -156,7 +169,7 @@ class Module(Face):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation; subclasses write it (or ``call``, in the style of Keras)."""
-        call: Any = getattr(self, "call", None)
+        call = getattr(self, "call", None)
         if call is None:
             raise NotImplementedError(
                 f"{type(self).__name__} does not say what it computes. Write: def forward(self, x): ..."
@@ -181,7 +194,10 @@ class Module(Face):
                 if floats != get_dtype():
                     with computing_in(floats):
                         return self(*args, **kwargs)
-                args = tuple(Tensor(a) if is_data(a) else a for a in args)
+                if isinstance(args[0], (int, float, str)) and self._has_call and not self._by_call():
+                    raise no_tensor(args[0], repr(self.name))
+                lists = self._takes_lists()
+                args = tuple(as_tensors(a, lists) for a in args)
             trace = calls.trace = []
             calls.root = self
             if calls.added:
@@ -189,23 +205,20 @@ class Module(Face):
                     calls.added.pop(module, None)
             if args:
                 trace.append((None, getattr(args[0], "spec", None)))
-                if self._input_type is None:
-                    self._input_type = input_type(args[0])
-                if len(args) > 1 and not self._input_types:
-                    types = [t for t in map(input_type, args) if t is not None]
-                    self._input_types = tuple(types) if len(types) == len(args) else ()
+                if self._input_type is None or (len(args) > 1 and not self._input_types):
+                    self._note(args)
         try:
             if self._builds and not self.__dict__["built"]:
-                self.build(shape_of(args[0]))
+                self._build_for(args, kwargs)
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "spec", None)))
             if calls.watch is not None:
-                calls.watch(self, args, result)
+                calls.watch(self, tuple(found(args)), result)
             return result
         except GraphError as error:
             from ranvier.module.explain import explain
 
-            raise explain(self, args, trace, error, calls.root) from None
+            raise explain(self, tuple(found(args)), trace, error, calls.root) from None
         except RecursionError as error:
             if not outermost:
                 raise
@@ -217,6 +230,39 @@ class Module(Face):
         finally:
             if outermost:
                 calls.trace = None
+
+    def _by_call(self) -> bool:
+        """Whether it says what it computes in a ``call``."""
+        return type(self).forward is Module.forward
+
+    def _takes_lists(self) -> bool:
+        """Whether a list of arrays that it is called on holds inputs, and not samples."""
+        return self._by_call()
+
+    def _note(self, args: tuple[Any, ...]) -> None:
+        """Take note of what the model is first called on, by which it can be traced from then on."""
+        types, form = types_of(args)
+        several = len(args) > 1 or form is not None
+        if self._input_type is None:
+            self._input_type = types[0] if types else input_type(args[0])
+        self._input_types, self._input_form = (types, form) if several else ((), None)
+
+    def _build_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Make the weights for the arguments of a call: a ``build`` of several shapes is given one for each."""
+        given = [
+            a
+            for a in (*args, *kwargs.values())
+            if hasattr(a, "shape") or isinstance(a, (list, tuple, Mapping))
+        ]
+        if not given:
+            raise no_tensor(next(iter(args), None), repr(self.name))
+        self._build_of(
+            [shape_of(a) for a in given[: self._shapes]] if self._shapes > 1 else shape_of(given[0])
+        )
+
+    def _build_of(self, shape: Any) -> None:
+        """`build` for the shape, or the shapes, that it takes."""
+        self.build(*(shape if self._shapes > 1 else [shape]))
 
     def add_loss(self, loss: Any) -> None:
         """Add a tensor (or several) to the loss that this call is trained toward: see ``losses``.
@@ -235,19 +281,22 @@ class Module(Face):
         ]
         return penalties + [x for m in self.modules() for x in calls.added.get(m, ())]
 
-    def build(self, input_shape: Sequence[Any]) -> None:
+    def build(self, input_shape: Any) -> None:
         """Make the weights of all layers for inputs of this shape, whose first dimension is the batch's (None).
 
-        A model of several inputs is given a list of shapes. Layers with weights of their own override this and are
-        given the shape at their first call: a list or a dict of shapes where they are called on a list or a dict.
+        A model of several inputs is given a list of shapes, or a dict where its ``call`` takes one. Layers with weights
+        of their own override this and are given the shape at their first call: a list or a dict of shapes where they
+        are called on a list or a dict, and of several arguments as many as ``build`` takes.
         Raises ValueError with the trace of shapes when the layers do not fit each other.
         """
         if type(self)._builds:  # super().build(input_shape), in the style of Keras
             return
-        several = bool(input_shape) and isinstance(input_shape[0], Sequence)
-        shapes = list(input_shape) if several else [input_shape]
+        by_name = isinstance(input_shape, Mapping)
+        several = by_name or (bool(input_shape) and isinstance(input_shape[0], Sequence))
+        shapes = list(input_shape.values() if by_name else input_shape if several else [input_shape])
         types = tuple(Type((BATCH, *(int(n) for n in tuple(s)[1:])), get_dtype()) for s in shapes)
-        self._input_type, self._input_types = types[0], types if several else ()
+        form = form_of(input_shape) if several and takes_container(self) else None
+        self._input_type, self._input_types, self._input_form = types[0], types if several else (), form
         self._trace()
 
     def trace(self, type_: Type | None = None) -> Any:
@@ -256,14 +305,17 @@ class Module(Face):
 
     def _trace(self, type_: Type | None = None) -> Any:
         """`trace` by the name that the library calls it by: networks have attributes of that name of their own."""
-        wanted = (type_,) if type_ is not None else self._input_types or (self._input_type,)
+        if type_ is not None:
+            with mode(self, False), isolated(self):
+                return self(Tensor.placeholder(type_))
+        wanted = self._input_types or (self._input_type,)
         if wanted[0] is None:
             raise ValueError(
                 f"the shape of the inputs of {self.name!r} is not known yet. Write model.build((None, features)), "
                 "give the first layer input_shape=(features,), or call the model once."
             )
         with mode(self, False), isolated(self):
-            return self(*(Tensor.placeholder(t) for t in wanted if t is not None))
+            return self(*packed([Tensor.placeholder(t) for t in wanted if t is not None], self._input_form))
 
     def misfit(self, given: Type) -> tuple[str, str] | None:
         """Why a call on this type fails and what to write instead, where the layer knows; for errors of shape."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.graph.node import BATCH, Type
 from ranvier.modes import get_dtype
-from ranvier.module.calls import isolated, mode
+from ranvier.module.calls import floats_of, isolated, mode
 from ranvier.module.state import State
 from ranvier.names import refuse_unknown
 from ranvier.tensor import Tensor
@@ -57,9 +57,11 @@ class reading:  # noqa: N801  # written as property is
 
 
 def shapes(values: Any) -> Any:
-    """The shape of each symbolic value, in the containers that they are in."""
+    """The shape of each symbolic value, in the containers that they are in; of one alone in a list, its own."""
     from ranvier.module.symbolic import Operators, mapped
 
+    if isinstance(values, (list, tuple)) and len(values) == 1:
+        values = values[0]
     return mapped(values, Operators, lambda value: value.shape)
 
 
@@ -80,6 +82,14 @@ class Face(State):
         for parameter in self.parameters():
             if parameter.for_training:
                 parameter.requires_grad = bool(value)
+
+    @reading
+    def dtype(self) -> str:
+        """The floats of the weights, which it computes in."""
+        module = cast("Module", self)
+        return module._floats or floats_of(module)
+
+    compute_dtype = variable_dtype = dtype  # Keras's: there is one for both
 
     @reading
     def layers(self) -> list[Module]:
@@ -292,9 +302,13 @@ class Face(State):
         return arguments_of(cast("Module", self))
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, with the name and whether it trains, as Keras's ``from_config`` takes them."""
-        config = dict(self.config())
-        return {"name": self.name, "trainable": self._trainable, **config}
+        """The constructor's arguments as plain values, with the name and whether it trains, for ``from_config``.
+
+        What is a function of the user's, or an object of a class of theirs, stays what it is.
+        """
+        from ranvier.module.architecture import plain
+
+        return {"name": self.name, "trainable": self._trainable, **plain(self.config())}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -306,7 +320,9 @@ class Face(State):
             from ranvier.module.architecture import from_architecture
 
             return from_architecture(config, custom_objects)
-        options = dict(config)
+        from ranvier.module.architecture import remade
+
+        options = remade(dict(config), custom_objects)
         return cls(*options.pop("*", ()), **options)
 
     def architecture(self) -> dict[str, Any]:
@@ -386,11 +402,13 @@ class Face(State):
         """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
         return _method(self, "predict", options)(self, x, batch_size=batch_size, verbose=verbose, **options)
 
-    def train_on_batch(self, x: Any, y: Any, sample_weight: Any = None, **options: Any) -> Any:
+    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
         """One step of training: see `ranvier.training.train_on_batch`."""
         return _method(self, "train_on_batch", options)(self, x, y, sample_weight=sample_weight, **options)
 
-    def test_on_batch(self, x: Any, y: Any, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """The loss and metrics on one batch: see `ranvier.training.evaluate`."""
         return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 

@@ -56,6 +56,7 @@ class Functional(Module):
     """
 
     _starts_training = False
+    _has_call = True
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True
@@ -146,9 +147,24 @@ class Functional(Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and isinstance(args[0], (list, tuple, Mapping)):
             several = len(self.input_names) > 1 or isinstance(args[0], Mapping)
-            if several or (len(args[0]) == 1 and (isinstance(args[0][0], Tensor) or given(args[0]))):
+            if several or (len(args[0]) == 1 and self._is_input(args[0][0])):
                 args = self._unpacked(args[0])
-        return super().__call__(*args, **kwargs)
+        result = super().__call__(*args, **kwargs)
+        if self._returns_alone() and isinstance(result, Operators):  # as Keras, which unpacks tensors alone
+            return type(self._returns)([result])
+        return result
+
+    def _is_input(self, part: Any) -> bool:
+        """Whether what is alone in a list is the whole input, and not a sample."""
+        return isinstance(part, (Tensor, Operators)) or (
+            isinstance(part, np.ndarray)
+            and self._input_type is not None
+            and part.ndim == len(self._input_type.shape)
+        )
+
+    def _returns_alone(self) -> bool:
+        """Whether there is one output, in a list or tuple: it is returned without it, as Keras does."""
+        return isinstance(self._returns, (list, tuple)) and len(self._returns) == 1
 
     def _unpacked(self, values: Any) -> tuple[Any, ...]:
         if isinstance(values, Mapping):
@@ -180,7 +196,7 @@ class Functional(Module):
                 arguments = mapped(step.arguments, Ref, value)
             result = layers[step.layer](*arguments, **mapped(step.options, Ref, value))
             values.append(list(found(result, Tensor)))
-        return mapped(self._returns, Ref, value)
+        return mapped(self._returns[0] if self._returns_alone() else self._returns, Ref, value)
 
     # --- saving ---------------------------------------------------------------------------------------------------
 

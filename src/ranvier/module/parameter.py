@@ -11,18 +11,19 @@ from ranvier.recording import kept
 from ranvier.tape import settle
 from ranvier.tensor import Tensor
 
-__all__ = ["Parameter", "Variable"]
+__all__ = ["Buffer", "Parameter", "Variable"]
 
 
 class Parameter(Tensor):
-    """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to.
+    """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to, and
+    ``path`` has the module's name before it, as Keras has them.
 
     ``regularizer`` (a function of the tensor, a scalar) is added to the loss by `fit` and listed by ``model.losses``;
     ``constraint`` (a function of the tensor, one of its shape) is applied by the optimizer after each update. Both may
     be set at any time, by name too.
     """
 
-    __slots__ = ("_constraint", "_regularizer", "for_training", "name")
+    __slots__ = ("_constraint", "_regularizer", "for_training", "name", "path")
 
     def __init__(
         self,
@@ -36,7 +37,8 @@ class Parameter(Tensor):
     ) -> None:
         value = data.compute() if isinstance(data, Tensor) else data
         super().__init__(value, requires_grad=requires_grad, dtype=dtype)
-        self.name, self.regularizer, self.constraint = name, regularizer, constraint
+        self.name = self.path = name
+        self.regularizer, self.constraint = regularizer, constraint
         self.for_training = (
             requires_grad  # as it was made: freezing a layer does not change what its weights are
         )
@@ -80,7 +82,8 @@ class Parameter(Tensor):
         parameter = cls.__new__(cls)
         parameter._value, parameter.spec = array, Type(array.shape, array.dtype.name)
         parameter._start(requires_grad)
-        parameter.name, parameter.regularizer, parameter.constraint = name, None, None
+        parameter.name = parameter.path = name
+        parameter.regularizer = parameter.constraint = None
         parameter.for_training = requires_grad
         return parameter
 
@@ -89,9 +92,27 @@ class Parameter(Tensor):
         twin = memo[id(self)] = type(self).over(
             self._value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
         )
-        twin.for_training = self.for_training
+        twin.for_training, twin.path = self.for_training, self.path
         twin.regularizer, twin.constraint = self.regularizer, self.constraint
         return twin
+
+
+class Buffer(Tensor):
+    """A tensor that a module keeps and no optimizer changes (running statistics), with the names of a parameter."""
+
+    __slots__ = ("name", "path")
+
+    name: str
+    path: str
+
+    @classmethod
+    def over(cls, array: Any, name: str = "") -> Self:
+        """A buffer that holds this very array."""
+        buffer = cls.__new__(cls)
+        buffer._value, buffer.spec = array, Type(array.shape, array.dtype.name)
+        buffer._start(False)
+        buffer.name = buffer.path = name
+        return buffer
 
 
 class Variable(Parameter):

@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.modes import get_dtype
 from ranvier.module.calls import calls
 from ranvier.module.changes import QUIET, changed
-from ranvier.module.parameter import Parameter
+from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.returned import initial
 from ranvier.tensor import Tensor
 
@@ -98,14 +98,22 @@ class Parts:
     def register_parameter(self, name: str, parameter: Parameter | None) -> None:
         self._register(self._parameters, name, parameter)
         if parameter is not None:
-            parameter.name = parameter.name or name
+            self._give_names(parameter, name)
             if not self._trainable:
                 parameter.requires_grad = False
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Add a tensor that is part of the module's state (unless not ``persistent``) and is not trained."""
         self._register(self._buffers, name, tensor)
+        if isinstance(tensor, Buffer):
+            self._give_names(tensor, name)
         (self._transient.discard if persistent else self._transient.add)(name)
+
+    def _give_names(self, tensor: Parameter | Buffer, name: str) -> None:
+        """Give a tensor the names that it has here, unless it has others already."""
+        tensor.name = tensor.name or name
+        if "/" not in tensor.path:
+            tensor.path = f"{self.name}/{tensor.name}"
 
     def add_module(self, name: str, module: Module | None) -> None:
         self._register(self._modules, name, module)

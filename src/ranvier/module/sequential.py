@@ -25,6 +25,8 @@ class Sequential(Module):
     once, and layers that do not fit raise ValueError; otherwise at the first call.
     """
 
+    _has_call = True
+
     def __init__(
         self, *modules: Any, layers: Any = None, name: str | None = None, trainable: bool = True
     ) -> None:
@@ -178,6 +180,9 @@ class Sequential(Module):
         for module in self._modules.values():
             x = module(x)  # type: ignore[misc]  # _put keeps None out
         return x
+
+    def _takes_lists(self) -> bool:
+        return self._by_call() or any(module._takes_lists() for module in list(self)[:1])
 
     def __len__(self) -> int:
         return len(self._modules)

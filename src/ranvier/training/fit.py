@@ -255,7 +255,7 @@ def interrupted(training: Training) -> None:
 def train_on_batch(
     model: Module,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
     sample_weight: Any = None,
     class_weight: Any = None,

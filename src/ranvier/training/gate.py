@@ -20,14 +20,25 @@ from ranvier.data.convert import refuse_sparse
 from ranvier.data.sampled import share_of_zeros
 from ranvier.graph.node import Type
 from ranvier.modes import get_dtype
-from ranvier.module import Module
+from ranvier.module import Module, isolated, mode
+from ranvier.module.arguments import packed, takes
 from ranvier.module.changes import structure
+from ranvier.seed import traced_draws
 from ranvier.tensor import Tensor
 from ranvier.training.heads import Head
 from ranvier.training.objective import target_array
+from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
 from ranvier.training.step import KEPT, Data
-from ranvier.training.structure import Outputs, inputs_of, outputs_of, pick, takes
+from ranvier.training.structure import (
+    Outputs,
+    container_of,
+    inputs_of,
+    is_alone,
+    is_container,
+    outputs_of,
+    pick,
+)
 from ranvier.training.weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
 
 __all__ = ["features", "gate", "plain", "split", "traced"]
@@ -48,12 +59,15 @@ def features(
     check_finite: bool = True,
     columns: dict[str, list[str]] | None = None,
     learn: bool = False,
+    rows: int | None = None,
 ) -> tuple[Array, ...]:
     """The arrays of each input of ``model``, which is built for them if it is not yet. Raises as `as_features` does.
 
     ``columns`` are the names that frames must have, by input; with ``learn`` those of new frames are put in.
+    ``rows`` is the number of samples, where something else tells it.
     """
-    parts = inputs_of(model, x, name)
+    form = container_of(model, x, rows)
+    parts = inputs_of(model, x, name, form)
     wanted = model._input_types or (model._input_type,)
     first = next((m for m in model.modules() if m._parameters), model)
     owner = f"layer {first.name!r}" if len(parts) == 1 else f"model {model.name!r}"
@@ -82,23 +96,34 @@ def features(
             raise ValueError(
                 f"{label} has {len(array):,} rows, more than the {LARGEST:,} that one fit numbers. Write batches."
             )
-        if type_ is None and array.ndim == 1:
+        if type_ is None and array.ndim == 1 and form is None:
             raise ValueError(
                 f"{owner} expects rows of features, and {label} has shape {array.shape}. Write "
                 f"{label}.reshape(-1, 1) for one feature a sample, or {label}.reshape(1, -1) for one sample, instead."
             )
         arrays.append(array)
     check_lengths(**dict(zip(parts, arrays, strict=True)))
-    if len(arrays) > 1 and not model._input_types:
-        Module.build(model, [(None, *a.shape[1:]) for a in arrays])
+    if (len(arrays) > 1 or form is not None) and not model._input_types:
+        shapes = [(None, *a.shape[1:]) for a in arrays]
+        Module.build(model, dict(zip(form, shapes, strict=True)) if isinstance(form, tuple) else shapes)
     elif wanted[0] is None:
         model.build((None, *arrays[0].shape[1:]))
     return tuple(arrays)
 
 
+def rows_of(y: Any) -> int | None:
+    """The number of samples that targets are for, by those of the first output where there are several."""
+    if isinstance(y, Mapping) and is_container(y):
+        y = list(y.values())
+    if is_container(y) and y and getattr(y[0], "shape", ()):
+        y = y[0]
+    shape = getattr(y, "shape", ())
+    return int(shape[0]) if shape else len(y) if is_container(y) else None
+
+
 def likely_several(model: Module, x: Any) -> bool:
     """Whether a list that a model with one input was given looks like several inputs."""
-    if takes(model)[1] != 1 or not isinstance(x, (list, tuple)) or not 1 < len(x) < 9:
+    if model._input_form or takes(model)[1] != 1 or not isinstance(x, (list, tuple)) or not 1 < len(x) < 9:
         return False
     shapes: list[Any] = [getattr(part, "shape", ()) for part in x]
     return all(shapes) and len({shape[0] for shape in shapes}) == 1
@@ -115,6 +140,13 @@ def traced(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[Out
         outputs = outputs_of(model, output)
         known = state.traced[key] = (outputs, tuple(t.spec for t in outputs.flat(output)))
     return known
+
+
+def adds_losses(model: Module, arrays: Sequence[Array]) -> bool:
+    """Whether layers add to the loss while training (`Module.add_loss`, regularizers)."""
+    with mode(model, True), isolated(model), traced_draws():
+        model(*packed(placeholders(model, arrays), model._input_form))
+        return bool(model._losses())
 
 
 def gate(
@@ -160,15 +192,28 @@ def checked(
             return x
         return replace(x, weight=by_class_among(x, heads, outputs, types, class_weight))
     x_name, y_name, w_name = (prefix + n for n in ("x", "y", "sample_weight"))
-    if y is None and likely_several(model, x):
+    alone = compiled.given["loss"] is None  # what layers add to it may be all that is trained toward
+    compared = not alone or any(compiled.given[kind] for kind in ("metrics", "weighted_metrics"))
+    if y is None and compared and likely_several(model, x):
         raise TypeError(
             f"{x_name} is a {type(x).__name__} of {len(x)} arrays, and {y_name} is missing. Write fit(x, y), or "
             "fit(*data) where they are one tuple, instead."
         )
     arrays = features(
-        model, x, name=x_name, check_finite=check_finite, columns=compiled.columns, learn=not prefix
+        model,
+        x,
+        name=x_name,
+        check_finite=check_finite,
+        columns=compiled.columns,
+        learn=not prefix,
+        rows=rows_of(y),
     )
-    if y is None:
+    if alone and not adds_losses(model, arrays):
+        raise RuntimeError(
+            f"{model.name!r} was compiled without a loss, and none of its layers adds one. Write compile(loss=...), or "
+            "self.add_loss(...) in a forward or call, instead."
+        )
+    if y is None and compared:
         raise ValueError(
             f"{y_name} is missing. Write the targets after the inputs, as in fit(x, y), evaluate(x, y) and "
             "validation_data=(x, y), or give a generator of (x, y) batches, instead."
@@ -182,7 +227,10 @@ def checked(
     weights: list[Array | None] = []
     given_weights = weights_of(weight, outputs, w_name)
     by_output = class_weights_of(class_weight, outputs)
-    for i, (head, part) in enumerate(zip(heads, targets_of(y, outputs, heads, y_name), strict=True)):
+    if outputs.kind == "one":
+        y = target_of(model, y, len(arrays[0]), outputs, y_name)
+    parts = [None] * len(heads) if y is None else targets_of(y, outputs, heads, y_name)
+    for i, (head, part) in enumerate(zip(heads, parts, strict=True)):
         label, shape = outputs.label(i, y_name), types[i].shape[1:]
         own = given_weights[i]
         if part is None or not head.used:
@@ -205,6 +253,14 @@ def checked(
         targets.append(target)
         weights.append(own)
     return Data(arrays, tuple(targets), tuple(weights), zeros=tuple(map(share_of_zeros, arrays)))
+
+
+def target_of(model: Module, y: Any, rows: int, outputs: Outputs, name: str) -> Any:
+    """The targets of a model with one output, which may come by the output's name, or alone in a list."""
+    if isinstance(y, Mapping) and is_container(y):
+        names = getattr(model, "output_names", None) or [None]
+        return pick(y, replace(outputs, names=tuple(names)), name)[0]
+    return y[0] if is_alone(y, rows) else y
 
 
 def targets_of(y: Any, outputs: Outputs, heads: Sequence[Head], name: str) -> list[Any]:

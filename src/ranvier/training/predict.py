@@ -16,6 +16,7 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, like
 from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
+from ranvier.module.arguments import packed
 from ranvier.module.calls import computing_as
 from ranvier.module.changes import changes, structure
 from ranvier.training import inputs
@@ -37,7 +38,7 @@ class Predictor:
     def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None) -> None:
         with mode(model, False), isolated(model), seed.traced_draws() as draws:
             given = placeholders(model, x)
-            output = model(*given)
+            output = model(*packed(given, model._input_form))
             self.outputs = outputs_of(model, output)
             returned = self.outputs.flat(output)
             segment = tape.segment_of(returned)

@@ -14,12 +14,13 @@ from ranvier.data.arrays import Array, batches_from
 from ranvier.data.batches import RanOut, name_of, tell
 from ranvier.data.convert import to_numeric
 from ranvier.module import Module
+from ranvier.module.arguments import takes
 from ranvier.tensor import Tensor
 from ranvier.training.gate import features, gate, traced
-from ranvier.training.grouping import Group, Parts, Raw
+from ranvier.training.grouping import Group, Parts, Raw, leaves
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
-from ranvier.training.structure import inputs_of, is_container, takes
+from ranvier.training.structure import container_of, inputs_of, is_alone, is_container
 
 __all__ = ["Batches", "Resident", "batch_of", "evaluated", "is_source", "parted", "resident", "told"]
 
@@ -240,8 +241,13 @@ class Batches:
         return None if found is None else Raw(*found)
 
     def _inputs(self, part: Any) -> Any:
-        found = tuple(simple(p, label) for label, p in inputs_of(self.model, part).items())
-        self.x = found if len(found) > 1 else found[0]
+        # Inputs in a batch have a row for each of its samples, so that a list of as many arrays is one of samples.
+        rows = len(part[0]) if isinstance(part, (list, tuple)) and len(part) and np.ndim(part[0]) else None
+        form = container_of(self.model, part, rows)
+        found = tuple(simple(p, label) for label, p in inputs_of(self.model, part, form=form).items())
+        self.x = found if len(found) > 1 or form is not None else found[0]
+        if isinstance(form, tuple):
+            self.x = dict(zip(form, found, strict=True))
         return self.x
 
     def _outputs(self, x: Any) -> int:
@@ -255,7 +261,9 @@ class Batches:
         """Targets or weights: of each output where there are several."""
         if isinstance(part, Mapping) and is_container(part):
             return {name: simple(p, f"{role}[{name!r}]") for name, p in part.items()}
-        if is_container(part) and self._outputs(self.x) > 1:
+        if is_alone(part, len(next(iter(leaves(self.x))))):
+            part = part[0]
+        elif is_container(part) and self._outputs(self.x) > 1:
             return tuple(simple(p, f"{role}[{i}]") for i, p in enumerate(part))
         return simple(part, role)
 

@@ -63,8 +63,8 @@ class Compiled:
         described(loss, as_loss)  # names that do not exist are told at once
         described([metrics, weighted_metrics], as_metric)
         several = any(isinstance(v, (list, tuple, dict)) and len(v) > 1 for v in (loss, loss_weights))
-        single = loss is None or is_description(loss) or not several
-        self.heads = self._heads(ONE) if single else Heads(ONE, [Head()])
+        self.fits_one = loss is None or is_description(loss) or not several
+        self.heads = self._heads(ONE) if self.fits_one else Heads(ONE, [Head()])
         self.known = False  # whether they were made for what the model returns
         self.engine = engine if engine is None else engines.check(engine)
         self.augment: Any = None  # of the fit under way
@@ -86,7 +86,7 @@ class Compiled:
     def meet(self, outputs: Outputs) -> Heads:
         """The heads for a model that returns this. Raises ValueError where `compile` was given something else."""
         if not self.known or self.heads.outputs != outputs:
-            if self.heads.outputs != outputs:
+            if self.heads.outputs != outputs or not self.fits_one:
                 self.heads = self._heads(outputs)
                 self.programs.clear()
             self.known = True
@@ -215,6 +215,8 @@ def compile(
     is enough), ``loss_weights`` (numbers), ``metrics`` and ``weighted_metrics``; None, or a name left out, is an output
     without any. What is minimized is the sum of the losses, each times its weight.
 
+    Without a ``loss``, what layers add (``add_loss``, regularizers) is minimized, and no targets are needed.
+
     Nothing is traced or compiled yet. Raises ValueError with the nearest name for a name that does not exist, and for
     ``run_eagerly=True``; TypeError for a model whose class has a ``train_step`` (or another such method of Keras's) of
     its own, or an optimizer whose class has an ``apply``, which would never be called.
@@ -240,9 +242,5 @@ def compiled(model: Module, what: str) -> Compiled:
         raise RuntimeError(
             f"{model.name!r} is not compiled yet, and {what} needs a loss. Write model.compile(optimizer='adam', "
             "loss='sparse_categorical_crossentropy') first."
-        )
-    if found.given["loss"] is None:
-        raise RuntimeError(
-            f"{model.name!r} was compiled without a loss, and {what} needs one. Write compile(loss=...)."
         )
     return found

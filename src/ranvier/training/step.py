@@ -18,6 +18,7 @@ from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.base import WIDE
 from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
+from ranvier.module.arguments import packed
 from ranvier.module.changes import structure
 from ranvier.numeric.promotion import count
 from ranvier.tensor import Tensor
@@ -214,7 +215,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         targets, weights = ([stand_in(rows, known) for rows in part] for part in (y_rows, weight_rows))
         if training and compiled.augment is not None:
             given, targets, weights = augmented(compiled.augment, given, targets, weights)
-        output = model(*given)
+        output = model(*packed(given, model._input_form))
         outputs = heads.outputs.flat(output)
         judged = [Judged.of(*of) for of in zip(heads.heads, targets, outputs, weights, strict=True)]
         penalties = [numeric.sum(x) for x in model._losses()]
@@ -252,9 +253,8 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     ]
     terms = [one if share == 1 else one * like(one, share) for one, share in losses]
     for penalty in (node_of[id(p)] for p in penalties):
-        terms.append(
-            penalty if penalty.dtype == terms[0].dtype else apply("cast", penalty, dtype=terms[0].dtype)
-        )
+        dtype = terms[0].dtype if terms else get_dtype()
+        terms.append(penalty if penalty.dtype == dtype else apply("cast", penalty, dtype=dtype))
     loss = _sum(terms)
     number = count((BATCH,), WIDE)
     updates = [

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +11,10 @@ import numpy as np
 
 from ranvier.graph.node import BATCH
 from ranvier.module import Module
+from ranvier.module.arguments import Form, form_of, takes, takes_container
 from ranvier.tensor import Tensor
 
-__all__ = ["ONE", "Outputs", "inputs_of", "is_container", "outputs_of", "pick", "takes"]
-
-NOT_INPUTS = ("training", "mask")  # of Keras's call
+__all__ = ["ONE", "Outputs", "container_of", "inputs_of", "is_alone", "is_container", "outputs_of", "pick"]
 
 
 @dataclass(frozen=True)
@@ -90,50 +87,46 @@ def outputs_of(model: Module, output: Any) -> Outputs:
     return found
 
 
-def takes(model: Module) -> tuple[list[str], int, bool]:
-    """The names of the inputs that the model's forward takes, how many of them it needs, and whether any number.
-
-    A model's ``input_names``, if it has any, say so instead.
-    """
-    declared = getattr(model, "input_names", None)
-    if declared is not None:
-        return list(declared), len(declared), False
-    function: Any = model.forward
-    if type(model).forward is Module.forward:
-        function = getattr(model, "call", function)
-    own = getattr(function, "__func__", None)
-    # Kept for functions of classes; one that was put on an instance may hold the model.
-    names, needed, any_number = parameters.__wrapped__(function) if own is None else parameters(own)
-    skip = own is not None  # self
-    return list(names[skip:]), needed - skip, any_number
-
-
-@functools.lru_cache(maxsize=256)
-def parameters(function: Any) -> tuple[tuple[str, ...], int, bool]:
-    names, needed, any_number = [], 0, False
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            any_number = True
-        elif (
-            parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-            and parameter.name not in NOT_INPUTS
-        ):
-            names.append(parameter.name)
-            needed += parameter.default is parameter.empty
-    return tuple(names), needed, any_number
-
-
 def is_container(x: Any) -> bool:
     """Whether this is a list, tuple or dict, and no frame."""
     return isinstance(x, (list, tuple, Mapping)) and not hasattr(x, "columns")
 
 
-def inputs_of(model: Module, x: Any, name: str = "x") -> dict[str, Any]:
+def is_alone(y: Any, rows: int) -> bool:
+    """Whether this is a list of nothing but one output's array, which has so many rows. One row is data itself."""
+    listed = is_container(y) and not isinstance(y, Mapping) and len(y) == 1
+    return listed and rows > 1 and hasattr(y[0], "shape") and np.ndim(y[0]) > 0 and len(y[0]) == rows
+
+
+def container_of(model: Module, x: Any, rows: int | None = None) -> Form:
+    """The container in which a model of one parameter is given several inputs; None where ``x`` is data of one.
+
+    A model that has been called knows it. Of any other, a dict is one unless the parameter is its key, and a list or a
+    tuple is one of inputs where the arrays in it have as many rows as there are samples (``rows``), as far as that is
+    known. Arrays of one dimension are samples where it is not, or where there are as many of them.
+    """
+    if model._input_types or model._input_type is not None:
+        return model._input_form
+    if not is_container(x) or not len(x) or not takes_container(model):
+        return None
+    if isinstance(x, Mapping):
+        return None if list(x) == takes(model)[0] else form_of(x)
+    if not all(hasattr(part, "shape") and np.ndim(part) for part in x) or len({len(part) for part in x}) > 1:
+        return None
+    many = len(x[0]) == rows if rows is not None else None  # whether they have a row for each sample
+    samples = many is False or (min(np.ndim(part) for part in x) < 2 and (many is None or len(x) == rows))
+    return None if samples else form_of(x)
+
+
+def inputs_of(model: Module, x: Any, name: str = "x", form: Form = None) -> dict[str, Any]:
     """The parts of ``x`` by what they are called in messages, in the order in which the model takes them.
 
-    A model that needs several inputs takes a list, a tuple or a dict by the names of its forward's parameters. For any
-    other a list is plain data, and a dict gives inputs by name. Raises TypeError or ValueError where they do not match.
+    A model that needs several inputs takes a list, a tuple or a dict by the names of its forward's parameters; one that
+    takes them in a container (``form``) such a one. For any other a list is plain data, and a dict gives inputs by
+    name. Raises TypeError or ValueError where they do not match.
     """
+    if form is not None:
+        return contained(model, x, name, form)
     container = is_container(x)
     names, needed, any_number = takes(model)
     several = needed > 1 or (any_number and not names)
@@ -158,6 +151,23 @@ def inputs_of(model: Module, x: Any, name: str = "x") -> dict[str, Any]:
             "instead."
         )
     return {f"{name}[{i}]": part for i, part in enumerate(x)}
+
+
+def contained(model: Module, x: Any, name: str, form: Form) -> dict[str, Any]:
+    """The inputs in the one container that the model's ``call`` takes."""
+    keys = range(len(model._input_types) or len(x)) if isinstance(form, str) else form or ()
+    by_key = isinstance(x, Mapping) and not isinstance(form, str)
+    fits = (
+        by_key and set(x) == set(keys) if isinstance(x, Mapping) else is_container(x) and len(x) == len(keys)
+    )
+    if not fits:
+        words = ", ".join(f"{k!r}: ..." if isinstance(k, str) else f"x{k}" for k in keys)
+        what = f"{len(x)} parts in a {type(x).__name__}" if is_container(x) else f"a {type(x).__name__}"
+        raise TypeError(
+            f"{model.name!r} was called on {len(keys)} inputs in a {form if isinstance(form, str) else 'dict'} before, "
+            f"and {name} is {what}. Write {name}={f'[{words}]' if isinstance(form, str) else f'{{{words}}}'} instead."
+        )
+    return {f"{name}[{key!r}]": x[key] if by_key else part for key, part in zip(keys, x, strict=True)}
 
 
 def by_name(model: Module, x: Mapping[Any, Any], names: list[str], needed: int, name: str) -> dict[str, Any]:

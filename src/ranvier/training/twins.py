@@ -17,6 +17,7 @@ from ranvier import layout, seed, tape
 from ranvier.metrics import Metric
 from ranvier.metrics.variables import Variable
 from ranvier.module import Module, isolated, mode
+from ranvier.module.arguments import packed
 from ranvier.tensor import Tensor
 from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
@@ -67,7 +68,7 @@ def recorded(
 ) -> tuple[Any, ...]:
     """What calling the model records: entries, which are the same objects where the structure is, and its leaves."""
     with mode(model, training), isolated(model), seed.traced_draws():
-        output = model(*placeholders(model, data.x))
+        output = model(*packed(placeholders(model, data.x), model._input_form))
         flat = [*compiled.heads.outputs.flat(output), *model._losses()]
         segment = tape.segment_of(flat)
         entries = tuple(t.entry if t.entry is not None else segment.leaf(t) for t in flat)

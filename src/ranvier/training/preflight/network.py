@@ -321,9 +321,7 @@ def unused(seen: Seen) -> Iterator[Fault]:
 
 def not_adapted(seen: Seen) -> Iterator[Fault]:
     for module, _ in seen.calls:
-        if not isinstance(module, Normalization) or module.given is not None or not module.built:
-            continue
-        if not module.mean.compute().any() and (module.variance.compute() == 1).all():
+        if isinstance(module, Normalization) and module.built and module.given is None and not module.adapted:
             yield seen.fault(
                 "the layer knows no mean and variance of the data, so it changes nothing",
                 "Write layer.adapt(x) before fit instead.",

@@ -14,6 +14,7 @@ from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
 from ranvier.entries import Entry
 from ranvier.module import Module, isolated, mode, watched
+from ranvier.module.arguments import packed
 from ranvier.module.explain import called
 from ranvier.tensor import Tensor
 from ranvier.training.objective import exclusive
@@ -209,7 +210,8 @@ class Seen:
         self.inputs = list(map(Input, names, data.x, placeholders(model, data.x)))
         heads = state.heads
         with mode(model, False), isolated(model), watched(self._claim):
-            outputs = heads.outputs.flat(model(*(i.leaf for i in self.inputs)))
+            given = packed([i.leaf for i in self.inputs], model._input_form)
+            outputs = heads.outputs.flat(model(*given))
         self.ends = [
             End(head.loss, output, y, weight, heads.outputs.label(i, "y"), i)
             for i, (head, output, y, weight) in enumerate(
@@ -231,7 +233,7 @@ class Seen:
         placed = [Tensor.placeholder(given.leaf.spec) for given in self.inputs]
         tell = watched(lambda module, args, result: ran.append(module))
         with mode(self.model, True), isolated(self.model), seed.seeded(seed.get_seed()), tell:
-            result = self.model(*placed)
+            result = self.model(*packed(placed, self.model._input_form))
         return read_by(self.state.heads.outputs.flat(result)), ran
 
     def _claim(self, module: Module, args: tuple[Any, ...], result: Any) -> None:

@@ -1,0 +1,121 @@
+"""The arguments of a call of a module: arrays as tensors, and the containers that they come in."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ranvier.graph.node import Type
+from ranvier.module.calls import input_type
+from ranvier.module.symbolic import found, mapped
+from ranvier.tensor import Tensor
+
+if TYPE_CHECKING:
+    from ranvier.module.core import Module
+
+__all__ = ["Form", "as_tensors", "form_of", "packed", "takes", "takes_container", "types_of"]
+
+NOT_INPUTS = ("training", "mask")  # of Keras's call
+Form = (
+    str | tuple[str, ...] | None
+)  # several inputs as "list" or "tuple", or by the keys of a dict; None: each alone
+
+
+def as_tensors(argument: Any, lists: bool) -> Any:
+    """Arrays and frames of an argument as tensors, in the containers that they are in; anything else as it is.
+
+    A list is data itself, of samples, unless a tensor is in it, or with ``lists`` an array.
+    """
+    if isinstance(argument, list):
+        kinds = (Tensor, np.ndarray) if lists else (Tensor,)
+        if not any(isinstance(part, kinds) for part in found(argument)):
+            return Tensor(argument)
+    if isinstance(argument, (list, tuple, Mapping)):
+        return mapped(argument, np.ndarray, Tensor)
+    if isinstance(argument, np.ndarray):
+        return Tensor(argument)
+    if hasattr(argument, "__array__") and not isinstance(argument, Tensor):  # a frame, or a tensor of a peer
+        try:
+            return Tensor(np.asarray(argument))
+        except (TypeError, ValueError) as error:
+            raise no_tensor(argument) from error
+    return argument
+
+
+def no_tensor(argument: Any, what: str = "a layer") -> TypeError:
+    """The error for a call on what is no tensor and no array."""
+    kind = type(argument)
+    home = kind.__module__.partition(".")[0]
+    given = repr(argument) if home == "builtins" else f"a {kind.__name__} of {home}"
+    return TypeError(
+        f"{what} was called on {given}, which holds no numbers for samples. Write a tensor or an array with a row for "
+        "each sample, or x = rv.Input((features,)) where a network is described, instead."
+    )
+
+
+def form_of(argument: Any) -> Form:
+    """The container that an argument is."""
+    if isinstance(argument, Mapping):
+        return tuple(map(str, argument))
+    if isinstance(argument, (list, tuple)):
+        return "list" if isinstance(argument, list) else "tuple"
+    return None
+
+
+def types_of(arguments: Sequence[Any]) -> tuple[tuple[Type, ...], Form]:
+    """The types of what a model was called on, and the one container that held it; none where a part is no tensor."""
+    form = form_of(arguments[0]) if len(arguments) == 1 else None
+    parts = list(found(arguments[0]) if form is not None else arguments)
+    types = [type_ for type_ in map(input_type, parts) if type_ is not None]
+    return (tuple(types), form) if len(types) == len(parts) else ((), None)
+
+
+def packed(inputs: Sequence[Any], form: Form) -> tuple[Any, ...]:
+    """The arguments of a call on these inputs."""
+    if form is None:
+        return tuple(inputs)
+    if isinstance(form, str):
+        return (list(inputs) if form == "list" else tuple(inputs),)
+    return (dict(zip(form, inputs, strict=True)),)
+
+
+def takes(model: Module) -> tuple[list[str], int, bool]:
+    """The names of the inputs that the model's forward takes, how many of them it needs, and whether any number.
+
+    A model's ``input_names``, if it has any, say so instead.
+    """
+    declared = getattr(model, "input_names", None)
+    if declared is not None:
+        return list(declared), len(declared), False
+    function: Any = model.forward
+    if model._by_call():
+        function = getattr(model, "call", function)
+    own = getattr(function, "__func__", None)
+    # Kept for functions of classes; one that was put on an instance may hold the model.
+    names, needed, any_number = parameters.__wrapped__(function) if own is None else parameters(own)
+    skip = own is not None  # self
+    return list(names[skip:]), needed - skip, any_number
+
+
+@functools.lru_cache(maxsize=256)
+def parameters(function: Any) -> tuple[tuple[str, ...], int, bool]:
+    names, needed, any_number = [], 0, False
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            any_number = True
+        elif (
+            parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            and parameter.name not in NOT_INPUTS
+        ):
+            names.append(parameter.name)
+            needed += parameter.default is parameter.empty
+    return tuple(names), needed, any_number
+
+
+def takes_container(model: Module) -> bool:
+    """Whether the model has one parameter for its inputs and may be given several in it, in a list, tuple or dict."""
+    return model._takes_lists() and getattr(model, "input_names", None) is None and takes(model)[1] <= 1
