@@ -31,7 +31,7 @@ from ranvier.estimators.stopping import Stopping
 from ranvier.layers import Dense
 from ranvier.modes import computing_in
 from ranvier.module import Module
-from ranvier.seed import seeded
+from ranvier.seed import Source, seeded
 
 __all__ = ["NeuralEstimator"]
 
@@ -147,8 +147,8 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
             few = len(X) <= FEW and X.dtype == np.float64
             self._floats = self.dtype if self.dtype != "auto" else "float64" if few else "float32"
         coded = self._encode(y, classes, fresh)
-        seed = seed_from(self.random_state, self._calls)
-        with self._running(seed):
+        seed, chosen = seed_from(self.random_state, self._calls)
+        with self._running(Source(seed, chosen)):
             data = (X, coded, weight)
             validation = None if validation_data is None else self._validation(validation_data)
             if self.early_stopping and validation is None:
@@ -160,9 +160,9 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
             self._run(data, validation, incremental=incremental, fresh=fresh)
 
     @contextlib.contextmanager
-    def _running(self, seed: int) -> Iterator[None]:
+    def _running(self, source: Source) -> Iterator[None]:
         """Random numbers and floats of this estimator, for this thread and no other."""
-        with seeded(seed), computing_in(self._floats):
+        with seeded(source), computing_in(self._floats):
             yield
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
@@ -368,7 +368,7 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
         saved = state.get("model_")
         super().__setstate__({k: v for k, v in state.items() if k != "model_"})
         if saved is not None:
-            with self._running(0):
+            with self._running(Source(0)):
                 self.model_ = from_state(saved, lambda: self._network(saved["shape"])[0])
             self._resumed = saved["optimizer"]  # for partial_fit
 

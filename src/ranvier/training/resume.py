@@ -51,6 +51,7 @@ class Run:
         self.validation = validation if isinstance(validation, Passes) else None
         self.settings = dict(settings)
         self.optimizer = repr(training.compiled.optimizer)  # as it was before callbacks changed anything
+        self.seed = seed.chosen_seed()  # likewise
         self._identity: dict[str, Any] | None = None
         self.resumed: Path | None = None
 
@@ -58,7 +59,7 @@ class Run:
         """What makes this run this run."""
         if self._identity is None:
             training = self.training
-            settings = {**self.settings, "steps": self.source.steps}
+            settings = {**self.settings, "steps": self.source.steps, "seed": self.seed}
             self._identity = identity(
                 training.model, training.compiled, training.hooks, self.optimizer, settings
             )
@@ -167,6 +168,7 @@ class Run:
                 f"{source} is the backup of another run: " + "; ".join(wrong)
                 + ". Write the same again to go on with it, or remove the file to begin anew."
             )  # fmt: skip
+        self._identity = dict(kept)  # with the seed that began it, where this program sets none
 
     def ahead(self, kept: Mapping[str, Any], source: Path) -> None:
         """Raise AnotherRun where the backup has passed the end of this run, which would not train and not be it."""
