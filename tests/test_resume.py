@@ -414,7 +414,13 @@ def test_a_backup_resumes_with_and_without_the_callback_that_wrote_it(keeps, tmp
     with seeded(Source(9)):  # a program that sets no seed: it takes up that of the run
         model = network()
         resumed = model.fit(
-            X, Y, epochs=3, verbose=0, ignore="RV", callbacks=[Stop(10**9), *[backup] * keeps], resume=tmp_path / "b"
+            X,
+            Y,
+            epochs=3,
+            verbose=0,
+            ignore="RV",
+            callbacks=[Stop(10**9), *[backup] * keeps],
+            resume=tmp_path / "b",
         )
         assert chosen_seed() == 1
     assert resumed.history == history.history

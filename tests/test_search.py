@@ -658,6 +658,47 @@ def test_each_model_has_its_own_callbacks():
     assert max(epochs) < 40
 
 
+class Crash(Callback):
+    """Stands for the end of the process."""
+
+    def __init__(self, armed):
+        self.step_interval = 5 if armed else None
+
+    def on_step(self, epoch, step, logs=None):
+        raise LookupError
+
+
+def test_each_model_writes_and_resumes_its_own(tmp_path):
+    def run(armed, threads=2):
+        def callbacks(variant):
+            name, c = variant.name, rv.callbacks
+            kept = c.BackupAndRestore(tmp_path / name, save_freq=2)
+            return [c.ModelCheckpoint(tmp_path / f"{name}.model"), Crash(armed and variant.fold == 1), kept]
+
+        return rv.fit_many(
+            classifier, X, Y, seeds=2, folds=2, epochs=3, callbacks=callbacks, threads=threads, verbose=0
+        )
+
+    with pytest.raises(LookupError):
+        run(True, threads=1)
+    resumed = run(False)
+    plain = rv.fit_many(classifier, X, Y, seeds=2, folds=2, epochs=3, verbose=0)
+    for row, other in zip(resumed, plain, strict=True):
+        assert row.history == other.history
+        saved = rv.load_model(tmp_path / f"{row.variant.name}.model")
+        for model in (row.model, saved):
+            assert all(map(np.array_equal, model.get_weights(), other.model.get_weights()))
+
+
+def test_names_of_variants_are_names_of_files():
+    assert (
+        Variant({"units": 8, "rate": 0.00012345678}, 1, 2).name == "units=8,rate=0.00012345678,seed=1,fold=2"
+    )
+    odd = [Variant({"a": value}).name for value in ("x/y", "x y", "x?y", "l" * 300, math.tanh, [1, "b"])]
+    assert len(set(odd)) == len(odd)
+    assert not [name for name in odd if set(name) & set("/ ?[]'") or len(name) > 150]
+
+
 class Peek(Callback):
     """Uses its model while others are built, traced and trained."""
 
@@ -760,6 +801,8 @@ WRONG: dict[str, Any] = {
     "monitor without folds": ({"monitor": "val_accuracy"}, ValueError, "Write folds=5"),
     "monitor of callbacks": ({"monitor": "f1", "callbacks": Callback(), "seeds": 99}, ValueError, "'f1' is not measured"),
     "mode": ({"mode": "best"}, ValueError, "'min', 'max'"),
+    "one file for several models": ({"callbacks": [rv.callbacks.CSVLogger("log.csv")], "seeds": 2}, ValueError, r"variant seed=0 and for seed=1.*variant.name"),
+    "one folder for several models": ({"callbacks": lambda: rv.callbacks.BackupAndRestore("b"), "seeds": 2}, ValueError, r"\[BackupAndRestore\(f'b/"),
     "a callback's own error": ({"callbacks": Explode(), "seeds": 3}, LookupError, "mine"),
 }  # fmt: skip
 

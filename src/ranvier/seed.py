@@ -22,9 +22,9 @@ from ranvier import engines
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "Source", "borrowed_streams", "chosen_seed", "draw", "generators_of", "get_seed", "get_state", "get_streams", "next_stream",
-    "numpy_generator", "scatter_globals", "seeded", "set_generator", "set_seed", "set_state", "set_streams", "shuffled",
-    "shuffling", "traced_draws",
+    "Source", "borrowed_streams", "chosen_seed", "draw", "generators_of", "get_seed", "get_state", "get_streams",
+    "next_stream", "numpy_generator", "scatter_globals", "seeded", "set_generator", "set_seed", "set_state",
+    "set_streams", "shuffled", "shuffling", "traced_draws",
 ]  # fmt: skip
 
 

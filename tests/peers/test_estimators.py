@@ -474,7 +474,9 @@ def test_a_backup_resumes_an_estimator(settings, tmp_path):
     model = NeuralClassifier(callbacks=[Crash(), backup], **settings)
     with pytest.raises(SystemExit):
         model.fit(X, Y)
-    with pytest.raises(rv.training.CheckpointError, match="seed was 'random_state=0' and is 'random_state=1'"):
+    with pytest.raises(
+        rv.training.CheckpointError, match="seed was 'random_state=0' and is 'random_state=1'"
+    ):
         model.set_params(random_state=1).fit(X, Y)
     model.set_params(random_state=0).fit(X, Y)
     assert (model.n_iter_, model.loss_curve_) == (whole.n_iter_, whole.loss_curve_)

@@ -62,6 +62,9 @@ class BackupAndRestore(Callback):
     def previous(self) -> Path:
         return self.backup_dir / f"previous-{NAME}"
 
+    def writes_to(self) -> Any:
+        return self.backup_dir
+
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         make_folder(self.backup_dir, "the backup")
         self._began, self._told = {id(c): plain(c) for c in self.others()}, set[str]()

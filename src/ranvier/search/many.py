@@ -66,8 +66,10 @@ def fit_many(
     model.fit(x[train], y[train], **options)``. Models that differ in seed, fold or numbers such as the learning rate
     share a compiled program; each other structure is compiled once.
 
-    ``callbacks`` are copied for each model, or made anew where a function is given; ``stop_training`` stops its own
-    model alone. ``validate=True`` computes the held-out metrics after every epoch too, for EarlyStopping on them.
+    ``callbacks`` are copied for each model, or made anew where a function is given: ``lambda: [...]``, or one of the
+    `Variant`, whose ``name`` is for what they write, since no two models share a file or folder: ``lambda variant:
+    [BackupAndRestore(f"backup/{variant.name}")]``. ``stop_training`` stops its own model alone. ``validate=True``
+    computes the held-out metrics after every epoch too, for EarlyStopping on them.
     ``monitor`` names the metric that decides which setting is best: the first held-out metric where it is not given;
     ``mode`` whether "min" or "max" of it, which "auto" takes from its name and class.
     ``threads`` is how many models train at a time, each on one thread: `rv.get_threads` of them where not given.

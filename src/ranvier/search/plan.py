@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import os
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +17,7 @@ from ranvier.search.results import check_measured
 from ranvier.search.variants import Variant
 from ranvier.training import fit, inputs
 from ranvier.training.evaluation import check_counting, split
+from ranvier.training.hooks import flat
 from ranvier.training.preflight import preflight
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data
@@ -58,6 +61,14 @@ class Shared:
         return inputs.gate(model, state, x, y, weight, check_finite=False, **options)
 
 
+def takes_variant(function: Callable[..., Any]) -> bool:
+    """Whether a function that makes callbacks needs an argument: the variant that they are for."""
+    if isinstance(function, type):  # a callback's class, whose arguments are its own
+        return False
+    given = inspect.signature(function).parameters.values()
+    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in given)
+
+
 @dataclass
 class Plan:
     """What all models have in common."""
@@ -76,6 +87,9 @@ class Plan:
     validation: Shared = field(default_factory=Shared)
     patterns: Patterns = field(default_factory=Patterns)
     told: set[str] = field(default_factory=set)  # the codes of checks that have warned
+    paths: dict[str, tuple[int, Variant]] = field(
+        default_factory=dict
+    )  # that callbacks write, and for which model
     seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
     metrics: dict[str, Any] = field(default_factory=dict)  # by name, of all models
 
@@ -104,7 +118,8 @@ class Plan:
                 train, held_out = (replace(data, among=rows) for rows in self.folds[variant.fold])
                 for rows, side in ((train, "training"), (held_out, "held-out")):
                     check_counting(rows, f"the {side} side of fold {variant.fold}")
-            options = {**self.options, **self.hooks()}
+            options = {**self.options, **self.hooks(variant)}
+            self.check_paths(number, variant, options.get("callbacks"))
             options |= self.watched(model, state, held_out)
             if number == 0:
                 self.check_monitor(state, held_out)
@@ -140,13 +155,28 @@ class Plan:
         held = [f"val_{name}" for name in state.names] if given or held_out is not None else []
         check_measured(self.monitor, [*names, *held])
 
-    def hooks(self) -> dict[str, Any]:
-        """Callbacks for one model."""
+    def hooks(self, variant: Variant) -> dict[str, Any]:
+        """Callbacks for one model: copies, or what a function makes, which is given the variant if it takes one."""
         if self.callbacks is None:
             return {}
         given = self.callbacks
-        makes = callable(given) and (isinstance(given, type) or not hasattr(given, "on_epoch_end"))
-        return {"callbacks": given() if makes else copy.deepcopy(given)}
+        if not callable(given) or (hasattr(given, "on_epoch_end") and not isinstance(given, type)):
+            return {"callbacks": copy.deepcopy(given)}
+        return {"callbacks": given(variant) if takes_variant(given) else given()}
+
+    def check_paths(self, number: int, variant: Variant, callbacks: Any) -> None:
+        """Raise ValueError where a callback writes what that of another model writes."""
+        for callback in flat(callbacks):
+            path = getattr(callback, "writes_to", lambda: None)()
+            if path is None:
+                continue
+            first, owner = self.paths.setdefault(os.path.abspath(path), (number, variant))  # noqa: PTH100  # no links
+            if first != number:
+                kind = type(callback).__name__
+                raise ValueError(
+                    f"{kind} writes {str(path)!r} for the variant {owner} and for {variant}. Write a function that "
+                    f"makes each model's own, callbacks=lambda variant: [{kind}(f'{path}/{{variant.name}}')], instead."
+                )
 
     def check(self, model: Module, state: Compiled, train: Data, validation: Any, whole: bool) -> None:
         """Look for mistakes before anything is trained: in all with the first model, then in each other network."""
@@ -179,7 +209,9 @@ class Plan:
         """Train one variant on every row, alone."""
         with seed.seeded(variant.seed):
             model, _ = self.model(variant.settings)
-            hooks = {} if self.validate else self.hooks()  # without held-out rows there is nothing to watch
+            hooks = (
+                {} if self.validate else self.hooks(variant)
+            )  # without held-out rows there is nothing to watch
             given = {
                 "verbose": self.verbose,
                 "sample_weight": self.weight,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from ranvier.training.identity import text
 
 __all__ = ["Variant", "grid_points", "same", "seeds_of", "variants_of", "word"]
 
@@ -27,6 +31,20 @@ class Variant:
         words = [f"{name}={word(value)}" for name, value in self.settings.items()]
         words += [f"seed={self.seed}"] + ([] if self.fold is None else [f"fold={self.fold}"])
         return ", ".join(words)
+
+    @property
+    def name(self) -> str:
+        """The variant as the name of a file or folder, the same in each process: for what its callbacks write.
+
+        What no name can hold becomes "_", and a number at the end tells such names apart.
+        """
+        parts = {**self.settings, "seed": self.seed} | ({} if self.fold is None else {"fold": self.fold})
+        whole = ",".join(f"{k}={v if isinstance(v, str) else text(v)}" for k, v in parts.items())
+        name = re.sub(r"[^\w.=,+-]", "_", whole)[:LONGEST]
+        return name if name == whole else f"{name}-{zlib.crc32(whole.encode()):08x}"
+
+
+LONGEST = 120  # characters of a name, which file systems and what is added to it leave room for
 
 
 def word(value: Any) -> str:
