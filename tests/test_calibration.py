@@ -132,6 +132,18 @@ def test_decisions_of_a_model():
     assert by_hand("balanced_accuracy", y, decided[:, 0]) == pytest.approx(found.score)
 
 
+def test_decisions_on_two_columns():
+    """Of two classes that exclude each other the second is decided on; of two labels it is not known which."""
+    model, x, y = trained(outputs=2)
+    scores = model.predict(x, verbose=0)[:, 1]
+    found = tune_threshold(y, scores, "balanced_accuracy")
+    np.testing.assert_array_equal(found.predict(model, x), found(scores))
+    with pytest.raises(
+        ValueError, match=r"one threshold, and the scores have shape \(2, 2\). Write scores\[:, k\]"
+    ):
+        found([[0.2, 0.9], [0.1, 0.3]])
+
+
 # --- temperature --------------------------------------------------------------------------------------------------
 
 LOGITS = RNG.normal(size=(4000, 5)) * 2
