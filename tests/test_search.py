@@ -23,6 +23,7 @@ from ranvier.search import (
     StratifiedKFold,
     Trained,
     Variant,
+    choice,
     cross_validate,
     grid_search,
     integers,
@@ -434,12 +435,27 @@ DRAWS: dict[str, Any] = {
 @pytest.mark.parametrize("name", DRAWS)
 def test_draws(name):
     given, holds, mean = DRAWS[name]
-    values = [point["v"] for point in draw_points({"v": given}, 400, 0)]
+    space = {"v": given, "other": uniform(0, 1)}  # so that no two settings are the same
+    values = [point["v"] for point in draw_points(space, 400, 0)]
     assert all(map(holds, values))
     assert mean is None or abs(np.mean(values) - mean) < 0.2
     assert len(set(values)) > 1
-    assert [p["v"] for p in draw_points({"v": given}, 10, 0)] == values[:10]
-    assert [p["v"] for p in draw_points({"v": given}, 400, 1)] != values
+    assert [p["v"] for p in draw_points(space, 10, 0)] == values[:10]
+    assert [p["v"] for p in draw_points(space, 400, 1)] != values
+
+
+def test_no_setting_is_tried_twice():
+    assert grid_points([{"units": [4, 4], "act": [[1], [1], [2]]}, {"units": [4], "act": [[2], [3]]}]) == [
+        {"units": 4, "act": [k]} for k in (1, 2, 3)
+    ]
+    for space in ({"units": [2, 4]}, {"units": integers(2, 3)}, {"units": choice([[2], [4]])}):
+        with pytest.warns(UserWarning, match="no more than 2 settings, and n=6.*Write n=2"):
+            drawn = draw_points(space, 6, 0)
+        assert len(drawn) == 2
+        assert drawn[0] != drawn[1]
+    longer = draw_points({"units": integers(1, 50)}, 40, 1)
+    assert len({point["units"] for point in longer}) == 40
+    assert longer[:10] == draw_points({"units": integers(1, 50)}, 10, 1)
 
 
 def test_log_uniform_is_even_over_magnitudes():
@@ -773,6 +789,7 @@ WRONG: dict[str, Any] = {
     "no variants": ({"variants": []}, ValueError, "no variant"),
     "an empty grid list": ({"grid": {"units": []}}, ValueError, r"grid\['units'\] is empty"),
     "a grid of numbers": ({"grid": {"units": 4}}, TypeError, r"\[4\]"),
+    "a variant twice": ({"variants": [{"units": 4}, {"units": 4}]}, ValueError, "twice, whose models would be the same.*seeds=2"),
     "no seeds": ({"seeds": 0}, ValueError, "1 or more"),
     "seeds twice": ({"seeds": [1, 1]}, ValueError, "different whole numbers"),
     "negative seed": ({"seeds": [-1]}, ValueError, "0 or more"),
