@@ -4,6 +4,7 @@ import copy
 import tempfile
 import threading
 import tracemalloc
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,25 @@ def test_the_names_of_columns_are_remembered_also_in_a_file(tmp_path, kind):
             one.predict(x[["b", "a", "c", "d"]])
         with pytest.raises(ValueError, match=r"lacks \['d'\]"):
             one.evaluate(x[["a", "b", "c"]], Y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("library", "column", "words"),
+    [
+        ("polars", lambda d: d, r"column 'd', Datetime.*\(x\['d'\] - x\['d'\].min\(\)\).dt.total_days\(\)"),
+        ("polars", lambda d: d.dt.date(), r"column 'd', Date\)"),
+        ("polars", lambda d: d - d.min(), r"column 'd', Duration.*x\['d'\].dt.total_seconds\(\)"),
+        ("polars", lambda d: d.dt.time(), r"column 'd', Time\).*x\['d'\].dt.hour\(\)"),
+        ("pandas", lambda d: d, r"column 'd', datetime.*\(x\['d'\] - x\['d'\].min\(\)\).dt.days"),
+        ("pandas", lambda d: d.dt.tz_localize("UTC"), r"column 'd', datetime64\[.*, UTC\]"),
+        ("pandas", lambda d: d - d.min(), r"x\['d'\].dt.total_seconds\(\)"),
+    ],
+)  # fmt: skip
+def test_dates_among_numbers_are_told(library, column, words):
+    library = pytest.importorskip(library)
+    dates = library.Series([datetime(2020, 1, 1), datetime(2020, 3, 1)])
+    with pytest.raises(TypeError, match=words):
+        classifier(2).predict(library.DataFrame({"a": [1.0, 2.0], "d": column(dates)}))
 
 
 USES: dict[str, Any] = {  # of a model that was fitted, whose columns must then be as they were

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -526,6 +527,9 @@ def test_frames(library):
     dummies = r"pd.get_dummies\(X, columns=\['e'\]\)" if library == "pandas" else r"X.to_dummies\(\['e'\]\)"
     with pytest.raises(ValueError, match=dummies):
         NeuralClassifier(**SMALL).fit(words, Y)
+    dates = {"a": [1.0, 2.0], "d": frames.Series([datetime(2020, 1, 1), datetime(2020, 1, 3)])}
+    with pytest.raises(TypeError, match=r"column 'd'.*Write \(X\['d'\] - X\['d'\].min\(\)\).dt"):
+        NeuralClassifier(**SMALL).fit(frames.DataFrame(dates), [0, 1])
 
 
 # --- the tools of scikit-learn --------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ranvier import losses
 from ranvier.data.arrays import as_weights
-from ranvier.data.convert import Array, to_numeric
+from ranvier.data.convert import Array, refuse_dates, to_numeric
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
 from ranvier.estimators.settings import (
@@ -375,7 +375,9 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
 @contextlib.contextmanager
 def _words_told(X: Any, y: Any = None) -> Iterator[None]:
-    """Where words are found among numbers, say in which column of what was given, and what to write instead."""
+    """Where words or dates are found among numbers, say in which column of what was given, and what to write."""
+    refuse_dates(X, "X")
+    refuse_dates(y, "y")
     try:
         yield
     except ValueError as error:
