@@ -1,6 +1,7 @@
 """Many models at once: the bits of each alone, who shares a program, folds, searches, results, and what goes wrong."""
 
 import math
+import pickle
 import signal
 import subprocess
 import sys
@@ -660,6 +661,41 @@ def test_searches():
     assert len(more.settings()) == 3
 
 
+def test_settings_of_fit_go_to_fit():
+    grid = {"batch_size": [16, 30], "epochs": [2, 3]}
+    results = rv.fit_many(lambda: classifier(), X, Y, grid=grid, epochs=9, verbose=0)  # noqa: PLW0108  # takes nothing
+    for row in results:
+        rv.set_seed(0)
+        alone = classifier()
+        alone.fit(X, Y, verbose=0, **row.variant.settings)
+        assert all(map(np.array_equal, row.model.get_weights(), alone.get_weights()))
+    assert len(results.refit({"epochs": 4}).history.epoch) == 4
+
+
+def test_validation_data_are_what_validate_asks_for():
+    row = rv.fit_many(
+        classifier, X, Y, validate=True, validation_data=(X[:30] + 0.1, Y[:30]), epochs=2, verbose=0
+    )[0]
+    assert len(row.history["val_loss"]) == 2
+
+
+def test_results_in_a_pickle():
+    failed = rv.training.NonFiniteLoss("NaN", epoch=1, step=2, op="log", layer=None, phase="forward")
+    results = grid_search(classifier, X, Y, grid={"units": [4, 5]}, folds=2, epochs=1, verbose=0)
+    results.rows[0].error = failed
+    again = pickle.loads(pickle.dumps(results))
+    assert again.to_dict() == results.to_dict()
+    assert again.best.settings == results.best.settings
+    assert (str(again[0].error), again[0].error.step) == ("NaN", 2)
+    with pytest.raises(RuntimeError, match=r"Write model = build\(\*\*results.best.settings\)"):
+        again.refit()
+
+
+def test_nan_is_not_the_best_so_far():
+    rows = [Trained(Variant({}, i), metrics={"loss": value}) for i, value in enumerate((math.nan, 0.5, 0.7))]
+    assert Results(never, rows).so_far() == {"best loss": 0.5}
+
+
 def test_each_model_has_its_own_callbacks():
     made = []
 
@@ -820,6 +856,11 @@ WRONG: dict[str, Any] = {
     "mode": ({"mode": "best"}, ValueError, "'min', 'max'"),
     "one file for several models": ({"callbacks": [rv.callbacks.CSVLogger("log.csv")], "seeds": 2}, ValueError, r"variant seed=0 and for seed=1.*variant.name"),
     "one folder for several models": ({"callbacks": lambda: rv.callbacks.BackupAndRestore("b"), "seeds": 2}, ValueError, r"\[BackupAndRestore\(f'b/"),
+    "a model for a function": ({"build": classifier()}, TypeError, "here is the model 'sequential.*Write a function that builds"),
+    "a setting that is none": ({"build": lambda units=4: classifier(units), "grid": {"batch_sise": [4]}}, TypeError, "has no argument 'batch_sise'. Write batch_size= instead"),
+    "variants as a number": ({"variants": 3}, TypeError, r"variants=3: write a list of settings"),
+    "validation twice": ({"folds": 2, "validate": True, "validation_data": (X, Y)}, ValueError, "Write one of them"),
+    "classes of another length": ({"folds": 2, "y": Y[:50]}, ValueError, "class of each of the 90 rows, and y has 50"),
     "a callback's own error": ({"callbacks": Explode(), "seeds": 3}, LookupError, "mine"),
 }  # fmt: skip
 
@@ -839,6 +880,7 @@ def test_errors_say_what_to_write(name):
     [
         (random_search, {"space": {}, "n_iter": 3}, "random_search has no argument 'n_iter'. Write n= instead"),
         (grid_search, {"grid": {}, "cv": 3}, "grid_search has no argument 'cv'. Write folds= instead"),
+        (grid_search, {"grid": None}, "a grid is a dict, not None"),
         (cross_validate, {"setting": {}}, "cross_validate has no argument 'setting'. Write settings= instead"),
     ],
 )  # fmt: skip
@@ -883,6 +925,12 @@ SPACES: dict[str, Any] = {
     "a log of zero": (lambda: {"rate": log_uniform(0, 1)}, ValueError, "above 0"),
     "broken whole numbers": (lambda: {"units": integers(1.5, 3)}, ValueError, "two whole numbers"),
     "no dict": ([1], TypeError, "a space is a dict"),
+    "a bound in words": (lambda: {"rate": uniform("a", 1)}, ValueError, "write two numbers"),
+    "a choice of nothing but one": (
+        lambda: {"units": choice(3)},
+        TypeError,
+        r"choice\(3\): write a list of values",
+    ),
 }
 
 
@@ -891,6 +939,16 @@ def test_spaces_that_are_none(name):
     space, kind, words = SPACES[name]
     with pytest.raises(kind, match=words):
         random_search(classifier, X, Y, space=space() if callable(space) else space, n=1, verbose=0)
+
+
+def test_a_seed_that_is_none():
+    with pytest.raises(ValueError, match="seed=-1: write a whole number of 0 or more"):
+        random_search(classifier, X, Y, space={"units": [4]}, seed=-1, verbose=0)
+
+
+def test_strata_need_classes():
+    with pytest.raises(ValueError, match="class of each of the 90 rows, and y is None"):
+        StratifiedKFold(3).split(X)
 
 
 def test_progress(capsys):

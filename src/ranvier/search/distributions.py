@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,8 @@ class Distribution:
 
 
 def _bounds(name: str, low: float, high: float, least: float = -math.inf) -> str:
-    if not (math.isfinite(low) and math.isfinite(high) and least < low < high):
+    numbers = all(isinstance(v, (int, float, np.number)) for v in (low, high))
+    if not (numbers and math.isfinite(low) and math.isfinite(high) and least < low < high):
         more = f" above {least:g}" if math.isfinite(least) else ""
         raise ValueError(f"{name}({low!r}, {high!r}): write two numbers{more}, the lower first, instead.")
     return f"{name}({low!r}, {high!r})"
@@ -59,6 +60,8 @@ def integers(low: int, high: int) -> Distribution:
 
 def choice(values: Sequence[Any]) -> Distribution:
     """One of ``values``, all equally likely; a plain list in a space means the same."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"choice({values!r}): write a list of values, choice([{values!r}]), instead.")
     options = list(values)
     if not options:
         raise ValueError("choice([]): write at least one value instead.")

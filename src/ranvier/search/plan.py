@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from ranvier import seed
 from ranvier.module import Module
 from ranvier.search.folds import Fold
 from ranvier.search.results import check_measured
+from ranvier.search.settings import parted, takes_variant
 from ranvier.search.variants import Variant
 from ranvier.training import fit, inputs
 from ranvier.training.evaluation import check_counting, split
@@ -61,14 +61,6 @@ class Shared:
         return inputs.gate(model, state, x, y, weight, check_finite=False, **options)
 
 
-def takes_variant(function: Callable[..., Any]) -> bool:
-    """Whether a function that makes callbacks needs an argument: the variant that they are for."""
-    if isinstance(function, type):  # a callback's class, whose arguments are its own
-        return False
-    given = inspect.signature(function).parameters.values()
-    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in given)
-
-
 @dataclass
 class Plan:
     """What all models have in common."""
@@ -110,7 +102,8 @@ class Plan:
     def job(self, number: int, variant: Variant) -> Job:
         """Build a variant's model and trace its steps: everything that needs the interpreter for long."""
         with seed.seeded(variant.seed) as source:
-            model, state = self.model(variant.settings)
+            own, fitted = parted(self.build, variant.settings)
+            model, state = self.model(own)
             data = self.data(model, state)
             self.metrics |= {metric.name: metric for metric in state.metrics}
             train, held_out = data, None
@@ -118,11 +111,11 @@ class Plan:
                 train, held_out = (replace(data, among=rows) for rows in self.folds[variant.fold])
                 for rows, side in ((train, "training"), (held_out, "held-out")):
                     check_counting(rows, f"the {side} side of fold {variant.fold}")
-            options = {**self.options, **self.hooks(variant)}
+            options = {**self.options, **fitted, **self.hooks(variant)}
             self.check_paths(number, variant, options.get("callbacks"))
             options |= self.watched(model, state, held_out)
             if number == 0:
-                self.check_monitor(state, held_out)
+                self.check_monitor(state, held_out, options)
             share = options.pop("validation_split", 0)
             if share and options.get("validation_data") is None:  # as `fit` does before classes are weighted
                 train, options["validation_data"] = split(train, share)
@@ -137,20 +130,20 @@ class Plan:
             state.told = self.told
             with state.exclusive(options.get("augment")), seed.borrowed_streams():
                 if not (wanted and self.patterns.serve(model, state, wanted)):
-                    self.check(model, state, train, options.get("validation_data", held_out), number == 0)
+                    self.check(model, state, train, held_out, options, number == 0)
                     self.patterns.add(model, state, wanted)
             if number > 0:
                 options["ignore"] = "RV"  # all checks, which have been made
         return Job(number, variant, model, source, train, held_out, options)
 
-    def check_monitor(self, state: Compiled, held_out: Data | None) -> None:
+    def check_monitor(self, state: Compiled, held_out: Data | None, options: Mapping[str, Any]) -> None:
         """Raise ValueError before anything is trained where ``monitor`` will not be among the results.
 
         Callbacks may add results of their own: with them the first model that is trained tells.
         """
         if self.monitor is None or self.callbacks is not None:
             return
-        given = self.options.get("validation_data") is not None or self.options.get("validation_split")
+        given = options.get("validation_data") is not None or options.get("validation_split")
         names = [*state.names] + (["learning_rate"] if state.optimizer.schedule is not None else [])
         held = [f"val_{name}" for name in state.names] if given or held_out is not None else []
         check_measured(self.monitor, [*names, *held])
@@ -178,16 +171,24 @@ class Plan:
                     f"makes each model's own, callbacks=lambda variant: [{kind}(f'{path}/{{variant.name}}')], instead."
                 )
 
-    def check(self, model: Module, state: Compiled, train: Data, validation: Any, whole: bool) -> None:
+    def check(
+        self,
+        model: Module,
+        state: Compiled,
+        train: Data,
+        held_out: Any,
+        options: Mapping[str, Any],
+        whole: bool,
+    ) -> None:
         """Look for mistakes before anything is trained: in all with the first model, then in each other network."""
-        options: dict[str, Any] = {"ignore": self.options.get("ignore", ())}
-        batch = self.options.get("batch_size") or 32
+        ignore = options.get("ignore", ())
         if whole:
-            sampled = self.options.get("sampler") is not None
-            preflight(model, state, train, validation, batch=batch, sampled=sampled, **options)
+            validation = options.get("validation_data", held_out)
+            batch, sampled = options.get("batch_size") or 32, options.get("sampler") is not None
+            preflight(model, state, train, validation, batch=batch, sampled=sampled, ignore=ignore)
         else:
             few = train.rows(slice(None, None, max(1, len(train) // FEW)))
-            preflight(model, state, few, partial=True, **options)
+            preflight(model, state, few, partial=True, ignore=ignore)
 
     def data(self, model: Module, state: Compiled) -> Data:
         """All rows as this model takes them."""
@@ -208,7 +209,8 @@ class Plan:
     def again(self, variant: Variant, **options: Any) -> Module:
         """Train one variant on every row, alone."""
         with seed.seeded(variant.seed):
-            model, _ = self.model(variant.settings)
+            own, fitted = parted(self.build, variant.settings)
+            model, _ = self.model(own)
             hooks = (
                 {} if self.validate else self.hooks(variant)
             )  # without held-out rows there is nothing to watch
@@ -216,6 +218,7 @@ class Plan:
                 "verbose": self.verbose,
                 "sample_weight": self.weight,
                 **self.options,
+                **fitted,
                 **hooks,
                 **options,
             }

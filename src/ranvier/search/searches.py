@@ -66,6 +66,6 @@ def random_search(
     Research 13, 2012). Everything else is as in `grid_search`.
     """
     check_options(random_search, options, "random_search")
-    n = whole("n", n)
+    n, seed = whole("n", n), whole("seed", seed, 0)
     options.setdefault("keep_models", False)
     return fit_many(build, x, y, draw_points(space, n, seed), folds=folds, **options)

@@ -57,7 +57,7 @@ def grid_points(grid: Any) -> list[dict[str, Any]]:
     A combination that comes again is left out: its models would be those of the first, counted twice. Raises TypeError
     for what is no dict of lists and ValueError for a setting without values.
     """
-    grids = [grid] if isinstance(grid, Mapping) else list(grid)
+    grids = list(grid) if isinstance(grid, (list, tuple)) else [grid]
     points: list[dict[str, Any]] = []
     known = Known()
     for part in grids:
@@ -109,7 +109,7 @@ def variants_of(points: Any, seeds: Any, folds: int | None) -> list[Variant]:
     numbers = [None] if folds is None else list(range(folds))
     result: list[Variant] = []
     chosen, known = seeds_of(seeds), Known()
-    if isinstance(points, Mapping):
+    if isinstance(points, (Mapping, str)) or not isinstance(points, Iterable | None):
         raise TypeError(f"variants={points!r}: write a list of settings, [{{...}}, ...], or grid= instead.")
     for point in [{}] if points is None else list(points):
         if isinstance(point, Variant):
