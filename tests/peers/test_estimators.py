@@ -426,6 +426,22 @@ def test_validation_data_alone_are_only_watched():
     assert without.validation_scores_ is None
 
 
+@pytest.mark.parametrize("settings", [{"early_stopping": True}, {}])
+def test_callbacks_find_the_results_of_validation(settings):
+    watch = rv.callbacks.EarlyStopping("val_loss", patience=1)
+    rate = rv.callbacks.ReduceLROnPlateau("val_score", patience=0)
+    model = NeuralClassifier(
+        **{**SMALL, "tol": None, "learning_rate": 0.1, "callbacks": [watch, rate]} | settings
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X[:200], Y[:200], validation_data=(X[200:], Y[200:]))
+    assert model.n_iter_ < SMALL["max_iter"]
+    assert rate.best == max(model.validation_scores_)
+    assert model.model_.history.history["val_score"] == model.validation_scores_
+    assert watch.best == min(model.model_.history.history["val_loss"])
+
+
 class Crash(rv.callbacks.Callback):
     """Ends the process once."""
 
