@@ -197,6 +197,15 @@ def test_dates_among_numbers_are_told(library, column, words):
         classifier(2).predict(library.DataFrame({"a": [1.0, 2.0], "d": column(dates)}))
 
 
+def test_a_row_of_a_frame_is_told():
+    frame = frames()["pandas"][0]
+    model = classifier()
+    model.fit(frame, Y, **OPTIONS)
+    with pytest.raises(ValueError, match=r"For one row of a frame write frame.iloc\[\[0\]\] instead"):
+        model.predict(frame.iloc[0])
+    assert model.predict(frame.iloc[[0]]).shape == (1, K)
+
+
 USES: dict[str, Any] = {  # of a model that was fitted, whose columns must then be as they were
     "predict": lambda model, x: model.predict(x),
     "compiled again": lambda model, x: (model.compile("sgd", "sparse_categorical_crossentropy"), model.evaluate(x, Y)),

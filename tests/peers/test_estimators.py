@@ -761,6 +761,22 @@ def test_things_of_a_wrong_type(settings, given, message):
         NeuralClassifier(**SMALL | settings).fit(**{"X": X, "y": Y} | given)
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model: rv.calibration.calibrate(model, X, Y),
+        rv.calibration.Calibrated,
+        lambda model: rv.find_learning_rate(model, X, Y),
+        rv.pictures.weights,
+        rv.pictures.network,
+        lambda model: rv.explain.saliency(model, X),
+    ],
+)
+def test_where_a_network_is_needed_an_estimator_is_told(use):
+    with pytest.raises(TypeError, match=r"here is a NeuralClassifier.*Write estimator.model_"):
+        use(NeuralClassifier())
+
+
 def test_what_partial_fit_refuses():
     with pytest.raises(ValueError, match="classes must be given at the first"):
         NeuralClassifier().partial_fit(X, Y)

@@ -18,7 +18,7 @@ from ranvier.functional import sigmoid, softmax
 from ranvier.graph.node import Node
 from ranvier.losses.formulas import logits_of
 from ranvier.module import Module, register_module
-from ranvier.module.calls import in_its_floats
+from ranvier.module.calls import check_network, in_its_floats
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -40,6 +40,7 @@ class _Logits(Module):
 
     def __init__(self, model: Module, kind: str, from_logits: bool) -> None:
         super().__init__()
+        check_network(model)
         self.model, self.kind, self.from_logits = model, kind, from_logits
         self._input_type, self._columns = model._input_type, model._columns
 
