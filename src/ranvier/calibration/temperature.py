@@ -42,7 +42,7 @@ class _Logits(Module):
         super().__init__()
         check_network(model)
         self.model, self.kind, self.from_logits = model, kind, from_logits
-        self._input_type, self._columns = model._input_type, model._columns
+        self._input_type, self._frame_columns = model._input_type, model._frame_columns
 
     def forward(self, x: Any) -> Any:
         output = self.model(x)

@@ -209,7 +209,11 @@ def refuse_sparse(x: Any, name: str) -> None:
 
 def refuse_dates(x: Any, name: str) -> None:
     """Refuse the dates and durations of frames and series: polars would count them among numbers without a word."""
-    for column, dtype in zip(column_names(x) or [None], _dtypes(x), strict=False):
+    if not (hasattr(x, "columns") or hasattr(x, "dt")):  # of frames, and of series
+        return
+    for column, dtype in zip(
+        column_names(x) or [None], _dtypes(x) or [getattr(x, "dtype", None)], strict=False
+    ):
         temporal = getattr(dtype, "is_temporal", None)  # of polars
         if not (temporal() if callable(temporal) else getattr(dtype, "kind", "") in ("M", "m")):
             continue
@@ -230,11 +234,7 @@ def refuse_dates(x: Any, name: str) -> None:
 
 def _dtypes(x: Any) -> list[Any]:
     """Return the dtypes of a frame's columns or of a series, and nothing for what is neither."""
-    if isinstance(x, np.ndarray | list | tuple):
-        return []
-    dtypes: Any = getattr(x, "dtypes", None)
-    if dtypes is None:
-        dtypes = getattr(x, "dtype", ())
+    dtypes: Any = getattr(x, "dtypes", ())
     return list(dtypes) if hasattr(dtypes, "__iter__") else [dtypes]
 
 

@@ -63,7 +63,7 @@ class Scorer:
         """The samples as an array of floats."""
         if isinstance(x, (tuple, list)) and x and hasattr(x[0], "shape"):
             raise TypeError("networks of one input can be explained. Write one array of samples instead.")
-        check_column_names(x, self.model._columns.get("0"))
+        check_column_names(x, self.model._frame_columns.get("0"))
         array = to_numeric(x)
         if array.ndim < 2 or not len(array):
             raise ValueError(

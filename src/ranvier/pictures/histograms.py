@@ -61,7 +61,7 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, npt.NDAr
 
     given = x if isinstance(x, (tuple, list)) else (x,)
     for i, part in enumerate(given):
-        check_column_names(part, model._columns.get(str(i)))
+        check_column_names(part, model._frame_columns.get(str(i)))
     with computing_as(model), mode(model, False), no_grad(), watched(note):
         model(*(Tensor(np.asarray(part)[:rows]) for part in given))
     result: dict[str, npt.NDArray[Any]] = {}

@@ -51,10 +51,10 @@ class Shared:
         """The arrays as this model takes them. Raises as `gate` does."""
         if self.first is None:
             data = inputs.gate(model, state, *given, check_finite=finite, **options)
-            self.first = data, model._columns
+            self.first = data, model._frame_columns
             return data
         before, columns = self.first
-        model.__dict__["_columns"] = dict(columns)
+        model.__dict__["_frame_columns"] = dict(columns)
         if len(before.x) > 1 or len(before.y) > 1:
             return inputs.gate(model, state, *given, check_finite=False, **options)
         x, y, weight = before.x[0], before.y[0], before.weight[0]

@@ -55,7 +55,7 @@ def describe(model: Module) -> dict[str, Any]:
     """Architecture and settings as JSON values."""
     state = model.__dict__.get("_compiled")
     settings = settings_of(state) if isinstance(state, Compiled) else None
-    return {"architecture": model.architecture(), "compiled": settings, "columns": model._columns}
+    return {"architecture": model.architecture(), "compiled": settings, "columns": model._frame_columns}
 
 
 def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array]:
@@ -111,7 +111,9 @@ def load_model(
     take_weights(model, tensors, source)
     try:
         columns = dict(described.get("columns") or {})
-        model.__dict__["_columns"] = {key: [str(name) for name in names] for key, names in columns.items()}
+        model.__dict__["_frame_columns"] = {
+            key: [str(name) for name in names] for key, names in columns.items()
+        }
     except MALFORMED as error:
         raise CheckpointError(f"{source} does not say which columns its inputs have: {error}") from error
     settings = described.get("compiled")

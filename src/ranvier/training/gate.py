@@ -59,7 +59,7 @@ def features(
     arrays = []
     for i, (label, part) in enumerate(parts.items()):
         key = str(i)
-        check_column_names(part, model._columns.get(key), name=label)
+        check_column_names(part, model._frame_columns.get(key), name=label)
         type_ = wanted[i] if i < len(wanted) else None
         expected = (
             None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
@@ -72,9 +72,9 @@ def features(
             owner=owner,
             dtype=get_dtype(),
         )
-        names = column_names(part) if learn and key not in model._columns else None
+        names = column_names(part) if learn and key not in model._frame_columns else None
         if names is not None:  # and not where the frame is refused
-            model._columns[key] = list(names)
+            model._frame_columns[key] = list(names)
         if len(array) > LARGEST:
             raise ValueError(
                 f"{label} has {len(array):,} rows, more than the {LARGEST:,} that one fit numbers. Write batches."

@@ -72,7 +72,11 @@ class Run:
         training, model = self.training, self.training.model
         training.check()  # what is not finite is not worth keeping, and must not replace what is
         tensors: dict[str, Array] = {}
-        description: dict[str, Any] = {"architecture": None, "compiled": None, "columns": model._columns}
+        description: dict[str, Any] = {
+            "architecture": None,
+            "compiled": None,
+            "columns": model._frame_columns,
+        }
         # What no file can hold (a class or a function of the user's) makes it no model, and still a run.
         with contextlib.suppress(TypeError, ValueError):
             description["architecture"] = model.architecture()
