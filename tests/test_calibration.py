@@ -132,6 +132,18 @@ def test_decisions_of_a_model():
     assert by_hand("balanced_accuracy", y, decided[:, 0]) == pytest.approx(found.score)
 
 
+def test_decisions_on_two_columns():
+    """Of two classes that exclude each other the second is decided on; of two labels it is not known which."""
+    model, x, y = trained(outputs=2)
+    scores = model.predict(x, verbose=0)[:, 1]
+    found = tune_threshold(y, scores, "balanced_accuracy")
+    np.testing.assert_array_equal(found.predict(model, x), found(scores))
+    with pytest.raises(
+        ValueError, match=r"one threshold, and the scores have shape \(2, 2\). Write scores\[:, k\]"
+    ):
+        found([[0.2, 0.9], [0.1, 0.3]])
+
+
 # --- temperature --------------------------------------------------------------------------------------------------
 
 LOGITS = RNG.normal(size=(4000, 5)) * 2
@@ -335,6 +347,9 @@ def test_calibrated_probabilities_are_truer(outputs, logits):
         )
     np.testing.assert_array_equal(after.argmax(1), before.argmax(1))
     assert reliability(y, after).ece < 0.8 * reliability(y, before).ece
+    right = after[np.arange(len(y)), y] if outputs > 1 else np.where(y == 1, after[:, 0], 1 - after[:, 0])
+    assert calibrated.evaluate(x, y, verbose=0) == pytest.approx(-np.log(right).mean(), rel=1e-4)
+    assert calibrated.evaluate(x, y, verbose=0) < model.evaluate(x, y, verbose=0)
     if outputs > 1:
         cooled = before ** (1 / temperature)
         np.testing.assert_allclose(after, cooled / cooled.sum(1, keepdims=True), rtol=1e-4, atol=1e-6)
@@ -396,9 +411,8 @@ def test_far_logits_are_not_lost():
 
 def test_it_is_a_model_like_any(tmp_path):
     model, x, y = trained(3)
-    calibrated = calibrate(model, x, y, sample_weight=np.ones(len(x)), batch_size=64)
-    calibrated.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy", "ece"])
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy", "ece"])
+    calibrated = calibrate(model, x, y, sample_weight=np.ones(len(x)), batch_size=64)
     after, before = (m.evaluate(x, y, verbose=0, return_dict=True) for m in (calibrated, model))
     assert after["loss"] < before["loss"]
     assert after["accuracy"] == before["accuracy"]

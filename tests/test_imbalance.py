@@ -229,6 +229,8 @@ def test_weighted_random_sampler():
         WeightedRandomSampler([-1.0, 2.0], 3)
     with pytest.raises(ValueError, match="without replacement"):
         WeightedRandomSampler([1.0, 2.0], 3, replacement=False)
+    with pytest.raises(TypeError, match=r"Write sampler=rv.data.WeightedSampler\(weights\) instead"):
+        rv.data.samplers.checked_sampler(sampler)
 
 
 def test_weights_of_classes_in_losses_of_pytorch():

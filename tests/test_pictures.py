@@ -89,6 +89,16 @@ def test_results_are_paired_with_those_on_validation_data(trained):
     assert all(len(values) == 3 and len(held_out or ()) == 3 for values, held_out in shown.values())
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_history_may_be_a_frame(library):
+    frame = pytest.importorskip(library).DataFrame(
+        {"epoch": [0, 2], "loss": [0.5, 0.25], "val_loss": [0.7, 0.6]}
+    )
+    drawn = pictures.curves(frame).axes[0]
+    assert [list(np.asarray(line.get_ydata())) for line in drawn.lines] == [[0.5, 0.25], [0.7, 0.6]]
+    assert list(np.asarray(drawn.lines[0].get_xdata())) == [1, 3]
+
+
 def test_what_is_no_number_is_not_drawn():
     history = {"loss": [1.0, 0.5], "recall": [np.zeros(3), np.ones(3)], "learning_rate": [0.1, 0.001]}
     assert list(panels(history)) == ["loss", "learning_rate"]

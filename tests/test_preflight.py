@@ -379,6 +379,14 @@ def test_the_document_has_the_table():
     assert [(code, title.strip(), level) for code, title, level in rows] == wanted
 
 
+def test_what_is_lost_in_float32_is_said():
+    times = np.concatenate([X, 1.7e9 + np.arange(len(X))[:, None] % 50], 1)
+    (fault,) = [f for f in Program([D(1)], x=times).check() if f.code == "RV204"]
+    assert "float32 is too coarse for numbers like 1.7e+09: write x - x.mean(0)" in str(fault)
+    (fault,) = [f for f in Program([D(1)], x=constant(2, 3)).check() if f.code == "RV204"]
+    assert "coarse" not in str(fault)
+
+
 # --- reports ------------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ import ranvier as rv
 from ranvier import callbacks as c
 from ranvier import optimizers
 from ranvier.optimizers import schedules
+from ranvier.seed import Source, chosen_seed, seeded
 from ranvier.training import CheckpointError, NonFiniteLoss, ResumeMismatch
 
 RNG = np.random.default_rng(0)
@@ -358,9 +359,9 @@ class Stop(c.Callback):
         raise SystemExit
 
 
-def train(folder, *more, stop=None, model=None, **options):
+def train(folder, *more, stop=None, model=None, seed=1, **options):
     """A run with a backup, from its beginning or from where it was stopped; the model and the history."""
-    rv.set_seed(1)
+    rv.set_seed(seed)
     model = model or network()
     keep = options.pop("backup", None) or c.BackupAndRestore(
         folder, save_freq=options.pop("save_freq", "epoch")
@@ -410,17 +411,18 @@ def test_a_backup_resumes_with_and_without_the_callback_that_wrote_it(keeps, tmp
     whole, history = train(tmp_path / "a")
     backup = c.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
     train(tmp_path, epochs=2, backup=backup)
-    rv.set_seed(9)
-    model = network()
-    resumed = model.fit(
-        X,
-        Y,
-        epochs=3,
-        verbose=0,
-        ignore="RV",
-        callbacks=[Stop(10**9), *[backup] * keeps],
-        resume=tmp_path / "b",
-    )
+    with seeded(Source(9)):  # a program that sets no seed: it takes up that of the run
+        model = network()
+        resumed = model.fit(
+            X,
+            Y,
+            epochs=3,
+            verbose=0,
+            ignore="RV",
+            callbacks=[Stop(10**9), *[backup] * keeps],
+            resume=tmp_path / "b",
+        )
+        assert chosen_seed() == 1
     assert resumed.history == history.history
     assert same(model, whole)
 
@@ -485,12 +487,12 @@ def test_a_generator_of_validation_data_goes_on(batches, stop, tmp_path):
 def test_resume_without_a_backup_callback(tmp_path):
     plain, history = train(tmp_path / "a")
     train(tmp_path / "b", stop=6, save_freq=5)
-    rv.set_seed(99)
-    model = network()
-    resumed = model.fit(
-        X, Y, epochs=3, verbose=0, ignore="RV", resume=tmp_path / "b",
-        callbacks=[Stop(10**9), c.BackupAndRestore(tmp_path / "c", save_freq=5)],
-    )  # fmt: skip
+    with seeded(Source(99)):
+        model = network()
+        resumed = model.fit(
+            X, Y, epochs=3, verbose=0, ignore="RV", resume=tmp_path / "b",
+            callbacks=[Stop(10**9), c.BackupAndRestore(tmp_path / "c", save_freq=5)],
+        )  # fmt: skip
     assert resumed.history == history.history
     assert same(model, plain)
 
@@ -534,6 +536,7 @@ OTHERS = [
     ({"validation_data": (X[:20], Y[:20])}, "validation data was None"),
     ({"steps_per_epoch": 2}, "steps was 4 and is 2"),
     ({"class_weight": {0: 3.0}}, "data was"),
+    ({"seed": 2}, "seed was 1 and is 2"),
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Many models at once: the bits of each alone, who shares a program, folds, searches, results, and what goes wrong."""
 
 import math
+import pickle
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from ranvier.search import (
     StratifiedKFold,
     Trained,
     Variant,
+    choice,
     cross_validate,
     grid_search,
     integers,
@@ -467,12 +469,27 @@ DRAWS: dict[str, Any] = {
 @pytest.mark.parametrize("name", DRAWS)
 def test_draws(name):
     given, holds, mean = DRAWS[name]
-    values = [point["v"] for point in draw_points({"v": given}, 400, 0)]
+    space = {"v": given, "other": uniform(0, 1)}  # so that no two settings are the same
+    values = [point["v"] for point in draw_points(space, 400, 0)]
     assert all(map(holds, values))
     assert mean is None or abs(np.mean(values) - mean) < 0.2
     assert len(set(values)) > 1
-    assert [p["v"] for p in draw_points({"v": given}, 10, 0)] == values[:10]
-    assert [p["v"] for p in draw_points({"v": given}, 400, 1)] != values
+    assert [p["v"] for p in draw_points(space, 10, 0)] == values[:10]
+    assert [p["v"] for p in draw_points(space, 400, 1)] != values
+
+
+def test_no_setting_is_tried_twice():
+    assert grid_points([{"units": [4, 4], "act": [[1], [1], [2]]}, {"units": [4], "act": [[2], [3]]}]) == [
+        {"units": 4, "act": [k]} for k in (1, 2, 3)
+    ]
+    for space in ({"units": [2, 4]}, {"units": integers(2, 3)}, {"units": choice([[2], [4]])}):
+        with pytest.warns(UserWarning, match="no more than 2 settings, and n=6.*Write n=2"):
+            drawn = draw_points(space, 6, 0)
+        assert len(drawn) == 2
+        assert drawn[0] != drawn[1]
+    longer = draw_points({"units": integers(1, 50)}, 40, 1)
+    assert len({point["units"] for point in longer}) == 40
+    assert longer[:10] == draw_points({"units": integers(1, 50)}, 10, 1)
 
 
 def test_log_uniform_is_even_over_magnitudes():
@@ -677,6 +694,41 @@ def test_searches():
     assert len(more.settings()) == 3
 
 
+def test_settings_of_fit_go_to_fit():
+    grid = {"batch_size": [16, 30], "epochs": [2, 3]}
+    results = rv.fit_many(lambda: classifier(), X, Y, grid=grid, epochs=9, verbose=0)  # noqa: PLW0108  # takes nothing
+    for row in results:
+        rv.set_seed(0)
+        alone = classifier()
+        alone.fit(X, Y, verbose=0, **row.variant.settings)
+        assert all(map(np.array_equal, row.model.get_weights(), alone.get_weights()))
+    assert len(results.refit({"epochs": 4}).history.epoch) == 4
+
+
+def test_validation_data_are_what_validate_asks_for():
+    row = rv.fit_many(
+        classifier, X, Y, validate=True, validation_data=(X[:30] + 0.1, Y[:30]), epochs=2, verbose=0
+    )[0]
+    assert len(row.history["val_loss"]) == 2
+
+
+def test_results_in_a_pickle():
+    failed = rv.training.NonFiniteLoss("NaN", epoch=1, step=2, op="log", layer=None, phase="forward")
+    results = grid_search(classifier, X, Y, grid={"units": [4, 5]}, folds=2, epochs=1, verbose=0)
+    results.rows[0].error = failed
+    again = pickle.loads(pickle.dumps(results))
+    assert again.to_dict() == results.to_dict()
+    assert again.best.settings == results.best.settings
+    assert (str(again[0].error), again[0].error.step) == ("NaN", 2)
+    with pytest.raises(RuntimeError, match=r"Write model = build\(\*\*results.best.settings\)"):
+        again.refit()
+
+
+def test_nan_is_not_the_best_so_far():
+    rows = [Trained(Variant({}, i), metrics={"loss": value}) for i, value in enumerate((math.nan, 0.5, 0.7))]
+    assert Results(never, rows).so_far() == {"best loss": 0.5}
+
+
 def test_each_model_has_its_own_callbacks():
     made = []
 
@@ -689,6 +741,47 @@ def test_each_model_has_its_own_callbacks():
     epochs = [len(row.history["loss"]) for row in results]
     assert len(set(epochs)) > 1
     assert max(epochs) < 40
+
+
+class Crash(Callback):
+    """Stands for the end of the process."""
+
+    def __init__(self, armed):
+        self.step_interval = 5 if armed else None
+
+    def on_step(self, epoch, step, logs=None):
+        raise LookupError
+
+
+def test_each_model_writes_and_resumes_its_own(tmp_path):
+    def run(armed, threads=2):
+        def callbacks(variant):
+            name, c = variant.name, rv.callbacks
+            kept = c.BackupAndRestore(tmp_path / name, save_freq=2)
+            return [c.ModelCheckpoint(tmp_path / f"{name}.model"), Crash(armed and variant.fold == 1), kept]
+
+        return rv.fit_many(
+            classifier, X, Y, seeds=2, folds=2, epochs=3, callbacks=callbacks, threads=threads, verbose=0
+        )
+
+    with pytest.raises(LookupError):
+        run(True, threads=1)
+    resumed = run(False)
+    plain = rv.fit_many(classifier, X, Y, seeds=2, folds=2, epochs=3, verbose=0)
+    for row, other in zip(resumed, plain, strict=True):
+        assert row.history == other.history
+        saved = rv.load_model(tmp_path / f"{row.variant.name}.model")
+        for model in (row.model, saved):
+            assert all(map(np.array_equal, model.get_weights(), other.model.get_weights()))
+
+
+def test_names_of_variants_are_names_of_files():
+    assert (
+        Variant({"units": 8, "rate": 0.00012345678}, 1, 2).name == "units=8,rate=0.00012345678,seed=1,fold=2"
+    )
+    odd = [Variant({"a": value}).name for value in ("x/y", "x y", "x?y", "l" * 300, math.tanh, [1, "b"])]
+    assert len(set(odd)) == len(odd)
+    assert not [name for name in odd if set(name) & set("/ ?[]'") or len(name) > 150]
 
 
 class Peek(Callback):
@@ -765,6 +858,7 @@ WRONG: dict[str, Any] = {
     "no variants": ({"variants": []}, ValueError, "no variant"),
     "an empty grid list": ({"grid": {"units": []}}, ValueError, r"grid\['units'\] is empty"),
     "a grid of numbers": ({"grid": {"units": 4}}, TypeError, r"\[4\]"),
+    "a variant twice": ({"variants": [{"units": 4}, {"units": 4}]}, ValueError, "twice, whose models would be the same.*seeds=2"),
     "no seeds": ({"seeds": 0}, ValueError, "1 or more"),
     "seeds twice": ({"seeds": [1, 1]}, ValueError, "different whole numbers"),
     "negative seed": ({"seeds": [-1]}, ValueError, "0 or more"),
@@ -793,6 +887,13 @@ WRONG: dict[str, Any] = {
     "monitor without folds": ({"monitor": "val_accuracy"}, ValueError, "Write folds=5"),
     "monitor of callbacks": ({"monitor": "f1", "callbacks": Callback(), "seeds": 99}, ValueError, "'f1' is not measured"),
     "mode": ({"mode": "best"}, ValueError, "'min', 'max'"),
+    "one file for several models": ({"callbacks": [rv.callbacks.CSVLogger("log.csv")], "seeds": 2}, ValueError, r"variant seed=0 and for seed=1.*variant.name"),
+    "one folder for several models": ({"callbacks": lambda: rv.callbacks.BackupAndRestore("b"), "seeds": 2}, ValueError, r"\[BackupAndRestore\(f'b/"),
+    "a model for a function": ({"build": classifier()}, TypeError, "here is the model 'sequential.*Write a function that builds"),
+    "a setting that is none": ({"build": lambda units=4: classifier(units), "grid": {"batch_sise": [4]}}, TypeError, "has no argument 'batch_sise'. Write batch_size= instead"),
+    "variants as a number": ({"variants": 3}, TypeError, r"variants=3: write a list of settings"),
+    "validation twice": ({"folds": 2, "validate": True, "validation_data": (X, Y)}, ValueError, "Write one of them"),
+    "classes of another length": ({"folds": 2, "y": Y[:50]}, ValueError, "class of each of the 90 rows, and y has 50"),
     "a callback's own error": ({"callbacks": Explode(), "seeds": 3}, LookupError, "mine"),
 }  # fmt: skip
 
@@ -812,6 +913,7 @@ def test_errors_say_what_to_write(name):
     [
         (random_search, {"space": {}, "n_iter": 3}, "random_search has no argument 'n_iter'. Write n= instead"),
         (grid_search, {"grid": {}, "cv": 3}, "grid_search has no argument 'cv'. Write folds= instead"),
+        (grid_search, {"grid": None}, "a grid is a dict, not None"),
         (cross_validate, {"setting": {}}, "cross_validate has no argument 'setting'. Write settings= instead"),
     ],
 )  # fmt: skip
@@ -856,6 +958,12 @@ SPACES: dict[str, Any] = {
     "a log of zero": (lambda: {"rate": log_uniform(0, 1)}, ValueError, "above 0"),
     "broken whole numbers": (lambda: {"units": integers(1.5, 3)}, ValueError, "two whole numbers"),
     "no dict": ([1], TypeError, "a space is a dict"),
+    "a bound in words": (lambda: {"rate": uniform("a", 1)}, ValueError, "write two numbers"),
+    "a choice of nothing but one": (
+        lambda: {"units": choice(3)},
+        TypeError,
+        r"choice\(3\): write a list of values",
+    ),
 }
 
 
@@ -864,6 +972,16 @@ def test_spaces_that_are_none(name):
     space, kind, words = SPACES[name]
     with pytest.raises(kind, match=words):
         random_search(classifier, X, Y, space=space() if callable(space) else space, n=1, verbose=0)
+
+
+def test_a_seed_that_is_none():
+    with pytest.raises(ValueError, match="seed=-1: write a whole number of 0 or more"):
+        random_search(classifier, X, Y, space={"units": [4]}, seed=-1, verbose=0)
+
+
+def test_strata_need_classes():
+    with pytest.raises(ValueError, match="class of each of the 90 rows, and y is None"):
+        StratifiedKFold(3).split(X)
 
 
 def test_progress(capsys):

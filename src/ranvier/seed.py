@@ -22,9 +22,9 @@ from ranvier import engines
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "borrowed_streams", "draw", "generators_of", "get_seed", "get_state", "get_streams", "next_stream",
-    "numpy_generator", "of_a_run", "scatter_globals", "seeded", "set_generator", "set_seed", "set_state", "set_streams",
-    "shuffled", "shuffling", "traced_draws",
+    "Source", "borrowed_streams", "chosen_seed", "draw", "generators_of", "get_seed", "get_state", "get_streams",
+    "next_stream", "numpy_generator", "of_a_run", "scatter_globals", "seeded", "set_generator", "set_seed",
+    "set_state", "set_streams", "shuffled", "shuffling", "traced_draws",
 ]  # fmt: skip
 
 
@@ -32,10 +32,13 @@ BATCHES = 1 << 16  # from one run's first batch to the next one's
 
 
 class Source:
-    """A seed, drawn from the system where none was set, and how often each purpose has asked for a stream."""
+    """A seed, drawn from the system where none was set, and how often each purpose has asked for a stream.
 
-    def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed
+    ``chosen`` is the seed as whoever set it wrote it, None where it was drawn.
+    """
+
+    def __init__(self, seed: int | None = None, chosen: int | str | None = None) -> None:
+        self.seed, self.chosen = seed, chosen
         self.counters: Counter[str] = Counter()
 
 
@@ -62,7 +65,7 @@ def seeded(seed: int | Source) -> Iterator[Source]:
     again in place of a seed, also in another thread, and goes on from where it was left.
     """
     before = _local.source
-    _local.source = seed if isinstance(seed, Source) else Source(checked(seed))
+    _local.source = seed if isinstance(seed, Source) else Source(checked(seed), int(seed))
     try:
         yield _local.source
     finally:
@@ -83,8 +86,13 @@ def set_seed(seed: int) -> None:
     Raises ValueError for what is no whole number from 0 to 2**63 - 1.
     """
     current = source()
-    current.seed = checked(seed)
+    current.seed = current.chosen = checked(seed)
     current.counters.clear()
+
+
+def chosen_seed() -> int | str | None:
+    """The seed as it was set, before anything was drawn or after; None where the system was asked for one."""
+    return source().chosen
 
 
 def get_seed() -> int:
@@ -124,7 +132,7 @@ def _state_of(generator: Any) -> Any:
 
 def get_streams() -> dict[str, Any]:
     """The seed, and how often each purpose has asked for a stream: where Ranvier's own random numbers stand."""
-    return {"seed": get_seed(), "counters": dict(source().counters)}
+    return {"seed": get_seed(), "chosen": chosen_seed(), "counters": dict(source().counters)}
 
 
 def set_streams(state: Mapping[str, Any]) -> None:
@@ -132,7 +140,7 @@ def set_streams(state: Mapping[str, Any]) -> None:
     seed = checked(state["seed"])
     counters = {str(purpose): int(n) for purpose, n in state["counters"].items()}
     current = source()
-    current.seed = seed
+    current.seed, current.chosen = seed, state["chosen"]
     current.counters.clear()
     current.counters.update(counters)
 

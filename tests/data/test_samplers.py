@@ -97,11 +97,19 @@ def test_weights_are_probabilities():
     first = [weighted_rows(weights, 3, False, some)[0] for some in [generator(1)] for _ in range(8000)]
     np.testing.assert_allclose(np.bincount(first, minlength=5) / 8000, weights / 8, atol=0.02)
     assert set(weighted_rows(weights, 3, False, generator()).tolist()) == {1, 2, 3}
+    assert set(weighted_rows(np.array([0, 1e-310, 1]), 2, False, generator()).tolist()) == {1, 2}
+    tiny = [weighted_rows(weights * 1e-310, 3, False, generator(seed)).tolist() for seed in range(9)]
+    assert tiny == [weighted_rows(weights, 3, False, generator(seed)).tolist() for seed in range(9)]
 
 
 REFUSED = [
     (lambda: BalancedSampler(0), "samples=0"),
     (lambda: BalancedSampler(strength=2), "from 0"),
+    (lambda: BalancedSampler("a"), "samples='a': write a whole number"),
+    (lambda: BalancedSampler(strength="a"), "strength='a': write a number from 0"),
+    (lambda: BalancedSampler(output=-1), "output=-1: write the number of an output"),
+    (lambda: BalancedSampler(output=3).order(([0, 1], [1, 0]), generator()), "targets of 2 outputs.*from 0 to 1"),
+    (lambda: WeightedSampler([1, 1], "a"), "'a' samples"),
     (lambda: class_numbers([0.5, 1]), "0.5 are no classes.*WeightedSampler"),
     (lambda: class_numbers([[1, 1], [0, 1]]), "one class a row.*WeightedSampler"),
     (lambda: class_numbers([]), "not one class a row"),
@@ -110,7 +118,7 @@ REFUSED = [
     (lambda: WeightedSampler([1, np.nan]), "weight nan"),
     (lambda: WeightedSampler([1, 1], 3, replacement=False), "3 samples without replacement of 2 rows"),
     (lambda: WeightedSampler([1, 1], 0), "0 samples"),
-    (lambda: WeightedSampler([1, 1]).order([0, 1, 1], generator()), "2 weights and there are 3 rows"),
+    (lambda: WeightedSampler([1, 1]).order([0, 1, 1], generator()), "2 weights and there are 3 rows to train on .those of validation_split"),
     (lambda: checked_order([0, 5], 5, BalancedSampler()), "row 5 of 5 rows"),
     (lambda: checked_order([-1], 5, BalancedSampler()), "row -1"),
     (lambda: checked_order([0.0], 5, BalancedSampler()), "dtype float64"),

@@ -53,3 +53,17 @@ def test_sklearn_scores_at_the_threshold(mine, theirs):
     assert found.score == pytest.approx(score(YES, found(CHANCE)))
     assert found.score == pytest.approx(max(score(YES, c <= CHANCE) for c in CHANCE))
     assert tune_threshold(YES, CHANCE, score, candidates=10**6).value == pytest.approx(found.value)
+
+
+def test_decisions_of_estimators():
+    """An estimator's predict gives labels, which are no scores."""
+    linear = pytest.importorskip("sklearn.linear_model")
+    pipeline, scaling = pytest.importorskip("sklearn.pipeline"), pytest.importorskip("sklearn.preprocessing")
+    model = pipeline.make_pipeline(scaling.StandardScaler(), linear.LogisticRegression()).fit(LOGITS, YES)
+    found = tune_threshold(YES, model.predict_proba(LOGITS)[:, 1], "f1")
+    decided = found.predict(model, LOGITS)
+    np.testing.assert_array_equal(decided, model.predict_proba(LOGITS)[:, 1] > found.value)
+    assert (decided != model.predict(LOGITS)).any()
+    ridge = linear.RidgeClassifier().fit(LOGITS, YES)
+    found = tune_threshold(YES, ridge.decision_function(LOGITS), "f1")
+    np.testing.assert_array_equal(found.predict(ridge, LOGITS), found(ridge.decision_function(LOGITS)))

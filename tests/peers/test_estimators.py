@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -425,6 +426,22 @@ def test_validation_data_alone_are_only_watched():
     assert without.validation_scores_ is None
 
 
+@pytest.mark.parametrize("settings", [{"early_stopping": True}, {}])
+def test_callbacks_find_the_results_of_validation(settings):
+    watch = rv.callbacks.EarlyStopping("val_loss", patience=1)
+    rate = rv.callbacks.ReduceLROnPlateau("val_score", patience=0)
+    model = NeuralClassifier(
+        **{**SMALL, "tol": None, "learning_rate": 0.1, "callbacks": [watch, rate]} | settings
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X[:200], Y[:200], validation_data=(X[200:], Y[200:]))
+    assert model.n_iter_ < SMALL["max_iter"]
+    assert rate.best == max(model.validation_scores_)
+    assert model.model_.history.history["val_score"] == model.validation_scores_
+    assert watch.best == min(model.model_.history.history["val_loss"])
+
+
 class Crash(rv.callbacks.Callback):
     """Ends the process once."""
 
@@ -474,7 +491,11 @@ def test_a_backup_resumes_an_estimator(settings, tmp_path):
     model = NeuralClassifier(callbacks=[Crash(), backup], **settings)
     with pytest.raises(SystemExit):
         model.fit(X, Y)
-    model.fit(X, Y)
+    with pytest.raises(
+        rv.training.CheckpointError, match="seed was 'random_state=0' and is 'random_state=1'"
+    ):
+        model.set_params(random_state=1).fit(X, Y)
+    model.set_params(random_state=0).fit(X, Y)
     assert (model.n_iter_, model.loss_curve_) == (whole.n_iter_, whole.loss_curve_)
     assert model.validation_scores_ == whole.validation_scores_
     np.testing.assert_array_equal(model.predict_proba(X), whole.predict_proba(X))
@@ -522,6 +543,9 @@ def test_frames(library):
     dummies = r"pd.get_dummies\(X, columns=\['e'\]\)" if library == "pandas" else r"X.to_dummies\(\['e'\]\)"
     with pytest.raises(ValueError, match=dummies):
         NeuralClassifier(**SMALL).fit(words, Y)
+    dates = {"a": [1.0, 2.0], "d": frames.Series([datetime(2020, 1, 1), datetime(2020, 1, 3)])}
+    with pytest.raises(TypeError, match=r"column 'd'.*Write \(X\['d'\] - X\['d'\].min\(\)\).dt"):
+        NeuralClassifier(**SMALL).fit(frames.DataFrame(dates), [0, 1])
 
 
 # --- the tools of scikit-learn --------------------------------------------------------------------------------------
@@ -748,6 +772,22 @@ TYPES = [  # settings, fit's arguments, part of the message
 def test_things_of_a_wrong_type(settings, given, message):
     with pytest.raises(TypeError, match=message):
         NeuralClassifier(**SMALL | settings).fit(**{"X": X, "y": Y} | given)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model: rv.calibration.calibrate(model, X, Y),
+        rv.calibration.Calibrated,
+        lambda model: rv.find_learning_rate(model, X, Y),
+        rv.pictures.weights,
+        rv.pictures.network,
+        lambda model: rv.explain.saliency(model, X),
+    ],
+)
+def test_where_a_network_is_needed_an_estimator_is_told(use):
+    with pytest.raises(TypeError, match=r"here is a NeuralClassifier.*Write estimator.model_"):
+        use(NeuralClassifier())
 
 
 def test_what_partial_fit_refuses():

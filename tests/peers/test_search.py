@@ -51,6 +51,14 @@ def test_splitters(name):
     assert len(results) == len(expected)
 
 
+def test_our_splitters_in_scikit_learn():
+    linear = pytest.importorskip("sklearn.linear_model").LogisticRegression()
+    for splitter in (rv.search.KFold(3), rv.search.StratifiedKFold(3)):
+        pairs = splitter.split(X, Y)
+        expected = [linear.fit(X[a], Y[a]).score(X[b], Y[b]) for a, b in pairs]
+        np.testing.assert_allclose(selection.cross_val_score(linear, X, Y, cv=splitter), expected)
+
+
 def test_grids_and_samplers():
     grid = selection.ParameterGrid({"units": [3, 4], "learning_rate": [0.1]})
     assert len(rv.fit_many(build, X, Y, grid, epochs=1, verbose=0)) == 2

@@ -18,7 +18,7 @@ from ranvier.functional import sigmoid, softmax
 from ranvier.graph.node import Node
 from ranvier.losses.formulas import logits_of
 from ranvier.module import Module, register_module
-from ranvier.module.calls import in_its_floats
+from ranvier.module.calls import check_network, in_its_floats
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -40,8 +40,9 @@ class _Logits(Module):
 
     def __init__(self, model: Module, kind: str, from_logits: bool) -> None:
         super().__init__()
+        check_network(model)
         self.model, self.kind, self.from_logits = model, kind, from_logits
-        self._input_type = model._input_type
+        self._input_type, self._frame_columns = model._input_type, model._frame_columns
 
     def forward(self, x: Any) -> Any:
         output = self.model(x)
@@ -100,11 +101,11 @@ def calibrate(
     """``model`` with the temperature that makes its probabilities of the validation data (x, y) true.
 
     ``y`` are class numbers or one-hot rows for a model of several classes, 0 and 1 of the outputs' shape for one of
-    yes or no. With ``bias`` each class (or output) also gets a bias, which may change decisions: for a model that was
-    trained with weights, with balanced batches, or on other frequencies than it will meet. ``from_logits`` says that
-    the model ends in logits; where None, it does unless it ends in a softmax or sigmoid. ``options`` go to
-    ``predict``. Data that the model was trained on give a temperature that is too low. `fit_temperature` and
-    `fit_scaling` do the same for logits alone.
+    yes or no. With ``bias`` each class (or output) also gets a bias, which may change decisions: for a model that
+    was trained with weights, with balanced batches, or on other frequencies than it will meet. ``from_logits`` says
+    that the model ends in logits; where None, it does unless it ends in a softmax or sigmoid. ``options`` go to
+    ``predict``. The result is compiled as the model was, its loss for probabilities. Data that the model was
+    trained on give a temperature that is too low. `fit_temperature` and `fit_scaling` do the same for logits alone.
     """
     from ranvier.module.arguments import takes
 
@@ -120,9 +121,40 @@ def calibrate(
         from_logits = maker is None
     kind = maker or ("softmax" if excludes(np.asarray(y), tuple(output.shape[1:])) else "sigmoid")
     logits = _Logits(model, kind, from_logits).predict(x, **options)
-    if not bias:
-        return Calibrated(
-            model, fit_temperature(y, logits, kind, sample_weight=sample_weight), kind, from_logits
-        )
-    temperature, biases = fit_scaling(y, logits, kind, sample_weight=sample_weight)
-    return Calibrated(model, temperature, kind, from_logits, biases.tolist())
+    if bias:
+        temperature, found = fit_scaling(y, logits, kind, sample_weight=sample_weight)
+    else:
+        temperature, found = fit_temperature(y, logits, kind, sample_weight=sample_weight), None
+    calibrated = Calibrated(model, temperature, kind, from_logits, None if found is None else found.tolist())
+    _compile(calibrated, model)
+    return calibrated
+
+
+def _compile(calibrated: Calibrated, model: Module) -> None:
+    """Compile it as the model was, for probabilities where that gives logits.
+
+    A loss of logits that cannot be told so is none of probabilities: then it is left to whoever needs a loss.
+    """
+    from ranvier.training.state import Compiled
+    from ranvier.training.state import compile as compile_model
+
+    state = model._compiled
+    if not isinstance(state, Compiled):
+        return
+    try:
+        settings = state.settings()
+    except ValueError:  # functions of the user's, which may be of logits
+        if not calibrated.from_logits:
+            compile_model(calibrated, **state.given, engine=state.engine)
+        return
+    if not calibrated.from_logits:
+        compile_model(calibrated, **settings)
+    elif "torch." not in str(settings["loss"]):  # criteria, which take nothing else
+        compile_model(calibrated, **_of_probabilities(settings))
+
+
+def _of_probabilities(described: Any) -> Any:
+    """Descriptions of losses and metrics of logits, as those of probabilities."""
+    if isinstance(described, dict):
+        return {k: False if k == "from_logits" else _of_probabilities(v) for k, v in described.items()}
+    return [_of_probabilities(v) for v in described] if isinstance(described, list) else described

@@ -51,8 +51,16 @@ class Threshold:
     metric: str
 
     def __call__(self, y_score: Any) -> npt.NDArray[np.int64]:
-        """1 where the score exceeds the threshold, else 0, of the scores' shape. Raises ValueError for NaN."""
+        """1 where the score exceeds the threshold, else 0, of the scores' shape.
+
+        Raises ValueError for NaN, and for scores of as many labels as there are no thresholds for.
+        """
         scores = np.asarray(y_score, np.float64)
+        if not np.ndim(self.value) and scores.ndim == 2 and scores.shape[1] > 1:
+            raise ValueError(
+                f"there is one threshold, and the scores have shape {scores.shape}. Write scores[:, k] of the class "
+                "that it was tuned for instead."
+            )
         if np.ndim(self.value) and scores.shape[-1:] != np.shape(self.value):
             raise ValueError(
                 f"there are thresholds for {len(self.value)} labels, and the scores have shape {scores.shape}. Write "
@@ -67,8 +75,17 @@ class Threshold:
         return decided
 
     def predict(self, model: Any, x: Any, **options: Any) -> npt.NDArray[np.int64]:
-        """The decisions on what ``model.predict(x)`` gives."""
-        return self(model.predict(x, **options))
+        """The decisions on what ``model.predict(x)`` gives; of an estimator, on its probabilities.
+
+        Of the probabilities of two classes that add up to 1, one threshold decides on the second. So it does on what
+        ``predict_proba`` gives; an estimator without it gives its ``decision_function``.
+        """
+        known = (getattr(model, name, None) for name in ("predict_proba", "decision_function", "predict"))
+        scores = np.asarray(next(scored for scored in known if scored is not None)(x, **options))
+        two = not np.ndim(self.value) and scores.ndim == 2 and scores.shape[1] == 2
+        if two and np.allclose(scores.sum(1), 1, atol=1e-3):
+            scores = scores[:, 1]
+        return self(scores)
 
 
 def tune_threshold(

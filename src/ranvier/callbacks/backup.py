@@ -32,8 +32,9 @@ class BackupAndRestore(Callback):
     that came to its end it is removed (unless ``delete_checkpoint=False``), so that the next call begins anew.
     ``double_checkpoint`` keeps the backup before the last one too, in case a disk loses what it has acknowledged.
 
-    ``epochs`` may be raised before going on. Anything else that differs (data, batch size, optimizer, callbacks) is
-    refused with CheckpointError: it would be another run. Callbacks of your own need ``state`` and ``set_state``.
+    ``epochs`` may be raised before going on. Anything else that differs (data, batch size, optimizer, callbacks, the
+    seed that was set) is refused with CheckpointError: it would be another run. Callbacks of your own need ``state``
+    and ``set_state``.
     """
 
     _run: Any = None
@@ -60,6 +61,9 @@ class BackupAndRestore(Callback):
     @property
     def previous(self) -> Path:
         return self.backup_dir / f"previous-{NAME}"
+
+    def writes_to(self) -> Any:
+        return self.backup_dir
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         make_folder(self.backup_dir, "the backup")

@@ -40,6 +40,9 @@ class ModelCheckpoint(Monitor):
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq, self.step_interval = save_freq, frequency("ModelCheckpoint", save_freq)
 
+    def writes_to(self) -> Any:
+        return self.filepath
+
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Refuse what would fail after training: a network that no file can hold, and a name that asks for a result of
         validation where there will be none.

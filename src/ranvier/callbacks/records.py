@@ -29,6 +29,9 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
         self._end = 0  # bytes of the file that stay
 
+    def writes_to(self) -> Any:
+        return self.filename
+
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         check_target(self.filename, "log.csv")
         with self.filename.open("ab") as file:  # created, and known to be writable, before any work is done

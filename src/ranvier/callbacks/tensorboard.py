@@ -89,6 +89,9 @@ class TensorBoard(Callback):
         self._drawn = False
         self._since = (0, 0.0)  # steps and seconds when the epoch began
 
+    def writes_to(self) -> Any:
+        return self.log_dir
+
     # --- what happens ---------------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:

@@ -69,7 +69,7 @@ def as_features(
     if array.ndim == 1 and expected is not None and tuple(expected) == (1,):
         array = array[:, None]
     if expected is not None and not _fits(array.shape[1:], expected):
-        raise ValueError(_shape_error(array.shape, tuple(expected), name, owner))
+        raise ValueError(_shape_error(array.shape, tuple(expected), name, owner, hasattr(x, "iloc")))
     if array.dtype not in _KEPT and array.dtype != dtype:
         return to_float(array, x, name, dtype, check_finite)
     array = contiguous(array, name)
@@ -137,7 +137,9 @@ def _fits(shape: tuple[int, ...], expected: Shape) -> bool:
     )
 
 
-def _shape_error(shape: tuple[int, ...], expected: tuple[int | None, ...], name: str, owner: str) -> str:
+def _shape_error(
+    shape: tuple[int, ...], expected: tuple[int | None, ...], name: str, owner: str, series: bool = False
+) -> str:
     """Return what was expected against what came, with the one line that would mend it where there is one."""
     got, n = shape[1:], shape[0]
     known = [size for size in expected if size is not None]
@@ -152,6 +154,8 @@ def _shape_error(shape: tuple[int, ...], expected: tuple[int | None, ...], name:
         fix = f"Write {name} with the {expected[0]} columns that {owner} was built for"
     elif _fits(shape, expected):
         fix = f"Write {name}[None] for one sample"
+        if series:
+            fix = "For one row of a frame write frame.iloc[[0]]"
     elif (image := _image_fix(got, expected, name)) is not None:
         fix = image
     elif wanted is not None and have == wanted:

@@ -19,7 +19,16 @@ import numpy.typing as npt
 from ranvier.data.mapped import is_mapped, spooled
 from ranvier.data.memory import check_memory, size_in_words
 
-__all__ = ["Array", "all_finite", "column_names", "first_where", "place", "refuse_sparse", "to_numeric"]
+__all__ = [
+    "Array",
+    "all_finite",
+    "column_names",
+    "first_where",
+    "place",
+    "refuse_dates",
+    "refuse_sparse",
+    "to_numeric",
+]
 
 Array = npt.NDArray[Any]
 _CHUNK = 1 << 16  # elements a check looks at in one go: small enough to stay in the second-level cache
@@ -125,6 +134,7 @@ def _to_array(x: object, name: str) -> Array:
     if type(x).__name__ == "LazyFrame":
         raise TypeError(f"{name} is a LazyFrame, which holds no numbers yet. Write {name}.collect() instead.")
     refuse_sparse(x, name)
+    refuse_dates(x, name)
     if isinstance(x, np.ma.MaskedArray):
         masked = int(np.count_nonzero(np.ma.getmaskarray(x)))
         if masked:
@@ -183,7 +193,7 @@ def refuse_sparse(x: Any, name: str) -> None:
         call = "to_dense()"
     elif kind.__name__ == "SparseTensor":
         raise TypeError(f"{name} is a {kind.__name__}. Write tf.sparse.to_dense({name}) instead.")
-    elif any(str(dtype).startswith("Sparse[") for dtype in _dtypes(x)):
+    elif any(str(dtype).startswith("Sparse[") for dtype in set(_dtypes(x))):
         call = "sparse.to_dense()"
     else:
         return
@@ -197,10 +207,35 @@ def refuse_sparse(x: Any, name: str) -> None:
     )
 
 
-def _dtypes(x: Any) -> set[Any]:
+def refuse_dates(x: Any, name: str) -> None:
+    """Refuse the dates and durations of frames and series: polars would count them among numbers without a word."""
+    if not (hasattr(x, "columns") or hasattr(x, "dt")):  # of frames, and of series
+        return
+    for column, dtype in zip(
+        column_names(x) or [None], _dtypes(x) or [getattr(x, "dtype", None)], strict=False
+    ):
+        temporal = getattr(dtype, "is_temporal", None)  # of polars
+        if not (temporal() if callable(temporal) else getattr(dtype, "kind", "") in ("M", "m")):
+            continue
+        part = name if column is None else f"{name}[{column!r}]"
+        kind = str(dtype)
+        if kind == "Time":
+            fix = f"{part}.dt.hour()"
+        elif kind.startswith(("timedelta", "Duration")):
+            fix = f"{part}.dt.total_seconds()"
+        else:
+            days = "dt.total_days()" if callable(temporal) else "dt.days"
+            fix = f"({part} - {part}.min()).{days}, later with the same first date,"
+        where = kind if column is None else f"column {column!r}, {kind}"
+        raise TypeError(
+            f"{name} holds dates or durations ({where}), and a network takes numbers. Write {fix} instead."
+        )
+
+
+def _dtypes(x: Any) -> list[Any]:
     """Return the dtypes of a frame's columns or of a series, and nothing for what is neither."""
-    dtypes = getattr(x, "dtypes", ())
-    return set(dtypes) if hasattr(dtypes, "__iter__") else {dtypes}
+    dtypes: Any = getattr(x, "dtypes", ())
+    return list(dtypes) if hasattr(dtypes, "__iter__") else [dtypes]
 
 
 def _ragged(x: object, name: str, error: Exception) -> Exception:

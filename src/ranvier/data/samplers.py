@@ -43,7 +43,20 @@ def checked_sampler(sampler: Any) -> Any:
         return sampler
     name = sampler.__name__ if isinstance(sampler, type) else repr(sampler)
     fix = f"{name}()" if hasattr(sampler, "order") else "rv.data.BalancedSampler()"
+    if "WeightedRandomSampler" in (
+        name,
+        type(sampler).__name__,
+    ):  # of a DataLoader, which gives one row at a time
+        fix = "rv.data.WeightedSampler(weights)"
     raise TypeError(f"sampler is {name}, which does not say the order of rows. Write sampler={fix} instead.")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _whole(value: Any, least: int) -> bool:
+    return _number(value) and bool(least <= value < np.inf and value == int(value))
 
 
 def class_numbers(labels: Any) -> npt.NDArray[np.int64]:
@@ -84,17 +97,25 @@ class BalancedSampler:
     """
 
     def __init__(self, samples: int | None = None, strength: float = 1.0, output: int = 0) -> None:
-        if samples is not None and (isinstance(samples, bool) or samples != int(samples) or samples < 1):
+        if samples is not None and not _whole(samples, 1):
             raise ValueError(f"samples={samples!r}: write a whole number of 1 or more, or None, instead.")
-        if not 0 <= strength <= 1:
+        if not (_number(strength) and 0 <= strength <= 1):
             raise ValueError(f"strength={strength!r}: write a number from 0 (as they are) to 1 (balanced).")
+        if not _whole(output, 0):
+            raise ValueError(f"output={output!r}: write the number of an output, from 0, instead.")
         self.samples, self.strength, self.output = samples, strength, output
 
     def __repr__(self) -> str:
         return f"BalancedSampler(samples={self.samples}, strength={self.strength}, output={self.output})"
 
     def order(self, labels: Any, generator: np.random.Generator) -> Rows:
-        """The rows of one epoch. Raises ValueError as `class_numbers` does."""
+        """The rows of one epoch. Raises ValueError as `class_numbers` does, and for an output that there is not."""
+        outputs = len(labels) if isinstance(labels, tuple) else 1
+        if self.output >= outputs or (isinstance(labels, tuple) and labels[self.output] is None):
+            raise ValueError(
+                f"BalancedSampler(output={self.output}): there are targets of {outputs} outputs. Write the number of "
+                f"one that has classes, from 0 to {outputs - 1}, instead."
+            )
         numbers = class_numbers(labels[self.output] if isinstance(labels, tuple) else labels)
         counts = np.bincount(numbers)
         size = len(numbers) if self.samples is None else int(self.samples)
@@ -151,8 +172,8 @@ class WeightedSampler:
         labels = next(y for y in labels if y is not None) if isinstance(labels, tuple) else labels
         if len(labels) != len(self.weights):
             raise ValueError(
-                f"WeightedSampler has {len(self.weights):,} weights and there are {len(labels):,} rows (those of "
-                "sample_weight 0 left out). Write one weight for each instead."
+                f"WeightedSampler has {len(self.weights):,} weights and there are {len(labels):,} rows to train "
+                "on (those of validation_split and of sample_weight 0 are left out). Write one weight for each instead."
             )
         return self._draw(generator)
 
@@ -170,21 +191,24 @@ def weighted_rows(weights: Array, size: int, replacement: bool, generator: np.ra
             else f"shape {weights.shape}, or all 0"
         )
         raise ValueError(f"the weights of a sampler have {what}. Write (n,) numbers of 0 or more, not all 0.")
-    if isinstance(size, bool) or size != int(size) or size < 1:
+    if not _whole(size, 1):
         raise ValueError(f"{size!r} samples: write a whole number of 1 or more instead.")
     if replacement:
         ends = np.cumsum(weights)
         drawn = np.searchsorted(ends, generator.random(int(size)) * ends[-1], side="right")
         rows: Rows = np.minimum(drawn, np.flatnonzero(weights)[-1]).astype(np.int32)
         return rows
-    if size > np.count_nonzero(weights):
+    kept = np.flatnonzero(weights)
+    if size > len(kept):
         raise ValueError(
-            f"{size:,} samples without replacement of {np.count_nonzero(weights):,} rows that have a weight. Write "
-            "fewer, or replacement=True."
+            f"{size:,} samples without replacement of {len(kept):,} rows that have a weight. Write fewer, or "
+            "replacement=True."
         )
-    with np.errstate(divide="ignore"):
-        arrivals = generator.standard_exponential(len(weights)) / weights  # the first to arrive are drawn
-    return np.argsort(arrivals, kind="stable")[: int(size)].astype(np.int32)
+    # The first to arrive are drawn. A power of two in all weights changes no order, and keeps tiny ones apart.
+    scaled = np.ldexp(weights[kept], -np.frexp(weights.max())[1])
+    with np.errstate(divide="ignore", over="ignore"):
+        arrivals = generator.standard_exponential(len(weights))[kept] / scaled
+    return kept[np.argsort(arrivals, kind="stable")[: int(size)]].astype(np.int32)
 
 
 def checked_order(order: Any, rows: int, sampler: Any, size: int | None = None) -> Rows:

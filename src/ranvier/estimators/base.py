@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ranvier import losses
 from ranvier.data.arrays import as_weights
-from ranvier.data.convert import Array, to_numeric
+from ranvier.data.convert import Array, refuse_dates, to_numeric
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
 from ranvier.estimators.settings import (
@@ -27,11 +27,11 @@ from ranvier.estimators.settings import (
     tried_before,
 )
 from ranvier.estimators.state import from_state, optimizer_state, resume, to_state
-from ranvier.estimators.stopping import Stopping
+from ranvier.estimators.stopping import Scoring, Stopping
 from ranvier.layers import Dense
 from ranvier.modes import computing_in
 from ranvier.module import Module
-from ranvier.seed import seeded
+from ranvier.seed import Source, seeded
 
 __all__ = ["NeuralEstimator"]
 
@@ -107,7 +107,8 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
 
         ``X``: (samples, features), an array or a frame; with ``model`` also of more dimensions. ``sample_weight``: one
         weight a sample; zero leaves it out. ``validation_data``: (X, y) or (X, y, sample_weight), scored after every
-        epoch in ``validation_scores_``, and what ``early_stopping`` looks at in place of a part of X.
+        epoch in ``validation_scores_``, and what ``early_stopping`` looks at in place of a part of X. Callbacks find
+        their score as "val_score" and their loss as "val_loss".
         """
         fresh = not self.warm_start or not hasattr(self, "model_")
         return self._train(X, y, sample_weight, validation_data, fresh=fresh)
@@ -147,8 +148,8 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
             few = len(X) <= FEW and X.dtype == np.float64
             self._floats = self.dtype if self.dtype != "auto" else "float64" if few else "float32"
         coded = self._encode(y, classes, fresh)
-        seed = seed_from(self.random_state, self._calls)
-        with self._running(seed):
+        seed, chosen = seed_from(self.random_state, self._calls)
+        with self._running(Source(seed, chosen)):
             data = (X, coded, weight)
             validation = None if validation_data is None else self._validation(validation_data)
             if self.early_stopping and validation is None:
@@ -160,9 +161,9 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
             self._run(data, validation, incremental=incremental, fresh=fresh)
 
     @contextlib.contextmanager
-    def _running(self, seed: int) -> Iterator[None]:
+    def _running(self, source: Source) -> Iterator[None]:
         """Random numbers and floats of this estimator, for this thread and no other."""
-        with seeded(seed), computing_in(self._floats):
+        with seeded(source), computing_in(self._floats):
             yield
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
@@ -240,24 +241,24 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
         X, coded, weight = data
         batch = 200 if self.batch_size == "auto" else int(self.batch_size)
         ignore = [*PARTIAL] if incremental else []
-        score = None
+        own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
+        own = [callback for callback in own if callback is not None]
+        scoring, watched = None, None
         if validation is not None:
             x_val, coded_val, weight_val = validation
-
-            def score() -> float:
-                return self._scored(coded_val, self.model_.predict(x_val), weight_val)
-
+            scoring = Scoring(lambda: self._scored(coded_val, self.model_.predict(x_val), weight_val))
+            if own:  # who else would look at the loss
+                watched = x_val, self._targets(coded_val), weight_val
         if tried_before(self, X.shape[1:], self.n_outputs_):
             ignore.append("RV5")
         tol = None if incremental else self.tol
-        stop = Stopping(tol, self.n_iter_no_change, score, restore=self.early_stopping)
-        own = self.callbacks if isinstance(self.callbacks, (list, tuple)) else [self.callbacks]
-        callbacks = [*(c for c in own if c is not None), stop]
+        stop = Stopping(tol, self.n_iter_no_change, scoring, restore=self.early_stopping)
+        callbacks = [*([] if scoring is None else [scoring]), *own, stop]
         try:
             self.model_.fit(
                 X, self._targets(coded), batch_size=min(batch, len(X)), epochs=1 if incremental else self.max_iter,
                 verbose=int(self.verbose), shuffle=self.shuffle, sample_weight=weight,
-                callbacks=callbacks, ignore=ignore,
+                callbacks=callbacks, ignore=ignore, validation_data=watched,
                 check_finite=False,  # validate_data has looked, unless scikit-learn was told not to
             )  # fmt: skip
         except KeyboardInterrupt:
@@ -277,7 +278,7 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
         before = self.loss_curve_ if going_on else []
         scored = (self.validation_scores_ or []) if going_on else []
         self.loss_curve_ = [*before, *stop.losses]
-        self.validation_scores_ = None if stop.score is None else [*scored, *stop.scores]
+        self.validation_scores_ = None if stop.scoring is None else [*scored, *stop.scores]
         self.t_ = (getattr(self, "t_", 0) if going_on else 0) + samples * len(stop.losses)
         self.loss_ = stop.losses[-1]
         self.best_loss_ = min(self.loss_curve_)
@@ -368,14 +369,16 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
         saved = state.get("model_")
         super().__setstate__({k: v for k, v in state.items() if k != "model_"})
         if saved is not None:
-            with self._running(0):
+            with self._running(Source(0)):
                 self.model_ = from_state(saved, lambda: self._network(saved["shape"])[0])
             self._resumed = saved["optimizer"]  # for partial_fit
 
 
 @contextlib.contextmanager
 def _words_told(X: Any, y: Any = None) -> Iterator[None]:
-    """Where words are found among numbers, say in which column of what was given, and what to write instead."""
+    """Where words or dates are found among numbers, say in which column of what was given, and what to write."""
+    refuse_dates(X, "X")
+    refuse_dates(y, "y")
     try:
         yield
     except ValueError as error:

@@ -134,11 +134,19 @@ def fresh_optimizer(optimizer: Any, learning_rate: Any) -> optimizers.Optimizer:
     return type(wanted)(**settings)
 
 
-def seed_from(random_state: Any, calls: int) -> int:
-    """The seed of a call of fit or partial_fit; ``calls`` is how many there were before it on the same network."""
+def seed_from(random_state: Any, calls: int) -> tuple[int, int | str | None]:
+    """The seed of a call of fit or partial_fit, and what was written to choose it, by which a backup knows the run.
+
+    ``calls`` is how many calls there were before it on the same network.
+    """
     from sklearn.utils import check_random_state
 
     generator = check_random_state(random_state)  # refuses what is no seed
     start = int(random_state) if isinstance(random_state, Integral) else int(generator.randint(2**31))
     words = np.random.SeedSequence([start, calls]).generate_state(2, np.uint32)
-    return (int(words[0]) << 31) | (int(words[1]) >> 1)
+    seed = (int(words[0]) << 31) | (int(words[1]) >> 1)
+    if random_state is None:
+        return seed, None
+    if not isinstance(random_state, Integral):
+        return seed, seed
+    return seed, f"random_state={random_state}" + (f" in call {calls + 1}" if calls else "")

@@ -9,17 +9,37 @@ import numpy as np
 
 from ranvier.training import Callback
 
-__all__ = ["Stopping"]
+__all__ = ["Scoring", "Stopping"]
 
 KEPT = ("losses", "scores", "best_loss", "best_score", "best", "since", "stopped")  # by a backup
+
+
+class Scoring(Callback):
+    """Puts the validation score into the logs, "val_score", before anybody else looks at them."""
+
+    _changes = False
+
+    def __init__(self, score: Callable[[], float]) -> None:
+        self.score = score
+        self.value = 0.0
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self.value = self.score()
+        if isinstance(logs, dict):
+            logs["val_score"] = self.value
+
+    def state(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.value = state["value"]
 
 
 class Stopping(Callback):
     """Stop after more than ``patience`` epochs in a row that did not improve by ``tol``; keep the curves.
 
-    Without ``score`` the training loss must fall, with ``score`` (a function without arguments, for the network as it
-    is) that must rise, and if ``restore`` the weights of the best score are put back at the end. ``tol=None``
-    never stops.
+    Without ``scoring`` the training loss must fall, with it the score must rise, and if ``restore`` the weights of
+    the best score are put back at the end. ``tol=None`` never stops.
     """
 
     _changes = False  # before training ends
@@ -28,10 +48,10 @@ class Stopping(Callback):
         self,
         tol: float | None,
         patience: float,
-        score: Callable[[], float] | None = None,
+        scoring: Scoring | None = None,
         restore: bool = False,
     ) -> None:
-        self.tol, self.patience, self.score, self.restore = tol, patience, score, restore
+        self.tol, self.patience, self.scoring, self.restore = tol, patience, scoring, restore
         self.losses: list[float] = []
         self.scores: list[float] = []
         self.best_loss, self.best_score = np.inf, -np.inf
@@ -44,8 +64,8 @@ class Stopping(Callback):
         self.losses.append(loss)
         better = loss <= self.best_loss - (self.tol or 0.0)
         self.best_loss = min(self.best_loss, loss)
-        if self.score is not None:
-            score = self.score()
+        if self.scoring is not None:
+            score = self.scoring.value
             self.scores.append(score)
             if self.restore:
                 better = score >= self.best_score + (self.tol or 0.0)

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.data.arrays import check_column_names
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
 from ranvier.losses.formulas import logits_of
@@ -62,6 +63,7 @@ class Scorer:
         """The samples as an array of floats."""
         if isinstance(x, (tuple, list)) and x and hasattr(x[0], "shape"):
             raise TypeError("networks of one input can be explained. Write one array of samples instead.")
+        check_column_names(x, self.model._frame_columns.get("0"))
         array = to_numeric(x)
         if array.ndim < 2 or not len(array):
             raise ValueError(

@@ -202,8 +202,8 @@ def plain(value: Any) -> Any:
         return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
-    for find in _finders().values() if callable(value) else ():
-        words = find(value)
+    for words_of in _finders().values() if callable(value) else ():
+        words = words_of(value)
         if words is not None:
             return (
                 words if isinstance(words, str) else {"class_name": words[0], "config": plain(value.config())}

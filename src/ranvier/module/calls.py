@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ranvier.module.core import Module
 
 __all__ = [
-    "calls", "calls_of", "computing_as", "floats_of", "in_its_floats", "input_type", "isolated", "known_shape", "mode",
-    "shape_of", "watched",
+    "calls", "calls_of", "check_network", "computing_as", "floats_of", "in_its_floats", "input_type", "isolated",
+    "known_shape", "mode", "shape_of", "watched",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -91,9 +91,25 @@ def first_floats(module: Module, registry: str) -> str | None:
     return None
 
 
+def check_network(model: Any) -> None:
+    """Raise TypeError for what is no network, such as an estimator in place of the network that it has trained."""
+    if "_input_type" not in getattr(model, "__dict__", ()):
+        fix = (
+            "Write estimator.model_, once it is fitted," if hasattr(model, "get_params") else "Write a model"
+        )
+        raise TypeError(f"here is a {type(model).__name__}, and a network is needed. {fix} instead.")
+
+
 def floats_of(module: Module) -> str:
-    """The floating dtype that a module computes in: its parameters', else its buffers', else the process's."""
-    known, usual = module._input_type, get_dtype()
+    """The floating dtype that a module computes in: its parameters', else its buffers', else the process's.
+
+    Raises TypeError for what is no module, as the functions do that a network is given to.
+    """
+    try:
+        known, usual = module._input_type, get_dtype()
+    except AttributeError:
+        check_network(module)
+        raise
     if known is not None and known.dtype == usual:  # as nearly always, and quickly known
         return usual
     return first_floats(module, "_parameters") or first_floats(module, "_buffers") or usual

@@ -17,7 +17,7 @@ __all__ = ["QUIET", "changed", "changes", "structure"]
 
 QUIET = frozenset({
     "training", "built", "name", "history", "stop_training", "_input_type", "_input_types", "_input_form",
-    "_built_shape", "_compiled", "_types", "_end", "optimizer",
+    "_built_shape", "_compiled", "_frame_columns", "_types", "_end", "optimizer",
 })  # fmt: skip
 _all = [0]
 

@@ -131,7 +131,7 @@ class Module(Face):
             _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
             name=automatic_name(cls.__name__), _trainable=True, _arguments=(args, kwargs),
             _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _input_types=(), _built_shape=(),
-            _compiled=None, _changes=0,
+            _compiled=None, _changes=0, _frame_columns={},
         )  # fmt: skip
         if cls._builds:
             self.__dict__["built"] = False

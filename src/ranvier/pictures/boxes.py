@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ranvier.entries import Entry
 from ranvier.graph.node import Symbol, Type
 from ranvier.layers import Input
-from ranvier.module.calls import isolated, mode, watched
+from ranvier.module.calls import check_network, isolated, mode, watched
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Box:
 
 def scopes(model: Module) -> dict[int, str]:
     """The place of each module, by its identity: the names on the way to it, joined by "/"."""
+    check_network(model)
     found: dict[int, str] = {}
     modules = dict(model.named_modules())
     for path, module in modules.items():

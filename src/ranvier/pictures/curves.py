@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranvier.data.convert import column_names
 from ranvier.pictures.style import BLUE, INK, ORANGE, figure, finish, percent, tidy
 
 if TYPE_CHECKING:
@@ -34,10 +35,16 @@ def panels(history: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Sequence[Any
 def curves(history: Any, path: Any = None, *, title: str | None = None) -> Figure:
     """Draw every result of a training run by epoch, training and validation together.
 
-    ``history`` is what `fit` returned, or its ``history``. ``path`` names a file to write (.png, .svg, .pdf). Returns
-    the figure, which a notebook shows. Raises ValueError where there is nothing to draw.
+    ``history`` is what `fit` returned, its ``history``, or a frame of it (with or without a column "epoch", from 0).
+    ``path`` names a file to write (.png, .svg, .pdf). Returns the figure, which a notebook shows. Raises ValueError
+    where there is nothing to draw.
     """
-    numbers = getattr(history, "epoch", None)
+    names = column_names(history)
+    if names is not None:
+        history = {name: np.asarray(history[name]).tolist() for name in names}
+        numbers = history.pop("epoch", None)
+    else:
+        numbers = getattr(history, "epoch", None)
     shown = panels(getattr(history, "history", history))
     if not shown:
         raise ValueError("the history holds no results yet. Write model.fit(...) first.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.data.arrays import check_column_names
 from ranvier.modes import no_grad
 from ranvier.module.calls import computing_as, mode, watched
 from ranvier.pictures.boxes import scopes, tensors_in
@@ -59,6 +60,8 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, npt.NDAr
             noted.extend((places.get(id(module), module.name), t) for t in tensors_in(result))
 
     given = x if isinstance(x, (tuple, list)) else (x,)
+    for i, part in enumerate(given):
+        check_column_names(part, model._frame_columns.get(str(i)))
     with computing_as(model), mode(model, False), no_grad(), watched(note):
         model(*(Tensor(np.asarray(part)[:rows]) for part in given))
     result: dict[str, npt.NDArray[Any]] = {}

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.modes import no_grad
-from ranvier.module.calls import computing_as, mode, watched
+from ranvier.module.calls import check_network, computing_as, mode, watched
 from ranvier.module.channels import channels_come_first, looks_channels_first
 from ranvier.pictures.style import INK, figure, finish
 from ranvier.tensor import Tensor
@@ -77,6 +77,7 @@ def _show(axes: Axes, image: Array, caption: str = "", **options: Any) -> None:
 
 def _kernel(model: Module, layer: Any) -> tuple[str, Array]:
     """The kernels of a layer (by name), or the first two-dimensional ones: (height, width, channels, filters)."""
+    check_network(model)
     for path, module in model.named_modules():
         if layer is not None and layer not in (module, module.name, path):
             continue
@@ -116,6 +117,7 @@ def filters(model: Module, layer: Any = None, path: Any = None) -> Figure:
 
 def _maps(model: Module, image: Any, layer: Any) -> tuple[str, Array]:
     """What a layer (by name; else the first that gives maps after its kernels) makes of an image, channels last."""
+    check_network(model)
     array = np.asarray(image)
     array = array[None] if array.ndim == 3 else array[:1]
     paths = {id(module): path for path, module in model.named_modules()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ranvier.module.calls import check_network
 from ranvier.pictures.boxes import Box, Drawing
 from ranvier.pictures.placing import Spot, place
 from ranvier.pictures.style import BLUE, INK, PALE, figure, finish
@@ -26,6 +27,7 @@ def network(model: Module, path: Any = None, *, title: str | None = None) -> Fig
     Boxes of layers with weights are blue. ``path`` names a file to write (.png, .svg, .pdf). Returns the figure. Raises
     ValueError for a network that does not know the shape of its inputs yet.
     """
+    check_network(model)
     if model._input_type is None:
         raise ValueError(
             f"{model.name!r} does not know the shape of its inputs yet. Write model.build((None, 784)), or call it, "

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ranvier.search.variants import Known
+
 __all__ = ["Distribution", "choice", "draw_points", "integers", "log_uniform", "uniform"]
+
+PATIENCE = (
+    100  # draws in a row that gave nothing new, for each setting there is, until no other is looked for
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,8 @@ class Distribution:
 
 
 def _bounds(name: str, low: float, high: float, least: float = -math.inf) -> str:
-    if not (math.isfinite(low) and math.isfinite(high) and least < low < high):
+    numbers = all(isinstance(v, (int, float, np.number)) for v in (low, high))
+    if not (numbers and math.isfinite(low) and math.isfinite(high) and least < low < high):
         more = f" above {least:g}" if math.isfinite(least) else ""
         raise ValueError(f"{name}({low!r}, {high!r}): write two numbers{more}, the lower first, instead.")
     return f"{name}({low!r}, {high!r})"
@@ -52,6 +60,8 @@ def integers(low: int, high: int) -> Distribution:
 
 def choice(values: Sequence[Any]) -> Distribution:
     """One of ``values``, all equally likely; a plain list in a space means the same."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"choice({values!r}): write a list of values, choice([{values!r}]), instead.")
     options = list(values)
     if not options:
         raise ValueError("choice([]): write at least one value instead.")
@@ -74,13 +84,30 @@ def _drawn(name: str, given: Any, generator: np.random.Generator) -> Any:
 
 
 def draw_points(space: Mapping[str, Any], n: int, seed: int) -> list[dict[str, Any]]:
-    """``n`` settings drawn from ``space``: the first n of an endless list that ``seed`` alone decides.
+    """``n`` different settings drawn from ``space``: the first of an endless list that ``seed`` alone decides.
 
-    So a search for more points begins with those of the shorter one. Raises TypeError naming what cannot be drawn from.
+    So a search for more points begins with those of the shorter one. Warns where the space has fewer, and returns
+    these. Raises TypeError naming what cannot be drawn from.
     """
     if not isinstance(space, Mapping):
         raise TypeError(
             f"a space is a dict, not {space!r}. Write {{'learning_rate': log_uniform(1e-4, 1e-1)}} instead."
         )
     generator = np.random.Generator(np.random.Philox(seed))
-    return [{name: _drawn(name, given, generator) for name, given in space.items()} for _ in range(n)]
+    points: list[dict[str, Any]] = []
+    known, repeats = Known(), 0
+    while len(points) < n and repeats < PATIENCE * (1 + len(points)):
+        point = {name: _drawn(name, given, generator) for name, given in space.items()}
+        if known.adds(point):  # a repeated one would be the same models, counted twice
+            points.append(point)
+            repeats = 0
+        else:
+            repeats += 1
+    if len(points) < n:
+        warnings.warn(
+            f"the space has no more than {len(points)} settings, and n={n}: each is tried once. Write n={len(points)}, "
+            "or grid_search, instead.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return points

@@ -44,6 +44,10 @@ class KFold:
         rows = np.arange(len(x), dtype=np.int32)
         return [(rows[number != k], rows[number == k]) for k in range(self.n_splits)]
 
+    def get_n_splits(self, x: Any = None, y: Any = None, groups: Any = None) -> int:
+        """``n_splits``, by the name that scikit-learn asks for it."""
+        return self.n_splits
+
     def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
         """Each row's fold."""
         self._enough(n, "rows")
@@ -62,6 +66,12 @@ class StratifiedKFold(KFold):
     """Folds in each of which every class has the share that it has in all rows, to one row."""
 
     def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
+        if y is None or len(y) != n:
+            found = "y is None" if y is None else f"y has {len(y)}"
+            raise ValueError(
+                f"StratifiedKFold needs the class of each of the {n} rows, and {found}. Write y with one class a row, "
+                "or rv.search.KFold, instead."
+            )
         classes, counts = np.unique(_classes(y), return_inverse=True, return_counts=True)[1:]
         if counts.max() < self.n_splits:
             raise ValueError(

@@ -22,6 +22,7 @@ from ranvier.names import arguments, unknown_keyword
 from ranvier.search.folds import folds_of
 from ranvier.search.plan import Job, Plan
 from ranvier.search.results import Interrupted, Results, Trained, counted
+from ranvier.search.settings import check_build, check_settings
 from ranvier.search.variants import Variant, grid_points, variants_of
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
@@ -55,7 +56,8 @@ def fit_many(
 ) -> Results:
     """Train one model for each of seeds x folds x settings, side by side on all processors; return all results.
 
-    ``build(**settings)`` makes and compiles one model. ``grid`` is a dict of lists, each combination a setting;
+    ``build(**settings)`` makes and compiles one model; settings that it does not take and `fit` does, such as
+    ``batch_size`` and ``epochs``, go to `fit`. ``grid`` is a dict of lists, each combination a setting;
     ``variants`` is an explicit list instead: dicts of settings, or `Variant` objects. ``seeds``: how many (0, 1, ...),
     or a list of them. ``folds``: a number of folds (stratified where ``y`` holds classes; with ``groups`` no group is
     parted), a splitter such as scikit-learn's, or pairs of row numbers (train, held out); None trains on all rows.
@@ -66,8 +68,10 @@ def fit_many(
     model.fit(x[train], y[train], **options)``. Models that differ in seed, fold or numbers such as the learning rate
     share a compiled program; each other structure is compiled once.
 
-    ``callbacks`` are copied for each model, or made anew where a function is given; ``stop_training`` stops its own
-    model alone. ``validate=True`` computes the held-out metrics after every epoch too, for EarlyStopping on them.
+    ``callbacks`` are copied for each model, or made anew where a function is given: ``lambda: [...]``, or one of the
+    `Variant`, whose ``name`` is for what they write, since no two models share a file or folder: ``lambda variant:
+    [BackupAndRestore(f"backup/{variant.name}")]``. ``stop_training`` stops its own model alone. ``validate=True``
+    computes the held-out metrics after every epoch too, for EarlyStopping on them.
     ``monitor`` names the metric that decides which setting is best: the first held-out metric where it is not given;
     ``mode`` whether "min" or "max" of it, which "auto" takes from its name and class.
     ``threads`` is how many models train at a time, each on one thread: `rv.get_threads` of them where not given.
@@ -77,6 +81,7 @@ def fit_many(
     KeyboardInterrupt whose ``results`` hold the models that were finished.
     """
     check_options(fit_many, options, "fit_many")
+    check_build(build)
     if grid is not None and variants is not None:
         raise ValueError("grid and variants were given. Write one of them instead.")
     if inputs.is_source(x):
@@ -91,10 +96,17 @@ def fit_many(
     chosen = variants_of(
         variants if grid is None else grid_points(grid), seeds, None if splits is None else len(splits)
     )
-    if validate and splits is None:
+    given = options.get("validation_data") is not None or bool(options.get("validation_split"))
+    if validate and splits is None and not given:
         raise ValueError(
             "validate=True needs rows that are held out. Write folds=5, or validation_data=(x, y), instead."
         )
+    if validate and splits is not None and given:
+        raise ValueError(
+            "validate=True watches the rows that a fold holds out, and validation data were given too. Write one of "
+            "them instead."
+        )
+    check_settings(build, chosen)
     plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, monitor, options)
     results = Results(plan.again, monitor=monitor, mode=mode, metrics=plan.metrics)
     show = progress(verbose)

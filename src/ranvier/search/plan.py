@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,9 +13,11 @@ from ranvier import seed
 from ranvier.module import Module
 from ranvier.search.folds import Fold
 from ranvier.search.results import check_measured
+from ranvier.search.settings import parted, takes_variant
 from ranvier.search.variants import Variant
 from ranvier.training import fit, inputs
 from ranvier.training.evaluation import check_counting, split
+from ranvier.training.hooks import flat
 from ranvier.training.preflight import preflight
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data
@@ -48,10 +51,10 @@ class Shared:
         """The arrays as this model takes them. Raises as `gate` does."""
         if self.first is None:
             data = inputs.gate(model, state, *given, check_finite=finite, **options)
-            self.first = data, state.columns
+            self.first = data, model._frame_columns
             return data
         before, columns = self.first
-        state.columns = columns
+        model.__dict__["_frame_columns"] = dict(columns)
         if len(before.x) > 1 or len(before.y) > 1:
             return inputs.gate(model, state, *given, check_finite=False, **options)
         x, y, weight = before.x[0], before.y[0], before.weight[0]
@@ -76,6 +79,9 @@ class Plan:
     validation: Shared = field(default_factory=Shared)
     patterns: Patterns = field(default_factory=Patterns)
     told: set[str] = field(default_factory=set)  # the codes of checks that have warned
+    paths: dict[str, tuple[int, Variant]] = field(
+        default_factory=dict
+    )  # that callbacks write, and for which model
     seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
     metrics: dict[str, Any] = field(default_factory=dict)  # by name, of all models
 
@@ -96,7 +102,8 @@ class Plan:
     def job(self, number: int, variant: Variant) -> Job:
         """Build a variant's model and trace its steps: everything that needs the interpreter for long."""
         with seed.seeded(variant.seed) as source:
-            model, state = self.model(variant.settings)
+            own, fitted = parted(self.build, variant.settings)
+            model, state = self.model(own)
             data = self.data(model, state)
             self.metrics |= {metric.name: metric for metric in state.metrics}
             train, held_out = data, None
@@ -104,10 +111,11 @@ class Plan:
                 train, held_out = (replace(data, among=rows) for rows in self.folds[variant.fold])
                 for rows, side in ((train, "training"), (held_out, "held-out")):
                     check_counting(rows, f"the {side} side of fold {variant.fold}")
-            options = {**self.options, **self.hooks()}
+            options = {**self.options, **fitted, **self.hooks(variant)}
+            self.check_paths(number, variant, options.get("callbacks"))
             options |= self.watched(model, state, held_out)
             if number == 0:
-                self.check_monitor(state, held_out)
+                self.check_monitor(state, held_out, options)
             share = options.pop("validation_split", 0)
             if share and options.get("validation_data") is None:  # as `fit` does before classes are weighted
                 train, options["validation_data"] = split(train, share)
@@ -122,42 +130,65 @@ class Plan:
             state.told = self.told
             with state.exclusive(options.get("augment")), seed.borrowed_streams():
                 if not (wanted and self.patterns.serve(model, state, wanted)):
-                    self.check(model, state, train, options.get("validation_data", held_out), number == 0)
+                    self.check(model, state, train, held_out, options, number == 0)
                     self.patterns.add(model, state, wanted)
             if number > 0:
                 options["ignore"] = "RV"  # all checks, which have been made
         return Job(number, variant, model, source, train, held_out, options)
 
-    def check_monitor(self, state: Compiled, held_out: Data | None) -> None:
+    def check_monitor(self, state: Compiled, held_out: Data | None, options: Mapping[str, Any]) -> None:
         """Raise ValueError before anything is trained where ``monitor`` will not be among the results.
 
         Callbacks may add results of their own: with them the first model that is trained tells.
         """
         if self.monitor is None or self.callbacks is not None:
             return
-        given = self.options.get("validation_data") is not None or self.options.get("validation_split")
+        given = options.get("validation_data") is not None or options.get("validation_split")
         names = [*state.names] + (["learning_rate"] if state.optimizer.schedule is not None else [])
         held = [f"val_{name}" for name in state.names] if given or held_out is not None else []
         check_measured(self.monitor, [*names, *held])
 
-    def hooks(self) -> dict[str, Any]:
-        """Callbacks for one model."""
+    def hooks(self, variant: Variant) -> dict[str, Any]:
+        """Callbacks for one model: copies, or what a function makes, which is given the variant if it takes one."""
         if self.callbacks is None:
             return {}
         given = self.callbacks
-        makes = callable(given) and (isinstance(given, type) or not hasattr(given, "on_epoch_end"))
-        return {"callbacks": given() if makes else copy.deepcopy(given)}
+        if not callable(given) or (hasattr(given, "on_epoch_end") and not isinstance(given, type)):
+            return {"callbacks": copy.deepcopy(given)}
+        return {"callbacks": given(variant) if takes_variant(given) else given()}
 
-    def check(self, model: Module, state: Compiled, train: Data, validation: Any, whole: bool) -> None:
+    def check_paths(self, number: int, variant: Variant, callbacks: Any) -> None:
+        """Raise ValueError where a callback writes what that of another model writes."""
+        for callback in flat(callbacks):
+            path = getattr(callback, "writes_to", lambda: None)()
+            if path is None:
+                continue
+            first, owner = self.paths.setdefault(os.path.abspath(path), (number, variant))  # noqa: PTH100  # no links
+            if first != number:
+                kind = type(callback).__name__
+                raise ValueError(
+                    f"{kind} writes {str(path)!r} for the variant {owner} and for {variant}. Write a function that "
+                    f"makes each model's own, callbacks=lambda variant: [{kind}(f'{path}/{{variant.name}}')], instead."
+                )
+
+    def check(
+        self,
+        model: Module,
+        state: Compiled,
+        train: Data,
+        held_out: Any,
+        options: Mapping[str, Any],
+        whole: bool,
+    ) -> None:
         """Look for mistakes before anything is trained: in all with the first model, then in each other network."""
-        options: dict[str, Any] = {"ignore": self.options.get("ignore", ())}
-        batch = self.options.get("batch_size") or 32
+        ignore = options.get("ignore", ())
         if whole:
-            sampled = self.options.get("sampler") is not None
-            preflight(model, state, train, validation, batch=batch, sampled=sampled, **options)
+            validation = options.get("validation_data", held_out)
+            batch, sampled = options.get("batch_size") or 32, options.get("sampler") is not None
+            preflight(model, state, train, validation, batch=batch, sampled=sampled, ignore=ignore)
         else:
             few = train.rows(slice(None, None, max(1, len(train) // FEW)))
-            preflight(model, state, few, partial=True, **options)
+            preflight(model, state, few, partial=True, ignore=ignore)
 
     def data(self, model: Module, state: Compiled) -> Data:
         """All rows as this model takes them."""
@@ -178,12 +209,16 @@ class Plan:
     def again(self, variant: Variant, **options: Any) -> Module:
         """Train one variant on every row, alone."""
         with seed.seeded(variant.seed):
-            model, _ = self.model(variant.settings)
-            hooks = {} if self.validate else self.hooks()  # without held-out rows there is nothing to watch
+            own, fitted = parted(self.build, variant.settings)
+            model, _ = self.model(own)
+            hooks = (
+                {} if self.validate else self.hooks(variant)
+            )  # without held-out rows there is nothing to watch
             given = {
                 "verbose": self.verbose,
                 "sample_weight": self.weight,
                 **self.options,
+                **fitted,
                 **hooks,
                 **options,
             }

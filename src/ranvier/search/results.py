@@ -94,8 +94,14 @@ class Results(Sequence[Trained]):
         metrics: Mapping[str, Any] | None = None,
     ) -> None:
         self.rows: list[Trained] = list(rows)
-        self._again, self._monitor, self.mode = again, monitor, mode
+        self._again: Callable[..., Module] | None = again
+        self._monitor, self.mode = monitor, mode
         self._metrics = {} if metrics is None else metrics  # by name, of models that are built still
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the function that builds models, which no pickle holds."""
+        better = self._better() if self.rows else None
+        return self.__dict__ | {"_again": None, "_metrics": {}, "_mode": better or self._mode}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -215,6 +221,11 @@ class Results(Sequence[Trained]):
 
         ``seed`` is that of the setting's first model where not given; ``options`` replace those of `fit`.
         """
+        if self._again is None:
+            raise RuntimeError(
+                "these results were copied or read from a pickle, and have no function that builds a model. Write "
+                "model = build(**results.best.settings) and model.fit(x, y), instead."
+            )
         chosen = self.best.settings if settings is None else settings
         known = [r.variant.seed for r in self.rows if same(r.variant.settings, chosen)]
         return self._again(Variant(chosen, seed if seed is not None else known[0] if known else 0), **options)
@@ -222,7 +233,8 @@ class Results(Sequence[Trained]):
     def so_far(self) -> dict[str, float]:
         """What the progress line says: the best score of a single model."""
         name = self.monitor
-        values = [r.metrics[name] for r in self.rows if r.error is None and name in r.metrics]
+        found = [r.metrics[name] for r in self.rows if r.error is None and name in r.metrics]
+        values = [value for value in found if not math.isnan(value)]  # of which nothing is better than any
         if not values or self._better() is None:
             return {}
         return {f"best {name}": max(values) if self.higher_is_better else min(values)}

@@ -60,11 +60,12 @@ def random_search(
     """Cross-validate ``n`` settings drawn from ``space``: a dict of distributions and of lists of values.
 
     Distributions are `uniform`, `log_uniform`, `integers` and `choice` of ``rv.search``, or frozen ones of scipy.stats.
-    ``seed`` decides what is drawn, and a search for more settings begins with those of a shorter one. Random settings
-    find a good one with fewer trials than a grid where few of the settings matter (Bergstra and Bengio, Journal of
-    Machine Learning Research 13, 2012). Everything else is as in `grid_search`.
+    No setting is tried twice, so that a space of fewer than ``n`` is used up, with a warning. ``seed`` decides what
+    is drawn, and a search for more settings begins with those of a shorter one. Random settings find a good one
+    with fewer trials than a grid where few of the settings matter (Bergstra and Bengio, Journal of Machine Learning
+    Research 13, 2012). Everything else is as in `grid_search`.
     """
     check_options(random_search, options, "random_search")
-    n = whole("n", n)
+    n, seed = whole("n", n), whole("seed", seed, 0)
     options.setdefault("keep_models", False)
     return fit_many(build, x, y, draw_points(space, n, seed), folds=folds, **options)

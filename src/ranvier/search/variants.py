@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from ranvier.training.identity import text
 
 __all__ = ["Variant", "grid_points", "same", "seeds_of", "variants_of", "word"]
 
@@ -28,6 +32,20 @@ class Variant:
         words += [f"seed={self.seed}"] + ([] if self.fold is None else [f"fold={self.fold}"])
         return ", ".join(words)
 
+    @property
+    def name(self) -> str:
+        """The variant as the name of a file or folder, the same in each process: for what its callbacks write.
+
+        What no name can hold becomes "_", and a number at the end tells such names apart.
+        """
+        parts = {**self.settings, "seed": self.seed} | ({} if self.fold is None else {"fold": self.fold})
+        whole = ",".join(f"{k}={v if isinstance(v, str) else text(v)}" for k, v in parts.items())
+        name = re.sub(r"[^\w.=,+-]", "_", whole)[:LONGEST]
+        return name if name == whole else f"{name}-{zlib.crc32(whole.encode()):08x}"
+
+
+LONGEST = 120  # characters of a name, which file systems and what is added to it leave room for
+
 
 def word(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, (float, np.floating)) else f"{value}"
@@ -36,10 +54,12 @@ def word(value: Any) -> str:
 def grid_points(grid: Any) -> list[dict[str, Any]]:
     """Every combination of a grid's values: a dict of lists, or a list of such dicts, one grid after the other.
 
-    Raises TypeError for what is no dict of lists and ValueError for a setting without values.
+    A combination that comes again is left out: its models would be those of the first, counted twice. Raises TypeError
+    for what is no dict of lists and ValueError for a setting without values.
     """
-    grids = [grid] if isinstance(grid, Mapping) else list(grid)
+    grids = list(grid) if isinstance(grid, (list, tuple)) else [grid]
     points: list[dict[str, Any]] = []
+    known = Known()
     for part in grids:
         if not isinstance(part, Mapping):
             raise TypeError(
@@ -55,7 +75,8 @@ def grid_points(grid: Any) -> list[dict[str, Any]]:
                     f"grid[{name!r}] is empty. Write at least one value, or leave it out, instead."
                 )
         columns = [[_plain(v) for v in values] for values in part.values()]
-        points += [dict(zip(part, row, strict=True)) for row in itertools.product(*columns)]
+        made = (dict(zip(part, row, strict=True)) for row in itertools.product(*columns))
+        points += filter(known.adds, made)
     return points
 
 
@@ -87,8 +108,8 @@ def variants_of(points: Any, seeds: Any, folds: int | None) -> list[Variant]:
     """
     numbers = [None] if folds is None else list(range(folds))
     result: list[Variant] = []
-    chosen = seeds_of(seeds)
-    if isinstance(points, Mapping):
+    chosen, known = seeds_of(seeds), Known()
+    if isinstance(points, (Mapping, str)) or not isinstance(points, Iterable | None):
         raise TypeError(f"variants={points!r}: write a list of settings, [{{...}}, ...], or grid= instead.")
     for point in [{}] if points is None else list(points):
         if isinstance(point, Variant):
@@ -99,6 +120,11 @@ def variants_of(points: Any, seeds: Any, folds: int | None) -> list[Variant]:
                 )
             result.append(point)
         elif isinstance(point, Mapping):
+            if not known.adds(point):
+                raise ValueError(
+                    f"variants holds {dict(point)!r} twice, whose models would be the same. Write it once, and seeds=2 "
+                    "for two models of it, instead."
+                )
             result += [Variant(dict(point), seed, fold) for fold in numbers for seed in chosen]
         else:
             raise TypeError(
@@ -118,3 +144,22 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         if not (equal if isinstance(equal, (bool, np.bool_)) else False):
             return False
     return True
+
+
+class Known:
+    """The settings that there are so far, each once."""
+
+    def __init__(self) -> None:
+        self.hashed: set[Any] = set()
+        self.others: list[Mapping[str, Any]] = []
+
+    def adds(self, settings: Mapping[str, Any]) -> bool:
+        """Take settings in; whether they were not there yet."""
+        try:
+            key = frozenset(settings.items())
+            new = key not in self.hashed
+            self.hashed.add(key)
+        except TypeError:  # lists and arrays
+            new = not any(same(settings, other) for other in self.others)
+            self.others.append(settings)
+        return new

@@ -28,7 +28,7 @@ def initial_seed() -> int:
 def seed() -> int:
     """Set a seed that the system draws, and return it."""
     drawn = _drawn()
-    set_seed(drawn)
+    set_streams({"seed": drawn, "chosen": None, "counters": {}})
     return drawn
 
 

@@ -57,7 +57,7 @@ def describe(model: Module) -> dict[str, Any]:
     """Architecture and settings as JSON values."""
     state = model.__dict__.get("_compiled")
     settings = settings_of(state) if isinstance(state, Compiled) else None
-    return {"architecture": model.architecture(), "compiled": settings}
+    return {"architecture": model.architecture(), "compiled": settings, "columns": model._frame_columns}
 
 
 def tensors_of(model: Module, include_optimizer: bool = True) -> dict[str, Array]:
@@ -112,6 +112,13 @@ def load_model(
     except MALFORMED as error:
         raise CheckpointError(f"{source}: {error}") from error
     take_weights(model, tensors, source)
+    try:
+        columns = dict(described.get("columns") or {})
+        model.__dict__["_frame_columns"] = {
+            key: [str(name) for name in names] for key, names in columns.items()
+        }
+    except MALFORMED as error:
+        raise CheckpointError(f"{source} does not say which columns its inputs have: {error}") from error
     settings = described.get("compiled")
     if compile and settings is not None:
         with custom_object_scope(custom_objects or {}):
@@ -145,10 +152,8 @@ def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], 
     try:
         for name in ("loss", "metrics", "weighted_metrics"):
             settings[name] = described(settings.get(name), own.found)
-        columns = settings.pop("columns", None)
         compile_model(model, **settings)
         state = model.__dict__["_compiled"]
-        state.columns = {"0": columns} if isinstance(columns, list) else columns or {}
         kept = part(tensors, "optimizer/")
         if kept:
             state.optimizer.attach(model.parameters())

@@ -43,6 +43,7 @@ class RangeTest:
     rates: Array
     losses: Array
     diverged: bool
+    asked: int | None = None  # steps, where the batches may have ended before
 
     @property
     def smoothed(self) -> Array:
@@ -86,6 +87,12 @@ class RangeTest:
         at = self.steepest
         if at is None:
             low, high = float(self.rates[0]), float(self.rates[-1])
+            if self.asked is not None and not self.diverged and len(self.rates) < self.asked:
+                raise ValueError(
+                    f"the batches ended after {len(self.rates)} of {self.asked} steps, at the rate {high:.2g}, where "
+                    f"the loss had not fallen. Write a generator of {self.asked} batches, a loader, which is read "
+                    "again, or fewer steps, instead."
+                )
             raise ValueError(
                 f"the loss fell at no rate from {low:.2g} to {high:.2g}, so there is none to suggest. Look at "
                 "plot(); then write a smaller start, a larger batch_size, or scaled inputs, instead."
@@ -202,7 +209,7 @@ def find_learning_rate(
             seed.set_state(random)
     if not losses:
         raise ValueError("there was no batch to train on. Write at least one instead.")
-    return RangeTest(schedule(np.arange(len(losses))), np.asarray(losses), diverged)
+    return RangeTest(schedule(np.arange(len(losses))), np.asarray(losses), diverged, steps)
 
 
 def fresh(state: Compiled, schedule: ExponentialDecay) -> Compiled:

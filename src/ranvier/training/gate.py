@@ -57,13 +57,12 @@ def features(
     *,
     name: str = "x",
     check_finite: bool = True,
-    columns: dict[str, list[str]] | None = None,
     learn: bool = False,
     rows: int | None = None,
 ) -> tuple[Array, ...]:
     """The arrays of each input of ``model``, which is built for them if it is not yet. Raises as `as_features` does.
 
-    ``columns`` are the names that frames must have, by input; with ``learn`` those of new frames are put in.
+    Frames must have the columns that the model has learned with; with ``learn`` it remembers those of this one.
     ``rows`` is the number of samples, where something else tells it.
     """
     form = container_of(model, x, rows)
@@ -74,8 +73,7 @@ def features(
     arrays = []
     for i, (label, part) in enumerate(parts.items()):
         key = str(i)
-        if columns is not None:
-            check_column_names(part, columns.get(key), name=label)
+        check_column_names(part, model._frame_columns.get(key), name=label)
         type_ = wanted[i] if i < len(wanted) else None
         expected = (
             None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
@@ -88,10 +86,9 @@ def features(
             owner=owner,
             dtype=get_dtype(),
         )
-        if columns is not None and learn and key not in columns:  # and not where the frame is refused
-            names = column_names(part)
-            if names is not None:
-                columns[key] = list(names)
+        names = column_names(part) if learn and key not in model._frame_columns else None
+        if names is not None:  # and not where the frame is refused
+            model._frame_columns[key] = list(names)
         if len(array) > LARGEST:
             raise ValueError(
                 f"{label} has {len(array):,} rows, more than the {LARGEST:,} that one fit numbers. Write batches."
@@ -199,15 +196,7 @@ def checked(
             f"{x_name} is a {type(x).__name__} of {len(x)} arrays, and {y_name} is missing. Write fit(x, y), or "
             "fit(*data) where they are one tuple, instead."
         )
-    arrays = features(
-        model,
-        x,
-        name=x_name,
-        check_finite=check_finite,
-        columns=compiled.columns,
-        learn=not prefix,
-        rows=rows_of(y),
-    )
+    arrays = features(model, x, name=x_name, check_finite=check_finite, learn=not prefix, rows=rows_of(y))
     if alone and not adds_losses(model, arrays):
         raise RuntimeError(
             f"{model.name!r} was compiled without a loss, and none of its layers adds one. Write compile(loss=...), or "

@@ -50,6 +50,10 @@ class Callback(Told):
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take back what `state` gave; called after ``on_train_begin``."""
 
+    def writes_to(self) -> Any:
+        """The file or folder that the callback writes, None for none: no two models that train at a time share one."""
+        return None
+
     def say(self, text: str) -> None:
         """Print a line, above the progress bar if there is one."""
         if self._say is not None:

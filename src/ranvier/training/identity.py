@@ -40,9 +40,11 @@ def identity(
 
 
 def differences(kept: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
-    """What differs, in words; of lists, the first entry that does."""
+    """What differs, in words; of lists, the first entry that does. A program that sets no seed takes the backup's."""
     for name, value in own.items():
         before = kept.get(name)
+        if name == "seed" and value is None:
+            continue
         if name == "model" and isinstance(before, list) and before != value:
             pairs = zip([*before, "no more"], [*value, "no more"], strict=False)
             first, now = next((a, b) for a, b in pairs if a != b)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ class NonFiniteLoss(FloatingPointError):  # noqa: N818  # it reads as what happe
     ) -> None:
         super().__init__(message)
         self.epoch, self.step, self.op, self.layer, self.phase = epoch, step, op, layer, phase
+
+    def __reduce__(self) -> Any:
+        where = {name: getattr(self, name) for name in ("epoch", "step", "op", "layer", "phase")}
+        return partial(type(self), **where), self.args
 
 
 def find(

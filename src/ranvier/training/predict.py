@@ -214,8 +214,7 @@ def joined(found: Iterable[tuple[Outputs, list[Array]]]) -> Any:
 def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> tuple[Outputs, list[Array]]:
     now = changes()
     state = model.__dict__.get("_compiled")
-    columns = state.columns if isinstance(state, Compiled) else None
-    arrays = inputs.features(model, x, check_finite=False, columns=columns)
+    arrays = inputs.features(model, x, check_finite=False)
     if batch_size is not None and (int(batch_size) != batch_size or batch_size < 1):
         raise ValueError(f"batch_size={batch_size!r}: write a whole number of 1 or more instead.")
     size = 1 if len(arrays[0]) == 1 else int(batch_size or USUAL)

@@ -51,6 +51,7 @@ class Run:
         self.validation = validation if isinstance(validation, Passes) else None
         self.settings = dict(settings)
         self.optimizer = repr(training.compiled.optimizer)  # as it was before callbacks changed anything
+        self.seed = seed.chosen_seed()  # likewise
         self._identity: dict[str, Any] | None = None
         self.resumed: Path | None = None
 
@@ -58,7 +59,7 @@ class Run:
         """What makes this run this run."""
         if self._identity is None:
             training = self.training
-            settings = {**self.settings, "steps": self.source.steps}
+            settings = {**self.settings, "steps": self.source.steps, "seed": self.seed}
             self._identity = identity(
                 training.model, training.compiled, training.hooks, self.optimizer, settings
             )
@@ -71,7 +72,11 @@ class Run:
         training, model = self.training, self.training.model
         training.check()  # what is not finite is not worth keeping, and must not replace what is
         tensors: dict[str, Array] = {}
-        description: dict[str, Any] = {"architecture": None, "compiled": None}
+        description: dict[str, Any] = {
+            "architecture": None,
+            "compiled": None,
+            "columns": model._frame_columns,
+        }
         # What no file can hold (a class or a function of the user's) makes it no model, and still a run.
         with contextlib.suppress(TypeError, ValueError):
             description["architecture"] = model.architecture()
@@ -167,6 +172,7 @@ class Run:
                 f"{source} is the backup of another run: " + "; ".join(wrong)
                 + ". Write the same again to go on with it, or remove the file to begin anew."
             )  # fmt: skip
+        self._identity = dict(kept)  # with the seed that began it, where this program sets none
 
     def ahead(self, kept: Mapping[str, Any], source: Path) -> None:
         """Raise AnotherRun where the backup has passed the end of this run, which would not train and not be it."""

@@ -70,7 +70,6 @@ class Compiled:
         self.augment: Any = None  # of the fit under way
         self.programs: dict[Any, Any] = {}
         self.traced: dict[Any, Any] = {}  # what the model returns, for each kind of inputs
-        self.columns: dict[str, list[str]] = {}  # of the frames that fit was given, by the name of the input
         self.told: set[str] = set()  # the codes of checks that have warned
         self.checked = self.glanced = False  # whether all checks have run, or those of a first batch
         self.followed = False  # whether the first epoch has been looked at
@@ -137,10 +136,7 @@ class Compiled:
         if own:
             raise ValueError(" and ".join(own))
         weights = described(self.given["loss_weights"], float)
-        return {
-            "optimizer": optimizer, **result, "loss_weights": weights,
-            "engine": self.engine, "columns": self.columns,
-        }  # fmt: skip
+        return {"optimizer": optimizer, **result, "loss_weights": weights, "engine": self.engine}
 
     @contextlib.contextmanager
     def exclusive(self, augment: Any = None) -> Iterator[None]:

@@ -17,6 +17,7 @@ RARE = 10.0  # the reach of a feature by its deviation, above which its large va
 ROUNDING = 1e-5  # of a feature's size: what varies less is computed from what does not
 BORDER = 8  # columns of one value, from which it is a background
 PICTURE = 32  # columns that may be the pixels of an image
+COARSE = 1e6  # numbers from which float32 tells apart no more than tenths
 BYTES = 1 << 30  # of an array that is read whole
 STANDARDIZE = (
     "Write (x - x.mean(0)) / x.std(0) instead, with the mean and deviation of the training data for all data."
@@ -103,9 +104,18 @@ def constant_features(seen: Seen) -> Iterator[Fault]:
         if not len(odd):
             continue
         some = ", ".join(f"{i} (always {array[0, i]:g})" for i in odd[:5]) + (", ..." if len(odd) > 5 else "")
+        look = "or look at how they were read"
+        most = np.abs(array[0, odd]).max()
+        if (
+            array.dtype.kind == "f" and most >= COARSE
+        ):  # what told them apart may have been lost on the way here
+            look = (
+                f"{look}; where they did vary, {array.dtype} is too coarse for numbers like {most:g}: write "
+                f"{given.name} - {given.name}.mean(0)"
+            )
         yield seen.fault(
             f"{len(odd)} of {array.shape[1]} features of {given.name} never vary: number {some}",
-            f"Leave them out, np.delete({given.name}, {odd[:5].tolist()}, axis=1), or look at how they were read.",
+            f"Leave them out, np.delete({given.name}, {odd[:5].tolist()}, axis=1), {look}.",
             seen.reader(given),
         )
 
