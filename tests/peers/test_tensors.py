@@ -274,6 +274,36 @@ def numbers(torch):
     ]  # fmt: skip
 
 
+CHANGES = {
+    "an element": lambda torch, q: q.__setitem__(0, 9.0),
+    "copied": lambda torch, q: q.copy_(torch.ones(2)),
+    "filled": lambda torch, q: q.fill_(5.0),
+    "computed": lambda torch, q: q.mul_(2).tolist(),
+    "several times": lambda torch, q: (q.mul_(2).tolist(), q.add_(1), q.fill_(3.0)),
+    "through data": lambda torch, q: q.data.mul_(2).tolist(),
+}
+
+
+def operands_overwritten(torch):
+    """What a gradient needs was computed before, and keeps the values of then."""
+    results = []
+    for make in (lambda q: q.clone().detach(), lambda q: q * 2, lambda q: torch.stack([q[0], q[1]])):
+        for change in CHANGES.values():
+            for is_read in (False, True):
+                q, w = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0], requires_grad=True)
+                loss = (w * make(q)).sum()
+                if is_read:
+                    loss.item()
+                change(torch, q)
+                loss.backward()
+                results += [w.grad, q, loss]
+    x, w = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0], requires_grad=True)
+    loss = (w * x.mul_(2)).sum()
+    results.append(loss.item())
+    loss.backward()
+    return [*results, w.grad, x]
+
+
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 
@@ -331,12 +361,24 @@ def recorded_or_not(torch):
     return [float(flag) for flag in (inside, within, switched, torch.is_grad_enabled())]
 
 
+def weights_that_are_nan(torch):
+    """An evaluation, which may count in a tensor, tells them also where they meet zeros; a step looks at its update."""
+    x, w, seen = torch.zeros(64, 100), torch.ones(100, 64, requires_grad=True), torch.zeros(())
+    x[:, 90:] = 1.0
+    with torch.no_grad():
+        w[3] = float("nan")
+        y = x @ w
+        seen += 1
+    return [torch.isnan(y).float(), seen]
+
+
 PROGRAMS = [
     clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies,
     averaged_weights, read_after_the_step,
     loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places,
     written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, asked_for_later,
     attack, second_derivative, recorded_or_not, functions_without_gradients, scaled_sums,
+    operands_overwritten, weights_that_are_nan,
 ]  # fmt: skip
 
 
