@@ -26,7 +26,12 @@ def reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 def in_place(operation: Callable[..., Any]) -> Callable[..., Any]:
     """A method that changes its tensor, as PyTorch's whose names end in an underscore."""
-    return lambda self, *args, **kwargs: put(self, operation(self, *args, **kwargs))
+
+    def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return put(self, operation(self, *args, **kwargs))
+
+    change.__doc__ = f"{operation.__doc__ or operation.__name__} Written into the tensor, which is returned."
+    return change
 
 
 def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,10 +46,15 @@ def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def filled(value: float) -> Callable[..., Any]:
-    return lambda self: fill(self, value)
+    def change(self: Tensor) -> Tensor:
+        """One value in every element."""
+        return fill(self, value)
+
+    return change
 
 
 def fill(self: Tensor, value: Any) -> Tensor:
+    """A value in every element."""
     writable(self)
     self.assign(np.full(self.shape, value, self.dtype))
     return self

@@ -304,6 +304,48 @@ def operands_overwritten(torch):
     return [*results, w.grad, x]
 
 
+def activations_in_place(torch):
+    """As statements, in a residual block that adds what was changed, and of the data themselves."""
+    F, nn = torch.nn.functional, torch.nn
+    x = torch.linspace(-2, 2, 12).reshape(3, 4)
+    layer = linear(torch, 4, 4)
+    h = layer(x)
+    block = nn.Sequential(nn.ReLU(True), linear(torch, 4, 4), nn.LeakyReLU(0.2, inplace=True))
+    h = h + block(h)
+    F.elu(h, 0.5, inplace=True)
+    h.sum().item()
+    h.sum().backward()
+    results = [x, h, *gradients_of(layer), *gradients_of(block)]
+    for change in (
+        F.relu_,
+        F.elu_,
+        F.celu_,
+        F.selu_,
+        F.hardtanh_,
+        F.leaky_relu_,
+        torch.sigmoid_,
+        torch.tanh_,
+        torch.exp_,
+    ):
+        results += [change(y := x.clone() - 0.1), y]
+    for name in ("relu6", "silu", "mish", "hardsigmoid", "hardswish", "celu"):
+        y = (x + 0.3).requires_grad_() * 1
+        assert getattr(F, name)(y, inplace=True) is y
+        results.append(y)
+    y = x.clone()
+    F.threshold(y, 0.5, -3.0, inplace=True)
+    net = nn.Sequential(
+        nn.Dropout(0.5, inplace=True), nn.ReLU(inplace=True), nn.Hardtanh(-0.3, 0.4, True)
+    ).eval()
+    results += [y, net(y), y]
+    results.append(float((F.dropout2d(torch.ones(1, 64, 1, 1), 0.5, True, True) == 0).any()))
+    z = torch.ones(99)
+    F.dropout(z, inplace=True)
+    results.append(float((z == 0).any()))
+    net[0].inplace = net[1].inplace = net[2].inplace = False
+    return [*results, *(float(repr(m) == m.__class__.__name__ + "()") for m in net[1:2])]
+
+
 # --- gradients --------------------------------------------------------------------------------------------------------
 
 
@@ -378,7 +420,7 @@ PROGRAMS = [
     loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places,
     written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, asked_for_later,
     attack, second_derivative, recorded_or_not, functions_without_gradients, scaled_sums,
-    operands_overwritten, weights_that_are_nan,
+    operands_overwritten, activations_in_place, weights_that_are_nan,
 ]  # fmt: skip
 
 
@@ -396,6 +438,8 @@ def test_as_pytorch(program):
 WRONG = [
     lambda torch: torch.tensor([1.0, 2.0], requires_grad=True).__setitem__(0, 5.0),
     lambda torch: torch.tensor([1.0], requires_grad=True).fill_(5.0),
+    lambda torch: torch.nn.ReLU(True)(torch.ones(2, requires_grad=True)),
+    lambda torch: torch.nn.functional.dropout(torch.ones(2, requires_grad=True), inplace=True),
     lambda torch: (torch.arange(6.0).view(3, 2) * 1)[torch.tensor([99])],
     lambda torch: torch.nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 3])),
     lambda torch: torch.nn.functional.nll_loss(torch.zeros(2, 3), torch.tensor([2, -1])),

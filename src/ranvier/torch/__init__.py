@@ -20,6 +20,7 @@ from ranvier.torch import (
     arranging,
     autograd,
     backends,
+    changing,
     choosing,
     creation,
     cuda,
@@ -38,6 +39,7 @@ from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vo
 from ranvier.torch.amp import autocast
 from ranvier.torch.arranging import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
+from ranvier.torch.changing import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.choosing import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.creation import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.device import device
@@ -78,7 +80,18 @@ __all__ = [
     "no_grad", "optim", "pairwise_distance", "pi", "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu",
     "random", "save", "selu", "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
-for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, operations, random, settings):
+for _part in (
+    accumulating,
+    arranging,
+    changing,
+    choosing,
+    creation,
+    dtypes,
+    elementwise,
+    operations,
+    random,
+    settings,
+):
     __all__ += _part.__all__
 
 methods.attach()

@@ -8,25 +8,28 @@ from ranvier import functional, numeric
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.numeric.promotion import axis_of, floating
 from ranvier.recording import function
+from ranvier.torch.nn.functional.inplace import changing, written
 
 
-def _accepting_inplace(function: Any) -> Any:
-    """A function of one tensor that takes ``inplace``, which changes nothing: no memory is written twice anyway."""
+def _with_inplace(function: Any, name: str = "") -> Any:
+    """A function of one tensor that takes PyTorch's ``inplace``, under its name there."""
 
     def activation(input: Any, inplace: bool = False) -> Any:
-        return function(input)
+        result = function(input)
+        return written(input, result, inplace) if inplace else result
 
-    activation.__name__, activation.__doc__ = function.__name__, function.__doc__
+    activation.__name__, activation.__doc__ = name or function.__name__, function.__doc__
     return activation
 
 
 relu, relu6, selu, silu, mish = (
-    _accepting_inplace(f)
+    _with_inplace(f)
     for f in (functional.relu, functional.relu6, functional.selu, functional.silu, functional.mish)
 )
 
 
-hardsigmoid, hardswish = (_accepting_inplace(f) for f in (functional.hard_sigmoid, functional.hard_silu))
+hardsigmoid = _with_inplace(functional.hard_sigmoid, "hardsigmoid")
+hardswish = _with_inplace(functional.hard_silu, "hardswish")
 
 
 softsign = functional.softsign
@@ -37,12 +40,12 @@ logsigmoid = functional.log_sigmoid
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """``x`` where positive, else ``negative_slope * x``."""
-    return functional.leaky_relu(input, negative_slope)
+    return written(input, functional.leaky_relu(input, negative_slope), inplace)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """``x`` where positive, else ``alpha * (exp(x) - 1)``."""
-    return functional.elu(input, alpha)
+    return written(input, functional.elu(input, alpha), inplace)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -63,7 +66,7 @@ def softplus(input: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """``x`` kept within [min_val, max_val]."""
-    return functional.hard_tanh(input, min_val, max_val)
+    return written(input, functional.hard_tanh(input, min_val, max_val), inplace)
 
 
 def softmin(input: Any, dim: int) -> Any:
@@ -84,10 +87,14 @@ def prelu(input: Node, weight: Node) -> Node:
     return numeric.where(numeric.less(0, x), x, numeric.multiply(x, weight))
 
 
-@function
-def celu(input: Node, alpha: float = 1.0) -> Node:
+def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)`` (Barron, 2017)."""
-    x = floating(input)
+    return written(input, _celu(input, alpha), inplace)
+
+
+@function
+def _celu(x: Node, alpha: float) -> Node:
+    x = floating(x)
     below = numeric.expm1(numeric.divide(numeric.where(numeric.less(0, x), 0, x), alpha))
     return numeric.where(numeric.less(0, x), x, below * like(x, alpha))
 
@@ -128,4 +135,10 @@ def tanhshrink(input: Node) -> Node:
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """``x`` where it is above the threshold, else ``value``."""
-    return numeric.where(numeric.greater(input, threshold), input, value)
+    above = numeric.where(numeric.greater(input, threshold), input, value)
+    return written(input, above, inplace)
+
+
+relu_, selu_, elu_, celu_, leaky_relu_, hardtanh_, threshold_ = (
+    changing(f) for f in (relu, selu, elu, celu, leaky_relu, hardtanh, threshold)
+)
