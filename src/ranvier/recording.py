@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -208,8 +209,9 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
 
 
 def _gradients(output: Node, *nodes: Node, seeded: bool) -> list[Node]:
-    seed = nodes[-1] if seeded else None
-    return gradient(output, nodes[:-1] if seeded else nodes, seed)
+    if seeded:
+        return gradient(output, nodes[:-1], nodes[-1])
+    return gradient(output if output.shape == () else apply("reshape", output, shape=()), nodes)
 
 
 _gradients_function = Function("gradients", _gradients)
@@ -227,10 +229,23 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
     return _derivatives(output, segment, [t.entry or segment.leaf(t) for t in wrt], seeds)
 
 
-def reaches(output: Tensor, leaf: Tensor) -> bool:
-    """Whether the gradient of a pending tensor reaches this leaf."""
+def reaches(output: Tensor, tensor: Tensor) -> bool:
+    """Whether the gradient of ``output`` reaches a tensor: itself, a leaf, or a result that it was computed from."""
     entry, segment = output.entry, output.segment
-    return entry is not None and segment is not None and segment.ordinals.get(id(leaf)) in entry.sources
+    if output is tensor or entry is None or segment is None:
+        return output is tensor
+    if tensor.entry is None or tensor.entry.function is None:
+        return segment.ordinals.get(id(tensor)) in entry.sources
+    if tensor.segment is not segment:
+        return False
+    stack, seen = [entry], {entry}
+    while stack:
+        if stack[-1] is tensor.entry:
+            return True
+        fresh = {c for c in stack.pop().children if c.requires_grad} - seen
+        stack += fresh
+        seen |= fresh
+    return False
 
 
 def _derivatives(
@@ -240,7 +255,7 @@ def _derivatives(
     ends, *given = [t.entry or segment.leaf(t) for t in (output, *seeds)]
     if any(segment.leaves[o].released for o in ends.sources):
         raise _ended()
-    if not seeds and output.shape != ():
+    if not seeds and any(extent != 1 for extent in output.shape):
         raise RuntimeError(
             f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
         )
@@ -249,26 +264,48 @@ def _derivatives(
     return [Tensor.pending(entry, segment) for entry in entries]
 
 
-def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = None) -> None:
-    """Add the derivative of this tensor by every leaf that requires one to the leaf's ``grad``.
+def backward(
+    output: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the derivative of this tensor by every leaf that requires one, or by ``inputs``, to the leaf's ``grad``;
+    with ``create_graph=True`` that may be differentiated again.
 
     What was recorded is kept in any case: ``retain_graph`` changes nothing. Raises RuntimeError when the tensor
     depends on no such leaf, or when its history ended because a tensor it was computed from has been overwritten
     since (by ``optimizer.step()``, say).
     """
     seeds = [] if gradient is None else [gradient if isinstance(gradient, Tensor) else Tensor(gradient)]
-    with no_grad():
-        _check_history(output)
+    with nullcontext() if create_graph else no_grad():
+        check_history(output)
         segment = tape.segment_of([output, *seeds])
         # By what was read of each leaf: what has been assigned to it since, and waits, is another value.
         ends = output.entry or segment.leaf(output)
         reached = sorted(ends.sources)
+        if inputs is not None:
+            wanted = _leaves(inputs)
+            reached = [o for o in reached if id(segment.leaves[o]) in wanted]
         parts = _derivatives(output, segment, [segment.entries[o] for o in reached], seeds)
         for leaf, part in zip([segment.leaves[o] for o in reached], parts, strict=True):
             leaf.grad = part if leaf.grad is None else add(leaf.grad, part)
 
 
-def _check_history(output: Tensor) -> None:
+def _leaves(inputs: Any) -> set[int]:
+    """The leaves that gradients are to be added to, by their ids. Raises RuntimeError for a result."""
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for tensor in wanted:
+        if not tensor.is_leaf:
+            raise RuntimeError(
+                f"the gradient of a result (of shape {tensor.shape}) is not kept. Write "
+                "torch.autograd.grad(loss, x), which gives it, instead."
+            )
+    return set(map(id, wanted))
+
+
+def check_history(output: Tensor) -> None:
     """Raise RuntimeError where no gradient goes from here to any leaf."""
     entry, segment = output.entry, output.segment
     if output.released or (entry is not None and segment is not None and segment.is_stale(entry)):

@@ -346,61 +346,9 @@ def activations_in_place(torch):
     return [*results, *(float(repr(m) == m.__class__.__name__ + "()") for m in net[1:2])]
 
 
-# --- gradients --------------------------------------------------------------------------------------------------------
-
-
-def asked_for_later(torch):
-    w, x = torch.ones(2) * 2, (torch.ones(2) * 3).clone().detach()
-    w.requires_grad = True
-    x.requires_grad_()
-    ((w**2).sum() + (x**3).sum()).backward()
-    return [w.grad, x.grad]
-
-
-def attack(torch):
-    net, x = linear(torch, 2, 1), torch.ones(3, 2)
-    for _ in range(3):
-        x.requires_grad = True
-        (slope,) = torch.autograd.grad(net(x).pow(2).sum(), x)
-        x = torch.clamp(x.detach() + 0.1 * slope.sign(), 0, 1.5)
-    return [x]
-
-
-def second_derivative(torch):
-    w = torch.tensor([2.0], requires_grad=True)
-    (first,) = torch.autograd.grad((w**3).sum(), w, create_graph=True)
-    (second,) = torch.autograd.grad(first.sum(), w)
-    return [first, second]
-
-
-def functions_without_gradients(torch):
-    w = torch.ones(1, requires_grad=True)
-
-    @torch.no_grad()
-    def halves(n):
-        return [float((w * n).requires_grad), *(halves(n // 2) if n else [])]
-
-    @torch.no_grad
-    def once():
-        return float((w * 2).requires_grad)
-
-    return [*halves(3), once(), float((w * 2).requires_grad)]
-
-
 def scaled_sums(torch):
     x, y = torch.tensor([1.0, -2.0]), torch.tensor([3.0, 4.0])
     return [x.add(y, alpha=0.5), x.sub(y, alpha=2), x.clamp_min(0), x.clamp_max(0.5), x.where(x > 0, y)]
-
-
-def recorded_or_not(torch):
-    w = torch.ones(1, requires_grad=True)
-    with torch.no_grad():
-        inside = (w * 2).requires_grad
-        with torch.enable_grad():
-            within = (w * 2).requires_grad
-    with torch.set_grad_enabled(False):
-        switched = torch.is_grad_enabled()
-    return [float(flag) for flag in (inside, within, switched, torch.is_grad_enabled())]
 
 
 def weights_that_are_nan(torch):
@@ -415,12 +363,7 @@ def weights_that_are_nan(torch):
 
 
 PROGRAMS = [
-    clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies,
-    averaged_weights, read_after_the_step,
-    loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places,
-    written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, asked_for_later,
-    attack, second_derivative, recorded_or_not, functions_without_gradients, scaled_sums,
-    operands_overwritten, activations_in_place, weights_that_are_nan,
+    clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies, averaged_weights, read_after_the_step, loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places, written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, scaled_sums, operands_overwritten, activations_in_place, weights_that_are_nan,
 ]  # fmt: skip
 
 

@@ -38,7 +38,7 @@ from ranvier.torch import (
 from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.amp import autocast
 from ranvier.torch.arranging import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
+from ranvier.torch.autograd import enable_grad, inference_mode, is_grad_enabled, set_grad_enabled
 from ranvier.torch.changing import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.choosing import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.creation import *  # noqa: F403 - their __all__ is the vocabulary
@@ -100,7 +100,6 @@ absent.attach()
 __version__ = (
     f"2.0.0+ranvier.{_version.__version__}"  # of the vocabulary, for programs that ask for 2 or later
 )
-inference_mode = no_grad
 inverse, det, pinverse, matrix_power = linalg.inv, linalg.det, linalg.pinv, linalg.matrix_power
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 get_default_dtype, set_default_dtype = get_dtype, set_dtype
