@@ -11,7 +11,6 @@ from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.names import missing
-from ranvier.tensor import Tensor
 from ranvier.torch import (
     absent,
     accelerator,
@@ -26,6 +25,7 @@ from ranvier.torch import (
     cuda,
     dtypes,
     elementwise,
+    kinds,
     linalg,
     methods,
     nn,
@@ -46,6 +46,7 @@ from ranvier.torch.device import device
 from ranvier.torch.dtypes import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.elementwise import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.files import load, save
+from ranvier.torch.kinds import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.nn.functional import (
     adaptive_avg_pool1d,
     avg_pool1d,
@@ -72,7 +73,7 @@ from ranvier.torch.random import *  # noqa: F403 - their __all__ is the vocabula
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
-    "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "amp", "autocast", "autograd",
+    "Size", "accelerator", "adaptive_avg_pool1d", "amp", "autocast", "autograd",
     "avg_pool1d", "backends", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
     "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "cuda", "det", "device", "dtype", "e",
     "enable_grad", "get_default_dtype", "get_num_threads", "inf", "inference_mode", "inverse",
@@ -81,17 +82,8 @@ __all__ = [
     "random", "save", "selu", "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
 for _part in (
-    accumulating,
-    arranging,
-    changing,
-    choosing,
-    creation,
-    dtypes,
-    elementwise,
-    operations,
-    random,
-    settings,
-):
+    accumulating, arranging, changing, choosing, creation, dtypes, elementwise, kinds, operations, random, settings,
+):  # fmt: skip
     __all__ += _part.__all__
 
 methods.attach()

@@ -13,13 +13,13 @@ from ranvier.modes import get_dtype
 from ranvier.seed import numpy_generator
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import CLASSES, dtype_name
+from ranvier.torch.dtypes import dtype_name
 
 __all__ = [
-    "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "arange", "as_tensor",
-    "asarray", "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor", "linspace",
-    "logspace", "multinomial", "normal", "ones", "ones_like", "rand", "rand_like", "randint", "randint_like", "randn",
-    "randn_like", "randperm", "scalar_tensor", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "asarray", "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full",
+    "full_like", "is_tensor", "linspace", "logspace", "multinomial", "normal", "ones", "ones_like", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "scalar_tensor", "tensor",
+    "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -36,20 +36,6 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A number as a tensor without dimensions, in the default dtype."""
     return _filled(((),), s, dtype, device, requires_grad)
-
-
-def _of_dtype(name: str) -> Any:
-    def make(*data: Any) -> Tensor:
-        if not data or isinstance(data[0], int):
-            return zeros(*(data or (0,)), dtype=name)
-        return tensor(data[0], dtype=name)
-
-    make.dtype = name  # type: ignore[attr-defined]  # what ``x.type(torch.FloatTensor)`` converts to
-    make.__doc__ = f"A {name} tensor of a sequence or an array; of numbers, zeros of that shape."
-    return make
-
-
-FloatTensor, DoubleTensor, IntTensor, LongTensor, BoolTensor, ByteTensor = map(_of_dtype, CLASSES.values())
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
