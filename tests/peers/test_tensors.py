@@ -1,5 +1,7 @@
 """Programs that change tensors in place, index them, choose from them and differentiate: what PyTorch makes of each."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch as theirs
@@ -316,17 +318,8 @@ def activations_in_place(torch):
     h.sum().item()
     h.sum().backward()
     results = [x, h, *gradients_of(layer), *gradients_of(block)]
-    for change in (
-        F.relu_,
-        F.elu_,
-        F.celu_,
-        F.selu_,
-        F.hardtanh_,
-        F.leaky_relu_,
-        torch.sigmoid_,
-        torch.tanh_,
-        torch.exp_,
-    ):
+    changes = [F.relu_, F.elu_, F.celu_, F.selu_, F.hardtanh_, F.leaky_relu_, torch.sigmoid_, torch.exp_]
+    for change in changes:
         results += [change(y := x.clone() - 0.1), y]
     for name in ("relu6", "silu", "mish", "hardsigmoid", "hardswish", "celu"):
         y = (x + 0.3).requires_grad_() * 1
@@ -346,6 +339,32 @@ def activations_in_place(torch):
     return [*results, *(float(repr(m) == m.__class__.__name__ + "()") for m in net[1:2])]
 
 
+def state_dicts(torch):
+    """What a state dict holds is written through, and asks for no gradient."""
+    net = torch.nn.Sequential(linear(torch, 2, 3), torch.nn.BatchNorm1d(3))
+    state = net.state_dict()
+    kept = copy.deepcopy(state)
+    state["0.weight"] += 1
+    state["0.bias"].copy_(torch.ones(3))
+    state["1.weight"].mul_(2)
+    state["1.running_mean"].fill_(0.5)
+    net(torch.tensor([[1.0, 2.0], [3.0, 5.0], [-1.0, 0.5]])).pow(3).sum().backward()
+    results = [*net.parameters(), *gradients_of(net[1]), *net.buffers(), *state.values(), *kept.values()]
+    results += [float(any(v.requires_grad for v in state.values())), float(state["0.weight"].grad is None)]
+    net.load_state_dict({name: value * 2 for name, value in kept.items()})
+    return [*results, *state.values()]
+
+
+def parts_of_weights(torch):
+    w = torch.nn.Parameter(torch.zeros(4, 3))
+    torch.nn.init.constant_(w[:2], 0.5)
+    torch.nn.init.eye_(w[1:])
+    assert 0 < torch.nn.init.xavier_uniform_(w[:1]).abs().max() < 1.3
+    torch.nn.init.ones_(w[0])
+    assert w.requires_grad
+    return [w]
+
+
 def scaled_sums(torch):
     x, y = torch.tensor([1.0, -2.0]), torch.tensor([3.0, 4.0])
     return [x.add(y, alpha=0.5), x.sub(y, alpha=2), x.clamp_min(0), x.clamp_max(0.5), x.where(x > 0, y)]
@@ -363,7 +382,11 @@ def weights_that_are_nan(torch):
 
 
 PROGRAMS = [
-    clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies, averaged_weights, read_after_the_step, loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places, written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, scaled_sums, operands_overwritten, activations_in_place, weights_that_are_nan,
+    clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies,
+    averaged_weights, read_after_the_step, loaded_after_use, weight_norms, changed_results, changed_gradients,
+    written_with_history, written_in_many_places, written_through_views, indices, picked_log_probabilities, ordered,
+    gathered, taken_apart, numbers, scaled_sums, state_dicts, parts_of_weights, operands_overwritten,
+    activations_in_place, weights_that_are_nan,
 ]  # fmt: skip
 
 
