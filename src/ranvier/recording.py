@@ -29,8 +29,30 @@ def function(
     Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph
     at once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are
     sequences of operands, all others are options and must be hashable. A Python number or None given for an operand
-    is part of the program. For ``joins`` see `joining`, for ``varying`` `arithmetic`.
+    is part of the program. For ``joins`` see `joining`, for ``varying`` `arithmetic`, for other names `renamed`.
     """
+    return _function(body, joins, varying, {}, ())
+
+
+def renamed(operation: Any, *names: str) -> Any:
+    """The same tensor function, with what it has recorded, whose first parameters have a peer's names; they are taken
+    by those of ours too, as PyTorch takes NumPy's.
+    """
+    return operation.renamed(names)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two functions are one tensor function, perhaps by another vocabulary's names."""
+    return inspect.unwrap(one) is inspect.unwrap(other)
+
+
+def _function(
+    body: Callable[..., Any],
+    joins: Callable[..., Any] | None,
+    varying: bool,
+    recorded: dict[tuple[Any, ...], Function],
+    peers: Sequence[str],
+) -> Any:
     signature = inspect.signature(body)
     kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
     names = list(kinds.items())
@@ -38,7 +60,11 @@ def function(
     tensors_only = {
         p.name for p in signature.parameters.values() if str(p.annotation) == "Node" and p.default is p.empty
     }
-    recorded: dict[tuple[Any, ...], Function] = {}
+    own = dict(zip(peers, kinds, strict=False))  # by the peer's name, which errors tell
+    told = {name: peer for peer, name in own.items()}
+    shown = signature.replace(
+        parameters=[p.replace(name=told.get(p.name, p.name)) for p in signature.parameters.values()]
+    )
     # For so many arguments, where all of them may be tensors and the rest is left out.
     plain = {
         n: tuple(name for name, _ in names[:n])
@@ -53,8 +79,8 @@ def function(
             return known
         if absent := [p[0] for p in pattern if p[-1] is type(None) and p[0] in tensors_only]:
             raise TypeError(
-                f"{body.__name__} takes a tensor as {absent[0]}, and here is None. Does the function that "
-                "should give it return something?"
+                f"{body.__name__} takes a tensor as {told.get(absent[0], absent[0])}, and here is None. Does the "
+                "function that should give it return something?"
             )
 
         def build(*nodes: Node, **options: Any) -> Any:
@@ -76,11 +102,14 @@ def function(
                     break
             else:
                 return record(function_for(key), args, ())
+        if kwargs and own:
+            kwargs = {own.get(name, name): value for name, value in kwargs.items()}
         if Node in map(type, args) or (kwargs and Node in map(type, kwargs.values())):
             return body(*args, **kwargs)
         if kwargs or len(args) < len(required) or len(args) > len(names):
-            given = bound(signature, args, kwargs, body.__name__)
-            items = [(name, kinds[name], value) for name, value in given.items()]
+            named = {told.get(name, name): value for name, value in kwargs.items()} if own else kwargs
+            given = bound(shown, args, named, body.__name__)
+            items = [(name := own.get(n, n), kinds[name], value) for n, value in given.items()]
         else:
             items = [(name, kind, value) for (name, kind), value in zip(names, args, strict=False)]
         tensors: list[Tensor] = []
@@ -109,7 +138,7 @@ def function(
                     return described[0].__tensor_function__(call, args, kwargs)
                 tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
                 pattern.append((name, len(value)))
-        if varying and len(tensors) == len(options) == 1 and _varies(call, tensors[0], options[0][1]):
+        if varying and len(tensors) == len(options) == 1 and _varies(body, tensors[0], options[0][1]):
             name, value = options.pop()
             place = list(kinds).index(name)
             pattern[place] = name
@@ -121,6 +150,8 @@ def function(
         return record(function_for(tuple(pattern)), tensors, tuple(options))
 
     call.__wrapped__ = body
+    call.__signature__ = shown  # type: ignore[attr-defined]  # what inspect reads
+    call.renamed = functools.partial(_function, body, joins, varying, recorded)  # type: ignore[attr-defined]  # see above
     return call
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.modes import get_dtype
 from ranvier.module.core import Module
+from ranvier.recording import same
 
 __all__ = [
     "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "custom_object_scope", "describe", "from_architecture",
@@ -193,7 +194,7 @@ def _finders() -> dict[str, Callable[[Any], Any]]:
     from ranvier import activations
 
     def activation(value: Any) -> Any:
-        return next((name for name, known in activations.names().items() if known is value), None)
+        return next((name for name, known in activations.names().items() if same(known, value)), None)
 
     def find(classes: dict[str, Any]) -> Callable[[Any], Any]:
         def words(value: Any) -> Any:

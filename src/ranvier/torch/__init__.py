@@ -32,6 +32,7 @@ from ranvier.torch import (
     operations,
     optim,
     random,
+    renamed,
     settings,
     utils,
 )
@@ -70,6 +71,7 @@ from ranvier.torch.nn.functional import (
 )
 from ranvier.torch.operations import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.random import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.torch.renamed import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
@@ -82,7 +84,8 @@ __all__ = [
     "random", "save", "selu", "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
 for _part in (
-    accumulating, arranging, changing, choosing, creation, dtypes, elementwise, kinds, operations, random, settings,
+    accumulating, arranging, changing, choosing, creation, dtypes, elementwise, kinds, operations, random, renamed,
+    settings,
 ):  # fmt: skip
     __all__ += _part.__all__
 

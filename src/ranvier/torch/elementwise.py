@@ -27,14 +27,11 @@ from ranvier.recording import function
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "absolute", "acosh", "add", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh",
-    "deg2rad", "erfc", "exp2", "fix", "floor_divide", "fmod", "frac", "heaviside", "hypot", "is_complex",
-    "is_floating_point", "isclose", "lerp", "logaddexp", "logical_xor", "logit", "nan_to_num", "positive",
-    "rad2deg", "round", "sgn", "sinh", "sub", "subtract", "tan", "true_divide", "trunc", "xlogy",
+    "acosh", "add", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad",
+    "erfc", "exp2", "fix", "fmod", "frac", "heaviside", "hypot", "is_complex", "is_floating_point", "isclose",
+    "lerp", "logaddexp", "logit", "nan_to_num", "positive", "rad2deg", "round", "sinh", "sub", "subtract",
+    "tan", "trunc", "xlogy",
 ]  # fmt: skip
-
-absolute, floor_divide, true_divide, logical_xor = n.abs, n.floor_divide, n.divide, n.logical_xor
-
 
 fix = trunc
 
@@ -117,9 +114,6 @@ def rad2deg(input: Any) -> Any:
 def heaviside(input: Any, values: Any) -> Any:
     """0 below 0, 1 above, and ``values`` at 0."""
     return n.where(n.equal(input, 0), values, n.cast(n.less(0, input), input.dtype))
-
-
-sgn = n.sign
 
 
 def is_floating_point(input: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from ranvier.module import Module, register_module
 from ranvier.torch import operations
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.functional.activations import usual_dim
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity",
@@ -66,7 +67,7 @@ def _last(function: Any) -> Any:
     """PyTorch's rule for a ``dim`` that was left out: 0 for 0, 1 and 3 dimensions, else 1."""
 
     def along(input: Any, dim: int | None) -> Any:
-        return function(input, (0 if input.ndim in (0, 1, 3) else 1) if dim is None else dim)
+        return function(input, usual_dim(input) if dim is None else dim)
 
     return along
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ranvier.functional import linear
+from ranvier import functional
 from ranvier.names import missing
-from ranvier.numeric import sigmoid, tanh
+from ranvier.recording import renamed
 from ranvier.torch.nn.functional.activations import (
     celu,
     celu_,
@@ -19,6 +19,7 @@ from ranvier.torch.nn.functional.activations import (
     hardtanh_,
     leaky_relu,
     leaky_relu_,
+    log_softmax,
     logsigmoid,
     mish,
     prelu,
@@ -28,6 +29,7 @@ from ranvier.torch.nn.functional.activations import (
     selu,
     selu_,
     silu,
+    softmax,
     softmin,
     softplus,
     softshrink,
@@ -109,7 +111,7 @@ from ranvier.torch.nn.functional.shaping import (
     pixel_shuffle,
     pixel_unshuffle,
 )
-from ranvier.torch.operations import log_softmax, softmax
+from ranvier.torch.renamed import sigmoid, tanh
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
@@ -128,5 +130,7 @@ __all__ = [
     "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
     "threshold_", "triplet_margin_loss",
 ]  # fmt: skip
+
+linear = renamed(functional.linear, "input")
 
 __getattr__, __dir__ = missing("torch.nn.functional", __all__, hints={"upsample": "interpolate"})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ranvier import functional, numeric
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.numeric.promotion import axis_of, floating
-from ranvier.recording import function
+from ranvier.recording import function, renamed
+from ranvier.torch import operations
 from ranvier.torch.nn.functional.inplace import changing, written
 
 
@@ -32,10 +34,10 @@ hardsigmoid = _with_inplace(functional.hard_sigmoid, "hardsigmoid")
 hardswish = _with_inplace(functional.hard_silu, "hardswish")
 
 
-softsign = functional.softsign
+softsign = renamed(functional.softsign, "input")
 
 
-logsigmoid = functional.log_sigmoid
+logsigmoid = renamed(functional.log_sigmoid, "input")
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
@@ -69,9 +71,43 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     return written(input, functional.hard_tanh(input, min_val, max_val), inplace)
 
 
-def softmin(input: Any, dim: int) -> Any:
+def usual_dim(input: Any) -> int:
+    """PyTorch's rule for a ``dim`` that was left out: 0 for 0, 1 and 3 dimensions, else 1."""
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+def _along(operation: Any) -> Any:
+    """A function along a dimension, which is chosen, with PyTorch's warning, where it is left out."""
+
+    def activation(
+        input: Any,
+        dim: int | None = None,
+        _stacklevel: int = 3,
+        dtype: Any = None,
+        *,
+        axis: int | None = None,
+    ) -> Any:
+        dim = axis if dim is None else dim
+        if dim is None:
+            dim = usual_dim(input)
+            warnings.warn(
+                f"{operation.__name__} without a dimension: it is {dim} here. Write dim={dim} instead.",
+                UserWarning,
+                stacklevel=_stacklevel - 1,
+            )
+        return operation(input, dim, dtype)
+
+    activation.__name__, activation.__doc__ = operation.__name__, operation.__doc__
+    return activation
+
+
+def _softmin(input: Any, dim: int, dtype: Any = None) -> Any:
     """`softmax` of ``-x``."""
-    return functional.softmax(numeric.negative(input), dim)
+    return operations.softmax(numeric.negative(input), dim, dtype)
+
+
+_softmin.__name__ = "softmin"
+softmax, log_softmax, softmin = map(_along, (operations.softmax, operations.log_softmax, _softmin))
 
 
 @function
