@@ -78,6 +78,43 @@ def test_a_step_is_one_program_and_is_compiled_once(monkeypatch):
     assert runs.count(True) == 3
 
 
+@pytest.mark.parametrize(
+    "first", [nn.ReLU(inplace=True), nn.Dropout(0.1, inplace=True)], ids=["relu", "dropout"]
+)
+def test_networks_that_change_activations_in_place(first, tmp_path):
+    """One program for a step, the same bits as without, in a loop and in ``fit``, which leaves the data alone."""
+    x, y = X.reshape(96, 20) - 0.5, np.arange(96) % 3
+    given = x.copy()
+
+    def run(inplace, how):
+        torch.manual_seed(0)
+        net = nn.Sequential(first, nn.Linear(20, 8), nn.ReLU(True), nn.Dropout(0.2, True), nn.Linear(8, 3))
+        for module in net.modules():
+            if hasattr(module, "inplace"):
+                module.inplace = inplace
+        optimizer = optim.SGD(net.parameters(), lr=0.1)
+        if how == "fit":
+            net.compile(optimizer, nn.CrossEntropyLoss())
+            net.fit(x, y, epochs=2, batch_size=32, shuffle=False, verbose=0)
+        for start in range(0, 96, 32) if how == "loop" else ():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(
+                net(torch.tensor(x[start : start + 32])), torch.tensor(y[start : start + 32])
+            )
+            loss.backward()
+            optimizer.step()
+        known = len(entries.programs)
+        return [p.numpy() for p in net.parameters()], known, net
+
+    for how in ("loop", "fit"):
+        plain, changed = run(False, how), run(True, how)
+        assert all(np.array_equal(a, b) for a, b in zip(plain[0], changed[0], strict=True))
+        assert changed[1] - plain[1] <= (how == "loop")
+    np.testing.assert_array_equal(x, given)
+    changed[2].save(tmp_path / "net.rv")
+    assert "inplace=True" in repr(rv.load_model(tmp_path / "net.rv")[2])
+
+
 def test_the_same_seed_gives_the_same_bits():
     results = []
     for _ in range(2):

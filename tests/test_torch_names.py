@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import ranvier as rv
 import ranvier.torch as torch
-from ranvier import entries, load_model
+from ranvier import entries, load_model, numeric
 from ranvier.torch import absent, nn, optim
 from ranvier.torch.utils import data
 
@@ -185,6 +186,17 @@ def test_a_network_of_the_new_layers_is_fitted_and_saved(tmp_path):
     layers.save(tmp_path / "layers.rv")
     again = load_model(tmp_path / "layers.rv")
     assert torch.equal(again(torch.ones(1, 3, 2, 2)), layers(torch.ones(1, 3, 2, 2)))
+
+
+def test_functions_are_activations_of_the_other_vocabulary(tmp_path):
+    """By whatever names of arguments: they are the same functions, of values and of networks that are described."""
+    x = rv.Input((3,))
+    model = rv.Model(x, torch.sigmoid(rv.layers.Dense(2, activation=torch.tanh)(x)))
+    model.save(tmp_path / "net.rv")
+    again = load_model(tmp_path / "net.rv")
+    assert torch.equal(again(torch.ones(2, 3)), model(torch.ones(2, 3)))
+    y = torch.ones(2)
+    assert numeric.multiply(y, 3).entry is torch.mul(other=3, input=y).entry
 
 
 def test_names_that_are_not_there_are_listed():

@@ -6,7 +6,7 @@ Most are the operations themselves, so that ``x + y`` costs no more than ``numer
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,18 @@ import numpy as np
 from ranvier import entries, functional, numeric, selecting
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
 from ranvier.modes import get_dtype, no_grad
-from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.rearranging import (
+    chunked,
+    expanded,
+    flipped,
+    repeated,
+    sized,
+    split,
+    squeezed,
+    transposed,
+    unbound,
+    unsqueezed,
+)
 from ranvier.recording import backward, detach, function, no_out
 from ranvier.seed import numpy_generator
 from ranvier.selecting import Ordered, put, writable
@@ -27,7 +38,12 @@ def reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 def in_place(operation: Callable[..., Any]) -> Callable[..., Any]:
     """A method that changes its tensor, as PyTorch's whose names end in an underscore."""
-    return lambda self, *args, **kwargs: put(self, operation(self, *args, **kwargs))
+
+    def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return put(self, operation(self, *args, **kwargs))
+
+    change.__doc__ = f"{operation.__doc__ or operation.__name__} Written into the tensor, which is returned."
+    return change
 
 
 def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,10 +58,15 @@ def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def filled(value: float) -> Callable[..., Any]:
-    return lambda self: fill(self, value)
+    def change(self: Tensor) -> Tensor:
+        """One value in every element."""
+        return fill(self, value)
+
+    return change
 
 
 def fill(self: Tensor, value: Any) -> Tensor:
+    """A value in every element."""
     writable(self)
     self.assign(np.full(self.shape, value, self.dtype))
     return self
@@ -110,20 +131,6 @@ def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Calla
         return Ordered(largest(self, dim, keepdim), position(self, dim, keepdim))
 
     return method
-
-
-def dims(sizes: Sequence[Any]) -> tuple[Any, ...]:
-    """``f(2, 3)`` and ``f((2, 3))`` alike."""
-    return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else tuple(sizes)
-
-
-def transposed(self: Tensor, *axes: Any) -> Any:
-    """Two axes exchanged, as PyTorch has it; without arguments the axes reversed."""
-    return (
-        numeric.swapaxes(self, *axes)
-        if len(axes) == 2
-        else numeric.transpose(self, dims(axes) if axes else None)
-    )
 
 
 DEVICES = ("cuda", "mps", "xpu", "hip", "xla", "mkldnn", "meta", "gpu")  # what programs call them
@@ -318,71 +325,11 @@ def uniform(source: Any, shape: Any, low: float = 0.0, high: float = 1.0, **name
     return source.random(shape) * (high - low) + low
 
 
-def expanded(self: Tensor, *shape: Any) -> Any:
-    """Repeated to a shape, in which -1 keeps an extent."""
-    sizes = dims(shape)
-    known = (*(None,) * (len(sizes) - self.ndim), *self.shape)
-    return numeric.broadcast_to(self, tuple(d if e == -1 else e for e, d in zip(sizes, known, strict=True)))
-
-
-def shaped(self: Tensor, *shape: Any) -> Any:
-    """The same elements in another shape; one extent may be -1."""
-    return numeric.reshape(self, dims(shape))
-
-
 ELEMENTWISE = (
     "abs", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "tanh", "sigmoid", "erf", "sin",
     "cos", "sign", "floor", "ceil", "isnan", "isfinite", "clip", "maximum", "minimum", "matmul", "flatten", "swapaxes",
-    "flip",
 )  # fmt: skip
 REDUCTIONS = ("sum", "mean", "any", "all", "argmax", "argmin", "logsumexp")
-
-
-def squeezed(self: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
-    """Without dimensions of extent 1, all or those of ``dim`` that are, as PyTorch has it; ``axis`` must be such."""
-    if dim is None:
-        return numeric.squeeze(self, axis)
-    return numeric.squeeze(self, tuple(d for d in axes_of(dim, self.ndim) if self.shape[d] == 1))
-
-
-def unsqueezed(self: Tensor, dim: int) -> Any:
-    return numeric.expand_dims(self, dim)
-
-
-def repeated(self: Tensor, *sizes: Any) -> Any:
-    """The tensor that many times along each dimension; new ones come in front."""
-    times = dims(sizes)
-    whole = numeric.reshape(self, (*(1,) * (len(times) - self.ndim), *self.shape))
-    paired = [n for pair in zip(times, whole.shape, strict=True) for n in pair]
-    apart = numeric.reshape(whole, tuple(n for d in whole.shape for n in (1, d)))
-    shape = tuple(t * d for t, d in zip(times, whole.shape, strict=True))
-    return numeric.reshape(numeric.broadcast_to(apart, tuple(paired)), shape)
-
-
-def unbound(self: Tensor, dim: int = 0) -> tuple[Any, ...]:
-    """The slices along a dimension."""
-    parts = numeric.split(self, self.shape[axis_of(dim, self.ndim)], dim)
-    return tuple(numeric.squeeze(part, dim) for part in parts)
-
-
-def chunked(self: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """That many parts along a dimension, the last of them smaller where it does not divide."""
-    if chunks < 1:
-        raise ValueError(f"{chunks} parts along dimension {dim}. Write 1 or more instead.")
-    return split(self, max(1, -(-self.shape[axis_of(dim, self.ndim)] // chunks)), dim)
-
-
-def split(self: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Parts of that size along a dimension, the last of them smaller where it does not divide; or of those sizes."""
-    given = split_size_or_sections
-    if isinstance(given, int):
-        extent = self.shape[axis_of(dim, self.ndim)]
-        if given < 1:
-            raise ValueError(
-                f"parts of size {given} of {extent} elements. Write a size of 1 or more instead."
-            )
-        given = [min(given, extent - at) for at in range(0, extent, given)]
-    return numeric.split(self, tuple(given), dim)
 
 
 METHODS: dict[str, Any] = {
@@ -421,16 +368,16 @@ METHODS: dict[str, Any] = {
     "amax": reduction(numeric.max), "amin": reduction(numeric.min),
     "max": extremum(numeric.max, numeric.argmax), "min": extremum(numeric.min, numeric.argmin),
     # movement
-    "reshape": shaped, "view": shaped, "permute": lambda self, *axes: numeric.transpose(self, dims(axes)),
-    "transpose": transposed, "expand": expanded,
-    "t": numeric.transpose, "T": property(numeric.transpose),
+    "reshape": sized("shape", numeric.reshape), "view": sized("size", numeric.reshape),
+    "permute": sized("dims", numeric.transpose), "transpose": transposed, "expand": sized("size", expanded),
+    "flip": flipped, "t": numeric.transpose, "T": property(numeric.transpose),
     "mT": property(lambda self: numeric.swapaxes(self, -1, -2)),
     "squeeze": squeezed, "unsqueeze": unsqueezed,
     "expand_as": lambda self, other: numeric.broadcast_to(self, other.shape),
     "view_as": lambda self, other: numeric.reshape(self, other.shape),
     "chunk": chunked,
     "contiguous": lambda self: self, "clone": clone,
-    "split": split, "repeat": repeated, "unbind": unbound,
+    "split": split, "repeat": sized("repeats", repeated), "unbind": unbound,
     # choosing
     **{name: getattr(selecting, name) for name in selecting.__all__},
     # dtype, device, shape
@@ -446,7 +393,7 @@ METHODS: dict[str, Any] = {
     "sub_": in_place(scaled(-1)), "mul_": in_place(numeric.multiply),
     "assign_add": assigned(numeric.add), "assign_sub": assigned(numeric.subtract),
     "normal_": drawn(normal), "uniform_": drawn(uniform),
-    "div_": in_place(numeric.divide), "clamp_": in_place(numeric.clip),
+    "div_": in_place(numeric.divide), "clamp_": in_place(clamp),
     "data": property(get_data, set_data),
 }  # fmt: skip
 

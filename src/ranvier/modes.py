@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 from ranvier import entries
 from ranvier.graph.node import FLOATS
@@ -43,8 +45,55 @@ def _check(name: str) -> None:
         raise ValueError(f"dtype {name!r} is not one to compute in. Write 'float32' or 'float64'.")
 
 
-class no_grad(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
-    """Within this context (or a function decorated with it, with brackets or without) results require no gradient."""
+def resumed(context: Callable[[], Recording], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator function each of whose resumptions runs within a context of its own, what lies between outside."""
+
+    @functools.wraps(function)
+    def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        running = function(*args, **kwargs)
+        resume, given = running.send, None
+        while True:
+            try:
+                with context():
+                    value = resume(given)
+            except StopIteration as end:
+                return end.value
+            try:
+                resume, given = running.send, (yield value)
+            except GeneratorExit:
+                with context():
+                    running.close()
+                raise
+            except BaseException as error:  # noqa: BLE001  # what is thrown into it is its own
+                resume, given = running.throw, error
+
+    return generator
+
+
+class Recording(contextlib.ContextDecorator):
+    """What turns the recording of gradients on or off: a context, and a decorator of functions and of generators."""
+
+    before: bool
+
+    def __enter__(self) -> None:
+        raise NotImplementedError
+
+    def __call__(self, func: Any) -> Any:
+        if inspect.isgeneratorfunction(func):
+            return resumed(self._recreate_cm, func)
+        return super().__call__(func)
+
+    def _recreate_cm(self) -> Self:  # a function may call itself
+        return type(self)()
+
+    def __exit__(self, *error: object) -> None:
+        entries.state.grad_enabled = self.before
+
+
+class no_grad(Recording):  # noqa: N801  # PyTorch's name
+    """Within this context (or a function or generator decorated with it, with brackets or without) results require no
+    gradient.
+    """
 
     _records = False
 
@@ -52,12 +101,6 @@ class no_grad(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
         context = super().__new__(cls)
         return context if function is None else context(function)
 
-    def _recreate_cm(self) -> no_grad:  # a function may call itself
-        return type(self)()
-
     def __enter__(self) -> None:
         self.before = entries.state.grad_enabled
         entries.state.grad_enabled = self._records
-
-    def __exit__(self, *error: object) -> None:
-        entries.state.grad_enabled = self.before

@@ -6,6 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,30 @@ def function(
     Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph
     at once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are
     sequences of operands, all others are options and must be hashable. A Python number or None given for an operand
-    is part of the program. For ``joins`` see `joining`, for ``varying`` `arithmetic`.
+    is part of the program. For ``joins`` see `joining`, for ``varying`` `arithmetic`, for other names `renamed`.
     """
+    return _function(body, joins, varying, {}, ())
+
+
+def renamed(operation: Any, *names: str) -> Any:
+    """The same tensor function, with what it has recorded, whose first parameters have a peer's names; they are taken
+    by those of ours too, as PyTorch takes NumPy's.
+    """
+    return operation.renamed(names)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two functions are one tensor function, perhaps by another vocabulary's names."""
+    return inspect.unwrap(one) is inspect.unwrap(other)
+
+
+def _function(
+    body: Callable[..., Any],
+    joins: Callable[..., Any] | None,
+    varying: bool,
+    recorded: dict[tuple[Any, ...], Function],
+    peers: Sequence[str],
+) -> Any:
     signature = inspect.signature(body)
     kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
     names = list(kinds.items())
@@ -38,7 +61,11 @@ def function(
     tensors_only = {
         p.name for p in signature.parameters.values() if str(p.annotation) == "Node" and p.default is p.empty
     }
-    recorded: dict[tuple[Any, ...], Function] = {}
+    own = dict(zip(peers, kinds, strict=False))  # by the peer's name, which errors tell
+    told = {name: peer for peer, name in own.items()}
+    shown = signature.replace(
+        parameters=[p.replace(name=told.get(p.name, p.name)) for p in signature.parameters.values()]
+    )
     # For so many arguments, where all of them may be tensors and the rest is left out.
     plain = {
         n: tuple(name for name, _ in names[:n])
@@ -53,8 +80,8 @@ def function(
             return known
         if absent := [p[0] for p in pattern if p[-1] is type(None) and p[0] in tensors_only]:
             raise TypeError(
-                f"{body.__name__} takes a tensor as {absent[0]}, and here is None. Does the function that "
-                "should give it return something?"
+                f"{body.__name__} takes a tensor as {told.get(absent[0], absent[0])}, and here is None. Does the "
+                "function that should give it return something?"
             )
 
         def build(*nodes: Node, **options: Any) -> Any:
@@ -76,11 +103,14 @@ def function(
                     break
             else:
                 return record(function_for(key), args, ())
+        if kwargs and own:
+            kwargs = {own.get(name, name): value for name, value in kwargs.items()}
         if Node in map(type, args) or (kwargs and Node in map(type, kwargs.values())):
             return body(*args, **kwargs)
         if kwargs or len(args) < len(required) or len(args) > len(names):
-            given = bound(signature, args, kwargs, body.__name__)
-            items = [(name, kinds[name], value) for name, value in given.items()]
+            named = {told.get(name, name): value for name, value in kwargs.items()} if own else kwargs
+            given = bound(shown, args, named, body.__name__)
+            items = [(name := own.get(n, n), kinds[name], value) for n, value in given.items()]
         else:
             items = [(name, kind, value) for (name, kind), value in zip(names, args, strict=False)]
         tensors: list[Tensor] = []
@@ -110,7 +140,7 @@ def function(
                     return described[0].__tensor_function__(call, args, kwargs)
                 tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
                 pattern.append((name, len(value)))
-        if varying and len(tensors) == len(options) == 1 and _varies(call, tensors[0], options[0][1]):
+        if varying and len(tensors) == len(options) == 1 and _varies(body, tensors[0], options[0][1]):
             name, value = options.pop()
             place = list(kinds).index(name)
             pattern[place] = name
@@ -122,6 +152,8 @@ def function(
         return record(function_for(tuple(pattern)), tensors, tuple(options))
 
     call.__wrapped__ = body
+    call.__signature__ = shown  # type: ignore[attr-defined]  # what inspect reads
+    call.renamed = functools.partial(_function, body, joins, varying, recorded)  # type: ignore[attr-defined]  # see above
     return call
 
 
@@ -213,8 +245,9 @@ def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str
 
 
 def _gradients(output: Node, *nodes: Node, seeded: bool) -> list[Node]:
-    seed = nodes[-1] if seeded else None
-    return gradient(output, nodes[:-1] if seeded else nodes, seed)
+    if seeded:
+        return gradient(output, nodes[:-1], nodes[-1])
+    return gradient(output if output.shape == () else apply("reshape", output, shape=()), nodes)
 
 
 _gradients_function = Function("gradients", _gradients)
@@ -233,11 +266,11 @@ def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None)
 
 
 def _seeds(output: Tensor, seed: Any) -> list[Tensor]:
-    """What the derivative of the final value by ``output`` is, none for a number. Raises RuntimeError for another shape
-    or what is no float: it would be found where the gradients are computed, and whatever waits with them.
+    """What the derivative of the final value by ``output`` is, none for one element. Raises RuntimeError for another
+    shape or what is no float: it would be found where the gradients are computed, and whatever waits with them.
     """
     if seed is None:
-        if output.shape != ():
+        if any(extent != 1 for extent in output.shape):
             raise RuntimeError(
                 f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
             )
@@ -251,10 +284,23 @@ def _seeds(output: Tensor, seed: Any) -> list[Tensor]:
     return [given if given.dtype == output.dtype else converted(given, output.dtype)]
 
 
-def reaches(output: Tensor, leaf: Tensor) -> bool:
-    """Whether the gradient of a pending tensor reaches this leaf."""
+def reaches(output: Tensor, tensor: Tensor) -> bool:
+    """Whether the gradient of ``output`` reaches a tensor: itself, a leaf, or a result that it was computed from."""
     entry, segment = output.entry, output.segment
-    return entry is not None and segment is not None and segment.ordinals.get(id(leaf)) in entry.sources
+    if output is tensor or entry is None or segment is None:
+        return output is tensor
+    if tensor.entry is None or tensor.entry.function is None:
+        return segment.ordinals.get(id(tensor)) in entry.sources
+    if tensor.segment is not segment:
+        return False
+    stack, seen = [entry], {entry}
+    while stack:
+        if stack[-1] is tensor.entry:
+            return True
+        fresh = {c for c in stack.pop().children if c.requires_grad} - seen
+        stack += fresh
+        seen |= fresh
+    return False
 
 
 def _derivatives(
@@ -269,26 +315,48 @@ def _derivatives(
     return [Tensor.pending(entry, segment) for entry in entries]
 
 
-def backward(output: Tensor, gradient: Any = None, retain_graph: bool | None = None) -> None:
-    """Add the derivative of this tensor by every leaf that requires one to the leaf's ``grad``.
+def backward(
+    output: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the derivative of this tensor by every leaf that requires one, or by ``inputs``, to the leaf's ``grad``;
+    with ``create_graph=True`` that may be differentiated again.
 
     What was recorded is kept in any case: ``retain_graph`` changes nothing. Raises RuntimeError when the tensor
     depends on no such leaf, or when its history ended because a tensor it was computed from has been overwritten
     since (by ``optimizer.step()``, say).
     """
-    with no_grad():
-        _check_history(output)
+    with nullcontext() if create_graph else no_grad():
+        check_history(output)
         seeds = _seeds(output, gradient)
         segment = tape.segment_of([output, *seeds])
         # By what was read of each leaf: what has been assigned to it since, and waits, is another value.
         ends = output.entry or segment.leaf(output)
         reached = sorted(ends.sources)
+        if inputs is not None:
+            wanted = _leaves(inputs)
+            reached = [o for o in reached if id(segment.leaves[o]) in wanted]
         parts = _derivatives(output, segment, [segment.entries[o] for o in reached], seeds)
         for leaf, part in zip([segment.leaves[o] for o in reached], parts, strict=True):
             leaf.grad = part if leaf.grad is None else add(leaf.grad, part)
 
 
-def _check_history(output: Tensor) -> None:
+def _leaves(inputs: Any) -> set[int]:
+    """The leaves that gradients are to be added to, by their ids. Raises RuntimeError for a result."""
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for tensor in wanted:
+        if not tensor.is_leaf:
+            raise RuntimeError(
+                f"the gradient of a result (of shape {tensor.shape}) is not kept. Write "
+                "torch.autograd.grad(loss, x), which gives it, instead."
+            )
+    return set(map(id, wanted))
+
+
+def check_history(output: Tensor) -> None:
     """Raise RuntimeError where no gradient goes from here to any leaf."""
     entry, segment = output.entry, output.segment
     if output.released or (entry is not None and segment is not None and segment.is_stale(entry)):

@@ -7,6 +7,7 @@ Inside programs randomness is a pure function of (seed, stream, element): `draw`
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import secrets
 import sys
@@ -245,6 +246,7 @@ def shuffled(rows: Any, generator: np.random.Generator) -> Any:
     return shuffling(rows, generator)()
 
 
+@functools.lru_cache(64)  # a dropout of an explicit loop asks at each call
 def fold(seed: int) -> int:
     """A seed of up to 63 bits as the 32 bits that the primitive ``random`` takes."""
     return int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])

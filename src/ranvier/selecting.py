@@ -220,13 +220,19 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
     return numeric.where(mask, value, input)
 
 
-def nonzero(input: Tensor) -> Tensor:
-    """The index of every element that is not zero, (elements, dimensions), int32."""
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The index of every element that is not zero, (elements, dimensions), int32; or a vector for each dimension."""
+    if as_tuple:
+        return tuple(
+            Tensor.wrap(np.asarray(part, np.int32)) for part in np.nonzero(np.atleast_1d(input.compute()))
+        )
     return Tensor.wrap(np.ascontiguousarray(np.argwhere(input.compute()), np.int32))
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False) -> Ordered:
-    """The elements in order along a dimension, equal ones as they were, and where each came from."""
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Ordered:
+    """The elements in order along a dimension, equal ones as they were whether ``stable`` or not, and where each came
+    from.
+    """
     values = input.compute()
     rows = np.argsort(-values if descending and values.dtype.kind == "f" else values, dim, kind="stable")
     if descending and values.dtype.kind != "f":
@@ -236,7 +242,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False) -> Ordered:
     return Ordered(gather(input, dim, order), order)
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """Where the elements in order along a dimension came from."""
     return sort(input, dim, descending).indices
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -226,7 +227,8 @@ def _ready(tensor: Tensor, segment: Segment) -> Segment | None:
 
 def program_for(segment: Segment, roots: tuple[Entry, ...], assigned: dict[int, Entry]) -> Any:
     """The compiled program for these results and assignments of the segment, the ordinals of the leaves it reads, and
-    which results it hands out with their axes reversed: a gradient lies in memory as its Fortran-ordered weight does.
+    which results it hands out with their axes reversed: a gradient lies in memory as its Fortran-ordered weight does;
+    and whether a gradient of the results may still read what is overwritten.
     """
     assigns = tuple(assigned.items())
     key = (roots, assigns, engines.get_engine())
@@ -237,11 +239,14 @@ def program_for(segment: Segment, roots: tuple[Entry, ...], assigned: dict[int, 
         set[int]().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns))
     )
     changed = {o for o, _ in assigns}
+    # Elsewhere than in a step nobody looks whether weights are finite, so that zeros that meet them must tell.
+    is_step = any(segment.leaves[o]._requires_grad for o in changed)
     pairs = {}
     for o in used:
         leaf = segment.leaves[o]
         # What the first values are like, later ones are expected to be.
-        zeros = 0.0 if o in changed or leaf._value is None else share_of_zeros(leaf._value)
+        skips = is_step and o not in changed and leaf._value is not None
+        zeros = share_of_zeros(leaf._value) if skips else 0.0
         pairs[o] = leaf_input(f"leaf{o}", leaf, zeros)
     nodes = expand([*roots, *(e for _, e in assigns)], {o: value for o, (_, value) in pairs.items()})
     updates = tuple(
@@ -256,7 +261,12 @@ def program_for(segment: Segment, roots: tuple[Entry, ...], assigned: dict[int, 
     graph = Graph(graph.inputs, outputs, graph.updates)
     while len(programs) >= PROGRAMS:
         programs.pop(next(iter(programs)), None)  # the oldest
-    known = programs[key] = (engines.compile(graph), used, flipped)
+    known = programs[key] = (
+        engines.compile(graph),
+        used,
+        flipped,
+        bool(_operands(segment, roots, changed)),
+    )
     return known
 
 
@@ -291,9 +301,25 @@ def _reader(segment: Segment) -> Segment | None:
     return None
 
 
-def _prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry]) -> tuple[Any, ...]:
-    """The program of these results and assignments, what it is given, what it fills, and what lies there reversed."""
-    program, used, flipped = program_for(segment, tuple(t.entry for t in pending), assigns)  # type: ignore[misc]  # pending: it has one
+class _Prepared(NamedTuple):
+    """A program, what it is given, what it fills, what of that lies there with its axes reversed, and whether a
+    gradient of the results may still read what it overwrites.
+    """
+
+    program: Any
+    given: list[Any]
+    outputs: list[Any]
+    flipped: list[bool]
+    kept: bool
+
+    def run(self, pending: list[Tensor]) -> None:
+        self.program.run(self.given, self.outputs)
+        for tensor, value, flip in zip(pending, self.outputs, self.flipped, strict=True):
+            tensor._value = value.T if flip else value
+
+
+def _prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry]) -> _Prepared:
+    program, used, flipped, kept = program_for(segment, tuple(t.entry for t in pending), assigns)  # type: ignore[misc]  # pending: it has one
     given = []
     for o in used:
         leaf = segment.leaves[o]
@@ -307,14 +333,7 @@ def _prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry]
         np.empty(t.spec.shape[::-1] if flip else t.spec.shape, t.spec.dtype)
         for t, flip in zip(pending, flipped, strict=True)
     ]
-    return program, given, outputs, flipped
-
-
-def _run(prepared: tuple[Any, ...], pending: list[Tensor]) -> None:
-    program, given, outputs, flipped = prepared
-    program.run(given, outputs)
-    for tensor, value, flip in zip(pending, outputs, flipped, strict=True):
-        tensor._value = value.T if flip else value
+    return _Prepared(program, given, outputs, flipped, kept)
 
 
 def _in_parts(segment: Segment, pending: list[Tensor]) -> None:
@@ -329,7 +348,7 @@ def _in_parts(segment: Segment, pending: list[Tensor]) -> None:
         _in_parts(segment, pending[:middle])
         _in_parts(segment, pending[middle:])
     else:
-        _run(prepared, pending)
+        prepared.run(pending)
 
 
 def _assigned_alone(segment: Segment) -> None:
@@ -341,7 +360,8 @@ def _assigned_alone(segment: Segment) -> None:
             segment.leaves[o].segment = None
         segment.assigns = {}
         raise
-    _run(prepared, [])
+    keep_operands([segment.leaves[o] for o in segment.assigns])
+    prepared.run([])
 
 
 def flush(segment: Segment) -> None:
@@ -361,6 +381,7 @@ def flush(segment: Segment) -> None:
     living, pending = _waiting(segment)
     if not pending and not segment.assigns:
         return
+    overwritten = [(o, segment.leaves[o]) for o in segment.assigns]
     try:
         prepared = _prepared(segment, pending, segment.assigns)
     except Exception:  # noqa: BLE001  # one thing that cannot be computed spoils no other that waits with it
@@ -369,12 +390,17 @@ def flush(segment: Segment) -> None:
         if segment.assigns:
             _assigned_alone(segment)
     else:
-        _run(prepared, pending)
-    leaves, versions, written = segment.leaves, segment.versions, segment.assigns.keys()
-    for o in written:
-        leaf = leaves[o]
-        leaf.version = versions[o] = leaf.version + 1
+        others = len(living) > len(pending) or len(state.segments) > 1  # which may read it, too
+        if overwritten and (prepared.kept or others):
+            keep_operands([leaf for _, leaf in overwritten])
+        prepared.run(pending)
+    leaves, versions, written = segment.leaves, segment.versions, set()
+    for o, leaf in overwritten:
+        leaf.version += 1
         leaf.segment = None
+        if leaves[o] is leaf:
+            versions[o] = leaf.version
+            written.add(o)
     segment.flushed = True
     keep = []
     for tensor in living:  # history ends where an operand was overwritten, and where none can be asked for
@@ -388,6 +414,28 @@ def flush(segment: Segment) -> None:
             keep.append(weakref.ref(tensor))
     segment.live = keep
     segment.assigns = {}
+
+
+def keep_operands(tensors: Sequence[Tensor]) -> None:
+    """Before tensors are overwritten, let results whose gradient may still be asked for keep a copy of what they read.
+
+    Where a weight is among it, as with a step, their history ends: nothing is kept for them.
+    """
+    for segment in list(state.segments):
+        if segment.live:
+            met = {o for t in tensors if (o := segment.ordinals.get(id(t), -1)) >= 0}
+            for o in _operands(segment, (t.entry for t in _waiting(segment)[0]), met):
+                if segment.versions[o] == segment.leaves[o].version:
+                    hand_over(segment.leaves[o], segment.leaves[o].copied())
+
+
+def _operands(segment: Segment, results: Iterable[Entry | None], overwritten: AbstractSet[int]) -> set[int]:
+    """The leaves, of those that are overwritten, that the gradient of a result may still read."""
+    found: set[int] = set()
+    for entry in results:
+        if entry is not None and entry.requires_grad and entry.sources.isdisjoint(overwritten):
+            found |= entry.leaves & overwritten
+    return {o for o in found if not segment.leaves[o]._requires_grad}
 
 
 def hand_over(tensor: Tensor, other: Tensor) -> None:

@@ -182,6 +182,12 @@ class Tensor:
         """Hold the values in memory of its own from here on."""
         self._value, self.base = self.compute().copy(order="K"), None
 
+    def copied(self) -> Tensor:
+        """A leaf with a copy of the values, which it is read in place of: see `tape.hand_over`."""
+        other = Tensor.wrap(self._value.copy(order="K"))
+        other.version = self.version
+        return other
+
     def compute(self) -> Any:
         """The value as the array that holds it."""
         segment = self.segment
@@ -291,6 +297,7 @@ class Tensor:
         if self.entry is not None:  # a result becomes a leaf of its own
             self.compute()
             self.entry = self.segment = None
+        tape.keep_operands([self])
         tape.settle(self)
         if not self._value.flags.writeable:
             raise ValueError("this tensor shares a read-only array. Write x.clone() and change that instead.")

@@ -1,5 +1,7 @@
 """Programs that change tensors in place, index them, choose from them and differentiate: what PyTorch makes of each."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch as theirs
@@ -274,45 +276,93 @@ def numbers(torch):
     ]  # fmt: skip
 
 
-# --- gradients --------------------------------------------------------------------------------------------------------
+CHANGES = {
+    "an element": lambda torch, q: q.__setitem__(0, 9.0),
+    "copied": lambda torch, q: q.copy_(torch.ones(2)),
+    "filled": lambda torch, q: q.fill_(5.0),
+    "computed": lambda torch, q: q.mul_(2).tolist(),
+    "several times": lambda torch, q: (q.mul_(2).tolist(), q.add_(1), q.fill_(3.0)),
+    "through data": lambda torch, q: q.data.mul_(2).tolist(),
+}
 
 
-def asked_for_later(torch):
-    w, x = torch.ones(2) * 2, (torch.ones(2) * 3).clone().detach()
-    w.requires_grad = True
-    x.requires_grad_()
-    ((w**2).sum() + (x**3).sum()).backward()
-    return [w.grad, x.grad]
+def operands_overwritten(torch):
+    """What a gradient needs was computed before, and keeps the values of then."""
+    results = []
+    for make in (lambda q: q.clone().detach(), lambda q: q * 2, lambda q: torch.stack([q[0], q[1]])):
+        for change in CHANGES.values():
+            for is_read in (False, True):
+                q, w = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0], requires_grad=True)
+                loss = (w * make(q)).sum()
+                if is_read:
+                    loss.item()
+                change(torch, q)
+                loss.backward()
+                results += [w.grad, q, loss]
+    x, w = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0], requires_grad=True)
+    loss = (w * x.mul_(2)).sum()
+    results.append(loss.item())
+    loss.backward()
+    return [*results, w.grad, x]
 
 
-def attack(torch):
-    net, x = linear(torch, 2, 1), torch.ones(3, 2)
-    for _ in range(3):
-        x.requires_grad = True
-        (slope,) = torch.autograd.grad(net(x).pow(2).sum(), x)
-        x = torch.clamp(x.detach() + 0.1 * slope.sign(), 0, 1.5)
-    return [x]
+def activations_in_place(torch):
+    """As statements, in a residual block that adds what was changed, and of the data themselves."""
+    F, nn = torch.nn.functional, torch.nn
+    x = torch.linspace(-2, 2, 12).reshape(3, 4)
+    layer = linear(torch, 4, 4)
+    h = layer(x)
+    block = nn.Sequential(nn.ReLU(True), linear(torch, 4, 4), nn.LeakyReLU(0.2, inplace=True))
+    h = h + block(h)
+    F.elu(h, 0.5, inplace=True)
+    h.sum().item()
+    h.sum().backward()
+    results = [x, h, *gradients_of(layer), *gradients_of(block)]
+    changes = [F.relu_, F.elu_, F.celu_, F.selu_, F.hardtanh_, F.leaky_relu_, torch.sigmoid_, torch.exp_]
+    for change in changes:
+        results += [change(y := x.clone() - 0.1), y]
+    for name in ("relu6", "silu", "mish", "hardsigmoid", "hardswish", "celu"):
+        y = (x + 0.3).requires_grad_() * 1
+        assert getattr(F, name)(y, inplace=True) is y
+        results.append(y)
+    y = x.clone()
+    F.threshold(y, 0.5, -3.0, inplace=True)
+    net = nn.Sequential(
+        nn.Dropout(0.5, inplace=True), nn.ReLU(inplace=True), nn.Hardtanh(-0.3, 0.4, True)
+    ).eval()
+    results += [y, net(y), y]
+    results.append(float((F.dropout2d(torch.ones(1, 64, 1, 1), 0.5, True, True) == 0).any()))
+    z = torch.ones(99)
+    F.dropout(z, inplace=True)
+    results.append(float((z == 0).any()))
+    net[0].inplace = net[1].inplace = net[2].inplace = False
+    return [*results, *(float(repr(m) == m.__class__.__name__ + "()") for m in net[1:2])]
 
 
-def second_derivative(torch):
-    w = torch.tensor([2.0], requires_grad=True)
-    (first,) = torch.autograd.grad((w**3).sum(), w, create_graph=True)
-    (second,) = torch.autograd.grad(first.sum(), w)
-    return [first, second]
+def state_dicts(torch):
+    """What a state dict holds is written through, and asks for no gradient."""
+    net = torch.nn.Sequential(linear(torch, 2, 3), torch.nn.BatchNorm1d(3))
+    state = net.state_dict()
+    kept = copy.deepcopy(state)
+    state["0.weight"] += 1
+    state["0.bias"].copy_(torch.ones(3))
+    state["1.weight"].mul_(2)
+    state["1.running_mean"].fill_(0.5)
+    net(torch.tensor([[1.0, 2.0], [3.0, 5.0], [-1.0, 0.5]])).pow(3).sum().backward()
+    results = [*net.parameters(), *gradients_of(net[1]), *net.buffers(), *state.values(), *kept.values()]
+    results += [float(any(v.requires_grad for v in state.values())), float(state["0.weight"].grad is None)]
+    net.load_state_dict({name: value * 2 for name, value in kept.items()})
+    return [*results, *state.values()]
 
 
-def functions_without_gradients(torch):
-    w = torch.ones(1, requires_grad=True)
-
-    @torch.no_grad()
-    def halves(n):
-        return [float((w * n).requires_grad), *(halves(n // 2) if n else [])]
-
-    @torch.no_grad
-    def once():
-        return float((w * 2).requires_grad)
-
-    return [*halves(3), once(), float((w * 2).requires_grad)]
+def parts_of_weights(torch):
+    w = torch.nn.Parameter(torch.zeros(4, 3))
+    torch.nn.init.constant_(w[:2], 0.5)
+    torch.nn.init.eye_(w[1:])
+    assert 0 < torch.nn.init.xavier_uniform_(w[:1]).abs().max() < 1.3
+    torch.nn.init.ones_(w[0])
+    assert w.requires_grad
+    return [w]
 
 
 def scaled_sums(torch):
@@ -320,15 +370,15 @@ def scaled_sums(torch):
     return [x.add(y, alpha=0.5), x.sub(y, alpha=2), x.clamp_min(0), x.clamp_max(0.5), x.where(x > 0, y)]
 
 
-def recorded_or_not(torch):
-    w = torch.ones(1, requires_grad=True)
+def weights_that_are_nan(torch):
+    """An evaluation, which may count in a tensor, tells them also where they meet zeros; a step looks at its update."""
+    x, w, seen = torch.zeros(64, 100), torch.ones(100, 64, requires_grad=True), torch.zeros(())
+    x[:, 90:] = 1.0
     with torch.no_grad():
-        inside = (w * 2).requires_grad
-        with torch.enable_grad():
-            within = (w * 2).requires_grad
-    with torch.set_grad_enabled(False):
-        switched = torch.is_grad_enabled()
-    return [float(flag) for flag in (inside, within, switched, torch.is_grad_enabled())]
+        w[3] = float("nan")
+        y = x @ w
+        seen += 1
+    return [torch.isnan(y).float(), seen]
 
 
 # --- numbers that are easily wrong ------------------------------------------------------------------------------------
@@ -400,10 +450,10 @@ def of_nothing(torch):
 PROGRAMS = [
     rests_of_divisions, far_from_zero, norms_of_matrices, shares_of_elements, joined_and_summed, of_nothing,
     clipped_weights, descent_by_hand, descent_on_a_leaf, descent_through_data, moving_average, kept_copies,
-    averaged_weights, read_after_the_step,
-    loaded_after_use, weight_norms, changed_results, changed_gradients, written_with_history, written_in_many_places,
-    written_through_views, indices, picked_log_probabilities, ordered, gathered, taken_apart, numbers, asked_for_later,
-    attack, second_derivative, recorded_or_not, functions_without_gradients, scaled_sums,
+    averaged_weights, read_after_the_step, loaded_after_use, weight_norms, changed_results, changed_gradients,
+    written_with_history, written_in_many_places, written_through_views, indices, picked_log_probabilities, ordered,
+    gathered, taken_apart, numbers, scaled_sums, state_dicts, parts_of_weights, operands_overwritten,
+    activations_in_place, weights_that_are_nan,
 ]  # fmt: skip
 
 
@@ -421,6 +471,8 @@ def test_as_pytorch(program):
 WRONG = [
     lambda torch: torch.tensor([1.0, 2.0], requires_grad=True).__setitem__(0, 5.0),
     lambda torch: torch.tensor([1.0], requires_grad=True).fill_(5.0),
+    lambda torch: torch.nn.ReLU(True)(torch.ones(2, requires_grad=True)),
+    lambda torch: torch.nn.functional.dropout(torch.ones(2, requires_grad=True), inplace=True),
     lambda torch: (torch.arange(6.0).view(3, 2) * 1)[torch.tensor([99])],
     lambda torch: torch.nn.CrossEntropyLoss()(torch.zeros(2, 3), torch.tensor([0, 3])),
     lambda torch: torch.nn.functional.nll_loss(torch.zeros(2, 3), torch.tensor([2, -1])),

@@ -16,6 +16,7 @@ from ranvier.module.arguments import Form
 from ranvier.module.core import Module
 from ranvier.module.registered import custom_object_scope, find, given, name_of, register
 from ranvier.module.registered import made as made_of
+from ranvier.recording import same
 
 __all__ = [
     "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture", "plain",
@@ -179,7 +180,7 @@ def _finders() -> dict[str, Callable[[Any], Any]]:
     from ranvier import activations
 
     def activation(value: Any) -> Any:
-        return next((name for name, known in activations.names().items() if known is value), None)
+        return next((name for name, known in activations.names().items() if same(known, value)), None)
 
     def find(classes: dict[str, Any]) -> Callable[[Any], Any]:
         def words(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ranvier.graph.node import FLOATS, Type
-from ranvier.methods import DEVICES, no_device
+from ranvier.methods import DEVICES, get_data, no_device
 from ranvier.module.parts import Parts
 from ranvier.tape import settle
 from ranvier.tensor import Tensor
@@ -46,8 +46,10 @@ class State(Parts):
             yield from ((start + n, b) for n, b in kept if b is not None)
 
     def state_dict(self) -> OrderedDict[str, Tensor]:
-        """Parameters and persistent buffers under dotted names: the tensors themselves, not copies."""
-        return OrderedDict(self._state())
+        """Parameters and persistent buffers under dotted names, as their ``.data``: outside of the gradient, and not
+        copies: what is written into one is written into the network.
+        """
+        return OrderedDict((name, get_data(tensor)) for name, tensor in self._state())
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Overwrite parameters and buffers from tensors or arrays under the same names; returns the names left out.
@@ -55,7 +57,7 @@ class State(Parts):
         Nothing is written unless all of it fits. Raises an error that is a ValueError and a RuntimeError, listing
         every missing and unexpected name (unless not ``strict``) and every wrong shape.
         """
-        own = self.state_dict()
+        own = dict(self._state())
         values = {name: np.asarray(value) for name, value in state_dict.items() if name in own}
         left_out = IncompatibleKeys(
             [n for n in own if n not in state_dict], [n for n in state_dict if n not in own]

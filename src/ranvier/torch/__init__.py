@@ -11,7 +11,6 @@ from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.names import missing
-from ranvier.tensor import Tensor
 from ranvier.torch import (
     absent,
     accelerator,
@@ -20,30 +19,35 @@ from ranvier.torch import (
     arranging,
     autograd,
     backends,
+    changing,
     choosing,
     creation,
     cuda,
     dtypes,
     elementwise,
+    kinds,
     linalg,
     methods,
     nn,
     operations,
     optim,
     random,
+    renamed,
     settings,
     utils,
 )
 from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.amp import autocast
 from ranvier.torch.arranging import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.autograd import enable_grad, is_grad_enabled, set_grad_enabled
+from ranvier.torch.autograd import enable_grad, inference_mode, is_grad_enabled, set_grad_enabled
+from ranvier.torch.changing import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.choosing import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.creation import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.device import device
 from ranvier.torch.dtypes import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.elementwise import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.files import load, save
+from ranvier.torch.kinds import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.nn.functional import (
     adaptive_avg_pool1d,
     avg_pool1d,
@@ -67,10 +71,11 @@ from ranvier.torch.nn.functional import (
 )
 from ranvier.torch.operations import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.random import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.torch.renamed import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
-    "Size", "Tensor", "accelerator", "adaptive_avg_pool1d", "amp", "autocast", "autograd",
+    "Size", "accelerator", "adaptive_avg_pool1d", "amp", "autocast", "autograd",
     "avg_pool1d", "backends", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
     "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "cuda", "det", "device", "dtype", "e",
     "enable_grad", "get_default_dtype", "get_num_threads", "inf", "inference_mode", "inverse",
@@ -78,7 +83,10 @@ __all__ = [
     "no_grad", "optim", "pairwise_distance", "pi", "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu",
     "random", "save", "selu", "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
 ]  # fmt: skip
-for _part in (accumulating, arranging, choosing, creation, dtypes, elementwise, operations, random, settings):
+for _part in (
+    accumulating, arranging, changing, choosing, creation, dtypes, elementwise, kinds, operations, random, renamed,
+    settings,
+):  # fmt: skip
     __all__ += _part.__all__
 
 methods.attach()
@@ -87,7 +95,6 @@ absent.attach()
 __version__ = (
     f"2.0.0+ranvier.{_version.__version__}"  # of the vocabulary, for programs that ask for 2 or later
 )
-inference_mode = no_grad
 inverse, det, pinverse, matrix_power = linalg.inv, linalg.det, linalg.pinv, linalg.matrix_power
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 get_default_dtype, set_default_dtype = get_dtype, set_dtype

@@ -112,7 +112,14 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
     )
 
 
-addmv = baddbmm = addmm
+def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+    """``beta * input + alpha * (mat @ vec)``."""
+    return addmm(input, mat, vec, beta=beta, alpha=alpha)
+
+
+def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+    """`addmm` of the matrices of two batches."""
+    return addmm(input, batch1, batch2, beta=beta, alpha=alpha)
 
 
 @function

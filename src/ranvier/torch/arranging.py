@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import methods, numeric
+from ranvier import methods, numeric, rearranging
 from ranvier import numeric as n
 from ranvier.graph.node import Node, apply
 from ranvier.numeric import movement
@@ -17,17 +17,18 @@ from ranvier.numeric.matrices import diag, roll, tril, triu
 from ranvier.numeric.promotion import axis_of
 from ranvier.recording import function
 from ranvier.tensor import Tensor
-from ranvier.torch import operations
 
 __all__ = [
     "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack", "combinations",
-    "concatenate", "diag", "diag_embed", "diagonal", "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim",
-    "narrow", "ravel", "repeat_interleave", "roll", "rot90", "select", "swapaxes", "swapdims", "tensor_split", "tile",
-    "trace", "tril", "tril_indices", "triu", "triu_indices", "unflatten",
+    "diag", "diag_embed", "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "narrow", "ravel",
+    "repeat_interleave", "roll", "rot90", "select", "tensor_split", "tile", "trace", "tril", "tril_indices",
+    "triu", "triu_indices", "unflatten",
 ]  # fmt: skip
 
-swapaxes = swapdims = numeric.swapaxes
-ravel, diagonal = numeric.flatten, numeric.diagonal
+
+def ravel(input: Any) -> Any:
+    """All elements in one dimension."""
+    return n.reshape(input, (-1,))
 
 
 def broadcast_to(input: Any, size: Sequence[int]) -> Any:
@@ -85,10 +86,12 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 def tile(input: Any, dims: Sequence[int]) -> Any:
     """``input`` that many times along each dimension, the last ones where fewer are given."""
     times = (*(1,) * (input.ndim - len(dims)), *dims)
-    return methods.repeated(input, *times)
+    return rearranging.repeated(input, times)
 
 
-def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
     """Each slice along ``dim`` that many times, one after the other; ``repeats`` may be a tensor, one for each."""
     x = n.reshape(input, (-1,)) if dim is None else input
     axis = axis_of(0 if dim is None else dim, x.ndim)
@@ -109,8 +112,12 @@ def trace(input: Node) -> Node:
 
 
 @function
-def diff(input: Node, n: int = 1, dim: int = -1) -> Node:
-    """The differences of neighbours along ``dim``, ``n`` times."""
+def diff(
+    input: Node, n: int = 1, dim: int = -1, prepend: Node | None = None, append: Node | None = None
+) -> Node:
+    """The differences of neighbours along ``dim``, ``n`` times, of ``input`` between ``prepend`` and ``append``."""
+    parts = [part for part in (prepend, input, append) if part is not None]
+    input = input if len(parts) == 1 else numeric.concatenate(parts, axis_of(dim, input.ndim))
     for _ in range(n):
         axis = axis_of(dim, input.ndim)
         extent: Any = input.shape[axis]
@@ -134,11 +141,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     ]
     swap = indexing == "xy" and len(given) > 1
     return tuple(n.swapaxes(g, 0, 1) for g in grids) if swap else tuple(grids)
-
-
-def concatenate(tensors: Sequence[Any], dim: int = 0) -> Any:
-    """The same as ``torch.cat``."""
-    return operations.cat(tensors, dim)
 
 
 def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:

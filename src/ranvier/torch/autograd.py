@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from ranvier import entries
-from ranvier.modes import no_grad
+from ranvier.modes import Recording, no_grad
 from ranvier.names import missing
-from ranvier.recording import gradients
+from ranvier.recording import add, check_history, gradients, reaches
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "Variable", "detect_anomaly", "enable_grad", "grad", "is_grad_enabled", "no_grad", "set_detect_anomaly",
-    "set_grad_enabled",
+    "Variable", "detect_anomaly", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad",
+    "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
 
@@ -28,33 +29,74 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor, ...]:
-    """The derivative of an output by each input, which may be differentiated again with ``create_graph=True``.
+) -> tuple[Any, ...]:
+    """The derivative of an output, or of the sum of several, by each input, which may be differentiated again with
+    ``create_graph=True``. ``grad_outputs`` has what is known of the derivative by each output that is no single number.
 
-    What was recorded is kept in any case: ``retain_graph`` changes nothing. Of an input that the output does not depend
-    on the gradient is zeros, where PyTorch gives None with ``allow_unused``.
+    What was recorded is kept in any case: ``retain_graph`` changes nothing. Raises RuntimeError for an input that no
+    output depends on; with ``allow_unused=True`` its derivative is None, and zeros with ``materialize_grads=True``.
     """
     if is_grads_batched:
         raise ValueError("is_grads_batched=True does not exist here. Write a loop over grad_outputs instead.")
-    (output,) = outputs if isinstance(outputs, Sequence) else (outputs,)
-    (seed,) = grad_outputs if isinstance(grad_outputs, Sequence) else (grad_outputs,)
-    wanted = list(inputs) if isinstance(inputs, Sequence) else [inputs]
+    given, wanted = _several(outputs), _several(inputs)
+    seeds = [None] * len(given) if grad_outputs is None else _several(grad_outputs)
+    if len(seeds) != len(given):
+        raise RuntimeError(
+            f"{len(seeds)} grad_outputs for {len(given)} outputs. Write one for each, or None."
+        )
+    results: list[Tensor | None] = [None] * len(wanted)
+    for place, tensor in enumerate(wanted):
+        if not tensor.requires_grad:
+            raise RuntimeError(
+                f"input {place} of shape {tensor.shape} requires no gradient. Write x.requires_grad_() before it "
+                "is used."
+            )
     with set_grad_enabled(create_graph):
-        return tuple(gradients(output, wanted, seed))
+        for output, seed in zip(given, seeds, strict=True):
+            check_history(output)
+            used = [place for place, tensor in enumerate(wanted) if reaches(output, tensor)]
+            parts = gradients(output, [wanted[place] for place in used], seed) if used else []
+            for place, part in zip(used, parts, strict=True):
+                known = results[place]
+                results[place] = part if known is None else add(known, part)
+    for place, (tensor, result) in enumerate(zip(wanted, results, strict=True)):
+        if result is None and materialize_grads:
+            results[place] = Tensor.wrap(np.zeros(tensor.shape, tensor.dtype))
+        elif result is None and not allow_unused:
+            raise RuntimeError(
+                f"no output depends on input {place} of shape {tensor.shape}. Write allow_unused=True, which gives "
+                "None for it, or leave it out."
+            )
+    return tuple(results)
 
 
-class set_grad_enabled(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
-    """Record gradients from here on, or not; as a context, within it alone."""
+def _several(given: Any) -> list[Any]:
+    return [given] if isinstance(given, Tensor) or given is None else list(given)
+
+
+class set_grad_enabled(Recording):  # noqa: N801  # PyTorch's name
+    """Record gradients from here on, or not; as a context within it alone, as a decorator within the function alone."""
 
     def __init__(self, mode: bool) -> None:
-        self.before = entries.state.grad_enabled
-        entries.state.grad_enabled = bool(mode)
+        self.mode, self.before = bool(mode), entries.state.grad_enabled
+        entries.state.grad_enabled = self.mode
+
+    def __call__(self, func: Any) -> Any:
+        entries.state.grad_enabled = self.before
+        return super().__call__(func)
+
+    def _recreate_cm(self) -> set_grad_enabled:
+        return type(self)(self.mode)
 
     def __enter__(self) -> None:
-        pass
+        entries.state.grad_enabled = self.mode
 
-    def __exit__(self, *error: object) -> None:
-        entries.state.grad_enabled = self.before
+
+def inference_mode(mode: Any = True) -> Any:
+    """`no_grad`, as a context and as a decorator; with ``mode=False`` it is `enable_grad`."""
+    if callable(mode):
+        return no_grad(mode)
+    return no_grad() if mode else enable_grad()
 
 
 class enable_grad(no_grad):  # noqa: N801  # PyTorch's name

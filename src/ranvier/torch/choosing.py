@@ -195,16 +195,49 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Tensor
     return _known(np.histogram(array, bins, (low, high))[0].astype(array.dtype))
 
 
-def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Tensor:
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Which elements are among others."""
     return _known(np.isin(_array(elements), _array(test_elements), invert=invert))
 
 
-def searchsorted(sorted_sequence: Any, values: Any, *, right: bool = False) -> Tensor:
-    """Where each value belongs in a vector that is in order; before equal ones, or after them with ``right``."""
-    return _known(np.searchsorted(_array(sorted_sequence), _array(values), "right" if right else "left"))
+def searchsorted(
+    sorted_sequence: Any,
+    values: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
+) -> Tensor:
+    """Where each value belongs in a vector that is in order, or in each row of (..., n) for values (..., m): before
+    equal ones, or after them with ``right`` or ``side="right"``. ``sorter`` has the order of what is not in order.
+
+    Raises ValueError for rows that do not match, and for another ``side``.
+    """
+    if side not in (None, "left", "right") or (right and side == "left"):
+        raise ValueError(
+            f"side={side!r} with right={right}. Write side='left' or side='right' alone instead."
+        )
+    rows, wanted = _array(sorted_sequence), _array(values)
+    if sorter is not None:
+        rows = np.take_along_axis(rows, _array(sorter), -1)
+    place: Any = side or ("right" if right else "left")
+    if rows.ndim == 1:
+        return _known(np.searchsorted(rows, wanted, place))
+    if rows.shape[:-1] != wanted.shape[:-1]:
+        raise ValueError(
+            f"rows {rows.shape} and values {wanted.shape} do not match. Write values of shape "
+            f"{(*rows.shape[:-1], 'm')}, or one vector in order."
+        )
+    found = [
+        np.searchsorted(row, some, place)
+        for row, some in zip(
+            rows.reshape(-1, rows.shape[-1]), wanted.reshape(-1, wanted.shape[-1]), strict=True
+        )
+    ]
+    return _known(np.array(found, np.int64).reshape(wanted.shape))
 
 
-def bucketize(input: Any, boundaries: Any, *, right: bool = False) -> Tensor:
+def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """The number of the bucket, between boundaries in order, of each element."""
     return searchsorted(boundaries, input, right=right)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,45 @@ from ranvier.modes import get_dtype
 from ranvier.seed import numpy_generator
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import CLASSES, dtype_name
+from ranvier.torch.dtypes import dtype_name
 
 __all__ = [
-    "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "arange", "as_tensor",
-    "asarray", "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "is_tensor", "linspace",
-    "logspace", "multinomial", "normal", "ones", "ones_like", "rand", "rand_like", "randint", "randint_like", "randn",
-    "randn_like", "randperm", "scalar_tensor", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "asarray", "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full",
+    "full_like", "is_tensor", "linspace", "logspace", "multinomial", "normal", "ones", "ones_like", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "scalar_tensor", "strided",
+    "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
+def _made(make: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that makes tensors, with what PyTorch's have besides: ``size=`` where sizes may stand one by one, and
+    ``layout``, ``pin_memory`` and ``memory_format``, of which there is one kind.
+    """
+    own = inspect.signature(make)
+    first = next(iter(own.parameters.values()))
+    kind = inspect.Parameter.KEYWORD_ONLY
+    others = [inspect.Parameter(n, kind, default=v) for n, v in _PLACED.items() if n not in own.parameters]
+
+    @functools.wraps(make)
+    def maker(*args: Any, **options: Any) -> Any:
+        if options:
+            if first.kind is first.VAR_POSITIONAL and first.name in options:
+                args = (*args, options.pop(first.name))
+            if options.pop("layout", None) not in (None, strided):
+                raise ValueError("there are no sparse tensors. Write layout=torch.strided, or leave it out.")
+            for name in ("pin_memory", "memory_format"):
+                options.pop(name, None)
+        return make(*args, **options)
+
+    maker.__signature__ = own.replace(parameters=[*own.parameters.values(), *others])  # type: ignore[attr-defined]  # what inspect reads
+    return maker
+
+
+strided = "torch.strided"  # the one layout
+_PLACED = {"layout": strided, "pin_memory": False, "memory_format": None}
+
+
+@_made
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of a copy of ``data``. Floats take the default dtype (``rv.set_dtype``), integers become int32.
 
@@ -38,18 +69,12 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
     return _filled(((),), s, dtype, device, requires_grad)
 
 
-def _of_dtype(name: str) -> Any:
-    def make(*data: Any) -> Tensor:
-        if not data or isinstance(data[0], int):
-            return zeros(*(data or (0,)), dtype=name)
-        return tensor(data[0], dtype=name)
-
-    make.dtype = name  # type: ignore[attr-defined]  # what ``x.type(torch.FloatTensor)`` converts to
-    make.__doc__ = f"A {name} tensor of a sequence or an array; of numbers, zeros of that shape."
-    return make
-
-
-FloatTensor, DoubleTensor, IntTensor, LongTensor, BoolTensor, ByteTensor = map(_of_dtype, CLASSES.values())
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """``obj`` itself if it is a tensor of that dtype, unless ``copy``, else a tensor of a copy of it."""
+    made = tensor(obj, dtype=dtype, device=device) if copy else as_tensor(obj, dtype, device)
+    return made.requires_grad_() if requires_grad else made
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
@@ -57,9 +82,6 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if isinstance(data, Tensor) and dtype_name(dtype) in (None, data.dtype):
         return data
     return tensor(data, dtype=dtype, device=device)
-
-
-asarray = as_tensor
 
 
 def from_numpy(array: Any) -> Tensor:
@@ -70,9 +92,9 @@ def from_numpy(array: Any) -> Tensor:
     return Tensor(array)
 
 
-def is_tensor(value: Any) -> bool:
-    """Whether ``value`` is a tensor."""
-    return isinstance(value, Tensor)
+def is_tensor(obj: Any) -> bool:
+    """Whether ``obj`` is a tensor."""
+    return isinstance(obj, Tensor)
 
 
 def _sizes(size: tuple[Any, ...], dtype: str) -> tuple[int, ...]:
@@ -96,11 +118,13 @@ def _filled(
     return Tensor.wrap(np.full(_sizes(size, name), value, name), requires_grad=requires_grad)
 
 
+@_made
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of a shape, given as numbers or as one sequence."""
     return _filled(size, 0, dtype, device, requires_grad)
 
 
+@_made
 def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of a shape, given as numbers or as one sequence."""
     return _filled(size, 1, dtype, device, requires_grad)
@@ -109,6 +133,7 @@ def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool 
 empty = zeros  # memory that was never written would make results differ from run to run
 
 
+@_made
 def full(
     size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -118,6 +143,7 @@ def full(
 
 
 def _like(value: Any) -> Any:
+    @_made
     def make(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
         return _filled((input.shape,), value, dtype or input.dtype, device, requires_grad)
 
@@ -130,6 +156,7 @@ ones_like.__doc__ = "Ones in the shape and dtype of another tensor."
 empty_like = zeros_like
 
 
+@_made
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -137,6 +164,7 @@ def full_like(
     return _filled((input.shape,), fill_value, dtype or input.dtype, device, requires_grad)
 
 
+@_made
 def arange(
     start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
@@ -154,6 +182,7 @@ def arange(
     return Tensor(values, dtype=dtype_name(dtype), requires_grad=requires_grad)
 
 
+@_made
 def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:  # fmt: skip
@@ -162,6 +191,7 @@ def linspace(
     return Tensor(np.linspace(start, end, steps), dtype=dtype_name(dtype), requires_grad=requires_grad)
 
 
+@_made
 def logspace(
     start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
     requires_grad: bool = False,
@@ -172,6 +202,7 @@ def logspace(
     return Tensor(values, dtype=dtype_name(dtype), requires_grad=requires_grad)
 
 
+@_made
 def eye(
     n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -206,6 +237,7 @@ def _normal(generator: Any, shape: tuple[int, ...]) -> Any:
     return generator.standard_normal(shape)
 
 
+@_made
 def rand(
     *size: Any, dtype: Any = None, generator: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -213,6 +245,7 @@ def rand(
     return _random(_uniform, size, dtype, generator, device, requires_grad)
 
 
+@_made
 def randn(
     *size: Any, dtype: Any = None, generator: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -220,11 +253,13 @@ def randn(
     return _random(_normal, size, dtype, generator, device, requires_grad)
 
 
+@_made
 def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`rand` in the shape and dtype of another tensor."""
     return rand(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
+@_made
 def randn_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -232,6 +267,7 @@ def randn_like(
     return randn(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
+@_made
 def randint(
     low: int,
     high: Any = None,
@@ -251,6 +287,7 @@ def randint(
     return Tensor(values, dtype=name, requires_grad=requires_grad)
 
 
+@_made
 def randint_like(
     input: Tensor, low: int, high: Any = None, *, dtype: Any = None, device: Any = None
 ) -> Tensor:
@@ -259,6 +296,7 @@ def randint_like(
     return randint(low, high, input.shape, dtype=dtype or input.dtype, device=device)
 
 
+@_made
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int32."""
     check_device(device)

@@ -23,26 +23,18 @@ from ranvier.numeric.elementary import (
     trunc,
 )
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function
+from ranvier.recording import function, renamed
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "absolute", "acosh", "add", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh",
-    "deg2rad", "erfc", "exp2", "fix", "floor_divide", "fmod", "frac", "heaviside", "hypot", "is_complex",
-    "is_floating_point", "isclose", "lerp", "logaddexp", "logical_xor", "logit", "nan_to_num", "positive",
-    "rad2deg", "round", "sgn", "sinh", "sub", "subtract", "tan", "true_divide", "trunc", "xlogy",
+    "acosh", "add", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad",
+    "erfc", "exp2", "fix", "fmod", "frac", "heaviside", "hypot", "is_complex", "is_floating_point", "isclose",
+    "lerp", "logaddexp", "logit", "nan_to_num", "positive", "rad2deg", "round", "sinh", "sub", "subtract",
+    "tan", "trunc", "xlogy",
 ]  # fmt: skip
 
-absolute, floor_divide, fmod, true_divide, logical_xor = (
-    n.abs,
-    n.floor_divide,
-    n.fmod,
-    n.divide,
-    n.logical_xor,
-)
-
-
 fix = trunc
+fmod = renamed(n.fmod, "input", "other")
 
 
 @function
@@ -113,9 +105,6 @@ def rad2deg(input: Any) -> Any:
 def heaviside(input: Any, values: Any) -> Any:
     """0 below 0, 1 above, and ``values`` at 0."""
     return n.where(n.equal(input, 0), values, n.cast(n.less(0, input), input.dtype))
-
-
-sgn = n.sign
 
 
 def is_floating_point(input: Any) -> bool:

@@ -8,22 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, methods, numeric, selecting
+from ranvier import methods, rearranging, selecting
 from ranvier.tensor import Tensor
-from ranvier.torch import accumulating, arranging, choosing, creation, elementwise, linalg, operations
+from ranvier.torch import (
+    accumulating,
+    arranging,
+    choosing,
+    creation,
+    elementwise,
+    linalg,
+    operations,
+    renamed,
+)
 from ranvier.torch.device import check_device, device
 from ranvier.torch.dtypes import CLASSES
 
 # Functions whose first argument is the tensor are its methods as they are.
 SHARED = {
     elementwise: (
-        "absolute", "acosh", "addcdiv", "addcmul", "asinh", "atanh", "cosh", "erfc", "exp2", "fix", "floor_divide",
-        "fmod", "frac", "hypot", "isclose", "lerp", "logaddexp", "logical_xor", "logit", "nan_to_num", "positive",
-        "round", "sinh", "tan", "true_divide", "trunc", "xlogy",
+        "acosh", "addcdiv", "addcmul", "asinh", "atanh", "cosh", "erfc", "exp2", "fix", "fmod", "frac", "hypot",
+        "isclose", "lerp", "logaddexp", "logit", "nan_to_num", "positive", "round", "sinh", "tan", "trunc", "xlogy",
     ),
     arranging: (
-        "diag", "diag_embed", "diagonal", "diff", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "ravel",
-        "repeat_interleave", "roll", "select", "swapdims", "tensor_split", "trace", "tril", "triu", "unflatten",
+        "diag", "diag_embed", "diff", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "ravel",
+        "repeat_interleave", "roll", "select", "tensor_split", "trace", "tril", "triu", "unflatten",
     ),
     accumulating: (
         "addmm", "addmv", "aminmax", "baddbmm", "corrcoef", "count_nonzero", "cov", "cumprod", "cumsum", "dist",
@@ -33,38 +41,38 @@ SHARED = {
         "argwhere", "bincount", "histc", "index_add", "index_copy", "index_fill", "scatter", "scatter_",
         "scatter_add", "take", "take_along_dim", "unique", "unique_consecutive",
     ),
-    operations: ("allclose", "equal", "isinf", "log10", "log2", "logical_and", "logical_not", "logical_or", "outer"),
+    operations: ("allclose", "equal", "isinf", "log10", "log2", "outer"),
+    renamed: tuple(renamed.__all__),
     creation: ("bernoulli", "multinomial"),
 }  # fmt: skip
 
 # An underscore after the name of each of these changes the tensor.
 IN_PLACE: dict[str, Callable[..., Any]] = {
     **{
-        name: getattr(numeric, name)
+        name: getattr(renamed, name)
         for name in (
-            "abs", "ceil", "cos", "erf", "exp", "expm1", "floor", "log", "log1p", "reciprocal", "remainder", "rsqrt",
-            "sigmoid", "sign", "sin", "sqrt", "square", "tanh",
+            "abs", "absolute", "ceil", "clamp", "clip", "cos", "div", "divide", "eq", "erf", "exp", "expm1", "floor",
+            "floor_divide", "ge", "gt", "le", "log", "log1p", "lt", "mul", "multiply", "ne", "neg", "negative", "pow",
+            "reciprocal", "relu", "remainder", "rsqrt", "sgn", "sigmoid", "sign", "sin", "sqrt", "square", "tanh",
+            "true_divide",
         )
     },
     **{
         name: getattr(elementwise, name)
         for name in (
-            "absolute", "addcdiv", "addcmul", "fmod", "frac", "lerp", "logit", "nan_to_num", "round", "tan", "trunc",
+            "acosh", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad", "erfc",
+            "exp2", "fix", "fmod", "frac", "hypot", "lerp", "logit", "nan_to_num", "rad2deg", "round", "sinh", "tan",
+            "trunc", "xlogy",
         )
     },
-    "clamp_max": lambda self, most: numeric.clip(self, None, most),
-    "clamp_min": numeric.clip,
-    "clip": numeric.clip,
+    "cumprod": accumulating.cumprod,
     "cumsum": accumulating.cumsum,
-    "floor_divide": numeric.floor_divide,
     "index_add": choosing.index_add,
     "index_copy": choosing.index_copy,
     "index_fill": choosing.index_fill,
     "masked_fill": selecting.masked_fill,
-    "multiply": numeric.multiply,
-    "neg": numeric.negative,
-    "pow": numeric.power,
-    "relu": functional.relu,
+    "log10": operations.log10,
+    "log2": operations.log2,
     "scatter_add": choosing.scatter_add,
     "tril": arranging.tril,
     "triu": arranging.triu,
@@ -90,13 +98,13 @@ def retain_grad(self: Tensor) -> None:
 def _reshaping(operation: Callable[..., Any]) -> Callable[..., Any]:
     """A method that gives its tensor another shape: one with memory of its own, and no weight."""
 
-    def change(self: Tensor, *args: Any) -> Tensor:
+    def change(self: Tensor, *args: Any, **named: Any) -> Tensor:
         if self.base is not None or (self.is_leaf and self.requires_grad):
             raise RuntimeError(
                 "the shape of a view, or of a tensor that requires a gradient, cannot be changed in place. Write "
                 "x = x.unsqueeze(...), or its like, instead."
             )
-        self.become(operation(self, *args))
+        self.become(operation(self, *args, **named))
         return self
 
     return change
@@ -143,7 +151,17 @@ def grad_fn(self: Tensor) -> str | None:
     return f"<{self.entry.function.name} backward>"
 
 
-def kind(self: Tensor, dtype: Any = None) -> Any:
+def numpy(self: Tensor, *, force: bool = False) -> Any:
+    """The values as a NumPy array of its own, which ``force`` asks for."""
+    return np.array(self.compute())
+
+
+def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
+    """The values of another tensor, or a number, written into this one."""
+    return methods.copy(self, other)
+
+
+def kind(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The name of the dtype; with a dtype, or PyTorch's name for tensors of it (``torch.LongTensor``), a conversion."""
     if isinstance(dtype, str):
         dtype = CLASSES.get(dtype.removeprefix("torch."), dtype)
@@ -159,27 +177,26 @@ def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None
 METHODS: dict[str, Any] = {
     **{name: getattr(module, name) for module, names in SHARED.items() for name in names},
     **{f"{name}_": methods.in_place(operation) for name, operation in IN_PLACE.items()},
-    "unsqueeze_": _reshaping(operations.unsqueeze), "squeeze_": _reshaping(operations.squeeze),
+    "squeeze": operations.squeeze, "squeeze_": _reshaping(operations.squeeze),
+    "unsqueeze_": _reshaping(operations.unsqueeze),
     "transpose_": _reshaping(operations.transpose), "t_": _reshaping(operations.t), "stride": stride,
     "clone": clone, "contiguous": lambda self, memory_format=None: self,
     "pin_memory": lambda self, device=None: self, "det": linalg.det, "inverse": linalg.inv,
     "exponential_": methods.drawn(lambda source, shape, lambd=1.0: source.standard_exponential(shape) / lambd),
     "detach_": detach_, "retain_grad": retain_grad, "type": kind, "fill_diagonal_": fill_diagonal_,
     "bernoulli_": methods.drawn(lambda source, shape, p=0.5: source.random(shape) < p),
-    "subtract": elementwise.sub, "multiply": numeric.multiply, "divide": numeric.divide, "negative": numeric.negative,
-    "mv": numeric.matmul, "less": numeric.less, "greater": numeric.greater, "not_equal": numeric.not_equal,
-    "less_equal": numeric.less_equal, "greater_equal": numeric.greater_equal, "remainder": numeric.remainder,
-    "broadcast_to": lambda self, *size: arranging.broadcast_to(self, methods.dims(size)),
-    "tile": lambda self, *times: arranging.tile(self, methods.dims(times)),
+    "subtract": elementwise.sub, "subtract_": methods.in_place(elementwise.sub), "clamp_min": elementwise.clamp_min,
+    "clamp_max": elementwise.clamp_max, "broadcast_to": rearranging.sized("size", arranging.broadcast_to),
+    "tile": rearranging.sized("dims", arranging.tile), "numpy": numpy, "copy_": copy_,
     "new_zeros": _new(creation.zeros), "new_ones": _new(creation.ones), "new_empty": _new(creation.empty),
     "new_full": _new(creation.full), "new_tensor": _new(creation.tensor),
-    "inner": accumulating.inner, "cross": accumulating.cross, "sgn": numeric.sign,
+    "inner": accumulating.inner, "cross": accumulating.cross,
     "reshape_as": lambda self, other: self.reshape(other.shape), "grad_fn": property(grad_fn),
     "random_": methods.drawn(whole_numbers), "nbytes": property(lambda self: self.nelement() * self.element_size()),
     "itemsize": property(lambda self: self.element_size()),
     "nelement": lambda self: math.prod(self.shape), "ndimension": lambda self: self.ndim,
     "is_contiguous": lambda self: True, "element_size": lambda self: np.dtype(self.dtype).itemsize,
-    "is_complex": lambda self: False, "byte": lambda self: self.to("uint8"), "cuda": cuda,
+    "layout": creation.strided, "is_complex": lambda self: False, "byte": lambda self: self.to("uint8"), "cuda": cuda,
     "device": property(lambda self: device("cpu")), "is_cuda": False,
 }  # fmt: skip
 

@@ -9,46 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import functional, numeric
-from ranvier.numeric import (
-    abs,  # noqa: A004 - the name in the vocabulary
-    ceil,
-    cos,
-    divide,
-    erf,
-    exp,
-    expm1,
-    flatten,
-    floor,
-    isfinite,
-    isnan,
-    log,
-    log1p,
-    logical_and,
-    logical_not,
-    logical_or,
-    matmul,
-    maximum,
-    minimum,
-    multiply,
-    negative,
-    norms,
-    power,
-    reciprocal,
-    remainder,
-    rsqrt,
-    sigmoid,
-    sign,
-    sin,
-    sqrt,
-    square,
-    tanh,
-)
-from ranvier.numeric import equal as eq
-from ranvier.numeric import greater as gt
-from ranvier.numeric import greater_equal as ge
-from ranvier.numeric import less as lt
-from ranvier.numeric import less_equal as le
-from ranvier.numeric import not_equal as ne
+from ranvier.numeric import norms
 from ranvier.recording import no_out
 from ranvier.selecting import (
     Ordered,
@@ -62,115 +23,15 @@ from ranvier.selecting import (
     topk,
 )
 from ranvier.tensor import Tensor
+from ranvier.torch.renamed import maximum, minimum
 
 __all__ = [
-    "abs",
-    "all",
-    "allclose",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "argsort",
-    "bmm",
-    "cat",
-    "ceil",
-    "chunk",
-    "clamp",
-    "clip",
-    "clone",
-    "concat",
-    "cos",
-    "detach",
-    "div",
-    "divide",
-    "dot",
-    "einsum",
-    "eq",
-    "equal",
-    "erf",
-    "exp",
-    "expm1",
-    "flatten",
-    "flip",
-    "floor",
-    "gather",
-    "ge",
-    "greater",
-    "greater_equal",
-    "gt",
-    "hstack",
-    "index_select",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "le",
-    "less",
-    "less_equal",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "log_softmax",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logsumexp",
-    "lt",
-    "masked_fill",
-    "masked_select",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "mm",
-    "mul",
-    "multiply",
-    "mv",
-    "ne",
-    "neg",
-    "negative",
-    "nonzero",
-    "norm",
-    "not_equal",
-    "numel",
-    "outer",
-    "permute",
-    "pow",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "reshape",
-    "rsqrt",
-    "sigmoid",
-    "sign",
-    "sin",
-    "softmax",
-    "sort",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "sum",
-    "t",
-    "tanh",
-    "topk",
-    "transpose",
-    "unbind",
-    "unsqueeze",
-    "var",
-    "vstack",
+    "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "argsort", "cat", "chunk", "clone",
+    "concat", "concatenate", "detach", "einsum", "equal", "flip", "gather", "hstack", "index_select", "isinf",
+    "log2", "log10", "log_softmax", "logsumexp", "masked_fill", "masked_select", "max", "mean", "min",
+    "nonzero", "norm", "numel", "outer", "permute", "reshape", "softmax", "sort", "split", "squeeze", "stack",
+    "std", "sum", "t", "topk", "transpose", "unbind", "unsqueeze", "var", "vstack",
 ]  # fmt: skip
-
-relu = functional.relu
-mm = bmm = mv = dot = matmul
-mul, div, neg, pow = multiply, divide, negative, power
-greater, less, greater_equal, less_equal, not_equal = gt, lt, ge, le, ne
 
 
 def _dims(dim: Any) -> Any:
@@ -178,8 +39,17 @@ def _dims(dim: Any) -> Any:
 
 
 def _extremum(largest: Any, position: Any, pairwise: Any) -> Any:
-    def function(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    def function(
+        input: Any,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        other: Any = None,
+        axis: Any = None,
+        keepdims: bool = False,
+    ) -> Any:
         other = dim if isinstance(dim, Tensor) else other
+        dim, keepdim = dim if axis is None else axis, keepdim or keepdims
         if other is not None:
             return pairwise(input, other)
         if dim is None:
@@ -199,11 +69,18 @@ min.__doc__ = (
 
 def _reduction(operation: Any) -> Any:
     def function(
-        input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None
+        input: Any,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        dtype: Any = None,
+        out: Any = None,
+        axis: Any = None,
+        keepdims: bool = False,
     ) -> Any:
         if out is not None:
             raise no_out(operation.__name__)
-        result = operation(input, _dims(dim), keepdim)
+        result = operation(input, _dims(dim if axis is None else axis), keepdim or keepdims)
         return result if dtype is None else numeric.cast(result, dtype)
 
     function.__doc__ = operation.__doc__
@@ -242,22 +119,20 @@ def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
     return numeric.norm(input, _dims(dim), keepdim, 2 if p in ("fro", None) else p)
 
 
-def softmax(input: Any, dim: int, dtype: Any = None) -> Any:
-    """``exp(x) / sum(exp(x))`` along ``dim``."""
-    return functional.softmax(input if dtype is None else numeric.cast(input, dtype), dim)
+def _along(operation: Any) -> Any:
+    def function(input: Any, dim: Any = None, dtype: Any = None, *, axis: Any = None) -> Any:
+        dim = axis if dim is None else dim
+        if dim is None:
+            raise TypeError(f"{operation.__name__} needs a dimension. Write dim=1, for example.")
+        return operation(input if dtype is None else numeric.cast(input, dtype), dim)
+
+    function.__name__ = operation.__name__
+    return function
 
 
-def log_softmax(input: Any, dim: int, dtype: Any = None) -> Any:
-    """The logarithm of `softmax`, stable."""
-    return functional.log_softmax(input if dtype is None else numeric.cast(input, dtype), dim)
-
-
-def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
-    """``input`` kept within [min, max]."""
-    return numeric.clip(input, min, max)
-
-
-clip = clamp
+softmax, log_softmax = _along(functional.softmax), _along(functional.log_softmax)
+softmax.__doc__ = "``exp(x) / sum(exp(x))`` along ``dim``."
+log_softmax.__doc__ = "The logarithm of `softmax`, stable."
 
 
 def einsum(equation: str, *operands: Any) -> Any:
@@ -266,17 +141,17 @@ def einsum(equation: str, *operands: Any) -> Any:
     return numeric.einsum(equation, *several)
 
 
-def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+def cat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
     """Tensors joined along a dimension they have; one of shape (0,), where a loop begins with nothing, adds nothing."""
-    return numeric.concatenate(tensors, dim)
+    return numeric.concatenate(tensors, dim if axis is None else axis)
 
 
-concat = cat
+concat = concatenate = cat
 
 
-def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
     """Tensors of one shape joined along a new dimension."""
-    return numeric.stack(tensors, dim)
+    return numeric.stack(tensors, dim if axis is None else axis)
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> Any:

@@ -113,7 +113,7 @@ class Run:
         if self.training.runner is None:
             return []
         optimizer = self.training.compiled.optimizer
-        known = {id(t) for t in self.training.model.state_dict().values()}
+        known = {id(t) for _, t in self.training.model._state()}
         known |= {id(t) for slots in optimizer.slots for t in slots.values()} | {id(optimizer.iterations)}
         return [t for t in self.training.runner.step.written if id(t) not in known]
 

@@ -9,6 +9,7 @@ from typing import Any
 from ranvier.module import Module, register_module
 from ranvier.torch import operations
 from ranvier.torch.nn import functional as F
+from ranvier.torch.nn.functional.activations import usual_dim
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity",
@@ -23,6 +24,7 @@ class _Activation(Module):
     function: Callable[..., Any]
     defaults: dict[str, Any]
     passed: tuple[str, ...]
+    inplace = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -31,19 +33,24 @@ class _Activation(Module):
         given.apply_defaults()
         self.options = {name: given.arguments[name] for name in self.passed}
         self.__dict__.update(self.options)
+        if "inplace" in given.arguments:
+            self.inplace = given.arguments["inplace"]
 
     def forward(self, input: Any) -> Any:
+        if self.inplace:
+            return type(self).function(input, **self.options, inplace=True)
         return type(self).function(input, **self.options) if self.options else type(self).function(input)
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        told = {**self.options, "inplace": True} if self.inplace else self.options
+        return ", ".join(f"{name}={value!r}" for name, value in told.items())
 
 
-def _activation(name: str, function: Any, doc: str, *ignored: str, **defaults: Any) -> Any:
-    """The class of a row. ``ignored`` arguments are accepted and have no effect; the others go to the function."""
+def _activation(name: str, function: Any, doc: str, *inplace: str, **defaults: Any) -> Any:
+    """The class of a row; its arguments go to the function, which may take "inplace" too."""
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     arguments = [inspect.Parameter(n, kind, default=v) for n, v in defaults.items()]
-    arguments += [inspect.Parameter(n, kind, default=False) for n in ignored]
+    arguments += [inspect.Parameter(n, kind, default=False) for n in inplace]
 
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         _Activation.__init__(self, *args, **kwargs)
@@ -60,7 +67,7 @@ def _last(function: Any) -> Any:
     """PyTorch's rule for a ``dim`` that was left out: 0 for 0, 1 and 3 dimensions, else 1."""
 
     def along(input: Any, dim: int | None) -> Any:
-        return function(input, (0 if input.ndim in (0, 1, 3) else 1) if dim is None else dim)
+        return function(input, usual_dim(input) if dim is None else dim)
 
     return along
 

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from ranvier import initializers
+from ranvier.modes import no_grad
 from ranvier.names import missing
 from ranvier.tensor import Tensor
 
@@ -45,7 +46,8 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 
 
 def _set(tensor: Tensor, values: Any) -> Tensor:
-    tensor.assign(values)
+    with no_grad():  # it may be a part of a parameter
+        tensor.assign(values)
     return tensor
 
 

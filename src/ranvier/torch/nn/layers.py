@@ -130,7 +130,7 @@ class Dropout(_Dropout):
     """While training, set a share of ``p`` of the elements to zero and divide the rest by ``1 - p``."""
 
     def forward(self, input: Any) -> Any:
-        return F.dropout(input, self.p, self.training)
+        return F.dropout(input, self.p, self.training, self.inplace)
 
 
 @register_module(name="torch.AlphaDropout")
@@ -138,7 +138,7 @@ class AlphaDropout(_Dropout):
     """Dropout that keeps mean 0 and variance 1, for networks of SELU units (Klambauer et al., 2017)."""
 
     def forward(self, input: Any) -> Any:
-        return F.alpha_dropout(input, self.p, self.training)
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
 
 
 @register_module(name="torch.FeatureAlphaDropout")
@@ -146,4 +146,4 @@ class FeatureAlphaDropout(_Dropout):
     """`AlphaDropout` of whole features: (batch, features, ...), a feature dropped or kept in all of the rest."""
 
     def forward(self, input: Any) -> Any:
-        return F.feature_alpha_dropout(input, self.p, self.training)
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

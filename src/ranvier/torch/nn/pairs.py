@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.data.memory import check_memory
 from ranvier.initializers import RandomNormal, uniform
 from ranvier.layers.base import whole
@@ -96,11 +95,7 @@ class Embedding(_Described):
         return cls(rows, width, padding_idx, _weight=embeddings, _freeze=freeze, **options)
 
     def forward(self, input: Any) -> Any:
-        rows = F.embedding(input, self.weight)
-        if self.padding_idx is None:
-            return rows
-        padding = numeric.expand_dims(numeric.equal(input, self.padding_idx), -1)
-        return numeric.where(padding, numeric.stop_gradient(rows), rows)
+        return F.embedding(input, self.weight, self.padding_idx)
 
 
 @register_module(name="torch.Bilinear")

@@ -170,7 +170,7 @@ class Dropout1d(Dropout):
     """
 
     def forward(self, input: Any) -> Any:
-        return F.dropout1d(input, self.p, self.training)
+        return F.dropout1d(input, self.p, self.training, self.inplace)
 
 
 @register_module(name="torch.Dropout2d")
@@ -178,7 +178,7 @@ class Dropout2d(Dropout):
     """While training, a share of ``p`` of the channels of (batch, channels, height, width) set to zero."""
 
     def forward(self, input: Any) -> Any:
-        return F.dropout2d(input, self.p, self.training)
+        return F.dropout2d(input, self.p, self.training, self.inplace)
 
 
 @register_module(name="torch.Dropout3d")
@@ -186,4 +186,4 @@ class Dropout3d(Dropout):
     """While training, a share of ``p`` of the channels of (batch, channels, depth, height, width) set to zero."""
 
     def forward(self, input: Any) -> Any:
-        return F.dropout3d(input, self.p, self.training)
+        return F.dropout3d(input, self.p, self.training, self.inplace)

@@ -2,47 +2,52 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ranvier import functional, numeric
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.numeric.promotion import axis_of, floating
-from ranvier.recording import function
+from ranvier.recording import function, renamed
+from ranvier.torch import operations
+from ranvier.torch.nn.functional.inplace import changing, written
 
 
-def _accepting_inplace(function: Any) -> Any:
-    """A function of one tensor that takes ``inplace``, which changes nothing: no memory is written twice anyway."""
+def _with_inplace(function: Any, name: str = "") -> Any:
+    """A function of one tensor that takes PyTorch's ``inplace``, under its name there."""
 
     def activation(input: Any, inplace: bool = False) -> Any:
-        return function(input)
+        result = function(input)
+        return written(input, result, inplace) if inplace else result
 
-    activation.__name__, activation.__doc__ = function.__name__, function.__doc__
+    activation.__name__, activation.__doc__ = name or function.__name__, function.__doc__
     return activation
 
 
 relu, relu6, selu, silu, mish = (
-    _accepting_inplace(f)
+    _with_inplace(f)
     for f in (functional.relu, functional.relu6, functional.selu, functional.silu, functional.mish)
 )
 
 
-hardsigmoid, hardswish = (_accepting_inplace(f) for f in (functional.hard_sigmoid, functional.hard_silu))
+hardsigmoid = _with_inplace(functional.hard_sigmoid, "hardsigmoid")
+hardswish = _with_inplace(functional.hard_silu, "hardswish")
 
 
-softsign = functional.softsign
+softsign = renamed(functional.softsign, "input")
 
 
-logsigmoid = functional.log_sigmoid
+logsigmoid = renamed(functional.log_sigmoid, "input")
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """``x`` where positive, else ``negative_slope * x``."""
-    return functional.leaky_relu(input, negative_slope)
+    return written(input, functional.leaky_relu(input, negative_slope), inplace)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """``x`` where positive, else ``alpha * (exp(x) - 1)``."""
-    return functional.elu(input, alpha)
+    return written(input, functional.elu(input, alpha), inplace)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -63,12 +68,46 @@ def softplus(input: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """``x`` kept within [min_val, max_val]."""
-    return functional.hard_tanh(input, min_val, max_val)
+    return written(input, functional.hard_tanh(input, min_val, max_val), inplace)
 
 
-def softmin(input: Any, dim: int) -> Any:
+def usual_dim(input: Any) -> int:
+    """PyTorch's rule for a ``dim`` that was left out: 0 for 0, 1 and 3 dimensions, else 1."""
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+def _along(operation: Any) -> Any:
+    """A function along a dimension, which is chosen, with PyTorch's warning, where it is left out."""
+
+    def activation(
+        input: Any,
+        dim: int | None = None,
+        _stacklevel: int = 3,
+        dtype: Any = None,
+        *,
+        axis: int | None = None,
+    ) -> Any:
+        dim = axis if dim is None else dim
+        if dim is None:
+            dim = usual_dim(input)
+            warnings.warn(
+                f"{operation.__name__} without a dimension: it is {dim} here. Write dim={dim} instead.",
+                UserWarning,
+                stacklevel=_stacklevel - 1,
+            )
+        return operation(input, dim, dtype)
+
+    activation.__name__, activation.__doc__ = operation.__name__, operation.__doc__
+    return activation
+
+
+def _softmin(input: Any, dim: int, dtype: Any = None) -> Any:
     """`softmax` of ``-x``."""
-    return functional.softmax(numeric.negative(input), dim)
+    return operations.softmax(numeric.negative(input), dim, dtype)
+
+
+_softmin.__name__ = "softmin"
+softmax, log_softmax, softmin = map(_along, (operations.softmax, operations.log_softmax, _softmin))
 
 
 @function
@@ -84,10 +123,14 @@ def prelu(input: Node, weight: Node) -> Node:
     return numeric.where(numeric.less(0, x), x, numeric.multiply(x, weight))
 
 
-@function
-def celu(input: Node, alpha: float = 1.0) -> Node:
+def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)`` (Barron, 2017)."""
-    x = floating(input)
+    return written(input, _celu(input, alpha), inplace)
+
+
+@function
+def _celu(x: Node, alpha: float) -> Node:
+    x = floating(x)
     below = numeric.expm1(numeric.divide(numeric.where(numeric.less(0, x), 0, x), alpha))
     return numeric.where(numeric.less(0, x), x, below * like(x, alpha))
 
@@ -128,4 +171,10 @@ def tanhshrink(input: Node) -> Node:
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """``x`` where it is above the threshold, else ``value``."""
-    return numeric.where(numeric.greater(input, threshold), input, value)
+    above = numeric.where(numeric.greater(input, threshold), input, value)
+    return written(input, above, inplace)
+
+
+relu_, selu_, elu_, celu_, leaky_relu_, hardtanh_, threshold_ = (
+    changing(f) for f in (relu, selu, elu, celu, leaky_relu, hardtanh, threshold)
+)

@@ -38,13 +38,24 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     return numeric.one_hot(tensor, classes, "int32")
 
 
-def embedding(input: Any, weight: Any) -> Any:
-    """The rows of ``weight`` at integer indices of any shape.
+def embedding(
+    input: Any,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Any:
+    """The rows of ``weight`` at integer indices of any shape; the row ``padding_idx`` gets no gradient.
 
-    Raises IndexError for an index that is no row, and RuntimeError for floats and truth values; of what a model is
-    traced with, which is float where its shape alone is given, neither.
+    ``sparse`` changes nothing. Raises ValueError for ``max_norm`` and ``scale_grad_by_freq``, IndexError for an index
+    that is no row, and RuntimeError for floats and truth values; of what a model is traced with, which is float where
+    its shape alone is given, neither.
     """
     rows = weight.shape[0]
+    if max_norm is not None or scale_grad_by_freq:
+        raise ValueError("an embedding has neither max_norm nor scale_grad_by_freq here. Leave them out.")
     if isinstance(input, Tensor) and input.dtype in _NO_INDEX:
         if not any(isinstance(n, Symbol) for n in input.shape):
             raise RuntimeError(
@@ -58,4 +69,8 @@ def embedding(input: Any, weight: Any) -> Any:
                 f"index {wrong} is out of range for {rows} rows. Write indices from 0 to {rows - 1}, or give "
                 "the weight more rows."
             )
-    return functional.embedding(input, weight)
+    chosen = functional.embedding(input, weight)
+    if padding_idx is None:
+        return chosen
+    padding = numeric.expand_dims(numeric.equal(input, padding_idx % rows), -1)
+    return numeric.where(padding, numeric.stop_gradient(chosen), chosen)

@@ -7,6 +7,7 @@ from typing import Any
 from ranvier import functional
 from ranvier.seed import draw
 from ranvier.torch.nn.functional.arguments import batched
+from ranvier.torch.nn.functional.inplace import changing, written
 
 
 def share(p: Any, what: str) -> float:
@@ -19,13 +20,17 @@ def share(p: Any, what: str) -> float:
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """While training, a share of ``p`` of the elements set to zero and the rest divided by ``1 - p``."""
     p = share(p, "dropout")
-    return functional.dropout(input, *draw(), rate=p) if training and p else input
+    if not training or not p:
+        return input
+    return written(input, functional.dropout(input, *draw(), rate=p), inplace)
 
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """`dropout` to where `selu` saturates, scaled and shifted so that mean 0 and variance 1 stay so."""
     p = share(p, "alpha_dropout")
-    return functional.alpha_dropout(input, *draw(), rate=p) if training and p else input
+    if not training or not p:
+        return input
+    return written(input, functional.alpha_dropout(input, *draw(), rate=p), inplace)
 
 
 def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
@@ -34,7 +39,7 @@ def feature_alpha_dropout(input: Any, p: float = 0.5, training: bool = False, in
     if not training or not p:
         return input
     shape = (None,) * 2 + (1,) * (input.ndim - 2)
-    return functional.alpha_dropout(input, *draw(), rate=p, noise_shape=shape)
+    return written(input, functional.alpha_dropout(input, *draw(), rate=p, noise_shape=shape), inplace)
 
 
 def _channel_dropout(n: int) -> Any:
@@ -44,9 +49,10 @@ def _channel_dropout(n: int) -> Any:
         if not training or not p:
             return input
         shape = (None, None, *(1,) * n)
-        return batched(
+        result = batched(
             lambda x: functional.dropout(x, *draw(), rate=float(p), noise_shape=shape[-x.ndim :]), input, n
         )
+        return written(input, result, inplace)
 
     dropout.__name__ = f"dropout{n}d"
     dropout.__doc__ = (
@@ -56,6 +62,11 @@ def _channel_dropout(n: int) -> Any:
 
 
 dropout1d, dropout2d, dropout3d = (_channel_dropout(n) for n in (1, 2, 3))
+
+
+dropout_, alpha_dropout_, feature_alpha_dropout_ = map(
+    changing, (dropout, alpha_dropout, feature_alpha_dropout)
+)
 
 
 def gumbel_softmax(

@@ -6,8 +6,9 @@ import inspect
 import warnings
 from typing import Any
 
-from ranvier import functional
+from ranvier import functional, numeric
 from ranvier.torch.nn.functional import losses
+from ranvier.torch.nn.functional.arguments import one_of
 from ranvier.torch.nn.functional.labels import check_labels
 
 _OLD = ("size_average", "reduce")  # before there was "reduction"
@@ -34,6 +35,7 @@ def _loss(function: Any, *arguments: str) -> Any:
     """
     own = inspect.signature(function).parameters
     labelled = "ignore_index" in own
+    weighs = "weight" in arguments and "weight" not in own
 
     def loss(input: Any, target: Any, *args: Any, **options: Any) -> Any:
         if args:
@@ -46,6 +48,8 @@ def _loss(function: Any, *arguments: str) -> Any:
         if "size_average" in options or "reduce" in options:
             old = {name: options.pop(name, None) for name in _OLD}
             options["reduction"] = reduction_of(options.get("reduction", "mean"), **old)
+        if weighs and (weight := options.pop("weight", None)) is not None:
+            return _weighted(function, input, target, weight, **options)
         return function(input, target, **options)
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -57,10 +61,25 @@ def _loss(function: Any, *arguments: str) -> Any:
     return loss
 
 
-mse_loss = _loss(functional.mse_loss, *_OLD, "reduction")
-l1_loss = _loss(functional.l1_loss, *_OLD, "reduction")
+def _weighted(
+    function: Any, input: Any, target: Any, weight: Any, reduction: str = "mean", **options: Any
+) -> Any:
+    """A loss of weighted elements, whose mean is by the sum of the weights. Raises ValueError for others."""
+    if weight.shape != input.shape:
+        raise ValueError(
+            f"weights of shape {weight.shape} for an input of {input.shape}. Write one for each element."
+        )
+    each = numeric.multiply(function(input, target, reduction="none", **options), weight)
+    if one_of(reduction, "reduction", ("mean", "sum", "none")) == "none":
+        return each
+    total = numeric.sum(each)
+    return total if reduction == "sum" else numeric.divide(total, numeric.sum(weight))
+
+
+mse_loss = _loss(functional.mse_loss, *_OLD, "reduction", "weight")
+l1_loss = _loss(functional.l1_loss, *_OLD, "reduction", "weight")
 smooth_l1_loss = _loss(functional.smooth_l1_loss, *_OLD, "reduction", "beta")
-huber_loss = _loss(functional.huber_loss, "reduction", "delta")
+huber_loss = _loss(functional.huber_loss, "reduction", "delta", "weight")
 kl_div = _loss(functional.kl_div, *_OLD, "reduction", "log_target")
 nll_loss = _loss(functional.nll_loss, "weight", "size_average", "ignore_index", "reduce", "reduction")
 cross_entropy = _loss(

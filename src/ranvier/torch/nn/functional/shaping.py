@@ -56,8 +56,13 @@ def interpolate(
     mode: str = "nearest",
     align_corners: bool | None = None,
     recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
 ) -> Any:
     """Images of another ``size``, or ``scale_factor`` times as large; see `Upsample`."""
+    if antialias:
+        raise ValueError(
+            "interpolate has no antialias=True here. Write avg_pool2d for images made smaller instead."
+        )
     n = input.ndim - 2
     linear = {1: "linear", 2: "bilinear", 3: "trilinear"}.get(n)
     one_of(mode, "mode", ("nearest", "nearest-exact", str(linear), "area"))

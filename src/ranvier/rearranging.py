@@ -1,0 +1,95 @@
+"""Methods of tensors that move elements: other shapes, orders and parts, with sizes given as programs give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ranvier import numeric
+from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.tensor import Tensor
+
+
+def dims(sizes: Sequence[Any]) -> tuple[Any, ...]:
+    """``f(2, 3)`` and ``f((2, 3))`` alike."""
+    return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else tuple(sizes)
+
+
+def sized(name: str, operation: Callable[[Any, tuple[Any, ...]], Any]) -> Callable[..., Any]:
+    """A method that takes numbers one by one, in a sequence, or by a name: ``permute(1, 0)``, ``permute(dims=...)``."""
+
+    def method(self: Tensor, *given: Any, **named: Any) -> Any:
+        if named and (given or list(named) != [name]):
+            raise TypeError(f"{operation.__name__} takes {name}=, and here is {', '.join(named)}.")
+        return operation(self, dims(given or (named[name],) if named else given))
+
+    method.__doc__ = operation.__doc__
+    return method
+
+
+def transposed(self: Tensor, *axes: Any, dim0: int | None = None, dim1: int | None = None) -> Any:
+    """Two axes exchanged, as PyTorch has it; without arguments the axes reversed."""
+    axes += tuple(axis for axis in (dim0, dim1) if axis is not None)
+    return (
+        numeric.swapaxes(self, *axes)
+        if len(axes) == 2
+        else numeric.transpose(self, dims(axes) if axes else None)
+    )
+
+
+def expanded(self: Tensor, sizes: tuple[Any, ...]) -> Any:
+    """Repeated to a shape, in which -1 keeps an extent."""
+    known = (*(None,) * (len(sizes) - self.ndim), *self.shape)
+    return numeric.broadcast_to(self, tuple(d if e == -1 else e for e, d in zip(sizes, known, strict=True)))
+
+
+def flipped(self: Tensor, *dims_: Any, dims: Any = None, axis: Any = None) -> Any:
+    """The order along the given dimensions reversed, or along all."""
+    given = dims_[0] if len(dims_) == 1 else dims_ or (axis if dims is None else dims)
+    return numeric.flip(self, tuple(given) if isinstance(given, list) else given)
+
+
+def squeezed(self: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    """Without dimensions of extent 1, all or those of ``dim`` that are, as PyTorch has it; ``axis`` must be such."""
+    if dim is None:
+        return numeric.squeeze(self, axis)
+    return numeric.squeeze(self, tuple(d for d in axes_of(dim, self.ndim) if self.shape[d] == 1))
+
+
+def unsqueezed(self: Tensor, dim: int) -> Any:
+    return numeric.expand_dims(self, dim)
+
+
+def repeated(self: Tensor, times: tuple[Any, ...]) -> Any:
+    """The tensor that many times along each dimension; new ones come in front."""
+    whole = numeric.reshape(self, (*(1,) * (len(times) - self.ndim), *self.shape))
+    paired = [n for pair in zip(times, whole.shape, strict=True) for n in pair]
+    apart = numeric.reshape(whole, tuple(n for d in whole.shape for n in (1, d)))
+    shape = tuple(t * d for t, d in zip(times, whole.shape, strict=True))
+    return numeric.reshape(numeric.broadcast_to(apart, tuple(paired)), shape)
+
+
+def unbound(self: Tensor, dim: int = 0) -> tuple[Any, ...]:
+    """The slices along a dimension."""
+    parts = numeric.split(self, self.shape[axis_of(dim, self.ndim)], dim)
+    return tuple(numeric.squeeze(part, dim) for part in parts)
+
+
+def chunked(self: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """That many parts along a dimension, the last of them smaller where it does not divide."""
+    if chunks < 1:
+        raise ValueError(f"{chunks} parts along dimension {dim}. Write 1 or more instead.")
+    return split(self, max(1, -(-self.shape[axis_of(dim, self.ndim)] // chunks)), dim)
+
+
+def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Parts of that size along a dimension, the last of them smaller where it does not divide; or of those sizes."""
+    given = split_size
+    if isinstance(given, int):
+        extent = self.shape[axis_of(dim, self.ndim)]
+        if given < 1:
+            raise ValueError(
+                f"parts of size {given} of {extent} elements. Write a size of 1 or more instead."
+            )
+        given = [min(given, extent - at) for at in range(0, extent, given)]
+    return numeric.split(self, tuple(given), dim)
