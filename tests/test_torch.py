@@ -557,7 +557,7 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: optim.SGD([{"params": [torch.ones(2)], "rate": 1}]), TypeError, "rate"),
         (lambda: TensorDataset(torch.ones(2), torch.ones(3)), ValueError, "2 and 3"),
         (lambda: loader(batch_sise=3), TypeError, "batch_sise"),
-        (lambda: DataLoader(TensorDataset(torch.ones(2)), batch_size=0), ValueError, "batch_size is 0"),
+        (lambda: DataLoader(TensorDataset(torch.ones(2)), batch_size=0), ValueError, "batch_size=0"),
         (lambda: DataLoader(TensorDataset(torch.ones(0)), shuffle=True), ValueError, "0 samples"),
         (lambda: random_split(TensorDataset(torch.ones(3)), [1, 1]), ValueError, "add up to 2"),
         (lambda: nn.init.xavier_uniform_(torch.ones(3)), ValueError, "no inputs"),

@@ -8,11 +8,14 @@ from typing import Any, Self
 import numpy as np
 
 from ranvier.names import missing
-from ranvier.seed import get_seed, get_streams, set_generator, set_seed, set_streams
+from ranvier.seed import get_seed, get_streams, numpy_generator, set_generator, set_seed, set_streams
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
 
-__all__ = ["Generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+__all__ = [
+    "Generator", "checked_generator", "get_rng_state", "initial_seed", "manual_seed", "numpy_of", "seed",
+    "set_rng_state",
+]  # fmt: skip
 
 
 def manual_seed(seed: Any) -> None:
@@ -106,6 +109,22 @@ class Generator:
         place["buffer"] = np.array(place["buffer"], np.uint64)
         set_generator(self.numpy, place)
         self._seed = int(state["seed"])
+
+
+def checked_generator(generator: Any) -> Any:
+    """What was given as a generator, None too. Raises TypeError for what is no `Generator`."""
+    if generator is None or isinstance(generator, Generator):
+        return generator
+    raise TypeError(
+        f"generator={generator!r} is no ranvier.torch.Generator. Write generator=torch.Generator().manual_seed(0) "
+        "instead."
+    )
+
+
+def numpy_of(generator: Any, purpose: str) -> np.random.Generator:
+    """What is drawn from: the given generator, or the next of the process's seed for this purpose."""
+    given: Generator | None = checked_generator(generator)
+    return numpy_generator(purpose) if given is None else given.numpy
 
 
 __getattr__, __dir__ = missing("torch.random", __all__)
