@@ -1,5 +1,6 @@
 """The PyTorch vocabulary by itself: the explicit loop, data loaders, optimizers, files, what is refused and how."""
 
+import copy
 import io
 
 import numpy as np
@@ -273,6 +274,41 @@ def test_state_continues_where_it_was():
     other.load_state_dict(optimizer.state_dict())
     assert other.param_groups[0]["lr"] == 0.05
     assert np.array_equal(steps(twin, other), steps(net, optimizer))
+
+
+def test_a_layer_that_is_unfrozen_begins_with_a_first_step():
+    """Its bias corrections are its own, in `fit` and in a loop, also when training goes on elsewhere."""
+
+    def start():
+        rv.set_seed(1)
+        net = nn.Sequential(nn.Linear(20, 4), nn.Linear(4, 3))
+        optimizer = optim.Adam(net.parameters(), lr=0.001)
+        net.compile(optimizer, nn.CrossEntropyLoss())
+        return net, optimizer
+
+    def fit(net):
+        net.fit(X.reshape(96, 20), Y, batch_size=96, epochs=1, shuffle=False, verbose=0, ignore="RV")
+        return [p.numpy() for p in net.parameters()]
+
+    net, optimizer = start()
+    net[0].requires_grad_(False)
+    for _ in range(6):
+        before = fit(net)
+    net[0].requires_grad_(True)
+    kept = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
+    kept = copy.deepcopy(kept)
+    after = fit(net)
+    assert np.abs(after[0] - before[0]).max() == pytest.approx(
+        0.001, rel=1e-3
+    )  # Adam's first step is the rate
+    after = fit(net)
+
+    twin, other = start()
+    twin.load_state_dict(kept["net"])
+    other.load_state_dict(kept["optimizer"])
+    fit(twin)
+    for a, b in zip(fit(twin), after, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 # --- files --------------------------------------------------------------------------------------------------------

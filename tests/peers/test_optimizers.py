@@ -1,8 +1,11 @@
 """Twenty steps of every optimizer against torch.optim and keras.optimizers, on the same random gradients."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+import ranvier.torch
 from ranvier import optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
@@ -130,3 +133,33 @@ def test_torch(name, settings, mine):
     optimizer = optimizers.CLASSES[name.lower()](**{"coupled": True, **mine}, formula="torch")
     for got, expected in zip(ours(optimizer), theirs_torch(name, **settings), strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-6)
+
+
+# Which of four parameters have gradients: two tasks that take turns, layers that are unfrozen, all.
+TURNS = [(0, 1), (0, 1), (2,), (0, 2, 3), (1,), (0, 1, 2, 3), (1, 3), (0,), (0, 1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *[(name, {}) for name in ("Adam", "AdamW", "NAdam", "Adamax")],
+        *[("Adam", {"amsgrad": True}), ("Adagrad", {"lr_decay": 0.1}), ("RMSprop", {"momentum": 0.5})],
+        ("SGD", {"momentum": 0.9, "dampening": 0.5}),
+    ],
+)
+def test_each_parameter_counts_its_own_steps(name, settings):
+    found: list[Any] = []
+    for t in (pytest.importorskip("torch"), ranvier.torch):
+        params = [t.tensor(np.float32([i, -1, 2]), requires_grad=True) for i in range(4)]
+        make = getattr(t.optim, name)
+        optimizer = make(params, lr=0.1, **settings)
+        for i, chosen in enumerate(TURNS):
+            optimizer.zero_grad()
+            sum((params[k] * (1.0 + i - k) + params[k] ** 2).sum() for k in chosen).backward()
+            optimizer.step()
+            if i == 4:
+                kept = optimizer.state_dict()
+                optimizer = make(params, lr=0.3, **settings)
+                optimizer.load_state_dict(kept)
+        found.append([p.detach().numpy() for p in params])
+    np.testing.assert_allclose(*found, rtol=2e-5, atol=2e-6)

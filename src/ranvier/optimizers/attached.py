@@ -13,6 +13,7 @@ import numpy as np
 from ranvier import tape
 from ranvier.entries import Function, intern
 from ranvier.modes import get_dtype
+from ranvier.optimizers.counts import STEP, Counts
 from ranvier.optimizers.recorded import Recorded
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
@@ -33,6 +34,7 @@ class Attached:
         self.parameters: list[Tensor] = []
         self.slots: list[dict[str, Tensor]] = []
         self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
+        self.counts = Counts(self.iterations)
         self._varied: dict[str, Tensor] = {}  # settings that are inputs of the program
         # Takes over what was set elsewhere: in groups of parameters.
         self.sync: Callable[[], None] | None = None
@@ -42,6 +44,11 @@ class Attached:
     @property
     def all_starts(self) -> dict[str, float]:
         """The names of each parameter's slots, and what they hold before the first step."""
+        raise NotImplementedError
+
+    @property
+    def counting(self) -> bool:
+        """Whether a rule reads the number of steps, and each parameter's own, as PyTorch's."""
         raise NotImplementedError
 
     @property
@@ -98,16 +105,21 @@ class Attached:
         return [self.iterations, *(slot for slots in self.slots for slot in slots.values())]
 
     def state(self) -> dict[str, Any]:
-        """The state as arrays: ``"iterations"`` and ``"0.momentum"`` for each parameter's number and slot."""
+        """The state as arrays: ``"iterations"`` and ``"0.momentum"`` for each parameter's number and slot.
+
+        Of parameters that were not in every step there is ``"0.step"`` too.
+        """
         named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
+        named |= self.counts.state()
         return {name: tensor.numpy() for name, tensor in {"iterations": self.iterations, **named}.items()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave. Raises ValueError naming every array that is missing, extra or misshapen."""
         named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
         named["iterations"] = self.iterations
+        steps = {f"{i}.{STEP}" for i in range(len(self.parameters))}
         wrong = [f"{n} is missing" for n in sorted(named.keys() - state.keys())]
-        wrong += [f"{n} is unknown" for n in sorted(state.keys() - named.keys())]
+        wrong += [f"{n} is unknown" for n in sorted(state.keys() - named.keys() - steps)]
         wrong += [
             f"{n} has shape {np.shape(state[n])} instead of {t.shape}"
             for n, t in named.items()
@@ -117,6 +129,7 @@ class Attached:
             raise ValueError(f"the state does not fit this {type(self).__name__}: {'; '.join(wrong)}.")
         for name, tensor in named.items():
             tensor.assign(np.asarray(state[name]))
+        self.counts.set_state(state, len(self.parameters))
 
     # --- settings that are inputs of the program -----------------------------------------------------------------
 
@@ -176,22 +189,28 @@ class Attached:
             return None
         params = [self.parameters[i] for i in chosen]
         state = [slot for i in chosen for slot in self.slots[i].values()]
-        targets = [*params, *state, self.iterations]
+        counts, whose = self.advanced(chosen)
+        targets = [*params, *state, self.iterations, *counts]
         operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
         children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
-        entries = intern(self._function(self.treatments(params), len(params)), children, (), False)
+        entries = intern(self._function(self.treatments(params), len(params), whose), children, (), False)
         ordinals, assigns = segment.ordinals, segment.assigns
         for target, entry in zip(targets, entries, strict=True):  # Segment.assign, of leaves that are known
             assigns[ordinals[id(target)]] = entry
             target.segment = segment
         return segment
 
-    def _function(self, treatments: tuple[Treatment, ...], n: int) -> Function:
+    def advanced(self, chosen: Sequence[int]) -> tuple[list[Tensor], tuple[int, ...]]:
+        """The counts that a step of these parameters advances besides the group's, and which is whose: `Counts.of`."""
+        return self.counts.of(chosen, len(self.parameters)) if self.counting else ([], ())
+
+    def _function(self, treatments: tuple[Treatment, ...], n: int, whose: tuple[int, ...]) -> Function:
         key = (
             type(self),
             n,
             treatments,
+            whose,
             self.schedule,
             *self._varied,
             *[getattr(self, name) for name in self._settings],
@@ -199,7 +218,7 @@ class Attached:
         known = _FUNCTIONS.get(key)
         if known is None:
             twin: Any = copy.copy(self)
-            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments))
+            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments, whose))
         return known
 
 
