@@ -18,7 +18,7 @@ from ranvier.optimizers.recorded import Recorded
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
 from ranvier.optimizers.treatment import Excluded, Treatment
-from ranvier.tensor import Tensor
+from ranvier.tensor import Tensor, clear_gradients
 
 
 class Attached:
@@ -81,13 +81,43 @@ class Attached:
                     "their state. Write a new optimizer for this model instead."
                 )
             return self
-        self.parameters = given
         self._excluded = self._excluded.among(given)
-        self.slots = [{n: self._slot(n, start, p) for n, start in self.all_starts.items()} for p in given]
+        self.take(given)
         self._rate = Tensor(np.zeros((), get_dtype()))
         kind: Any = type(self)
         self._settings = list(settings_of(kind))
         return self
+
+    def take(self, parameters: Sequence[Tensor]) -> None:
+        """Update these parameters from here on. What is held of those that were there before stays."""
+        places = {id(p): i for i, p in enumerate(self.parameters)}
+        before = [places.get(id(p)) for p in parameters]
+        steps = [0 if i is None else self.steps_of(i) for i in before]
+        held = [{} if i is None else self.slots[i] for i in before]
+        if self.parameters:
+            self.counts.assign(steps if self.counting else ())
+        self.parameters, self.slots = list(parameters), held
+        self.complete()
+
+    def complete(self) -> None:
+        """Give each parameter the slots that the settings ask for, and no others, keeping those that it has."""
+        starts = self.all_starts
+        self.slots = [
+            {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
+            for p, old in zip(self.parameters, self.slots, strict=True)
+        ]
+
+    def steps_of(self, number: int) -> int:
+        """How many steps a parameter has been through; those of the group where the rule does not count."""
+        return self.counts.steps_of(number)
+
+    def set_steps(self, numbers: Iterable[int], steps: Iterable[int]) -> None:
+        """Let parameters have been through so many steps, where the rule counts."""
+        if self.counting:
+            known = [self.steps_of(i) for i in range(len(self.parameters))]
+            for number, n in zip(numbers, steps, strict=True):
+                known[number] = n
+            self.counts.assign(known)
 
     def _slot(self, name: str, start: float, parameter: Tensor) -> Tensor:
         if name in self.scalar:
@@ -145,11 +175,7 @@ class Attached:
         if self.parameters and name not in self._varied:
             self._varied[name] = Tensor(np.asarray(value, get_dtype()))
             self._settings.remove(name)
-            starts = self.all_starts  # momentum has state where it varies, whatever it is now
-            self.slots = [
-                {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
-                for p, old in zip(self.parameters, self.slots, strict=True)
-            ]
+            self.complete()  # momentum has state where it varies, whatever it is now
         setattr(self, name, value)
 
     @property
@@ -169,8 +195,7 @@ class Attached:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters."""
-        for p in self.parameters:
-            p.grad = None if set_to_none or p.grad is None else Tensor.wrap(np.zeros(p.shape, p.dtype))
+        clear_gradients(self.parameters, set_to_none)
 
     def step(self) -> None:
         """Update every parameter that has a gradient, together with all that is pending, as one program."""

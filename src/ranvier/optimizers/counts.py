@@ -77,9 +77,18 @@ class Counts:
 
     def set_state(self, state: Mapping[str, Any], n: int) -> None:
         """Take back what `state` gave; what is not there is the group's."""
-        found = {i: int(state[f"{i}.{STEP}"]) for i in range(n) if f"{i}.{STEP}" in state}
-        if not found and not self.own:
-            return
-        made = {value: Tensor.wrap(np.asarray(value, np.uint32)) for value in found.values()}
-        self.own = [made[found[i]] if i in found else self.total for i in range(n)]
-        self.version += 1
+        total = int(self.total.item())
+        self.assign([int(state.get(f"{i}.{STEP}", total)) for i in range(n)])
+
+    def steps_of(self, number: int) -> int:
+        """How many steps a parameter has been through."""
+        return int((self.own[number] if self.own else self.total).item())
+
+    def assign(self, steps: Sequence[int]) -> None:
+        """Let each parameter have been through so many steps."""
+        made = {n: Tensor.wrap(np.asarray(n, np.uint32)) for n in steps}
+        made[int(self.total.item())] = self.total
+        own = [made[n] for n in steps]
+        own = [] if all(c is self.total for c in own) else own
+        if own or self.own:
+            self.own, self.version = own, self.version + 1
