@@ -77,6 +77,27 @@ def test_states_of_generators():
         generator.set_state(torch.get_rng_state())
 
 
+def test_seeds_are_those_of_pytorch():
+    """Any number of 64 bits, also below 0; what seeds gives the generator back."""
+    for given, seed in [(-1, 2**64 - 1), (2**63 + 5, 2**63 + 5), (3.0, 3), (torch.tensor(3), 3), (True, 1)]:
+        own = torch.Generator()
+        assert torch.manual_seed(given) is torch.default_generator
+        assert (torch.initial_seed(), own.manual_seed(given).initial_seed()) == (seed, seed)
+    for wrong in (2**64, -(2**63) - 1, "a", float("nan"), None):
+        for manual_seed in (torch.manual_seed, torch.Generator().manual_seed):
+            with pytest.raises(
+                ValueError, match=r"is no number from -2\*\*63 .* Write torch\..*manual_seed\(0\)"
+            ):
+                manual_seed(wrong)
+    drawn = [torch.rand(3, generator=torch.manual_seed(4)), (torch.manual_seed(4), torch.rand(3))[1]]
+    assert torch.equal(*drawn)
+    state = torch.default_generator.get_state()
+    orders = [rows(data.DataLoader(PAIRS, 6, True, generator=torch.default_generator)) for _ in range(2)]
+    torch.default_generator.set_state(state)
+    assert orders[0] != orders[1]
+    assert rows(data.DataLoader(PAIRS, 6, True)) == orders[0]
+
+
 # --- loaders ------------------------------------------------------------------------------------------------------
 
 
