@@ -131,7 +131,10 @@ class RuledOptimizer(Optimizer):
         What was held of those that ``left`` a rule is kept, and goes to the rule of those that come.
         """
         known = {p: rule for p, (rule, _) in self._places.items() if p not in left}
-        self._states.kept.update(left)
+        for p, state in left.items():
+            self._states.kept.pop(p, None)
+            if state:
+                self._states.kept[p] = state
         self._places.clear()
         self._places.update(
             {p: (held.rule, i) for held in self._held for i, p in enumerate(held.rule.parameters)}

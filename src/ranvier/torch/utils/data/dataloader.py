@@ -253,7 +253,7 @@ class DataLoader(Generic[T_co]):
         found = self._in_memory()
         if found is None or self.batch_size is None or not hasattr(self.sampler, "__len__"):
             return None
-        if type(self).__iter__ is not DataLoader.__iter__:
+        if type(self).__iter__ is not DataLoader.__iter__ or type(self.batch_sampler) is not BatchSampler:
             return None
         tensors, rows = found
 
