@@ -413,7 +413,7 @@ ROWS = [  # number, what is done, error or warning, its text
     (23, lambda: fit(short, None), TypeError, r"short is a function .*Write short\(\) instead"),
     (23, lambda: fit(X, Y, validation_data=short), TypeError, r"short is a function"),
     (23, lambda: fit(torch.utils.data.TensorDataset(X, Y), None), TypeError, r"Write DataLoader\(dataset, batch_size=32\)"),
-    (23, lambda: fit(_Samples(), None), ValueError, r"Batch 0 of _Samples: y is a single.*DataLoader\(dataset, batch_size=32\)"),
+    (23, lambda: fit(_Samples(), None), ValueError, r"Batch 0 of _Samples: y is a single.*DataLoader\(dataset, batch_size=32\) or dataset\.batch\(32\)"),
     (24, mutated_by_another_thread, None, ""),
     (25, column_targets, None, ""),
     (25, lambda: fit(X, np.zeros((N, 2)), regressor()), ValueError, "never broadcast"),

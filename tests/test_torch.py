@@ -1,6 +1,8 @@
 """The PyTorch vocabulary by itself: the explicit loop, data loaders, optimizers, files, what is refused and how."""
 
+import copy
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -312,6 +314,60 @@ def test_state_continues_where_it_was():
     assert np.array_equal(steps(twin, other), steps(net, optimizer))
 
 
+def test_a_layer_that_is_unfrozen_begins_with_a_first_step():
+    """Its bias corrections are its own, in `fit` and in a loop, also when training goes on elsewhere."""
+
+    def start():
+        rv.set_seed(1)
+        net = nn.Sequential(nn.Linear(20, 4), nn.Linear(4, 3))
+        optimizer = optim.Adam(net.parameters(), lr=0.001)
+        net.compile(optimizer, nn.CrossEntropyLoss())
+        return net, optimizer
+
+    def fit(net):
+        net.fit(X.reshape(96, 20), Y, batch_size=96, epochs=1, shuffle=False, verbose=0, ignore="RV")
+        return [p.numpy() for p in net.parameters()]
+
+    net, optimizer = start()
+    net[0].requires_grad_(False)
+    for _ in range(6):
+        before = fit(net)
+    net[0].requires_grad_(True)
+    kept = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
+    kept = copy.deepcopy(kept)
+    after = fit(net)
+    assert np.abs(after[0] - before[0]).max() == pytest.approx(
+        0.001, rel=1e-3
+    )  # Adam's first step is the rate
+    after = fit(net)
+
+    twin, other = start()
+    twin.load_state_dict(kept["net"])
+    other.load_state_dict(kept["optimizer"])
+    fit(twin)
+    for a, b in zip(fit(twin), after, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_gradients_that_there_are_become_zeros():
+    net: Any = nn.Linear(2, 2)
+    net.weight.grad = torch.ones(2, 2)
+    net.zero_grad(set_to_none=False)
+    assert (net.bias.grad, net.weight.grad.tolist()) == (None, [[0.0, 0.0]] * 2)
+
+
+def test_settings_that_need_state_may_be_turned_on_and_off():
+    w = torch.ones(1, requires_grad=True)
+    optimizer = optim.Adam([w], lr=0.1)
+    for amsgrad in (True, False, True):
+        optimizer.param_groups[0]["amsgrad"] = amsgrad
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+        assert ("max_exp_avg_sq" in optimizer.state[w]) == amsgrad
+    assert w.item() == pytest.approx(0.7, abs=0.01)
+
+
 # --- files --------------------------------------------------------------------------------------------------------
 
 
@@ -591,10 +647,38 @@ def test_state_dicts_through_files(tmp_path):
             ValueError,
             r"Adam\(lr=-1.0\): write a number of 0 or more",
         ),
-        (lambda: optim.SGD([{"params": [torch.ones(2)], "rate": 1}]), TypeError, "rate"),
+        (
+            lambda: optim.SGD([{"params": [torch.ones(2)], "learning_rate": 1}]),
+            TypeError,
+            "a group of SGD has no argument 'learning_rate'. Write lr= instead",
+        ),
+        (
+            lambda: optim.Adam([{"params": [torch.ones(2)], "weightdecay": 1}]),
+            TypeError,
+            "Write weight_decay=",
+        ),
+        (lambda: optim.Adam([torch.ones(2)], eps=-1), ValueError, r"Adam\(eps=-1.0\): write a number"),
+        (lambda: optim.Adam([torch.ones(2)], betas=(2, 0.9)), ValueError, r"Adam\(betas\[0\]=2.0\): write"),
+        (
+            lambda: optim.RMSprop([torch.ones(2)], alpha=-1),
+            ValueError,
+            r"RMSprop\(alpha=-1.0\): write a number",
+        ),
+        (
+            lambda: optim.SGD([{"params": [torch.ones(2)], "lr": "a"}]),
+            TypeError,
+            r"SGD\(lr='a'\).*param_groups\[0\]\['lr'\]",
+        ),
+        (
+            lambda: optim.SGD([{"params": [torch.ones(2)]}, torch.ones(2)]),
+            TypeError,
+            r"group 1 of SGD is a Tensor. Write \{'params'",
+        ),
+        (lambda: optim.SGD({torch.ones(2)}), TypeError, "are a set, which has no order"),
+        (lambda: optim.SGD([{"params": {torch.ones(2)}}]), TypeError, "are a set, which has no order"),
         (lambda: TensorDataset(torch.ones(2), torch.ones(3)), ValueError, "2 and 3"),
         (lambda: loader(batch_sise=3), TypeError, "batch_sise"),
-        (lambda: DataLoader(TensorDataset(torch.ones(2)), batch_size=0), ValueError, "batch_size is 0"),
+        (lambda: DataLoader(TensorDataset(torch.ones(2)), batch_size=0), ValueError, "batch_size=0"),
         (lambda: DataLoader(TensorDataset(torch.ones(0)), shuffle=True), ValueError, "0 samples"),
         (lambda: random_split(TensorDataset(torch.ones(3)), [1, 1]), ValueError, "add up to 2"),
         (lambda: nn.init.xavier_uniform_(torch.ones(3)), ValueError, "no inputs"),

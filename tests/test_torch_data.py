@@ -1,6 +1,7 @@
 """Random states and data of the PyTorch vocabulary: what checkpoints keep, what loaders make of samples."""
 
 import collections
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +75,27 @@ def test_states_of_generators():
             torch.set_rng_state(wrong)
     with pytest.raises(ValueError, match=r"torch\.Generator\.get_state\(\) did not give"):
         generator.set_state(torch.get_rng_state())
+
+
+def test_seeds_are_those_of_pytorch():
+    """Any number of 64 bits, also below 0; what seeds gives the generator back."""
+    for given, seed in [(-1, 2**64 - 1), (2**63 + 5, 2**63 + 5), (3.0, 3), (torch.tensor(3), 3), (True, 1)]:
+        own = torch.Generator()
+        assert torch.manual_seed(given) is torch.default_generator
+        assert (torch.initial_seed(), own.manual_seed(given).initial_seed()) == (seed, seed)
+    for wrong in (2**64, -(2**63) - 1, "a", float("nan"), None):
+        for manual_seed in (torch.manual_seed, torch.Generator().manual_seed):
+            with pytest.raises(
+                ValueError, match=r"is no number from -2\*\*63 .* Write torch\..*manual_seed\(0\)"
+            ):
+                manual_seed(wrong)
+    drawn = [torch.rand(3, generator=torch.manual_seed(4)), (torch.manual_seed(4), torch.rand(3))[1]]
+    assert torch.equal(*drawn)
+    state = torch.default_generator.get_state()
+    orders = [rows(data.DataLoader(PAIRS, 6, True, generator=torch.default_generator)) for _ in range(2)]
+    torch.default_generator.set_state(state)
+    assert orders[0] != orders[1]
+    assert rows(data.DataLoader(PAIRS, 6, True)) == orders[0]
 
 
 # --- loaders ------------------------------------------------------------------------------------------------------
@@ -219,3 +241,115 @@ def test_sequences_of_several_lengths():
                         ([torch.tensor(1.0)], "sequence 0 has shape")]:  # fmt: skip
         with pytest.raises(ValueError, match=said):
             pad(wrong)
+
+
+# --- samplers, and what they give ---------------------------------------------------------------------------------
+
+PAIRS = data.TensorDataset(torch.arange(12).view(6, 2))
+
+
+class Endless(data.Sampler[int]):
+    def __iter__(self):
+        return itertools.cycle(range(6))
+
+
+def rows(batches, most=3):
+    return [batch[0].tolist() for batch in itertools.islice(batches, most)]
+
+
+@pytest.mark.parametrize(
+    "chosen", [(0, 1), {0, 1}, range(2), np.arange(2), [torch.tensor(0), torch.tensor(1)]]
+)
+@pytest.mark.parametrize("of", [PAIRS, data.Subset(PAIRS, range(6))])
+def test_batches_of_a_sampler_are_any_iterables_of_numbers(chosen, of):
+    given = (chosen, iter(chosen), (i for i in chosen))
+    assert rows(data.DataLoader(of, batch_sampler=given)) == [[[0, 1], [2, 3]]] * 3
+
+
+@pytest.mark.parametrize("wrong", [[True, False], [], [0.5], [[0, 1]], ["a"], np.ones(6, bool)])
+def test_what_is_no_number_of_a_row_is_refused(wrong):
+    with pytest.raises(TypeError, match=r"a sampler gave .* Write whole numbers"):
+        rows(data.DataLoader(PAIRS, batch_sampler=[wrong]))
+
+
+def test_samplers_without_an_end():
+    wanted = [[[0, 1], [2, 3], [4, 5], [6, 7]], [[8, 9], [10, 11], [0, 1], [2, 3]]]
+    assert rows(data.DataLoader(PAIRS, 4, sampler=Endless()), 2) == wanted
+    assert rows(data.DataLoader(PAIRS, batch_sampler=data.BatchSampler(Endless(), 4, False)), 2) == wanted
+    net = nn.Sequential(nn.Linear(6, 3))
+    net.compile(optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    loader = data.DataLoader(data.TensorDataset(X, Y), 8, sampler=Endless())
+    assert len(net.fit(loader, epochs=2, steps_per_epoch=3, verbose=0, ignore="RV").history["loss"]) == 2
+
+
+class Keyed(data.Dataset[int]):
+    def __getitem__(self, key):
+        return {"a": 1, "b": 2}[key]
+
+    def __len__(self):
+        return 2
+
+
+def test_samples_by_key():
+    assert [b.tolist() for b in data.DataLoader(Keyed(), 2, sampler=["b", "a"])] == [[2, 1]]
+    assert [b.tolist() for b in data.DataLoader(Keyed(), 2, sampler=data.SubsetRandomSampler(["b"]))] == [[2]]
+
+
+class Twice(data.DataLoader[Any]):
+    """A loader that gives other batches than its own."""
+
+    def __iter__(self):
+        return ([2 * x, y] for x, y in super().__iter__())
+
+
+def test_a_subclass_that_iterates_in_its_own_way_is_asked():
+    rv.set_seed(0)
+    net = nn.Sequential(nn.Linear(6, 3))
+    rows = data.TensorDataset(X, Y)
+    np.testing.assert_array_equal(net.predict(Twice(rows, 40)), net.predict(2 * X))
+
+
+def test_rows_keep_the_graph_of_their_gradients():
+    w = torch.ones(2, 3, requires_grad=True)
+    for batch in (
+        data.default_collate([w[0], w[1]]),
+        next(iter(data.DataLoader(data.TensorDataset(w), 2)))[0],
+    ):
+        w.grad = None
+        (batch * 2).sum().backward()
+        assert w.grad.tolist() == [[2.0] * 3] * 2
+
+
+def test_the_attributes_of_loaders_and_data_sets():
+    loader = data.DataLoader(ROWS, 4, drop_last=True)
+    assert list(loader.batch_sampler) == [[0, 1, 2, 3]]
+    assert data.ConcatDataset([ROWS, ROWS]).cumulative_sizes == [6, 12]
+    assert [plain(t) for t in data.Subset(ROWS, [5, 4, 3])[[0, 2]]] == [[5, 3], [10, 6]]
+    assert data.default_collate([np.str_("a"), np.str_("b")]) == ["a", "b"]
+    of: Any = (data.IterableDataset[int], data.Dataset[torch.Tensor], data.DataLoader[int])
+    assert [kind.__origin__ for kind in of] == [data.IterableDataset, data.Dataset, data.DataLoader]
+    for name in ("sampler", "batch_sampler", "batch_size", "drop_last", "dataset"):
+        with pytest.raises(ValueError, match=rf"{name} of a DataLoader cannot be changed"):
+            setattr(loader, name, None)
+
+
+WRONG: list[tuple[Any, type[Exception], str]] = [
+    (lambda: data.DataLoader(ROWS, 32, batch_sampler=[[0]]), ValueError, "mutually exclusive with batch_size"),
+    (lambda: data.DataLoader(ROWS, shuffle=True, drop_last=True, batch_sampler=[[0]]), ValueError, "with shuffle, drop_last"),
+    (lambda: data.DataLoader(ROWS, sampler=[0], batch_sampler=[[0]]), ValueError, "mutually exclusive with sampler"),
+    (lambda: data.DataLoader(ROWS, 2.0), ValueError, r"DataLoader\(batch_size=2.0\): write a whole number"),
+    (lambda: data.BatchSampler(range(3), 0, False), ValueError, r"BatchSampler\(batch_size=0\)"),
+    *[(lambda n=n: data.RandomSampler(ROWS, num_samples=n), ValueError, rf"RandomSampler\(num_samples={n}\)")
+      for n in (0, -1, 2.5)],
+    *[(lambda make=make: make(3), TypeError, r"generator=3 is no ranvier.torch.Generator. Write generator=torch.Gen")
+      for make in (lambda g: data.DataLoader(ROWS, generator=g), lambda g: data.RandomSampler(ROWS, generator=g),
+                   lambda g: data.random_split(ROWS, [6], g), lambda g: torch.rand(2, generator=g))],
+    (lambda: data.random_split(range(10), [1.5, -0.5]), ValueError, r"lengths \[1.5, -0.5\] hold one below 0"),
+    (lambda: data.random_split(range(10), [0.5, 0.3]), ValueError, r"shares \[0.5, 0.3\] add up to 0.8. Write shares"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "error", "said"), WRONG)
+def test_what_loaders_and_samplers_refuse(make, error, said):
+    with pytest.raises(error, match=said):
+        make()

@@ -309,7 +309,8 @@ def drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
 
     def change(self: Tensor, *arguments: float, generator: Any = None, **named: float) -> Tensor:
         writable(self)
-        source = numpy_generator("tensor") if generator is None else generator.numpy
+        own = None if generator is None else generator.numpy
+        source = numpy_generator("tensor") if own is None else own
         self.assign(np.asarray(draw(source, self.shape, *arguments, **named), self.dtype))
         return self
 

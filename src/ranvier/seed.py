@@ -73,10 +73,14 @@ def seeded(seed: int | Source) -> Iterator[Source]:
         _local.source = before
 
 
-def checked(seed: int) -> int:
-    if type(seed) is bool or not hasattr(seed, "__index__") or not 0 <= seed < 2**63:
+def checked(seed: Any, fix: str = "seed=0", bits: int = 64) -> int:
+    """A seed as an int. Raises ValueError for what is no whole number of 0 or more and of so many bits.
+
+    ``fix`` is what the error says to write.
+    """
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**bits:
         raise ValueError(
-            f"seed {seed!r} is no whole number from 0 to 2**63 - 1. Write set_seed(0), for example."
+            f"seed {seed!r} is no whole number from 0 to 2**{bits} - 1. Write {fix}, for example, instead."
         )
     return int(seed)
 
@@ -84,10 +88,10 @@ def checked(seed: int) -> int:
 def set_seed(seed: int) -> None:
     """Make everything random from here on a function of ``seed`` alone: weights, shuffling, dropout.
 
-    Raises ValueError for what is no whole number from 0 to 2**63 - 1.
+    Raises ValueError for what is no whole number from 0 to 2**64 - 1.
     """
     current = source()
-    current.seed = current.chosen = checked(seed)
+    current.seed = current.chosen = checked(seed, "set_seed(0)")
     current.counters.clear()
 
 
@@ -225,7 +229,7 @@ def borrowed_streams() -> Iterator[None]:
 def numpy_generator(purpose: str, seed: int | None = None) -> np.random.Generator:
     """A fresh generator: the next for this purpose ("initializer", "shuffle", ...), or the one that ``seed`` gives."""
     if seed is not None:
-        return np.random.Generator(np.random.Philox(seed))
+        return np.random.Generator(np.random.Philox(checked(seed)))
     counters = source().counters
     number = counters[purpose]
     counters[purpose] += 1
@@ -248,7 +252,7 @@ def shuffled(rows: Any, generator: np.random.Generator) -> Any:
 
 @functools.lru_cache(64)  # a dropout of an explicit loop asks at each call
 def fold(seed: int) -> int:
-    """A seed of up to 63 bits as the 32 bits that the primitive ``random`` takes."""
+    """A seed of up to 64 bits as the 32 bits that the primitive ``random`` takes."""
     return int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
 
 
@@ -278,7 +282,7 @@ def draw(seed: int | None = None) -> tuple[Tensor, Tensor]:
     """
     purpose = "stream" if seed is None else f"stream of {seed}"
     pair = (
-        Tensor.wrap(np.asarray(fold(get_seed() if seed is None else seed), np.uint32)),
+        Tensor.wrap(np.asarray(fold(get_seed() if seed is None else checked(seed)), np.uint32)),
         Tensor.wrap(np.asarray(next_stream(purpose), np.uint32)),
     )
     for listener in _local.listeners:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -345,3 +345,12 @@ def convert(value: Any, dtype: str | None = None) -> Any:
         wanted = array.dtype.name
     array = np.array(array, wanted, order="K")  # a copy: neither side sees the other's later changes
     return array if array.flags.f_contiguous or array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
+    """Forget the gradients of tensors, or fill those that there are with zeros."""
+    for tensor in tensors:
+        if set_to_none or tensor.grad is None:
+            tensor.grad = None
+        else:
+            tensor.grad = Tensor.wrap(np.zeros(tensor.shape, tensor.dtype))

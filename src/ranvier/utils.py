@@ -137,7 +137,11 @@ def split_dataset(
             f"left_size={left_size!r} and right_size={right_size!r} do not split {total} rows. Write left_size=0.8, "
             "for example, instead."
         )
-    order = np.random.default_rng(seed).permutation(total) if shuffle else np.arange(total)
+    order = (
+        np.random.default_rng(None if seed is None else seeds.checked(seed)).permutation(total)
+        if shuffle
+        else np.arange(total)
+    )
     parts = [[array[rows] for array in arrays] for rows in (order[:left], order[left : left + right])]
     first, second = ((type(dataset)(part) if several else part[0]) for part in parts)
     return first, second
@@ -153,10 +157,7 @@ def set_random_seed(seed: int) -> None:
 
     Raises ValueError for what is no whole number from 0 to 2**32 - 1.
     """
-    if type(seed) is bool or not hasattr(seed, "__index__") or not 0 <= seed < 2**32:
-        raise ValueError(
-            f"seed {seed!r} is no whole number from 0 to 2**32 - 1. Write set_random_seed(0), for example, instead."
-        )
+    seed = seeds.checked(seed, "set_random_seed(0)", bits=32)  # as many as NumPy's takes
     seeds.set_seed(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  # what a user's own code may draw from

@@ -217,6 +217,7 @@ def test_reduce_on_plateau(settings):
         a.step(float(value))
         b.step(ours.tensor(value) if np.isfinite(value) else value)
         assert b.get_last_lr() == pytest.approx(a.get_last_lr(), rel=1e-12)
+        assert b.in_cooldown == a.in_cooldown
     other = setup(ours, lr_scheduler, TWO, lambda s, o: s.ReduceLROnPlateau(o, **settings))[1]
     other.load_state_dict(b.state_dict())
     assert (other.best, other.num_bad_epochs, other.last_epoch) == (b.best, b.num_bad_epochs, STEPS)

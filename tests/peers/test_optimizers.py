@@ -1,8 +1,13 @@
 """Twenty steps of every optimizer against torch.optim and keras.optimizers, on the same random gradients."""
 
+import collections
+import copy
+from typing import Any
+
 import numpy as np
 import pytest
 
+import ranvier.torch
 from ranvier import optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
@@ -130,3 +135,113 @@ def test_torch(name, settings, mine):
     optimizer = optimizers.CLASSES[name.lower()](**{"coupled": True, **mine}, formula="torch")
     for got, expected in zip(ours(optimizer), theirs_torch(name, **settings), strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-6)
+
+
+# Which of four parameters have gradients: two tasks that take turns, layers that are unfrozen, all.
+TURNS = [(0, 1), (0, 1), (2,), (0, 2, 3), (1,), (0, 1, 2, 3), (1, 3), (0,), (0, 1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *[(name, {}) for name in ("Adam", "AdamW", "NAdam", "Adamax")],
+        *[("Adam", {"amsgrad": True}), ("Adagrad", {"lr_decay": 0.1}), ("RMSprop", {"momentum": 0.5})],
+        ("SGD", {"momentum": 0.9, "dampening": 0.5}),
+    ],
+)
+def test_each_parameter_counts_its_own_steps(name, settings):
+    found: list[Any] = []
+    for t in (pytest.importorskip("torch"), ranvier.torch):
+        params = [t.tensor(np.float32([i, -1, 2]), requires_grad=True) for i in range(4)]
+        make = getattr(t.optim, name)
+        optimizer = make(params, lr=0.1, **settings)
+        for i, chosen in enumerate(TURNS):
+            optimizer.zero_grad()
+            sum((params[k] * (1.0 + i - k) + params[k] ** 2).sum() for k in chosen).backward()
+            optimizer.step()
+            if i == 4:
+                kept = optimizer.state_dict()
+                optimizer = make(params, lr=0.3, **settings)
+                optimizer.load_state_dict(kept)
+        found.append([p.detach().numpy() for p in params])
+    np.testing.assert_allclose(found[0], found[1], rtol=2e-5, atol=2e-6)
+
+
+STATES = [("Adam", {"lr": 0.1, "amsgrad": True}), ("NAdam", {}), ("Adamax", {}), ("Adagrad", {"lr": 0.1}), ("Adadelta", {}),
+          ("RMSprop", {"momentum": 0.9, "centered": True}), ("SGD", {"lr": 0.1}),
+          ("SGD", {"lr": 0.1, "momentum": 0.9, "dampening": 0.5})]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "settings"), STATES)
+def test_programs_change_the_state_and_the_groups(name, settings):
+    """Reset, scaled, moved to a device, with parameters and groups that come and go, and taken over by another."""
+    found: list[Any] = []
+    for t in (pytest.importorskip("torch"), ranvier.torch):
+        a, b, c = (t.tensor(np.float32([i, -1, 2]), requires_grad=True) for i in range(1, 4))
+        curve: list[Any] = []
+
+        def steps(*optimizers, params=(a, b, c), curve=curve):
+            for _ in range(2):
+                for optimizer in optimizers:
+                    optimizer.zero_grad()
+                    sum((i + 1) * (p * p).sum() for i, p in enumerate(params)).backward()
+                    optimizer.step()
+            curve.extend(p.detach().numpy().copy() for p in params)
+
+        optimizer = getattr(t.optim, name)([a, b], **settings)
+        steps(optimizer)
+        kept = optimizer.state_dict()["state"]
+        curve.extend(np.asarray(of[key].detach().numpy()) for i, of in kept.items() for key in sorted(of))
+        names = [sorted(of) for of in kept.values()]
+        optimizer.state = collections.defaultdict(dict)
+        steps(optimizer)
+        optimizer.state.clear()
+        steps(optimizer)
+        optimizer.state[a] = {}
+        for of in optimizer.state.values():
+            for key, value in of.items():
+                of[key] = value.to("cpu")
+                if value.shape:
+                    of[key].mul_(0.5)
+        steps(optimizer)
+        optimizer.param_groups[0]["params"].append(c)
+        steps(optimizer)
+        optimizer.param_groups[0]["params"] = [b]
+        steps(optimizer)
+        optimizer.add_param_group({"params": [a, c], "lr": 0.01})
+        steps(optimizer)
+        optimizer.param_groups.pop()
+        optimizer.param_groups[0]["lr"] = t.tensor(0.02)
+        steps(optimizer)
+        for p in (a, c):
+            optimizer.state.pop(p, None)
+        other = getattr(t.optim, name)([c])  # without momentum
+        other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        steps(other)
+        found.append((curve, names))
+    assert found[0][1] == found[1][1]
+    for ours, theirs in zip(found[0][0], found[1][0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_groups_as_in_pytorch():
+    found: list[Any] = []
+    for t in (pytest.importorskip("torch"), ranvier.torch):
+        a, b = (t.tensor(np.float32([i, -1, 2]), requires_grad=True) for i in range(1, 3))
+        optimizer = t.optim.SGD([{"params": []}, {"params": [a], "lr_scale": 0.5, "rho": 0.1}], lr=0.1)
+
+        def closure(optimizer=optimizer, a=a):
+            optimizer.zero_grad()
+            loss = (a * a).sum()
+            loss.backward()
+            return loss
+
+        with t.no_grad():
+            optimizer.step(closure)
+        optimizer.param_groups[0]["params"].append(b)
+        (b * b).sum().backward()
+        optimizer.step()
+        group = optimizer.param_groups[1]
+        names = t.optim.SGD(t.nn.Linear(2, 2).named_parameters(), 0.1).param_groups[0]["param_names"]
+        found.append((a.tolist(), b.tolist(), names, group["rho"], group["lr_scale"]))
+    assert found[0] == found[1]

@@ -77,3 +77,10 @@ def test_rates(options):
             scheduler.step()
         rates.append(own)
     np.testing.assert_allclose(rates[0], rates[1], rtol=1e-12)
+
+
+def test_statistics_leave_each_layer_in_its_mode():
+    net = ours.nn.Sequential(ours.nn.Dropout(0.5), ours.nn.BatchNorm1d(5))
+    net[0].eval()
+    ours.optim.swa_utils.update_bn([ours.tensor(X)], net)
+    assert [m.training for m in net.modules()] == [True, False, True]

@@ -182,8 +182,8 @@ def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
     for role, part in named:
         if len(part.shape) == 0:
             raise ValueError(
-                f"Batch {index} of {name}: {role} is a single value. Write an array with one row a sample, or "
-                "DataLoader(dataset, batch_size=32) of a data set of single samples, instead."
+                f"Batch {index} of {name}: {role} is a single value. Write an array with one row a sample instead, and "
+                "of a data set of single samples DataLoader(dataset, batch_size=32) or dataset.batch(32)."
             )
     lengths = {role: int(part.shape[0]) for role, part in named}
     if len(set(lengths.values())) > 1:

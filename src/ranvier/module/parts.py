@@ -6,14 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
-import numpy as np
-
 from ranvier.modes import get_dtype
 from ranvier.module.calls import calls
 from ranvier.module.changes import QUIET, changed
 from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.returned import initial
-from ranvier.tensor import Tensor
+from ranvier.tensor import Tensor, clear_gradients
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
@@ -240,5 +238,4 @@ class Parts:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or with ``set_to_none=False`` fill them with zeros."""
-        for parameter in self.parameters():
-            parameter.grad = None if set_to_none else Tensor(np.zeros(parameter.shape, parameter.dtype))
+        clear_gradients(self.parameters(), set_to_none)

@@ -13,11 +13,12 @@ import numpy as np
 from ranvier import tape
 from ranvier.entries import Function, intern
 from ranvier.modes import get_dtype
+from ranvier.optimizers.counts import STEP, Counts
 from ranvier.optimizers.recorded import Recorded
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
 from ranvier.optimizers.treatment import Excluded, Treatment
-from ranvier.tensor import Tensor
+from ranvier.tensor import Tensor, clear_gradients
 
 
 class Attached:
@@ -33,6 +34,7 @@ class Attached:
         self.parameters: list[Tensor] = []
         self.slots: list[dict[str, Tensor]] = []
         self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
+        self.counts = Counts(self.iterations)
         self._varied: dict[str, Tensor] = {}  # settings that are inputs of the program
         # Takes over what was set elsewhere: in groups of parameters.
         self.sync: Callable[[], None] | None = None
@@ -42,6 +44,11 @@ class Attached:
     @property
     def all_starts(self) -> dict[str, float]:
         """The names of each parameter's slots, and what they hold before the first step."""
+        raise NotImplementedError
+
+    @property
+    def counting(self) -> bool:
+        """Whether a rule reads the number of steps, and each parameter's own, as PyTorch's."""
         raise NotImplementedError
 
     @property
@@ -74,13 +81,43 @@ class Attached:
                     "their state. Write a new optimizer for this model instead."
                 )
             return self
-        self.parameters = given
         self._excluded = self._excluded.among(given)
-        self.slots = [{n: self._slot(n, start, p) for n, start in self.all_starts.items()} for p in given]
+        self.take(given)
         self._rate = Tensor(np.zeros((), get_dtype()))
         kind: Any = type(self)
         self._settings = list(settings_of(kind))
         return self
+
+    def take(self, parameters: Sequence[Tensor]) -> None:
+        """Update these parameters from here on. What is held of those that were there before stays."""
+        places = {id(p): i for i, p in enumerate(self.parameters)}
+        before = [places.get(id(p)) for p in parameters]
+        steps = [0 if i is None else self.steps_of(i) for i in before]
+        held = [{} if i is None else self.slots[i] for i in before]
+        if self.parameters:
+            self.counts.assign(steps if self.counting else ())
+        self.parameters, self.slots = list(parameters), held
+        self.complete()
+
+    def complete(self) -> None:
+        """Give each parameter the slots that the settings ask for, and no others, keeping those that it has."""
+        starts = self.all_starts
+        self.slots = [
+            {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
+            for p, old in zip(self.parameters, self.slots, strict=True)
+        ]
+
+    def steps_of(self, number: int) -> int:
+        """How many steps a parameter has been through; those of the group where the rule does not count."""
+        return self.counts.steps_of(number)
+
+    def set_steps(self, numbers: Iterable[int], steps: Iterable[int]) -> None:
+        """Let parameters have been through so many steps, where the rule counts."""
+        if self.counting:
+            known = [self.steps_of(i) for i in range(len(self.parameters))]
+            for number, n in zip(numbers, steps, strict=True):
+                known[number] = n
+            self.counts.assign(known)
 
     def _slot(self, name: str, start: float, parameter: Tensor) -> Tensor:
         if name in self.scalar:
@@ -98,16 +135,21 @@ class Attached:
         return [self.iterations, *(slot for slots in self.slots for slot in slots.values())]
 
     def state(self) -> dict[str, Any]:
-        """The state as arrays: ``"iterations"`` and ``"0.momentum"`` for each parameter's number and slot."""
+        """The state as arrays: ``"iterations"`` and ``"0.momentum"`` for each parameter's number and slot.
+
+        Of parameters that were not in every step there is ``"0.step"`` too.
+        """
         named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
+        named |= self.counts.state()
         return {name: tensor.numpy() for name, tensor in {"iterations": self.iterations, **named}.items()}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave. Raises ValueError naming every array that is missing, extra or misshapen."""
         named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
         named["iterations"] = self.iterations
+        steps = {f"{i}.{STEP}" for i in range(len(self.parameters))}
         wrong = [f"{n} is missing" for n in sorted(named.keys() - state.keys())]
-        wrong += [f"{n} is unknown" for n in sorted(state.keys() - named.keys())]
+        wrong += [f"{n} is unknown" for n in sorted(state.keys() - named.keys() - steps)]
         wrong += [
             f"{n} has shape {np.shape(state[n])} instead of {t.shape}"
             for n, t in named.items()
@@ -117,6 +159,7 @@ class Attached:
             raise ValueError(f"the state does not fit this {type(self).__name__}: {'; '.join(wrong)}.")
         for name, tensor in named.items():
             tensor.assign(np.asarray(state[name]))
+        self.counts.set_state(state, len(self.parameters))
 
     # --- settings that are inputs of the program -----------------------------------------------------------------
 
@@ -132,11 +175,7 @@ class Attached:
         if self.parameters and name not in self._varied:
             self._varied[name] = Tensor(np.asarray(value, get_dtype()))
             self._settings.remove(name)
-            starts = self.all_starts  # momentum has state where it varies, whatever it is now
-            self.slots = [
-                {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
-                for p, old in zip(self.parameters, self.slots, strict=True)
-            ]
+            self.complete()  # momentum has state where it varies, whatever it is now
         setattr(self, name, value)
 
     @property
@@ -156,8 +195,7 @@ class Attached:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters."""
-        for p in self.parameters:
-            p.grad = None if set_to_none or p.grad is None else Tensor.wrap(np.zeros(p.shape, p.dtype))
+        clear_gradients(self.parameters, set_to_none)
 
     def step(self) -> None:
         """Update every parameter that has a gradient, together with all that is pending, as one program."""
@@ -222,22 +260,28 @@ class Attached:
             return None
         params = [self.parameters[i] for i in chosen]
         state = [slot for i in chosen for slot in self.slots[i].values()]
-        targets = [*params, *state, self.iterations]
+        counts, whose = self.advanced(chosen)
+        targets = [*params, *state, self.iterations, *counts]
         operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
         children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
-        entries = intern(self._function(self.treatments(params), len(params)), children, (), False)
+        entries = intern(self._function(self.treatments(params), len(params), whose), children, (), False)
         ordinals, assigns = segment.ordinals, segment.assigns
         for target, entry in zip(targets, entries, strict=True):  # Segment.assign, of leaves that are known
             assigns[ordinals[id(target)]] = entry
             target.segment = segment
         return segment
 
-    def _function(self, treatments: tuple[Treatment, ...], n: int) -> Function:
+    def advanced(self, chosen: Sequence[int]) -> tuple[list[Tensor], tuple[int, ...]]:
+        """The counts that a step of these parameters advances besides the group's, and which is whose: `Counts.of`."""
+        return self.counts.of(chosen, len(self.parameters)) if self.counting else ([], ())
+
+    def _function(self, treatments: tuple[Treatment, ...], n: int, whose: tuple[int, ...]) -> Function:
         key = (
             type(self),
             n,
             treatments,
+            whose,
             self.schedule,
             *self._varied,
             *[getattr(self, name) for name in self._settings],
@@ -247,7 +291,7 @@ class Attached:
             while len(_FUNCTIONS) >= FUNCTIONS:
                 del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
             twin: Any = copy.copy(self)
-            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments))
+            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments, whose))
         return known
 
 

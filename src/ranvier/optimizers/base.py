@@ -183,7 +183,19 @@ class Optimizer(Attached, Told, Configured):
         inputs = self.inputs()
         kind: Any = type(self)
         names = [name for name in settings_of(kind) if name not in inputs]
-        return (type(self), self.schedule, *inputs, *names, *(getattr(self, name) for name in names))
+        return (
+            type(self), self.schedule, *inputs, *names, *(getattr(self, name) for name in names), self.counts.key,
+        )  # fmt: skip
+
+    @property
+    def reads_count(self) -> bool:
+        """Whether the rule reads the number of steps."""
+        return True
+
+    @property
+    def counting(self) -> bool:
+        """Whether the rule reads the number of steps, and each parameter's own, as PyTorch's."""
+        return self.torch and self.reads_count and not self.gradient_accumulation_steps
 
     # --- the rule, on nodes ---------------------------------------------------------------------------------------
 
@@ -212,17 +224,22 @@ class Optimizer(Attached, Told, Configured):
         grads: Sequence[Node],
         slots: Sequence[Slots],
         lr: Node,
-        count: Node,
+        counts: Sequence[Node],
         varied: Mapping[str, Node] | None = None,
         treatments: Sequence[Treatment] = (),
-    ) -> tuple[list[Node], list[Slots], Node]:
-        """New parameters, slots and step count of one whole step; ``count`` (uint32) is that of the steps before.
+        whose: Sequence[int] = (),
+    ) -> tuple[list[Node], list[Slots], list[Node]]:
+        """New parameters, slots and step counts of one whole step; ``counts`` (uint32) are those of the steps before.
 
+        The first of them is the group's, the others those of parameters that were not in every step: ``whose`` says
+        which each parameter has, where not all have the group's.
         ``lr`` is not read where a schedule makes the rate; ``varied`` are settings that are inputs of the program;
         ``treatments`` are those of the parameters, where some has one of its own.
         """
         treatments = treatments or [Treatment()] * len(params)
-        batches = count + like(count, 1)
+        count = counts[0]
+        ticked = [c + like(c, 1) for c in counts]
+        batches = ticked[0]
         every, due = self.gradient_accumulation_steps, None
         if every:
             count = floor_divide(count, every)
@@ -233,9 +250,12 @@ class Optimizer(Attached, Told, Configured):
         before, count = count, count + like(count, 1)
         results = []
         means = [scaled(g, 1 / every) for g in grads] if every else grads
-        for old, total, g, s, own in zip(params, grads, self.clip(means), slots, treatments, strict=True):
+        steps = [ticked[i] if i else count for i in whose] or [count] * len(params)
+        for old, total, g, s, own, n in zip(
+            params, grads, self.clip(means), slots, treatments, steps, strict=True
+        ):
             p = old
-            rate, t = (apply("cast", x, dtype=p.dtype) for x in (lr, count))
+            rate, t = (apply("cast", x, dtype=p.dtype) for x in (lr, n))
             if self.maximize:
                 g = -g
             if self.weight_decay and own.decays and self.coupled:
@@ -251,7 +271,7 @@ class Optimizer(Attached, Told, Configured):
                 p, new[AVERAGE] = self.averaged(p, s[AVERAGE], before)
             results.append((own.finish(p), new))
         after = [{n: self.snap(n, x) for n, x in s.items()} for _, s in results]
-        return [p for p, _ in results], after, batches
+        return [p for p, _ in results], after, ticked
 
     def averaged(self, p: Node, average: Node, before: Node) -> tuple[Node, Node]:
         """A parameter, perhaps overwritten, and its moving average, which begins as the parameter."""

@@ -41,6 +41,10 @@ class SGD(Optimizer):
 
     variable = frozenset({"momentum"})
 
+    @property
+    def reads_count(self) -> bool:
+        return bool(self.dampening)
+
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         if not self.momentum:
             return p - scaled(g, lr), {}
@@ -176,6 +180,10 @@ class RMSprop(Optimizer):
         more = (*(["momentum"] if self.uses("momentum") else []), *(["average"] if self.centered else []))
         return dict.fromkeys(("velocity", *more), 0.0)
 
+    @property
+    def reads_count(self) -> bool:
+        return False
+
     variable = frozenset({"momentum"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
@@ -209,6 +217,10 @@ class Adagrad(Optimizer):
     def slot_starts(self) -> dict[str, float]:
         return {"accumulator": self.initial_accumulator_value}
 
+    @property
+    def reads_count(self) -> bool:
+        return bool(self.lr_decay)
+
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         a = slots["accumulator"] + g * g
         if self.lr_decay:
@@ -228,6 +240,10 @@ class Adadelta(Optimizer):
     @property
     def slot_starts(self) -> dict[str, float]:
         return {"velocity": 0.0, "delta": 0.0}
+
+    @property
+    def reads_count(self) -> bool:
+        return False
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         v = toward(slots["velocity"], g * g, 1.0 - self.rho)

@@ -12,10 +12,10 @@ import numpy as np
 
 from ranvier.data.memory import check_memory
 from ranvier.modes import get_dtype
-from ranvier.seed import numpy_generator
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
+from ranvier.torch.random import numpy_of
 
 __all__ = [
     "arange", "as_tensor", "asarray", "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full",
@@ -216,16 +216,12 @@ def eye(
 # --- random: drawn from the generator that manual_seed (rv.set_seed) seeds, or from one given ---------------------
 
 
-def _generator(generator: Any) -> Any:
-    return generator.numpy if generator is not None else numpy_generator("tensor")
-
-
 def _random(
     draw: Any, size: tuple[Any, ...], dtype: Any, generator: Any, device: Any, requires_grad: bool
 ) -> Tensor:
     check_device(device)
     name = dtype_name(dtype) or get_dtype()
-    values = draw(_generator(generator), _sizes(size, name))
+    values = draw(numpy_of(generator, "tensor"), _sizes(size, name))
     return Tensor.wrap(np.asarray(values, name), requires_grad=requires_grad)
 
 
@@ -283,7 +279,7 @@ def randint(
     if size is None:
         low, high, size = 0, low, high
     name = dtype_name(dtype) or "int32"
-    values = _generator(generator).integers(low, high, _sizes((size,), name))
+    values = numpy_of(generator, "tensor").integers(low, high, _sizes((size,), name))
     return Tensor(values, dtype=name, requires_grad=requires_grad)
 
 
@@ -300,7 +296,7 @@ def randint_like(
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The numbers 0 to n - 1 in random order, int32."""
     check_device(device)
-    return Tensor(_generator(generator).permutation(n), dtype=dtype_name(dtype) or "int32")
+    return Tensor(numpy_of(generator, "tensor").permutation(n), dtype=dtype_name(dtype) or "int32")
 
 
 def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, **options: Any) -> Tensor:
@@ -318,7 +314,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
     chance = input.detach().compute() if p is None else np.full(input.shape, p)
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise ValueError(f"probabilities from {chance.min()} to {chance.max()}. Write 0 to 1 instead.")
-    return Tensor.wrap(np.asarray(_generator(generator).random(input.shape) < chance, input.dtype))
+    return Tensor.wrap(np.asarray(numpy_of(generator, "tensor").random(input.shape) < chance, input.dtype))
 
 
 def multinomial(
@@ -336,6 +332,6 @@ def multinomial(
             f"{num_samples} numbers cannot be drawn with these weights. Write weights of 0 or more, of which "
             f"{enough} or more are above 0, or replacement=True."
         )
-    source = _generator(generator)
+    source = numpy_of(generator, "tensor")
     drawn = [source.choice(len(r), num_samples, replacement, r / r.sum()) for r in rows]
     return Tensor(np.array(drawn).reshape(*weights.shape[:-1], num_samples), dtype="int32")

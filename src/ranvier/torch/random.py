@@ -8,28 +8,45 @@ from typing import Any, Self
 import numpy as np
 
 from ranvier.names import missing
-from ranvier.seed import get_seed, get_streams, set_generator, set_seed, set_streams
+from ranvier.seed import get_seed, get_streams, numpy_generator, set_generator, set_seed, set_streams
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
 
-__all__ = ["Generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+__all__ = [
+    "Generator", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state",
+]  # fmt: skip
 
 
-def manual_seed(seed: Any) -> None:
-    """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``."""
-    set_seed(seed)
+def manual_seed(seed: Any) -> Generator:
+    """Make everything random from here on a function of ``seed``: the same as ``rv.set_seed(seed)``.
+
+    Any number that ``int`` takes, from -2**63 to 2**64 - 1; those below 0 are counted from 2**64. Returns the
+    generator of the process.
+    """
+    return default_generator.manual_seed(seed)
+
+
+def _seed_of(seed: Any, fix: str) -> int:
+    """A seed as PyTorch takes it, as one of 64 bits. Raises ValueError for what is none."""
+    try:
+        number = int(seed)
+    except (TypeError, ValueError, OverflowError):
+        number = 2**64
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(
+            f"seed {seed!r} is no number from -2**63 to 2**64 - 1. Write {fix}, for example, instead."
+        )
+    return number % 2**64
 
 
 def initial_seed() -> int:
     """The seed that everything random is a function of."""
-    return get_seed()
+    return default_generator.initial_seed()
 
 
 def seed() -> int:
     """Set a seed that the system draws, and return it."""
-    drawn = _drawn()
-    set_streams({"seed": drawn, "chosen": None, "counters": {}})
-    return drawn
+    return default_generator.seed()
 
 
 def _drawn() -> int:
@@ -73,16 +90,18 @@ def _from_bytes(kind: str, given: Any) -> Any:
 class Generator:
     """A source of random numbers of its own, for ``DataLoader``, ``randn`` and their kin."""
 
+    numpy: Any  # what is drawn from, a generator of NumPy's; None for that of the process's seed
+
     def __init__(self, device: Any = "cpu") -> None:
         check_device(device)
         self.numpy = np.random.Generator(np.random.Philox(0))
         self._seed = 0
 
-    def manual_seed(self, seed: int) -> Self:
-        """Begin anew, as a function of ``seed``."""
+    def manual_seed(self, seed: Any) -> Self:
+        """Begin anew, as a function of ``seed``: any number that `manual_seed` takes."""
+        self._seed = _seed_of(seed, "torch.Generator().manual_seed(0)")
         # The same object goes on: a run that keeps it for its backups draws from what is seeded now.
-        self.numpy.bit_generator.state = np.random.Philox(int(seed)).state
-        self._seed = int(seed)
+        self.numpy.bit_generator.state = np.random.Philox(self._seed).state
         return self
 
     def initial_seed(self) -> int:
@@ -106,6 +125,51 @@ class Generator:
         place["buffer"] = np.array(place["buffer"], np.uint64)
         set_generator(self.numpy, place)
         self._seed = int(state["seed"])
+
+
+class _Process(Generator):
+    """What everything draws from that was given no generator of its own: the seed of the process."""
+
+    def __init__(self) -> None:
+        self.numpy = None
+
+    def manual_seed(self, seed: Any) -> Self:
+        set_seed(_seed_of(seed, "torch.manual_seed(0)"))
+        return self
+
+    def initial_seed(self) -> int:
+        return get_seed()
+
+    def seed(self) -> int:
+        drawn = _drawn()
+        set_streams({"seed": drawn, "chosen": None, "counters": {}})
+        return drawn
+
+    def get_state(self) -> Tensor:
+        return get_rng_state()
+
+    def set_state(self, new_state: Any) -> None:
+        set_rng_state(new_state)
+
+
+default_generator = _Process()
+
+
+def checked_generator(generator: Any) -> Any:
+    """What was given as a generator, None too. Raises TypeError for what is no `Generator`."""
+    if generator is None or isinstance(generator, Generator):
+        return generator
+    raise TypeError(
+        f"generator={generator!r} is no ranvier.torch.Generator. Write generator=torch.Generator().manual_seed(0) "
+        "instead."
+    )
+
+
+def numpy_of(generator: Any, purpose: str) -> np.random.Generator:
+    """What is drawn from: the given generator, or the next of the process's seed for this purpose."""
+    given: Generator | None = checked_generator(generator)
+    own = None if given is None else given.numpy
+    return numpy_generator(purpose) if own is None else own
 
 
 __getattr__, __dir__ = missing("torch.random", __all__)

@@ -98,9 +98,6 @@ class Arrays:
         self.then = {"generator": begun if passed else self.generator, "passed": passed}
         return self.order
 
-    def close(self) -> None:
-        """Nothing stays open."""
-
     def epoch(self, title: str) -> tuple[Logs, int]:
         """One epoch, or what is left of it: its results, and the number of samples."""
         training = self.training
@@ -148,9 +145,6 @@ class Stream:
         self.training, self.passes, self.steps, self.options = training, passes, steps, options
         self.data: Data | None = None  # the first batch of the epoch
         self.largest = 0  # the size of the largest batch before a stop: the program's
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def batches(self) -> inputs.Batches:
         """The batches of this epoch that are still to be trained on."""

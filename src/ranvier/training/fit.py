@@ -191,7 +191,6 @@ def fit(
         finally:
             training.close()
             show.close()
-            source.close()
             interrupt.end()  # told so when there was no step any more to stop after
     return history
 

@@ -38,9 +38,6 @@ class Loaded:
         self.then = self.now
         self.step: Step | None = None
 
-    def close(self) -> None:
-        """Nothing is held."""
-
     def draw(self, passed: int = 0) -> None:
         """Begin a pass over the loader, after some of its rows."""
         self.then = {"random": seed.get_state(*self.own), "passed": passed}

@@ -114,7 +114,8 @@ class Run:
             return []
         optimizer = self.training.compiled.optimizer
         known = {id(t) for _, t in self.training.model._state()}
-        known |= {id(t) for slots in optimizer.slots for t in slots.values()} | {id(optimizer.iterations)}
+        known |= {id(t) for slots in optimizer.slots for t in slots.values()}
+        known |= {id(t) for t in optimizer.counts.tensors}
         return [t for t in self.training.runner.step.written if id(t) not in known]
 
     # --- resuming -------------------------------------------------------------------------------------------------

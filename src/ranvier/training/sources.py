@@ -117,7 +117,7 @@ def resident(source: Any) -> Resident | None:
     """A DataLoader over a TensorDataset (or a Subset of one) as arrays; None for anything else that gives batches."""
     if isinstance(source, Resident):
         return source
-    find = None if isinstance(source, type) else getattr(source, "resident", None)
+    find = None if isinstance(source, type) else getattr(source, "_ranvier_resident", None)
     found = find() if callable(find) else None
     if found is None:
         return None

@@ -328,8 +328,10 @@ def _optimize(
         for t, (_, _, p) in zip(optimizer.treatments([p for _, _, p in chosen]), chosen, strict=False)
     ]
     varied = {key: b.tensor(t, key)[0] for key, t in optimizer.inputs().items()}
-    new, after, ticked = optimizer.update(sources, grads, slots, rate, ticks, varied, treatments)
+    own, whose = optimizer.advanced([i for i, _, _ in chosen])
+    counts = [ticks, *(b.tensor(t, f"steps{i}")[0] for i, t in enumerate(own, 1))]
+    new, after, ticked = optimizer.update(sources, grads, slots, rate, counts, varied, treatments, whose)
     updates = list(zip(sources, new, strict=True))
     for before, now in zip(slots, after, strict=True):
         updates += [(before[key], now[key]) for key in before]
-    return [*updates, (ticks, ticked)]
+    return [*updates, *zip(counts, ticked, strict=True)]

@@ -32,7 +32,9 @@ SEVERAL = 8  # structures that are remembered
 
 def places(model: Module, compiled: Compiled) -> dict[Place, Tensor]:
     """The tensors of a model and its optimizer by where they are."""
-    found: dict[Place, Tensor] = {("iterations",): compiled.optimizer.iterations}
+    found: dict[Place, Tensor] = {
+        ("steps", i): count for i, count in enumerate(compiled.optimizer.counts.tensors)
+    }
     found |= {("parameter", i): p for i, p in enumerate(model.parameters())}
     found |= {("buffer", name): b for name, b in model.named_buffers()}
     for i, slots in enumerate(compiled.optimizer.slots):

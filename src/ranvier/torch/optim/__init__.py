@@ -9,7 +9,8 @@ from typing import Any
 from ranvier import optimizers
 from ranvier.names import missing, refuse_unknown
 from ranvier.torch.optim import lr_scheduler, swa_utils
-from ranvier.torch.optim.optimizer import Optimizer, RuledOptimizer
+from ranvier.torch.optim.optimizer import Optimizer
+from ranvier.torch.optim.ruled import RuledOptimizer
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop", "lr_scheduler",

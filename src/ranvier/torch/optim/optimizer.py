@@ -6,43 +6,32 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from ranvier import optimizers, tape
 from ranvier.module import Module
-from ranvier.optimizers.settings import as_rate
-from ranvier.tensor import Tensor
-
-_NAMES = {"lr": "learning_rate", "eps": "epsilon", "alpha": "rho"}
-# What a group may have beside its settings: its name, and what schedulers keep there, to go on where one stopped.
-_KEPT = ("name", "initial_lr", "max_lr", "min_lr", "swa_lr", "max_momentum", "base_momentum")
+from ranvier.tensor import Tensor, clear_gradients
 
 
-def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a group as arguments of the rule."""
-    result = {_NAMES.get(name, name): value for name, value in settings.items()}
-    if "betas" in result:
-        betas = result.pop("betas")
-        if not isinstance(betas, Sequence) or len(betas) != 2:
-            raise TypeError(f"betas={betas!r}: write a pair, such as betas=(0.9, 0.999), instead.")
-        result["beta_1"], result["beta_2"] = betas
-    if "weight_decay" in result:
-        result["weight_decay"] = result["weight_decay"] or None
-    if "decoupled_weight_decay" in result:
-        result["coupled"] = not result.pop("decoupled_weight_decay")
-    return result
+def in_order(params: Any) -> None:
+    """Raise TypeError for a set of parameters: state is kept by their order."""
+    if isinstance(params, (set, frozenset)):
+        raise TypeError("the parameters are a set, which has no order. Write a list instead.")
 
 
-def change(rule: optimizers.Optimizer, name: str, value: Any) -> None:
-    """Give a rule a setting that was changed in its group."""
-    if name == "lr":  # rounding may leave a rate that was computed down to 0 just below it
-        rule.learning_rate = 0.0 if isinstance(value, float) and -1e-12 < value < 0 else value
-        return
-    for setting, new in _options({name: value}).items():
-        if setting not in rule.variable:
-            setattr(rule, setting, new)
-        elif new != getattr(rule, setting):
-            rule.vary(setting, new)
+def listed(chosen: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The parameters of a group, and their names where they were given with them."""
+    in_order(chosen)
+    params = [chosen] if isinstance(chosen, Tensor) else list(chosen)
+    if params and all(isinstance(p, tuple) and len(p) == 2 for p in params):
+        return [p for _, p in params], {"param_names": [name for name, _ in params]}
+    return params, {}
+
+
+def leaves(params: Sequence[Any]) -> None:
+    """Raise TypeError for what is no leaf, and ValueError for a parameter that is there twice."""
+    for p in params:
+        if not isinstance(p, Tensor) or not p.is_leaf:
+            raise TypeError(f"an optimizer changes leaves, such as model.parameters(), not {p!r}.")
+    if len({*map(id, params)}) < len(params):
+        raise ValueError("a parameter appears twice in the optimizer's parameters.")
 
 
 class Optimizer:
@@ -53,11 +42,12 @@ class Optimizer:
     (or ``p`` under ``no_grad``) and may keep what it likes of each parameter in ``state[p]``.
     """
 
+    state: Any  # of each parameter a dict of what is kept of it
     _stepped = True  # what a subclass does in its step is not known here
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
-        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        self.state = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         if isinstance(params, Tensor):
             raise TypeError(
@@ -73,29 +63,31 @@ class Optimizer:
                 f"{type(self).__name__} takes parameters, and here is a function. Write net.parameters() instead of "
                 "net.parameters."
             )
+        in_order(params)
         groups = list(params)
         if not groups:
             raise ValueError(f"{type(self).__name__} got an empty list of parameters. Is the model built?")
-        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+        for i, group in enumerate(groups if isinstance(groups[0], Mapping) else [{"params": groups}]):
+            if not isinstance(group, Mapping):
+                raise TypeError(
+                    f"group {i} of {type(self).__name__} is a {type(group).__name__}. Write {{'params': [...]}}, as of "
+                    "the groups before it, instead."
+                )
             self.add_param_group(group)
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Add parameters, with settings of their own where the mapping holds some."""
-        chosen = param_group["params"]
-        params = [chosen] if isinstance(chosen, Tensor) else list(chosen)
-        for p in params:
-            if not isinstance(p, Tensor) or not p.is_leaf:
-                raise TypeError(f"an optimizer changes leaves, such as model.parameters(), not {p!r}.")
-        known = {id(p) for group in self.param_groups for p in group["params"]}
-        if len({*map(id, params)} | known) < len(params) + len(known):
-            raise ValueError("a parameter appears twice in the optimizer's parameters.")
-        self.param_groups.append({**self.defaults, **param_group, "params": params})
+        """Add parameters, with settings of their own where the mapping holds some.
+
+        ``(name, parameter)``, as `named_parameters` gives them, leave the names in the group's ``param_names``.
+        """
+        params, names = listed(param_group["params"])
+        leaves([*(p for group in self.param_groups for p in group["params"]), *params])
+        self.param_groups.append({**self.defaults, **param_group, **names, "params": params})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or with ``set_to_none=False`` fill them with zeros."""
         for group in self.param_groups:
-            for p in group["params"]:
-                p.grad = None if set_to_none or p.grad is None else Tensor.wrap(np.zeros(p.shape, p.dtype))
+            clear_gradients(group["params"], set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; ``closure`` computes the loss again and is called first."""
@@ -165,93 +157,3 @@ class Optimizer:
             for i, group in enumerate(self.param_groups)
         ]
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
-
-
-class RuledOptimizer(Optimizer):
-    """An optimizer of the library: a rule of `ranvier.optimizers` for each group.
-
-    The settings in ``param_groups`` may be changed at any time. A changed ``lr`` compiles nothing anew; a changed
-    ``momentum`` or ``betas[0]`` does the first time, and never again. ``lr`` may be a schedule of
-    `ranvier.optimizers.schedules`.
-    """
-
-    rule: type[optimizers.Optimizer]
-    coupled = True
-
-    def __init__(self, params: Iterable[Any], settings: Mapping[str, Any]) -> None:
-        self._rules: list[optimizers.Optimizer] = []
-        self._applied: list[list[Any]] = []  # of each group the settings that its rule has
-        self._stepped = False
-        super().__init__(
-            params,
-            {
-                name: as_rate(type(self).__name__, v, "lr") if name == "lr" else v
-                for name, v in settings.items()
-            },
-        )
-
-    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        unknown = param_group.keys() - self.defaults.keys() - {"params", *_KEPT}
-        if unknown:
-            raise TypeError(
-                f"{type(self).__name__} has no settings {sorted(unknown)}; it has {sorted(self.defaults)}."
-            )
-        super().add_param_group(param_group)
-        group = self.param_groups.pop()  # which it is only where the rule takes its settings
-        own = {name: group[name] for name in self.defaults}
-        rule = self.rule(**{"coupled": self.coupled, "formula": "torch", **_options(own)})
-        rule.attach(group["params"])
-        rule.sync = self._apply  # for `fit`, which knows the rule alone
-        self.param_groups.append(group)
-        self._rules.append(rule)
-        self._applied.append(list(own.values()))
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; all that is pending and the update run as one program."""
-        loss = None if closure is None else closure()
-        self._stepped = True
-        self._apply()
-        segments = [rule.record() for rule in self._rules]
-        for segment in segments:
-            if segment is not None:
-                tape.flush(segment)
-        return loss
-
-    @property
-    def stepped(self) -> bool:
-        """Whether a step was made, here or within `fit`."""
-        return self._stepped or any(rule.iterations.item() for rule in self._rules)
-
-    def _apply(self) -> None:
-        """Give the rules the settings that were changed in their groups."""
-        for group, rule, applied in zip(self.param_groups, self._rules, self._applied, strict=True):
-            now = [group[name] for name in self.defaults]
-            if now == applied:
-                continue
-            for name, old, new in zip(self.defaults, applied, now, strict=True):
-                if old != new:
-                    change(rule, name, new)
-            applied[:] = now
-
-    def set_momentums(self, values: Iterable[float]) -> None:
-        """Set each group's momentum, or first beta, to a value that will change again: an input of the program."""
-        given = list(values)
-        super().set_momentums(given)
-        setting = "beta_1" if self.momentum_name == "betas" else "momentum"
-        for rule, value in zip(self._rules, given, strict=True):
-            if setting not in rule.varied:
-                rule.vary(setting, value)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state of every group, as arrays by name, and its settings, with the parameters as numbers."""
-        return {
-            "state": {i: rule.state() for i, rule in enumerate(self._rules)},
-            "param_groups": self._numbered(),
-        }
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take back what ``state_dict`` gave. Raises ValueError where groups or shapes differ."""
-        self._load_groups(state_dict["param_groups"])
-        self._apply()
-        for i, rule in enumerate(self._rules):
-            rule.set_state(state_dict["state"][i])

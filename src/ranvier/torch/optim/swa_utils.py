@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.modes import no_grad
-from ranvier.module import Module
+from ranvier.module import Module, mode
 from ranvier.names import missing
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
@@ -117,20 +117,17 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
     if not layers:
         return
     before = [(layer, layer.momentum) for layer in layers]
-    training = model.training
-    model.train()
     try:
         for layer in layers:
             layer.reset_running_stats()
             layer.momentum = None  # the mean over all batches
-        with no_grad():
+        with mode(model, True), no_grad():
             for batch in loader:
                 model(batch[0] if isinstance(batch, (list, tuple)) else batch)
                 layers[-1].running_mean.compute()  # a program for each batch, and not one of all
     finally:
         for layer, momentum in before:
             layer.momentum = momentum
-        model.train(training)
 
 
 _ANNEALED: dict[str, Callable[[float], float]] = {

@@ -50,6 +50,11 @@ class ReduceLROnPlateau(LRScheduler):
         self.last_epoch = 0
         self._last_lr = self._rates()
 
+    @property
+    def in_cooldown(self) -> bool:
+        """Whether values that are no improvement are not counted yet."""
+        return self.cooldown_counter > 0
+
     def is_better(self, value: float) -> bool:
         """Whether a value is an improvement over the best one."""
         sign = 1.0 if self.mode == "min" else -1.0
@@ -67,7 +72,7 @@ class ReduceLROnPlateau(LRScheduler):
             self.best, self.num_bad_epochs = value, 0
         else:
             self.num_bad_epochs += 1
-        if self.cooldown_counter > 0:
+        if self.in_cooldown:
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
 from ranvier.tensor import Tensor
-from ranvier.torch.utils.data.sampler import permutation
+from ranvier.torch.utils.data.sampler import T_co, permutation
 
 __all__ = [
     "ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "StackDataset", "Subset", "TensorDataset",
@@ -18,10 +19,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Dataset:
+class Dataset(Generic[T_co]):
     """Samples by number. Subclasses write ``__getitem__(index)`` and ``__len__()``."""
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> T_co:
         raise NotImplementedError(
             f"{type(self).__name__} does not say what a sample is. Write: def __getitem__(self, index)"
         )
@@ -31,14 +32,14 @@ class Dataset:
             f"{type(self).__name__} does not say how many samples it has. Write: def __len__(self)"
         )
 
-    def __add__(self, other: Dataset) -> ConcatDataset:
+    def __add__(self, other: Dataset[Any]) -> ConcatDataset:
         return ConcatDataset([self, other])
 
 
-class IterableDataset(Dataset):
+class IterableDataset(Dataset[T_co]):
     """Samples one after the other, as a stream. Subclasses write ``__iter__()``; a loader takes them in that order."""
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(
             f"{type(self).__name__} does not say what its samples are. Write: def __iter__(self)"
         )
@@ -47,7 +48,7 @@ class IterableDataset(Dataset):
         return ChainDataset([self, other])
 
 
-class TensorDataset(Dataset):
+class TensorDataset(Dataset[Any]):
     """Sample i is row i of every tensor. Raises ValueError when their first dimensions differ."""
 
     def __init__(self, *tensors: Any) -> None:
@@ -67,38 +68,40 @@ class TensorDataset(Dataset):
         return len(self.tensors[0])
 
 
-class Subset(Dataset):
+class Subset(Dataset[Any]):
     """The samples of a data set at the given indices."""
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
 
     def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, list):
+            return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[self.indices[index]]
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
-class ConcatDataset(Dataset):
+class ConcatDataset(Dataset[Any]):
     """Data sets one after the other."""
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
-        self._ends = np.cumsum([len(d) for d in self.datasets])
+        self.cumulative_sizes = list(itertools.accumulate(len(d) for d in self.datasets))
 
     def __getitem__(self, index: int) -> Any:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         index %= len(self)
-        which = int(np.searchsorted(self._ends, index, side="right"))
-        return self.datasets[which][index - (int(self._ends[which - 1]) if which else 0)]
+        which = bisect.bisect_right(self.cumulative_sizes, index)
+        return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return self.cumulative_sizes[-1] if self.cumulative_sizes else 0
 
 
-class StackDataset(Dataset):
+class StackDataset(Dataset[Any]):
     """Sample i is sample i of every data set: a tuple of them, or a dict where they are given by name.
 
     Raises ValueError when they have different numbers of samples, and where some have a name and some have none.
@@ -125,7 +128,7 @@ class StackDataset(Dataset):
         )
 
 
-class ChainDataset(IterableDataset):
+class ChainDataset(IterableDataset[Any]):
     """Streams of samples one after the other."""
 
     def __init__(self, datasets: Iterable[Any]) -> None:
@@ -139,17 +142,30 @@ class ChainDataset(IterableDataset):
 
 
 def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
-    """Split at random into parts of the given lengths, or of the given shares if they add up to 1."""
-    sizes = [int(n) for n in lengths]
-    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1 + 1e-9:
-        sizes = [math.floor(len(dataset) * share) for share in lengths]
-        for i in range(len(dataset) - sum(sizes)):
-            sizes[i % len(sizes)] += 1
-    if sum(sizes) != len(dataset):
+    """Split at random into parts of the given lengths, or of the given shares if they add up to 1.
+
+    Raises ValueError for lengths that do not add up to the number of samples, and for what is neither.
+    """
+    n, total = len(dataset), sum(lengths)
+    shares = math.isclose(total, 1) and total <= 1 + 1e-9
+    if any(size < 0 for size in lengths):
         raise ValueError(
-            f"the lengths {sizes} add up to {sum(sizes)}, and the data set has {len(dataset)} samples."
+            f"the lengths {list(lengths)} hold one below 0. Write lengths that add up to {n}, or shares that add up to "
+            "1, instead."
         )
-    order, stops = permutation(len(dataset), generator), np.cumsum(sizes)
+    if shares:
+        sizes = [math.floor(n * share) for share in lengths]
+        for i in range(n - sum(sizes)):
+            sizes[i % len(sizes)] += 1
+    elif any(size != int(size) for size in lengths):
+        raise ValueError(
+            f"the shares {list(lengths)} add up to {total:g}. Write shares that add up to 1 instead."
+        )
+    else:
+        sizes = [int(size) for size in lengths]
+    if sum(sizes) != n:
+        raise ValueError(f"the lengths {sizes} add up to {sum(sizes)}, and the data set has {n} samples.")
+    order, stops = permutation(n, generator), np.cumsum(sizes)
     return [
         Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)
     ]
