@@ -102,8 +102,8 @@ def atanh(input: Node) -> Node:
     return n.multiply(n.subtract(n.log1p(x), n.log1p(-x)), 0.5)
 
 
-# erfc(x) = exp(-x * x) * t * p(t) with t = 3 / (3 + x): p from the highest power down, fitted at the points of Chebyshev
-# for t in (0, 1], within 1e-14 of the value.
+# erfc(x) = exp(-x * x) * t * p(t) with t = 3 / (3 + x): p from the highest power down, fitted at Chebyshev's points
+# of t in (0, 1], within 1e-14 of the value.
 ERFC = (
     -0.0018809282412263976, 0.015469819682679785, -0.0524700173847476, 0.08648808574161539, -0.04178622144905676,
     -0.10078182746463495, 0.22587886166287546, -0.23311187773236, 0.16846573403120543, -0.09115538732392586,
