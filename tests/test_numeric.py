@@ -1,5 +1,6 @@
 """Array operations against NumPy: values for every dtype and shape rule, gradients by finite differences."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,7 @@ ROWS: list[tuple[Any, Any, Any]] = [
     *[(lambda x, e=e: getattr(elementary, e[0])(x), getattr(np, e[1]), [v]) for e, v in (
         (("sinh", "sinh"), FAR), (("cosh", "cosh"), FAR), (("asinh", "arcsinh"), np.array([1e20, -1e20, 1e9, -0.3, np.inf, -np.inf, 1e200])),
         (("acosh", "arccosh"), np.array([1, 1.001, 3, 1e9, 1e20, np.inf])), (("asinh", "arcsinh"), np.array([1e20, -1e20, 3e38], np.float32)))],
+    (elementary.erfc, np.vectorize(math.erfc), [A]),
     (elementary.acosh, lambda x: np.full(3, np.nan), [np.array([-1e10, 0, 0.5])]),
     (elementary.sinh, lambda x: np.sinh(x.astype(float)).astype(np.float32), [np.array([89, -89, -20], np.float32)]),
     (op("all", 0), lambda x: x.all(0), [FLAGS]),
@@ -322,6 +324,12 @@ def test_norms_and_deviations_of_zeros_have_gradients_of_zero(name):
     np.testing.assert_array_equal(y.numpy()[0], 0)
     np.testing.assert_array_equal(x.grad.numpy()[0], 0)
     assert (x.grad.numpy()[1] != 0).all()
+
+
+def test_the_complement_of_erf_far_from_zero():
+    x = np.array([-3, 0, 0.5, 2, 4, 9], np.float32)
+    expected = [math.erfc(v) for v in x]
+    np.testing.assert_allclose(elementary.erfc(Tensor(x)).numpy(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["remainder", "floor_divide", "fmod"])

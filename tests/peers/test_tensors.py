@@ -395,6 +395,7 @@ def rests_of_divisions(torch):
 def far_from_zero(torch):
     x = torch.tensor([-1e20, -88.0, -20.0, 0.0, 0.5, 3.0, 88.0, 1e20], requires_grad=True)
     parts = [torch.sinh(x), torch.cosh(x), torch.asinh(x), torch.acosh(x.detach())]
+    parts.append(torch.log(torch.erfc(torch.tensor([-2.0, 0.5, 4.0, 8.0]))))
     parts[2].sum().backward()
     return [*parts, x.grad]
 

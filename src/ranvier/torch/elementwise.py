@@ -15,6 +15,7 @@ from ranvier.numeric.elementary import (
     asinh,
     atanh,
     cosh,
+    erfc,
     isclose,
     logaddexp,
     nan_to_num,
@@ -47,12 +48,6 @@ def frac(input: Node) -> Node:
 def tan(input: Node) -> Node:
     """Elementwise tangent."""
     return n.divide(n.sin(input), n.cos(input))
-
-
-@function
-def erfc(input: Node) -> Node:
-    """``1 - erf(x)``."""
-    return n.subtract(1, n.erf(input))
 
 
 @function
