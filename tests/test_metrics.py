@@ -271,12 +271,12 @@ def test_places_count_among_what_is_looked_at_together(monkeypatch):
 
 
 def test_alone_a_metric_computes_in_the_floats_of_the_mode():
-    true, pred = [1.0, 2.0], [1.0 + 1e-12, 2.0]
+    true, pred = [1.0, 2.0], [1.0 + 1e-9, 2.0]
     assert metrics.MeanAbsoluteError()(true, pred) == 0
     before = rv.get_dtype()
     rv.set_dtype("float64")
     try:
-        assert metrics.MeanAbsoluteError()(true, pred) == pytest.approx(5e-13, rel=1e-3)
+        assert metrics.MeanAbsoluteError()(true, pred) == pytest.approx(5e-10, rel=1e-3)
         assert metrics.Accuracy()([0, 1], [0, 1]) == 1
     finally:
         rv.set_dtype(before)

@@ -37,7 +37,7 @@ from ranvier.search.distributions import draw_points
 from ranvier.search.folds import folds_of
 from ranvier.search.interval import estimate, student_t
 from ranvier.search.variants import grid_points, seeds_of, variants_of
-from ranvier.training import Callback
+from ranvier.training import Callback, step
 
 RNG = np.random.default_rng(0)
 N, F, K = 90, 6, 3
@@ -301,8 +301,6 @@ SHARING: dict[str, Any] = {
     "learning rates": (classifier, {"grid": {"learning_rate": [1e-3, 1e-2, 0.1]}}, 1),
     "units": (classifier, {"grid": {"units": [4, 5, 6]}}, 3),
     "units, rates, seeds and folds": (classifier, {"grid": {"units": [4, 5], "learning_rate": [0.1, 0.2]}, "seeds": 2, "folds": 3}, 4),
-    "metrics": (measured, {"seeds": 3, "folds": 2}, 2),
-    "metrics that differ": (measured, {"grid": {"level": [0.2, 0.3]}, "seeds": 2}, 2),
 }  # fmt: skip
 
 
@@ -310,8 +308,25 @@ SHARING: dict[str, Any] = {
 def test_each_structure_is_compiled_once(name, compiled_graphs):
     build, settings, programs = SHARING[name]
     rv.fit_many(build, X, Y, epochs=2, verbose=0, **settings)
-    steps = [graph for graph in compiled_graphs if len(graph.updates) > 1]  # others write a metric's variable
-    assert len(steps) == programs
+    assert len(compiled_graphs) == programs
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [({"seeds": 3, "folds": 2}, 2), ({"grid": {"level": [0.2, 0.3]}, "seeds": 3}, 2)],
+    ids=["the same", "that differ"],
+)
+def test_models_whose_metrics_are_alike_share_their_steps(settings, steps, monkeypatch):
+    """Not even their graph is built again."""
+    built, build = [], step.build
+
+    def counting(*args):
+        built.append(args)
+        return build(*args)
+
+    monkeypatch.setattr(step, "build", counting)
+    rv.fit_many(measured, X, Y, epochs=2, verbose=0, **settings)
+    assert len(built) == steps
 
 
 def test_a_model_that_differs_unseen_is_no_twin(compiled_graphs):

@@ -85,7 +85,7 @@ ELSEWHERE = {  # parts of names of tests, and why what they test is otherwise he
     "manual_thresholds": "compares attributes", "reset_state": "compares attributes",
     "class_id_multiclass": "compares attributes", "nd_broadcast_weights": "weights are never broadcast",
     "weighted_nd_weights": "an accuracy takes one weight a sample",
-    "TrueNegativesTest.test_weighted_with_thresholds": "weights are never broadcast",
+    "TrueNegativesTest.test_weighted_with_thresholds": "weights are never broadcast", "negative_weights": "those are refused",
     "test_reshape_matches": "labels are never reshaped to other places",
     **{f"tfa_comparison{i}": "its adjusted R squared counts outputs as samples" for i in (1, 2, 4, 5, 7, 8)},
     "test_end_to_end": "our metric in a model of Keras's", "handles_sas_metrics": "our metric in a model of Keras's",
