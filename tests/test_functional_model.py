@@ -537,7 +537,7 @@ MISTAKES = [
     (lambda: type("Net", (rv.Model,), {"train_step": branch})(x := rv.Input((2,)), -x).compile("sgd", "mse"), TypeError,
      "Net has a train_step of its own"),
     (lambda: rv.Model(x := rv.Input((2,)), rv.layers.Lambda(lambda v: v)(x)).architecture(), TypeError,
-     "a file cannot hold. Write a class with a forward"),
+     "a file cannot hold. Write @rv.saving.register_keras_serializable"),
 ]  # fmt: skip
 
 

@@ -269,8 +269,8 @@ class Lambda(Layer):
     it. Raises ValueError where something else comes,
     and for a ``mask``: there are no masks.
 
-    It cannot be saved, since files hold no code: write a `Module` with a ``forward`` method, registered by
-    ``rv.register_module``, for what is to be.
+    It can be saved only where the function is registered (`ranvier.saving.register_keras_serializable`), since files
+    hold no code. Or write a `Module` with a ``forward`` method, registered by ``rv.register_module``.
     """
 
     def __init__(

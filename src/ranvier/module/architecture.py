@@ -151,8 +151,8 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
     fix = "Write its name or a plain value instead."
     if callable(value):
         fix = (
-            "Write @rv.saving.register_keras_serializable() above the function, or above the class with a get_config, "
-            "instead; or save_weights()."
+            "Write @rv.saving.register_keras_serializable() above the function, or above its class, with a get_config; "
+            "or a class with a forward instead; or save_weights()."
         )
     raise TypeError(f"{where} is {value!r}, which a file cannot hold. {fix}")
 
