@@ -65,6 +65,26 @@ class Forward(Twice):
         return multiply(super().forward(inputs), 2)
 
 
+class Told(layers.Layer):
+    def forward(self, inputs, training=False):
+        return inputs * (3 if training else 1)
+
+
+class ToldMore(Told):
+    def forward(self, inputs, training=False):
+        return super().forward(inputs, training) * 2
+
+
+class ToldMost(ToldMore):
+    def call(self, inputs, training=None):
+        return super().call(inputs, training=training) * 2
+
+
+def test_a_forward_that_takes_the_mode_is_a_call_that_does():
+    np.testing.assert_array_equal(ToldMost()(X, training=True).numpy(), 12 * X)
+    np.testing.assert_array_equal(ToldMost()(X).numpy(), 4 * X)
+
+
 def with_call(layer, x):
     layer(x)
     kind: Any = next(c for c in type(layer).__mro__ if c.__module__ != __name__ and "forward" in vars(c))

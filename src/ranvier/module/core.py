@@ -18,7 +18,7 @@ from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packe
 from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
 from ranvier.module.lines import outside
-from ranvier.module.naming import by_either_name
+from ranvier.module.naming import by_either_name, says_call
 from ranvier.module.returned import named, tensor
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import describe, found, given
@@ -143,7 +143,7 @@ class Module(Face):
         if inputs is not None or outputs is not None:
             from ranvier.module.functional import Functional, described_by
 
-            if type(self).forward not in (Module.forward, Functional.forward) or hasattr(type(self), "call"):
+            if type(self).forward not in (Module.forward, Functional.forward) or says_call(type(self)):
                 raise TypeError(
                     f"{type(self).__name__} says in its forward what it computes, and takes no inputs and outputs. "
                     "Write super().__init__() and a forward, or super().__init__(inputs, outputs) and no forward, "

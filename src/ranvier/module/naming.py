@@ -12,7 +12,7 @@ from ranvier.module.calls import mode
 if TYPE_CHECKING:
     from ranvier.module.core import Module
 
-__all__ = ["by_either_name"]
+__all__ = ["by_either_name", "says_call"]
 
 NAMES = ("forward", "call")
 
@@ -25,25 +25,30 @@ def by_either_name(cls: type[Module], by_call: Callable[..., Any]) -> None:
     ``call`` too, for ``super().call(x, training=True)``.
     """
     said = next(name for base in cls.__mro__ for name in NAMES if inspect.isfunction(vars(base).get(name)))
-    forward, call = (inspect.getattr_static(cls, name, None) for name in NAMES)
+    forward = inspect.getattr_static(cls, "forward")
     if said == "call":
         if forward is not by_call:
             cls.forward = by_call  # type: ignore[method-assign]  # every subclass
-    elif "forward" in vars(cls) and (
-        call is None or hasattr(call, "forward")
-    ):  # no call of a class of the user's
+    elif "forward" in vars(cls) and not says_call(cls):
         cls.call = called(forward)
+
+
+def says_call(cls: type) -> bool:
+    """Whether the class has a ``call`` of the user's, and none that was made of a forward."""
+    call = inspect.getattr_static(cls, "call", None)
+    return call is not None and not hasattr(call, "forward")
 
 
 def called(forward: Any) -> Any:
     """A ``forward`` as Keras's ``call``, which takes the mode as its last argument or by name."""
     code = forward.__code__
-    if "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-        return forward
+    told = "training" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     most = None if code.co_flags & inspect.CO_VARARGS else code.co_argcount - 1
 
     def call(self: Module, *inputs: Any, training: bool | None = None, **options: Any) -> Any:
         """What the layer computes (Keras's name for ``forward``), in its own mode unless ``training`` says another."""
+        if told:
+            return forward(self, *inputs, **({} if training is None else {"training": training}), **options)
         if most is not None and len(inputs) == most + 1:
             *inputs, training = inputs  # type: ignore[assignment]
         with contextlib.nullcontext() if training is None else mode(self, bool(training)):
