@@ -497,6 +497,7 @@ def test_no_setting_is_tried_twice():
     assert grid_points([{"units": [4, 4], "act": [[1], [1], [2]]}, {"units": [4], "act": [[2], [3]]}]) == [
         {"units": 4, "act": [k]} for k in (1, 2, 3)
     ]
+    assert grid_points(part for part in [{"units": [4]}]) == [{"units": 4}]
     for space in ({"units": [2, 4]}, {"units": integers(2, 3)}, {"units": choice([[2], [4]])}):
         with pytest.warns(UserWarning, match="no more than 2 settings, and n=6.*Write n=2"):
             drawn = draw_points(space, 6, 0)

@@ -57,7 +57,7 @@ def grid_points(grid: Any) -> list[dict[str, Any]]:
     A combination that comes again is left out: its models would be those of the first, counted twice. Raises TypeError
     for what is no dict of lists and ValueError for a setting without values.
     """
-    grids = list(grid) if isinstance(grid, (list, tuple)) else [grid]
+    grids = [grid] if isinstance(grid, Mapping) or not isinstance(grid, Iterable) else list(grid)
     points: list[dict[str, Any]] = []
     known = Known()
     for part in grids:
