@@ -286,7 +286,7 @@ def _derivatives(
     ends, *given = [t.entry or segment.leaf(t) for t in (output, *seeds)]
     if any(segment.leaves[o].released for o in ends.sources):
         raise _ended()
-    if not seeds and any(extent != 1 for extent in output.shape):
+    if not seeds and output.shape != () and any(extent != 1 for extent in output.shape):
         raise RuntimeError(
             f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
         )

@@ -7,7 +7,7 @@ computed from them are entries over these numbers (`entries.py`).
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
@@ -326,19 +326,22 @@ def flush(segment: Segment) -> None:
         np.empty(t.spec.shape[::-1] if flip else t.spec.shape, t.spec.dtype)
         for t, flip in zip(pending, flipped, strict=True)
     ]
-    overwritten = [(o, leaves[o]) for o in segment.assigns]
-    if overwritten and (kept or len(living) > len(pending) or len(state.segments) > 1):
-        keep_operands([leaf for _, leaf in overwritten])
+    handed: dict[int, Tensor] = {}  # tensors that are written, and a copy of which is the leaf by now
+    if segment.assigns and (kept or len(living) > len(pending) or len(state.segments) > 1):
+        before = {o: leaves[o] for o in segment.assigns}
+        keep_operands(before.values())
+        handed = {o: leaf for o, leaf in before.items() if leaves[o] is not leaf}
     program.run(given, outputs)
     for tensor, value, flip in zip(pending, outputs, flipped, strict=True):
         tensor._value = value.T if flip else value
-    written = set()
-    for o, leaf in overwritten:
+    written = segment.assigns.keys() - handed.keys() if handed else segment.assigns.keys()
+    for o in written:
+        leaf = leaves[o]
+        leaf.version = versions[o] = leaf.version + 1
+        leaf.segment = None
+    for leaf in handed.values():
         leaf.version += 1
         leaf.segment = None
-        if leaves[o] is leaf:
-            versions[o] = leaf.version
-            written.add(o)
     segment.flushed = True
     keep = []
     for tensor in living:  # history ends where an operand was overwritten, and where none can be asked for
@@ -354,7 +357,7 @@ def flush(segment: Segment) -> None:
     segment.assigns = {}
 
 
-def keep_operands(tensors: Sequence[Tensor]) -> None:
+def keep_operands(tensors: Collection[Tensor]) -> None:
     """Before tensors are overwritten, let results whose gradient may still be asked for keep a copy of what they read.
 
     Where a weight is among it, as with a step, their history ends: nothing is kept for them.
