@@ -596,6 +596,27 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: nn.init.dirac_(torch.ones(3, 3)), ValueError, "holds no kernels"),
         (lambda: nn.init.sparse_(torch.ones(3), 0.1), ValueError, "is no matrix"),
         (lambda: torch.ones(2).half(), AttributeError, "there is no half precision"),
+        (lambda: torch.ones(2).short(), AttributeError, "there is one integer dtype. Write int32"),
+        (lambda: torch.ones(2).atan2, AttributeError, "Tensor.atan2 does not exist: docs/pytorch.md lists"),
+        (lambda: nn.Parameter(torch.tensor([1])), RuntimeError, r"int32 has no gradient. Write x.float\(\)"),
+        (lambda: torch.bmm(torch.ones(2, 2), torch.ones(2, 2)), ValueError, "Write matmul instead"),
+        (lambda: torch.zeros(2, layout="torch.sparse_coo"), ValueError, "there are no sparse tensors"),
+        (lambda: torch.Tensor(2.5), TypeError, r"takes sizes, as in torch.Tensor\(2, 3\)"),
+        (
+            lambda: torch.searchsorted(torch.ones(2, 3), torch.ones(3, 2)),
+            ValueError,
+            r"Write values of shape \(2, 'm'\)",
+        ),
+        (
+            lambda: torch.autograd.grad(torch.ones(1, requires_grad=True) * 2, torch.ones(1)),
+            RuntimeError,
+            r"input 0 of shape \(1,\) requires no gradient",
+        ),
+        (
+            lambda: torch.autograd.grad(torch.ones(1, requires_grad=True) * 2, nn.Linear(1, 1).parameters()),
+            RuntimeError,
+            "no output depends on input 0 .* Write allow_unused=True",
+        ),
         (
             lambda: torch.add(torch.ones(2), 1, out=torch.ones(2)),
             TypeError,
@@ -770,6 +791,17 @@ def test_mixed_precision_is_left_out():
     assert net.weight.tolist() != before
     assert torch.autocast("cuda")(lambda: 3)() == 3
     assert not torch.amp.is_autocast_available("cpu")
+
+
+def test_the_default_dtype_by_a_kind_of_tensors():
+    try:
+        for kind in (torch.DoubleTensor, "torch.DoubleTensor"):
+            torch.set_default_tensor_type(kind)
+            assert torch.ones(2).dtype == torch.Tensor([1]).dtype == torch.float64
+            torch.set_default_tensor_type(torch.FloatTensor)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.ones(2).dtype == torch.float32
 
 
 def test_there_is_no_cuda():

@@ -168,6 +168,9 @@ def clone(x: Node) -> Node:
 
 
 def requires_grad(self: Tensor, flag: bool = True) -> Tensor:
+    """Let gradients reach this tensor, or not. Raises RuntimeError for whole numbers."""
+    if flag:
+        self.check_float()
     self.requires_grad = flag
     return self
 

@@ -7,7 +7,7 @@ computed from them are entries over these numbers (`entries.py`).
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -351,8 +351,11 @@ def _in_parts(segment: Segment, pending: list[Tensor]) -> None:
         prepared.run(pending)
 
 
-def _assigned_alone(segment: Segment) -> None:
-    """Make the assignments of a segment whose results are computed. Where that fails they are dropped."""
+def _assigned_alone(segment: Segment) -> dict[int, Tensor]:
+    """Make the assignments of a segment whose results are computed; returns what `_handed` does.
+
+    Where that fails they are dropped.
+    """
     try:
         prepared = _prepared(segment, [], segment.assigns)
     except Exception:
@@ -360,8 +363,16 @@ def _assigned_alone(segment: Segment) -> None:
             segment.leaves[o].segment = None
         segment.assigns = {}
         raise
-    keep_operands([segment.leaves[o] for o in segment.assigns])
+    handed = _handed(segment)
     prepared.run([])
+    return handed
+
+
+def _handed(segment: Segment) -> dict[int, Tensor]:
+    """Let others keep what a segment is about to overwrite; the tensors in whose place a copy is the leaf by now."""
+    before = {o: segment.leaves[o] for o in segment.assigns}
+    keep_operands(before.values())
+    return {o: leaf for o, leaf in before.items() if segment.leaves[o] is not leaf}
 
 
 def flush(segment: Segment) -> None:
@@ -381,26 +392,27 @@ def flush(segment: Segment) -> None:
     living, pending = _waiting(segment)
     if not pending and not segment.assigns:
         return
-    overwritten = [(o, segment.leaves[o]) for o in segment.assigns]
+    handed: dict[int, Tensor] = {}
     try:
         prepared = _prepared(segment, pending, segment.assigns)
     except Exception:  # noqa: BLE001  # one thing that cannot be computed spoils no other that waits with it
         if pending:
             _in_parts(segment, pending)
         if segment.assigns:
-            _assigned_alone(segment)
+            handed = _assigned_alone(segment)
     else:
-        others = len(living) > len(pending) or len(state.segments) > 1  # which may read it, too
-        if overwritten and (prepared.kept or others):
-            keep_operands([leaf for _, leaf in overwritten])
+        if segment.assigns and (prepared.kept or len(living) > len(pending) or len(state.segments) > 1):
+            handed = _handed(segment)
         prepared.run(pending)
-    leaves, versions, written = segment.leaves, segment.versions, set()
-    for o, leaf in overwritten:
+    leaves, versions = segment.leaves, segment.versions
+    written = segment.assigns.keys() - handed.keys() if handed else segment.assigns.keys()
+    for o in written:
+        leaf = leaves[o]
+        leaf.version = versions[o] = leaf.version + 1
+        leaf.segment = None
+    for leaf in handed.values():
         leaf.version += 1
         leaf.segment = None
-        if leaves[o] is leaf:
-            versions[o] = leaf.version
-            written.add(o)
     segment.flushed = True
     keep = []
     for tensor in living:  # history ends where an operand was overwritten, and where none can be asked for
@@ -416,7 +428,7 @@ def flush(segment: Segment) -> None:
     segment.assigns = {}
 
 
-def keep_operands(tensors: Sequence[Tensor]) -> None:
+def keep_operands(tensors: Collection[Tensor]) -> None:
     """Before tensors are overwritten, let results whose gradient may still be asked for keep a copy of what they read.
 
     Where a weight is among it, as with a step, their history ends: nothing is kept for them.

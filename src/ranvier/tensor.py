@@ -68,6 +68,8 @@ class Tensor:
         array = convert(value, dtype)
         self._value: Any = array
         self.spec = Type(array.shape, array.dtype.name)
+        if requires_grad:
+            self.check_float()
         self._start(requires_grad)
 
     def _start(self, requires_grad: bool) -> None:
@@ -172,6 +174,14 @@ class Tensor:
             if self.owner is not None:
                 self.part()
         self._requires_grad = bool(flag)
+
+    def check_float(self) -> None:
+        """Raise RuntimeError for whole numbers and truth values, which have no gradient."""
+        if self.spec.dtype not in FLOATS:
+            raise RuntimeError(
+                f"a tensor of {self.dtype} has no gradient. Write x.float(), 1.0 in place of 1, or "
+                "requires_grad=False, instead."
+            )
 
     @property
     def owner(self) -> Tensor | None:

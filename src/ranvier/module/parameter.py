@@ -135,7 +135,8 @@ class Variable(Parameter):
             if shape is None:
                 raise ValueError(f"variable {name!r} has an initializer and no shape. Write shape=(...) too.")
             value = initializers.get(initializer)(tuple(shape), dtype=dtype)
-        super().__init__(value, trainable, name=name, dtype=dtype)
+        super().__init__(value, False, name=name, dtype=dtype)
+        self.requires_grad = self.for_training = trainable  # also of whole numbers, which nothing trains
         if shape is not None and tuple(shape) != self.shape:
             raise ValueError(
                 f"variable {name!r} has a value of shape {self.shape}, and shape={tuple(shape)}."

@@ -50,6 +50,7 @@ from ranvier.torch.files import load, save
 from ranvier.torch.kinds import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.nn.functional import (
     adaptive_avg_pool1d,
+    alpha_dropout,
     avg_pool1d,
     bilinear,
     celu,
@@ -60,6 +61,10 @@ from ranvier.torch.nn.functional import (
     conv_transpose2d,
     conv_transpose3d,
     cosine_similarity,
+    dropout,
+    embedding,
+    feature_alpha_dropout,
+    hardshrink,
     max_pool1d,
     max_pool2d,
     max_pool3d,
@@ -68,6 +73,7 @@ from ranvier.torch.nn.functional import (
     pixel_unshuffle,
     prelu,
     selu,
+    threshold,
 )
 from ranvier.torch.operations import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.random import *  # noqa: F403 - their __all__ is the vocabulary
@@ -75,13 +81,14 @@ from ranvier.torch.renamed import *  # noqa: F403 - their __all__ is the vocabul
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
-    "Size", "accelerator", "adaptive_avg_pool1d", "amp", "autocast", "autograd",
+    "Size", "accelerator", "adaptive_avg_pool1d", "alpha_dropout", "amp", "autocast", "autograd",
     "avg_pool1d", "backends", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
-    "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "cuda", "det", "device", "dtype", "e",
-    "enable_grad", "get_default_dtype", "get_num_threads", "inf", "inference_mode", "inverse",
-    "is_grad_enabled", "linalg", "load", "matrix_power", "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn",
-    "no_grad", "optim", "pairwise_distance", "pi", "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu",
-    "random", "save", "selu", "set_default_dtype", "set_grad_enabled", "set_num_threads", "utils",
+    "conv_transpose2d", "conv_transpose3d", "cosine_similarity", "cuda", "det", "device", "dropout", "dtype",
+    "e", "embedding", "enable_grad", "feature_alpha_dropout", "get_default_dtype", "get_num_threads",
+    "hardshrink", "inf", "inference_mode", "inverse", "is_grad_enabled", "linalg", "load", "matrix_power",
+    "max_pool1d", "max_pool2d", "max_pool3d", "nan", "nn", "no_grad", "optim", "pairwise_distance", "pi",
+    "pinverse", "pixel_shuffle", "pixel_unshuffle", "prelu", "random", "save", "selu", "set_default_dtype",
+    "set_grad_enabled", "set_num_threads", "threshold", "utils",
 ]  # fmt: skip
 for _part in (
     accumulating, arranging, changing, choosing, creation, dtypes, elementwise, kinds, operations, random, renamed,

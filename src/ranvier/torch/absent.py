@@ -20,7 +20,11 @@ _LAZY = (
 _PROCESSES = "there is one process, with threads of its own: torch.set_num_threads"
 
 _SAID: dict[str, Iterable[str]] = {
-    _HALF: ("bfloat16", "float16", "half", "BFloat16Tensor", "HalfTensor", "int8", "int16", "short", "quantization"),
+    _HALF: ("bfloat16", "float16", "half", "BFloat16Tensor", "HalfTensor", "quantization"),
+    "there is one integer dtype. Write int32, or uint8 for bytes, instead": ("CharTensor", "ShortTensor",
+        "int8", "int16", "short", "uint16", "uint64"),
+    "bits of numbers are not computed with. Write &, |, ^ and ~ of bool tensors": ("bitwise_and", "bitwise_left_shift",
+        "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
     "there are no complex tensors": ("cdouble", "cfloat", "complex", "complex32", "complex64", "complex128", "angle",
         "imag", "real", "view_as_complex", "view_as_real", "polar"),
     _LAZY: ("LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyConv3d",
@@ -55,7 +59,7 @@ _BACKWARD = f"{_HOOKS}; a gradient is read from p.grad after backward()"
 _NO_DEVICE_MEMORY = "there is one kind of memory, and one process. Leave it out"
 ATTRIBUTES: dict[type, dict[str, str]] = {  # of tensors and of networks
     Tensor: {
-        **{name: NAMES[name] for name in ("bfloat16", "half", "short", "cummax", "cummin", "kthvalue", "mode")},
+        **{name: words for name, words in NAMES.items() if name.islower() and not hasattr(Tensor, name)},
         "register_hook": "there are no hooks. Write torch.autograd.grad(loss, x), which gives the gradient of a result",
         "share_memory_": _NO_DEVICE_MEMORY,
     },

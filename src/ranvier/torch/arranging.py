@@ -19,10 +19,10 @@ from ranvier.recording import function
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack", "combinations",
-    "diag", "diag_embed", "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim", "narrow", "ravel",
-    "repeat_interleave", "roll", "rot90", "select", "tensor_split", "tile", "trace", "tril", "tril_indices",
-    "triu", "triu_indices", "unflatten",
+    "block_diag", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack",
+    "combinations", "diag", "diag_embed", "diff", "fliplr", "flipud", "meshgrid", "moveaxis", "movedim",
+    "narrow", "ravel", "repeat_interleave", "roll", "rot90", "select", "tensor_split", "tile", "trace",
+    "tril", "tril_indices", "triu", "triu_indices", "unflatten",
 ]  # fmt: skip
 
 
@@ -196,6 +196,17 @@ def _on_diagonal(x: Node, offset: int) -> Node:
     square = n.where(lies, n.expand_dims(x, -1), 0)
     before = ((0, after), (after, 0)) if offset >= 0 else ((after, 0), (0, after))
     return n.pad(square, (*((0, 0),) * (x.ndim - 1), *before))
+
+
+def block_diag(*tensors: Any) -> Any:
+    """Matrices on the diagonal of one, and 0 elsewhere; vectors and numbers are rows."""
+    parts = [t if t.ndim == 2 else n.reshape(t, (1, -1)) for t in tensors]
+    width, before, rows = sum(part.shape[1] for part in parts), 0, []
+    for part in parts:
+        after = width - before - part.shape[1]
+        rows.append(n.pad(part, ((0, 0), (before, after))))
+        before += part.shape[1]
+    return n.concatenate(rows, 0)
 
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:

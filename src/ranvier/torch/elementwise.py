@@ -30,8 +30,8 @@ from ranvier.tensor import Tensor
 __all__ = [
     "acosh", "add", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad",
     "erfc", "exp2", "fix", "fmod", "frac", "heaviside", "hypot", "is_complex", "is_floating_point", "isclose",
-    "lerp", "logaddexp", "logit", "nan_to_num", "positive", "rad2deg", "round", "sinh", "sub", "subtract",
-    "tan", "trunc", "xlogy",
+    "lerp", "logaddexp", "logit", "nan_to_num", "positive", "rad2deg", "round", "sinc", "sinh", "sub",
+    "subtract", "tan", "trunc", "xlogy",
 ]  # fmt: skip
 
 fix = trunc
@@ -48,6 +48,15 @@ def frac(input: Node) -> Node:
 def tan(input: Node) -> Node:
     """Elementwise tangent."""
     return n.divide(n.sin(input), n.cos(input))
+
+
+@function
+def sinc(input: Node) -> Node:
+    """``sin(pi x) / (pi x)``, and 1 at 0."""
+    x = floating(input)
+    zero = n.equal(x, 0)
+    turned = n.multiply(n.where(zero, 1.0, x), math.pi)
+    return n.where(zero, 1.0, n.divide(n.sin(turned), turned))
 
 
 @function

@@ -27,7 +27,8 @@ from ranvier.torch.dtypes import CLASSES
 SHARED = {
     elementwise: (
         "acosh", "addcdiv", "addcmul", "asinh", "atanh", "cosh", "erfc", "exp2", "fix", "fmod", "frac", "hypot",
-        "isclose", "lerp", "logaddexp", "logit", "nan_to_num", "positive", "round", "sinh", "tan", "trunc", "xlogy",
+        "isclose", "lerp", "logaddexp", "logit", "nan_to_num", "positive", "round", "sinc", "sinh", "tan",
+        "trunc", "xlogy",
     ),
     arranging: (
         "diag", "diag_embed", "diff", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "ravel",
@@ -41,7 +42,7 @@ SHARED = {
         "argwhere", "bincount", "histc", "index_add", "index_copy", "index_fill", "scatter", "scatter_",
         "scatter_add", "take", "take_along_dim", "unique", "unique_consecutive",
     ),
-    operations: ("allclose", "equal", "isinf", "log10", "log2", "outer"),
+    operations: ("allclose", "equal", "ger", "isinf", "log10", "log2", "outer"),
     renamed: tuple(renamed.__all__),
     creation: ("bernoulli", "multinomial"),
 }  # fmt: skip

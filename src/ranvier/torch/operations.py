@@ -27,10 +27,10 @@ from ranvier.torch.renamed import maximum, minimum
 
 __all__ = [
     "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "argsort", "cat", "chunk", "clone",
-    "concat", "concatenate", "detach", "einsum", "equal", "flip", "gather", "hstack", "index_select", "isinf",
-    "log2", "log10", "log_softmax", "logsumexp", "masked_fill", "masked_select", "max", "mean", "min",
-    "nonzero", "norm", "numel", "outer", "permute", "reshape", "softmax", "sort", "split", "squeeze", "stack",
-    "std", "sum", "t", "topk", "transpose", "unbind", "unsqueeze", "var", "vstack",
+    "concat", "concatenate", "detach", "einsum", "equal", "flip", "gather", "ger", "hstack", "index_select",
+    "isinf", "log2", "log10", "log_softmax", "logsumexp", "masked_fill", "masked_select", "max", "mean",
+    "min", "nonzero", "norm", "numel", "outer", "permute", "reshape", "softmax", "sort", "split", "squeeze",
+    "stack", "std", "sum", "t", "topk", "transpose", "unbind", "unsqueeze", "var", "vstack",
 ]  # fmt: skip
 
 
@@ -242,6 +242,9 @@ def flip(input: Any, dims: Any) -> Any:
 def outer(input: Any, vec2: Any) -> Any:
     """The products of all pairs of elements of two vectors."""
     return numeric.multiply(numeric.expand_dims(input, 1), vec2)
+
+
+ger = outer
 
 
 def clone(input: Any) -> Any:

@@ -7,17 +7,36 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.torch.dtypes import dtype_name
+from ranvier.modes import set_dtype
+from ranvier.torch.device import check_device, device
+from ranvier.torch.dtypes import CLASSES, dtype_name
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile", "contiguous_format",
-    "finfo", "get_float32_matmul_precision", "iinfo", "preserve_format",
-    "set_float32_matmul_precision", "set_printoptions", "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile",
+    "contiguous_format", "finfo", "get_default_device", "get_float32_matmul_precision", "iinfo",
+    "preserve_format", "set_default_device", "set_default_tensor_type", "set_float32_matmul_precision",
+    "set_printoptions", "use_deterministic_algorithms",
 ]  # fmt: skip
 
 # Accepted wherever PyTorch takes them, and without effect: there is one memory format.
 contiguous_format, preserve_format = "torch.contiguous_format", "torch.preserve_format"
 channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"
+
+
+def set_default_device(device: Any) -> None:
+    """Accepted for the processor, and without effect. Raises RuntimeError for another device."""
+    check_device(device)
+
+
+def get_default_device() -> device:
+    """The processor."""
+    return device("cpu")
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """The default dtype by a kind of tensors (``torch.DoubleTensor``) or its name."""
+    name = str(t).rpartition(".")[2]
+    set_dtype(CLASSES.get(name) or t.dtype)
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
