@@ -754,7 +754,7 @@ def test_a_loop_of_ones_own_is_checked_by_its_loss_and_optimizer():
     assert not net.check(X, Y, loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(net.parameters(), lr=0.01))
     fast = optim.SGD(net.parameters(), lr=30.0)
     assert net.check(X, Y, loss=nn.CrossEntropyLoss(), optimizer=fast).codes == ["RV503"]
-    assert fast.state_dict()["state"][0]["iterations"] == 0  # no step was taken
+    assert fast.state_dict()["param_groups"][0]["iterations"] == 0  # no step was taken
     few = optim.SGD(list(net.parameters())[:2], lr=0.01)
     assert not net.check(X, Y, loss=nn.CrossEntropyLoss(), optimizer=few)
 

@@ -276,10 +276,10 @@ def test_samplers_without_an_end():
     wanted = [[[0, 1], [2, 3], [4, 5], [6, 7]], [[8, 9], [10, 11], [0, 1], [2, 3]]]
     assert rows(data.DataLoader(PAIRS, 4, sampler=Endless()), 2) == wanted
     assert rows(data.DataLoader(PAIRS, batch_sampler=data.BatchSampler(Endless(), 4, False)), 2) == wanted
-    net = nn.Sequential(nn.Linear(6, 3))
-    net.compile(optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss())
     loader = data.DataLoader(data.TensorDataset(X, Y), 8, sampler=Endless())
-    assert len(net.fit(loader, epochs=2, steps_per_epoch=3, verbose=0, ignore="RV").history["loss"]) == 2
+    assert (
+        len(compiled().fit(loader, epochs=2, steps_per_epoch=3, verbose=0, ignore="RV").history["loss"]) == 2
+    )
 
 
 class Keyed(data.Dataset[int]):
@@ -333,7 +333,14 @@ def test_the_attributes_of_loaders_and_data_sets():
             setattr(loader, name, None)
 
 
+def compiled():
+    net = nn.Sequential(nn.Linear(6, 3))
+    net.compile(optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    return net
+
+
 WRONG: list[tuple[Any, type[Exception], str]] = [
+    (lambda: compiled().fit(X, Y, sampler=data.RandomSampler(X)), TypeError, "does not say the order of rows"),
     (lambda: data.DataLoader(ROWS, 32, batch_sampler=[[0]]), ValueError, "mutually exclusive with batch_size"),
     (lambda: data.DataLoader(ROWS, shuffle=True, drop_last=True, batch_sampler=[[0]]), ValueError, "with shuffle, drop_last"),
     (lambda: data.DataLoader(ROWS, sampler=[0], batch_sampler=[[0]]), ValueError, "mutually exclusive with sampler"),

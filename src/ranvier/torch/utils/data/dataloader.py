@@ -223,7 +223,7 @@ class DataLoader(Generic[T_co]):
         """The indices of each batch."""
         batches = self.batch_sampler
         assert batches is not None
-        return batches.batches() if type(batches) is BatchSampler else iter(batches)
+        return batches._batches() if type(batches) is BatchSampler else iter(batches)
 
     def _samples(self) -> Iterator[Any]:
         """The samples one by one."""

@@ -73,12 +73,12 @@ class Sampler(Generic[T_co]):
 class Drawn(Sampler[Any]):
     """A sampler that draws its whole order at once, so that loaders take their batches from an array."""
 
-    def order(self) -> Any:
+    def _order(self) -> Any:
         """The samples of one pass: an array, or a list of what are no numbers."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Any]:
-        order = self.order()
+        order = self._order()
         return iter(order.tolist() if isinstance(order, np.ndarray) else order)
 
 
@@ -88,7 +88,7 @@ class SequentialSampler(Drawn):
     def __init__(self, data_source: Any) -> None:
         super().__init__(data_source)
 
-    def order(self) -> Any:
+    def _order(self) -> Any:
         return np.arange(len(self.data_source))
 
     def __len__(self) -> int:
@@ -115,7 +115,7 @@ class RandomSampler(Drawn):
         """How many it gives: as many as the data set has now, unless it was told."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
-    def order(self) -> Any:
+    def _order(self) -> Any:
         n, size = len(self.data_source), self.num_samples
         if self.replacement:
             return numpy_of(self.generator, "shuffle").integers(0, n, size)
@@ -133,7 +133,7 @@ class SubsetRandomSampler(Drawn):
         super().__init__()
         self.indices, self.generator = indices, checked_generator(generator)
 
-    def order(self) -> Any:
+    def _order(self) -> Any:
         known = self.indices.numpy() if isinstance(self.indices, Tensor) else self.indices
         return [known[i] for i in permutation(len(known), self.generator).tolist()]
 
@@ -149,19 +149,19 @@ class BatchSampler(Sampler[list[Any]]):
         self.sampler, self.drop_last = sampler, drop_last
         self.batch_size = counted(type(self).__name__, "batch_size", batch_size)
 
-    def batches(self) -> Iterator[Any]:
+    def _batches(self) -> Iterator[Any]:
         """The batches of one pass: parts of an array where the sampler draws its order at once."""
         sampler, size = self.sampler, self.batch_size
         if not isinstance(sampler, Drawn) or type(sampler).__iter__ is not Drawn.__iter__:
             yield from grouped(iter(sampler), size, self.drop_last)  # which may have no end
             return
-        order = sampler.order()
+        order = sampler._order()
         whole = len(order) - len(order) % size if self.drop_last else len(order)
         for at in range(0, whole, size):
             yield order[at : at + size]
 
     def __iter__(self) -> Iterator[list[Any]]:
-        return (batch if isinstance(batch, list) else batch.tolist() for batch in self.batches())
+        return (batch if isinstance(batch, list) else batch.tolist() for batch in self._batches())
 
     def __len__(self) -> int:
         n = len(self.sampler)  # type: ignore[arg-type]  # as PyTorch: a sampler without length raises
@@ -188,7 +188,7 @@ class WeightedRandomSampler(Drawn):
     def _draw(self, generator: Any) -> Any:
         return weighted_rows(self.weights, self.num_samples, self.replacement, generator)
 
-    def order(self) -> Any:
+    def _order(self) -> Any:
         return self._draw(numpy_of(self.generator, "shuffle"))
 
     def __len__(self) -> int:
