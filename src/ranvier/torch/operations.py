@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier import functional, numeric
 from ranvier.numeric import norms
+from ranvier.rearranging import squeezed
 from ranvier.recording import no_out
 from ranvier.selecting import (
     Ordered,
@@ -211,7 +212,7 @@ def reshape(input: Any, shape: Sequence[int]) -> Any:
 
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Without the dimensions of extent 1 (all, or of those given those that are)."""
-    return input.squeeze(dim)
+    return squeezed(input, dim)
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
