@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Self
 
 from ranvier.names import no_such, snake_case
 
-__all__ = ["Configured", "amount", "get", "held", "lazy", "names"]
+__all__ = ["Configured", "get", "held", "lazy", "names"]
 
 
 class Configured:
@@ -89,12 +88,3 @@ def _known(value: Any) -> Any:
     except TypeError:
         return repr(value) if isinstance(value, (list, dict, set)) else id(value)
     return value
-
-
-def amount(value: Any, what: str, name: str, most: float = math.inf) -> float:
-    """``value`` as a float from 0 to ``most``; raises ValueError naming the argument of ``what``."""
-    number = not isinstance(value, bool) and hasattr(value, "__float__") and not isinstance(value, str)
-    if not number or not 0 <= (result := float(value)) <= most or math.isinf(result):
-        allowed = "a number of 0 or more" if math.isinf(most) else f"a number from 0 to {most:g}"
-        raise ValueError(f"{what}({name}={value!r}): write {allowed} instead.")
-    return result

@@ -11,7 +11,8 @@ from typing import Any
 
 from ranvier import by_name, entries, tape
 from ranvier import numeric as n
-from ranvier.by_name import Configured, amount
+from ranvier.amounts import amount
+from ranvier.by_name import Configured
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
 from ranvier.module.returned import named, tensor

@@ -11,7 +11,8 @@ from typing import Any
 
 from ranvier import by_name
 from ranvier import numeric as n
-from ranvier.by_name import Configured, amount
+from ranvier.amounts import amount
+from ranvier.by_name import Configured
 from ranvier.functional import normalize
 from ranvier.graph.node import GraphError, Node, apply, full
 from ranvier.names import missing

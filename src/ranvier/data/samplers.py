@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.amounts import is_whole
+
 __all__ = [
     "BalancedSampler",
     "Sampler",
@@ -55,10 +57,6 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
-def _whole(value: Any, least: int) -> bool:
-    return _number(value) and bool(least <= value < np.inf and value == int(value))
-
-
 def class_numbers(labels: Any) -> npt.NDArray[np.int64]:
     """Targets as one class number a row, 0 to the number of classes that occur: (n,), (n, 1) or one-hot (n, classes).
 
@@ -97,11 +95,11 @@ class BalancedSampler:
     """
 
     def __init__(self, samples: int | None = None, strength: float = 1.0, output: int = 0) -> None:
-        if samples is not None and not _whole(samples, 1):
+        if samples is not None and not is_whole(samples, 1):
             raise ValueError(f"samples={samples!r}: write a whole number of 1 or more, or None, instead.")
         if not (_number(strength) and 0 <= strength <= 1):
             raise ValueError(f"strength={strength!r}: write a number from 0 (as they are) to 1 (balanced).")
-        if not _whole(output, 0):
+        if not is_whole(output, 0):
             raise ValueError(f"output={output!r}: write the number of an output, from 0, instead.")
         self.samples, self.strength, self.output = samples, strength, output
 
@@ -191,7 +189,7 @@ def weighted_rows(weights: Array, size: int, replacement: bool, generator: np.ra
             else f"shape {weights.shape}, or all 0"
         )
         raise ValueError(f"the weights of a sampler have {what}. Write (n,) numbers of 0 or more, not all 0.")
-    if not _whole(size, 1):
+    if not is_whole(size, 1):
         raise ValueError(f"{size!r} samples: write a whole number of 1 or more instead.")
     if replacement:
         ends = np.cumsum(weights)

@@ -9,15 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from ranvier import optimizers
+from ranvier.amounts import is_whole
 from ranvier.names import Told, arguments
 
 __all__ = ["Spelled", "check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
 
 Test = Callable[[Any], bool]
-
-
-def _integer(value: Any, least: int) -> bool:
-    return not _flag(value) and isinstance(value, (int, np.integer)) and bool(value >= least)
 
 
 def _real(value: Any, low: float, high: float = np.inf) -> bool:
@@ -47,11 +44,11 @@ RULES: dict[str, tuple[Test, str]] = {
         lambda v: not isinstance(v, str),
         "a number, a schedule, or None (for one that adapts, callbacks=rv.callbacks.ReduceLROnPlateau('loss'))",
     ),
-    "batch_size": (lambda v: v == "auto" or _integer(v, 1), "'auto' or a whole number of 1 or more"),
-    "max_iter": (lambda v: _integer(v, 1), "a whole number of 1 or more"),
+    "batch_size": (lambda v: v == "auto" or is_whole(v, 1), "'auto' or a whole number of 1 or more"),
+    "max_iter": (lambda v: is_whole(v, 1), "a whole number of 1 or more"),
     "shuffle": (_flag, "True or False"),
     "tol": (lambda v: v is None or _real(v, 0), "a number of 0 or more, or None to run all of max_iter"),
-    "n_iter_no_change": (lambda v: _integer(v, 1) or v == np.inf, "a whole number of 1 or more, or np.inf"),
+    "n_iter_no_change": (lambda v: is_whole(v, 1) or v == np.inf, "a whole number of 1 or more, or np.inf"),
     "early_stopping": (_flag, "True or False"),
     "validation_fraction": (lambda v: _real(v, 0, 1) and v > 0, "a share between 0 and 1"),
     "warm_start": (_flag, "True or False"),
@@ -117,7 +114,7 @@ def tried_before(estimator: Any, shape: tuple[int, ...], outputs: int) -> bool:
 def hidden_sizes(value: Any) -> list[int]:
     """``hidden_layer_sizes`` as a list. Raises ValueError for anything but whole numbers above zero."""
     sizes = np.atleast_1d(np.asarray(value, object)).tolist()
-    if not all(_integer(size, 1) for size in sizes):
+    if not all(is_whole(size, 1) for size in sizes):
         raise ValueError(
             f"hidden_layer_sizes must be > 0 and whole, got {value!r}. Write (100,) for one hidden layer of 100 units, "
             "() for none."

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.amounts import whole
 from ranvier.explain.scores import Scorer
 from ranvier.module.calls import in_its_floats
 from ranvier.module.core import Module
@@ -15,12 +16,6 @@ from ranvier.seed import numpy_generator
 __all__ = ["integrated_gradients", "saliency", "smooth_grad"]
 
 Array = npt.NDArray[Any]
-
-
-def _count(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}={value!r}: write a whole number of 1 or more instead.")
-    return value
 
 
 @in_its_floats
@@ -65,7 +60,7 @@ def smooth_grad(
     spread = noise * (array.max(axes, keepdims=True) - array.min(axes, keepdims=True))
     generator = numpy_generator("explain", seed)
     total = np.zeros(array.shape)
-    for _ in range(_count(samples, "samples")):
+    for _ in range(whole("samples", samples)):
         noisy = array + spread * generator.standard_normal(array.shape)
         total += scorer.gradient(noisy.astype(array.dtype), masks)
     return (total / samples).astype(array.dtype)
@@ -98,7 +93,7 @@ def integrated_gradients(
             f"the baseline has shape {np.shape(baseline)}, and the samples {array.shape}. Write a number, or an array "
             "of the shape of one sample, instead."
         ) from None
-    points, weights = np.polynomial.legendre.leggauss(_count(steps, "steps"))
+    points, weights = np.polynomial.legendre.leggauss(whole("steps", steps))
     total = np.zeros(array.shape)
     for point, weight in zip(points, weights, strict=True):
         between = start + (array - start) * array.dtype.type((point + 1) / 2)

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.amounts import whole
 from ranvier.data.arrays import check_column_names
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
@@ -55,9 +56,7 @@ class Scorer:
                 f"{model.name!r} takes whole numbers ({wanted.dtype}), which have no gradient. Explain the part of the "
                 "network after its Embedding instead."
             )
-        if type(batch_size) is not int or batch_size < 1:
-            raise ValueError(f"batch_size={batch_size!r}: write a whole number of 1 or more instead.")
-        self.model, self.batch, self.logits = model, batch_size, logits
+        self.model, self.batch, self.logits = model, whole("batch_size", batch_size), logits
 
     def inputs(self, x: Any) -> Array:
         """The samples as an array of floats."""

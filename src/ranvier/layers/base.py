@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric
+from ranvier.amounts import is_whole
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.modes import computing_in, get_dtype
@@ -132,12 +133,8 @@ def known_dtype(dtype: Any, name: str) -> str | None:
 
 def whole(value: Any, what: str, name: str, least: int = 1) -> int:
     """``value`` as an int of at least ``least``; raises ValueError naming the layer."""
-    try:
-        number = value.__index__()
-    except (AttributeError, TypeError):
-        number = None
-    if number is None or isinstance(value, bool) or number < least:
+    if not is_whole(value, least):
         raise ValueError(
             f"{what} of layer {name!r} is {value!r}. Write a whole number of {least} or more instead."
         )
-    return int(number)
+    return int(value.__index__())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import functional
-from ranvier.by_name import amount
+from ranvier.amounts import amount
 from ranvier.functional.normalization import group_standardize, rms_standardize
 from ranvier.graph.node import Type
 from ranvier.layers.base import Layer, whole

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import functional
-from ranvier.by_name import amount
+from ranvier.amounts import amount
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
 from ranvier.seed import draw

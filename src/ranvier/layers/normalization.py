@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import tape
-from ranvier.by_name import amount
+from ranvier.amounts import amount
 from ranvier.functional.normalization import layer_standardize, moved, normalize_batch, standardize
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer

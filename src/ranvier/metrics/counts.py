@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import numeric as rn
+from ranvier.amounts import whole
 from ranvier.graph.node import Node, constant
 from ranvier.metrics.base import (
     WIDE,
@@ -57,9 +58,8 @@ class _Counts(Checked):
         self.thresholds: float | list[float] | None = None
         if thresholds is not None:
             self.thresholds = [float(t) for t in thresholds] if np.ndim(thresholds) else float(thresholds)
-        if top_k is not None and (type(top_k) is not int or top_k < 1):
-            raise ValueError(f"top_k={top_k!r}: write a whole number of 1 or more instead.")
-        self.average, self.class_id, self.top_k = average, class_id, top_k
+        self.average, self.class_id = average, class_id
+        self.top_k = None if top_k is None else whole("top_k", top_k)
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         number = len(self.thresholds) if isinstance(self.thresholds, list) else 1

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Self, cast
 
 import numpy as np
 
+from ranvier.amounts import is_whole
 from ranvier.module.architecture import MOST_CALLS, register_module
 from ranvier.module.core import Module
 from ranvier.module.lines import shown
@@ -434,7 +435,7 @@ def decode(words: Any) -> Any:
 
 
 def whole(number: Any) -> int:
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    if not is_whole(number, 0):
         refuse(f"{number!r} as a number of a call or of a layer")
     return int(number)
 

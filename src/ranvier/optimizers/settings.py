@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.amounts import whole
 from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.tensor import Number, Tensor
@@ -84,7 +85,7 @@ def setting(kind: str, name: str, of: str, value: Any) -> Any:
             raise TypeError(f"{kind}({name}={value!r}): write True or False instead.")
         return bool(value)
     if of.startswith("int"):
-        return whole(kind, name, value, COUNTS.get(name, 0))
+        return whole(name, value, COUNTS.get(name, 0), kind)
     return number(kind, name, value) if of.startswith("float") else value
 
 
@@ -95,13 +96,6 @@ def types_of(kind: Any) -> Mapping[str, str]:
     return {
         name: of if isinstance(of, str) else getattr(of, "__name__", str(of)) for name, of in declared.items()
     }
-
-
-def whole(kind: str, name: str, value: Any, least: int) -> int:
-    """A setting that counts. Raises ValueError for less than ``least``, or what is no whole number."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:
-        raise ValueError(f"{kind}({name}={value!r}): write a whole number of {least} or more instead.")
-    return int(value.__index__())
 
 
 def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | LearningRateSchedule:

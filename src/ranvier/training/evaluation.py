@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import seed
+from ranvier.amounts import whole
 from ranvier.data.batches import check_source, name_of
 from ranvier.data.convert import Array
 from ranvier.module import Module
@@ -21,15 +22,9 @@ from ranvier.training.runner import Pace, Runner
 from ranvier.training.state import Compiled, compiled
 from ranvier.training.step import Data, Step, step_for
 
-__all__ = ["check_counting", "evaluate", "kept_rows", "run_evaluation", "split", "validation_set", "whole"]
+__all__ = ["check_counting", "evaluate", "kept_rows", "run_evaluation", "split", "validation_set"]
 
 Logs = dict[str, Any]
-
-
-def whole(name: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name}={value!r}: write a whole number of {least} or more instead.")
-    return int(value)
 
 
 def kept_rows(data: Data) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import seed
+from ranvier.amounts import whole
 from ranvier.data.convert import Array
 from ranvier.modes import get_dtype
 from ranvier.module import Module
@@ -18,7 +19,7 @@ from ranvier.module.calls import in_its_floats
 from ranvier.optimizers.schedules import ExponentialDecay
 from ranvier.tensor import Tensor
 from ranvier.training import inputs
-from ranvier.training.evaluation import kept_rows, whole
+from ranvier.training.evaluation import kept_rows
 from ranvier.training.progress import progress
 from ranvier.training.runner import Runner
 from ranvier.training.state import Compiled, compiled

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import seed
+from ranvier.amounts import whole
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
@@ -16,7 +17,7 @@ from ranvier.module.calls import in_its_floats
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
 from ranvier.training.epochs import Arrays, Stream, ran_out
-from ranvier.training.evaluation import run_evaluation, split, validation_set, whole
+from ranvier.training.evaluation import run_evaluation, split, validation_set
 from ranvier.training.history import History
 from ranvier.training.hooks import Callbacks
 from ranvier.training.loaded import Loaded

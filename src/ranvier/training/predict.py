@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines, layout, seed, tape
+from ranvier.amounts import whole
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.entries import expand
@@ -147,11 +148,11 @@ def predict(
             return out
     with computing_as(model):
         if callbacks is None:
-            return whole(model, x, batch_size, steps)
+            return all_at_once(model, x, batch_size, steps)
         return watched(model, x, batch_size, steps, Callbacks(callbacks, model, {"steps": steps}))
 
 
-def whole(model: Module, x: Any, batch_size: int | None, steps: int | None) -> Any:
+def all_at_once(model: Module, x: Any, batch_size: int | None, steps: int | None) -> Any:
     if not inputs.is_source(x):
         outputs, values = slowly(model, x, batch_size, steps)
         return outputs.pack(values)
@@ -160,7 +161,7 @@ def whole(model: Module, x: Any, batch_size: int | None, steps: int | None) -> A
         return joined(slowly(model, part, batch_size, None) for part in parts_of(model, x, steps))
     rows = loader.draw()
     given = loader.x(model, rows if steps is None else rows[: steps * loader.batch])
-    return whole(model, given, batch_size or loader.batch, None)
+    return all_at_once(model, given, batch_size or loader.batch, None)
 
 
 def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, hooks: Callbacks) -> Any:
@@ -184,7 +185,7 @@ def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, ho
 
         result = joined(each())
     else:
-        result = whole(model, x, batch_size, steps)
+        result = all_at_once(model, x, batch_size, steps)
     hooks.tell("on_predict_end", {"outputs": result})
     return result
 
@@ -215,9 +216,8 @@ def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> 
     now = changes()
     state = model.__dict__.get("_compiled")
     arrays = inputs.features(model, x, check_finite=False)
-    if batch_size is not None and (int(batch_size) != batch_size or batch_size < 1):
-        raise ValueError(f"batch_size={batch_size!r}: write a whole number of 1 or more instead.")
-    size = 1 if len(arrays[0]) == 1 else int(batch_size or USUAL)
+    size = USUAL if batch_size is None else whole("batch_size", batch_size)
+    size = 1 if len(arrays[0]) == 1 else size
     if steps is not None:
         arrays = tuple(a[: steps * size] for a in arrays)
     # One smaller batch where there are fewer rows, rounded up so that some numbers of rows share a program.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.amounts import whole
 from ranvier.modes import no_grad
 from ranvier.module import Module, mode
 from ranvier.names import missing
@@ -154,8 +155,7 @@ class SWALR(LRScheduler):
             raise ValueError(
                 f"anneal_strategy={anneal_strategy!r} does not exist. Write 'cos' or 'linear' instead."
             )
-        if anneal_epochs < 0:
-            raise ValueError(f"anneal_epochs={anneal_epochs}: write a whole number of 0 or more instead.")
+        anneal_epochs = whole("anneal_epochs", anneal_epochs, 0)
         groups = checked(optimizer, type(self).__name__).param_groups
         for group, rate in zip(groups, by_group("swa_lr", swa_lr, optimizer), strict=True):
             group["swa_lr"] = rate

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ranvier.amounts import whole
 from ranvier.optimizers.schedules.cycles import anneal, phase_ends
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, Rates, by_group, checked
 
@@ -92,14 +93,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def __init__(
         self, optimizer: Any, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        value: Any
-        for name, value in (("T_0", T_0), ("T_mult", T_mult)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(
-                    f"CosineAnnealingWarmRestarts({name}={value!r}): write a whole number of 1 or more instead."
-                )
-        self.T_0 = self.T_i = T_0
-        self.T_mult, self.eta_min = T_mult, eta_min
+        self.T_0 = self.T_i = whole("T_0", T_0, of=type(self).__name__)
+        self.T_mult, self.eta_min = whole("T_mult", T_mult, of=type(self).__name__), eta_min
         self.T_cur: float = last_epoch
         super().__init__(optimizer, last_epoch)
 

@@ -7,6 +7,7 @@ from typing import Any, Generic
 
 import numpy as np
 
+from ranvier.amounts import whole
 from ranvier.graph.node import Type
 from ranvier.tensor import Tensor
 from ranvier.torch.operations import stack
@@ -17,7 +18,6 @@ from ranvier.torch.utils.data.sampler import (
     RandomSampler,
     SequentialSampler,
     T_co,
-    counted,
     grouped,
     numbers_of,
 )
@@ -195,7 +195,7 @@ class DataLoader(Generic[T_co]):
         if batch_sampler is not None:
             batch_size = None
         elif batch_size is not None:
-            batch_size = counted("DataLoader", "batch_size", batch_size)
+            batch_size = whole("batch_size", batch_size, of="DataLoader")
             batch_sampler = None if sampler is None else BatchSampler(sampler, batch_size, drop_last)
         self.dataset, self.shuffle = dataset, bool(shuffle)
         self.batch_size, self.batch_sampler, self.sampler = batch_size, batch_sampler, sampler

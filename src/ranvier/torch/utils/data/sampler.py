@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from ranvier.amounts import whole
 from ranvier.data.samplers import weighted_rows
 from ranvier.seed import shuffled
 from ranvier.tensor import Tensor
@@ -15,7 +16,7 @@ from ranvier.torch.random import checked_generator, numpy_of
 
 __all__ = [
     "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler",
-    "counted", "grouped", "numbers_of", "permutation",
+    "grouped", "numbers_of", "permutation",
 ]  # fmt: skip
 
 T_co = TypeVar("T_co", covariant=True)
@@ -24,13 +25,6 @@ T_co = TypeVar("T_co", covariant=True)
 def permutation(n: int, generator: Any) -> Any:
     """The numbers below n in random order, of a generator or of the process's seed."""
     return shuffled(np.arange(n, dtype=np.int32), numpy_of(generator, "shuffle"))
-
-
-def counted(who: str, name: str, value: Any) -> int:
-    """How many samples. Raises ValueError for what is no whole number of 1 or more."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 1:
-        raise ValueError(f"{who}({name}={value!r}): write a whole number of 1 or more instead.")
-    return int(value.__index__())
 
 
 def numbers_of(indices: Any) -> Any:
@@ -108,7 +102,7 @@ class RandomSampler(Drawn):
         super().__init__(data_source)
         self.replacement, self.generator = replacement, checked_generator(generator)
         self._num_samples = num_samples
-        counted(type(self).__name__, "num_samples", self.num_samples)
+        whole("num_samples", self.num_samples, of=type(self).__name__)
 
     @property
     def num_samples(self) -> int:
@@ -147,7 +141,7 @@ class BatchSampler(Sampler[list[Any]]):
     def __init__(self, sampler: Iterable[Any], batch_size: int, drop_last: bool) -> None:
         super().__init__()
         self.sampler, self.drop_last = sampler, drop_last
-        self.batch_size = counted(type(self).__name__, "batch_size", batch_size)
+        self.batch_size = whole("batch_size", batch_size, of=type(self).__name__)
 
     def _batches(self) -> Iterator[Any]:
         """The batches of one pass: parts of an array where the sampler draws its order at once."""

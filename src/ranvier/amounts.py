@@ -1,0 +1,30 @@
+"""Numbers that users give as settings: how many, and how much. Errors name the setting, its value and what to write."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+__all__ = ["amount", "is_whole", "whole"]
+
+
+def is_whole(value: Any, least: int = 1) -> bool:
+    """Whether a value is a whole number, of Python's or of another library's kind, of at least so much."""
+    return not isinstance(value, bool) and hasattr(value, "__index__") and bool(value.__index__() >= least)
+
+
+def whole(name: str, value: Any, least: int = 1, of: str = "") -> int:
+    """``value`` as an int; raises ValueError naming the argument, and what it is ``of``, for what is no such number."""
+    if not is_whole(value, least):
+        given = f"{of}({name}={value!r})" if of else f"{name}={value!r}"
+        raise ValueError(f"{given}: write a whole number of {least} or more instead.")
+    return int(value.__index__())
+
+
+def amount(value: Any, what: str, name: str, most: float = math.inf) -> float:
+    """``value`` as a float from 0 to ``most``; raises ValueError naming the argument of ``what``."""
+    number = not isinstance(value, bool) and hasattr(value, "__float__") and not isinstance(value, str)
+    if not number or not 0 <= (result := float(value)) <= most or math.isinf(result):
+        allowed = "a number of 0 or more" if math.isinf(most) else f"a number from 0 to {most:g}"
+        raise ValueError(f"{what}({name}={value!r}): write {allowed} instead.")
+    return result
