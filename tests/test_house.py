@@ -110,7 +110,7 @@ def test_importing_ranvier_is_light():
 
 FLOORS = {  # a part of the house, and the floor it stands on; it may import from its own floor and from those below
     "names": 0, "by_name": 0, "amounts": 0,
-    "data": 0, "graph": 1, "engines": 2, "layout": 3, "entries": 3, "tape": 3, "modes": 3, "tensor": 3, "recording": 3, "numeric": 4, "seed": 4, "functional": 4, "methods": 4, "rearranging": 4, "selecting": 4, "labels": 4,
+    "data": 0, "graph": 1, "engines": 2, "layout": 3, "entries": 3, "prepared": 3, "tape": 3, "modes": 3, "tensor": 3, "recording": 3, "numeric": 4, "seed": 4, "functional": 4, "methods": 4, "rearranging": 4, "selecting": 4, "labels": 4,
     "initializers": 4, "activations": 4,
     "losses": 5, "metrics": 5, "ops": 5, "random": 5, "optimizers": 5, "module": 5, "layers": 5, "training": 6, "torch": 7, "callbacks": 7, "search": 7, "estimators": 7,
     "models": 6, "regularizers": 5, "constraints": 5, "calibration": 6, "utils": 6, "config": 6, "backend": 6, "saving": 6, "explain": 6, "pictures": 6, "demo": 8, "cli": 9,

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from ranvier import entries, layout, tape
+from ranvier import entries, layout, prepared, tape
 from ranvier import functional as F
 from ranvier import numeric as n
 from ranvier.graph.node import BATCH, GraphError, Node, Type, apply
@@ -205,7 +205,7 @@ def test_what_varies_from_step_to_step_makes_no_programs(step):
 
 
 def test_programs_are_bounded(monkeypatch):
-    monkeypatch.setattr(tape, "PROGRAMS", 3)
+    monkeypatch.setattr(prepared, "PROGRAMS", 3)
     x = Tensor(normal(2))
     for i in range(5):
         np.testing.assert_array_equal((x * i).numpy(), x.numpy() * np.float32(i))

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection, Iterable, Sequence
-from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier import engines
-from ranvier.data.sampled import share_of_zeros
-from ranvier.entries import DATA, Entry, expand, intern, leaf_entry, programs, state
-from ranvier.graph.graph import Graph, input_node
+from ranvier.entries import DATA, Entry, intern, leaf_entry, programs, state
+from ranvier.graph.graph import input_node
 from ranvier.graph.node import topological
-from ranvier.graph.simplify import simplify
-from ranvier.layout import is_transposed, leaf_input, stored, to_storage
+from ranvier.layout import is_transposed
+from ranvier.prepared import operands, prepared
 
 if TYPE_CHECKING:
     from ranvier.tensor import Tensor
 
 
-PROGRAMS = 500  # kept; steps whose control flow keeps changing must not either
 LEAVES = 1_000  # of one segment: calls whose results nobody reads must not keep their operands for ever
 
 
@@ -225,51 +221,6 @@ def _ready(tensor: Tensor, segment: Segment) -> Segment | None:
     return tensor.segment
 
 
-def program_for(segment: Segment, roots: tuple[Entry, ...], assigned: dict[int, Entry]) -> Any:
-    """The compiled program for these results and assignments of the segment, the ordinals of the leaves it reads, and
-    which results it hands out with their axes reversed: a gradient lies in memory as its Fortran-ordered weight does;
-    and whether a gradient of the results may still read what is overwritten.
-    """
-    assigns = tuple(assigned.items())
-    key = (roots, assigns, engines.get_engine())
-    known = programs.get(key)
-    if known is not None:
-        return known
-    used = sorted(
-        set[int]().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns))
-    )
-    changed = {o for o, _ in assigns}
-    # Elsewhere than in a step nobody looks whether weights are finite, so that zeros that meet them must tell.
-    is_step = any(segment.leaves[o]._requires_grad for o in changed)
-    pairs = {}
-    for o in used:
-        leaf = segment.leaves[o]
-        # What the first values are like, later ones are expected to be.
-        skips = is_step and o not in changed and leaf._value is not None
-        zeros = share_of_zeros(leaf._value) if skips else 0.0
-        pairs[o] = leaf_input(f"leaf{o}", leaf, zeros)
-    nodes = expand([*roots, *(e for _, e in assigns)], {o: value for o, (_, value) in pairs.items()})
-    updates = tuple(
-        (pairs[o][0], to_storage(node, segment.leaves[o]))
-        for (o, _), node in zip(assigns, nodes[len(roots) :], strict=True)
-    )
-    graph = simplify(Graph(tuple(pairs[o][0] for o in used), tuple(nodes[: len(roots)]), updates))
-    flipped = [
-        n.op.name == "transpose" and n.attrs["axes"] == tuple(reversed(range(n.ndim))) for n in graph.outputs
-    ]
-    outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, flipped, strict=True))
-    graph = Graph(graph.inputs, outputs, graph.updates)
-    while len(programs) >= PROGRAMS:
-        programs.pop(next(iter(programs)), None)  # the oldest
-    known = programs[key] = (
-        engines.compile(graph),
-        used,
-        flipped,
-        bool(_operands(segment, roots, changed)),
-    )
-    return known
-
-
 def _waiting(segment: Segment) -> tuple[list[Tensor], list[Tensor]]:
     """The living tensors of a segment; and of these, those to be computed, which what is traced is not."""
     living = [t for reference in segment.live if (t := reference()) is not None and t.segment is segment]
@@ -301,45 +252,10 @@ def _reader(segment: Segment) -> Segment | None:
     return None
 
 
-class _Prepared(NamedTuple):
-    """A program, what it is given, what it fills, what of that lies there with its axes reversed, and whether a
-    gradient of the results may still read what it overwrites.
-    """
-
-    program: Any
-    given: list[Any]
-    outputs: list[Any]
-    flipped: list[bool]
-    kept: bool
-
-    def run(self, pending: list[Tensor]) -> None:
-        self.program.run(self.given, self.outputs)
-        for tensor, value, flip in zip(pending, self.outputs, self.flipped, strict=True):
-            tensor._value = value.T if flip else value
-
-
-def _prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry]) -> _Prepared:
-    program, used, flipped, kept = program_for(segment, tuple(t.entry for t in pending), assigns)  # type: ignore[misc]  # pending: it has one
-    given = []
-    for o in used:
-        leaf = segment.leaves[o]
-        if leaf.version != segment.versions[o]:  # by another thread, or by what the tape does not know of
-            raise RuntimeError(
-                f"a tensor of shape {leaf.shape} was overwritten before what was computed from it was read. "
-                "Read results (item(), numpy()) and call backward() before you overwrite their operands."
-            )
-        given.append(stored(leaf))
-    outputs: list[Any] = [
-        np.empty(t.spec.shape[::-1] if flip else t.spec.shape, t.spec.dtype)
-        for t, flip in zip(pending, flipped, strict=True)
-    ]
-    return _Prepared(program, given, outputs, flipped, kept)
-
-
 def _in_parts(segment: Segment, pending: list[Tensor]) -> None:
     """Compute what can be where the whole cannot, half by half; of what is left note why, for who reads it."""
     try:
-        prepared = _prepared(segment, pending, {})
+        ready = prepared(segment, pending, {})
     except Exception as error:  # noqa: BLE001  # whatever it is
         if len(pending) == 1:
             segment.failed[pending[0].entry] = error  # type: ignore[index]  # pending: it has one
@@ -348,7 +264,7 @@ def _in_parts(segment: Segment, pending: list[Tensor]) -> None:
         _in_parts(segment, pending[:middle])
         _in_parts(segment, pending[middle:])
     else:
-        prepared.run(pending)
+        ready.run(pending)
 
 
 def _assigned_alone(segment: Segment) -> dict[int, Tensor]:
@@ -357,14 +273,14 @@ def _assigned_alone(segment: Segment) -> dict[int, Tensor]:
     Where that fails they are dropped.
     """
     try:
-        prepared = _prepared(segment, [], segment.assigns)
+        ready = prepared(segment, [], segment.assigns)
     except Exception:
         for o in segment.assigns:
             segment.leaves[o].segment = None
         segment.assigns = {}
         raise
     handed = _handed(segment)
-    prepared.run([])
+    ready.run([])
     return handed
 
 
@@ -394,16 +310,16 @@ def flush(segment: Segment) -> None:
         return
     handed: dict[int, Tensor] = {}
     try:
-        prepared = _prepared(segment, pending, segment.assigns)
+        ready = prepared(segment, pending, segment.assigns)
     except Exception:  # noqa: BLE001  # one thing that cannot be computed spoils no other that waits with it
         if pending:
             _in_parts(segment, pending)
         if segment.assigns:
             handed = _assigned_alone(segment)
     else:
-        if segment.assigns and (prepared.kept or len(living) > len(pending) or len(state.segments) > 1):
+        if segment.assigns and (ready.kept or len(living) > len(pending) or len(state.segments) > 1):
             handed = _handed(segment)
-        prepared.run(pending)
+        ready.run(pending)
     leaves, versions = segment.leaves, segment.versions
     written = segment.assigns.keys() - handed.keys() if handed else segment.assigns.keys()
     for o in written:
@@ -436,18 +352,9 @@ def keep_operands(tensors: Collection[Tensor]) -> None:
     for segment in list(state.segments):
         if segment.live:
             met = {o for t in tensors if (o := segment.ordinals.get(id(t), -1)) >= 0}
-            for o in _operands(segment, (t.entry for t in _waiting(segment)[0]), met):
+            for o in operands(segment, (t.entry for t in _waiting(segment)[0]), met):
                 if segment.versions[o] == segment.leaves[o].version:
                     hand_over(segment.leaves[o], segment.leaves[o].copied())
-
-
-def _operands(segment: Segment, results: Iterable[Entry | None], overwritten: AbstractSet[int]) -> set[int]:
-    """The leaves, of those that are overwritten, that the gradient of a result may still read."""
-    found: set[int] = set()
-    for entry in results:
-        if entry is not None and entry.requires_grad and entry.sources.isdisjoint(overwritten):
-            found |= entry.leaves & overwritten
-    return {o for o in found if not segment.leaves[o]._requires_grad}
 
 
 def hand_over(tensor: Tensor, other: Tensor) -> None:
