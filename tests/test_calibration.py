@@ -409,6 +409,20 @@ def test_far_logits_are_not_lost():
     )
 
 
+def test_thresholds_of_logits_become_those_of_probabilities():
+    x = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    y = (x[:, :1] > 0.3).astype(np.float32)
+    model = rv.Sequential([rv.layers.Dense(1, input_shape=(4,))])
+    measured = [rv.metrics.BinaryAccuracy(threshold=0.2), rv.metrics.Precision(thresholds=[0.0, 1.0])]
+    model.compile(rv.optimizers.Adam(0.05), rv.losses.BinaryCrossentropy(from_logits=True), metrics=measured)
+    model.fit(x, y, epochs=40, verbose=0)
+    calibrated = calibrate(model, x, np.roll(y, 1) * 0.4 + y * 0.6)
+    calibrated.temperature.assign(np.float32(1))
+    before, after = (m.evaluate(x, y, verbose=0, return_dict=True) for m in (model, calibrated))
+    assert after["binary_accuracy"] == before["binary_accuracy"]
+    np.testing.assert_array_equal(after["precision"], before["precision"])
+
+
 def test_it_is_a_model_like_any(tmp_path):
     model, x, y = trained(3)
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy", "ece"])

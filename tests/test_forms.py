@@ -208,6 +208,7 @@ def test_a_row_of_a_frame_is_told():
 
 USES: dict[str, Any] = {  # of a model that was fitted, whose columns must then be as they were
     "predict": lambda model, x: model.predict(x),
+    "a call": lambda model, x: model(x),
     "compiled again": lambda model, x: (model.compile("sgd", "sparse_categorical_crossentropy"), model.evaluate(x, Y)),
     "a copy": lambda model, x: copy.deepcopy(model).predict(x),
     "calibrate": lambda model, x: rv.calibration.calibrate(model, x, Y),

@@ -591,6 +591,11 @@ def test_a_weight_is_a_number_of_copies():
 CALLED = ["ant", "bee", "cat", "dog"]
 
 
+def test_probabilities_may_be_rounded_beyond_one():
+    found = metrics.report([1, 0], np.array([1.0000001, -1e-7], np.float32))
+    assert found.accuracy == 1
+
+
 def test_report():
     report = metrics.report(LABELS, SCORES, CALLED)
     np.testing.assert_allclose(report.precision, per_class("precision", TABLE))

@@ -794,3 +794,15 @@ def test_rows_of_two_inputs_are_shared_only_together():
     rows, twins = shared_rows([x, x], [x[[3, 4]], x[[3, 5]]])
     assert rows.tolist() == [0]
     assert twins.tolist() == [3]
+
+
+def test_an_epoch_of_some_steps_is_what_a_schedule_is_compared_with():
+    x = np.random.default_rng(0).normal(size=(320, 4)).astype(np.float32)
+    model = rv.Sequential([rv.layers.Dense(1, input_shape=(4,))])
+    model.compile(optimizers.Adam(optimizers.schedules.CosineDecay(1e-3, 6)), "mse")
+    with pytest.warns(PreflightWarning, match="RV507.*one epoch has 10 steps"):
+        model.fit(x, x[:, :1], epochs=1, verbose=0)
+    model.compile(optimizers.Adam(optimizers.schedules.CosineDecay(1e-3, 6)), "mse")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(x, x[:, :1], epochs=2, steps_per_epoch=4, verbose=0)

@@ -915,7 +915,8 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_errors_say_what_to_write(name):
+def test_errors_say_what_to_write(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where those write that are refused after the first of them
     given, kind, words = WRONG[name]
     arguments = {"build": classifier, "x": X, "y": Y, "epochs": 1, "verbose": 0, **given}
     before = threading.active_count()

@@ -865,3 +865,11 @@ def test_weights_drawn_in_place():
     assert 2 <= drawn.min().item() < 2.1 < 3.9 < drawn.max().item() < 4
     with pytest.raises(RuntimeError, match="no_grad"):
         weight.normal_()
+
+
+def test_settings_of_an_activation_may_be_changed():
+    x = torch.tensor([-1.0, 2.0])
+    layer = nn.LeakyReLU(0.1)
+    layer.negative_slope = 0.5
+    assert layer(x).tolist() == [-0.5, 2.0]
+    assert repr(layer) == "LeakyReLU(negative_slope=0.5)"

@@ -264,14 +264,15 @@ def next_stream(purpose: str = "stream") -> int:
     return number % 2**32
 
 
-def of_a_run() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def of_a_run(purpose: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """What `traced_draws` of a run that does not train start from: a seed, and the number of its first batch.
 
-    uint32 scalars, others in each call, of which the program counts the second on. A layer with a seed of its own
-    depends on the second alone.
+    uint32 scalars, of which the program counts the second on; it is another in each call for one purpose
+    ("prediction", "evaluation"), whatever is asked for others. A layer with a seed of its own depends on it alone.
     """
-    salt = numpy_generator("run").integers(2**32, dtype=np.uint32)
-    return np.asarray(salt), np.asarray(source().counters["run"] * BATCHES % 2**32, np.uint32)
+    salt = fold(get_seed()) ^ zlib.crc32(purpose.encode())
+    first = next_stream(purpose) * BATCHES % 2**32
+    return np.asarray(salt, np.uint32), np.asarray(first, np.uint32)
 
 
 def draw(seed: int | None = None) -> tuple[Tensor, Tensor]:

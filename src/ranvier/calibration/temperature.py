@@ -150,11 +150,18 @@ def _compile(calibrated: Calibrated, model: Module) -> None:
     if not calibrated.from_logits:
         compile_model(calibrated, **settings)
     elif "torch." not in str(settings["loss"]):  # criteria, which take nothing else
-        compile_model(calibrated, **_of_probabilities(settings))
+        compile_model(calibrated, **_of_probabilities(settings, calibrated.kind))
 
 
-def _of_probabilities(described: Any) -> Any:
-    """Descriptions of losses and metrics of logits, as those of probabilities."""
-    if isinstance(described, dict):
-        return {k: False if k == "from_logits" else _of_probabilities(v) for k, v in described.items()}
-    return [_of_probabilities(v) for v in described] if isinstance(described, list) else described
+def _of_probabilities(described: Any, kind: str) -> Any:
+    """Descriptions of losses and metrics of logits, as those of probabilities; ``kind`` is what makes these."""
+    if isinstance(described, list):
+        return [_of_probabilities(v, kind) for v in described]
+    if not isinstance(described, dict):
+        return described
+    result = {k: _of_probabilities(v, kind) for k, v in described.items()}
+    if kind == "sigmoid" and not described.get("from_logits"):
+        for name in ("threshold", "thresholds"):
+            if result.get(name) is not None:
+                result[name] = (1 / (1 + np.exp(-np.asarray(result[name], np.float64)))).tolist()
+    return result | ({"from_logits": False} if "from_logits" in result else {})

@@ -247,7 +247,9 @@ class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-l
         if validation is not None:
             x_val, coded_val, weight_val = validation
             scoring = Scoring(lambda: self._scored(coded_val, self.model_.predict(x_val), weight_val))
-            if own:  # who else would look at the loss
+            if any(
+                str(getattr(c, "monitor", "val_")).startswith("val_") for c in own
+            ):  # who may look at the loss
                 watched = x_val, self._targets(coded_val), weight_val
         if tried_before(self, X.shape[1:], self.n_outputs_):
             ignore.append("RV5")

@@ -14,6 +14,7 @@ from ranvier.metrics.table import Row, Tabular
 __all__ = ["Report", "report"]
 
 SCORES = ("precision", "recall", "f1")
+ROUNDED = 1e-5  # by so much sums of float32 probabilities may be beyond 0 and 1
 
 
 class Report(Tabular):
@@ -171,11 +172,11 @@ def _decided(
 
 def _above(scores: Array, threshold: float | None) -> Array:
     """What is decided to be a yes; raises ValueError for scores that 0.5 need not part."""
-    if threshold is None and not ((scores >= 0) & (scores <= 1)).all():
-        bad = scores[~((scores >= 0) & (scores <= 1))][0]
+    beyond = ~((scores >= -ROUNDED) & (scores <= 1 + ROUNDED))
+    if threshold is None and beyond.any():
         raise ValueError(
-            f"y_pred holds {bad:g}, which is no probability. Write threshold=0 for logits, or take a sigmoid of them, "
-            "instead."
+            f"y_pred holds {scores[beyond][0]:g}, which is no probability. Write threshold=0 for logits, or take a "
+            "sigmoid of them, instead."
         )
     decided: Array = scores > (0.5 if threshold is None else threshold)
     return decided

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.modes import computing_in, get_dtype
 from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
@@ -196,6 +197,8 @@ class Module(Face):
                         return self(*args, **kwargs)
                 if isinstance(args[0], (int, float, str)) and self._has_call and not self._by_call():
                     raise no_tensor(args[0], repr(self.name))
+                for i, a in enumerate(args if self._frame_columns else ()):
+                    check_column_names(a, self._frame_columns.get(str(i)), name="the frame")
                 lists = self._takes_lists()
                 args = tuple(as_tensors(a, lists) for a in args)
             trace = calls.trace = []

@@ -134,17 +134,22 @@ def fit(
         training.ignore = ignore
         source: Arrays | Stream | Loaded
         if loader is not None and data is not None:
-            preflight(model, state, data, validation, batch=loader.batch, ignore=ignore)
+            preflight(
+                model, state, data, validation, batch=loader.batch, ignore=ignore, steps=steps_per_epoch
+            )
             source = Loaded(training, data, loader, steps_per_epoch)
         elif data is None:
             shuffler = seed.numpy_generator("shuffle") if shuffle and by_number(x) else None
             passes = Passes(x, steps_per_epoch, shuffler, lambda: training.taken)
             source = Stream(training, passes, steps_per_epoch, options)
         else:
-            preflight(model, state, data, validation, batch=batch, ignore=ignore, sampled=sampler is not None)
             shuffler = seed.numpy_generator("shuffle") if shuffle or sampler is not None else None
             source = Arrays(training, data, batch, steps_per_epoch, shuffler, sampler)
             params["steps"] = source.steps
+            preflight(
+                model, state, data, validation, batch=batch, ignore=ignore, steps=source.steps,
+                sampled=sampler is not None,
+            )  # fmt: skip
         history = model.history = History(params)
         settings = {
             "batch_size": batch, "shuffle": shuffle, "sampler": sampler, "augment": augment, "data": data,

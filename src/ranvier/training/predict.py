@@ -75,10 +75,13 @@ class Predictor:
     def arrays(self) -> list[Array]:
         return [layout.storage(t.compute()) for t in self.tensors]
 
+    def drawn(self) -> tuple[Array, ...]:
+        """Where this run's random numbers begin."""
+        return seed.of_a_run("prediction") if self.draws else ()
+
     def __call__(self, x: Sequence[Array]) -> list[Array]:
         """The outputs, in the order of their names."""
-        drawn = seed.of_a_run() if self.draws else ()
-        arrays, n = [*x, *drawn, *self.arrays()], len(x[0])
+        arrays, n = [*x, *self.drawn(), *self.arrays()], len(x[0])
         result = [np.empty((n, *shape), dtype) for shape, dtype in self.kinds]
         steps, done, pace = math.ceil(n / self.batch), 0, Pace()
         if steps <= pace.steps():
@@ -97,10 +100,12 @@ class Predictor:
 class Plan:
     """A predictor of one output for an input of exactly one shape: everything that a call needs is at hand."""
 
-    __slots__ = ("arrays", "changes", "default", "floats", "pairs", "rows", "run", "shape", "steps", "type")
+    __slots__ = (
+        "arrays", "changes", "default", "drawn", "floats", "pairs", "rows", "run", "shape", "steps", "type",
+    )  # fmt: skip
 
     def __init__(self, predictor: Predictor, n: int, now: int) -> None:
-        self.arrays = predictor.arrays()
+        self.arrays, self.drawn = predictor.arrays(), predictor.drawn
         self.pairs = [(t, t._value) for t in predictor.tensors]
         self.run = predictor.program.run
         self.rows, self.steps = n, math.ceil(n / predictor.batch)
@@ -144,7 +149,7 @@ def predict(
         plan = plans.get((x.shape, x.dtype, batch_size))
         if plan is not None and x.flags.c_contiguous and plan.fits():
             out = np.empty(plan.shape, plan.type)
-            plan.run([x, *plan.arrays], [out], 0, plan.steps, plan.rows)
+            plan.run([x, *plan.drawn(), *plan.arrays], [out], 0, plan.steps, plan.rows)
             return out
     with computing_as(model):
         if callbacks is None:
@@ -234,7 +239,7 @@ def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> 
         predictor = predictors[key] = Predictor(model, arrays, size, engine)
     result = predictor(arrays)
     n = len(arrays[0])
-    simple = predictor.outputs.kind == "one" and arrays[0] is x and not predictor.draws
+    simple = predictor.outputs.kind == "one" and arrays[0] is x
     if steps is None and n <= Pace().steps() * size and simple:
         plans = model.__dict__.setdefault("_plans", {})
         if len(plans) >= PLANS:

@@ -19,7 +19,7 @@ __all__ = [
 
 
 class _Activation(Module):
-    """One function of one tensor; ``options`` are what it was constructed with."""
+    """One function of one tensor; what it was constructed with are attributes, which may be changed."""
 
     function: Callable[..., Any]
     defaults: dict[str, Any]
@@ -31,18 +31,21 @@ class _Activation(Module):
         signature = inspect.signature(type(self).__init__)
         given = signature.bind(self, *args, **kwargs)
         given.apply_defaults()
-        self.options = {name: given.arguments[name] for name in self.passed}
-        self.__dict__.update(self.options)
+        self.__dict__.update({name: given.arguments[name] for name in self.passed})
         if "inplace" in given.arguments:
             self.inplace = given.arguments["inplace"]
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the function is called with."""
+        options = {name: getattr(self, name) for name in self.passed}
+        return {**options, "inplace": True} if self.inplace else options
+
     def forward(self, input: Any) -> Any:
-        if self.inplace:
-            return type(self).function(input, **self.options, inplace=True)
-        return type(self).function(input, **self.options) if self.options else type(self).function(input)
+        return type(self).function(input, **self.options)
 
     def extra_repr(self) -> str:
-        told = {**self.options, "inplace": True} if self.inplace else self.options
+        told = self.options
         return ", ".join(f"{name}={value!r}" for name, value in told.items())
 
 

@@ -75,9 +75,9 @@ def fast(probe: Probe) -> Iterator[Fault]:
 
 def over(probe: Probe) -> Iterator[Fault]:
     """A schedule whose rate is 0 in the last quarter of the first epoch, and stays so."""
-    optimizer, batches = probe.state.optimizer, math.ceil(len(probe.data) / probe.step.batch)
+    optimizer = probe.state.optimizer
     schedule, every = optimizer.schedule, optimizer.gradient_accumulation_steps or 1
-    steps = batches // every
+    steps = probe.steps // every
     if schedule is None or not steps:
         return
     at = np.unique(np.linspace(0, steps - 1, 1000).astype(np.int64))

@@ -94,9 +94,15 @@ def softplus(node: Node, users: dict[Node, list[Node]]) -> bool:
 
 
 class Probe:
-    """What can be measured of ``step`` on rows of ``data``, without changing the model."""
+    """What can be measured of ``step`` on rows of ``data``, without changing the model.
 
-    def __init__(self, model: Module, state: Compiled, data: Data, step: Step) -> None:
+    ``steps`` is how many of them an epoch has: as many as there are batches where it is None.
+    """
+
+    def __init__(
+        self, model: Module, state: Compiled, data: Data, step: Step, steps: int | None = None
+    ) -> None:
+        self.steps = math.ceil(len(data) / step.batch) if steps is None else steps
         self.model, self.state, self.step, self.data = model, state, step, data
         assert step.loss is not None
         self.loss: Node = step.loss

@@ -54,13 +54,15 @@ def preflight(
     *,
     batch: int | None = None,
     ignore: Any = (),
+    steps: int | None = None,
     partial: bool = False,
     sampled: bool = False,
 ) -> None:
     """Warn, once for each code and compile, of what looks like a mistake before the first step.
 
     ``validation`` is looked at where it is arrays; ``partial`` says that ``data`` are one batch of many, ``sampled``
-    that rows are drawn by a sampler. Without ``batch`` no step is tried.
+    that rows are drawn by a sampler, ``steps`` how many an epoch has where that is not all rows once. Without
+    ``batch`` no step is tried.
 
     Raises PreflightError, at every call until they are mended, for mistakes with which training can only give
     nonsense, and ValueError for a code in ``ignore`` that does not exist.
@@ -78,7 +80,7 @@ def preflight(
     trials = chosen((*table.GRADIENTS, *table.FIRST_BATCH), silenced)
     if first and batch is not None and trials and not errors(findings, silenced):
         step = step_for(model, state, data, min(batch, len(data)), "train")
-        findings = found(trials, Probe(model, state, data, step), findings)
+        findings = found(trials, Probe(model, state, data, step, steps), findings)
     tell(chosen(findings, silenced), state.told, caller())
     state.glanced = True
     state.checked = state.checked or not partial
