@@ -231,7 +231,7 @@ def test_parts_are_taken_in_turn():
 def test_explicit_loops_too(monkeypatch):
     """The first batch tells what later ones are like; they may be otherwise, and have another size."""
     import ranvier.torch as torch
-    from ranvier import tape
+    from ranvier import prepared
     from ranvier.entries import programs
     from ranvier.torch import nn, optim
 
@@ -256,7 +256,7 @@ def test_explicit_loops_too(monkeypatch):
         asked.append(array.shape)
         return 0.0
 
-    monkeypatch.setattr(tape, "share_of_zeros", none)
+    monkeypatch.setattr(prepared, "share_of_zeros", none)
     programs.clear()
     expected, others = run()
     assert (64, 288) in asked
