@@ -42,7 +42,9 @@ class _Activation(Module):
         return {**options, "inplace": True} if self.inplace else options
 
     def forward(self, input: Any) -> Any:
-        return type(self).function(input, **self.options)
+        if self.passed or self.inplace:
+            return type(self).function(input, **self.options)
+        return type(self).function(input)
 
     def extra_repr(self) -> str:
         told = self.options
