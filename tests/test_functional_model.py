@@ -533,6 +533,8 @@ MISTAKES = [
     (lambda: two_heads().get_layer(), ValueError, "takes a name or an index"),
     (lambda: rv.layers.Lambda(lambda x: None)(x6()), TypeError, "returned None. Write a forward that returns a tensor"),
     (lambda: type("Net", (rv.Model,), {"call": branch})(rv.Input((2,)), x6()), TypeError,
+     r"Net says in its call what it computes.* super\(\).__init__\(inputs, outputs\) and no call"),
+    (lambda: type("Net", (rv.Model,), {"forward": branch})(rv.Input((2,)), x6()), TypeError,
      r"Net says in its forward what it computes.* super\(\).__init__\(inputs, outputs\) and no forward"),
     (lambda: type("Net", (rv.Model,), {"train_step": branch})(x := rv.Input((2,)), -x).compile("sgd", "mse"), TypeError,
      "Net has a train_step of its own"),
