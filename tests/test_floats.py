@@ -139,3 +139,38 @@ def test_the_global_norm_is_of_gradients_of_both_kinds(by):
         assert (a.grad.dtype, b.grad.dtype) == ("float32", "float64")
     rv.optimizers.SGD(1.0, global_clipnorm=1.0 if by == "optimizer" else None).attach([a, b]).step()
     np.testing.assert_allclose([a.item(), b.item()], [-0.6, -0.8], rtol=1e-6)
+
+
+OWN = [  # layers with weights, and the shape of a sample
+    (lambda: layers.Dense(2, activation="relu"), (4,)),
+    (lambda: layers.Conv1D(2, 2), (6, 4)),
+    (lambda: layers.Conv2D(2, 2, data_format="channels_first"), (4, 6, 6)),
+    (lambda: layers.Conv2DTranspose(2, 2), (6, 6, 4)),
+    (lambda: layers.DepthwiseConv2D(2), (6, 6, 4)),
+    (lambda: layers.SeparableConv2D(2, 2), (6, 6, 4)),
+    (layers.BatchNormalization, (6, 4)),
+    (layers.LayerNormalization, (6, 4)),
+    (layers.RMSNormalization, (6, 4)),
+    (lambda: layers.GroupNormalization(2), (6, 4)),
+    (layers.PReLU, (4,)),
+]
+
+
+@pytest.mark.parametrize(("make", "shape"), OWN, ids=lambda value: getattr(value, "__name__", str(value)))
+@pytest.mark.parametrize("process", ["float32", "float64"])
+def test_a_layer_with_weights_computes_in_their_floats_whatever_it_is_given(make, shape, process):
+    other = "float64" if process == "float32" else "float32"
+    with computing_in(process):
+        layer, given = make(), np.random.default_rng(1).normal(size=(5, *shape)).astype(other)
+        expected = layer(given)
+        wide = rv.Tensor(given, dtype=other)
+        for training in (False, True):
+            result = layer(wide, training=training)
+            assert (wide.dtype, result.dtype, result.requires_grad) == (other, process, True)
+            if not training:
+                np.testing.assert_array_equal(result.numpy(), expected.numpy())
+        before = layers.Identity(dtype=other)
+        model = rv.Sequential([rv.Input(shape), before, make(), layers.Flatten(), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(given, given.reshape(5, -1)[:, :1], verbose=0, ignore="RV")
+        assert {w.dtype for w in model.weights} == {process}
