@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
+import ranvier.torch as torch
 from ranvier.module import from_architecture
 from ranvier.module.functional import Functional
 
@@ -525,14 +526,18 @@ MISTAKES = [
     (two_of_one_name, ValueError, r"2 layers are named 'd' \(made at .*:\d+ and .*:\d+\). Write another name="),
     (lambda: two_heads()(A), TypeError, r"takes 2 input\(s\) and was given 1. Write model\(\[a, b\]\)"),
     (lambda: two_heads()({"a": A, "c": B}), TypeError, r"was given the inputs \['a', 'c'\]. Write \{'a': ..., 'b': ...\}"),
-    (lambda: rv.layers.Dense(2)(rv.Input((6,), dtype="float64")), ValueError,
+    (lambda: torch.nn.Conv1d(6, 2, 1)(rv.Input((6, 3), dtype="float64")), ValueError,
      r"float64 meets float32. Write .astype\('float32'\) .*or rv.set_dtype\('float64'\)"),
+    (lambda: rv.layers.BatchNormalization(center=False, scale=False)(rv.Tensor(A, dtype="float64"), training=True),
+     ValueError, r"float.. meets float"),
     (lambda: residual()(A[:, :2]), ValueError, r"'x' .*cannot take float32\[40,2\]: it takes \(batch, 6\)"),
     (lambda: two_heads().get_layer("x"), ValueError, "has no layer 'x'. Write one of a, b, "),
     (lambda: two_heads().get_layer(index=9), ValueError, "and none at 9"),
     (lambda: two_heads().get_layer(), ValueError, "takes a name or an index"),
     (lambda: rv.layers.Lambda(lambda x: None)(x6()), TypeError, "returned None. Write a forward that returns a tensor"),
     (lambda: type("Net", (rv.Model,), {"call": branch})(rv.Input((2,)), x6()), TypeError,
+     r"Net says in its call what it computes.* super\(\).__init__\(inputs, outputs\) and no call"),
+    (lambda: type("Net", (rv.Model,), {"forward": branch})(rv.Input((2,)), x6()), TypeError,
      r"Net says in its forward what it computes.* super\(\).__init__\(inputs, outputs\) and no forward"),
     (lambda: type("Net", (rv.Model,), {"train_step": branch})(x := rv.Input((2,)), -x).compile("sgd", "mse"), TypeError,
      "Net has a train_step of its own"),

@@ -436,6 +436,16 @@ ERRORS = [
     (lambda: metrics.report([0, 1, 2], [0, 1, 2], ["a", "a", "b"]), ValueError, "two classes are called 'a'"),
     (lambda: metrics.report(["a", "b"], [[0.5, 0.5]] * 2), ValueError, "names and y_pred scores"),
     (lambda: metrics.report(["a", "b"], ["a", "c"], names=["a", "b"]), ValueError, "'c' is not among"),
+    (
+        lambda: metrics.get("MeanIoU"),
+        TypeError,
+        r"MeanIoU needs arguments. Write MeanIoU\(num_classes=...\) instead",
+    ),
+    (
+        lambda: metrics.get(metrics.IoU),
+        TypeError,
+        r"Write IoU\(num_classes=..., target_class_ids=...\) instead",
+    ),
     (lambda: metrics.Accuracy()([0, 1, 2], [[0.1, 0.9]]), ValueError, r"shape \(3,\) and y_pred \(1, 2\)"),
 ]
 

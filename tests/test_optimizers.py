@@ -154,6 +154,14 @@ def test_settings(optimizer, expected):
     np.testing.assert_allclose(-run(optimizer, np.zeros(3), [LONG])[0], expected, rtol=1e-6)
 
 
+def test_built_as_keras_does_it_is_attached():
+    p = Tensor([1.0], requires_grad=True)
+    optimizer = optimizers.SGD(1.0, momentum=0.5)
+    for _ in range(2):
+        optimizer.build([p])
+    assert (optimizer.parameters, len(optimizer.variables)) == ([p], 2)
+
+
 def test_the_global_norm_is_of_all_gradients_together():
     a, b = (Tensor(np.zeros(1), requires_grad=True) for _ in "ab")
     optimizer = optimizers.SGD(1.0, global_clipnorm=1.0).attach([a, b])

@@ -523,6 +523,29 @@ def test_a_model_that_no_file_can_hold_can_be_backed_up(tmp_path):
     assert same(model, whole)
 
 
+class Slower(optimizers.schedules.LearningRateSchedule):
+    """One in Keras's way, which is another object in each process."""
+
+    def __init__(self, first):
+        self.first, self.shape = first, lambda step: 1 + step
+
+    def __call__(self, step):
+        return self.first / self.shape(step)
+
+
+def test_a_schedule_of_ones_own_goes_on(tmp_path):
+    def build(first=0.1):
+        rv.set_seed(1)
+        return network(optimizer=optimizers.Adam(Slower(first)))
+
+    whole, _ = train(tmp_path / "a", model=build())
+    train(tmp_path / "b", stop=6, save_freq=5, model=build())
+    with pytest.raises(CheckpointError, match=r"optimizer was .*Slower\(first=0.1.* and is .*first=0.2"):
+        train(tmp_path / "b", model=build(0.2))
+    model, _ = train(tmp_path / "b", save_freq=5, model=build())
+    assert same(model, whole)
+
+
 OTHERS = [
     ({"batch_size": 16}, "batch_size was 32 and is 16"),
     ({"shuffle": False}, "shuffle was True and is False"),

@@ -150,7 +150,8 @@ def test_losses_and_metrics_of_ones_own_are_given_at_load(loss, metrics, tmp_pat
     model.fit(X, X[:, :3], verbose=0)
     model.save(tmp_path / "m")
     with pytest.warns(
-        UserWarning, match=r"a loss or metric of yours, and the model is not compiled.*custom_objects="
+        UserWarning,
+        match=r"a loss, metric or schedule of yours, and the model is not compiled.*custom_objects=",
     ):
         assert rv.load_model(tmp_path / "m")._compiled is None
     twin = rv.load_model(tmp_path / "m", custom_objects={"squared": squared, "Scaled": Scaled})
@@ -165,3 +166,70 @@ def test_a_loss_whose_configuration_would_lose_something_is_not_saved(tmp_path):
     model.compile("adam", Forgetful(3.0))
     with pytest.warns(UserWarning, match="the loss 'forgetful' cannot be saved"):
         model.save(tmp_path / "m")
+
+
+@mine
+class Falling(rv.optimizers.schedules.LearningRateSchedule):
+    def __init__(self, first, by=0.5):
+        self.first, self.by = first, by
+
+    def __call__(self, step):
+        return self.first * self.by**step
+
+    def get_config(self):
+        return {"first": self.first, "by": self.by}
+
+
+@mine
+class Within(rv.optimizers.schedules.LearningRateSchedule):
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __call__(self, step):
+        return 2 * self.inner(step)
+
+    def get_config(self):
+        return {"inner": rv.optimizers.schedules.serialize(self.inner)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(rv.optimizers.schedules.deserialize(config["inner"]))
+
+
+@mine
+class Half(rv.optimizers.schedules.ExponentialDecay):
+    def __call__(self, step):
+        return 0.5 * super().__call__(step)
+
+
+@mine
+class Silent(Falling):
+    def get_config(self):
+        return {"first": self.first}
+
+
+SCHEDULES = [Falling(0.1), Within(Falling(0.1, 0.25)), Half(0.1, 10, 0.9)]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+def test_a_registered_schedule_is_saved_by_name(schedule, tmp_path, monkeypatch):
+    model = own_layers()
+    model.compile(rv.optimizers.Adam(schedule), "mse", ["mae"])
+    model.fit(X, X[:, :3], verbose=0)
+    model.save(tmp_path / "m")
+    twin = rv.load_model(tmp_path / "m")
+    assert repr(twin.optimizer) == repr(model.optimizer)
+    for one in (model, twin):
+        one.fit(X, X[:, :3], verbose=0, shuffle=False)
+    np.testing.assert_array_equal(model.get_weights()[0], twin.get_weights()[0])
+    for name in [n for n in OBJECTS if n != "tests of saving>bent"]:
+        monkeypatch.delitem(OBJECTS, name)
+    given = {kind.__name__: kind for kind in (Falling, Within, Half)}
+    assert repr(rv.load_model(tmp_path / "m", custom_objects=given).optimizer) == repr(model.optimizer)
+    with pytest.warns(UserWarning, match=f">{type(schedule).__name__}, a loss, metric or schedule of yours"):
+        assert rv.load_model(tmp_path / "m")._compiled is None
+
+
+def test_a_schedule_whose_configuration_would_lose_something_is_not_saved():
+    with pytest.raises(ValueError, match=r"the schedule Silent cannot be saved. Write a get_config"):
+        rv.optimizers.schedules.describe(Silent(0.1))

@@ -438,8 +438,14 @@ def nested(depth):
     return described
 
 
+@rv.saving.register_keras_serializable("tests of schedules")
+def shell(step):
+    """Registered, and no schedule."""
+
+
 HOSTILE = [
     ({"class_name": "os.system", "config": {}}, "'os.system' does not exist"),
+    ({"class_name": "tests of schedules>shell", "config": {}}, "'tests of schedules>shell' does not exist"),
     ({"class_name": "CosineDecay", "config": {"command": "ls"}}, "command"),
     ({"class_name": "CosineDecay", "config": {"initial_learning_rate": [1], "decay_steps": 3}}, "a number"),
     ({"class_name": "CosineDecay", "config": 3}, "does not say how to train"),
@@ -487,6 +493,7 @@ def test_schedules_within_schedules():
 
 
 def test_a_schedule_is_printed_as_it_is_written():
+    assert repr(KerasStyle(0.5)) == "KerasStyle(top=0.5)"
     written = "WarmUp(schedule=CosineDecay(initial_learning_rate=0.1, decay_steps=100), steps=10)"
     assert repr(s.WarmUp(s.CosineDecay(0.1, 100), 10)) == written
     assert eval(written, dict(vars(s))) == s.WarmUp(s.CosineDecay(0.1, 100), 10)

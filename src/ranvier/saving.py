@@ -26,10 +26,10 @@ CustomObjectScope = custom_object_scope
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
     """Let models with this class or function be saved and loaded, by the name ``package>name``, as Keras does.
 
-    A layer or model needs nothing else (it is `ranvier.register_module`). A regularizer, constraint, initializer, loss
-    or metric needs a ``get_config`` with its constructor's arguments, where it is no dataclass. Files hold the names:
-    where they are loaded, the same is registered, or given as ``custom_objects``. Raises ValueError where another
-    class or function of the package has the name, TypeError for anything else.
+    A layer or model needs nothing else (it is `ranvier.register_module`). A regularizer, constraint, initializer, loss,
+    metric or learning rate schedule needs a ``get_config`` with its constructor's arguments, where it is no dataclass.
+    Files hold the names: where they are loaded, the same is registered, or given as ``custom_objects``. Raises
+    ValueError where another class or function of the package has the name, TypeError for anything else.
     """
 
     def decorate(thing: Any) -> Any:

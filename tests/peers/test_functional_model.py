@@ -70,6 +70,16 @@ def unused(k: Any):
     return k.Model([a, b], k.layers.Dense(1)(a))
 
 
+def of_both_floats(k: Any):
+    x = k.Input((8, 8, 2))
+    y = k.layers.LayerNormalization()(k.layers.Conv2D(3, 3, dtype="float64")(x))
+    y = k.layers.BatchNormalization()(k.layers.Dense(4, activation="tanh", dtype="float64")(y))
+    y = k.layers.Flatten()(k.layers.PReLU()(y))
+    return k.Model(
+        x, [k.layers.Dense(1, dtype="float64", name="wide")(y), k.layers.Dense(1, name="usual")(y)]
+    )
+
+
 ROWS = [  # a network, its inputs, targets, loss
     (two_heads, [A, B], [VALUE, KIND], ["mse", "sparse_categorical_crossentropy"]),
     (siamese, [A, B], VALUE, "mse"),
@@ -93,6 +103,11 @@ def listed(values):
     return values if isinstance(values, list) else [values]
 
 
+def test_keras_with_floats_of_both_kinds():
+    with pytest.importorskip("jax").enable_x64():  # without, Keras on JAX has float32 alone
+        test_keras(of_both_floats, IMAGES, [VALUE, VALUE], ["mse", "mae"])
+
+
 @pytest.mark.parametrize(("network", "x", "y", "loss"), ROWS)
 def test_keras(network, x, y, loss):
     theirs, mine = pair(network)
@@ -102,6 +117,7 @@ def test_keras(network, x, y, loss):
         type(layer).__name__ for layer in theirs.layers if layer.weights
     ]
     for got, wanted in zip(listed(mine.predict(x)), listed(theirs.predict(x, verbose=0)), strict=True):
+        assert got.dtype == wanted.dtype
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
     for model in (theirs, mine):
         model.compile(optimizer="adam", loss=loss)

@@ -242,16 +242,20 @@ def test_layers_start_from_the_same_distribution():
             assert values.std() == pytest.approx(1 / 20 / np.sqrt(3), rel=0.2)
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("norm_type", [1.0, 2.0, float("inf")])
-def test_gradient_clipping(norm_type):
+def test_gradient_clipping(norm_type, wide):
     results = []
     for t in (theirs, ours):
         a, b = t.tensor(X, requires_grad=True), t.tensor(U, requires_grad=True)
+        if wide:
+            b = b.detach().double().requires_grad_()
         ((a * a).sum() + (b * b * b).sum()).backward()
         total = t.nn.utils.clip_grad_norm_([a, b], 0.7, norm_type)
         t.nn.utils.clip_grad_value_([b], 0.05)
         results.append([array(total), array(a.grad), array(b.grad)])
     for e, g in zip(*results, strict=True):
+        assert g.dtype == e.dtype
         np.testing.assert_allclose(g, e, rtol=1e-5, atol=1e-7)
 
 

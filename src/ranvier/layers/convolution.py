@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.functional.convolution import convolve, convolve_transposed
 from ranvier.layers.base import whole
 from ranvier.layers.fitting import largest_divisor
 from ranvier.layers.kernels import Convolution
 from ranvier.layers.spatial import treatments
+from ranvier.layers.weighted import convolve, convolve_transposed
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Parameter
 

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.graph.contraction import einsum
-from ranvier.graph.node import FLOATS, GraphError, Node, Type, apply
+from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.base import Layer, whole
+from ranvier.layers.weighted import weighted
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Parameter
-from ranvier.recording import function
 
 __all__ = ["Dense", "affine"]
 
 
-@function
+@weighted
 def affine(x: Node, kernel: Node, bias: Node | None = None) -> Node:
     """``x @ kernel + bias`` over the last dimension of x: (..., in), (in, out), (out,) -> (..., out)."""
-    if x.dtype not in FLOATS:
-        x = apply("cast", x, dtype=kernel.dtype)
     if not x.shape or x.shape[-1] != kernel.shape[0]:
         raise GraphError(f"{x.type} has no last dimension of {kernel.shape[0]}")
     rest = "abcdefghij"[: x.ndim - 1]

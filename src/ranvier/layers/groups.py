@@ -7,12 +7,12 @@ from typing import Any
 
 from ranvier import functional
 from ranvier.amounts import amount
-from ranvier.functional.normalization import group_standardize, rms_standardize
 from ranvier.graph.node import Type
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.fitting import largest_divisor
 from ranvier.layers.normalization import add_scale_and_shift, features_of, weight_options
 from ranvier.layers.spatial import treatments
+from ranvier.layers.weighted import group_standardize, rms_standardize
 from ranvier.module.architecture import register_module
 from ranvier.numeric.promotion import axes_of
 

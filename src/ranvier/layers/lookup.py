@@ -10,6 +10,7 @@ import numpy as np
 from ranvier import functional, numeric
 from ranvier.graph.node import GraphError
 from ranvier.layers.base import Layer, whole
+from ranvier.layers.weighted import prelu
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Parameter
 
@@ -65,8 +66,7 @@ class PReLU(Layer):
         )  # fmt: skip
 
     def forward(self, x: Any) -> Any:
-        below = numeric.multiply(numeric.minimum(x, 0.0), self.alpha)
-        return numeric.add(functional.relu(x), below)
+        return prelu(x, self.alpha)
 
 
 @register_module

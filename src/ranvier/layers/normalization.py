@@ -7,9 +7,10 @@ from typing import Any
 
 from ranvier import tape
 from ranvier.amounts import amount
-from ranvier.functional.normalization import layer_standardize, moved, normalize_batch, standardize
+from ranvier.functional.normalization import moved
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer
+from ranvier.layers.weighted import layer_standardize, normalize_batch, standardize
 from ranvier.modes import no_grad
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Buffer
@@ -126,6 +127,8 @@ class BatchNormalization(Layer):
         if not self.built or not -len(given.shape) <= self.axis < len(given.shape):
             return None
         features, size = self.moving_mean.shape[0], given.shape[self.axis]
+        if features == size:
+            return None
         return (
             f"it has statistics of {features} features along axis {self.axis}, and there are {size}.",
             f"Make the layer before it give {features}, or build this one for {size}.",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.functional.convolution import convolve_separably
 from ranvier.layers.base import whole
 from ranvier.layers.kernels import Convolution
 from ranvier.layers.spatial import treatments
+from ranvier.layers.weighted import convolve_separably
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Parameter
 

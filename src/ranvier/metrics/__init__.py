@@ -6,6 +6,7 @@ with sample weights. Names and defaults are those of Keras 3.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -118,7 +119,7 @@ def get(metric: Any) -> Metric:
     It keeps the name it was asked for by. Raises ValueError naming the nearest name that exists.
     """
     if isinstance(metric, type) and issubclass(metric, Metric):
-        metric = metric()
+        metric = bare(metric)
     if isinstance(metric, Metric):
         return Written(metric) if is_written(metric) else metric
     if isinstance(metric, dict) and isinstance(metric.get("class_name"), str):
@@ -130,11 +131,21 @@ def get(metric: Any) -> Metric:
             f"{metric!r} is no metric. Write a name such as 'accuracy', or metrics.Precision(), instead."
         )
     if metric in CLASSES:
-        return CLASSES[metric](name=metric)
+        return bare(CLASSES[metric], name=metric)
     spelled = metric.lower() if metric.isupper() else metric  # MSE and MAE, as losses are spelled too
     if spelled in NAMES:
         return NAMES[spelled](name=metric)
     raise no_such("metric", metric, NAMES)
+
+
+def bare(kind: type[Metric], **options: Any) -> Metric:
+    """A metric of its defaults. Raises TypeError for a class that has none for some arguments, naming them."""
+    named = [p for p in inspect.signature(kind).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    needed = [f"{p.name}=..." for p in named if p.default is p.empty]
+    if needed:
+        name = kind.__name__
+        raise TypeError(f"the metric {name} needs arguments. Write {name}({', '.join(needed)}) instead.")
+    return kind(**options)
 
 
 def describe(metric: Metric) -> dict[str, Any]:

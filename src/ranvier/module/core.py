@@ -145,9 +145,10 @@ class Module(Face):
             from ranvier.module.functional import Functional, described_by
 
             if type(self).forward not in (Module.forward, Functional.forward) or says_call(type(self)):
+                said = "call" if self._by_call() else "forward"
                 raise TypeError(
-                    f"{type(self).__name__} says in its forward what it computes, and takes no inputs and outputs. "
-                    "Write super().__init__() and a forward, or super().__init__(inputs, outputs) and no forward, "
+                    f"{type(self).__name__} says in its {said} what it computes, and takes no inputs and outputs. "
+                    f"Write super().__init__() and a {said}, or super().__init__(inputs, outputs) and no {said}, "
                     "instead."
                 )
             self.__class__ = described_by(type(self))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["OBJECTS", "custom_object_scope", "find", "given", "made", "name_of", "register"]
+__all__ = [
+    "OBJECTS", "UnknownNameError", "configuration", "custom_object_scope", "find", "given", "made", "name_of",
+    "register",
+]  # fmt: skip
 
 OBJECTS: dict[str, Any] = {}  # classes and functions, by the names that files have for them
+
+
+class UnknownNameError(Exception):
+    """A name in a file that is neither known nor given."""
 
 
 class _Scope(threading.local):
@@ -77,3 +85,18 @@ def made(kind: Any, config: Mapping[str, Any]) -> Any:
         raise TypeError(f"{kind!r} is no class")
     make: Any = getattr(kind, "from_config", None)
     return kind(**config) if make is None else make(dict(config))
+
+
+def configuration(thing: Any, what: str) -> dict[str, Any]:
+    """The ``get_config()`` of an object, cut to the arguments of its constructor.
+
+    Raises ValueError, which names ``what``, where it lacks some of them, so that it would not make the same again.
+    """
+    config = dict(thing.get_config())
+    parameters = inspect.signature(type(thing)).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        config = {p.name: config[p.name] for p in parameters if p.name in config}
+    named = {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    if named - config.keys() - {"dtype"}:
+        raise ValueError(what)
+    return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 import operator
 from collections.abc import Sequence
@@ -68,6 +69,11 @@ def together(*values: Any, dtype: str | None = None) -> list[Node]:
     nodes = [as_node(v, dtype) for v in values]
     shape = broadcast_shape(*(n.shape for n in nodes))
     return [expand(n, shape) for n in nodes]
+
+
+def total_of(nodes: Sequence[Node]) -> Node:
+    """The sum of nodes of one type, in their order."""
+    return functools.reduce(operator.add, nodes)
 
 
 def floating(x: Any) -> Node:

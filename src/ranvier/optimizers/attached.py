@@ -88,6 +88,10 @@ class Attached:
         self._settings = list(settings_of(kind))
         return self
 
+    def build(self, variables: Iterable[Tensor]) -> None:
+        """`attach` under Keras's name."""
+        self.attach(variables)
+
     def take(self, parameters: Sequence[Tensor]) -> None:
         """Update these parameters from here on. What is held of those that were there before stays."""
         places = {id(p): i for i, p in enumerate(self.parameters)}

@@ -11,6 +11,7 @@ from ranvier.by_name import Configured, held
 from ranvier.graph.node import Node, apply, like
 from ranvier.names import KEYWORDS, Told
 from ranvier.numeric import equal, floor_divide
+from ranvier.numeric.promotion import as_node, together, total_of
 from ranvier.optimizers import schedules
 from ranvier.optimizers.attached import Attached, settings_of
 from ranvier.optimizers.nodes import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
@@ -327,10 +328,9 @@ class Optimizer(Attached, Told, Configured):
         if self.clipnorm is not None:
             return [scaled(g, shrink(sqrt(squares(g)), self.clipnorm)) for g in grads]
         if self.global_clipnorm is not None and grads:
-            total = squares(grads[0])
-            for g in grads[1:]:
-                total = total + squares(g)
-            return [scaled(g, shrink(sqrt(total), self.global_clipnorm)) for g in grads]
+            total = total_of(together(*map(squares, grads)))  # in the widest dtype among the weights'
+            scale = shrink(sqrt(total), self.global_clipnorm)
+            return [scaled(g, as_node(scale, g.dtype)) for g in grads]
         return grads
 
     def snap(self, name: str, x: Node) -> Node:

@@ -10,7 +10,7 @@ from typing import Any
 from ranvier.data.convert import Array
 from ranvier.data.memory import weights_within
 from ranvier.module import Module, from_architecture
-from ranvier.module.registered import custom_object_scope
+from ranvier.module.registered import UnknownNameError, custom_object_scope
 from ranvier.training import files, own
 from ranvier.training.files import CheckpointError
 from ranvier.training.heads import described
@@ -94,8 +94,8 @@ def load_model(
     """The model that ``save`` wrote, compiled as it was (unless ``compile=False``) and with its optimizer's state.
 
     ``custom_objects`` are classes and functions by the names that the file has for them (their own), where they are not
-    registered (`ranvier.saving.register_keras_serializable`); ``safe_mode`` is Keras's, and of no effect. Where a loss
-    or metric is neither, the model is not compiled, with a warning. Nothing in the file is run. Raises
+    registered (`ranvier.saving.register_keras_serializable`); ``safe_mode`` is Keras's, and of no effect. Where a loss,
+    metric or schedule is neither, the model is not compiled, with a warning. Nothing in the file is run. Raises
     CheckpointError for a file that is truncated, altered, no model, or of a newer version, naming the tensor where
     there is one.
     """
@@ -158,10 +158,10 @@ def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], 
         if kept:
             state.optimizer.attach(model.parameters())
             state.optimizer.set_state(kept)
-    except own.UnknownNameError as error:
+    except UnknownNameError as error:
         warnings.warn(
-            f"{source} names {error}, a loss or metric of yours, and the model is not compiled. Write custom_objects="
-            f"{{'{error}': ...}} with the function or class, or compile(...) again.",
+            f"{source} names {error}, a loss, metric or schedule of yours, and the model is not compiled. Write "
+            f"custom_objects={{'{error}': ...}} with the function or class, or compile(...) again.",
             UserWarning,
             stacklevel=3,
         )

@@ -18,7 +18,7 @@ from ranvier.training.hooks import Callbacks
 from ranvier.training.state import Compiled
 from ranvier.training.step import Data
 
-__all__ = ["differences", "identity", "numbers"]
+__all__ = ["differences", "identity", "numbers", "printed"]
 
 ROWS = 512  # of each array that the fingerprint of the data looks at
 
@@ -94,6 +94,11 @@ def text(value: Any) -> str:
     config = getattr(value, "config", None)
     if callable(config) and not isinstance(value, type):
         return f"{type(value).__name__}({', '.join(f'{k}={text(v)}' for k, v in config().items())})"
+    return printed(value)
+
+
+def printed(value: Any) -> str:
+    """What an object prints as, without the places in memory that are another process's own."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from ranvier import losses, metrics
 from ranvier.module.architecture import encode
-from ranvier.module.registered import find, made, name_of
+from ranvier.module.registered import UnknownNameError, configuration, find, made, name_of
 
-__all__ = ["UnknownNameError", "described", "found"]
-
-
-class UnknownNameError(Exception):
-    """A name in a file that is neither known nor given."""
+__all__ = ["described", "found"]
 
 
 def described(thing: Any, what: str) -> dict[str, Any]:
@@ -29,13 +24,7 @@ def described(thing: Any, what: str) -> dict[str, Any]:
         raise ValueError(what)
     if kind is thing:
         return {"class_name": name, "config": None}
-    config = dict(thing.get_config())
-    parameters = inspect.signature(kind).parameters.values()
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        config = {p.name: config[p.name] for p in parameters if p.name in config}
-    named = {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-    if named - config.keys() - {"dtype"}:
-        raise ValueError(what)
+    config = configuration(thing, what)
     try:
         return {"class_name": name, "config": {k: encode(v, what) for k, v in config.items()}}
     except TypeError:

@@ -20,7 +20,7 @@ from ranvier.training import checkpoint, files
 from ranvier.training.epochs import Arrays, Stream
 from ranvier.training.files import CheckpointError
 from ranvier.training.history import History
-from ranvier.training.identity import differences, identity, numbers
+from ranvier.training.identity import differences, identity, numbers, printed
 from ranvier.training.loaded import Loaded
 from ranvier.training.loop import Training
 from ranvier.training.passes import Passes
@@ -50,7 +50,7 @@ class Run:
         # An iterator goes on from epoch to epoch, so that its place is a part of the run.
         self.validation = validation if isinstance(validation, Passes) else None
         self.settings = dict(settings)
-        self.optimizer = repr(training.compiled.optimizer)  # as it was before callbacks changed anything
+        self.optimizer = printed(training.compiled.optimizer)  # as it was before callbacks changed anything
         self.seed = seed.chosen_seed()  # likewise
         self._identity: dict[str, Any] | None = None
         self.resumed: Path | None = None

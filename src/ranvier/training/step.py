@@ -20,7 +20,7 @@ from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.module.changes import structure
-from ranvier.numeric.promotion import count
+from ranvier.numeric.promotion import count, result_dtype, together, total_of
 from ranvier.tensor import Tensor
 from ranvier.training.heads import FunctionMetric
 from ranvier.training.objective import objective, per_sample
@@ -180,13 +180,6 @@ def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: st
     return known
 
 
-def _sum(nodes: Sequence[Node]) -> Node:
-    total = nodes[0]
-    for node in nodes[1:]:
-        total = total + node
-    return total
-
-
 def build(model: Module, compiled: Compiled, data: Data, batch: int, training: bool) -> Step:
     heads = compiled.heads
     b = _Build()
@@ -252,10 +245,8 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         if j.head.loss is not None
     ]
     terms = [one if share == 1 else one * like(one, share) for one, share in losses]
-    for penalty in (node_of[id(p)] for p in penalties):
-        dtype = terms[0].dtype if terms else get_dtype()
-        terms.append(penalty if penalty.dtype == dtype else apply("cast", penalty, dtype=dtype))
-    loss = _sum(terms)
+    terms += [node_of[id(p)] for p in penalties]
+    loss = total_of(together(*terms, dtype=result_dtype(*terms, 0.0)))  # the widest of them, and a float
     number = count((BATCH,), WIDE)
     updates = [
         (b.sources[id(segment.leaves[o])][0], layout.to_storage(n, segment.leaves[o]))

@@ -32,6 +32,11 @@ class LearningRateSchedule(Configured):
     numbers, gives the rate there, as the reference engine works it out.
     """
 
+    def __repr__(self) -> str:
+        # No address: by these words a backup tells one run from another.
+        words = [f"{name}={short(value)}" for name, value in vars(self).items()]
+        return f"{type(self).__name__}({', '.join(words)})"
+
     def rate(self, step: Tensor) -> Tensor:
         """The learning rate at ``step``, by tensor operations."""
         raise NotImplementedError(f"{type(self).__name__} has no method rate(self, step). Write one.")

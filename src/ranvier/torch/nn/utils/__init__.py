@@ -10,6 +10,7 @@ from ranvier import numeric
 from ranvier.graph.node import Node
 from ranvier.modes import no_grad
 from ranvier.names import missing
+from ranvier.numeric.promotion import as_node
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 from ranvier.torch.nn.utils import rnn
@@ -23,7 +24,7 @@ def clip_norm(grads: Sequence[Node], max_norm: float, norm_type: float) -> tuple
     norms = [numeric.norm(g, ord=norm_type) for g in grads]
     total = numeric.norm(numeric.stack(norms), ord=norm_type)
     factor = numeric.minimum(numeric.divide(max_norm, numeric.add(total, 1e-6)), 1.0)
-    return (total, *(numeric.multiply(g, factor) for g in grads))
+    return (total, *(numeric.multiply(g, as_node(factor, g.dtype)) for g in grads))
 
 
 def _with_gradient(parameters: Any) -> list[Tensor]:
