@@ -67,3 +67,8 @@ def test_a_state_of_another_shape_waits_for_its_parameter():
     optimizer.state[w]["exp_avg"] = before
     optimizer.step()
     assert float(optimizer.state[w]["step"]) == 2
+    saved = optimizer.state_dict()
+    optimizer.state[w]["exp_avg"] = torch.zeros(2)
+    optimizer.load_state_dict(saved)
+    optimizer.step()
+    assert float(optimizer.state[w]["step"]) == 3

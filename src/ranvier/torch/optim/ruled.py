@@ -275,6 +275,11 @@ class RuledOptimizer(Optimizer):
         theirs = [dict(group) for group in state_dict["param_groups"]]
         counts = [group.pop(_STEPS, None) for group in theirs]
         self._load_groups(theirs)
+        for (
+            state
+        ) in self._states.held.values():  # of which a step would complain, and which nothing needs now
+            for name in state.misfits:
+                del state.kept[name]
         self._apply()
         for key in self._states.held.keys() - self._places.keys():
             del self._states[key]
