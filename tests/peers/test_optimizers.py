@@ -224,6 +224,124 @@ def test_programs_change_the_state_and_the_groups(name, settings):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+def move_by_pop(t, optimizer, w, new):
+    optimizer.state[new] = optimizer.state.pop(w)
+
+
+def move_before_the_removal(t, optimizer, w, new):
+    optimizer.state[new] = optimizer.state[w]
+    del optimizer.state[w]
+
+
+def move_what_was_removed(t, optimizer, w, new):
+    state = optimizer.state[w]
+    del optimizer.state[w]
+    optimizer.state[new] = state
+    assert optimizer.state[new] is state
+
+
+def move_after_the_parameter(t, optimizer, w, new):
+    optimizer.param_groups[0]["params"][0] = new
+    optimizer.add_param_group({"params": [t.ones(1, requires_grad=True)]})  # which looks where parameters are
+    optimizer.state[new] = optimizer.state.pop(w)
+
+
+def put_back_after_clear(t, optimizer, w, new):
+    state = optimizer.state[w]
+    optimizer.state.clear()
+    optimizer.state[new] = state
+
+
+def put_all_back(t, optimizer, w, new):
+    saved = optimizer.state
+    optimizer.state = collections.defaultdict(dict)
+    optimizer.zero_grad()
+    (w * w).sum().backward()
+    optimizer.step()
+    optimizer.state = saved
+    optimizer.state[new] = optimizer.state.pop(w)
+
+
+def rename(t, optimizer, w, new):
+    optimizer.state = {new if p is w else p: dict(of) for p, of in optimizer.state.items()}
+
+
+def grow_and_shrink(t, optimizer, w, new):
+    """As programs that add points and take others out do."""
+    state = optimizer.state.get(w, None)
+    for name, value in state.items():
+        if value.shape:
+            state[name] = t.cat((value[t.tensor([True, False, True])], t.zeros(2)))
+    del optimizer.state[w]
+    optimizer.state[new] = state
+
+
+MOVES = [
+    move_by_pop, move_before_the_removal, move_what_was_removed, move_after_the_parameter, put_back_after_clear,
+    put_all_back, rename, grow_and_shrink,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "settings"), [row for row in STATES if row != ("SGD", {"lr": 0.1})])
+@pytest.mark.parametrize("move", MOVES)
+def test_the_state_moves_to_another_parameter(move, name, settings):
+    # The steps of these, which nothing depends on, are those of the group.
+    own = name not in ("Adagrad", "Adadelta", "RMSprop")
+    found: list[Any] = []
+    for t in (pytest.importorskip("torch"), ranvier.torch):
+        w, other = (t.tensor(np.float32([i, -1, 2]), requires_grad=True) for i in (1, 2))
+        optimizer = getattr(t.optim, name)([w, other], **settings)
+
+        def steps(*params, n, optimizer=optimizer):
+            for _ in range(n):
+                optimizer.zero_grad()
+                sum((p * p).sum() for p in params).backward()
+                optimizer.step()
+
+        steps(w, other, n=3)
+        steps(other, n=2)
+        new = t.tensor(
+            np.float32([3, 1, 2] if move is not grow_and_shrink else [3, 1, 2, 4]), requires_grad=True
+        )
+        move(t, optimizer, w, new)
+        optimizer.param_groups[0]["params"][0] = new
+        steps(new, other, n=2)
+        held = [(k, v) for p in (new, other) for k, v in sorted(optimizer.state[p].items())]
+        values = [np.asarray(v.detach()) for k, v in held if own or k != "step"]
+        left = [p is w and own for p in optimizer.state]
+        found.append([any(left), *(p.detach().numpy() for p in (new, other)), *values])
+    for ours, theirs in zip(found[1], found[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+def test_a_state_follows_its_parameter():
+    found: list[Any] = []
+    for t in (pytest.importorskip("torch"), ranvier.torch):
+        a, b, c = (t.tensor(np.float32([i, -1, 2]), requires_grad=True) for i in range(1, 4))
+        optimizer = t.optim.Adam([a, b, c], lr=0.1)
+
+        def step(*params, optimizer=optimizer):
+            optimizer.zero_grad()
+            sum((p * p).sum() for p in params).backward()
+            optimizer.step()
+
+        step(a, b, c)
+        step(b, c)
+        step(c)
+        of_b, of_c = optimizer.state[b], optimizer.state[c]
+        optimizer.param_groups[0]["params"].pop(0)
+        step(b, c)
+        counts = [float(of["step"]) for of in (of_b, of_c)]
+        of_b["exp_avg"].zero_()
+        of_b["step"] = t.tensor(1.0)
+        step(b, c)
+        is_dict = [isinstance(x, dict) for x in (optimizer.state, of_b)]
+        gone = [optimizer.state.get(0), optimizer.state.pop(0, 1), optimizer.state.setdefault(b) is of_b]
+        found.append((counts, float(of_b["step"]), is_dict, gone, b.tolist(), c.tolist()))
+    assert found[0][:4] == found[1][:4]
+    np.testing.assert_allclose(found[0][4:], found[1][4:], rtol=2e-5)
+
+
 def test_groups_as_in_pytorch():
     found: list[Any] = []
     for t in (pytest.importorskip("torch"), ranvier.torch):

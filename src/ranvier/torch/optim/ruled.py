@@ -17,7 +17,7 @@ from ranvier.optimizers.settings import as_rate
 from ranvier.tensor import Tensor
 from ranvier.torch.autograd import enable_grad
 from ranvier.torch.optim.optimizer import Optimizer, leaves
-from ranvier.torch.optim.state import STEP, States
+from ranvier.torch.optim.state import STEP, State, States, copied
 
 __all__ = ["RuledOptimizer", "change"]
 
@@ -131,24 +131,26 @@ class RuledOptimizer(Optimizer):
         What was held of those that ``left`` a rule is kept, and goes to the rule of those that come.
         """
         known = {p: rule for p, (rule, _) in self._places.items() if p not in left}
-        for p, state in left.items():
-            self._states.kept.pop(p, None)
-            if state:
-                self._states.kept[p] = state
+        for p, content in left.items():
+            if content or p in self._states.held:
+                self._states[p].kept = content
         self._places.clear()
         self._places.update(
             {p: (held.rule, i) for held in self._held for i, p in enumerate(held.rule.parameters)}
         )
-        for p in self._places.keys() - known.keys():
-            kept = self._states.kept.pop(p, {})
-            self.state[p].update(kept)
+        states = {p: state for p, state in self._states.held.items() if p in self._places}
+        for p in states.keys() - known.keys():
+            states[p].arrive()
+        fits = not any(state.kept and state.misfits for state in states.values())
+        self._states.settled = len(self._held) if fits else -1
 
     def _rearrange(self) -> None:
         """Have a rule for each group that there is now, for the parameters that it has now."""
         leaves([p for group in self.param_groups for p in group["params"]])
         rules = {id(held.group): held for held in self._held}
         stay = {p: rules[id(g)].rule for g in self.param_groups if id(g) in rules for p in g["params"]}
-        left = {p: self.state[p].copy() for p, (rule, _) in self._places.items() if stay.get(p) is not rule}
+        gone = [p for p, (rule, _) in self._places.items() if stay.get(p) is not rule]
+        left = {p: self.state[p].content if p in self.state else {} for p in gone}
         self._held = [rules.get(id(group)) or self._hold(group) for group in self.param_groups]
         for held in self._held:
             if held.rule.parameters:
@@ -156,10 +158,17 @@ class RuledOptimizer(Optimizer):
             elif held.group["params"]:
                 held.rule.attach(held.group["params"])
         self._settle(left)
+        for p, state in self._states.held.items():
+            for name, shape in state.misfits.items():
+                raise ValueError(
+                    f"{name} of parameter {list(self._places).index(p)} has shape {np.shape(state[name])} in the state "
+                    f"of this {type(self).__name__} instead of {shape}. Put the parameter that it is for "
+                    f"into param_groups, or set one of shape {shape}, before the next step."
+                )
 
     def _apply(self) -> None:
         """Give the rules what was changed in the groups: settings, parameters, groups."""
-        if len(self._held) != len(self.param_groups):
+        if self._states.settled != len(self.param_groups):
             self._rearrange()
         for group, held in zip(self.param_groups, self._held, strict=True):
             rule, applied = held.rule, held.applied
@@ -230,9 +239,16 @@ class RuledOptimizer(Optimizer):
 
     @state.setter
     def state(self, value: Mapping[Any, Any]) -> None:
-        if value is not self._states:
-            self._states.clear()
-            self._states.update({key: dict(kept) for key, kept in value.items()})
+        if value is self._states:
+            return
+        # Tensors of the rules, which may be among what is given, begin anew with those that held them.
+        given = {
+            key: of if isinstance(of, State) and of.states in (None, self._states) else copied(of)
+            for key, of in value.items()
+        }
+        self._states.leave()
+        self._states = States(self._places)
+        self._states.update(given)
 
     def state_dict(self) -> dict[str, Any]:
         """What ``state`` holds of each parameter, by its number, and the settings of every group; all as copies."""
@@ -259,8 +275,14 @@ class RuledOptimizer(Optimizer):
         theirs = [dict(group) for group in state_dict["param_groups"]]
         counts = [group.pop(_STEPS, None) for group in theirs]
         self._load_groups(theirs)
+        for (
+            state
+        ) in self._states.held.values():  # of which a step would complain, and which nothing needs now
+            for name in state.misfits:
+                del state.kept[name]
         self._apply()
-        self._states.kept.clear()
+        for key in self._states.held.keys() - self._places.keys():
+            del self._states[key]
         start = 0
         for rule, count in zip(self._rules, counts, strict=True):
             numbers = range(len(rule.parameters))
