@@ -76,6 +76,7 @@ class Recording(contextlib.ContextDecorator):
     before: bool
 
     def __enter__(self) -> None:
+        """Set the mode, and keep in ``before`` what it was: what a subclass is for."""
         raise NotImplementedError
 
     def __call__(self, func: Any) -> Any:

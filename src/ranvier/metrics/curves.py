@@ -78,6 +78,7 @@ class _Curve(Checked):
         return [*[((len(self._lines()), *rest), WIDE)] * 2, *[(rest, WIDE)] * 2, ((), WIDE)]
 
     def _lines(self) -> list[float]:
+        """The scores at which a subclass counts its curve."""
         raise NotImplementedError
 
     def _chosen(self, scores: Node) -> Node:

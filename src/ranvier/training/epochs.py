@@ -153,7 +153,7 @@ class Stream:
         if not training.done:
             self.passes.begin()
         self.largest = 0
-        return inputs.batches(
+        return inputs.Batches(
             training.model, training.compiled, self.passes, self.steps, **self.options,
             start=training.done, largest=largest,
         )  # fmt: skip

@@ -241,7 +241,7 @@ def streamed(model: Module, state: Compiled, source: Any, options: Any) -> Itera
     """Batches as they come; what can be read again is."""
     step: Step | None = None
     while True:
-        for data in inputs.batches(model, state, source, None, **options):
+        for data in inputs.Batches(model, state, source, None, **options):
             if step is None or len(data) > step.batch:
                 step = step_for(model, state, data, len(data), "train")
             yield step, data, kept_rows(data), 0

@@ -13,8 +13,6 @@ from ranvier.training.sources import (
 )
 
 __all__ = [
-    "Batches", "Resident", "batch_of", "batches", "evaluated", "features", "gate", "is_source", "parted", "resident",
+    "Batches", "Resident", "batch_of", "evaluated", "features", "gate", "is_source", "parted", "resident",
     "split", "told", "traced",
 ]  # fmt: skip
-
-batches = Batches

@@ -138,7 +138,7 @@ def check(
             loader = inputs.resident(x)
             whole = None if loader is None else loader.data(model, state, **options)
             partial = whole is None
-            data = whole or next(inputs.batches(model, state, x, 1, **options))
+            data = whole or next(inputs.Batches(model, state, x, 1, **options))
         else:
             data = inputs.gate(model, state, x, y, sample_weight, class_weight=class_weight)
         validation = None
