@@ -252,6 +252,46 @@ def no_denormal_state():
     assert (momentum[0] == 0).all()
 
 
+def no_denormals_where_samples_are_learned():
+    """Not one in any value of a step, with scores up to hundreds apart."""
+    from ranvier.engines import reference
+
+    by_scores = {
+        SCE: rv.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "binary_crossentropy": rv.losses.BinaryCrossentropy(from_logits=True),
+    }
+    met, steps = set(), []
+
+    def evaluate(graph, arrays, extents):
+        values = dict(zip(graph.inputs, arrays, strict=True))
+        for node in graph.nodes():
+            if node not in values:
+                with np.errstate(all="ignore"):
+                    values[node] = node.op.value([values[i] for i in node.inputs], node.attrs, extents)
+            value = values[node]
+            if value.dtype == np.float32 and ((value != 0) & (abs(value) < np.finfo(np.float32).tiny)).any():
+                met.add(node.op.name)
+        steps.append(len(graph.updates))
+        return [values[n] for n in graph.outputs], [np.array(values[v]) for _, v in graph.updates]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for loss, rule, units in itertools.product(
+            (SCE, "binary_crossentropy"), ("adam", "rmsprop", "adagrad", "sgd"), (4, 300)
+        ):
+            last = D(K if loss == SCE else 1)
+            model = rv.Sequential([D(units, "relu", input_shape=(F,)), last])
+            scores = model.predict(X, verbose=0)
+            last.kernel.assign(last.kernel.numpy() * 120 / np.ptp(scores))
+            scores = model.predict(X, verbose=0)
+            learned = scores.argmax(1) if loss == SCE else scores > 0
+            model.compile(rule, by_scores[loss])
+            patch.setattr(reference, "evaluate", evaluate)
+            model.fit(X, learned, epochs=4, batch_size=20, verbose=0, ignore=("RV4", "RV5"))
+            patch.undo()
+    assert len(steps) > 16
+    assert not met
+
+
 def out_of_memory():
     model, _ = fit(X, Y)
     step = next(iter(model._compiled.programs.values()))
@@ -421,6 +461,7 @@ ROWS = [  # number, what is done, error or warning, its text
     (27, extreme_logits, None, ""),
     (28, nan_survives, None, ""),
     (29, no_denormal_state, None, ""),
+    (29, no_denormals_where_samples_are_learned, None, ""),
     (31, lambda: warned([D(K, activation="softmax")], LOGITS), PreflightWarning, "expects logits"),
     (31, lambda: warned([D(K, activation="sigmoid")], SCE), PreflightWarning, "add up to 1"),
     (31, lambda: warned([D(4), D(K, activation="softmax")], SCE), PreflightWarning, "no nonlinearity"),

@@ -11,6 +11,7 @@ from typing import Any
 from ranvier import numeric as n
 from ranvier.graph.node import Node, apply, like
 from ranvier.numeric.promotion import axis_of, floating
+from ranvier.numeric.tiny import falling_exp
 from ranvier.recording import function
 
 sigmoid = n.sigmoid
@@ -121,7 +122,7 @@ def softplus(x: Node, beta: float = 1.0) -> Node:
     scaled = x if beta == 1 else x * like(x, beta)
     # At 0 relu's derivative is 0, so there |s| must count as -s for the sum to have the right one.
     size = n.where(n.less(0, scaled), scaled, -scaled)
-    result: Node = apply("relu", scaled) + n.log1p(n.exp(-size))
+    result: Node = apply("relu", scaled) + n.log1p(falling_exp(-size))
     return result if beta == 1 else result / like(x, beta)
 
 
@@ -185,7 +186,7 @@ def log_softmax(x: Node, axis: int = -1) -> Node:
     """The logarithm of `softmax`, stable."""
     x = floating(x)
     shifted = n.subtract(x, n.stop_gradient(n.max(x, axis, True)))
-    return n.subtract(shifted, n.log(n.sum(n.exp(shifted), axis, True)))
+    return n.subtract(shifted, n.log(n.sum(falling_exp(shifted), axis, True)))
 
 
 # --- parts of networks --------------------------------------------------------------------------------------------

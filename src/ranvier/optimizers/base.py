@@ -12,6 +12,7 @@ from ranvier.graph.node import Node, apply, like
 from ranvier.names import KEYWORDS, Told
 from ranvier.numeric import equal, floor_divide
 from ranvier.numeric.promotion import as_node, together, total_of
+from ranvier.numeric.tiny import snapped
 from ranvier.optimizers import schedules
 from ranvier.optimizers.attached import Attached, settings_of
 from ranvier.optimizers.nodes import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
@@ -19,10 +20,6 @@ from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
 from ranvier.optimizers.treatment import Excluded, Treatment
 from ranvier.tensor import Tensor
-
-# State that decays toward zero (the momentum of a dead input) would spend its last thousands of steps as denormals,
-# which some processors compute a hundred times slower. Below these it is nothing next to epsilon: it becomes zero.
-_TINY = {"float32": 1e-30, "float64": 1e-290}
 
 SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")
@@ -336,5 +333,4 @@ class Optimizer(Attached, Told, Configured):
     def snap(self, name: str, x: Node) -> Node:
         if name in self.lasting or name in self.scalar or name == AVERAGE:
             return x
-        small = apply("less", apply("abs", x), like(x, _TINY[x.dtype]))
-        return apply("select", small, like(x, 0.0), x)
+        return snapped(x)

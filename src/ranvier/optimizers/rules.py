@@ -8,6 +8,7 @@ from typing import Any
 
 from ranvier import numeric
 from ranvier.graph.node import Node, apply, like
+from ranvier.numeric.tiny import squared
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.nodes import (
     Slots,
@@ -83,7 +84,7 @@ class Adam(Optimizer):
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         m = toward(slots["momentum"], g, rest(self.beta_1))
-        v = toward(slots["velocity"], g * g, 1.0 - self.beta_2)
+        v = toward(slots["velocity"], squared(g), 1.0 - self.beta_2)
         new = {"momentum": m, "velocity": v}
         if self.amsgrad:
             v = new["velocity_max"] = apply("maximum", slots["velocity_max"], v)
@@ -152,7 +153,7 @@ class NAdam(Optimizer):
             return scaled(shifted(scaled(power, -0.5), 1.0), self.beta_1)
 
         m = toward(slots["momentum"], g, rest(self.beta_1))
-        v = toward(slots["velocity"], g * g, 1.0 - self.beta_2)
+        v = toward(slots["velocity"], squared(g), 1.0 - self.beta_2)
         one, now, later = like(t, 1.0), schedule(t), schedule(shifted(t, 1.0))
         product = slots["product"] * now
         ahead = scaled(m, lr * later / (one - product * later)) + scaled(
@@ -187,7 +188,7 @@ class RMSprop(Optimizer):
     variable = frozenset({"momentum"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        v = toward(slots["velocity"], g * g, 1.0 - self.rho)
+        v = toward(slots["velocity"], squared(g), 1.0 - self.rho)
         new, spread = {"velocity": v}, v
         if self.centered:
             mean = new["average"] = toward(slots["average"], g, 1.0 - self.rho)
@@ -222,7 +223,7 @@ class Adagrad(Optimizer):
         return bool(self.lr_decay)
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        a = slots["accumulator"] + g * g
+        a = slots["accumulator"] + squared(g)
         if self.lr_decay:
             lr = lr / shifted(scaled(shifted(t, -1.0), self.lr_decay), 1.0)
         size = shifted(sqrt(a), self.epsilon) if self.torch else sqrt(shifted(a, self.epsilon))
@@ -246,7 +247,7 @@ class Adadelta(Optimizer):
         return False
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        v = toward(slots["velocity"], g * g, 1.0 - self.rho)
+        v = toward(slots["velocity"], squared(g), 1.0 - self.rho)
         step = sqrt(shifted(slots["delta"], self.epsilon)) / sqrt(shifted(v, self.epsilon)) * g
         return p - scaled(step, lr), {
             "velocity": v,
@@ -277,7 +278,7 @@ class Ftrl(Optimizer):
             return numeric.divide(numeric.power(a, -self.learning_rate_power), wide(lr, a.shape))
 
         l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength
-        a = slots["accumulator"] + g * g
+        a = slots["accumulator"] + squared(g)
         g = g + scaled(p, 2 * self.l2_shrinkage_regularization_strength)
         linear = slots["linear"] + g - (root(a) - root(slots["accumulator"])) * p
         size = shifted(root(a), 2 * l2)

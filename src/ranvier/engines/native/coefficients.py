@@ -16,9 +16,9 @@ class Format:
     """Bits of the significand that are stored."""
     bias: int
     exp_low: float
-    """exp is zero below this,"""
+    """exp is zero below this, long since, and by a factor that is zero: what underflows takes longer;"""
     exp_high: float
-    """and infinite above."""
+    """and infinite above this."""
     tanh_high: float
     """tanh is one above this."""
     erf_high: float
@@ -47,7 +47,7 @@ class Format:
 F32 = Format(
     mantissa=23,
     bias=127,
-    exp_low=-105.0,
+    exp_low=-176.0,
     exp_high=89.0,
     tanh_high=10.0,
     erf_high=4.0,
@@ -64,7 +64,7 @@ F32 = Format(
 F64 = Format(
     mantissa=52,
     bias=1023,
-    exp_low=-746.0,
+    exp_low=-1418.0,
     exp_high=710.0,
     tanh_high=22.0,
     erf_high=6.0,
