@@ -8,6 +8,7 @@ from time import perf_counter
 from ranvier.engines.native import runtime
 
 TINY = 50_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
+LITTLE = 100_000  # of a whole run below which handing it to threads, and timing it, costs more than they bring
 # Steps that tell how fast a number of threads is; or as many as take so many seconds at least, for threads wake
 # meanwhile, and so many at most.
 PROBE, SHORT, ENOUGH = 16, 2e-4, 1e-3
@@ -37,7 +38,7 @@ class Pace:
     def pieces(self, start: int, stop: int) -> Iterable[Piece]:
         """The steps of a run as (first, end, number of threads), each to be run before the next is asked for."""
         fixed = runtime.fixed_threads()
-        if fixed is not None or self.work < TINY:
+        if fixed is not None or self.work < TINY or self.work * (stop - start) < LITTLE:
             return ((start, stop, fixed or 1),)
         return self._short_run(start, stop) if stop - start < LONG else self._long_run(start, stop)
 
