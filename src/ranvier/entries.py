@@ -44,6 +44,7 @@ class Entry:
         "requires_grad",
         "seen",
         "sources",
+        "type",
         "types",
     )
 
@@ -61,6 +62,7 @@ class Entry:
         self.children = children
         self.options = options
         self.types = types
+        self.type = types[max(pick, 0)]
         self.requires_grad = requires_grad
         self.leaves = leaves
         # The leaves that a gradient reaches: what was detached or computed under no_grad hides those behind it.
@@ -78,10 +80,6 @@ class Entry:
             Any, Any
         ] = {}  # by operation, what else it was called with: see recording and selecting
         self.number = next(_numbers)
-
-    @property
-    def type(self) -> Type:
-        return self.types[max(self.pick, 0)]
 
 
 _numbers = itertools.count()

@@ -25,7 +25,7 @@ PROGRAMS = 500  # kept; steps whose control flow keeps changing must not either
 def program_for(segment: Segment, roots: tuple[Entry, ...], assigned: dict[int, Entry]) -> Any:
     """The compiled program for these results and assignments of the segment, the ordinals of the leaves it reads, and
     which results it hands out with their axes reversed: a gradient lies in memory as its Fortran-ordered weight does;
-    and whether a gradient of the results may still read what is overwritten.
+    of what shapes and dtypes they lie there; and whether a gradient of the results may still read what is overwritten.
     """
     assigns = tuple(assigned.items())
     key = (roots, assigns, engines.get_engine())
@@ -62,6 +62,10 @@ def program_for(segment: Segment, roots: tuple[Entry, ...], assigned: dict[int, 
         engines.compile(graph),
         used,
         flipped,
+        [
+            (r.type.shape[::-1] if flip else r.type.shape, np.dtype(r.type.dtype))
+            for r, flip in zip(roots, flipped, strict=True)
+        ],
         bool(operands(segment, roots, changed)),
     )
     return known
@@ -94,7 +98,7 @@ class Prepared(NamedTuple):
 
 
 def prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry]) -> Prepared:
-    program, used, flipped, kept = program_for(segment, tuple(t.entry for t in pending), assigns)  # type: ignore[misc]  # pending: it has one
+    program, used, flipped, kinds, kept = program_for(segment, tuple(t.entry for t in pending), assigns)  # type: ignore[misc]  # pending: it has one
     given = []
     for o in used:
         leaf = segment.leaves[o]
@@ -104,8 +108,4 @@ def prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry])
                 "Read results (item(), numpy()) and call backward() before you overwrite their operands."
             )
         given.append(stored(leaf))
-    outputs: list[Any] = [
-        np.empty(t.spec.shape[::-1] if flip else t.spec.shape, t.spec.dtype)
-        for t, flip in zip(pending, flipped, strict=True)
-    ]
-    return Prepared(program, given, outputs, flipped, kept)
+    return Prepared(program, given, [np.empty(shape, dtype) for shape, dtype in kinds], flipped, kept)

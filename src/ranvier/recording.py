@@ -102,7 +102,7 @@ def _function(
                 if not isinstance(arg, Tensor):
                     break
             else:
-                return record(function_for(key), args, ())
+                return record(recorded.get(key) or function_for(key), args, ())
         if kwargs and own:
             kwargs = {own.get(name, name): value for name, value in kwargs.items()}
         if Node in map(type, args) or (kwargs and Node in map(type, kwargs.values())):

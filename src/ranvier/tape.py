@@ -81,12 +81,12 @@ class Segment:
         return intern(DATA, (entry,), (), False)[0]
 
     def add(self, tensor: Tensor, version: int) -> Entry:
-        ordinal = len(self.leaves)
-        entry = leaf_entry(ordinal, tensor.spec, tensor._requires_grad, is_transposed(tensor._value))
+        ordinal, value = len(self.leaves), tensor._value
+        entry = leaf_entry(ordinal, tensor.spec, tensor._requires_grad, is_transposed(value))
         self.leaves.append(tensor)
         self.entries.append(entry)
         self.versions.append(version)
-        if tensor._value is None:
+        if value is None:
             self.placeholders.add(ordinal)
         return entry
 

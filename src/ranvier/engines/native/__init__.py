@@ -147,18 +147,18 @@ class NativeProgram:
 
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any], total: int) -> None:
         """Put the arrays' addresses and extents into the context; addresses of the run before are there already."""
-        held, words, first = frame.held, frame.words, self._first
+        held, words, first, dtypes = frame.held, frame.words, self._first, self._dtypes
         given = (*arrays, *outputs)
         if len(given) != len(held):
             raise ValueError(f"a program of {len(held)} arrays was given {len(given)}")
         for number, array in enumerate(given):
             if held[number] is not array:
-                flags = array.flags
-                if not flags.c_contiguous or array.dtype != self._dtypes[number]:
+                address, dtype = runtime.address_of(array), array.dtype
+                if address is None or (dtype is not dtypes[number] and dtype != dtypes[number]):
                     raise ValueError(
-                        f"{self._arrays[number]!r} was given an array of {array.dtype} with strides {array.strides}"
+                        f"{self._arrays[number]!r} was given an array of {dtype} with strides {array.strides}"
                     )
-                words[first + number] = runtime.address_of(array, flags.writeable)
+                words[first + number] = address
                 held[number] = array if array.nbytes < LARGE else None  # a data set is not kept alive
         words[TOTAL] = total
         for word, place, axis in self._symbols:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native import cache, llvm, runtime, team
+from ranvier.engines.native import cache, llvm, team
 from ranvier.engines.reference import GOLDEN, MIX
 
 PATIENCE = (
@@ -163,7 +163,7 @@ def shuffled(rows: Any, seed: int) -> Callable[[], Any]:
     What is returned waits for the order, an array of its own, and gives it.
     """
     native, order = _native(), np.empty_like(rows)
-    words = _Words(runtime.address_of(order, True), runtime.address_of(rows, False), len(rows), seed, 0)
+    words = _Words(order.ctypes.data, rows.ctypes.data, len(rows), seed, 0)
     ctx = ctypes.addressof(words)
     if not team.run_beside(native.errand, ctx, (order, rows, words)):
         native.errand(0, 1, ctx)

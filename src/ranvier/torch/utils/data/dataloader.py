@@ -294,9 +294,4 @@ def _gathered(tensors: Sequence[Tensor], batches: Iterable[Any]) -> Iterator[lis
         known = types.get(size)
         if known is None:
             known = types[size] = [Type((size, *t.shape[1:]), t.dtype) for t in tensors]
-        batch = []
-        for array, type_ in zip(arrays, known, strict=True):
-            tensor = wrap(array[indices])
-            tensor.spec = type_
-            batch.append(tensor)
-        yield batch
+        yield [wrap(array[indices], type_=type_) for array, type_ in zip(arrays, known, strict=True)]
