@@ -10,8 +10,8 @@ from typing import Any
 
 from ranvier import numeric as n
 from ranvier.graph.node import Node, apply, like
+from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.numeric.promotion import axis_of, floating
-from ranvier.numeric.tiny import falling_exp
 from ranvier.recording import function
 
 sigmoid = n.sigmoid
@@ -112,7 +112,7 @@ def gelu(x: Node, approximate: Any = False) -> Node:
 def silu(x: Node) -> Node:
     """``x * sigmoid(x)``, also called swish."""
     x = floating(x)
-    return x * n.sigmoid(x)
+    return x * snapped(n.sigmoid(x))
 
 
 @function

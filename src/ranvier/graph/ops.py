@@ -27,6 +27,7 @@ from ranvier.graph.derivatives import (
     zeros,
 )
 from ranvier.graph.node import DTYPES, FLOATS, PRIMITIVES, Node, Primitive, Type, apply, full, like
+from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.graph.type_rules import (
     NUMBERS,
     SIGNED,
@@ -102,7 +103,7 @@ primitive(
 )
 primitive("sign", "elementwise", same(SIGNED), numpy_value(np.sign), lambda n, g: (None,))
 primitive("floor", "elementwise", same(FLOATS), numpy_value(np.floor), lambda n, g: (None,))
-primitive("exp", "elementwise", same(FLOATS), numpy_value(np.exp), lambda n, g: (g * n,))
+primitive("exp", "elementwise", same(FLOATS), numpy_value(np.exp), lambda n, g: (snapped(g * n),))
 primitive("expm1", "elementwise", same(FLOATS), numpy_value(np.expm1), lambda n, g: (g * (n + like(n, 1.0)),))
 primitive("log", "elementwise", same(FLOATS), numpy_value(np.log), lambda n, g: (g / n.inputs[0],))
 primitive(
@@ -121,14 +122,16 @@ primitive(
     "elementwise",
     same(FLOATS),
     numpy_value(sigmoid_value),
-    lambda n, g: (g * (n * (like(n, 1.0) - n)),),
+    lambda n, g: (snapped(g * (n * (like(n, 1.0) - n))),),
 )
 primitive(
     "erf",
     "elementwise",
     same(FLOATS),
     numpy_value(lambda x: erf_double(x).astype(x.dtype) if x.size else x),
-    lambda n, g: (g * (like(n, 2 / math.sqrt(math.pi)) * apply("exp", -(n.inputs[0] * n.inputs[0]))),),
+    lambda n, g: (
+        snapped(g * (like(n, 2 / math.sqrt(math.pi)) * falling_exp(-(n.inputs[0] * n.inputs[0])))),
+    ),
 )
 primitive(
     "sin", "elementwise", same(FLOATS), numpy_value(np.sin), lambda n, g: (g * apply("cos", n.inputs[0]),)

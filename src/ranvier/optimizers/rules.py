@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier import numeric
 from ranvier.graph.node import Node, apply, like
-from ranvier.numeric.tiny import squared
+from ranvier.graph.tiny import squared
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.nodes import (
     Slots,
