@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -98,7 +98,8 @@ class Prepared(NamedTuple):
 
 
 def prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry]) -> Prepared:
-    program, used, flipped, kinds, kept = program_for(segment, tuple(t.entry for t in pending), assigns)  # type: ignore[misc]  # pending: it has one
+    entries = cast("tuple[Entry, ...]", tuple([t.entry for t in pending]))  # what is pending has one
+    program, used, flipped, kinds, kept = program_for(segment, entries, assigns)
     given = []
     for o in used:
         leaf = segment.leaves[o]

@@ -11,10 +11,8 @@ import math
 
 from ranvier.graph.node import Node, apply, like
 
-TINY = {
-    "float32": 1e-30,
-    "float64": 1e-290,
-}  # and what becomes of it in some more products is no subnormal yet
+# Far enough from the subnormal numbers that what a few more products make of it is none either.
+TINY = {"float32": 1e-30, "float64": 1e-290}
 
 
 def snapped(x: Node, limit: float | None = None) -> Node:

@@ -192,7 +192,7 @@ class RMSprop(Optimizer):
         new, spread = {"velocity": v}, v
         if self.centered:
             mean = new["average"] = toward(slots["average"], g, 1.0 - self.rho)
-            spread = v - mean * mean
+            spread = v - squared(mean)
         if self.torch:
             step = g / shifted(sqrt(spread), self.epsilon)
         else:
@@ -251,7 +251,7 @@ class Adadelta(Optimizer):
         step = sqrt(shifted(slots["delta"], self.epsilon)) / sqrt(shifted(v, self.epsilon)) * g
         return p - scaled(step, lr), {
             "velocity": v,
-            "delta": toward(slots["delta"], step * step, 1.0 - self.rho),
+            "delta": toward(slots["delta"], squared(step), 1.0 - self.rho),
         }
 
 

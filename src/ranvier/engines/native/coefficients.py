@@ -16,9 +16,9 @@ class Format:
     """Bits of the significand that are stored."""
     bias: int
     exp_low: float
-    """exp is zero below this, long since, and by a factor that is zero: what underflows takes longer;"""
+    """exp of anything below is taken here, where the factor 2**n has become zero: to underflow takes longer."""
     exp_high: float
-    """and infinite above this."""
+    """exp is infinite above this."""
     tanh_high: float
     """tanh is one above this."""
     erf_high: float

@@ -8,9 +8,7 @@ from time import perf_counter
 from ranvier.engines.native import runtime
 
 TINY = 50_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
-LITTLE = (
-    100_000  # of a whole run below which handing it to threads, and timing it, costs more than they bring
-)
+LITTLE = 100_000  # and of a whole run, below which timing it costs more
 # Steps that tell how fast a number of threads is; or as many as take so many seconds at least, for threads wake
 # meanwhile, and so many at most.
 PROBE, SHORT, ENOUGH = 16, 2e-4, 1e-3

@@ -107,7 +107,7 @@ def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
     try:
         config = configuration(schedule, what)
         return {"class_name": registered, "config": json.loads(json.dumps(config))}
-    except (NotImplementedError, TypeError) as error:
+    except (NotImplementedError, TypeError) as error:  # no get_config of its own, or one of what is no JSON
         raise ValueError(what) from error
 
 
