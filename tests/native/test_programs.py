@@ -30,34 +30,34 @@ def spread(node, shape, axes):
     return apply("broadcast", node, shape=shape, axes=axes)
 
 
-def training_step(sizes, activation="tanh", optimizer="adam"):
+def training_step(sizes, activation="tanh", optimizer="adam", zeros=0, dtype="float32"):
     """A dense network's step on squared errors: the graph, and a function that makes arrays for n samples."""
     samples = Symbol("samples")
-    x = input_node("x", (samples, sizes[0]), "float32")
-    y = input_node("y", (samples, sizes[-1]), "float32")
+    x = input_node("x", (samples, sizes[0]), dtype, zeros=zeros)
+    y = input_node("y", (samples, sizes[-1]), dtype)
     order = input_node("order", (BATCH,), "int32", windowed=True)
-    rate, count, total = (input_node(name, (), "float32") for name in ("rate", "count", "total"))
+    rate, count, total = (input_node(name, (), dtype) for name in ("rate", "count", "total"))
     parameters = []
     h = apply("gather", x, order)
     for i, (a, b) in enumerate(itertools.pairwise(sizes)):
-        w, c = input_node(f"w{i}", (a, b), "float32"), input_node(f"c{i}", (b,), "float32")
+        w, c = input_node(f"w{i}", (a, b), dtype), input_node(f"c{i}", (b,), dtype)
         parameters += [w, c]
         h = einsum("mk,kn->mn", h, w) + spread(c, (BATCH, b), (1,))
         h = apply(activation, h) if i < len(sizes) - 2 else h
     error = h - apply("gather", y, order)
     rows = apply("reduce_sum", error * error, axes=(1,))
     summed = apply("reduce_sum", rows, axes=(0,))
-    loss = summed / apply("extent", symbols=("batch",), dtype="float32")
-    after = count + full(1.0, (), "float32")
+    loss = summed / apply("extent", symbols=("batch",), dtype=dtype)
+    after = count + full(1.0, (), dtype)
     updates = [(total, total + summed), (count, after)]
     state = []
     for i, (p, g) in enumerate(zip(parameters, gradient(loss, parameters), strict=True)):
         step = spread(rate, p.shape, ())
         if optimizer == "adam":
-            m, v = input_node(f"m{i}", p.shape, "float32"), input_node(f"v{i}", p.shape, "float32")
+            m, v = input_node(f"m{i}", p.shape, dtype), input_node(f"v{i}", p.shape, dtype)
             state += [m, v]
             new_m, new_v = m + (g - m) * like(p, 0.1), v + (g * g - v) * like(p, 0.001)
-            correction = -apply("expm1", after * constant(math.log(0.999), "float32"))
+            correction = -apply("expm1", after * constant(math.log(0.999), dtype))
             g = new_m / (apply("sqrt", new_v / spread(correction, p.shape, ())) + like(p, 1e-7))
             updates += [(m, new_m), (v, new_v)]
         updates.append((p, p - step * g))

@@ -15,8 +15,9 @@ from ranvier.engines.native.skipping import COUNTING, pays
 from ranvier.engines.native.translate import schedule_of, text_of
 from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, apply, like
+from ranvier.graph.node import BATCH, Symbol, apply, like
 from ranvier.training import gate
+from tests.native.test_programs import training_step
 
 ROWS = 87  # of the batch
 
@@ -177,12 +178,12 @@ def data(share, samples=300, features=288):
 
 
 def trained(x, y, units, batch, threads, optimizer="adam"):
+    """Losses and weights; of whole numbers, which are scaled in the step, or of floats, read where they lie."""
     rv.set_seed(0)
     with runtime.threads_here(threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = rv.Sequential(
-            [rv.layers.Rescaling(1 / 255), rv.layers.Dense(units, "relu"), rv.layers.Dense(10, "softmax")]
-        )
+        scaled = [rv.layers.Rescaling(1 / 255)] if x.dtype == np.uint8 else []
+        model = rv.Sequential([*scaled, rv.layers.Dense(units, "relu"), rv.layers.Dense(10, "softmax")])
         model.compile(optimizer, "sparse_categorical_crossentropy")
         history = model.fit(
             x, y, batch_size=batch, epochs=2, validation_split=0.2, shuffle=True, verbose=0
@@ -191,12 +192,14 @@ def trained(x, y, units, batch, threads, optimizer="adam"):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("floats", [False, True])
 @pytest.mark.parametrize(
     ("share", "units", "batch"), [(0.5, 100, 100), (0.8, 64, 32), (0.95, 136, 48), (0.7, 256, 77)]
 )
-def test_trained_networks_are_the_same(share, units, batch, threads, monkeypatch):
+def test_trained_networks_are_the_same(share, units, batch, floats, threads, monkeypatch):
     """Threads take parts of the features in turn, of a last batch of any size; other weights would tell."""
     x, y = data(share)
+    x = x / np.float32(255) if floats else x
     found = trained(x, y, units, batch, threads)
     monkeypatch.setattr(gate, "share_of_zeros", lambda array: 0.0)
     for expected, value in zip(trained(x, y, units, batch, 1), found, strict=True):
@@ -225,7 +228,60 @@ def test_parts_are_taken_in_turn():
     schedule = schedule_of(native.lower(step.graph), 64)
     assert schedule.uneven
     parts = {task.space: task.parts for task in schedule.tasks if task.parts}
-    assert parts == {(BATCH, 288): 8, (8, BATCH, 100): 8, (288, 100): 8}
+    assert parts == {(8, BATCH, 100): 8, (288, 100): 8}
+
+
+def laid_out(graph, batch):
+    """Whether a step's rows are laid out one after the other before they are multiplied."""
+    return any(
+        node.op.name == "gather" and node.ndim == 2 and node.shape[1] > 64
+        for task in schedule_of(native.lower(graph), batch).tasks for node in task.members
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sizes", "zeros", "batch", "expected"),
+    [
+        ((288, 100, 5), 0.6, 64, False),
+        ((150, 90, 5), 0.6, 48, False),  # not in parts: by rows
+        ((288, 100, 5), 0, 64, True),
+        ((288, 100, 5), 0.6, 8, True),  # too few rows for it to pay
+        ((288, 100, 5), 0.6, 2048, True),  # shared out among virtual workers
+        ((288, 4, 5), 0.9, 64, True),
+    ],
+)
+def test_rows_are_read_where_they_lie(sizes, zeros, batch, expected):
+    graph, _ = training_step(sizes, zeros=zeros)
+    assert laid_out(graph, batch) == expected
+
+
+def test_rows_that_others_read_too_are_laid_out():
+    samples = Symbol("samples")
+    x = input_node("x", (samples, 288), "float32", zeros=0.9)
+    w = input_node("w", (288, 100), "float32")
+    rows = apply("gather", x, input_node("order", (BATCH,), "int32", windowed=True))
+    product, inputs = einsum("mk,kn->mn", rows, w), (x, w, rows.inputs[1])
+    assert not laid_out(Graph(inputs, (product,)), 64)
+    assert laid_out(Graph(inputs, (product, rows)), 64)
+    assert laid_out(Graph(inputs, (product, apply("reduce_sum", apply("exp", rows), axes=(1,)))), 64)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="pages are guarded by mprotect")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(288, 100, 5), (149, 90, 5)])  # by features, by rows
+def test_steps_of_rows_in_any_order(sizes, dtype, threads):
+    """A last step of few rows; numbers out of range are the first row's or the last's; the data end with the memory."""
+    given = training_step(sizes, dtype=dtype)[1](77)
+    given[0][np.random.default_rng(0).random(given[0].shape) < 0.7] = 0
+    given[2][[3, 40, 76]] = -5, 2**31 - 1, 77
+    dense, sparse = ([at_the_end(given[0]), *(a.copy() for a in given[1:])] for _ in range(2))
+    for zeros, own in ((0, dense), (0.6, sparse)):
+        graph, _ = training_step(sizes, "relu", zeros=zeros, dtype=dtype)
+        with runtime.threads_here(threads):
+            native.compile(graph, 33).run(own, [np.zeros((), dtype)], 0, 3, 77)
+    for expected, found in zip(dense, sparse, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_explicit_loops_too(monkeypatch):

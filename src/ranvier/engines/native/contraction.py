@@ -27,5 +27,7 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
         lambda columns: room(target, columns, node.dtype)[0] if prefix else 0,
     )
     skipping = skips(task, nest, views, batch)
+    if not skipping and any(view.rows is not None for view in views):
+        raise AssertionError("rows that lie in any order are read by products that leave out zeros alone")
     form = Skipping if skipping else Dots if nest.form == "dot" else Columns
     form(k, task, node, nest, stored, target, batch).write()

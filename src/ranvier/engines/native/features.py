@@ -26,6 +26,7 @@ ROOM, SHARE = 3 << 17, 3 / 4
 LEAST = 32  # features of a part
 ROW, COLUMN, FEATURE = ((((loop, 1),), 0) for loop in range(3))
 PLAIN = ((ROW, FEATURE), (FEATURE, COLUMN))  # how a product of matrices addresses its operands
+GRADIENT = ((FEATURE, COLUMN), (FEATURE, ROW))  # and the gradient by its second: what it gave, and its first
 GIVEN = frozenset(("input", "constant", "iota", "extent"))
 ON_THE_SPOT = frozenset(("gather", "broadcast", "random"))
 
@@ -103,6 +104,10 @@ def assign(graph: Graph, tasks: list[Task], batch: int) -> bool:
             update = makers.get(updates.get(weights, weights))
             if update is not None and (update.kind, update.share, update.axis) == ("contract", "split", 0):
                 update.parts = parts
+        for reader in tasks:  # of all weights, as of their squares
+            walks = reader.kind in ("map", "reduce") and reader.share == "split" and reader.axis == 0
+            if walks and weights in reader.reads and reader.space[0] == extent(weights, 0):
+                reader.parts = parts
         maker = makers.get(data)
         if maker is None or maker.kind != "map" or any(node in makers for node in maker.reads):
             continue

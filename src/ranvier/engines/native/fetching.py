@@ -13,11 +13,12 @@ from math import prod
 from ranvier.engines.native.emit import SIZE, Function, Scalar
 from ranvier.engines.native.memory import LINE
 from ranvier.engines.native.ordering import work
+from ranvier.engines.native.picked import is_given_rows
 from ranvier.engines.native.schedule import Schedule
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import moves
 from ranvier.graph.extents import extent, extents
-from ranvier.graph.node import BATCH, Node
+from ranvier.graph.node import Node
 
 # What a thread knows of it, in words of 64 bits: where the numbers and the rows begin; the next row and the end; where
 # it is in the row; its first and its last byte; how far rows are apart, and the last of all; lines for each tile.
@@ -47,7 +48,12 @@ def choose(schedule: Schedule) -> Fetching | None:
     products = [
         t for t in schedule.order if t.kind == "contract" and t.share == "split" and t.phase == last > 0
     ]
-    gathers = [(node, t) for t in schedule.order if t.kind == "map" and t.phase == 0 for node in _gathers(t)]
+    gathers = [
+        (node, t)
+        for t in schedule.order
+        if t.kind in ("map", "contract") and t.phase == 0
+        for node in _gathers(t)
+    ]
     if schedule.depth or not products or not gathers:
         return None
     beside = max(products, key=lambda task: work(task, schedule.batch))
@@ -57,18 +63,16 @@ def choose(schedule: Schedule) -> Fetching | None:
 
 def _gathers(task: Task) -> list[Node]:
     """The rows of inputs that a task reads, by numbers that are given for each step."""
-    stack, seen, found = list(task.members), set[Node](), []
+    stack, seen, found = list(task.nodes), set[Node](), []
     while stack:
         node = stack.pop()
         if node in seen or (node in task.reads and node not in task.members):
             continue
         seen.add(node)
-        if node.op.name == "gather" and node.shape[:1] == (BATCH,) and not node.attrs.get("batch", 0):
-            source, rows = node.inputs
-            if source.op.name == rows.op.name == "input" and rows.attrs["windowed"]:
-                found.append(node)
+        if node.op.name == "gather":
+            found += [node] if is_given_rows(node) else []
             continue
-        if node.op.kind == "elementwise" or moves(node):
+        if node.op.kind == "elementwise" or moves(node) or node is task.anchor:
             stack.extend(node.inputs)
     return found
 

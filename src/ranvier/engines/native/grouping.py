@@ -7,6 +7,7 @@ in memory belong to no task: whoever needs one computes it on the spot.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -47,8 +48,9 @@ class Fact:
 class Groups:
     """The tasks of a graph, in the order of its nodes, and the task that each node belongs to."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, picked: Collection[Node]) -> None:
         self.graph = graph
+        self.picked = picked  # gathers that are read where their rows lie
         self.tasks: list[Task] = []
         self.home: dict[Node, Task] = {}
         self.waits = Waits()
@@ -87,7 +89,7 @@ class Groups:
                         if not only_ones(node.shape, operand.shape) and not self._regrouped(node):
                             self._need_contiguous(operand)
                         continue
-                    if node.op.name in ("gather", "pad") and place == 1:
+                    if (node.op.name in ("gather", "pad") and place == 1) or operand in self.picked:
                         continue  # computed where it is needed
                     if not (name == "concatenate" and self._filled(operand, node)):
                         self._need(operand)

@@ -35,6 +35,9 @@ class Places:
     def _place_given(self) -> None:
         for number, node in enumerate(self.graph.inputs):
             self.views[node] = View(self._buffer("input", number, node), node.shape, c_strides(node.shape))
+        for node in self.groups.picked:
+            given = self.views[node.inputs[0]]
+            self.views[node] = View(given.buffer, node.shape, given.strides, rows=node)
         for node in self.graph.nodes():
             if node.op.name == "constant" and node.attrs["value"].ndim:
                 value = node.attrs["value"]

@@ -10,6 +10,7 @@ from ranvier.engines.native.grouping import Groups
 from ranvier.engines.native.memory import Life, pack
 from ranvier.engines.native.nest import TILE_ROWS
 from ranvier.engines.native.ordering import in_order, share_out
+from ranvier.engines.native.picked import picked
 from ranvier.engines.native.placing import Places
 from ranvier.engines.native.seam import turns
 from ranvier.engines.native.task import Task
@@ -33,7 +34,7 @@ class Schedule:
         self.graph, self.batch, self.samples_adjacent = graph, batch, samples_adjacent
         operands = (operand for node in graph.nodes() for operand in node.inputs)
         self.uses = Counter((*operands, *graph.roots()))
-        groups = Groups(graph)
+        groups = Groups(graph, picked(graph, batch))
         places = Places(groups, batch, samples_adjacent)
         self.tasks, self.buffers, self.private = groups.tasks, places.buffers, places.private
         self.views, self.view = places.views, places.view

@@ -13,14 +13,17 @@ from itertools import product
 from math import prod
 
 from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask, vector
+from ranvier.engines.native.index import At
 from ranvier.engines.native.llvm import Target
+from ranvier.engines.native.memory import round_up
 from ranvier.engines.native.nest import Loop, Nest, registers
 from ranvier.engines.native.nested import prefix_of
+from ranvier.engines.native.sources import gathered
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.tiles import AFAR, Tiled
 from ranvier.engines.native.view import View, size
-from ranvier.engines.native.walk import dynamic_mask, scope
-from ranvier.graph.node import Node, Symbol
+from ranvier.engines.native.walk import along, dynamic_mask, scope
+from ranvier.graph.node import BATCH, Node, Symbol
 
 BITS, HALF = 64, 32  # of a mask: the most terms of a block
 NEAR = 24 << 10  # bytes of a block's rows, which are to stay in a first-level cache
@@ -110,6 +113,11 @@ def _open(loop: Loop) -> bool:
     return isinstance(loop.extent, Symbol)
 
 
+def _bytes(rows: int) -> int:
+    """What it takes to note where so many rows begin."""
+    return round_up(rows, LANES) * 8
+
+
 def calls(nest: Nest, target: Target, dtype: str) -> int:
     """How often all threads call what is done meanwhile."""
     assert nest.rows is not None
@@ -125,7 +133,30 @@ class Skipping(Tiled):
     """Writes one such kernel."""
 
     def write(self) -> None:
+        self.places = self._look_up() if self.plan.a.rows is not None else None
         self.around(list(self.plan.outer), self._panels)
+
+    def _look_up(self) -> str:
+        """Where the samples begin whose rows lie in any order, in elements."""
+        k, f, data = self.k, self.k.function, self.plan.a
+        rows, kind = data.rows, vector("i64")
+        assert rows is not None
+        place = k.workspace(_bytes(k.module.batch))
+
+        def some(at: At) -> None:
+            numbers = gathered(k, rows, (at,)).lanes
+            offsets = f.op(f"mul {kind} {numbers}, splat (i64 {data.strides[0]})")
+            f.emit(f"store {kind} {offsets}, ptr {f.pointer(place, at.base, 'i64')}, align 64")
+
+        along(k, 0, k.extent(BATCH), some)
+        return place
+
+    def _offset(self, loop: Loop, at: Scalar) -> Scalar:
+        """How far a row, or a term, lies from the data's first."""
+        f = self.k.function
+        if self.places is None or not _open(loop):
+            return f.mul(at, loop.a)
+        return f.op(f"load i64, ptr {f.pointer(self.places, at, 'i64')}, align 8")
 
     def _panels(self, a: Scalar, b: Scalar) -> None:
         p, f = self.plan, self.k.function
@@ -150,7 +181,8 @@ class Skipping(Tiled):
         rows, (terms,) = p.rows, p.reduce
         assert rows is not None
         pitch, some = vectors * LANES, block(terms, vectors, self.node.dtype)
-        laid = k.workspace((some + ROWS) * pitch * SIZE[self.node.dtype])
+        before = _bytes(k.module.batch) if self.places is not None else 0
+        laid = f.pointer(k.workspace(before + (some + ROWS) * pitch * SIZE[self.node.dtype]), before, "i8")
         self.area = f.pointer(laid, some * pitch, self.element)
         self.pitch, self.left = pitch, left
         self.height = self._height(vectors)
@@ -164,28 +196,26 @@ class Skipping(Tiled):
         with f.loop(first, end, ROWS) as group, scope(k):
             last = f.minimum(f.add(group.index, ROWS), end)
             with f.loop(low, high, some) as turn, scope(k):
-                at = turn.index
+                self.at_term = at = turn.index
                 count = some if terms.extent == some else f.minimum(f.sub(high, at), some)
                 one = terms.extent == some
                 self.begins = "true" if one else f.op(f"icmp eq i64 {at}, {low}")
                 self.ends = "true" if one else f.op(f"icmp sge i64 {f.add(at, some)}, {high}")
                 from_ = f.add(b, f.mul(at, terms.b))
                 self.right = self._at_hand(from_, count, laid, terms)
-                left_ = f.add(f.add(a, p.a.offset), f.mul(at, terms.a))
-                across = self._along_terms if terms.a == 1 else self._along_rows
-                across(left_, count, some, (group.index, last), start)
+                self._groups(f.add(a, p.a.offset), count, some, (group.index, last), start)
 
     def _height(self, vectors: int) -> int:
         """How many rows go through their terms together.
 
         Two features next to each other, as of a picture, are zero in much the same samples, and share what they load.
         """
-        rows, (terms,) = self.plan.rows, self.plan.reduce
+        rows = self.plan.rows
         assert rows is not None
         views = [view for i in self.node.inputs if (view := self.k.module.view(i)) is not None]
         data = data_of(self.node, self.plan, views)
         needed = (3 * vectors + 2) * registers(self.target, self.node.dtype)
-        alike = terms.a == 1 and not _open(rows) and zeros_of(data) < SPARSE
+        alike = not _open(rows) and zeros_of(data) < SPARSE
         return 2 if alike and needed <= self.target.vector_registers else 1
 
     def _at_hand(self, b: Scalar, count: Scalar, laid: str, terms: Loop) -> tuple[str, int, int]:
@@ -205,10 +235,33 @@ class Skipping(Tiled):
                 f.emit(f"store {self.type} {value}, ptr {spot}, align 64")
         return laid, self.pitch, 64
 
-    def _along_terms(
+    def _groups(
         self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], start: Scalar
     ) -> None:
-        """Masks of rows whose terms lie next to each other: of each, or what two of them have together."""
+        """16 rows at a time: first their masks, which so need not wait for each other's sums, then the sums."""
+        k, f, p = self.k, self.k.function, self.plan
+        assert p.rows is not None
+        with f.at_entry():
+            words = f.op(f"alloca {vector('i64')}, align 64")
+        with f.loop(*rows, LANES) as group, scope(k):
+            row, end = group.index, f.minimum(f.add(group.index, LANES), rows[1])
+            masks = self._along_terms if p.reduce[0].a == 1 else self._along_rows
+            masks(a, count, some, (row, end), words)
+            with f.loop(row, end, self.height) as turn, scope(k):
+                # The last of an odd number stands for two.
+                together = [turn.index, f.minimum(f.add(turn.index, 1), f.sub(end, 1))][: self.height]
+                found = [
+                    f.op(f"load i64, ptr {f.pointer(words, f.sub(one, row), 'i64')}, align 8")
+                    for one in together
+                ]
+                word = found[0] if self.height == 1 else f.op(f"or i64 {found[0]}, {found[1]}")
+                data = [f.add(a, self._offset(p.rows, one)) for one in together]
+                self._sums(together, rows[0], data, word, start)
+
+    def _along_terms(
+        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str
+    ) -> None:
+        """Masks of rows whose terms lie next to each other, row by row."""
         k, f, p = self.k, self.k.function, self.plan
         assert p.rows is not None
         masks: list[str | None] = []
@@ -218,49 +271,37 @@ class Skipping(Tiled):
                 masks.append(tail_mask(left) if left < LANES else None)
             else:
                 masks.append(dynamic_mask(k, left))
-        with f.loop(*rows, self.height) as turn, scope(k):
-            together: list[Scalar] = [turn.index]
-            if self.height > 1:
-                together.append(f.minimum(f.add(turn.index, 1), f.sub(rows[1], 1)))
-            data = [f.add(a, f.mul(row, p.rows.a)) for row in together]
+        with f.loop(*rows) as turn, scope(k):
+            here = f.add(f.add(a, self._offset(p.rows, turn.index)), self.at_term)
             word = "0"
             for number, mask in enumerate(masks):
-                found = [self._nonzero(here, number * LANES, mask) for here in data]
-                either = found[0] if len(found) == 1 else f.op(f"or {vector('i1')} {found[0]}, {found[1]}")
-                bits = f.op(f"bitcast {vector('i1')} {either} to i16")
+                chosen = self._nonzero(here, number * LANES, mask)
+                bits = f.op(f"bitcast {vector('i1')} {chosen} to i16")
                 wide = f.op(f"shl i64 {f.op(f'zext i16 {bits} to i64')}, {number * LANES}")
                 word = f.op(f"or i64 {word}, {wide}")
-            self._sums(together, rows[0], data, 1, word, start)
+            f.emit(f"store i64 {word}, ptr {f.pointer(words, f.sub(turn.index, rows[0]), 'i64')}, align 8")
 
     def _along_rows(
-        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], start: Scalar
+        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str
     ) -> None:
-        """Masks of 16 rows next to each other, a bit of each with every term."""
-        k, f, p = self.k, self.k.function, self.plan
+        """Masks of rows next to each other, a bit of each with every term."""
+        k, f = self.k, self.k.function
         wide = vector("i64")
-        with f.at_entry():
-            words = f.op(f"alloca {wide}, align 64")
-        with f.loop(*rows, LANES) as group, scope(k):
-            row = group.index
-            mask, here = dynamic_mask(k, f.sub(rows[1], row)), f.add(a, row)
-            found = self._bits(here, 0, f.minimum(count, HALF), mask)
-            if some > HALF:
-                more = self._bits(here, HALF, count, mask)
-                more = f.op(f"shl {wide} {more}, splat (i64 {HALF})")
-                found = f.op(f"or {wide} {found}, {more}")
-            f.emit(f"store {wide} {found}, ptr {words}, align 64")
-            with f.loop(row, f.minimum(f.add(row, LANES), rows[1])) as each, scope(k):
-                number = f.sub(each.index, row)
-                word = f.op(f"load i64, ptr {f.pointer(words, number, 'i64')}, align 8")
-                data = [f.add(a, each.index)]
-                self._sums([each.index], rows[0], data, p.reduce[0].a, word, start)
+        mask, here = dynamic_mask(k, f.sub(rows[1], rows[0])), f.add(a, rows[0])
+        found = self._bits(here, 0, f.minimum(count, HALF), mask)
+        if some > HALF:
+            more = self._bits(here, HALF, count, mask)
+            more = f.op(f"shl {wide} {more}, splat (i64 {HALF})")
+            found = f.op(f"or {wide} {found}, {more}")
+        f.emit(f"store {wide} {found}, ptr {words}, align 64")
 
     def _bits(self, a: Scalar, low: Scalar, high: Scalar, mask: str | None) -> str:
         """For each of 16 rows, which of some terms are not zero, up to 32 of them."""
         k, f, half = self.k, self.k.function, vector("i32")
         with f.loop(low, high, carry=[(half, "zeroinitializer"), (half, "splat (i32 1)")]) as turn, scope(k):
             found, bit = turn.values
-            chosen = self._nonzero(f.add(a, f.mul(turn.index, self.plan.reduce[0].a)), 0, mask)
+            term = self._offset(self.plan.reduce[0], f.add(self.at_term, turn.index))
+            chosen = self._nonzero(f.add(a, term), 0, mask)
             more = f.op(f"or {half} {found}, {bit}")
             turn.next = [
                 f.op(f"select {vector('i1')} {chosen}, {half} {more}, {half} {found}"),
@@ -274,9 +315,7 @@ class Skipping(Tiled):
         value = self.load(flat, offset, more, 1, mask)
         return self.k.function.op(f"fcmp une {self.type} {value}, zeroinitializer")
 
-    def _sums(
-        self, rows: list[Scalar], first: Scalar, data: list[Scalar], step: int, word: str, start: Scalar
-    ) -> None:
+    def _sums(self, rows: list[Scalar], first: Scalar, data: list[Scalar], word: str, start: Scalar) -> None:
         """The terms that a mask names, of a row or of two; with the last block what follows their sums."""
         k, f, kind = self.k, self.k.function, self.element
         numbers = [f.sub(row, first) for row in rows]
@@ -292,10 +331,7 @@ class Skipping(Tiled):
         count = f.op(f"call i64 @llvm.ctpop.i64(i64 {word})")
         carry = [("i64", word), *((type_, self._begun(type_, spot)) for type_, spot in spots)]
         with f.loop(0, count, carry=carry) as turn, scope(k):
-            left, *sums = turn.values
-            place = f.op(f"call i64 @llvm.cttz.i64(i64 {left}, i1 true)")
-            rest = f.op(f"and i64 {left}, {f.op(f'sub i64 {left}, 1')}")
-            turn.next = [rest, *self._multiply(place, [f.add(a, f.mul(place, step)) for a in data], sums)]
+            turn.next = self._term(data, turn.values)
         for (type_, spot), value in zip(spots, turn.results[1:], strict=True):
             f.emit(f"store {type_} {value}, ptr {spot}, align 64")
         with f.when(self.ends), scope(k):
@@ -304,6 +340,14 @@ class Skipping(Tiled):
             else:  # of an odd number the last row stands for two
                 with f.loop(0, f.add(f.sub(rows[1], rows[0]), 1)) as turn, scope(k):
                     self._end(f.add(rows[0], turn.index), f.add(numbers[0], turn.index), start)
+
+    def _term(self, data: list[Scalar], values: list[str]) -> list[str]:
+        """The next term that a mask names, and the mask without it."""
+        f, (left, *sums) = self.k.function, values
+        place = f.op(f"call i64 @llvm.cttz.i64(i64 {left}, i1 true)")
+        rest = f.op(f"and i64 {left}, {f.op(f'sub i64 {left}, 1')}")
+        term = self._offset(self.plan.reduce[0], f.add(self.at_term, place))
+        return [rest, *self._multiply(place, [f.add(a, term) for a in data], sums)]
 
     def _fetch(self, rows: list[Scalar], start: Scalar) -> None:
         """Have the processor fetch what an epilogue changes while the sums before it are made."""

@@ -121,27 +121,28 @@ def _reverse(k: Kernel, node: Node, index: Index) -> Value:
 
 
 def _gather(k: Kernel, node: Node, index: Index) -> Value:
-    """Rows out of range read the first or the last row."""
     f = k.function
     source, rows = node.inputs
     batch = node.attrs.get("batch", 0)
-    last = f.sub(k.extent(source.shape[batch]), 1)
-
-    def row(index: Index) -> At:
-        place = k.value(rows, index)
-        type_ = vector("i64") if place.wide else "i64"
-        number = f.op(f"sext {vector('i32') if place.wide else 'i32'} {place.name} to {type_}")
-        limit = f.splat(str(last), "i64") if place.wide else str(last)
-        number = k.intrinsic("smin", type_, number, limit)
-        number = k.intrinsic("smax", type_, number, "zeroinitializer" if place.wide else "0")
-        return At(0, 0, number) if place.wide else At(number)
-
     view = k.module.view(source)
     if rows.ndim == 1 and index[-1].step == 1 and view is not None:
         # The rows of a data set lie anywhere in memory, where the processor cannot foresee them.
         following = f.minimum(f.add(index[0].base, 1), f.sub(k.extent(rows.shape[0]), 1))
-        k.prefetch(view, (row((At(following),)), *index[1:]))
-    return k.value(source, (*index[:batch], row(index[: rows.ndim]), *index[rows.ndim :]))
+        k.prefetch(view, (gathered(k, node, (At(following),)), *index[1:]))
+    return k.value(source, (*index[:batch], gathered(k, node, index[: rows.ndim]), *index[rows.ndim :]))
+
+
+def gathered(k: Kernel, node: Node, index: Index) -> At:
+    """The row of its source that a gather reads, or 16 of them; those out of range are the first or the last."""
+    f, (source, rows) = k.function, node.inputs
+    last = f.sub(k.extent(source.shape[node.attrs.get("batch", 0)]), 1)
+    place = k.value(rows, index)
+    type_ = vector("i64") if place.wide else "i64"
+    number = f.op(f"sext {vector('i32') if place.wide else 'i32'} {place.name} to {type_}")
+    limit = f.splat(str(last), "i64") if place.wide else str(last)
+    number = k.intrinsic("smin", type_, number, limit)
+    number = k.intrinsic("smax", type_, number, "zeroinitializer" if place.wide else "0")
+    return At(0, 0, number) if place.wide else At(number)
 
 
 def _random(k: Kernel, node: Node, index: Index) -> Value:

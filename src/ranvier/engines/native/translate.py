@@ -11,6 +11,7 @@ from ranvier.engines.native.layout import lay_out
 from ranvier.engines.native.moments import by_sample
 from ranvier.engines.native.program import assemble
 from ranvier.engines.native.schedule import Schedule
+from ranvier.engines.native.totals import by_row
 from ranvier.engines.native.winograd import transform
 from ranvier.engines.native.workers import samples_adjacent, share_out
 from ranvier.graph.graph import Graph
@@ -20,7 +21,7 @@ __all__ = ["schedule_of", "text_of"]
 
 def schedule_of(graph: Graph, batch: int) -> Schedule:
     """The tasks of a graph that went through the passes, and their order."""
-    laid = by_sample(compute_again(lay_out(leave_out(transform(graph, batch))), batch))
+    laid = by_row(by_sample(compute_again(lay_out(leave_out(transform(graph, batch))), batch)))
     # The first of these that finds something to do: its parts are what threads take.
     ways = (units.divide, share_out, features.divide)
     divided = next((made for way in ways if (made := way(laid, batch)) is not laid), laid)

@@ -31,6 +31,9 @@ class View:
     shape: tuple[int | Symbol, ...]
     strides: tuple[int, ...]
     offset: int = 0
+    rows: Node | None = (
+        None  # the gather of rows that lie in any order (picked.py): along these there is no stride
+    )
 
     @property
     def contiguous(self) -> bool:
@@ -55,6 +58,8 @@ def c_strides(shape: Sequence[int | Symbol]) -> tuple[int, ...]:
 
 def move(node: Node, view: View) -> View | None:
     """The view of a movement of what is seen through ``view``; None where it is no view."""
+    if view.rows is not None:
+        return None
     name, attrs = node.op.name, node.attrs
     if name == "transpose":
         return View(view.buffer, node.shape, tuple(view.strides[a] for a in attrs["axes"]), view.offset)

@@ -1,0 +1,56 @@
+"""Rows of a data set that products read where they lie, in the order that a step's numbers give.
+
+Of data that is zero in many places a product reads little (skipping.py): to look up where a row begins takes less time
+than to lay out a step's rows one after the other first.
+"""
+
+from __future__ import annotations
+
+from ranvier.engines.native.features import GRADIENT, PLAIN
+from ranvier.engines.native.skipping import pays, zeros_of
+from ranvier.engines.native.workers import MANY
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, FLOATS, Node
+
+__all__ = ["is_given_rows", "picked"]
+
+
+def picked(graph: Graph, batch: int) -> set[Node]:
+    """The gathers of rows that are not laid out."""
+    if batch >= MANY:  # virtual workers share their sums over the samples
+        return set()
+    readers: dict[Node, list[Node]] = {}
+    for node in graph.nodes():
+        for operand in node.inputs:
+            readers.setdefault(operand, []).append(node)
+    return {
+        node
+        for node, own in readers.items()
+        if is_given_rows(node)
+        and node.ndim == 2
+        and node.dtype in FLOATS
+        and node not in graph.roots()
+        and all(_leaves_out(reader, node, batch) for reader in own)
+    }
+
+
+def is_given_rows(node: Node) -> bool:
+    """Whether a node is rows of an input, by numbers that are given for each step."""
+    if node.op.name != "gather" or node.shape[:1] != (BATCH,) or node.attrs.get("batch", 0):
+        return False
+    source, rows = node.inputs
+    return source.op.name == rows.op.name == "input" and bool(rows.attrs["windowed"])
+
+
+def _leaves_out(product: Node, data: Node, batch: int) -> bool:
+    """Whether a product leaves out the terms of its data that are zero."""
+    if product.op.name != "contract" or product.inputs.count(data) != 1:
+        return False
+    first, loops, of = product.inputs[0] is data, product.attrs["loops"], product.attrs.get("of")
+    if first and (of == "features" or (of is None and product.attrs["index"] == PLAIN)):
+        extents = batch, loops[-2], loops[-1]
+    elif not first and product.attrs["index"] == GRADIENT:
+        extents = loops[0], loops[1], batch
+    else:
+        return False
+    return pays(zeros_of(data), extents, product.dtype)

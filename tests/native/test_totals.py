@@ -1,0 +1,63 @@
+"""Sums of all elements of a large value: each thread sums up rows, and one thread the rows' sums."""
+
+import numpy as np
+import pytest
+
+import ranvier as rv
+from ranvier.engines import native, reference
+from ranvier.engines.native import runtime
+from ranvier.engines.native.translate import schedule_of
+from ranvier.graph.graph import Graph, input_node
+from ranvier.graph.node import BATCH, apply
+
+
+def total(shape, op="reduce_sum"):
+    w = input_node("w", shape, "float32")
+    return Graph((w,), (apply(op, w * w, axes=tuple(range(len(shape)))),))
+
+
+@pytest.mark.parametrize(
+    ("shape", "tasks"),
+    [
+        ((784, 100), 2),
+        ((64, 200), 2),  # rows longer than what is summed up in registers
+        ((32, 3, 3, 32), 2),
+        ((64, 100), 1),  # little
+        ((8, 4000), 1),  # few rows
+        ((9000,), 1),
+    ],
+)
+@pytest.mark.parametrize("op", ["reduce_sum", "reduce_max"])
+def test_in_two_stages(shape, tasks, op):
+    graph = total(shape, op)
+    schedule = schedule_of(native.lower(graph), 1)
+    assert len(schedule.tasks) == tasks
+    assert [task.share for task in schedule.order] == ["split", "serial"][-tasks:]
+    w = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    found = []
+    for threads in (1, 2, 3, 7):
+        out = np.zeros((), np.float32)
+        with runtime.threads_here(threads):
+            native.compile(graph, 1).run([w], [out])
+        found.append(out)
+    assert len({value.tobytes() for value in found}) == 1
+    expected = np.zeros((), np.float32)
+    reference.compile(graph, 1).run([w], [expected])
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+
+
+def test_weights_are_summed_up_by_the_threads_that_have_them():
+    regularizer = rv.regularizers.L2(1e-3)
+    model = rv.Sequential(
+        [rv.layers.Dense(100, "relu", kernel_regularizer=regularizer, input_shape=(400,)), rv.layers.Dense(1)]
+    )
+    model.compile("adam", "mse")
+    rng = np.random.default_rng(0)
+    model.fit(rng.standard_normal((64, 400)), rng.standard_normal(64), batch_size=64, verbose=0)
+    (step,) = (s for key, s in model._compiled.programs.items() if key[0] == "train")
+    tasks = schedule_of(native.lower(step.graph), 64).tasks
+    assert {task.space: task.parts for task in tasks if task.parts} == {
+        (BATCH, 400): 8,
+        (8, BATCH, 100): 8,
+        (400, 100): 8,
+    }
