@@ -14,6 +14,7 @@ from ranvier.engines.native import llvm, runtime
 from ranvier.engines.native.skipping import COUNTING, pays
 from ranvier.engines.native.translate import schedule_of, text_of
 from ranvier.graph.contraction import einsum
+from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Symbol, apply, like
 from ranvier.training import gate
@@ -234,7 +235,7 @@ def test_parts_are_taken_in_turn():
 def laid_out(graph, batch):
     """Whether a step's rows are laid out one after the other before they are multiplied."""
     return any(
-        node.op.name == "gather" and node.ndim == 2 and node.shape[1] > 64
+        node.op.name == "gather" and node.ndim == 2 and extent(node, 1) > 64
         for task in schedule_of(native.lower(graph), batch).tasks for node in task.members
     )  # fmt: skip
 
