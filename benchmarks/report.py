@@ -195,12 +195,12 @@ Written by `python -m benchmarks --write` from [results.json](results.json); not
 Every contestant is a process of its own and blocks while it is not its turn. After a warm-up that includes compilation,
 each round runs each contestant once; a ratio is ours / theirs within one round. Given are the median over the rounds,
 the best round and the spread (lowest..highest ratio). Times of `fit` are those of the epochs after the first of a call
-(of the tanh network: of whole calls of ranvier). GFLOP/s count the matrix products and convolutions only (forward,
-gradient by the weights, gradient by the inputs but of the first layer), all of them for everybody, also for who
-computes the same with fewer, as ranvier does 3x3 convolutions of many channels and gradients of strides; the peak is
-measured by `peak.py` beside every round, and by `cores.py` how long two threads take to meet: that tells how far apart
-the cores lie, which the host of a virtual machine may change at any moment, and on which small steps on several threads
-depend.
+(where ranvier's take a few milliseconds, of whole calls of many epochs). GFLOP/s count the matrix products and
+convolutions only (forward, gradient by the weights, gradient by the inputs but of the first layer), all of them for
+everybody, also for who computes the same with fewer, as ranvier does 3x3 convolutions of many channels and gradients of
+strides; the peak is measured by `peak.py` beside every round, and by `cores.py` how long two threads take to meet: that
+tells how far apart the cores lie, which the host of a virtual machine may change at any moment, and on which small
+steps on several threads depend.
 
 All start from the same weights (whole processes from their own) and report the mean training loss of the same epoch, so
 that a run which skips work shows. In the first three workloads, whose program asks for it, all but scikit-learn, which
