@@ -67,7 +67,9 @@ if importlib.util.find_spec("jax"):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345678901234567, 2**64 - 1])
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 8, 9, 16, 1000])
+@pytest.mark.parametrize(
+    "n", [0, 1, 2, 3, 8, 9, 16, 17, 100, 1000, 70_000]
+)  # swaps that have an element in common, or not
 def test_engines_shuffle_alike(n, seed):
     rows = np.arange(n, dtype=np.int32)
     begun = [engines.shuffled(rows, seed, engine) for engine in engines.NAMES]

@@ -242,12 +242,17 @@ def shuffling(rows: Any, generator: np.random.Generator) -> Callable[[], Any]:
 
     What is returned gives the order, a new array.
     """
-    return engines.shuffled(rows, int(generator.integers(2**64, dtype=np.uint64)))
+    return engines.shuffled(rows, _drawn(generator), beside=True)
 
 
 def shuffled(rows: Any, generator: np.random.Generator) -> Any:
     """The numbers of an int32 array in random order, as a new array; of the generator it takes one number."""
-    return shuffling(rows, generator)()
+    order: Any = engines.shuffled(rows, _drawn(generator))()
+    return order
+
+
+def _drawn(generator: np.random.Generator) -> int:
+    return int(generator.integers(2**64, dtype=np.uint64))
 
 
 @functools.lru_cache(64)  # a dropout of an explicit loop asks at each call

@@ -77,10 +77,11 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
     return program
 
 
-def shuffled(rows: Any, seed: int, engine: str | None = None) -> Callable[[], Any]:
-    """Begin to put int32 numbers into an order that ``seed`` (64 bits) alone decides, the same by every engine.
+def shuffled(rows: Any, seed: int, engine: str | None = None, *, beside: bool = False) -> Callable[[], Any]:
+    """Put int32 numbers into an order that ``seed`` (64 bits) alone decides, the same by every engine.
 
-    What is returned waits for the order, an array of its own, and gives it.
+    What is returned gives the order, an array of its own; with ``beside`` another thread may make it, and it waits.
     """
-    order: Callable[[], Any] = import_module(NAMES[check(engine or get_engine())]).shuffled(rows, seed)
+    module = import_module(NAMES[check(engine or get_engine())])
+    order: Callable[[], Any] = module.shuffled(rows, seed, beside=beside)
     return order

@@ -83,11 +83,11 @@ def compile(graph: Graph, batch: int | None = None) -> ReferenceProgram:
     return ReferenceProgram(graph, batch)
 
 
-def shuffled(rows: Array, seed: int) -> Callable[[], Array]:
+def shuffled(rows: Array, seed: int, *, beside: bool = False) -> Callable[[], Array]:
     """int32 numbers in an order that ``seed`` (64 bits) alone decides, as an array: Fisher and Yates's shuffle.
 
     From the last place on, each changes places with one up to itself, drawn by SplitMix64. The order is a call away, as
-    where another thread makes it.
+    where another thread makes it; none is ever asked to here.
     """
     with np.errstate(over="ignore"):
         bits = np.uint64(seed) + np.arange(1, max(len(rows), 1), dtype=np.uint64) * np.uint64(GOLDEN)
