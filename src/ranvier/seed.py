@@ -245,9 +245,9 @@ def shuffling(rows: Any, generator: np.random.Generator) -> Callable[[], Any]:
     return engines.shuffled(rows, _drawn(generator), beside=True)
 
 
-def shuffled(rows: Any, generator: np.random.Generator) -> Any:
-    """The numbers of an int32 array in random order, as a new array; of the generator it takes one number."""
-    order: Any = engines.shuffled(rows, _drawn(generator))()
+def shuffled(rows: Any, generator: np.random.Generator, into: Any = None) -> Any:
+    """int32 numbers in random order, in a new array or in ``into``; of the generator it takes one number."""
+    order: Any = engines.shuffled(rows, _drawn(generator), into=into)()
     return order
 
 

@@ -77,11 +77,14 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
     return program
 
 
-def shuffled(rows: Any, seed: int, engine: str | None = None, *, beside: bool = False) -> Callable[[], Any]:
+def shuffled(
+    rows: Any, seed: int, engine: str | None = None, *, beside: bool = False, into: Any = None
+) -> Callable[[], Any]:
     """Put int32 numbers into an order that ``seed`` (64 bits) alone decides, the same by every engine.
 
-    What is returned gives the order, an array of its own; with ``beside`` another thread may make it, and it waits.
+    What is returned gives the order: the array ``into``, or one of its own. With ``beside`` another thread may make it,
+    and what is returned waits.
     """
     module = import_module(NAMES[check(engine or get_engine())])
-    order: Callable[[], Any] = module.shuffled(rows, seed, beside=beside)
+    order: Callable[[], Any] = module.shuffled(rows, seed, beside=beside, into=into)
     return order

@@ -83,7 +83,9 @@ def compile(graph: Graph, batch: int | None = None) -> ReferenceProgram:
     return ReferenceProgram(graph, batch)
 
 
-def shuffled(rows: Array, seed: int, *, beside: bool = False) -> Callable[[], Array]:
+def shuffled(
+    rows: Array, seed: int, *, beside: bool = False, into: Array | None = None
+) -> Callable[[], Array]:
     """int32 numbers in an order that ``seed`` (64 bits) alone decides, as an array: Fisher and Yates's shuffle.
 
     From the last place on, each changes places with one up to itself, drawn by SplitMix64. The order is a call away, as
@@ -97,5 +99,6 @@ def shuffled(rows: Array, seed: int, *, beside: bool = False) -> Callable[[], Ar
     for last, drawn in zip(range(len(numbers) - 1, 0, -1), bits.tolist(), strict=True):
         other = drawn * (last + 1) >> 64
         numbers[last], numbers[other] = numbers[other], numbers[last]
-    order = np.array(numbers, rows.dtype)
+    order = np.empty_like(rows) if into is None else into
+    order[...] = numbers
     return lambda: order

@@ -76,6 +76,6 @@ class Ahead:
         began = time.perf_counter()
         training.set_rate()
         self.size = source.steps
-        orders = [source.turn() for _ in range(count)]
+        orders = source.turns(count)
         self.results.extend(runner.advance_each(source.data, orders, training.epoch, training.failed))
         training.pace.took(count * source.steps, time.perf_counter() - began)

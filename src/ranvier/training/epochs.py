@@ -67,19 +67,19 @@ class Arrays:
         chosen: Array = self.rows[checked_order(order, len(self.rows), self.sampler, size)]
         return chosen
 
-    def draw(self) -> Array:
-        """All rows, in the order that is next."""
+    def draw(self, into: Array | None = None) -> Array:
+        """All rows, in the order that is next; ``into`` is room for it."""
         if self.shuffler is None:
             return self.rows
         if self.sampler is not None:
             order = self.sampled(self.shuffler, self.size)
         else:
-            order = self.next() if self.next is not None else seed.shuffled(self.rows, self.shuffler)
+            order = self.next() if self.next is not None else seed.shuffled(self.rows, self.shuffler, into)
         self.next, self.generator = None, self.shuffler.bit_generator.state
         return order
 
-    def turn(self) -> Array:
-        """The rows of the next epoch, in order.
+    def turn(self, into: Array | None = None) -> Array:
+        """The rows of the next epoch, in order; ``into`` is room for them.
 
         An epoch of some steps goes on where the last one stopped, so that every row comes once before any comes again;
         one of more steps than there are batches takes several orders.
@@ -88,7 +88,7 @@ class Arrays:
         orders, size = ([self.left], len(self.left)) if len(self.left) else ([], 0)
         while size < self.taken:
             begun = self.generator
-            orders.append(self.draw())
+            orders.append(self.draw(into if self.taken == len(self.rows) and not size else None))
             size += len(orders[-1])
         order = orders[0] if len(orders) == 1 else np.concatenate(orders)
         # All rows as they are: the same array in every epoch, so that nobody takes it for another order.
@@ -97,6 +97,17 @@ class Arrays:
         passed = self.size - len(self.left) if len(self.left) else 0
         self.then = {"generator": begun if passed else self.generator, "passed": passed}
         return self.order
+
+    def turns(self, count: int) -> Array | list[Array]:
+        """The rows of so many epochs, in order: in one array, or the same for all in a list."""
+        if self.shuffler is None and self.taken == self.size:
+            return [self.turn() for _ in range(count)]
+        orders: Array = np.empty((count, self.taken), self.rows.dtype)
+        for room in orders:
+            order = self.turn(room)
+            if order is not room:
+                room[...] = order
+        return orders
 
     def epoch(self, title: str) -> tuple[Logs, int]:
         """One epoch, or what is left of it: its results, and the number of samples."""

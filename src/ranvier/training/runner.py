@@ -211,10 +211,11 @@ class Runner:
         pace.took(stop - start, time.perf_counter() - started)
 
     def advance_each(
-        self, data: Data, orders: Sequence[Array], epoch: int, failed: Callable[[], None]
+        self, data: Data, orders: Array | list[Array], epoch: int, failed: Callable[[], None]
     ) -> Iterator[tuple[Array, ...]]:
         """Several epochs in one native call, each over an order of its own: the totals of each.
 
+        Orders that differ are the rows of one array; a list has one and the same for all.
         Those that are not finite are left to the caller, at the epoch they belong to.
         """
         if time.perf_counter() > self.due:
@@ -222,8 +223,8 @@ class Runner:
         totals = [np.zeros((len(orders), *a.shape), a.dtype) for a in self.step.totals]
         arrays = self.step.arrays(data, orders[0], self.settings, self.state)
         own = dict(enumerate(totals, len(arrays) - len(totals)))
-        if any(order is not orders[0] for order in orders):
-            own[0] = np.stack(orders)
+        if isinstance(orders, np.ndarray):
+            own[0] = orders
         self.total = len(orders[0])
         steps = math.ceil(self.total / self.step.batch)
         for i, order in enumerate(orders):  # to be run again one by one, should a result not be finite

@@ -203,13 +203,13 @@ def _native() -> _Native:
     return _Native()
 
 
-def shuffled(rows: Any, seed: int, *, beside: bool = False) -> Callable[[], Any]:
+def shuffled(rows: Any, seed: int, *, beside: bool = False, into: Any = None) -> Callable[[], Any]:
     """Put the int32 numbers of a C-contiguous array into an order that ``seed`` (64 bits) alone decides.
 
-    What is returned gives the order, an array of its own. With ``beside`` a thread that lingers makes it where there is
-    one, and what is returned waits.
+    What is returned gives the order: the C-contiguous array ``into``, or one of its own. With ``beside`` a thread that
+    lingers makes it where there is one, and what is returned waits.
     """
-    native, order = _native(), np.empty_like(rows)
+    native, order = _native(), np.empty_like(rows) if into is None else into
     words = _Words(order.ctypes.data, rows.ctypes.data, len(rows), seed, 0)
     ctx = ctypes.addressof(words)
     if not beside or not team.run_beside(native.errand, ctx, (order, rows, words)):
