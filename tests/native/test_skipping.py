@@ -9,12 +9,13 @@ import pytest
 
 import ranvier as rv
 from ranvier.data.sampled import share_of_zeros
-from ranvier.engines import native
+from ranvier.engines import native, reference
 from ranvier.engines.native import llvm, runtime
 from ranvier.engines.native.skipping import COUNTING, pays
 from ranvier.engines.native.translate import schedule_of, text_of
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extent
+from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Symbol, apply, like
 from ranvier.training import gate
@@ -265,6 +266,37 @@ def test_rows_that_others_read_too_are_laid_out():
     assert not laid_out(Graph(inputs, (product,)), 64)
     assert laid_out(Graph(inputs, (product, rows)), 64)
     assert laid_out(Graph(inputs, (product, apply("reduce_sum", apply("exp", rows), axes=(1,)))), 64)
+
+
+@pytest.mark.parametrize(
+    ("shape", "moved", "laid"),
+    [
+        ((288, 100), lambda w: w, False),
+        ((288, 100), lambda w: apply("exp", w), False),
+        ((100, 288), lambda w: apply("transpose", w, axes=(1, 0)), True),
+        ((288, 200), lambda w: apply("slice", w, ranges=(None, (0, 200, 2))), True),
+        ((288, 100), lambda w: apply("reverse", w, axes=(1,)), True),
+    ],
+)
+def test_weights_that_lie_otherwise(shape, moved, laid):
+    """They are multiplied in another way, by rows that are laid out."""
+    x = input_node("x", (Symbol("samples"), 288), "float32", zeros=0.6)
+    w, order = input_node("w", shape, "float32"), input_node("order", (BATCH,), "int32", windowed=True)
+    loss = apply("relu", einsum("mk,kn->mn", apply("gather", x, order), moved(w)))
+    for axis in (1, 0):
+        loss = apply("reduce_sum", loss, axes=(axis,))
+    (slope,) = gradient(loss, [w])
+    graph = Graph((x, w, order), (loss,), ((w, w - slope * like(w, 1e-3)),))
+    assert laid_out(graph, 33) == laid
+    rng, results = np.random.default_rng(0), []
+    data, weights = rng.standard_normal((77, 288)), rng.standard_normal(shape) / 20
+    data[rng.random(data.shape) < 0.6] = 0
+    for engine in (reference, native):
+        own = [data.astype(np.float32), weights.astype(np.float32), np.arange(77, dtype=np.int32)]
+        engine.compile(graph, 33).run(own, [np.zeros((), np.float32)], 0, 3, 77)
+        results.append(own[1])
+    expected, found = results
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="pages are guarded by mprotect")

@@ -6,18 +6,22 @@ than to lay out a step's rows one after the other first.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
+
 from ranvier.engines.native.features import GRADIENT, PLAIN
-from ranvier.engines.native.skipping import pays, zeros_of
-from ranvier.engines.native.workers import MANY
+from ranvier.engines.native.skipping import leaves_out, pays, zeros_of
+from ranvier.engines.native.task import Task
+from ranvier.engines.native.view import View
+from ranvier.engines.native.workers import MANY, spatial
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, FLOATS, Node
 
-__all__ = ["is_given_rows", "picked"]
+__all__ = ["is_given_rows", "picked", "unfit"]
 
 
 def picked(graph: Graph, batch: int) -> set[Node]:
-    """The gathers of rows that are not laid out."""
-    if batch >= MANY:  # virtual workers share their sums over the samples
+    """The gathers of rows that need not be laid out, as far as the graph tells."""
+    if batch >= MANY or spatial(graph):  # virtual workers share their sums over the samples
         return set()
     readers: dict[Node, list[Node]] = {}
     for node in graph.nodes():
@@ -30,8 +34,20 @@ def picked(graph: Graph, batch: int) -> set[Node]:
         and node.ndim == 2
         and node.dtype in FLOATS
         and node not in graph.roots()
-        and all(_leaves_out(reader, node, batch) for reader in own)
+        and all(_would_leave_out(reader, node, batch) for reader in own)
     }
+
+
+def unfit(
+    picked: Collection[Node], tasks: Sequence[Task], view: Callable[[Node], View | None], batch: int
+) -> set[Node]:
+    """Those of them that a task's kernel reads in another way after all, for where its other operand lies."""
+    found = set[Node]()
+    for task in tasks:
+        read = {i for i in task.anchor.inputs if i in picked} if task.anchor is not None else set()
+        if read and not leaves_out(task, view, batch):
+            found |= read
+    return found
 
 
 def is_given_rows(node: Node) -> bool:
@@ -42,7 +58,7 @@ def is_given_rows(node: Node) -> bool:
     return source.op.name == rows.op.name == "input" and bool(rows.attrs["windowed"])
 
 
-def _leaves_out(product: Node, data: Node, batch: int) -> bool:
+def _would_leave_out(product: Node, data: Node, batch: int) -> bool:
     """Whether a product leaves out the terms of its data that are zero."""
     if product.op.name != "contract" or product.inputs.count(data) != 1:
         return False

@@ -10,7 +10,7 @@ from ranvier.engines.native.grouping import Groups
 from ranvier.engines.native.memory import Life, pack
 from ranvier.engines.native.nest import TILE_ROWS
 from ranvier.engines.native.ordering import in_order, share_out
-from ranvier.engines.native.picked import picked
+from ranvier.engines.native.picked import picked, unfit
 from ranvier.engines.native.placing import Places
 from ranvier.engines.native.seam import turns
 from ranvier.engines.native.task import Task
@@ -18,7 +18,7 @@ from ranvier.engines.native.view import Buffer, size
 from ranvier.engines.native.workers import spatial
 from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH
+from ranvier.graph.node import BATCH, Node
 
 DENSE = 1 << 18  # bytes of weights from which on to read them once is worth more than to keep samples at hand
 CACHE = 1 << 19  # bytes that values of the samples at hand may take: half of a second-level cache
@@ -34,17 +34,12 @@ class Schedule:
         self.graph, self.batch, self.samples_adjacent = graph, batch, samples_adjacent
         operands = (operand for node in graph.nodes() for operand in node.inputs)
         self.uses = Counter((*operands, *graph.roots()))
-        groups = Groups(graph, picked(graph, batch))
-        places = Places(groups, batch, samples_adjacent)
-        self.tasks, self.buffers, self.private = groups.tasks, places.buffers, places.private
-        self.views, self.view = places.views, places.view
+        candidates = picked(graph, batch)
+        groups, places = self._divide(candidates)
+        if laid := unfit(candidates, self.tasks, self.view, batch):
+            groups, places = self._divide(candidates - laid)
         # Among how many virtual workers sums over the samples are split; 0 where they are not.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
-        share_out(self.tasks, batch, alone=batch == 1 and not graph.updates)
-        # Whether parts of the features may take different times.
-        self.uneven = features.assign(graph, self.tasks, batch)
-        # Values of which each thread has a copy, and the tasks that make them.
-        self.copied = units.assign(graph, self.tasks, self.view, batch)
         large = spatial(graph)
         for task in self.tasks:
             task.whole = large and _is_dense(task, batch)
@@ -64,6 +59,19 @@ class Schedule:
         self.turns = turns(self.order, self.view, self.copied) if not self.depth else None
         if self.turns is not None:
             self._overlap()
+
+    def _divide(self, picked: set[Node]) -> tuple[Groups, Places]:
+        """Make the tasks, and say where their values lie and who runs them; ``picked`` rows are not laid out."""
+        groups = Groups(self.graph, picked)
+        places = Places(groups, self.batch, self.samples_adjacent)
+        self.tasks, self.buffers, self.private = groups.tasks, places.buffers, places.private
+        self.views, self.view = places.views, places.view
+        share_out(self.tasks, self.batch, alone=self.batch == 1 and not self.graph.updates)
+        # Whether parts of the features may take different times.
+        self.uneven = features.assign(self.graph, self.tasks, self.batch)
+        # Values of which each thread has a copy, and the tasks that make them.
+        self.copied = units.assign(self.graph, self.tasks, self.view, self.batch)
+        return groups, places
 
     def _live(self) -> None:
         def use(lives: dict[Buffer, Life], buffer: Buffer, at: int) -> None:

@@ -8,7 +8,7 @@ that is zero because its terms are too small for floats).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from math import prod
 
@@ -16,7 +16,7 @@ from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.engines.native.index import At
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.memory import round_up
-from ranvier.engines.native.nest import Loop, Nest, registers
+from ranvier.engines.native.nest import Loop, Nest, plan, registers
 from ranvier.engines.native.nested import prefix_of
 from ranvier.engines.native.sources import gathered
 from ranvier.engines.native.task import Task
@@ -66,6 +66,14 @@ def skips(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
     count = terms if isinstance(terms, int) else batch
     zeros, height = zeros_of(data_of(node, nest, views)), batch if _open(rows) else rows.count
     return pays(zeros, (height, columns.extent, count), node.dtype)
+
+
+def leaves_out(task: Task, view: Callable[[Node], View | None], batch: int) -> bool:
+    """Whether the kernel of a task that is a contraction will be written as here."""
+    assert task.anchor is not None
+    views = [found for i in task.anchor.inputs if (found := view(i)) is not None]
+    stored = next(place for node, place in task.stores if node.shape == task.space)
+    return skips(task, plan(task.anchor, views, stored.strides, lambda columns: 0), views, batch)
 
 
 def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
