@@ -46,6 +46,37 @@ def test_in_two_stages(shape, tasks, op):
     np.testing.assert_allclose(found[0], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "regularizer",
+    [
+        rv.regularizers.OrthogonalRegularizer(1e-2, "columns"),
+        lambda w: ((w**2).sum(0) + 1e-6).sqrt().sum() * 1e-2,
+        lambda w: ((w - w.T) ** 2).sum() * 1e-2,
+        lambda w: ((w**2).sum(1) + 1e-6).sqrt().sum() * 1e-2,
+    ],
+)
+def test_what_reads_weights_otherwise_waits_for_them(regularizer):
+    """By columns, or turned around: the bits are those of one thread."""
+    rng = np.random.default_rng(1)
+    x, y = rng.standard_normal((400, 128)).astype(np.float32), rng.integers(0, 5, 400)
+    x[rng.random(x.shape) < 0.8] = 0
+
+    def trained(threads):
+        rv.set_seed(0)
+        with runtime.threads_here(threads):
+            model = rv.Sequential(
+                [rv.layers.Dense(128, "relu", kernel_regularizer=regularizer), rv.layers.Dense(5)]
+            )
+            model.compile("adam", rv.losses.SparseCategoricalCrossentropy(True))
+            model.fit(x, y, batch_size=64, epochs=4, verbose=0, ignore="RV")
+            return model.get_weights()
+
+    expected = trained(1)
+    for threads in (2, 2, 3, 7):
+        for found, value in zip(trained(threads), expected, strict=True):
+            np.testing.assert_array_equal(found, value)
+
+
 def test_weights_are_summed_up_by_the_threads_that_have_them():
     regularizer = rv.regularizers.L2(1e-3)
     model = rv.Sequential(

@@ -83,6 +83,22 @@ def _divided(node: Node, parts: int) -> Node:
     return apply("contract", x, weights, index=index, loops=loops, rank=3, parts=parts, of="features")
 
 
+def _sums_up_rows(task: Task, weights: Node) -> bool:
+    """Whether a task makes one number of each row of the weights, of that row alone."""
+    if len(task.nodes) != 1 or task.nodes[0].op.name not in ("reduce_sum", "reduce_max"):
+        return False
+    (total,) = task.nodes
+    stack = [total.inputs[0]]
+    while stack:
+        node = stack.pop()
+        alike = node.op.name == "broadcast" and node.inputs[0].shape == ()
+        if node.op.kind == "elementwise":
+            stack.extend(node.inputs)
+        elif node is not weights and not alike:
+            return False
+    return 0 not in total.attrs["axes"]
+
+
 def assign(graph: Graph, tasks: list[Task], batch: int) -> bool:
     """Give each thread its parts: of such products, and of the data that they are made of.
 
@@ -104,9 +120,8 @@ def assign(graph: Graph, tasks: list[Task], batch: int) -> bool:
             update = makers.get(updates.get(weights, weights))
             if update is not None and (update.kind, update.share, update.axis) == ("contract", "split", 0):
                 update.parts = parts
-        for reader in tasks:  # of all weights, as of their squares
-            walks = reader.kind in ("map", "reduce") and reader.share == "split" and reader.axis == 0
-            if walks and weights in reader.reads and reader.space[0] == extent(weights, 0):
+        for reader in tasks:
+            if reader.share == "split" and reader.axis == 0 and _sums_up_rows(reader, weights):
                 reader.parts = parts
         maker = makers.get(data)
         if maker is None or maker.kind != "map" or any(node in makers for node in maker.reads):
