@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -738,3 +739,104 @@ def test_modules_deeper_than_python_goes_are_told():
     ):
         module(np.ones((2, 3)))
     assert module.inner is not None
+
+
+# --- lists and dictionaries of layers ----------------------------------------------------------------------------------
+
+
+class Listed(rv.Model):
+    """Layers and variables in a list, in a dictionary, within each other, and put in later."""
+
+    hidden: Any
+    named: Any
+    later: list[Any]
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = [rv.layers.Dense(8, "relu"), (rv.layers.Dense(7),)]
+        self.out = rv.layers.Dense(3)
+        self.named = {"a": rv.layers.Dense(6), "sizes": [1, 2, 3]}
+        self.shifts = [rv.Variable(np.ones(6, np.float32))]
+        self.later = []
+        self.later.append(rv.layers.Dense(5))
+
+    def call(self, x):
+        x = self.hidden[1][0](self.hidden[0](x))
+        x = self.named["a"](x) + self.shifts[0]
+        return self.out(self.later[0](x))
+
+
+def test_layers_in_lists_are_the_models():
+    model = Listed()
+    model.compile("sgd", "mse")
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((32, 4)), rng.standard_normal((32, 3))
+    model(x[:2].astype(np.float32))
+    before = model.get_weights()
+    model.fit(x, y, verbose=0, ignore="RV106")  # layers without an activation between them
+    places = ["hidden.0", "hidden.1.0", "out", "named.a", "later.0"]
+    assert [name for name, _ in model.named_children()] == places
+    assert list(model.state_dict()) == [
+        "shifts.0", *(f"{place}.{name}" for place in places for name in ("kernel", "bias"))
+    ]  # fmt: skip
+    assert len(model.trainable_weights) == 11
+    for old, new in zip(before, model.get_weights(), strict=True):
+        assert not np.array_equal(old, new)
+    assert "(hidden.1.0): Dense(7)" in str(model)
+    other = copy.deepcopy(model)
+    assert other.hidden[0] is next(iter(other.children())) is not model.hidden[0]
+    np.testing.assert_array_equal(other.predict(x, verbose=0), model.predict(x, verbose=0))
+    other.load_state_dict({name: np.zeros_like(value.numpy()) for name, value in model.state_dict().items()})
+    assert not other.predict(x, verbose=0).any()
+
+
+def test_lists_are_looked_at_as_they_are():
+    model = Listed()
+    model(np.ones((2, 4), np.float32))
+    assert model.count_params() == sum(w.numpy().size for w in model.weights) > 0
+    model.later.append(rv.layers.Dense(2))
+    assert [m.name for m in model.layers][-1] == model.later[1].name
+    kept = model.later.pop()
+    assert all(m is not kept for m in model.modules())
+    model.hidden = None
+    assert [name for name, _ in model.named_children()] == ["out", "named.a", "later.0"]
+    del model.named
+    assert [name for name, _ in model.named_children()] == ["out", "later.0"]
+    model.out.parents = [model]  # around in a circle
+    assert len(list(model.modules())) == 3
+    model.words = {str(i): i for i in range(2000)}
+    assert len(list(model.modules())) == 3
+
+
+def test_layers_in_the_list_of_a_layer_are_saved(tmp_path):
+    @rv.register_module(name="Stacked")
+    class Stacked(rv.layers.Layer):
+        def __init__(self, units, **options):
+            super().__init__(**options)
+            self.parts = [rv.layers.Dense(units, kernel_regularizer="l2") for _ in range(2)]
+
+        def call(self, x):
+            for part in self.parts:
+                x = part(x)
+            return x
+
+    model = rv.Sequential([rv.layers.Input((4,)), Stacked(6), rv.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "m.rv")
+    again = rv.load_model(tmp_path / "m.rv")
+    assert again.count_params() == 4 * 6 + 6 + 6 * 6 + 6 + 6 * 2 + 2
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_pytorchs_modules_have_what_is_registered_alone():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.teacher = [nn.Linear(4, 2)]
+            self.own = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.own(x)
+
+    assert list(Net().state_dict()) == ["own.weight", "own.bias"]

@@ -37,6 +37,7 @@ class Layer(Module):
 
     _starts_training = False
     _has_call = True
+    _tracks = True
 
     def __init__(
         self,

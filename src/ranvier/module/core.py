@@ -116,6 +116,7 @@ class Module(Face):
             cls.build = noting(build)  # type: ignore[method-assign]  # every subclass
         if cls._has_call:
             by_either_name(cls, Module.forward)
+        cls._tracks = cls._tracks or says_call(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here and not in __init__, so that no subclass has to call super().__init__() for it, and so that the
@@ -132,7 +133,7 @@ class Module(Face):
             _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
             name=automatic_name(cls.__name__), _trainable=True, _arguments=(args, kwargs),
             _made=(frame.f_code.co_filename, frame.f_lineno), _input_type=None, _input_types=(), _built_shape=(),
-            _compiled=None, _changes=0, _frame_columns={},
+            _compiled=None, _changes=0, _frame_columns={}, _containers={}, _held={},
         )  # fmt: skip
         if cls._builds:
             self.__dict__["built"] = False

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts"]
 
+LONG = 1000  # items from which on a list is looked through only if its first one is a part, or holds some
+
+
+def _parts_of(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, Any]]:
+    """The modules and parameters in a list or a dictionary, and in those within, under dotted places."""
+    if isinstance(value, (Parts, Parameter)):
+        yield name, value
+    elif isinstance(value, (list, tuple, dict)) and value and id(value) not in within:
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        first = next(iter(value.values() if isinstance(value, dict) else value))
+        if len(value) <= LONG or isinstance(first, (Parts, Parameter, list, tuple, dict)):
+            for key, item in list(items):
+                yield from _parts_of(f"{name}.{key}", item, {*within, id(value)})
+
 
 class Parts:
     """What `ranvier.Module` has of PyTorch's ways to register parts and to go over them."""
@@ -29,6 +43,9 @@ class Parts:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
+    _tracks = False  # whether lists and dictionaries that are attributes are looked at for parts, as in Keras
+    _containers: dict[str, None]  # the names of such attributes
+    _held: dict[str, Any]  # the parts found in them, by their places
 
     # --- attributes -----------------------------------------------------------------------------------------------
 
@@ -48,6 +65,8 @@ class Parts:
                 self._forget(name)
             if name not in QUIET and calls.trace is None and self.__dict__.get(name, QUIET) is not value:
                 changed(self)
+            if self._tracks and isinstance(value, (list, tuple, dict)):
+                self._containers[name] = None
             object.__setattr__(self, name, value)
 
     def _unlike(self, name: str, value: Any) -> TypeError:
@@ -149,9 +168,42 @@ class Parts:
         self.register_parameter(name, parameter)
         return parameter
 
+    def _find_held(self) -> None:
+        """Register what lists and dictionaries hold now, in the order in which attributes were assigned."""
+        if not self._containers:
+            return
+        held = {
+            place: part
+            for name in self._containers
+            for place, part in _parts_of(name, self.__dict__.get(name), set())
+        }
+        if held.keys() == self._held.keys() and all(
+            part is self._held[place] for place, part in held.items()
+        ):
+            return
+        changed(self)
+        registries: list[tuple[dict[str, Any], type]] = [
+            (self._modules, Parts),
+            (self._parameters, Parameter),
+        ]
+        for registry, kind in registries:
+            own = {name: part for name, part in registry.items() if name not in self._held}
+            found = {place: part for place, part in held.items() if isinstance(part, kind)}
+            registry.clear()
+            for name in self.__dict__:
+                if name in own:
+                    registry[name] = own[name]
+                registry.update({p: part for p, part in found.items() if p.partition(".")[0] == name})
+            registry.update({name: part for name, part in own.items() if name not in registry})
+        self.__dict__["_held"] = held
+        for place, part in held.items():
+            if isinstance(part, Parameter):
+                self._give_names(part, place.replace(".", "_"))
+
     # --- walking --------------------------------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
+        self._find_held()
         return ((name, m) for name, m in self._modules.items() if m is not None)
 
     def children(self) -> Iterator[Module]:
@@ -166,6 +218,7 @@ class Parts:
             if id(module) in seen:
                 continue
             seen.add(id(module))
+            module._find_held()
             yield path, module
             below = [(f"{path}.{name}" if path else name, m) for name, m in module.named_children()]
             stack.extend(reversed(below))
@@ -197,6 +250,7 @@ class Parts:
 
     def _named(self, registry: str, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
+        self._find_held()
         walked: Iterable[tuple[str, Parts]] = self.named_modules(prefix) if recurse else [(prefix, self)]
         for path, module in walked:
             for name, tensor in getattr(module, registry).items():

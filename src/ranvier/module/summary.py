@@ -46,15 +46,17 @@ def rows_of(
     """A row of `COLUMNS` for each module, those within another indented, or left out; and whether it is trained."""
     types = _types(module)
     rows = []
+    depths: dict[str, int] = {}
     for path, layer in module.named_modules():
+        depths[path] = _depth(path, depths)
         if layer is module and layer._modules:
             continue
         whole = not expand_nested and bool(layer._modules)  # with all that lies within
-        if not expand_nested and "." in path:
+        if not expand_nested and depths[path]:
             continue
         own: list[Any] = layer._tensors() if whole else _own(layer)
         count, size = _size(own)
-        indent = "  " * path.count(".")
+        indent = "  " * depths[path]
         label = layer.name if not path or path.rsplit(".", 1)[-1].isdecimal() else path.rsplit(".", 1)[-1]
         counted = f"{count:,}" if layer.built else "not built"
         group = layer._modules and not own
@@ -68,6 +70,14 @@ def rows_of(
             row.append("" if not own else "yes" if any(t.requires_grad for t in own) else "no")
         rows.append(tuple(row))
     return rows
+
+
+def _depth(path: str, depths: dict[str, int]) -> int:
+    """How many modules a module lies in, below the outermost; a list has a place in the path, and is none."""
+    while path := path.rpartition(".")[0]:
+        if path in depths:
+            return depths[path] + 1
+    return 0
 
 
 def _own(layer: Module) -> list[Any]:
