@@ -22,6 +22,8 @@ from ranvier.training import gate
 from tests.native.test_programs import training_step
 
 ROWS = 87  # of the batch
+# Windows has no mprotect, by which a page that must not be read is made to fail.
+guarded = pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="pages are guarded by mprotect")
 
 
 def product(text, sizes, dtype, zeros, then):
@@ -101,7 +103,7 @@ def test_when_it_pays(zeros, rows, columns, terms, expected):
     assert pays(zeros, (rows, columns, terms), "float32") is expected
 
 
-@pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="pages are guarded by mprotect")
+@guarded
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("columns", [33, 34, 36, 40, 99, 100, 104])
 def test_nothing_is_read_beyond_the_end(columns, dtype):
@@ -299,7 +301,7 @@ def test_weights_that_lie_otherwise(shape, moved, laid):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.skipif(not hasattr(mmap, "MAP_ANONYMOUS"), reason="pages are guarded by mprotect")
+@guarded
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("sizes", [(288, 100, 5), (149, 90, 5)])  # by features, by rows

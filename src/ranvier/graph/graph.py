@@ -31,6 +31,14 @@ class Graph:
         """All nodes, inputs before their users."""
         return topological((*self.inputs, *self.roots()))
 
+    def readers(self) -> dict[Node, list[Node]]:
+        """For each node that is read the nodes that do, once for each operand."""
+        result: dict[Node, list[Node]] = {}
+        for node in self.nodes():
+            for operand in node.inputs:
+                result.setdefault(operand, []).append(node)
+        return result
+
     def rebuild(self, mapping: Callable[[Node], Node]) -> Graph:
         """The same program with its outputs and new values replaced."""
         return Graph(

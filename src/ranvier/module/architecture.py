@@ -329,7 +329,7 @@ def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
         module._input_form = _form(description.get("inputs_in"), len(module._input_types))
     if "built" in description and not module.built:
         module._build_of(batches(description["built"]))
-    module._find_held()
+    module._find_held()  # what is in lists has entries among the parameters then
     for name, words in description.get("treated", {}).items():
         known = module._parameters[name]
         for kind, value in words.items():

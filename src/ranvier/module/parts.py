@@ -220,7 +220,8 @@ class Parts:
             seen.add(id(module))
             module._find_held()
             yield path, module
-            below = [(f"{path}.{name}" if path else name, m) for name, m in module.named_children()]
+            found = ((name, m) for name, m in module._modules.items() if m is not None)
+            below = [(f"{path}.{name}" if path else name, m) for name, m in found]
             stack.extend(reversed(below))
 
     def modules(self) -> Iterator[Module]:
@@ -250,7 +251,8 @@ class Parts:
 
     def _named(self, registry: str, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        self._find_held()
+        if not recurse:
+            self._find_held()
         walked: Iterable[tuple[str, Parts]] = self.named_modules(prefix) if recurse else [(prefix, self)]
         for path, module in walked:
             for name, tensor in getattr(module, registry).items():

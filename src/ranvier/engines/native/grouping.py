@@ -60,10 +60,7 @@ class Groups:
         self.parts: set[Node] = set()  # concatenations that are made where they are part of another
         self.facts: dict[Node, Fact] = {}
         self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
-        self.readers: dict[Node, list[Node]] = {}
-        for node in graph.nodes():
-            for operand in node.inputs:
-                self.readers.setdefault(operand, []).append(node)
+        self.readers = graph.readers()
         self._demand()
         for node in graph.nodes():
             self._assign(node)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from ranvier.engines.native.features import GRADIENT, PLAIN
-from ranvier.engines.native.skipping import leaves_out, pays, zeros_of
+from ranvier.engines.native.nest import plan
+from ranvier.engines.native.skipping import pays, skips, zeros_of
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.view import View
 from ranvier.engines.native.workers import MANY, spatial
@@ -23,13 +24,9 @@ def picked(graph: Graph, batch: int) -> set[Node]:
     """The gathers of rows that need not be laid out, as far as the graph tells."""
     if batch >= MANY or spatial(graph):  # virtual workers share their sums over the samples
         return set()
-    readers: dict[Node, list[Node]] = {}
-    for node in graph.nodes():
-        for operand in node.inputs:
-            readers.setdefault(operand, []).append(node)
     return {
         node
-        for node, own in readers.items()
+        for node, own in graph.readers().items()
         if is_given_rows(node)
         and node.ndim == 2
         and node.dtype in FLOATS
@@ -45,9 +42,17 @@ def unfit(
     found = set[Node]()
     for task in tasks:
         read = {i for i in task.anchor.inputs if i in picked} if task.anchor is not None else set()
-        if read and not leaves_out(task, view, batch):
+        if read and not _leaves_out(task, view, batch):
             found |= read
     return found
+
+
+def _leaves_out(task: Task, view: Callable[[Node], View | None], batch: int) -> bool:
+    """Whether the kernel of a product's task will leave out the terms that are zero."""
+    assert task.anchor is not None
+    views = [found for i in task.anchor.inputs if (found := view(i)) is not None]
+    stored = next(place for node, place in task.stores if node.shape == task.space)
+    return skips(task, plan(task.anchor, views, stored.strides, lambda columns: 0), views, batch)
 
 
 def is_given_rows(node: Node) -> bool:

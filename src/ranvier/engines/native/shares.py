@@ -14,7 +14,7 @@ from ranvier.engines.native.emit import LANES, Function, Scalar
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.nest import TILE_ROWS, Nest, plan, tiles
 from ranvier.engines.native.schedule import Schedule
-from ranvier.engines.native.skipping import leaves_out
+from ranvier.engines.native.skipping import skips
 from ranvier.engines.native.task import Task
 from ranvier.engines.native.tiles import tile_of
 from ranvier.engines.native.view import View
@@ -100,7 +100,7 @@ class Shares:
         """How often all threads together call what is done beside a contraction."""
         nest, height, across = self.nest(task)
         assert task.anchor is not None
-        if leaves_out(task, self.schedule.view, self.schedule.batch):
+        if skips(task, nest, self._views(task.anchor), self.schedule.batch):
             return skipping.calls(nest, self.target, task.anchor.dtype)
         return tiles(nest, height, across)
 

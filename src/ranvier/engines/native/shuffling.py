@@ -50,13 +50,35 @@ def _mixed(type_: str, name: str, state: str, bound: str) -> str:
     return "\n  ".join(lines)
 
 
-def _swap(name: str, last: str, other: str) -> str:
-    return f"""%{name}here = getelementptr i32, ptr %rows, i64 {last}
-  %{name}there = getelementptr i32, ptr %rows, i64 {other}
-  %{name}x = load i32, ptr %{name}here, align 4
-  %{name}y = load i32, ptr %{name}there, align 4
-  store i32 %{name}y, ptr %{name}here, align 4
-  store i32 %{name}x, ptr %{name}there, align 4"""
+def _swap(name: str, last: str, other: str) -> tuple[list[str], list[str]]:
+    """The loads and the stores of two elements that change places."""
+    loads = [
+        f"%{name}here = getelementptr i32, ptr %rows, i64 {last}",
+        f"%{name}there = getelementptr i32, ptr %rows, i64 {other}",
+        f"%{name}x = load i32, ptr %{name}here, align 4",
+        f"%{name}y = load i32, ptr %{name}there, align 4",
+    ]
+    stores = [
+        f"store i32 %{name}y, ptr %{name}here, align 4",
+        f"store i32 %{name}x, ptr %{name}there, align 4",
+    ]
+    return loads, stores
+
+
+def _swaps(name: str, *, at_once: bool) -> str:
+    """A block's swaps, one after the other; or, ``at_once``, all loads before all stores, which need not wait then."""
+    begun: list[str] = []
+    ended: list[str] = []
+    for i in range(TOGETHER):
+        last, other = f"%{name}{i}last", f"%{name}{i}other"
+        loads, stores = _swap(f"{name}{i}", last, other)
+        begun += [
+            f"{last} = sub i64 %left, {i + 1}",
+            f"{other} = extractelement {_VECTOR} %others, i64 {i}",
+            *loads,
+        ]
+        (ended if at_once else begun).extend(stores)
+    return "\n  ".join([*begun, *ended])
 
 
 def _clash() -> str:
@@ -85,28 +107,10 @@ def _clash() -> str:
     )
 
 
-def _at_once() -> str:
-    """Swaps that have no element in common: all loads, then all stores, which need not wait for each other."""
-    lines = []
-    for i in range(TOGETHER):
-        lines.append(
-            f"%qlast{i} = sub i64 %left, {i + 1}\n  %qto{i} = extractelement {_VECTOR} %others, i64 {i}"
-        )
-        lines.append(_swap(f"q{i}", f"%qlast{i}", f"%qto{i}"))
-    loads = [line for text in lines for line in text.split("\n  ") if not line.startswith("store")]
-    stores = [line for text in lines for line in text.split("\n  ") if line.startswith("store")]
+def _one() -> str:
+    """The swap of one of the last few elements."""
+    loads, stores = _swap("s", "%last", "%other")
     return "\n  ".join([*loads, *stores])
-
-
-def _block() -> str:
-    """One element after the other, each by its number."""
-    lines = []
-    for i in range(TOGETHER):
-        lines.append(
-            f"%last{i} = sub i64 %left, {i + 1}\n  %to{i} = extractelement {_VECTOR} %others, i64 {i}"
-        )
-        lines.append(_swap(f"s{i}", f"%last{i}", f"%to{i}"))
-    return "\n  ".join(lines)
 
 
 # What an errand is given, in words of 64 bits: where the order is to lie and the rows do, their number, the seed, and
@@ -145,10 +149,10 @@ block:
   {_clash()}
   br i1 %clash, label %one.by.one, label %at.once
 at.once:
-  {_at_once()}
+  {_swaps("a", at_once=True)}
   br label %check
 one.by.one:
-  {_block()}
+  {_swaps("b", at_once=False)}
   br label %check
 few:
   %rest = phi i64 [ %left, %check ], [ %last, %swap ]
@@ -159,7 +163,7 @@ swap:
   %last = sub i64 %rest, 1
   %state3 = add i64 %state2, {GOLDEN}
   {_mixed("i64", "other", "%state3", "%rest")}
-  {_swap("s", "%last", "%other")}
+  {_one()}
   br label %few
 done:
   ret void

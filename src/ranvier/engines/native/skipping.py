@@ -8,7 +8,7 @@ that is zero because its terms are too small for floats).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from math import prod
 
@@ -16,7 +16,7 @@ from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.engines.native.index import At
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.memory import round_up
-from ranvier.engines.native.nest import Loop, Nest, plan, registers
+from ranvier.engines.native.nest import Loop, Nest, registers
 from ranvier.engines.native.nested import prefix_of
 from ranvier.engines.native.sources import gathered
 from ranvier.engines.native.task import Task
@@ -68,14 +68,6 @@ def skips(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
     return pays(zeros, (height, columns.extent, count), node.dtype)
 
 
-def leaves_out(task: Task, view: Callable[[Node], View | None], batch: int) -> bool:
-    """Whether the kernel of a task that is a contraction will be written as here."""
-    assert task.anchor is not None
-    views = [found for i in task.anchor.inputs if (found := view(i)) is not None]
-    stored = next(place for node, place in task.stores if node.shape == task.space)
-    return skips(task, plan(task.anchor, views, stored.strides, lambda columns: 0), views, batch)
-
-
 def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
     """Whether it takes less time to leave out the terms that are zero; the same on any target.
 
@@ -122,8 +114,8 @@ def _open(loop: Loop) -> bool:
 
 
 def _bytes(rows: int) -> int:
-    """What it takes to note where so many rows begin."""
-    return round_up(rows, LANES) * 8
+    """What it takes to note where so many rows begin, in words of 64 bits."""
+    return 8 * round_up(rows, LANES)
 
 
 def calls(nest: Nest, target: Target, dtype: str) -> int:

@@ -12,7 +12,7 @@ from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, apply
 
 LEAST = 1 << 13  # elements from which on it pays
-ROWS = 16  # the same
+ROWS = 16  # rows from which on it does
 
 
 def by_row(graph: Graph) -> Graph:

@@ -31,9 +31,8 @@ class View:
     shape: tuple[int | Symbol, ...]
     strides: tuple[int, ...]
     offset: int = 0
-    rows: Node | None = (
-        None  # the gather of rows that lie in any order (picked.py): along these there is no stride
-    )
+    # The gather of rows that lie in any order (picked.py): along these there is no stride.
+    rows: Node | None = None
 
     @property
     def contiguous(self) -> bool:
