@@ -250,6 +250,68 @@ def test_deviations_from_a_mean_that_is_no_number_are_none_either():
     np.testing.assert_array_equal(found, [0.0, np.nan, np.nan])
 
 
+LABEL, WEIGHT = input_node("label", (4,), "int32"), input_node("weight", (4,), "float64")
+
+
+def by_class(node):
+    return apply("broadcast", node, shape=(4, 3), axes=(0,))
+
+
+def at_label(value, rest=0.0, axis=1):
+    counter = apply("iota", shape=(4, 3), axis=axis, dtype="int32")
+    return apply("select", apply("equal", counter, by_class(LABEL)), value, like(value, rest))
+
+
+@pytest.mark.parametrize(
+    ("node", "sums"),
+    [
+        (apply("reduce_sum", at_label(by_class(WEIGHT)), axes=(1,)), 0),
+        (apply("reduce_sum", at_label(by_class(WEIGHT), rest=1.0), axes=(1,)), 1),
+        (apply("reduce_sum", at_label(by_class(WEIGHT), axis=0), axes=(1,)), 1),
+        (apply("reduce_sum", at_label(by_class(WEIGHT)), axes=(0,)), 1),
+        (apply("reduce_sum", at_label(by_class(WEIGHT)), axes=(0, 1)), 1),
+    ],
+)
+@pytest.mark.parametrize("label", [[0, 1, 2, 1], [-1, 3, 2, -(2**31)]])
+def test_the_sum_of_what_is_at_one_place_is_that(node, sums, label):
+    graph = Graph((LABEL, WEIGHT), (node,))
+    simpler = simplified(graph)
+    assert sum(n.op.name == "reduce_sum" for n in simpler.nodes()) == sums
+    arrays = [np.array(label, np.int32), np.array([0.1, -0.2, 0.3, 4.0])]
+    np.testing.assert_array_equal(run(simpler, arrays)[0], run(graph, arrays)[0])
+
+
+SCORES = input_node("scores", (5, 7), "float64")
+
+
+def shares(of, axis, totals_of=None):
+    """Softmax along an axis, or what looks like it."""
+
+    def back(node):
+        return apply("broadcast", node, shape=(5, 7), axes=(1 - axis,))
+
+    powers = apply("exp", of - back(apply("reduce_max", SCORES, axes=(axis,))))
+    return powers / back(apply("reduce_sum", totals_of or powers, axes=(axis,)))
+
+
+@pytest.mark.parametrize(
+    ("node", "powers"),
+    [
+        (apply("argmax", shares(SCORES, 1), axis=1), 0),
+        (apply("argmax", shares(SCORES, 0), axis=0), 0),
+        (apply("argmax", shares(SCORES, 0), axis=1), 1),  # of each class, the row where its share is highest
+        (apply("argmax", shares(SCORES + SCORES, 1), axis=1), 1),
+        (apply("argmax", shares(SCORES, 1, totals_of=SCORES), axis=1), 1),
+    ],
+)
+def test_the_likeliest_class_is_that_of_the_highest_score(node, powers):
+    graph = Graph((SCORES,), (node,))
+    simpler = simplified(graph)
+    assert sum(n.op.name == "exp" for n in simpler.nodes()) == powers
+    scores = np.random.default_rng(0).normal(scale=10, size=(5, 7))
+    np.testing.assert_array_equal(run(simpler, [scores])[0], run(graph, [scores])[0])
+
+
 @pytest.mark.parametrize(("name", "node", "expected"), SIMPLER, ids=[row[0] for row in SIMPLER])
 def test_simplify(name, node, expected):
     assert str(simplified(Graph((X, Y, SCALAR), (node,)))) == str(Graph((X, Y, SCALAR), (expected,)))

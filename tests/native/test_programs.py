@@ -497,3 +497,17 @@ def test_a_deep_program_is_put_together_in_another_way_and_has_the_same_bits(mon
     assert scratch == same
     for a, b in zip(usual, deep, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("target", "written"), [("x86-64-v3", 2 * 10), ("x86-64-v4", 10)])
+def test_rows_that_are_gathered_are_written_once_where_lanes_can_be_left_out(target, written):
+    """And a second time, for the last rows of a batch, elsewhere."""
+
+    def back(node):
+        return spread(node, (BATCH, 10), (0,))
+
+    x = input_node("x", (BATCH, 10), "float32")
+    powers = apply("exp", x - back(apply("reduce_max", x, axes=(1,))))
+    graph = Graph((x,), (powers / back(apply("reduce_sum", powers, axes=(1,))),))
+    text = text_of(native.lower(graph), 32, resolve_target(target)).text
+    assert text.count("call <16 x float> @rv.exp.v16f32") == written

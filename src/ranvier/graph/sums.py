@@ -21,17 +21,19 @@ def sum_of(node: Node) -> Node | None:
     nothing = _nothing(operand, axes)
     if nothing is not None:
         return nothing
+    if operand.op.name == "select":
+        return _at_one_place(operand, axes)
     if operand.op.name == "neg":
         return -apply("reduce_sum", operand.inputs[0], axes=axes)
     if operand.op.name == "mul":
         for one, other in (operand.inputs, operand.inputs[::-1]):
-            factor = _without(other, axes)
+            factor = without(other, axes)
             if factor is not None:
                 return apply("reduce_sum", one, axes=axes) * factor
     return None
 
 
-def _without(node: Node, axes: tuple[int, ...]) -> Node | None:
+def without(node: Node, axes: tuple[int, ...]) -> Node | None:
     """The node without these axes, where it does not vary along them."""
     if node.op.name != "broadcast" or any(axis in axes for axis in node.attrs["axes"]):
         return None
@@ -40,6 +42,24 @@ def _without(node: Node, axes: tuple[int, ...]) -> Node | None:
     places = tuple(kept.index(axis) for axis in node.attrs["axes"])
     inner = node.inputs[0]
     return inner if inner.shape == shape else apply("broadcast", inner, shape=shape, axes=places)
+
+
+def _at_one_place(node: Node, axes: tuple[int, ...]) -> Node | None:
+    """The sum along an axis of what is 0 at all of its places but one, the same wherever that is: a gradient that comes
+    back to the score of a row's class. None for anything else.
+    """
+    condition, chosen, rest = node.inputs
+    value = without(chosen, axes)
+    if condition.op.name != "equal" or value is None or len(axes) != 1 or _number(rest) != (0.0, ()):
+        return None
+    (axis,), (size,) = axes, (node.shape[axis] for axis in axes)
+    for counter, other in (condition.inputs, condition.inputs[::-1]):
+        place = without(other, axes)
+        counts = counter.op.name == "iota" and counter.attrs["axis"] == axis
+        if counts and place is not None and place.dtype == "int32" and isinstance(size, int):
+            unsigned = apply("cast", place, dtype="uint32")  # in which what is below 0 is large
+            return apply("select", apply("less", unsigned, like(unsigned, size)), value, like(value, 0.0))
+    return None
 
 
 def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
@@ -55,7 +75,7 @@ def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
         return _nothing(inputs[0], axes)
     if name == "mul":
         pairs = (inputs, inputs[::-1])
-        return next((_nothing(one, axes) for one, other in pairs if _without(other, axes) is not None), None)
+        return next((_nothing(one, axes) for one, other in pairs if without(other, axes) is not None), None)
     if name not in ("add", "sub"):
         return None
     a, b = (_nothing(i, axes) for i in inputs)
@@ -64,7 +84,7 @@ def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
 
 def deviating(node: Node, axes: tuple[int, ...]) -> Node | None:
     """The sum of x along these axes if the node is ``x - mean(x)``, the mean along them; None for anything else."""
-    mean = _without(node.inputs[1], axes) if node.op.name == "sub" else None
+    mean = without(node.inputs[1], axes) if node.op.name == "sub" else None
     if mean is None or mean.op.name not in ("div", "mul"):
         return None
     x, (total, by) = node.inputs[0], mean.inputs

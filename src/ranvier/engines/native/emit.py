@@ -166,6 +166,8 @@ class Function:
         return base if offset == 0 else self.op(f"getelementptr inbounds {element}, ptr {base}, i64 {offset}")
 
     def splat(self, scalar: str, element: str) -> str:
+        if not scalar.startswith("%"):
+            return f"splat ({element} {scalar})"
         one = self.op(f"insertelement {vector(element)} poison, {element} {scalar}, i64 0")
         return self.op(
             f"shufflevector {vector(element)} {one}, {vector(element)} poison, <{LANES} x i32> zeroinitializer"

@@ -127,7 +127,9 @@ def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sam
                     with at_piece(mask):
                         k.store(view, (*index, at), k.value(node, (*index, at)))
 
-    nest(k, ranges[:-1], row, wide=by_sample)
+    # What is gathered and scattered is so by a mask in any case.
+    spread = by_sample and k.module.has_masks and not k.module.samples_adjacent
+    nest(k, ranges[:-1], row, wide=by_sample, once=spread)
 
 
 # --- placing ------------------------------------------------------------------------------------------------------

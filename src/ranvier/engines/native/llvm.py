@@ -39,6 +39,11 @@ class Target:
     def arch(self) -> str:
         return _arch(self.triple)
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether every instruction of vectors can leave out lanes (AVX-512)."""
+        return self.arch == "x86_64" and self.vector_bytes == 64
+
 
 # Cross targets: architecture, features that the processor must have, vector registers, their bytes, fused multiply-add.
 # The levels are those of the x86-64 psABI.
@@ -69,17 +74,11 @@ _INTRINSICS = re.compile(
 )
 _MACHINE = {"x86": "x86_64", "aarch64": "aarch64"}
 
-# Passes before code generation, by `opt`. Code comes already tiled and vectorized, so no level unrolls or vectorizes.
-# For a program of 4,000 lines: level 1 takes 20 ms, 2 (adds loop-invariant motion) 35 ms, 3 (whole modules) 65 ms,
-# beside some 50 ms of code generation; the inner loops of a tiled product come out equally fast from all of them.
-_CLEAN = ("simplify_cfg", "new_gvn", "instruction_combine", "loop_simplify", "loop_rotate", "simplify_cfg",
-          "instruction_combine", "new_gvn", "dead_code_elimination")  # fmt: skip
-_PASSES: dict[int, tuple[tuple[str, ...], int | None, int | None]] = {  # passes, function level, module level
-    0: (("always_inliner", "sroa", "simplify_cfg"), None, None),
-    1: (("always_inliner", "sroa", *_CLEAN), None, None),
-    2: (("always_inliner", "post_order_function_attributes"), 1, None),
-    3: (("always_inliner",), None, 2),
-}
+# Passes before code generation, which does the rest: it finds common parts of expressions, takes what does not change
+# out of loops, and chooses addresses. Code comes tiled and vectorized; what LLVM's own levels do to it takes 20
+# times as long or more (80 to 240 ms for a program of 5,500 lines, beside 190), and it comes out no faster or smaller.
+_PASSES = ("always_inliner", "sroa", "simplify_cfg")
+_LEVEL = 2  # of code generation
 
 # Compiling takes tens of megabytes, of LLVM's own code above all. They are given back after each large program, and
 # after what is loaded next: what starts that program, and what shuffles its data.
@@ -203,12 +202,8 @@ def check_runnable(target: Target) -> None:
 
 
 @contextmanager
-def _compiled(ir: str, target: Target, opt: int) -> Iterator[tuple[Any, Any]]:
+def _compiled(ir: str, target: Target) -> Iterator[tuple[Any, Any]]:
     """The optimized module and the target machine, with LLVM's lock held."""
-    if opt not in _PASSES:
-        raise ValueError(
-            f"opt={opt!r} is no optimization level. Write one of {', '.join(map(str, _PASSES))}."
-        )
     if "asm" in ir and re.search(r'(?m)^[^;"\n]*\basm\b', ir):
         raise CompilerError(
             "the module holds inline assembly, which cannot be checked. Write an intrinsic instead."
@@ -219,11 +214,11 @@ def _compiled(ir: str, target: Target, opt: int) -> Iterator[tuple[Any, Any]]:
         try:
             module = llvm.parse_assembly(ir, context=llvm.create_context())
             _check_declarations(module, target)
-            machine = _machine(target, opt)
+            machine = _machine(target)
             module.triple = machine.triple
             module.data_layout = str(machine.target_data)
             module.verify()
-            _optimize(module, machine, opt)
+            _optimize(module, machine)
             yield module, machine
         except CompilerError:
             raise
@@ -231,7 +226,7 @@ def _compiled(ir: str, target: Target, opt: int) -> Iterator[tuple[Any, Any]]:
             raise CompilerError(f"LLVM refused the module for {target.name}: {error}") from error
 
 
-def _machine(target: Target, opt: int) -> Any:
+def _machine(target: Target) -> Any:
     llvm = _binding()
     if target.arch != _arch(llvm.get_process_triple()):
         _all_targets()
@@ -243,7 +238,7 @@ def _machine(target: Target, opt: int) -> Any:
         else dict(reloc="pic", codemodel="small")
     )
     return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=min(max(opt, 1), 3), jit=True, **model
+        cpu=target.cpu, features=target.features, opt=_LEVEL, jit=True, **model
     )
 
 
@@ -267,48 +262,35 @@ def _check_declarations(module: Any, target: Target) -> None:
             raise CompilerError(f"a module may refer to nothing outside itself: {str(variable).strip()}")
 
 
-def _optimize(module: Any, machine: Any, opt: int) -> None:
+def _optimize(module: Any, machine: Any) -> None:
     llvm = _binding()
-    passes, function_level, module_level = _PASSES[opt]
-    options = llvm.create_pipeline_tuning_options(speed_level=function_level or module_level or 1)
-    options.loop_unrolling = options.loop_interleaving = options.loop_vectorization = (
-        options.slp_vectorization
-    ) = False
-    builder = llvm.create_pass_builder(machine, options)
-    first = llvm.create_new_module_pass_manager()
-    for name in passes:
-        getattr(first, f"add_{name}_pass")()
-    first.run(module, builder)
-    if function_level:
-        manager = builder.getFunctionPassManager()
-        for function in module.functions:
-            if not function.is_declaration:
-                manager.run(function, builder)
-    if module_level:
-        builder.getModulePassManager().run(module, builder)
+    manager = llvm.create_new_module_pass_manager()
+    for name in _PASSES:
+        getattr(manager, f"add_{name}_pass")()
+    manager.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1)))
 
 
-def compile_object(ir: str, target: Target, opt: int = 2) -> bytes:
-    """The object file of a module in LLVM's text form. ``opt`` is 0 (quickest to compile) to 3.
+def compile_object(ir: str, target: Target) -> bytes:
+    """The object file of a module in LLVM's text form.
 
     Raises:
         CompilerError: the module does not parse or verify, or needs a symbol from outside itself.
     """
-    with _compiled(ir, target, opt) as (module, machine):
+    with _compiled(ir, target) as (module, machine):
         data = bytes(machine.emit_object(module))
     _check_undefined(data, target)
     return data
 
 
-def assembly(ir: str, target: Target, opt: int = 2) -> str:
+def assembly(ir: str, target: Target) -> str:
     """The target's assembly of a module, for people to read."""
-    with _compiled(ir, target, opt) as (module, machine):
+    with _compiled(ir, target) as (module, machine):
         return str(machine.emit_assembly(module))
 
 
-def optimized_ir(ir: str, target: Target, opt: int = 2) -> str:
+def optimized_ir(ir: str, target: Target) -> str:
     """A module's text after the passes that ``compile_object`` runs."""
-    with _compiled(ir, target, opt) as (module, _):
+    with _compiled(ir, target) as (module, _):
         return str(module)
 
 
@@ -403,7 +385,7 @@ class Library:
 def _linker() -> Any:
     """LLVM's linker into this process. It lays an object's sections out together, as small code needs."""
     llvm = _binding()
-    machine = _machine(resolve_target("host"), 1)
+    machine = _machine(resolve_target("host"))
     return llvm.create_lljit_compiler(machine, use_jit_link=os.name != "nt", suppress_errors=True)
 
 

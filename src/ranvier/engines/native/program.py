@@ -60,8 +60,8 @@ class Assembler:
             sorted({d.name for n in graph.nodes() for d in n.shape if isinstance(d, Symbol)} | {BATCH.name})
         )
         self.module = Module(
-            graph, schedule.view, schedule.uses, target.has_fma, schedule.samples_adjacent, schedule.batch,
-            schedule.local,
+            graph, schedule.view, schedule.uses, target.has_fma, target.has_masks, schedule.samples_adjacent,
+            schedule.batch, schedule.local,
         )  # fmt: skip
         # A vector more than the values: rows are stored whole where nothing lies beyond them.
         sizes = {

@@ -41,6 +41,7 @@ class Module:
     view: Callable[[Node], View | None]  # where a node lies in memory, also by way of movement
     uses: dict[Node, int]
     has_fma: bool
+    has_masks: bool
     samples_adjacent: bool
     batch: int  # the most rows that a step sees
     near: Collection[Buffer]  # which live in the cache, while their samples are at hand

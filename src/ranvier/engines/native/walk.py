@@ -43,9 +43,15 @@ def scope(k: Kernel) -> Iterator[None]:
         k.scopes.pop()
 
 
-def along(k: Kernel, low: Scalar, high: Scalar, body: Callable[[At], None]) -> None:
-    """Run ``body`` for 16 places at a time from low to high, the last of them masked."""
+def along(k: Kernel, low: Scalar, high: Scalar, body: Callable[[At], None], *, once: bool = False) -> None:
+    """Run ``body`` for 16 places at a time from low to high, the last of them masked; all of them where it is written
+    ``once``, which takes half of the code.
+    """
     f = k.function
+    if once:
+        with f.loop(low, high, LANES) as loop, masked(k, dynamic_mask(k, f.sub(high, loop.index))), scope(k):
+            body(At(loop.index, 1))
+        return
     if isinstance(low, int) and isinstance(high, int):
         end = low + (high - low) // LANES * LANES
         if end - low == LANES:
@@ -73,8 +79,10 @@ def dynamic_mask(k: Kernel, count: Scalar) -> str:
     return f.op(f"icmp slt {vector('i64')} {lanes}, {f.splat(str(count), 'i64')}")
 
 
-def nest(k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide: bool) -> None:
-    """Nested loops over ``ranges``; the innermost 16 at a time if ``wide``."""
+def nest(
+    k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide: bool, once: bool = False
+) -> None:
+    """Nested loops over ``ranges``; the innermost 16 at a time if ``wide``, its body written ``once`` if need be."""
 
     def level(index: Index) -> None:
         depth = len(index)
@@ -83,7 +91,7 @@ def nest(k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide
             return
         low, high = ranges[depth]
         if wide and depth == len(ranges) - 1:
-            along(k, low, high, lambda at: body((*index, at)))
+            along(k, low, high, lambda at: body((*index, at)), once=once)
         else:
             with k.function.loop(low, high) as loop, scope(k):
                 level((*index, At(loop.index)))
