@@ -137,6 +137,8 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "hstack": (lambda o: o.hstack([A, B]), np.hstack([A, B])),
     "hstack of vectors": (lambda o: o.hstack([A[0], B[1]]), np.hstack([A[0], B[1]])),
     "vstack": (lambda o: o.vstack([A[0], B[1]]), np.vstack([A[0], B[1]])),
+    "isclose to a number": (lambda o: o.isclose(A, float(A[1, 1]), rtol=1e-3), np.isclose(A, A[1, 1], rtol=1e-3)),
+    "isclose of a number": (lambda o: o.isclose(0.25, 0.25 + YES), np.isclose(0.25, 0.25 + YES)),
     "isclose": (lambda o: o.isclose(A, A + np.float32(1e-3) * YES, atol=1e-4), np.isclose(A, A + 1e-3 * YES, atol=1e-4)),
     "nan_to_num": (
         lambda o: o.nan_to_num(np.array([1, np.nan, np.inf, -np.inf], np.float32), posinf=3.0, neginf=-3.0), [1, 0, 3, -3]),

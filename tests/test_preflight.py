@@ -106,6 +106,20 @@ def constant(column, value):
     return x
 
 
+class Listed(nn.Module):
+    """Layers in whatever it is given."""
+
+    def __init__(self, parts):
+        super().__init__()
+        self.parts = parts
+        self.end = D(1)
+
+    def forward(self, x):
+        for part in self.parts:
+            x = part(x)
+        return self.end(x)
+
+
 class Net(nn.Module):
     """Layers by attributes; ``it`` may be left out of forward, or of the end."""
 
@@ -188,6 +202,10 @@ ROWS = {
     "RV117": (
         lambda: Program([D(1, kernel_initializer=Constant(0.1), name="it")], "poisson", np.abs(X), np.abs(VALUES)),
         lambda: Program([D(1, activation="exponential")], "poisson", np.abs(X), np.abs(VALUES)),
+    ),
+    "RV118": (
+        lambda: Program(Listed([D(4, "relu", name="it")])),
+        lambda: Program(Listed(nn.ModuleList([D(4, "relu")]))),
     ),
     "RV201": (
         lambda: Program([D(K, activation="softmax", name="it")], SCE, PIXELS, Y),

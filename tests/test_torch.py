@@ -418,6 +418,8 @@ def test_checkpoints_in_file_objects(held, tmp_path):
     wrong = [
         (lambda: torch.load(buffer), ValueError, r"holds nothing from .*Write f.seek\(0\)"),
         (lambda: torch.load(io.BytesIO(b"\x80\x04")), ValueError, "no safetensors file"),
+        (lambda: torch.load(io.BytesIO(b"PK\x03\x04" + bytes(40))), ValueError, "is a pickle.*save_file"),
+        (lambda: torch.from_numpy([1.0, 2.0]), TypeError, r"not a list. Write torch.tensor\(...\)"),
         (lambda: torch.load(io.StringIO("a")), TypeError, "open for text.*'rb'"),
         (lambda: torch.save(held, io.StringIO()), TypeError, "open for text.*'wb'"),
         (lambda: torch.save(tmp_path / "b.pt", held), TypeError, "a dict stands .*Write a path, or a file"),
@@ -700,6 +702,7 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: TensorDataset(torch.ones(2), torch.ones(3)), ValueError, "2 and 3"),
         (lambda: loader(batch_sise=3), TypeError, "batch_sise"),
         (lambda: DataLoader(TensorDataset(torch.ones(2)), batch_size=0), ValueError, "batch_size=0"),
+        (lambda: DataLoader(X, Y), TypeError, r"batch_size is a ndarray.*TensorDataset\(x, y\)"),
         (lambda: DataLoader(TensorDataset(torch.ones(0)), shuffle=True), ValueError, "0 samples"),
         (lambda: random_split(TensorDataset(torch.ones(3)), [1, 1]), ValueError, "add up to 2"),
         (lambda: nn.init.xavier_uniform_(torch.ones(3)), ValueError, "no inputs"),

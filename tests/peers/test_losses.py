@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import ranvier as rv
 from ranvier import losses
 from ranvier.tensor import Tensor
 
@@ -53,6 +54,26 @@ def test_values(name, options, y, x, weighted, reduction, keras):
 def test_losses_of_a_whole_batch(name, keras):
     expected = float(getattr(keras.losses, name)()(YES, P))
     assert getattr(losses, name)()(YES, P).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "x"),
+    [
+        ("CosineSimilarity", Y[0], X[0]),
+        ("KLDivergence", T[0], S[0]),
+        ("CategoricalHinge", HOT[0], X[0]),
+        ("CategoricalCrossentropy", HOT[0], S[0]),
+        ("MeanSquaredError", Y[0], X[0]),
+    ],
+)
+def test_a_vector_alone_is_one_sample(name, y, x, keras):
+    expected = float(getattr(keras.losses, name)()(y, x))
+    assert getattr(losses, name)()(y, x).item() == pytest.approx(expected, rel=1e-5)
+    if name in vars(keras.metrics):
+        measured = [getattr(library.metrics, name)() for library in (keras, rv)]
+        for metric in measured:
+            metric.update_state(y, x)
+        assert float(measured[1].result()) == pytest.approx(float(measured[0].result()), rel=1e-5)
 
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean_with_sample_weight", "none"])

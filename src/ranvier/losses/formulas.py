@@ -61,6 +61,12 @@ def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
     return n.cast(y, x.dtype), x
 
 
+def vectors(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
+    """`pair` for what compares vectors: those given alone are one sample, as in Keras, and the result is a scalar."""
+    y, x = pair(y_true, y_pred)
+    return (n.squeeze(y, -1), n.squeeze(x, -1)) if y_pred.ndim == 1 else (y, x)
+
+
 def labels_for(y_true: Node, scores: Node) -> Node:
     """Integer labels of the scores' shape without its last axis."""
     wanted = scores.shape[:-1]
@@ -119,7 +125,7 @@ def categorical_crossentropy(
     y_true: Node, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> Node:
     """Cross entropy of target probabilities and scores, both (N, ..., classes): probabilities, or logits."""
-    y, x = pair(y_true, y_pred)
+    y, x = vectors(y_true, y_pred)
     y = smoothed(y, label_smoothing, x.shape[-1])
     return n.negative(n.sum(y * log_probabilities(x, from_logits), -1))
 
@@ -205,7 +211,7 @@ def squared_hinge(y_true: Node, y_pred: Node) -> Node:
 @function
 def categorical_hinge(y_true: Node, y_pred: Node) -> Node:
     """``max(highest wrong score - right score + 1, 0)`` for one-hot targets."""
-    y, x = pair(y_true, y_pred)
+    y, x = vectors(y_true, y_pred)
     wrong = n.max(n.subtract(1, y) * x, -1)
     return n.maximum(n.add(wrong - n.sum(y * x, -1), 1), 0)
 
@@ -213,7 +219,7 @@ def categorical_hinge(y_true: Node, y_pred: Node) -> Node:
 @function
 def kl_divergence(y_true: Node, y_pred: Node) -> Node:
     """The divergence of target probabilities from predicted ones, summed over the last axis."""
-    y, x = (n.clip(v, EPSILON, 1.0) for v in pair(y_true, y_pred))
+    y, x = (n.clip(v, EPSILON, 1.0) for v in vectors(y_true, y_pred))
     return n.sum(y * n.log(y / x), -1)
 
 
@@ -227,7 +233,7 @@ def poisson(y_true: Node, y_pred: Node) -> Node:
 @function
 def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
     """Minus the cosine of the angle between targets and predictions along an axis."""
-    y, x = (v / _length(v, axis) for v in pair(y_true, y_pred))
+    y, x = (v / _length(v, axis) for v in vectors(y_true, y_pred))
     return n.negative(n.sum(y * x, axis))
 
 

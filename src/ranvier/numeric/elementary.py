@@ -144,9 +144,10 @@ def isclose(
     input: Node, other: Node, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Node:
     """Elementwise ``abs(x - y) <= atol + rtol * abs(y)``."""
-    near = n.less_equal(n.abs(n.subtract(input, other)), n.add(n.multiply(n.abs(other), rtol), atol))
-    near = n.logical_or(n.equal(input, other), n.logical_and(near, n.isfinite(other)))
-    return n.logical_or(near, n.logical_and(n.isnan(input), n.isnan(other))) if equal_nan else near
+    x, y = n.together(input, other)
+    near = n.less_equal(n.abs(n.subtract(x, y)), n.add(n.multiply(n.abs(y), rtol), atol))
+    near = n.logical_or(n.equal(x, y), n.logical_and(near, n.isfinite(y)))
+    return n.logical_or(near, n.logical_and(n.isnan(x), n.isnan(y))) if equal_nan else near
 
 
 @function

@@ -38,6 +38,7 @@ _SAID: dict[str, Iterable[str]] = {
         "vmap"),
     "weights that are functions of others are written in forward": ("parametrizations", "parametrize", "prune",
         "spectral_norm", "weight_norm", "remove_weight_norm"),
+    "PyTorch calls it nn.Linear(in_features, out_features)": ("Dense",),
     _LIST: (
         "ASGD", "Adafactor", "AdaptiveLogSoftmaxWithLoss", "CTCLoss", "EmbeddingBag", "Fold", "FractionalMaxPool2d",
         "FractionalMaxPool3d", "LBFGS", "LPPool1d", "LPPool2d", "LPPool3d", "MaxUnpool1d", "MaxUnpool2d",

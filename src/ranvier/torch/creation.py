@@ -86,6 +86,10 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 def from_numpy(array: Any) -> Tensor:
     """A tensor that shares the array's memory where its dtype and layout allow it, else a copy."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(
+            f"from_numpy takes an array, not a {type(array).__name__}. Write torch.tensor(...) instead."
+        )
     native = array.dtype.isnative and array.dtype.name in (get_dtype(), "int32", "uint32", "uint8", "bool")
     if native and array.flags.c_contiguous:
         return Tensor.wrap(array)

@@ -20,6 +20,7 @@ from ranvier.tensor import Tensor
 __all__ = ["load", "save"]
 
 KEY = "torch"  # of the metadata
+PICKLED = (b"PK\x03\x04", b"\x80\x02")  # how PyTorch's own files begin, since 1.6 and before
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -111,6 +112,11 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     try:
         arrays = from_bytes(data)
     except SafetensorError as error:
+        if data.startswith(PICKLED):
+            raise ValueError(
+                f"{f} is a pickle, as PyTorch writes: reading it could run whatever code it holds. With PyTorch, write "
+                "safetensors.torch.save_file(torch.load(path), other) once, and read that, instead."
+            ) from None
         raise ValueError(
             f"{f} is no safetensors file ({error}). Write it with torch.save(model.state_dict(), path)."
         ) from None

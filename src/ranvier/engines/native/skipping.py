@@ -14,6 +14,7 @@ from math import prod
 
 from ranvier.engines.native.emit import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.engines.native.index import At
+from ranvier.engines.native.lanes import repeat
 from ranvier.engines.native.llvm import Target
 from ranvier.engines.native.memory import round_up
 from ranvier.engines.native.nest import Loop, Nest, registers
@@ -332,14 +333,36 @@ class Skipping(Tiled):
         carry = [("i64", word), *((type_, self._begun(type_, spot)) for type_, spot in spots)]
         with f.loop(0, count, carry=carry) as turn, scope(k):
             turn.next = self._term(data, turn.values)
-        for (type_, spot), value in zip(spots, turn.results[1:], strict=True):
-            f.emit(f"store {type_} {value}, ptr {spot}, align 64")
+        sums = turn.results[1:]
+        if not self.task.members:
+            with f.when(f.op(f"xor i1 {self.ends}, true")):
+                self._lay_by(spots, sums)
+            with f.when(self.ends):
+                self._out(rows, sums, start)
+            return
+        self._lay_by(spots, sums)
         with f.when(self.ends), scope(k):
             if len(rows) == 1:
                 self._end(rows[0], numbers[0], start)
             else:  # of an odd number the last row stands for two
                 with f.loop(0, f.add(f.sub(rows[1], rows[0]), 1)) as turn, scope(k):
                     self._end(f.add(rows[0], turn.index), f.add(numbers[0], turn.index), start)
+
+    def _lay_by(self, spots: list[tuple[str, str]], sums: list[str]) -> None:
+        """The sums to where the next block, or what follows, takes them up."""
+        for (type_, spot), value in zip(spots, sums, strict=True):
+            self.k.function.emit(f"store {type_} {value}, ptr {spot}, align 64")
+
+    def _out(self, rows: list[Scalar], sums: list[str], start: Scalar) -> None:
+        """Sums that nothing follows to where they are stored."""
+        wide = iter(sums)
+        for row in rows:
+            for j, lanes in enumerate(self.lanes):
+                value = next(wide)
+                if lanes < LANES:
+                    value = repeat(self.k.function, value, lanes, lanes, self.element)
+                last = j == len(self.lanes) - 1 and self.left < LANES
+                self.place(row, 0, start, j, tail_mask(self.left) if last else None, value)
 
     def _term(self, data: list[Scalar], values: list[str]) -> list[str]:
         """The next term that a mask names, and the mask without it."""

@@ -11,7 +11,7 @@ from ranvier.graph.node import BATCH
 from ranvier.layers.kernels import Convolution
 from ranvier.layers.preprocessing import Normalization
 from ranvier.layers.simple import Rescaling
-from ranvier.module import Module
+from ranvier.module import Module, Parameter
 from ranvier.numeric.promotion import axis_of
 from ranvier.tensor import Tensor
 from ranvier.training.preflight.report import Fault
@@ -29,6 +29,7 @@ __all__ = [
     "no_nonlinearity",
     "not_adapted",
     "one_unit",
+    "outside",
     "probabilities_expected",
     "sigmoid_for_classes",
     "softmax_across_samples",
@@ -316,6 +317,29 @@ def unused(seen: Seen) -> Iterator[Fault]:
             "the layer belongs to the model, and nothing calls it: its weights never change",
             "Call it in forward, or take it out of the model, instead.",
             module,
+        )
+
+
+def outside(seen: Seen) -> Iterator[Fault]:
+    ends = [end.output.entry for end in seen.ends if end.output.entry is not None]
+    reached = [seen.leaves[place] for place in sorted({place for entry in ends for place in entry.sources})]
+    strays = {id(p): p for p in reached if isinstance(p, Parameter) and id(p) not in seen.holders}
+    for module in (module for module, _ in seen.calls):
+        own = [id(p) for p in module._parameters.values() if id(p) in strays]
+        if own:
+            yield seen.fault(
+                "the model calls the layer, and has it not among its own: its weights are neither trained nor saved",
+                "Write self.name = layer in __init__, for several nn.ModuleList([...]), instead of a list or a call "
+                "that makes a layer.",
+                module,
+            )
+        for key in own:
+            del strays[key]
+    for parameter in strays.values():
+        yield seen.fault(
+            f"the model reads a parameter of shape {tuple(parameter.shape)}, and has it not among its own: it is "
+            "neither trained nor saved",
+            "Write self.name = parameter in __init__, for several nn.ParameterList([...]), instead.",
         )
 
 

@@ -35,6 +35,7 @@ NETWORK = (
     Check("RV115", "channels elsewhere", WARNING, network.channels_elsewhere),
     Check("RV116", "softmax for several yes or no", WARNING, network.softmax_for_several),
     Check("RV117", "logarithm of negative outputs", WARNING, network.logarithm_of_negative),
+    Check("RV118", "layer outside the model", WARNING, network.outside),
 )
 DATA = (
     Check("RV201", "unscaled pixels", WARNING, features.unscaled_pixels),

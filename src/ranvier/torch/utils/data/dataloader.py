@@ -167,6 +167,11 @@ class DataLoader(Generic[T_co]):
         unknown = ignored.keys() - _IGNORED
         if unknown:
             raise TypeError(f"DataLoader has no arguments {sorted(unknown)}.")
+        if getattr(batch_size, "ndim", 0):
+            raise TypeError(
+                f"batch_size is a {type(batch_size).__name__}: a DataLoader takes one data set. Write "
+                "DataLoader(TensorDataset(x, y), batch_size=32) for two arrays instead."
+            )
         if batch_size is None and drop_last:
             raise ValueError(
                 "batch_size=None makes no batches to drop the last of. Leave out drop_last=True."
