@@ -16,11 +16,11 @@ from ranvier.search.results import check_measured
 from ranvier.search.settings import parted, takes_variant
 from ranvier.search.variants import Variant
 from ranvier.training import fit, inputs
+from ranvier.training.data import Data
 from ranvier.training.evaluation import check_counting, split
 from ranvier.training.hooks import flat
 from ranvier.training.preflight import preflight
 from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import Data
 from ranvier.training.twins import Patterns, Wanted
 
 __all__ = ["Job", "Plan"]

@@ -15,11 +15,12 @@ from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
 from ranvier.module.lines import warn
 from ranvier.training import inputs
+from ranvier.training.data import Data
 from ranvier.training.evaluation import kept_rows
 from ranvier.training.loop import Logs, Training
 from ranvier.training.passes import Passes
 from ranvier.training.preflight import preflight
-from ranvier.training.step import Data, Step
+from ranvier.training.step import Step
 
 __all__ = ["Arrays", "Stream", "ran_out"]
 

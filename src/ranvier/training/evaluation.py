@@ -16,11 +16,12 @@ from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.training import inputs
+from ranvier.training.data import Data
 from ranvier.training.hooks import Callbacks
 from ranvier.training.progress import Progress, progress
 from ranvier.training.runner import Pace, Runner
 from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import Data, Step, step_for
+from ranvier.training.step import Step, step_for
 
 __all__ = ["check_counting", "evaluate", "kept_rows", "run_evaluation", "split", "validation_set"]
 

@@ -19,11 +19,12 @@ from ranvier.module.calls import in_its_floats
 from ranvier.optimizers.schedules import ExponentialDecay
 from ranvier.tensor import Tensor
 from ranvier.training import inputs
+from ranvier.training.data import Data
 from ranvier.training.evaluation import kept_rows
 from ranvier.training.progress import progress
 from ranvier.training.runner import Runner
 from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import Data, Step, step_for
+from ranvier.training.step import Step, step_for
 
 __all__ = ["RangeTest", "find_learning_rate"]
 

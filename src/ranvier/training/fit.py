@@ -16,6 +16,7 @@ from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
+from ranvier.training.data import Data
 from ranvier.training.epochs import Arrays, Stream, ran_out
 from ranvier.training.evaluation import run_evaluation, split, validation_set
 from ranvier.training.history import History
@@ -29,7 +30,6 @@ from ranvier.training.progress import Progress, progress
 from ranvier.training.resume import Run
 from ranvier.training.runner import Interrupt
 from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import Data
 
 __all__ = ["fit", "train_on_batch"]
 

@@ -25,11 +25,12 @@ from ranvier.module.arguments import packed, takes
 from ranvier.module.changes import structure
 from ranvier.seed import traced_draws
 from ranvier.tensor import Tensor
+from ranvier.training.data import Data
 from ranvier.training.heads import Head
 from ranvier.training.objective import target_array
 from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
-from ranvier.training.step import KEPT, Data
+from ranvier.training.step import KEPT
 from ranvier.training.structure import (
     Outputs,
     container_of,

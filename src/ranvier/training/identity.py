@@ -14,9 +14,9 @@ from ranvier import engines
 from ranvier.data.convert import Array
 from ranvier.modes import get_dtype
 from ranvier.module import Module
+from ranvier.training.data import Data
 from ranvier.training.hooks import Callbacks
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data
 
 __all__ = ["differences", "identity", "numbers", "printed"]
 

@@ -11,9 +11,10 @@ import numpy as np
 from ranvier import seed
 from ranvier.data.batches import ended, name_of
 from ranvier.data.convert import Array
+from ranvier.training.data import Data
 from ranvier.training.inputs import Resident
 from ranvier.training.loop import Logs, Training
-from ranvier.training.step import Data, Step
+from ranvier.training.step import Step
 
 __all__ = ["Loaded"]
 

@@ -11,13 +11,14 @@ from ranvier.data.convert import Array
 from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.module.changes import changes
+from ranvier.training.data import Data
 from ranvier.training.hooks import Callbacks
 from ranvier.training.nonfinite import find
 from ranvier.training.preflight import likely_cause
 from ranvier.training.progress import Progress
 from ranvier.training.runner import Interrupt, Pace, Runner
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, Step, step_for
+from ranvier.training.step import Step, step_for
 
 if TYPE_CHECKING:
     from ranvier.training.ahead import Ahead

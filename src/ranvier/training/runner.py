@@ -18,7 +18,8 @@ import numpy as np
 
 from ranvier import layout, tape
 from ranvier.data.convert import Array
-from ranvier.training.step import Data, Step
+from ranvier.training.data import Data
+from ranvier.training.step import Step
 
 __all__ = ["Interrupt", "Runner"]
 

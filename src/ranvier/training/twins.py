@@ -19,9 +19,10 @@ from ranvier.metrics.variables import Variable
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.tensor import Tensor
+from ranvier.training.data import Data
 from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, Step, key_of, labels, settings_of, step_for
+from ranvier.training.step import Step, key_of, labels, settings_of, step_for
 
 __all__ = ["Patterns", "Wanted"]
 

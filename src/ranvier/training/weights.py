@@ -13,11 +13,11 @@ from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.modes import get_dtype
 from ranvier.module import isolated
 from ranvier.tensor import Tensor
+from ranvier.training.data import Data
 from ranvier.training.heads import Head
 from ranvier.training.objective import classes_of, ignored_by, of_labels, one_number
 from ranvier.training.recorded import losses_of
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data
 from ranvier.training.structure import Outputs, pick
 
 __all__ = ["by_class", "by_class_among", "class_weights_of", "loss_shape", "weights_of"]

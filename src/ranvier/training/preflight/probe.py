@@ -21,9 +21,10 @@ from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.tensor import Tensor
+from ranvier.training.data import Data
 from ranvier.training.preflight.seen import plain
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data, Step
+from ranvier.training.step import Step
 
 __all__ = ["WORK", "Activation", "Gradient", "Probe"]
 

@@ -14,13 +14,14 @@ from ranvier.module.calls import in_its_floats
 from ranvier.module.explain import ShapeError
 from ranvier.module.lines import caller, shown
 from ranvier.training import inputs
+from ranvier.training.data import Data
 from ranvier.training.preflight import table
 from ranvier.training.preflight.probe import WORK, Probe
 from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, silencer, tell
 from ranvier.training.preflight.seen import Seen
 from ranvier.training.runner import Runner
 from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import Data, build, step_for
+from ranvier.training.step import build, step_for
 
 __all__ = ["after_epoch", "check", "likely_cause", "preflight"]
 

@@ -17,11 +17,11 @@ from ranvier.module import Module, isolated, mode, watched
 from ranvier.module.arguments import packed
 from ranvier.module.explain import called
 from ranvier.tensor import Tensor
+from ranvier.training.data import Data
 from ranvier.training.objective import exclusive
 from ranvier.training.preflight.report import Fault
 from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
-from ranvier.training.step import Data
 
 __all__ = ["AFFINE", "FEW", "LINEAR", "End", "Input", "Seen", "name_of", "plain", "through"]
 

@@ -1,0 +1,55 @@
+"""What is trained or evaluated on, as arrays that programs take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy.typing as npt
+
+__all__ = ["Array", "Data"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class Data:
+    """What is trained or evaluated on: arrays of one row a sample.
+
+    ``x`` has one for each input of the model, ``y`` and ``weight`` one for each output; None where an output has
+    nothing to be compared with, or no weights. For prediction y and weight are empty. With ``among`` only the rows of
+    these numbers (int32) are meant, such as those of a fold; the arrays stay whole and may be shared. ``size`` is that
+    of the batches that they are made of, where they are some of a source's. ``zeros`` has the share of zeros in each of
+    ``x``, where that is known (`share_of_zeros`).
+    """
+
+    x: tuple[Array, ...]
+    y: tuple[Array | None, ...] = ()
+    weight: tuple[Array | None, ...] = ()
+    among: Array | None = None
+    size: int | None = None
+    zeros: tuple[float, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.x[0] if self.among is None else self.among)
+
+    def kind(self) -> tuple[Any, ...]:
+        """What a program depends on."""
+        return tuple(
+            tuple(None if a is None else (a.shape[1:], a.dtype.name) for a in part)
+            for part in (self.x, self.y, self.weight)
+        )
+
+    def rows(self, part: Any) -> Data:
+        """The rows of a slice, or of an array of row numbers."""
+        if self.among is not None:
+            return replace(self, among=self.among[part])
+
+        def cut(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(None if a is None else a[part] for a in arrays)
+
+        return Data(cut(self.x), cut(self.y), cut(self.weight), zeros=self.zeros)
+
+    def arrays(self) -> list[Array]:
+        """All that there are, in the order of a step's inputs."""
+        return [a for part in (self.x, self.y, self.weight) for a in part if a is not None]
