@@ -60,6 +60,20 @@ def lane_constants(values: Sequence[object], element: str) -> str:
     return "<" + ", ".join(f"{element} {v}" for v in values) + ">"
 
 
+# Instructions, and calls, whose result follows from their operands alone.
+_PURE = frozenset((
+    "add", "and", "ashr", "bitcast", "extractelement", "fadd", "fcmp", "fdiv", "fmul", "fneg", "fpext", "fptosi",
+    "fptoui", "fptrunc", "fsub", "getelementptr", "icmp", "insertelement", "inttoptr", "lshr", "mul", "or", "sdiv",
+    "select", "sext", "shl", "shufflevector", "sitofp", "sub", "trunc", "udiv", "uitofp", "urem", "xor", "zext",
+))  # fmt: skip
+_IMPURE = ("@llvm.masked.", "@llvm.readcyclecounter")  # of the functions whose results are used
+
+
+def _is_pure(text: str) -> bool:
+    word = text.partition(" ")[0]
+    return word in _PURE or (word == "call" and not any(name in text for name in _IMPURE))
+
+
 PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
 
@@ -80,7 +94,10 @@ class Loop:
 
 
 class Function:
-    """The text of one function. ``prologue`` is straight-line code that runs first; values made there serve all."""
+    """The text of one function. ``prologue`` is straight-line code that runs first; values made there serve all.
+
+    What is computed from the same operands is written once, and named again where its first result is at hand.
+    """
 
     def __init__(self, name: str, parameters: Sequence[str], linkage: str = "internal ") -> None:
         self.head = f"define {linkage}void @{name}({', '.join(parameters)})"
@@ -89,6 +106,10 @@ class Function:
         self.block = "body"
         self.count = 0
         self._target = self.lines
+        self._known: list[dict[str, str]] = [
+            {},
+            {},
+        ]  # of the prologue, the body and each block around this place
 
     def text(self, attributes: str = "") -> str:
         body = ["entry:", *self.prologue, "  br label %body", "body:", *self.lines, "  ret void"]
@@ -97,11 +118,11 @@ class Function:
     @contextmanager
     def at_entry(self) -> Iterator[None]:
         """Write into the prologue."""
-        before, self._target = self._target, self.prologue
+        before, self._target, self._known = (self._target, self._known), self.prologue, self._known[:1]
         try:
             yield
         finally:
-            self._target = before
+            self._target, self._known = before
 
     def name(self) -> str:
         self.count += 1
@@ -111,13 +132,27 @@ class Function:
         self._target.append(f"  {line}")
 
     def op(self, text: str) -> str:
+        pure = _is_pure(text)
+        found = next((known[text] for known in self._known if text in known), None) if pure else None
+        if found is not None:
+            return found
         result = self.name()
         self._target.append(f"  {result} = {text}")
+        if pure:
+            self._known[-1][text] = result
         return result
 
     def label(self, name: str) -> None:
         self.lines.append(f"{name}:")
         self.block = name
+
+    @contextmanager
+    def _within(self, name: str) -> Iterator[None]:
+        """A block that not every way through the function passes."""
+        self.label(name)
+        self._known.append({})
+        yield
+        self._known.pop()
 
     # --- integers: folded while they are known ---------------------------------------------------------------------
 
@@ -195,16 +230,16 @@ class Function:
         else:
             some = self.op(f"icmp slt i64 {low}, {high}")
             self.emit(f"br i1 {some}, label %{body}, label %{done}")
-        self.label(body)
-        index = self.name()
-        loop = Loop(index, [self.name() for _ in carry])
-        at = len(self.lines)  # the phis name values that the body has yet to make
-        yield loop
-        if len(loop.next) != len(carry):
-            raise ValueError("a loop's body must give each carried value its next one")
-        following = self.op(f"add nuw nsw i64 {index}, {step}")
-        again = self.op(f"icmp slt i64 {following}, {high}")
-        self.emit(f"br i1 {again}, label %{body}, label %{done}")
+        with self._within(body):
+            index = self.name()
+            loop = Loop(index, [self.name() for _ in carry])
+            at = len(self.lines)  # the phis name values that the body has yet to make
+            yield loop
+            if len(loop.next) != len(carry):
+                raise ValueError("a loop's body must give each carried value its next one")
+            following = self.op(f"add nuw nsw i64 {index}, {step}")
+            again = self.op(f"icmp slt i64 {following}, {high}")
+            self.emit(f"br i1 {again}, label %{body}, label %{done}")
         latch = self.block
         phis = [f"  {index} = phi i64 [ {low}, %{before} ], [ {following}, %{latch} ]"]
         for (type_, first), value, after in zip(carry, loop.values, loop.next, strict=True):
@@ -223,7 +258,7 @@ class Function:
         self.count += 1
         yes, after = f"then{self.count}", f"after{self.count}"
         self.emit(f"br i1 {condition}, label %{yes}, label %{after}")
-        self.label(yes)
-        yield
-        self.emit(f"br label %{after}")
+        with self._within(yes):
+            yield
+            self.emit(f"br label %{after}")
         self.label(after)
