@@ -281,37 +281,6 @@ def test_the_sum_of_what_is_at_one_place_is_that(node, sums, label):
     np.testing.assert_array_equal(run(simpler, arrays)[0], run(graph, arrays)[0])
 
 
-SCORES = input_node("scores", (5, 7), "float64")
-
-
-def shares(of, axis, totals_of=None):
-    """Softmax along an axis, or what looks like it."""
-
-    def back(node):
-        return apply("broadcast", node, shape=(5, 7), axes=(1 - axis,))
-
-    powers = apply("exp", of - back(apply("reduce_max", SCORES, axes=(axis,))))
-    return powers / back(apply("reduce_sum", totals_of or powers, axes=(axis,)))
-
-
-@pytest.mark.parametrize(
-    ("node", "powers"),
-    [
-        (apply("argmax", shares(SCORES, 1), axis=1), 0),
-        (apply("argmax", shares(SCORES, 0), axis=0), 0),
-        (apply("argmax", shares(SCORES, 0), axis=1), 1),  # of each class, the row where its share is highest
-        (apply("argmax", shares(SCORES + SCORES, 1), axis=1), 1),
-        (apply("argmax", shares(SCORES, 1, totals_of=SCORES), axis=1), 1),
-    ],
-)
-def test_the_likeliest_class_is_that_of_the_highest_score(node, powers):
-    graph = Graph((SCORES,), (node,))
-    simpler = simplified(graph)
-    assert sum(n.op.name == "exp" for n in simpler.nodes()) == powers
-    scores = np.random.default_rng(0).normal(scale=10, size=(5, 7))
-    np.testing.assert_array_equal(run(simpler, [scores])[0], run(graph, [scores])[0])
-
-
 @pytest.mark.parametrize(("name", "node", "expected"), SIMPLER, ids=[row[0] for row in SIMPLER])
 def test_simplify(name, node, expected):
     assert str(simplified(Graph((X, Y, SCALAR), (node,)))) == str(Graph((X, Y, SCALAR), (expected,)))

@@ -373,6 +373,15 @@ def test_every_check_can_be_silenced(code):
         ROWS[code][0]().fit(ignore=code[:3])
 
 
+def test_a_layer_outside_that_the_optimizer_has_is_trained():
+    base = nn.Linear(F, 4)
+    model = Listed([base])
+    model(torch.tensor(X))  # which builds the last layer
+    both = [*model.parameters(), *base.parameters()]
+    report = model.check(X, VALUES, loss=nn.MSELoss(), optimizer=optim.SGD(both, lr=1e-6))
+    assert "RV118" not in report.codes
+
+
 @pytest.mark.parametrize("code", GIVEN)
 def test_what_is_refused_is_reported(code):
     broken, corrected = GIVEN[code]

@@ -63,13 +63,16 @@ def test_losses_of_a_whole_batch(name, keras):
         ("KLDivergence", T[0], S[0]),
         ("CategoricalHinge", HOT[0], X[0]),
         ("CategoricalCrossentropy", HOT[0], S[0]),
+        ("CategoricalFocalCrossentropy", HOT[0], S[0]),
         ("MeanSquaredError", Y[0], X[0]),
+        ("KLDivergence", T[0][:, None], S[0]),  # a column is of several samples
+        ("CosineSimilarity", Y[0], X[0][:, None]),
     ],
 )
 def test_a_vector_alone_is_one_sample(name, y, x, keras):
     expected = float(getattr(keras.losses, name)()(y, x))
     assert getattr(losses, name)()(y, x).item() == pytest.approx(expected, rel=1e-5)
-    if name in vars(keras.metrics):
+    if y.shape == x.shape and name in vars(keras.metrics):  # Keras's metrics broadcast others
         measured = [getattr(library.metrics, name)() for library in (keras, rv)]
         for metric in measured:
             metric.update_state(y, x)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import FLOATS, Node, apply, full
-from ranvier.graph.sums import sum_of, without
+from ranvier.graph.sums import sum_of
 
 
 def scalar_of(node: Node) -> float | None:
@@ -116,29 +116,9 @@ def _elementwise_first(node: Node) -> Node | None:
     return apply("transpose", apply(node.op.name, *operands, **node.attrs), axes=axes)
 
 
-def _place_of_largest(node: Node) -> Node | None:
-    """A row's likeliest class has its highest score: softmax need not be computed to tell which."""
-    if node.op.name != "argmax" or node.inputs[0].op.name != "div":
-        return None
-    (axis,) = axes = (node.attrs["axis"],)
-    powers, totals = node.inputs[0].inputs
-    if powers.op.name != "exp" or powers.inputs[0].op.name != "sub":
-        return None
-    scores, tops = powers.inputs[0].inputs
-    total, top = without(totals, axes), without(tops, axes)
-    softmax = (
-        total is not None
-        and top is not None
-        and (total.op.name, total.inputs) == ("reduce_sum", (powers,))
-        and (top.op.name, top.inputs) == ("reduce_max", (scores,))
-        and total.attrs["axes"] == top.attrs["axes"] == axes
-    )
-    return apply("argmax", scores, axis=axis) if softmax else None
-
-
 def _one(node: Node) -> Node:
     """Apply the rules until none fits."""
-    for rule in (_constant_fold, _identity, _transpose_last, _place_of_largest, sum_of):
+    for rule in (_constant_fold, _identity, _transpose_last, sum_of):
         better = rule(node)
         if better is not None and better is not node:
             return better

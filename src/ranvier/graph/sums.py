@@ -27,13 +27,13 @@ def sum_of(node: Node) -> Node | None:
         return -apply("reduce_sum", operand.inputs[0], axes=axes)
     if operand.op.name == "mul":
         for one, other in (operand.inputs, operand.inputs[::-1]):
-            factor = without(other, axes)
+            factor = _without(other, axes)
             if factor is not None:
                 return apply("reduce_sum", one, axes=axes) * factor
     return None
 
 
-def without(node: Node, axes: tuple[int, ...]) -> Node | None:
+def _without(node: Node, axes: tuple[int, ...]) -> Node | None:
     """The node without these axes, where it does not vary along them."""
     if node.op.name != "broadcast" or any(axis in axes for axis in node.attrs["axes"]):
         return None
@@ -49,12 +49,12 @@ def _at_one_place(node: Node, axes: tuple[int, ...]) -> Node | None:
     back to the score of a row's class. None for anything else.
     """
     condition, chosen, rest = node.inputs
-    value = without(chosen, axes)
+    value = _without(chosen, axes)
     if condition.op.name != "equal" or value is None or len(axes) != 1 or _number(rest) != (0.0, ()):
         return None
     (axis,), (size,) = axes, (node.shape[axis] for axis in axes)
     for counter, other in (condition.inputs, condition.inputs[::-1]):
-        place = without(other, axes)
+        place = _without(other, axes)
         counts = counter.op.name == "iota" and counter.attrs["axis"] == axis
         if counts and place is not None and place.dtype == "int32" and isinstance(size, int):
             unsigned = apply("cast", place, dtype="uint32")  # in which what is below 0 is large
@@ -75,7 +75,7 @@ def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
         return _nothing(inputs[0], axes)
     if name == "mul":
         pairs = (inputs, inputs[::-1])
-        return next((_nothing(one, axes) for one, other in pairs if without(other, axes) is not None), None)
+        return next((_nothing(one, axes) for one, other in pairs if _without(other, axes) is not None), None)
     if name not in ("add", "sub"):
         return None
     a, b = (_nothing(i, axes) for i in inputs)
@@ -84,7 +84,7 @@ def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
 
 def deviating(node: Node, axes: tuple[int, ...]) -> Node | None:
     """The sum of x along these axes if the node is ``x - mean(x)``, the mean along them; None for anything else."""
-    mean = without(node.inputs[1], axes) if node.op.name == "sub" else None
+    mean = _without(node.inputs[1], axes) if node.op.name == "sub" else None
     if mean is None or mean.op.name not in ("div", "mul"):
         return None
     x, (total, by) = node.inputs[0], mean.inputs

@@ -13,7 +13,7 @@ from ranvier.functional import softplus
 from ranvier.functional.criteria import classes_of, weight_of
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.labels import labelled
-from ranvier.losses.formulas import EPSILON, ignoring, labels_for, log_probabilities, pair, smoothed
+from ranvier.losses.formulas import EPSILON, ignoring, labels_for, log_probabilities, pair, smoothed, vectors
 from ranvier.numeric.promotion import floating
 from ranvier.recording import function
 
@@ -82,7 +82,7 @@ def categorical_focal_crossentropy(
     ``-sum(alpha * (1 - p) ** gamma * y * log(p))`` over the classes (Lin et al., 2017). ``alpha`` is one number, or a
     list of one for each class, such as ``1 / count``.
     """
-    y, x = pair(y_true, y_pred)
+    y, x = vectors(y_true, y_pred)
     y = smoothed(y, label_smoothing, x.shape[-1])
     logs = log_probabilities(x, from_logits)
     terms = focused(y * logs, n.negative(n.expm1(logs)), gamma)

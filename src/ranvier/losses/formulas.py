@@ -64,7 +64,7 @@ def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
 def vectors(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
     """`pair` for what compares vectors: those given alone are one sample, as in Keras, and the result is a scalar."""
     y, x = pair(y_true, y_pred)
-    return (n.squeeze(y, -1), n.squeeze(x, -1)) if y_pred.ndim == 1 else (y, x)
+    return (n.squeeze(y, -1), n.squeeze(x, -1)) if y_true.ndim == y_pred.ndim == 1 else (y, x)
 
 
 def labels_for(y_true: Node, scores: Node) -> Node:

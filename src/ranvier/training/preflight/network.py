@@ -323,7 +323,8 @@ def unused(seen: Seen) -> Iterator[Fault]:
 def outside(seen: Seen) -> Iterator[Fault]:
     ends = [end.output.entry for end in seen.ends if end.output.entry is not None]
     reached = [seen.leaves[place] for place in sorted({place for entry in ends for place in entry.sources})]
-    strays = {id(p): p for p in reached if isinstance(p, Parameter) and id(p) not in seen.holders}
+    known = {*seen.holders, *map(id, seen.state.optimizer.parameters)}
+    strays = {id(p): p for p in reached if isinstance(p, Parameter) and id(p) not in known}
     for module in (module for module, _ in seen.calls):
         own = [id(p) for p in module._parameters.values() if id(p) in strays]
         if own:
