@@ -17,6 +17,14 @@ B = RNG.normal(size=(4, 3)).astype(np.float32)
 C = RNG.normal(size=(2, 3, 4)).astype(np.float32)
 POSITIVE = abs(A) + np.float32(0.1)
 SHARES = POSITIVE / POSITIVE.sum(1, keepdims=True)
+ODD = np.array([np.nan, 0, -0.0, np.inf, -np.inf, 2, -2, 0.0], np.float32)
+HUGE = np.array([1e30, -1e-30, 0, np.inf], np.float32)
+ODDITIES: dict[str, list[Any]] = {
+    **{name: [ODD, ODD[::-1].copy()] for name in ("arctan2", "fmax", "fmin")},
+    "arctan": [ODD],
+    "heaviside": [ODD, np.float32(0.5)],
+    "hypot": [HUGE, HUGE],
+}
 LABELS = np.array([0, 2, 1, 2], np.int32)
 YES = (B > 0).astype(np.float32)
 PICTURES = RNG.normal(size=(2, 4, 4, 3)).astype(np.float32)
@@ -36,12 +44,34 @@ def named(name: str, *args: Any, **kwargs: Any) -> Any:
 ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     **{name: (named(name, POSITIVE), getattr(np, name)(POSITIVE)) for name in (
         "abs", "absolute", "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "square", "reciprocal", "tanh", "sin",
-        "cos", "tan", "sign", "floor", "ceil", "isnan", "isinf", "isfinite", "negative", "logical_not", "ravel")},
+        "cos", "tan", "sign", "floor", "ceil", "isnan", "isinf", "isfinite", "negative", "logical_not", "ravel", "cbrt",
+        "exp2", "deg2rad", "rad2deg")},
     **{name: (named(name, x1=A, x2=B), getattr(np, name)(A, B)) for name in (
         "add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "mod", "maximum", "minimum", "equal",
-        "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "logaddexp")},
+        "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "logaddexp",
+        "logaddexp2", "hypot", "arctan2", "fmod", "fmax", "fmin", "heaviside", "allclose")},
+    **{name: (named(name, x), getattr(np, name)(x)) for name, x in {
+        "arctan": A * 4, "arcsin": SHARES, "arccos": -SHARES, "fabs": A, "sinc": A, "signbit": ODD, "isposinf": ODD, "isneginf": ODD}.items()},
+    **{f"{name} of what is odd": (named(name, *x), getattr(np, name)(*x)) for name, x in ODDITIES.items()},
+    "arcsin of the ends": (lambda o: o.arcsin(np.array([-1, 1, 0, 2], np.float32)), [-math.pi / 2, math.pi / 2, 0, np.nan]),
+    "arccos of the ends": (lambda o: o.arccos(np.array([-1, 1, 0, 2], np.float32)), [math.pi, 0, math.pi / 2, np.nan]),
+    "erfc": (lambda o: o.erfc(A), np.vectorize(math.erfc)(A)),
+    "allclose, near": (lambda o: o.allclose(A, A + np.float32(1e-3), atol=0.01), True),
+    "sparse_plus": (lambda o: o.sparse_plus(A * 2), np.where(A > 0.5, 2 * A, (2 * A + 1).clip(0) ** 2 / 4)),
+    "sparse_sigmoid": (lambda o: o.sparse_sigmoid(A), (A / 2 + 0.5).clip(0, 1)),
+    "threshold": (lambda o: o.threshold(A, 0.2, -1.0), np.where(A > 0.2, A, -1)),
+    "glu": (lambda o: o.glu(C, axis=-1), C[..., :2] / (1 + np.exp(-C[..., 2:]))),
+    "saturate_cast": (lambda o: o.saturate_cast(A * 200, "uint8"), (A * 200).clip(0, 255).astype(np.uint8)),
+    "saturate_cast of whole numbers": (lambda o: o.saturate_cast(np.array([-5, 300, 7], np.int32), "uint8"), [0, 255, 7]),
+    "layer_normalization": (
+        lambda o: o.layer_normalization(A, gamma=B[0], beta=B[1], epsilon=0.01),
+        (A - A.mean(1, keepdims=True)) / np.sqrt(A.var(1, keepdims=True) + 0.01) * B[0] + B[1]),
+    "layer_normalization of axes": (
+        lambda o: o.layer_normalization(C, gamma=C[:, 0, 0], axis=0, epsilon=0.1),
+        (C - C.mean(0)) / np.sqrt(C.var(0) + 0.1) * C[:, :1, :1]),
+    "rms_normalization": (lambda o: o.rms_normalization(A, scale=B[0]), A / np.sqrt((A * A).mean(1, keepdims=True)) * B[0]),
     **{name: (named(name, x=A, axis=1, keepdims=True), getattr(np, name)(A, axis=1, keepdims=True))
-       for name in ("sum", "mean", "max", "min", "amax", "amin", "any", "all", "std", "var", "argmax", "argmin")},
+       for name in ("sum", "mean", "max", "min", "amax", "amin", "ptp", "any", "all", "std", "var", "argmax", "argmin")},
     "sum of all": (lambda o: o.sum(A), A.sum()),
     "sum over axes": (lambda o: o.sum(C, axis=[0, 2]), C.sum((0, 2))),
     "power": (lambda o: o.power(POSITIVE, 1.5), POSITIVE**1.5),

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from ranvier import numeric as n
-from ranvier.graph.node import Node, apply, like
+from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.numeric.promotion import axis_of, floating
 from ranvier.recording import function
@@ -226,3 +226,15 @@ def pairwise_distance(a: Node, b: Node, p: float = 2.0, eps: float = 1e-6, keepd
     """The p-norm of ``a - b + eps`` along the last axis."""
     x, y = n.together(floating(a), floating(b))
     return n.norm(n.add(x - y, eps), -1, keepdims, p)
+
+
+@function
+def glu(input: Node, dim: int = -1) -> Node:
+    """The first half along ``dim`` times the sigmoid of the second (Dauphin et al., 2017)."""
+    x = floating(input)
+    axis = axis_of(dim, x.ndim)
+    extent = x.shape[axis]
+    if not isinstance(extent, int) or extent % 2:
+        raise GraphError(f"glu halves dimension {axis} of {x.shape}: write an even extent")
+    half, gate = n.split(x, 2, axis)
+    return half * n.sigmoid(gate)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric, selecting
-from ranvier.graph.node import Symbol
+from ranvier.graph.node import FLOATS, Symbol
 from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.ops.elementwise import Axes, Operand, dtype_name, listed, operation
@@ -202,6 +202,23 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
 def cast(x: Operand, dtype: Any) -> Any:
     """In another dtype."""
     return numeric.cast(x, dtype_name(dtype))
+
+
+def _limits(dtype: str) -> tuple[Any, Any]:
+    if dtype == "bool":
+        return 0, 1
+    info: Any = np.finfo(dtype) if dtype in FLOATS else np.iinfo(dtype)
+    return (float(info.min), float(info.max)) if dtype in FLOATS else (info.min, info.max)
+
+
+@operation
+def saturate_cast(x: Operand, dtype: Any) -> Any:
+    """In another dtype, what it does not hold as the nearest that it holds."""
+    name = dtype_name(dtype)
+    if x.dtype != "bool":
+        (low, high), (least, most) = _limits(x.dtype), _limits(name)
+        x = numeric.clip(x, max(low, least), min(high, most))
+    return numeric.cast(x, name)
 
 
 @operation

@@ -8,9 +8,10 @@ import numpy as np
 
 from ranvier import numeric
 from ranvier.functional.convolution import convolve
+from ranvier.functional.normalization import layer_standardize, rms_standardize
 from ranvier.functional.pooling import pool
 from ranvier.layers.spatial import FORMATS
-from ranvier.numeric.promotion import axis_of
+from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.ops.elementwise import Operand, dtype_name, operation
 
 PADDINGS = ("valid", "same", "causal")  # the last of sequences alone
@@ -120,6 +121,31 @@ def batch_normalization(
     factor = factor if scale is None else numeric.multiply(factor, along(scale))
     y = numeric.multiply(numeric.subtract(x, along(mean)), factor)
     return y if offset is None else numeric.add(y, along(offset))
+
+
+def _along(values: Any, x: Any, axis: Any) -> Any:
+    """Numbers in the shape of these axes, so that they meet ``x``; others as they are."""
+    axes = axes_of(axis, x.ndim)
+    if np.ndim(values) == x.ndim or axes == (x.ndim - 1,):
+        return values
+    return numeric.reshape(values, tuple(d if i in axes else 1 for i, d in enumerate(x.shape)))
+
+
+@operation
+def layer_normalization(
+    x: Operand, gamma: Operand = None, beta: Operand = None, axis: Any = -1, epsilon: float | None = None
+) -> Any:
+    """Each sample at mean 0 and variance 1 over these axes, times ``gamma``, plus ``beta``."""
+    y = layer_standardize(x, axes=axes_of(axis, x.ndim), epsilon=1e-7 if epsilon is None else epsilon)
+    y = y if gamma is None else numeric.multiply(y, _along(gamma, x, axis))
+    return y if beta is None else numeric.add(y, _along(beta, x, axis))
+
+
+@operation
+def rms_normalization(x: Operand, scale: Operand = None, axis: Any = -1, epsilon: float | None = None) -> Any:
+    """Each sample over its root mean square along these axes, times ``scale``."""
+    y = rms_standardize(x, axes=axes_of(axis, x.ndim), epsilon=1e-7 if epsilon is None else epsilon)
+    return y if scale is None else numeric.multiply(y, _along(scale, x, axis))
 
 
 @operation
