@@ -17,6 +17,7 @@ B = RNG.normal(size=(4, 3)).astype(np.float32)
 C = RNG.normal(size=(2, 3, 4)).astype(np.float32)
 POSITIVE = abs(A) + np.float32(0.1)
 SHARES = POSITIVE / POSITIVE.sum(1, keepdims=True)
+NANS = np.where(abs(A) < np.float32(0.5), np.float32(np.nan), A)
 ODD = np.array([np.nan, 0, -0.0, np.inf, -np.inf, 2, -2, 0.0], np.float32)
 HUGE = np.array([1e30, -1e-30, 0, np.inf], np.float32)
 ODDITIES: dict[str, list[Any]] = {
@@ -172,6 +173,42 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "isclose": (lambda o: o.isclose(A, A + np.float32(1e-3) * YES, atol=1e-4), np.isclose(A, A + 1e-3 * YES, atol=1e-4)),
     "nan_to_num": (
         lambda o: o.nan_to_num(np.array([1, np.nan, np.inf, -np.inf], np.float32), posinf=3.0, neginf=-3.0), [1, 0, 3, -3]),
+    **{name: (named(name, NANS, axis=1, keepdims=True), getattr(np, name)(NANS, axis=1, keepdims=True)) for name in (
+        "nansum", "nanmean", "nanmax", "nanmin", "nanvar", "nanstd", "nanprod", "nanargmax", "nanargmin")},
+    **{f"{name} of all": (named(name, NANS), getattr(np, name)(NANS)) for name in (
+        "nansum", "nanmean", "nanmax", "nanmin", "nanvar", "nanstd", "nanprod", "nanargmax", "nanargmin", "nancumsum", "nancumprod")},
+    "nanmax of nan": (lambda o: o.nanmax(np.array([[np.nan, np.nan], [np.nan, 1]], np.float32), axis=1), [np.nan, 1]),
+    "nanargmax of nan": (lambda o: o.nanargmax(np.array([[np.nan, np.nan], [np.nan, -1]], np.float32), axis=1), [-1, 1]),
+    "nanmin of whole numbers": (lambda o: o.nanmin(LABELS.reshape(2, 2), axis=0), [0, 2]),
+    "append": (lambda o: o.append(A, C), np.append(A, C)),
+    "append along an axis": (lambda o: o.append(A, B, axis=1), np.append(A, B, 1)),
+    **{name: (named(name, A), getattr(np, name)(A)) for name in ("fliplr", "flipud", "diagflat", "copy", "array", "corrcoef", "trapezoid")},
+    **{f"rot90, {k}": (lambda o, k=k: o.rot90(C, k=k, axes=(0, 2)), np.rot90(C, k, (0, 2))) for k in (0, 1, 2, -1)},
+    "dstack": (lambda o: o.dstack([A, B]), np.dstack([A, B])),
+    "dstack of vectors": (lambda o: o.dstack([A[0], B[1]]), np.dstack([A[0], B[1]])),
+    "hsplit": (lambda o: o.hsplit(A, 3)[1], A[:, 1:2]),
+    "hsplit of a vector": (lambda o: o.hsplit(A[:, 0], [1])[1], A[1:, 0]),
+    "vsplit": (lambda o: o.vsplit(A, [1, 3])[1], A[1:3]),
+    "dsplit": (lambda o: o.dsplit(C, 2)[1], C[..., 2:]),
+    "array_split": (lambda o: o.array_split(A, 3, axis=0)[0], A[:2]),
+    "kron": (lambda o: o.kron(A, B), np.kron(A, B)),
+    "kron of any axes": (lambda o: o.kron(C, A), np.kron(C, A)),
+    "diagflat, k": (lambda o: o.diagflat(A, k=-2), np.diagflat(A, -2)),
+    "tri": (lambda o: o.tri(3, 4, k=1), np.tri(3, 4, 1)),
+    "vander": (lambda o: o.vander(A[:, 0]), np.vander(A[:, 0])),
+    "vander, increasing": (lambda o: o.vander(A[:, 0], N=3, increasing=True), np.vander(A[:, 0], 3, True)),
+    "vdot": (lambda o: o.vdot(A, B), np.vdot(A, B)),
+    "inner": (lambda o: o.inner(A, C[0].T), np.inner(A, C[0].T)),
+    "cross": (lambda o: o.cross(A, B), np.cross(A, B)),
+    "cross of axes": (lambda o: o.cross(A, B.T, axisb=0, axisc=0), np.cross(A, B.T, axisb=0, axisc=0)),
+    "empty": (lambda o: o.shape(o.empty((2, 3))), (2, 3)),
+    "empty_like": (lambda o: o.shape(o.empty_like(A)), (4, 3)),
+    "logspace": (lambda o: o.logspace(0.0, 2.0, num=5, base=2), np.logspace(0, 2, 5, base=2)),
+    "geomspace": (lambda o: o.geomspace(1.0, 16.0, num=4, endpoint=False), np.geomspace(1, 16, 4, False)),
+    "percentile": (lambda o: o.percentile(C, [20, 50], axis=(0, 2)), np.percentile(C, [20, 50], (0, 2))),
+    "trapezoid at places": (lambda o: o.trapezoid(C, x=A[:3, 0], axis=1), np.trapezoid(C, A[:3, 0], axis=1)),
+    "trapezoid at places of each": (lambda o: o.trapezoid(A, x=B, axis=0), np.trapezoid(A, B, axis=0)),
+    "select": (lambda o: o.select([A > 1, A > 0], [A, B], default=-1.0), np.select([A > 1, A > 0], [A, B], -1)),
     "quantile": (lambda o: o.quantile(C, [0.2, 0.5], axis=(0, 2)), np.quantile(C, [0.2, 0.5], (0, 2))),
     "quantile beside infinity": (lambda o: o.quantile(np.array([1, 2, np.inf], np.float32), 0.5), 2.0),
     "quantile of nan": (lambda o: o.quantile(np.array([[1, np.nan, 2], [1, 2, 4]], np.float32), 0.5, axis=1), [np.nan, 2]),
@@ -223,6 +260,7 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
 
 # What is no array yet, which Keras takes where its backend does.
 LISTS: dict[str, Any] = {
+    "array_split at": (lambda o: o.array_split(C, [1, 3], axis=2)[1], C[..., 1:3]),
     "numbers": (lambda o: o.add(1, 2), 3),
     "number first": (lambda o: o.maximum(0.5, A), A.clip(0.5)),
     "prod": (lambda o: o.prod([1.0, 2, 3]), 6),
@@ -281,6 +319,38 @@ def test_operations_in_compiled_layers_choose_and_run_along_axes():
     before = model.get_weights()[0]
     model.fit(A, A[:, :1], verbose=0, ignore="RV")
     assert (model.get_weights()[0] != before).any()
+
+
+WIDE = np.concatenate([A, B], 1)
+LAYERS = {  # operations of symbolic values
+    "arctan2": lambda o, x: o.arctan2(x, 2.0) + o.arcsin(o.clip(x, -0.9, 0.9)),
+    "hypot": lambda o, x: o.hypot(x, [1.0] * 6),
+    "allclose": lambda o, x: x * o.cast(o.allclose(x, 2.0), "float32"),
+    "glu": lambda o, x: o.glu(o.threshold(x, 0.1, -1.0)),
+    "saturate_cast": lambda o, x: o.saturate_cast(x * 300, "uint8"),
+    "layer_normalization": lambda o, x: o.layer_normalization(x, o.nansum(x, axis=0), epsilon=0.1),
+    "nanmax": lambda o, x: o.nanmax(o.log(x), axis=1) + o.nanstd(o.sqrt(x), axis=-1),
+    "nanprod": lambda o, x: (
+        o.nanprod(o.sqrt(x), axis=1, keepdims=True) - o.nanargmin(x, axis=1, keepdims=True)
+    ),
+    "splits": lambda o, x: o.append(o.hsplit(x, 2)[0], o.array_split(x, 4, axis=1)[1], axis=1),
+    "cross": lambda o, x: o.cross(x[:, :3], x[:, 3:]) + o.trapezoid(x, dx=0.5)[:, None],
+    "rot90": lambda o, x: o.fliplr(o.rot90(o.reshape(x, (-1, 2, 3)), k=3, axes=(1, 2))),
+    "inner": lambda o, x: o.inner(x, B.ravel()[:6]),
+    "kron": lambda o, x: o.kron(x, [1.0, 2.0]),
+    "select": lambda o, x: o.select([x > 1, x > 0], [x, o.copy(x) * 2], default=0.5),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_operations_are_layers_that_are_saved(name):
+    """Of a batch of any size, as at once."""
+    x = rv.Input((6,))
+    model = rv.Model(x, LAYERS[name](rv.ops, x))
+    twin = from_architecture(json.loads(json.dumps(model.architecture())))
+    expected = LAYERS[name](rv.ops, rv.ops.convert_to_tensor(WIDE))
+    for net in (model, twin):
+        np.testing.assert_allclose(net.predict(WIDE, verbose=0), expected.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def described(function):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric, selecting
+from ranvier import methods, numeric, selecting
 from ranvier.graph.node import FLOATS, Symbol
 from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
@@ -234,6 +234,12 @@ def ones_like(x: Operand, dtype: Any = None) -> Any:
 
 
 @operation
+def empty_like(x: Operand, dtype: Any = None) -> Any:
+    """Zeros in the shape of ``x``: what is not written yet is 0."""
+    return zeros_like(x, dtype)
+
+
+@operation
 def full_like(x: Operand, fill_value: float, dtype: Any = None) -> Any:
     """A number in the shape of ``x``."""
     return numeric.full_like(x, fill_value, None if dtype is None else dtype_name(dtype))
@@ -247,6 +253,11 @@ def zeros(shape: Any, dtype: Any = None) -> Tensor:
 def ones(shape: Any, dtype: Any = None) -> Tensor:
     """Ones."""
     return full(shape, 1, dtype)
+
+
+def empty(shape: Any, dtype: Any = None) -> Tensor:
+    """Zeros: what is not written yet is 0."""
+    return full(shape, 0, dtype)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
@@ -283,11 +294,29 @@ def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True) ->
     return Tensor(np.linspace(start, stop, num, endpoint))
 
 
+def logspace(
+    start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None
+) -> Tensor:
+    """``base`` to the powers of so many numbers from one to another."""
+    return Tensor(np.logspace(start, stop, num, endpoint, base), dtype=dtype_name(dtype))
+
+
+def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
+    """So many numbers from one to another, each the same multiple of the one before."""
+    return Tensor(np.geomspace(start, stop, num, endpoint), dtype=dtype_name(dtype))
+
+
 def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of any array; floats take the default dtype."""
     if isinstance(x, Tensor):
         return x if dtype is None else numeric.cast(x, dtype_name(dtype))
     return Tensor(x, dtype=None if dtype is None else dtype_name(dtype))
+
+
+def array(x: Any, dtype: Any = None) -> Tensor:
+    """A tensor of its own of any array; floats take the default dtype."""
+    copied: Tensor = methods.clone(convert_to_tensor(x, dtype))
+    return copied
 
 
 def convert_to_numpy(x: Any) -> Any:
@@ -317,6 +346,6 @@ def size(x: Any) -> int:
 
 
 NEW: tuple[Any, ...] = (
-    arange, argsort, convert_to_numpy, convert_to_tensor, eye, full, is_tensor, linspace, ndim, ones, shape, size, sort,
-    top_k, zeros,
+    arange, argsort, array, convert_to_numpy, convert_to_tensor, empty, eye, full, geomspace, is_tensor, linspace,
+    logspace, ndim, ones, shape, size, sort, top_k, zeros,
 )  # fmt: skip

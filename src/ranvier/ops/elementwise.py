@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import activations, functional, numeric
+from ranvier import activations, functional, methods, numeric
 from ranvier.functional import basic
 from ranvier.graph.node import DTYPES
 from ranvier.losses import formulas
 from ranvier.modes import get_dtype
 from ranvier.module.symbolic import given
-from ranvier.numeric import angles, elementary, movement, norms
+from ranvier.numeric import angles, elementary, known, matrices, movement, norms
 from ranvier.tensor import Tensor
 
 OPERATIONS: dict[str, Callable[..., Any]] = {}  # what a layer of a functional model can do
@@ -137,6 +137,8 @@ UNARY: dict[str, Callable[..., Any]] = {
         numeric.less(x, 1), numeric.multiply(numeric.square(numeric.clip(numeric.add(x, 1.0), 0.0)), 0.25), x),
     "sparse_sigmoid": lambda x: numeric.clip(numeric.multiply(numeric.add(x, 1.0), 0.5), 0.0, 1.0),
     "ravel": lambda x: numeric.reshape(x, (-1,)),
+    "fliplr": lambda x: numeric.flip(x, 1), "flipud": lambda x: numeric.flip(x, 0), "corrcoef": matrices.corrcoef,
+    "copy": methods.clone,
 }  # fmt: skip
 BINARY: dict[str, Callable[..., Any]] = {
     **{name: getattr(numeric, name) for name in (
@@ -145,13 +147,17 @@ BINARY: dict[str, Callable[..., Any]] = {
     "true_divide": numeric.divide, "mod": numeric.remainder,
     "divide_no_nan": lambda a, b: numeric.where(
         numeric.equal(b, 0), 0.0, numeric.divide(a, numeric.where(numeric.equal(b, 0), 1.0, b))),
+    "vdot": lambda a, b: numeric.sum(numeric.multiply(numeric.reshape(a, (-1,)), numeric.reshape(b, (-1,)))),
+    "inner": lambda a, b: (
+        matrices.tensordot(a, b, [[-1], [-1]]) if np.ndim(a) and np.ndim(b) else numeric.multiply(a, b)),
     "outer": lambda a, b: numeric.multiply(numeric.reshape(a, (-1, 1)), numeric.reshape(b, (1, -1))),
     **{name: getattr(elementary, name) for name in ("fmax", "fmin", "heaviside", "logaddexp", "logaddexp2")},
-    "arctan2": angles.atan2, "fmod": numeric.fmod, "hypot": angles.hypot,
+    "kron": matrices.kron, "arctan2": angles.atan2, "fmod": numeric.fmod, "hypot": angles.hypot,
 }  # fmt: skip
 REDUCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(numeric, name) for name in (
         "sum", "mean", "max", "min", "any", "all", "std", "var", "argmax", "argmin", "logsumexp")},
+    **{name: getattr(known, name) for name in known.__all__},
     "amax": numeric.max, "amin": numeric.min,
     "ptp": lambda x, axis, keepdims: numeric.subtract(numeric.max(x, axis, keepdims), numeric.min(x, axis, keepdims)),
 }  # fmt: skip
@@ -165,6 +171,10 @@ TEXTS = {  # what those do that are written here
     "sparse_plus": "0 below -1, ``x`` above 1, ``(x + 1) ** 2 / 4`` between.",
     "sparse_sigmoid": "0 below -1, 1 above 1, ``(x + 1) / 2`` between.",
     "ptp": "The largest value less the smallest.",
+    "fliplr": "The order along the second axis reversed.",
+    "flipud": "The order along the first axis reversed.",
+    "vdot": "The sum of the products of the elements of both, each in one axis.",
+    "inner": "The sums of products along the last axes of both; of numbers the product.",
     "ravel": "The elements in one axis.",
     "divide_no_nan": "Elementwise ``x1 / x2``, and 0 where ``x2`` is.",
     "outer": "The products of all pairs of elements, of ``x1`` in rows and of ``x2`` in columns.",
