@@ -20,22 +20,39 @@ SHARES = POSITIVE / POSITIVE.sum(1, keepdims=True)
 NANS = np.where(abs(A) < np.float32(0.5), np.float32(np.nan), A)
 ODD = np.array([np.nan, 0, -0.0, np.inf, -np.inf, 2, -2, 0.0], np.float32)
 HUGE = np.array([1e30, -1e-30, 0, np.inf], np.float32)
+LABELS = np.array([0, 2, 1, 2], np.int32)
+YES = (B > 0).astype(np.float32)
+PICTURES = RNG.normal(size=(2, 4, 4, 3)).astype(np.float32)
+KERNEL = RNG.normal(size=(2, 2, 3, 2)).astype(np.float32)
+AT = np.array([[0, 1], [3, 2], [0, 1]], np.int32)
+SQUARES = RNG.normal(size=(2, 4, 4, 4)).astype(np.float32)
+SQUARES += 2 * np.eye(4, dtype=np.float32)
+BLOCKS = PICTURES.reshape(2, 1, 2, 2, 4, 3).transpose(0, 1, 4, 2, 5, 3).reshape(2, 1, 8, 6)
 ODDITIES: dict[str, list[Any]] = {
     **{name: [ODD, ODD[::-1].copy()] for name in ("arctan2", "fmax", "fmin")},
     "arctan": [ODD],
     "heaviside": [ODD, np.float32(0.5)],
     "hypot": [HUGE, HUGE],
 }
-LABELS = np.array([0, 2, 1, 2], np.int32)
-YES = (B > 0).astype(np.float32)
-PICTURES = RNG.normal(size=(2, 4, 4, 3)).astype(np.float32)
-KERNEL = RNG.normal(size=(2, 2, 3, 2)).astype(np.float32)
 SQUARE = (RNG.normal(size=(3, 3)) + 3 * np.eye(3)).astype(np.float32)
 
 
 def softmax(x, axis=-1):
     e = np.exp(x - x.max(axis, keepdims=True))
     return e / e.sum(axis, keepdims=True)
+
+
+def written(x, combine, first):
+    """What the numbers of a row make of x, combined with what is there at places."""
+    result = x.copy()
+    for place, number in zip(AT[first:], A[0, first:], strict=True):
+        result[tuple(place)] = combine(result[tuple(place)], number)
+    return result
+
+
+def attended(bias, mask=True, scale=3**-0.5):
+    logits = np.einsum("btnh,bsnh->bnts", PICTURES, PICTURES) * scale + bias
+    return np.einsum("bnts,bsnh->btnh", softmax(np.where(mask, logits, -1e30)), PICTURES)
 
 
 def named(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -225,6 +242,53 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
         (A - A.mean(0)) / np.sqrt(A.var(0) + 0.01) * B[1] + B[0]),
     "max_pool": (lambda o: o.nn.max_pool(PICTURES, (2, 2), strides=(2, 2)), PICTURES.reshape(2, 2, 2, 2, 2, 3).max((2, 4))),
     "average_pool": (lambda o: o.average_pool(PICTURES, (2, 2), strides=2), PICTURES.reshape(2, 2, 2, 2, 2, 3).mean((2, 4))),
+    "digitize": (lambda o: o.digitize(A, np.array([-1, 0, 0.5], np.float32)), np.digitize(A, [-1, 0, 0.5])),
+    "digitize at an edge": (lambda o: o.digitize(LABELS, np.array([0, 1, 2], np.int32)), np.digitize(LABELS, [0, 1, 2])),
+    **{f"searchsorted, {s}": (lambda o, s=s: o.searchsorted(np.array([0, 1, 1, 2], np.int32), LABELS, side=s), np.searchsorted([0, 1, 1, 2], LABELS, s)) for s in ("left", "right")},
+    "searchsorted of nan": (lambda o: o.searchsorted(np.array([0, 1], np.float32), np.array([np.nan, -1], np.float32)), [2, 0]),
+    "isin": (lambda o: o.isin(LABELS, np.array([[2, 5]], np.int32)), np.isin(LABELS, [2, 5])),
+    "isin, inverted": (lambda o: o.isin(LABELS, 2, invert=True), np.isin(LABELS, 2, invert=True)),
+    "in_top_k": (lambda o: o.in_top_k(LABELS, A, k=2), [A[i, c] >= np.sort(A[i])[1] for i, c in enumerate(LABELS)]),
+    "in_top_k of nan": (lambda o: o.in_top_k(np.array([0, 1]), np.array([[np.nan, 1, 0], [1, 1, 0]], np.float32), k=1), [False, True]),
+    "bincount": (lambda o: o.bincount(LABELS, minlength=4), np.bincount(LABELS, minlength=4)),
+    "bincount by weights": (lambda o: o.bincount(LABELS, weights=A[:, 0]), np.bincount(LABELS, A[:, 0])),
+    "bincount of rows": (lambda o: o.bincount(np.array([[0, 1], [1, 1]], np.int32)), [[1, 1], [0, 2]]),
+    "histogram": (lambda o: o.histogram(A[:, 0], bins=3)[0], np.histogram(A[:, 0], 3)[0]),
+    "histogram, edges": (lambda o: o.histogram(A[:, 0], bins=3, range=(-1, 1))[1], np.histogram(A[:, 0], 3, (-1, 1))[1]),
+    "nonzero": (lambda o: o.nonzero(YES)[1], np.nonzero(YES)[1]),
+    "segment_sum": (lambda o: o.segment_sum(A, LABELS, num_segments=3), [A[0], A[2], A[1] + A[3]]),
+    "segment_sum, some": (lambda o: o.segment_sum(A, LABELS, num_segments=2), [A[0], A[2]]),
+    "segment_max": (lambda o: o.segment_max(A, LABELS, num_segments=4), [A[0], A[2], np.maximum(A[1], A[3]), np.full(3, -np.inf)]),
+    "segment_min": (lambda o: o.segment_min(A, LABELS, num_segments=3), [A[0], A[2], np.minimum(A[1], A[3])]),
+    "segment_min of whole numbers": (lambda o: o.segment_min(np.array([3, 1, 2], np.int32), np.array([1, 1, 0], np.int32), num_segments=3), [2, 1, 2**31 - 1]),
+    "segment_prod": (lambda o: o.segment_prod(A, LABELS, num_segments=3), [A[0], A[2], A[1] * A[3]]),
+    "scatter": (lambda o: o.scatter(o.array(AT), o.array(A[0]), (4, 3)), written(0 * A, np.add, 0)),
+    "scatter of rows": (lambda o: o.scatter(o.array(LABELS[:, None]), o.array(A), (5, 3)), [A[0], A[2], A[1] + A[3], 0 * A[0], 0 * A[0]]),
+    "scatter_update": (lambda o: o.scatter_update(A, AT[1:], A[0, 1:]), written(A, lambda a, b: b, 1)),
+    **{f"scatter_update, {n}": (lambda o, n=n: o.scatter_update(A, AT, A[0], reduction=n), written(A, f, 0)) for n, f in {
+        "add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}.items()},
+    "scatter_update of rows": (lambda o: o.scatter_update(A, np.array([[2], [0]]), B[:2]), [B[1], A[1], B[0], A[3]]),
+    "slice_update": (lambda o: o.slice_update(A, (1, 1), B[:2, :1]), np.concatenate([A[:, :1], np.concatenate([A[:1, 1:2], B[:2, :1], A[3:, 1:2]]), A[:, 2:]], 1)),
+    "slice_update, moved back": (lambda o: o.slice_update(A, (3, 0), B[:2]), np.concatenate([A[:2], B[:2]])),
+    "unravel_index": (lambda o: o.stack(o.unravel_index(LABELS, (2, 2))), np.unravel_index(LABELS, (2, 2))),
+    "depth_to_space": (lambda o: o.depth_to_space(PICTURES.reshape(2, 4, 3, 4), 2), PICTURES.reshape(2, 4, 3, 2, 2, 1).transpose(0, 1, 3, 2, 4, 5).reshape(2, 8, 6, 1)),
+    "space_to_depth": (lambda o: o.nn.space_to_depth(PICTURES, 2), PICTURES.reshape(2, 2, 2, 2, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 2, 2, 12)),
+    "depth_to_space, channels first": (lambda o: o.depth_to_space(PICTURES, 2, data_format="channels_first"), BLOCKS),
+    "psnr": (lambda o: o.psnr(A, B, max_val=2.0), 20 * np.log10(2) - 10 * np.log10(((A - B) ** 2).mean())),
+    "dot_product_attention": (lambda o: o.dot_product_attention(PICTURES, PICTURES, PICTURES), attended(0)),
+    "dot_product_attention, masked": (
+        lambda o: o.dot_product_attention(PICTURES, PICTURES, PICTURES, bias=SQUARES, mask=SQUARES > 0, is_causal=True, scale=0.5),
+        attended(SQUARES, (SQUARES > 0) & np.tri(4, dtype=bool), 0.5)),
+    "while_loop": (lambda o: o.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x * 2), (0, o.array(A)))[1], 8 * A),
+    "while_loop, at most": (lambda o: o.while_loop(lambda x: o.max(x) < 1e9, lambda x: x + 1, o.array(A), maximum_iterations=2), A + 2),
+    "fori_loop": (lambda o: o.fori_loop(1, 4, lambda i, x: x + i, o.array(A)), A + 6),
+    "map": (lambda o: o.map(o.sum, o.array(C)), C.sum((1, 2))),
+    "map of several": (lambda o: o.map(lambda p: {"r": p[0] * o.max(p[1])}, (o.array(A), o.array(B)))["r"], A * B.max(1, keepdims=True)),
+    "vectorized_map": (lambda o: o.vectorized_map(lambda x: x[0] - x, o.array(A)), A[:, :1] - A),
+    "scan": (lambda o: o.scan(lambda c, x: (c + x, c * x), o.array(0 * A[0]), o.array(A))[1], (A.cumsum(0) - A) * A),
+    "scan, the last": (lambda o: o.scan(lambda c, x: (c * 0.5 + x, c), o.array(0 * A[0]), o.array(A), reverse=True)[0], A[0] + A[1] / 2 + A[2] / 4 + A[3] / 8),
+    "switch": (lambda o: o.switch(5, [lambda x: x, lambda x: x * 2], o.array(A)), 2 * A),
+    "get_item": (lambda o: o.get_item(A, (0, slice(1, 3))), A[0, 1:3]),
     "conv": (lambda o: o.conv(PICTURES, KERNEL, strides=(2, 2)), np.einsum("biujvc,uvcf->bijf", PICTURES.reshape(2, 2, 2, 2, 2, 3), KERNEL)),
     "depthwise_conv": (
         lambda o: o.depthwise_conv(PICTURES, KERNEL, strides=2),
@@ -260,6 +324,14 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
 
 # What is no array yet, which Keras takes where its backend does.
 LISTS: dict[str, Any] = {
+    "scatter_update, the last of several": (
+        lambda o: o.scatter_update(A, AT, A[0]),
+        written(A, lambda a, b: b, 0),
+    ),
+    "scatter, out of range": (lambda o: o.scatter([[3], [-1], [-4]], [1, 2, 4], (3,)), [0, 0, 2]),
+    "segment_sum, as many as there are": (lambda o: o.segment_sum([1.0, 2, 3], [0, 2, 2]), [1, 0, 5]),
+    "hypot": (lambda o: o.hypot(3, 4), 5),
+    "arctan2": (lambda o: o.arctan2(-1, -1.0), -0.75 * math.pi),
     "array_split at": (lambda o: o.array_split(C, [1, 3], axis=2)[1], C[..., 1:3]),
     "numbers": (lambda o: o.add(1, 2), 3),
     "number first": (lambda o: o.maximum(0.5, A), A.clip(0.5)),
@@ -338,6 +410,19 @@ LAYERS = {  # operations of symbolic values
     "rot90": lambda o, x: o.fliplr(o.rot90(o.reshape(x, (-1, 2, 3)), k=3, axes=(1, 2))),
     "inner": lambda o, x: o.inner(x, B.ravel()[:6]),
     "kron": lambda o, x: o.kron(x, [1.0, 2.0]),
+    "in_top_k": lambda o, x: x * o.cast(o.in_top_k(o.argmax(-x, axis=1), x, k=5), "float32")[:, None],
+    "digitize": lambda o, x: (
+        o.digitize(x, [-1.0, 0.0, 1.0]) - o.cast(o.isin(o.digitize(x, [0.5]), [1]), "int32")
+    ),
+    "segments": lambda o, x: o.transpose(
+        o.segment_max(o.transpose(x), [0, 1, 0, 2, 1, 2], 3)
+        + o.segment_sum(o.transpose(x), [0, 1, 0, 2, 1, 2], 3)
+    ),
+    "slice_update": lambda o, x: o.slice_update(x, (0, 2), o.relu(x[:, :3])),
+    "depth_to_space": lambda o, x: o.depth_to_space(
+        o.reshape(o.concatenate([x, x], axis=1), (-1, 1, 3, 4)), 2
+    ),
+    "attention": lambda o, x: o.dot_product_attention(*[o.reshape(x, (-1, 3, 1, 2))] * 3, is_causal=True),
     "select": lambda o, x: o.select([x > 1, x > 0], [x, o.copy(x) * 2], default=0.5),
 }
 
@@ -355,6 +440,33 @@ def test_operations_are_layers_that_are_saved(name):
 
 def described(function):
     return rv.Sequential([rv.Input((3,)), rv.layers.Lambda(function)])
+
+
+def test_loops_and_branches_of_what_is_compiled():
+    def chosen(x):
+        doubled = rv.ops.fori_loop(0, 2, lambda i, v: v + x * i, x)
+        _, steps = rv.ops.scan(lambda c, row: (c + row, c + row), 0.0, rv.ops.transpose(x))
+        total = rv.ops.cast(rv.ops.sum(rv.ops.sign(x)), "int32")
+        return rv.ops.switch(
+            total, [lambda v: v, lambda v: v * 0, lambda v: v + rv.ops.transpose(steps)], doubled
+        )
+
+    np.testing.assert_allclose(
+        described(chosen).predict(POSITIVE, verbose=0), 2 * POSITIVE + POSITIVE.cumsum(1), rtol=1e-6
+    )
+    np.testing.assert_allclose(described(chosen).predict(-POSITIVE, verbose=0), -2 * POSITIVE, rtol=1e-6)
+
+
+def test_gradients_of_what_is_written_at_indices():
+    """Of what is written over, none; of rows that are left out, none; equal extremes share it."""
+    o = rv.ops
+    x, u = (rv.torch.tensor(v, requires_grad=True) for v in (A, A[0]))
+    (o.scatter_update(x, AT, u) * B).sum().backward()
+    np.testing.assert_allclose(u.grad.numpy(), [0, B[3, 2], B[0, 1]])
+    np.testing.assert_allclose(x.grad.numpy(), np.where([[0, 1, 0], [0] * 3, [0] * 3, [0, 0, 1]], 0, B))
+    x = rv.torch.tensor(A, requires_grad=True)
+    o.sum(o.segment_sum(x, LABELS, 2) * B[:2] + o.segment_max(x * 0, LABELS * 0, 2)[0]).backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.stack([B[0], 0 * B[0], B[1], 0 * B[0]]), rtol=1e-6)
 
 
 def test_a_choice_between_named_tuples():
@@ -431,6 +543,16 @@ def test_mistakes_are_told_with_what_to_write_instead():
         ),
         (lambda: described(lambda x: x / rv.ops.size(x)), ValueError, r"\(batch, 3\) is known only when"),
         (lambda: described(lambda x: x + rv.ops.zeros(rv.ops.shape(x))), ValueError, r"ops.zeros_like\(x\)"),
+        (lambda: rv.ops.searchsorted(A, 1.0), ValueError, "Write one vector in order"),
+        (lambda: rv.ops.searchsorted(A[0], 1.0, "up"), ValueError, "Write 'left' or 'right'"),
+        (lambda: rv.ops.scatter_update(A, AT, A[0], "mean"), ValueError, "Write one of 'add', 'max'"),
+        (lambda: rv.ops.slice_update(A[:2], (0, 0), A), ValueError, "Write a smaller one"),
+        (lambda: rv.ops.bincount(LABELS, sparse=True), ValueError, "no sparse tensors"),
+        (lambda: rv.ops.select([A > 0], [A, B]), ValueError, "Write one of each"),
+        (lambda: rv.ops.scan(lambda c, x: (c, x), A), ValueError, "or length=, too"),
+        (lambda: rv.ops.map(lambda x: x, (A, A[0])), ValueError, "Write arrays .* of one length"),
+        (lambda: rv.ops.cross(A.T, A.T), ValueError, "write three elements"),
+        (lambda: described(lambda x: rv.ops.map(rv.ops.relu, x)), ValueError, "all samples at once"),
         (lambda: rv.ops.meshgrid(A[0], indexing="x"), ValueError, "Write 'xy' or 'ij'"),
         (lambda: rv.ops.relux, AttributeError, "nearest that does is relu"),
     ]:

@@ -324,6 +324,16 @@ def convert_to_numpy(x: Any) -> Any:
     return np.array(x)
 
 
+def dtype(x: Any) -> str:
+    """The dtype's name."""
+    return str(x.dtype if hasattr(x, "dtype") else Tensor(x).dtype)
+
+
+def get_item(x: Any, key: Any) -> Any:
+    """``x[key]``."""
+    return convert_to_tensor(x)[key] if isinstance(x, (list, tuple, np.ndarray)) else x[key]
+
+
 def is_tensor(x: Any) -> bool:
     """Whether this is a tensor."""
     return isinstance(x, Tensor)
@@ -346,6 +356,6 @@ def size(x: Any) -> int:
 
 
 NEW: tuple[Any, ...] = (
-    arange, argsort, array, convert_to_numpy, convert_to_tensor, empty, eye, full, geomspace, is_tensor, linspace,
-    logspace, ndim, ones, shape, size, sort, top_k, zeros,
+    arange, argsort, array, convert_to_numpy, convert_to_tensor, dtype, empty, eye, full, geomspace, get_item,
+    is_tensor, linspace, logspace, ndim, ones, shape, size, sort, top_k, zeros,
 )  # fmt: skip

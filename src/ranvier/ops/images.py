@@ -1,16 +1,19 @@
-"""Keras's operations on images, sequences and volumes: convolutions and pooling; and normalization by given moments."""
+"""Keras's operations on images, sequences and volumes: convolutions, pooling, attention and normalization."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
+from ranvier import functional, numeric
 from ranvier.functional.convolution import convolve
 from ranvier.functional.normalization import layer_standardize, rms_standardize
 from ranvier.functional.pooling import pool
 from ranvier.layers.spatial import FORMATS
+from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.ops.elementwise import Operand, dtype_name, operation
 
@@ -121,6 +124,76 @@ def batch_normalization(
     factor = factor if scale is None else numeric.multiply(factor, along(scale))
     y = numeric.multiply(numeric.subtract(x, along(mean)), factor)
     return y if offset is None else numeric.add(y, along(offset))
+
+
+def _blocks(x: Any, data_format: Any, order: Sequence[int], shape: Any) -> Any:
+    """Images as (batch, height, width, channels) in another arrangement, and back in their format."""
+    first = _first(data_format)
+    x = movement.moveaxis(x, 1, -1) if first else x
+    before, after = shape(*x.shape[1:])
+    y = numeric.reshape(
+        numeric.transpose(numeric.reshape(x, (x.shape[0], *before)), order), (x.shape[0], *after)
+    )
+    return movement.moveaxis(y, -1, 1) if first else y
+
+
+@operation
+def depth_to_space(x: Operand, block_size: int, data_format: str = "channels_last") -> Any:
+    """Blocks of pixels in place of channels: (batch, h, w, c * b * b) -> (batch, h * b, w * b, c)."""
+    b = block_size
+
+    def shape(h: int, w: int, c: int) -> Any:
+        return (h, w, b, b, c // b**2), (h * b, w * b, c // b**2)
+
+    return _blocks(x, data_format, (0, 1, 3, 2, 4, 5), shape)
+
+
+@operation
+def space_to_depth(x: Operand, block_size: int, data_format: str = "channels_last") -> Any:
+    """Channels in place of blocks of pixels: (batch, h * b, w * b, c) -> (batch, h, w, c * b * b)."""
+    b = block_size
+
+    def shape(h: int, w: int, c: int) -> Any:
+        return (h // b, b, w // b, b, c), (h // b, w // b, c * b**2)
+
+    return _blocks(x, data_format, (0, 1, 3, 2, 4, 5), shape)
+
+
+@operation
+def psnr(x1: Operand, x2: Operand, max_val: float) -> Any:
+    """The ratio of the largest value there could be to the mean squared difference, in decibels."""
+    error = numeric.mean(numeric.square(numeric.subtract(x1, x2)))
+    return numeric.multiply(numeric.subtract(2 * math.log(max_val), numeric.log(error)), 10 / math.log(10))
+
+
+@operation
+def dot_product_attention(
+    query: Operand,
+    key: Operand,
+    value: Operand,
+    bias: Operand = None,
+    mask: Operand = None,
+    scale: float | None = None,
+    is_causal: bool = False,
+    flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
+) -> Any:
+    """Means of values (batch, s, heads, size), weighted by softmax of the products of queries (batch, t, heads, size)
+    and keys: (batch, t, heads, size). ``bias`` and ``mask``, true for what counts, are (batch, heads, t, s).
+
+    ``is_causal`` leaves out what comes later; ``flash_attention`` changes nothing. Attention of Vaswani et al., 2017.
+    """
+    factor = 1 / math.sqrt(key.shape[-1]) if scale is None else scale
+    logits = numeric.multiply(numeric.einsum("btnh,bsnh->bnts", query, key), factor)
+    logits = logits if bias is None else numeric.add(logits, bias)
+    if attn_logits_soft_cap:
+        capped = numeric.tanh(numeric.divide(logits, attn_logits_soft_cap))
+        logits = numeric.multiply(capped, attn_logits_soft_cap)
+    least = -0.7 * float(np.finfo(logits.dtype).max)
+    logits = logits if mask is None else numeric.where(mask, logits, least)
+    if is_causal:
+        logits = numeric.where(matrices.tril(numeric.ones_like(logits, "bool")), logits, least)
+    return numeric.einsum("bnts,bsnh->btnh", functional.softmax(logits, axis=-1), value)
 
 
 def _along(values: Any, x: Any, axis: Any) -> Any:

@@ -204,15 +204,16 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     In what is compiled both are computed, and one is chosen: they return tensors of the same shapes.
     """
     if isinstance(pred, Tensor) and entries.state.tracing:
-        return _chosen(pred, true_fn(), false_fn())
+        return choose(pred, true_fn(), false_fn())
     return true_fn() if bool(np.asarray(pred)) else false_fn()
 
 
-def _chosen(pred: Tensor, yes: Any, no: Any) -> Any:
+def choose(pred: Tensor, yes: Any, no: Any) -> Any:
+    """Of each part of two results the one or the other."""
     if isinstance(yes, Mapping):
-        return {key: _chosen(pred, yes[key], no[key]) for key in yes}
+        return {key: choose(pred, yes[key], no[key]) for key in yes}
     if isinstance(yes, (list, tuple)):
-        parts = [_chosen(pred, a, b) for a, b in zip(yes, no, strict=True)]
+        parts = [choose(pred, a, b) for a, b in zip(yes, no, strict=True)]
         return type(yes)(*parts) if hasattr(yes, "_fields") else type(yes)(parts)  # a named tuple takes each
     return None if yes is None else numeric.where(pred, yes, no)
 
