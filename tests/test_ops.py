@@ -34,6 +34,7 @@ ODDITIES: dict[str, list[Any]] = {
     "heaviside": [ODD, np.float32(0.5)],
     "hypot": [HUGE, HUGE],
 }
+MIX = RNG.normal(size=(1, 1, 6, 4)).astype(np.float32)
 SQUARE = (RNG.normal(size=(3, 3)) + 3 * np.eye(3)).astype(np.float32)
 
 
@@ -274,6 +275,16 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "depth_to_space": (lambda o: o.depth_to_space(PICTURES.reshape(2, 4, 3, 4), 2), PICTURES.reshape(2, 4, 3, 2, 2, 1).transpose(0, 1, 3, 2, 4, 5).reshape(2, 8, 6, 1)),
     "space_to_depth": (lambda o: o.nn.space_to_depth(PICTURES, 2), PICTURES.reshape(2, 2, 2, 2, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 2, 2, 12)),
     "depth_to_space, channels first": (lambda o: o.depth_to_space(PICTURES, 2, data_format="channels_first"), BLOCKS),
+    "cdist": (lambda o: o.cdist(A, B), np.linalg.norm(A[:, None] - B, axis=-1)),
+    "logdet": (lambda o: o.logdet(SQUARE @ SQUARE.T), np.linalg.slogdet(SQUARE @ SQUARE.T)[1]),
+    "adaptive_average_pool": (lambda o: o.adaptive_average_pool(PICTURES, (2, 1)), PICTURES.reshape(2, 2, 2, 1, 4, 3).mean((2, 4))),
+    "adaptive_max_pool": (lambda o: o.adaptive_max_pool(PICTURES, 2), PICTURES.reshape(2, 2, 2, 2, 2, 3).max((2, 4))),
+    "separable_conv": (
+        lambda o: o.separable_conv(PICTURES, KERNEL, MIX, strides=2),
+        np.einsum("biujvc,uvcf,cfo->bijo", PICTURES.reshape(2, 2, 2, 2, 2, 3), KERNEL, MIX.reshape(3, 2, 4))),
+    "conv_transpose": (
+        lambda o: o.conv_transpose(PICTURES, KERNEL.transpose(0, 1, 3, 2), strides=2),
+        np.einsum("bijc,uvcf->biujvf", PICTURES, KERNEL).reshape(2, 8, 8, 2)),
     "psnr": (lambda o: o.psnr(A, B, max_val=2.0), 20 * np.log10(2) - 10 * np.log10(((A - B) ** 2).mean())),
     "dot_product_attention": (lambda o: o.dot_product_attention(PICTURES, PICTURES, PICTURES), attended(0)),
     "dot_product_attention, masked": (
@@ -324,6 +335,14 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
 
 # What is no array yet, which Keras takes where its backend does.
 LISTS: dict[str, Any] = {
+    "sparsemax": (
+        lambda o: o.sparsemax(np.array([[0.5, 0.25, -1], [3, 0, 0], [1, 1, 1]], np.float32)),
+        [[0.625, 0.375, 0], [1, 0, 0], [1 / 3] * 3],
+    ),
+    "sparsemax of an axis": (
+        lambda o: o.sparsemax(np.array([[0.5], [0.25]], np.float32), axis=0),
+        [[0.625], [0.375]],
+    ),
     "scatter_update, the last of several": (
         lambda o: o.scatter_update(A, AT, A[0]),
         written(A, lambda a, b: b, 0),
@@ -419,6 +438,10 @@ LAYERS = {  # operations of symbolic values
         + o.segment_sum(o.transpose(x), [0, 1, 0, 2, 1, 2], 3)
     ),
     "slice_update": lambda o, x: o.slice_update(x, (0, 2), o.relu(x[:, :3])),
+    "sparsemax": lambda o, x: o.sparsemax(x * 0.3) + o.cdist(x, [[1.0] * 6]),
+    "conv_transpose": lambda o, x: o.conv_transpose(
+        o.reshape(x, (-1, 3, 2)), B[:2].reshape(2, 3, 1)[..., [0, 0]], padding="same", strides=2
+    ),
     "depth_to_space": lambda o, x: o.depth_to_space(
         o.reshape(o.concatenate([x, x], axis=1), (-1, 1, 3, 4)), 2
     ),

@@ -238,3 +238,16 @@ def glu(input: Node, dim: int = -1) -> Node:
         raise GraphError(f"glu halves dimension {axis} of {x.shape}: write an even extent")
     half, gate = n.split(x, 2, axis)
     return half * n.sigmoid(gate)
+
+
+@function
+def sparsemax(x: Node, axis: int = -1) -> Node:
+    """The nearest probabilities along an axis, of which many are 0 (Martins and Astudillo, 2016)."""
+    last = n.swapaxes(floating(x), axis, -1)
+    each, other = n.expand_dims(last, -1), n.expand_dims(last, -2)
+    above = n.less_equal(each, other)  # each itself too
+    total, count = n.sum(n.where(above, other, 0.0), -1), n.sum(n.cast(above, last.dtype), -1)
+    chosen = n.less(total, n.add(count * last, 1))
+    excess = n.subtract(n.sum(n.where(chosen, last, 0.0), -1, True), 1)
+    share = n.divide(excess, n.sum(n.cast(chosen, last.dtype), -1, True))
+    return n.swapaxes(n.maximum(n.subtract(last, share), 0.0), axis, -1)

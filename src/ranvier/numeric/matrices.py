@@ -7,11 +7,11 @@ from typing import Any
 
 from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.numeric.promotion import axis_of, signed
+from ranvier.numeric.promotion import axis_of, floating, signed
 from ranvier.recording import function
 
 __all__ = [
-    "corrcoef", "cov", "cross", "diag", "kron", "product", "roll", "rot90", "running_product", "running_sum",
+    "cdist", "corrcoef", "cov", "cross", "diag", "kron", "product", "roll", "rot90", "running_product", "running_sum",
     "tensordot", "trapezoid", "tril", "triu",
 ]  # fmt: skip
 
@@ -203,3 +203,10 @@ def rot90(input: Node, k: int = 1, dims: Sequence[int] = (0, 1)) -> Node:
         3: lambda x: n.flip(n.swapaxes(x, first, second), second),
     }
     return turns[k % 4](input)
+
+
+@function
+def cdist(x1: Node, x2: Node, p: float = 2.0) -> Node:
+    """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
+    x, y = n.together(floating(n.expand_dims(x1, -2)), floating(n.expand_dims(x2, -3)))
+    return n.norm(n.subtract(x, y), -1, False, p)

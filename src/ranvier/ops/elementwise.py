@@ -325,6 +325,12 @@ def threshold(x: Operand, threshold: Operand, default_value: Operand) -> Any:
 
 
 @operation
+def sparsemax(x: Operand, axis: int = -1) -> Any:
+    """The nearest probabilities along an axis, of which many are 0."""
+    return basic.sparsemax(x, axis)
+
+
+@operation
 def glu(x: Operand, axis: int = -1) -> Any:
     """The first half along an axis times the sigmoid of the second."""
     return basic.glu(x, axis)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from ranvier import functional, numeric
-from ranvier.functional.convolution import convolve
+from ranvier.functional.convolution import convolve, convolve_transposed
 from ranvier.functional.normalization import layer_standardize, rms_standardize
-from ranvier.functional.pooling import pool
+from ranvier.functional.pooling import adaptive_pool, pool
+from ranvier.layers.convolution import enlarged
 from ranvier.layers.spatial import FORMATS
 from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
-from ranvier.ops.elementwise import Operand, dtype_name, operation
+from ranvier.ops.elementwise import OPERATIONS, Operand, dtype_name, operation
 
 PADDINGS = ("valid", "same", "causal")  # the last of sequences alone
 
@@ -56,6 +57,22 @@ def average_pool(
 ) -> Any:
     """The mean of each window of (batch, positions..., channels); padding is not counted."""
     return _pooled(inputs, pool_size, strides, padding, data_format, False)
+
+
+def _adaptive(inputs: Any, output_size: Any, data_format: Any, largest: bool) -> Any:
+    return adaptive_pool(inputs, _each(output_size, inputs.ndim - 2), largest, _first(data_format))
+
+
+@operation
+def adaptive_average_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
+    """The means of so many parts of the positions of (batch, positions..., channels)."""
+    return _adaptive(inputs, output_size, data_format, False)
+
+
+@operation
+def adaptive_max_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
+    """The largest values of so many parts of the positions of (batch, positions..., channels)."""
+    return _adaptive(inputs, output_size, data_format, True)
 
 
 def _convolved(
@@ -102,6 +119,45 @@ def depthwise_conv(
     *sizes, channels, multiplier = kernel.shape
     wide = numeric.reshape(kernel, (*sizes, 1, channels * multiplier))
     return _convolved(inputs, wide, strides, padding, data_format, dilation_rate, channels)
+
+
+@operation
+def separable_conv(
+    inputs: Operand,
+    depthwise_kernel: Operand,
+    pointwise_kernel: Operand,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: Any = None,
+    dilation_rate: Any = 1,
+) -> Any:
+    """`depthwise_conv`, and then a `conv` of single positions that mixes the channels."""
+    each = OPERATIONS["depthwise_conv"](
+        inputs, depthwise_kernel, strides, padding, data_format, dilation_rate
+    )
+    return OPERATIONS["conv"](each, pointwise_kernel, data_format=data_format)
+
+
+@operation
+def conv_transpose(
+    inputs: Operand,
+    kernel: Operand,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    data_format: Any = None,
+    dilation_rate: Any = 1,
+) -> Any:
+    """The gradient of `conv` by its inputs, which enlarges images; the kernel is (sizes..., filters, channels)."""
+    n, first, how = inputs.ndim - 2, _first(data_format), _word(padding, PADDINGS[:2], "padding")
+    stride, dilation = _each(strides, n), _each(dilation_rate, n)
+    extra = (None,) * n if output_padding is None else _each(output_padding, n)
+    reaches = [(k - 1) * d + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
+    positions = inputs.shape[2:] if first else inputs.shape[1:-1]
+    shape, pairs = zip(*map(enlarged, positions, reaches, stride, (how,) * n, extra), strict=True)
+    return convolve_transposed(
+        inputs, kernel, stride=stride, padding=pairs, dilation=dilation, shape=shape, first=first
+    )
 
 
 @operation

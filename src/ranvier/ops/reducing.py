@@ -112,6 +112,12 @@ def cross(
 
 
 @operation
+def cdist(x: Operand, y: Operand) -> Any:
+    """The distances of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
+    return matrices.cdist(x, y)
+
+
+@operation
 def trapezoid(y: Operand, x: Operand = None, dx: float = 1.0, axis: int = -1) -> Any:
     """The integral along an axis by the trapezoidal rule, of values ``dx`` apart or at the places ``x``."""
     return matrices.trapezoid(y, x, dx=dx, dim=axis)

@@ -8,9 +8,9 @@ import numpy as np
 
 from ranvier import numeric as n
 from ranvier import selecting
-from ranvier.graph.node import Node
 from ranvier.numeric import known
 from ranvier.numeric.matrices import (
+    cdist,
     corrcoef,
     cov,
     cross,
@@ -21,8 +21,8 @@ from ranvier.numeric.matrices import (
     tensordot,
     trapezoid,
 )
-from ranvier.numeric.promotion import axis_of, floating
-from ranvier.recording import function, renamed
+from ranvier.numeric.promotion import axis_of
+from ranvier.recording import renamed
 from ranvier.selecting import Ordered
 from ranvier.tensor import Tensor
 
@@ -123,13 +123,6 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: float = 1, alpha: float = 1) 
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """`addmm` of the matrices of two batches."""
     return addmm(input, batch1, batch2, beta=beta, alpha=alpha)
-
-
-@function
-def cdist(x1: Node, x2: Node, p: float = 2.0) -> Node:
-    """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
-    x, y = n.together(floating(n.expand_dims(x1, -2)), floating(n.expand_dims(x2, -3)))
-    return n.norm(n.subtract(x, y), -1, False, p)
 
 
 def inner(input: Any, other: Any) -> Any:
