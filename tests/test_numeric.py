@@ -9,7 +9,7 @@ import pytest
 from ranvier import numeric as n
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import BATCH, GraphError, Symbol
-from ranvier.numeric import elementary, matrices
+from ranvier.numeric import angles, elementary, matrices
 from ranvier.tensor import Tensor
 from tests.strategies import check_gradient, same
 
@@ -28,6 +28,7 @@ DIVIDED = (
     np.array([1, -1, 1e10, 5, -5, 7, -7, 6, 1e20, 0.3]),
     np.array([0.1, 0.1, 3, np.inf, np.inf, -2, 2, 3, 7, -1e-9]),
 )
+ARC = np.array([-0.9, -0.501, -0.3, -1e-3, 0.2, 0.5001, 0.95])
 LEAST = np.array([[-(2**31), 0, 2**31 - 1]], np.int32)
 FAR = np.array([0, 1e-30, 0.5, 20, 30, 89, -20, -89, -0.5, np.inf, -np.inf])
 
@@ -100,6 +101,9 @@ ROWS: list[tuple[Any, Any, Any]] = [
         (("sinh", "sinh"), FAR), (("cosh", "cosh"), FAR), (("asinh", "arcsinh"), np.array([1e20, -1e20, 1e9, -0.3, np.inf, -np.inf, 1e200])),
         (("acosh", "arccosh"), np.array([1, 1.001, 3, 1e9, 1e20, np.inf])), (("asinh", "arcsinh"), np.array([1e20, -1e20, 3e38], np.float32)))],
     (elementary.erfc, np.vectorize(math.erfc), [A]),
+    *[(getattr(angles, "a" + name), getattr(np, "arc" + name), [v.astype(d)]) for d in (np.float32, np.float64) for name, v in (
+        ("tan", np.array([0.3, -0.5, 1, -2.5, 1e3, -1e-3])), ("sin", ARC), ("cos", ARC))],
+    (angles.atan2, np.arctan2, [np.array([0, -0.0, 0, -0.0, 1, -1, 3, np.inf, -np.inf, 1e-200]), np.array([1, 1, -1, -1, 0, -0.0, -2, np.inf, -np.inf, 1e200])]),
     (elementary.acosh, lambda x: np.full(3, np.nan), [np.array([-1e10, 0, 0.5])]),
     (elementary.sinh, lambda x: np.sinh(x.astype(float)).astype(np.float32), [np.array([89, -89, -20], np.float32)]),
     (op("all", 0), lambda x: x.all(0), [FLAGS]),

@@ -17,16 +17,43 @@ B = RNG.normal(size=(4, 3)).astype(np.float32)
 C = RNG.normal(size=(2, 3, 4)).astype(np.float32)
 POSITIVE = abs(A) + np.float32(0.1)
 SHARES = POSITIVE / POSITIVE.sum(1, keepdims=True)
+NANS = np.where(abs(A) < np.float32(0.5), np.float32(np.nan), A)
+ODD = np.array([np.nan, 0, -0.0, np.inf, -np.inf, 2, -2, 0.0], np.float32)
+HUGE = np.array([1e30, -1e-30, 0, np.inf], np.float32)
 LABELS = np.array([0, 2, 1, 2], np.int32)
 YES = (B > 0).astype(np.float32)
 PICTURES = RNG.normal(size=(2, 4, 4, 3)).astype(np.float32)
 KERNEL = RNG.normal(size=(2, 2, 3, 2)).astype(np.float32)
+AT = np.array([[0, 1], [3, 2], [0, 1]], np.int32)
+SQUARES = RNG.normal(size=(2, 4, 4, 4)).astype(np.float32)
+SQUARES += 2 * np.eye(4, dtype=np.float32)
+BLOCKS = PICTURES.reshape(2, 1, 2, 2, 4, 3).transpose(0, 1, 4, 2, 5, 3).reshape(2, 1, 8, 6)
+ODDITIES: dict[str, list[Any]] = {
+    **{name: [ODD, ODD[::-1].copy()] for name in ("arctan2", "fmax", "fmin")},
+    "arctan": [ODD],
+    "heaviside": [ODD, np.float32(0.5)],
+    "hypot": [HUGE, HUGE],
+}
+MIX = RNG.normal(size=(1, 1, 6, 4)).astype(np.float32)
 SQUARE = (RNG.normal(size=(3, 3)) + 3 * np.eye(3)).astype(np.float32)
 
 
 def softmax(x, axis=-1):
     e = np.exp(x - x.max(axis, keepdims=True))
     return e / e.sum(axis, keepdims=True)
+
+
+def written(x, combine, first):
+    """What the numbers of a row make of x, combined with what is there at places."""
+    result = x.copy()
+    for place, number in zip(AT[first:], A[0, first:], strict=True):
+        result[tuple(place)] = combine(result[tuple(place)], number)
+    return result
+
+
+def attended(bias, mask=True, scale=3**-0.5):
+    logits = np.einsum("btnh,bsnh->bnts", PICTURES, PICTURES) * scale + bias
+    return np.einsum("bnts,bsnh->btnh", softmax(np.where(mask, logits, -1e30)), PICTURES)
 
 
 def named(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -36,12 +63,34 @@ def named(name: str, *args: Any, **kwargs: Any) -> Any:
 ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     **{name: (named(name, POSITIVE), getattr(np, name)(POSITIVE)) for name in (
         "abs", "absolute", "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "square", "reciprocal", "tanh", "sin",
-        "cos", "tan", "sign", "floor", "ceil", "isnan", "isinf", "isfinite", "negative", "logical_not", "ravel")},
+        "cos", "tan", "sign", "floor", "ceil", "isnan", "isinf", "isfinite", "negative", "logical_not", "ravel", "cbrt",
+        "exp2", "deg2rad", "rad2deg")},
     **{name: (named(name, x1=A, x2=B), getattr(np, name)(A, B)) for name in (
         "add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "mod", "maximum", "minimum", "equal",
-        "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "logaddexp")},
+        "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "logaddexp",
+        "logaddexp2", "hypot", "arctan2", "fmod", "fmax", "fmin", "heaviside", "allclose")},
+    **{name: (named(name, x), getattr(np, name)(x)) for name, x in {
+        "arctan": A * 4, "arcsin": SHARES, "arccos": -SHARES, "fabs": A, "sinc": A, "signbit": ODD, "isposinf": ODD, "isneginf": ODD}.items()},
+    **{f"{name} of what is odd": (named(name, *x), getattr(np, name)(*x)) for name, x in ODDITIES.items()},
+    "arcsin of the ends": (lambda o: o.arcsin(np.array([-1, 1, 0, 2], np.float32)), [-math.pi / 2, math.pi / 2, 0, np.nan]),
+    "arccos of the ends": (lambda o: o.arccos(np.array([-1, 1, 0, 2], np.float32)), [math.pi, 0, math.pi / 2, np.nan]),
+    "erfc": (lambda o: o.erfc(A), np.vectorize(math.erfc)(A)),
+    "allclose, near": (lambda o: o.allclose(A, A + np.float32(1e-3), atol=0.01), True),
+    "sparse_plus": (lambda o: o.sparse_plus(A * 2), np.where(A > 0.5, 2 * A, (2 * A + 1).clip(0) ** 2 / 4)),
+    "sparse_sigmoid": (lambda o: o.sparse_sigmoid(A), (A / 2 + 0.5).clip(0, 1)),
+    "threshold": (lambda o: o.threshold(A, 0.2, -1.0), np.where(A > 0.2, A, -1)),
+    "glu": (lambda o: o.glu(C, axis=-1), C[..., :2] / (1 + np.exp(-C[..., 2:]))),
+    "saturate_cast": (lambda o: o.saturate_cast(A * 200, "uint8"), (A * 200).clip(0, 255).astype(np.uint8)),
+    "saturate_cast of whole numbers": (lambda o: o.saturate_cast(np.array([-5, 300, 7], np.int32), "uint8"), [0, 255, 7]),
+    "layer_normalization": (
+        lambda o: o.layer_normalization(A, gamma=B[0], beta=B[1], epsilon=0.01),
+        (A - A.mean(1, keepdims=True)) / np.sqrt(A.var(1, keepdims=True) + 0.01) * B[0] + B[1]),
+    "layer_normalization of axes": (
+        lambda o: o.layer_normalization(C, gamma=C[:, 0, 0], axis=0, epsilon=0.1),
+        (C - C.mean(0)) / np.sqrt(C.var(0) + 0.1) * C[:, :1, :1]),
+    "rms_normalization": (lambda o: o.rms_normalization(A, scale=B[0]), A / np.sqrt((A * A).mean(1, keepdims=True)) * B[0]),
     **{name: (named(name, x=A, axis=1, keepdims=True), getattr(np, name)(A, axis=1, keepdims=True))
-       for name in ("sum", "mean", "max", "min", "amax", "amin", "any", "all", "std", "var", "argmax", "argmin")},
+       for name in ("sum", "mean", "max", "min", "amax", "amin", "ptp", "any", "all", "std", "var", "argmax", "argmin")},
     "sum of all": (lambda o: o.sum(A), A.sum()),
     "sum over axes": (lambda o: o.sum(C, axis=[0, 2]), C.sum((0, 2))),
     "power": (lambda o: o.power(POSITIVE, 1.5), POSITIVE**1.5),
@@ -142,6 +191,42 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
     "isclose": (lambda o: o.isclose(A, A + np.float32(1e-3) * YES, atol=1e-4), np.isclose(A, A + 1e-3 * YES, atol=1e-4)),
     "nan_to_num": (
         lambda o: o.nan_to_num(np.array([1, np.nan, np.inf, -np.inf], np.float32), posinf=3.0, neginf=-3.0), [1, 0, 3, -3]),
+    **{name: (named(name, NANS, axis=1, keepdims=True), getattr(np, name)(NANS, axis=1, keepdims=True)) for name in (
+        "nansum", "nanmean", "nanmax", "nanmin", "nanvar", "nanstd", "nanprod", "nanargmax", "nanargmin")},
+    **{f"{name} of all": (named(name, NANS), getattr(np, name)(NANS)) for name in (
+        "nansum", "nanmean", "nanmax", "nanmin", "nanvar", "nanstd", "nanprod", "nanargmax", "nanargmin", "nancumsum", "nancumprod")},
+    "nanmax of nan": (lambda o: o.nanmax(np.array([[np.nan, np.nan], [np.nan, 1]], np.float32), axis=1), [np.nan, 1]),
+    "nanargmax of nan": (lambda o: o.nanargmax(np.array([[np.nan, np.nan], [np.nan, -1]], np.float32), axis=1), [-1, 1]),
+    "nanmin of whole numbers": (lambda o: o.nanmin(LABELS.reshape(2, 2), axis=0), [0, 2]),
+    "append": (lambda o: o.append(A, C), np.append(A, C)),
+    "append along an axis": (lambda o: o.append(A, B, axis=1), np.append(A, B, 1)),
+    **{name: (named(name, A), getattr(np, name)(A)) for name in ("fliplr", "flipud", "diagflat", "copy", "array", "corrcoef", "trapezoid")},
+    **{f"rot90, {k}": (lambda o, k=k: o.rot90(C, k=k, axes=(0, 2)), np.rot90(C, k, (0, 2))) for k in (0, 1, 2, -1)},
+    "dstack": (lambda o: o.dstack([A, B]), np.dstack([A, B])),
+    "dstack of vectors": (lambda o: o.dstack([A[0], B[1]]), np.dstack([A[0], B[1]])),
+    "hsplit": (lambda o: o.hsplit(A, 3)[1], A[:, 1:2]),
+    "hsplit of a vector": (lambda o: o.hsplit(A[:, 0], [1])[1], A[1:, 0]),
+    "vsplit": (lambda o: o.vsplit(A, [1, 3])[1], A[1:3]),
+    "dsplit": (lambda o: o.dsplit(C, 2)[1], C[..., 2:]),
+    "array_split": (lambda o: o.array_split(A, 3, axis=0)[0], A[:2]),
+    "kron": (lambda o: o.kron(A, B), np.kron(A, B)),
+    "kron of any axes": (lambda o: o.kron(C, A), np.kron(C, A)),
+    "diagflat, k": (lambda o: o.diagflat(A, k=-2), np.diagflat(A, -2)),
+    "tri": (lambda o: o.tri(3, 4, k=1), np.tri(3, 4, 1)),
+    "vander": (lambda o: o.vander(A[:, 0]), np.vander(A[:, 0])),
+    "vander, increasing": (lambda o: o.vander(A[:, 0], N=3, increasing=True), np.vander(A[:, 0], 3, True)),
+    "vdot": (lambda o: o.vdot(A, B), np.vdot(A, B)),
+    "inner": (lambda o: o.inner(A, C[0].T), np.inner(A, C[0].T)),
+    "cross": (lambda o: o.cross(A, B), np.cross(A, B)),
+    "cross of axes": (lambda o: o.cross(A, B.T, axisb=0, axisc=0), np.cross(A, B.T, axisb=0, axisc=0)),
+    "empty": (lambda o: o.shape(o.empty((2, 3))), (2, 3)),
+    "empty_like": (lambda o: o.shape(o.empty_like(A)), (4, 3)),
+    "logspace": (lambda o: o.logspace(0.0, 2.0, num=5, base=2), np.logspace(0, 2, 5, base=2)),
+    "geomspace": (lambda o: o.geomspace(1.0, 16.0, num=4, endpoint=False), np.geomspace(1, 16, 4, False)),
+    "percentile": (lambda o: o.percentile(C, [20, 50], axis=(0, 2)), np.percentile(C, [20, 50], (0, 2))),
+    "trapezoid at places": (lambda o: o.trapezoid(C, x=A[:3, 0], axis=1), np.trapezoid(C, A[:3, 0], axis=1)),
+    "trapezoid at places of each": (lambda o: o.trapezoid(A, x=B, axis=0), np.trapezoid(A, B, axis=0)),
+    "select": (lambda o: o.select([A > 1, A > 0], [A, B], default=-1.0), np.select([A > 1, A > 0], [A, B], -1)),
     "quantile": (lambda o: o.quantile(C, [0.2, 0.5], axis=(0, 2)), np.quantile(C, [0.2, 0.5], (0, 2))),
     "quantile beside infinity": (lambda o: o.quantile(np.array([1, 2, np.inf], np.float32), 0.5), 2.0),
     "quantile of nan": (lambda o: o.quantile(np.array([[1, np.nan, 2], [1, 2, 4]], np.float32), 0.5, axis=1), [np.nan, 2]),
@@ -158,6 +243,63 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
         (A - A.mean(0)) / np.sqrt(A.var(0) + 0.01) * B[1] + B[0]),
     "max_pool": (lambda o: o.nn.max_pool(PICTURES, (2, 2), strides=(2, 2)), PICTURES.reshape(2, 2, 2, 2, 2, 3).max((2, 4))),
     "average_pool": (lambda o: o.average_pool(PICTURES, (2, 2), strides=2), PICTURES.reshape(2, 2, 2, 2, 2, 3).mean((2, 4))),
+    "digitize": (lambda o: o.digitize(A, np.array([-1, 0, 0.5], np.float32)), np.digitize(A, [-1, 0, 0.5])),
+    "digitize at an edge": (lambda o: o.digitize(LABELS, np.array([0, 1, 2], np.int32)), np.digitize(LABELS, [0, 1, 2])),
+    **{f"searchsorted, {s}": (lambda o, s=s: o.searchsorted(np.array([0, 1, 1, 2], np.int32), LABELS, side=s), np.searchsorted([0, 1, 1, 2], LABELS, s)) for s in ("left", "right")},
+    "searchsorted of nan": (lambda o: o.searchsorted(np.array([0, 1], np.float32), np.array([np.nan, -1], np.float32)), [2, 0]),
+    "isin": (lambda o: o.isin(LABELS, np.array([[2, 5]], np.int32)), np.isin(LABELS, [2, 5])),
+    "isin, inverted": (lambda o: o.isin(LABELS, 2, invert=True), np.isin(LABELS, 2, invert=True)),
+    "in_top_k": (lambda o: o.in_top_k(LABELS, A, k=2), [A[i, c] >= np.sort(A[i])[1] for i, c in enumerate(LABELS)]),
+    "in_top_k of nan": (lambda o: o.in_top_k(np.array([0, 1]), np.array([[np.nan, 1, 0], [1, 1, 0]], np.float32), k=1), [False, True]),
+    "bincount": (lambda o: o.bincount(LABELS, minlength=4), np.bincount(LABELS, minlength=4)),
+    "bincount by weights": (lambda o: o.bincount(LABELS, weights=A[:, 0]), np.bincount(LABELS, A[:, 0])),
+    "bincount of rows": (lambda o: o.bincount(np.array([[0, 1], [1, 1]], np.int32)), [[1, 1], [0, 2]]),
+    "histogram": (lambda o: o.histogram(A[:, 0], bins=3)[0], np.histogram(A[:, 0], 3)[0]),
+    "histogram, edges": (lambda o: o.histogram(A[:, 0], bins=3, range=(-1, 1))[1], np.histogram(A[:, 0], 3, (-1, 1))[1]),
+    "nonzero": (lambda o: o.nonzero(YES)[1], np.nonzero(YES)[1]),
+    "segment_sum": (lambda o: o.segment_sum(A, LABELS, num_segments=3), [A[0], A[2], A[1] + A[3]]),
+    "segment_sum, some": (lambda o: o.segment_sum(A, LABELS, num_segments=2), [A[0], A[2]]),
+    "segment_max": (lambda o: o.segment_max(A, LABELS, num_segments=4), [A[0], A[2], np.maximum(A[1], A[3]), np.full(3, -np.inf)]),
+    "segment_min": (lambda o: o.segment_min(A, LABELS, num_segments=3), [A[0], A[2], np.minimum(A[1], A[3])]),
+    "segment_min of whole numbers": (lambda o: o.segment_min(np.array([3, 1, 2], np.int32), np.array([1, 1, 0], np.int32), num_segments=3), [2, 1, 2**31 - 1]),
+    "segment_prod": (lambda o: o.segment_prod(A, LABELS, num_segments=3), [A[0], A[2], A[1] * A[3]]),
+    "scatter": (lambda o: o.scatter(o.array(AT), o.array(A[0]), (4, 3)), written(0 * A, np.add, 0)),
+    "scatter of rows": (lambda o: o.scatter(o.array(LABELS[:, None]), o.array(A), (5, 3)), [A[0], A[2], A[1] + A[3], 0 * A[0], 0 * A[0]]),
+    "scatter_update": (lambda o: o.scatter_update(A, AT[1:], A[0, 1:]), written(A, lambda a, b: b, 1)),
+    **{f"scatter_update, {n}": (lambda o, n=n: o.scatter_update(A, AT, A[0], reduction=n), written(A, f, 0)) for n, f in {
+        "add": np.add, "max": np.maximum, "min": np.minimum, "mul": np.multiply}.items()},
+    "scatter_update of rows": (lambda o: o.scatter_update(A, np.array([[2], [0]]), B[:2]), [B[1], A[1], B[0], A[3]]),
+    "slice_update": (lambda o: o.slice_update(A, (1, 1), B[:2, :1]), np.concatenate([A[:, :1], np.concatenate([A[:1, 1:2], B[:2, :1], A[3:, 1:2]]), A[:, 2:]], 1)),
+    "slice_update, moved back": (lambda o: o.slice_update(A, (3, 0), B[:2]), np.concatenate([A[:2], B[:2]])),
+    "unravel_index": (lambda o: o.stack(o.unravel_index(LABELS, (2, 2))), np.unravel_index(LABELS, (2, 2))),
+    "depth_to_space": (lambda o: o.depth_to_space(PICTURES.reshape(2, 4, 3, 4), 2), PICTURES.reshape(2, 4, 3, 2, 2, 1).transpose(0, 1, 3, 2, 4, 5).reshape(2, 8, 6, 1)),
+    "space_to_depth": (lambda o: o.nn.space_to_depth(PICTURES, 2), PICTURES.reshape(2, 2, 2, 2, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 2, 2, 12)),
+    "depth_to_space, channels first": (lambda o: o.depth_to_space(PICTURES, 2, data_format="channels_first"), BLOCKS),
+    "cdist": (lambda o: o.cdist(A, B), np.linalg.norm(A[:, None] - B, axis=-1)),
+    "logdet": (lambda o: o.logdet(SQUARE @ SQUARE.T), np.linalg.slogdet(SQUARE @ SQUARE.T)[1]),
+    "adaptive_average_pool": (lambda o: o.adaptive_average_pool(PICTURES, (2, 1)), PICTURES.reshape(2, 2, 2, 1, 4, 3).mean((2, 4))),
+    "adaptive_max_pool": (lambda o: o.adaptive_max_pool(PICTURES, 2), PICTURES.reshape(2, 2, 2, 2, 2, 3).max((2, 4))),
+    "separable_conv": (
+        lambda o: o.separable_conv(PICTURES, KERNEL, MIX, strides=2),
+        np.einsum("biujvc,uvcf,cfo->bijo", PICTURES.reshape(2, 2, 2, 2, 2, 3), KERNEL, MIX.reshape(3, 2, 4))),
+    "conv_transpose": (
+        lambda o: o.conv_transpose(PICTURES, KERNEL.transpose(0, 1, 3, 2), strides=2),
+        np.einsum("bijc,uvcf->biujvf", PICTURES, KERNEL).reshape(2, 8, 8, 2)),
+    "psnr": (lambda o: o.psnr(A, B, max_val=2.0), 20 * np.log10(2) - 10 * np.log10(((A - B) ** 2).mean())),
+    "dot_product_attention": (lambda o: o.dot_product_attention(PICTURES, PICTURES, PICTURES), attended(0)),
+    "dot_product_attention, masked": (
+        lambda o: o.dot_product_attention(PICTURES, PICTURES, PICTURES, bias=SQUARES, mask=SQUARES > 0, is_causal=True, scale=0.5),
+        attended(SQUARES, (SQUARES > 0) & np.tri(4, dtype=bool), 0.5)),
+    "while_loop": (lambda o: o.while_loop(lambda i, x: i < 3, lambda i, x: (i + 1, x * 2), (0, o.array(A)))[1], 8 * A),
+    "while_loop, at most": (lambda o: o.while_loop(lambda x: o.max(x) < 1e9, lambda x: x + 1, o.array(A), maximum_iterations=2), A + 2),
+    "fori_loop": (lambda o: o.fori_loop(1, 4, lambda i, x: x + i, o.array(A)), A + 6),
+    "map": (lambda o: o.map(o.sum, o.array(C)), C.sum((1, 2))),
+    "map of several": (lambda o: o.map(lambda p: {"r": p[0] * o.max(p[1])}, (o.array(A), o.array(B)))["r"], A * B.max(1, keepdims=True)),
+    "vectorized_map": (lambda o: o.vectorized_map(lambda x: x[0] - x, o.array(A)), A[:, :1] - A),
+    "scan": (lambda o: o.scan(lambda c, x: (c + x, c * x), o.array(0 * A[0]), o.array(A))[1], (A.cumsum(0) - A) * A),
+    "scan, the last": (lambda o: o.scan(lambda c, x: (c * 0.5 + x, c), o.array(0 * A[0]), o.array(A), reverse=True)[0], A[0] + A[1] / 2 + A[2] / 4 + A[3] / 8),
+    "switch": (lambda o: o.switch(5, [lambda x: x, lambda x: x * 2], o.array(A)), 2 * A),
+    "get_item": (lambda o: o.get_item(A, (0, slice(1, 3))), A[0, 1:3]),
     "conv": (lambda o: o.conv(PICTURES, KERNEL, strides=(2, 2)), np.einsum("biujvc,uvcf->bijf", PICTURES.reshape(2, 2, 2, 2, 2, 3), KERNEL)),
     "depthwise_conv": (
         lambda o: o.depthwise_conv(PICTURES, KERNEL, strides=2),
@@ -193,6 +335,23 @@ ROWS: dict[str, Any] = {  # what is written with ops, and what NumPy makes
 
 # What is no array yet, which Keras takes where its backend does.
 LISTS: dict[str, Any] = {
+    "sparsemax": (
+        lambda o: o.sparsemax(np.array([[0.5, 0.25, -1], [3, 0, 0], [1, 1, 1]], np.float32)),
+        [[0.625, 0.375, 0], [1, 0, 0], [1 / 3] * 3],
+    ),
+    "sparsemax of an axis": (
+        lambda o: o.sparsemax(np.array([[0.5], [0.25]], np.float32), axis=0),
+        [[0.625], [0.375]],
+    ),
+    "scatter_update, the last of several": (
+        lambda o: o.scatter_update(A, AT, A[0]),
+        written(A, lambda a, b: b, 0),
+    ),
+    "scatter, out of range": (lambda o: o.scatter([[3], [-1], [-4]], [1, 2, 4], (3,)), [0, 0, 2]),
+    "segment_sum, as many as there are": (lambda o: o.segment_sum([1.0, 2, 3], [0, 2, 2]), [1, 0, 5]),
+    "hypot": (lambda o: o.hypot(3, 4), 5),
+    "arctan2": (lambda o: o.arctan2(-1, -1.0), -0.75 * math.pi),
+    "array_split at": (lambda o: o.array_split(C, [1, 3], axis=2)[1], C[..., 1:3]),
     "numbers": (lambda o: o.add(1, 2), 3),
     "number first": (lambda o: o.maximum(0.5, A), A.clip(0.5)),
     "prod": (lambda o: o.prod([1.0, 2, 3]), 6),
@@ -253,8 +412,84 @@ def test_operations_in_compiled_layers_choose_and_run_along_axes():
     assert (model.get_weights()[0] != before).any()
 
 
+WIDE = np.concatenate([A, B], 1)
+LAYERS = {  # operations of symbolic values
+    "arctan2": lambda o, x: o.arctan2(x, 2.0) + o.arcsin(o.clip(x, -0.9, 0.9)),
+    "hypot": lambda o, x: o.hypot(x, [1.0] * 6),
+    "allclose": lambda o, x: x * o.cast(o.allclose(x, 2.0), "float32"),
+    "glu": lambda o, x: o.glu(o.threshold(x, 0.1, -1.0)),
+    "saturate_cast": lambda o, x: o.saturate_cast(x * 300, "uint8"),
+    "layer_normalization": lambda o, x: o.layer_normalization(x, o.nansum(x, axis=0), epsilon=0.1),
+    "nanmax": lambda o, x: o.nanmax(o.log(x), axis=1) + o.nanstd(o.sqrt(x), axis=-1),
+    "nanprod": lambda o, x: (
+        o.nanprod(o.sqrt(x), axis=1, keepdims=True) - o.nanargmin(x, axis=1, keepdims=True)
+    ),
+    "splits": lambda o, x: o.append(o.hsplit(x, 2)[0], o.array_split(x, 4, axis=1)[1], axis=1),
+    "cross": lambda o, x: o.cross(x[:, :3], x[:, 3:]) + o.trapezoid(x, dx=0.5)[:, None],
+    "rot90": lambda o, x: o.fliplr(o.rot90(o.reshape(x, (-1, 2, 3)), k=3, axes=(1, 2))),
+    "inner": lambda o, x: o.inner(x, B.ravel()[:6]),
+    "kron": lambda o, x: o.kron(x, [1.0, 2.0]),
+    "in_top_k": lambda o, x: x * o.cast(o.in_top_k(o.argmax(-x, axis=1), x, k=5), "float32")[:, None],
+    "digitize": lambda o, x: (
+        o.digitize(x, [-1.0, 0.0, 1.0]) - o.cast(o.isin(o.digitize(x, [0.5]), [1]), "int32")
+    ),
+    "segments": lambda o, x: o.transpose(
+        o.segment_max(o.transpose(x), [0, 1, 0, 2, 1, 2], 3)
+        + o.segment_sum(o.transpose(x), [0, 1, 0, 2, 1, 2], 3)
+    ),
+    "slice_update": lambda o, x: o.slice_update(x, (0, 2), o.relu(x[:, :3])),
+    "sparsemax": lambda o, x: o.sparsemax(x * 0.3) + o.cdist(x, [[1.0] * 6]),
+    "conv_transpose": lambda o, x: o.conv_transpose(
+        o.reshape(x, (-1, 3, 2)), B[:2].reshape(2, 3, 1)[..., [0, 0]], padding="same", strides=2
+    ),
+    "depth_to_space": lambda o, x: o.depth_to_space(
+        o.reshape(o.concatenate([x, x], axis=1), (-1, 1, 3, 4)), 2
+    ),
+    "attention": lambda o, x: o.dot_product_attention(*[o.reshape(x, (-1, 3, 1, 2))] * 3, is_causal=True),
+    "select": lambda o, x: o.select([x > 1, x > 0], [x, o.copy(x) * 2], default=0.5),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_operations_are_layers_that_are_saved(name):
+    """Of a batch of any size, as at once."""
+    x = rv.Input((6,))
+    model = rv.Model(x, LAYERS[name](rv.ops, x))
+    twin = from_architecture(json.loads(json.dumps(model.architecture())))
+    expected = LAYERS[name](rv.ops, rv.ops.convert_to_tensor(WIDE))
+    for net in (model, twin):
+        np.testing.assert_allclose(net.predict(WIDE, verbose=0), expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
 def described(function):
     return rv.Sequential([rv.Input((3,)), rv.layers.Lambda(function)])
+
+
+def test_loops_and_branches_of_what_is_compiled():
+    def chosen(x):
+        doubled = rv.ops.fori_loop(0, 2, lambda i, v: v + x * i, x)
+        _, steps = rv.ops.scan(lambda c, row: (c + row, c + row), 0.0, rv.ops.transpose(x))
+        total = rv.ops.cast(rv.ops.sum(rv.ops.sign(x)), "int32")
+        return rv.ops.switch(
+            total, [lambda v: v, lambda v: v * 0, lambda v: v + rv.ops.transpose(steps)], doubled
+        )
+
+    np.testing.assert_allclose(
+        described(chosen).predict(POSITIVE, verbose=0), 2 * POSITIVE + POSITIVE.cumsum(1), rtol=1e-6
+    )
+    np.testing.assert_allclose(described(chosen).predict(-POSITIVE, verbose=0), -2 * POSITIVE, rtol=1e-6)
+
+
+def test_gradients_of_what_is_written_at_indices():
+    """Of what is written over, none; of rows that are left out, none; equal extremes share it."""
+    o = rv.ops
+    x, u = (rv.torch.tensor(v, requires_grad=True) for v in (A, A[0]))
+    (o.scatter_update(x, AT, u) * B).sum().backward()
+    np.testing.assert_allclose(u.grad.numpy(), [0, B[3, 2], B[0, 1]])
+    np.testing.assert_allclose(x.grad.numpy(), np.where([[0, 1, 0], [0] * 3, [0] * 3, [0, 0, 1]], 0, B))
+    x = rv.torch.tensor(A, requires_grad=True)
+    o.sum(o.segment_sum(x, LABELS, 2) * B[:2] + o.segment_max(x * 0, LABELS * 0, 2)[0]).backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.stack([B[0], 0 * B[0], B[1], 0 * B[0]]), rtol=1e-6)
 
 
 def test_a_choice_between_named_tuples():
@@ -331,6 +566,16 @@ def test_mistakes_are_told_with_what_to_write_instead():
         ),
         (lambda: described(lambda x: x / rv.ops.size(x)), ValueError, r"\(batch, 3\) is known only when"),
         (lambda: described(lambda x: x + rv.ops.zeros(rv.ops.shape(x))), ValueError, r"ops.zeros_like\(x\)"),
+        (lambda: rv.ops.searchsorted(A, 1.0), ValueError, "Write one vector in order"),
+        (lambda: rv.ops.searchsorted(A[0], 1.0, "up"), ValueError, "Write 'left' or 'right'"),
+        (lambda: rv.ops.scatter_update(A, AT, A[0], "mean"), ValueError, "Write one of 'add', 'max'"),
+        (lambda: rv.ops.slice_update(A[:2], (0, 0), A), ValueError, "Write a smaller one"),
+        (lambda: rv.ops.bincount(LABELS, sparse=True), ValueError, "no sparse tensors"),
+        (lambda: rv.ops.select([A > 0], [A, B]), ValueError, "Write one of each"),
+        (lambda: rv.ops.scan(lambda c, x: (c, x), A), ValueError, "or length=, too"),
+        (lambda: rv.ops.map(lambda x: x, (A, A[0])), ValueError, "Write arrays .* of one length"),
+        (lambda: rv.ops.cross(A.T, A.T), ValueError, "write three elements"),
+        (lambda: described(lambda x: rv.ops.map(rv.ops.relu, x)), ValueError, "all samples at once"),
         (lambda: rv.ops.meshgrid(A[0], indexing="x"), ValueError, "Write 'xy' or 'ij'"),
         (lambda: rv.ops.relux, AttributeError, "nearest that does is relu"),
     ]:

@@ -241,10 +241,14 @@ HALVES = np.array([[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5], [0.49999997, -0.2, 2.7, -3
 MATRIX = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -0.2], [0.5, -0.2, 2.0]], np.float32)
 ODD = np.array([np.nan, np.inf, -np.inf, 1.0], np.float32)
 WITH_ZERO = np.array([[2.0, 0.0, 3.0], [1.5, -1.0, 2.0], [0.0, 0.0, 1.0]], np.float32)
+ENDS = np.array([-1, 0.0, 1])
 INTS = np.array([[7, -7, 3], [0, 5, 5]])
 
 FUNCTIONS = {
     "trigonometry": (lambda t, x: (t.tan(x), t.sinh(x), t.cosh(x), t.asinh(x), t.atanh(x / 4), x.tan()), X),
+    "angles": (lambda t, x: (t.atan(x * 3), t.asin(x / 5), x.div(5).arccos(), x.arctan2(x * x - 0.3), t.atan2(t.ones(1), x), x.clone().detach().atan_()), X),
+    "angles of the ends": (lambda t, x: (t.atan(x), t.asin(x), t.acos(x), t.atan2(x, t.ones(1))), ENDS),
+    "signs": (lambda t, x: (x.signbit(), x.fmax(0 * x), t.fmin(x, t.sqrt(x.detach())), t.logaddexp2(x, 2 * x), t.heaviside(x.detach(), t.ones(1))), X),
     "acosh": (lambda t, x: (t.acosh(x + 1), t.hypot(x, x + 1), t.exp2(x), t.erfc(x), t.logit(x / 4), t.logit(x / 4, 0.2)), POSITIVE),
     "rounding": (lambda t, x: (t.round(x), t.trunc(x), t.frac(x), x.fix(), t.round(x, decimals=1)), HALVES),
     "fmod": (lambda t, x: (t.fmod(x, 0.7), t.fmod(x, -0.7), x.remainder(0.7), t.floor_divide(x.detach(), 0.7), t.true_divide(x, 2)), X),

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from ranvier import numeric as n
-from ranvier.graph.node import Node, apply, like
+from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.numeric.promotion import axis_of, floating
 from ranvier.recording import function
@@ -226,3 +226,28 @@ def pairwise_distance(a: Node, b: Node, p: float = 2.0, eps: float = 1e-6, keepd
     """The p-norm of ``a - b + eps`` along the last axis."""
     x, y = n.together(floating(a), floating(b))
     return n.norm(n.add(x - y, eps), -1, keepdims, p)
+
+
+@function
+def glu(input: Node, dim: int = -1) -> Node:
+    """The first half along ``dim`` times the sigmoid of the second (Dauphin et al., 2017)."""
+    x = floating(input)
+    axis = axis_of(dim, x.ndim)
+    extent = x.shape[axis]
+    if not isinstance(extent, int) or extent % 2:
+        raise GraphError(f"glu halves dimension {axis} of {x.shape}: write an even extent")
+    half, gate = n.split(x, 2, axis)
+    return half * n.sigmoid(gate)
+
+
+@function
+def sparsemax(x: Node, axis: int = -1) -> Node:
+    """The nearest probabilities along an axis, of which many are 0 (Martins and Astudillo, 2016)."""
+    last = n.swapaxes(floating(x), axis, -1)
+    each, other = n.expand_dims(last, -1), n.expand_dims(last, -2)
+    above = n.less_equal(each, other)  # each itself too
+    total, count = n.sum(n.where(above, other, 0.0), -1), n.sum(n.cast(above, last.dtype), -1)
+    chosen = n.less(total, n.add(count * last, 1))
+    excess = n.subtract(n.sum(n.where(chosen, last, 0.0), -1, True), 1)
+    share = n.divide(excess, n.sum(n.cast(chosen, last.dtype), -1, True))
+    return n.swapaxes(n.maximum(n.subtract(last, share), 0.0), axis, -1)

@@ -157,7 +157,7 @@ class _ConvTranspose(Convolution):
         shape, pairs = [], []
         for i, n in enumerate(self.form.positions(x.shape)):
             extra = None if self.output_padding is None else self.output_padding[i]
-            size, pair = _enlarged(n, self.reaches[i], self.strides[i], self.padding, extra)
+            size, pair = enlarged(n, self.reaches[i], self.strides[i], self.padding, extra)
             shape.append(size)
             pairs.append(pair)
         y = convolve_transposed(
@@ -170,9 +170,7 @@ class _ConvTranspose(Convolution):
         return f"{self.filters}, {super().extra_repr()}"
 
 
-def _enlarged(
-    n: int, reach: int, stride: int, padding: str, extra: int | None
-) -> tuple[int, tuple[int, int]]:
+def enlarged(n: int, reach: int, stride: int, padding: str, extra: int | None) -> tuple[int, tuple[int, int]]:
     """How many positions n become, and the padding of the convolution that goes back (Keras's conventions)."""
     if padding == "valid":
         before = reach - 1

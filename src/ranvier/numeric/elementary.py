@@ -12,7 +12,8 @@ from ranvier.numeric.promotion import floating
 from ranvier.recording import function
 
 __all__ = [
-    "acosh", "asinh", "atanh", "cosh", "erfc", "isclose", "logaddexp", "nan_to_num", "round", "sinh", "trunc",
+    "acosh", "asinh", "atanh", "cbrt", "cosh", "erfc", "exp2", "fmax", "fmin", "heaviside", "isclose", "logaddexp",
+    "logaddexp2", "nan_to_num", "round", "signbit", "sinh", "trunc",
 ]  # fmt: skip
 
 
@@ -35,6 +36,50 @@ def round(input: Node, *, decimals: int = 0) -> Node:
     up = n.logical_or(n.less(0.5, rest), n.logical_and(n.equal(rest, 0.5), odd))
     result = n.stop_gradient(n.add(low, n.cast(up, x.dtype)))
     return result / like(result, 10.0**decimals) if decimals else result
+
+
+@function
+def signbit(input: Node) -> Node:
+    """Elementwise: less than 0, or -0."""
+    if input.dtype not in FLOATS:
+        return n.less(input, 0)
+    zero = n.equal(input, 0)
+    return n.less(n.where(zero, n.divide(1.0, n.where(zero, input, 1.0)), input), 0)
+
+
+@function
+def heaviside(input: Node, values: Node) -> Node:
+    """0 below 0, 1 above, and ``values`` at 0."""
+    steps = n.where(n.isnan(input), input, n.cast(n.less(0, input), input.dtype))
+    return n.where(n.equal(input, 0), values, steps)
+
+
+@function
+def fmax(input: Node, other: Node) -> Node:
+    """Elementwise larger value; of a number and nan the number."""
+    x, y = n.together(input, other)
+    return n.where(n.isnan(x), y, n.where(n.isnan(y), x, n.maximum(x, y)))
+
+
+@function
+def fmin(input: Node, other: Node) -> Node:
+    """Elementwise smaller value; of a number and nan the number."""
+    x, y = n.together(input, other)
+    return n.where(n.isnan(x), y, n.where(n.isnan(y), x, n.minimum(x, y)))
+
+
+@function
+def exp2(input: Node) -> Node:
+    """``2 ** x``."""
+    return n.exp(n.multiply(floating(input), math.log(2)))
+
+
+@function
+def cbrt(input: Node) -> Node:
+    """Elementwise cube root."""
+    x = floating(input)
+    root = n.power(_size(x), 1 / 3)
+    return n.where(n.less(x, 0), -root, root)
 
 
 FAR = 20.0  # from here on the smaller of exp(x) and exp(-x) is lost beside the larger
@@ -137,6 +182,13 @@ def logaddexp(input: Node, other: Node) -> Node:
     top = n.stop_gradient(n.maximum(x, y))
     top = n.where(n.isfinite(top), top, 0)
     return n.add(n.log(n.add(n.exp(n.subtract(x, top)), n.exp(n.subtract(y, top)))), top)
+
+
+@function
+def logaddexp2(input: Node, other: Node) -> Node:
+    """``log2(2 ** x + 2 ** y)``, stable."""
+    x, y = (n.multiply(floating(v), math.log(2)) for v in (input, other))
+    return n.multiply(logaddexp(x, y), 1 / math.log(2))
 
 
 @function

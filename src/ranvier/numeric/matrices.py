@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.numeric.promotion import axis_of, signed
+from ranvier.numeric.promotion import axis_of, floating, signed
 from ranvier.recording import function
 
-__all__ = ["diag", "product", "roll", "running_product", "running_sum", "tensordot", "tril", "triu"]
+__all__ = [
+    "cdist", "corrcoef", "cov", "cross", "diag", "kron", "product", "roll", "rot90", "running_product", "running_sum",
+    "tensordot", "trapezoid", "tril", "triu",
+]  # fmt: skip
 
 
 def _scan(x: Node, dim: int, combine: Callable[[Node, Node], Node], neutral: float) -> Node:
@@ -122,3 +125,88 @@ def diag(input: Node, diagonal: int = 0) -> Node:
     square = n.reshape(n.index_basic(rows, (("slice", 0, size * size, 1),)), (size, size))
     right, down = max(diagonal, 0), max(-diagonal, 0)
     return n.pad(square, ((down, right), (right, down)))
+
+
+@function
+def kron(input: Node, other: Node) -> Node:
+    """Kronecker's product: ``other`` in place of each element, times it."""
+    ndim = max(input.ndim, other.ndim)
+    one, two = ((*(1,) * (ndim - x.ndim), *x.shape) for x in (input, other))
+    wide: list[Any] = [1 if i % 2 else one[i // 2] for i in range(2 * ndim)]
+    narrow: list[Any] = [two[i // 2] if i % 2 else 1 for i in range(2 * ndim)]
+    merged = tuple(b if a == 1 else a if b == 1 else a * b for a, b in zip(one, two, strict=True))  # type: ignore[operator]
+    return n.reshape(n.multiply(n.reshape(input, tuple(wide)), n.reshape(other, tuple(narrow))), merged)
+
+
+@function
+def cross(input: Node, other: Node, dim: int = -1) -> Node:
+    """The cross product of vectors of three elements along ``dim``."""
+    x, y = n.together(input, other)
+    axis = axis_of(dim, x.ndim)
+    if x.shape[axis] != 3:
+        raise GraphError(f"cross of vectors along dimension {axis} of {x.shape}: write three elements there")
+    a, b = ([n.squeeze(part, axis) for part in n.split(v, 3, axis)] for v in (x, y))
+    return n.stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], axis)
+
+
+@function
+def cov(input: Node, *, correction: int = 1) -> Node:
+    """The covariances of variables, the rows of (variables, observations), over n - ``correction``; of a vector its
+    variance.
+    """
+    apart = n.subtract(input, n.mean(input, -1, True))
+    rows = apart if input.ndim == 2 else n.reshape(apart, (1, -1))
+    size = n.subtract(n.count(input.shape[-1:], rows.dtype), correction)
+    result = n.divide(n.matmul(rows, n.transpose(rows)), size)
+    return result if input.ndim == 2 else n.reshape(result, ())
+
+
+@function
+def corrcoef(input: Node) -> Node:
+    """The correlations of variables, the rows of (variables, observations), within -1 and 1."""
+    together = cov(input)
+    if input.ndim < 2:
+        return n.divide(together, together)
+    deviations = n.sqrt(n.diagonal(together))
+    return n.clip(n.divide(n.divide(together, n.expand_dims(deviations, 1)), deviations), -1.0, 1.0)
+
+
+def _neighbours(x: Node, axis: int) -> tuple[Node, Node]:
+    """What has one after it along an axis, and what has one before."""
+    extent = x.shape[axis]
+    if not isinstance(extent, int):
+        raise GraphError(f"dimension {axis} of {x.shape} is known only at run time: it has no neighbours")
+    return n.split(x, (extent - 1, 1), axis)[0], n.split(x, (1, extent - 1), axis)[1]
+
+
+@function
+def trapezoid(y: Node, x: Node | None = None, *, dx: float = 1, dim: int = -1) -> Node:
+    """The integral along ``dim`` by the trapezoidal rule, of values ``dx`` apart or at the places ``x``."""
+    axis = axis_of(dim, y.ndim)
+    means = n.multiply(n.add(*_neighbours(y, axis)), 0.5)
+    if x is None:
+        return n.multiply(n.sum(means, axis), dx)
+    if x.ndim == 1 and y.ndim > 1:
+        x = n.reshape(x, tuple(-1 if i == axis else 1 for i in range(y.ndim)))
+    before, after = _neighbours(x, axis_of(axis - y.ndim, x.ndim))
+    return n.sum(n.multiply(means, n.subtract(after, before)), axis)
+
+
+@function
+def rot90(input: Node, k: int = 1, dims: Sequence[int] = (0, 1)) -> Node:
+    """Turned by 90 degrees ``k`` times in the plane of two dimensions, from the first to the second."""
+    first, second = dims
+    turns = {
+        0: lambda x: x,
+        1: lambda x: n.swapaxes(n.flip(x, second), first, second),
+        2: lambda x: n.flip(x, (first, second)),
+        3: lambda x: n.flip(n.swapaxes(x, first, second), second),
+    }
+    return turns[k % 4](input)
+
+
+@function
+def cdist(x1: Node, x2: Node, p: float = 2.0) -> Node:
+    """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
+    x, y = n.together(floating(n.expand_dims(x1, -2)), floating(n.expand_dims(x2, -3)))
+    return n.norm(n.subtract(x, y), -1, False, p)

@@ -7,13 +7,13 @@ functional model. Sorting, quantiles and `linalg` need values: they are not for 
 from typing import Any
 
 from ranvier.names import missing
-from ranvier.ops import arrays, images, linalg, nn, placing, reducing
+from ranvier.ops import arrays, bins, images, linalg, looping, nn, placing, reducing
 from ranvier.ops.elementwise import OPERATIONS
 
-_MADE = (new for part in (arrays, linalg, placing, reducing) for new in part.NEW)
+_MADE = (new for part in (arrays, bins, linalg, looping, placing, reducing) for new in part.NEW)
 _KNOWN: dict[str, Any] = {**OPERATIONS, **{new.__name__: new for new in _MADE}, "linalg": linalg, "nn": nn}
 globals().update(_KNOWN)
-del arrays, images, placing, reducing
+del arrays, bins, images, looping, placing, reducing
 
 __all__ = sorted(_KNOWN)  # noqa: PLE0605  # what the tables hold
 

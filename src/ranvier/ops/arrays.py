@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric, selecting
-from ranvier.graph.node import Symbol
+from ranvier import methods, numeric, selecting
+from ranvier.graph.node import FLOATS, Symbol
 from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.ops.elementwise import Axes, Operand, dtype_name, listed, operation
@@ -204,6 +204,23 @@ def cast(x: Operand, dtype: Any) -> Any:
     return numeric.cast(x, dtype_name(dtype))
 
 
+def _limits(dtype: str) -> tuple[Any, Any]:
+    if dtype == "bool":
+        return 0, 1
+    info: Any = np.finfo(dtype) if dtype in FLOATS else np.iinfo(dtype)
+    return (float(info.min), float(info.max)) if dtype in FLOATS else (info.min, info.max)
+
+
+@operation
+def saturate_cast(x: Operand, dtype: Any) -> Any:
+    """In another dtype, what it does not hold as the nearest that it holds."""
+    name = dtype_name(dtype)
+    if x.dtype != "bool":
+        (low, high), (least, most) = _limits(x.dtype), _limits(name)
+        x = numeric.clip(x, max(low, least), min(high, most))
+    return numeric.cast(x, name)
+
+
 @operation
 def zeros_like(x: Operand, dtype: Any = None) -> Any:
     """Zeros in the shape of ``x``."""
@@ -214,6 +231,12 @@ def zeros_like(x: Operand, dtype: Any = None) -> Any:
 def ones_like(x: Operand, dtype: Any = None) -> Any:
     """Ones in the shape of ``x``."""
     return numeric.ones_like(x, None if dtype is None else dtype_name(dtype))
+
+
+@operation
+def empty_like(x: Operand, dtype: Any = None) -> Any:
+    """Zeros in the shape of ``x``: what is not written yet is 0."""
+    return zeros_like(x, dtype)
 
 
 @operation
@@ -230,6 +253,11 @@ def zeros(shape: Any, dtype: Any = None) -> Tensor:
 def ones(shape: Any, dtype: Any = None) -> Tensor:
     """Ones."""
     return full(shape, 1, dtype)
+
+
+def empty(shape: Any, dtype: Any = None) -> Tensor:
+    """Zeros: what is not written yet is 0."""
+    return full(shape, 0, dtype)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
@@ -266,6 +294,18 @@ def linspace(start: float, stop: float, num: int = 50, endpoint: bool = True) ->
     return Tensor(np.linspace(start, stop, num, endpoint))
 
 
+def logspace(
+    start: float, stop: float, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None
+) -> Tensor:
+    """``base`` to the powers of so many numbers from one to another."""
+    return Tensor(np.logspace(start, stop, num, endpoint, base), dtype=dtype_name(dtype))
+
+
+def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, dtype: Any = None) -> Tensor:
+    """So many numbers from one to another, each the same multiple of the one before."""
+    return Tensor(np.geomspace(start, stop, num, endpoint), dtype=dtype_name(dtype))
+
+
 def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of any array; floats take the default dtype."""
     if isinstance(x, Tensor):
@@ -273,9 +313,25 @@ def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
     return Tensor(x, dtype=None if dtype is None else dtype_name(dtype))
 
 
+def array(x: Any, dtype: Any = None) -> Tensor:
+    """A tensor of its own of any array; floats take the default dtype."""
+    copied: Tensor = methods.clone(convert_to_tensor(x, dtype))
+    return copied
+
+
 def convert_to_numpy(x: Any) -> Any:
     """The values as a NumPy array of their own."""
     return np.array(x)
+
+
+def dtype(x: Any) -> str:
+    """The dtype's name."""
+    return str(x.dtype if hasattr(x, "dtype") else Tensor(x).dtype)
+
+
+def get_item(x: Any, key: Any) -> Any:
+    """``x[key]``."""
+    return convert_to_tensor(x)[key] if isinstance(x, (list, tuple, np.ndarray)) else x[key]
 
 
 def is_tensor(x: Any) -> bool:
@@ -300,6 +356,6 @@ def size(x: Any) -> int:
 
 
 NEW: tuple[Any, ...] = (
-    arange, argsort, convert_to_numpy, convert_to_tensor, eye, full, is_tensor, linspace, ndim, ones, shape, size, sort,
-    top_k, zeros,
+    arange, argsort, array, convert_to_numpy, convert_to_tensor, dtype, empty, eye, full, geomspace, get_item,
+    is_tensor, linspace, logspace, ndim, ones, shape, size, sort, top_k, zeros,
 )  # fmt: skip

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import activations, functional, numeric
+from ranvier import activations, functional, methods, numeric
+from ranvier.functional import basic
 from ranvier.graph.node import DTYPES
 from ranvier.losses import formulas
 from ranvier.modes import get_dtype
 from ranvier.module.symbolic import given
-from ranvier.numeric import elementary, movement, norms
+from ranvier.numeric import angles, elementary, known, matrices, movement, norms
 from ranvier.tensor import Tensor
 
 OPERATIONS: dict[str, Callable[..., Any]] = {}  # what a layer of a functional model can do
@@ -121,13 +122,23 @@ UNARY: dict[str, Callable[..., Any]] = {
         "log_sigmoid", "tanh_shrink")},
     "absolute": numeric.abs, "swish": functional.silu, "hard_swish": functional.hard_silu,
     "logsigmoid": functional.log_sigmoid,
-    "tan": lambda x: numeric.divide(numeric.sin(x), numeric.cos(x)),
-    "sinh": elementary.sinh, "cosh": elementary.cosh, "trunc": elementary.trunc,
+    **{name: getattr(angles, name) for name in ("deg2rad", "rad2deg", "sinc", "tan")},
+    **{name: getattr(elementary, name) for name in (
+        "cbrt", "cosh", "erfc", "exp2", "signbit", "sinh", "trunc")},
+    "arcsin": angles.asin, "arccos": angles.acos, "arctan": angles.atan,
     "arcsinh": elementary.asinh, "arccosh": elementary.acosh, "arctanh": elementary.atanh,
     "log2": lambda x: numeric.multiply(numeric.log(x), 1 / math.log(2)),
     "log10": lambda x: numeric.multiply(numeric.log(x), 1 / math.log(10)),
+    "fabs": lambda x: numeric.abs(numeric.multiply(x, 1.0)),
     "isinf": lambda x: numeric.equal(numeric.abs(x), math.inf),
+    "isposinf": lambda x: numeric.equal(x, math.inf),
+    "isneginf": lambda x: numeric.equal(x, -math.inf),
+    "sparse_plus": lambda x: numeric.where(
+        numeric.less(x, 1), numeric.multiply(numeric.square(numeric.clip(numeric.add(x, 1.0), 0.0)), 0.25), x),
+    "sparse_sigmoid": lambda x: numeric.clip(numeric.multiply(numeric.add(x, 1.0), 0.5), 0.0, 1.0),
     "ravel": lambda x: numeric.reshape(x, (-1,)),
+    "fliplr": lambda x: numeric.flip(x, 1), "flipud": lambda x: numeric.flip(x, 0), "corrcoef": matrices.corrcoef,
+    "copy": methods.clone,
 }  # fmt: skip
 BINARY: dict[str, Callable[..., Any]] = {
     **{name: getattr(numeric, name) for name in (
@@ -136,19 +147,34 @@ BINARY: dict[str, Callable[..., Any]] = {
     "true_divide": numeric.divide, "mod": numeric.remainder,
     "divide_no_nan": lambda a, b: numeric.where(
         numeric.equal(b, 0), 0.0, numeric.divide(a, numeric.where(numeric.equal(b, 0), 1.0, b))),
+    "vdot": lambda a, b: numeric.sum(numeric.multiply(numeric.reshape(a, (-1,)), numeric.reshape(b, (-1,)))),
+    "inner": lambda a, b: (
+        matrices.tensordot(a, b, [[-1], [-1]]) if np.ndim(a) and np.ndim(b) else numeric.multiply(a, b)),
     "outer": lambda a, b: numeric.multiply(numeric.reshape(a, (-1, 1)), numeric.reshape(b, (1, -1))),
-    "logaddexp": elementary.logaddexp,
+    **{name: getattr(elementary, name) for name in ("fmax", "fmin", "heaviside", "logaddexp", "logaddexp2")},
+    "kron": matrices.kron, "arctan2": angles.atan2, "fmod": numeric.fmod, "hypot": angles.hypot,
 }  # fmt: skip
 REDUCTIONS: dict[str, Callable[..., Any]] = {
     **{name: getattr(numeric, name) for name in (
         "sum", "mean", "max", "min", "any", "all", "std", "var", "argmax", "argmin", "logsumexp")},
+    **{name: getattr(known, name) for name in known.__all__},
     "amax": numeric.max, "amin": numeric.min,
+    "ptp": lambda x, axis, keepdims: numeric.subtract(numeric.max(x, axis, keepdims), numeric.min(x, axis, keepdims)),
 }  # fmt: skip
 TEXTS = {  # what those do that are written here
     "log2": "Elementwise logarithm to base 2.",
     "log10": "Elementwise logarithm to base 10.",
-    "tan": "Elementwise tangent.",
+    "fabs": "Elementwise absolute value, as a float.",
     "isinf": "Elementwise: plus or minus infinity.",
+    "isposinf": "Elementwise: plus infinity.",
+    "isneginf": "Elementwise: minus infinity.",
+    "sparse_plus": "0 below -1, ``x`` above 1, ``(x + 1) ** 2 / 4`` between.",
+    "sparse_sigmoid": "0 below -1, 1 above 1, ``(x + 1) / 2`` between.",
+    "ptp": "The largest value less the smallest.",
+    "fliplr": "The order along the second axis reversed.",
+    "flipud": "The order along the first axis reversed.",
+    "vdot": "The sum of the products of the elements of both, each in one axis.",
+    "inner": "The sums of products along the last axes of both; of numbers the product.",
     "ravel": "The elements in one axis.",
     "divide_no_nan": "Elementwise ``x1 / x2``, and 0 where ``x2`` is.",
     "outer": "The products of all pairs of elements, of ``x1`` in rows and of ``x2`` in columns.",
@@ -197,6 +223,14 @@ def round(x: Operand, decimals: int = 0) -> Any:
 def isclose(x1: Operand, x2: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Whether ``abs(x1 - x2) <= atol + rtol * abs(x2)``, element by element."""
     return elementary.isclose(x1, x2, rtol, atol, equal_nan)
+
+
+@operation
+def allclose(
+    x1: Operand, x2: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
+    """Whether `isclose` holds of all elements."""
+    return numeric.all(elementary.isclose(x1, x2, rtol, atol, equal_nan))
 
 
 @operation
@@ -282,6 +316,24 @@ def normalize(x: Operand, axis: int = -1, order: float = 2, epsilon: float | Non
 def stop_gradient(variable: Operand) -> Any:
     """The values, taken as constant by gradients."""
     return numeric.stop_gradient(variable)
+
+
+@operation
+def threshold(x: Operand, threshold: Operand, default_value: Operand) -> Any:
+    """``x`` where it is above a threshold, else ``default_value``."""
+    return numeric.where(numeric.greater(x, threshold), x, default_value)
+
+
+@operation
+def sparsemax(x: Operand, axis: int = -1) -> Any:
+    """The nearest probabilities along an axis, of which many are 0."""
+    return basic.sparsemax(x, axis)
+
+
+@operation
+def glu(x: Operand, axis: int = -1) -> Any:
+    """The first half along an axis times the sigmoid of the second."""
+    return basic.glu(x, axis)
 
 
 # --- losses -------------------------------------------------------------------------------------------------------

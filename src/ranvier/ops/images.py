@@ -1,17 +1,22 @@
-"""Keras's operations on images, sequences and volumes: convolutions and pooling; and normalization by given moments."""
+"""Keras's operations on images, sequences and volumes: convolutions, pooling, attention and normalization."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
-from ranvier.functional.convolution import convolve
-from ranvier.functional.pooling import pool
+from ranvier import functional, numeric
+from ranvier.functional.convolution import convolve, convolve_transposed
+from ranvier.functional.normalization import layer_standardize, rms_standardize
+from ranvier.functional.pooling import adaptive_pool, pool
+from ranvier.layers.convolution import enlarged
 from ranvier.layers.spatial import FORMATS
-from ranvier.numeric.promotion import axis_of
-from ranvier.ops.elementwise import Operand, dtype_name, operation
+from ranvier.numeric import matrices, movement
+from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.ops.elementwise import OPERATIONS, Operand, dtype_name, operation
 
 PADDINGS = ("valid", "same", "causal")  # the last of sequences alone
 
@@ -52,6 +57,22 @@ def average_pool(
 ) -> Any:
     """The mean of each window of (batch, positions..., channels); padding is not counted."""
     return _pooled(inputs, pool_size, strides, padding, data_format, False)
+
+
+def _adaptive(inputs: Any, output_size: Any, data_format: Any, largest: bool) -> Any:
+    return adaptive_pool(inputs, _each(output_size, inputs.ndim - 2), largest, _first(data_format))
+
+
+@operation
+def adaptive_average_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
+    """The means of so many parts of the positions of (batch, positions..., channels)."""
+    return _adaptive(inputs, output_size, data_format, False)
+
+
+@operation
+def adaptive_max_pool(inputs: Operand, output_size: Any, data_format: Any = None) -> Any:
+    """The largest values of so many parts of the positions of (batch, positions..., channels)."""
+    return _adaptive(inputs, output_size, data_format, True)
 
 
 def _convolved(
@@ -101,6 +122,45 @@ def depthwise_conv(
 
 
 @operation
+def separable_conv(
+    inputs: Operand,
+    depthwise_kernel: Operand,
+    pointwise_kernel: Operand,
+    strides: Any = 1,
+    padding: str = "valid",
+    data_format: Any = None,
+    dilation_rate: Any = 1,
+) -> Any:
+    """`depthwise_conv`, and then a `conv` of single positions that mixes the channels."""
+    each = OPERATIONS["depthwise_conv"](
+        inputs, depthwise_kernel, strides, padding, data_format, dilation_rate
+    )
+    return OPERATIONS["conv"](each, pointwise_kernel, data_format=data_format)
+
+
+@operation
+def conv_transpose(
+    inputs: Operand,
+    kernel: Operand,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    data_format: Any = None,
+    dilation_rate: Any = 1,
+) -> Any:
+    """The gradient of `conv` by its inputs, which enlarges images; the kernel is (sizes..., filters, channels)."""
+    n, first, how = inputs.ndim - 2, _first(data_format), _word(padding, PADDINGS[:2], "padding")
+    stride, dilation = _each(strides, n), _each(dilation_rate, n)
+    extra = (None,) * n if output_padding is None else _each(output_padding, n)
+    reaches = [(k - 1) * d + 1 for k, d in zip(kernel.shape, dilation, strict=False)]
+    positions = inputs.shape[2:] if first else inputs.shape[1:-1]
+    shape, pairs = zip(*map(enlarged, positions, reaches, stride, (how,) * n, extra), strict=True)
+    return convolve_transposed(
+        inputs, kernel, stride=stride, padding=pairs, dilation=dilation, shape=shape, first=first
+    )
+
+
+@operation
 def batch_normalization(
     x: Operand,
     mean: Operand,
@@ -120,6 +180,101 @@ def batch_normalization(
     factor = factor if scale is None else numeric.multiply(factor, along(scale))
     y = numeric.multiply(numeric.subtract(x, along(mean)), factor)
     return y if offset is None else numeric.add(y, along(offset))
+
+
+def _blocks(x: Any, data_format: Any, order: Sequence[int], shape: Any) -> Any:
+    """Images as (batch, height, width, channels) in another arrangement, and back in their format."""
+    first = _first(data_format)
+    x = movement.moveaxis(x, 1, -1) if first else x
+    before, after = shape(*x.shape[1:])
+    y = numeric.reshape(
+        numeric.transpose(numeric.reshape(x, (x.shape[0], *before)), order), (x.shape[0], *after)
+    )
+    return movement.moveaxis(y, -1, 1) if first else y
+
+
+@operation
+def depth_to_space(x: Operand, block_size: int, data_format: str = "channels_last") -> Any:
+    """Blocks of pixels in place of channels: (batch, h, w, c * b * b) -> (batch, h * b, w * b, c)."""
+    b = block_size
+
+    def shape(h: int, w: int, c: int) -> Any:
+        return (h, w, b, b, c // b**2), (h * b, w * b, c // b**2)
+
+    return _blocks(x, data_format, (0, 1, 3, 2, 4, 5), shape)
+
+
+@operation
+def space_to_depth(x: Operand, block_size: int, data_format: str = "channels_last") -> Any:
+    """Channels in place of blocks of pixels: (batch, h * b, w * b, c) -> (batch, h, w, c * b * b)."""
+    b = block_size
+
+    def shape(h: int, w: int, c: int) -> Any:
+        return (h // b, b, w // b, b, c), (h // b, w // b, c * b**2)
+
+    return _blocks(x, data_format, (0, 1, 3, 2, 4, 5), shape)
+
+
+@operation
+def psnr(x1: Operand, x2: Operand, max_val: float) -> Any:
+    """The ratio of the largest value there could be to the mean squared difference, in decibels."""
+    error = numeric.mean(numeric.square(numeric.subtract(x1, x2)))
+    return numeric.multiply(numeric.subtract(2 * math.log(max_val), numeric.log(error)), 10 / math.log(10))
+
+
+@operation
+def dot_product_attention(
+    query: Operand,
+    key: Operand,
+    value: Operand,
+    bias: Operand = None,
+    mask: Operand = None,
+    scale: float | None = None,
+    is_causal: bool = False,
+    flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
+) -> Any:
+    """Means of values (batch, s, heads, size), weighted by softmax of the products of queries (batch, t, heads, size)
+    and keys: (batch, t, heads, size). ``bias`` and ``mask``, true for what counts, are (batch, heads, t, s).
+
+    ``is_causal`` leaves out what comes later; ``flash_attention`` changes nothing. Attention of Vaswani et al., 2017.
+    """
+    factor = 1 / math.sqrt(key.shape[-1]) if scale is None else scale
+    logits = numeric.multiply(numeric.einsum("btnh,bsnh->bnts", query, key), factor)
+    logits = logits if bias is None else numeric.add(logits, bias)
+    if attn_logits_soft_cap:
+        capped = numeric.tanh(numeric.divide(logits, attn_logits_soft_cap))
+        logits = numeric.multiply(capped, attn_logits_soft_cap)
+    least = -0.7 * float(np.finfo(logits.dtype).max)
+    logits = logits if mask is None else numeric.where(mask, logits, least)
+    if is_causal:
+        logits = numeric.where(matrices.tril(numeric.ones_like(logits, "bool")), logits, least)
+    return numeric.einsum("bnts,bsnh->btnh", functional.softmax(logits, axis=-1), value)
+
+
+def _along(values: Any, x: Any, axis: Any) -> Any:
+    """Numbers in the shape of these axes, so that they meet ``x``; others as they are."""
+    axes = axes_of(axis, x.ndim)
+    if np.ndim(values) == x.ndim or axes == (x.ndim - 1,):
+        return values
+    return numeric.reshape(values, tuple(d if i in axes else 1 for i, d in enumerate(x.shape)))
+
+
+@operation
+def layer_normalization(
+    x: Operand, gamma: Operand = None, beta: Operand = None, axis: Any = -1, epsilon: float | None = None
+) -> Any:
+    """Each sample at mean 0 and variance 1 over these axes, times ``gamma``, plus ``beta``."""
+    y = layer_standardize(x, axes=axes_of(axis, x.ndim), epsilon=1e-7 if epsilon is None else epsilon)
+    y = y if gamma is None else numeric.multiply(y, _along(gamma, x, axis))
+    return y if beta is None else numeric.add(y, _along(beta, x, axis))
+
+
+@operation
+def rms_normalization(x: Operand, scale: Operand = None, axis: Any = -1, epsilon: float | None = None) -> Any:
+    """Each sample over its root mean square along these axes, times ``scale``."""
+    y = rms_standardize(x, axes=axes_of(axis, x.ndim), epsilon=1e-7 if epsilon is None else epsilon)
+    return y if scale is None else numeric.multiply(y, _along(scale, x, axis))
 
 
 @operation

@@ -27,6 +27,11 @@ def svd(x: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return found if compute_uv else found[1]
 
 
-NEW: tuple[Any, ...] = (cholesky, det, eigh, inv, matrix_rank, pinv, qr, slogdet, solve, svd)
+def logdet(x: Any) -> Any:
+    """The logarithm of the determinant of a matrix; of a negative one nan. Of values at hand, without a gradient."""
+    return slogdet(x)[1]
+
+
+NEW: tuple[Any, ...] = (cholesky, det, eigh, inv, logdet, matrix_rank, pinv, qr, slogdet, solve, svd)
 
 __getattr__, __dir__ = missing("ranvier.ops.linalg", __all__)

@@ -11,7 +11,7 @@ from ranvier import entries, numeric
 from ranvier.graph.node import Node, apply
 from ranvier.numeric import matrices
 from ranvier.numeric.promotion import axis_of
-from ranvier.ops.elementwise import Operand, dtype_name, listed, operation
+from ranvier.ops.elementwise import OPERATIONS, Operand, dtype_name, listed, operation
 from ranvier.recording import function
 from ranvier.tensor import Tensor
 
@@ -62,6 +62,75 @@ def hstack(xs: Sequence[Operand]) -> Any:
 def vstack(xs: Sequence[Operand]) -> Any:
     """Joined along the first axis; vectors are rows."""
     return numeric.concatenate([numeric.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs], 0)
+
+
+@operation
+def dstack(xs: Sequence[Operand]) -> Any:
+    """Joined along the third axis; vectors are rows, and matrices have one of extent 1."""
+    wide = [numeric.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs]
+    return numeric.concatenate([numeric.expand_dims(x, 2) if x.ndim < 3 else x for x in wide], 2)
+
+
+@operation
+def append(x1: Operand, x2: Operand, axis: int | None = None) -> Any:
+    """Joined along an axis, or all elements of both in one."""
+    parts = [x if isinstance(x, Tensor) else Tensor(x) for x in (x1, x2)]
+    if axis is None:
+        parts = [numeric.reshape(x, (-1,)) for x in parts]
+    return numeric.concatenate(parts, axis or 0)
+
+
+@operation
+def rot90(array: Operand, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
+    """Turned by 90 degrees ``k`` times in the plane of two axes, from the first to the second."""
+    return matrices.rot90(array, k, tuple(axes))
+
+
+@operation
+def array_split(x: Operand, indices_or_sections: Any, axis: int = 0) -> Any:
+    """So many parts along an axis, the first ones larger by 1 where it does not divide; or parts between indices."""
+    extent, sections = x.shape[axis_of(axis, x.ndim)], indices_or_sections
+    if not np.ndim(sections):
+        size, more = divmod(extent, sections)
+        sections = [size * i + min(i, more) for i in range(1, sections)]
+    return OPERATIONS["split"](x, sections, axis)
+
+
+@operation
+def hsplit(x: Operand, indices_or_sections: Any) -> Any:
+    """`split` along the second axis, of vectors along their only one."""
+    return OPERATIONS["split"](x, indices_or_sections, 0 if x.ndim < 2 else 1)
+
+
+@operation
+def vsplit(x: Operand, indices_or_sections: Any) -> Any:
+    """`split` along the first axis."""
+    return OPERATIONS["split"](x, indices_or_sections, 0)
+
+
+@operation
+def dsplit(x: Operand, indices_or_sections: Any) -> Any:
+    """`split` along the third axis."""
+    return OPERATIONS["split"](x, indices_or_sections, 2)
+
+
+@operation
+def diagflat(x: Operand, k: int = 0) -> Any:
+    """A matrix with all elements on a diagonal and 0 elsewhere."""
+    return matrices.diag(numeric.reshape(x, (-1,)), k)
+
+
+@operation
+def select(condlist: Sequence[Operand], choicelist: Sequence[Operand], default: Operand = 0) -> Any:
+    """The choice of the first condition that holds, and ``default`` where none does."""
+    if len(condlist) != len(choicelist):
+        raise ValueError(
+            f"ops.select of {len(condlist)} conditions and {len(choicelist)} choices. Write one of each instead."
+        )
+    chosen = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        chosen = numeric.where(condition, choice, chosen)
+    return chosen
 
 
 @function
@@ -135,17 +204,23 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     In what is compiled both are computed, and one is chosen: they return tensors of the same shapes.
     """
     if isinstance(pred, Tensor) and entries.state.tracing:
-        return _chosen(pred, true_fn(), false_fn())
+        return choose(pred, true_fn(), false_fn())
     return true_fn() if bool(np.asarray(pred)) else false_fn()
 
 
-def _chosen(pred: Tensor, yes: Any, no: Any) -> Any:
+def choose(pred: Tensor, yes: Any, no: Any) -> Any:
+    """Of each part of two results the one or the other."""
     if isinstance(yes, Mapping):
-        return {key: _chosen(pred, yes[key], no[key]) for key in yes}
+        return {key: choose(pred, yes[key], no[key]) for key in yes}
     if isinstance(yes, (list, tuple)):
-        parts = [_chosen(pred, a, b) for a, b in zip(yes, no, strict=True)]
+        parts = [choose(pred, a, b) for a, b in zip(yes, no, strict=True)]
         return type(yes)(*parts) if hasattr(yes, "_fields") else type(yes)(parts)  # a named tuple takes each
     return None if yes is None else numeric.where(pred, yes, no)
 
 
-NEW: tuple[Any, ...] = (cond, identity, meshgrid)
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names
+    """Ones on and below a diagonal, 0 above."""
+    return Tensor(np.tri(N, M, k, dtype_name(dtype)))
+
+
+NEW: tuple[Any, ...] = (cond, identity, meshgrid, tri)

@@ -7,16 +7,30 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric, selecting
-from ranvier.numeric import matrices
+from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
-from ranvier.ops.elementwise import Axes, Operand, dtype_name, operation
+from ranvier.ops.elementwise import Axes, Operand, dtype_name, last, operation
 from ranvier.tensor import Tensor
 
 
 @operation
 def prod(x: Operand, axis: Axes = None, keepdims: bool = False, dtype: Any = None) -> Any:
     """The product along these axes, or of all elements."""
-    x = x if dtype is None else numeric.cast(x, dtype_name(dtype))
+    return _product(x if dtype is None else numeric.cast(x, dtype_name(dtype)), axis, keepdims)
+
+
+@operation
+def nanprod(x: Operand, axis: Axes = None, keepdims: bool = False) -> Any:
+    """The product of what is not nan."""
+    return _product(_or(x, 1), axis, keepdims)
+
+
+def _or(x: Any, instead: int) -> Any:
+    """A number in place of nan."""
+    return numeric.where(numeric.isnan(x), instead, x)
+
+
+def _product(x: Any, axis: Axes, keepdims: bool) -> Any:
     axes = axes_of(axis, x.ndim)
     rest = [a for a in range(x.ndim) if a not in axes]
     merged = numeric.transpose(x, (*rest, *axes))
@@ -44,6 +58,18 @@ def cumsum(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
 def cumprod(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """The product of each element with all before it along an axis, or of all elements in order."""
     return _running(x, axis, dtype, matrices.running_product)
+
+
+@operation
+def nancumsum(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
+    """`cumsum` with 0 in place of nan."""
+    return _running(_or(x, 0), axis, dtype, matrices.running_sum)
+
+
+@operation
+def nancumprod(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
+    """`cumprod` with 1 in place of nan."""
+    return _running(_or(x, 1), axis, dtype, matrices.running_product)
 
 
 @operation
@@ -76,6 +102,42 @@ def tensordot(x1: Operand, x2: Operand, axes: Any = 2) -> Any:
     return matrices.tensordot(x1, x2, axes)
 
 
+@operation
+def cross(
+    x1: Operand, x2: Operand, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Any:
+    """The cross product of vectors of three elements along an axis of each, and where they are in the result."""
+    first, second, into = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
+    return movement.moveaxis(matrices.cross(last(first, x1)[0], last(second, x2)[0]), -1, into)
+
+
+@operation
+def cdist(x: Operand, y: Operand) -> Any:
+    """The distances of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
+    return matrices.cdist(x, y)
+
+
+@operation
+def trapezoid(y: Operand, x: Operand = None, dx: float = 1.0, axis: int = -1) -> Any:
+    """The integral along an axis by the trapezoidal rule, of values ``dx`` apart or at the places ``x``."""
+    return matrices.trapezoid(y, x, dx=dx, dim=axis)
+
+
+@operation
+def vander(x: Operand, N: int | None = None, increasing: bool = False) -> Any:  # Keras's names
+    """The powers of a vector's elements as ``N`` columns, by default as many as elements, the highest first."""
+    columns = [numeric.ones_like(x)]
+    while len(columns) < (x.shape[0] if N is None else N):
+        columns.append(numeric.multiply(columns[-1], x))
+    columns = columns[: x.shape[0] if N is None else N]
+    return numeric.stack(columns if increasing else columns[::-1], 1)
+
+
+def percentile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """`quantile` of shares in percent; needs values."""
+    return quantile(x, np.asarray(q) / 100, axis, method, keepdims)
+
+
 def quantile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Any:
     """What shares ``q`` of the elements lie below, a list of shares along a new first axis; needs values.
 
@@ -90,4 +152,4 @@ def median(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return quantile(x, 0.5, axis, keepdims=keepdims)
 
 
-NEW: tuple[Any, ...] = (median, quantile)
+NEW: tuple[Any, ...] = (median, percentile, quantile)

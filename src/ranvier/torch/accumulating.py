@@ -8,10 +8,21 @@ import numpy as np
 
 from ranvier import numeric as n
 from ranvier import selecting
-from ranvier.graph.node import Node
-from ranvier.numeric.matrices import product, running_product, running_sum, tensordot
-from ranvier.numeric.promotion import axis_of, floating
-from ranvier.recording import function
+from ranvier.numeric import known
+from ranvier.numeric.matrices import (
+    cdist,
+    corrcoef,
+    cov,
+    cross,
+    kron,
+    product,
+    running_product,
+    running_sum,
+    tensordot,
+    trapezoid,
+)
+from ranvier.numeric.promotion import axis_of
+from ranvier.recording import renamed
 from ranvier.selecting import Ordered
 from ranvier.tensor import Tensor
 
@@ -20,6 +31,9 @@ __all__ = [
     "dist", "inner", "kron", "median", "nanmean", "nansum", "prod", "quantile", "std_mean", "tensordot", "trapezoid",
     "trapz", "var_mean",
 ]  # fmt: skip
+
+
+nansum, nanmean = (renamed(f, "input", "dim", "keepdim") for f in (known.nansum, known.nanmean))
 
 
 def _converted(x: Any, dtype: Any) -> Any:
@@ -48,17 +62,6 @@ def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: An
 def count_nonzero(input: Any, dim: Any = None) -> Any:
     """How many elements are not 0, of all or along ``dim``."""
     return n.sum(n.cast(n.not_equal(input, 0), "int32"), tuple(dim) if isinstance(dim, list) else dim)
-
-
-def nansum(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The sum of what is not nan."""
-    return n.sum(n.where(n.isnan(input), 0, input), dim, keepdim)
-
-
-def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The mean of what is not nan."""
-    known = n.sum(n.cast(n.logical_not(n.isnan(input)), "int32"), dim, keepdim)
-    return n.divide(nansum(input, dim, keepdim), known)
 
 
 def _with_mean(spread: Any) -> Any:
@@ -122,37 +125,9 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: float = 1, alpha: flo
     return addmm(input, batch1, batch2, beta=beta, alpha=alpha)
 
 
-@function
-def cdist(x1: Node, x2: Node, p: float = 2.0) -> Node:
-    """The p-norms of the differences of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
-    x, y = n.together(floating(n.expand_dims(x1, -2)), floating(n.expand_dims(x2, -3)))
-    return n.norm(n.subtract(x, y), -1, False, p)
-
-
 def inner(input: Any, other: Any) -> Any:
     """The sums of products along the last dimensions of both."""
     return tensordot(input, other, ([-1], [-1]))
-
-
-@function
-def kron(input: Node, other: Node) -> Node:
-    """Kronecker's product: ``other`` in place of each element of a matrix, times it."""
-    (a, b), (c, d) = input.shape, other.shape
-    apart = n.multiply(n.reshape(input, (a, 1, b, 1)), n.reshape(other, (1, c, 1, d)))
-    return n.reshape(apart, (a * c, b * d))  # type: ignore[operator]  # of matrices whose shapes are known
-
-
-@function
-def cross(input: Node, other: Node, dim: int = -1) -> Node:
-    """The cross product of vectors of three elements along ``dim``."""
-    x, y = ([n.index_basic(_last(v, dim), (Ellipsis, i)) for i in range(3)] for v in (input, other))
-    parts = [x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]]
-    return n.stack(parts, axis_of(dim, input.ndim))
-
-
-def _last(x: Node, dim: int) -> Node:
-    order = [i for i in range(x.ndim) if i != axis_of(dim, x.ndim)]
-    return n.transpose(x, (*order, axis_of(dim, x.ndim)))
 
 
 def dist(input: Any, other: Any, p: float = 2) -> Any:
@@ -170,40 +145,6 @@ class Extremes(NamedTuple):
 def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Extremes:
     """The smallest and the largest element, of all or along ``dim``."""
     return Extremes(n.min(input, dim, keepdim), n.max(input, dim, keepdim))
-
-
-def cov(input: Any, *, correction: int = 1) -> Any:
-    """The covariances of variables, the rows of (variables, observations), over n - ``correction``; of a vector its
-    variance.
-    """
-    apart = n.subtract(input, n.mean(input, -1, True))
-    rows = apart if input.ndim == 2 else n.reshape(apart, (1, -1))
-    result = n.divide(n.matmul(rows, n.transpose(rows)), input.shape[-1] - correction)
-    return result if input.ndim == 2 else n.reshape(result, ())
-
-
-def corrcoef(input: Any) -> Any:
-    """The correlations of variables, the rows of (variables, observations), within -1 and 1."""
-    if input.ndim < 2:
-        return n.divide(spread := cov(input), spread)
-    together = cov(input)
-    deviations = n.sqrt(n.diagonal(together))
-    return n.clip(n.divide(n.divide(together, n.expand_dims(deviations, 1)), deviations), -1.0, 1.0)
-
-
-def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
-    """The integral along ``dim`` by the trapezoidal rule, of values ``dx`` apart or at the places ``x``."""
-    axis = axis_of(dim, y.ndim)
-    extent = y.shape[axis]
-    means = n.multiply(n.add(y.narrow(dim, 0, extent - 1), y.narrow(dim, 1, extent - 1)), 0.5)
-    if x is None:
-        return n.multiply(n.sum(means, dim), dx)
-    last = x.shape[dim if x.ndim > 1 else 0]
-    along = dim if x.ndim > 1 else 0
-    widths = n.subtract(x.narrow(along, 1, last - 1), x.narrow(along, 0, last - 1))
-    if x.ndim == 1 and y.ndim > 1:
-        widths = n.reshape(widths, tuple(-1 if i == axis else 1 for i in range(y.ndim)))
-    return n.sum(n.multiply(means, widths), dim)
 
 
 trapz = trapezoid

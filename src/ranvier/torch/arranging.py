@@ -13,7 +13,7 @@ from ranvier import methods, numeric, rearranging
 from ranvier import numeric as n
 from ranvier.graph.node import Node, apply
 from ranvier.numeric import movement
-from ranvier.numeric.matrices import diag, roll, tril, triu
+from ranvier.numeric.matrices import diag, roll, rot90, tril, triu
 from ranvier.numeric.promotion import axis_of
 from ranvier.recording import function
 from ranvier.tensor import Tensor
@@ -141,18 +141,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     ]
     swap = indexing == "xy" and len(given) > 1
     return tuple(n.swapaxes(g, 0, 1) for g in grids) if swap else tuple(grids)
-
-
-def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
-    """Turned by 90 degrees ``k`` times in the plane of two dimensions, from the first to the second."""
-    first, second = dims
-    turns = {
-        0: lambda x: x,
-        1: lambda x: n.swapaxes(n.flip(x, second), first, second),
-        2: lambda x: n.flip(x, (first, second)),
-        3: lambda x: n.flip(n.swapaxes(x, first, second), second),
-    }
-    return turns[k % 4](input)
 
 
 def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:

@@ -4,22 +4,28 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, Node
 from ranvier.methods import scaled
+from ranvier.numeric.angles import acos, asin, atan, atan2, deg2rad, hypot, rad2deg, sinc, tan
 from ranvier.numeric.elementary import (
     acosh,
     asinh,
     atanh,
     cosh,
     erfc,
+    exp2,
+    fmax,
+    fmin,
+    heaviside,
     isclose,
     logaddexp,
+    logaddexp2,
     nan_to_num,
     round,
+    signbit,
     sinh,
     trunc,
 )
@@ -28,13 +34,16 @@ from ranvier.recording import function, renamed
 from ranvier.tensor import Tensor
 
 __all__ = [
-    "acosh", "add", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad",
-    "erfc", "exp2", "fix", "fmod", "frac", "heaviside", "hypot", "is_complex", "is_floating_point", "isclose",
-    "lerp", "logaddexp", "logit", "nan_to_num", "positive", "rad2deg", "round", "sinc", "sinh", "sub",
-    "subtract", "tan", "trunc", "xlogy",
+    "acos", "acosh", "add", "addcdiv", "addcmul", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
+    "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad", "erfc",
+    "exp2", "fix", "fmax", "fmin", "fmod", "frac", "heaviside", "hypot", "is_complex", "is_floating_point",
+    "isclose", "lerp", "logaddexp", "logaddexp2", "logit", "nan_to_num", "positive", "rad2deg", "round",
+    "signbit", "sinc", "sinh", "sub", "subtract", "tan", "trunc", "xlogy",
 ]  # fmt: skip
 
 fix = trunc
+arccos, arcsin, arctan, arctan2 = acos, asin, atan, atan2
+arccosh, arcsinh, arctanh = acosh, asinh, atanh
 fmod = renamed(n.fmod, "input", "other")
 
 
@@ -45,38 +54,11 @@ def frac(input: Node) -> Node:
 
 
 @function
-def tan(input: Node) -> Node:
-    """Elementwise tangent."""
-    return n.divide(n.sin(input), n.cos(input))
-
-
-@function
-def sinc(input: Node) -> Node:
-    """``sin(pi x) / (pi x)``, and 1 at 0."""
-    x = floating(input)
-    zero = n.equal(x, 0)
-    turned = n.multiply(n.where(zero, 1.0, x), math.pi)
-    return n.where(zero, 1.0, n.divide(n.sin(turned), turned))
-
-
-@function
-def exp2(input: Node) -> Node:
-    """``2 ** x``."""
-    return n.exp(n.multiply(floating(input), math.log(2)))
-
-
-@function
 def logit(input: Node, eps: float | None = None) -> Node:
     """``log(x / (1 - x))``, of x kept within [eps, 1 - eps] where ``eps`` is given."""
     x = floating(input)
     x = x if eps is None else n.clip(x, eps, 1 - eps)
     return n.subtract(n.log(x), n.log(n.subtract(1, x)))
-
-
-@function
-def hypot(input: Node, other: Node) -> Node:
-    """``sqrt(x ** 2 + y ** 2)``."""
-    return n.sqrt(n.add(n.square(input), n.square(other)))
 
 
 @function
@@ -94,21 +76,6 @@ def clamp_min(input: Any, min: Any) -> Any:
 def clamp_max(input: Any, max: Any) -> Any:
     """``input``, at most ``max``."""
     return n.clip(input, None, max)
-
-
-def deg2rad(input: Any) -> Any:
-    """Degrees as radians."""
-    return n.multiply(input, math.pi / 180)
-
-
-def rad2deg(input: Any) -> Any:
-    """Radians as degrees."""
-    return n.multiply(input, 180 / math.pi)
-
-
-def heaviside(input: Any, values: Any) -> Any:
-    """0 below 0, 1 above, and ``values`` at 0."""
-    return n.where(n.equal(input, 0), values, n.cast(n.less(0, input), input.dtype))
 
 
 def is_floating_point(input: Any) -> bool:

@@ -26,9 +26,10 @@ from ranvier.torch.dtypes import CLASSES
 # Functions whose first argument is the tensor are its methods as they are.
 SHARED = {
     elementwise: (
-        "acosh", "addcdiv", "addcmul", "asinh", "atanh", "cosh", "erfc", "exp2", "fix", "fmod", "frac", "hypot",
-        "isclose", "lerp", "logaddexp", "logit", "nan_to_num", "positive", "round", "sinc", "sinh", "tan",
-        "trunc", "xlogy",
+        "acos", "acosh", "addcdiv", "addcmul", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
+        "asin", "asinh", "atan", "atan2", "atanh", "cosh", "deg2rad", "erfc", "exp2", "fix", "fmax", "fmin", "fmod",
+        "frac", "heaviside", "hypot", "isclose", "lerp", "logaddexp", "logaddexp2", "logit", "nan_to_num", "positive",
+        "rad2deg", "round", "signbit", "sinc", "sinh", "tan", "trunc", "xlogy",
     ),
     arranging: (
         "diag", "diag_embed", "diff", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "ravel",
@@ -61,7 +62,8 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(elementwise, name)
         for name in (
-            "acosh", "addcdiv", "addcmul", "asinh", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad", "erfc",
+            "acos", "acosh", "addcdiv", "addcmul", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
+            "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "clamp_max", "clamp_min", "cosh", "deg2rad", "erfc",
             "exp2", "fix", "fmod", "frac", "hypot", "lerp", "logit", "nan_to_num", "rad2deg", "round", "sinh", "tan",
             "trunc", "xlogy",
         )

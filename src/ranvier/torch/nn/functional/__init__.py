@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ranvier import functional
+from ranvier.functional.basic import glu
 from ranvier.names import missing
 from ranvier.recording import renamed
 from ranvier.torch.nn.functional.activations import (
@@ -11,7 +12,6 @@ from ranvier.torch.nn.functional.activations import (
     elu,
     elu_,
     gelu,
-    glu,
     hardshrink,
     hardsigmoid,
     hardswish,

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import functional, numeric
 from ranvier.graph.node import GraphError, Node, like
-from ranvier.numeric.promotion import axis_of, floating
+from ranvier.numeric.promotion import floating
 from ranvier.recording import function, renamed
 from ranvier.torch import operations
 from ranvier.torch.nn.functional.inplace import changing, written
@@ -133,18 +133,6 @@ def _celu(x: Node, alpha: float) -> Node:
     x = floating(x)
     below = numeric.expm1(numeric.divide(numeric.where(numeric.less(0, x), 0, x), alpha))
     return numeric.where(numeric.less(0, x), x, below * like(x, alpha))
-
-
-@function
-def glu(input: Node, dim: int = -1) -> Node:
-    """The first half along ``dim`` times the sigmoid of the second (Dauphin et al., 2017)."""
-    x = floating(input)
-    axis = axis_of(dim, x.ndim)
-    extent = x.shape[axis]
-    if not isinstance(extent, int) or extent % 2:
-        raise GraphError(f"glu halves dimension {axis} of {x.shape}: write an even extent")
-    half, gate = numeric.split(x, 2, axis)
-    return half * numeric.sigmoid(gate)
 
 
 @function

@@ -1,0 +1,85 @@
+"""Reductions of what is not nan: over one axis, several, or all. Of nothing but nan they are nan, sums 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ranvier import numeric as n
+from ranvier.graph.node import FLOATS, Node
+from ranvier.numeric.promotion import Axes
+from ranvier.numeric.reductions import root
+from ranvier.recording import function
+
+__all__ = [
+    "nanargmax", "nanargmin", "nanmax", "nanmean", "nanmin", "nanstd", "nansum", "nanvar",
+]  # fmt: skip
+
+
+def _counted(x: Node, axis: Axes, keepdims: bool) -> Node:
+    """How many elements are not nan."""
+    return n.sum(n.cast(n.logical_not(n.isnan(x)), "int32"), axis, keepdims)
+
+
+@function
+def nansum(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The sum of what is not nan."""
+    return n.sum(n.where(n.isnan(x), 0, x), axis, keepdims)
+
+
+@function
+def nanmean(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The mean of what is not nan."""
+    return n.divide(nansum(x, axis, keepdims), _counted(x, axis, keepdims))
+
+
+@function
+def nanvar(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The variance of what is not nan."""
+    apart = n.subtract(x, nanmean(x, axis, True))
+    apart = n.where(n.isnan(x), 0, apart)
+    return n.divide(n.sum(apart * apart, axis, keepdims), _counted(x, axis, keepdims))
+
+
+@function
+def nanstd(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The standard deviation of what is not nan; the gradient at 0 is 0."""
+    return root(nanvar(x, axis, keepdims), n.sqrt)
+
+
+def _extreme(x: Node, axis: Axes, keepdims: bool, worst: float, choose: Callable[..., Node]) -> Node:
+    if x.dtype not in FLOATS:
+        return choose(x, axis, keepdims)
+    found = choose(n.where(n.isnan(x), worst, x), axis, keepdims)
+    return n.where(n.equal(_counted(x, axis, keepdims), 0), math.nan, found)
+
+
+@function
+def nanmax(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The largest value that is not nan; equal ones share the gradient."""
+    return _extreme(x, axis, keepdims, -math.inf, n.max)
+
+
+@function
+def nanmin(x: Node, axis: Axes = None, keepdims: bool = False) -> Node:
+    """The smallest value that is not nan; equal ones share the gradient."""
+    return _extreme(x, axis, keepdims, math.inf, n.min)
+
+
+def _place(x: Node, axis: int | None, keepdims: bool, worst: float, choose: Callable[..., Node]) -> Node:
+    if x.dtype not in FLOATS:
+        return choose(x, axis, keepdims)
+    found = choose(n.where(n.isnan(x), worst, x), axis, keepdims)
+    return n.where(n.equal(_counted(x, axis, keepdims), 0), -1, found)
+
+
+@function
+def nanargmax(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
+    """The index of the first largest value, nan as minus infinity, int32; -1 where all are nan."""
+    return _place(x, axis, keepdims, -math.inf, n.argmax)
+
+
+@function
+def nanargmin(x: Node, axis: int | None = None, keepdims: bool = False) -> Node:
+    """The index of the first smallest value, nan as infinity, int32; -1 where all are nan."""
+    return _place(x, axis, keepdims, math.inf, n.argmin)

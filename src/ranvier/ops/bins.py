@@ -1,0 +1,255 @@
+"""Operations that count, sort into bins and segments, and write at indices."""
+
+# the field's names, builtins or not
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier import numeric, selecting
+from ranvier.graph.node import FLOATS, Node, apply
+from ranvier.numeric import matrices
+from ranvier.numeric.promotion import signed
+from ranvier.ops.arrays import convert_to_tensor, known
+from ranvier.ops.elementwise import Operand, operation
+from ranvier.recording import function
+from ranvier.tensor import Tensor
+
+# --- bins ---------------------------------------------------------------------------------------------------------
+
+
+@function
+def _place(bins: Node, x: Node, after: bool) -> Node:
+    """How many of the bins' edges lie before each element, or ``after`` with equal ones; of nan all."""
+    each = numeric.expand_dims(x, x.ndim)
+    beyond = numeric.less(each, bins) if after else numeric.less_equal(each, bins)
+    return numeric.sum(numeric.cast(numeric.logical_not(beyond), "int32"), -1)
+
+
+@operation
+def digitize(x: Operand, bins: Operand) -> Any:
+    """The number of the bin of each element, int32: 0 below the first of the edges, which are in order."""
+    return _place(bins, x, True)
+
+
+@operation
+def searchsorted(sorted_sequence: Operand, values: Operand, side: str = "left") -> Any:
+    """Where each value belongs in a vector that is in order, int32: before equal ones, or after them ("right")."""
+    if side not in ("left", "right"):
+        raise ValueError(f"side={side!r}. Write 'left' or 'right' instead.")
+    if np.ndim(sorted_sequence) != 1:
+        raise ValueError(
+            f"ops.searchsorted in {tuple(sorted_sequence.shape)}. Write one vector in order, and ops.vectorized_map "
+            "for several, instead."
+        )
+    return _place(sorted_sequence, values, side == "right")
+
+
+@operation
+def isin(x1: Operand, x2: Operand, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Which elements of ``x1`` are among those of ``x2``, or with ``invert`` are not."""
+    flat, each = (
+        numeric.reshape(convert_to_tensor(x), (*np.shape(x)[:n], -1)) for x, n in ((x2, 0), (x1, np.ndim(x1)))
+    )
+    found = numeric.any(numeric.equal(each, flat), -1)
+    return numeric.logical_not(found) if invert else found
+
+
+@operation
+def in_top_k(targets: Operand, predictions: Operand, k: int) -> Any:
+    """Whether each row's class number is among its ``k`` largest predictions, with all that are as large."""
+    own = numeric.take_along(predictions, targets)
+    own = numeric.where(numeric.isnan(own), -math.inf, own)
+    larger = numeric.cast(numeric.greater(predictions, numeric.expand_dims(own, 1)), "int32")
+    return numeric.less(numeric.sum(larger, -1), k)
+
+
+def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Tensor:
+    """How often each number from 0 on comes in a vector, or in each row, or the sums of its weights; needs values."""
+    if sparse:
+        raise ValueError("there are no sparse tensors. Leave sparse=True out instead.")
+    rows = np.atleast_2d(np.asarray(x))
+    masses = [None] * len(rows) if weights is None else np.atleast_2d(np.asarray(weights))
+    size = max(minlength, int(rows.max(initial=-1)) + 1)
+    counts = np.stack([np.bincount(r, w, size) for r, w in zip(rows, masses, strict=True)])
+    dtype = "int32" if weights is None else np.asarray(weights).dtype.name
+    return Tensor(counts if np.ndim(x) > 1 else counts[0], dtype=dtype if dtype in FLOATS else "int32")
+
+
+def histogram(x: Any, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor]:
+    """How many elements lie in each of so many equal bins, and the bins' edges; needs values."""
+    counts, edges = np.histogram(np.asarray(x), bins, range)
+    return Tensor(counts.astype(np.int32)), Tensor(edges)
+
+
+def nonzero(x: Any) -> tuple[Tensor, ...]:
+    """The indices of the elements that are not zero, a vector for each axis, int32; needs values."""
+    places: tuple[Tensor, ...] = selecting.nonzero(convert_to_tensor(x), as_tuple=True)
+    return places
+
+
+# --- segments -----------------------------------------------------------------------------------------------------
+
+
+@function
+def _added(places: Node, updates: Node, rows: int) -> Node:
+    """Rows of zeros with each update added at its place; what is at none of them is left out."""
+    return apply("scatter_add", numeric.cast(places, "int32"), signed(updates), rows=rows)
+
+
+@function
+def _spread(data: Node, ids: Node, segments: int, other: float) -> Node:
+    """For each segment the data (rows, ...), with a number in place of what is not of it."""
+    own = numeric.one_hot(ids, segments, "bool", 0)
+    own = numeric.reshape(own, (*own.shape, *(1,) * (data.ndim - 1)))
+    return numeric.where(own, numeric.expand_dims(data, 0), other)
+
+
+def _worst(dtype: str, largest: bool) -> Any:
+    if dtype in FLOATS:
+        return -math.inf if largest else math.inf
+    info = np.iinfo(dtype)
+    return int(info.min if largest else info.max)
+
+
+def _largest(data: Any, ids: Any, segments: int) -> Any:
+    return numeric.max(_spread(data, ids, segments, _worst(data.dtype, True)), 1)
+
+
+def _smallest(data: Any, ids: Any, segments: int) -> Any:
+    return numeric.min(_spread(data, ids, segments, _worst(data.dtype, False)), 1)
+
+
+def _product(data: Any, ids: Any, segments: int) -> Any:
+    return matrices.product(_spread(data, ids, segments, 1), 1)
+
+
+SEGMENTS: dict[str, tuple[Callable[..., Any], str]] = {
+    "segment_sum": (lambda data, ids, n: _added(ids, data, n), "The sum of the rows of each segment, 0 of none."),
+    "segment_max": (_largest, "The largest of the rows of each segment, minus infinity of none."),
+    "segment_min": (_smallest, "The smallest of the rows of each segment, infinity of none."),
+    "segment_prod": (_product, "The product of the rows of each segment, 1 of none."),
+}  # fmt: skip
+
+
+def _segmented(name: str, compute: Callable[..., Any], text: str) -> None:
+    def call(
+        data: Operand, segment_ids: Operand, num_segments: int | None = None, sorted: bool = False
+    ) -> Any:
+        count = int(np.max(np.asarray(segment_ids), initial=-1)) + 1 if num_segments is None else num_segments
+        return compute(data, segment_ids, count)
+
+    call.__doc__ = f"{text}\n\n    Rows of other numbers than 0 to ``num_segments - 1`` are left out."
+    operation(call, name)
+
+
+for _name, (_compute, _text) in SEGMENTS.items():
+    _segmented(_name, _compute, _text)
+
+
+# --- at indices ---------------------------------------------------------------------------------------------------
+
+
+@function
+def _flat(indices: Node, extents: tuple[int, ...]) -> Node:
+    """Where each index (..., axes) stands among all, -1 where it is out of range; negative ones count from the end."""
+    parts = numeric.split(numeric.cast(indices, "int32"), len(extents), -1)
+    flat, inside = numeric.zeros_like(parts[0]), numeric.ones_like(parts[0], "bool")
+    for part, extent in zip(parts, extents, strict=True):
+        place = numeric.where(numeric.less(part, 0), numeric.add(part, extent), part)
+        within = numeric.logical_and(numeric.less_equal(0, place), numeric.less(place, extent))
+        flat = numeric.add(numeric.multiply(flat, extent), place)
+        inside = numeric.logical_and(inside, within)
+    return numeric.squeeze(numeric.where(inside, flat, -1), -1)
+
+
+@function
+def _last_ones(places: Node) -> Node:
+    """Places (updates,), -1 for what another update of the same place follows."""
+    size = places.shape[0]
+    order = [apply("iota", shape=(size, size), axis=axis, dtype="int32") for axis in (0, 1)]
+    same = numeric.equal(numeric.expand_dims(places, 1), numeric.expand_dims(places, 0))
+    followed = numeric.any(numeric.logical_and(same, numeric.less(order[0], order[1])), 1)
+    return numeric.where(followed, -1, places)
+
+
+@operation
+def scatter(indices: Operand, values: Operand, shape: Sequence[int]) -> Any:
+    """Zeros of a shape with values added at the indices (..., axes); those out of range are left out."""
+    axes = indices.shape[-1]
+    whole = (*indices.shape[:-1], *shape[axes:])
+    places = _flat(indices, tuple(shape[:axes]))
+    added = _added(places, numeric.broadcast_to(values, whole), math.prod(shape[:axes]))
+    return numeric.reshape(added, tuple(shape))
+
+
+REDUCTIONS: dict[str, Callable[..., Any]] = {  # of updates, with what is there
+    "add": lambda x, places, updates: numeric.add(x, _added(places, updates, x.shape[0])),
+    "max": lambda x, places, updates: numeric.maximum(x, _largest(updates, places, x.shape[0])),
+    "min": lambda x, places, updates: numeric.minimum(x, _smallest(updates, places, x.shape[0])),
+    "mul": lambda x, places, updates: numeric.multiply(x, _product(updates, places, x.shape[0])),
+}
+
+
+@operation
+def scatter_update(inputs: Operand, indices: Operand, updates: Operand, reduction: str | None = None) -> Any:
+    """``inputs`` with updates at the indices (updates, axes), of several at one place the last; with ``reduction``
+    "add", "max", "min" or "mul" with all of them and with what is there. Indices out of range are left out.
+    """
+    if reduction not in (None, *REDUCTIONS):
+        raise ValueError(
+            f"reduction={reduction!r}. Write one of {', '.join(map(repr, REDUCTIONS))}, or leave it out, instead."
+        )
+    axes = indices.shape[-1]
+    extents, rest = inputs.shape[:axes], inputs.shape[axes:]
+    known(extents, "ops.where(mask, updates, x)")
+    places = numeric.reshape(_flat(indices, tuple(extents)), (-1,))
+    updates = numeric.broadcast_to(numeric.cast(updates, inputs.dtype), (*indices.shape[:-1], *rest))
+    updates = numeric.reshape(updates, (-1, *rest))
+    rows = numeric.reshape(inputs, (math.prod(extents), *rest))
+    if reduction is None:
+        places = _last_ones(places)
+        hit = numeric.less(0, _added(places, numeric.ones_like(places), rows.shape[0]))
+        hit = numeric.reshape(hit, (rows.shape[0], *(1,) * len(rest)))
+        rows = numeric.where(hit, _added(places, updates, rows.shape[0]), rows)
+    else:
+        rows = REDUCTIONS[reduction](rows, places, updates)
+    return numeric.reshape(rows, inputs.shape)
+
+
+@operation
+def slice_update(inputs: Operand, start_indices: Sequence[int], updates: Operand) -> Any:
+    """``inputs`` with a block that begins at these indices written over, moved back where it would not end within."""
+    widths = []
+    for start, size, extent in zip(map(int, start_indices), updates.shape, inputs.shape, strict=True):
+        if size == extent:
+            widths.append((0, 0))
+            continue
+        known((size, extent), "a block that takes the whole batch")
+        if size > extent:
+            raise ValueError(
+                f"a block of {tuple(updates.shape)} is not within {tuple(inputs.shape)}. Write a smaller one instead."
+            )
+        begin = min(max(start, 0), extent - size)
+        widths.append((begin, extent - size - begin))
+    block = numeric.pad(numeric.cast(updates, inputs.dtype), tuple(widths))
+    inside = numeric.pad(numeric.ones_like(updates, "int32"), tuple(widths))
+    return numeric.where(numeric.equal(inside, 1), block, inputs)
+
+
+@operation
+def unravel_index(indices: Operand, shape: Sequence[int]) -> Any:
+    """The index along each axis of what stands at these places among all elements of a shape."""
+    rest = numeric.where(numeric.less(indices, 0), numeric.add(indices, math.prod(shape)), indices)
+    found: list[Any] = []
+    for extent in reversed(shape):
+        found.insert(0, numeric.remainder(rest, extent))
+        rest = numeric.floor_divide(rest, extent)
+    return tuple(found)
+
+
+NEW: tuple[Any, ...] = (bincount, histogram, nonzero)

@@ -1,0 +1,107 @@
+"""Keras's loops and branches, as Python's: of values at hand, or of as many steps in what is compiled as are known."""
+
+# the field's names, builtins or not
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier import entries, numeric
+from ranvier.module.symbolic import found, mapped
+from ranvier.ops.arrays import convert_to_tensor, known
+from ranvier.ops.placing import choose
+from ranvier.tensor import Tensor
+
+
+def while_loop(
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
+) -> Any:
+    """What ``body`` makes of the variables, again and again while ``cond`` of them holds; needs values."""
+    several, rounds = isinstance(loop_vars, (list, tuple)), 0
+    values = tuple(loop_vars) if several else (loop_vars,)
+    while rounds != maximum_iterations and bool(np.asarray(cond(*values))):
+        after = body(*values)
+        values, rounds = tuple(after) if several else (after,), rounds + 1
+    return values if several else values[0]
+
+
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[int, Any], Any], init_val: Any) -> Any:
+    """What ``body_fun(i, value)`` makes of a value for each whole number from ``lower`` to below ``upper``."""
+    value = init_val
+    for i in builtins.range(int(lower), int(upper)):
+        value = body_fun(i, value)
+    return value
+
+
+def _parts(xs: Any) -> list[Any]:
+    """The slices along the first axis of an array, or of all in nested lists, tuples and dicts."""
+    arrays = mapped(xs, np.ndarray, convert_to_tensor)
+    extents = {x.shape[0] for x in found(arrays, Tensor)}
+    known(extents, "an operation of all samples at once")
+    if len(extents) != 1:
+        raise ValueError(
+            f"arrays of {sorted(extents)} rows. Write arrays (tensors, or NumPy's) of one length instead."
+        )
+    return [mapped(arrays, Tensor, lambda x, i=i: x[i]) for i in builtins.range(*extents)]  # type: ignore[misc]
+
+
+def _stacked(results: Sequence[Any]) -> Any:
+    """Results, and what they hold, along a new first axis."""
+    first = results[0]
+    if isinstance(first, Mapping):
+        return {key: _stacked([r[key] for r in results]) for key in first}
+    if isinstance(first, (list, tuple)):
+        parts = [_stacked(column) for column in zip(*results, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    return None if first is None else numeric.stack([convert_to_tensor(r) for r in results], 0)
+
+
+def map(f: Callable[[Any], Any], xs: Any) -> Any:
+    """What ``f`` makes of each slice along the first axis, stacked. ``xs`` may be arrays in a tuple, list or dict."""
+    return _stacked([f(x) for x in _parts(xs)])
+
+
+def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+    """`map`; an operation of all samples at once does the same in less time."""
+    return map(function, elements)
+
+
+def scan(
+    f: Callable[[Any, Any], Any],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int = 1,
+) -> tuple[Any, Any]:
+    """``carry, y = f(carry, x)`` for each slice along the first axis, or ``length`` times: the last carry, and every y
+    stacked. With ``reverse`` from the last slice to the first.
+    """
+    if xs is None and length is None:
+        raise ValueError("ops.scan(f, init) has no end. Write xs=, or length=, too.")
+    slices = [None] * (length or 0) if xs is None else _parts(xs)
+    carry, results = init, []
+    for x in reversed(slices) if reverse else slices:
+        carry, y = f(carry, x)
+        results.append(y)
+    return carry, _stacked(results[::-1] if reverse else results) if results else None
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """What the function of this number returns for the operands, the nearest of a number that is none.
+
+    In what is compiled all are computed, and one is chosen: they return tensors of the same shapes.
+    """
+    if not (isinstance(index, Tensor) and entries.state.tracing):
+        return branches[min(max(int(np.asarray(index)), 0), len(branches) - 1)](*operands)
+    *before, chosen = (branch(*operands) for branch in branches)
+    for i in reversed(builtins.range(len(before))):
+        chosen = choose(numeric.less_equal(index, i), before[i], chosen)
+    return chosen
+
+
+NEW: tuple[Any, ...] = (fori_loop, map, scan, switch, vectorized_map, while_loop)
