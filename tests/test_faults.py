@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import numpy as np
@@ -551,6 +552,24 @@ def scikit_learn_metric():
     classifier().compile("adam", SCE, metrics=[accuracy_score])
 
 
+def scikit_learn_metric_within():
+    def accuracy_score(y_true, y_pred):
+        raise TypeError("Expected sequence or array-like")
+
+    theirs = types.FunctionType(
+        accuracy_score.__code__, {**globals(), "__name__": "sklearn.metrics._classification"}
+    )
+    model = classifier()
+    model.compile("adam", SCE, metrics=[lambda y_true, y_pred: theirs(y_true, 1 - y_pred)])
+    model.fit(X, Y, verbose=0)
+
+
+def own_faulty_metric():
+    model = classifier()
+    model.compile("adam", SCE, metrics=[lambda y_true, y_pred: y_true.nothing])
+    model.fit(X, Y, verbose=0)
+
+
 MISTAKES = {  # a value in the wrong place or of the wrong kind: what is done, the error, what it says
     "a share in quotes": (lambda: fit(X, Y, validation_split="0.2"), ValueError, "validation_split='0.2': write a share between 0 and 1"),
     "patience in quotes": (lambda: callbacks.EarlyStopping(patience="3"), TypeError, r"EarlyStopping\(patience='3'\): this is a number"),
@@ -564,6 +583,8 @@ MISTAKES = {  # a value in the wrong place or of the wrong kind: what is done, t
     "one tuple": (lambda: fit((X, Y), None), TypeError, r"x is a tuple of 2 arrays, and y is missing. Write fit\(x, y\)"),
     "no targets": (lambda: classifier().evaluate(X), ValueError, r"y is missing. Write the targets .* evaluate\(x, y\)"),
     "a metric of arrays": (scikit_learn_metric, TypeError, r"accuracy_score is scikit-learn's.* Write metrics=\['accuracy'\]"),
+    "such a one within another": (scikit_learn_metric_within, TypeError, r"accuracy_score is scikit-learn's.* Write metrics=\['accuracy'\]"),
+    "another's fault": (own_faulty_metric, AttributeError, "nothing"),
     "fit of the class": (lambda: rv.Sequential.fit(X, Y), TypeError, "fit was called on the class, with a ndarray"),
     "predict of the class": (lambda: rv.Sequential.predict(X), TypeError, "predict was called on the class, with a ndarray"),
 }  # fmt: skip

@@ -75,6 +75,23 @@ def test_parts_are_not_lost_silently(what):
     assert list(net.state_dict()) == list(Net().state_dict())
 
 
+ABSENT = {  # methods that Keras's models have, or had: what is said
+    "predict_classes": r"model.predict\(x\).argmax\(-1\)", "predict_proba": r"model.predict\(x\)",
+    "fit_generator": r"model.fit\(generator\)", "evaluate_generator": r"model.evaluate\(generator\)",
+    "predict_generator": r"model.predict\(generator\)", "export": r"model.save\(path\)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_methods_that_are_not_there_say_what_to_write(name):
+    model = rv.Sequential([])
+    assert not hasattr(model, name)
+    with pytest.raises(AttributeError, match=f"Sequential.{name} does not exist: write {ABSENT[name]}"):
+        getattr(model, name)
+    own: Any = type("OwnModel", (nn.Module,), {name: lambda self: 3})()
+    assert getattr(own, name)() == 3
+
+
 class Own(nn.Module):
     """What networks have of names that the library has too."""
 

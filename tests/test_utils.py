@@ -1,5 +1,6 @@
 """What programs written for Keras use by name: its utils, and its other spellings."""
 
+import copy
 import json
 import random
 import re
@@ -11,6 +12,7 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
+from ranvier.torch import nn
 from ranvier.utils import set_random_seed, to_categorical
 
 EYE = np.eye(4, dtype=np.float32)
@@ -131,8 +133,8 @@ WORDS = {  # an argument that does not exist: what was meant
     "layer": (lambda: rv.layers.Dense(2, activaton="relu"), "Dense has no argument 'activaton'. Write activation= instead."),
     "fit": (lambda: rv.Sequential([]).fit(None, None, epoch=2), "Sequential.fit has no argument 'epoch'. Write epochs= instead."),
     "compile": (lambda: rv.Sequential([]).compile(metric=[]), "Sequential.compile has no argument 'metric'. Write metrics= instead."),
-    "too many for a metric": (lambda: rv.metrics.Precision(*range(7)), "Precision: too many positional arguments. It takes thresholds, top_k, class_id, name, dtype, average."),
-    "any for a callback": (lambda: rv.callbacks.Callback(3), "Callback takes no arguments."),
+    "too many for a metric": (lambda: rv.metrics.Precision(*range(7)), "Precision takes at most 6 arguments without a name, and was given 7. It takes thresholds, top_k, class_id, name, dtype, average."),
+    "any for a callback": (lambda: rv.callbacks.Callback(3), "Callback() takes no arguments"),
     "too many for fit": (lambda: rv.Sequential([]).fit(*range(20)), "Module.fit() takes from 1 to 14 positional arguments"),
     "summary": (lambda: rv.Sequential([]).summary(width=3), "Sequential.summary has no argument 'width'. It takes print_fn, "),
 }  # fmt: skip
@@ -157,6 +159,70 @@ def test_an_argument_that_does_not_exist_is_told_the_one_meant(what):
     with pytest.raises(TypeError) as error:
         make()
     assert str(error.value).startswith(said)
+
+
+class OwnConvolution(rv.layers.Conv2D):
+    def __init__(self) -> None:
+        super().__init__(8)
+
+
+class OwnRates(rv.callbacks.LearningRateScheduler): ...
+
+
+class OwnFault(rv.layers.Conv2D):
+    def __init__(self, size: Any = None) -> None:
+        super().__init__(8, 3 + size)
+
+
+def adam() -> rv.optimizers.Optimizer:
+    return torch.optim.Adam([nn.Parameter([1.0])])
+
+
+CONVOLUTION = (
+    "It takes filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, ..."
+)
+TWICE: dict[str, Any] = {"units": 8}
+MISFITS = {  # calls that do not fit what they construct: what is said
+    "one is lacking": (lambda: rv.layers.Conv2D(8), f"Conv2D needs kernel_size. {CONVOLUTION}"),
+    "all are": (rv.layers.Conv2D, f"Conv2D needs filters and kernel_size. {CONVOLUTION}"),
+    "one is misspelt": (lambda: rv.layers.Dense(unit=8), "Dense has no argument 'unit'. Write units= instead."),
+    "one of two is": (lambda: rv.layers.Conv2D(8, kernal_size=3), "Conv2D has no argument 'kernal_size'. Write kernel_size= instead."),
+    "too many": (lambda: nn.ReLU(True, 1), "ReLU takes at most 1 argument without a name, and was given 2. It takes inplace."),
+    "all by name": (lambda: rv.layers.Add(3), "Add takes no arguments without a name, and was given 1. It takes name, trainable, input_shape, input_dim, dtype, activity_regularizer."),
+    "none taken": (lambda: rv.constraints.NonNeg(3), "NonNeg takes no arguments."),
+    "twice": (lambda: rv.layers.Dense(8, **TWICE), "Dense was given units twice, by place and by name. Write it once instead."),
+    "passed on": (rv.layers.Dropout, "Dropout needs rate. It takes rate, noise_shape, seed, name, trainable, input_shape, input_dim, dtype, ..."),
+    "as many as come": (lambda: torch.utils.data.TensorDataset(a=1), "TensorDataset has no argument 'a'. It takes *tensors."),
+    "of PyTorch's layers": (lambda: nn.Linear(3), "Linear needs out_features. It takes in_features, out_features, bias, device, dtype."),
+    "convolutions too": (lambda: nn.Conv2d(1, 2), "Conv2d needs kernel_size. It takes in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, ..."),
+    "losses too": (lambda: nn.CrossEntropyLoss(weigth=None), "CrossEntropyLoss has no argument 'weigth'. Write weight= instead."),
+    "optimizer without parameters": (lambda: torch.optim.SGD(lr=0.1), "SGD needs params. It takes params, lr, momentum, dampening, weight_decay, nesterov, maximize, foreach, ..."),
+    "its schedule": (lambda: torch.optim.lr_scheduler.StepLR(adam()), "StepLR needs step_size. It takes optimizer, step_size, gamma, last_epoch."),
+    "schedule": (lambda: rv.optimizers.schedules.ExponentialDecay(0.1), "ExponentialDecay needs decay_steps and decay_rate. It takes initial_learning_rate, decay_steps, decay_rate, staircase, name."),
+    "callback": (rv.callbacks.LearningRateScheduler, "LearningRateScheduler needs schedule. It takes schedule, verbose."),
+    "regularizer": (lambda: rv.regularizers.L2(1, 2), "L2 takes at most 1 argument without a name, and was given 2. It takes l2."),
+    "initializer": (lambda: rv.initializers.HeNormal(sed=3), "HeNormal has no argument 'sed'. Write seed= instead."),
+    "parameter": (rv.Parameter, "Parameter needs data. It takes data, requires_grad, name, dtype, regularizer, constraint."),
+    "model": (lambda: rv.Model(1, 2, 3), "Model takes at most 2 arguments without a name, and was given 3. It takes inputs, outputs, name, trainable."),
+    "function": (lambda: rv.losses.poisson(1, 2, 3), "poisson takes at most 2 arguments without a name, and was given 3. It takes y_true, y_pred."),
+    "function by another's name": (rv.ops.swish, "swish() missing 1 required positional argument: 'x'"),
+    "base of one's own": (OwnConvolution, f"Conv2D needs kernel_size. {CONVOLUTION}"),
+    "one's own": (OwnRates, "OwnRates needs schedule. It takes schedule, verbose."),
+    "other errors": (OwnFault, "unsupported operand type(s) for +: 'int' and 'NoneType'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MISFITS)
+def test_a_call_that_does_not_fit_is_told_what_the_class_takes(what):
+    make, said = MISFITS[what]
+    with pytest.raises(TypeError) as error:
+        make()
+    assert str(error.value) == said
+
+
+def test_what_a_class_is_made_with_is_not_asked_of_its_copies():
+    own = copy.deepcopy(OwnRates(lambda epoch: 0.5))
+    assert own.schedule(3) == 0.5
 
 
 # --- what else programs written for Keras say ---------------------------------------------------------------------

@@ -6,26 +6,30 @@ import difflib
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, ClassVar, Self
+from typing import Any
 
 __all__ = [
-    "Told",
     "arguments",
     "lacking",
     "likely",
+    "misfit",
     "missing",
     "nearest",
     "no_such",
     "refuse_unknown",
     "snake_case",
+    "telling",
     "unknown_keyword",
 ]
 
 ALIKE = (
     0.7  # of 1, from which two names are told as nearest: LSTM and Softmax reach 0.55, linalg and long 0.6
 )
+LISTED = 8  # arguments that are named of what takes more
+QUICK = "Tensor"  # the class that steps of training construct: it stays as it is
 BEGUN = 0.5  # the same for names that begin alike: CosineLR and CosineAnnealingLR reach 0.64
 RECURRENT = "recurrent layers are not there yet"
 ATTENTION = "attention layers are not there yet"
@@ -105,11 +109,18 @@ def arguments(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
     return tuple(named[own:]), any(p.kind is p.VAR_KEYWORD for p in given)
 
 
+def _takes(known: Sequence[str]) -> str:
+    """The sentence that names arguments, of many the first."""
+    if not known:
+        return "It takes no arguments."
+    return f"It takes {', '.join(known[:LISTED])}{', ...' if len(known) > LISTED else '.'}"
+
+
 def unknown_keyword(keyword: str, known: Sequence[str], who: str) -> TypeError:
     """The error for an argument that is none of those known: it names the one likely meant, or all."""
     other = KEYWORDS.get(keyword)
     near = other if other in known else likely(keyword, known)
-    fix = f"Write {near}= instead." if near else f"It takes {', '.join(known)}."
+    fix = f"Write {near}= instead." if near else _takes(known)
     return TypeError(f"{who} has no argument {keyword!r}. {fix}")
 
 
@@ -128,28 +139,98 @@ def refuse_unknown(
             raise unknown_keyword(keyword, known, who)
 
 
-class Told:
-    """The base of classes that users make: an argument that the constructor lacks is told with the one likely meant.
+def misfit(
+    who: str,
+    signature: inspect.Signature,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    known: Sequence[str] | None = None,
+    hints: Mapping[str, str] | None = None,
+) -> TypeError | None:
+    """What is wrong with a call of what has this signature; None where the arguments fit.
 
-    What a constructor of another class would say in that one's name is said in this one's. ``_hints`` says what to
-    write for arguments that the peers have.
+    ``known`` are all arguments that it takes, where it passes some on; for ``hints`` see `refuse_unknown`.
     """
+    try:
+        signature.bind(*args, **kwargs)
+        return None
+    except TypeError:
+        pass
+    own = list(signature.parameters.values())
+    known = _shown(own) if known is None else known
+    placed = [p.name for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    lacks = [p.name for p in own if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    lacks = [name for name in lacks if name not in (*placed[: len(args)], *kwargs)]
+    twice = [name for name in placed[: len(args)] if name in kwargs]
+    for name in kwargs:
+        if name not in known and name not in placed:
+            if hints and name in hints:
+                return TypeError(f"{who} has no argument {name!r}. {hints[name]}")
+            return unknown_keyword(name, lacks if likely(name, lacks) else known, who)
+    if lacks:
+        listed = " and ".join(filter(None, (", ".join(lacks[:-1]), lacks[-1])))
+        return TypeError(f"{who} needs {listed}. {_takes(known)}")
+    if twice:
+        return TypeError(f"{who} was given {twice[0]} twice, by place and by name. Write it once instead.")
+    if not known:
+        return TypeError(f"{who} takes no arguments.")
+    most = f"at most {len(placed)} argument{'s'[: len(placed) != 1]}" if placed else "no arguments"
+    return TypeError(f"{who} takes {most} without a name, and was given {len(args)}. {_takes(known)}")
 
-    _hints: ClassVar[Mapping[str, str]] = {}
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        make: Any = cls.__init__
-        if make is object.__init__ and (args or kwargs):
-            raise TypeError(f"{cls.__name__} takes no arguments.")
-        if kwargs:
-            refuse_unknown(make, kwargs, cls.__name__, cls._hints)
-        if make is not object.__init__ and not make.__qualname__.startswith(f"{cls.__qualname__}."):
-            try:
-                inspect.signature(make).bind(None, *args, **kwargs)
-            except TypeError as error:
-                known = ", ".join(arguments(make)[0])
-                raise TypeError(f"{cls.__name__}: {error}. It takes {known or 'no arguments'}.") from None
-        return super().__new__(cls)
+def _shown(parameters: Iterable[inspect.Parameter]) -> list[str]:
+    """The names that users may write."""
+    known = [(f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name, p) for p in parameters]
+    return [name for name, p in known if p.kind is not p.VAR_KEYWORD and not name.startswith("_")]
+
+
+def _taken(kind: type) -> list[str]:
+    """The arguments that a class takes: its constructor's, and those that this passes on to the ones of its bases.
+
+    What a constructor gathers as ``unknown`` it refuses.
+    """
+    known: dict[str, None] = {}
+    for make in [vars(base)["__init__"] for base in kind.__mro__[:-1] if "__init__" in vars(base)]:
+        own = list(inspect.signature(make).parameters.values())[1:]
+        known |= dict.fromkeys(_shown(own))
+        if all(p.kind is not p.VAR_KEYWORD or p.name == "unknown" for p in own):
+            break
+    return list(known)
+
+
+def telling(kind: type) -> None:
+    """Have a wrong call of the class told in its name, whichever of its bases has the constructor.
+
+    Only a call that failed is looked into. The name of a class that users know by another is its ``_public``.
+    """
+    for base in kind.__mro__:
+        make = vars(base).get("__init__")
+        own = base.__module__.startswith(f"{__package__}.") and base.__name__ != QUICK
+        if own and inspect.isfunction(make) and make.__code__ is not _told_code:
+            base.__init__ = _told(make)  # type: ignore[misc]  # what the class is constructed by
+
+
+def _told(make: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that says what is wrong with a call that does not fit it; other errors stay as they are."""
+
+    @functools.wraps(make)
+    def told(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        try:
+            make(self, *args, **kwargs)
+        except TypeError:
+            made = type(self)
+            kind = next((k for k in made.__mro__ if getattr(k, "__init__", None) is told), made)
+            taken = list(inspect.signature(make).parameters.values())[1:]
+            who, hints = vars(kind).get("_public", kind.__name__), getattr(kind, "_hints", None)
+            wrong = misfit(who, inspect.Signature(taken), args, kwargs, _taken(kind), hints)
+            if wrong is None:
+                raise
+            raise wrong from None
+
+    return told
+
+
+_told_code = _told(lambda self: None).__code__  # by which what is told already is known
 
 
 def missing(
@@ -158,20 +239,32 @@ def missing(
     lazy: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a module of the public face.
+    """The ``__getattr__`` and ``__dir__`` of a module of the public face; its classes tell of wrong calls from now on.
 
     ``lazy`` maps names to the modules they are imported from when first used (``"package.module:attribute"``, or the
     module itself); ``hints`` maps starts of names that the peers have to what comes nearest here.
     """
     lazy = lazy or {}
     known = sorted({*names, *lazy})
+    inside = sys._getframe(1).f_globals  # of the module, which has all of its names by now
+    for name in known:
+        value = inside.get(name)
+        if isinstance(value, type):
+            telling(value)
+        while inspect.isfunction(value):  # Python's errors tell the qualified name of the one within
+            if "<locals>" in value.__qualname__:
+                value.__qualname__ = value.__name__ if value.__name__ in known else name
+            value = getattr(value, "__wrapped__", None)
     _public[module] = frozenset(known)
 
     def look_up(name: str) -> Any:
         if name in lazy:
             path, _, attribute = lazy[name].partition(":")
             value = import_module(path)
-            return getattr(value, attribute) if attribute else value
+            value = getattr(value, attribute) if attribute else value
+            if isinstance(value, type):
+                telling(value)
+            return value
         if name.startswith("__"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         raise AttributeError(f"{module}.{name} does not exist{_instead(module, name, known, hints or {})}")

@@ -16,6 +16,7 @@ from ranvier.entries import Entry, Function, intern, state
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.modes import no_grad
+from ranvier.names import misfit
 from ranvier.tape import Segment
 from ranvier.tensor import Tensor
 
@@ -210,7 +211,7 @@ def bound(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Ma
             raise TypeError(
                 f"np.{name} cannot be taken of a tensor. Write x.{name}(...) or rv.numeric.{name}(x, ...) instead."
             ) from None
-        raise error from None
+        raise misfit(name, signature, args, kwargs) or error from None
 
 
 def no_out(name: str) -> TypeError:

@@ -19,7 +19,7 @@ from ranvier.data.convert import Array, refuse_dates, to_numeric
 from ranvier.estimators.network import custom_network, hidden_network
 from ranvier.estimators.objective import Objective
 from ranvier.estimators.settings import (
-    Spelled,
+    HINTS,
     check_settings,
     fresh_optimizer,
     hidden_sizes,
@@ -66,13 +66,14 @@ def counting(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Ar
     return X[kept], y[kept], weight[kept]
 
 
-class NeuralEstimator(Spelled, BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
+class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
     """The base of `NeuralClassifier` and `NeuralRegressor`: see there for the parameters."""
 
     model_: Module
     loss_curve_: list[float]
     validation_scores_: list[float] | None
 
+    _hints = HINTS
     _classifies = False
 
     # --- what the two differ in -----------------------------------------------------------------------------------

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from ranvier import optimizers
 from ranvier.amounts import is_whole
-from ranvier.names import Told, arguments
 
-__all__ = ["Spelled", "check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
+__all__ = ["HINTS", "check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
 
 Test = Callable[[Any], bool]
 
@@ -67,17 +66,7 @@ ELSEWHERE = {
     "epsilon": "optimizer=rv.optimizers.Adam(epsilon=1e-8)",
     "max_fun": "max_iter=200",
 }
-
-
-class Spelled(Told):
-    """Parameters by other names are told with those meant, those of scikit-learn's networks too."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        known, any_other = arguments(cls.__init__)
-        for name in kwargs:
-            if name in ELSEWHERE and name not in known and not any_other:
-                raise TypeError(f"{cls.__name__} has no argument {name!r}. Write {ELSEWHERE[name]} instead.")
-        return super().__new__(cls, *args, **kwargs)
+HINTS = {name: f"Write {words} instead." for name, words in ELSEWHERE.items()}
 
 
 def check_settings(estimator: Any) -> None:

@@ -13,12 +13,12 @@ from ranvier.losses.formulas import logits_of, not_of_class
 from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
 from ranvier.modes import get_dtype
-from ranvier.names import Told, snake_case
+from ranvier.names import snake_case
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 
 
-class Loss(Told, Configured):
+class Loss(Configured):
     """The base of all losses. A subclass says ``call(y_true, y_pred)``: one value for each sample.
 
     ``reduction`` makes one number of them: "sum_over_batch_size" (or "mean") divides the weighted sum by the number of

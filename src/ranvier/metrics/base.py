@@ -18,7 +18,7 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.metrics.variables import Variable
 from ranvier.modes import get_dtype
-from ranvier.names import Told, snake_case
+from ranvier.names import snake_case
 from ranvier.numeric.promotion import count
 from ranvier.tensor import Number, Numbers
 
@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 StateType = tuple[tuple[int, ...], str]
 
 
-class Metric(Told, Configured):
+class Metric(Configured):
     """A number (or an array) that is collected over batches.
 
     Subclasses give `states`, the shapes and dtypes of what is collected (it starts as zeros); `update`, which builds

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.modes import computing_in, get_dtype
+from ranvier.module.absent import KERAS, attach
 from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
 from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
@@ -345,3 +346,5 @@ for _part in Module.__mro__[1:-1]:  # what Python says of a wrong call names the
     for _function in vars(_part).values():
         if inspect.isfunction(_function):
             _function.__module__, _function.__qualname__ = __name__, f"Module.{_function.__name__}"
+
+attach(Module, KERAS)

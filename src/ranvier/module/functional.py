@@ -23,6 +23,7 @@ from ranvier.module.symbolic import (
     mapped,
     ordered,
 )
+from ranvier.names import telling
 from ranvier.tensor import Tensor
 
 __all__ = ["Functional"]
@@ -58,6 +59,7 @@ class Functional(Module):
 
     _starts_training = False
     _has_call = True
+    _public = "Model"  # what users write
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True
@@ -442,3 +444,6 @@ def whole(number: Any) -> int:
 
 def refuse(what: str) -> NoReturn:
     raise ValueError(f"this is not the description of a functional model: {what}.")
+
+
+telling(Functional)  # which Model(inputs, outputs) constructs, so no module of the public face has it

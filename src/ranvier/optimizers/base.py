@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from ranvier.by_name import Configured, held
 from ranvier.graph.node import Node, apply, like
 from ranvier.graph.tiny import snapped
-from ranvier.names import KEYWORDS, Told
+from ranvier.names import KEYWORDS
 from ranvier.numeric import equal, floor_divide
 from ranvier.numeric.promotion import as_node, together, total_of
 from ranvier.optimizers import schedules
@@ -33,7 +33,7 @@ UNCALLED = dict.fromkeys(
 
 
 @dataclass(eq=False, repr=False)
-class Optimizer(Attached, Told, Configured):
+class Optimizer(Attached, Configured):
     """What all optimizers share: clipping, weight decay, state, and the step of an explicit loop.
 
     ``weight_decay`` shrinks each parameter by ``learning_rate * weight_decay`` of itself before the step, or with

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from ranvier.module import Module
-from ranvier.module.face import reading
+from ranvier.module import Module, absent
 from ranvier.names import lacking
 from ranvier.tensor import Tensor
 
@@ -73,17 +71,7 @@ ATTRIBUTES: dict[type, dict[str, str]] = {  # of tensors and of networks
 }  # fmt: skip
 
 
-def _told(name: str, words: str) -> reading:
-    """An attribute that is not there, for ``hasattr`` too; one of the user's own takes its place."""
-
-    def refuse(self: Any) -> None:
-        raise AttributeError(f"{type(self).__name__}.{name} does not exist: {words}.")
-
-    return reading(refuse)
-
-
 def attach() -> None:
     """Give all tensors and modules the attributes that tell why they are not there."""
     for kind, told in ATTRIBUTES.items():
-        for name, words in told.items():
-            setattr(kind, name, _told(name, words))
+        absent.attach(kind, told)

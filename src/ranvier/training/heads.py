@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 from ranvier import losses, metrics
@@ -22,6 +23,16 @@ class FunctionMetric(SampleMean):
     def __init__(self, function: Any) -> None:
         super().__init__(getattr(function, "__name__", type(function).__name__))
         self.function = function
+
+    def on(self, y_true: Any, y_pred: Any) -> Any:
+        """What the function makes of tensors. Raises TypeError naming a function of scikit-learn's that it calls."""
+        try:
+            return self.function(y_true, y_pred)
+        except Exception as error:
+            name = _of_sklearn(error.__traceback__)
+            if name is None:
+                raise
+            raise TypeError(_of_arrays(name)) from error
 
 
 @dataclass
@@ -143,6 +154,16 @@ def as_metric(metric: Any, loss: losses.Loss | None = None) -> Metric:
     if loss is not None and loss.from_logits and isinstance(metric, str):
         return found.for_logits(exclusive(loss))
     return found
+
+
+def _of_sklearn(trace: TracebackType | None) -> str | None:
+    """The function of scikit-learn's that an error went through first; None where it went through none."""
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        if module.startswith("sklearn.") and "validation" not in module:
+            return trace.tb_frame.f_code.co_name
+        trace = trace.tb_next
+    return None
 
 
 def _of_arrays(name: str) -> str:

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ranvier.names import Told
-
 if TYPE_CHECKING:
     from ranvier.module import Module
 
@@ -16,7 +14,7 @@ __all__ = ["Callback", "CallbackList", "Callbacks"]
 Logs = Mapping[str, Any] | None
 
 
-class Callback(Told):
+class Callback:
     """What is called while a model trains. Override the methods you need; ``self.model`` is the model.
 
     ``logs`` are results by name, as in the history. Set ``self.model.stop_training = True`` to stop: at the end of the

@@ -59,7 +59,7 @@ class Judged:
             of_classes = y.labels or head.loss is None or head.loss.maker or head.loss.from_logits
             plain = y.dominant() if of_classes else y.soft()
         custom = [
-            tensor(m.function(plain, output), f"the metric {m.name!r}", EACH)
+            tensor(m.on(plain, output), f"the metric {m.name!r}", EACH)
             for m, _ in head.metrics
             if isinstance(m, FunctionMetric)
         ]

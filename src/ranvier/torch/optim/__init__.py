@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ranvier import optimizers
-from ranvier.names import missing, refuse_unknown
+from ranvier.names import missing
 from ranvier.torch.optim import lr_scheduler, swa_utils
 from ranvier.torch.optim.optimizer import Optimizer
 from ranvier.torch.optim.ruled import RuledOptimizer
@@ -37,7 +37,6 @@ def _optimizer(
     signature = inspect.Signature(arguments)
 
     def construct(self: Any, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
-        refuse_unknown(construct, kwargs, type(self).__name__)
         given = signature.bind(self, params, *args, **kwargs)
         given.apply_defaults()
         RuledOptimizer.__init__(self, params, {n: v for n, v in given.arguments.items() if n in defaults})

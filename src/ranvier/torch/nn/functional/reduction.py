@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from typing import Any
 
 from ranvier import functional, numeric
+from ranvier.module.lines import warn
+from ranvier.recording import bound
 from ranvier.torch.nn.functional import losses
 from ranvier.torch.nn.functional.arguments import one_of
 from ranvier.torch.nn.functional.labels import check_labels
@@ -20,11 +21,7 @@ def reduction_of(reduction: str, size_average: Any = None, reduce: Any = None) -
         return reduction
     summed = size_average is not None and not size_average
     meant = "none" if reduce is not None and not reduce else "sum" if summed else "mean"
-    warnings.warn(
-        f"size_average and reduce are PyTorch's older arguments. Write reduction={meant!r} instead.",
-        UserWarning,
-        stacklevel=3,
-    )
+    warn(f"size_average and reduce are PyTorch's older arguments. Write reduction={meant!r} instead.")
     return meant
 
 
@@ -39,8 +36,8 @@ def _loss(function: Any, *arguments: str) -> Any:
 
     def loss(input: Any, target: Any, *args: Any, **options: Any) -> Any:
         if args:
-            options = signature.bind(input, target, *args, **options).arguments
-            del options["input"], options["target"]
+            given = bound(signature, (input, target, *args), options, function.__name__)
+            options = {name: value for name, value in given.items() if name not in ("input", "target")}
         if labelled:
             check_labels(input, target, options.get("ignore_index", -100))
         if not options:
