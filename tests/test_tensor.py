@@ -571,7 +571,7 @@ def test_functions():
     assert scaled.__name__ == "scaled"
     with pytest.raises(TypeError, match="factor"):
         scaled(x)
-    with pytest.raises(TypeError, match="no argument 'scale'. It takes x, factor, shift"):
+    with pytest.raises(TypeError, match="no argument 'scale'"):
         scaled(x, 2, scale=2)
     with pytest.raises(GraphError, match="broadcast"):
         scaled(x, 2, shift=[1.0, 2.0, 3.0])
