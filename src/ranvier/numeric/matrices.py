@@ -134,6 +134,7 @@ def kron(input: Node, other: Node) -> Node:
     one, two = ((*(1,) * (ndim - x.ndim), *x.shape) for x in (input, other))
     wide: list[Any] = [1 if i % 2 else one[i // 2] for i in range(2 * ndim)]
     narrow: list[Any] = [two[i // 2] if i % 2 else 1 for i in range(2 * ndim)]
+    # The batch's extent, which is no number yet, has no product: it meets 1.
     merged = tuple(b if a == 1 else a if b == 1 else a * b for a, b in zip(one, two, strict=True))  # type: ignore[operator]
     return n.reshape(n.multiply(n.reshape(input, tuple(wide)), n.reshape(other, tuple(narrow))), merged)
 

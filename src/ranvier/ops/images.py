@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -182,14 +181,16 @@ def batch_normalization(
     return y if offset is None else numeric.add(y, along(offset))
 
 
-def _blocks(x: Any, data_format: Any, order: Sequence[int], shape: Any) -> Any:
-    """Images as (batch, height, width, channels) in another arrangement, and back in their format."""
+def _blocks(x: Any, data_format: Any, shape: Any) -> Any:
+    """Images as (batch, height, width, channels) in another arrangement, and back in their format.
+
+    ``shape`` gives, of the extents behind the batch's, five whose second and third change places, and those after it.
+    """
     first = _first(data_format)
     x = movement.moveaxis(x, 1, -1) if first else x
     before, after = shape(*x.shape[1:])
-    y = numeric.reshape(
-        numeric.transpose(numeric.reshape(x, (x.shape[0], *before)), order), (x.shape[0], *after)
-    )
+    apart = numeric.swapaxes(numeric.reshape(x, (x.shape[0], *before)), 2, 3)
+    y = numeric.reshape(apart, (x.shape[0], *after))
     return movement.moveaxis(y, -1, 1) if first else y
 
 
@@ -201,7 +202,7 @@ def depth_to_space(x: Operand, block_size: int, data_format: str = "channels_las
     def shape(h: int, w: int, c: int) -> Any:
         return (h, w, b, b, c // b**2), (h * b, w * b, c // b**2)
 
-    return _blocks(x, data_format, (0, 1, 3, 2, 4, 5), shape)
+    return _blocks(x, data_format, shape)
 
 
 @operation
@@ -212,7 +213,7 @@ def space_to_depth(x: Operand, block_size: int, data_format: str = "channels_las
     def shape(h: int, w: int, c: int) -> Any:
         return (h // b, b, w // b, b, c), (h // b, w // b, c * b**2)
 
-    return _blocks(x, data_format, (0, 1, 3, 2, 4, 5), shape)
+    return _blocks(x, data_format, shape)
 
 
 @operation

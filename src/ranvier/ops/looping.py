@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,7 +47,12 @@ def _parts(xs: Any) -> list[Any]:
         raise ValueError(
             f"arrays of {sorted(extents)} rows. Write arrays (tensors, or NumPy's) of one length instead."
         )
-    return [mapped(arrays, Tensor, lambda x, i=i: x[i]) for i in builtins.range(*extents)]  # type: ignore[misc]
+    (count,) = extents
+    return [mapped(arrays, Tensor, functools.partial(_row, i)) for i in builtins.range(count)]
+
+
+def _row(i: int, x: Tensor) -> Any:
+    return x[i]
 
 
 def _stacked(results: Sequence[Any]) -> Any:
