@@ -149,5 +149,5 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "verify_resume": "ranvier.training:verify_resume",
 }
 
-__getattr__, __dir__ = missing("ranvier", __all__, _LAZY)
+__getattr__, __dir__ = missing(globals(), "ranvier", __all__, _LAZY)
 del methods

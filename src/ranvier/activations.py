@@ -111,6 +111,7 @@ def get(activation: Any) -> Callable[..., Any]:
 
 
 __getattr__, __dir__ = missing(
+    globals(),
     "ranvier.activations",
     __all__,
     {other: f"ranvier.activations:{function.__name__}" for other, function in _OTHER_NAMES.items()},

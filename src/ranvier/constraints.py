@@ -163,4 +163,6 @@ def _value(leaf: Tensor) -> Node:
     return constant(leaf.compute(), leaf.dtype)
 
 
-__getattr__, __dir__ = missing("ranvier.constraints", __all__, by_name.lazy("ranvier.constraints", CLASSES))
+__getattr__, __dir__ = missing(
+    globals(), "ranvier.constraints", __all__, by_name.lazy("ranvier.constraints", CLASSES)
+)

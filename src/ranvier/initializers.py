@@ -297,6 +297,7 @@ def get(initializer: Any) -> Any:
 
 # Keras's snake_case names are those of the classes.
 __getattr__, __dir__ = missing(
+    globals(),
     "ranvier.initializers",
     __all__,
     {spelled: f"ranvier.initializers:{kind.__name__}" for spelled, kind in names().items()},

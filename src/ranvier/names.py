@@ -6,7 +6,6 @@ import difflib
 import functools
 import inspect
 import re
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -234,6 +233,7 @@ _told_code = _told(lambda self: None).__code__  # by which what is told already 
 
 
 def missing(
+    inside: Mapping[str, Any],
     module: str,
     names: Iterable[str],
     lazy: Mapping[str, str] | None = None,
@@ -241,12 +241,12 @@ def missing(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """The ``__getattr__`` and ``__dir__`` of a module of the public face; its classes tell of wrong calls from now on.
 
+    ``inside`` are the module's own globals, which hold all of its names by now; ``module`` is what users call it.
     ``lazy`` maps names to the modules they are imported from when first used (``"package.module:attribute"``, or the
     module itself); ``hints`` maps starts of names that the peers have to what comes nearest here.
     """
     lazy = lazy or {}
     known = sorted({*names, *lazy})
-    inside = sys._getframe(1).f_globals  # of the module, which has all of its names by now
     for name in known:
         value = inside.get(name)
         if isinstance(value, type):

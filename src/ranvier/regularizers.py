@@ -152,4 +152,6 @@ def get(regularizer: Any) -> Any:
     return by_name.get(regularizer, "regularizer", Regularizer, CLASSES, "'l2' or regularizers.L2(0.01)")
 
 
-__getattr__, __dir__ = missing("ranvier.regularizers", __all__, by_name.lazy("ranvier.regularizers", CLASSES))
+__getattr__, __dir__ = missing(
+    globals(), "ranvier.regularizers", __all__, by_name.lazy("ranvier.regularizers", CLASSES)
+)

@@ -20,4 +20,4 @@ __all__ = [
     "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
-__getattr__, __dir__ = missing("ranvier.callbacks", __all__)
+__getattr__, __dir__ = missing(globals(), "ranvier.callbacks", __all__)

@@ -416,4 +416,4 @@ def _unavailable(dataset: Dataset, reasons: dict[str, str]) -> str:
     )
 
 
-__getattr__, __dir__ = missing("ranvier.data.datasets", __all__)
+__getattr__, __dir__ = missing(globals(), "ranvier.data.datasets", __all__)

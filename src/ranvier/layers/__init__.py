@@ -203,4 +203,4 @@ _ALSO |= {
     for name in ("add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract")
 }
 
-__getattr__, __dir__ = missing("ranvier.layers", __all__, _ALSO, _HINTS)
+__getattr__, __dir__ = missing(globals(), "ranvier.layers", __all__, _ALSO, _HINTS)

@@ -156,4 +156,4 @@ def get(loss: Any) -> Loss:
     return known[loss]()
 
 
-__getattr__, __dir__ = missing("ranvier.losses", __all__)
+__getattr__, __dir__ = missing(globals(), "ranvier.losses", __all__)

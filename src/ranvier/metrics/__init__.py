@@ -155,4 +155,4 @@ def describe(metric: Metric) -> dict[str, Any]:
     return {"class_name": type(metric).__name__, "config": metric.config()}
 
 
-__getattr__, __dir__ = missing("ranvier.metrics", __all__)
+__getattr__, __dir__ = missing(globals(), "ranvier.metrics", __all__)

@@ -32,4 +32,4 @@ _ALSO = {  # what Keras has under this name
     "save_model": "ranvier.training:save",
 }
 
-__getattr__, __dir__ = missing("ranvier.models", __all__, _ALSO)
+__getattr__, __dir__ = missing(globals(), "ranvier.models", __all__, _ALSO)

@@ -17,4 +17,4 @@ del arrays, bins, images, looping, placing, reducing
 
 __all__ = sorted(_KNOWN)  # noqa: PLE0605  # what the tables hold
 
-__getattr__, __dir__ = missing("ranvier.ops", __all__)
+__getattr__, __dir__ = missing(globals(), "ranvier.ops", __all__)

@@ -34,4 +34,4 @@ def logdet(x: Any) -> Any:
 
 NEW: tuple[Any, ...] = (cholesky, det, eigh, inv, logdet, matrix_rank, pinv, qr, slogdet, solve, svd)
 
-__getattr__, __dir__ = missing("ranvier.ops.linalg", __all__)
+__getattr__, __dir__ = missing(globals(), "ranvier.ops.linalg", __all__)

@@ -22,4 +22,4 @@ del images
 
 __all__ = sorted(_KNOWN)  # noqa: PLE0605  # what the table holds
 
-__getattr__, __dir__ = missing("ranvier.ops.nn", __all__)
+__getattr__, __dir__ = missing(globals(), "ranvier.ops.nn", __all__)

@@ -30,4 +30,4 @@ __all__ = [
     "uniform",
 ]
 
-__getattr__, __dir__ = missing("ranvier.search", __all__)
+__getattr__, __dir__ = missing(globals(), "ranvier.search", __all__)

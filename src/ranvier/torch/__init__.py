@@ -108,4 +108,4 @@ get_default_dtype, set_default_dtype = get_dtype, set_dtype
 Size, dtype = tuple, str  # what x.shape and x.dtype are here
 
 
-__getattr__, __dir__ = missing("torch", __all__)
+__getattr__, __dir__ = missing(globals(), "torch", __all__)

@@ -85,4 +85,4 @@ class GradScaler:
         """Nothing."""
 
 
-__getattr__, __dir__ = missing("torch.amp", __all__)
+__getattr__, __dir__ = missing(globals(), "torch.amp", __all__)

@@ -64,4 +64,4 @@ def lstsq(A: Any, B: Any) -> LeastSquares:
     return LeastSquares(matmul(pinv(A), B.detach()))
 
 
-__getattr__, __dir__ = missing("torch.linalg", __all__)
+__getattr__, __dir__ = missing(globals(), "torch.linalg", __all__)

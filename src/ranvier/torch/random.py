@@ -172,4 +172,4 @@ def numpy_of(generator: Any, purpose: str) -> np.random.Generator:
     return numpy_generator(purpose) if own is None else own
 
 
-__getattr__, __dir__ = missing("torch.random", __all__)
+__getattr__, __dir__ = missing(globals(), "torch.random", __all__)

@@ -141,4 +141,4 @@ __all__ = [
     "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "functional", "init", "utils",
 ]  # fmt: skip
 
-__getattr__, __dir__ = missing("torch.nn", __all__)
+__getattr__, __dir__ = missing(globals(), "torch.nn", __all__)

@@ -133,4 +133,4 @@ __all__ = [
 
 linear = renamed(functional.linear, "input")
 
-__getattr__, __dir__ = missing("torch.nn.functional", __all__, hints={"upsample": "interpolate"})
+__getattr__, __dir__ = missing(globals(), "torch.nn.functional", __all__, hints={"upsample": "interpolate"})

@@ -30,4 +30,4 @@ __all__ = [
 
 _LRScheduler = LRScheduler  # its name in older programs
 
-__getattr__, __dir__ = missing("torch.optim.lr_scheduler", __all__)
+__getattr__, __dir__ = missing(globals(), "torch.optim.lr_scheduler", __all__)

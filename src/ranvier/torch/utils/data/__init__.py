@@ -27,4 +27,4 @@ __all__ = [
     "WeightedRandomSampler", "default_collate", "default_convert", "get_worker_info", "random_split",
 ]  # fmt: skip
 
-__getattr__, __dir__ = missing("torch.utils.data", __all__)
+__getattr__, __dir__ = missing(globals(), "torch.utils.data", __all__)
