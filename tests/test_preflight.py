@@ -373,6 +373,15 @@ def test_every_check_can_be_silenced(code):
         ROWS[code][0]().fit(ignore=code[:3])
 
 
+def test_pictures_whose_edges_hardly_vary_are_of_one_scale():
+    pixels = PIXELS.copy()
+    pixels[:, 0], pixels[:, 1] = 255 * (np.arange(N) % 2), 0
+    pixels[7, 1] = 1
+    for x in (pixels / 255, (pixels / 255).astype(np.float32)):
+        assert Program([D(1)], x=x).check().codes == []
+        assert Program([D(1)], x=x * 0.99).check().codes == ["RV203"]
+
+
 def test_a_layer_outside_that_the_optimizer_has_is_trained():
     base = nn.Linear(F, 4)
     model = Listed([base])

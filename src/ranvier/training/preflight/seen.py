@@ -103,9 +103,17 @@ class Input:
         return self.array.dtype.kind in "ui" or np.array_equal(self.rows, np.trunc(self.rows))
 
     @cached_property
+    def shades(self) -> bool:
+        """Whether these look like such numbers divided by 255: of one scale, though edges of pictures hardly vary."""
+        if not self.rows.size or not self.finite or self.low.min() < 0 or self.high.max() > 1:
+            return False
+        bytes_ = 255 * self.rows
+        return bool((np.abs(bytes_ - np.rint(bytes_)) < 1e-3).all())
+
+    @cached_property
     def spread(self) -> tuple[Array, Array] | None:
         """Each feature's deviation, and the root of its mean square; None where that says nothing."""
-        if self.array.ndim < 2 or len(self.array) < FEW or not self.finite or self.pixels:
+        if self.array.ndim < 2 or len(self.array) < FEW or not self.finite or self.pixels or self.shades:
             return None
         square = np.einsum("ij,ij->j", self.rows, self.rows) / len(self.rows)
         centred = self.rows - self.rows.mean(0)
