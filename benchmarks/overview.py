@@ -1,9 +1,8 @@
-"""The compact tables of the image networks and of whole trainings, a row a workload: in RESULTS.md and both READMEs."""
+"""The compact tables of RESULTS.md: image networks, whole trainings, and where the time of a step goes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
@@ -20,27 +19,21 @@ _PREDICTED = (1, 64)
 _TRAINED = (OURS, *_PEERS)
 
 
-@dataclass(frozen=True)
-class Words:
-    """The headings of both tables, the names of the networks, and the cell of a whole training, in one language."""
-
-    headings: Sequence[str]
-    batch: str
-    networks: Mapping[str, str]
-    trainings: Sequence[str]
-    outcome: str
-
-
-ENGLISH = Words(
-    ("network", "an epoch", "GFLOP/s", "of peak", "/ PyTorch", "/ Keras on TensorFlow", "/ Keras on JAX",
-     "predict 1 / ONNX Runtime", "predict 64 / ONNX Runtime", "memory / PyTorch"),
-    "{}, batch {}",
-    {"cnn": "CNN 32-64", "bn": "CNN 32-32-64 with batch normalization", "lenet": "LeNet-5", "resnet": "ResNet-20",
-     "depthwise": "5x5 stride 2, depthwise, pointwise", "digits": "`cnn`: 32-64, dropout",
-     "clothes": "`vgg_small`: 32-64-128, batch normalization, mirrored at random"},
-    ("data", "network", "epochs", "ranvier", "PyTorch", "Keras on TensorFlow", "Keras on JAX"),
-    "{:.2%} in {}",
+_HEADINGS = (
+    "network", "an epoch", "GFLOP/s", "of peak", "/ PyTorch", "/ Keras on TensorFlow", "/ Keras on JAX",
+    "predict 1 / ONNX Runtime", "predict 64 / ONNX Runtime", "memory / PyTorch",
 )  # fmt: skip
+_TRAININGS = ("data", "network", "epochs", "ranvier", "PyTorch", "Keras on TensorFlow", "Keras on JAX")
+_TITLES = {
+    "cnn": "CNN 32-64",
+    "bn": "CNN 32-32-64 with batch normalization",
+    "lenet": "LeNet-5",
+    "resnet": "ResNet-20",
+    "depthwise": "5x5 stride 2, depthwise, pointwise",
+    "digits": "`cnn`: 32-64, dropout",
+    "clothes": "`vgg_small`: 32-64-128, batch normalization, mirrored at random",
+}
+assert set(_TITLES) == set(NETWORKS)
 
 
 def _ratio(records: Mapping[str, Record], name: str, peer: str) -> str:
@@ -48,7 +41,7 @@ def _ratio(records: Mapping[str, Record], name: str, peer: str) -> str:
     return number(median(values)) if values else ""
 
 
-def rows(records: Mapping[str, Record], words: Words) -> list[tuple[str, ...]]:
+def rows(records: Mapping[str, Record]) -> list[tuple[str, ...]]:
     """A row for each image network and batch that was trained; ratios are medians over the rounds, ours / theirs."""
     out = []
     for workload in WORKLOADS:
@@ -61,7 +54,7 @@ def rows(records: Mapping[str, Record], words: Words) -> list[tuple[str, ...]]:
         rate = record["flops"] / seconds / 1e9
         out.append(
             (
-                words.batch.format(words.networks[network], batch),
+                f"{_TITLES[network]}, batch {batch}",
                 duration(seconds),
                 f"{rate:.0f}",
                 f"{rate / record['peak']:.0%}",
@@ -73,13 +66,13 @@ def rows(records: Mapping[str, Record], words: Words) -> list[tuple[str, ...]]:
     return out
 
 
-def table(records: Mapping[str, Record], words: Words) -> list[str]:
+def table(records: Mapping[str, Record]) -> list[str]:
     """The lines of the table in Markdown; none where no image network was trained."""
-    found = rows(records, words)
-    return markdown_table(words.headings, found) if found else []
+    found = rows(records)
+    return markdown_table(_HEADINGS, found) if found else []
 
 
-def trainings(records: Mapping[str, Record], words: Words) -> list[str]:
+def trainings(records: Mapping[str, Record]) -> list[str]:
     """The lines of the table of whole trainings, test accuracy and time of each library; none where none was run."""
     found = []
     for workload in WORKLOADS:
@@ -88,15 +81,11 @@ def trainings(records: Mapping[str, Record], words: Words) -> list[str]:
             continue
         ran = {row["name"]: row for row in record["rows"]}
         cells = [
-            words.outcome.format(ran[name]["loss"], duration(median(ran[name]["times"])))
-            if name in ran
-            else ""
+            f"{ran[name]['loss']:.2%} in {duration(median(ran[name]['times']))}" if name in ran else ""
             for name in _TRAINED
         ]
-        found.append(
-            (DATASETS[workload.dataset], words.networks[workload.network], str(workload.epochs), *cells)
-        )
-    return markdown_table(words.trainings, found) if found else []
+        found.append((DATASETS[workload.dataset], _TITLES[workload.network], str(workload.epochs), *cells))
+    return markdown_table(_TRAININGS, found) if found else []
 
 
 def times(records: Mapping[str, Record]) -> list[str]:
@@ -107,6 +96,3 @@ def times(records: Mapping[str, Record]) -> list[str]:
     headings = list(found[0][1])
     rows = [(title, *(f"{parts.get(part, 0.0):.0%}" for part in headings)) for title, parts in found]
     return markdown_table(("training", *headings), rows)
-
-
-assert set(ENGLISH.networks) == set(NETWORKS)

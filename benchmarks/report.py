@@ -255,10 +255,10 @@ def _measured(records: Records) -> str:
     lines += [f"Machine: {line}\n" for line in sorted(machines)]
     lines += ["## Requirements\n", "Judged by the median over the rounds.\n"]
     lines += markdown_table(VERDICT_COLUMNS, [_verdict_cells(v) for v in verdicts(records)])
-    images = overview.table(records, overview.ENGLISH)
+    images = overview.table(records)
     if images:
         lines += [_IMAGES, *images]
-    trainings = overview.trainings(records, overview.ENGLISH)
+    trainings = overview.trainings(records)
     if trainings:
         lines += [_TRAININGS, *trainings]
     times = overview.times(records)

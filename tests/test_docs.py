@@ -21,6 +21,9 @@ BLOCK = re.compile(
 MARK = "\x1e"  # printed after each python block, to tell the outputs apart
 
 
+ENVIRONMENT = os.environ | {"COLUMNS": "100", "PYTHONUTF8": "1", "NO_COLOR": "1"}
+
+
 def blocks(text):
     """(kind, body, line number of the body) of each block, in order."""
     for match in BLOCK.finditer(text):
@@ -46,10 +49,9 @@ def program(text):
 def run(path, folder):
     text = path.read_text(encoding="utf-8")
     runner = "import sys; exec(compile(sys.stdin.read(), sys.argv[1], 'exec', dont_inherit=True))"
-    environment = os.environ | {"COLUMNS": "100", "PYTHONUTF8": "1", "NO_COLOR": "1"}
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", runner, str(path)], input=program(text),
-        cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
+        cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
     )  # fmt: skip
 
 
@@ -83,6 +85,24 @@ def test_the_readme_is_among_them():
     assert {"README.md", "README.zh-CN.md", "tour.md"} <= {path.name for path in WITH_PROGRAMS}
 
 
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_first_program_runs_as_pasted(name, tmp_path):
+    """Alone, from a file in an empty folder, without network: it prints the text block and writes the picture."""
+    shown = list(blocks((ROOT / name).read_text(encoding="utf-8")))
+    assert not any(kind == "setup" for kind, _, _ in shown)
+    first = next(i for i, (kind, _, _) in enumerate(shown) if kind == "python")
+    (tmp_path / "first.py").write_text(shown[first][1], encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "first.py"], cwd=tmp_path, env=ENVIRONMENT | {"RANVIER_OFFLINE": "1"},
+        capture_output=True, text=True, encoding="utf-8", timeout=300, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    kind, expected, _ = shown[first + 1]
+    assert kind == "text"
+    assert doctest.OutputChecker().check_output(expected, result.stdout, doctest.ELLIPSIS), result.stdout
+    assert (tmp_path / "history.png").stat().st_size > 10_000
+
+
 def test_both_readmes_hold_the_same_programs():
     english, chinese = (
         [body for kind, body, _ in blocks((ROOT / name).read_text(encoding="utf-8")) if kind != "console"]
@@ -97,6 +117,12 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
+
+
+def test_the_index_lists_every_page():
+    index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\]\(([\w.-]+\.md)\)", index)
+    assert sorted(listed) == sorted({path.name for path in ROOT.glob("docs/*.md")} - {"index.md"})
 
 
 def test_adding_fits_a_screen():
