@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.module.registered import OBJECTS
+from ranvier.support.custom_objects import OBJECTS
 from ranvier.training import CheckpointError
 
 X = np.random.default_rng(2).normal(size=(64, 5)).astype(np.float32)

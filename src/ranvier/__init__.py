@@ -6,13 +6,13 @@
 from typing import TYPE_CHECKING
 
 from ranvier import layers, methods  # methods gives tensors their operators
-from ranvier._version import __version__
 from ranvier.engines import get_engine, set_engine
 from ranvier.layers import Input, Layer
 from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module import Module, Parameter, Sequential, register_module
-from ranvier.names import missing
 from ranvier.recording import function
+from ranvier.support.errors import missing
+from ranvier.support.version import __version__
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:

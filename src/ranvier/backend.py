@@ -11,7 +11,7 @@ from ranvier.config import (
     set_floatx,
     set_image_data_format,
 )
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.utils import clear_session
 
 __all__ = [

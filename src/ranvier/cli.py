@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from ranvier._version import __version__
+from ranvier.support.version import __version__
 
 app = typer.Typer(
     help="A compiler for neural networks: Keras or PyTorch in, one native program out.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ranvier.modes import get_dtype, set_dtype
-from ranvier.names import missing
+from ranvier.support.errors import missing
 
 __all__ = [
     "backend", "epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx", "set_image_data_format",

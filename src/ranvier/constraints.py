@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import by_name, entries, tape
+from ranvier import entries, tape
 from ranvier import numeric as n
-from ranvier.amounts import amount
-from ranvier.by_name import Configured
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
 from ranvier.module.returned import named, tensor
-from ranvier.names import missing
 from ranvier.recording import function
+from ranvier.support import registry
+from ranvier.support.errors import missing
+from ranvier.support.registry import Configured
+from ranvier.support.validation import amount
 from ranvier.tensor import Tensor
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
@@ -135,7 +136,7 @@ def get(constraint: Any) -> Any:
     A callable is returned as it is, and so is None. Raises ValueError naming the nearest name that exists, TypeError
     for anything else.
     """
-    return by_name.get(constraint, "constraint", Constraint, CLASSES, "'non_neg' or constraints.MaxNorm(2)")
+    return registry.get(constraint, "constraint", Constraint, CLASSES, "'non_neg' or constraints.MaxNorm(2)")
 
 
 def constrained(constraint: Any, w: Node) -> Node:
@@ -164,5 +165,5 @@ def _value(leaf: Tensor) -> Node:
 
 
 __getattr__, __dir__ = missing(
-    globals(), "ranvier.constraints", __all__, by_name.lazy("ranvier.constraints", CLASSES)
+    globals(), "ranvier.constraints", __all__, registry.lazy("ranvier.constraints", CLASSES)
 )

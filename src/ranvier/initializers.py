@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier.by_name import Configured
 from ranvier.data.memory import check_weight
 from ranvier.modes import get_dtype
-from ranvier.names import missing, no_such, snake_case
 from ranvier.seed import numpy_generator
+from ranvier.support.errors import missing, no_such, snake_case
+from ranvier.support.registry import Configured
 
 __all__ = [
     "Constant",

@@ -10,9 +10,9 @@ import numpy as np
 from ranvier import functional, numeric
 from ranvier import seed as seeds
 from ranvier.graph.node import Node, apply
-from ranvier.names import missing
 from ranvier.ops.elementwise import dtype_name
 from ranvier.recording import function
+from ranvier.support.errors import missing
 from ranvier.tensor import Tensor
 
 __all__ = ["SeedGenerator", "dropout", "normal", "randint", "uniform"]

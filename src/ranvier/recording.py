@@ -16,7 +16,7 @@ from ranvier.entries import Entry, Function, intern, state
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.modes import no_grad
-from ranvier.names import misfit
+from ranvier.support.errors import misfit
 from ranvier.tape import Segment
 from ranvier.tensor import Tensor
 

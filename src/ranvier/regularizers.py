@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import by_name
 from ranvier import numeric as n
-from ranvier.amounts import amount
-from ranvier.by_name import Configured
 from ranvier.functional import normalize
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.names import missing
 from ranvier.numeric.promotion import count
 from ranvier.recording import function
+from ranvier.support import registry
+from ranvier.support.errors import missing
+from ranvier.support.registry import Configured
+from ranvier.support.validation import amount
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
 
@@ -149,9 +149,9 @@ def get(regularizer: Any) -> Any:
     """
     if isinstance(regularizer, str) and regularizer in _BARE:
         return L1L2(**_BARE[regularizer])
-    return by_name.get(regularizer, "regularizer", Regularizer, CLASSES, "'l2' or regularizers.L2(0.01)")
+    return registry.get(regularizer, "regularizer", Regularizer, CLASSES, "'l2' or regularizers.L2(0.01)")
 
 
 __getattr__, __dir__ = missing(
-    globals(), "ranvier.regularizers", __all__, by_name.lazy("ranvier.regularizers", CLASSES)
+    globals(), "ranvier.regularizers", __all__, registry.lazy("ranvier.regularizers", CLASSES)
 )

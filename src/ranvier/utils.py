@@ -12,13 +12,13 @@ from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import as_labels
 from ranvier.modes import get_dtype
 from ranvier.module.core import restart_names
-from ranvier.names import missing
 from ranvier.saving import (
     CustomObjectScope,
     custom_object_scope,
     get_registered_name,
     register_keras_serializable,
 )
+from ranvier.support.errors import missing
 
 __all__ = [
     "CustomObjectScope", "PyDataset", "Sequence", "clear_session", "custom_object_scope", "get_registered_name",

@@ -8,7 +8,7 @@ import pytest
 import ranvier as rv
 from ranvier import metrics
 from ranvier.graph import ops
-from ranvier.names import snake_case
+from ranvier.support.errors import snake_case
 from tests.test_metrics import hits_of, made_of_metrics
 from tests.test_utils import SNAKES
 

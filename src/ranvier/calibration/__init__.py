@@ -4,7 +4,7 @@ from ranvier.calibration.reliability import Reliability, reliability
 from ranvier.calibration.scaling import fit_scaling, fit_temperature
 from ranvier.calibration.temperature import Calibrated, calibrate
 from ranvier.calibration.thresholds import Threshold, tune_threshold
-from ranvier.names import missing
+from ranvier.support.errors import missing
 
 __all__ = [
     "Calibrated", "Reliability", "Threshold", "calibrate", "fit_scaling", "fit_temperature", "reliability",

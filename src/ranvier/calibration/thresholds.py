@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ranvier.metrics.base import share
 from ranvier.metrics.exact import columns, ranked
-from ranvier.names import nearest
+from ranvier.support.errors import nearest
 
 __all__ = ["METRICS", "Threshold", "tune_threshold"]
 

@@ -11,7 +11,7 @@ from ranvier.callbacks.records import CSVLogger
 from ranvier.callbacks.simple import LambdaCallback, TerminateOnNaN
 from ranvier.callbacks.stopping import EarlyStopping
 from ranvier.callbacks.tensorboard import TensorBoard
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.training.history import History
 from ranvier.training.hooks import Callback, CallbackList
 

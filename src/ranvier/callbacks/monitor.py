@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.names import nearest
+from ranvier.support.errors import nearest
 from ranvier.training.hooks import Callback
 
 __all__ = ["Monitor", "check_numbers"]

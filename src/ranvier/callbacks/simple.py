@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ranvier.names import nearest
+from ranvier.support.errors import nearest
 from ranvier.training.hooks import EVENTS, Callback
 
 __all__ = ["LambdaCallback", "TerminateOnNaN"]

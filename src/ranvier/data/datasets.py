@@ -27,7 +27,7 @@ import numpy.typing as npt
 from ranvier.data import mlbench
 from ranvier.data.idx import Crc32, Digest, Values, header, read_idx, values
 from ranvier.data.places import PLACES, Dataset, Member, Source, data_folders, own_folder
-from ranvier.names import likely, missing
+from ranvier.support.errors import likely, missing
 
 __all__ = [
     "DatasetUnavailable",

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.amounts import is_whole
+from ranvier.support.validation import is_whole
 
 __all__ = [
     "BalancedSampler",

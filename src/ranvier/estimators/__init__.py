@@ -5,7 +5,7 @@ scikit-learn is an extra (``pip install "ranvier[sklearn]"``), so the classes ar
 
 from typing import TYPE_CHECKING, Any
 
-from ranvier.names import missing
+from ranvier.support.errors import missing
 
 if TYPE_CHECKING:
     from ranvier.estimators.classifier import NeuralClassifier

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import optimizers
-from ranvier.amounts import is_whole
+from ranvier.support.validation import is_whole
 
 __all__ = ["HINTS", "check_settings", "fresh_optimizer", "hidden_sizes", "seed_from", "tried_before"]
 

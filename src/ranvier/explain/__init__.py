@@ -9,7 +9,7 @@ from ranvier.explain.cam import grad_cam
 from ranvier.explain.gradients import integrated_gradients, saliency, smooth_grad
 from ranvier.explain.occluding import occlusion
 from ranvier.explain.scores import scores
-from ranvier.names import missing
+from ranvier.support.errors import missing
 
 __all__ = ["grad_cam", "integrated_gradients", "occlusion", "saliency", "scores", "smooth_grad"]
 

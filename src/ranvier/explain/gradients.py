@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.amounts import whole
 from ranvier.explain.scores import Scorer
 from ranvier.module.calls import in_its_floats
 from ranvier.module.core import Module
 from ranvier.seed import numpy_generator
+from ranvier.support.validation import whole
 
 __all__ = ["integrated_gradients", "saliency", "smooth_grad"]
 

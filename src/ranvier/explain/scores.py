@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.amounts import whole
 from ranvier.data.arrays import check_column_names
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
@@ -17,6 +16,7 @@ from ranvier.modes import get_dtype, no_grad
 from ranvier.module.calls import in_its_floats, mode
 from ranvier.module.core import Module
 from ranvier.recording import function, gradients, reaches
+from ranvier.support.validation import whole
 from ranvier.tensor import Tensor
 
 __all__ = ["Scorer", "scores"]

@@ -80,7 +80,7 @@ from ranvier.layers.shaping import (
 )
 from ranvier.layers.simple import Activation, Flatten, Input, Rescaling
 from ranvier.module.architecture import REGISTRY
-from ranvier.names import missing
+from ranvier.support.errors import missing
 
 __all__ = [
     "ELU",

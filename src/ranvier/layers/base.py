@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric
-from ranvier.amounts import is_whole
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.modes import computing_in, get_dtype
 from ranvier.module.core import Module
 from ranvier.module.returned import named, tensor
 from ranvier.module.symbolic import mapped
-from ranvier.names import arguments, unknown_keyword
+from ranvier.support.errors import arguments, unknown_keyword
+from ranvier.support.validation import is_whole
 from ranvier.tensor import Tensor
 
 __all__ = ["Layer"]

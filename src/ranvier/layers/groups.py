@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import functional
-from ranvier.amounts import amount
 from ranvier.graph.node import Type
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.fitting import largest_divisor
@@ -15,6 +14,7 @@ from ranvier.layers.spatial import treatments
 from ranvier.layers.weighted import group_standardize, rms_standardize
 from ranvier.module.architecture import register_module
 from ranvier.numeric.promotion import axes_of
+from ranvier.support.validation import amount
 
 __all__ = ["GroupNormalization", "InstanceNormalization", "RMSNormalization", "UnitNormalization"]
 

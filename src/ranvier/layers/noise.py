@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import functional
-from ranvier.amounts import amount
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
 from ranvier.seed import draw
+from ranvier.support.validation import amount
 
 __all__ = [
     "ActivityRegularization",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier import tape
-from ranvier.amounts import amount
 from ranvier.functional.normalization import moved
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer
@@ -15,6 +14,7 @@ from ranvier.modes import no_grad
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Buffer
 from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.support.validation import amount
 from ranvier.tensor import Tensor
 
 __all__ = ["BatchNormalization", "LayerNormalization", "RunningStatistics"]

@@ -31,7 +31,7 @@ from ranvier.losses.formulas import (
     tversky,
 )
 from ranvier.losses.mixture import Mixture
-from ranvier.names import missing, no_such
+from ranvier.support.errors import missing, no_such
 
 __all__ = [
     "BinaryCrossentropy",

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier.by_name import Configured
 from ranvier.losses.formulas import logits_of, not_of_class
 from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
 from ranvier.modes import get_dtype
-from ranvier.names import snake_case
+from ranvier.support.errors import snake_case
+from ranvier.support.registry import Configured
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 

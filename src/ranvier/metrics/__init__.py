@@ -65,7 +65,7 @@ from ranvier.metrics.exact import average_precision_score, precision_recall_curv
 from ranvier.metrics.overlap import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from ranvier.metrics.report import Report, report
 from ranvier.metrics.written import Mean, Sum, Written, is_written
-from ranvier.names import missing, no_such
+from ranvier.support.errors import missing, no_such
 
 __all__ = [
     "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU",

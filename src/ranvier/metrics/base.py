@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier import numeric as rn
-from ranvier.by_name import Configured
 from ranvier.data.targets import aligned, as_labels, as_weights
 from ranvier.engines import reference
 from ranvier.graph.contraction import einsum
@@ -18,8 +17,9 @@ from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.metrics.variables import Variable
 from ranvier.modes import get_dtype
-from ranvier.names import snake_case
 from ranvier.numeric.promotion import count
+from ranvier.support.errors import snake_case
+from ranvier.support.registry import Configured
 from ranvier.tensor import Number, Numbers
 
 __all__ = ["Metric", "SampleMean", "is_labels", "weighted_sum"]

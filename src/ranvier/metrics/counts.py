@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier import numeric as rn
-from ranvier.amounts import whole
 from ranvier.graph.node import Node, constant
 from ranvier.metrics.base import (
     WIDE,
@@ -24,6 +23,7 @@ from ranvier.metrics.base import (
     over_samples,
     share,
 )
+from ranvier.support.validation import whole
 
 __all__ = [
     "F1Score", "FBetaScore", "FalseNegatives", "FalsePositives", "Precision", "Recall", "Specificity", "TrueNegatives",

@@ -10,7 +10,7 @@ Images are (height, width, channels). All end in ``Dense(classes, activation)``:
 from ranvier.models.mobile import InvertedResidual, mobilenet_small
 from ranvier.models.plain import cnn, lenet5, mlp, vgg_small
 from ranvier.models.residual import ResidualBlock, resnet
-from ranvier.names import missing
+from ranvier.support.errors import missing
 
 __all__ = [
     "InvertedResidual",

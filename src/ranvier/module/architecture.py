@@ -14,9 +14,9 @@ from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.modes import get_dtype
 from ranvier.module.arguments import Form
 from ranvier.module.core import Module
-from ranvier.module.registered import custom_object_scope, find, given, name_of, register
-from ranvier.module.registered import made as made_of
 from ranvier.recording import same
+from ranvier.support.custom_objects import custom_object_scope, find, given, name_of, register
+from ranvier.support.custom_objects import made as made_of
 
 __all__ = [
     "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture", "plain",

@@ -19,12 +19,12 @@ from ranvier.module.absent import KERAS, attach
 from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
 from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
-from ranvier.module.lines import outside
 from ranvier.module.naming import by_either_name, says_call
 from ranvier.module.returned import named, tensor
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import describe, found, given
-from ranvier.names import snake_case
+from ranvier.support.errors import snake_case
+from ranvier.support.source_lines import outside
 from ranvier.tensor import Tensor
 
 __all__ = ["Module"]

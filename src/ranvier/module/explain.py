@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ranvier.graph.node import FLOATS, Type
-from ranvier.module.lines import shown, within
+from ranvier.support.source_lines import shown, within
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

@@ -13,7 +13,7 @@ from ranvier.graph.node import BATCH, Type
 from ranvier.modes import get_dtype
 from ranvier.module.calls import floats_of, isolated, mode
 from ranvier.module.state import State
-from ranvier.names import refuse_unknown
+from ranvier.support.errors import refuse_unknown
 from ranvier.tensor import Tensor
 
 if TYPE_CHECKING:

@@ -9,10 +9,8 @@ from typing import Any, NoReturn, Self, cast
 
 import numpy as np
 
-from ranvier.amounts import is_whole
 from ranvier.module.architecture import MOST_CALLS, register_module
 from ranvier.module.core import Module
-from ranvier.module.lines import shown
 from ranvier.module.symbolic import (
     Call,
     Operators,
@@ -23,7 +21,9 @@ from ranvier.module.symbolic import (
     mapped,
     ordered,
 )
-from ranvier.names import telling
+from ranvier.support.errors import telling
+from ranvier.support.source_lines import shown
+from ranvier.support.validation import is_whole
 from ranvier.tensor import Tensor
 
 __all__ = ["Functional"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from ranvier.by_name import held
 from ranvier.graph.node import Type
 from ranvier.recording import kept
+from ranvier.support.registry import held
 from ranvier.tape import settle
 from ranvier.tensor import Tensor
 

@@ -6,9 +6,9 @@ functional model. Sorting, quantiles and `linalg` need values: they are not for 
 
 from typing import Any
 
-from ranvier.names import missing
 from ranvier.ops import arrays, bins, images, linalg, looping, nn, placing, reducing
 from ranvier.ops.elementwise import OPERATIONS
+from ranvier.support.errors import missing
 
 _MADE = (new for part in (arrays, bins, linalg, looping, placing, reducing) for new in part.NEW)
 _KNOWN: dict[str, Any] = {**OPERATIONS, **{new.__name__: new for new in _MADE}, "linalg": linalg, "nn": nn}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.names import missing
 from ranvier.numeric import decompositions
 from ranvier.numeric.decompositions import cholesky, det, eigh, inv, matrix_rank, pinv, slogdet, solve
 from ranvier.ops.elementwise import OPERATIONS
+from ranvier.support.errors import missing
 
 __all__ = [
     "cholesky", "det", "eigh", "inv", "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "svd",

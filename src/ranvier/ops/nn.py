@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ranvier.names import missing
 from ranvier.ops import images  # which makes some of them
 from ranvier.ops.elementwise import OPERATIONS
+from ranvier.support.errors import missing
 
 NAMES = (
     "adaptive_average_pool", "adaptive_max_pool", "average_pool", "batch_normalization", "binary_crossentropy",

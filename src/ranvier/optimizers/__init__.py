@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from ranvier.names import missing, no_such
 from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
 from ranvier.optimizers.treatment import Excluded
+from ranvier.support.errors import missing, no_such
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "NAdam", "Nadam", "Optimizer", "RMSprop",

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar, Self
 
-from ranvier.by_name import Configured, held
 from ranvier.graph.node import Node, apply, like
 from ranvier.graph.tiny import snapped
-from ranvier.names import KEYWORDS
 from ranvier.numeric import equal, floor_divide
 from ranvier.numeric.promotion import as_node, together, total_of
 from ranvier.optimizers import schedules
@@ -19,6 +17,8 @@ from ranvier.optimizers.nodes import Slots, Updated, chosen, scaled, shrink, sqr
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
 from ranvier.optimizers.treatment import Excluded, Treatment
+from ranvier.support.errors import KEYWORDS
+from ranvier.support.registry import Configured, held
 from ranvier.tensor import Tensor
 
 SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.amounts import whole
 from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
+from ranvier.support.validation import whole
 from ranvier.tensor import Number, Tensor
 
 BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"

@@ -5,7 +5,6 @@ They need matplotlib (``pip install 'ranvier[plot]'``), which is imported when t
 matplotlib figure, which a notebook shows, and writes it to ``path`` if given.
 """
 
-from ranvier.names import missing
 from ranvier.pictures.comparison import compare
 from ranvier.pictures.curves import curves
 from ranvier.pictures.histograms import activations, weights
@@ -14,6 +13,7 @@ from ranvier.pictures.matrix import confusion_matrix
 from ranvier.pictures.network import network
 from ranvier.pictures.rates import learning_rates
 from ranvier.pictures.reliability import reliability
+from ranvier.support.errors import missing
 
 __all__ = [
     "activations", "attributions", "compare", "confusion_matrix", "curves", "feature_maps", "filters", "learning_rates",

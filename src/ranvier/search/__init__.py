@@ -1,6 +1,5 @@
 """Many small models: seeds, folds and settings side by side, cross-validation, grid and random search."""
 
-from ranvier.names import missing
 from ranvier.search.distributions import Distribution, choice, integers, log_uniform, uniform
 from ranvier.search.folds import GroupKFold, KFold, StratifiedKFold
 from ranvier.search.interval import Estimate
@@ -8,6 +7,7 @@ from ranvier.search.many import fit_many
 from ranvier.search.results import Interrupted, Results, Setting, Trained
 from ranvier.search.searches import cross_validate, grid_search, random_search
 from ranvier.search.variants import Variant
+from ranvier.support.errors import missing
 
 __all__ = [
     "Distribution",

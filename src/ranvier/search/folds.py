@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.amounts import whole
+from ranvier.support.validation import whole
 
 __all__ = ["Fold", "GroupKFold", "KFold", "StratifiedKFold", "folds_of"]
 

@@ -18,12 +18,12 @@ from typing import Any
 from ranvier import entries, seed
 from ranvier.modes import computing_in
 from ranvier.module import Module
-from ranvier.names import arguments, unknown_keyword
 from ranvier.search.folds import folds_of
 from ranvier.search.plan import Job, Plan
 from ranvier.search.results import Interrupted, Results, Trained, counted
 from ranvier.search.settings import check_build, check_settings
 from ranvier.search.variants import Variant, grid_points, variants_of
+from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.progress import Progress, progress

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ranvier.amounts import whole
 from ranvier.module import Module
 from ranvier.search.distributions import draw_points
 from ranvier.search.many import check_options, fit_many
 from ranvier.search.results import Results
 from ranvier.search.variants import grid_points
+from ranvier.support.validation import whole
 
 __all__ = ["cross_validate", "grid_search", "random_search"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ranvier.module import Module
-from ranvier.names import unknown_keyword
 from ranvier.search.variants import Variant
+from ranvier.support.errors import unknown_keyword
 
 __all__ = ["check_build", "check_settings", "parted", "takes_variant"]
 

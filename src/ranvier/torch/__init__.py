@@ -6,11 +6,11 @@ processor, and one integer dtype for computing, int32: ``torch.int64`` and ``tor
 
 import math
 
-from ranvier import _version
 from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
 from ranvier.modes import get_dtype, no_grad, set_dtype
-from ranvier.names import missing
+from ranvier.support import version
+from ranvier.support.errors import missing
 from ranvier.torch import (
     absent,
     accelerator,
@@ -100,7 +100,7 @@ methods.attach()
 absent.attach()
 
 __version__ = (
-    f"2.0.0+ranvier.{_version.__version__}"  # of the vocabulary, for programs that ask for 2 or later
+    f"2.0.0+ranvier.{version.__version__}"  # of the vocabulary, for programs that ask for 2 or later
 )
 inverse, det, pinverse, matrix_power = linalg.inv, linalg.det, linalg.pinv, linalg.matrix_power
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ranvier.module import Module, absent
-from ranvier.names import lacking
+from ranvier.support.errors import lacking
 from ranvier.tensor import Tensor
 
 __all__ = ["NAMES", "attach"]

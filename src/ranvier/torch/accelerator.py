@@ -1,6 +1,6 @@
 """``torch.accelerator``, for programs that ask whether there is one: there is not."""
 
-from ranvier.names import missing
+from ranvier.support.errors import missing
 
 __all__ = ["current_accelerator", "device_count", "is_available", "synchronize"]
 

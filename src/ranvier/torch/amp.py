@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Self
 
-from ranvier.names import missing
+from ranvier.support.errors import missing
 
 __all__ = ["GradScaler", "autocast", "is_autocast_available"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ranvier import entries
 from ranvier.modes import Recording, no_grad
-from ranvier.names import missing
 from ranvier.recording import add, check_history, gradients, reaches
+from ranvier.support.errors import missing
 from ranvier.tensor import Tensor
 
 __all__ = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ranvier import numeric
-from ranvier.names import missing
 from ranvier.numeric import norms
 from ranvier.numeric.decompositions import (
     LinAlgError,
@@ -22,6 +21,7 @@ from ranvier.numeric.decompositions import (
     solve,
     svd,
 )
+from ranvier.support.errors import missing
 from ranvier.tensor import Tensor
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any
 from ranvier.data.convert import Array
 from ranvier.data.memory import weights_within
 from ranvier.module import Module, from_architecture
-from ranvier.module.registered import UnknownNameError, custom_object_scope
+from ranvier.support.custom_objects import UnknownNameError, custom_object_scope
 from ranvier.training import files, own
 from ranvier.training.files import CheckpointError
 from ranvier.training.heads import described

@@ -13,7 +13,7 @@ from ranvier import seed
 from ranvier.data.batches import RanOut
 from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
-from ranvier.module.lines import warn
+from ranvier.support.source_lines import warn
 from ranvier.training import inputs
 from ranvier.training.data import Data
 from ranvier.training.evaluation import kept_rows

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ranvier import seed
-from ranvier.amounts import whole
 from ranvier.data.batches import check_source, name_of
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
+from ranvier.support.validation import whole
 from ranvier.training import inputs
 from ranvier.training.data import Data
 from ranvier.training.hooks import Callbacks

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ranvier import seed
-from ranvier.amounts import whole
 from ranvier.data.convert import Array
 from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.optimizers.schedules import ExponentialDecay
+from ranvier.support.validation import whole
 from ranvier.tensor import Tensor
 from ranvier.training import inputs
 from ranvier.training.data import Data

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ranvier import seed
-from ranvier.amounts import whole
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
+from ranvier.support.validation import whole
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
 from ranvier.training.data import Data

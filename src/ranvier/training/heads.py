@@ -9,7 +9,7 @@ from typing import Any
 
 from ranvier import losses, metrics
 from ranvier.metrics import Metric, SampleMean
-from ranvier.names import likely
+from ranvier.support.errors import likely
 from ranvier.training import own
 from ranvier.training.objective import TORCH, Criterion, as_loss, criteria, exclusive
 from ranvier.training.structure import Outputs, pick

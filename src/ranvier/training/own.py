@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import losses, metrics
 from ranvier.module.architecture import encode
-from ranvier.module.registered import UnknownNameError, configuration, find, made, name_of
+from ranvier.support.custom_objects import UnknownNameError, configuration, find, made, name_of
 
 __all__ = ["described", "found"]
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines, layout, seed, tape
-from ranvier.amounts import whole
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.entries import expand
@@ -20,6 +19,7 @@ from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.module.calls import computing_as
 from ranvier.module.changes import changes, structure
+from ranvier.support.validation import whole
 from ranvier.training import inputs
 from ranvier.training.hooks import Callbacks
 from ranvier.training.recorded import as_given, placeholders, streams

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines, layout, numeric, seed, tape
-from ranvier.by_name import held
 from ranvier.entries import expand
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
@@ -20,6 +19,7 @@ from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.module.changes import structure
 from ranvier.numeric.promotion import count, result_dtype, together, total_of
+from ranvier.support.registry import held
 from ranvier.tensor import Tensor
 from ranvier.training.data import Array, Data
 from ranvier.training.heads import FunctionMetric

@@ -17,8 +17,8 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from ranvier._version import __version__
 from ranvier.engines.native import llvm
+from ranvier.support.version import __version__
 
 LIMIT = 256 * 2**20
 _MAGIC = b"RANVIER\x01"

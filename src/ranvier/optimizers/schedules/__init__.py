@@ -11,8 +11,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier.module.registered import UnknownNameError, configuration, find, name_of
-from ranvier.names import likely, missing, nearest
 from ranvier.optimizers.schedules.base import LearningRateSchedule, lasting
 from ranvier.optimizers.schedules.cycles import CosineDecayRestarts, OneCycle, WarmUp
 from ranvier.optimizers.schedules.decays import (
@@ -24,6 +22,8 @@ from ranvier.optimizers.schedules.decays import (
     PolynomialDecay,
     StepDecay,
 )
+from ranvier.support.custom_objects import UnknownNameError, configuration, find, name_of
+from ranvier.support.errors import likely, missing, nearest
 
 __all__ = [
     "Constant", "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",

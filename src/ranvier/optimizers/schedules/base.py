@@ -12,12 +12,12 @@ import numpy as np
 
 from ranvier import entries, tape
 from ranvier import numeric as rn
-from ranvier.by_name import Configured
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Symbol, Type, apply, constant
 from ranvier.graph.simplify import simplify
 from ranvier.module.calls import isolated
+from ranvier.support.registry import Configured
 from ranvier.tensor import Tensor
 
 WIDE = "float64"  # in which rates are computed: it holds every count of steps exactly

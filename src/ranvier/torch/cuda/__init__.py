@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.torch.cuda import amp
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.torch import amp
 
 __all__ = ["GradScaler", "autocast"]

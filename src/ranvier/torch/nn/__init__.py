@@ -1,7 +1,7 @@
 """``torch.nn``: modules with PyTorch's names, arguments, defaults and initial values."""
 
 from ranvier.module import Module, Parameter, Sequential
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.torch.nn import functional, init, utils
 from ranvier.torch.nn.activations import (
     CELU,

@@ -10,7 +10,7 @@ from typing import Any
 
 from ranvier import initializers
 from ranvier.modes import no_grad
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.tensor import Tensor
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ranvier import optimizers
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.torch.optim import lr_scheduler, swa_utils
 from ranvier.torch.optim.optimizer import Optimizer
 from ranvier.torch.optim.ruled import RuledOptimizer

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ranvier import optimizers, tape
-from ranvier.names import unknown_keyword
 from ranvier.optimizers.settings import as_rate
+from ranvier.support.errors import unknown_keyword
 from ranvier.tensor import Tensor
 from ranvier.torch.autograd import enable_grad
 from ranvier.torch.optim.optimizer import Optimizer, leaves

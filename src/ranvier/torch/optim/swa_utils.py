@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.amounts import whole
 from ranvier.modes import no_grad
 from ranvier.module import Module, mode
-from ranvier.names import missing
+from ranvier.support.errors import missing
+from ranvier.support.validation import whole
 from ranvier.tensor import Tensor
 from ranvier.torch.device import check_device
 from ranvier.torch.nn.normalization import BatchNorm

@@ -1,6 +1,6 @@
 """``torch.utils``: ``data``."""
 
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.torch.utils import data
 
 __all__ = ["data"]

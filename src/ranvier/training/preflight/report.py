@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from ranvier.module.lines import shown
-from ranvier.names import nearest
+from ranvier.support.errors import nearest
+from ranvier.support.source_lines import shown
 
 __all__ = [
     "ERROR", "WARNING", "Check", "Fault", "Finding", "PreflightError", "PreflightWarning", "Report", "is_silenced",

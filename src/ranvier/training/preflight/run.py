@@ -12,7 +12,7 @@ from ranvier.data.sampled import sample
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.module.explain import ShapeError
-from ranvier.module.lines import caller, shown
+from ranvier.support.source_lines import caller, shown
 from ranvier.training import inputs
 from ranvier.training.data import Data
 from ranvier.training.preflight import table

@@ -9,9 +9,9 @@ from typing import Any
 from ranvier import numeric
 from ranvier.graph.node import Node
 from ranvier.modes import no_grad
-from ranvier.names import missing
 from ranvier.numeric.promotion import as_node
 from ranvier.recording import function
+from ranvier.support.errors import missing
 from ranvier.tensor import Tensor
 from ranvier.torch.nn.utils import rnn
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ranvier import numeric
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.tensor import Tensor
 from ranvier.torch.creation import full
 from ranvier.torch.nn.functional.arguments import one_of

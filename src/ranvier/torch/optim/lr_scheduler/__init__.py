@@ -6,7 +6,7 @@ nothing, at every batch too. The schedules of `ranvier.optimizers.schedules` are
 
 from __future__ import annotations
 
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.torch.optim.lr_scheduler.base import LambdaLR, LRScheduler
 from ranvier.torch.optim.lr_scheduler.combined import ChainedScheduler, SequentialLR
 from ranvier.torch.optim.lr_scheduler.cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ranvier.amounts import whole
 from ranvier.optimizers.schedules.cycles import anneal, phase_ends
+from ranvier.support.validation import whole
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, Rates, by_group, checked
 
 

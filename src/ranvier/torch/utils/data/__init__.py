@@ -1,6 +1,6 @@
 """``torch.utils.data``: data sets, samplers and loaders."""
 
-from ranvier.names import missing
+from ranvier.support.errors import missing
 from ranvier.torch.utils.data.dataloader import DataLoader, default_collate, default_convert, get_worker_info
 from ranvier.torch.utils.data.dataset import (
     ChainDataset,

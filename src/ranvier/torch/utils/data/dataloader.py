@@ -7,8 +7,8 @@ from typing import Any, Generic
 
 import numpy as np
 
-from ranvier.amounts import whole
 from ranvier.graph.node import Type
+from ranvier.support.validation import whole
 from ranvier.tensor import Tensor
 from ranvier.torch.operations import stack
 from ranvier.torch.random import checked_generator

@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from ranvier.amounts import whole
 from ranvier.data.samplers import weighted_rows
 from ranvier.seed import shuffled
+from ranvier.support.validation import whole
 from ranvier.tensor import Tensor
 from ranvier.torch.random import checked_generator, numpy_of
 

@@ -10,7 +10,7 @@ from types import FrameType
 
 __all__ = ["caller", "outside", "shown", "warn", "within"]
 
-PACKAGE = str(Path(__file__).parent.parent) + os.sep
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 def outside(frame: FrameType) -> FrameType:

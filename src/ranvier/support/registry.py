@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Self
 
-from ranvier.names import no_such, snake_case
+from ranvier.support.errors import no_such, snake_case
 
 __all__ = ["Configured", "get", "held", "lazy", "names"]
 

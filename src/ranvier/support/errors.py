@@ -204,7 +204,7 @@ def telling(kind: type) -> None:
     """
     for base in kind.__mro__:
         make = vars(base).get("__init__")
-        own = base.__module__.startswith(f"{__package__}.") and base.__name__ != QUICK
+        own = base.__module__.startswith("ranvier.") and base.__name__ != QUICK
         if own and inspect.isfunction(make) and make.__code__ is not _told_code:
             base.__init__ = _told(make)  # type: ignore[misc]  # what the class is constructed by
 
