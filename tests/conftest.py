@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from ranvier.engines import set_engine
-from ranvier.modes import set_dtype
+from ranvier.tensor.context import set_dtype
 from tests.strategies import ENGINES
 
 # A process that a shell starts in the background ignores Ctrl-C, and so would the tests that press it.

@@ -9,7 +9,7 @@ import ranvier as rv
 from ranvier import layers
 from ranvier.functional import augmentation, resampling
 from ranvier.losses.mixture import Mixture
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 RNG = np.random.default_rng(0)
 X = RNG.random((6, 7, 7, 3)).astype(np.float32)

@@ -11,7 +11,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.engines.native.llvm import CompilerError, check_runnable, resolve_target
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 # Each program prints a hash of its losses, predictions and weights. The first exercises Adam, dropout, tanh and
 # softmax, and a partial last batch; the second a batch so large that its rows are shared out to virtual workers; the

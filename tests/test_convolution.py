@@ -10,7 +10,7 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier import entries, layers, layout, models
+from ranvier import layers, models
 from ranvier.engines import set_engine
 from ranvier.functional.convolution import convolution, convolution_transpose
 from ranvier.functional.pooling import average_pool, max_pool
@@ -18,7 +18,8 @@ from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.simplify import simplify
 from ranvier.module.calls import isolated
-from ranvier.tensor import Tensor
+from ranvier.tensor import layout, trace
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn
 from ranvier.torch.nn import functional as F
 from tests.images import LINE, MERGES
@@ -245,7 +246,7 @@ def graph_of(net, *shape):
     with isolated(net):
         y = net(Tensor.placeholder(Type((BATCH, *shape), "float32")))
         leaves = [layout.leaf_input(f"leaf{o}", leaf) for o, leaf in enumerate(y.segment.leaves)]
-        outputs = entries.expand([y.entry], {o: node for o, (_, node) in enumerate(leaves)})
+        outputs = trace.expand([y.entry], {o: node for o, (_, node) in enumerate(leaves)})
         return simplify(Graph(tuple(source for source, _ in leaves), tuple(outputs)))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import seed
+from ranvier.tensor import rng as seed
 from ranvier.training.finder import RangeTest
 from tests.strategies import ENGINES
 

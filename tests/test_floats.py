@@ -9,9 +9,9 @@ import pytest
 import ranvier as rv
 import ranvier.torch as torch
 from ranvier import explain, layers
-from ranvier.modes import computing_in, get_dtype
 from ranvier.module.calls import calls
 from ranvier.pictures.histograms import layer_outputs
+from ranvier.tensor.context import computing_in, get_dtype
 
 X = np.random.default_rng(0).random((24, 6, 6, 1)).astype(np.float32)
 Y = np.arange(24) % 3

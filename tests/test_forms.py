@@ -13,7 +13,7 @@ import pytest
 import ranvier as rv
 import ranvier.torch as torch
 from ranvier.pictures.histograms import layer_outputs
-from ranvier.seed import Source, seeded
+from ranvier.tensor.rng import Source, seeded
 from ranvier.training import inputs
 
 RNG = np.random.default_rng(6)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier import activations, seed
+from ranvier import activations
 from ranvier import functional as F
 from ranvier.graph.node import GraphError
-from ranvier.tensor import Tensor
+from ranvier.tensor import rng
+from ranvier.tensor.tensor import Tensor
 from tests.strategies import check_gradient
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -136,24 +137,24 @@ def test_get():
 
 
 def test_dropout(engine):
-    seed.set_seed(3)
+    rng.set_seed(3)
     x = Tensor(np.ones((200, 50)))
-    key, stream = seed.draw()
+    key, stream = rng.draw()
     first = F.dropout(x, key, stream, rate=0.25)
-    again, other = F.dropout(x, key, stream, rate=0.25), F.dropout(x, *seed.draw(), rate=0.25)
+    again, other = F.dropout(x, key, stream, rate=0.25), F.dropout(x, *rng.draw(), rate=0.25)
     values = first.numpy()
     assert set(np.unique(values)) == {0, np.float32(1 / 0.75)}
     assert values.mean() == pytest.approx(1, abs=0.03)
     np.testing.assert_array_equal(values, again.numpy())
     assert (values != other.numpy()).mean() > 0.3
     assert F.dropout(x, key, stream, rate=1.0).numpy().max() == 0
-    seed.set_seed(3)
-    np.testing.assert_array_equal(values, F.dropout(x, *seed.draw(), rate=0.25).numpy())
+    rng.set_seed(3)
+    np.testing.assert_array_equal(values, F.dropout(x, *rng.draw(), rate=0.25).numpy())
 
 
 def test_the_gradient_of_dropout_keeps_what_the_value_keeps():
     x = Tensor(np.ones(100), requires_grad=True)
-    y = F.dropout(x, *seed.draw(), rate=0.5)
+    y = F.dropout(x, *rng.draw(), rate=0.5)
     y.sum().backward()
     np.testing.assert_array_equal(x.grad.numpy(), y.numpy())
 

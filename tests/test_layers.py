@@ -10,7 +10,7 @@ import ranvier as rv
 from ranvier import layers
 from ranvier.graph.node import BATCH, Type
 from ranvier.module import from_architecture
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from tests.augmented import ROWS as AUGMENTED_ROWS
 from tests.images import MERGES
 from tests.images import ROWS as IMAGES_ROWS
@@ -206,15 +206,15 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
 
 
 def test_dropout_compiles_once():
-    from ranvier import entries
+    from ranvier.tensor import trace
 
     layer, ones = layers.Dropout(0.5), np.ones((7, 11), np.float32)
     layer.train()
     layer(ones).numpy()
-    before = len(entries.programs)
+    before = len(trace.programs)
     for _ in range(5):
         layer(ones).numpy()
-    assert len(entries.programs) == before
+    assert len(trace.programs) == before
 
 
 def test_the_gradient_passes_where_dropout_kept():

@@ -11,8 +11,8 @@ from ranvier import functional as F
 from ranvier import losses, optimizers
 from ranvier import numeric as n
 from ranvier.graph.node import GraphError
-from ranvier.modes import no_grad
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.tensor import Tensor
 from tests.strategies import check_gradient
 
 pytestmark = pytest.mark.usefixtures("engine")

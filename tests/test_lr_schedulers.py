@@ -5,7 +5,8 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier import entries, optimizers
+from ranvier import optimizers
+from ranvier.tensor import trace
 from ranvier.torch import nn, optim
 from ranvier.torch.nn import functional as F
 from ranvier.torch.optim import lr_scheduler as s
@@ -62,9 +63,9 @@ LOOPS = [
 def test_a_step_a_batch_compiles_nothing_anew(make_optimizer, make_scheduler):
     net, optimizer, scheduler = setup(make_optimizer, make_scheduler)
     train(net, optimizer, scheduler, 2)
-    known, rate = len(entries.programs), optimizer.param_groups[0]["lr"]
+    known, rate = len(trace.programs), optimizer.param_groups[0]["lr"]
     train(net, optimizer, scheduler, 20)
-    assert len(entries.programs) == known
+    assert len(trace.programs) == known
     assert optimizer.param_groups[0]["lr"] != rate
 
 
@@ -96,7 +97,7 @@ def test_a_momentum_that_is_changed_by_hand_compiles_once():
     for momentum in (0.8, 0.7, 0.0, 0.9):
         optimizer.param_groups[0]["momentum"] = momentum
         train(net, optimizer, scheduler, 1)
-        known.append(len(entries.programs))
+        known.append(len(trace.programs))
     assert len(set(known)) == 1
 
 

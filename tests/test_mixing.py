@@ -11,8 +11,8 @@ from ranvier.functional.beta import CELLS, beta_quantiles, from_quantiles
 from ranvier.layers import Dense, MixUp
 from ranvier.layers.mixing import partners
 from ranvier.losses.mixture import Mixture
-from ranvier.seed import draw
-from ranvier.tensor import Tensor
+from ranvier.tensor.rng import draw
+from ranvier.tensor.tensor import Tensor
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 6)).astype(np.float32)
@@ -234,7 +234,7 @@ def test_a_function_of_tensors_augments_too():
 def test_an_explicit_loop():
     model, mixup = network(SPARSE), MixUp(0.2)
     optimizer = rv.optimizers.Adam(0.01).attach(model.parameters())
-    from ranvier import entries
+    from ranvier.tensor import trace
 
     sizes = []
     for _ in range(5):
@@ -242,7 +242,7 @@ def test_an_explicit_loop():
         optimizer.zero_grad()
         SPARSE(y, model(x, training=True)).backward()
         optimizer.step()
-        sizes.append(len(entries.programs))
+        sizes.append(len(trace.programs))
     assert sizes[1] == sizes[-1], "compiled once"
 
 

@@ -8,8 +8,8 @@ import pytest
 
 import ranvier as rv
 from ranvier import functional, layers
-from ranvier.seed import draw
-from ranvier.tensor import Tensor
+from ranvier.tensor.rng import draw
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn
 from ranvier.torch.nn import functional as F
 

@@ -10,7 +10,7 @@ from ranvier import numeric as n
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import BATCH, GraphError, Symbol
 from ranvier.numeric import angles, elementary, matrices
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from tests.strategies import check_gradient, same
 
 pytestmark = pytest.mark.usefixtures("engine")

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import entries, optimizers
+from ranvier import optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
-from ranvier.modes import set_dtype
 from ranvier.optimizers import attached
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor import trace
+from ranvier.tensor.context import set_dtype
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 assert ops.PRIMITIVES
 
@@ -198,10 +199,10 @@ def test_a_new_learning_rate_compiles_nothing():
 
     step()
     step()
-    known = len(entries.programs)
+    known = len(trace.programs)
     optimizer.learning_rate = 0.25
     step()
-    assert len(entries.programs) == known
+    assert len(trace.programs) == known
     np.testing.assert_array_equal(p.numpy(), [-2.25, -2.25])
 
 

@@ -8,7 +8,7 @@ import pytest
 import ranvier as rv
 from ranvier import engines
 from ranvier.graph.random import threefry, threefry_block
-from ranvier.seed import shuffled
+from ranvier.tensor.rng import shuffled
 
 KNOWN = [  # Random123's kat_vectors: counter words, key words, output words of threefry2x32 with 20 rounds
     ((0x00000000, 0x00000000), (0x00000000, 0x00000000), (0x6B200159, 0x99BA4EFE)),

@@ -10,7 +10,7 @@ import ranvier as rv
 from ranvier import constraints, regularizers
 from ranvier.layers import ActivityRegularization, Dense
 from ranvier.module import from_architecture
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 W = np.array([[3.0, -1.0, 0.0], [4.0, 2.0, 0.0]], np.float32)
 X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
@@ -143,7 +143,7 @@ def test_fit_and_an_explicit_loop_end_in_the_same_weights():
 
 
 def test_an_explicit_loop_with_constraints_compiles_once():
-    from ranvier import entries
+    from ranvier.tensor import trace
 
     model = network(kernel_constraint="unit_norm")
     optimizer = rv.optimizers.Adam().attach(model.parameters())
@@ -152,7 +152,7 @@ def test_an_explicit_loop_with_constraints_compiles_once():
         ((model(X, training=True) - Y) ** 2).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
-        sizes.append(len(entries.programs))
+        sizes.append(len(trace.programs))
     assert sizes[1] == sizes[-1]
 
 

@@ -18,7 +18,7 @@ import ranvier as rv
 from ranvier import callbacks as c
 from ranvier import optimizers
 from ranvier.optimizers import schedules
-from ranvier.seed import Source, chosen_seed, seeded
+from ranvier.tensor.rng import Source, chosen_seed, seeded
 from ranvier.training import CheckpointError, NonFiniteLoss, ResumeMismatch
 
 RNG = np.random.default_rng(0)
@@ -340,7 +340,7 @@ def test_arguments_of_verify_resume():
     rv.set_seed(5)
     before = rv.seed.get_state() if hasattr(rv, "seed") else None
     rv.verify_resume(network, X, Y, epochs=1, ignore="RV")
-    from ranvier import seed
+    from ranvier.tensor import rng as seed
 
     assert seed.get_seed() == 5
     assert before is None or before["counters"] == seed.get_state()["counters"]

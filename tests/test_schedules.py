@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ranvier as rv
-from ranvier import engines, entries, numeric, optimizers
+from ranvier import engines, numeric, optimizers
 from ranvier.graph.graph import Graph, input_node
 from ranvier.optimizers import schedules as s
-from ranvier.tensor import Tensor
+from ranvier.tensor import trace
+from ranvier.tensor.tensor import Tensor
 from tests.strategies import ENGINES
 
 STEPS = (0, 1, 2, 7, 10, 11, 20, 29, 30, 31, 40, 69, 70, 99, 100, 101, 150, 1000)
@@ -288,9 +289,9 @@ def test_an_explicit_loop_reads_the_schedule_and_compiles_once():
     schedule = s.PiecewiseConstantDecay([1, 4], [1.0, 0.5, 0.25])
     optimizer = optimizers.SGD(schedule)
     path = explicit(optimizer, 3)
-    known = len(entries.programs)
+    known = len(trace.programs)
     path = np.append(path, explicit_more(optimizer, 4))
-    assert len(entries.programs) == known
+    assert len(trace.programs) == known
     np.testing.assert_array_equal(-np.diff(path, prepend=1.0), [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25])
     optimizer.learning_rate = 2.0
     assert explicit_more(optimizer, 1)[0] == path[-1] - 2.0

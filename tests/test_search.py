@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import engines, seed
+from ranvier import engines
 from ranvier.callbacks import LambdaCallback
-from ranvier.modes import computing_in
 from ranvier.search import (
     GroupKFold,
     Interrupted,
@@ -37,6 +36,8 @@ from ranvier.search.distributions import draw_points
 from ranvier.search.folds import folds_of
 from ranvier.search.interval import estimate, student_t
 from ranvier.search.variants import grid_points, seeds_of, variants_of
+from ranvier.tensor import rng
+from ranvier.tensor.context import computing_in
 from ranvier.training import Callback, step
 
 RNG = np.random.default_rng(0)
@@ -271,11 +272,11 @@ def test_a_trained_model_is_a_model_like_any_other():
 
 def test_the_process_goes_on_as_if_nothing_had_been_drawn():
     rv.set_seed(5)
-    expected = [seed.numpy_generator(p).integers(1 << 30) for p in ("shuffle", "initializer", "fit")]
+    expected = [rng.numpy_generator(p).integers(1 << 30) for p in ("shuffle", "initializer", "fit")]
     rv.set_seed(5)
     rv.fit_many(classifier, X, Y, seeds=[1, 2], epochs=1, verbose=0)
-    assert [seed.numpy_generator(p).integers(1 << 30) for p in ("shuffle", "initializer", "fit")] == expected
-    assert seed.get_seed() == 5
+    assert [rng.numpy_generator(p).integers(1 << 30) for p in ("shuffle", "initializer", "fit")] == expected
+    assert rng.get_seed() == 5
 
 
 # --- who shares a program -------------------------------------------------------------------------------------------
@@ -338,7 +339,7 @@ def test_a_model_that_differs_unseen_is_no_twin(compiled_graphs):
 
     def build():
         layer = Scaled()
-        layer.factor = float(seed.numpy_generator("user").integers(2, 5))
+        layer.factor = float(rng.numpy_generator("user").integers(2, 5))
         return classifier(hidden=[lambda: layer])
 
     results = rv.fit_many(build, X, Y, seeds=4, epochs=2, verbose=0)

@@ -6,13 +6,13 @@ import threading
 import numpy as np
 import pytest
 
-from ranvier import entries, layout, prepared, tape
 from ranvier import functional as F
 from ranvier import numeric as n
 from ranvier.graph.node import BATCH, GraphError, Node, Type, apply
-from ranvier.modes import no_grad, set_dtype
-from ranvier.recording import function, gradients
-from ranvier.tensor import Tensor
+from ranvier.tensor import executor, layout, tape, trace
+from ranvier.tensor.context import no_grad, set_dtype
+from ranvier.tensor.function import function, gradients
+from ranvier.tensor.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("engine")
 RNG = np.random.default_rng(2)
@@ -157,7 +157,7 @@ def test_a_loop_is_compiled_once_and_is_right():
         g = 2 * (y - t) / y.size * (y > 0)
         assert loss == pytest.approx(((y - t) ** 2).mean(), rel=1e-5)
         rw, rb = rw - 0.1 * x.T @ g, rb - 0.1 * g.sum(0)
-        known.append((len(entries._interned), len(entries.programs)))
+        known.append((len(trace._interned), len(trace.programs)))
     np.testing.assert_allclose(w.numpy(), rw, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(b.numpy(), rb, rtol=1e-4, atol=1e-5)
     assert known[1:] == known[1:2] * 4
@@ -200,16 +200,16 @@ def test_what_varies_from_step_to_step_makes_no_programs(step):
     known = []
     for run in range(8):
         step(run)
-        known.append(len(entries.programs))
+        known.append(len(trace.programs))
     assert known[5:] == known[5:6] * 3  # it takes a few steps to see that it does
 
 
 def test_programs_are_bounded(monkeypatch):
-    monkeypatch.setattr(prepared, "PROGRAMS", 3)
+    monkeypatch.setattr(executor, "PROGRAMS", 3)
     x = Tensor(normal(2))
     for i in range(5):
         np.testing.assert_array_equal((x * i).numpy(), x.numpy() * np.float32(i))
-    assert len(entries.programs) <= 3
+    assert len(trace.programs) <= 3
 
 
 def test_what_was_recorded_is_known():
@@ -232,7 +232,7 @@ def test_what_nobody_reads_does_not_pile_up():
     for _ in range(3 * tape.LEAVES):
         x + Tensor(normal(4))
     gc.collect()
-    assert sum(len(s.leaves) for s in entries.state.segments) < 3 * tape.LEAVES
+    assert sum(len(s.leaves) for s in trace.state.segments) < 3 * tape.LEAVES
 
 
 def test_a_deep_tape():
@@ -549,7 +549,7 @@ def test_a_placeholder_has_a_shape_and_no_value():
     assert leaves[0] is x
     assert leaves[1] is w
     nodes = {o: layout.leaf_input(f"n{o}", y.segment.leaves[o])[1] for o in y.entry.leaves}
-    assert entries.expand([y.entry], nodes)[0].shape == (BATCH, 2)
+    assert trace.expand([y.entry], nodes)[0].shape == (BATCH, 2)
 
 
 # --- functions --------------------------------------------------------------------------------------------------------
@@ -689,8 +689,8 @@ def test_a_seed_that_does_not_fit_is_told_where_it_is_given(seed, told):
 
 def test_a_nan_of_each_step_is_one_program():
     x, mask = Tensor([1.0, 2.0]), Tensor([True, False])
-    programs = len(entries.programs)
+    programs = len(trace.programs)
     for _ in range(3):
         assert np.isnan(n.where(mask, x, float("nan")).numpy()[1])
         assert np.isnan(n.full_like(x, float("nan")).numpy()).all()
-    assert len(entries.programs) - programs <= 2
+    assert len(trace.programs) - programs <= 2

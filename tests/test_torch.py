@@ -10,7 +10,7 @@ import pytest
 import ranvier as rv
 import ranvier.torch as torch
 import ranvier.torch.nn.functional as F
-from ranvier import entries, tape
+from ranvier.tensor import tape, trace
 from ranvier.torch import nn, optim
 from ranvier.torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, random_split
 
@@ -66,7 +66,7 @@ def test_a_step_is_one_program_and_is_compiled_once(monkeypatch):
     net = Net()
     optimizer = optim.Adam(net.parameters())
     train(net, optimizer, epochs=2)
-    known = len(entries.programs)
+    known = len(trace.programs)
     flush = tape.flush
 
     def counting(segment):
@@ -76,7 +76,7 @@ def test_a_step_is_one_program_and_is_compiled_once(monkeypatch):
     monkeypatch.setattr(tape, "flush", counting)
     optimizer.param_groups[0]["lr"] = 0.5  # a changed rate is no other program
     train(net, optimizer, epochs=1)
-    assert len(entries.programs) == known
+    assert len(trace.programs) == known
     assert runs.count(True) == 3
 
 
@@ -105,7 +105,7 @@ def test_networks_that_change_activations_in_place(first, tmp_path):
             )
             loss.backward()
             optimizer.step()
-        known = len(entries.programs)
+        known = len(trace.programs)
         return [p.numpy() for p in net.parameters()], known, net
 
     for how in ("loop", "fit"):

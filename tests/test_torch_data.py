@@ -9,7 +9,7 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier import entries
+from ranvier.tensor import trace
 from ranvier.torch import nn, optim
 from ranvier.torch.utils import data
 
@@ -229,10 +229,10 @@ def test_sequences_of_several_lengths():
     pad = nn.utils.rnn.pad_sequence
     rows = [torch.arange(n * 2).view(n, 2) for n in (3, 1, 2)]
     (batch,) = data.DataLoader(Made(rows.__getitem__, 3), 3, collate_fn=lambda b: pad(b, batch_first=True))
-    known = len(entries.programs)
+    known = len(trace.programs)
     for lengths in ([5, 2], [3, 7], [4, 4]):  # of what is at hand nothing is compiled
         assert pad([torch.ones(n) for n in lengths], padding_value=-1.0).shape == (max(lengths), 2)
-    assert len(entries.programs) == known
+    assert len(trace.programs) == known
     assert batch.tolist() == [[[0, 1], [2, 3], [4, 5]], [[0, 1], [0, 0], [0, 0]], [[0, 1], [2, 3], [0, 0]]]
     assert batch.dtype == torch.int32
     back = nn.utils.rnn.unpad_sequence(batch, torch.tensor([3, 1, 2]), batch_first=True)

@@ -8,7 +8,8 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier import entries, load_model, numeric
+from ranvier import load_model, numeric
+from ranvier.tensor import trace
 from ranvier.torch import absent, nn, optim
 from ranvier.torch.utils import data
 
@@ -106,7 +107,7 @@ def test_factors_of_steps_that_vary_compile_nothing_anew():
     for i in range(16):
         w.add_(g, alpha=-0.1 * (i + 1)).addcdiv_(g, g, value=-0.5 * i).lerp_(g, 0.1 * i)
         w.numpy()
-        known.append(len(entries.programs))
+        known.append(len(trace.programs))
     assert known[12:] == known[12:13] * 4
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from ranvier import layers, methods  # methods gives tensors their operators
 from ranvier.engines import get_engine, set_engine
 from ranvier.layers import Input, Layer
-from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.module import Module, Parameter, Sequential, register_module
-from ranvier.recording import function
 from ranvier.support.errors import missing
 from ranvier.support.version import __version__
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype, no_grad, set_dtype
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier import (
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ranvier.optimizers import Optimizer
     from ranvier.regularizers import Regularizer
     from ranvier.search import fit_many
-    from ranvier.seed import set_seed
+    from ranvier.tensor.rng import set_seed
     from ranvier.training import load_model, verify_resume
     from ranvier.training.finder import find_learning_rate
 
@@ -142,7 +142,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "regularizers": "ranvier.regularizers",
     "saving": "ranvier.saving",
     "search": "ranvier.search",
-    "set_seed": "ranvier.seed:set_seed",
+    "set_seed": "ranvier.tensor.rng:set_seed",
     "set_threads": "ranvier.engines.native.runtime:set_threads",
     "torch": "ranvier.torch",
     "utils": "ranvier.utils",

@@ -34,8 +34,8 @@ from ranvier.functional import (
     tanh_shrink,
 )
 from ranvier.graph.node import Node
-from ranvier.recording import function
 from ranvier.support.errors import missing, no_such
+from ranvier.tensor.function import function
 
 __all__ = [
     "celu",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ranvier.modes import get_dtype, set_dtype
 from ranvier.support.errors import missing
+from ranvier.tensor.context import get_dtype, set_dtype
 
 __all__ = [
     "backend", "epsilon", "floatx", "image_data_format", "set_epsilon", "set_floatx", "set_image_data_format",

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import entries, tape
 from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
-from ranvier.module.returned import named, tensor
-from ranvier.recording import function
 from ranvier.support import registry
 from ranvier.support.errors import missing
 from ranvier.support.registry import Configured
 from ranvier.support.validation import amount
-from ranvier.tensor import Tensor
+from ranvier.tensor import tape, trace
+from ranvier.tensor.check_returned import named, tensor
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
 
@@ -156,7 +156,7 @@ def constrained(constraint: Any, w: Node) -> Node:
             "keeps its shape and dtype"
         )
     nodes = {o: w if known is leaf else _value(known) for o, known in enumerate(segment.leaves)}
-    return entries.expand([result.entry or segment.leaf(result)], nodes)[0]
+    return trace.expand([result.entry or segment.leaf(result)], nodes)[0]
 
 
 def _value(leaf: Tensor) -> Node:

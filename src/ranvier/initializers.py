@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ranvier.data.memory import check_weight
-from ranvier.modes import get_dtype
-from ranvier.seed import numpy_generator
 from ranvier.support.errors import missing, no_such, snake_case
 from ranvier.support.registry import Configured
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.rng import numpy_generator
 
 __all__ = [
     "Constant",

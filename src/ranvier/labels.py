@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["check_classes", "labelled", "outside"]
 

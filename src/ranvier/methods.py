@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import entries, functional, numeric, selecting
+from ranvier import functional, numeric, selecting
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
-from ranvier.modes import get_dtype, no_grad
 from ranvier.rearranging import (
     chunked,
     expanded,
@@ -26,10 +25,12 @@ from ranvier.rearranging import (
     unbound,
     unsqueezed,
 )
-from ranvier.recording import backward, detach, function, no_out
-from ranvier.seed import numpy_generator
 from ranvier.selecting import Ordered, put, writable
-from ranvier.tensor import Tensor
+from ranvier.tensor import trace
+from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.function import backward, detach, function, no_out
+from ranvier.tensor.rng import numpy_generator
+from ranvier.tensor.tensor import Tensor
 
 
 def reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,7 +74,7 @@ def fill(self: Tensor, value: Any) -> Tensor:
 
 
 def copy(self: Tensor, other: Any) -> Tensor:
-    if isinstance(other, Tensor) and other.requires_grad and entries.state.grad_enabled:
+    if isinstance(other, Tensor) and other.requires_grad and trace.state.grad_enabled:
         return put(self, numeric.broadcast_to(numeric.cast(other, self.dtype), self.shape))
     writable(self)
     array = other.compute() if isinstance(other, Tensor) else np.asarray(other)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ranvier import functional, numeric
-from ranvier import seed as seeds
 from ranvier.graph.node import Node, apply
 from ranvier.ops.elementwise import dtype_name
-from ranvier.recording import function
 from ranvier.support.errors import missing
-from ranvier.tensor import Tensor
+from ranvier.tensor import rng as seeds
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["SeedGenerator", "dropout", "normal", "randint", "uniform"]
 

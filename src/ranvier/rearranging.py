@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import numeric
 from ranvier.numeric.promotion import axes_of, axis_of
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 
 def dims(sizes: Sequence[Any]) -> tuple[Any, ...]:

@@ -13,11 +13,11 @@ from ranvier import numeric as n
 from ranvier.functional import normalize
 from ranvier.graph.node import GraphError, Node, apply, full
 from ranvier.numeric.promotion import count
-from ranvier.recording import function
 from ranvier.support import registry
 from ranvier.support.errors import missing
 from ranvier.support.registry import Configured
 from ranvier.support.validation import amount
+from ranvier.tensor.function import function
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
 

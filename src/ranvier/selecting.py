@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier import entries, numeric
+from ranvier import numeric
 from ranvier.graph.node import FLOATS
-from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import axes_of, axis_of
-from ranvier.tensor import Tensor
+from ranvier.tensor import trace
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "argsort", "gather", "index_select", "masked_fill", "masked_select", "nonzero", "quantile", "sort", "topk",
@@ -53,7 +54,7 @@ def put(self: Tensor, result: Tensor) -> Tensor:
 
 def writable(self: Tensor) -> None:
     """Raise RuntimeError for a leaf whose gradient is asked for, while gradients are recorded."""
-    if self.entry is None and self.requires_grad and entries.state.grad_enabled:
+    if self.entry is None and self.requires_grad and trace.state.grad_enabled:
         raise RuntimeError(
             "a tensor that requires a gradient cannot be changed in place while gradients are recorded. "
             "Write 'with no_grad():' around the change."
@@ -72,7 +73,7 @@ def indexed(self: Tensor, index: Any) -> Any:
     """
     items = index if isinstance(index, tuple) else (index,)
     at_once = (
-        self.entry is None and self._value is not None and not (self.requires_grad or entries.state.tracing)
+        self.entry is None and self._value is not None and not (self.requires_grad or trace.state.tracing)
     )
     if all(map(_is_basic, items)):
         if at_once:
@@ -119,7 +120,7 @@ def _varies(self: Tensor, items: tuple[Any, ...]) -> bool:
     if (
         entry is None
         or segment is None
-        or entries.state.tracing
+        or trace.state.tracing
         or not all(hasattr(i, "__index__") for i in items)
     ):
         return False
@@ -165,7 +166,7 @@ def _places(self: Tensor, items: tuple[Any, ...]) -> Any:
 def set_item(self: Tensor, index: Any, value: Any) -> None:
     """``x[index] = value``; the gradient reaches ``value``, and of ``x`` what is not overwritten."""
     items = index if isinstance(index, tuple) else (index,)
-    tracked = isinstance(value, Tensor) and value.requires_grad and entries.state.grad_enabled
+    tracked = isinstance(value, Tensor) and value.requires_grad and trace.state.grad_enabled
     writable(self)
     if self.entry is None and self._value is not None and not tracked:
         array = self.numpy()

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed as seeds
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import as_labels
-from ranvier.modes import get_dtype
 from ranvier.module.core import restart_names
 from ranvier.saving import (
     CustomObjectScope,
@@ -19,6 +17,8 @@ from ranvier.saving import (
     register_keras_serializable,
 )
 from ranvier.support.errors import missing
+from ranvier.tensor import rng as seeds
+from ranvier.tensor.context import get_dtype
 
 __all__ = [
     "CustomObjectScope", "PyDataset", "Sequence", "clear_session", "custom_object_scope", "get_registered_name",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier.functional.convolution import convolution, convolution_transpose
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from tests.images import around
 from tests.images import convolution as plainly
 

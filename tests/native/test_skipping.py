@@ -322,8 +322,8 @@ def test_steps_of_rows_in_any_order(sizes, dtype, threads):
 def test_explicit_loops_too(monkeypatch):
     """The first batch tells what later ones are like; they may be otherwise, and have another size."""
     import ranvier.torch as torch
-    from ranvier import prepared
-    from ranvier.entries import programs
+    from ranvier.tensor import executor
+    from ranvier.tensor.trace import programs
     from ranvier.torch import nn, optim
 
     def run():
@@ -347,7 +347,7 @@ def test_explicit_loops_too(monkeypatch):
         asked.append(array.shape)
         return 0.0
 
-    monkeypatch.setattr(prepared, "share_of_zeros", none)
+    monkeypatch.setattr(executor, "share_of_zeros", none)
     programs.clear()
     expected, others = run()
     assert (64, 288) in asked

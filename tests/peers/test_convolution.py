@@ -10,7 +10,7 @@ import pytest
 
 from ranvier import layers
 from ranvier.module import from_architecture
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 keras = pytest.importorskip("keras")
 

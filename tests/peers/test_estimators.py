@@ -43,7 +43,7 @@ from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 from ranvier.estimators import NeuralClassifier, NeuralRegressor  # noqa: E402
-from ranvier.seed import get_state  # noqa: E402
+from ranvier.tensor.rng import get_state  # noqa: E402
 from tests.test_docs import ROOT, verify  # noqa: E402
 
 pytestmark = [

@@ -5,7 +5,7 @@ import pytest
 
 from ranvier import activations
 from ranvier import functional as F
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("engine")]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ranvier import losses, metrics
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 

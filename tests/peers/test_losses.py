@@ -5,7 +5,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import losses
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("engine")]
 

@@ -11,8 +11,8 @@ import ranvier.torch
 from ranvier import optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 # Keras on JAX hands NumPy variables whose __array__ takes no copy: its own affair.
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:__array__ impl:DeprecationWarning")]

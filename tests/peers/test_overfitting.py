@@ -153,7 +153,7 @@ def test_keras_batches_of_one(rows):
 def test_scipy_has_the_same_beta_distribution(alpha):
     stats = pytest.importorskip("scipy.stats")
     from ranvier.functional.beta import CELLS, beta_quantiles, from_quantiles
-    from ranvier.seed import draw
+    from ranvier.tensor.rng import draw
 
     known = stats.beta(alpha, alpha)
     table = beta_quantiles(alpha)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import seed
+from ranvier.tensor import rng
 
 theirs = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
@@ -64,16 +64,16 @@ def test_loaders_that_shuffle_by_generators_of_pytorch(name):
 
 def test_states_of_generators_are_refused_where_they_are_none():
     own = generator()
-    kept = seed.get_state(own)
+    kept = rng.get_state(own)
     drawn = theirs.rand(2, generator=own), theirs.rand(2)
-    seed.set_state(kept, own)
+    rng.set_state(kept, own)
     assert all(
         theirs.equal(a, b)
         for a, b in zip(drawn, (theirs.rand(2, generator=own), theirs.rand(2)), strict=True)
     )
     for wrong in (kept["own"][0][:8], np.zeros_like(kept["own"][0]), {"state": 1}):
         with pytest.raises((ValueError, TypeError)):
-            seed.set_state({**kept, "own": [wrong]}, own)
+            rng.set_state({**kept, "own": [wrong]}, own)
 
 
 def test_pytorch_is_not_imported_for_it():

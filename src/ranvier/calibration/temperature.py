@@ -19,8 +19,8 @@ from ranvier.graph.node import Node
 from ranvier.losses.formulas import logits_of
 from ranvier.module import Module, register_module
 from ranvier.module.calls import check_network, in_its_floats
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Calibrated", "calibrate"]
 

@@ -29,9 +29,9 @@ from ranvier.estimators.settings import (
 from ranvier.estimators.state import from_state, optimizer_state, resume, to_state
 from ranvier.estimators.stopping import Scoring, Stopping
 from ranvier.layers import Dense
-from ranvier.modes import computing_in
 from ranvier.module import Module
-from ranvier.seed import Source, seeded
+from ranvier.tensor.context import computing_in
+from ranvier.tensor.rng import Source, seeded
 
 __all__ = ["NeuralEstimator"]
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from ranvier import losses, numeric
 from ranvier.graph.node import Node, apply
-from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import count
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 from ranvier.training.recorded import losses_of
 
 __all__ = ["HalfSquaredError", "Objective", "SeveralCrossentropies", "named_loss", "penalized"]

@@ -11,12 +11,12 @@ from ranvier import numeric
 from ranvier.explain.scores import Scorer, chosen
 from ranvier.functional.resizing import shares
 from ranvier.graph.node import Node
-from ranvier.modes import no_grad
 from ranvier.module.calls import in_its_floats, mode, watched
 from ranvier.module.channels import channels_come_first
 from ranvier.module.core import Module
-from ranvier.recording import function, gradients
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.function import function, gradients
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["grad_cam"]
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from ranvier.explain.scores import Scorer
 from ranvier.module.calls import in_its_floats
 from ranvier.module.core import Module
-from ranvier.seed import numpy_generator
 from ranvier.support.validation import whole
+from ranvier.tensor.rng import numpy_generator
 
 __all__ = ["integrated_gradients", "saliency", "smooth_grad"]
 

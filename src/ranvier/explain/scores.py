@@ -12,12 +12,12 @@ from ranvier.data.arrays import check_column_names
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
 from ranvier.losses.formulas import logits_of
-from ranvier.modes import get_dtype, no_grad
 from ranvier.module.calls import in_its_floats, mode
 from ranvier.module.core import Module
-from ranvier.recording import function, gradients, reaches
 from ranvier.support.validation import whole
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.function import function, gradients, reaches
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Scorer", "scores"]
 

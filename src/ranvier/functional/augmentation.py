@@ -1,6 +1,6 @@
 """Random changes of images (batch, height, width, channels): what each sample's random numbers make of it.
 
-Functions of the seed and stream that `ranvier.seed.draw` gives: the same pair always makes the same change.
+Functions of the seed and stream that `ranvier.tensor.rng.draw` gives: the same pair always makes the same change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ranvier.functional.noise import standard_normal
 from ranvier.graph.extents import extents
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["boxes", "brighten", "contrast", "erase", "flip_some", "paste", "uniform", "within"]
 

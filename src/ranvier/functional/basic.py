@@ -12,7 +12,7 @@ from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.numeric.promotion import axis_of, floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 sigmoid = n.sigmoid
 tanh = n.tanh

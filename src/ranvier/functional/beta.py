@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ranvier import numeric as n
 from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, apply
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["CELLS", "beta_quantiles", "from_quantiles"]
 

@@ -9,7 +9,7 @@ from ranvier.graph.extents import extent, extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, constant
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = [
     "channels_first", "channels_last", "convolution", "convolution_transpose", "convolve", "convolve_separably",

@@ -13,7 +13,7 @@ from ranvier import numeric as n
 from ranvier.functional.basic import log_softmax, softplus
 from ranvier.graph.node import FLOATS, GraphError, Node, like
 from ranvier.numeric.promotion import count, floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 
 def reduce(losses: Node, reduction: str, total: Node | None = None) -> Node:

@@ -1,4 +1,4 @@
-"""Noise for training: dropout and its kin. Pure functions of their seeds and streams (`ranvier.seed.draw`).
+"""Noise for training: dropout and its kin. Pure functions of their seeds and streams (`ranvier.tensor.rng.draw`).
 
 The same seed and stream always give the same noise, whatever the number of threads.
 """
@@ -13,7 +13,7 @@ from ranvier import numeric as n
 from ranvier.functional.basic import SELU_ALPHA, SELU_SCALE, softmax
 from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.numeric.promotion import axis_of, floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = [
     "alpha_dropout", "dropout", "gaussian_dropout", "gaussian_noise", "gumbel_softmax", "mask_shape",
@@ -48,7 +48,7 @@ def dropout(
 ) -> Node:
     """``x`` with a share of ``rate`` of its elements set to zero and the rest divided by ``1 - rate``.
 
-    ``seed`` and ``stream`` are uint32 scalars (`ranvier.seed.draw`): the same pair always drops the same elements.
+    ``seed`` and ``stream`` are uint32 scalars (`ranvier.tensor.rng.draw`): the same pair drops the same elements.
     ``noise_shape`` has None for each dimension of x and 1 for those along which all is dropped or kept together.
     (Srivastava et al., 2014.)
     """

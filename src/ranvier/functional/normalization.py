@@ -8,7 +8,7 @@ from ranvier import numeric as n
 from ranvier.graph.extents import extent
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import axes_of, axis_of, count, floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = [
     "group_standardize", "instance_moments", "layer_standardize", "moved", "normalize_batch", "rms_standardize",

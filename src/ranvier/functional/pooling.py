@@ -12,7 +12,7 @@ from ranvier.functional.resizing import weighed
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import FLOATS, Node, apply, constant, like
 from ranvier.numeric.promotion import floating, keep
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["adaptive_pool", "average_pool", "global_pool", "max_pool", "pool"]
 

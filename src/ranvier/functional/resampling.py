@@ -13,7 +13,7 @@ from ranvier import numeric as n
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["FILL_MODES", "INTERPOLATIONS", "crop_at", "rotate", "translate", "zoom"]
 

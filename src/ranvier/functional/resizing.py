@@ -16,7 +16,7 @@ from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, constant
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["resize", "shares", "weighed"]
 

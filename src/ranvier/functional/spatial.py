@@ -8,7 +8,7 @@ from typing import Any
 from ranvier.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import GraphError, Node, apply, constant
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["crop", "extend", "pixel_shuffle", "pixel_unshuffle", "repeat"]
 

@@ -9,10 +9,10 @@ from ranvier.functional.beta import beta_quantiles, from_quantiles
 from ranvier.layers.base import Layer
 from ranvier.layers.mixing import ALONE, mixed, partners, with_targets
 from ranvier.layers.resampling import RandomLayer, bounds, is_number
-from ranvier.modes import get_dtype
 from ranvier.module.architecture import register_module
-from ranvier.seed import draw
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.rng import draw
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["CutMix", "RandomBrightness", "RandomContrast", "RandomErasing"]
 

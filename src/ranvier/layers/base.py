@@ -10,13 +10,13 @@ import numpy as np
 from ranvier import numeric
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
-from ranvier.modes import computing_in, get_dtype
 from ranvier.module.core import Module
-from ranvier.module.returned import named, tensor
 from ranvier.module.symbolic import mapped
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.support.validation import is_whole
-from ranvier.tensor import Tensor
+from ranvier.tensor.check_returned import named, tensor
+from ranvier.tensor.context import computing_in, get_dtype
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Layer"]
 

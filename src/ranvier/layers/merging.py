@@ -12,7 +12,7 @@ from ranvier.graph.node import GraphError, Node
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
 from ranvier.numeric.promotion import axis_of
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
 

@@ -10,12 +10,12 @@ from ranvier.functional.beta import beta_quantiles, from_quantiles
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, like
 from ranvier.layers.base import Layer
 from ranvier.losses.mixture import Mixture, blend, wide
-from ranvier.modes import get_dtype
 from ranvier.module.architecture import register_module
 from ranvier.numeric.promotion import count
-from ranvier.recording import function
-from ranvier.seed import draw
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import function
+from ranvier.tensor.rng import draw
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["MixUp"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from ranvier import functional
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
-from ranvier.seed import draw
 from ranvier.support.validation import amount
+from ranvier.tensor.rng import draw
 
 __all__ = [
     "ActivityRegularization",

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import tape
 from ranvier.functional.normalization import moved
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer
 from ranvier.layers.weighted import layer_standardize, normalize_batch, standardize
-from ranvier.modes import no_grad
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Buffer
 from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.support.validation import amount
-from ranvier.tensor import Tensor
+from ranvier.tensor import tape
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["BatchNormalization", "LayerNormalization", "RunningStatistics"]
 

@@ -13,7 +13,7 @@ from ranvier.graph.node import Type
 from ranvier.layers.base import whole
 from ranvier.layers.spatial import Spatial
 from ranvier.module.architecture import register_module
-from ranvier.seed import draw
+from ranvier.tensor.rng import draw
 
 __all__ = [
     "CenterCrop", "RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom", "Resizing",

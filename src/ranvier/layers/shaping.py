@@ -15,7 +15,7 @@ from ranvier.layers.base import Layer, whole
 from ranvier.layers.spatial import Spatial
 from ranvier.module.architecture import register_module
 from ranvier.module.calls import shape_of
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = [
     "Cropping1D", "Cropping2D", "Cropping3D", "Lambda", "Permute", "RepeatVector", "Reshape", "UpSampling1D",

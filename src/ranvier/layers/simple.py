@@ -12,8 +12,8 @@ from ranvier.graph.node import GraphError, Node, Type, constant
 from ranvier.layers.base import Layer, declared
 from ranvier.module.architecture import register_module
 from ranvier.module.symbolic import Call, Operators, Symbolic, record_of
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Activation", "Flatten", "Input", "Rescaling"]
 

@@ -10,7 +10,7 @@ from ranvier import numeric
 from ranvier.functional import convolution, normalization, relu
 from ranvier.graph.node import FLOATS, Node
 from ranvier.numeric.promotion import as_node
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = [
     "convolve", "convolve_separably", "convolve_transposed", "group_standardize", "layer_standardize",

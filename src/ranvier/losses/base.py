@@ -11,9 +11,9 @@ import numpy as np
 from ranvier.losses.formulas import logits_of, not_of_class
 from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
-from ranvier.modes import get_dtype
 from ranvier.support.errors import snake_case
 from ranvier.support.registry import Configured
+from ranvier.tensor.context import get_dtype
 
 __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 

@@ -15,7 +15,7 @@ from ranvier.graph.node import GraphError, Node, constant
 from ranvier.labels import labelled
 from ranvier.losses.formulas import EPSILON, ignoring, labels_for, log_probabilities, pair, smoothed, vectors
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 
 def focused(losses: Node, missed: Node, gamma: float) -> Node:

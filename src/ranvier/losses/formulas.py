@@ -13,10 +13,10 @@ from ranvier import numeric as n
 from ranvier.functional import log_softmax, softplus
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.labels import labelled
-from ranvier.modes import get_dtype, no_grad
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function, kept
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.function import function, kept
+from ranvier.tensor.tensor import Tensor
 
 EPSILON = 1e-7  # Keras's fuzz factor
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, GraphError, Node
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["Mixture", "blend", "each", "wide"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, apply
 from ranvier.numeric.promotion import count
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["REDUCTIONS", "reduced"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from ranvier import numeric as rn
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.metrics.base import SampleMean, classes_of, is_labels
-from ranvier.modes import get_dtype
+from ranvier.tensor.context import get_dtype
 
 __all__ = [
     "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy",

@@ -16,11 +16,11 @@ from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.metrics.variables import Variable
-from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import count
 from ranvier.support.errors import snake_case
 from ranvier.support.registry import Configured
-from ranvier.tensor import Number, Numbers
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Number, Numbers
 
 __all__ = ["Metric", "SampleMean", "is_labels", "weighted_sum"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ranvier import numeric
-from ranvier.modes import no_grad
-from ranvier.recording import kept
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.function import kept
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Variable"]
 

@@ -8,17 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier import numeric, tape
-from ranvier.entries import Entry, Function, expand
+from ranvier import numeric
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
 from ranvier.metrics.base import WIDE, Array, Metric, StateType, paired, without_last
 from ranvier.metrics.variables import Variable
-from ranvier.modes import no_grad
 from ranvier.module.calls import isolated
 from ranvier.module.parameter import Parameter
 from ranvier.numeric.promotion import count
-from ranvier.recording import function, record
-from ranvier.tensor import Number, Tensor
+from ranvier.tensor import tape
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.function import function, record
+from ranvier.tensor.tensor import Number, Tensor
+from ranvier.tensor.trace import Entry, Function, expand
 
 __all__ = ["Mean", "Sum", "Written", "is_written"]
 

@@ -11,12 +11,12 @@ from typing import Any, cast
 import numpy as np
 
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
-from ranvier.modes import get_dtype
 from ranvier.module.arguments import Form
 from ranvier.module.core import Module
-from ranvier.recording import same
 from ranvier.support.custom_objects import custom_object_scope, find, given, name_of, register
 from ranvier.support.custom_objects import made as made_of
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import same
 
 __all__ = [
     "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture", "plain",

@@ -12,7 +12,7 @@ import numpy as np
 from ranvier.graph.node import Type
 from ranvier.module.calls import input_type
 from ranvier.module.symbolic import found, mapped
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

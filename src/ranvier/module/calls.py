@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from ranvier import entries, tape
 from ranvier.graph.node import BATCH, FLOATS, Type
-from ranvier.modes import computing_in, get_dtype
-from ranvier.tensor import Tensor
+from ranvier.tensor import tape
+from ranvier.tensor import trace as entries
+from ranvier.tensor.context import computing_in, get_dtype
+from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
-from ranvier.modes import computing_in, get_dtype
 from ranvier.module.absent import KERAS, attach
 from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
 from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
 from ranvier.module.face import Face, reading
 from ranvier.module.naming import by_either_name, says_call
-from ranvier.module.returned import named, tensor
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import describe, found, given
 from ranvier.support.errors import snake_case
 from ranvier.support.source_lines import outside
-from ranvier.tensor import Tensor
+from ranvier.tensor.check_returned import named, tensor
+from ranvier.tensor.context import computing_in, get_dtype
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Module"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ranvier.graph.node import BATCH, Type
-from ranvier.modes import get_dtype
 from ranvier.module.calls import floats_of, isolated, mode
 from ranvier.module.state import State
 from ranvier.support.errors import refuse_unknown
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

@@ -24,7 +24,7 @@ from ranvier.module.symbolic import (
 from ranvier.support.errors import telling
 from ranvier.support.source_lines import shown
 from ranvier.support.validation import is_whole
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Functional"]
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from ranvier.graph.node import Type
-from ranvier.recording import kept
 from ranvier.support.registry import held
-from ranvier.tape import settle
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import kept
+from ranvier.tensor.tape import settle
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Buffer", "Parameter", "Variable"]
 

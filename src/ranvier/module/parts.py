@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from ranvier.modes import get_dtype
 from ranvier.module.calls import calls
 from ranvier.module.changes import QUIET, changed
 from ranvier.module.parameter import Buffer, Parameter
-from ranvier.module.returned import initial
-from ranvier.tensor import Tensor, clear_gradients
+from ranvier.tensor.check_returned import initial
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor, clear_gradients
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

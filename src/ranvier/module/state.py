@@ -11,8 +11,8 @@ import numpy as np
 from ranvier.graph.node import FLOATS, Type
 from ranvier.methods import DEVICES, get_data, no_device
 from ranvier.module.parts import Parts
-from ranvier.tape import settle
-from ranvier.tensor import Tensor
+from ranvier.tensor.tape import settle
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["DESCRIBED", "State"]
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from ranvier.graph.node import Symbol, Type
 from ranvier.module.calls import calls, isolated, mode
-from ranvier.seed import traced_draws
-from ranvier.tensor import Tensor
+from ranvier.tensor.rng import traced_draws
+from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
@@ -271,7 +271,7 @@ class Operators:
         """What a tensor function of ours that is given a symbolic value returns."""
         from ranvier import activations
         from ranvier.layers import Activation
-        from ranvier.recording import same
+        from ranvier.tensor.function import same
 
         known = any(same(function, activation) for activation in activations.names().values())
         if arguments == (self,) and not options and known:

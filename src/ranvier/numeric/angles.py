@@ -10,7 +10,7 @@ from ranvier.graph.node import Node, like
 from ranvier.numeric.elementary import signbit
 from ranvier.numeric.promotion import floating
 from ranvier.numeric.reductions import root
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = ["acos", "asin", "atan", "atan2", "deg2rad", "hypot", "rad2deg", "sinc", "tan"]
 

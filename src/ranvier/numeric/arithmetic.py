@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from ranvier.graph.node import FLOATS, Node, apply, constant, full
-from ranvier.modes import get_dtype
 from ranvier.numeric.promotion import (
     SIGNED,
     as_node,
@@ -17,7 +16,8 @@ from ranvier.numeric.promotion import (
     signed,
     together,
 )
-from ranvier.recording import arithmetic, function
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import arithmetic, function
 
 
 @arithmetic

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import entries
-from ranvier.tensor import Tensor
+from ranvier.tensor import trace
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "LinAlgError", "cholesky", "det", "eigh", "eigvalsh", "inv", "matrix_power", "matrix_rank", "pinv", "qr", "slogdet",
@@ -27,7 +27,7 @@ def made(name: str, doc: str, *fields: str) -> Any:
 
     def function(*args: Any, **options: Any) -> Any:
         for x in args:
-            if isinstance(x, Tensor) and x.requires_grad and entries.state.grad_enabled:
+            if isinstance(x, Tensor) and x.requires_grad and trace.state.grad_enabled:
                 raise RuntimeError(
                     f"linalg.{name} has no gradient here. Write x.detach(), or no_grad around it, instead."
                 )

@@ -9,7 +9,7 @@ import numpy as np
 from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, Node, like
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = [
     "acosh", "asinh", "atanh", "cbrt", "cosh", "erfc", "exp2", "fmax", "fmin", "heaviside", "isclose", "logaddexp",

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.modes import get_dtype
 from ranvier.numeric.arithmetic import add, less, multiply, where
 from ranvier.numeric.promotion import as_node, axis_of
-from ranvier.recording import function
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import function
 
 
 @function

@@ -9,7 +9,7 @@ from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, Node
 from ranvier.numeric.promotion import Axes
 from ranvier.numeric.reductions import root
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = [
     "nanargmax", "nanargmin", "nanmax", "nanmean", "nanmin", "nanstd", "nansum", "nanvar",

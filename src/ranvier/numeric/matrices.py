@@ -8,7 +8,7 @@ from typing import Any
 from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, apply, full
 from ranvier.numeric.promotion import axis_of, floating, signed
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 __all__ = [
     "cdist", "corrcoef", "cov", "cross", "diag", "kron", "product", "roll", "rot90", "running_product", "running_sum",

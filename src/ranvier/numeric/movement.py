@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Symbol, apply, constant
 from ranvier.numeric.promotion import Axes, as_node, axes_of, axis_of, expand, result_dtype
-from ranvier.recording import function, joining
+from ranvier.tensor.function import function, joining
 
 
 @function

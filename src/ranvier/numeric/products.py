@@ -11,7 +11,7 @@ from ranvier.graph import contraction
 from ranvier.graph.node import FLOATS, GraphError, Node, apply
 from ranvier.numeric.movement import diagonal, squeeze, transpose
 from ranvier.numeric.promotion import as_node, broadcast_shape, result_dtype
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 
 def _product(equation: str, a: Node, b: Node) -> Node:

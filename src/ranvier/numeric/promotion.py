@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.graph.node import FLOATS, GraphError, Node, Symbol, apply, constant
-from ranvier.modes import get_dtype
+from ranvier.tensor.context import get_dtype
 
 ORDER = ("bool", "uint8", "int32", "uint32", "float32", "float64")  # of promotion
 SIGNED = ("int32", *FLOATS)

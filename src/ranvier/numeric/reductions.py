@@ -25,7 +25,7 @@ from ranvier.numeric.arithmetic import (
 )
 from ranvier.numeric.movement import reshape, squeeze
 from ranvier.numeric.promotion import Axes, as_node, axes_of, axis_of, count, expand, floating, keep, signed
-from ranvier.recording import function
+from ranvier.tensor.function import function
 
 
 @function

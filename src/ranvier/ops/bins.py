@@ -16,8 +16,8 @@ from ranvier.numeric import matrices
 from ranvier.numeric.promotion import signed
 from ranvier.ops.arrays import convert_to_tensor, known
 from ranvier.ops.elementwise import Operand, operation
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 # --- bins ---------------------------------------------------------------------------------------------------------
 

@@ -16,10 +16,10 @@ from ranvier import activations, functional, methods, numeric
 from ranvier.functional import basic
 from ranvier.graph.node import DTYPES
 from ranvier.losses import formulas
-from ranvier.modes import get_dtype
 from ranvier.module.symbolic import given
 from ranvier.numeric import angles, elementary, known, matrices, movement, norms
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 
 OPERATIONS: dict[str, Callable[..., Any]] = {}  # what a layer of a functional model can do
 Axes = int | Sequence[int] | None

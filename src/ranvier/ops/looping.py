@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import entries, numeric
+from ranvier import numeric
 from ranvier.module.symbolic import found, mapped
 from ranvier.ops.arrays import convert_to_tensor, known
 from ranvier.ops.placing import choose
-from ranvier.tensor import Tensor
+from ranvier.tensor import trace
+from ranvier.tensor.tensor import Tensor
 
 
 def while_loop(
@@ -102,7 +103,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
     In what is compiled all are computed, and one is chosen: they return tensors of the same shapes.
     """
-    if not (isinstance(index, Tensor) and entries.state.tracing):
+    if not (isinstance(index, Tensor) and trace.state.tracing):
         return branches[min(max(int(np.asarray(index)), 0), len(branches) - 1)](*operands)
     *before, chosen = (branch(*operands) for branch in branches)
     for i in reversed(builtins.range(len(before))):

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import entries, numeric
+from ranvier import numeric
 from ranvier.graph.node import Node, apply
 from ranvier.numeric import matrices
 from ranvier.numeric.promotion import axis_of
 from ranvier.ops.elementwise import OPERATIONS, Operand, dtype_name, listed, operation
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor import trace as entries
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 
 @operation

@@ -10,7 +10,7 @@ from ranvier import numeric, selecting
 from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
 from ranvier.ops.elementwise import Axes, Operand, dtype_name, last, operation
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 
 @operation

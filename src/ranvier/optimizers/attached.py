@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ranvier import tape
-from ranvier.entries import Function, intern
-from ranvier.modes import get_dtype
 from ranvier.optimizers.counts import STEP, Counts
 from ranvier.optimizers.recorded import Recorded
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
 from ranvier.optimizers.treatment import Excluded, Treatment
-from ranvier.tensor import Tensor, clear_gradients
+from ranvier.tensor import tape
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor, clear_gradients
+from ranvier.tensor.trace import Function, intern
 
 
 class Attached:

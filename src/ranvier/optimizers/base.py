@@ -19,7 +19,7 @@ from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
 from ranvier.optimizers.treatment import Excluded, Treatment
 from ranvier.support.errors import KEYWORDS
 from ranvier.support.registry import Configured, held
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 SUM, AVERAGE = "gradient_sum", "moving_average"  # slots that any rule may have besides its own
 CLIPS = ("clipnorm", "clipvalue", "global_clipnorm")

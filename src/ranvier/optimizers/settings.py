@@ -13,7 +13,7 @@ import numpy as np
 from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.support.validation import whole
-from ranvier.tensor import Number, Tensor
+from ranvier.tensor.tensor import Number, Tensor
 
 BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"
 USUAL = 0.0, math.inf, "of 0 or more"

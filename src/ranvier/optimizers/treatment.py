@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import layout
 from ranvier.graph.node import Node
-from ranvier.tensor import Tensor
+from ranvier.tensor import layout
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Excluded", "Treatment"]
 

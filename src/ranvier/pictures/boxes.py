@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ranvier.entries import Entry
 from ranvier.graph.node import Symbol, Type
 from ranvier.layers import Input
 from ranvier.module.calls import check_network, isolated, mode, watched
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import Entry
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.data.arrays import check_column_names
-from ranvier.modes import no_grad
 from ranvier.module.calls import computing_as, mode, watched
 from ranvier.pictures.boxes import scopes, tensors_in
 from ranvier.pictures.style import BLUE, ORANGE, PALE, figure, finish, tidy
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

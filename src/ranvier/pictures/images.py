@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.modes import no_grad
 from ranvier.module.calls import check_network, computing_as, mode, watched
 from ranvier.module.channels import channels_come_first, looks_channels_first
 from ranvier.pictures.style import INK, figure, finish
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,8 +15,6 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ranvier import entries, seed
-from ranvier.modes import computing_in
 from ranvier.module import Module
 from ranvier.search.folds import folds_of
 from ranvier.search.plan import Job, Plan
@@ -24,6 +22,8 @@ from ranvier.search.results import Interrupted, Results, Trained, counted
 from ranvier.search.settings import check_build, check_settings
 from ranvier.search.variants import Variant, grid_points, variants_of
 from ranvier.support.errors import arguments, unknown_keyword
+from ranvier.tensor import rng, trace
+from ranvier.tensor.context import computing_in
 from ranvier.training import evaluate, fit, inputs
 from ranvier.training.nonfinite import NonFiniteLoss
 from ranvier.training.progress import Progress, progress
@@ -147,7 +147,7 @@ def train(job: Job, interrupt: Interrupt) -> Trained:
     """Train a model by `fit` on this thread alone, and judge it on the rows that were held out."""
     began = time.perf_counter()
     result = Trained(job.variant, job.model)
-    with interrupt.here(), seed.seeded(job.source):
+    with interrupt.here(), rng.seeded(job.source):
         try:
             history = fit(job.model, job.train, verbose=0, **job.options)
         except NonFiniteLoss as error:
@@ -182,7 +182,7 @@ class Team:
         self.finished: SimpleQueue[tuple[int, Trained | BaseException]] = SimpleQueue()
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
         self.samples, self.shows = 0, type(show) is not Progress
-        self.dtype = entries.state.dtype  # of the caller's thread alone, if it has one
+        self.dtype = trace.state.dtype  # of the caller's thread alone, if it has one
 
     def work(self) -> None:
         """What each thread does: train the models that come, until there are no more."""

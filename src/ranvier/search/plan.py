@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ranvier import seed
 from ranvier.module import Module
 from ranvier.search.folds import Fold
 from ranvier.search.results import check_measured
 from ranvier.search.settings import parted, takes_variant
 from ranvier.search.variants import Variant
+from ranvier.tensor import rng
 from ranvier.training import fit, inputs
 from ranvier.training.data import Data
 from ranvier.training.evaluation import check_counting, split
@@ -101,7 +101,7 @@ class Plan:
 
     def job(self, number: int, variant: Variant) -> Job:
         """Build a variant's model and trace its steps: everything that needs the interpreter for long."""
-        with seed.seeded(variant.seed) as source:
+        with rng.seeded(variant.seed) as source:
             own, fitted = parted(self.build, variant.settings)
             model, state = self.model(own)
             data = self.data(model, state)
@@ -128,7 +128,7 @@ class Plan:
             if isinstance(batch, int) and held_out is not None:
                 wanted.append((held_out, min(batch, len(held_out)), "evaluate"))
             state.told = self.told
-            with state.exclusive(options.get("augment")), seed.borrowed_streams():
+            with state.exclusive(options.get("augment")), rng.borrowed_streams():
                 if not (wanted and self.patterns.serve(model, state, wanted)):
                     self.check(model, state, train, held_out, options, number == 0)
                     self.patterns.add(model, state, wanted)
@@ -208,7 +208,7 @@ class Plan:
 
     def again(self, variant: Variant, **options: Any) -> Module:
         """Train one variant on every row, alone."""
-        with seed.seeded(variant.seed):
+        with rng.seeded(variant.seed):
             own, fitted = parted(self.build, variant.settings)
             model, _ = self.model(own)
             hooks = (

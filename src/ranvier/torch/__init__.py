@@ -8,9 +8,9 @@ import math
 
 from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
-from ranvier.modes import get_dtype, no_grad, set_dtype
 from ranvier.support import version
 from ranvier.support.errors import missing
+from ranvier.tensor.context import get_dtype, no_grad, set_dtype
 from ranvier.torch import (
     absent,
     accelerator,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ranvier.module import Module, absent
 from ranvier.support.errors import lacking
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["NAMES", "attach"]
 

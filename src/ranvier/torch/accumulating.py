@@ -22,9 +22,9 @@ from ranvier.numeric.matrices import (
     trapezoid,
 )
 from ranvier.numeric.promotion import axis_of
-from ranvier.recording import renamed
 from ranvier.selecting import Ordered
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import renamed
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "addmm", "addmv", "aminmax", "baddbmm", "cdist", "corrcoef", "count_nonzero", "cov", "cross", "cumprod", "cumsum",

@@ -15,8 +15,8 @@ from ranvier.graph.node import Node, apply
 from ranvier.numeric import movement
 from ranvier.numeric.matrices import diag, roll, rot90, tril, triu
 from ranvier.numeric.promotion import axis_of
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "block_diag", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "cartesian_prod", "column_stack",

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import entries
-from ranvier.modes import Recording, no_grad
-from ranvier.recording import add, check_history, gradients, reaches
 from ranvier.support.errors import missing
-from ranvier.tensor import Tensor
+from ranvier.tensor import trace
+from ranvier.tensor.context import Recording, no_grad
+from ranvier.tensor.function import add, check_history, gradients, reaches
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "Variable", "detect_anomaly", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad",
@@ -78,18 +78,18 @@ class set_grad_enabled(Recording):  # noqa: N801  # PyTorch's name
     """Record gradients from here on, or not; as a context within it alone, as a decorator within the function alone."""
 
     def __init__(self, mode: bool) -> None:
-        self.mode, self.before = bool(mode), entries.state.grad_enabled
-        entries.state.grad_enabled = self.mode
+        self.mode, self.before = bool(mode), trace.state.grad_enabled
+        trace.state.grad_enabled = self.mode
 
     def __call__(self, func: Any) -> Any:
-        entries.state.grad_enabled = self.before
+        trace.state.grad_enabled = self.before
         return super().__call__(func)
 
     def _recreate_cm(self) -> set_grad_enabled:
         return type(self)(self.mode)
 
     def __enter__(self) -> None:
-        entries.state.grad_enabled = self.mode
+        trace.state.grad_enabled = self.mode
 
 
 def inference_mode(mode: Any = True) -> Any:
@@ -133,7 +133,7 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801  # PyTorch's name
 
 def is_grad_enabled() -> bool:
     """Whether gradients are recorded."""
-    return entries.state.grad_enabled
+    return trace.state.grad_enabled
 
 
 __getattr__, __dir__ = missing(globals(), "torch.autograd", __all__)

@@ -9,8 +9,8 @@ import numpy as np
 from ranvier import numeric, selecting
 from ranvier.graph.node import Node, apply
 from ranvier.numeric.promotion import axis_of
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "argwhere", "bincount", "bucketize", "histc", "index_add", "index_copy", "index_fill", "isin", "scatter",

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.memory import check_memory
-from ranvier.modes import get_dtype
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.random import numpy_of

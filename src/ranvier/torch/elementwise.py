@@ -30,8 +30,8 @@ from ranvier.numeric.elementary import (
     trunc,
 )
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function, renamed
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import function, renamed
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "acos", "acosh", "add", "addcdiv", "addcmul", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",

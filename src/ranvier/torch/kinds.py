@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import tensor
-from ranvier.modes import get_dtype
+from ranvier.tensor import tensor
+from ranvier.tensor.context import get_dtype
 from ranvier.torch.creation import empty
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import CLASSES

@@ -22,7 +22,7 @@ from ranvier.numeric.decompositions import (
     svd,
 )
 from ranvier.support.errors import missing
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "LinAlgError", "cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "matmul", "matrix_norm", "matrix_power",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import methods, rearranging, selecting
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch import (
     accumulating,
     arranging,

@@ -11,7 +11,6 @@ import numpy as np
 from ranvier import functional, numeric
 from ranvier.numeric import norms
 from ranvier.rearranging import squeezed
-from ranvier.recording import no_out
 from ranvier.selecting import (
     Ordered,
     argsort,
@@ -23,7 +22,8 @@ from ranvier.selecting import (
     sort,
     topk,
 )
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import no_out
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.renamed import maximum, minimum
 
 __all__ = [

@@ -7,9 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from ranvier.seed import get_seed, get_streams, numpy_generator, set_generator, set_seed, set_streams
 from ranvier.support.errors import missing
-from ranvier.tensor import Tensor
+from ranvier.tensor.rng import get_seed, get_streams, numpy_generator, set_generator, set_seed, set_streams
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.device import check_device
 
 __all__ = [

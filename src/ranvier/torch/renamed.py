@@ -1,6 +1,6 @@
 """Functions of `numeric` under PyTorch's names, with the names that it has for their arguments.
 
-They are taken by NumPy's names too, as in PyTorch: see `ranvier.recording.renamed`.
+They are taken by NumPy's names too, as in PyTorch: see `ranvier.tensor.function.renamed`.
 """
 
 # the field's names, builtins or not
@@ -14,7 +14,7 @@ from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, GraphError, Node
 from ranvier.numeric import elementary
 from ranvier.numeric.promotion import as_node, result_dtype
-from ranvier.recording import arithmetic, function, renamed
+from ranvier.tensor.function import arithmetic, function, renamed
 
 __all__ = [
     "abs", "absolute", "bmm", "ceil", "clamp", "clip", "cos", "diagonal", "div", "divide", "dot", "eq", "erf",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.modes import set_dtype
+from ranvier.tensor.context import set_dtype
 from ranvier.torch.device import check_device, device
 from ranvier.torch.dtypes import CLASSES, dtype_name
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed
 from ranvier.data.batches import RanOut
 from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
 from ranvier.support.source_lines import warn
+from ranvier.tensor import rng
 from ranvier.training import inputs
 from ranvier.training.data import Data
 from ranvier.training.evaluation import kept_rows
@@ -75,7 +75,7 @@ class Arrays:
         if self.sampler is not None:
             order = self.sampled(self.shuffler, self.size)
         else:
-            order = self.next() if self.next is not None else seed.shuffled(self.rows, self.shuffler, into)
+            order = self.next() if self.next is not None else rng.shuffled(self.rows, self.shuffler, into)
         self.next, self.generator = None, self.shuffler.bit_generator.state
         return order
 
@@ -124,7 +124,7 @@ class Arrays:
         samples = training.run(self.step, self.data, self.order)
         if self.shuffler is not None and self.sampler is None and len(self.left) < self.taken:
             # Beside all that is told now.
-            self.next = seed.shuffling(self.rows, self.shuffler)
+            self.next = rng.shuffling(self.rows, self.shuffler)
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
@@ -136,10 +136,10 @@ class Arrays:
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         self.then, self.generator, self.next = state, state["generator"], None
         if self.shuffler is not None:
-            seed.set_generator(self.shuffler, self.generator)
+            rng.set_generator(self.shuffler, self.generator)
         passed = int(state["passed"])
         self.left = self.draw()[passed:] if passed else self.rows[:0]
-        seed.set_state(random)
+        rng.set_state(random)
 
 
 def ran_out(error: RanOut, training: Training) -> None:

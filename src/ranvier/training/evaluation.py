@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed
 from ranvier.data.batches import check_source, name_of
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.support.validation import whole
+from ranvier.tensor import rng
 from ranvier.training import inputs
 from ranvier.training.data import Data
 from ranvier.training.hooks import Callbacks
@@ -127,7 +127,7 @@ def _run(
         if step is None or size > step.batch:
             step = step_for(model, state, part, size, "evaluate").take_over(step)
         if step.draws and not drawn:
-            drawn = seed.of_a_run("evaluation")
+            drawn = rng.of_a_run("evaluation")
         runner = Runner(step, drawn)
         total = runner.begin(part, order, fresh=False)
         done = 0

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed
 from ranvier.data.convert import Array
-from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.optimizers.schedules import ExponentialDecay
 from ranvier.support.validation import whole
-from ranvier.tensor import Tensor
+from ranvier.tensor import rng
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 from ranvier.training import inputs
 from ranvier.training.data import Data
 from ranvier.training.evaluation import kept_rows
@@ -172,14 +172,14 @@ def find_learning_rate(
         if not source:
             data = inputs.gate(model, state, x, y, sample_weight, **options)
         trial = fresh(state, schedule)
-        random = seed.get_state()
+        random = rng.get_state()
         try:
             show.begin("Learning rate", steps)
             if source:
                 moments = streamed(model, trial, x, options)
             else:
                 moments = drawn(model, trial, data, min(batch, len(data)), steps)
-            runner, salt = None, np.asarray(seed.numpy_generator("fit").integers(2**32, dtype=np.uint32))
+            runner, salt = None, np.asarray(rng.numpy_generator("fit").integers(2**32, dtype=np.uint32))
             total, lowest, first = 0.0, math.inf, math.inf
             for step, data, order, index in moments:
                 if runner is None or runner.step is not step:
@@ -208,7 +208,7 @@ def find_learning_rate(
             show.close()
             for tensor, values in saved.values():
                 tensor.assign(values)
-            seed.set_state(random)
+            rng.set_state(random)
     if not losses:
         raise ValueError("there was no batch to train on. Write at least one instead.")
     return RangeTest(schedule(np.arange(len(losses))), np.asarray(losses), diverged, steps)
@@ -231,9 +231,9 @@ Moment = tuple[
 def drawn(model: Module, state: Compiled, data: Data, batch: int, steps: int) -> Iterator[Moment]:
     """Batches of shuffled rows, over and over again until there are enough."""
     step = step_for(model, state, data, batch, "train")
-    rows, shuffler = kept_rows(data), seed.numpy_generator("shuffle")
+    rows, shuffler = kept_rows(data), rng.numpy_generator("shuffle")
     rounds = -(-steps * batch // len(rows))
-    order = np.concatenate([seed.shuffled(rows, shuffler) for _ in range(rounds)])[: steps * batch]
+    order = np.concatenate([rng.shuffled(rows, shuffler) for _ in range(rounds)])[: steps * batch]
     for index in range(steps):
         yield step, data, order, index
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed
 from ranvier.data.batches import RanOut, by_number, name_of
 from ranvier.data.samplers import Sampler, checked_sampler
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.support.validation import whole
+from ranvier.tensor import rng
 from ranvier.training import inputs
 from ranvier.training.ahead import Ahead
 from ranvier.training.data import Data
@@ -139,11 +139,11 @@ def fit(
             )
             source = Loaded(training, data, loader, steps_per_epoch)
         elif data is None:
-            shuffler = seed.numpy_generator("shuffle") if shuffle and by_number(x) else None
+            shuffler = rng.numpy_generator("shuffle") if shuffle and by_number(x) else None
             passes = Passes(x, steps_per_epoch, shuffler, lambda: training.taken)
             source = Stream(training, passes, steps_per_epoch, options)
         else:
-            shuffler = seed.numpy_generator("shuffle") if shuffle or sampler is not None else None
+            shuffler = rng.numpy_generator("shuffle") if shuffle or sampler is not None else None
             source = Arrays(training, data, batch, steps_per_epoch, shuffler, sampler)
             params["steps"] = source.steps
             preflight(

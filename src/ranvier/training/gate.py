@@ -19,12 +19,12 @@ from ranvier.data.arrays import (
 from ranvier.data.convert import refuse_sparse
 from ranvier.data.sampled import share_of_zeros
 from ranvier.graph.node import Type
-from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed, takes
 from ranvier.module.changes import structure
-from ranvier.seed import traced_draws
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.rng import traced_draws
+from ranvier.tensor.tensor import Tensor
 from ranvier.training.data import Data
 from ranvier.training.heads import Head
 from ranvier.training.objective import target_array

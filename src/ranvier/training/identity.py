@@ -12,8 +12,8 @@ import numpy as np
 
 from ranvier import engines
 from ranvier.data.convert import Array
-from ranvier.modes import get_dtype
 from ranvier.module import Module
+from ranvier.tensor.context import get_dtype
 from ranvier.training.data import Data
 from ranvier.training.hooks import Callbacks
 from ranvier.training.state import Compiled

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed
 from ranvier.data.batches import ended, name_of
 from ranvier.data.convert import Array
+from ranvier.tensor import rng
 from ranvier.training.data import Data
 from ranvier.training.inputs import Resident
 from ranvier.training.loop import Logs, Training
@@ -33,7 +33,7 @@ class Loaded:
         self.steps: int | None = limit
         self.orders: list[Array] = []  # of the epoch that training stands in
         self.left: Array = np.zeros(0, np.int32)  # of the last pass: what no epoch had yet
-        self.own = seed.generators_of(loader.loader)
+        self.own = rng.generators_of(loader.loader)
         # Where this epoch and the next begin: random numbers before the pass was drawn, and how much of it is passed.
         self.now: Mapping[str, Any] = {"random": None, "passed": 0}
         self.then = self.now
@@ -41,7 +41,7 @@ class Loaded:
 
     def draw(self, passed: int = 0) -> None:
         """Begin a pass over the loader, after some of its rows."""
-        self.then = {"random": seed.get_state(*self.own), "passed": passed}
+        self.then = {"random": rng.get_state(*self.own), "passed": passed}
         self.left = self.loader.draw()[passed:]
 
     def turn(self) -> list[Array]:
@@ -99,12 +99,12 @@ class Loaded:
 
     def state(self) -> Any:
         """Where the epoch that training stands in begins, and where random numbers stand."""
-        return {**(self.now if self.training.done else self.then), "now": seed.get_state(*self.own)}
+        return {**(self.now if self.training.done else self.then), "now": rng.get_state(*self.own)}
 
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         if state["random"] is not None:
-            seed.set_state(state["random"], *self.own)
+            rng.set_state(state["random"], *self.own)
             self.draw(int(state["passed"]))
             if self.training.done:
                 self.orders = self.turn()
-        seed.set_state(state["now"], *self.own)
+        rng.set_state(state["now"], *self.own)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier import engines, seed
+from ranvier import engines
 from ranvier.data.convert import Array
-from ranvier.modes import get_dtype
 from ranvier.module import Module
 from ranvier.module.changes import changes
+from ranvier.tensor import rng
+from ranvier.tensor.context import get_dtype
 from ranvier.training.data import Data
 from ranvier.training.hooks import Callbacks
 from ranvier.training.nonfinite import find
@@ -46,7 +47,7 @@ class Training:
         self.show, self.interrupt = show or Progress(), interrupt or Interrupt()
         self.shows = type(self.show) is not Progress
         self.each = hooks.listens("on_train_batch_begin", "on_train_batch_end")  # every batch is watched
-        salt = seed.numpy_generator("fit").integers(2**32, dtype=np.uint32)
+        salt = rng.numpy_generator("fit").integers(2**32, dtype=np.uint32)
         self.salt = np.asarray(salt)
         self.rate = np.zeros((), get_dtype())
         self.pace, self.validation_pace = Pace(), Pace()
@@ -77,7 +78,7 @@ class Training:
         return bool(known == marks)
 
     def step(self, data: Data, batch: int) -> Step:
-        with seed.borrowed_streams():
+        with rng.borrowed_streams():
             return step_for(self.model, self.compiled, data, batch, "train")
 
     def run(

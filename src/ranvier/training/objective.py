@@ -15,9 +15,9 @@ from ranvier.data.targets import aligned
 from ranvier.functional.criteria import weight_of
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
 from ranvier.losses.reduction import reduced
-from ranvier.modes import get_dtype
 from ranvier.module import Module
-from ranvier.recording import function
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import function
 
 __all__ = [
     "Criterion",

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed
 from ranvier.data.batches import by_number, check_source, in_order, name_of, number_of, tell
+from ranvier.tensor import rng
 
 __all__ = ["Passes"]
 
@@ -46,10 +46,10 @@ class Passes:
         self.source, self.steps, self.shuffler = source, steps, shuffler
         self.__name__ = name_of(source)  # what errors call it
         self.once = hasattr(source, "__next__")
-        self.own = [*seed.generators_of(source), *([] if shuffler is None else [shuffler])]
+        self.own = [*rng.generators_of(source), *([] if shuffler is None else [shuffler])]
         # Where nothing tells the state that a source is in, it is read again from its beginning.
         self.replayed = self.once or hooked(source)
-        self.begun = seed.get_state(*self.own) if self.replayed else None
+        self.begun = rng.get_state(*self.own) if self.replayed else None
         self.count = 0  # batches that were read
         self.settled = 0  # and those whose results are known
         self.taken = taken or (lambda: self.settled)
@@ -80,10 +80,10 @@ class Passes:
     def begin_pass(self) -> Iterator[Any]:
         if not self.replayed:
             self.forget()
-            self.starts.append((self.count, seed.get_state(*self.own)))
+            self.starts.append((self.count, rng.get_state(*self.own)))
         order, number = None, number_of(self.source)
         if self.shuffler is not None and number is not None:
-            order = seed.shuffled(np.arange(number, dtype=np.int32), self.shuffler).tolist()
+            order = rng.shuffled(np.arange(number, dtype=np.int32), self.shuffler).tolist()
         self.current = in_order(self.source, order)
         return self.current
 
@@ -114,7 +114,7 @@ class Passes:
         """
         if self.pending is not None:
             return self.pending
-        now, taken = seed.get_state(*self.own), self.taken()
+        now, taken = rng.get_state(*self.own), self.taken()
         place = {"random": now, "now": now, "skip": 0, "epochs": 0, "ended": False}
         self.forget()
         if self.once:
@@ -138,7 +138,7 @@ class Passes:
             state["random"],
             state["now"],
         ):  # what is none is refused here, before anything is read
-            seed.set_state(random, *self.own)
+            rng.set_state(random, *self.own)
         self.settled = place["skip"]
         self.pending = place
 
@@ -147,8 +147,8 @@ class Passes:
         if self.pending is None:
             return
         place, self.pending = self.pending, None
-        here = seed.get_state(*self.own)
-        seed.set_state(place["random"], *self.own)
+        here = rng.get_state(*self.own)
+        rng.set_state(place["random"], *self.own)
         self.begun = place["random"] if self.replayed else None
         skip, self.current = place["skip"], None
         for _ in range(place["epochs"]):
@@ -161,7 +161,7 @@ class Passes:
         self.read(skip)
         if place["ended"]:
             self.end()
-        seed.set_state(here, *self.own)
+        rng.set_state(here, *self.own)
 
     def read(self, batches: int | None) -> None:
         for _ in islice(self, batches):

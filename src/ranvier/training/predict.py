@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import engines, layout, seed, tape
+from ranvier import engines
 from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
-from ranvier.entries import expand
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, like
-from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.module.calls import computing_as
 from ranvier.module.changes import changes, structure
 from ranvier.support.validation import whole
+from ranvier.tensor import layout, rng, tape
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.trace import expand
 from ranvier.training import inputs
 from ranvier.training.hooks import Callbacks
 from ranvier.training.recorded import as_given, placeholders, streams
@@ -37,7 +38,7 @@ class Predictor:
     """The compiled forward pass for one batch size and one kind of inputs."""
 
     def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None) -> None:
-        with mode(model, False), isolated(model), seed.traced_draws() as draws:
+        with mode(model, False), isolated(model), rng.traced_draws() as draws:
             given = placeholders(model, x)
             output = model(*packed(given, model._input_form))
             self.outputs = outputs_of(model, output)
@@ -77,7 +78,7 @@ class Predictor:
 
     def drawn(self) -> tuple[Array, ...]:
         """Where this run's random numbers begin."""
-        return seed.of_a_run("prediction") if self.draws else ()
+        return rng.of_a_run("prediction") if self.draws else ()
 
     def __call__(self, x: Sequence[Array]) -> list[Array]:
         """The outputs, in the order of their names."""

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import seed
 from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH, FLOATS, Node, Type, apply, like
 from ranvier.losses import Loss
 from ranvier.losses.mixture import Mixture, each
-from ranvier.modes import get_dtype
 from ranvier.module import Module, mode
-from ranvier.module.returned import named, returned, tensor
-from ranvier.tensor import Tensor
+from ranvier.tensor import rng
+from ranvier.tensor.check_returned import named, returned, tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 from ranvier.training.heads import FunctionMetric, Head
 
 __all__ = ["Judged", "as_given", "augmented", "losses_of", "placeholders", "stand_in", "streams"]
@@ -86,7 +86,7 @@ def losses_of(loss: Loss, y: Any, output: Any) -> Tensor:
 def streams(draws: Sequence[tuple[Tensor, Tensor]], salt: Node, ticks: Node) -> dict[int, Node]:
     """Random streams that differ from draw to draw and from step to step, by the ids of what they stand for."""
     known: dict[int, Node] = {}
-    own = seed.fold(seed.get_seed())
+    own = rng.fold(rng.get_seed())
     for i, (key, stream) in enumerate(draws):
         known[id(stream)] = ticks * like(ticks, len(draws)) + like(ticks, i)
         if key.item() == own:  # a layer with a seed of its own keeps it

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ranvier import seed
 from ranvier.data.convert import Array
-from ranvier.tensor import Tensor
+from ranvier.tensor import rng
+from ranvier.tensor.tensor import Tensor
 from ranvier.training import checkpoint, files
 from ranvier.training.epochs import Arrays, Stream
 from ranvier.training.files import CheckpointError
@@ -51,7 +51,7 @@ class Run:
         self.validation = validation if isinstance(validation, Passes) else None
         self.settings = dict(settings)
         self.optimizer = printed(training.compiled.optimizer)  # as it was before callbacks changed anything
-        self.seed = seed.chosen_seed()  # likewise
+        self.seed = rng.chosen_seed()  # likewise
         self._identity: dict[str, Any] | None = None
         self.resumed: Path | None = None
 
@@ -93,7 +93,7 @@ class Run:
             "salt": int(training.salt),
             "source": self.source.state(),
             "validation": None if self.validation is None else self.validation.state(0),
-            "random": seed.get_state(),
+            "random": rng.get_state(),
             "results": training.logs() if training.done else {},
             "history": self.history.state(),
             "callbacks": training.hooks.states(),

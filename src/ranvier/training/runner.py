@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import layout, tape
 from ranvier.data.convert import Array
+from ranvier.tensor import layout, tape
 from ranvier.training.data import Data
 from ranvier.training.step import Step
 

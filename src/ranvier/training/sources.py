@@ -15,7 +15,7 @@ from ranvier.data.batches import RanOut, name_of, tell
 from ranvier.data.convert import to_numeric
 from ranvier.module import Module
 from ranvier.module.arguments import takes
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from ranvier.training.data import Data
 from ranvier.training.gate import features, gate, traced
 from ranvier.training.grouping import Group, Parts, Raw, leaves

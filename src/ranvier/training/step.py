@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import engines, layout, numeric, seed, tape
-from ranvier.entries import expand
+from ranvier import engines, numeric
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.base import WIDE
-from ranvier.modes import get_dtype
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.module.changes import structure
 from ranvier.numeric.promotion import count, result_dtype, together, total_of
 from ranvier.support.registry import held
-from ranvier.tensor import Tensor
+from ranvier.tensor import layout, rng, tape
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import expand
 from ranvier.training.data import Array, Data
 from ranvier.training.heads import FunctionMetric
 from ranvier.training.objective import objective, per_sample
@@ -157,7 +158,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     x_rows, y_rows = rows_of("x", data.x, data.zeros if training else ()), rows_of("y", data.y)
     weight_rows = rows_of("weight", data.weight)
     known: dict[int, Node] = {}
-    with mode(model, training), isolated(model), seed.traced_draws() as draws:
+    with mode(model, training), isolated(model), rng.traced_draws() as draws:
         given = placeholders(model, data.x)
         for tensor, rows in zip(given, x_rows, strict=True):
             known[id(tensor)] = as_given(rows, tensor.spec)  # type: ignore[arg-type]  # every input is there

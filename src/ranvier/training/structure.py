@@ -12,7 +12,7 @@ import numpy as np
 from ranvier.graph.node import BATCH
 from ranvier.module import Module
 from ranvier.module.arguments import Form, form_of, takes, takes_container
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["ONE", "Outputs", "container_of", "inputs_of", "is_alone", "is_container", "outputs_of", "pick"]
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import layout, seed, tape
 from ranvier.metrics import Metric
 from ranvier.metrics.variables import Variable
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
-from ranvier.tensor import Tensor
+from ranvier.tensor import layout, rng, tape
+from ranvier.tensor.tensor import Tensor
 from ranvier.training.data import Data
 from ranvier.training.recorded import placeholders
 from ranvier.training.state import Compiled
@@ -70,7 +70,7 @@ def recorded(
     model: Module, compiled: Compiled, data: Data, training: bool, where: dict[int, Place]
 ) -> tuple[Any, ...]:
     """What calling the model records: entries, which are the same objects where the structure is, and its leaves."""
-    with mode(model, training), isolated(model), seed.traced_draws():
+    with mode(model, training), isolated(model), rng.traced_draws():
         output = model(*packed(placeholders(model, data.x), model._input_form))
         flat = [*compiled.heads.outputs.flat(output), *model._losses()]
         segment = tape.segment_of(flat)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.tensor import Number
+from ranvier.tensor.tensor import Number
 from ranvier.training.files import STORED
 
 __all__ = ["pack", "unpack"]

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed as seeds
 from ranvier.module import Module
+from ranvier.tensor import rng as seeds
 from ranvier.training import checkpoint
 from ranvier.training.fit import fit
 from ranvier.training.hooks import Callback

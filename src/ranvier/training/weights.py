@@ -10,9 +10,9 @@ import numpy as np
 from ranvier.data.arrays import Array, as_weights
 from ranvier.data.convert import place
 from ranvier.graph.node import BATCH, GraphError, Type
-from ranvier.modes import get_dtype
 from ranvier.module import isolated
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 from ranvier.training.data import Data
 from ranvier.training.heads import Head
 from ranvier.training.objective import classes_of, ignored_by, of_labels, one_number

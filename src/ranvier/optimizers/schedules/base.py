@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ranvier import entries, tape
 from ranvier import numeric as rn
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
@@ -18,7 +17,8 @@ from ranvier.graph.node import Node, Symbol, Type, apply, constant
 from ranvier.graph.simplify import simplify
 from ranvier.module.calls import isolated
 from ranvier.support.registry import Configured
-from ranvier.tensor import Tensor
+from ranvier.tensor import tape, trace
+from ranvier.tensor.tensor import Tensor
 
 WIDE = "float64"  # in which rates are computed: it holds every count of steps exactly
 
@@ -63,7 +63,7 @@ class LearningRateSchedule(Configured):
             i: step if leaf is given else constant(leaf.compute(), leaf.dtype)
             for i, leaf in enumerate(segment.leaves)
         }
-        return apply("cast", entries.expand([entry], leaves)[0], dtype=dtype)
+        return apply("cast", trace.expand([entry], leaves)[0], dtype=dtype)
 
     def at(self, step: Any) -> Any:
         """The rate at a step, as a float, or at each of an array of steps. Raises ValueError for one below 0."""
@@ -80,7 +80,7 @@ class LearningRateSchedule(Configured):
 
     def __call__(self, step: Any) -> Any:
         """The rate at a step as ``at`` gives it, before what a subclass's own ``__call__`` makes of it."""
-        if isinstance(step, Tensor) and entries.state.tracing:  # in that of a subclass
+        if isinstance(step, Tensor) and trace.state.tracing:  # in that of a subclass
             return self.rate(step)
         return self._at(step, False)
 

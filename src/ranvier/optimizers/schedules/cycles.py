@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ranvier import numeric as rn
 from ranvier.optimizers.schedules.base import Settings, look_up, named, passed
 from ranvier.optimizers.schedules.decays import cosine
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 COUNTED = 2.0**32  # steps, after which the count would start anew
 LONGEST = 1 << 16  # rows of a table within a program

@@ -8,7 +8,7 @@ from typing import Any
 
 from ranvier import numeric as rn
 from ranvier.optimizers.schedules.base import Settings, look_up, named, passed
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 
 @dataclass(frozen=True, repr=False)

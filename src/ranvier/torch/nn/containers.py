@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from ranvier.module import Module, Parameter, register_module
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
 

@@ -10,8 +10,8 @@ from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.layers.fitting import Form, Misfit, largest_divisor
-from ranvier.modes import get_dtype
 from ranvier.module import Module, Parameter, register_module
+from ranvier.tensor.context import get_dtype
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F

@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 from ranvier import initializers
-from ranvier.modes import no_grad
 from ranvier.support.errors import missing
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",

@@ -11,8 +11,8 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
-from ranvier.modes import get_dtype
 from ranvier.module import Module, Parameter, register_module
+from ranvier.tensor.context import get_dtype
 from ranvier.torch.arranging import unflatten
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import functional
 from ranvier.module import Module
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn.functional import losses as criteria
 from ranvier.torch.nn.functional.labels import check_labels
 from ranvier.torch.nn.functional.reduction import reduction_of

@@ -12,9 +12,9 @@ from ranvier.functional.normalization import moved, normalize_batch, standardize
 from ranvier.graph.node import GraphError, Symbol, Type
 from ranvier.layers.base import whole
 from ranvier.layers.normalization import RunningStatistics
-from ranvier.modes import get_dtype, no_grad
 from ranvier.module import Module, Parameter, register_module
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.device import check_device
 from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ranvier.module import Module
-from ranvier.tensor import Tensor, clear_gradients
+from ranvier.tensor.tensor import Tensor, clear_gradients
 
 
 def in_order(params: Any) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import optimizers, tape
+from ranvier import optimizers
 from ranvier.optimizers.settings import as_rate
 from ranvier.support.errors import unknown_keyword
-from ranvier.tensor import Tensor
+from ranvier.tensor import tape
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.autograd import enable_grad
 from ranvier.torch.optim.optimizer import Optimizer, leaves
 from ranvier.torch.optim.state import STEP, State, States, copied

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranvier import optimizers
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["STEP", "State", "States", "copied"]
 

@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterator
 
 from ranvier.data.convert import Array
-from ranvier.entries import Entry
 from ranvier.graph.node import BATCH
 from ranvier.layers.kernels import Convolution
 from ranvier.layers.preprocessing import Normalization
 from ranvier.layers.simple import Rescaling
 from ranvier.module import Module, Parameter
 from ranvier.numeric.promotion import axis_of
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import Entry
 from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import AFFINE, LINEAR, Seen, name_of, through
 

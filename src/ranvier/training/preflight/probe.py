@@ -18,9 +18,9 @@ from ranvier.engines.reference import ReferenceProgram, evaluate
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, Symbol, topological
-from ranvier.modes import get_dtype
 from ranvier.module import Module
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tensor import Tensor
 from ranvier.training.data import Data
 from ranvier.training.preflight.seen import plain
 from ranvier.training.state import Compiled

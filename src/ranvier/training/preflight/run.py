@@ -7,12 +7,13 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from ranvier import optimizers, seed
+from ranvier import optimizers
 from ranvier.data.sampled import sample
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.module.explain import ShapeError
 from ranvier.support.source_lines import caller, shown
+from ranvier.tensor import rng
 from ranvier.training import inputs
 from ranvier.training.data import Data
 from ranvier.training.preflight import table
@@ -181,7 +182,7 @@ def trial_step(model: Module, state: Compiled, data: Data) -> Any:
     own = list(model.parameters())
     if not (len(rule.parameters) == len(own) and all(map(operator.is_, rule.parameters, own))):
         other.optimizer = type(rule)(**rule.config())  # not bound to parameters yet, or to some of these
-    with seed.seeded(seed.get_seed()):  # what tracing draws is not missed elsewhere
+    with rng.seeded(rng.get_seed()):  # what tracing draws is not missed elsewhere
         return build(model, other, data, min(32, len(data)), True)
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import seed
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
-from ranvier.entries import Entry
 from ranvier.module import Module, isolated, mode, watched
 from ranvier.module.arguments import packed
 from ranvier.module.explain import called
-from ranvier.tensor import Tensor
+from ranvier.tensor import rng
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import Entry
 from ranvier.training.data import Data
 from ranvier.training.objective import exclusive
 from ranvier.training.preflight.report import Fault
@@ -240,7 +240,7 @@ class Seen:
         ran: list[Module] = []
         placed = [Tensor.placeholder(given.leaf.spec) for given in self.inputs]
         tell = watched(lambda module, args, result: ran.append(module))
-        with mode(self.model, True), isolated(self.model), seed.seeded(seed.get_seed()), tell:
+        with mode(self.model, True), isolated(self.model), rng.seeded(rng.get_seed()), tell:
             result = self.model(*packed(placed, self.model._input_form))
         return read_by(self.state.heads.outputs.flat(result)), ran
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ranvier import functional
 from ranvier.functional.basic import glu
-from ranvier.recording import renamed
 from ranvier.support.errors import missing
+from ranvier.tensor.function import renamed
 from ranvier.torch.nn.functional.activations import (
     celu,
     celu_,

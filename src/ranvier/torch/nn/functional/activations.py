@@ -8,7 +8,7 @@ from typing import Any
 from ranvier import functional, numeric
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function, renamed
+from ranvier.tensor.function import function, renamed
 from ranvier.torch import operations
 from ranvier.torch.nn.functional.inplace import changing, written
 

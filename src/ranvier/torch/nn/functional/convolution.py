@@ -9,7 +9,7 @@ from ranvier import numeric
 from ranvier.functional import convolution as convolutions
 from ranvier.functional.convolution import Pairs
 from ranvier.graph.node import Node, apply
-from ranvier.recording import function
+from ranvier.tensor.function import function
 from ranvier.torch.nn.functional.arguments import batched, each, one_of
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.selecting import put
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = ["changing", "written"]
 

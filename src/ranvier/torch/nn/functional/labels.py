@@ -10,7 +10,7 @@ from typing import Any
 from ranvier import functional, numeric
 from ranvier.graph.node import FLOATS, Symbol
 from ranvier.labels import check_classes, outside
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 _NO_INDEX = (*FLOATS, "bool")
 

@@ -16,8 +16,8 @@ from ranvier import numeric as n
 from ranvier.functional.criteria import aligned, reduce
 from ranvier.graph.node import GraphError, Node
 from ranvier.numeric.promotion import floating
-from ranvier.recording import function
-from ranvier.tensor import Tensor
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 
 _ONE = {"float32": (np.uint32, 0x3F800000), "float64": (np.uint64, 0x3FF0000000000000)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier import functional
-from ranvier.seed import draw
+from ranvier.tensor.rng import draw
 from ranvier.torch.nn.functional.arguments import batched
 from ranvier.torch.nn.functional.inplace import changing, written
 

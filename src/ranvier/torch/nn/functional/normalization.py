@@ -17,8 +17,8 @@ from ranvier.functional.normalization import (
     standardize,
 )
 from ranvier.graph.node import GraphError, Node
-from ranvier.modes import get_dtype, no_grad
-from ranvier.recording import function
+from ranvier.tensor.context import get_dtype, no_grad
+from ranvier.tensor.function import function
 
 
 def batch_norm(

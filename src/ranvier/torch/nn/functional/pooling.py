@@ -8,7 +8,7 @@ from typing import Any
 from ranvier.functional import pooling
 from ranvier.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.graph.node import Node
-from ranvier.recording import function
+from ranvier.tensor.function import function
 from ranvier.torch.nn.functional.arguments import batched, each
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import functional, numeric
 from ranvier.graph.node import Node, apply
-from ranvier.recording import function
+from ranvier.tensor.function import function
 from ranvier.torch.nn.functional.noise import dropout
 
 

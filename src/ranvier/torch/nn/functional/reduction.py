@@ -6,8 +6,8 @@ import inspect
 from typing import Any
 
 from ranvier import functional, numeric
-from ranvier.recording import bound
 from ranvier.support.source_lines import warn
+from ranvier.tensor.function import bound
 from ranvier.torch.nn.functional import losses
 from ranvier.torch.nn.functional.arguments import one_of
 from ranvier.torch.nn.functional.labels import check_labels

@@ -12,7 +12,7 @@ from ranvier.functional import spatial as shapes
 from ranvier.functional.convolution import Pairs
 from ranvier.functional.resizing import resize
 from ranvier.graph.node import Node
-from ranvier.recording import function
+from ranvier.tensor.function import function
 from ranvier.torch.nn.functional.arguments import batched, each, one_of
 
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}

@@ -8,11 +8,11 @@ from typing import Any
 
 from ranvier import numeric
 from ranvier.graph.node import Node
-from ranvier.modes import no_grad
 from ranvier.numeric.promotion import as_node
-from ranvier.recording import function
 from ranvier.support.errors import missing
-from ranvier.tensor import Tensor
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.function import function
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn.utils import rnn
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn", "vector_to_parameters"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import numeric
 from ranvier.support.errors import missing
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.creation import full
 from ranvier.torch.nn.functional.arguments import one_of
 

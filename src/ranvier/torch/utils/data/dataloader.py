@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.graph.node import Type
 from ranvier.support.validation import whole
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.operations import stack
 from ranvier.torch.random import checked_generator
 from ranvier.torch.utils.data.dataset import Dataset, IterableDataset, Subset, TensorDataset

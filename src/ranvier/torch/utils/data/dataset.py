@@ -10,7 +10,7 @@ from typing import Any, Generic
 
 import numpy as np
 
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.utils.data.sampler import T_co, permutation
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ranvier.data.samplers import weighted_rows
-from ranvier.seed import shuffled
 from ranvier.support.validation import whole
-from ranvier.tensor import Tensor
+from ranvier.tensor.rng import shuffled
+from ranvier.tensor.tensor import Tensor
 from ranvier.torch.random import checked_generator, numpy_of
 
 __all__ = [

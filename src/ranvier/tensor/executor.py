@@ -10,14 +10,14 @@ import numpy as np
 
 from ranvier import engines
 from ranvier.data.sampled import share_of_zeros
-from ranvier.entries import Entry, expand, programs
 from ranvier.graph.graph import Graph
 from ranvier.graph.simplify import simplify
-from ranvier.layout import leaf_input, stored, to_storage
+from ranvier.tensor.layout import leaf_input, stored, to_storage
+from ranvier.tensor.trace import Entry, expand, programs
 
 if TYPE_CHECKING:
-    from ranvier.tape import Segment
-    from ranvier.tensor import Tensor
+    from ranvier.tensor.tape import Segment
+    from ranvier.tensor.tensor import Tensor
 
 PROGRAMS = 500  # kept; steps whose control flow keeps changing must not either
 

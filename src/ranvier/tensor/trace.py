@@ -16,7 +16,7 @@ from ranvier.graph.graph import input_node
 from ranvier.graph.node import FLOATS, Node, Type, apply
 
 if TYPE_CHECKING:
-    from ranvier.tape import Segment
+    from ranvier.tensor.tape import Segment
 
 
 class Function:

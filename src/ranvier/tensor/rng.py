@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ranvier import engines
-from ranvier.tensor import Tensor
+from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "Source", "borrowed_streams", "chosen_seed", "draw", "generators_of", "get_seed", "get_state", "get_streams",

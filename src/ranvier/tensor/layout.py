@@ -10,7 +10,7 @@ from ranvier.graph.graph import input_node
 from ranvier.graph.node import Node, apply
 
 if TYPE_CHECKING:
-    from ranvier.tensor import Tensor
+    from ranvier.tensor.tensor import Tensor
 
 
 def is_transposed(array: Any) -> bool:

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import tape
-from ranvier.entries import Entry, Function, intern, state
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import FLOATS, Node, apply
-from ranvier.modes import no_grad
 from ranvier.support.errors import misfit
-from ranvier.tape import Segment
-from ranvier.tensor import Tensor
+from ranvier.tensor import tape
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.tape import Segment
+from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import Entry, Function, intern, state
 
 VARIED = 3  # as many numbers at one place of a program are each a part of it; where there are more they are its data
 

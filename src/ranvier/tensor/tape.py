@@ -1,7 +1,7 @@
 """The tape: what waits to be computed and assigned, and how it is run as one program.
 
 Operands that hold values are leaves, numbered in the order in which a `Segment` of the tape first meets them; what is
-computed from them are entries over these numbers (`entries.py`).
+computed from them are entries over these numbers (`tensor/trace.py`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier.entries import DATA, Entry, intern, leaf_entry, programs, state
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import topological
-from ranvier.layout import is_transposed
-from ranvier.prepared import operands, prepared
+from ranvier.tensor.executor import operands, prepared
+from ranvier.tensor.layout import is_transposed
+from ranvier.tensor.trace import DATA, Entry, intern, leaf_entry, programs, state
 
 if TYPE_CHECKING:
-    from ranvier.tensor import Tensor
+    from ranvier.tensor.tensor import Tensor
 
 
 LEAVES = 1_000  # of one segment: calls whose results nobody reads must not keep their operands for ever

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ranvier import tape
-from ranvier.entries import Entry
 from ranvier.graph.node import FLOATS, Symbol, Type
-from ranvier.modes import get_dtype
-from ranvier.tape import Segment
+from ranvier.tensor import tape
+from ranvier.tensor.context import get_dtype
+from ranvier.tensor.tape import Segment
+from ranvier.tensor.trace import Entry
 
 
 class Number(float):

@@ -8,8 +8,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from ranvier import entries
 from ranvier.graph.node import FLOATS
+from ranvier.tensor import trace
 
 _dtype = "float32"
 
@@ -20,24 +20,24 @@ def set_dtype(name: str) -> None:
     _check(name)
     if name != _dtype:
         _dtype = name
-        entries.forget()
+        trace.forget()
 
 
 def get_dtype() -> str:
     """The floating dtype of new parameters and of data."""
-    return entries.state.dtype or _dtype
+    return trace.state.dtype or _dtype
 
 
 @contextlib.contextmanager
 def computing_in(name: str) -> Iterator[None]:
     """Within this context this thread computes in a floating dtype of its own, whatever `set_dtype` says."""
     _check(name)
-    before = entries.state.dtype
-    entries.state.dtype = name
+    before = trace.state.dtype
+    trace.state.dtype = name
     try:
         yield
     finally:
-        entries.state.dtype = before
+        trace.state.dtype = before
 
 
 def _check(name: str) -> None:
@@ -88,7 +88,7 @@ class Recording(contextlib.ContextDecorator):
         return type(self)()
 
     def __exit__(self, *error: object) -> None:
-        entries.state.grad_enabled = self.before
+        trace.state.grad_enabled = self.before
 
 
 class no_grad(Recording):  # noqa: N801  # PyTorch's name
@@ -103,5 +103,5 @@ class no_grad(Recording):  # noqa: N801  # PyTorch's name
         return context if function is None else context(function)
 
     def __enter__(self) -> None:
-        self.before = entries.state.grad_enabled
-        entries.state.grad_enabled = self._records
+        self.before = trace.state.grad_enabled
+        trace.state.grad_enabled = self._records
