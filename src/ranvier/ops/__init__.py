@@ -4,17 +4,17 @@ They take tensors and arrays, in layers, losses, metrics and loops; called on sy
 functional model. Sorting, quantiles and `linalg` need values: they are not for what is compiled.
 """
 
+from importlib import import_module
 from typing import Any
 
-from ranvier.ops import arrays, bins, images, linalg, looping, nn, placing, reducing
-from ranvier.ops.elementwise import OPERATIONS
-from ranvier.support.errors import missing
 
-_MADE = (new for part in (arrays, bins, linalg, looping, placing, reducing) for new in part.NEW)
-_KNOWN: dict[str, Any] = {**OPERATIONS, **{new.__name__: new for new in _MADE}, "linalg": linalg, "nn": nn}
-globals().update(_KNOWN)
-del arrays, bins, images, looping, placing, reducing
+def __getattr__(name: str) -> Any:
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module 'ranvier.ops' has no attribute {name!r}")
+    vocabulary = import_module("ranvier.ops.vocabulary")
+    globals().update(vocabulary.KNOWN, __all__=sorted(vocabulary.KNOWN))
+    return globals()[name] if name in globals() else vocabulary.look_up(name)
 
-__all__ = sorted(_KNOWN)  # noqa: PLE0605  # what the tables hold
 
-__getattr__, __dir__ = missing(globals(), "ranvier.ops", __all__)
+def __dir__() -> list[str]:
+    return list(import_module("ranvier.ops.vocabulary").names())

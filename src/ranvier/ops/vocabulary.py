@@ -1,0 +1,19 @@
+"""All of Keras's operations, by name."""
+
+from importlib import import_module
+from typing import Any
+
+from ranvier.ops.elementwise import OPERATIONS
+from ranvier.support.errors import missing
+
+_PARTS = [
+    import_module(f"ranvier.ops.{name}")
+    for name in ("arrays", "bins", "linalg", "looping", "placing", "reducing")
+]
+KNOWN: dict[str, Any] = {
+    **OPERATIONS,
+    **{new.__name__: new for part in _PARTS for new in part.NEW},
+    **{name: import_module(f"ranvier.ops.{name}") for name in ("linalg", "nn")},
+}
+globals().update(KNOWN)
+look_up, names = missing(globals(), "ranvier.ops", sorted(KNOWN))
