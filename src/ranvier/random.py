@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier import functional, numeric
 from ranvier.graph.node import Node, apply
-from ranvier.ops.elementwise import dtype_name
+from ranvier.ops.keras.elementwise import dtype_name
 from ranvier.support.errors import missing
 from ranvier.tensor import rng as seeds
 from ranvier.tensor.function import function

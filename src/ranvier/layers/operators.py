@@ -24,7 +24,7 @@ def compute_of(operation: str) -> Callable[..., Any] | None:
     """What the operation of this name does; None where there is none."""
     if operation in OPERATORS:
         return cast("Callable[..., Any]", OPERATORS[operation])
-    from ranvier.ops.elementwise import OPERATIONS  # which makes such layers
+    from ranvier.ops.keras.elementwise import OPERATIONS  # which makes such layers
 
     return OPERATIONS.get(operation)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ranvier.numeric import decompositions
 from ranvier.numeric.decompositions import cholesky, det, eigh, inv, matrix_rank, pinv, slogdet, solve
-from ranvier.ops.elementwise import OPERATIONS
+from ranvier.ops.keras.elementwise import OPERATIONS
 from ranvier.support.errors import missing
 
 __all__ = [

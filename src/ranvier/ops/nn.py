@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ranvier.ops import images  # which makes some of them
-from ranvier.ops.elementwise import OPERATIONS
+from ranvier.ops.keras import images  # which makes some of them
+from ranvier.ops.keras.elementwise import OPERATIONS
 from ranvier.support.errors import missing
 
 NAMES = (

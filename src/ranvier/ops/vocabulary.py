@@ -3,12 +3,12 @@
 from importlib import import_module
 from typing import Any
 
-from ranvier.ops.elementwise import OPERATIONS
+from ranvier.ops.keras.elementwise import OPERATIONS
 from ranvier.support.errors import missing
 
 _PARTS = [
     import_module(f"ranvier.ops.{name}")
-    for name in ("arrays", "bins", "linalg", "looping", "placing", "reducing")
+    for name in ("keras.arrays", "keras.bins", "linalg", "keras.looping", "keras.placing", "keras.reducing")
 ]
 KNOWN: dict[str, Any] = {
     **OPERATIONS,

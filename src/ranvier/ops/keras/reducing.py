@@ -9,7 +9,7 @@ import numpy as np
 from ranvier import numeric, selecting
 from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
-from ranvier.ops.elementwise import Axes, Operand, dtype_name, last, operation
+from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, last, operation
 from ranvier.tensor.tensor import Tensor
 
 

@@ -11,7 +11,7 @@ from ranvier import numeric
 from ranvier.graph.node import Node, apply
 from ranvier.numeric import matrices
 from ranvier.numeric.promotion import axis_of
-from ranvier.ops.elementwise import OPERATIONS, Operand, dtype_name, listed, operation
+from ranvier.ops.keras.elementwise import OPERATIONS, Operand, dtype_name, listed, operation
 from ranvier.tensor import trace as entries
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor

@@ -15,7 +15,7 @@ from ranvier.layers.convolution import enlarged
 from ranvier.layers.spatial import FORMATS
 from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
-from ranvier.ops.elementwise import OPERATIONS, Operand, dtype_name, operation
+from ranvier.ops.keras.elementwise import OPERATIONS, Operand, dtype_name, operation
 
 PADDINGS = ("valid", "same", "causal")  # the last of sequences alone
 

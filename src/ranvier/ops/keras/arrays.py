@@ -16,7 +16,7 @@ from ranvier import methods, numeric, selecting
 from ranvier.graph.node import FLOATS, Symbol
 from ranvier.numeric import matrices, movement
 from ranvier.numeric.promotion import axes_of, axis_of
-from ranvier.ops.elementwise import Axes, Operand, dtype_name, listed, operation
+from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, listed, operation
 from ranvier.tensor.tensor import Tensor
 
 # --- movement -----------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import numpy as np
 
 from ranvier import numeric
 from ranvier.module.symbolic import found, mapped
-from ranvier.ops.arrays import convert_to_tensor, known
-from ranvier.ops.placing import choose
+from ranvier.ops.keras.arrays import convert_to_tensor, known
+from ranvier.ops.keras.placing import choose
 from ranvier.tensor import trace
 from ranvier.tensor.tensor import Tensor
 

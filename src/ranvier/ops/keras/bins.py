@@ -14,8 +14,8 @@ from ranvier import numeric, selecting
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.numeric import matrices
 from ranvier.numeric.promotion import signed
-from ranvier.ops.arrays import convert_to_tensor, known
-from ranvier.ops.elementwise import Operand, operation
+from ranvier.ops.keras.arrays import convert_to_tensor, known
+from ranvier.ops.keras.elementwise import Operand, operation
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 

@@ -1,0 +1,1 @@
+"""Operations that Keras alone has, or has with a meaning of its own."""
