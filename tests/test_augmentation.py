@@ -7,8 +7,8 @@ import pytest
 
 import ranvier as rv
 from ranvier import layers
-from ranvier.functional import augmentation, resampling
 from ranvier.losses.mixture import Mixture
+from ranvier.ops.functional import augmentation, resampling
 from ranvier.tensor.tensor import Tensor
 
 RNG = np.random.default_rng(0)

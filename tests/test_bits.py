@@ -270,8 +270,8 @@ def test_threads_changed_within_a_process():
 
 def test_a_single_image_is_divided_within():
     """Threads share the rows of one image, and give what a batch of several gives."""
-    from ranvier.functional.convolution import convolution
-    from ranvier.functional.pooling import max_pool
+    from ranvier.ops.functional.convolution import convolution
+    from ranvier.ops.functional.pooling import max_pool
 
     class Net(rv.Module):
         def __init__(self):

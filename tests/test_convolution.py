@@ -12,12 +12,12 @@ import ranvier as rv
 import ranvier.torch as torch
 from ranvier import layers, models
 from ranvier.engines import set_engine
-from ranvier.functional.convolution import convolution, convolution_transpose
-from ranvier.functional.pooling import average_pool, max_pool
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.simplify import simplify
 from ranvier.module.calls import isolated
+from ranvier.ops.functional.convolution import convolution, convolution_transpose
+from ranvier.ops.functional.pooling import average_pool, max_pool
 from ranvier.tensor import layout, trace
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn

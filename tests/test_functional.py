@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ranvier import activations
-from ranvier import functional as F
 from ranvier.graph.node import GraphError
+from ranvier.ops import functional as F
 from ranvier.tensor import rng
 from ranvier.tensor.tensor import Tensor
 from tests.strategies import check_gradient

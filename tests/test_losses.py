@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import functional as F
 from ranvier import losses, optimizers
-from ranvier import numeric as n
 from ranvier.graph.node import GraphError
+from ranvier.ops import arrays as n
+from ranvier.ops import functional as F
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
 from tests.strategies import check_gradient

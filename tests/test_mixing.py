@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.functional.beta import CELLS, beta_quantiles, from_quantiles
 from ranvier.layers import Dense, MixUp
 from ranvier.layers.mixing import partners
 from ranvier.losses.mixture import Mixture
+from ranvier.ops.functional.beta import CELLS, beta_quantiles, from_quantiles
 from ranvier.tensor.rng import draw
 from ranvier.tensor.tensor import Tensor
 

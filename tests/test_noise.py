@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier import functional, layers
+from ranvier import layers
+from ranvier.ops import functional
 from ranvier.tensor.rng import draw
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn

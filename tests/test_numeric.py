@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier import numeric as n
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import BATCH, GraphError, Symbol
-from ranvier.numeric import angles, elementary, matrices
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays import elementary, linalg, trigonometry
 from ranvier.tensor.tensor import Tensor
 from tests.strategies import check_gradient, same
 
@@ -101,9 +101,9 @@ ROWS: list[tuple[Any, Any, Any]] = [
         (("sinh", "sinh"), FAR), (("cosh", "cosh"), FAR), (("asinh", "arcsinh"), np.array([1e20, -1e20, 1e9, -0.3, np.inf, -np.inf, 1e200])),
         (("acosh", "arccosh"), np.array([1, 1.001, 3, 1e9, 1e20, np.inf])), (("asinh", "arcsinh"), np.array([1e20, -1e20, 3e38], np.float32)))],
     (elementary.erfc, np.vectorize(math.erfc), [A]),
-    *[(getattr(angles, "a" + name), getattr(np, "arc" + name), [v.astype(d)]) for d in (np.float32, np.float64) for name, v in (
+    *[(getattr(trigonometry, "a" + name), getattr(np, "arc" + name), [v.astype(d)]) for d in (np.float32, np.float64) for name, v in (
         ("tan", np.array([0.3, -0.5, 1, -2.5, 1e3, -1e-3])), ("sin", ARC), ("cos", ARC))],
-    (angles.atan2, np.arctan2, [np.array([0, -0.0, 0, -0.0, 1, -1, 3, np.inf, -np.inf, 1e-200]), np.array([1, 1, -1, -1, 0, -0.0, -2, np.inf, -np.inf, 1e200])]),
+    (trigonometry.atan2, np.arctan2, [np.array([0, -0.0, 0, -0.0, 1, -1, 3, np.inf, -np.inf, 1e-200]), np.array([1, 1, -1, -1, 0, -0.0, -2, np.inf, -np.inf, 1e200])]),
     (elementary.acosh, lambda x: np.full(3, np.nan), [np.array([-1e10, 0, 0.5])]),
     (elementary.sinh, lambda x: np.sinh(x.astype(float)).astype(np.float32), [np.array([89, -89, -20], np.float32)]),
     (op("all", 0), lambda x: x.all(0), [FLAGS]),
@@ -268,7 +268,7 @@ REFUSED = [
     (lambda: n.reshape(np.zeros((2, 3)), (-1, -1)), "two extents open: write -1 once"),
     (lambda: n.split(np.zeros(4), 0), "does not split into 0 parts"),
     (lambda: n.arange(0, 5, 0), "write one that is not 0"),
-    (lambda: matrices.roll(np.zeros((2, 3)), (1, 2), 0), "one shift for each dimension"),
+    (lambda: linalg.roll(np.zeros((2, 3)), (1, 2), 0), "one shift for each dimension"),
     (lambda: n.einsum("ij,jk,kl->il", np.zeros((2, 2)), np.zeros((2, 2))), "does not fit 2 operands"),
     (lambda: n.einsum("...ijk->i", np.zeros((2, 2))), "a letter for every axis"),
     *[(lambda name=name: getattr(n, name)(np.zeros((2, 0)), 1), r"axis 1 of \(2, 0\) has no elements") for name in ("max", "min", "argmax", "argmin")],

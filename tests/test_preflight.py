@@ -13,9 +13,10 @@ import pytest
 import ranvier as rv
 import ranvier.torch as torch
 import ranvier.torch.nn as nn
-from ranvier import numeric, optimizers
-from ranvier.functional.convolution import convolve
+from ranvier import optimizers
 from ranvier.initializers import Constant, RandomNormal
+from ranvier.ops import arrays
+from ranvier.ops.functional.convolution import convolve
 from ranvier.torch import optim
 from ranvier.torch.utils.data import DataLoader, TensorDataset
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
@@ -292,8 +293,8 @@ ROWS = {
         lambda: Program([D(1)], rate=0.01),
     ),
     "RV504": (
-        lambda: Program([D(1)], lambda y, p: numeric.log(p * 0 + y * 0)),
-        lambda: Program([D(1)], lambda y, p: numeric.square(p - y)),
+        lambda: Program([D(1)], lambda y, p: arrays.log(p * 0 + y * 0)),
+        lambda: Program([D(1)], lambda y, p: arrays.square(p - y)),
     ),
     "RV505": (
         lambda: Program([D(16, activation="relu", bias_initializer=Constant(-100), name="it"), D(1)]),
@@ -530,9 +531,9 @@ class Branches(rv.Module):
         self.classes, self.value = D(K, activation="softmax", name="classes"), D(1, name="value")
 
     def forward(self, a, b):
-        h = numeric.concatenate([self.left(a), self.right(b)], -1)
+        h = arrays.concatenate([self.left(a), self.right(b)], -1)
         if self.training:
-            h = numeric.concatenate([h, self.extra(a)], -1)[:, :16]
+            h = arrays.concatenate([h, self.extra(a)], -1)[:, :16]
         return self.classes(h), self.value(h)
 
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ranvier as rv
-from ranvier import engines, numeric, optimizers
+from ranvier import engines, optimizers
 from ranvier.graph.graph import Graph, input_node
+from ranvier.ops import arrays
 from ranvier.optimizers import schedules as s
 from ranvier.tensor import trace
 from ranvier.tensor.tensor import Tensor
@@ -315,7 +316,7 @@ class Wave(s.LearningRateSchedule):
     top: float
 
     def rate(self, step):
-        return self.top * (1.5 + numeric.sin(step)) / (2.5 + 0 * step)
+        return self.top * (1.5 + arrays.sin(step)) / (2.5 + 0 * step)
 
 
 def test_a_schedule_of_ones_own():

@@ -7,7 +7,7 @@ import pytest
 
 import ranvier as rv
 from ranvier import layers
-from ranvier.numeric import multiply
+from ranvier.ops.arrays import multiply
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
 

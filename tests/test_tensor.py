@@ -6,9 +6,9 @@ import threading
 import numpy as np
 import pytest
 
-from ranvier import functional as F
-from ranvier import numeric as n
 from ranvier.graph.node import BATCH, GraphError, Node, Type, apply
+from ranvier.ops import arrays as n
+from ranvier.ops import functional as F
 from ranvier.tensor import executor, layout, tape, trace
 from ranvier.tensor.context import no_grad, set_dtype
 from ranvier.tensor.function import function, gradients

@@ -8,7 +8,8 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier import load_model, numeric
+from ranvier import load_model
+from ranvier.ops import arrays
 from ranvier.tensor import trace
 from ranvier.torch import absent, nn, optim
 from ranvier.torch.utils import data
@@ -197,7 +198,7 @@ def test_functions_are_activations_of_the_other_vocabulary(tmp_path):
     again = load_model(tmp_path / "net.rv")
     assert torch.equal(again(torch.ones(2, 3)), model(torch.ones(2, 3)))
     y = torch.ones(2)
-    assert numeric.multiply(y, 3).entry is torch.mul(other=3, input=y).entry
+    assert arrays.multiply(y, 3).entry is torch.mul(other=3, input=y).entry
 
 
 def test_names_that_are_not_there_are_listed():

@@ -5,10 +5,11 @@
 
 from typing import TYPE_CHECKING
 
-from ranvier import layers, methods  # methods gives tensors their operators
+from ranvier import layers
 from ranvier.engines import get_engine, set_engine
 from ranvier.layers import Input, Layer
 from ranvier.module import Module, Parameter, Sequential, register_module
+from ranvier.ops import tensor_methods as methods  # methods gives tensors their operators
 from ranvier.support.errors import missing
 from ranvier.support.version import __version__
 from ranvier.tensor.context import get_dtype, no_grad, set_dtype

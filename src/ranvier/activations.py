@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.functional import (
+from ranvier.graph.node import Node
+from ranvier.ops.functional import (
     celu,
     elu,
     exponential,
@@ -33,7 +34,6 @@ from ranvier.functional import (
     tanh,
     tanh_shrink,
 )
-from ranvier.graph.node import Node
 from ranvier.support.errors import missing, no_such
 from ranvier.tensor.function import function
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
+from ranvier.ops import arrays as n
 from ranvier.support import registry
 from ranvier.support.errors import missing
 from ranvier.support.registry import Configured

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, numeric
 from ranvier.graph.node import Node, apply
+from ranvier.ops import arrays, functional
 from ranvier.ops.keras.elementwise import dtype_name
 from ranvier.support.errors import missing
 from ranvier.tensor import rng as seeds
@@ -45,7 +45,7 @@ def uniform(
     a `SeedGenerator`, or None for the process's.
     """
     numbers = _drawn(*_pair(seed), shape=tuple(shape), dtype=dtype_name(dtype))
-    return numeric.add(numeric.multiply(numbers, float(maxval) - float(minval)), float(minval))
+    return arrays.add(arrays.multiply(numbers, float(maxval) - float(minval)), float(minval))
 
 
 def normal(
@@ -54,14 +54,14 @@ def normal(
     """Numbers of a normal distribution; ``seed`` as for `uniform`."""
     pair = _pair(seed)
     like = _drawn(*pair, shape=tuple(shape), dtype=dtype_name(dtype))
-    return numeric.add(numeric.multiply(functional.standard_normal(like, *pair), float(stddev)), float(mean))
+    return arrays.add(arrays.multiply(functional.standard_normal(like, *pair), float(stddev)), float(mean))
 
 
 def randint(shape: Sequence[Any], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
     """Whole numbers of equal chance from ``minval`` up to ``maxval``, which is left out; ``seed`` as for `uniform`."""
     numbers = _drawn(*_pair(seed), shape=tuple(shape), dtype="float64")
-    whole = numeric.floor(numeric.multiply(numbers, float(maxval - minval)))
-    return numeric.cast(numeric.add(whole, float(minval)), dtype_name(dtype))
+    whole = arrays.floor(arrays.multiply(numbers, float(maxval - minval)))
+    return arrays.cast(arrays.add(whole, float(minval)), dtype_name(dtype))
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import numeric as n
-from ranvier.functional import normalize
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.numeric.promotion import count
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import count
+from ranvier.ops.functional import normalize
 from ranvier.support import registry
 from ranvier.support.errors import missing
 from ranvier.support.registry import Configured

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ranvier.functional.convolution import convolution, convolution_transpose
+from ranvier.ops.functional.convolution import convolution, convolution_transpose
 from ranvier.tensor.tensor import Tensor
 from tests.images import around
 from tests.images import convolution as plainly

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.functional.pooling import adaptive_pool
-from ranvier.functional.resizing import resize, shares
+from ranvier.ops.functional.pooling import adaptive_pool
+from ranvier.ops.functional.resizing import resize, shares
 
 RULES: dict[str, tuple[Any, Any, Any]] = {
     "halves of pixels": ((2, 4), {}, [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]),

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from ranvier import numeric
 from ranvier.engines import native
 from ranvier.engines.native import again, translate
 from ranvier.engines.native.again import AGAIN, compute_again
 from ranvier.engines.native.llvm import compile_object, load_object, resolve_target
-from ranvier.functional.convolution import convolve
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, apply, like, topological
+from ranvier.ops import arrays as numeric
+from ranvier.ops.functional.convolution import convolve
 
 BATCH_SIZE, SIDE, CHANNELS = 16, 12, 8
 ACTIVATIONS = {

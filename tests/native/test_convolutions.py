@@ -5,10 +5,10 @@ import pytest
 
 from ranvier.engines import native, reference
 from ranvier.engines.native.winograd import transform
-from ranvier.functional.convolution import convolve
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, apply
+from ranvier.ops.functional.convolution import convolve
 
 SAMPLES = 3
 # Of a sample, of the kernel (the channels that it sees, then filters), then options of `convolve`.

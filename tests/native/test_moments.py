@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ranvier import numeric
 from ranvier.engines import native
 from ranvier.engines.native.moments import by_sample
-from ranvier.functional.convolution import convolve
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH
+from ranvier.ops import arrays
+from ranvier.ops.functional.convolution import convolve
 
 ALL = (0, 1, 2)
 
@@ -18,9 +18,9 @@ def network(axes=ALL, around=None):
     x = input_node("x", (BATCH, 6, 5, 3), "float32")
     kernel = input_node("kernel", (1, 1, 3, 3), "float32")
     y = convolve(x, kernel, stride=(1, 1), padding="valid", dilation=(1, 1))
-    mean = numeric.mean(y, axes if around is None else around, keepdims=True)
-    centred = numeric.subtract(y, mean)
-    return Graph((x, kernel), (numeric.mean(y, axes), numeric.mean(centred * centred, axes)))
+    mean = arrays.mean(y, axes if around is None else around, keepdims=True)
+    centred = arrays.subtract(y, mean)
+    return Graph((x, kernel), (arrays.mean(y, axes), arrays.mean(centred * centred, axes)))
 
 
 def long_sums(graph):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ranvier import layers
-from ranvier.functional import resampling
+from ranvier.ops.functional import resampling
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 X = np.random.default_rng(0).random((3, 9, 12, 3)).astype(np.float32) * 255

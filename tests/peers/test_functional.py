@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier import activations
-from ranvier import functional as F
+from ranvier.ops import functional as F
 from ranvier.tensor.tensor import Tensor
 
 torch = pytest.importorskip("torch")

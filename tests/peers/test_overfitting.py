@@ -152,7 +152,7 @@ def test_keras_batches_of_one(rows):
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.4, 1.0, 2.0, 8.0, 100.0])
 def test_scipy_has_the_same_beta_distribution(alpha):
     stats = pytest.importorskip("scipy.stats")
-    from ranvier.functional.beta import CELLS, beta_quantiles, from_quantiles
+    from ranvier.ops.functional.beta import CELLS, beta_quantiles, from_quantiles
     from ranvier.tensor.rng import draw
 
     known = stats.beta(alpha, alpha)

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric as n
 from ranvier.calibration.scaling import KINDS, excludes, fit_scaling, fit_temperature
-from ranvier.functional import sigmoid, softmax
 from ranvier.graph.node import Node
-from ranvier.losses.formulas import logits_of
 from ranvier.module import Module, register_module
 from ranvier.module.calls import check_network, in_its_floats
+from ranvier.ops import arrays as n
+from ranvier.ops.functional import sigmoid, softmax
+from ranvier.ops.functional.losses_keras import logits_of
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 

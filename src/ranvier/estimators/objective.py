@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import losses, numeric
+from ranvier import losses
 from ranvier.graph.node import Node, apply
-from ranvier.numeric.promotion import count
+from ranvier.ops import arrays
+from ranvier.ops.arrays.promotion import count
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
@@ -32,7 +33,7 @@ class HalfSquaredError(losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         difference = y_true - y_pred
-        return 0.5 * numeric.sum(difference * difference, -1)
+        return 0.5 * arrays.sum(difference * difference, -1)
 
 
 class SeveralCrossentropies(losses.Loss):
@@ -88,7 +89,7 @@ class Objective(losses.Loss):
             values = values * float(self.times)
         if not self.parameters:
             return values
-        squares = [numeric.sum(p * p) for p in self.parameters]
+        squares = [arrays.sum(p * p) for p in self.parameters]
         return _shared_out(values, self.alpha * sum(squares[1:], start=squares[0]))
 
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier import numeric
 from ranvier.explain.scores import Scorer, chosen
-from ranvier.functional.resizing import shares
 from ranvier.graph.node import Node
 from ranvier.module.calls import in_its_floats, mode, watched
 from ranvier.module.channels import channels_come_first
 from ranvier.module.core import Module
+from ranvier.ops import arrays
+from ranvier.ops.functional.resizing import shares
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function, gradients
 from ranvier.tensor.tensor import Tensor
@@ -25,8 +25,8 @@ __all__ = ["grad_cam"]
 def weighed(maps: Node, gradient: Node, axis: int) -> Node:
     """The positive part of the channels' sum, each times its mean gradient over all positions; no channels are left."""
     positions = tuple(a for a in range(1, maps.ndim) if a != axis)
-    weight = numeric.mean(gradient, axis=positions, keepdims=True)
-    return numeric.maximum(numeric.sum(numeric.multiply(maps, weight), axis=axis), 0.0)
+    weight = arrays.mean(gradient, axis=positions, keepdims=True)
+    return arrays.maximum(arrays.sum(arrays.multiply(maps, weight), axis=axis), 0.0)
 
 
 def _is_convolution(layer: Module, result: Any) -> bool:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from ranvier.data.arrays import check_column_names
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import FLOATS, Node
-from ranvier.losses.formulas import logits_of
 from ranvier.module.calls import in_its_floats, mode
 from ranvier.module.core import Module
+from ranvier.ops.functional.losses_keras import logits_of
 from ranvier.support.validation import whole
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function, gradients, reaches
@@ -28,7 +28,7 @@ SOFTENED = ("softmax", "sigmoid")  # what turns logits into probabilities
 @function
 def chosen(outputs: Node, mask: Node) -> Node:
     """The sum of the outputs that the mask chooses."""
-    from ranvier import numeric
+    from ranvier.ops import arrays as numeric
 
     return numeric.sum(numeric.multiply(outputs, mask))
 
@@ -36,7 +36,7 @@ def chosen(outputs: Node, mask: Node) -> Node:
 @function
 def sides(yes: Node, shares: bool) -> Node:
     """The scores of no and yes, (samples, 2), from those of yes alone: logits, or ``shares`` of 1."""
-    from ranvier import numeric
+    from ranvier.ops import arrays as numeric
 
     no = numeric.subtract(1, yes) if shares else numeric.negative(yes)
     return numeric.concatenate([no, yes], 1)

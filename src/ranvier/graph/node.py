@@ -100,7 +100,7 @@ class Node:
     def __repr__(self) -> str:
         return f"<{self.op.name} {self.type}>"
 
-    # Operators demand equal shapes and dtypes; ranvier.functional inserts the broadcasts.
+    # Operators demand equal shapes and dtypes; ranvier.ops.functional inserts the broadcasts.
     def __add__(self, other: Node) -> Node:
         return apply("add", self, other)
 

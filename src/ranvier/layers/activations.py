@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import functional, numeric
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
+from ranvier.ops import arrays, functional
 
 __all__ = ["ELU", "LeakyReLU", "ReLU", "Softmax"]
 
@@ -29,9 +29,9 @@ class ReLU(Layer):
         if not self.negative_slope and not self.threshold:
             y = functional.relu(x)
         else:
-            below = numeric.multiply(numeric.subtract(x, self.threshold), self.negative_slope)
-            y = numeric.where(numeric.less(x, self.threshold), below, x)
-        return y if self.max_value is None else numeric.minimum(y, float(self.max_value))
+            below = arrays.multiply(arrays.subtract(x, self.threshold), self.negative_slope)
+            y = arrays.where(arrays.less(x, self.threshold), below, x)
+        return y if self.max_value is None else arrays.minimum(y, float(self.max_value))
 
 
 @register_module

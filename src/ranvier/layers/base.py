@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.module.core import Module
 from ranvier.module.symbolic import mapped
+from ranvier.ops import arrays
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.support.validation import is_whole
 from ranvier.tensor.check_returned import named, tensor
@@ -86,7 +86,7 @@ class Layer(Module):
 
     def _cast_floats(self, tensor: Tensor) -> Any:
         return (
-            numeric.cast(tensor, self._floats)
+            arrays.cast(tensor, self._floats)
             if tensor.dtype in FLOATS and tensor.dtype != self._floats
             else tensor
         )

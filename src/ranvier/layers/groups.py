@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import functional
 from ranvier.graph.node import Type
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.fitting import largest_divisor
@@ -13,7 +12,8 @@ from ranvier.layers.normalization import add_scale_and_shift, features_of, weigh
 from ranvier.layers.spatial import treatments
 from ranvier.layers.weighted import group_standardize, rms_standardize
 from ranvier.module.architecture import register_module
-from ranvier.numeric.promotion import axes_of
+from ranvier.ops import functional
+from ranvier.ops.arrays.promotion import axes_of
 from ranvier.support.validation import amount
 
 __all__ = ["GroupNormalization", "InstanceNormalization", "RMSNormalization", "UnitNormalization"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.functional.convolution import padding_of
 from ranvier.graph.node import Type
 from ranvier.layers.fitting import Misfit
 from ranvier.layers.spatial import Spatial
 from ranvier.module.parameter import Parameter
+from ranvier.ops.functional.convolution import padding_of
 
 __all__ = ["Convolution"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, numeric
 from ranvier.graph.node import GraphError
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.weighted import prelu
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Parameter
+from ranvier.ops import arrays, functional
 
 __all__ = ["CategoryEncoding", "Embedding", "Identity", "PReLU"]
 
@@ -118,7 +118,7 @@ class Embedding(Layer):
             self.set_weights(self.given)
 
     def forward(self, x: Any) -> Any:
-        return functional.embedding(numeric.cast(x, "int32"), self.embeddings)
+        return functional.embedding(arrays.cast(x, "int32"), self.embeddings)
 
     def extra_repr(self) -> str:
         return f"{self.input_dim}, {self.output_dim}"
@@ -154,16 +154,16 @@ class CategoryEncoding(Layer):
                 f"layer {self.name!r} was given count_weights. Write output_mode='count' in it, or leave them out."
             )
         if self.output_mode == "one_hot":
-            x = numeric.squeeze(x, -1) if x.ndim > 1 and x.shape[-1] == 1 else x
-            return numeric.one_hot(numeric.cast(x, "int32"), self.num_tokens)
+            x = arrays.squeeze(x, -1) if x.ndim > 1 and x.shape[-1] == 1 else x
+            return arrays.one_hot(arrays.cast(x, "int32"), self.num_tokens)
         if x.ndim < 2:
             raise GraphError(f"{self.output_mode} is of the numbers of each sample: write (batch, numbers)")
-        hot = numeric.one_hot(numeric.cast(x, "int32"), self.num_tokens)
+        hot = arrays.one_hot(arrays.cast(x, "int32"), self.num_tokens)
         if self.output_mode == "multi_hot":
-            return numeric.max(hot, -2)
+            return arrays.max(hot, -2)
         if count_weights is not None:
-            hot = numeric.multiply(hot, numeric.expand_dims(numeric.cast(count_weights, hot.dtype), -1))
-        return numeric.sum(hot, -2)
+            hot = arrays.multiply(hot, arrays.expand_dims(arrays.cast(count_weights, hot.dtype), -1))
+        return arrays.sum(hot, -2)
 
     def extra_repr(self) -> str:
         return f"{self.num_tokens}, {self.output_mode!r}"

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, ClassVar
 
-from ranvier import functional, numeric
 from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
-from ranvier.numeric.promotion import axis_of
+from ranvier.ops import arrays, functional
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
 
 __all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
@@ -57,7 +57,7 @@ class Concatenate(_Merge):
             raise GraphError(
                 f"shapes {given} differ in more than axis {self.axis}, along which they would be joined"
             )
-        return numeric.concatenate(list(inputs), self.axis)
+        return arrays.concatenate(list(inputs), self.axis)
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}"
@@ -75,7 +75,7 @@ class _Elementwise(_Merge):
         most = max(x.ndim for x in inputs)
         wide = next(x for x in inputs if x.ndim == most)
         aligned = [
-            numeric.reshape(x, (x.shape[0], *(1,) * (most - x.ndim), *x.shape[1:]))
+            arrays.reshape(x, (x.shape[0], *(1,) * (most - x.ndim), *x.shape[1:]))
             if 0 < x.ndim < most and x.shape[0] == wide.shape[0]
             else x
             for x in inputs
@@ -87,7 +87,7 @@ class _Elementwise(_Merge):
 class Add(_Elementwise):
     """The sum of inputs of one shape."""
 
-    combine = numeric.add
+    combine = arrays.add
 
 
 @register_module
@@ -95,38 +95,38 @@ class Subtract(_Elementwise):
     """The first of two inputs less the second."""
 
     least = most = 2
-    combine = numeric.subtract
+    combine = arrays.subtract
 
 
 @register_module
 class Multiply(_Elementwise):
     """The product of inputs of one shape, element by element."""
 
-    combine = numeric.multiply
+    combine = arrays.multiply
 
 
 @register_module
 class Maximum(_Elementwise):
     """The largest of inputs of one shape, element by element."""
 
-    combine = numeric.maximum
+    combine = arrays.maximum
 
 
 @register_module
 class Minimum(_Elementwise):
     """The smallest of inputs of one shape, element by element."""
 
-    combine = numeric.minimum
+    combine = arrays.minimum
 
 
 @register_module
 class Average(_Elementwise):
     """The mean of inputs of one shape, element by element."""
 
-    combine = numeric.add
+    combine = arrays.add
 
     def merged(self, inputs: Sequence[Any]) -> Any:
-        return numeric.multiply(super().merged(inputs), 1.0 / len(inputs))
+        return arrays.multiply(super().merged(inputs), 1.0 / len(inputs))
 
 
 @function
@@ -146,7 +146,7 @@ def batch_dot(a: Node, b: Node, axes: tuple[int, int]) -> Node:
     right = right[:second] + "z" + right[second + 1 :]
     rest = left.replace("z", "") + right[1:].replace("z", "")
     y = einsum(f"{left},{right}->{rest}", a, b)
-    return numeric.expand_dims(y, 1) if y.ndim == 1 else y
+    return arrays.expand_dims(y, 1) if y.ndim == 1 else y
 
 
 @register_module

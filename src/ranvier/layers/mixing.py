@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ranvier import numeric as n
-from ranvier.functional.beta import beta_quantiles, from_quantiles
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, like
 from ranvier.layers.base import Layer
 from ranvier.losses.mixture import Mixture, blend, wide
 from ranvier.module.architecture import register_module
-from ranvier.numeric.promotion import count
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import count
+from ranvier.ops.functional.beta import beta_quantiles, from_quantiles
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 from ranvier.tensor.rng import draw

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import functional
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
+from ranvier.ops import functional
 from ranvier.support.validation import amount
 from ranvier.tensor.rng import draw
 

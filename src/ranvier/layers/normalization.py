@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.functional.normalization import moved
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer
 from ranvier.layers.weighted import layer_standardize, normalize_batch, standardize
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Buffer
-from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.ops.arrays.promotion import axes_of, axis_of
+from ranvier.ops.functional.normalization import moved
 from ranvier.support.validation import amount
 from ranvier.tensor import tape
 from ranvier.tensor.context import no_grad

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from ranvier import numeric
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
 from ranvier.module.core import automatic_name
+from ranvier.ops import arrays
 
 __all__ = ["GetItem", "Operation"]
 
 OPERATORS = {
-    name: getattr(numeric, name)
+    name: getattr(arrays, name)
     for name in (
         "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "power", "matmul", "negative", "abs",
     )

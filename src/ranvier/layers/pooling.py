@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ranvier.functional.convolution import padding_of
-from ranvier.functional.pooling import adaptive_pool, global_pool, pool
 from ranvier.graph.node import Type
 from ranvier.layers.fitting import Misfit
 from ranvier.layers.spatial import Spatial
 from ranvier.module.architecture import register_module
+from ranvier.ops.functional.convolution import padding_of
+from ranvier.ops.functional.pooling import adaptive_pool, global_pool, pool
 
 __all__ = [
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric as n
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import GraphError, Node, Type
 from ranvier.layers.base import Layer
 from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Buffer
-from ranvier.numeric.promotion import axes_of, axis_of, floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import axes_of, axis_of, floating
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier import numeric
-from ranvier.functional import augmentation, resampling
-from ranvier.functional.resampling import FILL_MODES, INTERPOLATIONS
-from ranvier.functional.resizing import resize
 from ranvier.graph.node import Type
 from ranvier.layers.base import whole
 from ranvier.layers.spatial import Spatial
 from ranvier.module.architecture import register_module
+from ranvier.ops import arrays
+from ranvier.ops.functional import augmentation, resampling
+from ranvier.ops.functional.resampling import FILL_MODES, INTERPOLATIONS
+from ranvier.ops.functional.resizing import resize
 from ranvier.tensor.rng import draw
 
 __all__ = [
@@ -62,8 +62,8 @@ class ImageLayer(Spatial):
             return self.rest(x)
         if not self.first:
             return self.change(x)
-        y = self.change(numeric.transpose(x, LAST))
-        return numeric.transpose(y, FIRST)
+        y = self.change(arrays.transpose(x, LAST))
+        return arrays.transpose(y, FIRST)
 
     def rest(self, x: Any) -> Any:
         """What a random layer gives when it is not training."""
@@ -179,7 +179,7 @@ class Resizing(_Sized):
             )
             # As many on either side, as Keras has it: of an odd number one fewer.
             sides = [(w - old) // 2 for w, old in zip(wanted, (height, width), strict=True)]
-            x = numeric.pad(x, ((0, 0), *((s, s) for s in sides), (0, 0)), self.fill_value)
+            x = arrays.pad(x, ((0, 0), *((s, s) for s in sides), (0, 0)), self.fill_value)
         return resize(x, self.size, interpolation=RESIZING[self.interpolation], antialias=self.antialias)
 
 
@@ -219,13 +219,13 @@ class RandomCrop(_Sized):
     def rest(self, x: Any) -> Any:
         if not self.first:
             return self.fitted(x)
-        return numeric.transpose(self.fitted(numeric.transpose(x, LAST)), FIRST)
+        return arrays.transpose(self.fitted(arrays.transpose(x, LAST)), FIRST)
 
     def change(self, x: Any) -> Any:
         over = [old - new for old, new in zip(x.shape[1:3], self.size, strict=True)]
         if min(over) < 0:
             return self.fitted(x)
-        top, left = (numeric.floor(self.uniform(x, (0.0, float(n + 1)))) for n in over)
+        top, left = (arrays.floor(self.uniform(x, (0.0, float(n + 1)))) for n in over)
         return resampling.crop_at(x, top, left, size=self.size)
 
 

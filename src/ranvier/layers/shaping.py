@@ -7,14 +7,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ranvier import numeric
-from ranvier.functional.resizing import resize
-from ranvier.functional.spatial import crop, extend, repeat
 from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.spatial import Spatial
 from ranvier.module.architecture import register_module
 from ranvier.module.calls import shape_of
+from ranvier.ops import arrays
+from ranvier.ops.functional.resizing import resize
+from ranvier.ops.functional.spatial import crop, extend, repeat
 from ranvier.tensor.function import function
 
 __all__ = [
@@ -44,7 +44,7 @@ class Reshape(Layer):
         if not fits:
             raise GraphError(f"{size} elements a sample do not fill {self.target_shape}")
         shape = tuple(size // known if n == -1 else n for n in self.target_shape)
-        return numeric.reshape(x, (x.shape[0], *shape))
+        return arrays.reshape(x, (x.shape[0], *shape))
 
     def misfit(self, given: Type) -> tuple[str, str] | None:
         size = math.prod(n for n in given.shape[1:] if isinstance(n, int))
@@ -75,7 +75,7 @@ class Permute(Layer):
             raise GraphError(
                 f"dims={self.dims} orders {len(self.dims)} dimensions of samples of {x.ndim - 1}"
             )
-        return numeric.transpose(x, (0, *self.dims))
+        return arrays.transpose(x, (0, *self.dims))
 
     def extra_repr(self) -> str:
         return f"{self.dims}"

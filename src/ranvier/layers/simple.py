@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.graph.node import GraphError, Node, Type, constant
 from ranvier.layers.base import Layer, declared
 from ranvier.module.architecture import register_module
 from ranvier.module.symbolic import Call, Operators, Symbolic, record_of
+from ranvier.ops import arrays
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
@@ -85,19 +85,19 @@ class Flatten(Layer):
         super().__init__(**options)
 
     def forward(self, x: Any) -> Any:
-        return numeric.expand_dims(x, 1) if np.ndim(x) == 1 else numeric.flatten(x, 1)
+        return arrays.expand_dims(x, 1) if np.ndim(x) == 1 else arrays.flatten(x, 1)
 
 
 @function
 def rescale(x: Node, scale: Any, offset: Any) -> Node:
     """``x * scale + offset`` in floats; tuples are of one number for each index of the last dimension."""
-    y = numeric.floating(x)
+    y = arrays.floating(x)
 
     def each(value: Any) -> Any:
         return constant(value, y.dtype) if isinstance(value, tuple) else value
 
-    y = numeric.multiply(y, each(scale))
-    return numeric.add(y, each(offset)) if offset else y
+    y = arrays.multiply(y, each(scale))
+    return arrays.add(y, each(offset)) if offset else y
 
 
 def numbers(value: Any) -> float | tuple[float, ...]:

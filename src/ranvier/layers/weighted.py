@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ranvier import numeric
-from ranvier.functional import convolution, normalization, relu
 from ranvier.graph.node import FLOATS, Node
-from ranvier.numeric.promotion import as_node
+from ranvier.ops import arrays
+from ranvier.ops.arrays.promotion import as_node
+from ranvier.ops.functional import convolution, normalization, relu
 from ranvier.tensor.function import function
 
 __all__ = [
@@ -37,7 +37,7 @@ def weighted(body: Callable[..., Any]) -> Any:
 @weighted
 def prelu(x: Node, alpha: Node) -> Node:
     """X where it is positive, ``alpha * x`` elsewhere."""
-    return numeric.add(relu(x), numeric.multiply(numeric.minimum(x, 0.0), alpha))
+    return arrays.add(relu(x), arrays.multiply(arrays.minimum(x, 0.0), alpha))
 
 
 convolve = weighted(convolution.convolve)

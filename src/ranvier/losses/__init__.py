@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ranvier.losses.base import Formula, Loss, LossFunction, loss_of
-from ranvier.losses.focal import (
+from ranvier.losses.mixture import Mixture
+from ranvier.ops.functional.losses_focal import (
     binary_focal_crossentropy,
     categorical_focal_crossentropy,
     sparse_categorical_focal_crossentropy,
 )
-from ranvier.losses.formulas import (
+from ranvier.ops.functional.losses_keras import (
     binary_crossentropy,
     categorical_crossentropy,
     categorical_hinge,
@@ -30,7 +31,6 @@ from ranvier.losses.formulas import (
     squared_hinge,
     tversky,
 )
-from ranvier.losses.mixture import Mixture
 from ranvier.support.errors import missing, no_such
 
 __all__ = [

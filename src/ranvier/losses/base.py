@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier.losses.formulas import logits_of, not_of_class
 from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
+from ranvier.ops.functional.losses_keras import logits_of, not_of_class
 from ranvier.support.errors import snake_case
 from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype

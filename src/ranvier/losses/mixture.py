@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, GraphError, Node
+from ranvier.ops import arrays as n
 from ranvier.tensor.function import function
 
 __all__ = ["Mixture", "blend", "each", "wide"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, apply
-from ranvier.numeric.promotion import count
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import count
 from ranvier.tensor.function import function
 
 __all__ = ["REDUCTIONS", "reduced"]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric as rn
 from ranvier.graph.node import FLOATS, Node, apply
 from ranvier.metrics.base import SampleMean, classes_of, is_labels
+from ranvier.ops import arrays as rn
 from ranvier.tensor.context import get_dtype
 
 __all__ = [

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ranvier import numeric as rn
 from ranvier.data.targets import aligned, as_labels, as_weights
 from ranvier.engines import reference
 from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, GraphError, Node, apply
 from ranvier.metrics.variables import Variable
-from ranvier.numeric.promotion import count
+from ranvier.ops import arrays as rn
+from ranvier.ops.arrays.promotion import count
 from ranvier.support.errors import snake_case
 from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric as rn
 from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
@@ -26,6 +25,7 @@ from ranvier.metrics.base import (
     over,
     over_samples,
 )
+from ranvier.ops import arrays as rn
 
 __all__ = ["BalancedAccuracy", "CohenKappa", "ConfusionMatrix", "MatthewsCorrelation"]
 

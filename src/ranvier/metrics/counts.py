@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier import numeric as rn
 from ranvier.graph.node import Node, constant
 from ranvier.metrics.base import (
     WIDE,
@@ -23,6 +22,7 @@ from ranvier.metrics.base import (
     over_samples,
     share,
 )
+from ranvier.ops import arrays as rn
 from ranvier.support.validation import whole
 
 __all__ = [

@@ -11,8 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier import numeric as rn
-from ranvier.functional import softmax
 from ranvier.graph.node import Node, apply, constant, full
 from ranvier.metrics.base import (
     WIDE,
@@ -29,6 +27,8 @@ from ranvier.metrics.base import (
     over,
     share,
 )
+from ranvier.ops import arrays as rn
+from ranvier.ops.functional import softmax
 
 __all__ = [
     "AUC", "ExpectedCalibrationError", "PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity",

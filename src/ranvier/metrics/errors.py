@@ -8,9 +8,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from ranvier import numeric as rn
 from ranvier.graph.node import Node, full
-from ranvier.losses import formulas
 from ranvier.metrics.base import (
     WIDE,
     Array,
@@ -22,7 +20,9 @@ from ranvier.metrics.base import (
     over,
     over_samples,
 )
-from ranvier.numeric.promotion import axes_of
+from ranvier.ops import arrays as rn
+from ranvier.ops.arrays.promotion import axes_of
+from ranvier.ops.functional import losses_keras
 
 __all__ = [
     "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "ConcordanceCorrelation", "CosineSimilarity",
@@ -99,33 +99,37 @@ class _Root(_Formula):
 
 
 BinaryCrossentropy = _mean_of(
-    "BinaryCrossentropy", formulas.binary_crossentropy, "from_logits", "label_smoothing"
+    "BinaryCrossentropy", losses_keras.binary_crossentropy, "from_logits", "label_smoothing"
 )
 CategoricalCrossentropy = _mean_of(
-    "CategoricalCrossentropy", formulas.categorical_crossentropy, "from_logits", "label_smoothing"
+    "CategoricalCrossentropy", losses_keras.categorical_crossentropy, "from_logits", "label_smoothing"
 )
 SparseCategoricalCrossentropy = _mean_of(
-    "SparseCategoricalCrossentropy", formulas.sparse_categorical_crossentropy, "from_logits"
+    "SparseCategoricalCrossentropy", losses_keras.sparse_categorical_crossentropy, "from_logits"
 )
-KLDivergence = _mean_of("KLDivergence", formulas.kl_divergence)
-Poisson = _mean_of("Poisson", formulas.poisson)
-MeanSquaredError = _mean_of("MeanSquaredError", formulas.mean_squared_error)
+KLDivergence = _mean_of("KLDivergence", losses_keras.kl_divergence)
+Poisson = _mean_of("Poisson", losses_keras.poisson)
+MeanSquaredError = _mean_of("MeanSquaredError", losses_keras.mean_squared_error)
 RootMeanSquaredError = _mean_of(
-    "RootMeanSquaredError", formulas.mean_squared_error, called="root_mean_squared_error", base=_Root
+    "RootMeanSquaredError", losses_keras.mean_squared_error, called="root_mean_squared_error", base=_Root
 )
-MeanAbsoluteError = _mean_of("MeanAbsoluteError", formulas.mean_absolute_error)
-MeanAbsolutePercentageError = _mean_of("MeanAbsolutePercentageError", formulas.mean_absolute_percentage_error)
-MeanSquaredLogarithmicError = _mean_of("MeanSquaredLogarithmicError", formulas.mean_squared_logarithmic_error)
-LogCoshError = _mean_of("LogCoshError", formulas.log_cosh, called="logcosh")
-CosineSimilarity = _mean_of("CosineSimilarity", formulas.cosine_similarity, "axis", sign=-1)
-Hinge = _mean_of("Hinge", formulas.hinge)
-SquaredHinge = _mean_of("SquaredHinge", formulas.squared_hinge)
-CategoricalHinge = _mean_of("CategoricalHinge", formulas.categorical_hinge)
+MeanAbsoluteError = _mean_of("MeanAbsoluteError", losses_keras.mean_absolute_error)
+MeanAbsolutePercentageError = _mean_of(
+    "MeanAbsolutePercentageError", losses_keras.mean_absolute_percentage_error
+)
+MeanSquaredLogarithmicError = _mean_of(
+    "MeanSquaredLogarithmicError", losses_keras.mean_squared_logarithmic_error
+)
+LogCoshError = _mean_of("LogCoshError", losses_keras.log_cosh, called="logcosh")
+CosineSimilarity = _mean_of("CosineSimilarity", losses_keras.cosine_similarity, "axis", sign=-1)
+Hinge = _mean_of("Hinge", losses_keras.hinge)
+SquaredHinge = _mean_of("SquaredHinge", losses_keras.squared_hinge)
+CategoricalHinge = _mean_of("CategoricalHinge", losses_keras.categorical_hinge)
 
 
 def _correlated(y_true: Node, y_pred: Node, axis: Any) -> tuple[Node, ...]:
     """Covariance, both variances and the squared distance of the means of targets and predictions along an axis."""
-    y, x = formulas.pair(y_true, y_pred)
+    y, x = losses_keras.pair(y_true, y_pred)
     axes = axes_of(axis, x.ndim)
     if 0 in axes:
         raise ValueError(
@@ -180,11 +184,11 @@ class Crossentropy(SampleMean):
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
         if classes_of(y_pred.shape[1:]) == 1:
-            formula: Any = formulas.binary_crossentropy
+            formula: Any = losses_keras.binary_crossentropy
         elif is_labels(y_true, y_pred):
-            formula = formulas.sparse_categorical_crossentropy
+            formula = losses_keras.sparse_categorical_crossentropy
         else:
-            formula = formulas.categorical_crossentropy
+            formula = losses_keras.categorical_crossentropy
         return cast("Node", formula(y_true, y_pred, from_logits=self.from_logits))
 
 

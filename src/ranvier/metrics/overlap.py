@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric as rn
 from ranvier.graph.node import Node
 from ranvier.metrics.base import (
     WIDE,
@@ -21,6 +20,7 @@ from ranvier.metrics.base import (
     over,
     share,
 )
+from ranvier.ops import arrays as rn
 
 __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
+from ranvier.ops import arrays
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import kept
 from ranvier.tensor.tensor import Tensor
@@ -32,4 +32,4 @@ class Variable(Tensor):
         with no_grad():
             if not isinstance(value, Tensor):
                 value = Tensor(value)
-            super().assign(kept(value) if value.dtype == self.dtype else numeric.cast(value, self.dtype))
+            super().assign(kept(value) if value.dtype == self.dtype else arrays.cast(value, self.dtype))

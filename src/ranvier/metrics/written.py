@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
 from ranvier.metrics.base import WIDE, Array, Metric, StateType, paired, without_last
 from ranvier.metrics.variables import Variable
 from ranvier.module.calls import isolated
 from ranvier.module.parameter import Parameter
-from ranvier.numeric.promotion import count
+from ranvier.ops import arrays as numeric
+from ranvier.ops.arrays.promotion import count
 from ranvier.tensor import tape
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function, record

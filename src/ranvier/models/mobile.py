@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import layers, numeric
+from ranvier import layers
 from ranvier.models.plain import images
 from ranvier.module import Module, Sequential, register_module
+from ranvier.ops import arrays
 
 __all__ = ["InvertedResidual", "mobilenet_small"]
 
@@ -43,7 +44,7 @@ class InvertedResidual(Module):
 
     def forward(self, x: Any) -> Any:
         y = self.body(x)
-        return numeric.add(x, y) if self.adds else y
+        return arrays.add(x, y) if self.adds else y
 
 
 def mobilenet_small(

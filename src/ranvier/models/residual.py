@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import functional, layers, numeric
+from ranvier import layers
 from ranvier.layers.base import whole
 from ranvier.models.plain import images
 from ranvier.module import Module, Sequential, register_module
+from ranvier.ops import arrays, functional
 
 __all__ = ["ResidualBlock", "resnet"]
 
@@ -40,7 +41,7 @@ class ResidualBlock(Module):
     def forward(self, x: Any) -> Any:
         y = functional.relu(self.first_norm(self.first(x)))
         y = self.second_norm(self.second(y))
-        return functional.relu(numeric.add(y, self.around(x)))
+        return functional.relu(arrays.add(y, self.around(x)))
 
     def around(self, x: Any) -> Any:
         """What is added to what the convolutions make of x."""
@@ -56,7 +57,7 @@ class ResidualBlock(Module):
             )
         if self.strides > 1:
             x = x[:, :: self.strides, :: self.strides]
-        return numeric.pad(x, ((0, 0), (0, 0), (0, 0), (more // 2, more - more // 2))) if more else x
+        return arrays.pad(x, ((0, 0), (0, 0), (0, 0), (more // 2, more - more // 2))) if more else x
 
     def extra_repr(self) -> str:
         return f"{self.filters}, strides={self.strides}, shortcut={self.shortcut!r}"

@@ -1,4 +1,4 @@
-"""Keras's ``ops``: array operations under its names, with its arguments' names, over `ranvier.numeric`.
+"""Keras's ``ops``: array operations under its names, with its arguments' names, over `ranvier.ops.arrays`.
 
 They take tensors and arrays, in layers, losses, metrics and loops; called on symbolic values they are layers of the
 functional model. Sorting, quantiles and `linalg` need values: they are not for what is compiled.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.numeric import decompositions
-from ranvier.numeric.decompositions import cholesky, det, eigh, inv, matrix_rank, pinv, slogdet, solve
+from ranvier.ops.arrays import decompositions
+from ranvier.ops.arrays.decompositions import cholesky, det, eigh, inv, matrix_rank, pinv, slogdet, solve
 from ranvier.ops.keras.elementwise import OPERATIONS
 from ranvier.support.errors import missing
 

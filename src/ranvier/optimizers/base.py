@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 
 from ranvier.graph.node import Node, apply, like
 from ranvier.graph.tiny import snapped
-from ranvier.numeric import equal, floor_divide
-from ranvier.numeric.promotion import as_node, together, total_of
+from ranvier.ops.arrays import equal, floor_divide
+from ranvier.ops.arrays.promotion import as_node, together, total_of
 from ranvier.optimizers import schedules
 from ranvier.optimizers.attached import Attached, settings_of
 from ranvier.optimizers.nodes import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward

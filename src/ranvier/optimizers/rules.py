@@ -6,9 +6,9 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from ranvier import numeric
 from ranvier.graph.node import Node, apply, like
 from ranvier.graph.tiny import squared
+from ranvier.ops import arrays
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.nodes import (
     Slots,
@@ -275,7 +275,7 @@ class Ftrl(Optimizer):
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         def root(a: Node) -> Node:
-            return numeric.divide(numeric.power(a, -self.learning_rate_power), wide(lr, a.shape))
+            return arrays.divide(arrays.power(a, -self.learning_rate_power), wide(lr, a.shape))
 
         l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength
         a = slots["accumulator"] + squared(g)
@@ -283,8 +283,8 @@ class Ftrl(Optimizer):
         linear = slots["linear"] + g - (root(a) - root(slots["accumulator"])) * p
         size = shifted(root(a), 2 * l2)
         if self.beta:
-            size = shifted(size, numeric.divide(self.beta, lr))
-        return (numeric.clip(linear, -l1, l1) - linear) / size, {"accumulator": a, "linear": linear}
+            size = shifted(size, arrays.divide(self.beta, lr))
+        return (arrays.clip(linear, -l1, l1) - linear) / size, {"accumulator": a, "linear": linear}
 
 
 @dataclass(eq=False, repr=False)

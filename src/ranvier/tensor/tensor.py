@@ -46,7 +46,7 @@ class Tensor:
 
     Reading it (``numpy()``, ``item()``, printing) computes it together with all that is pending. Arithmetic follows
     NumPy's broadcasting. ``backward()`` fills the ``grad`` of every leaf that requires one. Its operators and most of
-    its methods are `ranvier.methods`' table.
+    its methods are `ranvier.ops.tensor_methods`' table.
     """
 
     __array_priority__ = 1000  # NumPy arrays on the left let our operators answer
@@ -107,7 +107,7 @@ class Tensor:
         segment.live.append(weakref.ref(tensor))
         return tensor
 
-    if TYPE_CHECKING:  # given at run time by `ranvier.methods`
+    if TYPE_CHECKING:  # given at run time by `ranvier.ops.tensor_methods`
         __add__: Any
         __radd__: Any
         __sub__: Any

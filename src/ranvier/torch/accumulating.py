@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier import numeric as n
-from ranvier import selecting
-from ranvier.numeric import known
-from ranvier.numeric.matrices import (
+from ranvier.ops import arrays as n
+from ranvier.ops import indexing
+from ranvier.ops.arrays import nan_reductions
+from ranvier.ops.arrays.linalg import (
     cdist,
     corrcoef,
     cov,
@@ -21,8 +21,8 @@ from ranvier.numeric.matrices import (
     tensordot,
     trapezoid,
 )
-from ranvier.numeric.promotion import axis_of
-from ranvier.selecting import Ordered
+from ranvier.ops.arrays.promotion import axis_of
+from ranvier.ops.indexing import Ordered
 from ranvier.tensor.function import renamed
 from ranvier.tensor.tensor import Tensor
 
@@ -33,7 +33,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-nansum, nanmean = (renamed(f, "input", "dim", "keepdim") for f in (known.nansum, known.nanmean))
+nansum, nanmean = (
+    renamed(f, "input", "dim", "keepdim") for f in (nan_reductions.nansum, nan_reductions.nanmean)
+)
 
 
 def _converted(x: Any, dtype: Any) -> Any:
@@ -89,10 +91,10 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         raise ValueError(
             f"a tensor of shape {input.shape} has no elements along dimension {dim}, and so no median."
         )
-    values, order = input.compute(), selecting.argsort(input, axis).compute()
+    values, order = input.compute(), indexing.argsort(input, axis).compute()
     middle = np.where(np.isnan(values).any(axis, keepdims=True), extent - 1, (extent - 1) // 2)
     rows = Tensor.wrap(np.ascontiguousarray(np.take_along_axis(order, middle, axis)))
-    parts = selecting.gather(input, axis, rows), rows
+    parts = indexing.gather(input, axis, rows), rows
     return Ordered(*(parts if keepdim else [n.squeeze(part, axis) for part in parts]))
 
 
@@ -104,7 +106,7 @@ def quantile(
     Between neighbours "linear" interpolates; "lower", "higher", "nearest" and "midpoint" choose. Looks at values.
     Raises ValueError for shares outside of 0 to 1.
     """
-    return selecting.quantile(input, q, dim, keepdim, interpolation)
+    return indexing.quantile(input, q, dim, keepdim, interpolation)
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:

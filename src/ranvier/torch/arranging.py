@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import methods, numeric, rearranging
-from ranvier import numeric as n
 from ranvier.graph.node import Node, apply
-from ranvier.numeric import movement
-from ranvier.numeric.matrices import diag, roll, rot90, tril, triu
-from ranvier.numeric.promotion import axis_of
+from ranvier.ops import arrays, shape_methods, tensor_methods
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays import shape as movement
+from ranvier.ops.arrays.linalg import diag, roll, rot90, tril, triu
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
@@ -86,7 +86,7 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 def tile(input: Any, dims: Sequence[int]) -> Any:
     """``input`` that many times along each dimension, the last ones where fewer are given."""
     times = (*(1,) * (input.ndim - len(dims)), *dims)
-    return rearranging.repeated(input, times)
+    return shape_methods.repeated(input, times)
 
 
 def repeat_interleave(
@@ -98,7 +98,7 @@ def repeat_interleave(
     if not isinstance(repeats, int):
         counts = repeats.compute() if isinstance(repeats, Tensor) else np.asarray(repeats)
         rows = np.repeat(np.arange(x.shape[axis], dtype=np.int32), counts)
-        return methods.METHODS["index_select"](x, axis, Tensor.wrap(rows))
+        return tensor_methods.METHODS["index_select"](x, axis, Tensor.wrap(rows))
     shape = x.shape
     apart = n.expand_dims(x, axis + 1)
     wide = n.broadcast_to(apart, (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
@@ -117,15 +117,15 @@ def diff(
 ) -> Node:
     """The differences of neighbours along ``dim``, ``n`` times, of ``input`` between ``prepend`` and ``append``."""
     parts = [part for part in (prepend, input, append) if part is not None]
-    input = input if len(parts) == 1 else numeric.concatenate(parts, axis_of(dim, input.ndim))
+    input = input if len(parts) == 1 else arrays.concatenate(parts, axis_of(dim, input.ndim))
     for _ in range(n):
         axis = axis_of(dim, input.ndim)
         extent: Any = input.shape[axis]
         parts = [
-            numeric.index_basic(input, (*(("slice", None, None, None),) * axis, ("slice", a, b, None)))
+            arrays.index_basic(input, (*(("slice", None, None, None),) * axis, ("slice", a, b, None)))
             for a, b in ((1, extent), (0, extent - 1))
         ]
-        input = numeric.subtract(*parts)
+        input = arrays.subtract(*parts)
     return input
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import methods as common
+from ranvier.ops import tensor_methods as common
 from ranvier.torch import methods
 from ranvier.torch.nn.functional import celu_, relu_, selu_, threshold_
 from ranvier.torch.nn.functional.noise import alpha_dropout_, dropout_, feature_alpha_dropout_

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric, selecting
 from ranvier.graph.node import Node, apply
-from ranvier.numeric.promotion import axis_of
+from ranvier.ops import arrays, indexing
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
@@ -17,7 +17,7 @@ __all__ = [
     "scatter_add", "searchsorted", "take", "take_along_dim", "unique", "unique_consecutive", "where",
 ]  # fmt: skip
 
-argwhere = selecting.nonzero
+argwhere = indexing.nonzero
 
 
 def _array(value: Any) -> Any:
@@ -31,19 +31,19 @@ def _known(array: Any) -> Tensor:
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """``input`` where the condition holds, else ``other``; with the condition alone the places where it holds."""
     if input is None and other is None:
-        return selecting.nonzero(condition).unbind(1) if condition.ndim else selecting.nonzero(condition)
-    return numeric.where(condition, input, other)
+        return indexing.nonzero(condition).unbind(1) if condition.ndim else indexing.nonzero(condition)
+    return arrays.where(condition, input, other)
 
 
 def take(input: Any, index: Any) -> Any:
     """The elements of the flat tensor at indices."""
-    return numeric.reshape(input, (-1,))[index]
+    return arrays.reshape(input, (-1,))[index]
 
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """An element for each index along ``dim``, as `gather`; without ``dim`` of the flat tensor."""
     if dim is None:
-        return take(input, numeric.reshape(indices, (-1,)))
+        return take(input, arrays.reshape(indices, (-1,)))
     shape = list(
         np.broadcast_shapes(
             *(
@@ -55,8 +55,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     spread = []
     for t in (input, indices):
         shape[axis_of(dim, t.ndim)] = t.shape[dim]
-        spread.append(numeric.broadcast_to(t, tuple(shape)))
-    return selecting.gather(spread[0], dim, spread[1])
+        spread.append(arrays.broadcast_to(t, tuple(shape)))
+    return indexing.gather(spread[0], dim, spread[1])
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -93,24 +93,24 @@ def scatter_(
     if reduce == "add":
         shape = _array(index).shape
         given = source if isinstance(source, Tensor) else _known(np.full(shape, source, self.dtype))
-        return selecting.put(self, scatter_add(self, dim, index, given))
+        return indexing.put(self, scatter_add(self, dim, index, given))
     if reduce is not None:
         raise ValueError(f"reduce={reduce!r}. Write 'add', or leave it out, instead.")
-    selecting.set_item(self, _grid(self, dim, index), _part(source, _array(index).shape))
+    indexing.set_item(self, _grid(self, dim, index), _part(source, _array(index).shape))
     return self
 
 
 @function
 def _added(x: Node, places: Node, updates: Node) -> Node:
     """A flat tensor with each update added at its place."""
-    return numeric.add(x, apply("scatter_add", places, numeric.cast(updates, x.dtype), rows=x.shape[0]))
+    return arrays.add(x, apply("scatter_add", places, arrays.cast(updates, x.dtype), rows=x.shape[0]))
 
 
 def _add_at(input: Tensor, places: Any, source: Any) -> Any:
     """``input`` with elements added where ``places`` say among all."""
-    flat = numeric.reshape(input, (-1,))
+    flat = arrays.reshape(input, (-1,))
     rows = Tensor.wrap(np.ascontiguousarray(places.ravel(), np.int32))
-    return numeric.reshape(_added(flat, rows, numeric.reshape(source, (-1,))), input.shape)
+    return arrays.reshape(_added(flat, rows, arrays.reshape(source, (-1,))), input.shape)
 
 
 def _every(input: Tensor) -> Any:
@@ -126,7 +126,7 @@ def scatter_add(input: Tensor, dim: int, index: Any, src: Tensor) -> Any:
 def index_add(input: Tensor, dim: int, index: Any, source: Tensor, *, alpha: float = 1) -> Any:
     """``input`` with each slice of ``source`` along ``dim`` added at its index; several may meet at one."""
     places = np.take(_every(input), _array(index), axis_of(dim, input.ndim))
-    return _add_at(input, places, source if alpha == 1 else numeric.multiply(source, alpha))
+    return _add_at(input, places, source if alpha == 1 else arrays.multiply(source, alpha))
 
 
 def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:
@@ -135,14 +135,14 @@ def index_fill(input: Tensor, dim: int, index: Any, value: Any) -> Any:
     chosen = np.zeros(input.shape[axis], bool)
     chosen[_array(index)] = True
     mask = chosen.reshape([-1 if i == axis else 1 for i in range(input.ndim)])
-    return selecting.masked_fill(input, Tensor.wrap(mask), value)
+    return indexing.masked_fill(input, Tensor.wrap(mask), value)
 
 
 def index_copy(input: Tensor, dim: int, index: Any, source: Tensor) -> Tensor:
     """``input`` with the slices of ``source`` along ``dim`` written at indices."""
     result: Tensor = input.clone()
     places = (*(slice(None),) * axis_of(dim, input.ndim), _array(index))
-    selecting.set_item(result, places, source)
+    indexing.set_item(result, places, source)
     return result
 
 

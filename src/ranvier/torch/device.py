@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier.methods import no_device
+from ranvier.ops.tensor_methods import no_device
 
 __all__ = ["check_device", "device"]
 

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, Node
-from ranvier.methods import scaled
-from ranvier.numeric.angles import acos, asin, atan, atan2, deg2rad, hypot, rad2deg, sinc, tan
-from ranvier.numeric.elementary import (
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.elementary import (
     acosh,
     asinh,
     atanh,
@@ -29,7 +27,9 @@ from ranvier.numeric.elementary import (
     sinh,
     trunc,
 )
-from ranvier.numeric.promotion import floating
+from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.arrays.trigonometry import acos, asin, atan, atan2, deg2rad, hypot, rad2deg, sinc, tan
+from ranvier.ops.tensor_methods import scaled
 from ranvier.tensor.function import function, renamed
 from ranvier.tensor.tensor import Tensor
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ranvier import numeric
-from ranvier.numeric import norms
-from ranvier.numeric.decompositions import (
+from ranvier.ops import arrays
+from ranvier.ops.arrays import norms
+from ranvier.ops.arrays.decompositions import (
     LinAlgError,
     cholesky,
     det,
@@ -29,13 +29,13 @@ __all__ = [
     "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "vector_norm",
 ]  # fmt: skip
 
-matmul = numeric.matmul
+matmul = arrays.matmul
 
 
 def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The ``ord``-norm of vectors along ``dim``, or of all elements."""
-    x = x if dtype is None else numeric.cast(x, dtype)
-    return numeric.norm(x, tuple(dim) if isinstance(dim, list) else dim, keepdim, ord)
+    x = x if dtype is None else arrays.cast(x, dtype)
+    return arrays.norm(x, tuple(dim) if isinstance(dim, list) else dim, keepdim, ord)
 
 
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
@@ -45,7 +45,7 @@ def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = F
 
 def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """`vector_norm` of all elements or along one dimension, `matrix_norm` along two or with the ``ord`` of a matrix."""
-    return norms.norm_of(A if dtype is None else numeric.cast(A, dtype), ord, dim, keepdim)
+    return norms.norm_of(A if dtype is None else arrays.cast(A, dtype), ord, dim, keepdim)
 
 
 def svdvals(A: Any) -> Tensor:

@@ -1,4 +1,6 @@
-"""The methods of tensors that this vocabulary adds to those of `ranvier.methods`: a table from names to functions."""
+"""The methods of tensors that this vocabulary adds to those of `ranvier.ops.tensor_methods`: a table from names
+to functions.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import methods, rearranging, selecting
+from ranvier.ops import indexing, shape_methods, tensor_methods
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch import (
     accumulating,
@@ -73,7 +75,7 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
     "index_add": choosing.index_add,
     "index_copy": choosing.index_copy,
     "index_fill": choosing.index_fill,
-    "masked_fill": selecting.masked_fill,
+    "masked_fill": indexing.masked_fill,
     "log10": operations.log10,
     "log2": operations.log2,
     "scatter_add": choosing.scatter_add,
@@ -121,7 +123,7 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 
 def clone(self: Tensor, *, memory_format: Any = None) -> Any:
     """A copy whose gradient flows on; there is one memory format."""
-    return methods.clone(self)
+    return tensor_methods.clone(self)
 
 
 def fill_diagonal_(self: Tensor, fill_value: float) -> Tensor:
@@ -161,14 +163,14 @@ def numpy(self: Tensor, *, force: bool = False) -> Any:
 
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """The values of another tensor, or a number, written into this one."""
-    return methods.copy(self, other)
+    return tensor_methods.copy(self, other)
 
 
 def kind(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The name of the dtype; with a dtype, or PyTorch's name for tensors of it (``torch.LongTensor``), a conversion."""
     if isinstance(dtype, str):
         dtype = CLASSES.get(dtype.removeprefix("torch."), dtype)
-    return methods.kind(self, getattr(dtype, "dtype", dtype))
+    return tensor_methods.kind(self, getattr(dtype, "dtype", dtype))
 
 
 def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None, **named: int) -> Any:
@@ -179,23 +181,25 @@ def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None
 
 METHODS: dict[str, Any] = {
     **{name: getattr(module, name) for module, names in SHARED.items() for name in names},
-    **{f"{name}_": methods.in_place(operation) for name, operation in IN_PLACE.items()},
+    **{f"{name}_": tensor_methods.in_place(operation) for name, operation in IN_PLACE.items()},
     "squeeze": operations.squeeze, "squeeze_": _reshaping(operations.squeeze),
     "unsqueeze_": _reshaping(operations.unsqueeze),
     "transpose_": _reshaping(operations.transpose), "t_": _reshaping(operations.t), "stride": stride,
     "clone": clone, "contiguous": lambda self, memory_format=None: self,
     "pin_memory": lambda self, device=None: self, "det": linalg.det, "inverse": linalg.inv,
-    "exponential_": methods.drawn(lambda source, shape, lambd=1.0: source.standard_exponential(shape) / lambd),
+    "exponential_": tensor_methods.drawn(lambda source, shape, lambd=1.0: source.standard_exponential(shape) / lambd),
     "detach_": detach_, "retain_grad": retain_grad, "type": kind, "fill_diagonal_": fill_diagonal_,
-    "bernoulli_": methods.drawn(lambda source, shape, p=0.5: source.random(shape) < p),
-    "subtract": elementwise.sub, "subtract_": methods.in_place(elementwise.sub), "clamp_min": elementwise.clamp_min,
-    "clamp_max": elementwise.clamp_max, "broadcast_to": rearranging.sized("size", arranging.broadcast_to),
-    "tile": rearranging.sized("dims", arranging.tile), "numpy": numpy, "copy_": copy_,
+    "bernoulli_": tensor_methods.drawn(lambda source, shape, p=0.5: source.random(shape) < p),
+    "subtract": elementwise.sub, "subtract_": tensor_methods.in_place(elementwise.sub), "clamp_min":
+    elementwise.clamp_min,
+    "clamp_max": elementwise.clamp_max, "broadcast_to": shape_methods.sized("size", arranging.broadcast_to),
+    "tile": shape_methods.sized("dims", arranging.tile), "numpy": numpy, "copy_": copy_,
     "new_zeros": _new(creation.zeros), "new_ones": _new(creation.ones), "new_empty": _new(creation.empty),
     "new_full": _new(creation.full), "new_tensor": _new(creation.tensor),
     "inner": accumulating.inner, "cross": accumulating.cross,
     "reshape_as": lambda self, other: self.reshape(other.shape), "grad_fn": property(grad_fn),
-    "random_": methods.drawn(whole_numbers), "nbytes": property(lambda self: self.nelement() * self.element_size()),
+    "random_": tensor_methods.drawn(whole_numbers), "nbytes": property(lambda self: self.nelement() *
+    self.element_size()),
     "itemsize": property(lambda self: self.element_size()),
     "nelement": lambda self: math.prod(self.shape), "ndimension": lambda self: self.ndim,
     "is_contiguous": lambda self: True, "element_size": lambda self: np.dtype(self.dtype).itemsize,

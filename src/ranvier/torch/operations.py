@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, numeric
-from ranvier.numeric import norms
-from ranvier.rearranging import squeezed
-from ranvier.selecting import (
+from ranvier.ops import arrays, functional
+from ranvier.ops.arrays import norms
+from ranvier.ops.indexing import (
     Ordered,
     argsort,
     gather,
@@ -22,6 +21,7 @@ from ranvier.selecting import (
     sort,
     topk,
 )
+from ranvier.ops.shape_methods import squeezed
 from ranvier.tensor.function import no_out
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.renamed import maximum, minimum
@@ -60,9 +60,9 @@ def _extremum(largest: Any, position: Any, pairwise: Any) -> Any:
     return function
 
 
-max = _extremum(numeric.max, numeric.argmax, maximum)
+max = _extremum(arrays.max, arrays.argmax, maximum)
 max.__doc__ = "The largest element; along ``dim``, (values, indices); of two tensors, the elementwise larger."
-min = _extremum(numeric.min, numeric.argmin, minimum)
+min = _extremum(arrays.min, arrays.argmin, minimum)
 min.__doc__ = (
     "The smallest element; along ``dim``, (values, indices); of two tensors, the elementwise smaller."
 )
@@ -82,15 +82,15 @@ def _reduction(operation: Any) -> Any:
         if out is not None:
             raise no_out(operation.__name__)
         result = operation(input, _dims(dim if axis is None else axis), keepdim or keepdims)
-        return result if dtype is None else numeric.cast(result, dtype)
+        return result if dtype is None else arrays.cast(result, dtype)
 
     function.__doc__ = operation.__doc__
     return function
 
 
-sum, mean, any, all = (_reduction(f) for f in (numeric.sum, numeric.mean, numeric.any, numeric.all))
+sum, mean, any, all = (_reduction(f) for f in (arrays.sum, arrays.mean, arrays.any, arrays.all))
 argmax, argmin, amax, amin, logsumexp = (
-    _reduction(f) for f in (numeric.argmax, numeric.argmin, numeric.max, numeric.min, numeric.logsumexp)
+    _reduction(f) for f in (arrays.argmax, arrays.argmin, arrays.max, arrays.min, arrays.logsumexp)
 )
 
 
@@ -108,7 +108,7 @@ def _spread(operation: Any) -> Any:
     return function
 
 
-var, std = _spread(numeric.var), _spread(numeric.std)
+var, std = _spread(arrays.var), _spread(arrays.std)
 var.__doc__ = "The variance, dividing by n - 1 unless ``unbiased=False``."
 std.__doc__ = "The standard deviation, dividing by n - 1 unless ``unbiased=False``."
 
@@ -117,7 +117,7 @@ def norm(input: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
     """The p-norm over the given dimensions, or of all elements; "fro" is 2, "nuc" the sum of singular values."""
     if p == "nuc":
         return norms.matrix_norm(input, p, range(input.ndim) if dim is None else dim, keepdim)
-    return numeric.norm(input, _dims(dim), keepdim, 2 if p in ("fro", None) else p)
+    return arrays.norm(input, _dims(dim), keepdim, 2 if p in ("fro", None) else p)
 
 
 def _along(operation: Any) -> Any:
@@ -125,7 +125,7 @@ def _along(operation: Any) -> Any:
         dim = axis if dim is None else dim
         if dim is None:
             raise TypeError(f"{operation.__name__} needs a dimension. Write dim=1, for example.")
-        return operation(input if dtype is None else numeric.cast(input, dtype), dim)
+        return operation(input if dtype is None else arrays.cast(input, dtype), dim)
 
     function.__name__ = operation.__name__
     return function
@@ -139,12 +139,12 @@ log_softmax.__doc__ = "The logarithm of `softmax`, stable."
 def einsum(equation: str, *operands: Any) -> Any:
     """Einstein's summation over any number of operands, or over those of one list."""
     several = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
-    return numeric.einsum(equation, *several)
+    return arrays.einsum(equation, *several)
 
 
 def cat(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
     """Tensors joined along a dimension they have; one of shape (0,), where a loop begins with nothing, adds nothing."""
-    return numeric.concatenate(tensors, dim if axis is None else axis)
+    return arrays.concatenate(tensors, dim if axis is None else axis)
 
 
 concat = concatenate = cat
@@ -152,7 +152,7 @@ concat = concatenate = cat
 
 def stack(tensors: Sequence[Any], dim: int = 0, *, axis: int | None = None) -> Any:
     """Tensors of one shape joined along a new dimension."""
-    return numeric.stack(tensors, dim if axis is None else axis)
+    return arrays.stack(tensors, dim if axis is None else axis)
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> Any:
@@ -172,27 +172,27 @@ def unbind(input: Any, dim: int = 0) -> Any:
 
 def vstack(tensors: Sequence[Any]) -> Any:
     """Rows below each other; vectors are rows."""
-    return numeric.concatenate([numeric.reshape(t, (1, -1)) if t.ndim < 2 else t for t in tensors], 0)
+    return arrays.concatenate([arrays.reshape(t, (1, -1)) if t.ndim < 2 else t for t in tensors], 0)
 
 
 def hstack(tensors: Sequence[Any]) -> Any:
     """Tensors beside each other, along the second dimension; vectors one after the other."""
-    return numeric.concatenate(tensors, 0 if tensors[0].ndim < 2 else 1)
+    return arrays.concatenate(tensors, 0 if tensors[0].ndim < 2 else 1)
 
 
 def log2(input: Any) -> Any:
     """The logarithm to base 2."""
-    return numeric.divide(numeric.log(input), math.log(2))
+    return arrays.divide(arrays.log(input), math.log(2))
 
 
 def log10(input: Any) -> Any:
     """The logarithm to base 10."""
-    return numeric.divide(numeric.log(input), math.log(10))
+    return arrays.divide(arrays.log(input), math.log(10))
 
 
 def isinf(input: Any) -> Any:
     """Where elements are infinite."""
-    return numeric.equal(numeric.abs(input), math.inf)
+    return arrays.equal(arrays.abs(input), math.inf)
 
 
 def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
@@ -207,7 +207,7 @@ def equal(input: Any, other: Any) -> bool:
 
 def reshape(input: Any, shape: Sequence[int]) -> Any:
     """The same elements in another shape, in which one extent may be -1."""
-    return numeric.reshape(input, tuple(shape))
+    return arrays.reshape(input, tuple(shape))
 
 
 def squeeze(input: Any, dim: Any = None) -> Any:
@@ -217,32 +217,32 @@ def squeeze(input: Any, dim: Any = None) -> Any:
 
 def unsqueeze(input: Any, dim: int) -> Any:
     """With a new dimension of extent 1."""
-    return numeric.expand_dims(input, dim)
+    return arrays.expand_dims(input, dim)
 
 
 def permute(input: Any, dims: Sequence[int]) -> Any:
     """The dimensions in another order."""
-    return numeric.transpose(input, tuple(dims))
+    return arrays.transpose(input, tuple(dims))
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """Two dimensions exchanged."""
-    return numeric.swapaxes(input, dim0, dim1)
+    return arrays.swapaxes(input, dim0, dim1)
 
 
 def t(input: Any) -> Any:
     """The transpose of a matrix."""
-    return numeric.transpose(input)
+    return arrays.transpose(input)
 
 
 def flip(input: Any, dims: Any) -> Any:
     """The order along the given dimensions reversed."""
-    return numeric.flip(input, _dims(dims))
+    return arrays.flip(input, _dims(dims))
 
 
 def outer(input: Any, vec2: Any) -> Any:
     """The products of all pairs of elements of two vectors."""
-    return numeric.multiply(numeric.expand_dims(input, 1), vec2)
+    return arrays.multiply(arrays.expand_dims(input, 1), vec2)
 
 
 ger = outer

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import functional
-from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, GraphError, Node
-from ranvier.numeric import elementary
-from ranvier.numeric.promotion import as_node, result_dtype
+from ranvier.ops import arrays as n
+from ranvier.ops import functional
+from ranvier.ops.arrays import elementary
+from ranvier.ops.arrays.promotion import as_node, result_dtype
 from ranvier.tensor.function import arithmetic, function, renamed
 
 __all__ = [

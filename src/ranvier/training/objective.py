@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ranvier import losses
-from ranvier import numeric as rn
 from ranvier.data.arrays import as_labels, as_targets
 from ranvier.data.convert import Array, to_numeric
 from ranvier.data.targets import aligned
-from ranvier.functional.criteria import weight_of
 from ranvier.graph.node import BATCH, FLOATS, Node, apply
 from ranvier.losses.reduction import reduced
 from ranvier.module import Module
+from ranvier.ops import arrays as rn
+from ranvier.ops.functional.losses_torch import weight_of
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import engines, numeric
+from ranvier import engines
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
@@ -16,7 +16,8 @@ from ranvier.metrics.base import WIDE
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.module.changes import structure
-from ranvier.numeric.promotion import count, result_dtype, together, total_of
+from ranvier.ops import arrays as numeric
+from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
 from ranvier.support.registry import held
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.context import get_dtype

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import methods, numeric, selecting
 from ranvier.graph.node import FLOATS, Symbol
-from ranvier.numeric import matrices, movement
-from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.ops import arrays, indexing, tensor_methods
+from ranvier.ops.arrays import linalg
+from ranvier.ops.arrays import shape as movement
+from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, listed, operation
 from ranvier.tensor.tensor import Tensor
 
@@ -25,13 +26,13 @@ from ranvier.tensor.tensor import Tensor
 @operation
 def reshape(x: Operand, newshape: Sequence[Any]) -> Any:
     """The same elements in another shape; one extent may be -1."""
-    return numeric.reshape(x, tuple(newshape) if np.ndim(newshape) else (newshape,))
+    return arrays.reshape(x, tuple(newshape) if np.ndim(newshape) else (newshape,))
 
 
 @operation
 def transpose(x: Operand, axes: Sequence[int] | None = None) -> Any:
     """The axes in this order, or reversed."""
-    return numeric.transpose(x, None if axes is None else tuple(axes))
+    return arrays.transpose(x, None if axes is None else tuple(axes))
 
 
 @operation
@@ -43,7 +44,7 @@ def moveaxis(x: Operand, source: Axes, destination: Axes) -> Any:
 @operation
 def swapaxes(x: Operand, axis1: int, axis2: int) -> Any:
     """Two axes exchanged."""
-    return numeric.swapaxes(x, axis1, axis2)
+    return arrays.swapaxes(x, axis1, axis2)
 
 
 @operation
@@ -51,55 +52,55 @@ def expand_dims(x: Operand, axis: Axes) -> Any:
     """A new axis of extent 1, or several."""
     ndim = x.ndim + (len(axis) if isinstance(axis, (list, tuple)) else 1)
     for place in axes_of(axis, ndim):
-        x = numeric.expand_dims(x, place)
+        x = arrays.expand_dims(x, place)
     return x
 
 
 @operation
 def squeeze(x: Operand, axis: Axes = None) -> Any:
     """Without these axes of extent 1, or without all of them."""
-    return numeric.squeeze(x, listed(axis))
+    return arrays.squeeze(x, listed(axis))
 
 
 @operation
 def concatenate(xs: Sequence[Operand], axis: int = 0) -> Any:
     """Joined along an axis."""
-    return numeric.concatenate(list(xs), axis)
+    return arrays.concatenate(list(xs), axis)
 
 
 @operation
 def stack(x: Sequence[Operand], axis: int = 0) -> Any:
     """Joined along a new axis."""
-    return numeric.stack(list(x), axis)
+    return arrays.stack(list(x), axis)
 
 
 @operation
 def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> Any:
     """So many equal parts along an axis, or those that begin at these indices, as NumPy's."""
     if hasattr(indices_or_sections, "__index__") and not np.ndim(indices_or_sections):
-        return list(numeric.split(x, operator.index(indices_or_sections), axis))
+        return list(arrays.split(x, operator.index(indices_or_sections), axis))
     extent = x.shape[axis_of(axis, x.ndim)]
     stops = [0, *(slice(int(i)).indices(extent)[1] for i in np.ravel(indices_or_sections)), extent]
-    return list(numeric.split(x, tuple(max(b - a, 0) for a, b in pairwise(stops)), axis))
+    return list(arrays.split(x, tuple(max(b - a, 0) for a, b in pairwise(stops)), axis))
 
 
 @operation
 def unstack(x: Operand, num: int | None = None, axis: int = 0) -> Any:
     """The slices along an axis."""
-    parts = numeric.split(x, x.shape[axis_of(axis, x.ndim)] if num is None else num, axis)
-    return [numeric.squeeze(part, axis) for part in parts]
+    parts = arrays.split(x, x.shape[axis_of(axis, x.ndim)] if num is None else num, axis)
+    return [arrays.squeeze(part, axis) for part in parts]
 
 
 @operation
 def flip(x: Operand, axis: Axes = None) -> Any:
     """The elements in reverse order along these axes, or along all."""
-    return numeric.flip(x, listed(axis))
+    return arrays.flip(x, listed(axis))
 
 
 @operation
 def broadcast_to(x: Operand, shape: Sequence[Any]) -> Any:
     """Repeated to a shape."""
-    return numeric.broadcast_to(x, tuple(shape))
+    return arrays.broadcast_to(x, tuple(shape))
 
 
 @operation
@@ -107,9 +108,9 @@ def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
     """The whole that many times along each axis."""
     times = (repeats,) if isinstance(repeats, int) else tuple(repeats)
     times = (*(1,) * (x.ndim - len(times)), *times)
-    x = numeric.reshape(x, (*(1,) * (len(times) - x.ndim), *x.shape))
+    x = arrays.reshape(x, (*(1,) * (len(times) - x.ndim), *x.shape))
     for axis, n in enumerate(times):
-        x = x if n == 1 else numeric.concatenate([x] * n, axis)
+        x = x if n == 1 else arrays.concatenate([x] * n, axis)
     return x
 
 
@@ -117,16 +118,16 @@ def tile(x: Operand, repeats: int | Sequence[int]) -> Any:
 def repeat(x: Operand, repeats: int, axis: int | None = None) -> Any:
     """Each element that many times, one after the other; ``repeats`` is one number, or one for each along the axis."""
     if axis is None:
-        x, axis = numeric.reshape(x, (-1,)), 0
+        x, axis = arrays.reshape(x, (-1,)), 0
     axis = axis_of(axis, x.ndim)
     if np.ndim(repeats):
         rows = np.repeat(np.arange(x.shape[axis], dtype=np.int32), repeats)
-        return numeric.take(x, rows, axis)
+        return arrays.take(x, rows, axis)
     if not repeats:
-        return numeric.split(x, (0, x.shape[axis]), axis)[0]
-    wide = numeric.stack([x] * repeats, axis + 1)
+        return arrays.split(x, (0, x.shape[axis]), axis)[0]
+    wide = arrays.stack([x] * repeats, axis + 1)
     merged = tuple(-1 if i == axis else d for i, d in enumerate(x.shape))
-    return numeric.reshape(wide, merged)
+    return arrays.reshape(wide, merged)
 
 
 @operation
@@ -135,7 +136,7 @@ def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: flo
     if mode != "constant":
         raise ValueError(f"ops.pad(mode={mode!r}): write mode='constant', which is all there is, instead.")
     widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
-    return numeric.pad(x, tuple((int(a), int(b)) for a, b in widths), constant_values or 0.0)
+    return arrays.pad(x, tuple((int(a), int(b)) for a, b in widths), constant_values or 0.0)
 
 
 # --- choosing -----------------------------------------------------------------------------------------------------
@@ -145,20 +146,20 @@ def pad(x: Operand, pad_width: Any, mode: str = "constant", constant_values: flo
 def take(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     """The slices along an axis at whole numbers; without an axis, elements."""
     if axis is None:
-        x, axis = numeric.reshape(x, (-1,)), 0
-    return numeric.take(x, indices, axis)
+        x, axis = arrays.reshape(x, (-1,)), 0
+    return arrays.take(x, indices, axis)
 
 
 @operation
 def one_hot(x: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     """1 at each class number along a new axis, 0 elsewhere."""
-    return numeric.one_hot(x, num_classes, dtype_name(dtype), axis)
+    return arrays.one_hot(x, num_classes, dtype_name(dtype), axis)
 
 
 @operation
 def einsum(subscripts: str, *operands: Operand) -> Any:
     """Einstein's summation over any number of operands."""
-    return numeric.einsum(subscripts, *operands)
+    return arrays.einsum(subscripts, *operands)
 
 
 @operation
@@ -167,15 +168,15 @@ def dot(x1: Operand, x2: Operand) -> Any:
     the product.
     """
     if not (np.ndim(x1) and np.ndim(x2)):
-        return numeric.multiply(x1, x2)
+        return arrays.multiply(x1, x2)
     if max(x1.ndim, x2.ndim) <= 2:
-        return numeric.matmul(x1, x2)
-    return matrices.tensordot(x1, x2, [[-1], [-2 if x2.ndim > 1 else -1]])
+        return arrays.matmul(x1, x2)
+    return linalg.tensordot(x1, x2, [[-1], [-2 if x2.ndim > 1 else -1]])
 
 
 def _ordered(x: Any, axis: int | None) -> Any:
     x = convert_to_tensor(x)
-    return selecting.sort(numeric.reshape(x, (-1,)), 0) if axis is None else selecting.sort(x, axis)
+    return indexing.sort(arrays.reshape(x, (-1,)), 0) if axis is None else indexing.sort(x, axis)
 
 
 def sort(x: Any, axis: int | None = -1) -> Tensor:
@@ -192,7 +193,7 @@ def argsort(x: Any, axis: int | None = -1) -> Tensor:
 
 def top_k(x: Any, k: int, sorted: bool = True) -> Any:
     """The ``k`` largest along the last axis, and where they are; needs values."""
-    return selecting.topk(convert_to_tensor(x), k)
+    return indexing.topk(convert_to_tensor(x), k)
 
 
 # --- kinds and new values -----------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> Any:
 @operation
 def cast(x: Operand, dtype: Any) -> Any:
     """In another dtype."""
-    return numeric.cast(x, dtype_name(dtype))
+    return arrays.cast(x, dtype_name(dtype))
 
 
 def _limits(dtype: str) -> tuple[Any, Any]:
@@ -217,20 +218,20 @@ def saturate_cast(x: Operand, dtype: Any) -> Any:
     name = dtype_name(dtype)
     if x.dtype != "bool":
         (low, high), (least, most) = _limits(x.dtype), _limits(name)
-        x = numeric.clip(x, max(low, least), min(high, most))
-    return numeric.cast(x, name)
+        x = arrays.clip(x, max(low, least), min(high, most))
+    return arrays.cast(x, name)
 
 
 @operation
 def zeros_like(x: Operand, dtype: Any = None) -> Any:
     """Zeros in the shape of ``x``."""
-    return numeric.zeros_like(x, None if dtype is None else dtype_name(dtype))
+    return arrays.zeros_like(x, None if dtype is None else dtype_name(dtype))
 
 
 @operation
 def ones_like(x: Operand, dtype: Any = None) -> Any:
     """Ones in the shape of ``x``."""
-    return numeric.ones_like(x, None if dtype is None else dtype_name(dtype))
+    return arrays.ones_like(x, None if dtype is None else dtype_name(dtype))
 
 
 @operation
@@ -242,7 +243,7 @@ def empty_like(x: Operand, dtype: Any = None) -> Any:
 @operation
 def full_like(x: Operand, fill_value: float, dtype: Any = None) -> Any:
     """A number in the shape of ``x``."""
-    return numeric.full_like(x, fill_value, None if dtype is None else dtype_name(dtype))
+    return arrays.full_like(x, fill_value, None if dtype is None else dtype_name(dtype))
 
 
 def zeros(shape: Any, dtype: Any = None) -> Tensor:
@@ -309,13 +310,13 @@ def geomspace(start: float, stop: float, num: int = 50, endpoint: bool = True, d
 def convert_to_tensor(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of any array; floats take the default dtype."""
     if isinstance(x, Tensor):
-        return x if dtype is None else numeric.cast(x, dtype_name(dtype))
+        return x if dtype is None else arrays.cast(x, dtype_name(dtype))
     return Tensor(x, dtype=None if dtype is None else dtype_name(dtype))
 
 
 def array(x: Any, dtype: Any = None) -> Tensor:
     """A tensor of its own of any array; floats take the default dtype."""
-    copied: Tensor = methods.clone(convert_to_tensor(x, dtype))
+    copied: Tensor = tensor_methods.clone(convert_to_tensor(x, dtype))
     return copied
 
 

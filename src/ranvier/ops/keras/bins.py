@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric, selecting
 from ranvier.graph.node import FLOATS, Node, apply
-from ranvier.numeric import matrices
-from ranvier.numeric.promotion import signed
+from ranvier.ops import arrays, indexing
+from ranvier.ops.arrays import linalg
+from ranvier.ops.arrays.promotion import signed
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.elementwise import Operand, operation
 from ranvier.tensor.function import function
@@ -25,9 +25,9 @@ from ranvier.tensor.tensor import Tensor
 @function
 def _place(bins: Node, x: Node, after: bool) -> Node:
     """How many of the bins' edges lie before each element, or ``after`` with equal ones; of nan all."""
-    each = numeric.expand_dims(x, x.ndim)
-    beyond = numeric.less(each, bins) if after else numeric.less_equal(each, bins)
-    return numeric.sum(numeric.cast(numeric.logical_not(beyond), "int32"), -1)
+    each = arrays.expand_dims(x, x.ndim)
+    beyond = arrays.less(each, bins) if after else arrays.less_equal(each, bins)
+    return arrays.sum(arrays.cast(arrays.logical_not(beyond), "int32"), -1)
 
 
 @operation
@@ -53,19 +53,19 @@ def searchsorted(sorted_sequence: Operand, values: Operand, side: str = "left") 
 def isin(x1: Operand, x2: Operand, assume_unique: bool = False, invert: bool = False) -> Any:
     """Which elements of ``x1`` are among those of ``x2``, or with ``invert`` are not."""
     flat, each = (
-        numeric.reshape(convert_to_tensor(x), (*np.shape(x)[:n], -1)) for x, n in ((x2, 0), (x1, np.ndim(x1)))
+        arrays.reshape(convert_to_tensor(x), (*np.shape(x)[:n], -1)) for x, n in ((x2, 0), (x1, np.ndim(x1)))
     )
-    found = numeric.any(numeric.equal(each, flat), -1)
-    return numeric.logical_not(found) if invert else found
+    found = arrays.any(arrays.equal(each, flat), -1)
+    return arrays.logical_not(found) if invert else found
 
 
 @operation
 def in_top_k(targets: Operand, predictions: Operand, k: int) -> Any:
     """Whether each row's class number is among its ``k`` largest predictions, with all that are as large."""
-    own = numeric.take_along(predictions, targets)
-    own = numeric.where(numeric.isnan(own), -math.inf, own)
-    larger = numeric.cast(numeric.greater(predictions, numeric.expand_dims(own, 1)), "int32")
-    return numeric.less(numeric.sum(larger, -1), k)
+    own = arrays.take_along(predictions, targets)
+    own = arrays.where(arrays.isnan(own), -math.inf, own)
+    larger = arrays.cast(arrays.greater(predictions, arrays.expand_dims(own, 1)), "int32")
+    return arrays.less(arrays.sum(larger, -1), k)
 
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Tensor:
@@ -88,7 +88,7 @@ def histogram(x: Any, bins: int = 10, range: Any = None) -> tuple[Tensor, Tensor
 
 def nonzero(x: Any) -> tuple[Tensor, ...]:
     """The indices of the elements that are not zero, a vector for each axis, int32; needs values."""
-    places: tuple[Tensor, ...] = selecting.nonzero(convert_to_tensor(x), as_tuple=True)
+    places: tuple[Tensor, ...] = indexing.nonzero(convert_to_tensor(x), as_tuple=True)
     return places
 
 
@@ -98,15 +98,15 @@ def nonzero(x: Any) -> tuple[Tensor, ...]:
 @function
 def _added(places: Node, updates: Node, rows: int) -> Node:
     """Rows of zeros with each update added at its place; what is at none of them is left out."""
-    return apply("scatter_add", numeric.cast(places, "int32"), signed(updates), rows=rows)
+    return apply("scatter_add", arrays.cast(places, "int32"), signed(updates), rows=rows)
 
 
 @function
 def _spread(data: Node, ids: Node, segments: int, other: float) -> Node:
     """For each segment the data (rows, ...), with a number in place of what is not of it."""
-    own = numeric.one_hot(ids, segments, "bool", 0)
-    own = numeric.reshape(own, (*own.shape, *(1,) * (data.ndim - 1)))
-    return numeric.where(own, numeric.expand_dims(data, 0), other)
+    own = arrays.one_hot(ids, segments, "bool", 0)
+    own = arrays.reshape(own, (*own.shape, *(1,) * (data.ndim - 1)))
+    return arrays.where(own, arrays.expand_dims(data, 0), other)
 
 
 def _worst(dtype: str, largest: bool) -> Any:
@@ -117,15 +117,15 @@ def _worst(dtype: str, largest: bool) -> Any:
 
 
 def _largest(data: Any, ids: Any, segments: int) -> Any:
-    return numeric.max(_spread(data, ids, segments, _worst(data.dtype, True)), 1)
+    return arrays.max(_spread(data, ids, segments, _worst(data.dtype, True)), 1)
 
 
 def _smallest(data: Any, ids: Any, segments: int) -> Any:
-    return numeric.min(_spread(data, ids, segments, _worst(data.dtype, False)), 1)
+    return arrays.min(_spread(data, ids, segments, _worst(data.dtype, False)), 1)
 
 
 def _product(data: Any, ids: Any, segments: int) -> Any:
-    return matrices.product(_spread(data, ids, segments, 1), 1)
+    return linalg.product(_spread(data, ids, segments, 1), 1)
 
 
 SEGMENTS: dict[str, tuple[Callable[..., Any], str]] = {
@@ -157,14 +157,14 @@ for _name, (_compute, _text) in SEGMENTS.items():
 @function
 def _flat(indices: Node, extents: tuple[int, ...]) -> Node:
     """Where each index (..., axes) stands among all, -1 where it is out of range; negative ones count from the end."""
-    parts = numeric.split(numeric.cast(indices, "int32"), len(extents), -1)
-    flat, inside = numeric.zeros_like(parts[0]), numeric.ones_like(parts[0], "bool")
+    parts = arrays.split(arrays.cast(indices, "int32"), len(extents), -1)
+    flat, inside = arrays.zeros_like(parts[0]), arrays.ones_like(parts[0], "bool")
     for part, extent in zip(parts, extents, strict=True):
-        place = numeric.where(numeric.less(part, 0), numeric.add(part, extent), part)
-        within = numeric.logical_and(numeric.less_equal(0, place), numeric.less(place, extent))
-        flat = numeric.add(numeric.multiply(flat, extent), place)
-        inside = numeric.logical_and(inside, within)
-    return numeric.squeeze(numeric.where(inside, flat, -1), -1)
+        place = arrays.where(arrays.less(part, 0), arrays.add(part, extent), part)
+        within = arrays.logical_and(arrays.less_equal(0, place), arrays.less(place, extent))
+        flat = arrays.add(arrays.multiply(flat, extent), place)
+        inside = arrays.logical_and(inside, within)
+    return arrays.squeeze(arrays.where(inside, flat, -1), -1)
 
 
 @function
@@ -172,9 +172,9 @@ def _last_ones(places: Node) -> Node:
     """Places (updates,), -1 for what another update of the same place follows."""
     size = places.shape[0]
     order = [apply("iota", shape=(size, size), axis=axis, dtype="int32") for axis in (0, 1)]
-    same = numeric.equal(numeric.expand_dims(places, 1), numeric.expand_dims(places, 0))
-    followed = numeric.any(numeric.logical_and(same, numeric.less(order[0], order[1])), 1)
-    return numeric.where(followed, -1, places)
+    same = arrays.equal(arrays.expand_dims(places, 1), arrays.expand_dims(places, 0))
+    followed = arrays.any(arrays.logical_and(same, arrays.less(order[0], order[1])), 1)
+    return arrays.where(followed, -1, places)
 
 
 @operation
@@ -183,15 +183,15 @@ def scatter(indices: Operand, values: Operand, shape: Sequence[int]) -> Any:
     axes = indices.shape[-1]
     whole = (*indices.shape[:-1], *shape[axes:])
     places = _flat(indices, tuple(shape[:axes]))
-    added = _added(places, numeric.broadcast_to(values, whole), math.prod(shape[:axes]))
-    return numeric.reshape(added, tuple(shape))
+    added = _added(places, arrays.broadcast_to(values, whole), math.prod(shape[:axes]))
+    return arrays.reshape(added, tuple(shape))
 
 
 REDUCTIONS: dict[str, Callable[..., Any]] = {  # of updates, with what is there
-    "add": lambda x, places, updates: numeric.add(x, _added(places, updates, x.shape[0])),
-    "max": lambda x, places, updates: numeric.maximum(x, _largest(updates, places, x.shape[0])),
-    "min": lambda x, places, updates: numeric.minimum(x, _smallest(updates, places, x.shape[0])),
-    "mul": lambda x, places, updates: numeric.multiply(x, _product(updates, places, x.shape[0])),
+    "add": lambda x, places, updates: arrays.add(x, _added(places, updates, x.shape[0])),
+    "max": lambda x, places, updates: arrays.maximum(x, _largest(updates, places, x.shape[0])),
+    "min": lambda x, places, updates: arrays.minimum(x, _smallest(updates, places, x.shape[0])),
+    "mul": lambda x, places, updates: arrays.multiply(x, _product(updates, places, x.shape[0])),
 }
 
 
@@ -207,18 +207,18 @@ def scatter_update(inputs: Operand, indices: Operand, updates: Operand, reductio
     axes = indices.shape[-1]
     extents, rest = inputs.shape[:axes], inputs.shape[axes:]
     known(extents, "ops.where(mask, updates, x)")
-    places = numeric.reshape(_flat(indices, tuple(extents)), (-1,))
-    updates = numeric.broadcast_to(numeric.cast(updates, inputs.dtype), (*indices.shape[:-1], *rest))
-    updates = numeric.reshape(updates, (-1, *rest))
-    rows = numeric.reshape(inputs, (math.prod(extents), *rest))
+    places = arrays.reshape(_flat(indices, tuple(extents)), (-1,))
+    updates = arrays.broadcast_to(arrays.cast(updates, inputs.dtype), (*indices.shape[:-1], *rest))
+    updates = arrays.reshape(updates, (-1, *rest))
+    rows = arrays.reshape(inputs, (math.prod(extents), *rest))
     if reduction is None:
         places = _last_ones(places)
-        hit = numeric.less(0, _added(places, numeric.ones_like(places), rows.shape[0]))
-        hit = numeric.reshape(hit, (rows.shape[0], *(1,) * len(rest)))
-        rows = numeric.where(hit, _added(places, updates, rows.shape[0]), rows)
+        hit = arrays.less(0, _added(places, arrays.ones_like(places), rows.shape[0]))
+        hit = arrays.reshape(hit, (rows.shape[0], *(1,) * len(rest)))
+        rows = arrays.where(hit, _added(places, updates, rows.shape[0]), rows)
     else:
         rows = REDUCTIONS[reduction](rows, places, updates)
-    return numeric.reshape(rows, inputs.shape)
+    return arrays.reshape(rows, inputs.shape)
 
 
 @operation
@@ -236,19 +236,19 @@ def slice_update(inputs: Operand, start_indices: Sequence[int], updates: Operand
             )
         begin = min(max(start, 0), extent - size)
         widths.append((begin, extent - size - begin))
-    block = numeric.pad(numeric.cast(updates, inputs.dtype), tuple(widths))
-    inside = numeric.pad(numeric.ones_like(updates, "int32"), tuple(widths))
-    return numeric.where(numeric.equal(inside, 1), block, inputs)
+    block = arrays.pad(arrays.cast(updates, inputs.dtype), tuple(widths))
+    inside = arrays.pad(arrays.ones_like(updates, "int32"), tuple(widths))
+    return arrays.where(arrays.equal(inside, 1), block, inputs)
 
 
 @operation
 def unravel_index(indices: Operand, shape: Sequence[int]) -> Any:
     """The index along each axis of what stands at these places among all elements of a shape."""
-    rest = numeric.where(numeric.less(indices, 0), numeric.add(indices, math.prod(shape)), indices)
+    rest = arrays.where(arrays.less(indices, 0), arrays.add(indices, math.prod(shape)), indices)
     found: list[Any] = []
     for extent in reversed(shape):
-        found.insert(0, numeric.remainder(rest, extent))
-        rest = numeric.floor_divide(rest, extent)
+        found.insert(0, arrays.remainder(rest, extent))
+        rest = arrays.floor_divide(rest, extent)
     return tuple(found)
 
 

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import activations, functional, methods, numeric
-from ranvier.functional import basic
+from ranvier import activations
 from ranvier.graph.node import DTYPES
-from ranvier.losses import formulas
 from ranvier.module.symbolic import given
-from ranvier.numeric import angles, elementary, known, matrices, movement, norms
+from ranvier.ops import arrays, functional, tensor_methods
+from ranvier.ops.arrays import elementary, linalg, norms, shape, trigonometry
+from ranvier.ops.arrays import nan_reductions as known
+from ranvier.ops.functional import activations as basic
+from ranvier.ops.functional import losses_keras
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
@@ -114,52 +116,52 @@ def _reduction(name: str, compute: Callable[..., Any]) -> Any:
 
 
 UNARY: dict[str, Callable[..., Any]] = {
-    **{name: getattr(numeric, name) for name in (
+    **{name: getattr(arrays, name) for name in (
         "abs", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "square", "reciprocal", "tanh", "sigmoid", "erf", "sin",
         "cos", "sign", "floor", "ceil", "isnan", "isfinite", "negative", "logical_not")},
     **{name: getattr(activations, name) for name in (
         "relu", "relu6", "silu", "selu", "softplus", "softsign", "hard_sigmoid", "hard_silu", "hard_tanh", "mish",
         "log_sigmoid", "tanh_shrink")},
-    "absolute": numeric.abs, "swish": functional.silu, "hard_swish": functional.hard_silu,
+    "absolute": arrays.abs, "swish": functional.silu, "hard_swish": functional.hard_silu,
     "logsigmoid": functional.log_sigmoid,
-    **{name: getattr(angles, name) for name in ("deg2rad", "rad2deg", "sinc", "tan")},
+    **{name: getattr(trigonometry, name) for name in ("deg2rad", "rad2deg", "sinc", "tan")},
     **{name: getattr(elementary, name) for name in (
         "cbrt", "cosh", "erfc", "exp2", "signbit", "sinh", "trunc")},
-    "arcsin": angles.asin, "arccos": angles.acos, "arctan": angles.atan,
+    "arcsin": trigonometry.asin, "arccos": trigonometry.acos, "arctan": trigonometry.atan,
     "arcsinh": elementary.asinh, "arccosh": elementary.acosh, "arctanh": elementary.atanh,
-    "log2": lambda x: numeric.multiply(numeric.log(x), 1 / math.log(2)),
-    "log10": lambda x: numeric.multiply(numeric.log(x), 1 / math.log(10)),
-    "fabs": lambda x: numeric.abs(numeric.multiply(x, 1.0)),
-    "isinf": lambda x: numeric.equal(numeric.abs(x), math.inf),
-    "isposinf": lambda x: numeric.equal(x, math.inf),
-    "isneginf": lambda x: numeric.equal(x, -math.inf),
-    "sparse_plus": lambda x: numeric.where(
-        numeric.less(x, 1), numeric.multiply(numeric.square(numeric.clip(numeric.add(x, 1.0), 0.0)), 0.25), x),
-    "sparse_sigmoid": lambda x: numeric.clip(numeric.multiply(numeric.add(x, 1.0), 0.5), 0.0, 1.0),
-    "ravel": lambda x: numeric.reshape(x, (-1,)),
-    "fliplr": lambda x: numeric.flip(x, 1), "flipud": lambda x: numeric.flip(x, 0), "corrcoef": matrices.corrcoef,
-    "copy": methods.clone,
+    "log2": lambda x: arrays.multiply(arrays.log(x), 1 / math.log(2)),
+    "log10": lambda x: arrays.multiply(arrays.log(x), 1 / math.log(10)),
+    "fabs": lambda x: arrays.abs(arrays.multiply(x, 1.0)),
+    "isinf": lambda x: arrays.equal(arrays.abs(x), math.inf),
+    "isposinf": lambda x: arrays.equal(x, math.inf),
+    "isneginf": lambda x: arrays.equal(x, -math.inf),
+    "sparse_plus": lambda x: arrays.where(
+        arrays.less(x, 1), arrays.multiply(arrays.square(arrays.clip(arrays.add(x, 1.0), 0.0)), 0.25), x),
+    "sparse_sigmoid": lambda x: arrays.clip(arrays.multiply(arrays.add(x, 1.0), 0.5), 0.0, 1.0),
+    "ravel": lambda x: arrays.reshape(x, (-1,)),
+    "fliplr": lambda x: arrays.flip(x, 1), "flipud": lambda x: arrays.flip(x, 0), "corrcoef": linalg.corrcoef,
+    "copy": tensor_methods.clone,
 }  # fmt: skip
 BINARY: dict[str, Callable[..., Any]] = {
-    **{name: getattr(numeric, name) for name in (
+    **{name: getattr(arrays, name) for name in (
         "add", "subtract", "multiply", "divide", "floor_divide", "power", "maximum", "minimum", "equal", "not_equal",
         "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or", "logical_xor", "matmul")},
-    "true_divide": numeric.divide, "mod": numeric.remainder,
-    "divide_no_nan": lambda a, b: numeric.where(
-        numeric.equal(b, 0), 0.0, numeric.divide(a, numeric.where(numeric.equal(b, 0), 1.0, b))),
-    "vdot": lambda a, b: numeric.sum(numeric.multiply(numeric.reshape(a, (-1,)), numeric.reshape(b, (-1,)))),
+    "true_divide": arrays.divide, "mod": arrays.remainder,
+    "divide_no_nan": lambda a, b: arrays.where(
+        arrays.equal(b, 0), 0.0, arrays.divide(a, arrays.where(arrays.equal(b, 0), 1.0, b))),
+    "vdot": lambda a, b: arrays.sum(arrays.multiply(arrays.reshape(a, (-1,)), arrays.reshape(b, (-1,)))),
     "inner": lambda a, b: (
-        matrices.tensordot(a, b, [[-1], [-1]]) if np.ndim(a) and np.ndim(b) else numeric.multiply(a, b)),
-    "outer": lambda a, b: numeric.multiply(numeric.reshape(a, (-1, 1)), numeric.reshape(b, (1, -1))),
+        linalg.tensordot(a, b, [[-1], [-1]]) if np.ndim(a) and np.ndim(b) else arrays.multiply(a, b)),
+    "outer": lambda a, b: arrays.multiply(arrays.reshape(a, (-1, 1)), arrays.reshape(b, (1, -1))),
     **{name: getattr(elementary, name) for name in ("fmax", "fmin", "heaviside", "logaddexp", "logaddexp2")},
-    "kron": matrices.kron, "arctan2": angles.atan2, "fmod": numeric.fmod, "hypot": angles.hypot,
+    "kron": linalg.kron, "arctan2": trigonometry.atan2, "fmod": arrays.fmod, "hypot": trigonometry.hypot,
 }  # fmt: skip
 REDUCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(numeric, name) for name in (
+    **{name: getattr(arrays, name) for name in (
         "sum", "mean", "max", "min", "any", "all", "std", "var", "argmax", "argmin", "logsumexp")},
     **{name: getattr(known, name) for name in known.__all__},
-    "amax": numeric.max, "amin": numeric.min,
-    "ptp": lambda x, axis, keepdims: numeric.subtract(numeric.max(x, axis, keepdims), numeric.min(x, axis, keepdims)),
+    "amax": arrays.max, "amin": arrays.min,
+    "ptp": lambda x, axis, keepdims: arrays.subtract(arrays.max(x, axis, keepdims), arrays.min(x, axis, keepdims)),
 }  # fmt: skip
 TEXTS = {  # what those do that are written here
     "log2": "Elementwise logarithm to base 2.",
@@ -188,7 +190,7 @@ for _table, _make in ((UNARY, _unary), (BINARY, _binary), (REDUCTIONS, _reductio
 @operation
 def count_nonzero(x: Operand, axis: Axes = None) -> Any:
     """How many elements are not zero, int32."""
-    return numeric.sum(numeric.cast(numeric.not_equal(x, 0), "int32"), listed(axis))
+    return arrays.sum(arrays.cast(arrays.not_equal(x, 0), "int32"), listed(axis))
 
 
 @operation
@@ -204,13 +206,13 @@ def norm(x: Operand, ord: Any = None, axis: Axes = None, keepdims: bool = False)
 @operation
 def moments(x: Operand, axes: Axes, keepdims: bool = False) -> Any:
     """The mean and the variance."""
-    return numeric.mean(x, listed(axes), keepdims), numeric.var(x, listed(axes), keepdims)
+    return arrays.mean(x, listed(axes), keepdims), arrays.var(x, listed(axes), keepdims)
 
 
 @operation
 def clip(x: Operand, x_min: Operand, x_max: Operand) -> Any:
     """``x`` kept within [x_min, x_max]."""
-    return numeric.clip(x, x_min, x_max)
+    return arrays.clip(x, x_min, x_max)
 
 
 @operation
@@ -230,7 +232,7 @@ def allclose(
     x1: Operand, x2: Operand, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Any:
     """Whether `isclose` holds of all elements."""
-    return numeric.all(elementary.isclose(x1, x2, rtol, atol, equal_nan))
+    return arrays.all(elementary.isclose(x1, x2, rtol, atol, equal_nan))
 
 
 @operation
@@ -246,7 +248,7 @@ def where(condition: Operand, x1: Operand = None, x2: Operand = None) -> Any:
         raise ValueError(
             "ops.where takes a condition and two values. Write where(x > 0, x, 0.0), for example."
         )
-    return numeric.where(condition, x1, x2)
+    return arrays.where(condition, x1, x2)
 
 
 # --- activations with settings ------------------------------------------------------------------------------------
@@ -315,13 +317,13 @@ def normalize(x: Operand, axis: int = -1, order: float = 2, epsilon: float | Non
 @operation
 def stop_gradient(variable: Operand) -> Any:
     """The values, taken as constant by gradients."""
-    return numeric.stop_gradient(variable)
+    return arrays.stop_gradient(variable)
 
 
 @operation
 def threshold(x: Operand, threshold: Operand, default_value: Operand) -> Any:
     """``x`` where it is above a threshold, else ``default_value``."""
-    return numeric.where(numeric.greater(x, threshold), x, default_value)
+    return arrays.where(arrays.greater(x, threshold), x, default_value)
 
 
 @operation
@@ -342,8 +344,8 @@ def glu(x: Operand, axis: int = -1) -> Any:
 @operation
 def binary_crossentropy(target: Operand, output: Operand, from_logits: bool = False) -> Any:
     """The cross entropy of each element with a target of 0 or 1."""
-    wide = numeric.expand_dims(target, -1), numeric.expand_dims(output, -1)
-    return formulas.binary_crossentropy(*wide, from_logits=from_logits)
+    wide = arrays.expand_dims(target, -1), arrays.expand_dims(output, -1)
+    return losses_keras.binary_crossentropy(*wide, from_logits=from_logits)
 
 
 @operation
@@ -351,7 +353,7 @@ def categorical_crossentropy(
     target: Operand, output: Operand, from_logits: bool = False, axis: int = -1
 ) -> Any:
     """The cross entropy of the distributions along the last axis."""
-    return formulas.categorical_crossentropy(*last(axis, target, output), from_logits=from_logits)
+    return losses_keras.categorical_crossentropy(*last(axis, target, output), from_logits=from_logits)
 
 
 @operation
@@ -359,9 +361,9 @@ def sparse_categorical_crossentropy(
     target: Operand, output: Operand, from_logits: bool = False, axis: int = -1
 ) -> Any:
     """The cross entropy of the distributions along the last axis with class numbers."""
-    return formulas.sparse_categorical_crossentropy(target, *last(axis, output), from_logits=from_logits)
+    return losses_keras.sparse_categorical_crossentropy(target, *last(axis, output), from_logits=from_logits)
 
 
 def last(axis: int, *values: Any) -> tuple[Any, ...]:
     """The values with this axis as their last one."""
-    return tuple(v if axis in (-1, v.ndim - 1) else movement.moveaxis(v, axis, -1) for v in values)
+    return tuple(v if axis in (-1, v.ndim - 1) else shape.moveaxis(v, axis, -1) for v in values)

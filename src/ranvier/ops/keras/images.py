@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, numeric
-from ranvier.functional.convolution import convolve, convolve_transposed
-from ranvier.functional.normalization import layer_standardize, rms_standardize
-from ranvier.functional.pooling import adaptive_pool, pool
 from ranvier.layers.convolution import enlarged
 from ranvier.layers.spatial import FORMATS
-from ranvier.numeric import matrices, movement
-from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.ops import arrays, functional
+from ranvier.ops.arrays import linalg
+from ranvier.ops.arrays import shape as movement
+from ranvier.ops.arrays.promotion import axes_of, axis_of
+from ranvier.ops.functional.convolution import convolve, convolve_transposed
+from ranvier.ops.functional.normalization import layer_standardize, rms_standardize
+from ranvier.ops.functional.pooling import adaptive_pool, pool
 from ranvier.ops.keras.elementwise import OPERATIONS, Operand, dtype_name, operation
 
 PADDINGS = ("valid", "same", "causal")  # the last of sequences alone
@@ -116,7 +117,7 @@ def depthwise_conv(
 ) -> Any:
     """Cross-correlation of each channel with kernels of its own: (sizes..., channels, multiplier)."""
     *sizes, channels, multiplier = kernel.shape
-    wide = numeric.reshape(kernel, (*sizes, 1, channels * multiplier))
+    wide = arrays.reshape(kernel, (*sizes, 1, channels * multiplier))
     return _convolved(inputs, wide, strides, padding, data_format, dilation_rate, channels)
 
 
@@ -173,12 +174,12 @@ def batch_normalization(
     place = axis_of(axis, x.ndim)
 
     def along(values: Any) -> Any:
-        return numeric.reshape(values, tuple(-1 if i == place else 1 for i in range(x.ndim)))
+        return arrays.reshape(values, tuple(-1 if i == place else 1 for i in range(x.ndim)))
 
-    factor = numeric.rsqrt(numeric.add(along(variance), epsilon))
-    factor = factor if scale is None else numeric.multiply(factor, along(scale))
-    y = numeric.multiply(numeric.subtract(x, along(mean)), factor)
-    return y if offset is None else numeric.add(y, along(offset))
+    factor = arrays.rsqrt(arrays.add(along(variance), epsilon))
+    factor = factor if scale is None else arrays.multiply(factor, along(scale))
+    y = arrays.multiply(arrays.subtract(x, along(mean)), factor)
+    return y if offset is None else arrays.add(y, along(offset))
 
 
 def _blocks(x: Any, data_format: Any, shape: Any) -> Any:
@@ -189,8 +190,8 @@ def _blocks(x: Any, data_format: Any, shape: Any) -> Any:
     first = _first(data_format)
     x = movement.moveaxis(x, 1, -1) if first else x
     before, after = shape(*x.shape[1:])
-    apart = numeric.swapaxes(numeric.reshape(x, (x.shape[0], *before)), 2, 3)
-    y = numeric.reshape(apart, (x.shape[0], *after))
+    apart = arrays.swapaxes(arrays.reshape(x, (x.shape[0], *before)), 2, 3)
+    y = arrays.reshape(apart, (x.shape[0], *after))
     return movement.moveaxis(y, -1, 1) if first else y
 
 
@@ -219,8 +220,8 @@ def space_to_depth(x: Operand, block_size: int, data_format: str = "channels_las
 @operation
 def psnr(x1: Operand, x2: Operand, max_val: float) -> Any:
     """The ratio of the largest value there could be to the mean squared difference, in decibels."""
-    error = numeric.mean(numeric.square(numeric.subtract(x1, x2)))
-    return numeric.multiply(numeric.subtract(2 * math.log(max_val), numeric.log(error)), 10 / math.log(10))
+    error = arrays.mean(arrays.square(arrays.subtract(x1, x2)))
+    return arrays.multiply(arrays.subtract(2 * math.log(max_val), arrays.log(error)), 10 / math.log(10))
 
 
 @operation
@@ -241,16 +242,16 @@ def dot_product_attention(
     ``is_causal`` leaves out what comes later; ``flash_attention`` changes nothing. Attention of Vaswani et al., 2017.
     """
     factor = 1 / math.sqrt(key.shape[-1]) if scale is None else scale
-    logits = numeric.multiply(numeric.einsum("btnh,bsnh->bnts", query, key), factor)
-    logits = logits if bias is None else numeric.add(logits, bias)
+    logits = arrays.multiply(arrays.einsum("btnh,bsnh->bnts", query, key), factor)
+    logits = logits if bias is None else arrays.add(logits, bias)
     if attn_logits_soft_cap:
-        capped = numeric.tanh(numeric.divide(logits, attn_logits_soft_cap))
-        logits = numeric.multiply(capped, attn_logits_soft_cap)
+        capped = arrays.tanh(arrays.divide(logits, attn_logits_soft_cap))
+        logits = arrays.multiply(capped, attn_logits_soft_cap)
     least = -0.7 * float(np.finfo(logits.dtype).max)
-    logits = logits if mask is None else numeric.where(mask, logits, least)
+    logits = logits if mask is None else arrays.where(mask, logits, least)
     if is_causal:
-        logits = numeric.where(matrices.tril(numeric.ones_like(logits, "bool")), logits, least)
-    return numeric.einsum("bnts,bsnh->btnh", functional.softmax(logits, axis=-1), value)
+        logits = arrays.where(linalg.tril(arrays.ones_like(logits, "bool")), logits, least)
+    return arrays.einsum("bnts,bsnh->btnh", functional.softmax(logits, axis=-1), value)
 
 
 def _along(values: Any, x: Any, axis: Any) -> Any:
@@ -258,7 +259,7 @@ def _along(values: Any, x: Any, axis: Any) -> Any:
     axes = axes_of(axis, x.ndim)
     if np.ndim(values) == x.ndim or axes == (x.ndim - 1,):
         return values
-    return numeric.reshape(values, tuple(d if i in axes else 1 for i, d in enumerate(x.shape)))
+    return arrays.reshape(values, tuple(d if i in axes else 1 for i, d in enumerate(x.shape)))
 
 
 @operation
@@ -267,19 +268,19 @@ def layer_normalization(
 ) -> Any:
     """Each sample at mean 0 and variance 1 over these axes, times ``gamma``, plus ``beta``."""
     y = layer_standardize(x, axes=axes_of(axis, x.ndim), epsilon=1e-7 if epsilon is None else epsilon)
-    y = y if gamma is None else numeric.multiply(y, _along(gamma, x, axis))
-    return y if beta is None else numeric.add(y, _along(beta, x, axis))
+    y = y if gamma is None else arrays.multiply(y, _along(gamma, x, axis))
+    return y if beta is None else arrays.add(y, _along(beta, x, axis))
 
 
 @operation
 def rms_normalization(x: Operand, scale: Operand = None, axis: Any = -1, epsilon: float | None = None) -> Any:
     """Each sample over its root mean square along these axes, times ``scale``."""
     y = rms_standardize(x, axes=axes_of(axis, x.ndim), epsilon=1e-7 if epsilon is None else epsilon)
-    return y if scale is None else numeric.multiply(y, _along(scale, x, axis))
+    return y if scale is None else arrays.multiply(y, _along(scale, x, axis))
 
 
 @operation
 def multi_hot(inputs: Operand, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     """1 at each class number of a sample, 0 elsewhere: (batch, numbers) -> (batch, num_classes)."""
-    hot = numeric.one_hot(inputs, num_classes, dtype_name(dtype), axis)
-    return numeric.max(hot, 1 if np.ndim(inputs) > 1 else 0)
+    hot = arrays.one_hot(inputs, num_classes, dtype_name(dtype), axis)
+    return arrays.max(hot, 1 if np.ndim(inputs) > 1 else 0)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.module.symbolic import found, mapped
+from ranvier.ops import arrays as numeric
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.placing import choose
 from ranvier.tensor import trace

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.graph.node import Node, apply
-from ranvier.numeric import matrices
-from ranvier.numeric.promotion import axis_of
+from ranvier.ops import arrays
+from ranvier.ops.arrays import linalg
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.keras.elementwise import OPERATIONS, Operand, dtype_name, listed, operation
 from ranvier.tensor import trace as entries
 from ranvier.tensor.function import function
@@ -20,56 +20,56 @@ from ranvier.tensor.tensor import Tensor
 @operation
 def tril(x: Operand, k: int = 0) -> Any:
     """The elements of matrices on and below a diagonal, 0 above."""
-    return matrices.tril(x, k)
+    return linalg.tril(x, k)
 
 
 @operation
 def triu(x: Operand, k: int = 0) -> Any:
     """The elements of matrices on and above a diagonal, 0 below."""
-    return matrices.triu(x, k)
+    return linalg.triu(x, k)
 
 
 @operation
 def diag(x: Operand, k: int = 0) -> Any:
     """A matrix with a vector on its diagonal and 0 elsewhere, or the diagonal of a matrix."""
-    return matrices.diag(x, k)
+    return linalg.diag(x, k)
 
 
 @operation
 def diagonal(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The diagonals of the matrices in two axes, as the last axis."""
-    return numeric.diagonal(x, offset, axis1, axis2)
+    return arrays.diagonal(x, offset, axis1, axis2)
 
 
 @operation
 def trace(x: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The sums of the diagonals of the matrices in two axes."""
-    return numeric.sum(numeric.diagonal(x, offset, axis1, axis2), -1)
+    return arrays.sum(arrays.diagonal(x, offset, axis1, axis2), -1)
 
 
 @operation
 def roll(x: Operand, shift: Any, axis: Any = None) -> Any:
     """Elements moved on along axes, those past the end back to the start; without axes those of the flat tensor."""
-    return matrices.roll(x, listed(shift), listed(axis))
+    return linalg.roll(x, listed(shift), listed(axis))
 
 
 @operation
 def hstack(xs: Sequence[Operand]) -> Any:
     """Joined along the second axis; vectors along their only one."""
-    return numeric.concatenate(list(xs), 0 if np.ndim(xs[0]) < 2 else 1)
+    return arrays.concatenate(list(xs), 0 if np.ndim(xs[0]) < 2 else 1)
 
 
 @operation
 def vstack(xs: Sequence[Operand]) -> Any:
     """Joined along the first axis; vectors are rows."""
-    return numeric.concatenate([numeric.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs], 0)
+    return arrays.concatenate([arrays.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs], 0)
 
 
 @operation
 def dstack(xs: Sequence[Operand]) -> Any:
     """Joined along the third axis; vectors are rows, and matrices have one of extent 1."""
-    wide = [numeric.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs]
-    return numeric.concatenate([numeric.expand_dims(x, 2) if x.ndim < 3 else x for x in wide], 2)
+    wide = [arrays.reshape(x, (1, -1)) if np.ndim(x) < 2 else x for x in xs]
+    return arrays.concatenate([arrays.expand_dims(x, 2) if x.ndim < 3 else x for x in wide], 2)
 
 
 @operation
@@ -77,14 +77,14 @@ def append(x1: Operand, x2: Operand, axis: int | None = None) -> Any:
     """Joined along an axis, or all elements of both in one."""
     parts = [x if isinstance(x, Tensor) else Tensor(x) for x in (x1, x2)]
     if axis is None:
-        parts = [numeric.reshape(x, (-1,)) for x in parts]
-    return numeric.concatenate(parts, axis or 0)
+        parts = [arrays.reshape(x, (-1,)) for x in parts]
+    return arrays.concatenate(parts, axis or 0)
 
 
 @operation
 def rot90(array: Operand, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
     """Turned by 90 degrees ``k`` times in the plane of two axes, from the first to the second."""
-    return matrices.rot90(array, k, tuple(axes))
+    return linalg.rot90(array, k, tuple(axes))
 
 
 @operation
@@ -118,7 +118,7 @@ def dsplit(x: Operand, indices_or_sections: Any) -> Any:
 @operation
 def diagflat(x: Operand, k: int = 0) -> Any:
     """A matrix with all elements on a diagonal and 0 elsewhere."""
-    return matrices.diag(numeric.reshape(x, (-1,)), k)
+    return linalg.diag(arrays.reshape(x, (-1,)), k)
 
 
 @operation
@@ -130,27 +130,27 @@ def select(condlist: Sequence[Operand], choicelist: Sequence[Operand], default: 
         )
     chosen = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
-        chosen = numeric.where(condition, choice, chosen)
+        chosen = arrays.where(condition, choice, chosen)
     return chosen
 
 
 @function
 def _along(x: Node, indices: Node, axis: int) -> Node:
     order = (*(i for i in range(x.ndim) if i != axis), axis)
-    rows, wanted = numeric.transpose(x, order), numeric.transpose(numeric.cast(indices, "int32"), order)
-    shared = numeric.broadcast_shape(rows.shape[:-1], wanted.shape[:-1])
-    rows = numeric.broadcast_to(rows, (*shared, rows.shape[-1]))
-    wanted = numeric.broadcast_to(wanted, (*shared, wanted.shape[-1]))
-    wanted = numeric.where(numeric.less(wanted, 0), numeric.add(wanted, rows.shape[-1]), wanted)
+    rows, wanted = arrays.transpose(x, order), arrays.transpose(arrays.cast(indices, "int32"), order)
+    shared = arrays.broadcast_shape(rows.shape[:-1], wanted.shape[:-1])
+    rows = arrays.broadcast_to(rows, (*shared, rows.shape[-1]))
+    wanted = arrays.broadcast_to(wanted, (*shared, wanted.shape[-1]))
+    wanted = arrays.where(arrays.less(wanted, 0), arrays.add(wanted, rows.shape[-1]), wanted)
     found = apply("gather", rows, wanted, batch=len(shared))
-    return numeric.transpose(found, tuple(order.index(i) for i in range(x.ndim)))
+    return arrays.transpose(found, tuple(order.index(i) for i in range(x.ndim)))
 
 
 @operation
 def take_along_axis(x: Operand, indices: Operand, axis: int | None = None) -> Any:
     """Of each row along an axis the elements at its own whole numbers; without an axis, of the flat tensor."""
     if axis is None:
-        x, axis = numeric.reshape(x, (-1,)), 0
+        x, axis = arrays.reshape(x, (-1,)), 0
     return _along(x, indices, axis_of(axis, x.ndim))
 
 
@@ -178,20 +178,20 @@ def slice(inputs: Operand, start_indices: Sequence[int], shape: Sequence[int]) -
                 "sizes that end within the axes, or -1 for the rest, instead."
             )
         items.append(("slice", start, None if rest else start + size, 1))
-    return numeric.index_basic(inputs, tuple(items))
+    return arrays.index_basic(inputs, tuple(items))
 
 
 def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
     """The coordinates of a grid: vectors each repeated along the others; "ij" keeps their order of axes."""
     if indexing not in ("xy", "ij"):
         raise ValueError(f"indexing={indexing!r}. Write 'xy' or 'ij' instead.")
-    vectors = [numeric.reshape(v if isinstance(v, Tensor) else Tensor(v), (-1,)) for v in x]
+    vectors = [arrays.reshape(v if isinstance(v, Tensor) else Tensor(v), (-1,)) for v in x]
     shape = tuple(v.shape[0] for v in vectors)
     grids = [
-        numeric.broadcast_to(numeric.reshape(v, tuple(-1 if i == k else 1 for i in range(len(shape)))), shape)
+        arrays.broadcast_to(arrays.reshape(v, tuple(-1 if i == k else 1 for i in range(len(shape)))), shape)
         for k, v in enumerate(vectors)
     ]
-    return [numeric.swapaxes(g, 0, 1) for g in grids] if indexing == "xy" and len(grids) > 1 else grids
+    return [arrays.swapaxes(g, 0, 1) for g in grids] if indexing == "xy" and len(grids) > 1 else grids
 
 
 def identity(n: int, dtype: Any = None) -> Tensor:
@@ -216,7 +216,7 @@ def choose(pred: Tensor, yes: Any, no: Any) -> Any:
     if isinstance(yes, (list, tuple)):
         parts = [choose(pred, a, b) for a, b in zip(yes, no, strict=True)]
         return type(yes)(*parts) if hasattr(yes, "_fields") else type(yes)(parts)  # a named tuple takes each
-    return None if yes is None else numeric.where(pred, yes, no)
+    return None if yes is None else arrays.where(pred, yes, no)
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:  # Keras's names

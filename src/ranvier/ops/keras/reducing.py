@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import numeric, selecting
-from ranvier.numeric import matrices, movement
-from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.ops import arrays, indexing
+from ranvier.ops.arrays import linalg, shape
+from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.keras.elementwise import Axes, Operand, dtype_name, last, operation
 from ranvier.tensor.tensor import Tensor
 
@@ -16,7 +16,7 @@ from ranvier.tensor.tensor import Tensor
 @operation
 def prod(x: Operand, axis: Axes = None, keepdims: bool = False, dtype: Any = None) -> Any:
     """The product along these axes, or of all elements."""
-    return _product(x if dtype is None else numeric.cast(x, dtype_name(dtype)), axis, keepdims)
+    return _product(x if dtype is None else arrays.cast(x, dtype_name(dtype)), axis, keepdims)
 
 
 @operation
@@ -27,49 +27,49 @@ def nanprod(x: Operand, axis: Axes = None, keepdims: bool = False) -> Any:
 
 def _or(x: Any, instead: int) -> Any:
     """A number in place of nan."""
-    return numeric.where(numeric.isnan(x), instead, x)
+    return arrays.where(arrays.isnan(x), instead, x)
 
 
 def _product(x: Any, axis: Axes, keepdims: bool) -> Any:
     axes = axes_of(axis, x.ndim)
     rest = [a for a in range(x.ndim) if a not in axes]
-    merged = numeric.transpose(x, (*rest, *axes))
-    flat = numeric.reshape(merged, (*(x.shape[a] for a in rest), -1))
-    result = matrices.product(flat, len(rest))
+    merged = arrays.transpose(x, (*rest, *axes))
+    flat = arrays.reshape(merged, (*(x.shape[a] for a in rest), -1))
+    result = linalg.product(flat, len(rest))
     return (
-        numeric.reshape(result, tuple(1 if a in axes else d for a, d in enumerate(x.shape)))
+        arrays.reshape(result, tuple(1 if a in axes else d for a, d in enumerate(x.shape)))
         if keepdims
         else result
     )
 
 
 def _running(x: Any, axis: int | None, dtype: Any, run: Any) -> Any:
-    x = x if dtype is None else numeric.cast(x, dtype_name(dtype))
-    return run(numeric.reshape(x, (-1,)), 0) if axis is None else run(x, axis)
+    x = x if dtype is None else arrays.cast(x, dtype_name(dtype))
+    return run(arrays.reshape(x, (-1,)), 0) if axis is None else run(x, axis)
 
 
 @operation
 def cumsum(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """The sum of each element with all before it along an axis, or of all elements in order."""
-    return _running(x, axis, dtype, matrices.running_sum)
+    return _running(x, axis, dtype, linalg.running_sum)
 
 
 @operation
 def cumprod(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """The product of each element with all before it along an axis, or of all elements in order."""
-    return _running(x, axis, dtype, matrices.running_product)
+    return _running(x, axis, dtype, linalg.running_product)
 
 
 @operation
 def nancumsum(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """`cumsum` with 0 in place of nan."""
-    return _running(_or(x, 0), axis, dtype, matrices.running_sum)
+    return _running(_or(x, 0), axis, dtype, linalg.running_sum)
 
 
 @operation
 def nancumprod(x: Operand, axis: int | None = None, dtype: Any = None) -> Any:
     """`cumprod` with 1 in place of nan."""
-    return _running(_or(x, 1), axis, dtype, matrices.running_product)
+    return _running(_or(x, 1), axis, dtype, linalg.running_product)
 
 
 @operation
@@ -77,8 +77,8 @@ def diff(a: Operand, n: int = 1, axis: int = -1) -> Any:
     """The differences of neighbours along an axis, ``n`` times."""
     for _ in range(n):
         at = axis_of(axis, a.ndim)
-        first, last = (numeric.split(a, sizes, at) for sizes in ((1, a.shape[at] - 1), (a.shape[at] - 1, 1)))
-        a = numeric.subtract(first[1], last[0])
+        first, last = (arrays.split(a, sizes, at) for sizes in ((1, a.shape[at] - 1), (a.shape[at] - 1, 1)))
+        a = arrays.subtract(first[1], last[0])
     return a
 
 
@@ -86,12 +86,12 @@ def diff(a: Operand, n: int = 1, axis: int = -1) -> Any:
 def average(x: Operand, axis: int | None = None, weights: Operand = None) -> Any:
     """The mean, weighted by numbers in the shape of ``x`` or, along an axis, one for each of its slices."""
     if weights is None:
-        return numeric.mean(x, axis)
+        return arrays.mean(x, axis)
     if axis is not None and np.ndim(weights) == 1 and x.ndim > 1:
         place = axis_of(axis, x.ndim)
-        weights = numeric.reshape(weights, tuple(-1 if i == place else 1 for i in range(x.ndim)))
-    spread = numeric.broadcast_to(weights, x.shape)
-    return numeric.divide(numeric.sum(numeric.multiply(x, spread), axis), numeric.sum(spread, axis))
+        weights = arrays.reshape(weights, tuple(-1 if i == place else 1 for i in range(x.ndim)))
+    spread = arrays.broadcast_to(weights, x.shape)
+    return arrays.divide(arrays.sum(arrays.multiply(x, spread), axis), arrays.sum(spread, axis))
 
 
 @operation
@@ -99,7 +99,7 @@ def tensordot(x1: Operand, x2: Operand, axes: Any = 2) -> Any:
     """The sum of products over the last ``axes`` axes of x1 and the first of x2, or over two lists of axes."""
     if not isinstance(axes, int):
         axes = [[a] if isinstance(a, int) else list(a) for a in axes]
-    return matrices.tensordot(x1, x2, axes)
+    return linalg.tensordot(x1, x2, axes)
 
 
 @operation
@@ -108,29 +108,29 @@ def cross(
 ) -> Any:
     """The cross product of vectors of three elements along an axis of each, and where they are in the result."""
     first, second, into = (axisa, axisb, axisc) if axis is None else (axis, axis, axis)
-    return movement.moveaxis(matrices.cross(last(first, x1)[0], last(second, x2)[0]), -1, into)
+    return shape.moveaxis(linalg.cross(last(first, x1)[0], last(second, x2)[0]), -1, into)
 
 
 @operation
 def cdist(x: Operand, y: Operand) -> Any:
     """The distances of all rows: (..., r, m) and (..., s, m) -> (..., r, s)."""
-    return matrices.cdist(x, y)
+    return linalg.cdist(x, y)
 
 
 @operation
 def trapezoid(y: Operand, x: Operand = None, dx: float = 1.0, axis: int = -1) -> Any:
     """The integral along an axis by the trapezoidal rule, of values ``dx`` apart or at the places ``x``."""
-    return matrices.trapezoid(y, x, dx=dx, dim=axis)
+    return linalg.trapezoid(y, x, dx=dx, dim=axis)
 
 
 @operation
 def vander(x: Operand, N: int | None = None, increasing: bool = False) -> Any:  # Keras's names
     """The powers of a vector's elements as ``N`` columns, by default as many as elements, the highest first."""
-    columns = [numeric.ones_like(x)]
+    columns = [arrays.ones_like(x)]
     while len(columns) < (x.shape[0] if N is None else N):
-        columns.append(numeric.multiply(columns[-1], x))
+        columns.append(arrays.multiply(columns[-1], x))
     columns = columns[: x.shape[0] if N is None else N]
-    return numeric.stack(columns if increasing else columns[::-1], 1)
+    return arrays.stack(columns if increasing else columns[::-1], 1)
 
 
 def percentile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Any:
@@ -144,7 +144,7 @@ def quantile(x: Any, q: Any, axis: Axes = None, method: str = "linear", keepdims
     Between neighbours "linear" interpolates; "lower", "higher", "nearest" and "midpoint" choose as NumPy does. Raises
     ValueError for shares outside of 0 to 1.
     """
-    return selecting.quantile(x if isinstance(x, Tensor) else Tensor(x), q, axis, keepdims, method)
+    return indexing.quantile(x if isinstance(x, Tensor) else Tensor(x), q, axis, keepdims, method)
 
 
 def median(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:

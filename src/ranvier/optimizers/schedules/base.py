@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ranvier import numeric as rn
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Symbol, Type, apply, constant
 from ranvier.graph.simplify import simplify
 from ranvier.module.calls import isolated
+from ranvier.ops import arrays as rn
 from ranvier.support.registry import Configured
 from ranvier.tensor import tape, trace
 from ranvier.tensor.tensor import Tensor

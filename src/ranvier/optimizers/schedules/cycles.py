@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
-from ranvier import numeric as rn
+from ranvier.ops import arrays as rn
 from ranvier.optimizers.schedules.base import Settings, look_up, named, passed
 from ranvier.optimizers.schedules.decays import cosine
 from ranvier.tensor.tensor import Tensor

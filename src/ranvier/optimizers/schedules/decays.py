@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier import numeric as rn
+from ranvier.ops import arrays as rn
 from ranvier.optimizers.schedules.base import Settings, look_up, named, passed
 from ranvier.tensor.tensor import Tensor
 

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ranvier.functional.normalization import instance_moments, moved, standardize
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import whole
 from ranvier.layers.fitting import Form, Misfit, largest_divisor
 from ranvier.layers.normalization import RunningStatistics
 from ranvier.module import Module, Parameter, register_module
+from ranvier.ops.functional.normalization import instance_moments, moved, standardize
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.device import check_device

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import functional, numeric
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
+from ranvier.ops import arrays, functional
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.arranging import unflatten
 from ranvier.torch.device import check_device
@@ -93,7 +93,7 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input: Any) -> Any:
-        return numeric.flatten(input, self.start_dim, self.end_dim)
+        return arrays.flatten(input, self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from ranvier import functional
 from ranvier.module import Module
+from ranvier.ops import functional
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn.functional import losses as criteria
 from ranvier.torch.nn.functional.labels import check_labels

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.functional.normalization import moved, normalize_batch, standardize
 from ranvier.graph.node import GraphError, Symbol, Type
 from ranvier.layers.base import whole
 from ranvier.layers.normalization import RunningStatistics
 from ranvier.module import Module, Parameter, register_module
+from ranvier.ops.functional.normalization import moved, normalize_batch, standardize
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.device import check_device

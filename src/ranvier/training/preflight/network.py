@@ -11,7 +11,7 @@ from ranvier.layers.kernels import Convolution
 from ranvier.layers.preprocessing import Normalization
 from ranvier.layers.simple import Rescaling
 from ranvier.module import Module, Parameter
-from ranvier.numeric.promotion import axis_of
+from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Entry
 from ranvier.training.preflight.report import Fault

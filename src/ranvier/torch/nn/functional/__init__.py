@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ranvier import functional
-from ranvier.functional.basic import glu
+from ranvier.ops import functional
+from ranvier.ops.functional.activations import glu
 from ranvier.support.errors import missing
 from ranvier.tensor.function import renamed
 from ranvier.torch.nn.functional.activations import (

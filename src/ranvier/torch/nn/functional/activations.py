@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ranvier import functional, numeric
 from ranvier.graph.node import GraphError, Node, like
-from ranvier.numeric.promotion import floating
+from ranvier.ops import arrays, functional
+from ranvier.ops.arrays.promotion import floating
 from ranvier.tensor.function import function, renamed
 from ranvier.torch import operations
 from ranvier.torch.nn.functional.inplace import changing, written
@@ -61,9 +61,9 @@ def gelu(input: Any, approximate: str = "none") -> Any:
 def softplus(input: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
     """``log(1 + exp(beta * x)) / beta``, and ``x`` itself where ``beta * x`` is above ``threshold``."""
     x = floating(input)
-    linear = numeric.less(threshold, numeric.multiply(x, beta))
-    curved: Node = functional.softplus(numeric.where(linear, 0, x), beta)
-    return numeric.where(linear, x, curved)
+    linear = arrays.less(threshold, arrays.multiply(x, beta))
+    curved: Node = functional.softplus(arrays.where(linear, 0, x), beta)
+    return arrays.where(linear, x, curved)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
@@ -103,7 +103,7 @@ def _along(operation: Any) -> Any:
 
 def _softmin(input: Any, dim: int, dtype: Any = None) -> Any:
     """`softmax` of ``-x``."""
-    return operations.softmax(numeric.negative(input), dim, dtype)
+    return operations.softmax(arrays.negative(input), dim, dtype)
 
 
 _softmin.__name__ = "softmin"
@@ -119,8 +119,8 @@ def prelu(input: Node, weight: Node) -> Node:
             raise GraphError(
                 f"prelu of {x.shape} needs a weight for each channel in dimension 1, or one for all"
             )
-        weight = numeric.reshape(weight, (weight.shape[0], *(1,) * (x.ndim - 2)))
-    return numeric.where(numeric.less(0, x), x, numeric.multiply(x, weight))
+        weight = arrays.reshape(weight, (weight.shape[0], *(1,) * (x.ndim - 2)))
+    return arrays.where(arrays.less(0, x), x, arrays.multiply(x, weight))
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -131,35 +131,35 @@ def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
 @function
 def _celu(x: Node, alpha: float) -> Node:
     x = floating(x)
-    below = numeric.expm1(numeric.divide(numeric.where(numeric.less(0, x), 0, x), alpha))
-    return numeric.where(numeric.less(0, x), x, below * like(x, alpha))
+    below = arrays.expm1(arrays.divide(arrays.where(arrays.less(0, x), 0, x), alpha))
+    return arrays.where(arrays.less(0, x), x, below * like(x, alpha))
 
 
 @function
 def softshrink(input: Node, lambd: float = 0.5) -> Node:
     """``x`` moved toward 0 by ``lambd``, and 0 where it is nearer than that."""
     x = floating(input)
-    low, high = numeric.less(x, -lambd), numeric.less(lambd, x)
-    return numeric.where(high, numeric.subtract(x, lambd), numeric.where(low, numeric.add(x, lambd), 0.0))
+    low, high = arrays.less(x, -lambd), arrays.less(lambd, x)
+    return arrays.where(high, arrays.subtract(x, lambd), arrays.where(low, arrays.add(x, lambd), 0.0))
 
 
 @function
 def hardshrink(input: Node, lambd: float = 0.5) -> Node:
     """``x``, and 0 where it is not farther from 0 than ``lambd``."""
     x = floating(input)
-    return numeric.where(numeric.less(lambd, numeric.abs(x)), x, 0.0)
+    return arrays.where(arrays.less(lambd, arrays.abs(x)), x, 0.0)
 
 
 @function
 def tanhshrink(input: Node) -> Node:
     """``x - tanh(x)``."""
     x = floating(input)
-    return x - numeric.tanh(x)
+    return x - arrays.tanh(x)
 
 
 def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
     """``x`` where it is above the threshold, else ``value``."""
-    above = numeric.where(numeric.greater(input, threshold), input, value)
+    above = arrays.where(arrays.greater(input, threshold), input, value)
     return written(input, above, inplace)
 
 

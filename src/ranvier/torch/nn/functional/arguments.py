@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier import numeric
 from ranvier.graph.node import GraphError
+from ranvier.ops import arrays
 
 
 def each(value: Any, n: int, what: str, least: int = 0) -> tuple[int, ...]:
@@ -33,4 +33,4 @@ def batched(compute: Callable[[Any], Any], input: Any, n: int) -> Any:
         if input.ndim != n + 2:
             raise GraphError(f"it takes {n + 2} dimensions (or {n + 1} for one sample), not {input.ndim}")
         return compute(input)
-    return numeric.squeeze(compute(numeric.expand_dims(input, 0)), 0)
+    return arrays.squeeze(compute(arrays.expand_dims(input, 0)), 0)

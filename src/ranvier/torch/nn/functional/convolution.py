@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import numeric
-from ranvier.functional import convolution as convolutions
-from ranvier.functional.convolution import Pairs
 from ranvier.graph.node import Node, apply
+from ranvier.ops import arrays
+from ranvier.ops.functional import convolution as convolutions
+from ranvier.ops.functional.convolution import Pairs
 from ranvier.tensor.function import function
 from ranvier.torch.nn.functional.arguments import batched, each, one_of
 
@@ -120,8 +120,8 @@ def _conv_transpose(n: int) -> Any:
             if not any(beyond):
                 return convolve_transposed(x, weight, bias, strides, pairs, rates, shape, groups)
             y = convolve_transposed(x, weight, None, strides, pairs, rates, shape, groups)
-            y = numeric.pad(y, ((0, 0), (0, 0), *((0, b) for b in beyond)))
-            return y if bias is None else numeric.add(y, numeric.reshape(bias, (-1, *(1,) * n)))
+            y = arrays.pad(y, ((0, 0), (0, 0), *((0, b) for b in beyond)))
+            return y if bias is None else arrays.add(y, arrays.reshape(bias, (-1, *(1,) * n)))
 
         return batched(compute, input, n)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ranvier.selecting import put
+from ranvier.ops.indexing import put
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["changing", "written"]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import functional, numeric
 from ranvier.graph.node import FLOATS, Symbol
-from ranvier.labels import check_classes, outside
+from ranvier.ops import arrays, functional
+from ranvier.ops.functional.label_checks import check_classes, outside
 from ranvier.tensor.tensor import Tensor
 
 _NO_INDEX = (*FLOATS, "bool")
@@ -27,7 +27,7 @@ def check_labels(input: Any, target: Any, ignore_index: int | None = None) -> No
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
-    classes = int(numeric.max(tensor).item()) + 1 if num_classes < 0 else num_classes
+    classes = int(arrays.max(tensor).item()) + 1 if num_classes < 0 else num_classes
     if isinstance(tensor, Tensor) and tensor._value is not None:
         wrong = outside(tensor._value, classes)
         if wrong is not None:
@@ -35,7 +35,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
                 f"index {wrong} is out of range for {classes} classes. Write indices from 0 to {classes - 1}, or a "
                 "larger num_classes."
             )
-    return numeric.one_hot(tensor, classes, "int32")
+    return arrays.one_hot(tensor, classes, "int32")
 
 
 def embedding(
@@ -72,5 +72,5 @@ def embedding(
     chosen = functional.embedding(input, weight)
     if padding_idx is None:
         return chosen
-    padding = numeric.expand_dims(numeric.equal(input, padding_idx % rows), -1)
-    return numeric.where(padding, numeric.stop_gradient(chosen), chosen)
+    padding = arrays.expand_dims(arrays.equal(input, padding_idx % rows), -1)
+    return arrays.where(padding, arrays.stop_gradient(chosen), chosen)

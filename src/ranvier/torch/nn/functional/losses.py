@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional
-from ranvier import numeric as n
-from ranvier.functional.criteria import aligned, reduce
 from ranvier.graph.node import GraphError, Node
-from ranvier.numeric.promotion import floating
+from ranvier.ops import arrays as n
+from ranvier.ops import functional
+from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.functional.losses_torch import aligned, reduce
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 

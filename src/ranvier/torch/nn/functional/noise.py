@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import functional
+from ranvier.ops import functional
 from ranvier.tensor.rng import draw
 from ranvier.torch.nn.functional.arguments import batched
 from ranvier.torch.nn.functional.inplace import changing, written

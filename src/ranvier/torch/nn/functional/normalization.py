@@ -6,8 +6,9 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import functional, numeric
-from ranvier.functional.normalization import (
+from ranvier.graph.node import GraphError, Node
+from ranvier.ops import arrays, functional
+from ranvier.ops.functional.normalization import (
     group_standardize,
     instance_moments,
     layer_standardize,
@@ -16,7 +17,6 @@ from ranvier.functional.normalization import (
     rms_standardize,
     standardize,
 )
-from ranvier.graph.node import GraphError, Node
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function
 
@@ -114,9 +114,9 @@ def local_response_norm(
         raise GraphError(f"it takes (batch, channels, ...) of 3 dimensions or more, not {input.shape}")
     channels: Any = input.shape[1]
     around = ((0, 0), (size // 2, (size - 1) // 2), *((0, 0),) * (input.ndim - 2))
-    squares = numeric.pad(numeric.square(input), around)
+    squares = arrays.pad(arrays.square(input), around)
     every = ("slice", None, None, None)
-    near = [numeric.index_basic(squares, (every, ("slice", i, i + channels, None))) for i in range(size)]
-    total = functools.reduce(numeric.add, near)
-    scale = numeric.add(numeric.multiply(total, alpha / size), k)
-    return numeric.divide(input, numeric.power(scale, float(beta)))
+    near = [arrays.index_basic(squares, (every, ("slice", i, i + channels, None))) for i in range(size)]
+    total = functools.reduce(arrays.add, near)
+    scale = arrays.add(arrays.multiply(total, alpha / size), k)
+    return arrays.divide(input, arrays.power(scale, float(beta)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.functional import pooling
-from ranvier.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.graph.node import Node
+from ranvier.ops.functional import pooling
+from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.tensor.function import function
 from ranvier.torch.nn.functional.arguments import batched, each
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier import functional, numeric
 from ranvier.graph.node import Node, apply
+from ranvier.ops import arrays, functional
 from ranvier.tensor.function import function
 from ranvier.torch.nn.functional.noise import dropout
 
@@ -15,10 +15,10 @@ from ranvier.torch.nn.functional.noise import dropout
 def bilinear(input1: Node, input2: Node, weight: Node, bias: Node | None = None) -> Node:
     """``input1 @ weight[o] @ input2 + bias[o]`` for each output o: (..., in1), (..., in2), (out, in1, in2)."""
     outputs, first, second = weight.shape
-    rows = numeric.reshape(numeric.transpose(weight, (1, 0, 2)), (first, -1))
-    halfway = numeric.reshape(numeric.matmul(input1, rows), (*input1.shape[:-1], outputs, second))
-    y = numeric.sum(numeric.multiply(halfway, numeric.expand_dims(input2, -2)), -1)
-    return y if bias is None else numeric.add(y, bias)
+    rows = arrays.reshape(arrays.transpose(weight, (1, 0, 2)), (first, -1))
+    halfway = arrays.reshape(arrays.matmul(input1, rows), (*input1.shape[:-1], outputs, second))
+    y = arrays.sum(arrays.multiply(halfway, arrays.expand_dims(input2, -2)), -1)
+    return y if bias is None else arrays.add(y, bias)
 
 
 @function
@@ -28,15 +28,15 @@ def attention_shares(
     """How much each query (..., L, E) attends to each key (..., S, E): (..., L, S), rows that add up to 1."""
     width = query.shape[-1]
     factor = scale if scale is not None or not isinstance(width, int) else 1 / math.sqrt(width)
-    scores = numeric.multiply(numeric.matmul(query, numeric.swapaxes(key, -1, -2)), factor)
+    scores = arrays.multiply(arrays.matmul(query, arrays.swapaxes(key, -1, -2)), factor)
     if is_causal:
         rows, columns = (
             apply("iota", shape=scores.shape, dtype="int32", axis=scores.ndim - i) for i in (2, 1)
         )
-        scores = numeric.where(numeric.less_equal(columns, rows), scores, -math.inf)
+        scores = arrays.where(arrays.less_equal(columns, rows), scores, -math.inf)
     if attn_mask is not None:
         boolean = attn_mask.dtype == "bool"
-        scores = numeric.where(attn_mask, scores, -math.inf) if boolean else numeric.add(scores, attn_mask)
+        scores = arrays.where(attn_mask, scores, -math.inf) if boolean else arrays.add(scores, attn_mask)
     return functional.softmax(scores, -1)
 
 
@@ -55,4 +55,4 @@ def scaled_dot_product_attention(
     to its own position. ``scale`` is ``1 / sqrt(E)`` by default (Vaswani et al., 2017).
     """
     shares = attention_shares(query, key, attn_mask, is_causal, scale)
-    return numeric.matmul(dropout(shares, dropout_p) if dropout_p else shares, value)
+    return arrays.matmul(dropout(shares, dropout_p) if dropout_p else shares, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from ranvier import functional, numeric
+from ranvier.ops import arrays, functional
 from ranvier.support.source_lines import warn
 from ranvier.tensor.function import bound
 from ranvier.torch.nn.functional import losses
@@ -66,11 +66,11 @@ def _weighted(
         raise ValueError(
             f"weights of shape {weight.shape} for an input of {input.shape}. Write one for each element."
         )
-    each = numeric.multiply(function(input, target, reduction="none", **options), weight)
+    each = arrays.multiply(function(input, target, reduction="none", **options), weight)
     if one_of(reduction, "reduction", ("mean", "sum", "none")) == "none":
         return each
-    total = numeric.sum(each)
-    return total if reduction == "sum" else numeric.divide(total, numeric.sum(weight))
+    total = arrays.sum(each)
+    return total if reduction == "sum" else arrays.divide(total, arrays.sum(weight))
 
 
 mse_loss = _loss(functional.mse_loss, *_OLD, "reduction", "weight")

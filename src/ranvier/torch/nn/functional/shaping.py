@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import numeric
-from ranvier.functional import pooling
-from ranvier.functional import spatial as shapes
-from ranvier.functional.convolution import Pairs
-from ranvier.functional.resizing import resize
 from ranvier.graph.node import Node
+from ranvier.ops import arrays
+from ranvier.ops.functional import pooling
+from ranvier.ops.functional import spatial as shapes
+from ranvier.ops.functional.convolution import Pairs
+from ranvier.ops.functional.resizing import resize
 from ranvier.tensor.function import function
 from ranvier.torch.nn.functional.arguments import batched, each, one_of
 
@@ -106,5 +106,5 @@ def channel_shuffle(input: Any, groups: int) -> Any:
     batch, channels, *rest = input.shape
     if groups < 1 or channels % groups:
         raise ValueError(f"groups={groups} of {channels} channels. Write a number that divides them instead.")
-    apart = numeric.reshape(input, (batch, groups, channels // groups, *rest))
-    return numeric.reshape(numeric.swapaxes(apart, 1, 2), (batch, channels, *rest))
+    apart = arrays.reshape(input, (batch, groups, channels // groups, *rest))
+    return arrays.reshape(arrays.swapaxes(apart, 1, 2), (batch, channels, *rest))

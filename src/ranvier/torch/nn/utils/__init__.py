@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ranvier import numeric
 from ranvier.graph.node import Node
-from ranvier.numeric.promotion import as_node
+from ranvier.ops import arrays
+from ranvier.ops.arrays.promotion import as_node
 from ranvier.support.errors import missing
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function
@@ -21,10 +21,10 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "rnn",
 @function
 def clip_norm(grads: Sequence[Node], max_norm: float, norm_type: float) -> tuple[Node, ...]:
     """The norm of all gradients together, and the gradients scaled so that it is at most ``max_norm``."""
-    norms = [numeric.norm(g, ord=norm_type) for g in grads]
-    total = numeric.norm(numeric.stack(norms), ord=norm_type)
-    factor = numeric.minimum(numeric.divide(max_norm, numeric.add(total, 1e-6)), 1.0)
-    return (total, *(numeric.multiply(g, as_node(factor, g.dtype)) for g in grads))
+    norms = [arrays.norm(g, ord=norm_type) for g in grads]
+    total = arrays.norm(arrays.stack(norms), ord=norm_type)
+    factor = arrays.minimum(arrays.divide(max_norm, arrays.add(total, 1e-6)), 1.0)
+    return (total, *(arrays.multiply(g, as_node(factor, g.dtype)) for g in grads))
 
 
 def _with_gradient(parameters: Any) -> list[Tensor]:
@@ -48,12 +48,12 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     """Keep every element of the gradients within [-clip_value, clip_value]."""
     with no_grad():
         for parameter in _with_gradient(parameters):
-            parameter.grad = numeric.clip(parameter.grad, -float(clip_value), float(clip_value))
+            parameter.grad = arrays.clip(parameter.grad, -float(clip_value), float(clip_value))
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters, flattened, one after the other."""
-    return numeric.concatenate([numeric.flatten(p) for p in parameters])
+    return arrays.concatenate([arrays.flatten(p) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ranvier import numeric
+from ranvier.ops import arrays
 from ranvier.support.errors import missing
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.creation import full
@@ -40,11 +40,11 @@ def pad_sequence(
     for sequence in given:
         if len(sequence) < longest:
             fill = full((longest - len(sequence), *rest), padding_value, dtype=sequence.dtype)
-            sequence = numeric.concatenate(
+            sequence = arrays.concatenate(
                 [sequence, fill] if padding_side == "right" else [fill, sequence], 0
             )
         padded.append(sequence)
-    return numeric.stack(padded, 0 if batch_first else 1)
+    return arrays.stack(padded, 0 if batch_first else 1)
 
 
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, Node, like
-from ranvier.numeric.promotion import floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import floating
 from ranvier.tensor.function import function
 
 __all__ = [

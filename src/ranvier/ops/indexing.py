@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ranvier import numeric
 from ranvier.graph.node import FLOATS
-from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.ops import arrays
+from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
@@ -43,7 +43,7 @@ def put(self: Tensor, result: Tensor) -> Tensor:
             raise TypeError(
                 f"a tensor of {self.dtype} cannot hold {result.dtype} results. Write x = x.float() first."
             )
-        result = numeric.cast(result, self.dtype)
+        result = arrays.cast(result, self.dtype)
     writable(self)
     if self.entry is None and self._value is not None and not result.requires_grad:
         self.assign(result)
@@ -81,7 +81,7 @@ def indexed(self: Tensor, index: Any) -> Any:
         elif _varies(self, items):
             part = _picked(self, tuple(i.__index__() for i in items))
         else:
-            part = numeric.index_basic(self, tuple(map(_described, items)))
+            part = arrays.index_basic(self, tuple(map(_described, items)))
         part.base = self, index
         return part
     if at_once:
@@ -89,7 +89,7 @@ def indexed(self: Tensor, index: Any) -> Any:
     chosen = items[0] if len(items) > 1 or isinstance(items[0], Tensor) else Tensor(items[0])
     whole = len(items) == 1 and chosen.dtype != "bool"
     if whole and chosen._value is None:
-        return numeric.take(self, chosen)
+        return arrays.take(self, chosen)
     if not all(isinstance(extent, int) for extent in (self.shape[:1] if whole else self.shape)):
         raise TypeError(
             f"a tensor of shape {self.shape} can be indexed by whole numbers, slices, None, ... and one integer "
@@ -97,7 +97,7 @@ def indexed(self: Tensor, index: Any) -> Any:
         )
     if whole:
         np.empty((self.shape[0], 0))[chosen.compute()]  # raises what NumPy says of an index out of range
-        return numeric.take(self, chosen)
+        return arrays.take(self, chosen)
     return _taken(self, _places(self, items))
 
 
@@ -140,11 +140,11 @@ def _picked(self: Tensor, numbers: tuple[int, ...]) -> Any:
     """The part at these indices along the first axes, which are an input of the program."""
     extents, rest = self.shape[: len(numbers)], self.shape[len(numbers) :]
     if len(numbers) > self.ndim or any(not -e <= n < e for n, e in zip(numbers, extents, strict=True)):
-        return numeric.index_basic(self, numbers)  # which says what is wrong
+        return arrays.index_basic(self, numbers)  # which says what is wrong
     flat = 0
     for number, extent in zip(numbers, extents, strict=True):
         flat = flat * extent + number % extent
-    return numeric.take(numeric.reshape(self, (-1, *rest)), Tensor.wrap(np.asarray(flat, np.int32)))
+    return arrays.take(arrays.reshape(self, (-1, *rest)), Tensor.wrap(np.asarray(flat, np.int32)))
 
 
 def _described(item: Any) -> Any:
@@ -176,21 +176,19 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
     places = _places(self, items)
     if not places.size:  # nothing to do
         return
-    given = numeric.cast(value if isinstance(value, Tensor) else Tensor(value), self.dtype)
+    given = arrays.cast(value if isinstance(value, Tensor) else Tensor(value), self.dtype)
     mask, source = np.zeros(self.numel(), bool), np.zeros(self.numel(), np.int32)
     mask[places.ravel()] = True
     source[places.ravel()] = np.arange(places.size)
-    parts = numeric.take(
-        numeric.reshape(numeric.broadcast_to(given, places.shape), (-1,)), Tensor.wrap(source)
-    )
-    flat = numeric.where(Tensor.wrap(mask), parts, numeric.reshape(self, (-1,)))
-    put(self, numeric.reshape(flat, self.shape))
+    parts = arrays.take(arrays.reshape(arrays.broadcast_to(given, places.shape), (-1,)), Tensor.wrap(source))
+    flat = arrays.where(Tensor.wrap(mask), parts, arrays.reshape(self, (-1,)))
+    put(self, arrays.reshape(flat, self.shape))
 
 
 def _taken(self: Tensor, places: Any) -> Tensor:
     """The elements that stand at these places among all."""
-    flat: Tensor = numeric.reshape(self, (-1,))
-    return numeric.take(flat, Tensor.wrap(np.ascontiguousarray(places, np.int32)))
+    flat: Tensor = arrays.reshape(self, (-1,))
+    return arrays.take(flat, Tensor.wrap(np.ascontiguousarray(places, np.int32)))
 
 
 def gather(input: Tensor, dim: int, index: Any) -> Tensor:
@@ -218,7 +216,7 @@ def masked_select(input: Tensor, mask: Any) -> Any:
 
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
     """``value`` where the mask holds, else ``input``."""
-    return numeric.where(mask, value, input)
+    return arrays.where(mask, value, input)
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
@@ -287,16 +285,16 @@ def quantile(x: Tensor, q: Any, axis: Any = None, keepdims: bool = False, method
         raise ValueError(
             f"a tensor of shape {x.shape} has no elements along axes {axes}, and so no quantiles."
         )
-    values = sort(numeric.reshape(numeric.transpose(x, (*axes, *rest)), (size, *shape)), 0).values
-    values = values if values.dtype in FLOATS else numeric.cast(values, get_dtype())
+    values = sort(arrays.reshape(arrays.transpose(x, (*axes, *rest)), (size, *shape)), 0).values
+    values = values if values.dtype in FLOATS else arrays.cast(values, get_dtype())
     places = CHOICES[method](shares.ravel() * (size - 1))
     low = np.floor(places).astype(np.int32)
     below, above = (
-        numeric.take(values, Tensor.wrap(rows)) for rows in (low, np.ceil(places).astype(np.int32))
+        arrays.take(values, Tensor.wrap(rows)) for rows in (low, np.ceil(places).astype(np.int32))
     )
     part = (places - low).reshape(-1, *(1,) * len(shape)).astype(values.dtype)
-    between = numeric.add(below, numeric.multiply(numeric.subtract(above, below), Tensor.wrap(part)))
-    found = numeric.where(Tensor.wrap(part == 0), below, between)  # an infinity beside it is none of it
-    found = numeric.where(numeric.isnan(values[size - 1]), math.nan, found)
+    between = arrays.add(below, arrays.multiply(arrays.subtract(above, below), Tensor.wrap(part)))
+    found = arrays.where(Tensor.wrap(part == 0), below, between)  # an infinity beside it is none of it
+    found = arrays.where(arrays.isnan(values[size - 1]), math.nan, found)
     kept = tuple(1 if a in axes else d for a, d in enumerate(x.shape)) if keepdims else shape
-    return numeric.reshape(found, (*shares.shape, *kept))
+    return arrays.reshape(found, (*shares.shape, *kept))

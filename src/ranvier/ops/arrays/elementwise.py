@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ranvier.graph.node import FLOATS, Node, apply, constant, full
-from ranvier.numeric.promotion import (
+from ranvier.ops.arrays.promotion import (
     SIGNED,
     as_node,
     broadcast_shape,

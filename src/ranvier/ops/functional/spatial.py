@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import GraphError, Node, apply, constant
+from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last
 from ranvier.tensor.function import function
 
 __all__ = ["crop", "extend", "pixel_shuffle", "pixel_unshuffle", "repeat"]

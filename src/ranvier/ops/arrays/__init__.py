@@ -7,7 +7,18 @@ symbols such as the batch: reshapes keep them and means divide by them.
 
 # ruff: noqa: A004  # the field's names, builtins or not
 
-from ranvier.numeric.arithmetic import (
+from ranvier.ops.arrays.creation import (
+    arange,
+    full_like,
+    iota,
+    one_hot,
+    ones_like,
+    take,
+    take_along,
+    zeros_like,
+)
+from ranvier.ops.arrays.division import floor_divide, fmod, remainder
+from ranvier.ops.arrays.elementwise import (
     abs,
     add,
     cast,
@@ -50,9 +61,35 @@ from ranvier.numeric.arithmetic import (
     tanh,
     where,
 )
-from ranvier.numeric.division import floor_divide, fmod, remainder
-from ranvier.numeric.indexing import arange, full_like, iota, one_hot, ones_like, take, take_along, zeros_like
-from ranvier.numeric.movement import (
+from ranvier.ops.arrays.matmul import einsum, matmul
+from ranvier.ops.arrays.promotion import (
+    as_node,
+    axes_of,
+    axis_of,
+    broadcast_shape,
+    count,
+    expand,
+    floating,
+    keep,
+    result_dtype,
+    signed,
+    together,
+)
+from ranvier.ops.arrays.reductions import (
+    all,
+    any,
+    argmax,
+    argmin,
+    logsumexp,
+    max,
+    mean,
+    min,
+    norm,
+    std,
+    sum,
+    var,
+)
+from ranvier.ops.arrays.shape import (
     broadcast_to,
     concatenate,
     diagonal,
@@ -67,34 +104,6 @@ from ranvier.numeric.movement import (
     stack,
     swapaxes,
     transpose,
-)
-from ranvier.numeric.products import einsum, matmul
-from ranvier.numeric.promotion import (
-    as_node,
-    axes_of,
-    axis_of,
-    broadcast_shape,
-    count,
-    expand,
-    floating,
-    keep,
-    result_dtype,
-    signed,
-    together,
-)
-from ranvier.numeric.reductions import (
-    all,
-    any,
-    argmax,
-    argmin,
-    logsumexp,
-    max,
-    mean,
-    min,
-    norm,
-    std,
-    sum,
-    var,
 )
 
 __all__ = [

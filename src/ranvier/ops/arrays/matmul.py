@@ -9,8 +9,8 @@ import numpy as np
 
 from ranvier.graph import contraction
 from ranvier.graph.node import FLOATS, GraphError, Node, apply
-from ranvier.numeric.movement import diagonal, squeeze, transpose
-from ranvier.numeric.promotion import as_node, broadcast_shape, result_dtype
+from ranvier.ops.arrays.promotion import as_node, broadcast_shape, result_dtype
+from ranvier.ops.arrays.shape import diagonal, squeeze, transpose
 from ranvier.tensor.function import function
 
 

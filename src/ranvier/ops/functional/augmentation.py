@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import numeric as n
-from ranvier.functional.noise import standard_normal
 from ranvier.graph.extents import extents
 from ranvier.graph.node import GraphError, Node, apply
-from ranvier.numeric.promotion import floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.functional.noise import standard_normal
 from ranvier.tensor.function import function
 
 __all__ = ["boxes", "brighten", "contrast", "erase", "flip_some", "paste", "uniform", "within"]

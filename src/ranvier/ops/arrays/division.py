@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ranvier.graph.node import FLOATS, Node, apply, like
-from ranvier.numeric.promotion import as_node, result_dtype, together
+from ranvier.ops.arrays.promotion import as_node, result_dtype, together
 from ranvier.tensor.function import function
 
 STEPS = 4  # each takes 25 bits off the quotient

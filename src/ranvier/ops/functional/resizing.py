@@ -1,7 +1,7 @@
 """Spatial dimensions of another size: each new position is a weighted sum of old ones, the same for all samples.
 
 So the weights are numbers when the program is built, and a dimension is resized by a product with their matrix, whose
-gradient is one too. What differs from sample to sample is read in place instead: `ranvier.functional.resampling`.
+gradient is one too. What differs from sample to sample is read in place instead: `ranvier.ops.functional.resampling`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.functional.convolution import channels_first, channels_last
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, constant
-from ranvier.numeric.promotion import floating
+from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.functional.convolution import channels_first, channels_last
 from ranvier.tensor.function import function
 
 __all__ = ["resize", "shares", "weighed"]

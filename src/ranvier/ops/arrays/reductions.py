@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ranvier.graph.node import FLOATS, Node, apply, like
-from ranvier.numeric.arithmetic import (
+from ranvier.ops.arrays.elementwise import (
     divide,
     equal,
     exp,
@@ -23,8 +23,18 @@ from ranvier.numeric.arithmetic import (
     truth,
     where,
 )
-from ranvier.numeric.movement import reshape, squeeze
-from ranvier.numeric.promotion import Axes, as_node, axes_of, axis_of, count, expand, floating, keep, signed
+from ranvier.ops.arrays.promotion import (
+    Axes,
+    as_node,
+    axes_of,
+    axis_of,
+    count,
+    expand,
+    floating,
+    keep,
+    signed,
+)
+from ranvier.ops.arrays.shape import reshape, squeeze
 from ranvier.tensor.function import function
 
 

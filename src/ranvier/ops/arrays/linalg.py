@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.numeric.promotion import axis_of, floating, signed
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import axis_of, floating, signed
 from ranvier.tensor.function import function
 
 __all__ = [

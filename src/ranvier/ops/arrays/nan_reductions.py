@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ranvier import numeric as n
 from ranvier.graph.node import FLOATS, Node
-from ranvier.numeric.promotion import Axes
-from ranvier.numeric.reductions import root
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import Axes
+from ranvier.ops.arrays.reductions import root
 from ranvier.tensor.function import function
 
 __all__ = [

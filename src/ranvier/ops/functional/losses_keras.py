@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier import numeric as n
-from ranvier.functional import log_softmax, softplus
 from ranvier.graph.node import GraphError, Node, like
-from ranvier.labels import labelled
-from ranvier.numeric.promotion import floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.functional import log_softmax, softplus
+from ranvier.ops.functional.label_checks import labelled
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function, kept
 from ranvier.tensor.tensor import Tensor

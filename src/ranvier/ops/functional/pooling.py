@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ranvier.functional.convolution import Pairs, channels_first, channels_last, padded, padding_of
-from ranvier.functional.resizing import weighed
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import FLOATS, Node, apply, constant, like
-from ranvier.numeric.promotion import floating, keep
+from ranvier.ops.arrays.promotion import floating, keep
+from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last, padded, padding_of
+from ranvier.ops.functional.resizing import weighed
 from ranvier.tensor.function import function
 
 __all__ = ["adaptive_pool", "average_pool", "global_pool", "max_pool", "pool"]

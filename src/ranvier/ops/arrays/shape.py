@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Symbol, apply, constant
-from ranvier.numeric.promotion import Axes, as_node, axes_of, axis_of, expand, result_dtype
+from ranvier.ops.arrays.promotion import Axes, as_node, axes_of, axis_of, expand, result_dtype
 from ranvier.tensor.function import function, joining
 
 

@@ -9,10 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ranvier import numeric as n
-from ranvier.functional.basic import SELU_ALPHA, SELU_SCALE, softmax
 from ranvier.graph.node import GraphError, Node, apply, like
-from ranvier.numeric.promotion import axis_of, floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import axis_of, floating
+from ranvier.ops.functional.activations import SELU_ALPHA, SELU_SCALE, softmax
 from ranvier.tensor.function import function
 
 __all__ = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier import numeric as n
-from ranvier.numeric.decompositions import svd
-from ranvier.numeric.promotion import axis_of
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.decompositions import svd
+from ranvier.ops.arrays.promotion import axis_of
 
 __all__ = ["matrix_norm", "norm_of"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier import numeric as n
-from ranvier.functional.basic import log_softmax, softplus
 from ranvier.graph.node import FLOATS, GraphError, Node, like
-from ranvier.numeric.promotion import count, floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import count, floating
+from ranvier.ops.functional.activations import log_softmax, softplus
 from ranvier.tensor.function import function
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranvier import numeric
-from ranvier.numeric.promotion import axes_of, axis_of
+from ranvier.ops import arrays
+from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.tensor.tensor import Tensor
 
 
@@ -31,48 +31,48 @@ def transposed(self: Tensor, *axes: Any, dim0: int | None = None, dim1: int | No
     """Two axes exchanged, as PyTorch has it; without arguments the axes reversed."""
     axes += tuple(axis for axis in (dim0, dim1) if axis is not None)
     return (
-        numeric.swapaxes(self, *axes)
+        arrays.swapaxes(self, *axes)
         if len(axes) == 2
-        else numeric.transpose(self, dims(axes) if axes else None)
+        else arrays.transpose(self, dims(axes) if axes else None)
     )
 
 
 def expanded(self: Tensor, sizes: tuple[Any, ...]) -> Any:
     """Repeated to a shape, in which -1 keeps an extent."""
     known = (*(None,) * (len(sizes) - self.ndim), *self.shape)
-    return numeric.broadcast_to(self, tuple(d if e == -1 else e for e, d in zip(sizes, known, strict=True)))
+    return arrays.broadcast_to(self, tuple(d if e == -1 else e for e, d in zip(sizes, known, strict=True)))
 
 
 def flipped(self: Tensor, *dims_: Any, dims: Any = None, axis: Any = None) -> Any:
     """The order along the given dimensions reversed, or along all."""
     given = dims_[0] if len(dims_) == 1 else dims_ or (axis if dims is None else dims)
-    return numeric.flip(self, tuple(given) if isinstance(given, list) else given)
+    return arrays.flip(self, tuple(given) if isinstance(given, list) else given)
 
 
 def squeezed(self: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
     """Without dimensions of extent 1, all or those of ``dim`` that are, as PyTorch has it; ``axis`` must be such."""
     if dim is None:
-        return numeric.squeeze(self, axis)
-    return numeric.squeeze(self, tuple(d for d in axes_of(dim, self.ndim) if self.shape[d] == 1))
+        return arrays.squeeze(self, axis)
+    return arrays.squeeze(self, tuple(d for d in axes_of(dim, self.ndim) if self.shape[d] == 1))
 
 
 def unsqueezed(self: Tensor, dim: int) -> Any:
-    return numeric.expand_dims(self, dim)
+    return arrays.expand_dims(self, dim)
 
 
 def repeated(self: Tensor, times: tuple[Any, ...]) -> Any:
     """The tensor that many times along each dimension; new ones come in front."""
-    whole = numeric.reshape(self, (*(1,) * (len(times) - self.ndim), *self.shape))
+    whole = arrays.reshape(self, (*(1,) * (len(times) - self.ndim), *self.shape))
     paired = [n for pair in zip(times, whole.shape, strict=True) for n in pair]
-    apart = numeric.reshape(whole, tuple(n for d in whole.shape for n in (1, d)))
+    apart = arrays.reshape(whole, tuple(n for d in whole.shape for n in (1, d)))
     shape = tuple(t * d for t, d in zip(times, whole.shape, strict=True))
-    return numeric.reshape(numeric.broadcast_to(apart, tuple(paired)), shape)
+    return arrays.reshape(arrays.broadcast_to(apart, tuple(paired)), shape)
 
 
 def unbound(self: Tensor, dim: int = 0) -> tuple[Any, ...]:
     """The slices along a dimension."""
-    parts = numeric.split(self, self.shape[axis_of(dim, self.ndim)], dim)
-    return tuple(numeric.squeeze(part, dim) for part in parts)
+    parts = arrays.split(self, self.shape[axis_of(dim, self.ndim)], dim)
+    return tuple(arrays.squeeze(part, dim) for part in parts)
 
 
 def chunked(self: Tensor, chunks: int, dim: int = 0) -> tuple[Any, ...]:
@@ -92,4 +92,4 @@ def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
                 f"parts of size {given} of {extent} elements. Write a size of 1 or more instead."
             )
         given = [min(given, extent - at) for at in range(0, extent, given)]
-    return numeric.split(self, tuple(given), dim)
+    return arrays.split(self, tuple(given), dim)

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import numeric as n
-from ranvier.functional import softplus
-from ranvier.functional.criteria import classes_of, weight_of
 from ranvier.graph.node import GraphError, Node, constant
-from ranvier.labels import labelled
-from ranvier.losses.formulas import EPSILON, ignoring, labels_for, log_probabilities, pair, smoothed, vectors
-from ranvier.numeric.promotion import floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.functional import softplus
+from ranvier.ops.functional.label_checks import labelled
+from ranvier.ops.functional.losses_keras import (
+    EPSILON,
+    ignoring,
+    labels_for,
+    log_probabilities,
+    pair,
+    smoothed,
+    vectors,
+)
+from ranvier.ops.functional.losses_torch import classes_of, weight_of
 from ranvier.tensor.function import function
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier import numeric as n
 from ranvier.graph.node import GraphError, Node, apply, like
 from ranvier.graph.tiny import falling_exp, snapped
-from ranvier.numeric.promotion import axis_of, floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import axis_of, floating
 from ranvier.tensor.function import function
 
 sigmoid = n.sigmoid

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier import functional, numeric, selecting
 from ranvier.graph.node import DTYPES, FLOATS, Node, apply
-from ranvier.rearranging import (
+from ranvier.ops import arrays, functional, indexing
+from ranvier.ops.indexing import Ordered, put, writable
+from ranvier.ops.shape_methods import (
     chunked,
     expanded,
     flipped,
@@ -25,7 +26,6 @@ from ranvier.rearranging import (
     unbound,
     unsqueezed,
 )
-from ranvier.selecting import Ordered, put, writable
 from ranvier.tensor import trace
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import backward, detach, function, no_out
@@ -75,7 +75,7 @@ def fill(self: Tensor, value: Any) -> Tensor:
 
 def copy(self: Tensor, other: Any) -> Tensor:
     if isinstance(other, Tensor) and other.requires_grad and trace.state.grad_enabled:
-        return put(self, numeric.broadcast_to(numeric.cast(other, self.dtype), self.shape))
+        return put(self, arrays.broadcast_to(arrays.cast(other, self.dtype), self.shape))
     writable(self)
     array = other.compute() if isinstance(other, Tensor) else np.asarray(other)
     self.assign(np.broadcast_to(array, self.shape))
@@ -126,7 +126,7 @@ def extremum(largest: Callable[..., Any], position: Callable[..., Any]) -> Calla
         keepdims: bool = False,
     ) -> Any:
         if isinstance(dim, Tensor):
-            return (numeric.maximum if largest is numeric.max else numeric.minimum)(self, dim)
+            return (arrays.maximum if largest is arrays.max else arrays.minimum)(self, dim)
         if dim is None:
             return largest(self, axis, keepdims or keepdim)
         return Ordered(largest(self, dim, keepdim), position(self, dim, keepdim))
@@ -150,7 +150,7 @@ def converted(self: Tensor, *targets: Any, dtype: str | None = None, device: Any
     for target in (*targets, dtype, device):
         name = target.dtype if isinstance(target, Tensor) else "int32" if target == "int64" else target
         if name in DTYPES:
-            result = result if result.dtype == name else numeric.cast(result, name)
+            result = result if result.dtype == name else arrays.cast(result, name)
         elif name is not None and not isinstance(name, bool) and str(name).partition(":")[0] != "cpu":
             if name is device or str(name).partition(":")[0] in DEVICES:
                 raise no_device(name)
@@ -209,7 +209,7 @@ def set_data(self: Tensor, value: Any) -> None:
 
 
 def clamp(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    return numeric.clip(self, min, max)
+    return arrays.clip(self, min, max)
 
 
 def size(self: Tensor, dim: int | None = None) -> Any:
@@ -254,7 +254,7 @@ def norm(
     """The p-norm over the given dimensions, or of all elements."""
     dim = axis if dim is None else dim
     order = {"fro": 2, "inf": np.inf}.get(p, p)
-    return numeric.norm(self, tuple(dim) if isinstance(dim, list) else dim, keepdim or keepdims, order)
+    return arrays.norm(self, tuple(dim) if isinstance(dim, list) else dim, keepdim or keepdims, order)
 
 
 def along(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,11 +282,11 @@ def logical(operation: Callable[..., Any], sign: str, word: str) -> Callable[...
 
 
 def equals(self: Tensor, other: Any) -> Any:
-    return False if other is None else numeric.equal(self, other)
+    return False if other is None else arrays.equal(self, other)
 
 
 def differs(self: Tensor, other: Any) -> Any:
-    return True if other is None else numeric.not_equal(self, other)
+    return True if other is None else arrays.not_equal(self, other)
 
 
 def kind(self: Tensor, dtype: Any = None) -> Any:
@@ -296,12 +296,12 @@ def kind(self: Tensor, dtype: Any = None) -> Any:
 
 def scaled(sign: int) -> Callable[..., Any]:
     """PyTorch's ``x.add(y, alpha=a)`` and ``x.sub(y, alpha=a)``."""
-    operation = numeric.add if sign > 0 else numeric.subtract
+    operation = arrays.add if sign > 0 else arrays.subtract
 
     def method(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Any:
         if out is not None:
             raise no_out("add" if sign > 0 else "sub")
-        return operation(input, other if alpha == 1 else numeric.multiply(other, alpha))
+        return operation(input, other if alpha == 1 else arrays.multiply(other, alpha))
 
     method.__doc__ = f"``input {'+' if sign > 0 else '-'} alpha * other``."
 
@@ -339,52 +339,52 @@ REDUCTIONS = ("sum", "mean", "any", "all", "argmax", "argmin", "logsumexp")
 
 METHODS: dict[str, Any] = {
     # operators
-    "__add__": numeric.add, "__radd__": reflected(numeric.add), "__iadd__": augmented(numeric.add),
-    "__sub__": numeric.subtract, "__rsub__": reflected(numeric.subtract), "__isub__": augmented(numeric.subtract),
-    "__mul__": numeric.multiply, "__rmul__": reflected(numeric.multiply), "__imul__": augmented(numeric.multiply),
-    "__truediv__": numeric.divide, "__rtruediv__": reflected(numeric.divide), "__itruediv__": augmented(numeric.divide),
-    "__floordiv__": numeric.floor_divide, "__rfloordiv__": reflected(numeric.floor_divide),
-    "__mod__": numeric.remainder, "__rmod__": reflected(numeric.remainder),
-    "__pow__": numeric.power, "__rpow__": reflected(numeric.power),
-    "__matmul__": numeric.matmul, "__rmatmul__": reflected(numeric.matmul),
-    "__neg__": numeric.negative, "__pos__": lambda self: self, "__abs__": numeric.abs,
-    "__lt__": numeric.less, "__le__": numeric.less_equal, "__gt__": numeric.greater, "__ge__": numeric.greater_equal,
+    "__add__": arrays.add, "__radd__": reflected(arrays.add), "__iadd__": augmented(arrays.add),
+    "__sub__": arrays.subtract, "__rsub__": reflected(arrays.subtract), "__isub__": augmented(arrays.subtract),
+    "__mul__": arrays.multiply, "__rmul__": reflected(arrays.multiply), "__imul__": augmented(arrays.multiply),
+    "__truediv__": arrays.divide, "__rtruediv__": reflected(arrays.divide), "__itruediv__": augmented(arrays.divide),
+    "__floordiv__": arrays.floor_divide, "__rfloordiv__": reflected(arrays.floor_divide),
+    "__mod__": arrays.remainder, "__rmod__": reflected(arrays.remainder),
+    "__pow__": arrays.power, "__rpow__": reflected(arrays.power),
+    "__matmul__": arrays.matmul, "__rmatmul__": reflected(arrays.matmul),
+    "__neg__": arrays.negative, "__pos__": lambda self: self, "__abs__": arrays.abs,
+    "__lt__": arrays.less, "__le__": arrays.less_equal, "__gt__": arrays.greater, "__ge__": arrays.greater_equal,
     "__eq__": equals, "__ne__": differs,
-    "__and__": logical(numeric.logical_and, "&", "(x != 0) & (y != 0)"),
-    "__or__": logical(numeric.logical_or, "|", "(x != 0) | (y != 0)"),
-    "__xor__": logical(numeric.logical_xor, "^", "(x != 0) ^ (y != 0)"),
-    "__rand__": logical(numeric.logical_and, "&", "(x != 0) & (y != 0)"),
-    "__ror__": logical(numeric.logical_or, "|", "(x != 0) | (y != 0)"),
-    "__rxor__": logical(numeric.logical_xor, "^", "(x != 0) ^ (y != 0)"),
-    "__invert__": logical(numeric.logical_not, "~", "x == 0"),
-    "__getitem__": selecting.indexed, "__setitem__": selecting.set_item,
+    "__and__": logical(arrays.logical_and, "&", "(x != 0) & (y != 0)"),
+    "__or__": logical(arrays.logical_or, "|", "(x != 0) | (y != 0)"),
+    "__xor__": logical(arrays.logical_xor, "^", "(x != 0) ^ (y != 0)"),
+    "__rand__": logical(arrays.logical_and, "&", "(x != 0) & (y != 0)"),
+    "__ror__": logical(arrays.logical_or, "|", "(x != 0) | (y != 0)"),
+    "__rxor__": logical(arrays.logical_xor, "^", "(x != 0) ^ (y != 0)"),
+    "__invert__": logical(arrays.logical_not, "~", "x == 0"),
+    "__getitem__": indexing.indexed, "__setitem__": indexing.set_item,
     # elementwise
-    **{name: getattr(numeric, name) for name in ELEMENTWISE},
-    "add": scaled(1), "sub": scaled(-1), "mul": numeric.multiply, "div": numeric.divide, "pow": numeric.power,
-    "mm": numeric.matmul, "bmm": numeric.matmul, "dot": numeric.matmul, "neg": numeric.negative,
+    **{name: getattr(arrays, name) for name in ELEMENTWISE},
+    "add": scaled(1), "sub": scaled(-1), "mul": arrays.multiply, "div": arrays.divide, "pow": arrays.power,
+    "mm": arrays.matmul, "bmm": arrays.matmul, "dot": arrays.matmul, "neg": arrays.negative,
     "clamp": clamp, "clamp_min": clamp, "clamp_max": lambda self, most: clamp(self, None, most),
-    "where": lambda self, condition, other: numeric.where(condition, self, other),
-    "eq": numeric.equal, "ne": numeric.not_equal, "lt": numeric.less, "le": numeric.less_equal, "gt": numeric.greater,
-    "ge": numeric.greater_equal, "relu": functional.relu,
+    "where": lambda self, condition, other: arrays.where(condition, self, other),
+    "eq": arrays.equal, "ne": arrays.not_equal, "lt": arrays.less, "le": arrays.less_equal, "gt": arrays.greater,
+    "ge": arrays.greater_equal, "relu": functional.relu,
     "softmax": along(functional.softmax), "log_softmax": along(functional.log_softmax),
     # reductions
-    **{name: reduction(getattr(numeric, name)) for name in REDUCTIONS},
-    "var": spread(numeric.var), "std": spread(numeric.std), "norm": norm,
-    "amax": reduction(numeric.max), "amin": reduction(numeric.min),
-    "max": extremum(numeric.max, numeric.argmax), "min": extremum(numeric.min, numeric.argmin),
+    **{name: reduction(getattr(arrays, name)) for name in REDUCTIONS},
+    "var": spread(arrays.var), "std": spread(arrays.std), "norm": norm,
+    "amax": reduction(arrays.max), "amin": reduction(arrays.min),
+    "max": extremum(arrays.max, arrays.argmax), "min": extremum(arrays.min, arrays.argmin),
     # movement
-    "reshape": sized("shape", numeric.reshape), "view": sized("size", numeric.reshape),
-    "permute": sized("dims", numeric.transpose), "transpose": transposed, "expand": sized("size", expanded),
-    "flip": flipped, "t": numeric.transpose, "T": property(numeric.transpose),
-    "mT": property(lambda self: numeric.swapaxes(self, -1, -2)),
+    "reshape": sized("shape", arrays.reshape), "view": sized("size", arrays.reshape),
+    "permute": sized("dims", arrays.transpose), "transpose": transposed, "expand": sized("size", expanded),
+    "flip": flipped, "t": arrays.transpose, "T": property(arrays.transpose),
+    "mT": property(lambda self: arrays.swapaxes(self, -1, -2)),
     "squeeze": squeezed, "unsqueeze": unsqueezed,
-    "expand_as": lambda self, other: numeric.broadcast_to(self, other.shape),
-    "view_as": lambda self, other: numeric.reshape(self, other.shape),
+    "expand_as": lambda self, other: arrays.broadcast_to(self, other.shape),
+    "view_as": lambda self, other: arrays.reshape(self, other.shape),
     "chunk": chunked,
     "contiguous": lambda self: self, "clone": clone,
     "split": split, "repeat": sized("repeats", repeated), "unbind": unbound,
     # choosing
-    **{name: getattr(selecting, name) for name in selecting.__all__},
+    **{name: getattr(indexing, name) for name in indexing.__all__},
     # dtype, device, shape
     "to": converted, "astype": converted, "type_as": converted, "type": kind, "cpu": lambda self: self,
     "float": to_dtype("float32"), "double": to_dtype("float64"), "int": to_dtype("int32"), "long": to_dtype("int32"),
@@ -395,10 +395,10 @@ METHODS: dict[str, Any] = {
     "backward": backward, "detach": detached, "requires_grad_": requires_grad,
     # in place
     "zero_": filled(0.0), "fill_": fill, "copy_": copy, "add_": in_place(scaled(1)),
-    "sub_": in_place(scaled(-1)), "mul_": in_place(numeric.multiply),
-    "assign_add": assigned(numeric.add), "assign_sub": assigned(numeric.subtract),
+    "sub_": in_place(scaled(-1)), "mul_": in_place(arrays.multiply),
+    "assign_add": assigned(arrays.add), "assign_sub": assigned(arrays.subtract),
     "normal_": drawn(normal), "uniform_": drawn(uniform),
-    "div_": in_place(numeric.divide), "clamp_": in_place(clamp),
+    "div_": in_place(arrays.divide), "clamp_": in_place(clamp),
     "data": property(get_data, set_data),
 }  # fmt: skip
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ranvier import numeric as n
 from ranvier.graph.node import Node, like
-from ranvier.numeric.elementary import signbit
-from ranvier.numeric.promotion import floating
-from ranvier.numeric.reductions import root
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.elementary import signbit
+from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.arrays.reductions import root
 from ranvier.tensor.function import function
 
 __all__ = ["acos", "asin", "atan", "atan2", "deg2rad", "hypot", "rad2deg", "sinc", "tan"]

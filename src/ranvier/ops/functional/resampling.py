@@ -1,7 +1,7 @@
 """Images (batch, height, width, channels) read at other places: moved, turned, zoomed, each sample as its numbers say.
 
 A geometric change is an inverse map: each pixel of the result says where it comes from, and is read there. Where all
-samples change alike, as when they get another size, `ranvier.functional.resizing` is faster.
+samples change alike, as when they get another size, `ranvier.ops.functional.resizing` is faster.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from ranvier import numeric as n
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import GraphError, Node, apply
-from ranvier.numeric.promotion import floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import floating
 from ranvier.tensor.function import function
 
 __all__ = ["FILL_MODES", "INTERPOLATIONS", "crop_at", "rotate", "translate", "zoom"]

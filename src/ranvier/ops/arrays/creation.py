@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import GraphError, Node, apply, full
-from ranvier.numeric.arithmetic import add, less, multiply, where
-from ranvier.numeric.promotion import as_node, axis_of
+from ranvier.ops.arrays.elementwise import add, less, multiply, where
+from ranvier.ops.arrays.promotion import as_node, axis_of
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 

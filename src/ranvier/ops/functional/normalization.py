@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ranvier import numeric as n
 from ranvier.graph.extents import extent
 from ranvier.graph.node import GraphError, Node, apply
-from ranvier.numeric.promotion import axes_of, axis_of, count, floating
+from ranvier.ops import arrays as n
+from ranvier.ops.arrays.promotion import axes_of, axis_of, count, floating
 from ranvier.tensor.function import function
 
 __all__ = [

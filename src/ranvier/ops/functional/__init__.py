@@ -1,6 +1,6 @@
 """Activations, parts of networks, and losses with PyTorch's arguments: tensor functions composed from `numeric`."""
 
-from ranvier.functional.basic import (
+from ranvier.ops.functional.activations import (
     celu,
     cosine_similarity,
     elu,
@@ -31,7 +31,7 @@ from ranvier.functional.basic import (
     tanh,
     tanh_shrink,
 )
-from ranvier.functional.criteria import (
+from ranvier.ops.functional.losses_torch import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -44,7 +44,7 @@ from ranvier.functional.criteria import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
-from ranvier.functional.noise import (
+from ranvier.ops.functional.noise import (
     alpha_dropout,
     dropout,
     gaussian_dropout,

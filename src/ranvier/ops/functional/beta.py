@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier import numeric as n
 from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, apply
+from ranvier.ops import arrays as n
 from ranvier.tensor.function import function
 
 __all__ = ["CELLS", "beta_quantiles", "from_quantiles"]
