@@ -8,46 +8,51 @@ import math
 
 from ranvier.engines.native.runtime import get_threads as get_num_threads
 from ranvier.engines.native.runtime import set_threads as set_num_threads
+from ranvier.ops.torch import (
+    arguments,
+    creation,
+    dtypes,
+    elementwise,
+    indexing,
+    reductions,
+    renamed,
+    shape,
+    tensor_methods,
+    tensor_types,
+)
+from ranvier.ops.torch.arguments import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.creation import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.device import device
+from ranvier.ops.torch.dtypes import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.elementwise import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.indexing import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.random import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.reductions import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.renamed import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.shape import *  # noqa: F403 - their __all__ is the vocabulary
+from ranvier.ops.torch.tensor_types import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.support import version
 from ranvier.support.errors import missing
 from ranvier.tensor.context import get_dtype, no_grad, set_dtype
 from ranvier.torch import (
     absent,
     accelerator,
-    accumulating,
     amp,
-    arranging,
     autograd,
     backends,
     changing,
-    choosing,
-    creation,
     cuda,
-    dtypes,
-    elementwise,
-    kinds,
     linalg,
-    methods,
     nn,
-    operations,
     optim,
     random,
-    renamed,
     settings,
     utils,
 )
-from ranvier.torch.accumulating import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.amp import autocast
-from ranvier.torch.arranging import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.autograd import enable_grad, inference_mode, is_grad_enabled, set_grad_enabled
 from ranvier.torch.changing import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.choosing import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.creation import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.device import device
-from ranvier.torch.dtypes import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.elementwise import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.files import load, save
-from ranvier.torch.kinds import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.nn.functional import (
     adaptive_avg_pool1d,
     alpha_dropout,
@@ -75,9 +80,6 @@ from ranvier.torch.nn.functional import (
     selu,
     threshold,
 )
-from ranvier.torch.operations import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.random import *  # noqa: F403 - their __all__ is the vocabulary
-from ranvier.torch.renamed import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.settings import *  # noqa: F403 - their __all__ is the vocabulary
 
 __all__ = [
@@ -91,12 +93,12 @@ __all__ = [
     "set_grad_enabled", "set_num_threads", "threshold", "utils",
 ]  # fmt: skip
 for _part in (
-    accumulating, arranging, changing, choosing, creation, dtypes, elementwise, kinds, operations, random, renamed,
+    reductions, shape, changing, indexing, creation, dtypes, elementwise, tensor_types, arguments, random, renamed,
     settings,
 ):  # fmt: skip
     __all__ += _part.__all__
 
-methods.attach()
+tensor_methods.attach()
 absent.attach()
 
 __version__ = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.ops import tensor_methods as common
-from ranvier.torch import methods
+from ranvier.ops.torch import tensor_methods
 from ranvier.torch.nn.functional import celu_, relu_, selu_, threshold_
 from ranvier.torch.nn.functional.noise import alpha_dropout_, dropout_, feature_alpha_dropout_
 
@@ -18,7 +18,7 @@ __all__ = [
 
 
 def _methods(names: str) -> list[Any]:
-    known = {**common.METHODS, **methods.METHODS}
+    known = {**common.METHODS, **tensor_methods.METHODS}
     return [known[name] for name in names.split()]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.ops.torch.device import check_device, device
+from ranvier.ops.torch.dtypes import CLASSES, dtype_name
 from ranvier.tensor.context import set_dtype
-from ranvier.torch.device import check_device, device
-from ranvier.torch.dtypes import CLASSES, dtype_name
 
 __all__ = [
     "are_deterministic_algorithms_enabled", "channels_last", "channels_last_3d", "compile",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.module import Module, register_module
-from ranvier.torch import operations
+from ranvier.ops.torch import arguments as operations
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.functional.activations import usual_dim
 

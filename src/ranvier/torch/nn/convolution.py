@@ -11,9 +11,9 @@ from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.layers.fitting import Form, Misfit, largest_divisor
 from ranvier.module import Module, Parameter, register_module
+from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.context import get_dtype
-from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.functional.arguments import each, one_of
 from ranvier.torch.nn.functional.shaping import MODES

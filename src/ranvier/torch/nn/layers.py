@@ -12,10 +12,10 @@ from ranvier.initializers import uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops import arrays, functional
+from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.dtypes import dtype_name
+from ranvier.ops.torch.shape import unflatten
 from ranvier.tensor.context import get_dtype
-from ranvier.torch.arranging import unflatten
-from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.functional.noise import share
 

@@ -13,10 +13,10 @@ from ranvier.layers.base import whole
 from ranvier.layers.normalization import RunningStatistics
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.functional.normalization import moved, normalize_batch, standardize
+from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
 
 __all__ = ["BatchNorm", "BatchNorm1d", "LayerNorm"]

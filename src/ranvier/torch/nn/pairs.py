@@ -11,9 +11,9 @@ from ranvier.data.memory import check_memory
 from ranvier.initializers import RandomNormal, uniform
 from ranvier.layers.base import whole
 from ranvier.module import Module, Parameter, register_module
+from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.tensor.context import get_dtype
-from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import dtype_name
 from ranvier.torch.nn import functional as F
 
 __all__ = [

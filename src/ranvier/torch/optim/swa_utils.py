@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ranvier.module import Module, mode
+from ranvier.ops.torch.device import check_device
 from ranvier.support.errors import missing
 from ranvier.support.validation import whole
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.device import check_device
 from ranvier.torch.nn.normalization import BatchNorm
 from ranvier.torch.optim.lr_scheduler.base import LRScheduler, Rates, by_group, checked
 

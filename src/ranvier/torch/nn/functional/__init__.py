@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ranvier.ops import functional
 from ranvier.ops.functional.activations import glu
+from ranvier.ops.torch.renamed import sigmoid, tanh
 from ranvier.support.errors import missing
 from ranvier.tensor.function import renamed
 from ranvier.torch.nn.functional.activations import (
@@ -111,7 +112,6 @@ from ranvier.torch.nn.functional.shaping import (
     pixel_shuffle,
     pixel_unshuffle,
 )
-from ranvier.torch.renamed import sigmoid, tanh
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",

@@ -8,8 +8,8 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node, like
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import floating
+from ranvier.ops.torch import arguments
 from ranvier.tensor.function import function, renamed
-from ranvier.torch import operations
 from ranvier.torch.nn.functional.inplace import changing, written
 
 
@@ -103,11 +103,11 @@ def _along(operation: Any) -> Any:
 
 def _softmin(input: Any, dim: int, dtype: Any = None) -> Any:
     """`softmax` of ``-x``."""
-    return operations.softmax(arrays.negative(input), dim, dtype)
+    return arguments.softmax(arrays.negative(input), dim, dtype)
 
 
 _softmin.__name__ = "softmin"
-softmax, log_softmax, softmin = map(_along, (operations.softmax, operations.log_softmax, _softmin))
+softmax, log_softmax, softmin = map(_along, (arguments.softmax, arguments.log_softmax, _softmin))
 
 
 @function

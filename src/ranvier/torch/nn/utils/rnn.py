@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ranvier.ops import arrays
+from ranvier.ops.torch.creation import full
 from ranvier.support.errors import missing
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.creation import full
 from ranvier.torch.nn.functional.arguments import one_of
 
 __all__ = ["pad_sequence", "unpad_sequence"]

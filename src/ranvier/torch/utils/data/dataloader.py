@@ -8,10 +8,10 @@ from typing import Any, Generic
 import numpy as np
 
 from ranvier.graph.node import Type
+from ranvier.ops.torch.arguments import stack
+from ranvier.ops.torch.random import checked_generator
 from ranvier.support.validation import whole
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.operations import stack
-from ranvier.torch.random import checked_generator
 from ranvier.torch.utils.data.dataset import Dataset, IterableDataset, Subset, TensorDataset
 from ranvier.torch.utils.data.sampler import (
     BatchSampler,

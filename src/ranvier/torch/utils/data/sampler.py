@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from ranvier.data.samplers import weighted_rows
+from ranvier.ops.torch.random import checked_generator, numpy_of
 from ranvier.support.validation import whole
 from ranvier.tensor.rng import shuffled
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.random import checked_generator, numpy_of
 
 __all__ = [
     "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler",

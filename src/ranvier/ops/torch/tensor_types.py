@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.ops.torch.creation import empty
+from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.dtypes import CLASSES
 from ranvier.tensor import tensor
 from ranvier.tensor.context import get_dtype
-from ranvier.torch.creation import empty
-from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import CLASSES
 
 __all__ = ["BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "Tensor"]
 

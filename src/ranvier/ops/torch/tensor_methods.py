@@ -11,19 +11,12 @@ from typing import Any
 import numpy as np
 
 from ranvier.ops import indexing, shape_methods, tensor_methods
+from ranvier.ops.torch import arguments, creation, elementwise, linalg, reductions, renamed
+from ranvier.ops.torch import indexing as choosing
+from ranvier.ops.torch import shape as arranging
+from ranvier.ops.torch.device import check_device, device
+from ranvier.ops.torch.dtypes import CLASSES
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch import (
-    accumulating,
-    arranging,
-    choosing,
-    creation,
-    elementwise,
-    linalg,
-    operations,
-    renamed,
-)
-from ranvier.torch.device import check_device, device
-from ranvier.torch.dtypes import CLASSES
 
 # Functions whose first argument is the tensor are its methods as they are.
 SHARED = {
@@ -37,7 +30,7 @@ SHARED = {
         "diag", "diag_embed", "diff", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "ravel",
         "repeat_interleave", "roll", "select", "tensor_split", "trace", "tril", "triu", "unflatten",
     ),
-    accumulating: (
+    reductions: (
         "addmm", "addmv", "aminmax", "baddbmm", "corrcoef", "count_nonzero", "cov", "cumprod", "cumsum", "dist",
         "median", "nanmean", "nansum", "prod", "quantile",
     ),
@@ -45,7 +38,7 @@ SHARED = {
         "argwhere", "bincount", "histc", "index_add", "index_copy", "index_fill", "scatter", "scatter_",
         "scatter_add", "take", "take_along_dim", "unique", "unique_consecutive",
     ),
-    operations: ("allclose", "equal", "ger", "isinf", "log10", "log2", "outer"),
+    arguments: ("allclose", "equal", "ger", "isinf", "log10", "log2", "outer"),
     renamed: tuple(renamed.__all__),
     creation: ("bernoulli", "multinomial"),
 }  # fmt: skip
@@ -70,14 +63,14 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
             "trunc", "xlogy",
         )
     },
-    "cumprod": accumulating.cumprod,
-    "cumsum": accumulating.cumsum,
+    "cumprod": reductions.cumprod,
+    "cumsum": reductions.cumsum,
     "index_add": choosing.index_add,
     "index_copy": choosing.index_copy,
     "index_fill": choosing.index_fill,
     "masked_fill": indexing.masked_fill,
-    "log10": operations.log10,
-    "log2": operations.log2,
+    "log10": arguments.log10,
+    "log2": arguments.log2,
     "scatter_add": choosing.scatter_add,
     "tril": arranging.tril,
     "triu": arranging.triu,
@@ -182,9 +175,9 @@ def whole_numbers(source: Any, shape: Any, low: int = 0, high: int | None = None
 METHODS: dict[str, Any] = {
     **{name: getattr(module, name) for module, names in SHARED.items() for name in names},
     **{f"{name}_": tensor_methods.in_place(operation) for name, operation in IN_PLACE.items()},
-    "squeeze": operations.squeeze, "squeeze_": _reshaping(operations.squeeze),
-    "unsqueeze_": _reshaping(operations.unsqueeze),
-    "transpose_": _reshaping(operations.transpose), "t_": _reshaping(operations.t), "stride": stride,
+    "squeeze": arguments.squeeze, "squeeze_": _reshaping(arguments.squeeze),
+    "unsqueeze_": _reshaping(arguments.unsqueeze),
+    "transpose_": _reshaping(arguments.transpose), "t_": _reshaping(arguments.t), "stride": stride,
     "clone": clone, "contiguous": lambda self, memory_format=None: self,
     "pin_memory": lambda self, device=None: self, "det": linalg.det, "inverse": linalg.inv,
     "exponential_": tensor_methods.drawn(lambda source, shape, lambd=1.0: source.standard_exponential(shape) / lambd),
@@ -196,7 +189,7 @@ METHODS: dict[str, Any] = {
     "tile": shape_methods.sized("dims", arranging.tile), "numpy": numpy, "copy_": copy_,
     "new_zeros": _new(creation.zeros), "new_ones": _new(creation.ones), "new_empty": _new(creation.empty),
     "new_full": _new(creation.full), "new_tensor": _new(creation.tensor),
-    "inner": accumulating.inner, "cross": accumulating.cross,
+    "inner": reductions.inner, "cross": reductions.cross,
     "reshape_as": lambda self, other: self.reshape(other.shape), "grad_fn": property(grad_fn),
     "random_": tensor_methods.drawn(whole_numbers), "nbytes": property(lambda self: self.nelement() *
     self.element_size()),

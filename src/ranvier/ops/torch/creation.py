@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.memory import check_memory
+from ranvier.ops.torch.device import check_device
+from ranvier.ops.torch.dtypes import dtype_name
+from ranvier.ops.torch.random import numpy_of
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.device import check_device
-from ranvier.torch.dtypes import dtype_name
-from ranvier.torch.random import numpy_of
 
 __all__ = [
     "arange", "as_tensor", "asarray", "bernoulli", "empty", "empty_like", "eye", "from_numpy", "full",

@@ -22,9 +22,9 @@ from ranvier.ops.indexing import (
     topk,
 )
 from ranvier.ops.shape_methods import squeezed
+from ranvier.ops.torch.renamed import maximum, minimum
 from ranvier.tensor.function import no_out
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.renamed import maximum, minimum
 
 __all__ = [
     "all", "allclose", "amax", "amin", "any", "argmax", "argmin", "argsort", "cat", "chunk", "clone",

@@ -1,0 +1,67 @@
+"""``torch.linalg``: norms, and NumPy's solvers and decompositions, of values at hand and without gradients."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ranvier.ops import arrays
+from ranvier.ops.arrays import norms
+from ranvier.ops.arrays.decompositions import (
+    LinAlgError,
+    cholesky,
+    det,
+    eigh,
+    eigvalsh,
+    inv,
+    matrix_power,
+    matrix_rank,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    svd,
+)
+from ranvier.support.errors import missing
+from ranvier.tensor.tensor import Tensor
+
+__all__ = [
+    "LinAlgError", "cholesky", "det", "eigh", "eigvalsh", "inv", "lstsq", "matmul", "matrix_norm", "matrix_power",
+    "matrix_rank", "norm", "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "vector_norm",
+]  # fmt: skip
+
+matmul = arrays.matmul
+
+
+def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The ``ord``-norm of vectors along ``dim``, or of all elements."""
+    x = x if dtype is None else arrays.cast(x, dtype)
+    return arrays.norm(x, tuple(dim) if isinstance(dim, list) else dim, keepdim, ord)
+
+
+def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False) -> Any:
+    """The norm of matrices in two dimensions: "fro", 1, -1, inf or -inf; or 2, -2 or "nuc", without a gradient."""
+    return norms.matrix_norm(A, ord, dim, keepdim)
+
+
+def norm(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """`vector_norm` of all elements or along one dimension, `matrix_norm` along two or with the ``ord`` of a matrix."""
+    return norms.norm_of(A if dtype is None else arrays.cast(A, dtype), ord, dim, keepdim)
+
+
+def svdvals(A: Any) -> Tensor:
+    """The singular values of matrices, the largest first. Of values at hand, without a gradient."""
+    return svd(A, full_matrices=False).S
+
+
+class LeastSquares(NamedTuple):
+    """What `lstsq` returns."""
+
+    solution: Tensor
+
+
+def lstsq(A: Any, B: Any) -> LeastSquares:
+    """The x of least ``norm(A @ x - B)``. Of values at hand, without a gradient."""
+    return LeastSquares(matmul(pinv(A), B.detach()))
+
+
+__getattr__, __dir__ = missing(globals(), "torch.linalg", __all__)
