@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 
-from ranvier.engines.native import llvm, runtime, team
+from ranvier.engines.native.runtime import llvm, thread_pool, threads
 
 MEETINGS = 20_000
 
 
 def _text(arch: str) -> str:
-    return f"""{runtime.barrier_ir(arch)}
+    return f"""{threads.barrier_ir(arch)}
 define void @meet(i64 %tid, i64 %n, ptr %sync) nounwind {{
 start:
   br label %again
@@ -35,14 +35,14 @@ class Cores:
     def __init__(self) -> None:
         target = llvm.resolve_target("host")
         library = llvm.load_object(llvm.compile_object(_text(target.arch), target), target)
-        self.meet = team.function(library.address("meet"), library)
+        self.meet = thread_pool.function(library.address("meet"), library)
 
     def measure(self, tries: int = 3) -> float:
         """The best of a few tries. What is in the way now and then is no distance."""
-        sync = runtime.new_sync_block()
+        sync = threads.new_sync_block()
         found = []
         for _ in range(tries):
             start = time.perf_counter()
-            team.run_parallel(self.meet, 2, sync.ctypes.data)
+            thread_pool.run_parallel(self.meet, 2, sync.ctypes.data)
             found.append((time.perf_counter() - start) / MEETINGS * 1e9)
         return min(found)

@@ -146,7 +146,7 @@ def test_ctrl_c_leaves_as_many_epochs_as_the_history_says(calls):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_runs_in_one_call_are_runs_one_by_one(threads):
     from ranvier.engines import native
-    from ranvier.engines.native.runtime import threads_here
+    from ranvier.engines.native.runtime.threads import threads_here
     from ranvier.graph.graph import Graph, input_node
     from ranvier.graph.node import BATCH, apply
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.engines.native.llvm import CompilerError, check_runnable, resolve_target
+from ranvier.engines.native.runtime.llvm import CompilerError, check_runnable, resolve_target
 from ranvier.tensor.tensor import Tensor
 
 # Each program prints a hash of its losses, predictions and weights. The first exercises Adam, dropout, tanh and

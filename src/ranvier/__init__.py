@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         utils,
     )
     from ranvier.data import datasets
-    from ranvier.engines.native.runtime import get_threads, set_threads
+    from ranvier.engines.native.runtime.threads import get_threads, set_threads
     from ranvier.initializers import Initializer
     from ranvier.losses import Loss
     from ranvier.metrics import Metric
@@ -130,7 +130,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "explain": "ranvier.explain",
     "find_learning_rate": "ranvier.training.finder:find_learning_rate",
     "fit_many": "ranvier.search:fit_many",
-    "get_threads": "ranvier.engines.native.runtime:get_threads",
+    "get_threads": "ranvier.engines.native.runtime.threads:get_threads",
     "initializers": "ranvier.initializers",
     "load_model": "ranvier.training:load_model",
     "losses": "ranvier.losses",
@@ -144,7 +144,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "saving": "ranvier.saving",
     "search": "ranvier.search",
     "set_seed": "ranvier.tensor.rng:set_seed",
-    "set_threads": "ranvier.engines.native.runtime:set_threads",
+    "set_threads": "ranvier.engines.native.runtime.threads:set_threads",
     "torch": "ranvier.torch",
     "utils": "ranvier.utils",
     "verify_resume": "ranvier.training:verify_resume",

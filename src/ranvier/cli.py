@@ -100,9 +100,9 @@ def _facts() -> Iterator[tuple[str, str]]:
     from importlib.metadata import version
 
     from ranvier.engines import get_engine
-    from ranvier.engines.native.cache import cache_folder
-    from ranvier.engines.native.llvm import resolve_target
-    from ranvier.engines.native.runtime import fixed_threads, get_threads
+    from ranvier.engines.native.runtime.llvm import resolve_target
+    from ranvier.engines.native.runtime.object_cache import cache_folder
+    from ranvier.engines.native.runtime.threads import fixed_threads, get_threads
 
     yield "ranvier", __version__
     yield "python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native
-from ranvier.engines.native import again, translate
-from ranvier.engines.native.again import AGAIN, compute_again
-from ranvier.engines.native.llvm import compile_object, load_object, resolve_target
+from ranvier.engines.native import compiler
+from ranvier.engines.native.passes import rematerialize
+from ranvier.engines.native.passes.rematerialize import AGAIN, compute_again
+from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, apply, like, topological
@@ -23,7 +24,7 @@ ACTIVATIONS = {
 
 @pytest.fixture
 def always(monkeypatch):
-    monkeypatch.setattr(again, "WORTH", 1)
+    monkeypatch.setattr(rematerialize, "WORTH", 1)
 
 
 def network(activation, normalized=True, stride=1, learn=True):
@@ -54,7 +55,7 @@ def second(graph):
 def trained(graph):
     """What two steps make of the kernels, and the scratch memory that they take."""
     target, rng = resolve_target(), np.random.default_rng(0)
-    text = translate.text_of(native.lower(graph), BATCH_SIZE, target)
+    text = compiler.text_of(native.lower(graph), BATCH_SIZE, target)
     library = load_object(compile_object(text.text, target), target)
     shapes = [(2 * BATCH_SIZE, *graph.inputs[0].shape[1:]), *(n.shape for n in graph.inputs[1:])]
     arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
@@ -68,7 +69,7 @@ def test_the_same_bits_in_less_memory(name, stride, always, monkeypatch):
     graph = network(ACTIVATIONS[name], stride=stride)
     verify(compute_again(graph, BATCH_SIZE))
     arrays, scratch = trained(graph)
-    monkeypatch.setattr(translate, "compute_again", lambda graph, batch: graph)
+    monkeypatch.setattr(compiler, "compute_again", lambda graph, batch: graph)
     before, more = trained(graph)
     for a, b in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(a, b)

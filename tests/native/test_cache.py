@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from ranvier.engines.native import cache
-from ranvier.engines.native.cache import CacheWarning, ObjectCache, cache_folder, cache_key, default_cache
+from ranvier.engines.native.runtime import object_cache
+from ranvier.engines.native.runtime.object_cache import (
+    CacheWarning,
+    ObjectCache,
+    cache_folder,
+    cache_key,
+    default_cache,
+)
 
 KEY = cache_key("program", "x86_64-unknown-linux-gnu", "znver4", "+avx2")
 OTHER = cache_key("program", "x86_64-unknown-linux-gnu", "znver4", "+avx2,+avx512f")
@@ -147,9 +153,9 @@ def group_writable(entry, folder, monkeypatch):
 
 
 def of_another_user(entry, folder, monkeypatch):
-    real = cache._fault
+    real = object_cache._fault
     monkeypatch.setattr(
-        cache, "_fault", lambda s: "belongs to user 7" if s.st_ino == entry.stat().st_ino else real(s)
+        object_cache, "_fault", lambda s: "belongs to user 7" if s.st_ino == entry.stat().st_ino else real(s)
     )
 
 
@@ -204,7 +210,7 @@ def test_63_a_cache_made_read_only_later_still_gives_what_it_has(folder, monkeyp
 
 def test_64_writers_and_readers_of_one_key_never_meet_half_an_entry(folder):
     program = (
-        "import sys; from pathlib import Path; from ranvier.engines.native.cache import ObjectCache\n"
+        "import sys; from pathlib import Path; from ranvier.engines.native.runtime.object_cache import ObjectCache\n"
         "store = ObjectCache(Path(sys.argv[1]))\n"
         "for _ in range(100):\n"
         "    store.put(sys.argv[2], bytes(200_000))\n"
@@ -329,7 +335,7 @@ def test_the_folder_named_by_the_variable_is_shared_in_the_process(tmp_path, mon
 
 
 def test_keys_cost_no_import_of_llvm():
-    program = "import sys; from ranvier.engines.native.cache import cache_key; cache_key('a'); print('llvmlite.binding' in sys.modules)"
+    program = "import sys; from ranvier.engines.native.runtime.object_cache import cache_key; cache_key('a'); print('llvmlite.binding' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
@@ -343,7 +349,7 @@ import sys, numpy as np, ranvier as rv
 model = rv.Sequential([rv.layers.Dense(2, input_shape=(3,))])
 model.compile("adam", "mse")
 model.fit(np.eye(3, dtype="float32"), np.eye(3, 2, dtype="float32"), verbose=0, ignore="RV")
-print("ranvier.engines.native.translate" in sys.modules, "ranvier.engines.native.program" in sys.modules)
+print("ranvier.engines.native.compiler" in sys.modules, "ranvier.engines.native.codegen.assemble" in sys.modules)
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RANVIER_CACHE": str(tmp_path)}
     command = [sys.executable, "-c", program]

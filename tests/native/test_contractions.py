@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
-from ranvier.engines.native.llvm import resolve_target
-from ranvier.engines.native.nest import Loop, Nest, fold, tile, trails
-from ranvier.engines.native.view import Buffer, View
+from ranvier.engines.native.runtime.llvm import resolve_target
+from ranvier.engines.native.schedule.loop_nest import Loop, Nest, fold, tile, trails
+from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, apply

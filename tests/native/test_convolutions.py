@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
-from ranvier.engines.native.winograd import transform
+from ranvier.engines.native.passes.winograd import transform
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, apply

@@ -4,8 +4,8 @@ import ctypes
 
 import pytest
 
-from ranvier.engines.native.emit import Function
-from ranvier.engines.native.llvm import compile_object, load_object, resolve_target
+from ranvier.engines.native.codegen.builder import Function
+from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
 
 SUM = "add i64 %x, 1"
 

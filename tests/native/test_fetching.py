@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
-from ranvier.engines.native import fetching, llvm, runtime
-from ranvier.engines.native.program import assemble
-from ranvier.engines.native.translate import schedule_of
+from ranvier.engines.native.codegen import prefetch
+from ranvier.engines.native.codegen.assemble import assemble
+from ranvier.engines.native.compiler import schedule_of
+from ranvier.engines.native.runtime import llvm
+from ranvier.engines.native.runtime import threads as runtime
 from ranvier.graph.node import BATCH
 from tests.native.test_programs import training_step
 
 
 def chosen(sizes, batch):
     graph, _ = training_step(sizes)
-    return fetching.choose(schedule_of(native.lower(graph), batch))
+    return prefetch.choose(schedule_of(native.lower(graph), batch))
 
 
 def test_the_largest_gather_beside_the_largest_product():
@@ -37,7 +39,7 @@ def test_every_target_has_such_a_call(name):
     graph, _ = training_step((784, 64, 10))
     target = llvm.resolve_target(name)
     text = assemble(schedule_of(native.lower(graph), 32), target).text
-    assert text.count(fetching.CALL) == 1
+    assert text.count(prefetch.CALL) == 1
     assert llvm.compile_object(text, target)
 
 

@@ -10,8 +10,8 @@ import threading
 import numpy as np
 import pytest
 
-from ranvier.engines.native import llvm
-from ranvier.engines.native.llvm import (
+from ranvier.engines.native.runtime import llvm
+from ranvier.engines.native.runtime.llvm import (
     CompilerError,
     Target,
     assembly,
@@ -22,7 +22,7 @@ from ranvier.engines.native.llvm import (
     resolve_target,
     target_names,
 )
-from ranvier.engines.native.resident import let_go
+from ranvier.engines.native.runtime.release_memory import let_go
 
 APPLE = Target("apple", "arm64-apple-darwin", "generic", "", 32, 16, True)
 FMA = "declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)\n"
@@ -279,7 +279,7 @@ def test_threads_compile_and_load_at_once():
 
 
 def test_llvm_is_imported_only_when_used():
-    program = "import sys, ranvier.engines.native.llvm; print('llvmlite' in sys.modules)"
+    program = "import sys, ranvier.engines.native.runtime.llvm; print('llvmlite' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
@@ -288,8 +288,8 @@ def test_llvm_is_imported_only_when_used():
 
 
 TOUCH = """
-import ranvier.engines.native.llvm as llvm
-from ranvier.engines.native.resident import let_go
+import ranvier.engines.native.runtime.llvm as llvm
+from ranvier.engines.native.runtime.release_memory import let_go
 from pathlib import Path
 
 def resident():

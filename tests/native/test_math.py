@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.engines.native.llvm import (
+from ranvier.engines.native.codegen.math import FUNCTIONS, intrinsic, library
+from ranvier.engines.native.codegen.math.ssa import llvm_type, parse
+from ranvier.engines.native.runtime.llvm import (
     CompilerError,
     check_runnable,
     compile_object,
     load_object,
     resolve_target,
 )
-from ranvier.engines.native.math import FUNCTIONS, intrinsic, library
-from ranvier.engines.native.ssa import llvm_type, parse
 from ranvier.graph.random import threefry
 
 FLOAT: dict[str, Any] = {"f32": np.float32, "f64": np.float64}

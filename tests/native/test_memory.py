@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranvier.engines.native.memory import LINE, pack
+from ranvier.engines.native.schedule.memory_planning import LINE, pack
 
 LIVES = st.tuples(st.integers(0, 9), st.integers(0, 9)).map(lambda pair: (min(pair), max(pair)))
 

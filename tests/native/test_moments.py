@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native
-from ranvier.engines.native.moments import by_sample
+from ranvier.engines.native.passes.batch_variance import by_sample
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH
 from ranvier.ops import arrays

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ranvier.engines.native import pace, runtime
-from ranvier.engines.native.pace import LITTLE, LONG, TINY, Pace
+from ranvier.engines.native.runtime import thread_tuning
+from ranvier.engines.native.runtime import threads as runtime
+from ranvier.engines.native.runtime.thread_tuning import LITTLE, LONG, TINY, Pace
 
 
 class Machine:
@@ -11,7 +12,7 @@ class Machine:
 
     def __init__(self, monkeypatch, seconds):
         self.now, self.seconds = 0.0, seconds
-        monkeypatch.setattr(pace, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(thread_tuning, "perf_counter", lambda: self.now)
         monkeypatch.setattr(runtime, "fixed_threads", lambda: None)
         monkeypatch.setattr(runtime, "default_threads", lambda: max(seconds))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native
-from ranvier.engines.native import llvm
 from ranvier.engines.native.profile import PARTS, TimedProgram
+from ranvier.engines.native.runtime import llvm
 from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, apply

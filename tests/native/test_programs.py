@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
-from ranvier.engines.native import program, translate
-from ranvier.engines.native.elementwise import ELEMENTWISE
-from ranvier.engines.native.llvm import compile_object, resolve_target
-from ranvier.engines.native.schedule import Schedule
-from ranvier.engines.native.sources import SOURCES
-from ranvier.engines.native.translate import schedule_of, text_of
+from ranvier.engines.native import compiler
+from ranvier.engines.native.codegen import assemble as program
+from ranvier.engines.native.codegen.elementwise import ELEMENTWISE
+from ranvier.engines.native.codegen.sources import SOURCES
+from ranvier.engines.native.compiler import schedule_of, text_of
+from ranvier.engines.native.runtime.llvm import compile_object, resolve_target
+from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
@@ -492,7 +493,7 @@ def test_a_deep_program_is_put_together_in_another_way_and_has_the_same_bits(mon
     graph = network(ACTIVATIONS["relu"])
     usual, scratch = trained(graph)
     monkeypatch.setattr(program, "DEEP", 0)
-    assert "optnone" in translate.text_of(native.lower(graph), BATCH_SIZE, resolve_target()).text
+    assert "optnone" in compiler.text_of(native.lower(graph), BATCH_SIZE, resolve_target()).text
     deep, same = trained(graph)
     assert scratch == same
     for a, b in zip(usual, deep, strict=True):

@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 
 from ranvier.engines import reference
-from ranvier.engines.native import runtime, team
-from ranvier.engines.native.llvm import compile_object, load_object, resolve_target
-from ranvier.engines.native.runtime import (
+from ranvier.engines.native.runtime import thread_pool
+from ranvier.engines.native.runtime import threads as runtime
+from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
+from ranvier.engines.native.runtime.shuffle import shuffled
+from ranvier.engines.native.runtime.thread_pool import function, run_beside, run_parallel
+from ranvier.engines.native.runtime.threads import (
     aligned_empty,
     barrier_ir,
     default_threads,
@@ -25,8 +28,6 @@ from ranvier.engines.native.runtime import (
     new_sync_block,
     set_threads,
 )
-from ranvier.engines.native.shuffling import shuffled
-from ranvier.engines.native.team import function, run_beside, run_parallel
 
 # Per round: every thread writes its cell, all meet, every thread adds up all cells, all meet. ctx: sync, rounds, cells, sums.
 PROGRAM = """
@@ -144,10 +145,10 @@ def test_an_errand_for_a_thread_that_lingers(patience, lingers, library, monkeyp
         taken.append(run_beside(*args))
         return taken[-1]
 
-    pool = team._Pool()
+    pool = thread_pool._Pool()
     pool.patience = patience
-    monkeypatch.setattr(team, "_pool", pool)
-    monkeypatch.setattr(team, "run_beside", spy)
+    monkeypatch.setattr(thread_pool, "_pool", pool)
+    monkeypatch.setattr(thread_pool, "run_beside", spy)
     rows = np.arange(1 << 18, dtype=np.int32)
     for seed in range(10):
         expected = reference.shuffled(rows, seed)()
@@ -184,7 +185,7 @@ def test_a_wrong_number_of_threads_is_refused(threads, library):
 
 
 def test_a_system_without_threads_is_an_error_and_loses_nothing(library, monkeypatch):
-    monkeypatch.setattr(team, "_pool", team._Pool())
+    monkeypatch.setattr(thread_pool, "_pool", thread_pool._Pool())
     assert Sums(library, 2, 3).run()
 
     def refuse(*args):
@@ -196,7 +197,7 @@ def test_a_system_without_threads_is_an_error_and_loses_nothing(library, monkeyp
             run_parallel(library.address("nothing"), 5, 0)
         assert Sums(library, 2, 3).run()
     assert Sums(library, 5, 3).run()
-    team._pool.close()
+    thread_pool._pool.close()
     with pytest.raises(RuntimeError, match="exiting"):
         run_parallel(library.address("nothing"), 2, 0)
 
@@ -445,5 +446,5 @@ def test_a_callable_keeps_its_library():
 
 def test_the_pool_waits_for_nobody_twice():
     start = time.monotonic()
-    team._Pool().close()
+    thread_pool._Pool().close()
     assert time.monotonic() - start < 1

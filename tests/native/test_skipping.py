@@ -10,9 +10,10 @@ import pytest
 import ranvier as rv
 from ranvier.data.sampled import share_of_zeros
 from ranvier.engines import native, reference
-from ranvier.engines.native import llvm, runtime
-from ranvier.engines.native.skipping import COUNTING, pays
-from ranvier.engines.native.translate import schedule_of, text_of
+from ranvier.engines.native.codegen.contraction.sparse import COUNTING, pays
+from ranvier.engines.native.compiler import schedule_of, text_of
+from ranvier.engines.native.runtime import llvm
+from ranvier.engines.native.runtime import threads as runtime
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extent
 from ranvier.graph.grad import gradient

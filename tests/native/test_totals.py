@@ -5,8 +5,8 @@ import pytest
 
 import ranvier as rv
 from ranvier.engines import native, reference
-from ranvier.engines.native import runtime
-from ranvier.engines.native.translate import schedule_of
+from ranvier.engines.native.compiler import schedule_of
+from ranvier.engines.native.runtime import threads as runtime
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, apply
 

@@ -670,7 +670,7 @@ def test_random_states():
 
 
 def test_models_that_differ_in_alpha_share_a_program(monkeypatch):
-    from ranvier.engines.native import llvm
+    from ranvier.engines.native.runtime import llvm
 
     NeuralClassifier(alpha=0.1, **SMALL).fit(X, Y)
     made: list[Any] = []

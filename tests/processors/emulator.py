@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from ranvier.engines import native
-from ranvier.engines.native import context, llvm
-from ranvier.engines.native.translate import text_of
+from ranvier.engines.native.compiler import text_of
+from ranvier.engines.native.runtime import context, llvm
 from ranvier.engines.reference import ReferenceProgram
 from tests.processors.tools import Tools
 

@@ -138,7 +138,7 @@ def _length(x: Any) -> int:
 
 
 def _count(threads: int | None, variants: int) -> int:
-    from ranvier.engines.native.runtime import get_threads, positive
+    from ranvier.engines.native.runtime.threads import get_threads, positive
 
     return min(get_threads() if threads is None else positive(threads, "threads"), variants)
 
@@ -186,7 +186,7 @@ class Team:
 
     def work(self) -> None:
         """What each thread does: train the models that come, until there are no more."""
-        from ranvier.engines.native.runtime import threads_here
+        from ranvier.engines.native.runtime.threads import threads_here
 
         with contextlib.ExitStack() as stack:
             if len(self.threads) > 1:  # a model that has all processors to itself chooses as `fit` does

@@ -6,8 +6,8 @@ processor, and one integer dtype for computing, int32: ``torch.int64`` and ``tor
 
 import math
 
-from ranvier.engines.native.runtime import get_threads as get_num_threads
-from ranvier.engines.native.runtime import set_threads as set_num_threads
+from ranvier.engines.native.runtime.threads import get_threads as get_num_threads
+from ranvier.engines.native.runtime.threads import set_threads as set_num_threads
 from ranvier.ops.torch import (
     arguments,
     creation,

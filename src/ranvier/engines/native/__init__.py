@@ -1,7 +1,9 @@
 """The native engine: a graph becomes one machine-code program.
 
-The compiler is the list of passes in `PASSES`, then a schedule (`schedule.py`), then LLVM text (`program.py`), then an
-object file (`llvm.py`), kept on disk (`cache.py`). RANVIER_DUMP names stages to print as they are made: the passes,
+The compiler is the list of passes in `PASSES`, then a schedule (`schedule/schedule.py`), then LLVM text
+(`codegen/assemble.py`), then an
+object file (`runtime/llvm.py`), kept on disk (`runtime/object_cache.py`). RANVIER_DUMP names stages to print as
+they are made: the passes,
 ``schedule``, ``llvm`` (what is given to LLVM), ``optimized`` (what LLVM makes of it), ``assembly``, or ``all``.
 """
 
@@ -13,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native import llvm, runtime, team
-from ranvier.engines.native.cache import cache_key, default_cache
-from ranvier.engines.native.context import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
-from ranvier.engines.native.dumping import LATE, STAGES, asked, dump
-from ranvier.engines.native.edges import cut
-from ranvier.engines.native.pace import Pace
-from ranvier.engines.native.shuffling import shuffled as shuffled
-from ranvier.engines.native.squeeze import squeeze
-from ranvier.engines.native.strides import weave
+from ranvier.engines.native.dump import LATE, STAGES, asked, dump
+from ranvier.engines.native.passes.clip_padding import cut
+from ranvier.engines.native.passes.split_strided import weave
+from ranvier.engines.native.passes.squeeze import squeeze
+from ranvier.engines.native.runtime import llvm, thread_pool
+from ranvier.engines.native.runtime import threads as runtime
+from ranvier.engines.native.runtime.context import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
+from ranvier.engines.native.runtime.object_cache import cache_key, default_cache
+from ranvier.engines.native.runtime.shuffle import shuffled as shuffled
+from ranvier.engines.native.runtime.thread_tuning import Pace
 from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
@@ -85,7 +88,7 @@ class NativeProgram:
         self._arrays = (*graph.inputs, *graph.outputs)
         self._dtypes = [np.dtype(node.dtype) for node in self._arrays]
         self._first = WORDS + len(text.symbols)
-        self.entry = team.function(library.address("entry"), library)
+        self.entry = thread_pool.function(library.address("entry"), library)
         self.pace = Pace(text.work)
         self.pace_each = Pace(text.work)  # of whole runs, several in a call
         self._frames: list[_Frame] = []  # one for each run under way at most; append and pop are atomic
@@ -113,7 +116,7 @@ class NativeProgram:
                 context[START], context[STOP] = first, end
                 if threads > frame.threads:
                     frame.reserve(threads, self.text.private)
-                team.run_parallel(self.entry, threads, frame.address)
+                thread_pool.run_parallel(self.entry, threads, frame.address)
         finally:
             self._frames.append(frame)
 
@@ -138,7 +141,7 @@ class NativeProgram:
             for first, end, threads in self.pace_each.pieces(0, runs):
                 # Processors may have come since memory was reserved for threads.
                 threads = min(threads, frame.threads)
-                team.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
+                thread_pool.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
         finally:
             self._frames.append(frame)
 
@@ -172,7 +175,7 @@ def target() -> llvm.Target:
 
 def _translated(lowered: Graph, rows: int, target: llvm.Target) -> Text:
     """The LLVM text. What makes it is imported here alone: loading what the cache has takes less than that import."""
-    from ranvier.engines.native.translate import text_of
+    from ranvier.engines.native.compiler import text_of
 
     return text_of(lowered, rows, target)
 

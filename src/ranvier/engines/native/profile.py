@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native import NativeProgram, llvm, lower, runtime
-from ranvier.engines.native.context import CLOCK
-from ranvier.engines.native.program import assemble, clocks
-from ranvier.engines.native.task import Task
-from ranvier.engines.native.translate import schedule_of
+from ranvier.engines.native import NativeProgram, lower
+from ranvier.engines.native.codegen.assemble import assemble, clocks
+from ranvier.engines.native.compiler import schedule_of
+from ranvier.engines.native.runtime import llvm
+from ranvier.engines.native.runtime import threads as runtime
+from ranvier.engines.native.runtime.context import CLOCK
+from ranvier.engines.native.schedule.task import Task
 from ranvier.graph.graph import Graph
 
 PARTS = ("products", "sums and pooling", "element by element", "weights' updates", "laying out", "waiting")

@@ -200,7 +200,7 @@ class Probe:
         """The losses before and after each of a few steps on the same rows, and the largest change of a kernel in
         the first step, relative to it. Empty where that costs too much.
         """
-        from ranvier.engines.native.runtime import threads_here
+        from ranvier.engines.native.runtime.threads import threads_here
 
         if not self.tried:
             return [], 0.0

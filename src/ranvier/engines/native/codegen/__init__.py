@@ -1,0 +1,1 @@
+"""LLVM text: the kernels of a schedule, and the program that calls them."""

@@ -1,0 +1,52 @@
+"""Whether a task can take its elements one after another, across the ends of its rows.
+
+Rows that fill no whole vectors then leave no lanes out of use, and no load waits for the masked store before it.
+"""
+
+from __future__ import annotations
+
+from ranvier.engines.native.codegen.builder import LANES
+from ranvier.engines.native.codegen.values import Kernel
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import View, c_strides
+from ranvier.graph.node import Node, Shape
+
+__all__ = ["adjacent"]
+
+
+def adjacent(k: Kernel, task: Task) -> bool:
+    """Whether what elements of the task need and store lies one after the other as they do, or is the same for all."""
+    space = task.space
+    if len(space) < 2 or not isinstance(space[-1], int) or space[-1] % LANES == 0:
+        return False
+    if any(node.shape != space or not _as(view, space) for node, view in task.stores):
+        return False
+    stack, seen = [*task.members, *(node for node, _ in task.stores)], {task.anchor}
+    while stack:
+        node = stack.pop()
+        if node in seen or node.shape == ():
+            continue
+        seen.add(node)
+        view = None if node in k.fresh else k.module.view(node)
+        if node.shape != space or (view is not None and not _as(view, space)):
+            return False
+        if view is not None or _reduces(k, node):
+            continue
+        spread = node.op.name == "broadcast" and node.inputs[0].shape == ()
+        if node.op.kind != "elementwise" and not spread:
+            return False
+        stack.extend(node.inputs)
+    return True
+
+
+def _reduces(k: Kernel, node: Node) -> bool:
+    """Whether the node adds up values that lie in memory, along their first axes."""
+    if node.op.kind != "reduce" or node.inputs[0] in k.fresh:
+        return False
+    axes, view = node.attrs["axes"], k.module.view(node.inputs[0])
+    return view is not None and axes == tuple(range(len(axes))) and _as(view, node.shape)
+
+
+def _as(view: View, space: Shape) -> bool:
+    """Whether the last dimensions of what is seen lie in memory as an array of this shape does."""
+    return view.strides[len(view.strides) - len(space) :] == c_strides(space)

@@ -1,0 +1,33 @@
+"""The kernel of a contraction. `schedule/loop_nest.py` says which loop plays which part; the form follows from it."""
+
+from __future__ import annotations
+
+from ranvier.engines.native.codegen.contraction.base import prefix_of
+from ranvier.engines.native.codegen.contraction.columns import Columns
+from ranvier.engines.native.codegen.contraction.dot import Dots
+from ranvier.engines.native.codegen.contraction.sparse import Skipping, skips
+from ranvier.engines.native.codegen.values import Kernel
+from ranvier.engines.native.runtime.llvm import Target
+from ranvier.engines.native.schedule.loop_nest import plan, room
+from ranvier.engines.native.schedule.task import Task
+
+
+def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
+    """Write the kernel's body. ``batch`` is the most rows of the batch that it is called for."""
+    assert task.anchor is not None
+    prefix = prefix_of(task)
+    node = task.anchor.attrs["inner"] if prefix else task.anchor
+    views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
+    stored = next(v for n, v in task.stores if n.shape == task.space)
+    # Rows of one tile may belong to two loops where no epilogue runs over them and threads do not share them.
+    nest = plan(
+        node,
+        views,
+        stored.strides[len(prefix) :],
+        lambda columns: room(target, columns, node.dtype)[0] if prefix else 0,
+    )
+    skipping = skips(task, nest, views, batch)
+    if not skipping and any(view.rows is not None for view in views):
+        raise AssertionError("rows that lie in any order are read by products that leave out zeros alone")
+    form = Skipping if skipping else Dots if nest.form == "dot" else Columns
+    form(k, task, node, nest, stored, target, batch).write()

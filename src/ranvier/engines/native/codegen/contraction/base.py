@@ -1,0 +1,85 @@
+"""What the kernels of all contractions share: the loops around, their bounds, and where operands are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ranvier.engines.native.codegen.builder import ELEMENT, Scalar, vector
+from ranvier.engines.native.codegen.loops import masked, scope, shared
+from ranvier.engines.native.codegen.values import Kernel
+from ranvier.engines.native.passes.clip_padding import Clip
+from ranvier.engines.native.runtime.llvm import Target
+from ranvier.engines.native.schedule.index import At, Index
+from ranvier.engines.native.schedule.loop_nest import Loop, Nest
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import View
+from ranvier.graph.node import BATCH, Node
+
+
+class Nested:
+    """A contraction being written: its plan, and where its loops stand."""
+
+    def __init__(
+        self, k: Kernel, task: Task, node: Node, plan: Nest, stored: View, target: Target, batch: int
+    ) -> None:
+        assert task.anchor is not None
+        self.k, self.task, self.made, self.node, self.plan = k, task, task.anchor, node, plan
+        self.stored, self.target, self.batch = stored, target, batch
+        self.prefix = prefix_of(task)
+        self.element = ELEMENT[node.dtype]
+        self.type = vector(self.element)
+        self.fixed: dict[int, At] = {}
+        self.at: dict[int, Scalar] = {}  # where loops stand that others' bounds depend on
+
+    def index(self) -> Index:
+        """The result's index, from the loops that stand fixed."""
+        return (*self.prefix, *(self.fixed[i] for i in range(len(self.task.space) - len(self.prefix))))
+
+    def range_of(self, loop: Loop) -> tuple[Scalar, Scalar]:
+        clip = self.plan.clip(loop)
+        if clip is not None:
+            return self._bounds(clip, self.at[clip[0]], loop)
+        if self.prefix:
+            return ("%lo", "%hi") if loop.extent == BATCH else (0, self.k.extent(loop.extent))
+        if loop.output is not None:
+            return shared(self.k, self.task, loop.output)
+        return 0, self.k.extent(loop.extent)
+
+    def _bounds(self, clip: Clip, at: Scalar, loop: Loop) -> tuple[Scalar, Scalar]:
+        """The places of a loop at which the operand is not in its padding, while the loop outside stands at ``at``."""
+        f, (_, cp, _, cq, offset, extent) = self.k.function, clip
+        assert isinstance(loop.extent, int)
+        start = f.add(f.mul(at, cp), offset)
+        if cq > 0:
+            return f.maximum(f.sub(0, start), 0), f.minimum(f.sub(extent, start), loop.extent)
+        return f.maximum(f.sub(start, extent - 1), 0), f.minimum(f.add(start, 1), loop.extent)
+
+    def around(
+        self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0
+    ) -> None:
+        """Loops around the tile, carrying the operands' offsets."""
+        if not loops:
+            body(a, b)
+            return
+        f, loop = self.k.function, loops[0]
+        low, high = self.range_of(loop)
+        with f.loop(low, high) as turn, scope(self.k):
+            assert loop.output is not None
+            self.fixed[loop.output] = At(turn.index)
+            self.at[loop.number] = turn.index
+            self.around(
+                loops[1:], body, f.add(a, f.mul(turn.index, loop.a)), f.add(b, f.mul(turn.index, loop.b))
+            )
+
+    def load(self, view: View, offset: Scalar, more: int, stride: int, mask: str | None) -> str:
+        """16 elements ``stride`` apart."""
+        k = self.k
+        flat = View(view.buffer, (), (1,), view.offset + more)
+        with masked(k, mask):
+            value = k.load(flat, (At(offset, stride),))
+        return k.widen(value, self.element)
+
+
+def prefix_of(task: Task) -> Index:
+    """A worker's part of a sum over the samples lies in the worker's row of the result."""
+    return (At("%worker"),) if task.kind == "partial" else ()

@@ -1,0 +1,329 @@
+"""Contractions whose vectors run along the result's columns: a register tile of rows by vectors, the sum innermost,
+what follows fused into the store.
+
+Every element of the result is the sum over the reduction loops in order, one fused multiply-add a term, from 0: tiles
+and vectors decide when that happens, never what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+from ranvier.engines.native.codegen.builder import LANES, SIZE, Scalar, tail_mask, vector
+from ranvier.engines.native.codegen.contraction.leftover_columns import Folded
+from ranvier.engines.native.codegen.contraction.pack_panel import lay_out
+from ranvier.engines.native.codegen.contraction.pipelined_epilogue import trail
+from ranvier.engines.native.codegen.contraction.tile import Tile, tile_of
+from ranvier.engines.native.codegen.loops import along, scope
+from ranvier.engines.native.passes.clip_padding import Clip
+from ranvier.engines.native.schedule.index import At
+from ranvier.engines.native.schedule.loop_nest import Loop, fold, trails
+from ranvier.graph.node import Symbol
+
+
+class Columns(Folded):
+    """Writes one such kernel."""
+
+    def write(self) -> None:
+        self.around(list(self.plan.outer), self._panels)
+
+    def _panels(self, a: Scalar, b: Scalar) -> None:
+        """Panels of columns, as wide as the tile; within each, tiles of rows."""
+        p, f = self.plan, self.k.function
+        columns = p.columns
+        assert columns is not None
+        assert columns.output is not None
+        height, across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
+        self.sharing = 1  # rows that share a vector of the columns left over
+        low, high = self.range_of(columns)
+        wide = across * LANES
+
+        def panel(start: Scalar, vectors: int, mask: str | None) -> None:
+            self.fixed[columns.output] = At(start, 1)  # type: ignore[index]  # checked above
+            self._rows(
+                f.add(a, f.mul(start, columns.a)),
+                f.add(b, f.mul(start, columns.b)),
+                start,
+                vectors,
+                mask,
+                height,
+            )
+
+        if isinstance(low, int) and isinstance(high, int):
+            full, self.sharing = (high - low) // wide * wide, fold(p)
+            if self.sharing > 1 and high - low - full < LANES:
+                full -= wide  # what is left over goes with whole vectors, whose sums it is made beside
+            if full == wide:
+                panel(low, across, None)
+            elif full:
+                with f.loop(low, low + full, wide) as turn, scope(self.k):
+                    panel(turn.index, across, None)
+            rest = high - low - full
+            if rest:
+                with scope(self.k):
+                    panel(low + full, -(-rest // LANES), tail_mask(rest % LANES) if rest % LANES else None)
+            return
+
+        def one(at: At) -> None:
+            panel(at.base, 1, self.k.mask)
+
+        wide_high = f.add(low, f.mul(f.floor_divide(f.sub(high, low), wide), wide))
+        if across > 1:
+            with f.loop(low, wide_high, wide) as turn, scope(self.k):
+                panel(turn.index, across, None)
+            low = wide_high
+        if self.task.parts and columns.count % (self.task.parts * LANES) == 0:
+            with f.loop(low, high, LANES) as turn, scope(self.k):
+                panel(turn.index, 1, None)
+        else:
+            along(self.k, low, high, one)
+
+    def _rows(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, mask: str | None, height: int) -> None:
+        """Tiles of ``height`` rows, then what rows are left over."""
+        p, f = self.plan, self.k.function
+        rows = p.rows
+        self.packed: str | None = None
+        self.pitch = vectors * LANES  # of the rows of an operand that is laid out anew
+        if p.form == "pack":
+            self.packed = lay_out(self, b, vectors, mask)
+        if rows is None:
+            self._tile(a, b, None, 1, start, vectors, mask)
+            return
+        assert rows.output is not None
+        low, high = self.range_of(rows)
+
+        def at(row: Scalar, count: int) -> None:
+            self._tile(f.add(a, f.mul(row, rows.a)), b, row, count, start, vectors, mask)
+
+        if p.beside is not None:
+            at(0, height)
+            return
+        if any(clip[0] == rows.number for clip in p.clips):
+            # Which terms a row of the tile has is written out, so the tiles are.
+            assert isinstance(rows.extent, int)
+            for row in range(0, rows.extent, height):
+                with scope(self.k):
+                    at(row, min(height, rows.extent - row))
+            return
+
+        if height == 1:
+            with f.loop(low, high) as turn, scope(self.k):
+                at(turn.index, 1)
+            return
+        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), height), height))
+        if full != low and trails(self.target, p, self.node.dtype, len(self.task.members)):
+            self._trailing((a, b), (low, full), height, start, vectors, mask)
+        elif full != low:
+            with f.loop(low, full, height) as turn, scope(self.k):
+                at(turn.index, height)
+        if isinstance(full, int) and isinstance(high, int):
+            if high > full:
+                with scope(self.k):
+                    at(full, high - full)
+        elif isinstance(rows.extent, Symbol) or self._rows_taken(rows.extent) % height:
+            left = f.sub(high, full)
+            while height > 1:  # ever lower tiles: rows one by one would wait for their own last multiply-add
+                height = -(-height // 2)
+                fits = f.op(f"icmp sge i64 {left}, {height}")
+                with f.when(fits), scope(self.k):
+                    at(f.sub(high, left), height)
+                left = f.sub(left, f.op(f"select i1 {fits}, i64 {height}, i64 0"))
+
+    def _rows_taken(self, extent: int) -> int:
+        """Of how many rows, or a multiple of them, a thread's share is."""
+        rows, task = self.plan.rows, self.task
+        mine = task.parts and rows is not None and rows.output == task.axis
+        return extent // task.parts if mine else extent
+
+    def _trailing(
+        self,
+        at: tuple[Scalar, Scalar],
+        rows: tuple[Scalar, Scalar],
+        height: int,
+        start: Scalar,
+        vectors: int,
+        mask: str | None,
+    ) -> None:
+        """Whole tiles from row to row, what follows the sums of each beside the sums of the next."""
+        f, p, (a, b) = self.k.function, self.plan, at
+        assert p.rows is not None
+        ahead = p.rows.a
+        all_masks: list[str | None] = [None] * (vectors - 1)
+        masks = self.lead(height, [*all_masks, mask])
+
+        def terms(row: Scalar, low: Scalar, high: Scalar, sums: Tile) -> Tile:
+            return self._terms(p.reduce[0], low, high, f.add(a, f.mul(row, ahead)), b, masks, sums, 0)
+
+        first = {i: ["zeroinitializer"] * vectors for i in range(height)}
+        self.share(first)
+        size = self.lanes_each if self.lanewise else 1
+        trail(self, rows, start, vectors, mask, first, size, terms, self.unshare)
+
+    def _tile(
+        self,
+        a: Scalar,
+        b: Scalar,
+        row: Scalar | None,
+        height: int,
+        start: Scalar,
+        vectors: int,
+        mask: str | None,
+    ) -> None:
+        """One tile: the sum in registers, then the epilogue and the stores."""
+        masks = [None] * (vectors - 1) + [mask]
+        self.fetch_ahead(row, height, start, vectors)
+        first = {i: [self.start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
+        self.first_row, self.first_column = row, start
+        own = self.lead(height, masks)
+        self.share(first)
+        sums = self._sum(list(self.plan.reduce), a, b, own, first, 0)
+        self.unshare(sums)
+        self.epilogue([sums[i] for i in range(height)], row, start, masks)
+
+    def _sum(
+        self, loops: list[Loop], a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar
+    ) -> Tile:
+        """The reduction loops, the accumulators of the tile's rows carried through them."""
+        f, p = self.k.function, self.plan
+        if not loops:
+            return self._multiply(a, b, masks, sums, packed)
+        loop, rest = loops[0], loops[1:]
+        after = 1  # rows of a packed operand that one turn of this loop passes
+        for other in rest:
+            after *= other.count if p.form == "pack" else 0
+
+        def inside(turn: Scalar, sums: Tile, masks: list[str | None] = masks) -> Tile:
+            depth = f.add(packed, f.mul(turn, after))
+            return self._sum(
+                rest, f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), masks, sums, depth
+            )
+
+        clip = p.clip(loop)
+        if clip is not None and p.rows is not None and clip[0] == p.rows.number:
+            return self._by_row(clip, loop, sums, inside)
+        if clip is not None and p.columns is not None and clip[0] == p.columns.number:
+            count = self.k.extent(loop.extent)
+            return self.loop(0, count, 1, sums, lambda t, s: inside(t, s, self._by_column(clip, t, masks)))
+        low, high = self.range_of(loop)
+        if not rest:
+            return self._terms(loop, low, high, a, b, masks, sums, packed)
+        return self.loop(low, high, 1, sums, inside)
+
+    def _terms(
+        self,
+        loop: Loop,
+        low: Scalar,
+        high: Scalar,
+        a: Scalar,
+        b: Scalar,
+        masks: list[str | None],
+        sums: Tile,
+        packed: Scalar,
+    ) -> Tile:
+        """Some turns of the innermost loop."""
+        f = self.k.function
+
+        def one(at: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
+            here = f.add(a, f.mul(at, loop.a)), f.add(b, f.mul(at, loop.b)), masks, sums, f.add(packed, at)
+            return self._multiply(*here, others)
+
+        if self.lanewise:
+            return self.by_parts(loop, low, high, a, sums, one)
+        return self.loop(low, high, 1, sums, one)
+
+    def _by_row(self, clip: Clip, loop: Loop, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
+        """A loop written out, each turn with the rows alone that do not read padding in it."""
+        _, cp, _, cq, offset, extent = clip
+        assert isinstance(loop.extent, int)
+        assert isinstance(self.first_row, int)
+        result = dict(sums)
+        for turn in range(loop.extent):
+            places = {i: cp * (self.first_row + i) + cq * turn + offset for i in sums}
+            reading = {i: result[i] for i, place in places.items() if 0 <= place < extent}
+            if reading:
+                with scope(self.k):
+                    result |= inside(turn, reading)
+        return result
+
+    def _by_column(self, clip: Clip, turn: Scalar, masks: list[str | None]) -> list[str | None]:
+        """Of each vector the columns that do not read padding in this turn."""
+        f, (_, cp, _, cq, offset, extent) = self.k.function, clip
+        lanes = "<" + ", ".join(f"i64 {cp * i}" for i in range(LANES)) + ">"
+        own: list[str | None] = []
+        for j, mask in enumerate(masks):
+            first = f.add(f.mul(f.add(self.first_column, j * LANES), cp), f.add(f.mul(turn, cq), offset))
+            places = f.op(f"add {vector('i64')} {lanes}, {f.splat(str(first), 'i64')}")
+            # As unsigned numbers those below 0 are the largest.
+            within = f.op(f"icmp ult {vector('i64')} {places}, {f.splat(str(extent), 'i64')}")
+            own.append(within if mask is None else f.op(f"and {vector('i1')} {within}, {mask}"))
+        return own
+
+    def _multiply(
+        self,
+        a: Scalar,
+        b: Scalar,
+        masks: list[str | None],
+        sums: Tile,
+        packed: Scalar,
+        others: dict[int, str] | None = None,
+    ) -> Tile:
+        """One term for each row, or one for each of the taps: the vectors of one operand, by what each row has of the
+        other. ``others`` are what shared vectors are multiplied with, where it is at hand.
+        """
+        k, taps = self.k, self.plan.taps
+        turns, ahead, beyond = (taps.count, taps.a, taps.b) if taps is not None else (1, 0, 0)
+        right = [self._right(b, turn * beyond, masks, packed) for turn in range(turns)]
+        meetings: dict[int, list[tuple[int, int]]] = {}  # by how far an element lies from the first
+        for i, turn in product(sums, range(turns)):
+            if taps is None or self._within(taps, i, turn):
+                meetings.setdefault(self.row_at(i) + turn * ahead, []).append((i, turn))
+        result = dict(sums)
+        for place in sorted(meetings, reverse=ahead < 0):  # so that each row has its terms in order
+            left = self._left(a, place, masks)
+            for i, turn in meetings[place]:
+                own, shared = result[i][: len(masks)], result[i][len(masks) :]
+                terms = zip(left, right[turn], own, strict=True)
+                result[i] = [k.call("fma", self.type, x, y, total) for x, y, total in terms] + shared
+        if self.leaders:
+            y = self.right_shared(b, len(masks), packed)
+            for i in self.leaders:
+                x = others[i] if others is not None else self.left_shared(a, i)
+                result[i][-1] = k.call("fma", self.type, x, y, result[i][-1])
+        return result
+
+    def _right(self, b: Scalar, more: int, masks: list[str | None], packed: Scalar) -> list[str]:
+        """The vectors along the columns, from where they lie or from where they were laid out anew."""
+        f, view, columns = self.k.function, self.plan.b, self.plan.columns
+        assert columns is not None
+        result = []
+        for j, mask in enumerate(masks):
+            if self.packed is None:
+                result.append(self.load(view, b, more + j * LANES * columns.b, columns.b, mask))
+                continue
+            place = f.add(f.mul(packed, self.pitch), j * LANES)
+            pointer = f.pointer(self.packed, place, self.element)
+            result.append(f.op(f"load {self.type}, ptr {pointer}, align 64"))
+        return result
+
+    def _left(self, a: Scalar, more: int, masks: list[str | None]) -> list[str]:
+        """What the vectors of a row are multiplied with: one element spread over them all, or elements of their own."""
+        k, f, (view, columns) = self.k, self.k.function, (self.plan.a, self.plan.columns)
+        assert columns is not None
+        if columns.a:
+            return [
+                self.load(view, a, more + j * LANES * columns.a, columns.a, m) for j, m in enumerate(masks)
+            ]
+        base = f.pointer(k.pointers[view.buffer], f.add(a, view.offset), self.element)
+        size = SIZE[self.node.dtype]
+        one = f.op(f"load {self.element}, ptr {f.pointer(base, more, self.element)}, align {size}")
+        return [f.splat(one, self.element)] * len(masks)
+
+    def _within(self, taps: Loop, i: int, turn: int) -> bool:
+        """Whether a row of the tile reads no padding in this turn."""
+        clip = self.plan.clip(taps)
+        if clip is None:
+            return True
+        _, cp, _, cq, offset, extent = clip
+        assert isinstance(self.first_row, int)
+        return 0 <= cp * (self.first_row + i) + cq * turn + offset < extent

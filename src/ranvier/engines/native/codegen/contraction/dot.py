@@ -1,0 +1,231 @@
+"""Contractions whose vectors run along the sum: dot products, whose order is that of 16 lanes and a fixed tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
+
+from ranvier.engines.native.codegen.builder import LANES, Scalar, literal, tail_mask, vector
+from ranvier.engines.native.codegen.contraction.base import Nested
+from ranvier.engines.native.codegen.loops import dynamic_mask, finish, masked, scope
+from ranvier.engines.native.codegen.reductions import tree, trees
+from ranvier.engines.native.schedule.index import At, Value
+from ranvier.engines.native.schedule.loop_nest import Loop, registers
+from ranvier.engines.native.schedule.view import View
+
+Sums = dict[tuple[int, int], str]  # the running sums of a block, by their places in it
+
+
+class Dots(Nested):
+    """Writes one such kernel."""
+
+    def write(self) -> None:
+        """Elements of the result by blocks of two loops, each of which moves one operand alone; the rest one by one.
+
+        Where no such loop has a known extent, by blocks of elements that lie next to each other.
+        """
+        p, f = self.plan, self.k.function
+        # Of loops that padding bounds the innermost: its bounds are written out, if it is no thread's part alone; those
+        # outside are worked out.
+        bounding = [clip[0] for clip in p.clips]
+        apart = {loop.number for loop in p.outer if self._is_divided(loop)} & {*bounding} | {*bounding[:-1]}
+        known = [loop for loop in p.outer if isinstance(loop.extent, int) and loop.number not in apart]
+        i = next((loop for loop in reversed(known) if loop.a and not loop.b), None)
+        j = next((loop for loop in known if loop.b and not loop.a and loop.number not in bounding), None)
+        line = None if i or j else next((loop for loop in p.outer if self._is_line(loop)), None)
+        rest = [loop for loop in p.outer if loop not in (i, j, line)]
+        high, wide = self._block(i, j)
+
+        def block(a: Scalar, b: Scalar, at_i: Scalar) -> None:
+            with self._steps(j, wide) as at_j:
+                a_at = f.add(a, f.mul(at_i, i.a if i is not None else 0))
+                b_at = f.add(b, f.mul(at_j, j.b if j is not None else 0))
+                self._dot(a_at, b_at, i, j, at_i, at_j, high, wide)
+
+        def blocks(a: Scalar, b: Scalar) -> None:
+            if line is not None:
+                self._line(a, b, line)
+                return
+            if i is not None and i.number in bounding:
+                for at in range(0, i.count, high):
+                    with scope(self.k):
+                        block(a, b, at)
+                return
+            with self._steps(i, high) as at_i:
+                block(a, b, at_i)
+
+        self.around(rest, blocks)
+
+    def _is_line(self, loop: Loop) -> bool:
+        """Whether results along a loop of any extent lie next to each other, and it moves one operand alone."""
+        bound = any(loop.number in (clip[0], clip[2]) for clip in self.plan.clips)
+        return (loop.a == 0) != (loop.b == 0) and self._adjacent(loop) and not bound
+
+    def _line(self, a: Scalar, b: Scalar, line: Loop) -> None:
+        """Elements next to each other, as many at once as make a vector or fit in the registers, then one by one."""
+        f = self.k.function
+        many = min(LANES, 1 << max(self._room() - 2, 1).bit_length() - 1)
+        low, high = self.range_of(line)
+        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), many), many))
+        for start, end, size in ((low, full, many), (full, high, 1)):
+            with f.loop(start, end, size) as turn, scope(self.k):
+                at = turn.index
+                if line.a:
+                    self._dot(f.add(a, f.mul(at, line.a)), b, line, None, at, 0, size, 1)
+                else:
+                    self._dot(a, f.add(b, f.mul(at, line.b)), None, line, 0, at, 1, size)
+
+    def _room(self) -> int:
+        """How many vectors the registers hold."""
+        return self.target.vector_registers // registers(self.target, self.node.dtype)
+
+    def _block(self, i: Loop | None, j: Loop | None) -> tuple[int, int]:
+        """The block's sides: divisors of the extents, with as many sums as fit in the registers."""
+        room = self._room()
+
+        def sides(loop: Loop | None) -> list[int]:
+            if loop is None or self._is_divided(loop):
+                return [1]
+            return [n for n in range(1, 9) if loop.count % n == 0]
+
+        fitting = [(m, n) for m in sides(i) for n in sides(j) if m * n + min(m, n) + 1 <= room or m * n == 1]
+        return max(fitting, key=lambda s: (s[0] * s[1] / (s[0] + s[1]), s))
+
+    def _is_divided(self, loop: Loop) -> bool:
+        """Whether threads share the loop's turns."""
+        return loop.output == self.task.axis and not self.prefix and self.task.share == "split"
+
+    @contextmanager
+    def _steps(self, loop: Loop | None, step: int) -> Iterator[Scalar]:
+        if loop is None:
+            yield 0
+            return
+        with self.k.function.loop(*self.range_of(loop), step) as turn, scope(self.k):
+            yield turn.index
+
+    def _dot(
+        self,
+        a: Scalar,
+        b: Scalar,
+        i: Loop | None,
+        j: Loop | None,
+        at_i: Scalar,
+        at_j: Scalar,
+        high: int,
+        wide: int,
+    ) -> None:
+        """One block: 16 running sums along the last reduction loop for each element, then the tree for each."""
+        k, f, p = self.k, self.k.function, self.plan
+
+        def add(type_: str, x: str, y: str) -> str:
+            return f.op(f"fadd {type_} {x}, {y}")
+
+        spread_a = [0 if i is None else n * i.a for n in range(high)]
+        spread_b = [0 if j is None else n * j.b for n in range(wide)]
+
+        def term(loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums, mask: str | None) -> Sums:
+            rows = {m for m, _ in totals}
+            xs = {
+                m: self.load(p.a, f.add(a, f.mul(at, loop.a)), spread_a[m], loop.a, mask)
+                for m in sorted(rows)
+            }
+            ys = [self.load(p.b, f.add(b, f.mul(at, loop.b)), more, loop.b, mask) for more in spread_b]
+            # Lanes out of use hold zeros in both operands, unless an operand stands still along the loop.
+            sums = {(m, n): k.call("fma", self.type, xs[m], ys[n], t) for (m, n), t in totals.items()}
+            if mask is None or (loop.a and loop.b):
+                return sums
+            keep = f"select {vector('i1')} {mask}, {self.type}"
+            return {at: f.op(f"{keep} {s}, {self.type} {totals[at]}") for at, s in sums.items()}
+
+        def level(rest: list[Loop], a: Scalar, b: Scalar, totals: Sums) -> Sums:
+            loop = rest[0]
+
+            def inside(turn: Scalar, totals: Sums) -> Sums:
+                return level(rest[1:], f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), totals)
+
+            clip = p.clip(loop)
+            if clip is not None and i is not None and clip[0] == i.number:
+                _, cp, _, cq, offset, size = clip
+                assert isinstance(at_i, int)
+                result = dict(totals)
+                for number in range(loop.count):
+                    places = {m: cp * (at_i + m) + cq * number + offset for m in range(high)}
+                    reading = {at: t for at, t in result.items() if 0 <= places[at[0]] < size}
+                    if reading:
+                        with scope(k):
+                            result |= inside(number, reading)
+                return result
+            low, end = self.range_of(loop)
+            if len(rest) > 1:
+                with f.loop(low, end, carry=[(self.type, t) for t in totals.values()]) as turn, scope(k):
+                    result = inside(turn.index, dict(zip(totals, turn.values, strict=True)))
+                    turn.next = list(result.values())
+                return dict(zip(totals, turn.results, strict=True))
+            extent = f.sub(end, low)
+            whole: Scalar = (
+                extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+            )
+            full = f.add(low, whole)
+            if whole != 0:
+                with (
+                    f.loop(low, full, LANES, carry=[(self.type, t) for t in totals.values()]) as turn,
+                    scope(k),
+                ):
+                    result = term(loop, turn.index, a, b, dict(zip(totals, turn.values, strict=True)), None)
+                    turn.next = list(result.values())
+                totals = dict(zip(totals, turn.results, strict=True))
+            if whole == extent:
+                return totals
+            left = f.sub(end, full)
+            mask = tail_mask(left) if isinstance(left, int) else dynamic_mask(k, left)
+            return term(loop, full, a, b, totals, mask)
+
+        def finish_line(loop: Loop, at: Scalar, sums: list[str]) -> None:
+            """What follows on results that lie next to each other."""
+            with masked(k, tail_mask(len(sums)) if len(sums) < LANES else None):
+                self.fixed[loop.output or 0] = At(at, 1)
+                self._finish(trees(k, sums, self.element, add), True)
+
+        if p.reduce:
+            totals = level(
+                list(p.reduce), a, b, dict.fromkeys(product(range(high), range(wide)), "zeroinitializer")
+            )
+            if j is not None and self._adjacent(j):
+                for m in range(high):
+                    self._set(i, at_i, m)
+                    finish_line(j, at_j, [totals[m, n] for n in range(wide)])
+                return
+            if i is not None and high > 1 and self._adjacent(i):
+                for n in range(wide):
+                    self._set(j, at_j, n)
+                    finish_line(i, at_i, [totals[m, n] for m in range(high)])
+                return
+            values = [tree(k, t, self.element, add) for t in totals.values()]
+        else:
+            xs = [k.load(View(p.a.buffer, (), (1,), p.a.offset + m), (At(a),)).name for m in spread_a]
+            ys = [k.load(View(p.b.buffer, (), (1,), p.b.offset + m), (At(b),)).name for m in spread_b]
+            values = [k.call("fma", self.element, x, y, literal(0, self.element)) for x, y in product(xs, ys)]
+        for (m, n), value in zip(product(range(high), range(wide)), values, strict=True):
+            self._set(i, at_i, m)
+            self._set(j, at_j, n)
+            self._finish(value, False)
+
+    def _adjacent(self, loop: Loop) -> bool:
+        """Whether results along a loop lie next to each other, last in the result's index."""
+        return loop.output == len(self.task.space) - len(self.prefix) - 1 and self.stored.strides[-1] == 1
+
+    def _set(self, loop: Loop | None, at: Scalar, more: int) -> None:
+        if loop is not None and loop.output is not None:
+            self.fixed[loop.output] = At(self.k.function.add(at, more))
+
+    def _finish(self, value: str, wide: bool) -> None:
+        """What follows on a result, or on a vector of them; the index stands fixed."""
+        k, f, type_ = self.k, self.k.function, self.type if wide else self.element
+        with scope(k):
+            if self.task.adds:
+                held = k.load(self.stored, self.index())
+                before = k.widen(held, self.element) if wide else held.name
+                value = f.op(f"fadd {type_} {before}, {value}")
+            k.remember(self.made, self.index(), Value(value, wide))
+            finish(k, self.task, self.index())

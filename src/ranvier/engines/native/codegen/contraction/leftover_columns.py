@@ -1,0 +1,114 @@
+"""Columns that are left over, fewer than half a vector, in vectors that several rows of a tile share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ranvier.engines.native.codegen.builder import LANES, SIZE, Scalar, tail_mask, vector
+from ranvier.engines.native.codegen.contraction.tile import Tile, Tiled
+from ranvier.engines.native.codegen.shuffles import join, part, repeat, spread, stretch
+from ranvier.engines.native.schedule.loop_nest import Loop
+
+
+class Folded(Tiled):
+    """What a kernel whose vectors run along the columns does with them."""
+
+    sharing = 1  # rows that share such a vector
+    leaders = range(0)  # of a tile, the rows that have one
+    packed: str | None = None  # an operand laid out anew
+    pitch = 0  # of its rows
+
+    @property
+    def lanes_each(self) -> int:
+        """Of a shared vector, those of one row."""
+        return LANES // self.sharing
+
+    @property
+    def lanewise(self) -> bool:
+        """Whether several terms of a row are loaded at once for a shared vector."""
+        return bool(self.leaders) and self.plan.rows is not None and self.plan.rows.a != 1
+
+    def lead(self, height: int, masks: list[str | None]) -> list[str | None]:
+        """Decide which rows of a tile have a vector that others share: the masks of those that each row has alone."""
+        shared = masks[-1] is not None and self.sharing > 1 and height % self.sharing == 0
+        self.leaders = range(0, height, self.sharing) if shared else range(0)
+        return masks[:-1] if shared else masks
+
+    def share(self, sums: Tile) -> None:
+        """Make of the rows' last vectors such as they share."""
+        f, size = self.k.function, self.lanes_each
+        for i in self.leaders:
+            lines = [sums[i + n].pop() for n in range(self.sharing)]
+            parts = [f.first_lanes(line, self.type, size) for line in lines]
+            sums[i].append(join(f, parts, size, self.element))
+
+    def unshare(self, sums: Tile) -> None:
+        """Give each row its part of the vectors that they shared."""
+        for i in self.leaders:
+            whole = sums[i].pop()
+            for n in range(self.sharing):
+                sums[i + n].append(part(self.k.function, whole, n, self.lanes_each, self.element))
+
+    def by_parts(
+        self,
+        loop: Loop,
+        low: Scalar,
+        high: Scalar,
+        a: Scalar,
+        sums: Tile,
+        one: Callable[[Scalar, Tile, dict[int, str] | None], Tile],
+    ) -> Tile:
+        """The innermost loop, several turns at a time: one load of a row serves all of them."""
+        f, size = self.k.function, self.lanes_each
+        count = f.sub(high, low)
+        some = count // size * size if isinstance(count, int) else f.op(f"and i64 {count}, -{size}")
+
+        def several(at: Scalar, sums: Tile) -> Tile:
+            start = f.add(a, f.mul(at, loop.a))
+            wholes = {i: join(f, self._lines(start, i, size), size, self.element) for i in self.leaders}
+            for n in range(size):
+                others = {i: spread(f, line, size, n, self.element) for i, line in wholes.items()}
+                sums = one(f.add(at, n), sums, others)
+            return sums
+
+        whole = f.add(low, some)
+        if some != 0:
+            sums = self.loop(low, whole, size, sums, several)
+        if some == count:
+            return sums
+        return self.loop(whole, high, 1, sums, lambda at, sums: one(at, sums, None))
+
+    def _lines(self, a: Scalar, leader: int, count: int) -> list[str]:
+        """So many terms of each of the rows that share a vector."""
+        return [self._some(a, self.row_at(leader + n), count) for n in range(self.sharing)]
+
+    def left_shared(self, a: Scalar, leader: int) -> str:
+        """What a shared vector is multiplied with: of each of its rows one element."""
+        f, rows = self.k.function, self.plan.rows
+        if rows is not None and rows.a == 1:
+            ones = self._some(a, self.row_at(leader), self.sharing)
+        else:
+            ones = join(f, self._lines(a, leader, 1), 1, self.element)
+        return stretch(f, ones, self.sharing, self.element)
+
+    def _some(self, a: Scalar, more: int, count: int) -> str:
+        """Elements of the first operand, one after the other."""
+        f, view = self.k.function, self.plan.a
+        pointer = f.pointer(self.k.pointers[view.buffer], f.add(a, view.offset + more), self.element)
+        return f.op(f"load {vector(self.element, count)}, ptr {pointer}, align {SIZE[self.node.dtype]}")
+
+    def right_shared(self, b: Scalar, j: int, packed: Scalar) -> str:
+        """The columns left over, once for each row; ``j`` is the number of their vector."""
+        f, columns, view = self.k.function, self.plan.columns, self.plan.b
+        assert columns is not None
+        left = columns.count % LANES
+        if self.packed is not None:
+            base, offset = self.packed, f.add(f.mul(packed, self.pitch), j * LANES)
+        elif columns.b == 1 and left == self.lanes_each:
+            base, offset = self.k.pointers[view.buffer], f.add(b, view.offset + j * LANES)
+        else:
+            line = self.load(view, b, j * LANES * columns.b, columns.b, tail_mask(left))
+            return repeat(f, line, LANES, self.lanes_each, self.element)
+        pointer, size = f.pointer(base, offset, self.element), SIZE[self.node.dtype]
+        some = f.op(f"load {vector(self.element, self.lanes_each)}, ptr {pointer}, align {size}")
+        return repeat(f, some, self.lanes_each, self.lanes_each, self.element)

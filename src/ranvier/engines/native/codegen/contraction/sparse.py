@@ -1,0 +1,425 @@
+"""Products with data that is zero in many places: terms that would add nothing are left out.
+
+Each row of the data has a mask for the next few terms, with a bit for each that is not zero, and goes from bit to bit;
+the rows of the other operand that these meet lie in the first-level cache meanwhile. Every sum has the terms that are
+left in the order of columns.py and is the same to the bit, as long as what zeros meet is finite (and the sign of a sum
+that is zero because its terms are too small for floats).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+
+from ranvier.engines.native.codegen.builder import LANES, SIZE, Scalar, tail_mask, vector
+from ranvier.engines.native.codegen.contraction.base import prefix_of
+from ranvier.engines.native.codegen.contraction.tile import AFAR, Tiled
+from ranvier.engines.native.codegen.loops import along, dynamic_mask, scope
+from ranvier.engines.native.codegen.shuffles import repeat
+from ranvier.engines.native.codegen.sources import gathered
+from ranvier.engines.native.runtime.llvm import Target
+from ranvier.engines.native.schedule.index import At
+from ranvier.engines.native.schedule.loop_nest import Loop, Nest, registers
+from ranvier.engines.native.schedule.memory_planning import round_up
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import View, size
+from ranvier.graph.node import BATCH, Node, Symbol
+
+BITS, HALF = 64, 32  # of a mask: the most terms of a block
+NEAR = 24 << 10  # bytes of a block's rows, which are to stay in a first-level cache
+LEAST = 16  # rows from which on it pays
+ROWS = 256  # whose sums are kept between blocks
+WIDE = 8  # vectors of a row's sums at most
+APART = 4  # rows from one call of what is done meanwhile to the next
+COUNTING = ("declare i64 @llvm.cttz.i64(i64, i1)", "declare i64 @llvm.ctpop.i64(i64)")
+# What a row takes with every block, and a term that is not left out beside its multiply-adds, in multiply-adds of a
+# vector; and how much less all of it is to take than in tiles of rows, which share what they load.
+FIXED, EACH, PAYS = 60, 1.5, 0.9
+LAID = 3  # what it takes to lay out a vector of the other operand for all rows
+SPARSE = 0.75  # zeros from which on two rows have few terms in common
+
+
+def zeros_of(node: Node) -> float:
+    """The share of a value's elements that is expected to be zero, at least."""
+    if node.op.name == "input":
+        return float(node.attrs.get("zeros", 0))
+    if node.op.name == "mul":
+        return max(map(zeros_of, node.inputs))
+    return zeros_of(node.inputs[0]) if node.op.name in _KEEPING else 0.0
+
+
+_KEEPING = frozenset(("gather", "cast", "reshape", "transpose", "neg", "abs", "relu", "sqrt", "div"))
+
+
+def skips(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
+    """Whether a contraction, of what is seen through ``views``, is to be written as here."""
+    node, rows, columns = task.anchor, nest.rows, nest.columns
+    if node is None or nest.form != "columns" or rows is None or columns is None or prefix_of(task):
+        return False
+    plain = nest.beside is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
+    if not plain or columns.a or columns.b != 1 or not isinstance(columns.extent, int):
+        return False
+    whole = task.share in ("serial", "each") or columns.output != task.axis
+    if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
+        return False
+    terms = nest.reduce[0].extent
+    count = terms if isinstance(terms, int) else batch
+    zeros, height = zeros_of(data_of(node, nest, views)), batch if _open(rows) else rows.count
+    return pays(zeros, (height, columns.extent, count), node.dtype)
+
+
+def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
+    """Whether it takes less time to leave out the terms that are zero; the same on any target.
+
+    ``extents`` are the rows and the columns of the result, and the terms of a sum.
+    """
+    rows, columns, terms = extents
+    if rows < LEAST:
+        return False
+    vectors = _even(-(-columns // LANES), WIDE)
+    some = _even(terms, _most(vectors, dtype))
+    laid = LAID * some * vectors / rows if columns != vectors * LANES else 0
+    return FIXED + laid + (1 - zeros) * some * (vectors + EACH) < PAYS * some * vectors
+
+
+def _even(count: int, most: int) -> int:
+    """The size of as few equal pieces as there can be of at most so many."""
+    return -(-count // -(-count // most))
+
+
+def _most(vectors: int, dtype: str) -> int:
+    """The most terms of a block."""
+    return max(1, min(BITS, NEAR // (vectors * LANES * SIZE[dtype])))
+
+
+def data_of(node: Node, nest: Nest, views: Sequence[View]) -> Node:
+    """The operand of a contraction whose zeros count."""
+    return node.inputs[0 if views[0].buffer is nest.a.buffer else 1]
+
+
+def panel(target: Target, columns: Loop, dtype: str) -> int:
+    """How many vectors of a row are summed up at once."""
+    most = max(1, min(WIDE, (target.vector_registers - 4) // registers(target, dtype)))
+    return _even(-(-columns.count // LANES), most)
+
+
+def block(terms: Loop, vectors: int, dtype: str) -> int:
+    """How many terms have their rows of the other operand at hand at once."""
+    most = _most(vectors, dtype)
+    return most if _open(terms) else _even(terms.count, most)
+
+
+def _open(loop: Loop) -> bool:
+    return isinstance(loop.extent, Symbol)
+
+
+def _bytes(rows: int) -> int:
+    """What it takes to note where so many rows begin, in words of 64 bits."""
+    return 8 * round_up(rows, LANES)
+
+
+def calls(nest: Nest, target: Target, dtype: str) -> int:
+    """How often all threads call what is done meanwhile."""
+    assert nest.rows is not None
+    assert nest.columns is not None
+    vectors = panel(target, nest.columns, dtype)
+    (terms,) = nest.reduce
+    panels = -(-nest.columns.count // (vectors * LANES))
+    blocks = 1 if _open(terms) else -(-terms.count // block(terms, vectors, dtype))
+    return prod(loop.count for loop in nest.outer) * panels * blocks * -(-nest.rows.count // APART)
+
+
+class Skipping(Tiled):
+    """Writes one such kernel."""
+
+    def write(self) -> None:
+        self.places = self._look_up() if self.plan.a.rows is not None else None
+        self.around(list(self.plan.outer), self._panels)
+
+    def _look_up(self) -> str:
+        """Where the samples begin whose rows lie in any order, in elements."""
+        k, f, data = self.k, self.k.function, self.plan.a
+        rows, kind = data.rows, vector("i64")
+        assert rows is not None
+        place = k.workspace(_bytes(k.module.batch))
+
+        def some(at: At) -> None:
+            numbers = gathered(k, rows, (at,)).lanes
+            offsets = f.op(f"mul {kind} {numbers}, splat (i64 {data.strides[0]})")
+            f.emit(f"store {kind} {offsets}, ptr {f.pointer(place, at.base, 'i64')}, align 64")
+
+        along(k, 0, k.extent(BATCH), some)
+        return place
+
+    def _offset(self, loop: Loop, at: Scalar) -> Scalar:
+        """How far a row, or a term, lies from the data's first."""
+        f = self.k.function
+        if self.places is None or not _open(loop):
+            return f.mul(at, loop.a)
+        return f.op(f"load i64, ptr {f.pointer(self.places, at, 'i64')}, align 8")
+
+    def _panels(self, a: Scalar, b: Scalar) -> None:
+        p, f = self.plan, self.k.function
+        assert p.columns is not None
+        count = p.columns.count
+        vectors = panel(self.target, p.columns, self.node.dtype)
+        wide = vectors * LANES
+        whole = count // wide * wide
+        if whole == wide:
+            self._panel(a, b, 0, vectors, LANES)
+        elif whole:
+            with f.loop(0, whole, wide) as turn, scope(self.k):
+                self._panel(a, f.add(b, turn.index), turn.index, vectors, LANES)
+        if count > whole:
+            left = count - whole
+            with scope(self.k):
+                self._panel(a, f.add(b, whole), whole, -(-left // LANES), left % LANES or LANES)
+
+    def _panel(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, left: int) -> None:
+        """So many vectors of all rows, the last one of ``left`` columns: block by block of the terms."""
+        k, f, p = self.k, self.k.function, self.plan
+        rows, (terms,) = p.rows, p.reduce
+        assert rows is not None
+        pitch, some = vectors * LANES, block(terms, vectors, self.node.dtype)
+        before = _bytes(k.module.batch) if self.places is not None else 0
+        laid = f.pointer(k.workspace(before + (some + ROWS) * pitch * SIZE[self.node.dtype]), before, "i8")
+        self.area = f.pointer(laid, some * pitch, self.element)
+        self.pitch, self.left = pitch, left
+        self.height = self._height(vectors)
+        k.module.declarations.update(COUNTING)
+        # Fewer lanes take less time in the last vector, where there are multiply-adds of any width.
+        self.lanes = [LANES] * (vectors - 1) + [
+            1 << (left - 1).bit_length() if self.target.has_fma else LANES
+        ]
+        low, high = self.range_of(terms)
+        first, end = self.range_of(rows)
+        with f.loop(first, end, ROWS) as group, scope(k):
+            last = f.minimum(f.add(group.index, ROWS), end)
+            with f.loop(low, high, some) as turn, scope(k):
+                self.at_term = at = turn.index
+                count = some if terms.extent == some else f.minimum(f.sub(high, at), some)
+                one = terms.extent == some
+                self.begins = "true" if one else f.op(f"icmp eq i64 {at}, {low}")
+                self.ends = "true" if one else f.op(f"icmp sge i64 {f.add(at, some)}, {high}")
+                from_ = f.add(b, f.mul(at, terms.b))
+                self.right = self._at_hand(from_, count, laid, terms)
+                self._groups(f.add(a, p.a.offset), count, some, (group.index, last), start)
+
+    def _height(self, vectors: int) -> int:
+        """How many rows go through their terms together.
+
+        Two features next to each other, as of a picture, are zero in much the same samples, and share what they load.
+        """
+        rows = self.plan.rows
+        assert rows is not None
+        views = [view for i in self.node.inputs if (view := self.k.module.view(i)) is not None]
+        data = data_of(self.node, self.plan, views)
+        needed = (3 * vectors + 2) * registers(self.target, self.node.dtype)
+        alike = not _open(rows) and zeros_of(data) < SPARSE
+        return 2 if alike and needed <= self.target.vector_registers else 1
+
+    def _at_hand(self, b: Scalar, count: Scalar, laid: str, terms: Loop) -> tuple[str, int, int]:
+        """A block's rows of the other operand: where they begin, how far they are apart, how they are aligned.
+
+        Where there is more between them, or they cross cache lines, they are copied.
+        """
+        k, f, p = self.k, self.k.function, self.plan
+        base = f.pointer(k.pointers[p.b.buffer], f.add(b, p.b.offset), self.element)
+        if terms.b == self.pitch and p.b.offset % LANES == self.left % LANES == 0:
+            return base, terms.b, SIZE[self.node.dtype]
+        with f.loop(0, count) as turn, scope(k):
+            for j in range(len(self.lanes)):
+                mask = tail_mask(self.left) if j == len(self.lanes) - 1 and self.left < LANES else None
+                value = self.load(p.b, f.add(b, f.mul(turn.index, terms.b)), j * LANES, 1, mask)
+                spot = f.pointer(laid, f.add(f.mul(turn.index, self.pitch), j * LANES), self.element)
+                f.emit(f"store {self.type} {value}, ptr {spot}, align 64")
+        return laid, self.pitch, 64
+
+    def _groups(
+        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], start: Scalar
+    ) -> None:
+        """16 rows at a time: first their masks, which so need not wait for each other's sums, then the sums."""
+        k, f, p = self.k, self.k.function, self.plan
+        assert p.rows is not None
+        with f.at_entry():
+            words = f.op(f"alloca {vector('i64')}, align 64")
+        with f.loop(*rows, LANES) as group, scope(k):
+            row, end = group.index, f.minimum(f.add(group.index, LANES), rows[1])
+            masks = self._along_terms if p.reduce[0].a == 1 else self._along_rows
+            masks(a, count, some, (row, end), words)
+            with f.loop(row, end, self.height) as turn, scope(k):
+                # The last of an odd number stands for two.
+                together = [turn.index, f.minimum(f.add(turn.index, 1), f.sub(end, 1))][: self.height]
+                found = [
+                    f.op(f"load i64, ptr {f.pointer(words, f.sub(one, row), 'i64')}, align 8")
+                    for one in together
+                ]
+                word = found[0] if self.height == 1 else f.op(f"or i64 {found[0]}, {found[1]}")
+                data = [f.add(a, self._offset(p.rows, one)) for one in together]
+                self._sums(together, rows[0], data, word, start)
+
+    def _along_terms(
+        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str
+    ) -> None:
+        """Masks of rows whose terms lie next to each other, row by row."""
+        k, f, p = self.k, self.k.function, self.plan
+        assert p.rows is not None
+        masks: list[str | None] = []
+        for first in range(0, some, LANES):
+            left = f.sub(count, first)
+            if isinstance(left, int):
+                masks.append(tail_mask(left) if left < LANES else None)
+            else:
+                masks.append(dynamic_mask(k, left))
+        with f.loop(*rows) as turn, scope(k):
+            here = f.add(f.add(a, self._offset(p.rows, turn.index)), self.at_term)
+            word = "0"
+            for number, mask in enumerate(masks):
+                chosen = self._nonzero(here, number * LANES, mask)
+                bits = f.op(f"bitcast {vector('i1')} {chosen} to i16")
+                wide = f.op(f"shl i64 {f.op(f'zext i16 {bits} to i64')}, {number * LANES}")
+                word = f.op(f"or i64 {word}, {wide}")
+            f.emit(f"store i64 {word}, ptr {f.pointer(words, f.sub(turn.index, rows[0]), 'i64')}, align 8")
+
+    def _along_rows(
+        self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str
+    ) -> None:
+        """Masks of rows next to each other, a bit of each with every term."""
+        k, f = self.k, self.k.function
+        wide = vector("i64")
+        mask, here = dynamic_mask(k, f.sub(rows[1], rows[0])), f.add(a, rows[0])
+        found = self._bits(here, 0, f.minimum(count, HALF), mask)
+        if some > HALF:
+            more = self._bits(here, HALF, count, mask)
+            more = f.op(f"shl {wide} {more}, splat (i64 {HALF})")
+            found = f.op(f"or {wide} {found}, {more}")
+        f.emit(f"store {wide} {found}, ptr {words}, align 64")
+
+    def _bits(self, a: Scalar, low: Scalar, high: Scalar, mask: str | None) -> str:
+        """For each of 16 rows, which of some terms are not zero, up to 32 of them."""
+        k, f, half = self.k, self.k.function, vector("i32")
+        with f.loop(low, high, carry=[(half, "zeroinitializer"), (half, "splat (i32 1)")]) as turn, scope(k):
+            found, bit = turn.values
+            term = self._offset(self.plan.reduce[0], f.add(self.at_term, turn.index))
+            chosen = self._nonzero(f.add(a, term), 0, mask)
+            more = f.op(f"or {half} {found}, {bit}")
+            turn.next = [
+                f.op(f"select {vector('i1')} {chosen}, {half} {more}, {half} {found}"),
+                f.op(f"shl {half} {bit}, splat (i32 1)"),
+            ]
+        return f.op(f"zext {half} {turn.results[0]} to {vector('i64')}")
+
+    def _nonzero(self, offset: Scalar, more: int, mask: str | None) -> str:
+        """Which of 16 elements of the data, next to each other, are not zero."""
+        flat = View(self.plan.a.buffer, (), (1,))
+        value = self.load(flat, offset, more, 1, mask)
+        return self.k.function.op(f"fcmp une {self.type} {value}, zeroinitializer")
+
+    def _sums(self, rows: list[Scalar], first: Scalar, data: list[Scalar], word: str, start: Scalar) -> None:
+        """The terms that a mask names, of a row or of two; with the last block what follows their sums."""
+        k, f, kind = self.k, self.k.function, self.element
+        numbers = [f.sub(row, first) for row in rows]
+        if k.meanwhile is not None:
+            with f.when(f.op(f"icmp eq i64 {f.op(f'and i64 {numbers[0]}, {APART - 1}')}, 0")):
+                f.emit(k.meanwhile)
+        self._fetch(rows, start)
+        spots = [
+            (vector(kind, lanes), f.pointer(self.area, f.add(f.mul(number, self.pitch), j * LANES), kind))
+            for number in numbers
+            for j, lanes in enumerate(self.lanes)
+        ]
+        count = f.op(f"call i64 @llvm.ctpop.i64(i64 {word})")
+        carry = [("i64", word), *((type_, self._begun(type_, spot)) for type_, spot in spots)]
+        with f.loop(0, count, carry=carry) as turn, scope(k):
+            turn.next = self._term(data, turn.values)
+        sums = turn.results[1:]
+        if not self.task.members:
+            with f.when(f.op(f"xor i1 {self.ends}, true")):
+                self._lay_by(spots, sums)
+            with f.when(self.ends):
+                self._out(rows, sums, start)
+            return
+        self._lay_by(spots, sums)
+        with f.when(self.ends), scope(k):
+            if len(rows) == 1:
+                self._end(rows[0], numbers[0], start)
+            else:  # of an odd number the last row stands for two
+                with f.loop(0, f.add(f.sub(rows[1], rows[0]), 1)) as turn, scope(k):
+                    self._end(f.add(rows[0], turn.index), f.add(numbers[0], turn.index), start)
+
+    def _lay_by(self, spots: list[tuple[str, str]], sums: list[str]) -> None:
+        """The sums to where the next block, or what follows, takes them up."""
+        for (type_, spot), value in zip(spots, sums, strict=True):
+            self.k.function.emit(f"store {type_} {value}, ptr {spot}, align 64")
+
+    def _out(self, rows: list[Scalar], sums: list[str], start: Scalar) -> None:
+        """Sums that nothing follows to where they are stored."""
+        wide = iter(sums)
+        for row in rows:
+            for j, lanes in enumerate(self.lanes):
+                value = next(wide)
+                if lanes < LANES:
+                    value = repeat(self.k.function, value, lanes, lanes, self.element)
+                last = j == len(self.lanes) - 1 and self.left < LANES
+                self.place(row, 0, start, j, tail_mask(self.left) if last else None, value)
+
+    def _term(self, data: list[Scalar], values: list[str]) -> list[str]:
+        """The next term that a mask names, and the mask without it."""
+        f, (left, *sums) = self.k.function, values
+        place = f.op(f"call i64 @llvm.cttz.i64(i64 {left}, i1 true)")
+        rest = f.op(f"and i64 {left}, {f.op(f'sub i64 {left}, 1')}")
+        term = self._offset(self.plan.reduce[0], f.add(self.at_term, place))
+        return [rest, *self._multiply(place, [f.add(a, term) for a in data], sums)]
+
+    def _fetch(self, rows: list[Scalar], start: Scalar) -> None:
+        """Have the processor fetch what an epilogue changes while the sums before it are made."""
+        k, f = self.k, self.k.function
+        stored = [view for _, view in self.task.stores]
+        if sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) <= AFAR:
+            return
+        with f.when(self.ends), scope(k):
+            for row, view, j in product(rows, stored, range(len(self.lanes))):
+                self.stand(row, 0, start, j)
+                k.prefetch(view, self.index())
+
+    def _begun(self, type_: str, spot: str) -> str:
+        """What the sums of a vector go on from: those of the block before."""
+        f = self.k.function
+        if self.begins == "true":
+            return "zeroinitializer"
+        held = f.op(f"load {type_}, ptr {spot}, align 64")
+        return f.op(f"select i1 {self.begins}, {type_} zeroinitializer, {type_} {held}")
+
+    def _multiply(self, place: str, data: list[Scalar], sums: list[str]) -> list[str]:
+        """One term more: the elements of the rows, by the vectors of the other operand at this place of the block."""
+        k, f, kind = self.k, self.k.function, self.element
+        base, pitch, align = self.right
+        line = f.pointer(base, f.mul(place, pitch), kind)
+        right = [
+            f.op(f"load {vector(kind, lanes)}, ptr {f.pointer(line, j * LANES, kind)}, align {align}")
+            for j, lanes in enumerate(self.lanes)
+        ]
+        result: list[str] = []
+        for at in data:
+            pointer = f.pointer(k.pointers[self.plan.a.buffer], at, kind)
+            one = f.op(f"load {kind}, ptr {pointer}, align {SIZE[self.node.dtype]}")
+            spread = f.splat(one, kind)
+            for lanes, y in zip(self.lanes, right, strict=True):
+                x = spread if lanes == LANES else f.first_lanes(spread, self.type, lanes)
+                result.append(k.call("fma", vector(kind, lanes), x, y, sums[len(result)]))
+        return result
+
+    def _end(self, row: Scalar, number: Scalar, start: Scalar) -> None:
+        k, f = self.k, self.k.function
+        whole = len(self.lanes) - (self.left < LANES)
+
+        def one(j: Scalar, mask: str | None) -> None:
+            at = f.add(f.mul(number, self.pitch), f.mul(j, LANES))
+            self.place(row, 0, start, j, mask, self.take_up(self.area, at, 64))
+
+        if whole:
+            with f.loop(0, whole) as turn, scope(k):
+                one(turn.index, None)
+        if self.left < LANES:
+            one(whole, tail_mask(self.left))

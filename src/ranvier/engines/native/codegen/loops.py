@@ -1,0 +1,102 @@
+"""Walking over a task's space: loops, 16 places at a time, masks, and what is done at each place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from ranvier.engines.native.codegen.builder import LANES, Scalar, tail_mask, vector
+from ranvier.engines.native.codegen.values import Kernel
+from ranvier.engines.native.schedule.index import At, Index
+from ranvier.engines.native.schedule.task import Task
+
+Body = Callable[[Index], None]
+
+
+def shared(k: Kernel, task: Task, axis: int) -> tuple[Scalar, Scalar]:
+    """The range of an extent of the task's space that this call is to do."""
+    if task.share in ("serial", "each") or axis != task.axis:
+        return 0, k.extent(task.space[axis])
+    return "%lo", "%hi"
+
+
+@contextmanager
+def masked(k: Kernel, mask: str | None) -> Iterator[None]:
+    before, k.mask = k.mask, mask
+    try:
+        yield
+    finally:
+        k.mask = before
+
+
+@contextmanager
+def scope(k: Kernel) -> Iterator[None]:
+    k.scopes.append({})
+    try:
+        yield
+    finally:
+        k.scopes.pop()
+
+
+def along(k: Kernel, low: Scalar, high: Scalar, body: Callable[[At], None], *, once: bool = False) -> None:
+    """Run ``body`` for 16 places at a time from low to high, the last of them masked; all of them where it is written
+    ``once``, which takes half of the code.
+    """
+    f = k.function
+    if once:
+        with f.loop(low, high, LANES) as loop, masked(k, dynamic_mask(k, f.sub(high, loop.index))), scope(k):
+            body(At(loop.index, 1))
+        return
+    if isinstance(low, int) and isinstance(high, int):
+        end = low + (high - low) // LANES * LANES
+        if end - low == LANES:
+            with scope(k):
+                body(At(low, 1))
+        elif end > low:
+            with f.loop(low, end, LANES) as loop, scope(k):
+                body(At(loop.index, 1))
+        if high > end:
+            with scope(k), masked(k, tail_mask(high - end)):
+                body(At(end, 1))
+        return
+    count = f.sub(high, low)
+    full = f.add(low, f.op(f"and i64 {count}, -{LANES}"))
+    with f.loop(low, full, LANES) as loop, scope(k):
+        body(At(loop.index, 1))
+    rest = f.sub(high, full)
+    with f.when(f.op(f"icmp sgt i64 {rest}, 0")), scope(k), masked(k, dynamic_mask(k, rest)):
+        body(At(full, 1))
+
+
+def dynamic_mask(k: Kernel, count: Scalar) -> str:
+    f = k.function
+    lanes = "<" + ", ".join(f"i64 {i}" for i in range(LANES)) + ">"
+    return f.op(f"icmp slt {vector('i64')} {lanes}, {f.splat(str(count), 'i64')}")
+
+
+def nest(
+    k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide: bool, once: bool = False
+) -> None:
+    """Nested loops over ``ranges``; the innermost 16 at a time if ``wide``, its body written ``once`` if need be."""
+
+    def level(index: Index) -> None:
+        depth = len(index)
+        if depth == len(ranges):
+            body(index)
+            return
+        low, high = ranges[depth]
+        if wide and depth == len(ranges) - 1:
+            along(k, low, high, lambda at: body((*index, at)), once=once)
+        else:
+            with k.function.loop(low, high) as loop, scope(k):
+                level((*index, At(loop.index)))
+
+    level(())
+
+
+def finish(k: Kernel, task: Task, index: Index) -> None:
+    """Compute the members at an index of the space and store what is wanted."""
+    for node in task.members:
+        k.value(node, index)
+    for node, view in task.stores:
+        k.store(view, index, k.value(node, index))

@@ -1,0 +1,257 @@
+"""The bodies of the kernels that only compute elements or put them in place, and the table of all but contractions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import prod
+
+from ranvier.engines.native.codegen.builder import ELEMENT, LANES, Scalar, literal, vector
+from ranvier.engines.native.codegen.contiguity import adjacent
+from ranvier.engines.native.codegen.loops import along, finish, masked, nest, scope, shared
+from ranvier.engines.native.codegen.reductions import emit_reduce, pieces, reduce_row, reduce_samples
+from ranvier.engines.native.codegen.shuffles import transpose
+from ranvier.engines.native.codegen.values import Kernel
+from ranvier.engines.native.schedule.fusion import put_together
+from ranvier.engines.native.schedule.index import At, Index, Value
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import View, joined, size
+from ranvier.graph.node import BATCH, FLOATS, Node, Shape
+
+
+def emit_task(k: Kernel, task: Task) -> None:
+    """Write the body of a task's kernel: the share from %lo to %hi of its first extent."""
+    k.fresh = {*task.members, *([task.anchor] if task.anchor is not None else [])}
+    EMIT[task.kind](k, task)
+
+
+# --- map ----------------------------------------------------------------------------------------------------------
+
+
+def emit_map(k: Kernel, task: Task) -> None:
+    if not task.space:
+        finish(k, task, ())
+        return
+    ranges = [shared(k, task, axis) for axis in range(len(task.space))]
+    samples = len(task.space) == 2 and task.space[0] == BATCH
+    by_sample = samples and k.module.samples_adjacent
+    if any(n.shape != task.space for n in task.members):
+        emit_rows(k, task, ranges, by_sample or (samples and _narrow(k, task)))
+    elif task.axis == 0 and adjacent(k, task):
+        f, (low, high), row = k.function, ranges[0], size(task.space[1:], k.module.batch)
+        before = (At(0),) * (len(ranges) - 1)
+        along(k, f.mul(low, row), f.mul(high, row), lambda at: finish(k, task, (*before, at)))
+    elif not k.module.samples_adjacent and [_turned(view) for _, view in task.stores] == [True]:
+        emit_turned(k, task, ranges)
+    elif by_sample:
+
+        def sample(at: At) -> None:
+            with k.function.loop(*ranges[1]) as turn, scope(k):
+                finish(k, task, (at, At(turn.index)))
+
+        along(k, *ranges[0], sample)
+    else:
+        nest(k, ranges, lambda index: finish(k, task, index), wide=True)
+
+
+def _narrow(k: Kernel, task: Task) -> bool:
+    """Whether a row does not fill a vector, and there are rows enough: then each lane has a row of its own."""
+    columns = task.space[-1]
+    return isinstance(columns, int) and columns < LANES <= k.module.batch
+
+
+def _turned(view: View) -> bool:
+    """Whether rows of samples are stored feature by feature."""
+    return view.shape[:1] == (BATCH,) and len(view.strides) == 2 and view.strides[0] == 1 < view.strides[1]
+
+
+def emit_turned(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> None:
+    """Rows of features stored feature by feature: 16 by 16, the last ones once more with those before."""
+    f = k.function
+    ((node, view),) = task.stores
+    (top, bottom), (left, right) = ranges
+    element = ELEMENT[node.dtype]
+
+    def each(low: Scalar, high: Scalar, body: Callable[[Scalar], None]) -> None:
+        with f.loop(low, high, LANES) as loop, scope(k):
+            body(f.minimum(loop.index, f.sub(high, LANES)))
+
+    def block(i: Scalar, j: Scalar) -> None:
+        lines = [k.widen(k.value(node, (At(f.add(i, n)), At(j, 1))), element) for n in range(LANES)]
+        for n, line in enumerate(transpose(f, lines, element)):
+            k.store(view, (At(i, 1), At(f.add(j, n))), Value(line, True))
+
+    less = f.minimum(f.sub(bottom, top), f.sub(right, left))
+    with f.when(f.op(f"icmp sge i64 {less}, {LANES}")):
+        each(top, bottom, lambda i: each(left, right, lambda j: block(i, j)))
+    with f.when(f.op(f"icmp slt i64 {less}, {LANES}")):
+        nest(k, ranges, lambda index: finish(k, task, index), wide=False)
+
+
+def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sample: bool) -> None:
+    """Row by row, or 16 rows at a time, the whole last axis in registers: sums and maxima along it are at hand."""
+    columns = task.space[-1]
+    assert isinstance(columns, int)
+    parts: list[tuple[At, str | None]] = (
+        [(At(c), None) for c in range(columns)] if by_sample else pieces(columns)
+    )
+
+    @contextmanager
+    def at_piece(mask: str | None) -> Iterator[None]:
+        with masked(k, k.mask if by_sample else mask):
+            yield
+
+    def row(index: Index) -> None:
+        for node in task.members:
+            if node.shape != task.space:
+                reduced = node.op.kind == "reduce"
+                reduce = reduce_samples if by_sample else reduce_row
+                value = reduce(k, node, index, columns) if reduced else k.value(node, index)
+                k.remember(node, index, value)
+            else:
+                for at, mask in parts:
+                    with at_piece(mask):
+                        k.value(node, (*index, at))
+        for node, view in task.stores:
+            if node.shape != task.space:
+                k.store(view, index, k.value(node, index))
+            else:
+                for at, mask in parts:
+                    with at_piece(mask):
+                        k.store(view, (*index, at), k.value(node, (*index, at)))
+
+    # What is gathered and scattered is so by a mask in any case.
+    spread = by_sample and k.module.has_masks and not k.module.samples_adjacent
+    nest(k, ranges[:-1], row, wide=by_sample, once=spread)
+
+
+# --- placing ------------------------------------------------------------------------------------------------------
+
+
+def emit_scatter(k: Kernel, task: Task) -> None:
+    """Zeros, then one row after another: rows that meet add up in order."""
+    f, node = k.function, task.anchor
+    assert node is not None
+    rows, updates = node.inputs
+    batch = node.attrs.get("batch", 0)
+    view = task.stores[0][1]
+    everywhere = _placed(k, task, node.shape)
+    zero = Value(literal(0, ELEMENT[node.dtype]), False)
+    nest(k, everywhere, lambda index: k.store(view, index, zero), wide=True)
+
+    def one(index: Index) -> None:
+        place = f.op(f"sext i32 {k.value(rows, index).name} to i64")
+        inside = f.op(f"icmp ult i64 {place}, {k.extent(node.shape[batch])}")
+        with f.when(inside), scope(k):
+
+            def add(rest: Index) -> None:
+                target = (*index[:batch], At(place), *rest)
+                old, new = k.load(view, target), k.value(updates, (*index, *rest))
+                wide = old.wide or new.wide
+                element = ELEMENT[node.dtype]
+                type_ = vector(element) if wide else element
+                a, b = (k.widen(v, element) if wide else v.name for v in (old, new))
+                k.store(
+                    view,
+                    target,
+                    Value(f.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}"), wide),
+                )
+
+            nest(k, [(0, k.extent(d)) for d in node.shape[batch + 1 :]], add, wide=True)
+
+    nest(k, _placed(k, task, rows.shape), one, wide=False)
+
+    def copy(other: View, index: Index) -> None:
+        k.store(other, index, k.load(view, index))
+
+    for _, other in task.stores[1:]:
+        nest(
+            k,
+            everywhere,
+            partial(copy, other),
+            wide=True,
+        )
+
+
+def emit_place(k: Kernel, task: Task) -> None:
+    """Operands (and for pad a filling) written into their parts of the result."""
+    node = task.anchor
+    assert node is not None
+    for _, view in task.stores:
+        if node.op.name == "pad":
+            value = k.value(node.inputs[1], ())
+            nest(
+                k,
+                _placed(k, task, node.shape),
+                partial(k.store, view, value=value),
+                wide=True,
+            )
+            widths = node.attrs["widths"]
+            offset = view.offset + sum(low * s for (low, _, _), s in zip(widths, view.strides, strict=True))
+            strides = tuple((mid + 1) * s for (_, _, mid), s in zip(widths, view.strides, strict=True))
+            _fill(k, task, node.inputs[0], View(view.buffer, node.inputs[0].shape, strides, offset))
+        else:
+            _join(k, task, node, view)
+
+
+def _join(k: Kernel, task: Task, node: Node, view: View) -> None:
+    """The operands of a concatenation into their parts of it."""
+    axis, start = node.attrs["axis"], 0
+    for operand in node.inputs:
+        part = View(view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis])
+        _fill(k, task, operand, part)
+        start += operand.shape[axis]
+
+
+def _split(view: View, shape: Shape, source: Shape) -> View:
+    """What is seen with extents joined, without."""
+    groups = joined(shape, source)
+    assert groups is not None
+    strides = [
+        stride * prod(source[i] for i in own[at + 1 :])  # type: ignore[misc]  # what is joined is known
+        for stride, own in zip(view.strides, groups, strict=True)
+        for at in range(len(own))
+    ]
+    return View(view.buffer, source, tuple(strides), view.offset)
+
+
+def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
+    if not shape:
+        return []
+    first = shared(k, task, 0) if task.share == "rows" else (0, k.extent(shape[0]))
+    return [first, *((0, k.extent(d)) for d in shape[1:])]
+
+
+def _fill(k: Kernel, task: Task, operand: Node, view: View) -> None:
+    """An operand into the part of memory that is its own; one that is put together of parts, part by part."""
+    source = put_together(operand)
+    if source is not None and k.module.view(source) is None:
+        _join(k, task, source, _split(view, operand.shape, source.shape))
+        return
+    nest(
+        k,
+        _placed(k, task, operand.shape),
+        lambda index: k.store(view, index, k.value(operand, index)),
+        wide=True,
+    )
+
+
+def emit_copy(k: Kernel, task: Task) -> None:
+    assert task.copy is not None
+    source, target = task.copy
+    if not task.space:
+        k.store(target, (), k.load(source, ()))
+        return
+    ranges = [shared(k, task, axis) for axis in range(len(task.space))]
+    nest(k, ranges, lambda index: k.store(target, index, k.load(source, index)), wide=True)
+
+
+EMIT: dict[str, Callable[[Kernel, Task], None]] = {
+    "map": emit_map,
+    "reduce": emit_reduce,
+    "partial": emit_reduce,
+    "scatter": emit_scatter,
+    "place": emit_place,
+    "copy": emit_copy,
+}

@@ -1,0 +1,149 @@
+"""The rows of a data set that the next step will gather, fetched into the cache while this one still multiplies.
+
+Rows in random order lie anywhere in memory, where the processor cannot foresee them; a product that reads from the
+cache alone leaves the memory idle meanwhile. So each thread has a few lines fetched at every tile of the step's largest
+product: of the rows, or parts of rows, that it will itself gather next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from ranvier.engines.native.codegen.builder import SIZE, Function, Scalar
+from ranvier.engines.native.schedule.gather_in_place import is_given_rows
+from ranvier.engines.native.schedule.memory_planning import LINE
+from ranvier.engines.native.schedule.ordering import work
+from ranvier.engines.native.schedule.schedule import Schedule
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import moves
+from ranvier.graph.extents import extent, extents
+from ranvier.graph.node import Node
+
+# What a thread knows of it, in words of 64 bits: where the numbers and the rows begin; the next row and the end; where
+# it is in the row; its first and its last byte; how far rows are apart, and the last of all; lines for each tile.
+ORDER, SOURCE, ROW, END, AT, LOW, HIGH, PITCH, LAST, LINES = range(10)
+BYTES = 128
+LEAST = 256  # bytes of a row from which on it pays
+
+
+@dataclass(frozen=True)
+class Fetching:
+    """``gather`` reads rows of the data, by ``task``; ``beside`` is the product meanwhile."""
+
+    gather: Node
+    task: Task
+    beside: Task
+
+    @property
+    def row(self) -> int:
+        """The bytes of a row."""
+        source = self.gather.inputs[0]
+        return prod(extents(source, 1)) * SIZE[source.dtype]
+
+
+def choose(schedule: Schedule) -> Fetching | None:
+    """What is to be fetched, and beside which product; None where nothing is to be gained."""
+    last = max((task.phase for task in schedule.order), default=0)
+    products = [
+        t for t in schedule.order if t.kind == "contract" and t.share == "split" and t.phase == last > 0
+    ]
+    gathers = [
+        (node, t)
+        for t in schedule.order
+        if t.kind in ("map", "contract") and t.phase == 0
+        for node in _gathers(t)
+    ]
+    if schedule.depth or not products or not gathers:
+        return None
+    beside = max(products, key=lambda task: work(task, schedule.batch))
+    found = max((Fetching(node, task, beside) for node, task in gathers), key=lambda f: f.row)
+    return found if found.row >= LEAST else None
+
+
+def _gathers(task: Task) -> list[Node]:
+    """The rows of inputs that a task reads, by numbers that are given for each step."""
+    stack, seen, found = list(task.nodes), set[Node](), []
+    while stack:
+        node = stack.pop()
+        if node in seen or (node in task.reads and node not in task.members):
+            continue
+        seen.add(node)
+        if node.op.name == "gather":
+            found += [node] if is_given_rows(node) else []
+            continue
+        if node.op.kind == "elementwise" or moves(node) or node is task.anchor:
+            stack.extend(node.inputs)
+    return found
+
+
+def prepare(
+    f: Function, work: str, found: Fetching, *, order: str, source: str, last: Scalar, rows: tuple[Scalar, Scalar],
+    features: tuple[Scalar, Scalar], tiles: Scalar,
+) -> None:  # fmt: skip
+    """Write down, in front of the thread's own memory, what is to be fetched from now on: ``rows`` of the next step,
+    ``features`` of each, a few lines with each of this thread's ``tiles``.
+    """
+    low, high = (f.mul(at, found.row // extent(found.gather, 1)) for at in features)
+    lines = f.mul(f.floor_divide(f.add(f.sub(high, low), LINE - 1), LINE), f.sub(rows[1], rows[0]))
+    each = f.add(f.floor_divide(lines, f.add(tiles, 1)), 1)
+    words = (order, source, *rows, low, low, high, found.row, last, each)
+    place = f.pointer(work, -BYTES, "i8")
+    for word, value in enumerate(words):
+        kind = "ptr" if word in (ORDER, SOURCE) else "i64"
+        f.emit(f"store {kind} {value}, ptr {f.pointer(place, word, 'i64')}, align 8")
+
+
+def _load(word: int) -> str:
+    kind = "ptr" if word in (ORDER, SOURCE) else "i64"
+    return f"""  %p{word} = getelementptr i64, ptr %d, i64 {word}
+  %w{word} = load {kind}, ptr %p{word}, align 8"""
+
+
+CALL = "call void @rv.fetch(ptr %work)"
+TEXT = f"""
+define internal void @rv.fetch(ptr %work) noinline nounwind {{
+entry:
+  %d = getelementptr i8, ptr %work, i64 {-BYTES}
+{chr(10).join(_load(word) for word in range(10))}
+  br label %check
+check:
+  %left = phi i64 [ %w{LINES}, %entry ], [ %fewer, %after ]
+  %row = phi i64 [ %w{ROW}, %entry ], [ %next, %after ]
+  %at = phi i64 [ %w{AT}, %entry ], [ %follows, %after ]
+  %some = icmp sgt i64 %left, 0
+  %more = icmp slt i64 %row, %w{END}
+  %both = and i1 %some, %more
+  br i1 %both, label %fetch, label %done
+fetch:
+  %numbered = getelementptr i32, ptr %w{ORDER}, i64 %row
+  %small = load i32, ptr %numbered, align 4
+  %number = sext i32 %small to i64
+  %bounded = call i64 @llvm.smin.i64(i64 %number, i64 %w{LAST})
+  %inside = call i64 @llvm.smax.i64(i64 %bounded, i64 0)
+  %far = mul i64 %inside, %w{PITCH}
+  %base = getelementptr i8, ptr %w{SOURCE}, i64 %far
+  br label %line
+line:
+  %here = phi i64 [ %at, %fetch ], [ %beyond, %line ]
+  %still = phi i64 [ %left, %fetch ], [ %fewer, %line ]
+  %place = getelementptr i8, ptr %base, i64 %here
+  call void @llvm.prefetch.p0(ptr %place, i32 0, i32 2, i32 1)
+  %beyond = add i64 %here, 64
+  %fewer = sub i64 %still, 1
+  %within = icmp slt i64 %beyond, %w{HIGH}
+  %go = icmp sgt i64 %fewer, 0
+  %again = and i1 %within, %go
+  br i1 %again, label %line, label %after
+after:
+  %follows = select i1 %within, i64 %beyond, i64 %w{LOW}
+  %passed = zext i1 %within to i64
+  %one = sub i64 1, %passed
+  %next = add i64 %row, %one
+  br label %check
+done:
+  store i64 %at, ptr %p{AT}, align 8
+  store i64 %row, ptr %p{ROW}, align 8
+  ret void
+}}
+"""

@@ -1,0 +1,418 @@
+"""Reductions: along a short row in registers, down columns, along adjacent elements; sums, maxima and their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ranvier.engines.native.codegen.builder import ELEMENT, LANES, Scalar, literal, tail_mask, vector
+from ranvier.engines.native.codegen.elementwise import combine, extremum
+from ranvier.engines.native.codegen.loops import along, dynamic_mask, finish, masked, nest, scope, shared
+from ranvier.engines.native.codegen.values import Kernel
+from ranvier.engines.native.schedule.index import At, Index, Value
+from ranvier.engines.native.schedule.task import Task
+from ranvier.graph.node import BATCH, FLOATS, Node
+
+PANEL = 4  # vectors of results summed beside each other: one alone would wait for its own last addition
+
+
+def pieces(columns: int) -> list[tuple[At, str | None]]:
+    """A short last axis as a list of vectors, each with its mask."""
+    return [
+        (At(c, 1), tail_mask(columns - c) if columns - c < LANES else None) for c in range(0, columns, LANES)
+    ]
+
+
+def reduce_samples(k: Kernel, node: Node, index: Index, columns: int) -> Value:
+    """The reduction of 16 rows, each lane down its own."""
+    f, operand = k.function, node.inputs[0]
+    element = ELEMENT[operand.dtype]
+    wide = vector(element)
+    total = k.widen(k.value(operand, (*index, At(0))), element)
+    place = "zeroinitializer"
+    for c in range(1, columns):
+        value = k.widen(k.value(operand, (*index, At(c))), element)
+        if node.op.name != "argmax":
+            total = combine(k, node, wide, total, value)
+            continue
+        better = f.op(f"{'fcmp ogt' if operand.dtype in FLOATS else 'icmp sgt'} {wide} {value}, {total}")
+        if operand.dtype in FLOATS:  # a nan counts as the largest
+            nan = f.op(f"fcmp uno {wide} {value}, {value}")
+            before = f.op(f"fcmp ord {wide} {total}, {total}")
+            first_nan = f.op(f"and {vector('i1')} {nan}, {before}")
+            better = f.op(f"or {vector('i1')} {better}, {first_nan}")
+        total = f.op(f"select {vector('i1')} {better}, {wide} {value}, {wide} {total}")
+        place = f.op(
+            f"select {vector('i1')} {better}, {vector('i32')} splat (i32 {c}), {vector('i32')} {place}"
+        )
+    return Value(place if node.op.name == "argmax" else total, True)
+
+
+def reduce_row(k: Kernel, node: Node, index: Index, columns: int) -> Value:
+    operand = node.inputs[0]
+    element = ELEMENT[operand.dtype]
+
+    def vectors(of: Node) -> Iterator[tuple[At, str | None, str]]:
+        for at, mask in pieces(columns):
+            with masked(k, mask):
+                yield at, mask, k.widen(k.value(of, (*index, at)), element)
+
+    if node.op.name == "argmax":
+        return first_of_largest(k, operand.dtype, list(vectors(operand)))
+    total = identity(node, vector(element))
+    for _, mask, value in vectors(operand):
+        total = accumulate(k, node, vector(element), total, value, mask)
+    return Value(across(k, node, total), False)
+
+
+def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, str]]) -> Value:
+    """The position of the first maximum; a nan counts as one."""
+    f, element = k.function, ELEMENT[dtype]
+    wide = vector(element)
+    best = smallest(dtype, wide)
+    for _, mask, value in parts:
+        shown = (
+            value
+            if mask is None
+            else f.op(f"select {vector('i1')} {mask}, {wide} {value}, {wide} {smallest(dtype, wide)}")
+        )
+        best = extremum(k, dtype, wide, best, shown, True)
+    top = f.splat(tree(k, best, element, lambda t, a, b: extremum(k, dtype, t, a, b, True)), element)
+    position = "splat (i32 2147483647)"
+    for at, mask, value in parts:
+        hit = f.op(f"{'fcmp oeq' if dtype in FLOATS else 'icmp eq'} {wide} {value}, {top}")
+        if dtype in FLOATS:
+            hit = f.op(f"or {vector('i1')} {hit}, {f.op(f'fcmp uno {wide} {value}, {value}')}")
+        if mask is not None:
+            hit = f.op(f"and {vector('i1')} {hit}, {mask}")
+        lanes = "<" + ", ".join(f"i32 {int(at.base) + i}" for i in range(LANES)) + ">"
+        here = f.op(
+            f"select {vector('i1')} {hit}, {vector('i32')} {lanes}, {vector('i32')} splat (i32 2147483647)"
+        )
+        position = k.intrinsic("smin", vector("i32"), position, here)
+    return Value(tree(k, position, "i32", lambda t, a, b: k.intrinsic("smin", t, a, b)), False)
+
+
+def smallest(dtype: str, type_: str) -> str:
+    element = ELEMENT[dtype]
+    lowest = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31)}.get(dtype, 0)
+    number = literal(lowest, element)
+    return f"splat ({element} {number})" if type_.startswith("<") else number
+
+
+def identity(node: Node, type_: str) -> str:
+    """What changes nothing: 0 for a sum, the least value for a maximum."""
+    if node.op.name == "reduce_max":
+        return smallest(node.dtype, type_)
+    return "zeroinitializer" if type_.startswith("<") else literal(0, ELEMENT[node.dtype])
+
+
+def accumulate(k: Kernel, node: Node, type_: str, total: str, value: str, mask: str | None) -> str:
+    """One more vector into 16 running results; lanes out of use keep theirs."""
+    result = combine(k, node, type_, total, value)
+    if mask is None:
+        return result
+    return k.function.op(f"select {vector('i1')} {mask}, {type_} {result}, {type_} {total}")
+
+
+def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str]) -> str:
+    """16 lanes to one, in a fixed order: lane i with lane i+8, then i+4, i+2, i+1."""
+    f, width = k.function, LANES
+    while width > 1:
+        half = width // 2
+        parts = []
+        for start in (0, half):
+            mask = ", ".join(f"i32 {start + i}" for i in range(half))
+            parts.append(
+                f.op(
+                    f"shufflevector <{width} x {element}> {name}, <{width} x {element}> poison, <{half} x i32> <{mask}>"
+                )
+            )
+        width = half
+        if width == 1:
+            parts = [f.op(f"extractelement <1 x {element}> {p}, i64 0") for p in parts]
+            return join(element, *parts)
+        name = join(f"<{width} x {element}>", *parts)
+    return name
+
+
+def trees(k: Kernel, names: Sequence[str], element: str, join: Callable[[str, str, str], str]) -> str:
+    """What `tree` makes of each of up to 16 vectors, in a vector's first lanes: two vectors at a time are halved into
+    one, so that each join serves as many results as there are lanes.
+    """
+    f, width, current = k.function, LANES, list(names)
+    type_ = vector(element)
+    while width > 1:
+        half, following = width // 2, []
+        starts = range(0, 2 * LANES, width)  # of the groups of lanes in two vectors, each to be halved
+        low, high = (
+            ", ".join(f"i32 {s + more + i}" for s in starts for i in range(half)) for more in (0, half)
+        )
+        for i in range(0, len(current), 2):
+            a, b = (*current[i : i + 2], "poison")[:2]
+            parts = [
+                f.op(f"shufflevector {type_} {a}, {type_} {b}, <{LANES} x i32> <{m}>") for m in (low, high)
+            ]
+            following.append(join(type_, *parts))
+        current, width = following, half
+    (result,) = current
+    return result
+
+
+def across(k: Kernel, node: Node, total: str) -> str:
+    return tree(k, total, ELEMENT[node.dtype], lambda t, a, b: combine(k, node, t, a, b))
+
+
+@dataclass
+class Reduction:
+    """A reduction being written: the node, where its result is remembered, and how its operand is walked."""
+
+    k: Kernel
+    task: Task
+    node: Node  # the reduction itself, also where the task's anchor is a worker's part of it
+    prefix: Index  # the worker, in front of the result's own index
+
+    def __post_init__(self) -> None:
+        operand = self.node.inputs[0]
+        axes = list(self.node.attrs["axes"])
+        self.kept = [i for i in range(operand.ndim) if i not in axes]
+        by_sample = self.k.module.samples_adjacent and operand.shape[0] == BATCH
+        self.lane = 0 if by_sample else operand.ndim - 1  # the dimension along which elements are adjacent
+        self.axes = sorted(axes, key=lambda axis: (axis == self.lane, axis))
+
+    def range(self, axis: int) -> tuple[Scalar, Scalar]:
+        """The places along a reduced axis that this call is to sum."""
+        extent = self.node.inputs[0].shape[axis]
+        return ("%lo", "%hi") if self.prefix and axis == 0 else (0, self.k.extent(extent))
+
+    def full(self, index: Index, inner: Sequence[At]) -> Index:
+        """The operand's index, from the result's and from the places along the reduced axes."""
+        places = dict(zip(self.kept, index, strict=True)) | dict(zip(self.axes, inner, strict=True))
+        return tuple(places[i] for i in range(len(places)))
+
+    def start(self, index: Index) -> Value | None:
+        """What the result holds already, where samples come in several calls."""
+        return self.k.load(self.task.stores[0][1], (*self.prefix, *index)) if self.task.adds else None
+
+    def done(self, index: Index, value: Value) -> None:
+        assert self.task.anchor is not None
+        self.k.remember(self.task.anchor, (*self.prefix, *index), value)
+        finish(self.k, self.task, (*self.prefix, *index))
+
+    def chains(self, vectors: int) -> int:
+        """How many running sums each of a few vectors of results has, beside each other."""
+        extent = self.node.inputs[0].shape[self.axes[-1]]
+        enough = len(self.axes) > 1 and isinstance(extent, int) and extent >= PANEL
+        return PANEL // vectors if enough and vectors <= PANEL // 2 else 1
+
+    def columns(self, indices: Sequence[tuple[Index, str | None]], chains: int) -> None:
+        """16 results at each index, every one the sum down its column; several indices at a time."""
+        k, f, node = self.k, self.k.function, self.node
+        element = ELEMENT[node.dtype]
+        type_ = vector(element)
+
+        def term(inner: tuple[At, ...], totals: Sequence[str]) -> list[str]:
+            result = []
+            for (index, mask), total in zip(indices, totals, strict=True):
+                with masked(k, mask):
+                    value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
+                result.append(combine(k, node, type_, total, value))
+            return result
+
+        def level(inner: tuple[At, ...], chains: list[list[str]]) -> list[list[str]]:
+            """What the axes within add; along the last one, the chains take turns."""
+            depth, number = len(inner), len(chains)
+            if depth == len(self.axes):
+                return [term(inner, totals) for totals in chains]
+            low, high = self.range(self.axes[depth])
+            turns, rest = 1, 0
+            if depth == len(self.axes) - 1 and number > 1:
+                assert isinstance(low, int)
+                assert isinstance(high, int)
+                turns, rest = number, (high - low) % number
+            carry = [(type_, total) for totals in chains for total in totals]
+            with f.loop(low, f.sub(high, rest), turns, carry=carry) as loop, scope(k):
+                now = _cut(loop.values, number)
+                if turns == 1:
+                    now = level((*inner, At(loop.index)), now)
+                else:
+                    now = [term((*inner, At(f.add(loop.index, i))), own) for i, own in enumerate(now)]
+                loop.next = [total for totals in now for total in totals]
+            chains = _cut(loop.results, number)
+            for i in range(rest):
+                chains[i] = term((*inner, At(f.sub(high, rest - i))), chains[i])
+            return chains
+
+        def several(totals: list[str]) -> list[str]:
+            """Down the first axis what several chains make of the others is added up: one would wait for itself."""
+            fresh = [[identity(node, type_)] * len(indices) for _ in range(chains)]
+            low, high = self.range(self.axes[0])
+            with f.loop(low, high, carry=[(type_, total) for total in totals]) as loop, scope(k):
+                parts = level((At(loop.index),), fresh)
+                while len(parts) > 1:
+                    pairs = zip(parts[::2], parts[1::2], strict=True)
+                    parts = [
+                        [combine(k, node, type_, *two) for two in zip(*pair, strict=True)] for pair in pairs
+                    ]
+                both = zip(loop.values, parts[0], strict=True)
+                loop.next = [combine(k, node, type_, total, part) for total, part in both]
+            return loop.results
+
+        first = []
+        for index, mask in indices:
+            with masked(k, mask):
+                before = self.start(index)
+            first.append(identity(node, type_) if before is None else k.widen(before, element))
+        totals = several(first) if chains > 1 else level((), [first])[0]
+        for (index, mask), total in zip(indices, totals, strict=True):
+            with masked(k, mask), scope(k):
+                self.done(index, Value(total, True))
+
+    def panels(self, outer: Index, columns: int) -> None:
+        """All columns of a result whose last extent is known: a few vectors beside each other, then the rest."""
+        f, wide = self.k.function, PANEL * LANES
+        full = columns // wide * wide
+
+        def panel(start: Scalar, count: int) -> None:
+            parts = [
+                (At(f.add(start, c), 1), tail_mask(count - c) if count - c < LANES else None)
+                for c in range(0, count, LANES)
+            ]
+            self.columns([((*outer, at), mask) for at, mask in parts], self.chains(len(parts)))
+
+        if full > wide:
+            with f.loop(0, full, wide) as turn, scope(self.k):
+                panel(turn.index, wide)
+        elif full:
+            panel(0, wide)
+        if columns > full:
+            with scope(self.k):
+                panel(full, columns - full)
+
+    def some_panels(self, outer: Index, low: Scalar, high: Scalar) -> None:
+        """Some columns of a result: two vectors beside each other, then the rest.
+
+        Which come in pairs depends on where a thread's part begins, so all have as many running sums.
+        """
+        f, chains = self.k.function, self.chains(2)
+        full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), 2 * LANES), 2 * LANES))
+        with f.loop(low, full, 2 * LANES) as turn, scope(self.k):
+            self.columns([((*outer, At(f.add(turn.index, more), 1)), None) for more in (0, LANES)], chains)
+        along(self.k, full, high, lambda at: self.columns([((*outer, at), self.k.mask)], chains))
+
+    def along(self, index: Index) -> None:
+        """One result at a time: 16 running sums along the adjacent elements, then the tree."""
+        k, f, node = self.k, self.k.function, self.node
+        element = ELEMENT[node.dtype]
+        type_ = vector(element)
+
+        def part(inner: tuple[At, ...], total: str) -> str:
+            value = k.widen(k.value(node.inputs[0], self.full(index, inner)), element)
+            return accumulate(k, node, type_, total, value, k.mask)
+
+        def level(inner: tuple[At, ...], total: str) -> str:
+            low, high = self.range(self.axes[len(inner)])
+            if len(inner) < len(self.axes) - 1:
+                with f.loop(low, high, carry=[(type_, total)]) as loop, scope(k):
+                    loop.next = [level((*inner, At(loop.index)), loop.values[0])]
+                return loop.results[0]
+            extent = f.sub(high, low)
+            whole: Scalar = (
+                extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+            )
+            full = f.add(low, whole)
+            if whole != 0:
+                with f.loop(low, full, LANES, carry=[(type_, total)]) as loop, scope(k):
+                    loop.next = [part((*inner, At(loop.index, 1)), loop.values[0])]
+                total = loop.results[0]
+            if whole == extent:
+                return total
+            rest = f.sub(high, full)
+            mask = tail_mask(rest) if isinstance(rest, int) else dynamic_mask(k, rest)
+            with masked(k, mask), scope(k):  # an empty mask, where the extent turns out even, changes nothing
+                return part((*inner, At(full, 1)), total)
+
+        total = across(k, node, level((), identity(node, type_)))
+        before = self.start(index)
+        if before is not None:
+            total = combine(k, node, element, before.name, total)
+        self.done(index, Value(total, False))
+
+
+def _cut(values: Sequence[str], parts: int) -> list[list[str]]:
+    """As many lists of equal length, one after the other."""
+    size = len(values) // parts
+    return [list(values[i : i + size]) for i in range(0, len(values), size)]
+
+
+def emit_reduce(k: Kernel, task: Task) -> None:
+    node = task.anchor
+    assert node is not None
+    if node.op.name == "argmax":
+        emit_argmax(k, task, node)
+        return
+    partial_ = task.kind == "partial"
+    r = Reduction(k, task, node.attrs["inner"] if partial_ else node, (At("%worker"),) if partial_ else ())
+    operand = r.node.inputs[0]
+    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(operand.shape[i])) for i in r.kept]
+    if not partial_:
+        ranges = [shared(k, task, axis) for axis in range(len(r.kept))]
+    if r.lane in r.axes:
+        nest(k, ranges, r.along, wide=False)
+    elif r.lane == r.kept[-1]:
+        low, high = ranges[-1]
+        if low == 0 and isinstance(high, int):
+            nest(k, ranges[:-1], lambda index: r.panels(index, high), wide=False)
+        else:
+            nest(k, ranges[:-1], lambda index: r.some_panels(index, low, high), wide=False)
+    else:
+        nest(k, ranges, lambda index: r.columns([(index, k.mask)], r.chains(1)), wide=False)
+
+
+def emit_start(k: Kernel, task: Task) -> None:
+    """What a worker's part of a sum is before its first samples."""
+    assert task.anchor is not None
+    inner = task.anchor.attrs["inner"]
+    element = ELEMENT[inner.dtype]
+    zero = Value(identity(inner, element), False)
+    ranges: list[tuple[Scalar, Scalar]] = [(0, k.extent(d)) for d in inner.shape]
+    for _, view in task.stores:
+        nest(k, ranges, lambda index, view=view: k.store(view, (At("%worker"), *index), zero), wide=True)  # type: ignore[misc]
+
+
+def _beside(index: Index, axis: int, at: At) -> Index:
+    return (*index[:axis], at, *index[axis:])
+
+
+def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
+    """One result at a time, one element after another: the axis may be any, and long."""
+    f, operand, axis = k.function, node.inputs[0], node.attrs["axis"]
+    element = ELEMENT[operand.dtype]
+    kept = [i for i in range(operand.ndim) if i != axis]
+    ranges = [shared(k, task, place) for place in range(len(kept))]
+
+    def one(index: Index) -> None:
+        first = k.value(operand, _beside(index, axis, At(0))).name
+        with (
+            f.loop(0, k.extent(operand.shape[axis]), carry=[(element, first), ("i32", "0")]) as loop,
+            scope(k),
+        ):
+            value = k.value(operand, _beside(index, axis, At(loop.index))).name
+            if operand.dtype in FLOATS:
+                greater = f.op(f"fcmp ogt {element} {value}, {loop.values[0]}")
+                nan = f.op(f"fcmp uno {element} {value}, {value}")
+                before = f.op(f"fcmp ord {element} {loop.values[0]}, {loop.values[0]}")
+                better = f.op(f"or i1 {greater}, {f.op(f'and i1 {nan}, {before}')}")
+            else:
+                better = f.op(
+                    f"icmp {'sgt' if operand.dtype == 'int32' else 'ugt'} {element} {value}, {loop.values[0]}"
+                )
+            place = f.op(f"trunc i64 {loop.index} to i32")
+            loop.next = [
+                f.op(f"select i1 {better}, {element} {value}, {element} {loop.values[0]}"),
+                f.op(f"select i1 {better}, i32 {place}, i32 {loop.values[1]}"),
+            ]
+        k.remember(node, index, Value(loop.results[1], False))
+        finish(k, task, index)
+
+    nest(k, ranges, one, wide=False)

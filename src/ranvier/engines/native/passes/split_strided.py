@@ -1,0 +1,161 @@
+"""A pass: contractions of values with zeros in between become several of the values themselves.
+
+The gradient of a convolution of stride 2 by its inputs, or the convolution's transpose, spreads what it is given and
+fills in zeros; of 3 x 3 weights, most then meet a zero. Places of the result that lie a stride apart meet the same
+weights, so those at each offset are a smaller contraction of their own, and the result is woven of them. A term left
+out is a product with zero, so no bit changes while weights are finite. Source: Shi et al. 2016, "Is the deconvolution
+layer the same as a convolutional layer?".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, prod
+from typing import Any
+
+from ranvier.engines.native.passes.clip_padding import is_zero
+from ranvier.engines.native.passes.squeeze import reached
+from ranvier.graph.contraction import Affine
+from ranvier.graph.extents import extent, extents
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import Node, apply, constant, full
+
+PARTS = 8  # a contraction becomes at most
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A dimension of an operand with zeros in between: place ``loop + coefficient * inner + offset`` is read of it,
+    and holds element i where that is ``before + stride * i``.
+    """
+
+    dim: int
+    loop: int  # of the result
+    inner: int | None  # summed over
+    coefficient: int
+    offset: int
+    before: int
+    stride: int
+
+
+def weave(graph: Graph) -> Graph:
+    """The graph with contractions that multiply no zeros in between, where that can be."""
+    return graph.changed(lambda node, old: _woven(node) if node.op.name == "contract" else node)
+
+
+def _woven(node: Node) -> Node:
+    for side, operand in enumerate(node.inputs):
+        spreads = _spreads(node, side) if operand.op.name == "pad" else []
+        if spreads and prod(s.stride for s in spreads) <= PARTS:
+            return _join(node, side, spreads, ())
+    return node
+
+
+def _spreads(node: Node, side: int) -> list[Spread]:
+    """The dimensions of a padded operand that can be divided."""
+    padded, rank = node.inputs[side], node.attrs["rank"]
+    mine, others = node.attrs["index"][side], node.attrs["index"][1 - side]
+    if not is_zero(padded.inputs[1]):
+        return []
+    uses = [loop for index in (mine, others) for terms, _ in index for loop, _ in terms]
+    found = []
+    for dim, (before, _, between) in enumerate(padded.attrs["widths"]):
+        terms, offset = mine[dim]
+        outer = [term for term in terms if term[0] < rank]
+        inner = [term for term in terms if term[0] >= rank]
+        if not between or len(outer) != 1 or outer[0][1] != 1 or len(inner) > 1:
+            continue
+        loop = outer[0][0]
+        behind = node.shape[loop + 1 :]
+        known = behind and all(isinstance(d, int) for d in behind)
+        if known and uses.count(loop) == 1 and (not inner or uses.count(inner[0][0]) == 2):
+            summed, coefficient = inner[0] if inner else (None, 0)
+            found.append(Spread(dim, loop, summed, coefficient, offset, before, between + 1))
+    return sorted(found, key=lambda spread: spread.loop)
+
+
+def _join(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) -> Node:
+    """The result from those at each place modulo the strides; of the first dimensions that is chosen already."""
+    if len(rests) == len(spreads):
+        return _part(node, side, spreads, rests)
+    spread = spreads[len(rests)]
+    parts = [_join(node, side, spreads, (*rests, rest)) for rest in range(spread.stride)]
+    shape, at = parts[0].shape, spread.loop
+    whole, wide = extent(parts[0], at) * spread.stride, prod(extents(parts[0], at + 1))
+    filled = [i for i, part in enumerate(parts) if part.op.name != "broadcast"]  # others are zeros
+    if not filled:
+        return full(0, (*shape[:at], extent(node, at), *shape[at + 1 :]), node.dtype)
+    rows = [
+        part if at == len(shape) - 2 else apply("reshape", part, shape=(*shape[: at + 1], wide))
+        for part in parts
+    ]
+    if len(filled) > 1:
+        woven = apply("concatenate", *rows, axis=at + 1)
+    else:
+        (i,) = filled
+        around = (i * wide, (spread.stride - 1 - i) * wide, 0)
+        zero, widths = constant(0, node.dtype), (*[(0, 0, 0)] * (at + 1), around)
+        woven = apply("pad", rows[i], zero, widths=widths)
+    woven = apply("reshape", woven, shape=(*shape[:at], whole, *shape[at + 1 :]))
+    if whole == node.shape[at]:
+        return woven
+    ranges = tuple((0, node.shape[at], 1) if axis == at else None for axis in range(woven.ndim))
+    return apply("slice", woven, ranges=ranges)
+
+
+def _part(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) -> Node:
+    """The result at places with these rests modulo the strides."""
+    padded = node.inputs[side]
+    loops: list[Any] = list(node.attrs["loops"])
+    mine, others = list(node.attrs["index"][side]), list(node.attrs["index"][1 - side])
+    widths = list(padded.attrs["widths"])
+    empty = False
+    for spread, rest in zip(spreads, rests, strict=True):
+        start = rest + spread.offset - spread.before
+        loops[spread.loop] = -(-loops[spread.loop] // spread.stride)
+        terms: list[tuple[int, int]] = [(spread.loop, 1)]
+        if spread.inner is None:
+            empty = empty or start % spread.stride != 0
+        else:
+            turns = range(loops[spread.inner])
+            first = next((q for q in turns if (start + spread.coefficient * q) % spread.stride == 0), None)
+            empty = empty or first is None
+            step = spread.stride // gcd(spread.coefficient, spread.stride)
+            if first is not None:
+                loops[spread.inner] = len(turns[first::step])
+                terms.append((spread.inner, spread.coefficient * step // spread.stride))
+                others = [_stepped(function, spread.inner, step, first) for function in others]
+                start += spread.coefficient * first
+        spans = [c * (loops[loop] - 1) for loop, c in terms]
+        at = start // spread.stride
+        low, high = at + sum(min(0, s) for s in spans), at + sum(max(0, s) for s in spans)
+        size = padded.inputs[0].shape[spread.dim]
+        widths[spread.dim] = (max(0, -low), max(0, high - size + 1), 0)
+        mine[spread.dim] = (tuple(terms), at + max(0, -low))
+    shape = tuple(loops[: node.attrs["rank"]])
+    if empty:
+        return full(0, shape, node.dtype)
+    operand = padded.inputs[0]
+    if any(width != (0, 0, 0) for width in widths):
+        operand = apply("pad", operand, constant(0, operand.dtype), widths=tuple(widths))
+    inputs, index = list(node.inputs), list(node.attrs["index"])
+    inputs[side], index[side] = reached(operand, tuple(mine), loops)
+    inputs[1 - side], index[1 - side] = _spanned(inputs[1 - side], others, loops), tuple(others)
+    return apply("contract", *inputs, index=tuple(index), loops=tuple(loops), rank=node.attrs["rank"])
+
+
+def _spanned(x: Node, index: list[Affine], loops: list[Any]) -> Node:
+    """The part of an operand that is read where a plain loop that begins at 0 ends before a dimension does."""
+    plain = [terms[0][0] if [c for _, c in terms] == [1] and not offset else None for terms, offset in index]
+    ranges = [
+        None if loop is None or loops[loop] == d else (0, loops[loop], 1)
+        for loop, d in zip(plain, x.shape, strict=True)
+    ]
+    return apply("slice", x, ranges=tuple(ranges)) if any(ranges) else x
+
+
+def _stepped(function: Affine, loop: int, step: int, first: int) -> Affine:
+    """An affine function of a loop as one of the loop that takes every so many of its turns."""
+    terms, offset = function
+    own = next((c for i, c in terms if i == loop), 0)
+    return tuple((i, c * step if i == loop else c) for i, c in terms), offset + own * first

@@ -1,0 +1,303 @@
+"""A pass for large samples: convolutions of 3 x 3 weights with four ninths of the products.
+
+A tile of 2 x 2 results needs 36 products of each channel, or 16 once the 4 x 4 places that it reads and the weights are
+transformed, by sums alone. Where many channels are summed, the transforms cost little beside. Source: Lavin and Gray
+2016, "Fast Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3), whose rounding errors are of the size of a
+plain sum's. Of an infinite value it makes nan in the whole tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from math import prod
+
+from ranvier.engines.native.codegen.builder import LANES, SIZE
+from ranvier.engines.native.passes.clip_padding import is_zero
+from ranvier.engines.native.passes.pack_weights import LAID
+from ranvier.engines.native.passes.virtual_workers import spatial
+from ranvier.graph.extents import extent, extents
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Node, apply, constant, like
+
+NEAR = 1 << 19  # bytes of transformed values at a time: half of a second-level cache
+SHARE = 0.75  # of the plain convolution's time that it may take by a rough count
+Sums = Sequence[Sequence[tuple[int, float]]]  # each transformed value: of which given ones, times what
+PLACES: Sums = (((0, 1), (2, -1)), ((1, 1), (2, 1)), ((2, 1), (1, -1)), ((1, 1), (3, -1)))
+WEIGHTS: Sums = (((0, 1),), ((0, 0.5), (1, 0.5), (2, 0.5)), ((0, 0.5), (1, -0.5), (2, 0.5)), ((2, 1),))
+RESULTS: Sums = (((0, 1), (1, 1), (2, 1)), ((1, 1), (2, -1), (3, -1)))
+
+
+def _transposed(sums: Sums) -> Sums:
+    """What comes back to each given value."""
+    size = 1 + max(i for terms in sums for i, _ in terms)
+    return [
+        [(to, factor) for to, terms in enumerate(sums) for i, factor in terms if i == at]
+        for at in range(size)
+    ]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Of images (batch, height, width, channels) by a kernel (3, 3, channels, filters)."""
+
+    images: Node
+    kernel: Node
+    height: int
+    width: int  # of the result
+    around: tuple[int, int, int, int]  # zeros above, below, left and right of the images
+    turned: bool  # the weights run backward, as in a gradient
+
+
+@dataclass(frozen=True)
+class WeightGradient:
+    """Of images and what comes back (batch, height, width, filters): (3, 3, channels, filters), axes in an order."""
+
+    images: Node
+    back: Node
+    around: tuple[int, int, int, int]  # zeros above, below, left and right of the images
+    order: tuple[int, ...]
+
+
+def transform(graph: Graph, batch: int) -> Graph:
+    """The graph with its larger convolutions done so, where several samples are taken at a time."""
+    if not spatial(graph) or batch == 1:
+        return graph
+
+    def change(node: Node, old: Node) -> Node:
+        if node.op.name != "contract":
+            return node
+        found, weights = _convolution(node), _weight_gradient(node)
+        return (
+            _transformed(found) if found is not None else _gathered(weights) if weights is not None else node
+        )
+
+    return graph.changed(change)
+
+
+def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: int, kept: int) -> bool:
+    """Whether the tiles' products and transforms cost clearly less than the plain products, by measured cycles.
+
+    ``result`` and ``given`` are heights and widths, ``kept`` how many vectors each sample reads and writes once more.
+    """
+    tiles, vectors = prod(-(-n // 2) for n in result), -(-filters // LANES)
+    plain = prod(map(min, result, given)) * 9 * channels * vectors / 2 / 0.95
+    products = tiles * 16 * channels * vectors / 2 / 0.87
+    moved = 3.5 * tiles * 16 * (-(-channels // LANES) + vectors) + kept
+    return products + moved < SHARE * plain
+
+
+def _convolution(node: Node) -> Convolution | None:
+    """A contraction as such a convolution; None if it is none, or too small."""
+    loops, rank = node.attrs["loops"], node.attrs["rank"]
+    (images, weights), (at, by) = node.inputs, node.attrs["index"]
+    if len(loops) != 7 or rank != 4 or loops[0] != BATCH or images.ndim != 4 or weights.ndim != 4:
+        return None
+    channel = at[3][0][0][0] if at[3][0] else 0
+    if at[0] != (((0, 1),), 0) or at[3] != (((channel, 1),), 0):
+        return None
+    images, front = _without_zeros(images)
+    taps, around, turned = [], [], set()
+    for axis in (1, 2):
+        terms, offset = at[axis]
+        outer, inner = (*sorted(terms), (0, 0))[:2]
+        if (
+            len(terms) != 2
+            or outer != (axis, 1)
+            or inner[0] < rank
+            or abs(inner[1]) != 1
+            or loops[inner[0]] != 3
+        ):
+            return None
+        before = front[axis] - offset + (2 if inner[1] < 0 else 0)
+        after = 2 * -(-loops[axis] // 2) + 2 - before - images.shape[axis]
+        taps.append(inner[0])
+        around += [before, after]
+        turned.add(inner[1] < 0)
+    axes = [
+        place for loop in (*taps, channel, 3) for place, read in enumerate(by) if read == (((loop, 1),), 0)
+    ]
+    if len(axes) != 4 or len(turned) != 1 or min(around) < 0:
+        return None
+    kept = 8 * loops[1] * loops[2] * -(-loops[3] // LANES)
+    if not _pays(loops[1:3], extents(images, 1, 3), loops[channel], loops[3], kept):
+        return None
+    if axes != [0, 1, 2, 3]:
+        order = apply("transpose", weights, axes=tuple(axes))
+        weights = Node(LAID, (order,), {}, order.type)
+    above, below, left, right = around
+    return Convolution(images, weights, loops[1], loops[2], (above, below, left, right), turned == {True})
+
+
+def _weight_gradient(node: Node) -> WeightGradient | None:
+    """A contraction as the gradient of such a convolution by its weights; None if it is none, or too small."""
+    loops, rank = node.attrs["loops"], node.attrs["rank"]
+    if len(loops) != 7 or rank != 4 or loops.count(BATCH) != 1:
+        return None
+    for side in (0, 1):
+        back, images = node.inputs[side], node.inputs[1 - side]
+        by, at = node.attrs["index"][side], node.attrs["index"][1 - side]
+        read = [terms[0][0] for terms, _ in by if terms]
+        if (
+            len(read) != 4
+            or by != _plain(*read)
+            or loops[read[0]] != BATCH
+            or read[3] >= rank
+            or min(read[:3]) < rank
+        ):
+            continue
+        if images.ndim != 4 or at[0] != by[0] or len(at[3][0]) != 1 or at[3] != _plain(at[3][0][0][0])[0]:
+            continue
+        images, front = _without_zeros(images)
+        taps, around = [], []
+        for axis in (1, 2):
+            terms, offset = at[axis]
+            tap = next((loop for loop, _ in terms if loop < rank), rank)
+            if sorted(terms) != [(tap, 1), (read[axis], 1)] or loops[tap] != 3:
+                break
+            before = front[axis] - offset
+            taps.append(tap)
+            around += [before, 2 * -(-loops[read[axis]] // 2) + 2 - before - images.shape[axis]]
+        channel, filters = at[3][0][0][0], read[3]
+        if len(taps) != 2 or {*taps, channel, filters} != {0, 1, 2, 3} or min(around) < 0:
+            continue
+        kept = 3 * 16 * loops[channel] * -(-loops[filters] // LANES)
+        result: tuple[int, int] = loops[read[1]], loops[read[2]]
+        if _pays(result, extents(images, 1, 3), loops[channel], loops[filters], kept):
+            order = [*taps, channel, filters]
+            above, below, left, right = around
+            return WeightGradient(
+                images, back, (above, below, left, right), tuple(order.index(i) for i in range(4))
+            )
+    return None
+
+
+def _without_zeros(images: Node) -> tuple[Node, tuple[int, ...]]:
+    """What was padded, and the zeros in front of it along each dimension; the images as they are if it is not plain."""
+    if images.op.name == "pad" and is_zero(images.inputs[1]):
+        widths = images.attrs["widths"]
+        if not any(between for _, _, between in widths) and {*widths[0], *widths[3]} == {0}:
+            return images.inputs[0], tuple(before for before, _, _ in widths)
+    return images, (0,) * images.ndim
+
+
+def _padded(images: Node, around: tuple[int, int, int, int]) -> Node:
+    above, below, left, right = around
+    widths = ((0, 0, 0), (above, below, 0), (left, right, 0), (0, 0, 0))
+    return apply("pad", images, constant(0, images.dtype), widths=widths)
+
+
+def _tiles(padded: Node, first: int, end: int) -> Node:
+    """The transformed places of the tiles of some rows of them: (batch, 16, tiles, channels)."""
+    width, channels = extents(padded, 2)
+    wide = width // 2 - 1
+
+    def place(i: int, j: int) -> Node:
+        """Of each tile, what it reads there."""
+        ranges = (None, (2 * first + i, 2 * end + i - 1, 2), (j, j + 2 * wide - 1, 2), None)
+        return apply("slice", padded, ranges=ranges)
+
+    places = apply("concatenate", *_sums(PLACES, place), axis=1)
+    return apply("reshape", places, shape=(BATCH, 16, (end - first) * wide, channels))
+
+
+def _gathered(g: WeightGradient) -> Node:
+    """The weights' gradient, which takes the convolution's steps backward."""
+    (height, width, filters), channels = extents(g.back, 1), extent(g.images, 3)
+    widths = ((0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0))
+    back = (
+        apply("pad", g.back, constant(0, g.back.dtype), widths=widths) if height % 2 or width % 2 else g.back
+    )
+    high, wide = -(-height // 2), -(-width // 2)
+
+    def result(i: int, j: int) -> Node:
+        ranges = (None, (i, i + 2 * high - 1, 2), (j, j + 2 * wide - 1, 2), None)
+        return apply("slice", back, ranges=ranges)
+
+    results = apply("concatenate", *_sums(_transposed(RESULTS), result), axis=1)
+    products = apply(
+        "contract",
+        _tiles(_padded(g.images, g.around), 0, high),
+        apply("reshape", results, shape=(BATCH, 16, high * wide, filters)),
+        index=(_plain(3, 0, 4, 1), _plain(3, 0, 4, 2)), loops=(16, channels, filters, BATCH, high * wide), rank=3,
+    )  # fmt: skip
+    products = apply("reshape", products, shape=(16 * channels, filters))
+
+    def made(i: int, j: int) -> Node:
+        at = (4 * i + j) * channels
+        return apply("slice", products, ranges=((at, at + channels, 1), None))
+
+    weights = apply("concatenate", *_sums(_transposed(WEIGHTS), made), axis=0)
+    weights = apply("reshape", weights, shape=(3, 3, channels, filters))
+    return weights if g.order == (0, 1, 2, 3) else apply("transpose", weights, axes=g.order)
+
+
+def _transformed(c: Convolution) -> Node:
+    """(batch, height, width, filters)."""
+    channels, filters = extents(c.kernel, 2)
+    high, wide = -(-c.height // 2), -(-c.width // 2)
+    kernel = apply("reshape", c.kernel, shape=(9 * channels, filters))
+
+    def weight(i: int, j: int) -> Node:
+        at = (3 * (2 - i) + 2 - j if c.turned else 3 * i + j) * channels
+        return apply("slice", kernel, ranges=((at, at + channels, 1), None))
+
+    weights = apply("concatenate", *_sums(WEIGHTS, weight), axis=0)
+    weights = apply("reshape", weights, shape=(16, channels, filters))
+    padded = _padded(c.images, c.around)
+
+    def strip(first: int, end: int) -> Node:
+        """Of some rows of tiles the upper row of results and the lower one: (batch, rows, 4 * tiles * filters)."""
+        rows = end - first
+        products = apply(
+            "contract", _tiles(padded, first, end), weights,
+            index=(_plain(0, 1, 2, 4), _plain(1, 4, 3)), loops=(BATCH, 16, rows * wide, filters, channels), rank=4,
+        )  # fmt: skip
+        products = apply("reshape", products, shape=(BATCH, 16 * rows, wide, filters))
+
+        def made(i: int, j: int) -> Node:
+            at = (4 * i + j) * rows
+            return apply("slice", products, ranges=(None, (at, at + rows, 1), None, None))
+
+        parts = _sums(RESULTS, made)
+        pairs = (apply("concatenate", *parts[at : at + 2], axis=3) for at in (0, 2))
+        lines = (apply("reshape", pair, shape=(BATCH, rows, 2 * wide * filters)) for pair in pairs)
+        return apply("concatenate", *lines, axis=2)
+
+    count = -(-high * wide * 16 * (channels + filters) * SIZE[c.kernel.dtype] // NEAR)
+    edges = [high * i // count for i in range(count + 1)]
+    strips = [strip(*both) for both in pairwise(edges)]
+    result = strips[0] if count == 1 else apply("concatenate", *strips, axis=1)
+    result = apply("reshape", result, shape=(BATCH, 2 * high, 2 * wide, filters))
+    if (c.height, c.width) == (2 * high, 2 * wide):
+        return result
+    return apply("slice", result, ranges=(None, (0, c.height, 1), (0, c.width, 1), None))
+
+
+def _plain(*loops: int) -> tuple[tuple[tuple[tuple[int, int], ...], int], ...]:
+    return tuple((((loop, 1),), 0) for loop in loops)
+
+
+def _sums(table: Sums, value: Callable[[int, int], Node]) -> list[Node]:
+    """The table's sums of a plane's values along both of its axes, row by row."""
+    value = cache(value)
+    rows = {i for terms in table for i, _ in terms}
+    lines = {i: [_sum([(factor, value(i, j)) for j, factor in across]) for across in table] for i in rows}
+    return [
+        _sum([(factor, lines[i][place]) for i, factor in down])
+        for down in table
+        for place in range(len(table))
+    ]
+
+
+def _sum(terms: Sequence[tuple[float, Node]]) -> Node:
+    """Of nodes times numbers."""
+    scaled = [
+        (number > 0, node if abs(number) == 1 else node * like(node, abs(number))) for number, node in terms
+    ]
+    total = scaled[0][1] if scaled[0][0] else -scaled[0][1]
+    for positive, node in scaled[1:]:
+        total = total + node if positive else total - node
+    return total

@@ -1,0 +1,425 @@
+"""LLVM, through llvmlite: targets, compiling text to objects, loading objects. Everything that could make LLVM end the
+process (unverified code, symbols that do not exist, intrinsics of another machine) is refused before LLVM sees it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from ranvier.engines.native.runtime.release_memory import let_go
+
+
+class CompilerError(RuntimeError):
+    """The compiler was given something that it refuses; the message holds the offending line or symbol."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A processor to compile for. ``vector_registers`` of ``vector_bytes`` each; ``has_fma`` false: emulate it."""
+
+    name: str
+    triple: str
+    cpu: str
+    features: str
+    vector_registers: int
+    vector_bytes: int
+    has_fma: bool
+
+    @property
+    def arch(self) -> str:
+        return _arch(self.triple)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether every instruction of vectors can leave out lanes (AVX-512)."""
+        return self.arch == "x86_64" and self.vector_bytes == 64
+
+
+# Cross targets: architecture, features that the processor must have, vector registers, their bytes, fused multiply-add.
+# The levels are those of the x86-64 psABI.
+_V2 = ("sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16")
+_V3 = (*_V2, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
+_V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+_LEVELS: dict[str, tuple[str, tuple[str, ...], int, int, bool]] = {
+    "x86-64-v2": ("x86_64", _V2, 16, 16, False),
+    "x86-64-v3": ("x86_64", _V3, 16, 32, True),
+    "x86-64-v4": ("x86_64", _V4, 32, 64, True),
+    "aarch64": ("aarch64", (), 32, 16, True),
+}
+# LLVM prefers half-width vectors on some AVX-512 processors; our tiles are laid out for the full width.
+_FULL_WIDTH = {"x86_64": "-prefer-256-bit"}
+
+# What generated code may call outside itself. LLVM makes these calls from loops that copy or fill.
+_EXTERNAL = frozenset({"memcpy", "memmove", "memset"})
+_EXTERNAL_APPLE = _EXTERNAL | {"bzero", "__bzero", "memset_pattern4", "memset_pattern8", "memset_pattern16"}
+# Intrinsics that LLVM turns into instructions on every target. Absent on purpose: exp, log, sin, pow (library calls)
+# and fmuladd (fused on one machine and not on another, so its bits differ).
+_INTRINSICS = re.compile(
+    r"llvm\.(?:fma|fabs|sqrt|copysign|floor|ceil|trunc|rint|nearbyint|round|roundeven|is\.fpclass"
+    r"|minnum|maxnum|minimum|maximum|minimumnum|maximumnum|smin|smax|umin|umax|abs|ctpop|ctlz|cttz|bswap|bitreverse"
+    r"|fshl|fshr|[us](?:add|sub|shl)\.sat|[us](?:add|sub|mul)\.with\.overflow|fpto[us]i\.sat"
+    r"|vector\.\w+|vector\.reduce\.\w+|masked\.\w+|stepvector|get\.active\.lane\.mask"
+    r"|memcpy|memcpy\.inline|memmove|memset|memset\.inline|prefetch|readcyclecounter|lifetime\.\w+|assume|expect|ptrmask"
+    r"|experimental\.noalias\.scope\.decl|(?P<arch>x86|aarch64)\..+)(?:\.[\w.]+)?"
+)
+_MACHINE = {"x86": "x86_64", "aarch64": "aarch64"}
+
+# Passes before code generation, which does the rest: it finds common parts of expressions, takes what does not change
+# out of loops, and chooses addresses. Code comes tiled and vectorized; what LLVM's own levels do to it takes 20
+# times as long or more (80 to 240 ms for a program of 5,500 lines, beside 190), and it comes out no faster or smaller.
+_PASSES = ("always_inliner", "sroa", "simplify_cfg")
+_LEVEL = 2  # of code generation
+
+# Compiling takes tens of megabytes, of LLVM's own code above all. They are given back after each large program, and
+# after what is loaded next: what starts that program, and what shuffles its data.
+_LIBRARY = "libllvmlite"
+_LARGE = 1 << 15  # bytes of an object: of a tenth of a second to compile
+_LOADS = 3
+_due = 0
+
+# LLVM calls are serialized, and none is under way while the process forks.
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+@cache
+def _binding() -> ModuleType:
+    import llvmlite.binding as llvm
+
+    with _lock:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    binding: ModuleType = llvm
+    return binding
+
+
+@cache
+def _all_targets() -> None:
+    llvm = _binding()
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+@cache
+def _settle() -> None:
+    """LLVM's start touches half of its code, most of which is never used again."""
+    let_go(_LIBRARY)
+
+
+@cache
+def _externals() -> dict[str, int]:
+    """The same three addresses on every system, and no search through the process's libraries."""
+    import ctypes
+
+    functions = dict(memcpy=ctypes.memmove, memmove=ctypes.memmove, memset=ctypes.memset)
+    return {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in functions.items()}
+
+
+def _arch(triple: str) -> str:
+    name = triple.partition("-")[0].lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
+
+
+@cache
+def _host() -> tuple[str, str, dict[str, bool]]:
+    """The triple, processor name and features of this machine."""
+    llvm = _binding()
+    try:
+        features = dict(llvm.get_host_cpu_features())
+    except RuntimeError:  # LLVM cannot ask this system; the triple's base features hold
+        features = {}
+    return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
+
+
+def target_names() -> tuple[str, ...]:
+    """The names that ``resolve_target`` knows."""
+    return ("host", *_LEVELS)
+
+
+def resolve_target(name: str | None = None) -> Target:
+    """The target called ``name``, else what RANVIER_TARGET names, else the processor that this runs on.
+
+    Raises:
+        ValueError: no target has that name.
+    """
+    name = name or os.environ.get("RANVIER_TARGET") or "host"
+    if name not in target_names():
+        raise ValueError(
+            f"target {name!r} does not exist. Write one of {', '.join(map(repr, target_names()))}."
+        )
+    return _resolve(name)
+
+
+@cache
+def _resolve(name: str) -> Target:
+    triple, cpu, present = _host()
+    if name != "host":
+        arch, _, registers, width, fma = _LEVELS[name]
+        if arch != _arch(triple):
+            triple = f"{arch}-unknown-linux-gnu"
+        cpu = "generic" if arch == "aarch64" else name
+        return Target(name, triple, cpu, _FULL_WIDTH.get(arch, ""), registers, width, fma)
+    arch = _arch(triple)
+    features = ["+" * on + "-" * (not on) + f for f, on in sorted(present.items()) if f != "prefer-256-bit"]
+    features += [_FULL_WIDTH[arch]] if arch in _FULL_WIDTH else []
+    registers, width, fma = 16, 16, False
+    if arch == "aarch64":
+        registers, fma = 32, True
+    elif all(present.get(f) for f in ("avx512f", "avx512vl", "avx512dq", "avx512bw", "fma")):
+        registers, width, fma = 32, 64, True
+    elif present.get("avx2") and present.get("fma"):
+        width, fma = 32, True
+    return Target(name, triple, cpu, ",".join(features), registers, width, fma)
+
+
+def check_runnable(target: Target) -> None:
+    """Refuse a target whose code this machine cannot run.
+
+    Raises:
+        CompilerError: it is for another architecture, or uses features that this processor lacks.
+    """
+    triple, cpu, present = _host()
+    hint = "Write RANVIER_TARGET=host instead, or only compile for it."
+    if target.arch != _arch(triple):
+        raise CompilerError(
+            f"target {target.name!r} is {target.arch}, and this machine is {_arch(triple)}. {hint}"
+        )
+    needs = _LEVELS[target.name][1] if target.name in _LEVELS else ()
+    missing = [f for f in needs if not present.get(f)]
+    if missing:
+        raise CompilerError(f"target {target.name!r} needs {', '.join(missing)}, which {cpu} lacks. {hint}")
+
+
+@contextmanager
+def _compiled(ir: str, target: Target) -> Iterator[tuple[Any, Any]]:
+    """The optimized module and the target machine, with LLVM's lock held."""
+    if "asm" in ir and re.search(r'(?m)^[^;"\n]*\basm\b', ir):
+        raise CompilerError(
+            "the module holds inline assembly, which cannot be checked. Write an intrinsic instead."
+        )
+    llvm = _binding()
+    with _lock:
+        _settle()
+        try:
+            module = llvm.parse_assembly(ir, context=llvm.create_context())
+            _check_declarations(module, target)
+            machine = _machine(target)
+            module.triple = machine.triple
+            module.data_layout = str(machine.target_data)
+            module.verify()
+            _optimize(module, machine)
+            yield module, machine
+        except CompilerError:
+            raise
+        except RuntimeError as error:
+            raise CompilerError(f"LLVM refused the module for {target.name}: {error}") from error
+
+
+def _machine(target: Target) -> Any:
+    llvm = _binding()
+    if target.arch != _arch(llvm.get_process_triple()):
+        _all_targets()
+    # Small, position-independent code keeps constants as memory operands. It needs an object's sections close together,
+    # as LLVM's own linker (`_linker`) lays them out; on Windows that linker is not finished.
+    model = (
+        dict(reloc="default", codemodel="jitdefault")
+        if os.name == "nt"
+        else dict(reloc="pic", codemodel="small")
+    )
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu, features=target.features, opt=_LEVEL, jit=True, **model
+    )
+
+
+def _check_declarations(module: Any, target: Target) -> None:
+    """LLVM would abort on a symbol that it can't find, or an intrinsic that it cannot select."""
+    for function in module.functions:
+        if not function.is_declaration or function.name in _EXTERNAL:
+            continue
+        line = str(function).strip().rpartition("\n")[2]
+        if not function.name.startswith("llvm."):
+            raise CompilerError(f"a module may call nothing outside itself: {line}")
+        match = _INTRINSICS.fullmatch(function.name)
+        if not match:
+            raise CompilerError(f"no instruction stands for this intrinsic on every target: {line}")
+        if match["arch"] and _MACHINE[match["arch"]] != target.arch:
+            raise CompilerError(
+                f"target {target.name!r} is {target.arch}, which lacks this intrinsic: {line}"
+            )
+    for variable in module.global_variables:
+        if variable.is_declaration:
+            raise CompilerError(f"a module may refer to nothing outside itself: {str(variable).strip()}")
+
+
+def _optimize(module: Any, machine: Any) -> None:
+    llvm = _binding()
+    manager = llvm.create_new_module_pass_manager()
+    for name in _PASSES:
+        getattr(manager, f"add_{name}_pass")()
+    manager.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1)))
+
+
+def compile_object(ir: str, target: Target) -> bytes:
+    """The object file of a module in LLVM's text form.
+
+    Raises:
+        CompilerError: the module does not parse or verify, or needs a symbol from outside itself.
+    """
+    with _compiled(ir, target) as (module, machine):
+        data = bytes(machine.emit_object(module))
+    _check_undefined(data, target)
+    return data
+
+
+def assembly(ir: str, target: Target) -> str:
+    """The target's assembly of a module, for people to read."""
+    with _compiled(ir, target) as (module, machine):
+        return str(machine.emit_assembly(module))
+
+
+def optimized_ir(ir: str, target: Target) -> str:
+    """A module's text after the passes that ``compile_object`` runs."""
+    with _compiled(ir, target) as (module, _):
+        return str(module)
+
+
+# How object files begin: their format's mark, and where and what they say of the processor.
+_ELF, _MACH_O = b"\x7fELF\x02\x01", b"\xcf\xfa\xed\xfe"
+_PROCESSORS = {
+    "x86_64": ((_ELF, 0x12, b"\x3e\x00"), (_MACH_O, 4, b"\x07\x00\x00\x01")),
+    "aarch64": ((_ELF, 0x12, b"\xb7\x00"), (_MACH_O, 4, b"\x0c\x00\x00\x01")),
+}
+
+
+def _symbols(data: bytes, arch: str) -> tuple[set[str], set[str]]:
+    """The global symbols that an object file defines, and those that it needs (64-bit ELF and Mach-O).
+
+    LLVM ends the process over a damaged object, so the tables' places are checked too.
+    """
+    marks = _PROCESSORS.get(arch, ((_ELF, 0, b""),))
+    if not any(data.startswith(mark) and data.startswith(code, at) for mark, at, code in marks):
+        raise CompilerError(f"not an object file for {arch}: it begins with {data[:20].hex(' ')}")
+    sets: tuple[set[str], set[str]] = set(), set()
+    try:
+        for name, defined in _mach_o(data) if data.startswith(_MACH_O) else _elf(data):
+            end = data.index(b"\0", name)
+            sets[not defined].add(data[name:end].decode())
+    except (struct.error, ValueError, IndexError) as error:
+        raise CompilerError(f"the object file is damaged: {error}") from error
+    if not sets[0]:
+        raise CompilerError("the object file is damaged or empty: it defines nothing")
+    return sets
+
+
+def _elf(data: bytes) -> Iterator[tuple[int, bool]]:
+    (start,) = struct.unpack_from("<Q", data, 0x28)
+    size, count = struct.unpack_from("<HH", data, 0x3A)
+    if start + size * count > len(data):
+        raise ValueError("its table of sections is cut off")
+    sections = [struct.unpack_from("<4xI16xQQI", data, start + i * size) for i in range(count)]
+    for kind, offset, length, link in sections:
+        if kind != 8 and offset + length > len(data):  # SHT_NOBITS is zeros that the file does not hold
+            raise ValueError("a section ends beyond the file")
+        if kind == 2:  # SHT_SYMTAB
+            names = sections[link][1]
+            for name, info, section in struct.iter_unpack("<IBxH16x", data[offset : offset + length]):
+                if name and info >> 4:  # STB_LOCAL is 0
+                    yield names + name, section != 0
+
+
+def _mach_o(data: bytes) -> Iterator[tuple[int, bool]]:
+    at = 32
+    for _ in range(struct.unpack_from("<I", data, 16)[0]):
+        command, size, offset, count, names = struct.unpack_from("<5I", data, at)
+        if command == 2:  # LC_SYMTAB
+            for name, kind, _section in struct.iter_unpack("<IBB10x", data[offset : offset + 16 * count]):
+                if kind & 1 and not kind & 0xE0:  # external, not for debuggers
+                    yield names + name + 1, kind & 0x0E != 0  # every name begins with an underscore
+        at += size
+
+
+def _check_undefined(data: bytes, target: Target) -> set[str]:
+    defined, needed = _symbols(data, target.arch)
+    known = _EXTERNAL_APPLE if "-apple-" in target.triple else _EXTERNAL
+    outside = sorted(needed - known - {"_GLOBAL_OFFSET_TABLE_"})
+    if outside:
+        raise CompilerError(
+            f"code for {target.name!r} calls {', '.join(outside)}: some operation has no instruction there. "
+            "Write it out in simpler ones instead."
+        )
+    return defined
+
+
+class Library:
+    """A loaded object. Its addresses hold while it lives; whoever keeps an address keeps the Library."""
+
+    def __init__(self, linked: Any, names: frozenset[str]) -> None:
+        self._linked = linked
+        self.names = names
+
+    def address(self, name: str) -> int:
+        """The address of a function or variable.
+
+        Raises:
+            CompilerError: the object defines no such symbol.
+        """
+        if name not in self.names:
+            raise CompilerError(
+                f"the object has no symbol {name!r}; it has {', '.join(sorted(self.names)) or 'none'}"
+            )
+        return int(self._linked[name])
+
+
+@cache
+def _linker() -> Any:
+    """LLVM's linker into this process. It lays an object's sections out together, as small code needs."""
+    llvm = _binding()
+    machine = _machine(resolve_target("host"))
+    return llvm.create_lljit_compiler(machine, use_jit_link=os.name != "nt", suppress_errors=True)
+
+
+_count = itertools.count()
+
+
+def load_object(data: bytes, target: Target) -> Library:
+    """Make an object's code runnable in this process.
+
+    Raises:
+        CompilerError: this machine cannot run it, it is no object file, or it needs symbols from outside.
+    """
+    check_runnable(target)
+    names = _check_undefined(data, target)
+    llvm = _binding()
+    with _lock:
+        try:
+            builder = llvm.JITLibraryBuilder().add_object_img(data)
+            for name in names:
+                builder.export_symbol(name)
+            for name, address in _externals().items():
+                builder.import_symbol(name, address)
+            linked = builder.link(_linker(), f"object{next(_count)}")
+        except RuntimeError as error:
+            raise CompilerError(f"LLVM could not load the object: {error}") from error
+        _loaded(len(data))
+    return Library(linked, frozenset(names))
+
+
+def _loaded(size: int) -> None:
+    """Give memory back where it is due after an object of so many bytes."""
+    global _due
+    if size >= _LARGE:
+        _due = _LOADS
+    if _due:
+        _due -= 1
+        let_go(_LIBRARY)

@@ -1,0 +1,258 @@
+"""The disk cache of compiled objects. It holds machine code, so it trusts only files that this user alone can write and
+whose checksum is right; and it is only a cache, so no failure of the disk is ever an error of the program.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import os
+import re
+import secrets
+import stat
+import sys
+import time
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+from ranvier.engines.native.runtime import llvm
+from ranvier.support.version import __version__
+
+LIMIT = 256 * 2**20
+_MAGIC = b"RANVIER\x01"
+_HEADER = len(_MAGIC) + 32
+_OFF = frozenset({"", "0", "off", "no", "false"})
+_ORPHAN_SECONDS = 3600
+# Reading never follows a link to somewhere else; Windows has no such flag, and needs one for binary files.
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class CacheWarning(UserWarning):
+    """Compiled programs cannot be kept on disk, or one that was kept is of no use. Nothing but time is lost."""
+
+
+def cache_key(*parts: str | bytes) -> str:
+    """The name of a compiled object: 64 hexadecimal digits.
+
+    ``parts`` is all that the object depends on: the program, the target's triple, processor and features, options. The
+    versions of llvmlite and ranvier, and the text of ranvier's own compiler, are added here.
+    """
+    digest = hashlib.sha256()
+    for part in (*_compiler(), *parts):
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))  # so that ("ab", "c") is not ("a", "bc")
+        digest.update(data)
+    return digest.hexdigest()
+
+
+@functools.cache
+def _compiler() -> tuple[str, ...]:
+    import llvmlite  # the package alone, without LLVM: 0.2 ms
+
+    digest = hashlib.sha256()
+    engine = Path(__file__).parents[1]
+    for folder in (engine, engine.parents[1] / "graph"):
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(file.read_bytes())
+    return (__version__, llvmlite.__version__, digest.hexdigest())
+
+
+def cache_folder() -> Path | None:
+    """RANVIER_CACHE, else ``ranvier`` in the user's cache folder. None where RANVIER_CACHE is empty, 0 or off, or where
+    the user has no home.
+    """
+    wish = os.environ.get("RANVIER_CACHE")
+    if wish is not None:
+        return None if wish.strip().lower() in _OFF else Path(wish).absolute()
+    try:
+        if sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        elif sys.platform == "darwin":
+            base = Path.home() / "Library" / "Caches"
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+            base = (
+                base if base.is_absolute() else Path.home() / ".cache"
+            )  # the XDG standard ignores relative ones
+    except RuntimeError:
+        return None
+    return base / "ranvier"
+
+
+def default_cache() -> ObjectCache:
+    """The cache in ``cache_folder()``, one per folder and process."""
+    return _cache_in(cache_folder())
+
+
+@functools.cache
+def _cache_in(folder: Path | None) -> ObjectCache:
+    return ObjectCache(folder)
+
+
+def _fault(status: os.stat_result) -> str | None:
+    """Why something on disk may not be trusted: who could have written it besides this user."""
+    if not hasattr(os, "geteuid"):
+        return None  # Windows: the profile's access list says it
+    if status.st_uid != os.geteuid():
+        return f"belongs to user {status.st_uid}"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "can be written by other users"
+    return None
+
+
+class ObjectCache:
+    """Compiled objects by key, in ``folder``; with None, nothing is kept. Beyond ``limit`` bytes the oldest go.
+
+    Safe for several threads and processes: an entry appears whole or not at all. Where the folder cannot be used,
+    entries live in memory, and one ``CacheWarning`` says why.
+    """
+
+    def __init__(self, folder: Path | None, limit: int = LIMIT) -> None:
+        self.folder = folder
+        self.limit = limit
+        self._memory: dict[str, bytes] | None = None
+        self._checked = False
+        self._room = 0  # bytes that may be written before the folder is looked at again
+
+    def get(self, key: str) -> bytes | None:
+        """The object kept under ``key``, or None. An entry that was damaged is removed, with a ``CacheWarning``."""
+        path = self._path(key)
+        if path is None or not self._usable():
+            return self._memory.get(key) if self._memory is not None else None
+        try:
+            with os.fdopen(os.open(path, os.O_RDONLY | _NOFOLLOW), "rb") as file:
+                status = os.fstat(file.fileno())
+                fault = _fault(status) if stat.S_ISREG(status.st_mode) else "is not a file"
+                data = b"" if fault else file.read()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            fault = f"cannot be read ({error.strerror})"
+        if fault:
+            warnings.warn(f"ignored the compiled program {path}, which {fault}", CacheWarning, stacklevel=2)
+            return None
+        if data[:_HEADER] != _header(key, data[_HEADER:]):
+            with suppress(OSError):
+                path.unlink()
+            message = f"the compiled program {path} was damaged; it is removed and will be compiled again"
+            warnings.warn(message, CacheWarning, stacklevel=2)
+            return None
+        with suppress(OSError):
+            os.utime(path)  # the least recently used go first
+        return data[_HEADER:]
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep ``data`` under ``key``, if there is room."""
+        path = self._path(key)
+        if path is None:
+            return
+        if not self._usable(create=True):
+            if self._memory is not None and sum(map(len, self._memory.values())) + len(data) <= self.limit:
+                self._memory[key] = data
+            return
+        if len(data) + _HEADER > self.limit:
+            return
+        # Nobody else has this name, and rename replaces in one step, so readers and writers never meet half an entry.
+        temporary = path.with_name(f"{key}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
+        try:
+            try:
+                handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o600)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(_header(key, data))
+                    file.write(data)
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            self._room -= len(data) + _HEADER
+            if self._room < 0:  # a look at a folder of thousands takes longer than writing to it
+                self._prune()
+        except OSError as error:
+            # A full disk may have room later, and Windows lets no file be replaced that another process reads.
+            self._checked = False  # or somebody removed the folder: make it again next time
+            busy = sys.platform == "win32" and path.exists()
+            if not busy and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.ENOENT):
+                self._give_up(f"cannot be written ({error.strerror})")
+                self.put(key, data)
+
+    def _path(self, key: str) -> Path | None:
+        if not re.fullmatch("[0-9a-f]{64}", key):
+            raise ValueError(f"{key!r} is no cache key. Write what cache_key() returns instead.")
+        return self.folder and self.folder / key
+
+    def _usable(self, create: bool = False) -> bool:
+        """Whether the folder may be trusted. It is made only when there is something to put in it."""
+        if self._memory is not None or self.folder is None:
+            return False
+        if self._checked:
+            return True
+        try:
+            if create:
+                self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self.folder.mkdir(mode=0o700, exist_ok=True)
+            status = self.folder.stat()
+        except FileNotFoundError:
+            if create:
+                self._give_up("cannot be made")
+            return False
+        except OSError as error:
+            self._give_up(
+                f"cannot be made ({error.strerror})" if create else f"cannot be read ({error.strerror})"
+            )
+            return False
+        if fault := _fault(status):
+            self._give_up(fault)
+            return False
+        self._checked = True
+        return True
+
+    def _give_up(self, why: str) -> None:
+        """Keep entries in memory from now on."""
+        self._memory = {}
+        message = (
+            f"the folder for compiled programs {self.folder} {why}, so they are kept in memory only. "
+            "Write RANVIER_CACHE=<a folder of your own> for another place, or RANVIER_CACHE=off."
+        )
+        warnings.warn(message, CacheWarning, stacklevel=4)
+
+    def _prune(self) -> None:
+        """Remove the least recently used entries beyond the limit, and what killed processes left behind."""
+        assert self.folder is not None
+        files: list[tuple[float, int, str]] = []
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(OSError):  # another process may have removed it
+                    status = entry.stat(follow_symlinks=False)
+                    if entry.name.endswith(".tmp") and status.st_mtime < time.time() - _ORPHAN_SECONDS:
+                        Path(entry.path).unlink()
+                    elif len(entry.name) == 64:
+                        files.append((status.st_mtime, status.st_size, entry.path))
+        excess = sum(size for _, size, _ in files) - self.limit
+        if excess <= 0:
+            self._room = -excess // 2  # other processes write there too
+            return
+        excess += self.limit // 4  # so that the next entries find room without a search
+        self._room = self.limit // 8
+        for _, size, path in sorted(files):
+            if excess <= 0:
+                break
+            with suppress(OSError):
+                Path(path).unlink()
+            excess -= size
+
+
+def _header(key: str, data: bytes) -> bytes:
+    """The checksum covers the key too: an entry made for another processor and renamed is as bad as a damaged one."""
+    return _MAGIC + hashlib.sha256(_MAGIC + key.encode() + data).digest()
+
+
+def compiled_object(text: str, target: llvm.Target) -> bytes:
+    """The object file of a module in LLVM's text form, from the cache where it is there."""
+    key = cache_key(text, target.triple, target.cpu, target.features)
+    data = default_cache().get(key)
+    if data is None:
+        data = llvm.compile_object(text, target)
+        default_cache().put(key, data)
+    return data

@@ -1,0 +1,1 @@
+"""The schedule: which nodes share a kernel, in which order kernels run, and where values are stored."""

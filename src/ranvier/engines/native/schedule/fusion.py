@@ -1,0 +1,334 @@
+"""Which nodes one kernel computes together.
+
+A task iterates over a space and computes its member nodes there, element by element. It may start from an anchor (a
+contraction, a reduction) whose result its members take while it is still in registers. Cheap nodes that nobody needs
+in memory belong to no task: whoever needs one computes it on the spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import reduce
+from math import prod
+from operator import or_
+
+from ranvier.engines.native.passes.rematerialize import AGAIN
+from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
+from ranvier.engines.native.schedule.view import joined, only_ones, openly_reversed, regroups
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Node, Shape
+
+ROW_LIMIT = (
+    128  # reductions along a last axis up to this long are done in registers, within the task of their row
+)
+WINDOW = 9  # so many elements at most are reduced where the result is needed, one by one
+LOADS = 1  # large values read to compute one on the spot; what needs more, and is needed twice, is kept
+DEPTH_LIMIT = 40  # so deep may a chain of nodes computed on the spot be
+CHEAP = frozenset(
+    (
+        "neg", "abs", "sign", "floor", "relu", "cast", "add", "sub", "mul", "maximum", "minimum", "less", "less_equal",
+        "equal", "logical_and", "logical_or", "logical_not", "select", "stop_gradient",
+    )
+)  # fmt: skip
+MOVEMENT = frozenset(("transpose", "reshape", "slice", "windows", "reverse", "gather"))
+SOURCES = MOVEMENT | {"constant", "iota", "extent", "broadcast"}
+
+
+@dataclass
+class Fact:
+    """Where a node's value comes from: tasks whose elements it needs at its own index, and at other indices."""
+
+    aligned: frozenset[int] = frozenset()
+    crossed: int = 0  # bits of tasks
+    depth: int = 0
+    loads: frozenset[Node] = frozenset()  # values as large as it is that are read for it
+
+
+class Groups:
+    """The tasks of a graph, in the order of its nodes, and the task that each node belongs to."""
+
+    def __init__(self, graph: Graph, picked: Collection[Node]) -> None:
+        self.graph = graph
+        self.picked = picked  # gathers that are read where their rows lie
+        self.tasks: list[Task] = []
+        self.home: dict[Node, Task] = {}
+        self.waits = Waits()
+        self.demanded: set[Node] = set()  # must lie in memory
+        self.viewed: set[Node] = set()  # because they are read through a view
+        self.contiguous: set[Node] = set()  # and their elements one after another
+        self.parts: set[Node] = set()  # concatenations that are made where they are part of another
+        self.facts: dict[Node, Fact] = {}
+        self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
+        self.readers = graph.readers()
+        self._demand()
+        for node in graph.nodes():
+            self._assign(node)
+
+    def add(self, task: Task) -> None:
+        """One more task, which computes no node of its own."""
+        self.tasks.append(task)
+        self.waits.add()
+
+    # --- what must lie in memory -----------------------------------------------------------------------------------
+
+    def _demand(self) -> None:
+        for root in self.graph.roots():
+            self.demanded.add(root)
+        # Backward, so that what is a part is known before its own parts are looked at.
+        for node in reversed(self.graph.nodes()):
+            name = node.attrs["inner"].op.name if node.op.name == "partial" else node.op.name
+            if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather", "windows"):
+                for place, operand in enumerate(node.inputs):
+                    if node.op.name == "reshape":
+                        if operand in self.parts:
+                            continue
+                        if not only_ones(node.shape, operand.shape) and not self._regrouped(node):
+                            self._need_contiguous(operand)
+                        continue
+                    if (node.op.name in ("gather", "pad") and place == 1) or operand in self.picked:
+                        continue  # computed where it is needed
+                    if not (name == "concatenate" and self._filled(operand, node)):
+                        self._need(operand)
+
+    def _filled(self, operand: Node, whole: Node) -> bool:
+        """Whether a part of something larger is used there alone and is cheap, or put together of parts itself, out of
+        what all of it is made of: it is made where it is placed.
+        """
+        if len(self.readers[operand]) > 1:
+            return False
+        source = put_together(operand)
+        asked_for = operand in self.demanded or source in self.demanded  # a root of the graph, say
+        if (
+            source is not None
+            and not asked_for
+            and len(self.readers[source]) == 1
+            and made_of(source) == made_of(whole)
+        ):
+            self.parts.add(source)
+            return True
+        return operand.op.kind == "elementwise" and operand.op.name in CHEAP
+
+    def _regrouped(self, node: Node) -> bool:
+        """Whether a reshape of something cheap is read by something elementwise alone: it is then made on the spot."""
+        operand, readers = node.inputs[0], self.readers.get(node, ())
+        return (
+            operand.op.kind == "elementwise"
+            and operand.op.name in CHEAP
+            and len(self.readers[operand]) == len(readers) == 1
+            and readers[0].op.kind == "elementwise"
+            and regroups(node.shape, operand.shape)
+        )
+
+    def _need(self, node: Node) -> None:
+        """``node`` is read through a view: what lies under its movement must be in memory."""
+        while (
+            node.op.name in ("transpose", "broadcast", "slice", "windows")
+            or (node.op.name == "reverse" and not openly_reversed(node))
+            or (node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape))
+        ):
+            node = node.inputs[0]
+        if node.op.name == "reshape" and node.shape[:1] == node.inputs[0].shape[:1]:
+            return  # a view of what is contiguous in memory already
+        self.demanded.add(node)
+        self.viewed.add(node)
+
+    def _need_contiguous(self, node: Node) -> None:
+        """``node`` is cut into other extents, so its elements must lie one after another, moved there if need be."""
+        while node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape):
+            node = node.inputs[0]
+        self.demanded.add(node)
+        self.viewed.add(node)
+        self.contiguous.add(node)
+
+    # --- grouping --------------------------------------------------------------------------------------------------
+
+    def _assign(self, node: Node) -> None:
+        name, kind = node.op.name, node.op.kind
+        if name in ("input", "constant"):
+            self.facts[node] = Fact()
+            if node in self.demanded and name == "constant" and not node.attrs["value"].ndim:
+                self._new("map", node.shape, None, node)
+            return
+        if AGAIN in node.attrs:  # it is made at another time than what it is made of
+            self._new("map", node.shape, None, node)
+        elif name in ("contract", "partial"):
+            self._new(name, node.shape, node)
+        elif name == "scatter_add":
+            self._new("scatter", node.shape, node)
+        elif node in self.parts:
+            facts = [self.facts[i] for i in node.inputs]
+            self.facts[node] = Fact(crossed=reduce(or_, (f.crossed | bits(f.aligned) for f in facts)))
+        elif name in ("pad", "concatenate"):
+            self._new("place", node.shape, node)
+        elif in_window(node):
+            self._join(node, self._window(node, node.inputs[0]))
+        elif kind == "reduce":
+            self._assign_reduction(node)
+        else:
+            fact = self._float(node)
+            anywhere = (
+                node.shape == ()
+                and node not in self.viewed
+                and not fact.aligned
+                and not fact.crossed
+                and fact.depth <= DEPTH_LIMIT
+            )
+            if not anywhere and (
+                node in self.demanded
+                or fact.depth > DEPTH_LIMIT
+                or name not in CHEAP | SOURCES
+                or (kind == "elementwise" and len(fact.loads) > LOADS and len(self.readers[node]) > 1)
+            ):
+                self._join(node, fact)
+            else:
+                self.facts[node] = fact
+
+    def _float(self, node: Node) -> Fact:
+        """What is known of a node that is computed where it is needed."""
+        facts = [self.facts[i] for i in node.inputs]
+        depth = 1 + max((f.depth for f in facts), default=0)
+        aligned: set[int] = set()
+        crossed = 0
+        for operand, fact in zip(node.inputs, facts, strict=True):
+            crossed |= fact.crossed
+            for number in fact.aligned:
+                if self._same_place(node, operand, self.tasks[number]):
+                    aligned.add(number)
+                else:
+                    crossed |= 1 << number
+        own = (i for i in node.inputs if node.op.name in MOVEMENT or i.shape == node.shape)
+        loads = ({i} if i in self.home or i.op.name == "input" else self.facts[i].loads for i in own)
+        return Fact(frozenset(aligned), crossed, depth, frozenset[Node]().union(*loads))
+
+    def _window(self, node: Node, operand: Node) -> Fact:
+        """What is known of a reduction over a few elements by way of an operand: each is at another index, but what is
+        broadcast over them.
+        """
+        kept = tuple(i for i in range(operand.ndim) if i not in node.attrs["axes"])
+        if operand.op.name == "broadcast" and operand.attrs["axes"] == kept:
+            return self.facts[operand.inputs[0]]
+        if operand.op.kind == "elementwise" and operand not in self.home:
+            facts = [self._window(node, i) for i in operand.inputs]
+            crossed = 0
+            for fact in facts:
+                crossed |= fact.crossed
+            depth = 1 + max((f.depth for f in facts), default=0)
+            return Fact(frozenset().union(*(f.aligned for f in facts)), crossed, depth)
+        fact = self.facts[operand]
+        return Fact(frozenset(), fact.crossed | bits(fact.aligned), fact.depth + 1)
+
+    def _same_place(self, node: Node, operand: Node, task: Task) -> bool:
+        """Whether ``node`` at an index of the task's space needs ``operand`` at the same index, or at the same row."""
+        if node.op.kind == "elementwise":
+            return True
+        if node.op.name == "broadcast" and task.kind == "map":
+            axes = node.attrs["axes"]
+            return (
+                node.shape == task.space
+                and operand.shape == task.row_space
+                and axes == tuple(range(len(axes)))
+            )
+        return False
+
+    def _fits(self, node: Node, task: Task) -> bool:
+        if task.kind == "contract" and task.space == (BATCH,):
+            return False  # its results come one by one; what follows is better done 16 at a time
+        rows = task.kind == "map" and self._rows(task)
+        return node.shape == task.space or (rows and node.shape == task.row_space)
+
+    @staticmethod
+    def _rows(task: Task) -> bool:
+        last = task.space[-1] if len(task.space) >= 2 else None
+        return isinstance(last, int) and last <= ROW_LIMIT
+
+    def _join(self, node: Node, fact: Fact) -> None:
+        for number in sorted(fact.aligned, reverse=True):
+            task = self.tasks[number]
+            if task.kind in ("scatter", "place", "partial") or not self._fits(node, task):
+                continue
+            if node.op.kind == "reduce" and (task.kind != "map" or node.shape != task.space):
+                continue  # it is made element by element
+            needs = self._needs(fact, number)
+            if needs is not None:
+                self._add(task, node, needs)
+                return
+        self._new("map", node.shape, None, node)
+
+    def _needs(self, fact: Fact, number: int) -> int | None:
+        """The other tasks that a task would wait for if it took the node; None if one of them waits for it."""
+        needs = fact.crossed | bits(n for n in fact.aligned if n != number)
+        if needs >> number & 1 or any(self.waits.before(n, number) for n in numbers(needs)):
+            return None
+        return needs
+
+    def _assign_reduction(self, node: Node) -> None:
+        operand = node.inputs[0]
+        axes = node.attrs["axes"] if node.op.name != "argmax" else (node.attrs["axis"],)
+        last = operand.shape[-1]
+        if axes == (operand.ndim - 1,) and operand.ndim >= 2 and isinstance(last, int) and last <= ROW_LIMIT:
+            fact = self.facts[operand]
+            # Any task that walks these rows will do; most share what they read.
+            for number in sorted({*fact.aligned, *self._walks.get(operand.shape, ())}, reverse=True):
+                task = self.tasks[number]
+                needs = self._needs(fact, number)
+                if task.kind == "map" and task.space == operand.shape and needs is not None:
+                    self._add(task, node, needs)
+                    return
+            self._new("map", operand.shape, None, node)
+        else:
+            self._new("reduce", node.shape, node)
+
+    def _new(self, kind: str, space: Shape, anchor: Node | None, member: Node | None = None) -> None:
+        task = Task(len(self.tasks), kind, space, anchor)
+        self.tasks.append(task)
+        if kind == "map":
+            self._walks.setdefault(space, []).append(task.number)
+        self.waits.add()
+        node = anchor or member
+        assert node is not None
+        needs = 0
+        for operand in node.inputs:
+            fact = self.facts[operand]
+            needs |= fact.crossed | bits(fact.aligned)
+        self._add(task, node, needs)
+
+    def _add(self, task: Task, node: Node, needs: int) -> None:
+        if node is not task.anchor:
+            task.members.append(node)
+        self.home[node] = task
+        self.facts[node] = Fact(frozenset((task.number,)))
+        self.waits.wait(task.number, needs)
+
+
+def put_together(node: Node) -> Node | None:
+    """The concatenation that a node is, with extents joined or not; None if it is none."""
+    source = node.inputs[0] if node.op.name == "reshape" else node
+    return (
+        source if source.op.name == "concatenate" and joined(node.shape, source.shape) is not None else None
+    )
+
+
+def made_of(node: Node) -> set[Node]:
+    """What a node is made of by movement and by element."""
+    found, seen, stack = set(), {node}, [node]
+    while stack:
+        for operand in stack.pop().inputs:
+            if operand in seen:
+                continue
+            seen.add(operand)
+            if operand.op.kind in ("elementwise", "movement") and operand.op.name != "pad":
+                stack.append(operand)
+            elif operand.ndim:
+                found.add(operand)
+    return found
+
+
+def in_window(node: Node) -> bool:
+    """Whether a node reduces a few elements, each in a vector of others' elements: a pool's window."""
+    if node.op.name not in ("reduce_sum", "reduce_max") or not node.ndim:
+        return False
+    shape, axes = node.inputs[0].shape, node.attrs["axes"]
+    extents = [shape[axis] for axis in axes]
+    known = all(isinstance(extent, int) for extent in extents)
+    return known and len(shape) - 1 not in axes and prod(extents) <= WINDOW

@@ -1,0 +1,77 @@
+"""Rows of a data set that products read where they lie, in the order that a step's numbers give.
+
+Of data that is zero in many places a product reads little (skipping.py): to look up where a row begins takes less time
+than to lay out a step's rows one after the other first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from ranvier.engines.native.codegen.contraction.sparse import pays, skips, zeros_of
+from ranvier.engines.native.passes.split_features import GRADIENT, PLAIN
+from ranvier.engines.native.passes.virtual_workers import MANY, spatial
+from ranvier.engines.native.schedule.loop_nest import plan
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import View
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, FLOATS, Node
+
+__all__ = ["is_given_rows", "picked", "unfit"]
+
+
+def picked(graph: Graph, batch: int) -> set[Node]:
+    """The gathers of rows that need not be laid out, as far as the graph tells."""
+    if batch >= MANY or spatial(graph):  # virtual workers share their sums over the samples
+        return set()
+    return {
+        node
+        for node, own in graph.readers().items()
+        if is_given_rows(node)
+        and node.ndim == 2
+        and node.dtype in FLOATS
+        and node not in graph.roots()
+        and all(_would_leave_out(reader, node, batch) for reader in own)
+    }
+
+
+def unfit(
+    picked: Collection[Node], tasks: Sequence[Task], view: Callable[[Node], View | None], batch: int
+) -> set[Node]:
+    """Those of them that a task's kernel reads in another way after all, for where its other operand lies."""
+    found = set[Node]()
+    for task in tasks:
+        read = {i for i in task.anchor.inputs if i in picked} if task.anchor is not None else set()
+        if read and not _leaves_out(task, view, batch):
+            found |= read
+    return found
+
+
+def _leaves_out(task: Task, view: Callable[[Node], View | None], batch: int) -> bool:
+    """Whether the kernel of a product's task will leave out the terms that are zero."""
+    assert task.anchor is not None
+    views = [found for i in task.anchor.inputs if (found := view(i)) is not None]
+    stored = next(place for node, place in task.stores if node.shape == task.space)
+    return skips(task, plan(task.anchor, views, stored.strides, lambda columns: 0), views, batch)
+
+
+def is_given_rows(node: Node) -> bool:
+    """Whether a node is rows of an input, by numbers that are given for each step."""
+    if node.op.name != "gather" or node.shape[:1] != (BATCH,) or node.attrs.get("batch", 0):
+        return False
+    source, rows = node.inputs
+    return source.op.name == rows.op.name == "input" and bool(rows.attrs["windowed"])
+
+
+def _would_leave_out(product: Node, data: Node, batch: int) -> bool:
+    """Whether a product leaves out the terms of its data that are zero."""
+    if product.op.name != "contract" or product.inputs.count(data) != 1:
+        return False
+    first, loops, of = product.inputs[0] is data, product.attrs["loops"], product.attrs.get("of")
+    if first and (of == "features" or (of is None and product.attrs["index"] == PLAIN)):
+        extents = batch, loops[-2], loops[-1]
+    elif not first and product.attrs["index"] == GRADIENT:
+        extents = loops[0], loops[1], batch
+    else:
+        return False
+    return pays(zeros_of(data), extents, product.dtype)

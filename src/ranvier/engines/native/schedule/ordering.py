@@ -1,0 +1,157 @@
+"""Who runs a task, and when: its share among the threads, and the phases with a barrier between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ranvier.engines.native.passes.rematerialize import AGAIN
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import size
+from ranvier.graph.node import BATCH, Node
+
+SERIAL = 4096  # elements below which a task is not worth dividing
+UPDATED = 512  # the same for new weights: each line of them is taken from threads that have read the old ones
+LARGER = frozenset(("pad", "concatenate"))  # what makes something larger of the same
+Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
+
+
+def share_out(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
+    """Decide for each task whether its rows, an extent of its own, or the whole of it goes to one thread.
+
+    A single sample (``alone``) is divided within: the rows of an image.
+    """
+    for task in tasks:
+        within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
+        if alone and within and work(task, batch) >= SERIAL:
+            task.share, task.axis = "split", 1
+            continue
+        anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]  # a scatter has one
+        if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
+            task.share = "rows"
+        elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
+            updates = any(view.buffer.kind == "input" for _, view in task.stores)
+            task.share = "split" if work(task, batch) >= (UPDATED if updates else SERIAL) else "serial"
+
+
+def is_layout(task: Task) -> bool:
+    """Whether the task only lays out anew what the caller gave."""
+    return [node.op.name for node in task.members] == ["laid"]
+
+
+def work(task: Task, batch: int) -> int:
+    """How much a task computes, in elements that cost little each."""
+    if task.anchor is not None and task.kind == "contract":
+        return size(tuple(task.anchor.attrs["loops"]), batch) // 8
+    if task.anchor is not None and task.kind == "reduce":
+        return size(task.anchor.inputs[0].shape, batch)
+    return size(task.space, batch)
+
+
+def in_order(
+    tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]], batch: int
+) -> list[Task]:
+    """The tasks as they run, each with its phase. A task waits at a barrier only for what other threads made."""
+    edges = [_edges(task, tasks, home, after) for task in tasks]
+    first = int(any(is_layout(task) for task in tasks))  # what is laid out anew is so before all else
+    for task in tasks:
+        task.phase = 0 if is_layout(task) else first
+    order: list[int] = []
+    state = [0] * len(tasks)
+    for start in range(len(tasks)):
+        stack = [start]
+        while stack:
+            number = stack[-1]
+            if state[number] == 2:
+                stack.pop()
+                continue
+            if state[number] == 1:
+                stack.pop()
+                state[number] = 2
+                task = tasks[number]
+                for before, together in edges[number]:
+                    task.phase = max(task.phase, tasks[before].phase + (0 if together else 1))
+                order.append(number)
+                continue
+            state[number] = 1
+            for before, _ in sorted(edges[number]):
+                if state[before] == 0:
+                    stack.append(before)
+                elif state[before] == 1:
+                    raise AssertionError("tasks that wait for each other")
+    _postpone(tasks, order, edges)
+    _spread(tasks, edges, batch)
+    for number in order:
+        task, same = (
+            tasks[number],
+            [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase],
+        )
+        task.stage = max((before.stage + _apart(before, task) for before in same), default=0)
+    place = {number: i for i, number in enumerate(order)}
+    return sorted(tasks, key=lambda t: (t.phase, t.stage, place[t.number]))
+
+
+def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[Edge]]) -> None:
+    """What is no more than a larger form of what lies in memory anyway is made as late as its readers let it be."""
+    waiting: dict[int, list[Edge]] = {}
+    for number, own in enumerate(edges):
+        for before, together in own:
+            waiting.setdefault(before, []).append((number, together))
+    for number in reversed(order):
+        task, readers = tasks[number], waiting.get(number, ())
+        if readers and task.nodes and all(AGAIN in n.attrs or n.op.name in LARGER for n in task.nodes):
+            latest = min(tasks[reader].phase - (0 if together else 1) for reader, together in readers)
+            task.phase = max(task.phase, latest)
+
+
+def _spread(tasks: Sequence[Task], edges: Sequence[set[Edge]], batch: int) -> None:
+    """Whole tasks of one phase go to different threads, but those that need each other to the same."""
+    leads = list(range(len(tasks)))  # of each task, one that goes to the same thread
+
+    def lead(number: int) -> int:
+        while leads[number] != number:
+            leads[number] = leads[leads[number]]  # or each walk would be as long as the network is deep
+            number = leads[number]
+        return number
+
+    whole = [task for task in tasks if task.share == "serial"]
+    for task in whole:
+        for before, _ in edges[task.number]:
+            if tasks[before].share == "serial" and tasks[before].phase == task.phase:
+                leads[lead(task.number)] = lead(before)
+    together: dict[int, dict[int, list[Task]]] = {}
+    for task in whole:
+        together.setdefault(task.phase, {}).setdefault(lead(task.number), []).append(task)
+    for sets in together.values():
+        largest_first = sorted(sets.values(), key=lambda own: -sum(work(task, batch) for task in own))
+        for turn, own in enumerate(largest_first):
+            for task in own:
+                task.turn = turn
+
+
+def _edges(
+    task: Task, tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]]
+) -> set[Edge]:
+    """The tasks that this one waits for. It may share a phase with one whose results its own thread made."""
+    edges = set()
+    for node, row in task.reads.items():
+        maker = home.get(node)
+        if maker is not None and maker is not task:
+            edges.add((maker.number, _together(task, maker, row)))
+    for before, row in after.get(task.number, ()):
+        # What is overwritten: a thread's own copy, which it alone reads; or what lies there for all, and each reads.
+        own = task.share == "each" or (tasks[before].share != "each" and _together(task, tasks[before], row))
+        edges.add((before, own))
+    return edges
+
+
+def _apart(before: Task, task: Task) -> bool:
+    """Whether a task of one phase must wait for all of the own thread's part of another."""
+    return before.whole or task.whole or before.share != task.share
+
+
+def _together(task: Task, before: Task, row: bool) -> bool:
+    """Whether a task needs no barrier after one before it: then what it takes of that, its own thread has made."""
+    if before.share == "each":
+        return True
+    own = task.share == "serial" or (task.share == "rows" and row) or task.parts == before.parts > 0
+    return task.share == before.share and own
