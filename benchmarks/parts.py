@@ -21,9 +21,9 @@ from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 from benchmarks.workloads import select
 from ranvier.engines.native.profile import TimedProgram
-from ranvier.training.gate import gate
-from ranvier.training.hooks import Callbacks
-from ranvier.training.loop import Training
+from ranvier.training.adapters.arrays import gate
+from ranvier.training.loop.callback_list import Callbacks
+from ranvier.training.loop.trainer import Training
 
 STEPS = 20
 

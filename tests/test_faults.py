@@ -19,7 +19,8 @@ import pytest
 import ranvier as rv
 import ranvier.torch as torch
 from ranvier import callbacks, optimizers, training
-from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning, inputs
+from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
+from ranvier.training import adapters as inputs
 
 RNG = np.random.default_rng(0)
 N, F, K = 40, 5, 3

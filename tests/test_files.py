@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier.training import CheckpointError, files
-from ranvier.training.values import pack, unpack
+from ranvier.data import files
+from ranvier.training import CheckpointError
+from ranvier.training.checkpoint.values import pack, unpack
 
 OLD = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(7, np.int32)}
 NEW = {"a": np.arange(6.0).reshape(2, 3) + 100, "b": np.array(8, np.int32)}

@@ -5,7 +5,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.tensor import rng as seed
-from ranvier.training.finder import RangeTest
+from ranvier.training.loop.lr_finder import RangeTest
 from tests.strategies import ENGINES
 
 RNG = np.random.default_rng(0)

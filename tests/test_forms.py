@@ -14,7 +14,7 @@ import ranvier as rv
 import ranvier.torch as torch
 from ranvier.pictures.histograms import layer_outputs
 from ranvier.tensor.rng import Source, seeded
-from ranvier.training import inputs
+from ranvier.training import adapters
 
 RNG = np.random.default_rng(6)
 N, F, K = 90, 4, 3
@@ -429,7 +429,7 @@ def test_a_generator_gives_what_its_arrays_give(kind):
 
 def test_batches_taken_together_and_one_by_one_are_the_same(monkeypatch):
     one = trained(batches(4, times=3))
-    monkeypatch.setattr("ranvier.training.sources.GROUP_SECONDS", 0)
+    monkeypatch.setattr("ranvier.training.adapters.generators.GROUP_SECONDS", 0)
     other = trained(batches(4, times=3))
     np.testing.assert_array_equal(one[0], other[0])
     assert one[1] == other[1]
@@ -488,7 +488,7 @@ def test_how_fast_batches_come_changes_no_bit(sizes, monkeypatch):
     watch = rv.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)
     found = []
     for seconds, callbacks in ((0.02, None), (0.0, None), (0.02, watch)):
-        monkeypatch.setattr("ranvier.training.sources.GROUP_SECONDS", seconds)
+        monkeypatch.setattr("ranvier.training.adapters.generators.GROUP_SECONDS", seconds)
         model = classifier()
         history = model.fit(of_sizes(sizes), callbacks=callbacks, **OPTIONS).history
         found.append((weights_of(model), history, model.evaluate(of_sizes(sizes), verbose=0)))
@@ -551,7 +551,7 @@ def test_an_array_that_is_changed_meanwhile_never_crashes():
     x, y = np.tile(X, (50, 1)).astype(np.float32), np.tile(Y, 50).astype(np.int32)
     stop, generator = threading.Event(), np.random.default_rng(0)
     model = classifier()
-    data = inputs.gate(model, model._compiled, x, y)
+    data = adapters.gate(model, model._compiled, x, y)
     assert np.shares_memory(data.y[0], y)
 
     def scribble():

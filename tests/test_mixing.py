@@ -269,7 +269,7 @@ def test_mistakes_name_the_fix(make, error, said):
 
 
 def test_a_run_that_is_stopped_and_resumed_mixes_as_if_it_had_not_been():
-    from ranvier.training.verify import verify_resume
+    from ranvier.training.loop.verify_resume import verify_resume
 
     def build():
         model = rv.Sequential([

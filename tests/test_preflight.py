@@ -20,13 +20,13 @@ from ranvier.ops.functional.convolution import convolve
 from ranvier.torch import optim
 from ranvier.torch.utils.data import DataLoader, TensorDataset
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
-from ranvier.training.gate import gate
+from ranvier.training.adapters.arrays import gate
 from ranvier.training.preflight import Report, table
 from ranvier.training.preflight.probe import STEPS, Probe
 from ranvier.training.preflight.report import ERROR
 from ranvier.training.preflight.validation import shared_rows
-from ranvier.training.state import compiled
-from ranvier.training.step import step_for
+from ranvier.training.step.compiled import compiled
+from ranvier.training.step.step import step_for
 
 ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)

@@ -574,7 +574,7 @@ def test_another_run_is_refused(change, text, tmp_path):
 
 def test_weights_that_do_not_fit_are_all_listed(tmp_path):
     """A file whose description was made to fit."""
-    from ranvier.training import files
+    from ranvier.data import files
 
     train(tmp_path, stop=5)
     file = tmp_path / "backup.ranvier"
@@ -607,7 +607,7 @@ JSON = st.recursive(
 @given(data=st.data())
 def test_a_backup_that_someone_has_changed(data, tmp_path):
     """Any part of it replaced by anything, or any tensor: refused, or a run that ends; never a crash."""
-    from ranvier.training import files
+    from ranvier.data import files
 
     folder = tmp_path / "b"
     if not (tmp_path / "kept").exists():

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 import ranvier as rv
 from ranvier import optimizers
-from ranvier.training import CheckpointError, files
+from ranvier.data import files
+from ranvier.training import CheckpointError
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(64, 5)).astype(np.float32)

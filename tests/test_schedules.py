@@ -458,7 +458,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("rate", "text"), HOSTILE)
 def test_hostile_files(rate, text, tmp_path):
-    from ranvier.training import CheckpointError, files
+    from ranvier.data import files
+    from ranvier.training import CheckpointError
 
     path = tmp_path / "m.ranvier"
     network(optimizers.SGD(s.CosineDecay(0.1, 10))).save(path)

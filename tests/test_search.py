@@ -38,7 +38,8 @@ from ranvier.search.interval import estimate, student_t
 from ranvier.search.variants import grid_points, seeds_of, variants_of
 from ranvier.tensor import rng
 from ranvier.tensor.context import computing_in
-from ranvier.training import Callback, step
+from ranvier.training import Callback
+from ranvier.training.step import step
 
 RNG = np.random.default_rng(0)
 N, F, K = 90, 6, 3

@@ -394,7 +394,7 @@ def test_the_bar_draws(monkeypatch):
 
     from rich.console import Console
 
-    from ranvier.training import progress
+    from ranvier.training.loop import progress
 
     screen = io.StringIO()
     bar = progress.Bar(Console(file=screen, force_terminal=True, width=120))
@@ -421,7 +421,7 @@ def test_a_finished_epoch_is_whole_however_narrow_the_terminal(width, lines, tim
 
     from rich.console import Console
 
-    from ranvier.training import progress
+    from ranvier.training.loop import progress
 
     screen = io.StringIO()
     drawn = progress.Bar(Console(file=screen, force_terminal=True, color_system=None, width=width))
@@ -439,7 +439,7 @@ def test_a_finished_epoch_is_whole_however_narrow_the_terminal(width, lines, tim
 
 
 def test_small_results_show_digits_that_count():
-    from ranvier.training.progress import results
+    from ranvier.training.loop.progress import results
 
     logs = {"loss": 1.234567e-5, "mae": 0.0, "val_loss": 0.01}
     assert results(logs) == ["loss 1.2346e-05", "mae 0.0000", "val_loss 0.0100"]
@@ -790,7 +790,7 @@ def test_the_warning_points_at_the_call_of_fit():
 
 
 def test_chunks_grow_to_a_tenth_of_a_second():
-    from ranvier.training.runner import Pace
+    from ranvier.training.step.runner import Pace
 
     pace, seen = Pace(), []
     for _ in range(6):

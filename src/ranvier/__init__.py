@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from ranvier.search import fit_many
     from ranvier.tensor.rng import set_seed
     from ranvier.training import load_model, verify_resume
-    from ranvier.training.finder import find_learning_rate
+    from ranvier.training.loop.lr_finder import find_learning_rate
 
 Model = Module  # Keras's name for what subclasses of a network derive from
 
@@ -128,7 +128,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "datasets": "ranvier.data.datasets",
     "estimators": "ranvier.estimators",
     "explain": "ranvier.explain",
-    "find_learning_rate": "ranvier.training.finder:find_learning_rate",
+    "find_learning_rate": "ranvier.training.loop.lr_finder:find_learning_rate",
     "fit_many": "ranvier.search:fit_many",
     "get_threads": "ranvier.engines.native.runtime.threads:get_threads",
     "initializers": "ranvier.initializers",

@@ -19,7 +19,7 @@ from ranvier.graph.extents import extent
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Symbol, apply, like
-from ranvier.training import gate
+from ranvier.training.adapters import arrays as gate
 from tests.native.test_programs import training_step
 
 ROWS = 87  # of the batch

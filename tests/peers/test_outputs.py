@@ -174,7 +174,7 @@ def test_torch(settings):
 def test_scikit_learn_balanced_weights():
     from sklearn.utils.class_weight import compute_class_weight
 
-    from ranvier.training.weights import balanced
+    from ranvier.training.adapters.sample_weights import balanced
 
     y = RNG.choice([0, 2, 5], 1000, p=[0.9, 0.08, 0.02])
     wanted = compute_class_weight("balanced", classes=np.unique(y), y=y)

@@ -135,8 +135,8 @@ def _compile(calibrated: Calibrated, model: Module) -> None:
 
     A loss of logits that cannot be told so is none of probabilities: then it is left to whoever needs a loss.
     """
-    from ranvier.training.state import Compiled
-    from ranvier.training.state import compile as compile_model
+    from ranvier.training.step.compiled import Compiled
+    from ranvier.training.step.compiled import compile as compile_model
 
     state = model._compiled
     if not isinstance(state, Compiled):

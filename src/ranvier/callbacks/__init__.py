@@ -12,8 +12,8 @@ from ranvier.callbacks.simple import LambdaCallback, TerminateOnNaN
 from ranvier.callbacks.stopping import EarlyStopping
 from ranvier.callbacks.tensorboard import TensorBoard
 from ranvier.support.errors import missing
-from ranvier.training.history import History
-from ranvier.training.hooks import Callback, CallbackList
+from ranvier.training.loop.callback_list import Callback, CallbackList
+from ranvier.training.loop.history import History
 
 __all__ = [
     "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback",

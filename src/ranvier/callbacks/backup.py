@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ranvier.callbacks.model_checkpoint import frequency
-from ranvier.training.files import CheckpointError, make_folder
-from ranvier.training.hooks import Callback
-from ranvier.training.resume import NAME, AnotherRun, remove
+from ranvier.data.files import CheckpointError, make_folder
+from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.resume import NAME, AnotherRun, remove
 
 __all__ = ["BackupAndRestore"]
 

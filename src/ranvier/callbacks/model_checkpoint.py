@@ -8,7 +8,7 @@ from string import Formatter
 from typing import Any
 
 from ranvier.callbacks.monitor import Monitor
-from ranvier.training.files import make_folder
+from ranvier.data.files import make_folder
 
 __all__ = ["ModelCheckpoint"]
 

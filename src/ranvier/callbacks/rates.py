@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.callbacks.monitor import Monitor, check_numbers
-from ranvier.training.hooks import Callback
+from ranvier.training.loop.callback_list import Callback
 
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
 

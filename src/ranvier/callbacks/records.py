@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.training.files import check_target
-from ranvier.training.hooks import Callback
+from ranvier.data.files import check_target
+from ranvier.training.loop.callback_list import Callback
 
 __all__ = ["CSVLogger"]
 

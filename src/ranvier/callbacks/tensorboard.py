@@ -12,8 +12,8 @@ import numpy as np
 
 from ranvier.callbacks import event_files
 from ranvier.callbacks.event_files import EventFiles
-from ranvier.training.files import make_folder
-from ranvier.training.hooks import Callback
+from ranvier.data.files import make_folder
+from ranvier.training.loop.callback_list import Callback
 
 __all__ = ["TensorBoard"]
 

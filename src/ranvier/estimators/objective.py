@@ -14,7 +14,7 @@ from ranvier.ops.arrays.promotion import count
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.recorded import losses_of
+from ranvier.training.step.placeholders import losses_of
 
 __all__ = ["HalfSquaredError", "Objective", "SeveralCrossentropies", "named_loss", "penalized"]
 

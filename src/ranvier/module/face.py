@@ -364,7 +364,7 @@ class Face(State):
         steps_per_epoch: int | None = None,
         **options: Any,
     ) -> Any:
-        """Train, and return the history: see `ranvier.training.fit`. The arguments are those of Keras 3."""
+        """Train, and return the history: see `ranvier.training.loop.fit`. The arguments are those of Keras 3."""
         return _method(self, "fit", options)(
             self, x, y, batch_size=batch_size, epochs=epochs, verbose=verbose, callbacks=callbacks,
             validation_split=validation_split, validation_data=validation_data, shuffle=shuffle,
@@ -399,7 +399,7 @@ class Face(State):
     def predict(
         self, x: Any = None, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
     ) -> Any:
-        """The outputs for ``x`` as a NumPy array: see `ranvier.training.predict`."""
+        """The outputs for ``x`` as a NumPy array: see `ranvier.training.loop.predict`."""
         return _method(self, "predict", options)(self, x, batch_size=batch_size, verbose=verbose, **options)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
@@ -413,7 +413,7 @@ class Face(State):
         return self.evaluate(x, y, verbose=0, sample_weight=sample_weight, return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
-        """The outputs for one batch: see `ranvier.training.predict`."""
+        """The outputs for one batch: see `ranvier.training.loop.predict`."""
         return self.predict(x, verbose=0)
 
     def save_weights(self, filepath: Any, **options: Any) -> None:

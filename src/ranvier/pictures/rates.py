@@ -11,7 +11,7 @@ from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, figure, finish, tidy
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ranvier.training.finder import RangeTest
+    from ranvier.training.loop.lr_finder import RangeTest
 
 __all__ = ["learning_rates"]
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ranvier.training.files import check_target
+from ranvier.data.files import check_target
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

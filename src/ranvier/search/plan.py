@@ -15,13 +15,14 @@ from ranvier.search.results import check_measured
 from ranvier.search.settings import parted, takes_variant
 from ranvier.search.variants import Variant
 from ranvier.tensor import rng
-from ranvier.training import fit, inputs
-from ranvier.training.data import Data
-from ranvier.training.evaluation import check_counting, split
-from ranvier.training.hooks import flat
+from ranvier.training import adapters
+from ranvier.training.loop import fit
+from ranvier.training.loop.callback_list import flat
+from ranvier.training.loop.evaluate import check_counting, split
 from ranvier.training.preflight import preflight
-from ranvier.training.state import Compiled, compiled
-from ranvier.training.twins import Patterns, Wanted
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled, compiled
+from ranvier.training.step.step_cache import Patterns, Wanted
 
 __all__ = ["Job", "Plan"]
 
@@ -50,15 +51,15 @@ class Shared:
     def of(self, model: Module, state: Compiled, given: Sequence[Any], finite: bool, **options: Any) -> Data:
         """The arrays as this model takes them. Raises as `gate` does."""
         if self.first is None:
-            data = inputs.gate(model, state, *given, check_finite=finite, **options)
+            data = adapters.gate(model, state, *given, check_finite=finite, **options)
             self.first = data, model._frame_columns
             return data
         before, columns = self.first
         model.__dict__["_frame_columns"] = dict(columns)
         if len(before.x) > 1 or len(before.y) > 1:
-            return inputs.gate(model, state, *given, check_finite=False, **options)
+            return adapters.gate(model, state, *given, check_finite=False, **options)
         x, y, weight = before.x[0], before.y[0], before.weight[0]
-        return inputs.gate(model, state, x, y, weight, check_finite=False, **options)
+        return adapters.gate(model, state, x, y, weight, check_finite=False, **options)
 
 
 @dataclass
@@ -120,7 +121,7 @@ class Plan:
             if share and options.get("validation_data") is None:  # as `fit` does before classes are weighted
                 train, options["validation_data"] = split(train, share)
             if (class_weight := options.pop("class_weight", None)) is not None:
-                train = inputs.gate(model, state, train, None, class_weight=class_weight)
+                train = adapters.gate(model, state, train, None, class_weight=class_weight)
             batch = options.get("batch_size") or 32
             wanted: list[Wanted] = []
             if isinstance(batch, int):

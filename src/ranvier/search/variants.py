@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.training.identity import text
+from ranvier.training.loop.fingerprint import text
 
 __all__ = ["Variant", "grid_points", "same", "seeds_of", "variants_of", "word"]
 

@@ -32,7 +32,7 @@ def save(obj: Any, f: Any) -> None:
     """
     from pathlib import Path
 
-    from ranvier.training.files import to_bytes, write
+    from ranvier.data.files import to_bytes, write
 
     opened = _is_open(f, "write")
     if isinstance(obj, Mapping) and obj and all(isinstance(v, (Tensor, np.ndarray)) for v in obj.values()):
@@ -98,7 +98,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
-    from ranvier.training.files import check_source
+    from ranvier.data.files import check_source
 
     if _is_open(f, "read"):
         data = f.read()

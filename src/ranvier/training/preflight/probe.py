@@ -21,10 +21,10 @@ from ranvier.graph.node import BATCH, Node, Symbol, topological
 from ranvier.module import Module
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.data import Data
 from ranvier.training.preflight.seen import plain
-from ranvier.training.state import Compiled
-from ranvier.training.step import Step
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.step import Step
 
 __all__ = ["WORK", "Activation", "Gradient", "Probe"]
 

@@ -14,15 +14,15 @@ from ranvier.module.calls import in_its_floats
 from ranvier.module.explain import ShapeError
 from ranvier.support.source_lines import caller, shown
 from ranvier.tensor import rng
-from ranvier.training import inputs
-from ranvier.training.data import Data
+from ranvier.training import adapters
 from ranvier.training.preflight import table
 from ranvier.training.preflight.probe import WORK, Probe
 from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, silencer, tell
 from ranvier.training.preflight.seen import Seen
-from ranvier.training.runner import Runner
-from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import build, step_for
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled, compiled
+from ranvier.training.step.runner import Runner
+from ranvier.training.step.step import build, step_for
 
 __all__ = ["after_epoch", "check", "likely_cause", "preflight"]
 
@@ -135,17 +135,17 @@ def check(
     state = compiled(model, "check") if loss is None else looped(loss, optimizer)
     partial = False
     try:
-        if inputs.is_source(x):
+        if adapters.is_source(x):
             options: Any = {"class_weight": class_weight, "check_finite": True}
-            loader = inputs.resident(x)
+            loader = adapters.resident(x)
             whole = None if loader is None else loader.data(model, state, **options)
             partial = whole is None
-            data = whole or next(inputs.Batches(model, state, x, 1, **options))
+            data = whole or next(adapters.Batches(model, state, x, 1, **options))
         else:
-            data = inputs.gate(model, state, x, y, sample_weight, class_weight=class_weight)
+            data = adapters.gate(model, state, x, y, sample_weight, class_weight=class_weight)
         validation = None
-        if validation_data is not None and not inputs.is_source(validation_data):
-            validation = inputs.gate(model, state, *validation_data, prefix="validation ")
+        if validation_data is not None and not adapters.is_source(validation_data):
+            validation = adapters.gate(model, state, *validation_data, prefix="validation ")
         seen = Seen(model, state, data, validation)
     except ShapeError as error:
         code, title = table.GIVEN["shapes"]

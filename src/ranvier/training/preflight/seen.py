@@ -17,11 +17,11 @@ from ranvier.module.explain import called
 from ranvier.tensor import rng
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Entry
-from ranvier.training.data import Data
-from ranvier.training.objective import exclusive
 from ranvier.training.preflight.report import Fault
-from ranvier.training.recorded import placeholders
-from ranvier.training.state import Compiled
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.objective import exclusive
+from ranvier.training.step.placeholders import placeholders
 
 __all__ = ["AFFINE", "FEW", "LINEAR", "End", "Input", "Seen", "name_of", "plain", "through"]
 

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ranvier.data import files
 from ranvier.data.convert import Array
+from ranvier.data.files import CheckpointError
 from ranvier.data.memory import weights_within
 from ranvier.module import Module, from_architecture
 from ranvier.support.custom_objects import UnknownNameError, custom_object_scope
-from ranvier.training import files, own
-from ranvier.training.files import CheckpointError
-from ranvier.training.heads import described
-from ranvier.training.state import Compiled
-from ranvier.training.state import compile as compile_model
+from ranvier.training.step import custom_objects as own
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.compiled import compile as compile_model
+from ranvier.training.step.outputs import described
 
 __all__ = ["load_model", "load_weights", "save", "save_weights"]
 

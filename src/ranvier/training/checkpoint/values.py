@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.data.files import STORED
 from ranvier.tensor.tensor import Number
-from ranvier.training.files import STORED
 
 __all__ = ["pack", "unpack"]
 

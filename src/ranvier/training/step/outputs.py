@@ -10,9 +10,9 @@ from typing import Any
 from ranvier import losses, metrics
 from ranvier.metrics import Metric, SampleMean
 from ranvier.support.errors import likely
-from ranvier.training import own
-from ranvier.training.objective import TORCH, Criterion, as_loss, criteria, exclusive
-from ranvier.training.structure import Outputs, pick
+from ranvier.training.step import custom_objects as own
+from ranvier.training.step.objective import TORCH, Criterion, as_loss, criteria, exclusive
+from ranvier.training.step.structure import Outputs, pick
 
 __all__ = ["FunctionMetric", "Head", "Heads", "describe_loss", "describe_metric", "described"]
 

@@ -18,8 +18,8 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.tensor import layout, tape
-from ranvier.training.data import Data
-from ranvier.training.step import Step
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.step import Step
 
 __all__ = ["Interrupt", "Runner"]
 

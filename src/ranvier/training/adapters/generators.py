@@ -16,11 +16,11 @@ from ranvier.data.convert import to_numeric
 from ranvier.module import Module
 from ranvier.module.arguments import takes
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.data import Data
-from ranvier.training.gate import features, gate, traced
-from ranvier.training.grouping import Group, Parts, Raw, leaves
-from ranvier.training.state import Compiled
-from ranvier.training.structure import container_of, inputs_of, is_alone, is_container
+from ranvier.training.adapters.arrays import features, gate, traced
+from ranvier.training.adapters.batching import Group, Parts, Raw, leaves
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.structure import container_of, inputs_of, is_alone, is_container
 
 __all__ = ["Batches", "Resident", "batch_of", "evaluated", "is_source", "parted", "resident", "told"]
 

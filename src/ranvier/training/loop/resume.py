@@ -13,18 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ranvier.data import files
 from ranvier.data.convert import Array
+from ranvier.data.files import CheckpointError
 from ranvier.tensor import rng
 from ranvier.tensor.tensor import Tensor
-from ranvier.training import checkpoint, files
-from ranvier.training.epochs import Arrays, Stream
-from ranvier.training.files import CheckpointError
-from ranvier.training.history import History
-from ranvier.training.identity import differences, identity, numbers, printed
-from ranvier.training.loaded import Loaded
-from ranvier.training.loop import Training
-from ranvier.training.passes import Passes
-from ranvier.training.values import pack, unpack
+from ranvier.training.adapters.passes import Passes
+from ranvier.training.checkpoint import model_file
+from ranvier.training.checkpoint.values import pack, unpack
+from ranvier.training.loop.epochs import Arrays, Stream
+from ranvier.training.loop.fingerprint import differences, identity, numbers, printed
+from ranvier.training.loop.history import History
+from ranvier.training.loop.resident_loader import Loaded
+from ranvier.training.loop.trainer import Training
 
 __all__ = ["NAME", "AnotherRun", "Run", "remove"]
 
@@ -81,7 +82,7 @@ class Run:
         with contextlib.suppress(TypeError, ValueError):
             description["architecture"] = model.architecture()
             description["compiled"] = training.compiled.settings()
-        tensors |= checkpoint.tensors_of(model)
+        tensors |= model_file.tensors_of(model)
         totals = training.runner.step.totals if training.runner is not None and training.done else []
         tensors |= {f"training/totals/{i}": array for i, array in enumerate(totals)}
         tensors |= {f"training/other/{i}": t.numpy() for i, t in enumerate(self.others())}
@@ -159,7 +160,7 @@ class Run:
             self.compare(kept["identity"], source)
             self.ahead(kept, source)
             self.restore(kept, tensors, source)
-        except checkpoint.MALFORMED as error:
+        except model_file.MALFORMED as error:
             model.set_weights(before)
             if isinstance(error, CheckpointError):
                 raise
@@ -195,14 +196,14 @@ class Run:
                 "callbacks",
             )
         }  # fmt: skip
-        model.load_state_dict(checkpoint.part(tensors, "weights/"))
+        model.load_state_dict(model_file.part(tensors, "weights/"))
         modules, frozen = dict(model.named_modules()), set(values["frozen"])
         for path, trainable in values["trainable"].items():
             modules[path].__dict__["_trainable"] = bool(trainable)
         for name, parameter in model.named_parameters():
             parameter.requires_grad = name not in frozen
         optimizer.attach(model.parameters())
-        optimizer.set_state(checkpoint.part(tensors, "optimizer/"))
+        optimizer.set_state(model_file.part(tensors, "optimizer/"))
         for name, value in values["optimizer"].items():
             setattr(optimizer, name, value)
         training.salt[...] = values["salt"]

@@ -23,11 +23,11 @@ from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import expand
-from ranvier.training.data import Array, Data
-from ranvier.training.heads import FunctionMetric
-from ranvier.training.objective import objective, per_sample
-from ranvier.training.recorded import Judged, as_given, augmented, placeholders, stand_in, streams
-from ranvier.training.state import Compiled
+from ranvier.training.step.arrays import Array, Data
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.objective import objective, per_sample
+from ranvier.training.step.outputs import FunctionMetric
+from ranvier.training.step.placeholders import Judged, as_given, augmented, placeholders, stand_in, streams
 
 __all__ = ["Step", "step_for"]
 

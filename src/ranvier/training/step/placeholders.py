@@ -16,7 +16,7 @@ from ranvier.tensor import rng
 from ranvier.tensor.check_returned import named, returned, tensor
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.heads import FunctionMetric, Head
+from ranvier.training.step.outputs import FunctionMetric, Head
 
 __all__ = ["Judged", "as_given", "augmented", "losses_of", "placeholders", "stand_in", "streams"]
 

@@ -11,10 +11,10 @@ import numpy as np
 from ranvier.data.batches import ended, name_of
 from ranvier.data.convert import Array
 from ranvier.tensor import rng
-from ranvier.training.data import Data
-from ranvier.training.inputs import Resident
-from ranvier.training.loop import Logs, Training
-from ranvier.training.step import Step
+from ranvier.training.adapters import Resident
+from ranvier.training.loop.trainer import Logs, Training
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.step import Step
 
 __all__ = ["Loaded"]
 

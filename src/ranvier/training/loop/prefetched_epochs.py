@@ -16,8 +16,8 @@ import numpy as np
 from ranvier.data.convert import Array
 
 if TYPE_CHECKING:
-    from ranvier.training.epochs import Arrays
-    from ranvier.training.loop import Training
+    from ranvier.training.loop.epochs import Arrays
+    from ranvier.training.loop.trainer import Training
 
 __all__ = ["Ahead"]
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from ranvier.module import Module
 from ranvier.tensor import rng as seeds
-from ranvier.training import checkpoint
-from ranvier.training.fit import fit
-from ranvier.training.hooks import Callback
-from ranvier.training.resume import NAME
-from ranvier.training.values import pack
+from ranvier.training.checkpoint import model_file
+from ranvier.training.checkpoint.values import pack
+from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.fit import fit
+from ranvier.training.loop.resume import NAME
 
 __all__ = ["ResumeMismatch", "ResumeReport", "verify_resume"]
 
@@ -202,7 +202,7 @@ def places(stops: int | Iterable[int], steps: int, epochs: int) -> list[int]:
 
 def outcome(model: Module, callbacks: Sequence[Any]) -> dict[str, Any]:
     """Everything that a run leaves, by name."""
-    tensors: dict[str, Any] = checkpoint.tensors_of(model)
+    tensors: dict[str, Any] = model_file.tensors_of(model)
     optimizer = model.__dict__["_compiled"].optimizer
     values: dict[str, Any] = {
         "optimizer": {n: v for n, v in optimizer.config().items() if isinstance(v, (bool, int, float, str))},

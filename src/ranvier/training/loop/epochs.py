@@ -14,13 +14,13 @@ from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
 from ranvier.support.source_lines import warn
 from ranvier.tensor import rng
-from ranvier.training import inputs
-from ranvier.training.data import Data
-from ranvier.training.evaluation import kept_rows
-from ranvier.training.loop import Logs, Training
-from ranvier.training.passes import Passes
+from ranvier.training import adapters
+from ranvier.training.adapters.passes import Passes
+from ranvier.training.loop.evaluate import kept_rows
+from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.preflight import preflight
-from ranvier.training.step import Step
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.step import Step
 
 __all__ = ["Arrays", "Stream", "ran_out"]
 
@@ -158,14 +158,14 @@ class Stream:
         self.data: Data | None = None  # the first batch of the epoch
         self.largest = 0  # the size of the largest batch before a stop: the program's
 
-    def batches(self) -> inputs.Batches:
+    def batches(self) -> adapters.Batches:
         """The batches of this epoch that are still to be trained on."""
         training, largest = self.training, self.largest
         self.passes.find()
         if not training.done:
             self.passes.begin()
         self.largest = 0
-        return inputs.Batches(
+        return adapters.Batches(
             training.model, training.compiled, self.passes, self.steps, **self.options,
             start=training.done, largest=largest,
         )  # fmt: skip

@@ -18,13 +18,13 @@ from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.training import inputs
-from ranvier.training.data import Data
-from ranvier.training.evaluation import kept_rows
-from ranvier.training.progress import progress
-from ranvier.training.runner import Runner
-from ranvier.training.state import Compiled, compiled
-from ranvier.training.step import Step, step_for
+from ranvier.training import adapters
+from ranvier.training.loop.evaluate import kept_rows
+from ranvier.training.loop.progress import progress
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled, compiled
+from ranvier.training.step.runner import Runner
+from ranvier.training.step.step import Step, step_for
 
 __all__ = ["RangeTest", "find_learning_rate"]
 
@@ -168,9 +168,9 @@ def find_learning_rate(
     saved: dict[int, tuple[Tensor, Array]] = {}
     with state.exclusive():
         options: Any = {"class_weight": class_weight, "check_finite": check_finite}
-        source = inputs.is_source(x)
+        source = adapters.is_source(x)
         if not source:
-            data = inputs.gate(model, state, x, y, sample_weight, **options)
+            data = adapters.gate(model, state, x, y, sample_weight, **options)
         trial = fresh(state, schedule)
         random = rng.get_state()
         try:
@@ -242,7 +242,7 @@ def streamed(model: Module, state: Compiled, source: Any, options: Any) -> Itera
     """Batches as they come; what can be read again is."""
     step: Step | None = None
     while True:
-        for data in inputs.Batches(model, state, source, None, **options):
+        for data in adapters.Batches(model, state, source, None, **options):
             if step is None or len(data) > step.batch:
                 step = step_for(model, state, data, len(data), "train")
             yield step, data, kept_rows(data), 0

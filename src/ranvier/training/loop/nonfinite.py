@@ -10,7 +10,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH, Node, Symbol, topological
-from ranvier.training.runner import Runner
+from ranvier.training.step.runner import Runner
 
 __all__ = ["NonFiniteLoss", "find"]
 

@@ -10,7 +10,8 @@ from typing import Any
 from ranvier import engines, losses, optimizers
 from ranvier.metrics import Metric
 from ranvier.module import Module
-from ranvier.training.heads import (
+from ranvier.training.step.objective import as_loss
+from ranvier.training.step.outputs import (
     FunctionMetric,
     Head,
     Heads,
@@ -20,8 +21,7 @@ from ranvier.training.heads import (
     described,
     is_description,
 )
-from ranvier.training.objective import as_loss
-from ranvier.training.structure import ONE, Outputs
+from ranvier.training.step.structure import ONE, Outputs
 
 __all__ = ["Compiled", "FunctionMetric", "compile", "compiled"]
 

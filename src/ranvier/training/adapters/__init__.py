@@ -1,7 +1,7 @@
 """Every form of data as checked arrays: of what is given whole (`gate`), and of what gives batches (`sources`)."""
 
-from ranvier.training.gate import features, gate, split, traced
-from ranvier.training.sources import (
+from ranvier.training.adapters.arrays import features, gate, split, traced
+from ranvier.training.adapters.generators import (
     Batches,
     Resident,
     batch_of,

@@ -13,12 +13,12 @@ from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.module import isolated
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.data import Data
-from ranvier.training.heads import Head
-from ranvier.training.objective import classes_of, ignored_by, of_labels, one_number
-from ranvier.training.recorded import losses_of
-from ranvier.training.state import Compiled
-from ranvier.training.structure import Outputs, pick
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.objective import classes_of, ignored_by, of_labels, one_number
+from ranvier.training.step.outputs import Head
+from ranvier.training.step.placeholders import losses_of
+from ranvier.training.step.structure import Outputs, pick
 
 __all__ = ["by_class", "by_class_among", "class_weights_of", "loss_shape", "weights_of"]
 

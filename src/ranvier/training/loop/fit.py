@@ -14,22 +14,22 @@ from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
-from ranvier.training import inputs
-from ranvier.training.ahead import Ahead
-from ranvier.training.data import Data
-from ranvier.training.epochs import Arrays, Stream, ran_out
-from ranvier.training.evaluation import run_evaluation, split, validation_set
-from ranvier.training.history import History
-from ranvier.training.hooks import Callbacks
-from ranvier.training.loaded import Loaded
-from ranvier.training.loop import Logs, Training
-from ranvier.training.nonfinite import NonFiniteLoss
-from ranvier.training.passes import Passes
+from ranvier.training import adapters
+from ranvier.training.adapters.passes import Passes
+from ranvier.training.loop.callback_list import Callbacks
+from ranvier.training.loop.epochs import Arrays, Stream, ran_out
+from ranvier.training.loop.evaluate import run_evaluation, split, validation_set
+from ranvier.training.loop.history import History
+from ranvier.training.loop.nonfinite import NonFiniteLoss
+from ranvier.training.loop.prefetched_epochs import Ahead
+from ranvier.training.loop.progress import Progress, progress
+from ranvier.training.loop.resident_loader import Loaded
+from ranvier.training.loop.resume import Run
+from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.preflight import after_epoch, preflight
-from ranvier.training.progress import Progress, progress
-from ranvier.training.resume import Run
-from ranvier.training.runner import Interrupt
-from ranvier.training.state import Compiled, compiled
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled, compiled
+from ranvier.training.step.runner import Interrupt
 
 __all__ = ["fit", "train_on_batch"]
 
@@ -94,7 +94,7 @@ def fit(
         sampler = None if sampler is None else checked_sampler(sampler)
         data: Data | None = None
         validation: Data | Any = None
-        if inputs.is_source(x):
+        if adapters.is_source(x):
             if y is not None or sample_weight is not None or validation_split:
                 raise ValueError(
                     "x gives batches, so y, sample_weight and validation_split cannot be given. Write a generator of "
@@ -105,16 +105,16 @@ def fit(
                     "x gives batches, so there are no rows for a sampler to draw. Write arrays as x and y, or let x "
                     "give balanced batches, instead."
                 )
-            loader = inputs.resident(x)
+            loader = adapters.resident(x)
             data = None if loader is None else loader.data(model, state, **options)
         else:
             loader = None
             if validation_split and validation_data is None:  # classes are weighted in training alone
-                data = inputs.gate(model, state, x, y, sample_weight, check_finite=check_finite)
+                data = adapters.gate(model, state, x, y, sample_weight, check_finite=check_finite)
                 data, validation = split(data, validation_split)
-                data = inputs.gate(model, state, data, None, **options)
+                data = adapters.gate(model, state, data, None, **options)
             else:
-                data = inputs.gate(model, state, x, y, sample_weight, **options)
+                data = adapters.gate(model, state, x, y, sample_weight, **options)
         if validation_data is not None:
             validation = validation_set(model, state, validation_data, check_finite)
             if hasattr(validation, "__next__"):
@@ -226,7 +226,7 @@ def validate(training: Training, validation: Any, batch: int | None, steps: int 
     if isinstance(validation, Passes):
         validation.find()
     if not isinstance(validation, Data):
-        parts, batch = inputs.evaluated(model, state, validation, steps), inputs.batch_of(validation)
+        parts, batch = adapters.evaluated(model, state, validation, steps), adapters.batch_of(validation)
     logs, _ = run_evaluation(
         model, state, parts, batch, pace=training.validation_pace, show=Progress(), hooks=training.hooks,
         between=lambda: interrupted(training),
@@ -269,7 +269,7 @@ def train_on_batch(
     """One step on one batch; returns its loss and metrics like `evaluate`, from before the step."""
     state: Compiled = compiled(model, "train_on_batch")
     with state.exclusive():
-        data = inputs.gate(model, state, x, y, sample_weight, class_weight=class_weight)
+        data = adapters.gate(model, state, x, y, sample_weight, class_weight=class_weight)
         training = Training(model, state, Callbacks(None, model, {}))
         try:
             logs, _ = Arrays(training, data, len(data), None, None).epoch("")

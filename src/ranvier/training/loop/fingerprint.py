@@ -14,9 +14,9 @@ from ranvier import engines
 from ranvier.data.convert import Array
 from ranvier.module import Module
 from ranvier.tensor.context import get_dtype
-from ranvier.training.data import Data
-from ranvier.training.hooks import Callbacks
-from ranvier.training.state import Compiled
+from ranvier.training.loop.callback_list import Callbacks
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
 
 __all__ = ["differences", "identity", "numbers", "printed"]
 

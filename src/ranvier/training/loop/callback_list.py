@@ -220,7 +220,7 @@ class CallbackList(Callback):
         model: Any = None,
         **params: Any,
     ) -> None:
-        from ranvier.training.history import History
+        from ranvier.training.loop.history import History
 
         if add_progbar:
             raise ValueError("CallbackList(add_progbar=True): fit(verbose=1) draws the bar. Leave it out.")

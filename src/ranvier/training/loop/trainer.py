@@ -12,17 +12,17 @@ from ranvier.module import Module
 from ranvier.module.changes import changes
 from ranvier.tensor import rng
 from ranvier.tensor.context import get_dtype
-from ranvier.training.data import Data
-from ranvier.training.hooks import Callbacks
-from ranvier.training.nonfinite import find
+from ranvier.training.loop.callback_list import Callbacks
+from ranvier.training.loop.nonfinite import find
+from ranvier.training.loop.progress import Progress
 from ranvier.training.preflight import likely_cause
-from ranvier.training.progress import Progress
-from ranvier.training.runner import Interrupt, Pace, Runner
-from ranvier.training.state import Compiled
-from ranvier.training.step import Step, step_for
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.runner import Interrupt, Pace, Runner
+from ranvier.training.step.step import Step, step_for
 
 if TYPE_CHECKING:
-    from ranvier.training.ahead import Ahead
+    from ranvier.training.loop.prefetched_epochs import Ahead
 
 __all__ = ["Logs", "Training"]
 

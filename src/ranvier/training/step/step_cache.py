@@ -19,10 +19,10 @@ from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.data import Data
-from ranvier.training.recorded import placeholders
-from ranvier.training.state import Compiled
-from ranvier.training.step import Step, key_of, labels, settings_of, step_for
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.placeholders import placeholders
+from ranvier.training.step.step import Step, key_of, labels, settings_of, step_for
 
 __all__ = ["Patterns", "Wanted"]
 

@@ -25,13 +25,20 @@ from ranvier.module.changes import structure
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.data import Data
-from ranvier.training.heads import Head
-from ranvier.training.objective import target_array
-from ranvier.training.recorded import placeholders
-from ranvier.training.state import Compiled
-from ranvier.training.step import KEPT
-from ranvier.training.structure import (
+from ranvier.training.adapters.sample_weights import (
+    by_class,
+    by_class_among,
+    class_weights_of,
+    loss_shape,
+    weights_of,
+)
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.compiled import Compiled
+from ranvier.training.step.objective import target_array
+from ranvier.training.step.outputs import Head
+from ranvier.training.step.placeholders import placeholders
+from ranvier.training.step.step import KEPT
+from ranvier.training.step.structure import (
     Outputs,
     container_of,
     inputs_of,
@@ -40,7 +47,6 @@ from ranvier.training.structure import (
     outputs_of,
     pick,
 )
-from ranvier.training.weights import by_class, by_class_among, class_weights_of, loss_shape, weights_of
 
 __all__ = ["features", "gate", "plain", "split", "traced"]
 

@@ -1,0 +1,1 @@
+"""Files: a model with its optimizer's state, and the values that go into it."""
