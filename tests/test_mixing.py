@@ -8,7 +8,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.layers import Dense, MixUp
-from ranvier.layers.mixing import partners
+from ranvier.layers.mixup import partners
 from ranvier.losses.mixture import Mixture
 from ranvier.ops.functional.beta import CELLS, beta_quantiles, from_quantiles
 from ranvier.tensor.rng import draw

@@ -8,8 +8,8 @@ from typing import Any
 
 from ranvier.layers import Input
 from ranvier.module import Module, Sequential, from_architecture, register_module
-from ranvier.module.architecture import classes_of
 from ranvier.module.functional import Functional
+from ranvier.module.serialization import classes_of
 from ranvier.support.custom_objects import OBJECTS, custom_object_scope, name_of, register
 from ranvier.support.errors import missing
 from ranvier.training import load_model, save

@@ -213,9 +213,9 @@ def plain(value):
 def test_arguments_and_defaults_are_those_of_keras():
     import inspect
 
-    from ranvier.layers import convolution, groups, merging, pooling, separable, shaping
+    from ranvier.layers import convolution, merging, normalization_group, pooling, separable, shaping
 
-    for module in (convolution, groups, merging, pooling, separable, shaping):
+    for module in (convolution, normalization_group, merging, pooling, separable, shaping):
         for name in set(module.__all__) - OWN:
             if not hasattr(keras.layers, name):
                 assert name == "InstanceNormalization"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier import layers
 from ranvier.module import Module, Sequential, from_architecture
-from ranvier.module.architecture import classes_of
+from ranvier.module.serialization import classes_of
 
 __all__ = ["custom_network", "hidden_network", "per_layer"]
 

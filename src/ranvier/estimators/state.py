@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.module import Module, from_architecture
-from ranvier.module.architecture import classes_of
+from ranvier.module.serialization import classes_of
 
 __all__ = ["from_state", "optimizer_state", "resume", "to_state"]
 

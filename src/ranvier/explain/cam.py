@@ -10,8 +10,8 @@ import numpy.typing as npt
 from ranvier.explain.scores import Scorer, chosen
 from ranvier.graph.node import Node
 from ranvier.module.calls import in_its_floats, mode, watched
-from ranvier.module.channels import channels_come_first
 from ranvier.module.core import Module
+from ranvier.module.data_format import channels_come_first
 from ranvier.ops import arrays
 from ranvier.ops.functional.resizing import shares
 from ranvier.tensor.context import no_grad

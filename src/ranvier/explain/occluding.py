@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer
 from ranvier.module.calls import in_its_floats
-from ranvier.module.channels import images_come_first
 from ranvier.module.core import Module
+from ranvier.module.data_format import images_come_first
 
 __all__ = ["occlusion"]
 

@@ -11,17 +11,9 @@ from ranvier.layers.convolution import (
     Conv3D,
     Conv3DTranspose,
 )
+from ranvier.layers.core import Activation, Flatten, Input, Rescaling
 from ranvier.layers.dense import Dense
-from ranvier.layers.groups import (
-    GroupNormalization,
-    InstanceNormalization,
-    RMSNormalization,
-    UnitNormalization,
-)
-from ranvier.layers.lookup import CategoryEncoding, Embedding, Identity, PReLU
-from ranvier.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
-from ranvier.layers.mixing import MixUp
-from ranvier.layers.noise import (
+from ranvier.layers.dropout import (
     ActivityRegularization,
     AlphaDropout,
     Dropout,
@@ -31,7 +23,16 @@ from ranvier.layers.noise import (
     SpatialDropout2D,
     SpatialDropout3D,
 )
+from ranvier.layers.embedding import CategoryEncoding, Embedding, Identity, PReLU
+from ranvier.layers.merging import Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract
+from ranvier.layers.mixup import MixUp
 from ranvier.layers.normalization import BatchNormalization, LayerNormalization
+from ranvier.layers.normalization_group import (
+    GroupNormalization,
+    InstanceNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
 from ranvier.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -78,8 +79,7 @@ from ranvier.layers.shaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from ranvier.layers.simple import Activation, Flatten, Input, Rescaling
-from ranvier.module.architecture import REGISTRY
+from ranvier.module.serialization import REGISTRY
 from ranvier.support.errors import missing
 
 __all__ = [

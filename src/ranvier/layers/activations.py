@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.layers.base import Layer
-from ranvier.module.architecture import register_module
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 
 __all__ = ["ELU", "LeakyReLU", "ReLU", "Softmax"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.layers.base import Layer
-from ranvier.layers.mixing import ALONE, mixed, partners, with_targets
+from ranvier.layers.mixup import ALONE, mixed, partners, with_targets
 from ranvier.layers.resampling import RandomLayer, bounds, is_number
-from ranvier.module.architecture import register_module
+from ranvier.module.serialization import register_module
 from ranvier.ops.functional import augmentation
 from ranvier.ops.functional.beta import beta_quantiles, from_quantiles
 from ranvier.tensor.context import get_dtype

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.layers.base import whole
-from ranvier.layers.fitting import largest_divisor
-from ranvier.layers.kernels import Convolution
+from ranvier.layers.convolution_base import Convolution
+from ranvier.layers.shape_errors import largest_divisor
 from ranvier.layers.spatial import treatments
-from ranvier.layers.weighted import convolve, convolve_transposed
-from ranvier.module.architecture import register_module
+from ranvier.layers.weight_dtype import convolve, convolve_transposed
 from ranvier.module.parameter import Parameter
+from ranvier.module.serialization import register_module
 
 __all__ = ["Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose"]
 

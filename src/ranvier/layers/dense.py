@@ -8,9 +8,9 @@ from typing import Any
 from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.base import Layer, whole
-from ranvier.layers.weighted import weighted
-from ranvier.module.architecture import register_module
+from ranvier.layers.weight_dtype import weighted
 from ranvier.module.parameter import Parameter
+from ranvier.module.serialization import register_module
 
 __all__ = ["Dense", "affine"]
 

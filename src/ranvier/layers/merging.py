@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node
 from ranvier.layers.base import Layer
-from ranvier.module.architecture import register_module
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.function import function

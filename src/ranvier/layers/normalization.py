@@ -7,9 +7,9 @@ from typing import Any
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer
-from ranvier.layers.weighted import layer_standardize, normalize_batch, standardize
-from ranvier.module.architecture import register_module
+from ranvier.layers.weight_dtype import layer_standardize, normalize_batch, standardize
 from ranvier.module.parameter import Buffer
+from ranvier.module.serialization import register_module
 from ranvier.ops.arrays.promotion import axes_of, axis_of
 from ranvier.ops.functional.normalization import moved
 from ranvier.support.validation import amount

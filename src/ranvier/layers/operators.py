@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from ranvier.layers.base import Layer
-from ranvier.module.architecture import register_module
 from ranvier.module.core import automatic_name
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
 
 __all__ = ["GetItem", "Operation"]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ranvier.graph.node import Type
-from ranvier.layers.fitting import Misfit
+from ranvier.layers.shape_errors import Misfit
 from ranvier.layers.spatial import Spatial
-from ranvier.module.architecture import register_module
+from ranvier.module.serialization import register_module
 from ranvier.ops.functional.convolution import padding_of
 from ranvier.ops.functional.pooling import adaptive_pool, global_pool, pool
 

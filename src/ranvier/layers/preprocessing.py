@@ -10,8 +10,8 @@ import numpy as np
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import GraphError, Node, Type
 from ranvier.layers.base import Layer
-from ranvier.module.architecture import register_module
 from ranvier.module.parameter import Buffer
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axes_of, axis_of, floating
 from ranvier.tensor.context import get_dtype

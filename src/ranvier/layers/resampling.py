@@ -8,7 +8,7 @@ from typing import Any
 from ranvier.graph.node import Type
 from ranvier.layers.base import whole
 from ranvier.layers.spatial import Spatial
-from ranvier.module.architecture import register_module
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
 from ranvier.ops.functional import augmentation, resampling
 from ranvier.ops.functional.resampling import FILL_MODES, INTERPOLATIONS

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.layers.base import whole
-from ranvier.layers.kernels import Convolution
+from ranvier.layers.convolution_base import Convolution
 from ranvier.layers.spatial import treatments
-from ranvier.layers.weighted import convolve_separably
-from ranvier.module.architecture import register_module
+from ranvier.layers.weight_dtype import convolve_separably
 from ranvier.module.parameter import Parameter
+from ranvier.module.serialization import register_module
 
 __all__ = ["DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"]
 

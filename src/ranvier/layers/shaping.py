@@ -10,8 +10,8 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node, Type, apply
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.spatial import Spatial
-from ranvier.module.architecture import register_module
 from ranvier.module.calls import shape_of
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays
 from ranvier.ops.functional.resizing import resize
 from ranvier.ops.functional.spatial import crop, extend, repeat

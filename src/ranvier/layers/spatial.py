@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer, whole
-from ranvier.layers.fitting import Form, Misfit
+from ranvier.layers.shape_errors import Form, Misfit
 
 __all__ = ["Spatial", "data_format_of", "treatments"]
 

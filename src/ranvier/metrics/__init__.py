@@ -40,6 +40,7 @@ from ranvier.metrics.curves import (
     SensitivityAtSpecificity,
     SpecificityAtSensitivity,
 )
+from ranvier.metrics.custom import Mean, Sum, Written, is_written
 from ranvier.metrics.errors import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -64,7 +65,6 @@ from ranvier.metrics.errors import (
 from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from ranvier.metrics.overlap import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from ranvier.metrics.report import Report, report
-from ranvier.metrics.written import Mean, Sum, Written, is_written
 from ranvier.support.errors import missing, no_such
 
 __all__ = [

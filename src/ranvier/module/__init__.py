@@ -1,11 +1,11 @@
 """Modules: what networks are made of, in both vocabularies at once."""
 
-from ranvier.module.architecture import REGISTRY, from_architecture, register_module
 from ranvier.module.calls import input_type, isolated, mode, watched
 from ranvier.module.core import Module
 from ranvier.module.functional import Functional
 from ranvier.module.parameter import Parameter
 from ranvier.module.sequential import Sequential
+from ranvier.module.serialization import REGISTRY, from_architecture, register_module
 
 __all__ = [
     "REGISTRY",

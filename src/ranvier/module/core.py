@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
-from ranvier.module.absent import KERAS, attach
 from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
+from ranvier.module.call_or_forward import by_either_name, says_call
 from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
-from ranvier.module.face import Face, reading
-from ranvier.module.naming import by_either_name, says_call
+from ranvier.module.keras_api import Face, reading
+from ranvier.module.missing_methods import KERAS, attach
 from ranvier.module.state import DESCRIBED
 from ranvier.module.symbolic import describe, found, given
 from ranvier.support.errors import snake_case
@@ -222,7 +222,7 @@ class Module(Face):
                 calls.watch(self, tuple(found(args)), result)
             return result
         except GraphError as error:
-            from ranvier.module.explain import explain
+            from ranvier.module.shape_errors import explain
 
             raise explain(self, tuple(found(args)), trace, error, calls.root) from None
         except RecursionError as error:

@@ -9,8 +9,8 @@ from typing import Any, NoReturn, Self, cast
 
 import numpy as np
 
-from ranvier.module.architecture import MOST_CALLS, register_module
 from ranvier.module.core import Module
+from ranvier.module.serialization import MOST_CALLS, register_module
 from ranvier.module.symbolic import (
     Call,
     Operators,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, cast
 
 from ranvier.graph.node import Type
-from ranvier.module.architecture import POSITIONAL, register_module
 from ranvier.module.calls import calls_of
 from ranvier.module.core import Module
-from ranvier.module.face import reading
+from ranvier.module.keras_api import reading
+from ranvier.module.serialization import POSITIONAL, register_module
 from ranvier.module.symbolic import found, record_of
 
 __all__ = ["Sequential"]

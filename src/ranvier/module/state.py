@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ranvier.graph.node import FLOATS, Type
-from ranvier.module.parts import Parts
+from ranvier.module.members import Parts
 from ranvier.ops.tensor_methods import DEVICES, get_data, no_device
 from ranvier.tensor.tape import settle
 from ranvier.tensor.tensor import Tensor

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.module.calls import check_network, computing_as, mode, watched
-from ranvier.module.channels import channels_come_first, looks_channels_first
+from ranvier.module.data_format import channels_come_first, looks_channels_first
 from ranvier.pictures.style import INK, figure, finish
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ranvier.module import Module, absent
+from ranvier.module import Module, missing_methods
 from ranvier.support.errors import lacking
 from ranvier.tensor.tensor import Tensor
 
@@ -74,4 +74,4 @@ ATTRIBUTES: dict[type, dict[str, str]] = {  # of tensors and of networks
 def attach() -> None:
     """Give all tensors and modules the attributes that tell why they are not there."""
     for kind, told in ATTRIBUTES.items():
-        absent.attach(kind, told)
+        missing_methods.attach(kind, told)

@@ -9,7 +9,7 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
-from ranvier.layers.fitting import Form, Misfit, largest_divisor
+from ranvier.layers.shape_errors import Form, Misfit, largest_divisor
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name

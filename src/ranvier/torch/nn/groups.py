@@ -9,8 +9,8 @@ import numpy as np
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import whole
-from ranvier.layers.fitting import Form, Misfit, largest_divisor
 from ranvier.layers.normalization import RunningStatistics
+from ranvier.layers.shape_errors import Form, Misfit, largest_divisor
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.functional.normalization import instance_moments, moved, standardize
 from ranvier.ops.torch.device import check_device

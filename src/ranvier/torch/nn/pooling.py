@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ranvier.graph.node import Type
-from ranvier.layers.fitting import Form, Misfit
+from ranvier.layers.shape_errors import Form, Misfit
 from ranvier.module import Module, register_module
 from ranvier.torch.nn import functional as F
 from ranvier.torch.nn.functional.arguments import each

@@ -21,7 +21,7 @@ from ranvier.data.sampled import share_of_zeros
 from ranvier.graph.node import Type
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed, takes
-from ranvier.module.changes import structure
+from ranvier.module.versions import structure
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor

@@ -16,7 +16,7 @@ from ranvier.graph.node import BATCH, FLOATS, like
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
 from ranvier.module.calls import computing_as
-from ranvier.module.changes import changes, structure
+from ranvier.module.versions import changes, structure
 from ranvier.support.validation import whole
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.context import get_dtype

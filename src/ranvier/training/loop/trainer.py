@@ -9,7 +9,7 @@ import numpy as np
 from ranvier import engines
 from ranvier.data.convert import Array
 from ranvier.module import Module
-from ranvier.module.changes import changes
+from ranvier.module.versions import changes
 from ranvier.tensor import rng
 from ranvier.tensor.context import get_dtype
 from ranvier.training.loop.callback_list import Callbacks

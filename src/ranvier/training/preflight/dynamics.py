@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ranvier.module import Module
-from ranvier.module.explain import called
+from ranvier.module.shape_errors import called
 from ranvier.training.preflight.probe import Activation, Probe
 from ranvier.training.preflight.report import Fault
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from ranvier.data.convert import Array
 from ranvier.graph.node import BATCH
-from ranvier.layers.kernels import Convolution
+from ranvier.layers.convolution_base import Convolution
+from ranvier.layers.core import Rescaling
 from ranvier.layers.preprocessing import Normalization
-from ranvier.layers.simple import Rescaling
 from ranvier.module import Module, Parameter
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.tensor import Tensor

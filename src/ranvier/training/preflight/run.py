@@ -11,7 +11,7 @@ from ranvier import optimizers
 from ranvier.data.sampled import sample
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
-from ranvier.module.explain import ShapeError
+from ranvier.module.shape_errors import ShapeError
 from ranvier.support.source_lines import caller, shown
 from ranvier.tensor import rng
 from ranvier.training import adapters

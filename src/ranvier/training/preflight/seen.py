@@ -13,7 +13,7 @@ from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
 from ranvier.module import Module, isolated, mode, watched
 from ranvier.module.arguments import packed
-from ranvier.module.explain import called
+from ranvier.module.shape_errors import called
 from ranvier.tensor import rng
 from ranvier.tensor.tensor import Tensor
 from ranvier.tensor.trace import Entry

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ranvier import losses, metrics
-from ranvier.module.architecture import encode
+from ranvier.module.serialization import encode
 from ranvier.support.custom_objects import UnknownNameError, configuration, find, made, name_of
 
 __all__ = ["described", "found"]

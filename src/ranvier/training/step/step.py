@@ -15,7 +15,7 @@ from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.base import WIDE
 from ranvier.module import Module, isolated, mode
 from ranvier.module.arguments import packed
-from ranvier.module.changes import structure
+from ranvier.module.versions import structure
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
 from ranvier.support.registry import held

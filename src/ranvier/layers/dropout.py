@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.layers.base import Layer
-from ranvier.module.architecture import register_module
+from ranvier.module.serialization import register_module
 from ranvier.ops import functional
 from ranvier.support.validation import amount
 from ranvier.tensor.rng import draw

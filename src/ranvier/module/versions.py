@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
-    from ranvier.module.parts import Parts
+    from ranvier.module.members import Parts
 
 __all__ = ["QUIET", "changed", "changes", "structure"]
 

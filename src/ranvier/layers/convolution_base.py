@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.graph.node import Type
-from ranvier.layers.fitting import Misfit
+from ranvier.layers.shape_errors import Misfit
 from ranvier.layers.spatial import Spatial
 from ranvier.module.parameter import Parameter
 from ranvier.ops.functional.convolution import padding_of

@@ -7,11 +7,11 @@ from typing import Any
 
 from ranvier.graph.node import Type
 from ranvier.layers.base import Layer, whole
-from ranvier.layers.fitting import largest_divisor
 from ranvier.layers.normalization import add_scale_and_shift, features_of, weight_options
+from ranvier.layers.shape_errors import largest_divisor
 from ranvier.layers.spatial import treatments
-from ranvier.layers.weighted import group_standardize, rms_standardize
-from ranvier.module.architecture import register_module
+from ranvier.layers.weight_dtype import group_standardize, rms_standardize
+from ranvier.module.serialization import register_module
 from ranvier.ops import functional
 from ranvier.ops.arrays.promotion import axes_of
 from ranvier.support.validation import amount

@@ -8,7 +8,7 @@ from typing import Any
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, like
 from ranvier.layers.base import Layer
 from ranvier.losses.mixture import Mixture, blend, wide
-from ranvier.module.architecture import register_module
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import count
 from ranvier.ops.functional.beta import beta_quantiles, from_quantiles

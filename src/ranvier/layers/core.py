@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Type, constant
 from ranvier.layers.base import Layer, declared
-from ranvier.module.architecture import register_module
+from ranvier.module.serialization import register_module
 from ranvier.module.symbolic import Call, Operators, Symbolic, record_of
 from ranvier.ops import arrays
 from ranvier.tensor.function import function

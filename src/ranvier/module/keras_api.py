@@ -297,7 +297,7 @@ class Face(State):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
-        from ranvier.module.architecture import arguments_of
+        from ranvier.module.serialization import arguments_of
 
         return arguments_of(cast("Module", self))
 
@@ -306,7 +306,7 @@ class Face(State):
 
         What is a function of the user's, or an object of a class of theirs, stays what it is.
         """
-        from ranvier.module.architecture import plain
+        from ranvier.module.serialization import plain
 
         return {"name": self.name, "trainable": self._trainable, **plain(self.config())}
 
@@ -317,10 +317,10 @@ class Face(State):
         ``custom_objects`` are classes that a whole architecture holds, by name, where they are not registered.
         """
         if {"class", "config"} <= set(config):
-            from ranvier.module.architecture import from_architecture
+            from ranvier.module.serialization import from_architecture
 
             return from_architecture(config, custom_objects)
-        from ranvier.module.architecture import remade
+        from ranvier.module.serialization import remade
 
         options = remade(dict(config), custom_objects)
         return cls(*options.pop("*", ()), **options)
@@ -331,7 +331,7 @@ class Face(State):
         A class that is not registered goes by its own name. Raises TypeError naming the first module whose arguments
         are no plain values.
         """
-        from ranvier.module.architecture import describe
+        from ranvier.module.serialization import describe
 
         return describe(cast("Module", self))
 

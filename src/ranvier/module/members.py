@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from ranvier.module.calls import calls
-from ranvier.module.changes import QUIET, changed
 from ranvier.module.parameter import Buffer, Parameter
+from ranvier.module.versions import QUIET, changed
 from ranvier.tensor.check_returned import initial
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor, clear_gradients

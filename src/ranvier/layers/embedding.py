@@ -9,9 +9,9 @@ import numpy as np
 
 from ranvier.graph.node import GraphError
 from ranvier.layers.base import Layer, whole
-from ranvier.layers.weighted import prelu
-from ranvier.module.architecture import register_module
+from ranvier.layers.weight_dtype import prelu
 from ranvier.module.parameter import Parameter
+from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
 
 __all__ = ["CategoryEncoding", "Embedding", "Identity", "PReLU"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier.module.face import reading
+from ranvier.module.keras_api import reading
 
 __all__ = ["KERAS", "attach"]
 
