@@ -366,7 +366,7 @@ def test_summary_names_every_layer(capsys):
 
 
 def test_a_picture_joins_the_model_within_to_what_is_around_it():
-    from ranvier.pictures.boxes import Drawing
+    from ranvier.pictures.diagram import Drawing
 
     start = rv.Input((6,), name="start")
     inner = rv.Model(x := rv.Input((6,)), rv.layers.Dense(4, name="within")(x))

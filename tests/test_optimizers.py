@@ -12,7 +12,7 @@ import ranvier as rv
 from ranvier import optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
-from ranvier.optimizers import attached
+from ranvier.optimizers import slots as attached
 from ranvier.tensor import trace
 from ranvier.tensor.context import set_dtype
 from ranvier.tensor.function import function

@@ -9,12 +9,12 @@ import pytest
 
 import ranvier as rv
 from ranvier import pictures
-from ranvier.pictures.boxes import Drawing
 from ranvier.pictures.comparison import mean_of
 from ranvier.pictures.curves import panels
+from ranvier.pictures.diagram import Drawing
+from ranvier.pictures.diagram_layout import place
 from ranvier.pictures.histograms import layer_outputs
-from ranvier.pictures.notebook import sparkline
-from ranvier.pictures.placing import place
+from ranvier.pictures.html import sparkline
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5)).astype(np.float32)

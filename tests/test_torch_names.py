@@ -11,7 +11,7 @@ import ranvier.torch as torch
 from ranvier import load_model
 from ranvier.ops import arrays
 from ranvier.tensor import trace
-from ranvier.torch import absent, nn, optim
+from ranvier.torch import missing_names, nn, optim
 from ranvier.torch.utils import data
 
 RNG = np.random.default_rng(2)
@@ -204,9 +204,9 @@ def test_functions_are_activations_of_the_other_vocabulary(tmp_path):
 def test_names_that_are_not_there_are_listed():
     """In small letters, and without the ends of kinds (MaxUnpool2d, arctan)."""
     listed = (Path(__file__).parent.parent / "docs/pytorch.md").read_text(encoding="utf-8").lower()
-    told = [name for name, words in absent.NAMES.items() if "docs/pytorch.md" in words]
+    told = [name for name, words in missing_names.NAMES.items() if "docs/pytorch.md" in words]
     wanted = {name.lower().replace("_", "").rstrip("123d").replace("arc", "a") for name in told}
     listed = listed.replace("_", "")
     assert not [name for name in sorted(wanted) if name not in listed]
     spaces = (torch, torch.nn, torch.nn.functional, torch.optim, torch.nn.utils, torch.utils, torch.autograd)
-    assert not [name for name in absent.NAMES if any(name in space.__all__ for space in spaces)]
+    assert not [name for name in missing_names.NAMES if any(name in space.__all__ for space in spaces)]

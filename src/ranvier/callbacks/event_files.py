@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ranvier.graph.node import Symbol, Type
 
 if TYPE_CHECKING:
-    from ranvier.pictures.boxes import Box
+    from ranvier.pictures.diagram import Box
 
 __all__ = ["EventFiles", "graph", "histogram", "scalar", "text"]
 

@@ -139,7 +139,7 @@ class TensorBoard(Callback):
         if self._drawn:
             return
         from ranvier.module.summary import COLUMNS, rows_of, totals_of
-        from ranvier.pictures.boxes import Drawing
+        from ranvier.pictures.diagram import Drawing
 
         self._drawn = True
         rows = [COLUMNS, ("---",) * len(COLUMNS), *rows_of(self.model)]
@@ -182,7 +182,7 @@ def results(tag: str, logs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def histograms(model: Any) -> Iterator[dict[str, Any]]:
     """An event for each weight, and for each statistic that a layer keeps."""
-    from ranvier.pictures.boxes import scopes
+    from ranvier.pictures.diagram import scopes
 
     names = scopes(model)
     for _, module in model.named_modules():

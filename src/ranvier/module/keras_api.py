@@ -291,7 +291,7 @@ class Face(State):
         return network(cast("Module", self), path, title=title)
 
     def _repr_html_(self) -> str:
-        from ranvier.pictures.notebook import model_html
+        from ranvier.pictures.html import model_html
 
         return model_html(cast("Module", self))
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
+from ranvier.optimizers.parameter_options import Excluded
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
-from ranvier.optimizers.treatment import Excluded
 from ranvier.support.errors import missing, no_such
 
 __all__ = [

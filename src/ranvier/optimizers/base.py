@@ -12,11 +12,11 @@ from ranvier.graph.tiny import snapped
 from ranvier.ops.arrays import equal, floor_divide
 from ranvier.ops.arrays.promotion import as_node, together, total_of
 from ranvier.optimizers import schedules
-from ranvier.optimizers.attached import Attached, settings_of
-from ranvier.optimizers.nodes import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
+from ranvier.optimizers.arithmetic import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
+from ranvier.optimizers.parameter_options import Excluded, Treatment
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
-from ranvier.optimizers.treatment import Excluded, Treatment
+from ranvier.optimizers.slots import Attached, settings_of
 from ranvier.support.errors import KEYWORDS
 from ranvier.support.registry import Configured, held
 from ranvier.tensor.tensor import Tensor

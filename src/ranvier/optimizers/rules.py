@@ -9,8 +9,7 @@ from typing import Any
 from ranvier.graph.node import Node, apply, like
 from ranvier.graph.tiny import squared
 from ranvier.ops import arrays
-from ranvier.optimizers.base import Optimizer
-from ranvier.optimizers.nodes import (
+from ranvier.optimizers.arithmetic import (
     Slots,
     Updated,
     one_minus_power,
@@ -21,6 +20,7 @@ from ranvier.optimizers.nodes import (
     toward,
     wide,
 )
+from ranvier.optimizers.base import Optimizer
 
 
 @dataclass(eq=False, repr=False)

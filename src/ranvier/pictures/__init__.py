@@ -9,9 +9,9 @@ from ranvier.pictures.comparison import compare
 from ranvier.pictures.curves import curves
 from ranvier.pictures.histograms import activations, weights
 from ranvier.pictures.images import attributions, feature_maps, filters, mistakes
+from ranvier.pictures.learning_rates import learning_rates
 from ranvier.pictures.matrix import confusion_matrix
 from ranvier.pictures.network import network
-from ranvier.pictures.rates import learning_rates
 from ranvier.pictures.reliability import reliability
 from ranvier.support.errors import missing
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ranvier.data.arrays import check_column_names
 from ranvier.module.calls import computing_as, mode, watched
-from ranvier.pictures.boxes import scopes, tensors_in
+from ranvier.pictures.diagram import scopes, tensors_in
 from ranvier.pictures.style import BLUE, ORANGE, PALE, figure, finish, tidy
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor

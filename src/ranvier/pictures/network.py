@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ranvier.module.calls import check_network
-from ranvier.pictures.boxes import Box, Drawing
-from ranvier.pictures.placing import Spot, place
+from ranvier.pictures.diagram import Box, Drawing
+from ranvier.pictures.diagram_layout import Spot, place
 from ranvier.pictures.style import BLUE, INK, PALE, figure, finish
 
 if TYPE_CHECKING:

@@ -35,14 +35,14 @@ from ranvier.support import version
 from ranvier.support.errors import missing
 from ranvier.tensor.context import get_dtype, no_grad, set_dtype
 from ranvier.torch import (
-    absent,
     accelerator,
     amp,
     autograd,
     backends,
-    changing,
     cuda,
+    inplace,
     linalg,
+    missing_names,
     nn,
     optim,
     random,
@@ -51,8 +51,8 @@ from ranvier.torch import (
 )
 from ranvier.torch.amp import autocast
 from ranvier.torch.autograd import enable_grad, inference_mode, is_grad_enabled, set_grad_enabled
-from ranvier.torch.changing import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.files import load, save
+from ranvier.torch.inplace import *  # noqa: F403 - their __all__ is the vocabulary
 from ranvier.torch.nn.functional import (
     adaptive_avg_pool1d,
     alpha_dropout,
@@ -93,13 +93,13 @@ __all__ = [
     "set_grad_enabled", "set_num_threads", "threshold", "utils",
 ]  # fmt: skip
 for _part in (
-    reductions, shape, changing, indexing, creation, dtypes, elementwise, tensor_types, arguments, random, renamed,
+    reductions, shape, inplace, indexing, creation, dtypes, elementwise, tensor_types, arguments, random, renamed,
     settings,
 ):  # fmt: skip
     __all__ += _part.__all__
 
 tensor_methods.attach()
-absent.attach()
+missing_names.attach()
 
 __version__ = (
     f"2.0.0+ranvier.{version.__version__}"  # of the vocabulary, for programs that ask for 2 or later

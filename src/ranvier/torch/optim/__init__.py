@@ -10,7 +10,7 @@ from ranvier import optimizers
 from ranvier.support.errors import missing
 from ranvier.torch.optim import lr_scheduler, swa_utils
 from ranvier.torch.optim.optimizer import Optimizer
-from ranvier.torch.optim.ruled import RuledOptimizer
+from ranvier.torch.optim.optimizer_adapter import RuledOptimizer
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop", "lr_scheduler",

@@ -26,7 +26,7 @@ class History(Callback):
         return f"History({len(self.epoch)} epochs, last: {last})"
 
     def _repr_html_(self) -> str:
-        from ranvier.pictures.notebook import history_html
+        from ranvier.pictures.html import history_html
 
         return history_html(self)
 

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ranvier.optimizers.counts import STEP, Counts
-from ranvier.optimizers.recorded import Recorded
+from ranvier.optimizers.explicit_step import Recorded
+from ranvier.optimizers.parameter_options import Excluded, Treatment
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
-from ranvier.optimizers.treatment import Excluded, Treatment
 from ranvier.tensor import tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor, clear_gradients

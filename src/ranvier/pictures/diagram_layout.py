@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ranvier.pictures.boxes import Box
+from ranvier.pictures.diagram import Box
 
 __all__ = ["Spot", "place"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ranvier.graph.node import Node
 from ranvier.optimizers.counts import Counts
-from ranvier.optimizers.treatment import Excluded, Treatment
+from ranvier.optimizers.parameter_options import Excluded, Treatment
 
 if TYPE_CHECKING:
     from ranvier.optimizers.base import Optimizer
