@@ -81,7 +81,7 @@ def demo(
     """Train 784-64-64-10 on Fashion-MNIST; print its scores, save the model, draw a picture."""
     from rich.console import Console
 
-    from ranvier.demo import run
+    from ranvier.cli.demo import run
 
     with _told_in_a_line():
         run(out, Console(), epochs=epochs, seed=seed)
@@ -117,7 +117,3 @@ def _facts() -> Iterator[tuple[str, str]]:
     at_most = "" if fixed_threads() else "at most "
     yield "threads", f"{at_most}{get_threads()}"
     yield "cache", str(cache_folder() or "none, RANVIER_CACHE is off")
-
-
-if __name__ == "__main__":
-    main()

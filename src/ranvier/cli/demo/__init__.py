@@ -77,7 +77,7 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
     model.save(out / "demo.ranvier")
     written = [out / "demo.ranvier"]
     if picture:
-        from ranvier.demo.picture import draw
+        from ranvier.cli.demo.picture import draw
 
         images = f"{100 * accuracy:.1f} % of the {len(x_test):,} test images classified correctly"
         title = f"{shape} on {data.name}, {epochs} epoch{'s' * (epochs != 1)}: {images}"
