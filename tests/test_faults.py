@@ -694,14 +694,14 @@ def test_30_the_same_bits_for_any_hash_seed():
 
 DEMANDED = {*range(1, 59), 60, *range(63, 68)}
 ELSEWHERE = {  # number: the file that holds its tests
-    20: "tests/test_weights.py",
-    44: "tests/native/test_llvm.py",
-    45: "tests/native/test_runtime.py",
-    46: "tests/native/test_runtime.py",
-    **dict.fromkeys((47, 48, 49, 55, 57, 60), "tests/test_files.py"),
-    **dict.fromkeys((50, 53, 54, 56, 58), "tests/test_save.py"),
-    **dict.fromkeys((51, 52), "tests/test_resume.py"),
-    **dict.fromkeys(range(63, 68), "tests/native/test_cache.py"),
+    20: "tests/training/test_weights.py",
+    44: "tests/engines/native/test_llvm.py",
+    45: "tests/engines/native/test_threads.py",
+    46: "tests/engines/native/test_threads.py",
+    **dict.fromkeys((47, 48, 49, 55, 57, 60), "tests/saving/test_files.py"),
+    **dict.fromkeys((50, 53, 54, 56, 58), "tests/saving/test_save.py"),
+    **dict.fromkeys((51, 52), "tests/training/test_resume.py"),
+    **dict.fromkeys(range(63, 68), "tests/engines/native/test_object_cache.py"),
 }
 
 

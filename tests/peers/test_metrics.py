@@ -9,8 +9,8 @@ import ranvier as rv
 from ranvier import metrics
 from ranvier.graph import ops
 from ranvier.support.errors import snake_case
-from tests.test_metrics import hits_of, made_of_metrics
-from tests.test_utils import SNAKES
+from tests.metrics.test_metrics import hits_of, made_of_metrics
+from tests.utils.test_utils import SNAKES
 
 # Keras on JAX hands NumPy variables whose __array__ takes no copy, and asks for int64: its own affairs.
 pytestmark = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.test_ops import ROWS
+from tests.ops.test_ops import ROWS
 
 
 @pytest.mark.parametrize("name", ROWS)

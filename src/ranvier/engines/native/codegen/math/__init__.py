@@ -3,7 +3,8 @@
 No function calls the C library or an LLVM intrinsic that may become such a call, and none leaves a rounding to the
 compiler, so every processor computes the same bits (of a NaN, only that it is one). Where the processor has no fused
 multiply-add it is emulated. float32 is within 2 ulp (subnormal results included), float64, which is for checking,
-within 4; tests/native/test_math.py holds the measured bounds. `sin` and `cos` keep that to magnitudes of 1e6; further
+within 4; tests/engines/native/test_math.py holds the measured bounds. `sin` and `cos` keep that to magnitudes of
+1e6; further
 out they lose accuracy and stay within [-1, 1].
 
 Names in the text: ``@rv.exp.v16f32``, ``@rv.power.f64``, ``@rv.fma.v8f32``, ``@rv.random_bits.v16`` and ``.s``.

@@ -5,8 +5,8 @@ import pytest
 
 from ranvier.ops.functional.convolution import convolution, convolution_transpose
 from ranvier.tensor.tensor import Tensor
-from tests.images import around
-from tests.images import convolution as plainly
+from tests.layers.image_rows import around
+from tests.layers.image_rows import convolution as plainly
 
 ROWS = {  # positions and kernel sizes, then strides, dilations, paddings, groups
     "as large as the image": ((4, 3), (4, 3), (1, 1), (1, 1), ((0, 0), (0, 0)), 1),

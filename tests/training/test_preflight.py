@@ -28,7 +28,7 @@ from ranvier.training.preflight.validation import shared_rows
 from ranvier.training.step.compiled import compiled
 from ranvier.training.step.step import step_for
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 N, F, K = 200, 5, 3
 X = RNG.normal(size=(N, F)).astype(np.float32)

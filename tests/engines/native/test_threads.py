@@ -204,14 +204,14 @@ def test_a_system_without_threads_is_an_error_and_loses_nothing(library, monkeyp
 
 SETUP = """
 import os, sys, threading, time, signal
-from tests.native.test_runtime import *
+from tests.engines.native.test_threads import *
 target = resolve_target("host")
 library = load_object(compile_object(barrier_ir(target.arch) + PROGRAM, target), target)
 """
 
 
 def python(program: str, timeout: float = 60) -> subprocess.CompletedProcess:
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path]), "PYTHONFAULTHANDLER": "1"}
     command = [sys.executable, "-c", SETUP + program]
     return subprocess.run(

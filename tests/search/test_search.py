@@ -1011,7 +1011,7 @@ def test_progress(capsys):
 INTERRUPT = """
 import os, signal, sys, threading, time
 import numpy as np, ranvier as rv
-from tests.test_search import X, Y, classifier
+from tests.search.test_search import X, Y, classifier
 class First(rv.training.Callback):
     left = 3
     def on_epoch_end(self, epoch, logs=None):

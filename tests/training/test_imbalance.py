@@ -285,7 +285,7 @@ def test_what_the_document_says_of_shuttle(monkeypatch, capsys):
     if reason:
         assert "RANVIER_DATA" in reason
         return
-    text = (Path(__file__).parent.parent / "docs" / "imbalance.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "imbalance.md").read_text(encoding="utf-8")
     program = text.split("```py\n")[1].split("```")[0]
     exec(program.replace("range(5)", "range(1)"), {})
     found = {

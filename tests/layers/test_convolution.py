@@ -22,7 +22,7 @@ from ranvier.tensor import layout, trace
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn
 from ranvier.torch.nn import functional as F
-from tests.images import LINE, MERGES
+from tests.layers.image_rows import LINE, MERGES
 
 RNG = np.random.default_rng(0)
 

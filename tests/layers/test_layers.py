@@ -11,9 +11,9 @@ from ranvier import layers
 from ranvier.graph.node import BATCH, Type
 from ranvier.module import from_architecture
 from ranvier.tensor.tensor import Tensor
-from tests.augmented import ROWS as AUGMENTED_ROWS
-from tests.images import MERGES
-from tests.images import ROWS as IMAGES_ROWS
+from tests.layers.augmentation_rows import ROWS as AUGMENTED_ROWS
+from tests.layers.image_rows import MERGES
+from tests.layers.image_rows import ROWS as IMAGES_ROWS
 
 X = np.array([[-2.0, -0.5, 0.0, 0.5], [3.0, 1.0, -1.0, 2.0], [0.1, -0.2, 0.3, -4.0]], np.float32)
 IMAGES = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)

@@ -20,7 +20,7 @@ from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Symbol, apply, like
 from ranvier.training.adapters import arrays as gate
-from tests.native.test_programs import training_step
+from tests.engines.native.test_programs import training_step
 
 ROWS = 87  # of the batch
 # Windows has no mprotect, by which a page that must not be read is made to fail.

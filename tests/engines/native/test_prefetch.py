@@ -10,7 +10,7 @@ from ranvier.engines.native.compiler import schedule_of
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.graph.node import BATCH
-from tests.native.test_programs import training_step
+from tests.engines.native.test_programs import training_step
 
 
 def chosen(sizes, batch):

@@ -22,7 +22,7 @@ from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, PRIMITIVES, Symbol, apply, constant, full, like
-from tests.native.test_again import ACTIVATIONS, BATCH_SIZE, network, trained
+from tests.engines.native.test_rematerialize import ACTIVATIONS, BATCH_SIZE, network, trained
 
 RNG = np.random.default_rng(7)
 
