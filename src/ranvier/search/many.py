@@ -24,8 +24,7 @@ from ranvier.search.variants import Variant, grid_points, variants_of
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.tensor import rng, trace
 from ranvier.tensor.context import computing_in
-from ranvier.training import adapters, evaluate
-from ranvier.training.loop import fit
+from ranvier.training import adapters, evaluate, fit
 from ranvier.training.loop.nonfinite import NonFiniteLoss
 from ranvier.training.loop.progress import Progress, progress
 from ranvier.training.step.runner import Interrupt

@@ -15,8 +15,7 @@ from ranvier.search.results import check_measured
 from ranvier.search.settings import parted, takes_variant
 from ranvier.search.variants import Variant
 from ranvier.tensor import rng
-from ranvier.training import adapters
-from ranvier.training.loop import fit
+from ranvier.training import adapters, fit
 from ranvier.training.loop.callback_list import flat
 from ranvier.training.loop.evaluate import check_counting, split
 from ranvier.training.preflight import preflight
