@@ -10,9 +10,9 @@ import numpy as np
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.module.core import Module
-from ranvier.module.symbolic import mapped
 from ranvier.ops import arrays
 from ranvier.support.errors import arguments, unknown_keyword
+from ranvier.support.tree import map_structure
 from ranvier.support.validation import is_whole
 from ranvier.tensor.check_returned import named, tensor
 from ranvier.tensor.context import computing_in, get_dtype
@@ -66,7 +66,7 @@ class Layer(Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._floats is not None:
-            args, kwargs = mapped((args, kwargs), Tensor, self._cast_floats)
+            args, kwargs = map_structure((args, kwargs), Tensor, self._cast_floats)
             if self._floats != get_dtype():
                 with computing_in(self._floats):
                     return self(*args, **kwargs)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ranvier.graph.node import Type
 from ranvier.module.calls import input_type
-from ranvier.module.symbolic import found, mapped
+from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def as_tensors(argument: Any, lists: bool) -> Any:
     """
     if isinstance(argument, list):
         kinds = (Tensor, np.ndarray) if lists else (Tensor,)
-        if not any(isinstance(part, kinds) for part in found(argument)):
+        if not any(isinstance(part, kinds) for part in flatten(argument)):
             return Tensor(argument)
     if isinstance(argument, (list, tuple, Mapping)):
-        return mapped(argument, np.ndarray, Tensor)
+        return map_structure(argument, np.ndarray, Tensor)
     if isinstance(argument, np.ndarray):
         return Tensor(argument)
     if hasattr(argument, "__array__") and not isinstance(argument, Tensor):  # a frame, or a tensor of a peer
@@ -69,7 +69,7 @@ def form_of(argument: Any) -> Form:
 def types_of(arguments: Sequence[Any]) -> tuple[tuple[Type, ...], Form]:
     """The types of what a model was called on, and the one container that held it; none where a part is no tensor."""
     form = form_of(arguments[0]) if len(arguments) == 1 else None
-    parts = list(found(arguments[0]) if form is not None else arguments)
+    parts = list(flatten(arguments[0]) if form is not None else arguments)
     types = [type_ for type_ in map(input_type, parts) if type_ is not None]
     return (tuple(types), form) if len(types) == len(parts) else ((), None)
 

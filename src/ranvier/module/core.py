@@ -20,9 +20,10 @@ from ranvier.module.calls import calls, floats_of, input_type, isolated, known_s
 from ranvier.module.keras_api import Face, reading
 from ranvier.module.missing_methods import KERAS, attach
 from ranvier.module.state import DESCRIBED
-from ranvier.module.symbolic import describe, found, given
+from ranvier.module.symbolic import describe, given
 from ranvier.support.errors import snake_case
 from ranvier.support.source_lines import outside
+from ranvier.support.tree import flatten
 from ranvier.tensor.check_returned import named, tensor
 from ranvier.tensor.context import computing_in, get_dtype
 from ranvier.tensor.tensor import Tensor
@@ -219,12 +220,12 @@ class Module(Face):
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "spec", None)))
             if calls.watch is not None:
-                calls.watch(self, tuple(found(args)), result)
+                calls.watch(self, tuple(flatten(args)), result)
             return result
         except GraphError as error:
             from ranvier.module.shape_errors import explain
 
-            raise explain(self, tuple(found(args)), trace, error, calls.root) from None
+            raise explain(self, tuple(flatten(args)), trace, error, calls.root) from None
         except RecursionError as error:
             if not outermost:
                 raise

@@ -16,13 +16,12 @@ from ranvier.module.symbolic import (
     Operators,
     Symbolic,
     describe,
-    found,
     given,
-    mapped,
     ordered,
 )
 from ranvier.support.errors import telling
 from ranvier.support.source_lines import shown
+from ranvier.support.tree import flatten, map_structure
 from ranvier.support.validation import is_whole
 from ranvier.tensor.tensor import Tensor
 
@@ -88,7 +87,7 @@ class Functional(Module):
         place = {id(layer): i for i, layer in enumerate(layers)}
 
         def refs(tree: Any) -> Any:
-            return mapped(tree, Operators, lambda v: Ref(number[v.symbol().call], v.symbol().place))
+            return map_structure(tree, Operators, lambda v: Ref(number[v.symbol().call], v.symbol().place))
 
         self._count = len(layers)
         self._effort = sum(effort(call.module) for call in steps)
@@ -117,7 +116,7 @@ class Functional(Module):
 
     def _symbols(self, tree: Any) -> Any:
         graph = self._described()
-        return mapped(tree, Ref, lambda ref: graph[ref.step].values[ref.place])
+        return map_structure(tree, Ref, lambda ref: graph[ref.step].values[ref.place])
 
     @property
     def input(self) -> Any:
@@ -139,7 +138,7 @@ class Functional(Module):
         """The outputs in the order of ``output_names``."""
         output = self.output
         named = [output[name] for name in self.output_names] if isinstance(output, Mapping) else output
-        return list(found(named))
+        return list(flatten(named))
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Module:
         self._described()  # so that the layer knows its output
@@ -196,10 +195,10 @@ class Functional(Module):
             if i < len(inputs):
                 arguments: Any = (inputs[i] if isinstance(inputs[i], Tensor) else Tensor(inputs[i]),)
             else:
-                arguments = mapped(step.arguments, Ref, value)
-            result = layers[step.layer](*arguments, **mapped(step.options, Ref, value))
-            values.append(list(found(result, Tensor)))
-        return mapped(self._returns[0] if self._returns_alone() else self._returns, Ref, value)
+                arguments = map_structure(step.arguments, Ref, value)
+            result = layers[step.layer](*arguments, **map_structure(step.options, Ref, value))
+            values.append(list(flatten(result, Tensor)))
+        return map_structure(self._returns[0] if self._returns_alone() else self._returns, Ref, value)
 
     # --- saving ---------------------------------------------------------------------------------------------------
 
@@ -233,7 +232,7 @@ class Functional(Module):
             refuse(f"more than {MOST_CALLS:,} calls of layers")
         calls = recorded(layers, steps)
         inputs, outputs = (
-            mapped(decode(config[key]), Ref, lambda ref: calls[ref.step].values[ref.place])
+            map_structure(decode(config[key]), Ref, lambda ref: calls[ref.step].values[ref.place])
             for key in ("inputs", "outputs")
         )
         model = cls(inputs, outputs)
@@ -378,10 +377,10 @@ def recorded(layers: Sequence[Module], steps: Sequence[Step]) -> list[Call]:
         if isinstance(layer, Operators):
             graph.append(layer.symbol().call)
             continue
-        arguments, options = mapped(
+        arguments, options = map_structure(
             (step.arguments, step.options), Ref, lambda ref: graph[ref.step].values[ref.place]
         )
-        if next(found((arguments, options), Symbolic), None) is None:
+        if next(flatten((arguments, options), Symbolic), None) is None:
             refuse(f"{layer.name!r} is called on nothing")
         graph.append(describe(layer, arguments, options))
     return graph

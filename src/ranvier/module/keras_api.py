@@ -58,11 +58,12 @@ class reading:  # noqa: N801  # written as property is
 
 def shapes(values: Any) -> Any:
     """The shape of each symbolic value, in the containers that they are in; of one alone in a list, its own."""
-    from ranvier.module.symbolic import Operators, mapped
+    from ranvier.module.symbolic import Operators
+    from ranvier.support.tree import map_structure
 
     if isinstance(values, (list, tuple)) and len(values) == 1:
         values = values[0]
-    return mapped(values, Operators, lambda value: value.shape)
+    return map_structure(values, Operators, lambda value: value.shape)
 
 
 class Face(State):
@@ -185,7 +186,7 @@ class Face(State):
         """The shape that comes of inputs of this shape, whose first dimension is the batch's (None); of several inputs,
         a list of shapes. Weights are not made. Raises ValueError where the inputs do not fit.
         """
-        from ranvier.module.symbolic import mapped
+        from ranvier.support.tree import map_structure
 
         module = cast("Module", self)
         module = module if module.built else copy.deepcopy(module)
@@ -196,7 +197,7 @@ class Face(State):
         ]
         with mode(module, False), isolated(module):
             result = module(given if several else given[0])
-        return mapped(result, Tensor, lambda tensor: (None, *tensor.shape[1:]))
+        return map_structure(result, Tensor, lambda tensor: (None, *tensor.shape[1:]))
 
     @reading
     def losses(self) -> list[Tensor]:

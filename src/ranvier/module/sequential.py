@@ -11,7 +11,8 @@ from ranvier.module.calls import calls_of
 from ranvier.module.core import Module
 from ranvier.module.keras_api import reading
 from ranvier.module.serialization import POSITIONAL, register_module
-from ranvier.module.symbolic import found, record_of
+from ranvier.module.symbolic import record_of
+from ranvier.support.tree import flatten
 
 __all__ = ["Sequential"]
 
@@ -154,7 +155,7 @@ class Sequential(Module):
     def _undescribe(self) -> None:
         """Forget what was described, and that the layers were called for it."""
         for value in self.__dict__.pop("_graph", ())[1:]:
-            for part in found(value):
+            for part in flatten(value):
                 record = record_of(part.call.module)
                 record[:] = [call for call in record if call is not part.call]
 

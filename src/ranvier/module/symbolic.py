@@ -6,14 +6,14 @@ that a `Functional` model can replay it.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from ranvier.graph.node import Symbol, Type
 from ranvier.module.calls import calls, isolated, mode
+from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
 
@@ -25,37 +25,10 @@ __all__ = [
     "Operators",
     "Symbolic",
     "describe",
-    "found",
     "given",
-    "mapped",
     "ordered",
     "record_of",
 ]
-
-
-# --- values in nested lists, tuples and dicts ---------------------------------------------------------------------
-
-
-def found(value: Any, kind: type = object) -> Iterator[Any]:
-    """What nested lists, tuples and dicts hold of a ``kind``, in order."""
-    if isinstance(value, (list, tuple, Mapping)):
-        for part in value.values() if isinstance(value, Mapping) else value:
-            yield from found(part, kind)
-    elif isinstance(value, kind):
-        yield value
-
-
-def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
-    """Nested lists, tuples and dicts as they are, with each value of a ``kind`` changed."""
-    if isinstance(value, kind):
-        return change(value)
-    if isinstance(value, (list, tuple)):
-        parts = [mapped(part, kind, change) for part in value]
-        return tuple(parts) if isinstance(value, tuple) else parts
-    if isinstance(value, Mapping):
-        container = OrderedDict if isinstance(value, OrderedDict) else dict
-        return container((key, mapped(part, kind, change)) for key, part in value.items())
-    return value
 
 
 def given(values: Any) -> bool:
@@ -84,7 +57,7 @@ class Call:
 
     def __init__(self, module: Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.module, self.arguments, self.options = module, arguments, options
-        taken: list[Symbolic] = list(found((arguments, options), Symbolic))
+        taken: list[Symbolic] = list(flatten((arguments, options), Symbolic))
         self.parents = tuple(dict.fromkeys(value.call for value in taken))
         self.result: Any = None
         self.values: list[Symbolic] = []
@@ -96,7 +69,7 @@ class Call:
             self.values.append(Symbolic(self, len(self.values), tensor.spec))
             return self.values[-1]
 
-        self.result = mapped(result, Tensor, value)
+        self.result = map_structure(result, Tensor, value)
         return self.result
 
 
@@ -132,13 +105,13 @@ def describe(module: Module, arguments: tuple[Any, ...], options: dict[str, Any]
         raise TypeError(
             f"{module.name!r} is an Input, where a network begins: it is called on nothing. Write a layer instead."
         )
-    arguments, options = mapped((arguments, options), Operators, lambda value: value.symbol())
+    arguments, options = map_structure((arguments, options), Operators, lambda value: value.symbol())
     call = Call(module, arguments, options)
     try:
         result = traced(call, [])
     except ValueError:  # once more, to tell what led to it
         result = traced(call, [(c.module, c.values[0].spec) for c in ordered(call.parents)])
-    returned = list(found(result))
+    returned = list(flatten(result))
     if not returned or not all(isinstance(part, Tensor) for part in returned):
         raise TypeError(
             f"{module.name!r} returned {result!r}. Write a forward that returns a tensor, or a tuple, list or dict of "
@@ -156,7 +129,7 @@ def traced(call: Call, before: list[tuple[Any, Any]]) -> Any:
     def stand_in(value: Symbolic) -> Tensor:
         return stand_ins.setdefault(value, Tensor.placeholder(value.spec))
 
-    arguments, options = mapped((call.arguments, call.options), Symbolic, stand_in)
+    arguments, options = map_structure((call.arguments, call.options), Symbolic, stand_in)
     outer = calls.trace, calls.root
     calls.trace, calls.root = before, call.module
     try:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.module.symbolic import found, mapped
 from ranvier.ops import arrays as numeric
 from ranvier.ops.keras.arrays import convert_to_tensor, known
 from ranvier.ops.keras.placing import choose
+from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor import trace
 from ranvier.tensor.tensor import Tensor
 
@@ -41,15 +41,15 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[int, Any], Any], init_
 
 def _parts(xs: Any) -> list[Any]:
     """The slices along the first axis of an array, or of all in nested lists, tuples and dicts."""
-    arrays = mapped(xs, np.ndarray, convert_to_tensor)
-    extents = {x.shape[0] for x in found(arrays, Tensor)}
+    arrays = map_structure(xs, np.ndarray, convert_to_tensor)
+    extents = {x.shape[0] for x in flatten(arrays, Tensor)}
     known(extents, "an operation of all samples at once")
     if len(extents) != 1:
         raise ValueError(
             f"arrays of {sorted(extents)} rows. Write arrays (tensors, or NumPy's) of one length instead."
         )
     (count,) = extents
-    return [mapped(arrays, Tensor, functools.partial(_row, i)) for i in builtins.range(count)]
+    return [map_structure(arrays, Tensor, functools.partial(_row, i)) for i in builtins.range(count)]
 
 
 def _row(i: int, x: Tensor) -> Any:
