@@ -10,6 +10,7 @@ from ranvier.engines import get_engine, set_engine
 from ranvier.layers import Input, Layer
 from ranvier.module import Module, Parameter, Sequential, register_module
 from ranvier.ops import tensor_methods as methods  # methods gives tensors their operators
+from ranvier.support import rows
 from ranvier.support.errors import missing
 from ranvier.support.version import __version__
 from ranvier.tensor.context import get_dtype, no_grad, set_dtype
@@ -150,5 +151,25 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "verify_resume": "ranvier.training:verify_resume",
 }
 
+# What lower rooms look up by name: see `ranvier.support.rows`.
+rows.declare({
+    **{("method", name): f"ranvier.training:{name}" for name in (
+        "check", "compile", "evaluate", "fit", "load_weights", "predict", "save", "save_weights", "train_on_batch",
+    )},
+    ("method", "plot"): "ranvier.pictures:network",
+    ("method", "_repr_html_"): "ranvier.pictures.html:model_html",
+    # Of the classes in saved files: by the start of a name, the module that registers them.
+    ("classes", "torch."): "ranvier.torch.nn",
+    ("classes", "models."): "ranvier.models",
+    ("classes", "Calibrated"): "ranvier.calibration",
+    ("classes", ""): "ranvier.layers.operators",
+    ("criteria", "torch."): "ranvier.torch.nn.losses",
+    # What turns a name such as "l2" into an object.
+    ("get", "activation"): "ranvier.activations:get",
+    ("get", "constraint"): "ranvier.constraints:get",
+    ("get", "initializer"): "ranvier.initializers:get",
+    ("get", "regularizer"): "ranvier.regularizers:get",
+})  # fmt: skip
+
 __getattr__, __dir__ = missing(globals(), "ranvier", __all__, _LAZY)
-del methods
+del methods, rows

@@ -121,7 +121,7 @@ def test_a_disk_that_fills_up_while_writing(room, target, monkeypatch):
 LIMITED = """
 import resource, signal, sys
 import numpy as np
-from ranvier.training import files
+from ranvier.data import files
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the system then fails the write, in its middle
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
@@ -154,7 +154,7 @@ def test_a_folder_that_is_missing_or_read_only(tmp_path):
 KILLED = """
 import os, signal, sys
 import numpy as np
-from ranvier.training import files
+from ranvier.data import files
 target, name, at, when = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 real, calls = getattr(os, name), [0]
 def call(*args, **kwargs):

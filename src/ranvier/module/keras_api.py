@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +11,7 @@ import numpy as np
 from ranvier.graph.node import BATCH, Type
 from ranvier.module.calls import floats_of, isolated, mode
 from ranvier.module.state import State
+from ranvier.support import rows
 from ranvier.support.errors import refuse_unknown
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Face"]
 
 
-@functools.cache
-def _training() -> Any:
-    """The package above this one, imported when it is first needed."""
-    from ranvier import training
-
-    return training
-
-
 def _method(model: Any, name: str, options: Mapping[str, Any]) -> Any:
     """The function of training that a method passes to. Raises TypeError for options that it does not have."""
     if not isinstance(model, Face):
@@ -37,7 +29,7 @@ def _method(model: Any, name: str, options: Mapping[str, Any]) -> Any:
             f"{name} was called on the class, with a {type(model).__name__} in the model's place. Write "
             f"model = rv.Sequential([...]) and then model.{name}(...) instead."
         )
-    function = getattr(_training(), name)
+    function = rows.look_up("method", name)
     if options:
         refuse_unknown(function, options, f"{type(model).__name__}.{name}")
     return function
@@ -287,14 +279,11 @@ class Face(State):
 
     def plot(self, path: Any = None, *, title: str | None = None) -> Any:
         """Draw the network, and write it to ``path`` if given: see `ranvier.pictures.network`. Returns the figure."""
-        from ranvier.pictures import network
-
-        return network(cast("Module", self), path, title=title)
+        return rows.look_up("method", "plot")(self, path, title=title)
 
     def _repr_html_(self) -> str:
-        from ranvier.pictures.html import model_html
-
-        return model_html(cast("Module", self))
+        text: str = rows.look_up("method", "_repr_html_")(self)
+        return text
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, by name."""
@@ -423,7 +412,7 @@ class Face(State):
 
     def load_weights(self, filepath: Any) -> None:
         """Overwrite the weights with those in a file: see `ranvier.training.load_weights`."""
-        _training().load_weights(self, filepath)
+        rows.look_up("method", "load_weights")(self, filepath)
 
     def save(self, filepath: Any, **options: Any) -> None:
         """Write architecture, weights and training state into one file: see `ranvier.training.save`."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from ranvier.graph.node import Type
+from ranvier.support import rows
 from ranvier.support.registry import held
 from ranvier.tensor.function import kept
 from ranvier.tensor.tape import settle
@@ -57,9 +58,7 @@ class Parameter(Tensor):
     @regularizer.setter
     def regularizer(self, value: Any) -> None:
         if value is not None:
-            from ranvier import regularizers
-
-            value = regularizers.get(value)
+            value = rows.look_up("get", "regularizer")(value)
             held(value)
         self._regularizer = value
 
@@ -70,9 +69,7 @@ class Parameter(Tensor):
     @constraint.setter
     def constraint(self, value: Any) -> None:
         if value is not None:
-            from ranvier import constraints
-
-            value = constraints.get(value)
+            value = rows.look_up("get", "constraint")(value)
             held(value)
         self._constraint = value
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.module.arguments import Form
 from ranvier.module.core import Module
+from ranvier.support import rows
 from ranvier.support.custom_objects import custom_object_scope, find, given, name_of, register
 from ranvier.support.custom_objects import made as made_of
 from ranvier.tensor.context import get_dtype
@@ -24,13 +24,6 @@ __all__ = [
 ]  # fmt: skip
 
 REGISTRY: dict[str, type[Module]] = {}  # the only classes that a file can name
-# By the start of a name: where the classes are that register when imported. A file makes nothing else be imported.
-HOMES = {
-    "torch.": "ranvier.torch.nn",
-    "models.": "ranvier.models",
-    "Calibrated": "ranvier.calibration",
-    "": "ranvier.layers.operators",
-}
 POSITIONAL = "*"  # the key of the arguments that only have a position
 DEEPEST = 64  # modules within modules; a hostile file must not reach Python's recursion limit
 MOST_CALLS = (
@@ -363,9 +356,9 @@ def _class(name: Any) -> type[Module]:
     if isinstance(known, type) and issubclass(known, Module):
         return known
     if name not in REGISTRY:
-        for start, home in HOMES.items():
+        for start in rows.names("classes"):  # a file makes nothing else be imported
             if str(name).startswith(start):
-                import_module(home)
+                rows.look_up("classes", start)
     if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(_unknown(name, "no registered layer", "@rv.register_module"))
     return REGISTRY[name]

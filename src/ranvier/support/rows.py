@@ -1,0 +1,35 @@
+"""Rows: what a lower room uses of a higher one, by name.
+
+The face, ``ranvier/__init__.py``, declares each as ``(kind, name) -> "module:attribute"``, or as a module alone. A row
+is imported when it is looked up, so the lower room names no room above it and `import ranvier` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+__all__ = ["declare", "look_up", "names"]
+
+_places: dict[tuple[str, str], str] = {}
+
+
+def declare(rows: Mapping[tuple[str, str], str]) -> None:
+    """Add rows. Raises ValueError where one is declared already, with another place."""
+    for key, place in rows.items():
+        if _places.setdefault(key, place) != place:
+            raise ValueError(f"the row {key} is {_places[key]!r}, and cannot be {place!r} too.")
+
+
+def look_up(kind: str, name: str) -> Any:
+    """What the row of this kind and name holds. Raises KeyError where there is none."""
+    path, _, attribute = _places[kind, name].partition(":")
+    module = sys.modules.get(path) or import_module(path)
+    return getattr(module, attribute) if attribute else module
+
+
+def names(kind: str) -> list[str]:
+    """The names of the rows of a kind, in the order of declaration."""
+    return [name for known, name in _places if known == kind]
