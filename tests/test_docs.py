@@ -111,12 +111,20 @@ def test_both_readmes_hold_the_same_programs():
     assert english == chinese
 
 
+def anchors(path):
+    """What GitHub makes of the headings of a document."""
+    titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     text = path.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+    for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
         if "://" not in target:
-            assert (path.parent / target).exists(), f"{path.name} links to {target}, which is not there"
+            file = path.parent / target if target else path
+            assert file.exists(), f"{path.name} links to {target}, which does not exist"
+            assert not anchor or anchor in anchors(file), f"{path.name} links to {target}#{anchor}"
 
 
 def test_the_index_lists_every_page():
