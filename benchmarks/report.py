@@ -1,4 +1,4 @@
-"""From records to tables: on the terminal, in RESULTS.md, and the summary in both READMEs.
+"""From records to tables, on the terminal and in RESULTS.md.
 
 A record is what `Harness.measure` returns: the workload's name, where its data came from, the machine, its peak in
 GFLOP/s, and for each contestant the seconds of every round. Ratios are taken within a round, ours / theirs.
@@ -192,56 +192,58 @@ _PREFACE = """# Results
 
 Written by `python -m benchmarks --write` from [results.json](results.json); not edited by hand.
 
-Every contestant is a process of its own and blocks while it is not its turn. After a warm-up that includes compilation,
-each round runs each contestant once; a ratio is ours / theirs within one round. Given are the median over the rounds,
-the best round and the spread (lowest..highest ratio). Times of `fit` are those of the epochs after the first of a call
-(where ranvier's take a few milliseconds, of whole calls of many epochs). GFLOP/s count the matrix products and
-convolutions only (forward, gradient by the weights, gradient by the inputs but of the first layer), all of them for
-everybody, also for who computes the same with fewer, as ranvier does 3x3 convolutions of many channels and gradients of
-strides; the peak is measured by `peak.py` beside every round, and by `cores.py` how long two threads take to meet: that
-tells how far apart the cores lie, which the host of a virtual machine may change at any moment, and on which small
-steps on several threads depend.
+Each contestant runs in a process of its own, and waits while another one runs. After a warm-up that includes
+compilation, each round runs each contestant once. A ratio (ours / theirs) is Ranvier's time divided by the other's
+within one round. The tables show the median over the rounds, the best round and the spread (lowest..highest ratio).
+Times of `fit` are those of the epochs after the first of a call; where Ranvier needs a few milliseconds for one,
+those of calls of many epochs. GFLOP/s count only matrix products and convolutions (forward, gradient of the weights,
+gradient of the inputs except those of the first layer). The count is the same for every contestant, even for one that
+computes the result with fewer operations, as Ranvier does for 3x3 convolutions of many channels and for gradients of
+strided convolutions. `peak.py` measures the peak before every round. `cores.py` measures how long two threads need to
+synchronize; small steps on several threads depend on it, and the host of a virtual machine may change it at any
+moment.
 
-All start from the same weights (whole processes from their own) and report the mean training loss of the same epoch, so
-that a run which skips work shows. In the first three workloads, whose program asks for it, all but scikit-learn, which
-cannot, keep the training accuracy too. Each peer runs as its experts would run it: float32 data in memory, fused
-optimizers; threads, unrolling and the way of calling by a trial before the rounds (last column). The models of a search
-start anew each time; their mean accuracy on the held-out rows is reported in the loss's place. The C library's
-allocator is told to keep what is freed: by default it may or may not hand memory back at every operation of PyTorch,
-whose batch normalization then takes up to three times as long.
+All contestants start from the same weights (whole processes from their own). They report the mean training loss of the
+same epoch, which reveals a run that skips work. In the first three workloads, whose program asks for it, all except
+scikit-learn, which cannot, also compute the training accuracy. Each library runs as its experts would run it: float32
+data in memory and fused optimizers. Trials before the rounds choose threads, unrolling and the form of the call (last
+column). The models of a search are created for each round; their mean accuracy on the held-out rows takes the place of
+the loss. The allocator of the C library is set to keep freed memory. By default it may return memory to the system at
+every operation of PyTorch, whose batch normalization then takes up to three times as long.
 """
 _IMAGES = """
 ## Images
 
-Ratios are ours / theirs. Each network is the same table of parts (`networks.py`) in every library. PyTorch runs in the
-better of both memory formats, Keras on TensorFlow with XLA or without and with one or several steps a call, whichever
-is faster in a trial (on the two largest networks without, as by default). Who takes more than 0.9 s for an epoch of
-10,240 images trains fewer of them at a time, and the time is scaled (last column of its table).
-The loss that is compared is that of the second epoch over a smaller part of the images. Predictions are of trained-like
-weights, the same for all; what is compared is the cross entropy of the answers. Peak memory is that of a fresh process
-that loads the images and trains; PyTorch's in the memory format of the images, so that it holds nothing twice.
+Ratios are Ranvier's value divided by the other's. Every library builds each network from the same table of layers
+(`networks.py`). PyTorch runs in the faster of both memory formats. Keras on TensorFlow runs with or without XLA and with
+one or several steps a call, whichever is faster in a trial (on the two largest networks without XLA, its default). A
+contestant that takes more than 0.9 s for an epoch of 10,240 images trains on fewer of them, and the time is scaled (last
+column of its table). The compared loss is that of the second epoch over a smaller part of the images. Predictions use
+the same weights, similar to trained ones, in every library; the compared number is the cross entropy of the predictions.
+Peak memory is that of a new process that loads the images and trains. For PyTorch the images are in its memory format,
+so that it holds nothing twice.
 """
 _TRAININGS = """
 ## Whole trainings
 
-The programs of [examples/images.py](../examples/images.py): the same network, initial weights, optimizer, rates, batch
-size and epochs in every library, seed 0. Each run is a fresh process; its time goes from the start of training to its
-end, compilation included, without what comes before (imports, data, trials of the ways to run). The 10,000 test images
-are looked at once, after the last epoch. Accuracies of different libraries differ by chance: each draws its own
-batches, dropouts and mirror images.
+The programs of [examples/images.py](../examples/images.py): the same network, initial weights, optimizer, learning
+rates, batch size and epochs in every library, seed 0. Each run is a new process. Its time is that of training,
+including compilation, but without what comes before (imports, data, trials). The 10,000 test images are evaluated once,
+after the last epoch. Accuracies of different libraries differ by chance, because each draws its own batches, dropout
+masks and mirrored images.
 """
 _TIMES = """
 ## Where the time goes
 
-Of the processor cycles that all threads spend in native code while they train (`python -m benchmarks.parts --write`;
-on all cores, float32). What is fused with a product counts as product: activations and their derivatives, and the
-optimizer's step where a gradient is stored; transforms of tiles count as laying out. Waiting is for another thread, at
-a barrier.
+Fractions of the processor cycles that all threads spend in native code during training
+(`python -m benchmarks.parts --write`; on all cores, float32). Operations that are fused with a product count as product:
+activations and their derivatives, and the optimizer's step where a gradient is stored. Transforms of Winograd tiles count
+as laying out. Waiting means waiting for another thread at a barrier.
 """
 
 
 def markdown(machines: Sequence[Records]) -> str:
-    """The text of RESULTS.md, of one processor after the other."""
+    """The text of RESULTS.md: one section for each processor."""
     parts = [_measured(records) for records in machines]
     for i, records in enumerate(machines[1:], 1):
         parts[i] = f"# On another processor: {_processor(records)}\n\n{parts[i]}"
@@ -249,7 +251,7 @@ def markdown(machines: Sequence[Records]) -> str:
 
 
 def _measured(records: Records) -> str:
-    """What was measured on one processor."""
+    """The results of one processor."""
     lines = []
     machines = {_machine_line(r["machine"]) for r in records.values()}
     lines += [f"Machine: {line}\n" for line in sorted(machines)]
