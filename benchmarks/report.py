@@ -203,42 +203,42 @@ strided convolutions. `peak.py` measures the peak before every round. `cores.py`
 synchronize; small steps on several threads depend on it, and the host of a virtual machine may change it at any
 moment.
 
-All contestants start from the same weights (whole processes from their own). They report the mean training loss of the
-same epoch, which reveals a run that skips work. In the first three workloads, whose program asks for it, all except
-scikit-learn, which cannot, also compute the training accuracy. Each library runs as its experts would run it: float32
-data in memory and fused optimizers. Trials before the rounds choose threads, unrolling and the form of the call (last
-column). The models of a search are created for each round; their mean accuracy on the held-out rows takes the place of
-the loss. The allocator of the C library is set to keep freed memory. By default it may return memory to the system at
-every operation of PyTorch, whose batch normalization then takes up to three times as long.
+All contestants start from the same weights (whole processes from their own). They report the mean training loss of
+the same epoch, which reveals a run that skips work. In the first three workloads, whose program asks for it, all
+except scikit-learn, which cannot, also compute the training accuracy. Each library runs as its experts would run it:
+float32 data in memory and fused optimizers. Trials before the rounds choose threads, unrolling and the form of the
+call (last column). The models of a search are created for each round; their mean accuracy on the held-out rows takes
+the place of the loss. The allocator of the C library is set to keep freed memory. By default it may return memory to
+the system at every operation of PyTorch, whose batch normalization then takes up to three times as long.
 """
 _IMAGES = """
 ## Images
 
 Ratios are Ranvier's value divided by the other's. Every library builds each network from the same table of layers
-(`networks.py`). PyTorch runs in the faster of both memory formats. Keras on TensorFlow runs with or without XLA and with
-one or several steps a call, whichever is faster in a trial (on the two largest networks without XLA, its default). A
-contestant that takes more than 0.9 s for an epoch of 10,240 images trains on fewer of them, and the time is scaled (last
-column of its table). The compared loss is that of the second epoch over a smaller part of the images. Predictions use
-the same weights, similar to trained ones, in every library; the compared number is the cross entropy of the predictions.
-Peak memory is that of a new process that loads the images and trains. For PyTorch the images are in its memory format,
-so that it holds nothing twice.
+(`networks.py`). PyTorch runs in the faster of both memory formats. Keras on TensorFlow runs with or without XLA and
+with one or several steps a call, whichever is faster in a trial (on the two largest networks without XLA, its
+default). A contestant that takes more than 0.9 s for an epoch of 10,240 images trains on fewer of them, and the time
+is scaled (last column of its table). The compared loss is that of the second epoch over a smaller part of the images.
+Predictions use the same weights, similar to trained ones, in every library; the compared number is the cross entropy
+of the predictions. Peak memory is that of a new process that loads the images and trains. For PyTorch the images are
+in its memory format, so that it holds nothing twice.
 """
 _TRAININGS = """
 ## Whole trainings
 
 The programs of [examples/images.py](../examples/images.py): the same network, initial weights, optimizer, learning
 rates, batch size and epochs in every library, seed 0. Each run is a new process. Its time is that of training,
-including compilation, but without what comes before (imports, data, trials). The 10,000 test images are evaluated once,
-after the last epoch. Accuracies of different libraries differ by chance, because each draws its own batches, dropout
-masks and mirrored images.
+including compilation, but without what comes before (imports, data, trials). The 10,000 test images are evaluated
+once, after the last epoch. Accuracies of different libraries differ by chance, because each draws its own batches,
+dropout masks and mirrored images.
 """
 _TIMES = """
 ## Where the time goes
 
-Fractions of the processor cycles that all threads spend in native code during training
-(`python -m benchmarks.parts --write`; on all cores, float32). Operations that are fused with a product count as product:
-activations and their derivatives, and the optimizer's step where a gradient is stored. Transforms of Winograd tiles count
-as laying out. Waiting means waiting for another thread at a barrier.
+Fractions of the processor cycles that all threads spend in native code during training (`python -m benchmarks.parts
+--write`; on all cores, float32). Operations that are fused with a product count as product: activations and their
+derivatives, and the optimizer's step where a gradient is stored. Transforms of Winograd tiles count as laying out.
+Waiting means waiting for another thread at a barrier.
 """
 
 
