@@ -3,8 +3,8 @@
     python examples/images.py mnist
     python examples/images.py fashion_mnist --epochs 20 --seed 1
 
-Pixels stay bytes in memory: scaling and augmentation are layers, compiled into the training step with all the others.
-The test images are looked at once, after the last epoch: no epoch is chosen by them.
+Pixels stay bytes in memory. Scaling and augmentation are layers, which are compiled into the training step.
+The test images are evaluated once, after the last epoch. They do not choose an epoch.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SHAPE, CLASSES = (28, 28, 1), 10
 
 
 def digits_network() -> Any:
-    """The usual first network: 32 and 64 filters of 3x3. Digits are neither mirrored nor moved."""
+    """A small CNN with 32 and 64 filters of 3x3, without augmentation."""
     layers = [rv.Input(SHAPE), rv.layers.Rescaling(1 / 255), rv.models.cnn(SHAPE, CLASSES)]
     return rv.Sequential(layers)
 
 
 def clothes_network() -> Any:
-    """Convolutions with batch normalization, on clothes mirrored at random: a shirt's mirror image is a shirt."""
+    """A CNN with batch normalization; images are mirrored at random, because a mirrored shirt is still a shirt."""
     layers = [
         rv.Input(SHAPE),
         rv.layers.Rescaling(1 / 255),
@@ -39,12 +39,12 @@ def clothes_network() -> Any:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A data set, the network for it, and how long and how fast it learns."""
+    """A data set, its network, and the settings of training."""
 
     data: Any
     network: Callable[[], Any]
     epochs: int
-    rate: float  # the highest of one cycle
+    rate: float  # the maximum of the cycle
     batch_size: int = 128
 
 
@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> float:
 
     recipe = RECIPES[options.data]
     (x, y), (x_test, y_test) = recipe.data.load_data()
-    x, x_test = x[..., None], x_test[..., None]  # one channel
+    x, x_test = x[..., None], x_test[..., None]  # add the channel axis
     epochs = options.epochs or recipe.epochs
 
     rv.set_seed(options.seed)
