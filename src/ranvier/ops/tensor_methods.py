@@ -27,8 +27,9 @@ from ranvier.ops.shape_methods import (
     unsqueezed,
 )
 from ranvier.tensor import trace
+from ranvier.tensor.arguments import no_out
 from ranvier.tensor.context import get_dtype, no_grad
-from ranvier.tensor.function import backward, detach, function, no_out
+from ranvier.tensor.function import backward, detach, function
 from ranvier.tensor.rng import numpy_generator
 from ranvier.tensor.tensor import Tensor
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from ranvier.graph.grad import gradient
 from ranvier.graph.node import FLOATS, Node, apply
-from ranvier.support.errors import misfit
 from ranvier.tensor import tape
+from ranvier.tensor.arguments import View, answering, freeze
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tape import Segment
 from ranvier.tensor.tensor import Tensor
@@ -31,16 +31,16 @@ def function(
     Given tensors (or arrays, for the parameters annotated ``Node``) the call is recorded; given nodes it builds graph
     at once. Parameters annotated ``Node`` (or ``Node | None``) are operands, those annotated ``Sequence[Node]`` are
     sequences of operands, all others are options and must be hashable. A Python number or None given for an operand
-    is part of the program. For ``joins`` see `joining`, for ``varying`` `arithmetic`, for other names `renamed`.
+    is part of the program; where numbers are all that is given, the first becomes a tensor. A value whose class has
+    ``__tensor_function__``, such as a symbolic value, answers the call itself. For ``joins`` see `joining`, for
+    ``varying`` `arithmetic`, for other arguments `viewed`.
     """
-    return _function(body, joins, varying, {}, ())
+    return _function(body, joins, varying, {}, None)
 
 
-def renamed(operation: Any, *names: str) -> Any:
-    """The same tensor function, with what it has recorded, whose first parameters have a peer's names; they are taken
-    by those of ours too, as PyTorch takes NumPy's.
-    """
-    return operation.renamed(names)
+def viewed(operation: Any, view: View) -> Any:
+    """The same tensor function, with what it has recorded, whose arguments are those that a vocabulary shows."""
+    return operation.viewed(view)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -53,48 +53,14 @@ def _function(
     joins: Callable[..., Any] | None,
     varying: bool,
     recorded: dict[tuple[Any, ...], Function],
-    peers: Sequence[str],
+    other: View | None,
 ) -> Any:
-    signature = inspect.signature(body)
-    kinds = {p.name: _kind(str(p.annotation)) for p in signature.parameters.values()}
-    names = list(kinds.items())
-    required = [p.name for p in signature.parameters.values() if p.default is p.empty]
-    tensors_only = {
-        p.name for p in signature.parameters.values() if str(p.annotation) == "Node" and p.default is p.empty
-    }
-    own = dict(zip(peers, kinds, strict=False))  # by the peer's name, which errors tell
-    told = {name: peer for peer, name in own.items()}
-    shown = signature.replace(
-        parameters=[p.replace(name=told.get(p.name, p.name)) for p in signature.parameters.values()]
-    )
-    # For so many arguments, where all of them may be tensors and the rest is left out.
-    plain = {
-        n: tuple(name for name, _ in names[:n])
-        for n in range(max(len(required), 1), len(names) + 1)
-        if all(kind == "operand" for _, kind in names[:n])
-    }
+    view = other or View.of(body)
+    order, known, defaults, required = view.order, view.known, view.defaults, view.required
+    fixed, total, plain = tuple(defaults.items()), len(order), view.plain()
 
     def function_for(pattern: tuple[Any, ...]) -> Function:
-        """The recorded function for one way of giving operands: tensors by name, sequences by name and length."""
-        known = recorded.get(pattern)
-        if known is not None:
-            return known
-        if absent := [p[0] for p in pattern if p[-1] is type(None) and p[0] in tensors_only]:
-            raise TypeError(
-                f"{body.__name__} takes a tensor as {told.get(absent[0], absent[0])}, and here is None. Does the "
-                "function that should give it return something?"
-            )
-
-        def build(*nodes: Node, **options: Any) -> Any:
-            rest = iter(nodes)
-            for item in pattern:
-                if isinstance(item, str):
-                    options[item] = next(rest)
-                elif isinstance(item[1], int):
-                    options[item[0]] = [next(rest) for _ in range(item[1])]
-            return body(**options)
-
-        return recorded.setdefault(pattern, Function(body.__name__, build))
+        return recorded.get(pattern) or recorded.setdefault(pattern, _recorded(body, view, pattern))
 
     @functools.wraps(body)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -103,47 +69,30 @@ def _function(
                 if not isinstance(arg, Tensor):
                     break
             else:
-                return record(recorded.get(key) or function_for(key), args, ())
-        if kwargs and own:
-            kwargs = {own.get(name, name): value for name, value in kwargs.items()}
-        if Node in map(type, args) or (kwargs and Node in map(type, kwargs.values())):
+                return record(recorded.get(key) or function_for(key), args, fixed)
+        if other is None and (Node in map(type, args) or (kwargs and Node in map(type, kwargs.values()))):
             return body(*args, **kwargs)
-        if kwargs or len(args) < len(required) or len(args) > len(names):
-            named = {told.get(name, name): value for name, value in kwargs.items()} if own else kwargs
-            given = bound(shown, args, named, body.__name__)
-            items = [(name := own.get(n, n), kinds[name], value) for n, value in given.items()]
-        else:
-            items = [(name, kind, value) for (name, kind), value in zip(names, args, strict=False)]
+        given: dict[str, Any] = dict(zip(order, args, strict=False))
+        for name, value in kwargs.items():
+            target = known.get(name)
+            if target is None or target in given:
+                raise view.error(args, kwargs)
+            given[target] = value
+        if len(args) > total or (len(given) < total and not given.keys() >= required):
+            raise view.error(args, kwargs)
+        if other is not None and Node in map(type, given.values()):
+            return body(**{**defaults, **given})
         tensors: list[Tensor] = []
         pattern: list[Any] = []
         options: list[tuple[str, Any]] = []
-        for name, kind, value in items:
-            if kind == "operand":
-                if isinstance(value, Tensor):
-                    tensors.append(value)
-                    pattern.append(name)
-                elif isinstance(value, (np.ndarray, list, np.generic)):
-                    tensors.append(Tensor(value))
-                    pattern.append(name)
-                elif hasattr(value, "__tensor_function__"):  # see module.symbolic
-                    return value.__tensor_function__(call, args, kwargs)
-                else:  # 1, 1.0 and True are equal and hash alike, but make different programs; so do 0.0 and -0.0
-                    value = value if value == value else math.nan  # no nan equals another
-                    options.append((name, value))
-                    pattern.append((name, "-0" if value == 0 and str(value)[0] == "-" else type(value)))
-            elif kind == "option":
-                options.append((name, value if type(value) is int else freeze(value)))
-            else:
-                if len(value) and all(isinstance(v, Node) for v in value):
-                    return body(*args, **kwargs)
-                described = [v for v in value if hasattr(v, "__tensor_function__")]
-                if described:
-                    return described[0].__tensor_function__(call, args, kwargs)
-                tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
-                pattern.append((name, len(value)))
+        answerer = _sort_out(view, given, tensors, pattern, options)
+        if answerer is not None:
+            if answerer is Node:
+                return body(**{**defaults, **given})
+            return answerer.__tensor_function__(call, args, kwargs)
         if varying and len(tensors) == len(options) == 1 and _varies(body, tensors[0], options[0][1]):
             name, value = options.pop()
-            place = list(kinds).index(name)
+            place = list(view.kinds).index(name)
             pattern[place] = name
             tensors.insert(place, Tensor.wrap(np.asarray(value, tensors[0].dtype)))
         if joins is not None and (arrays := tape.at_hand(tensors)) is not None:
@@ -152,10 +101,89 @@ def _function(
                 return joined
         return record(function_for(tuple(pattern)), tensors, tuple(options))
 
-    call.__wrapped__ = body
-    call.__signature__ = shown  # type: ignore[attr-defined]  # what inspect reads
-    call.renamed = functools.partial(_function, body, joins, varying, recorded)  # type: ignore[attr-defined]  # see above
+    call.__name__ = call.__qualname__ = view.name
+    if defaults:  # with other defaults it is another function
+        del call.__wrapped__
+    call.__signature__ = view.signature  # type: ignore[attr-defined]  # what inspect reads
+    call.operation = view.operation  # type: ignore[attr-defined]  # what a functional model records
+    call.viewed = functools.partial(_function, body, joins, varying, recorded)  # type: ignore[attr-defined]  # see above
     return call
+
+
+def _recorded(body: Callable[..., Any], view: View, pattern: tuple[Any, ...]) -> Function:
+    """The recorded function for one way of giving operands: tensors by name, sequences by name and length."""
+    if absent := [p[0] for p in pattern if p[-1] is type(None) and p[0] in view.tensors_only]:
+        raise TypeError(
+            f"{view.name} takes a tensor as {view.titles[absent[0]]}, and here is None. Does the function that should "
+            "give it return something?"
+        )
+
+    def build(*nodes: Node, **options: Any) -> Any:
+        rest = iter(nodes)
+        for item in pattern:
+            if isinstance(item, str):
+                options[item] = next(rest)
+            elif isinstance(item[1], int):
+                options[item[0]] = [next(rest) for _ in range(item[1])]
+        return body(**options)
+
+    return Function(body.__name__, build)
+
+
+def _sort_out(
+    view: View,
+    given: Mapping[str, Any],
+    tensors: list[Tensor],
+    pattern: list[Any],
+    options: list[tuple[str, Any]],
+) -> Any:
+    """Sort the arguments of a call into tensors, the pattern that says which they are, and options.
+
+    Returns what answers the call instead: a symbolic value, or `Node` where the operands are nodes; None otherwise.
+    """
+    for name, kind in view.kinds.items():
+        if name not in given:
+            if name in view.defaults:
+                options.append((name, view.defaults[name]))
+            continue
+        value = given[name]
+        if kind == "option":
+            options.append((name, value if type(value) is int else freeze(value)))
+        elif isinstance(value, Tensor) and kind == "operand":
+            tensors.append(value)
+            pattern.append(name)
+        elif kind == "sequence":
+            if len(value) and all(isinstance(v, Node) for v in value):
+                return Node
+            if (answerer := answering(value)) is not None:
+                return answerer
+            tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
+            pattern.append((name, len(value)))
+        elif isinstance(value, (np.ndarray, np.generic, list, tuple)):
+            if isinstance(value, (list, tuple)) and (answerer := answering((value,))) is not None:
+                return answerer
+            tensors.append(Tensor(value))
+            pattern.append(name)
+        elif hasattr(value, "__tensor_function__"):
+            return value
+        else:  # 1, 1.0 and True are equal and hash alike, but make different programs; so do 0.0 and -0.0
+            value = value if value == value else math.nan  # no nan equals another
+            options.append((name, value))
+            pattern.append((name, "-0" if value == 0 and str(value)[0] == "-" else type(value)))
+    if not tensors and pattern:
+        _first_as_tensor(tensors, pattern, options)
+    return None
+
+
+def _first_as_tensor(tensors: list[Tensor], pattern: list[Any], options: list[tuple[str, Any]]) -> None:
+    """Make the first number a tensor, where numbers are all that is given for the operands."""
+    for i, (name, value) in enumerate(options):
+        place = next((p for p in range(len(pattern)) if pattern[p][0] == name), None)
+        if place is not None and isinstance(value, (bool, int, float)):
+            del options[i]
+            pattern[place] = name
+            tensors.append(Tensor(value))
+            return
 
 
 def arithmetic(body: Callable[..., Any]) -> Any:
@@ -198,40 +226,6 @@ def _joined(joins: Callable[..., Any], arrays: list[Any], options: dict[str, Any
         return Tensor.wrap(np.ascontiguousarray(joins(arrays, **options)))
     except (TypeError, ValueError):
         return None
-
-
-def bound(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Mapping[str, Any]:
-    """The arguments of a call. Raises TypeError where they are not the function's, as those are that NumPy gives."""
-    try:
-        return signature.bind(*args, **kwargs).arguments
-    except TypeError as error:
-        if "out" in kwargs:
-            if kwargs["out"] is not None:
-                raise no_out(name) from None
-            raise TypeError(
-                f"np.{name} cannot be taken of a tensor. Write x.{name}(...) or rv.numeric.{name}(x, ...) instead."
-            ) from None
-        raise misfit(name, signature, args, kwargs) or error from None
-
-
-def no_out(name: str) -> TypeError:
-    """The error for ``out=``, which PyTorch's functions write their result into."""
-    return TypeError(
-        f"{name} has no argument 'out'. Write y = {name}(...), or y.copy_({name}(...)), instead."
-    )
-
-
-def _kind(annotation: str) -> str:
-    if "Node" not in annotation:
-        return "option"
-    return "sequence" if "Sequence" in annotation else "operand"
-
-
-def freeze(value: Any) -> Any:
-    """An option as a part of a key: a list as a tuple, and one nan for all, as no nan equals another."""
-    if isinstance(value, (list, tuple)):
-        return tuple(freeze(v) for v in value)
-    return math.nan if isinstance(value, float) and math.isnan(value) else value
 
 
 def record(target: Function, tensors: Sequence[Tensor], options: tuple[tuple[str, Any], ...]) -> Any:
@@ -397,3 +391,13 @@ def kept(x: Node) -> Node:
 def add(a: Node, b: Node) -> Node:
     """The sum of two tensors of one shape and dtype: gradients that meet at a leaf."""
     return a + b
+
+
+def renamed(operation: Any, *names: str) -> Any:
+    """The same tensor function, whose first parameters have a peer's names; ours are taken too."""
+    body = inspect.unwrap(operation)
+    own = list(inspect.signature(body).parameters.values())
+    shown = [p.replace(name=names[i]) if i < len(names) else p for i, p in enumerate(own)]
+    return viewed(
+        operation, View(body, body.__name__, shown, [p.name for p in own], {p.name: p.name for p in own})
+    )

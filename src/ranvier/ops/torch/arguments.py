@@ -23,7 +23,7 @@ from ranvier.ops.indexing import (
 )
 from ranvier.ops.shape_methods import squeezed
 from ranvier.ops.torch.renamed import maximum, minimum
-from ranvier.tensor.function import no_out
+from ranvier.tensor.arguments import no_out
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [

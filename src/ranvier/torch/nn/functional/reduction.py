@@ -7,7 +7,7 @@ from typing import Any
 
 from ranvier.ops import arrays, functional
 from ranvier.support.source_lines import warn
-from ranvier.tensor.function import bound
+from ranvier.tensor.arguments import bound
 from ranvier.torch.nn.functional import losses
 from ranvier.torch.nn.functional.arguments import one_of
 from ranvier.torch.nn.functional.labels import check_labels

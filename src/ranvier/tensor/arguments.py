@@ -1,0 +1,132 @@
+"""The arguments of tensor functions: what kind each is, the names that a vocabulary has for them, and wrong calls."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ranvier.support.errors import misfit
+
+__all__ = ["View", "answering", "bound", "freeze", "no_out"]
+
+
+class View:
+    """A tensor function's arguments as a vocabulary shows them.
+
+    ``shown`` are the parameters of the vocabulary in its order, ``targets`` the names that the builder has for them.
+    ``also`` maps further names that are accepted to the builder's. A default that differs from the builder's is passed
+    to it. ``operation`` is the name under which a functional model records a call; without it, none is recorded.
+    """
+
+    def __init__(
+        self,
+        body: Callable[..., Any],
+        name: str,
+        shown: Sequence[inspect.Parameter],
+        targets: Sequence[str],
+        also: Mapping[str, str] | None = None,
+        operation: str | None = None,
+    ) -> None:
+        own = inspect.signature(body).parameters
+        self.name, self.operation = name, operation
+        self.signature = inspect.Signature(shown, return_annotation=inspect.signature(body).return_annotation)
+        self.kinds = {p.name: _kind(str(p.annotation)) for p in own.values() if p.name in targets}
+        self.order = tuple(targets)
+        self.titles = {t: p.name for t, p in zip(targets, shown, strict=True)}
+        self.known = {**(also or {}), **{p.name: t for t, p in zip(targets, shown, strict=True)}}
+        self.required = frozenset(
+            t for t, p in zip(targets, shown, strict=True) if p.default is inspect.Parameter.empty
+        )
+        self.defaults = {
+            t: p.default
+            for t, p in zip(targets, shown, strict=True)
+            if t not in self.required and not _alike(p.default, own[t].default)
+        }
+        self.tensors_only = {
+            p.name for p in own.values() if str(p.annotation) == "Node" and p.default is p.empty
+        }
+
+    @staticmethod
+    def of(body: Callable[..., Any]) -> View:
+        """The builder's own arguments."""
+        parameters = list(inspect.signature(body).parameters.values())
+        return View(body, body.__name__, parameters, [p.name for p in parameters])
+
+    def plain(self) -> dict[int, tuple[str, ...]]:
+        """For so many arguments, where all of them may be tensors and the rest is left out: their names."""
+        found = {}
+        for n in range(max(len(self.required), 1), len(self.order) + 1):
+            names = self.order[:n]
+            ordered = names == tuple(name for name in self.kinds if name in names)
+            if ordered and all(self.kinds[name] == "operand" and name not in self.defaults for name in names):
+                found[n] = names
+        return found
+
+    def error(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception:
+        """What is wrong with a call whose arguments do not fit."""
+        named = {self.titles.get(self.known.get(n, n), n): value for n, value in kwargs.items()}
+        try:
+            bound(self.signature, args, named, self.name)
+        except TypeError as error:
+            return error
+        return TypeError(
+            f"{self.name} was given an argument twice, by two of its names. Write it once instead."
+        )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _kind(annotation: str) -> str:
+    if "Node" not in annotation:
+        return "option"
+    return "sequence" if "Sequence" in annotation else "operand"
+
+
+def bound(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Mapping[str, Any]:
+    """The arguments of a call. Raises TypeError where they are not the function's, as those are that NumPy gives."""
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        if "out" in kwargs:
+            if kwargs["out"] is not None:
+                raise no_out(name) from None
+            raise TypeError(
+                f"np.{name} cannot be taken of a tensor. Write x.{name}(...) or rv.numeric.{name}(x, ...) instead."
+            ) from None
+        raise misfit(name, signature, args, kwargs) or error from None
+
+
+def no_out(name: str) -> TypeError:
+    """The error for ``out=``, which PyTorch's functions write their result into."""
+    return TypeError(
+        f"{name} has no argument 'out'. Write y = {name}(...), or y.copy_({name}(...)), instead."
+    )
+
+
+def freeze(value: Any) -> Any:
+    """An option as a part of a key: a list as a tuple, and one nan for all, as no nan equals another."""
+    if isinstance(value, (list, tuple)):
+        return tuple(freeze(v) for v in value)
+    return math.nan if isinstance(value, float) and math.isnan(value) else value
+
+
+def answering(values: Iterable[Any]) -> Any:
+    """The first of these values, or of what lists, tuples and dicts among them hold, that answers calls itself; None
+    where there is none. A list that begins with a number is data.
+    """
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            if value and isinstance(value[0], (int, float)):
+                continue
+            found = answering(value)
+        elif isinstance(value, Mapping):
+            found = answering(value.values())
+        else:
+            found = value if hasattr(type(value), "__tensor_function__") else None
+        if found is not None:
+            return found
+    return None
