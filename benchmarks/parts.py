@@ -21,7 +21,7 @@ from benchmarks.networks import NETWORKS
 from benchmarks.workload import Workload
 from benchmarks.workloads import select
 from ranvier.engines.native.profile import TimedProgram
-from ranvier.training.adapters.arrays import gate
+from ranvier.training.adapters.arrays import to_data
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.trainer import Training
 
@@ -45,7 +45,7 @@ def parts(workload: Workload, threads: int) -> dict[str, float]:
     state = model._compiled
     with state.exclusive():
         training = Training(model, state, Callbacks(None, model, {}))
-        data = gate(model, state, x, y)
+        data = to_data(model, state, x, y)
         step = training.step(data, workload.batch)
         training.bind(step)
         training.set_rate()

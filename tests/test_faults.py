@@ -20,7 +20,7 @@ import ranvier as rv
 import ranvier.torch as torch
 from ranvier import callbacks, optimizers, training
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
-from ranvier.training import adapters as inputs
+from ranvier.training.adapters.generators import is_source
 
 RNG = np.random.default_rng(0)
 N, F, K = 40, 5, 3
@@ -518,7 +518,7 @@ def watched(monkeypatch, tmp_path):
             callbacks.BackupAndRestore(folder / "backup", save_freq=50),
         ]
         more: dict = {"callbacks": watch, "ignore": "RV4"}
-        if not inputs.is_source(x):
+        if not is_source(x):
             more |= {"validation_data": (x, y), "sample_weight": np.ones(len(x))}
         given = {name: value for name, value in options.items() if value is not None}
         return real(model, x, y, **{**more, **given})

@@ -153,9 +153,15 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
 
 # What lower rooms look up by name: see `ranvier.support.rows`.
 rows.declare({
-    **{("method", name): f"ranvier.training:{name}" for name in (
-        "check", "compile", "evaluate", "fit", "load_weights", "predict", "save", "save_weights", "train_on_batch",
-    )},
+    ("method", "check"): "ranvier.training.preflight.run:check",
+    ("method", "compile"): "ranvier.training.step.compiled:compile",
+    ("method", "evaluate"): "ranvier.training.loop.evaluate:evaluate",
+    ("method", "fit"): "ranvier.training.loop.fit:fit",
+    ("method", "load_weights"): "ranvier.training.checkpoint.model_file:load_weights",
+    ("method", "predict"): "ranvier.training.loop.predict:predict",
+    ("method", "save"): "ranvier.training.checkpoint.model_file:save",
+    ("method", "save_weights"): "ranvier.training.checkpoint.model_file:save_weights",
+    ("method", "train_on_batch"): "ranvier.training.loop.fit:train_on_batch",
     ("method", "plot"): "ranvier.pictures:network",
     ("method", "_repr_html_"): "ranvier.pictures.html:model_html",
     # Of the classes in saved files: by the start of a name, the module that registers them.

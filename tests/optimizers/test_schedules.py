@@ -548,7 +548,7 @@ def test_errors(make, error, text):
         make()
 
 
-@pytest.mark.filterwarnings("ignore::ranvier.training.preflight.PreflightWarning")
+@pytest.mark.filterwarnings("ignore::ranvier.training.PreflightWarning")
 def test_a_loss_that_explodes_names_the_rate_of_that_step():
     model = network(optimizers.SGD(s.ExponentialDecay(1e-3, 1, 1e6)))
     with pytest.raises(FloatingPointError, match=r"it is 1e\+(09|15|21|27|33|39)"):

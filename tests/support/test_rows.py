@@ -15,7 +15,7 @@ def test_every_row_leads_to_what_it_names():
 
 def test_a_row_has_one_place():
     with pytest.raises(
-        ValueError, match=r"the row \('method', 'fit'\) is 'ranvier\.training:fit', and cannot be"
+        ValueError, match=r"the row \('method', 'fit'\) is 'ranvier\.training\.loop\.fit:fit', and cannot be"
     ):
         rows.declare({("method", "fit"): "ranvier.training:evaluate"})
     with pytest.raises(KeyError):

@@ -14,7 +14,7 @@ import ranvier as rv
 import ranvier.torch as torch
 from ranvier.pictures.histograms import layer_outputs
 from ranvier.tensor.rng import Source, seeded
-from ranvier.training import adapters
+from ranvier.training.adapters.arrays import to_data
 
 RNG = np.random.default_rng(6)
 N, F, K = 90, 4, 3
@@ -551,7 +551,7 @@ def test_an_array_that_is_changed_meanwhile_never_crashes():
     x, y = np.tile(X, (50, 1)).astype(np.float32), np.tile(Y, 50).astype(np.int32)
     stop, generator = threading.Event(), np.random.default_rng(0)
     model = classifier()
-    data = adapters.gate(model, model._compiled, x, y)
+    data = to_data(model, model._compiled, x, y)
     assert np.shares_memory(data.y[0], y)
 
     def scribble():

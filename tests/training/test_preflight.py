@@ -20,10 +20,10 @@ from ranvier.ops.functional.convolution import convolve
 from ranvier.torch import optim
 from ranvier.torch.utils.data import DataLoader, TensorDataset
 from ranvier.training import NonFiniteLoss, PreflightError, PreflightWarning
-from ranvier.training.adapters.arrays import gate
-from ranvier.training.preflight import Report, table
+from ranvier.training.adapters.arrays import to_data
+from ranvier.training.preflight import table
 from ranvier.training.preflight.probe import STEPS, Probe
-from ranvier.training.preflight.report import ERROR
+from ranvier.training.preflight.report import ERROR, Report
 from ranvier.training.preflight.validation import shared_rows
 from ranvier.training.step.compiled import compiled
 from ranvier.training.step.step import step_for
@@ -731,7 +731,7 @@ def probe(engine):
     made.build((None, F))
     made.compile("adam", SCE)
     state = compiled(made, "check")
-    data = gate(made, state, X, Y)
+    data = to_data(made, state, X, Y)
     return Probe(made, state, data, step_for(made, state, data, 64, "train"))
 
 

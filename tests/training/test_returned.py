@@ -37,7 +37,7 @@ ROWS = [
     (trained(lambda y, p: None), TypeError, "loss '<lambda>' returned None. Write: return a tensor with a number for"),
     (trained(lambda y, p: np.zeros(8)), TypeError, f"loss '<lambda>' returned ndarray. Write: .*{TENSOR}"),
     (trained(lambda y, p: None, sample_weight=np.ones(24)), TypeError, "loss '<lambda>' returned None"),
-    (trained(of_numpy), TypeError, r"np.mean cannot be taken of a tensor. Write x.mean\(...\) or rv.numeric.mean\(x"),
+    (trained(of_numpy), TypeError, r"np.mean cannot be taken of a tensor. Write x.mean\(...\) or rv.ops.mean\(x"),
     (trained(metrics=[lambda y, p: 3]), TypeError, "metric '<lambda>' returned int 3"),
     (trained(metrics=[lambda y, p: None]), TypeError, "metric '<lambda>' returned None"),
     (trained(metrics=[lambda y, p: (p, p)]), TypeError, "metric '<lambda>' returned tuple of 2"),
@@ -70,7 +70,7 @@ def test_functions_that_return_what_they_should():
         "kernel_regularizer": lambda w: (w * w).sum(),
         "kernel_constraint": lambda w: w.clip(-1, 1),
         "kernel_initializer": lambda shape, dtype: [[0.5] * shape[1]] * shape[0],
-        "activity_regularizer": rv.numeric.sum,
+        "activity_regularizer": rv.ops.sum,
     }
     loss = trained(
         lambda y, p: (y - p).square().mean(), [lambda y, p: p.mean(-1)], lambda x, y: [x, y], **own

@@ -352,7 +352,7 @@ REFUSED = [
     (fit(sample_weight=PARTS), r"has shape \(60, 5\), and there are 60 samples"),
     (fit(STEPS, x=SERIES, sample_weight=PARTS[:, :3]), r"or one for each loss, shape \(60, 5\)"),
     (fit(VALUES, "mse", 2, sample_weight=np.ones((N, 2))), r"one weight a sample, shape \(60,\)"),
-    (fit(loss=lambda y, p: rv.numeric.mean(p), units=2, sample_weight=W), "returns one number"),
+    (fit(loss=lambda y, p: rv.ops.mean(p), units=2, sample_weight=W), "returns one number"),
     (fit(class_weight={0: -1.0}), r"class_weight\[0\] is -1.0"),
     (fit(class_weight={0: 0.0, 1: 0.0, 2: 0.0}), "zero for all 60 samples"),
     (fit(ZERO, class_weight="balanced"), "the targets hold only class 0"),

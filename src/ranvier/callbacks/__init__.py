@@ -12,7 +12,8 @@ from ranvier.callbacks.simple import LambdaCallback, TerminateOnNaN
 from ranvier.callbacks.stopping import EarlyStopping
 from ranvier.callbacks.tensorboard import TensorBoard
 from ranvier.support.errors import missing
-from ranvier.training.loop.callback_list import Callback, CallbackList
+from ranvier.training.loop.callback import Callback
+from ranvier.training.loop.callback_list import CallbackList
 from ranvier.training.loop.history import History
 
 __all__ = [

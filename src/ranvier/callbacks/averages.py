@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.callback import Callback
 
 __all__ = ["SwapEMAWeights"]
 

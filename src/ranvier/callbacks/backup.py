@@ -10,7 +10,7 @@ from typing import Any
 
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.files import CheckpointError, make_folder
-from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.resume import NAME, AnotherRun, remove
 
 __all__ = ["BackupAndRestore"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.support.errors import nearest
-from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.callback import Callback
 
 __all__ = ["Monitor", "check_numbers"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.callbacks.monitor import Monitor, check_numbers
-from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.callback import Callback
 
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.files import check_target
-from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.callback import Callback
 
 __all__ = ["CSVLogger"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ranvier.support.errors import nearest
-from ranvier.training.loop.callback_list import EVENTS, Callback
+from ranvier.training.loop.callback import EVENTS, Callback
 
 __all__ = ["LambdaCallback", "TerminateOnNaN"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from ranvier.callbacks import event_files
 from ranvier.callbacks.event_files import EventFiles
 from ranvier.data.files import make_folder
-from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.callback import Callback
 
 __all__ = ["TensorBoard"]
 

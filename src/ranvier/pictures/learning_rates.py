@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ranvier.data.convert import Array
 from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, figure, finish, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ranvier.training.loop.lr_finder import RangeTest
-
-__all__ = ["learning_rates"]
+__all__ = ["RateTest", "learning_rates"]
 
 
-def learning_rates(found: RangeTest, path: Any = None, *, title: str = "Learning-rate range test") -> Figure:
+class RateTest(Protocol):
+    """What `find_learning_rate` returns: a loss for each rate, the smoothed losses, and the place of the suggestion."""
+
+    @property
+    def rates(self) -> Array: ...
+    @property
+    def losses(self) -> Array: ...
+    @property
+    def smoothed(self) -> Array: ...
+    @property
+    def steepest(self) -> int | None: ...
+
+
+def learning_rates(found: RateTest, path: Any = None, *, title: str = "Learning-rate range test") -> Figure:
     """Draw the loss over the rate, and mark the suggestion.
 
     ``found`` is what `find_learning_rate` returned. ``path`` names a file to write (.png, .svg, .pdf). Returns the

@@ -24,7 +24,9 @@ from ranvier.search.variants import Variant, grid_points, variants_of
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.tensor import rng, trace
 from ranvier.tensor.context import computing_in
-from ranvier.training import adapters, evaluate, fit
+from ranvier.training.adapters.generators import is_source
+from ranvier.training.loop.evaluate import evaluate
+from ranvier.training.loop.fit import fit
 from ranvier.training.loop.nonfinite import NonFiniteLoss
 from ranvier.training.loop.progress import Progress, progress
 from ranvier.training.step.runner import Interrupt
@@ -84,7 +86,7 @@ def fit_many(
     check_build(build)
     if grid is not None and variants is not None:
         raise ValueError("grid and variants were given. Write one of them instead.")
-    if adapters.is_source(x):
+    if is_source(x):
         raise TypeError(
             f"x is a {type(x).__name__}, which gives batches, and many models read the same rows. Write arrays instead."
         )

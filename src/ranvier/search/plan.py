@@ -15,10 +15,11 @@ from ranvier.search.results import check_measured
 from ranvier.search.settings import parted, takes_variant
 from ranvier.search.variants import Variant
 from ranvier.tensor import rng
-from ranvier.training import adapters, fit
+from ranvier.training.adapters.arrays import to_data
 from ranvier.training.loop.callback_list import flat
 from ranvier.training.loop.evaluate import check_counting, split
-from ranvier.training.preflight import preflight
+from ranvier.training.loop.fit import fit
+from ranvier.training.preflight.run import preflight
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.step_cache import Patterns, Wanted
@@ -50,15 +51,15 @@ class Shared:
     def of(self, model: Module, state: Compiled, given: Sequence[Any], finite: bool, **options: Any) -> Data:
         """The arrays as this model takes them. Raises as `gate` does."""
         if self.first is None:
-            data = adapters.gate(model, state, *given, check_finite=finite, **options)
+            data = to_data(model, state, *given, check_finite=finite, **options)
             self.first = data, model._frame_columns
             return data
         before, columns = self.first
         model.__dict__["_frame_columns"] = dict(columns)
         if len(before.x) > 1 or len(before.y) > 1:
-            return adapters.gate(model, state, *given, check_finite=False, **options)
+            return to_data(model, state, *given, check_finite=False, **options)
         x, y, weight = before.x[0], before.y[0], before.weight[0]
-        return adapters.gate(model, state, x, y, weight, check_finite=False, **options)
+        return to_data(model, state, x, y, weight, check_finite=False, **options)
 
 
 @dataclass
@@ -120,7 +121,7 @@ class Plan:
             if share and options.get("validation_data") is None:  # as `fit` does before classes are weighted
                 train, options["validation_data"] = split(train, share)
             if (class_weight := options.pop("class_weight", None)) is not None:
-                train = adapters.gate(model, state, train, None, class_weight=class_weight)
+                train = to_data(model, state, train, None, class_weight=class_weight)
             batch = options.get("batch_size") or 32
             wanted: list[Wanted] = []
             if isinstance(batch, int):

@@ -95,7 +95,7 @@ def bound(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Ma
             if kwargs["out"] is not None:
                 raise no_out(name) from None
             raise TypeError(
-                f"np.{name} cannot be taken of a tensor. Write x.{name}(...) or rv.numeric.{name}(x, ...) instead."
+                f"np.{name} cannot be taken of a tensor. Write x.{name}(...) or rv.ops.{name}(x, ...) instead."
             ) from None
         raise misfit(name, signature, args, kwargs) or error from None
 

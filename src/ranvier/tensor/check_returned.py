@@ -11,7 +11,7 @@ from ranvier.tensor.tensor import Tensor
 __all__ = ["initial", "named", "returned", "tensor"]
 
 
-BY_TENSORS = ", made by tensor functions (x.mean(), rv.numeric.abs(x)) and not by NumPy's or float()"
+BY_TENSORS = ", made by tensor functions (x.mean(), rv.ops.abs(x)) and not by NumPy's or float()"
 
 
 def named(function: Any) -> str:

@@ -48,7 +48,7 @@ from ranvier.training.step.structure import (
     pick,
 )
 
-__all__ = ["features", "gate", "plain", "split", "traced"]
+__all__ = ["input_arrays", "split_rows", "to_data", "traced_outputs"]
 
 LARGEST = 2**31 - 1  # rows, which the shuffled order numbers by int32
 
@@ -58,7 +58,7 @@ def plain(x: Any) -> Any:
     return x.compute() if isinstance(x, Tensor) else x
 
 
-def features(
+def input_arrays(
     model: Module,
     x: Any,
     *,
@@ -133,7 +133,9 @@ def likely_several(model: Module, x: Any) -> bool:
     return all(shapes) and len({shape[0] for shape in shapes}) == 1
 
 
-def traced(model: Module, state: Compiled, arrays: Sequence[Array]) -> tuple[Outputs, tuple[Type, ...]]:
+def traced_outputs(
+    model: Module, state: Compiled, arrays: Sequence[Array]
+) -> tuple[Outputs, tuple[Type, ...]]:
     """What the model returns for such inputs, and the types of its outputs, by tracing it once."""
     key = (tuple(a.shape[1:] for a in arrays), structure(model))
     known = state.traced.get(key)
@@ -153,7 +155,7 @@ def adds_losses(model: Module, arrays: Sequence[Array]) -> bool:
         return bool(model._losses())
 
 
-def gate(
+def to_data(
     model: Module,
     compiled: Compiled,
     x: Any,
@@ -190,7 +192,7 @@ def checked(
     prefix: str,
 ) -> Data:
     if isinstance(x, Data):
-        outputs, types = traced(model, compiled, x.x)
+        outputs, types = traced_outputs(model, compiled, x.x)
         heads = compiled.meet(outputs).heads
         if class_weight is None:
             return x
@@ -203,7 +205,7 @@ def checked(
             f"{x_name} is a {type(x).__name__} of {len(x)} arrays, and {y_name} is missing. Write fit(x, y), or "
             "fit(*data) where they are one tuple, instead."
         )
-    arrays = features(model, x, name=x_name, check_finite=check_finite, learn=not prefix, rows=rows_of(y))
+    arrays = input_arrays(model, x, name=x_name, check_finite=check_finite, learn=not prefix, rows=rows_of(y))
     if alone and not adds_losses(model, arrays):
         raise RuntimeError(
             f"{model.name!r} was compiled without a loss, and none of its layers adds one. Write compile(loss=...), or "
@@ -214,7 +216,7 @@ def checked(
             f"{y_name} is missing. Write the targets after the inputs, as in fit(x, y), evaluate(x, y) and "
             "validation_data=(x, y), or give a generator of (x, y) batches, instead."
         )
-    outputs, types = traced(model, compiled, arrays)
+    outputs, types = traced_outputs(model, compiled, arrays)
     heads = compiled.meet(outputs).heads
     last = next((m for m in reversed(list(model.modules())) if m._parameters), model)
     owner = f"layer {last.name!r}" if len(heads) == 1 else f"model {model.name!r}"
@@ -286,7 +288,7 @@ def targets_of(y: Any, outputs: Outputs, heads: Sequence[Head], name: str) -> li
     return parts
 
 
-def split(data: Data, share: Any) -> tuple[Data, Data]:
+def split_rows(data: Data, share: Any) -> tuple[Data, Data]:
     """The first rows to train on and the last ``share`` of them to validate on, before any shuffling."""
     number = isinstance(share, (int, float, np.integer, np.floating)) and not isinstance(share, bool)
     if not number or not 0 < share < 1:

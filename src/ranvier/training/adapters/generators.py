@@ -16,13 +16,22 @@ from ranvier.data.convert import to_numeric
 from ranvier.module import Module
 from ranvier.module.arguments import takes
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.adapters.arrays import features, gate, traced
+from ranvier.training.adapters.arrays import input_arrays, to_data, traced_outputs
 from ranvier.training.adapters.batching import Group, Parts, Raw, leaves
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.structure import container_of, inputs_of, is_alone, is_container
 
-__all__ = ["Batches", "Resident", "batch_of", "evaluated", "is_source", "parted", "resident", "told"]
+__all__ = [
+    "Batches",
+    "MemoryLoader",
+    "batch_size_of",
+    "batch_splitter",
+    "evaluation_batches",
+    "is_source",
+    "memory_loader",
+    "with_epoch_events",
+]
 
 TOGETHER = 256  # batches, at most
 GROUP_SECONDS = 0.02  # a source that takes longer gives its batches one by one
@@ -38,7 +47,7 @@ def is_source(x: Any) -> bool:
     return not array and (hasattr(x, "__iter__") or hasattr(x, "__getitem__") or callable(x))
 
 
-def parted(
+def batch_splitter(
     model: Module, outputs: Callable[[Any], int] | None = None
 ) -> Callable[[Any], tuple[Any, ...] | None]:
     """How a batch falls into (x, y, sample_weight) for models of several inputs or outputs; None for the usual way.
@@ -76,7 +85,7 @@ def parted(
 
 
 @dataclass
-class Resident:
+class MemoryLoader:
     """A loader whose data set lies in memory: run as arrays, in the order that it draws for each epoch."""
 
     arrays: tuple[Array, ...]
@@ -87,7 +96,7 @@ class Resident:
 
     def x(self, model: Module, rows: Array) -> Any:
         """The inputs at these rows."""
-        found = parted(model)(self.arrays)
+        found = batch_splitter(model)(self.arrays)
         x = self.arrays[0] if found is None else found[0]
         whole = np.arange(len(self.arrays[0]))
 
@@ -103,42 +112,44 @@ class Resident:
 
         def outputs(x: Any) -> int:
             return len(
-                compiled.meet(traced(model, compiled, features(model, x, check_finite=False))[0]).heads
+                compiled.meet(
+                    traced_outputs(model, compiled, input_arrays(model, x, check_finite=False))[0]
+                ).heads
             )
 
-        found = parted(model, outputs)(self.arrays)
+        found = batch_splitter(model, outputs)(self.arrays)
         x, y, weight = (*(self.arrays if found is None else found), None, None)[:3]
-        data = gate(model, compiled, x, y, weight, **options)
+        data = to_data(model, compiled, x, y, weight, **options)
         self.checked = data if all(w is None or w.all() for w in data.weight) else None
         return self.checked
 
 
-def resident(source: Any) -> Resident | None:
+def memory_loader(source: Any) -> MemoryLoader | None:
     """A DataLoader over a TensorDataset (or a Subset of one) as arrays; None for anything else that gives batches."""
-    if isinstance(source, Resident):
+    if isinstance(source, MemoryLoader):
         return source
     find = None if isinstance(source, type) else getattr(source, "_ranvier_resident", None)
     found = find() if callable(find) else None
     if found is None:
         return None
     arrays, batch, draw = found
-    return Resident(arrays, batch, draw, source)
+    return MemoryLoader(arrays, batch, draw, source)
 
 
-def batch_of(source: Any) -> int | None:
+def batch_size_of(source: Any) -> int | None:
     """The size of the batches that a source gives, where one size is known for all."""
-    loader = resident(source)
+    loader = memory_loader(source)
     return None if loader is None else loader.batch
 
 
 class Batches:
     """The batches of a source, each checked like a data set of its own. An iterator of `Data`.
 
-    `take` checks some of them together, which costs as much as checking one. ``largest`` is the size of the largest
-    batch so far, for which the program is made that runs them all. It would cut several of another size together
-    elsewhere, so those come one by one: no batch is merged with or split from another. Which batches are together
-    depends on how fast they come, and changes no bit. Raises what `gate` and `batches_from` raise, with the number of
-    the batch.
+    `take` checks several batches together, which costs as much as checking one. ``largest`` is the size of the largest
+    batch so far, and the batch size of the program that runs them all. That program would cut batches of another size
+    at other rows, so those are checked one by one: no batch is merged with another or split. Which batches are checked
+    together depends on how fast they come, and changes no bit. Raises what `to_data` and `batches_from` raise, with the
+    number of the batch.
     """
 
     def __init__(
@@ -160,7 +171,7 @@ class Batches:
             )
         self.model, self.compiled = model, compiled
         self.options = {"class_weight": class_weight, "check_finite": check_finite}
-        source = source.loader if isinstance(source, Resident) else source
+        source = source.loader if isinstance(source, MemoryLoader) else source
         self.name = name_of(source)
         self.index = start  # of the next batch
         self.largest = largest
@@ -170,7 +181,7 @@ class Batches:
         self.over: RanOut | None = None  # raised when all that came is handed out
         self.raw = batches_from(
             source, steps=steps, as_x=self._inputs, as_y=partial(self._targets, "y"),
-            as_w=partial(self._targets, "sample_weight"), parts=parted(model, self._outputs), name=self.name,
+            as_w=partial(self._targets, "sample_weight"), parts=batch_splitter(model, self._outputs), name=self.name,
             start=start,
         )  # fmt: skip
 
@@ -213,7 +224,7 @@ class Batches:
         if len(group.stops) == 1:
             return self._checked(group.parts(), index)
         try:
-            data = replace(gate(self.model, self.compiled, *group.parts(), **self.options), size=first.n)
+            data = replace(to_data(self.model, self.compiled, *group.parts(), **self.options), size=first.n)
         except (TypeError, ValueError):
             self._each(group, index)  # says which batch it was
             raise
@@ -227,7 +238,7 @@ class Batches:
 
     def _checked(self, parts: Parts, index: int) -> Data:
         try:
-            return gate(self.model, self.compiled, *parts, **self.options)
+            return to_data(self.model, self.compiled, *parts, **self.options)
         except (TypeError, ValueError) as error:
             said, *others = error.args or ("",)  # rows are those of the batch, so it is named before them
             error.args = (f"Batch {index} of {self.name}: {said}", *others)
@@ -253,8 +264,8 @@ class Batches:
     def _outputs(self, x: Any) -> int:
         """How many outputs the model has, for such inputs."""
         if not self.compiled.known:
-            arrays = features(self.model, x, check_finite=False)
-            self.compiled.meet(traced(self.model, self.compiled, arrays)[0])
+            arrays = input_arrays(self.model, x, check_finite=False)
+            self.compiled.meet(traced_outputs(self.model, self.compiled, arrays)[0])
         return len(self.compiled.heads.heads)
 
     def _targets(self, role: str, part: Any) -> Any:
@@ -282,21 +293,21 @@ def simple(part: Any, name: str) -> Any:
     return part.compute() if isinstance(part, Tensor) else to_numeric(part, name)
 
 
-def evaluated(
+def evaluation_batches(
     model: Module, compiled: Compiled, source: Any, steps: int | None, check_finite: bool = True
 ) -> Iterable[Data]:
     """What gives batches, for evaluation: as arrays in the loader's order where they lie in memory."""
     options: Any = {"class_weight": None, "check_finite": check_finite}
-    loader = resident(source)
+    loader = memory_loader(source)
     data = None if loader is None else loader.data(model, compiled, **options)
     if loader is not None and data is not None:
         order = loader.draw()
         return [replace(data, among=order if steps is None else order[: steps * loader.batch])]
     batches = Batches(model, compiled, source, steps, **options)
-    return told(source, iter(lambda: batches.take(TOGETHER), None))
+    return with_epoch_events(source, iter(lambda: batches.take(TOGETHER), None))
 
 
-def told(source: Any, batches: Iterator[Any]) -> Iterator[Any]:
+def with_epoch_events(source: Any, batches: Iterator[Any]) -> Iterator[Any]:
     """The batches of a source that is told where they begin and end, as Keras's PyDataset is."""
     tell(source, "on_epoch_begin")
     yield from batches

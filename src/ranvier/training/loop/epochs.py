@@ -14,11 +14,12 @@ from ranvier.data.convert import Array
 from ranvier.data.samplers import Sampler, checked_order
 from ranvier.support.source_lines import warn
 from ranvier.tensor import rng
-from ranvier.training import adapters
+from ranvier.training.adapters.generators import Batches
 from ranvier.training.adapters.passes import Passes
 from ranvier.training.loop.evaluate import kept_rows
+from ranvier.training.loop.prefetched_epochs import EpochPrefetch
 from ranvier.training.loop.trainer import Logs, Training
-from ranvier.training.preflight import preflight
+from ranvier.training.preflight.run import preflight
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.step import Step
 
@@ -60,6 +61,7 @@ class Arrays:
         self.now: Mapping[str, Any] = {"generator": self.generator, "passed": 0}
         self.then = self.now
         self.step: Step | None = None
+        self.prefetch: EpochPrefetch | None = None  # where nothing happens between epochs
 
     def sampled(self, generator: Any, size: int | None) -> Array:
         """The rows that the sampler takes this epoch, chosen among those that count."""
@@ -113,7 +115,7 @@ class Arrays:
     def epoch(self, title: str) -> tuple[Logs, int]:
         """One epoch, or what is left of it: its results, and the number of samples."""
         training = self.training
-        if training.ahead is not None and training.ahead.take(self):
+        if self.prefetch is not None and self.prefetch.take(self):
             return training.logs(), self.taken
         self.turn()
         if self.step is None or (training.hooks.changing and not training.same()):
@@ -158,14 +160,14 @@ class Stream:
         self.data: Data | None = None  # the first batch of the epoch
         self.largest = 0  # the size of the largest batch before a stop: the program's
 
-    def batches(self) -> adapters.Batches:
+    def batches(self) -> Batches:
         """The batches of this epoch that are still to be trained on."""
         training, largest = self.training, self.largest
         self.passes.find()
         if not training.done:
             self.passes.begin()
         self.largest = 0
-        return adapters.Batches(
+        return Batches(
             training.model, training.compiled, self.passes, self.steps, **self.options,
             start=training.done, largest=largest,
         )  # fmt: skip

@@ -15,7 +15,8 @@ from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
-from ranvier.training import adapters
+from ranvier.training.adapters.arrays import split_rows, to_data
+from ranvier.training.adapters.generators import batch_size_of, evaluation_batches, is_source, memory_loader
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.progress import Progress, progress
 from ranvier.training.step.arrays import Data
@@ -49,7 +50,7 @@ def check_counting(data: Data, where: str) -> None:
 
 def split(data: Data, share: float) -> tuple[Data, Data]:
     """`inputs.split`, of which both sides count."""
-    train, validation = adapters.split(data, share)
+    train, validation = split_rows(data, share)
     check_counting(train, f"those that validation_split={share} trains on")
     check_counting(validation, f"those that validation_split={share} holds out")
     return train, validation
@@ -59,15 +60,15 @@ def validation_set(model: Module, state: Compiled, given: Any, check_finite: boo
     """Validation data as checked arrays; what gives batches is left to be read anew each epoch."""
     if isinstance(given, Data):
         return given
-    if adapters.is_source(given):
+    if is_source(given):
         check_source(given, name_of(given))
-        return adapters.resident(given) or given  # a loader in memory is checked once
+        return memory_loader(given) or given  # a loader in memory is checked once
     if isinstance(given, Mapping) or not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
         raise TypeError(
             "validation_data must be (x, y) or (x, y, sample_weight). Write validation_data=(x_val, y_val)."
         )
     x, y, weight = (*given, None)[:3]
-    return adapters.gate(model, state, x, y, weight, check_finite=check_finite, prefix="validation ")
+    return to_data(model, state, x, y, weight, check_finite=check_finite, prefix="validation ")
 
 
 def run_evaluation(
@@ -169,11 +170,11 @@ def evaluate(
     """
     state = compiled(model, "evaluate")
     batch = whole("batch_size", 32 if batch_size is None else batch_size)
-    if adapters.is_source(x):
-        parts: Any = adapters.evaluated(model, state, x, steps, check_finite)
-        size = batch_size or adapters.batch_of(x)
+    if is_source(x):
+        parts: Any = evaluation_batches(model, state, x, steps, check_finite)
+        size = batch_size or batch_size_of(x)
     else:
-        parts, size = [adapters.gate(model, state, x, y, sample_weight, check_finite=check_finite)], batch
+        parts, size = [to_data(model, state, x, y, sample_weight, check_finite=check_finite)], batch
         if steps is not None:
             parts = [parts[0].rows(slice(0, whole("steps", steps) * batch))]
     show = progress(verbose)

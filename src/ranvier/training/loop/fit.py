@@ -14,19 +14,20 @@ from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.support.validation import whole
 from ranvier.tensor import rng
-from ranvier.training import adapters
+from ranvier.training.adapters.arrays import to_data
+from ranvier.training.adapters.generators import batch_size_of, evaluation_batches, is_source, memory_loader
 from ranvier.training.adapters.passes import Passes
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.epochs import Arrays, Stream, ran_out
 from ranvier.training.loop.evaluate import run_evaluation, split, validation_set
 from ranvier.training.loop.history import History
 from ranvier.training.loop.nonfinite import NonFiniteLoss
-from ranvier.training.loop.prefetched_epochs import Ahead
+from ranvier.training.loop.prefetched_epochs import EpochPrefetch
 from ranvier.training.loop.progress import Progress, progress
 from ranvier.training.loop.resident_loader import Loaded
 from ranvier.training.loop.resume import Run
 from ranvier.training.loop.trainer import Logs, Training
-from ranvier.training.preflight import after_epoch, preflight
+from ranvier.training.preflight.run import after_epoch, preflight
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
 from ranvier.training.step.runner import Interrupt
@@ -94,7 +95,7 @@ def fit(
         sampler = None if sampler is None else checked_sampler(sampler)
         data: Data | None = None
         validation: Data | Any = None
-        if adapters.is_source(x):
+        if is_source(x):
             if y is not None or sample_weight is not None or validation_split:
                 raise ValueError(
                     "x gives batches, so y, sample_weight and validation_split cannot be given. Write a generator of "
@@ -105,16 +106,16 @@ def fit(
                     "x gives batches, so there are no rows for a sampler to draw. Write arrays as x and y, or let x "
                     "give balanced batches, instead."
                 )
-            loader = adapters.resident(x)
+            loader = memory_loader(x)
             data = None if loader is None else loader.data(model, state, **options)
         else:
             loader = None
             if validation_split and validation_data is None:  # classes are weighted in training alone
-                data = adapters.gate(model, state, x, y, sample_weight, check_finite=check_finite)
+                data = to_data(model, state, x, y, sample_weight, check_finite=check_finite)
                 data, validation = split(data, validation_split)
-                data = adapters.gate(model, state, data, None, **options)
+                data = to_data(model, state, data, None, **options)
             else:
-                data = adapters.gate(model, state, x, y, sample_weight, **options)
+                data = to_data(model, state, x, y, sample_weight, **options)
         if validation_data is not None:
             validation = validation_set(model, state, validation_data, check_finite)
             if hasattr(validation, "__next__"):
@@ -157,8 +158,8 @@ def fit(
         }  # fmt: skip
         run = Run(training, source, history, settings, validation)
         training.epoch = initial_epoch
-        if not hooks and validation is None and not training.shows:
-            training.ahead = Ahead(training, epochs)
+        if isinstance(source, Arrays) and not hooks and validation is None and not training.shows:
+            source.prefetch = EpochPrefetch(training, epochs)
         model.stop_training = False
         logs: Logs = {}
         try:
@@ -177,7 +178,7 @@ def fit(
                             logs |= {f"val_{name}": value for name, value in results.items()}
                         show.end(samples, logs)
                         after_epoch(model, state, source.data, training.runner, ignore=ignore)
-                        finish(training, history, logs)
+                        finish(training, source, history, logs)
                 except NonFiniteLoss as error:
                     if not hooks.swallow(error):
                         raise
@@ -226,7 +227,7 @@ def validate(training: Training, validation: Any, batch: int | None, steps: int 
     if isinstance(validation, Passes):
         validation.find()
     if not isinstance(validation, Data):
-        parts, batch = adapters.evaluated(model, state, validation, steps), adapters.batch_of(validation)
+        parts, batch = evaluation_batches(model, state, validation, steps), batch_size_of(validation)
     logs, _ = run_evaluation(
         model, state, parts, batch, pace=training.validation_pace, show=Progress(), hooks=training.hooks,
         between=lambda: interrupted(training),
@@ -236,12 +237,12 @@ def validate(training: Training, validation: Any, batch: int | None, steps: int 
     return logs
 
 
-def finish(training: Training, history: History, logs: Logs) -> None:
+def finish(training: Training, source: Arrays | Loaded | Stream, history: History, logs: Logs) -> None:
     """An epoch is over: tell everyone, and last of all those who keep what the others have done."""
     optimizer, number = training.compiled.optimizer, training.epoch
     if optimizer.schedule is not None:
-        ahead = 0 if training.ahead is None else training.ahead.steps()
-        logs["learning_rate"] = optimizer.current_rate(ahead)
+        later = max(0, training.pending - 1) * (source.steps or 0)  # steps that already ran after this epoch
+        logs["learning_rate"] = optimizer.current_rate(later)
     training.hooks.tell_first("on_epoch_end", number, logs)
     history.add(number, logs)
     training.end_epoch()
@@ -250,7 +251,7 @@ def finish(training: Training, history: History, logs: Logs) -> None:
 
 
 def interrupted(training: Training) -> None:
-    if training.interrupt.pressed and not (training.ahead and training.ahead.untold()):
+    if training.interrupt.pressed and not training.pending:
         training.hooks.tell("on_interrupt")
         training.interrupt.end()
         raise KeyboardInterrupt
@@ -269,7 +270,7 @@ def train_on_batch(
     """One step on one batch; returns its loss and metrics like `evaluate`, from before the step."""
     state: Compiled = compiled(model, "train_on_batch")
     with state.exclusive():
-        data = adapters.gate(model, state, x, y, sample_weight, class_weight=class_weight)
+        data = to_data(model, state, x, y, sample_weight, class_weight=class_weight)
         training = Training(model, state, Callbacks(None, model, {}))
         try:
             logs, _ = Arrays(training, data, len(data), None, None).epoch("")

@@ -18,7 +18,8 @@ from ranvier.support.validation import whole
 from ranvier.tensor import rng
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.training import adapters
+from ranvier.training.adapters.arrays import to_data
+from ranvier.training.adapters.generators import Batches, is_source
 from ranvier.training.loop.evaluate import kept_rows
 from ranvier.training.loop.progress import progress
 from ranvier.training.step.arrays import Data
@@ -168,9 +169,9 @@ def find_learning_rate(
     saved: dict[int, tuple[Tensor, Array]] = {}
     with state.exclusive():
         options: Any = {"class_weight": class_weight, "check_finite": check_finite}
-        source = adapters.is_source(x)
+        source = is_source(x)
         if not source:
-            data = adapters.gate(model, state, x, y, sample_weight, **options)
+            data = to_data(model, state, x, y, sample_weight, **options)
         trial = fresh(state, schedule)
         random = rng.get_state()
         try:
@@ -242,7 +243,7 @@ def streamed(model: Module, state: Compiled, source: Any, options: Any) -> Itera
     """Batches as they come; what can be read again is."""
     step: Step | None = None
     while True:
-        for data in adapters.Batches(model, state, source, None, **options):
+        for data in Batches(model, state, source, None, **options):
             if step is None or len(data) > step.batch:
                 step = step_for(model, state, data, len(data), "train")
             yield step, data, kept_rows(data), 0

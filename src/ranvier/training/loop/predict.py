@@ -21,7 +21,8 @@ from ranvier.support.validation import whole
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.trace import expand
-from ranvier.training import adapters
+from ranvier.training.adapters.arrays import input_arrays
+from ranvier.training.adapters.generators import batch_splitter, is_source, memory_loader, with_epoch_events
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.placeholders import as_given, placeholders, streams
@@ -159,10 +160,10 @@ def predict(
 
 
 def all_at_once(model: Module, x: Any, batch_size: int | None, steps: int | None) -> Any:
-    if not adapters.is_source(x):
+    if not is_source(x):
         outputs, values = slowly(model, x, batch_size, steps)
         return outputs.pack(values)
-    loader = adapters.resident(x)
+    loader = memory_loader(x)
     if loader is None:
         return joined(slowly(model, part, batch_size, None) for part in parts_of(model, x, steps))
     rows = loader.draw()
@@ -175,10 +176,10 @@ def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, ho
     hooks.tell("on_predict_begin", {})
     if hooks.listens("on_predict_batch_begin", "on_predict_batch_end"):
         size = batch_size or USUAL
-        if adapters.is_source(x):
+        if is_source(x):
             batches: Any = parts_of(model, x, steps)
         else:
-            arrays = adapters.features(model, x, check_finite=False)
+            arrays = input_arrays(model, x, check_finite=False)
             cuts = ([a[i : i + size] for a in arrays] for i in range(0, len(arrays[0]), size)[:steps])
             batches = (cut if len(cut) > 1 else cut[0] for cut in cuts)
 
@@ -202,9 +203,9 @@ def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
     def same(part: Any) -> Any:
         return part
 
-    parts = adapters.parted(model)
+    parts = batch_splitter(model)
     batches = batches_from(source, steps=steps, as_x=same, as_y=same, as_w=same, parts=parts, check=False)
-    for x, _, _ in adapters.told(source, batches):
+    for x, _, _ in with_epoch_events(source, batches):
         yield x
 
 
@@ -221,7 +222,7 @@ def joined(found: Iterable[tuple[Outputs, list[Array]]]) -> Any:
 def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> tuple[Outputs, list[Array]]:
     now = changes()
     state = model.__dict__.get("_compiled")
-    arrays = adapters.features(model, x, check_finite=False)
+    arrays = input_arrays(model, x, check_finite=False)
     size = USUAL if batch_size is None else whole("batch_size", batch_size)
     size = 1 if len(arrays[0]) == 1 else size
     if steps is not None:

@@ -1,7 +1,7 @@
-"""Epochs computed ahead: where nobody watches between two epochs, many of a small data set run in one native call.
+"""Epochs computed ahead: where nothing happens between two epochs, many short ones run in one native call.
 
-An epoch of a small network over a small data set takes less time than going back to Python and into native code again,
-and other threads (`fit_many`'s) need the interpreter meanwhile. The results are told epoch by epoch as ever.
+An epoch of a small network over a small data set takes less time than returning to Python and calling native code
+again, and other threads (`fit_many`'s) need the interpreter meanwhile. Results are reported epoch by epoch as usual.
 """
 
 from __future__ import annotations
@@ -9,42 +9,44 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from ranvier.data.convert import Array
+from ranvier.training.loop.trainer import Training
+from ranvier.training.step.arrays import Data
+from ranvier.training.step.step import Step
 
-if TYPE_CHECKING:
-    from ranvier.training.loop.epochs import Arrays
-    from ranvier.training.loop.trainer import Training
+__all__ = ["EpochPrefetch"]
 
-__all__ = ["Ahead"]
-
-BYTES = 1 << 26  # that the orders and the results of all epochs in one call may take
+BYTES = 1 << 26  # the most that the orders and the results of all epochs of one call may take
 
 
-class Ahead:
-    """What `Arrays` asks before it runs an epoch; ``results`` are of epochs that were run and not told yet."""
+class Epochs(Protocol):
+    """The part of `epochs.Arrays` that is read here: the data, the compiled step, and the order of the rows."""
+
+    data: Data
+    step: Step | None
+    steps: int
+    order: Array
+
+    def turns(self, count: int) -> Array | list[Array]: ...
+
+
+class EpochPrefetch:
+    """Runs several epochs in one call and hands out their results one epoch at a time."""
 
     def __init__(self, training: Training, epochs: int) -> None:
         self.training, self.epochs = training, epochs
-        self.results: deque[tuple[Array, ...]] = deque()
-        self.taken = -1  # the epoch whose results were handed out last
-        self.size = 0  # steps of an epoch
+        self.results: deque[tuple[Array, ...]] = (
+            deque()
+        )  # the totals of epochs that ran and are not in the history
 
-    def untold(self) -> bool:
-        """Whether there are epochs that were run and are not in the history yet."""
-        return bool(self.results) or self.taken == self.training.epoch
+    def take(self, source: Epochs) -> bool:
+        """Whether the next epoch has already run, in this call or an earlier one; its totals are then in the step.
 
-    def steps(self) -> int:
-        """How many steps were made after the epoch that is told now."""
-        return len(self.results) * self.size
-
-    def take(self, source: Arrays) -> bool:
-        """Whether the next epoch has been run, by this or an earlier call; the step's totals are then its results.
-
-        Raises NonFiniteLoss where that epoch's loss is not finite.
+        Raises NonFiniteLoss where the loss of that epoch is not finite.
         """
         training = self.training
         if not self.results:
@@ -54,16 +56,17 @@ class Ahead:
         totals = self.results.popleft()
         if not math.isfinite(totals[0]):
             self.results.clear()
+            training.pending = 0
             training.failed()
         assert source.step is not None
         for array, value in zip(source.step.totals, totals, strict=True):
             np.copyto(array, value)
-        self.taken, self.size, training.done = training.epoch, source.steps, source.steps
+        training.done = source.steps
         training.taken += source.steps
         return True
 
-    def compute(self, source: Arrays) -> None:
-        """Run as many epochs as take about as long as a native call may; none where less than two do."""
+    def compute(self, source: Epochs) -> None:
+        """Run as many epochs as fit into the time of one native call; none if that is less than two."""
         training, runner = self.training, self.training.runner
         if runner is None or runner.step is not source.step or training.done:
             return
@@ -75,7 +78,7 @@ class Ahead:
             return
         began = time.perf_counter()
         training.set_rate()
-        self.size = source.steps
         orders = source.turns(count)
         self.results.extend(runner.advance_each(source.data, orders, training.epoch, training.failed))
+        training.pending = len(self.results)
         training.pace.took(count * source.steps, time.perf_counter() - began)

@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.data.batches import ended, name_of
 from ranvier.data.convert import Array
 from ranvier.tensor import rng
-from ranvier.training.adapters import Resident
+from ranvier.training.adapters.generators import MemoryLoader
 from ranvier.training.loop.trainer import Logs, Training
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.step import Step
@@ -27,7 +27,7 @@ class Loaded:
     batch may be smaller.
     """
 
-    def __init__(self, training: Training, data: Data, loader: Resident, limit: int | None) -> None:
+    def __init__(self, training: Training, data: Data, loader: MemoryLoader, limit: int | None) -> None:
         self.training, self.data, self.loader, self.limit = training, data, loader, limit
         self.batch = min(loader.batch, len(data))
         self.steps: int | None = limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +15,11 @@ from ranvier.tensor.context import get_dtype
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.loop.nonfinite import find
 from ranvier.training.loop.progress import Progress
-from ranvier.training.preflight import likely_cause
+from ranvier.training.preflight.run import likely_cause
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.runner import Interrupt, Pace, Runner
 from ranvier.training.step.step import Step, step_for
-
-if TYPE_CHECKING:
-    from ranvier.training.loop.prefetched_epochs import Ahead
 
 __all__ = ["Logs", "Training"]
 
@@ -61,7 +58,7 @@ class Training:
         self.results: Logs = {}
         self.halted = False
         self.ignore: Any = ()  # the codes of checks that are silenced
-        self.ahead: Ahead | None = None  # where nobody watches between epochs
+        self.pending = 0  # epochs that have run and are not in the history yet
 
     def same(self) -> bool:
         """Whether nothing that the step depends on has changed since this was asked before: it is the same step."""
@@ -189,6 +186,7 @@ class Training:
 
     def end_epoch(self) -> None:
         self.epoch, self.done, self.totals, self.halted = self.epoch + 1, 0, None, False
+        self.pending = max(0, self.pending - 1)
 
     def close(self) -> None:
         """Weights were written: what was recorded on their old values must not be computed with the new ones."""

@@ -16,7 +16,7 @@ from ranvier.module import Module
 from ranvier.tensor import rng as seeds
 from ranvier.training.checkpoint import model_file
 from ranvier.training.checkpoint.values import pack
-from ranvier.training.loop.callback_list import Callback
+from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.fit import fit
 from ranvier.training.loop.resume import NAME
 

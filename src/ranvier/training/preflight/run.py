@@ -14,7 +14,8 @@ from ranvier.module.calls import in_its_floats
 from ranvier.module.shape_errors import ShapeError
 from ranvier.support.source_lines import caller, shown
 from ranvier.tensor import rng
-from ranvier.training import adapters
+from ranvier.training.adapters.arrays import to_data
+from ranvier.training.adapters.generators import Batches, is_source, memory_loader
 from ranvier.training.preflight import table
 from ranvier.training.preflight.probe import WORK, Probe
 from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, silencer, tell
@@ -135,17 +136,17 @@ def check(
     state = compiled(model, "check") if loss is None else looped(loss, optimizer)
     partial = False
     try:
-        if adapters.is_source(x):
+        if is_source(x):
             options: Any = {"class_weight": class_weight, "check_finite": True}
-            loader = adapters.resident(x)
+            loader = memory_loader(x)
             whole = None if loader is None else loader.data(model, state, **options)
             partial = whole is None
-            data = whole or next(adapters.Batches(model, state, x, 1, **options))
+            data = whole or next(Batches(model, state, x, 1, **options))
         else:
-            data = adapters.gate(model, state, x, y, sample_weight, class_weight=class_weight)
+            data = to_data(model, state, x, y, sample_weight, class_weight=class_weight)
         validation = None
-        if validation_data is not None and not adapters.is_source(validation_data):
-            validation = adapters.gate(model, state, *validation_data, prefix="validation ")
+        if validation_data is not None and not is_source(validation_data):
+            validation = to_data(model, state, *validation_data, prefix="validation ")
         seen = Seen(model, state, data, validation)
     except ShapeError as error:
         code, title = table.GIVEN["shapes"]

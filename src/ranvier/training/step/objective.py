@@ -16,6 +16,7 @@ from ranvier.losses.reduction import reduced
 from ranvier.module import Module
 from ranvier.ops import arrays as rn
 from ranvier.ops.functional.losses_torch import weight_of
+from ranvier.support import rows
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import function
 
@@ -90,8 +91,7 @@ def class_shares(labels: Node, weight: Node | None, ignored: int) -> Node:
 
 def criteria() -> dict[str, Any]:
     """The criteria of the PyTorch vocabulary, by name: the only ones that a file can hold."""
-    from ranvier.torch.nn import losses as module
-
+    module = rows.look_up("criteria", TORCH)
     return {name: getattr(module, name) for name in module.__all__}
 
 
