@@ -34,7 +34,8 @@ from ranvier.ops.functional import (
     tanh,
     tanh_shrink,
 )
-from ranvier.support.errors import missing, no_such
+from ranvier.support.errors import missing
+from ranvier.support.registry import Registry
 from ranvier.tensor.function import function
 
 __all__ = [
@@ -73,12 +74,19 @@ def linear(x: Node) -> Node:
     return x
 
 
-_OTHER_NAMES = {"swish": silu, "hard_swish": hard_silu}
-
-
-def names() -> dict[str, Callable[..., Any]]:
-    """Every name that `get` knows, and its function."""
-    return {name: globals()[name] for name in __all__ if name != "get"} | _OTHER_NAMES
+REGISTRY = Registry(
+    "activation",
+    None,
+    (
+        celu, elu, exponential, gelu, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid,
+        log_softmax, mish, relu, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus, softsign, squareplus,
+        tanh, tanh_shrink,
+    ),
+    aliases={"swish": silu, "hard_swish": hard_silu},
+    callables=True,
+    form="a name or a function",
+    example="'relu' or activations.relu",
+)  # fmt: skip
 
 
 def get(activation: Any) -> Callable[..., Any]:
@@ -98,21 +106,9 @@ def get(activation: Any) -> Callable[..., Any]:
             f"np.{activation.__name__} computes with numbers, and an activation with tensors. Write a function of one "
             f"tensor, with rv.ops.{activation.__name__}, or a name such as 'relu', instead."
         )
-    if callable(activation):
-        return activation
-    if not isinstance(activation, str):
-        raise TypeError(
-            f"an activation is a name or a function, not {activation!r}. Write 'relu', for example."
-        )
-    known = names()
-    if activation not in known:
-        raise no_such("activation", activation, known)
-    return known[activation]
+    return REGISTRY.find(activation) if isinstance(activation, str) else REGISTRY.get(activation)
 
 
 __getattr__, __dir__ = missing(
-    globals(),
-    "ranvier.activations",
-    __all__,
-    {other: f"ranvier.activations:{function.__name__}" for other, function in _OTHER_NAMES.items()},
+    globals(), "ranvier.activations", __all__, REGISTRY.lazy("ranvier.activations")
 )

@@ -12,9 +12,8 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.module.calls import isolated
 from ranvier.ops import arrays as n
-from ranvier.support import registry
 from ranvier.support.errors import missing
-from ranvier.support.registry import Configured
+from ranvier.support.registry import Configured, Registry
 from ranvier.support.validation import amount
 from ranvier.tensor import tape, trace
 from ranvier.tensor.check_returned import named, tensor
@@ -127,7 +126,13 @@ class UnitNorm(Constraint):
         return unit(w, axis=self.axis)
 
 
-CLASSES: dict[str, type] = {c.__name__: c for c in (MaxNorm, MinMaxNorm, NonNeg, UnitNorm)}
+REGISTRY = Registry(
+    "constraint",
+    Constraint,
+    (MaxNorm, MinMaxNorm, NonNeg, UnitNorm),
+    callables=True,
+    example="'non_neg' or constraints.MaxNorm(2)",
+)
 
 
 def get(constraint: Any) -> Any:
@@ -136,7 +141,7 @@ def get(constraint: Any) -> Any:
     A callable is returned as it is, and so is None. Raises ValueError naming the nearest name that exists, TypeError
     for anything else.
     """
-    return registry.get(constraint, "constraint", Constraint, CLASSES, "'non_neg' or constraints.MaxNorm(2)")
+    return None if constraint is None else REGISTRY.get(constraint)
 
 
 def constrained(constraint: Any, w: Node) -> Node:
@@ -165,5 +170,5 @@ def _value(leaf: Tensor) -> Node:
 
 
 __getattr__, __dir__ = missing(
-    globals(), "ranvier.constraints", __all__, registry.lazy("ranvier.constraints", CLASSES)
+    globals(), "ranvier.constraints", __all__, REGISTRY.lazy("ranvier.constraints")
 )

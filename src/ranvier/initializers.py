@@ -6,15 +6,15 @@ Fans are Keras's: of a shape (..., in, out) the last two extents, each times the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ranvier.data.memory import check_weight
-from ranvier.support.errors import missing, no_such, snake_case
-from ranvier.support.registry import Configured
+from ranvier.support.errors import missing
+from ranvier.support.registry import Configured, Registry
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import numpy_generator
 
@@ -262,43 +262,31 @@ class LecunNormal(_Family):
     choice = (1.0, "fan_in", "truncated_normal")
 
 
-def names() -> dict[str, type[Initializer]]:
-    """The snake_case names that `get` knows, and their classes."""
-    classes = [
-        value for value in map(globals().get, __all__) if isinstance(value, type) and value is not Initializer
-    ]
-    return {snake_case(c.__name__): c for c in classes}
+REGISTRY = Registry(
+    "initializer",
+    Initializer,
+    (
+        Constant, GlorotNormal, GlorotUniform, HeNormal, HeUniform, Identity, LecunNormal, LecunUniform, Ones,
+        Orthogonal, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling, Zeros,
+    ),
+    aliases={"normal": RandomNormal, "uniform": RandomUniform, "zero": Zeros, "one": Ones},
+    callables=True,
+    example="'glorot_uniform' or initializers.HeNormal()",
+)  # fmt: skip
 
 
 def get(initializer: Any) -> Any:
     """The initializer of this name, "glorot_uniform" or "GlorotUniform", or of ``{"class_name": ..., "config": ...}``.
 
-    A callable is returned as it is. Raises ValueError naming the nearest name that exists, TypeError for anything else.
+    A callable is returned as it is, a number is a constant. Raises ValueError naming the nearest name that exists,
+    TypeError for anything else.
     """
-    if isinstance(initializer, type) and issubclass(initializer, Initializer):
-        return initializer()
-    if callable(initializer):
-        return initializer
     if isinstance(initializer, (int, float)):
         return Constant(float(initializer))
-    if isinstance(initializer, Mapping) and isinstance(initializer.get("class_name"), str):
-        return type(get(initializer["class_name"]))(**initializer.get("config", {}))
-    if not isinstance(initializer, str):
-        raise TypeError(
-            f"an initializer is a name or an object, not {initializer!r}. Write 'glorot_uniform', for example."
-        )
-    known = names() | {"normal": RandomNormal, "uniform": RandomUniform, "zero": Zeros, "one": Ones}
-    by_class = {c.__name__: c for c in known.values()}
-    found = known.get(initializer) or by_class.get(initializer)
-    if found is None:
-        raise no_such("initializer", initializer, [*known, *by_class])
-    return found()
+    return REGISTRY.get(initializer)
 
 
-# Keras's snake_case names are those of the classes.
-__getattr__, __dir__ = missing(
-    globals(),
-    "ranvier.initializers",
-    __all__,
-    {spelled: f"ranvier.initializers:{kind.__name__}" for spelled, kind in names().items()},
-)
+_LAZY = {
+    name: path for name, path in REGISTRY.lazy("ranvier.initializers").items() if name not in REGISTRY.aliases
+}
+__getattr__, __dir__ = missing(globals(), "ranvier.initializers", __all__, _LAZY)

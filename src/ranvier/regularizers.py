@@ -13,9 +13,8 @@ from ranvier.graph.node import GraphError, Node, apply, full
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import count
 from ranvier.ops.functional import normalize
-from ranvier.support import registry
 from ranvier.support.errors import missing
-from ranvier.support.registry import Configured
+from ranvier.support.registry import Configured, Registry
 from ranvier.support.validation import amount
 from ranvier.tensor.function import function
 
@@ -136,9 +135,14 @@ def each_sample(loss: Node, outputs: Node) -> Node:
     return loss / count(outputs.shape[:1], loss.dtype)
 
 
-CLASSES: dict[str, type] = {c.__name__: c for c in (L1, L1L2, L2, OrthogonalRegularizer)}
-CLASSES["l1_l2"] = L1L2  # Keras's own name for it, beside that of the rule
-_BARE = {"l1_l2": {"l1": 0.01, "l2": 0.01}, "L1L2": {"l1": 0.01, "l2": 0.01}}  # a name alone must penalize
+REGISTRY = Registry(
+    "regularizer",
+    Regularizer,
+    (L1, L1L2, L2, OrthogonalRegularizer),
+    aliases={"l1_l2": L1L2},
+    callables=True,
+    example="'l2' or regularizers.L2(0.01)",
+)
 
 
 def get(regularizer: Any) -> Any:
@@ -147,11 +151,11 @@ def get(regularizer: Any) -> Any:
     A callable is returned as it is, and so is None. Raises ValueError naming the nearest name that exists, TypeError
     for anything else.
     """
-    if isinstance(regularizer, str) and regularizer in _BARE:
-        return L1L2(**_BARE[regularizer])
-    return registry.get(regularizer, "regularizer", Regularizer, CLASSES, "'l2' or regularizers.L2(0.01)")
+    if regularizer in ("l1_l2", "L1L2"):  # the name alone penalizes, as in Keras; L1L2() does not
+        return L1L2(0.01, 0.01)
+    return None if regularizer is None else REGISTRY.get(regularizer)
 
 
 __getattr__, __dir__ = missing(
-    globals(), "ranvier.regularizers", __all__, registry.lazy("ranvier.regularizers", CLASSES)
+    globals(), "ranvier.regularizers", __all__, REGISTRY.lazy("ranvier.regularizers")
 )

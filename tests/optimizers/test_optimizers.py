@@ -341,7 +341,7 @@ def test_programs_of_steps_keep_no_parameters_and_are_bounded(monkeypatch):
 
 
 def test_describe_and_get_are_inverse():
-    for kind in optimizers.CLASSES.values():
+    for kind in optimizers.REGISTRY.classes.values():
         made = optimizers.get(optimizers.describe(kind(0.125, clipnorm=2.0)))
         assert type(made) is kind
         assert (made.learning_rate, made.clipnorm) == (0.125, 2.0)

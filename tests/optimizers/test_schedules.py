@@ -427,7 +427,7 @@ def test_copies_and_pickles_are_equal(schedule, formula):
 
 def test_every_schedule_is_in_the_registry():
     named = {n for n in s.__all__ if isinstance(getattr(s, n), type)} - {"LearningRateSchedule"}
-    assert named == set(s.CLASSES)
+    assert named == set(s.base.REGISTRY.classes)
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ OVERLAPS = (
 def test_keras(name, settings, true, pred, weighted):
     keras = pytest.importorskip("keras")
     own = {"dtype": "float32"} if name in OVERLAPS else {}
-    theirs, mine = getattr(keras.metrics, name)(**settings, **own), metrics.CLASSES[name](**settings)
+    theirs, mine = getattr(keras.metrics, name)(**settings, **own), metrics.REGISTRY.classes[name](**settings)
     assert theirs.name.startswith(mine.name)  # Keras counts some over the process
     weights = WEIGHTS if weighted else None
     for part in (slice(0, 300), slice(300, N)):
@@ -141,10 +141,10 @@ def test_keras(name, settings, true, pred, weighted):
 
 
 def test_arguments_are_in_the_order_of_keras(keras):
-    common = [name for name in metrics.CLASSES if hasattr(keras.metrics, name)]
+    common = [name for name in metrics.REGISTRY.classes if hasattr(keras.metrics, name)]
     assert len(common) > 40
     for name in common:
-        mine = list(inspect.signature(metrics.CLASSES[name]).parameters)
+        mine = list(inspect.signature(metrics.REGISTRY.classes[name]).parameters)
         theirs = inspect.signature(getattr(keras.metrics, name)).parameters
         shared = [argument for argument in theirs if argument in mine]
         assert "dtype" in shared, name

@@ -125,14 +125,14 @@ TORCH = [  # PyTorch's name, its settings, ours
 
 @pytest.mark.parametrize(("name", "settings"), KERAS)
 def test_keras(name, settings):
-    kind = optimizers.CLASSES[name.lower()]
+    kind = optimizers.REGISTRY.find(name)
     for got, expected in zip(ours(kind(**settings)), theirs_keras(name, **settings), strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize(("name", "settings", "mine"), TORCH)
 def test_torch(name, settings, mine):
-    optimizer = optimizers.CLASSES[name.lower()](**{"coupled": True, **mine}, formula="torch")
+    optimizer = optimizers.REGISTRY.find(name)(**{"coupled": True, **mine}, formula="torch")
     for got, expected in zip(ours(optimizer), theirs_torch(name, **settings), strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-5, atol=2e-6)
 

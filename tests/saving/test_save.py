@@ -49,9 +49,9 @@ def trained(optimizer="adam"):
     return model
 
 
-@pytest.mark.parametrize("name", sorted(optimizers.CLASSES))
+@pytest.mark.parametrize("name", sorted(optimizers.REGISTRY.classes))
 def test_a_loaded_model_goes_on_as_the_saved_one(name, tmp_path):
-    model = trained(optimizers.CLASSES[name](0.01, clipnorm=5.0))
+    model = trained(optimizers.REGISTRY.classes[name](0.01, clipnorm=5.0))
     model.save(tmp_path / "m.ranvier")
     again = rv.load_model(tmp_path / "m.ranvier")
     np.testing.assert_array_equal(again.predict(X), model.predict(X))

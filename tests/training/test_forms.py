@@ -583,7 +583,7 @@ class Nested(rv.Module):
 
 
 def change_activation(model):
-    model.inner[0].activation = rv.activations.names()["tanh"]
+    model.inner[0].activation = rv.activations.get("tanh")
 
 
 def replace_layer(model):

@@ -262,7 +262,7 @@ RUNS: dict[str, tuple[Any, dict[str, Any]]] = {  # name: the model, and argument
     "a data set that changes between epochs": (network, {**EVERY, "x": Reshuffled}),
     "part of a data set that changes": (network, {**EVERY, "x": Reshuffled, "steps_per_epoch": 3, "stops": range(1, 10)}),
     "shuffled by Python": (network, {**EVERY, "x": Lists}),
-    **{f"optimizer {name}": (lambda kind=kind: network(optimizer=kind()), {}) for name, kind in optimizers.CLASSES.items()},
+    **{f"optimizer {name}": (lambda kind=kind: network(optimizer=kind()), {}) for name, kind in optimizers.REGISTRY.classes.items()},
 }  # fmt: skip
 
 

@@ -285,9 +285,9 @@ def test_frozen_weights_stay():
     assert (before[2] != after[2]).any()
 
 
-@pytest.mark.parametrize("name", sorted(optimizers.CLASSES))
+@pytest.mark.parametrize("name", sorted(optimizers.REGISTRY.classes))
 def test_every_optimizer_lowers_the_loss(name):
-    model = classifier(optimizers.CLASSES[name](learning_rate=0.01))
+    model = classifier(optimizers.REGISTRY.classes[name](learning_rate=0.01))
     losses = model.fit(X, Y, epochs=10, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
 

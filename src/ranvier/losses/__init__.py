@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ranvier.losses.base import Formula, Loss, LossFunction, loss_of
@@ -31,7 +30,8 @@ from ranvier.ops.functional.losses_keras import (
     squared_hinge,
     tversky,
 )
-from ranvier.support.errors import missing, no_such
+from ranvier.support.errors import missing
+from ranvier.support.registry import Registry
 
 __all__ = [
     "BinaryCrossentropy",
@@ -111,23 +111,24 @@ CosineSimilarity = loss_of("CosineSimilarity", cosine_similarity)
 Dice = loss_of("Dice", dice)
 Tversky = loss_of("Tversky", tversky)
 
-_OTHER_NAMES = {
-    "mse": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "mape": MeanAbsolutePercentageError,
-    "msle": MeanSquaredLogarithmicError,
-    "bce": BinaryCrossentropy,
-    "kld": KLDivergence,
-    "logcosh": LogCosh,
-    "huber_loss": Huber,
-}
-
-
-def names() -> dict[str, type[Formula]]:
-    """Every name that `get` knows, and its class."""
-    classes = [c for c in map(globals().get, __all__) if isinstance(c, type) and issubclass(c, Formula)]
-    known = {c.formula.__name__: c for c in classes} | {c.__name__: c for c in classes}
-    return known | _OTHER_NAMES | {k.upper(): v for k, v in _OTHER_NAMES.items() if len(k) < 5}
+REGISTRY = Registry(
+    "loss",
+    Loss,
+    (loss for loss in map(globals().get, __all__) if isinstance(loss, type) and issubclass(loss, Formula)),
+    aliases={
+        "mse": MeanSquaredError,
+        "mae": MeanAbsoluteError,
+        "mape": MeanAbsolutePercentageError,
+        "msle": MeanSquaredLogarithmicError,
+        "bce": BinaryCrossentropy,
+        "kld": KLDivergence,
+        "logcosh": LogCosh,
+        "huber_loss": Huber,
+    },
+    normalize=lambda name: name.lower() if name.isupper() else name,  # MSE and MAE
+    form="a name or a function",
+    example="'mean_squared_error' or losses.Huber()",
+)
 
 
 def get(loss: Any) -> Loss:
@@ -135,25 +136,12 @@ def get(loss: Any) -> Loss:
 
     Any other function is wrapped. Raises ValueError naming the nearest name that exists, TypeError for anything else.
     """
-    if isinstance(loss, Loss):
-        return loss
-    if isinstance(loss, type) and issubclass(loss, Loss):
-        return loss()
-    known = names()
-    if callable(loss):
-        by_function = {c.formula: c for c in known.values()}
-        return by_function[loss]() if loss in by_function else LossFunction(loss)
-    if isinstance(loss, Mapping) and isinstance(loss.get("class_name"), str):
-        if loss["class_name"] not in known:
-            raise no_such("loss", loss["class_name"], known)
-        return known[loss["class_name"]](**loss.get("config", {}))
-    if not isinstance(loss, str):
-        raise TypeError(
-            f"a loss is a name or a function, not {loss!r}. Write 'mean_squared_error', for example."
-        )
-    if loss not in known:
-        raise no_such("loss", loss, known)
-    return known[loss]()
+    own = isinstance(loss, Loss) or (isinstance(loss, type) and issubclass(loss, Loss))
+    if callable(loss) and not own:
+        by_function = {known.formula: known for known in REGISTRY.classes.values()}
+        loss = by_function[loss]() if loss in by_function else LossFunction(loss)
+    found: Loss = REGISTRY.get(loss)
+    return found
 
 
 __getattr__, __dir__ = missing(globals(), "ranvier.losses", __all__)

@@ -6,8 +6,6 @@ with sample weights. Names and defaults are those of Keras 3.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -65,7 +63,8 @@ from ranvier.metrics.errors import (
 from ranvier.metrics.exact import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from ranvier.metrics.overlap import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from ranvier.metrics.report import Report, report
-from ranvier.support.errors import missing, no_such
+from ranvier.support.errors import missing, snake_case
+from ranvier.support.registry import Registry
 
 __all__ = [
     "AUC", "Accuracy", "BalancedAccuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU",
@@ -82,35 +81,37 @@ __all__ = [
     "precision_recall_curve", "report", "roc_auc_score", "roc_curve",
 ]  # fmt: skip
 
-UNNAMED = (  # which no name alone makes: they need a bound, or a number of classes
-    PrecisionAtRecall, RecallAtPrecision, SensitivityAtSpecificity, SpecificityAtSensitivity, IoU, MeanIoU, OneHotIoU,
-    OneHotMeanIoU,
-)  # fmt: skip
-CLASSES: dict[str, type[Metric]] = {
-    name: kind
-    for name, kind in ((name, globals().get(name)) for name in __all__)
-    if isinstance(kind, type) and issubclass(kind, Metric) and kind not in (Metric, Mean, SampleMean, Sum)
-}
-NAMES: dict[str, Callable[..., Metric]] = {
-    **{
-        kind().name: kind for kind in CLASSES.values() if kind not in UNNAMED
-    },  # those that a name alone makes
-    "acc": Accuracy,
-    "bce": BinaryCrossentropy,
-    "ce": Crossentropy,
-    "ece": ExpectedCalibrationError,
-    "f1": F1Score,
-    "kld": KLDivergence,
-    "mae": MeanAbsoluteError,
-    "mape": MeanAbsolutePercentageError,
-    "mcc": MatthewsCorrelation,
-    "mse": MeanSquaredError,
-    "msle": MeanSquaredLogarithmicError,
-    "pr_auc": partial(AUC, curve="PR"),
-    "r2": R2Score,
-    "rmse": RootMeanSquaredError,
-    "roc_auc": AUC,
-}
+REGISTRY = Registry(
+    "metric",
+    Metric,
+    (
+        metric
+        for metric in map(globals().get, __all__)
+        if isinstance(metric, type)
+        and issubclass(metric, Metric)
+        and metric not in (Metric, Mean, SampleMean, Sum)
+    ),
+    short=lambda metric: metric.default_name or snake_case(metric.__name__),
+    aliases={
+        "acc": Accuracy,
+        "bce": BinaryCrossentropy,
+        "ce": Crossentropy,
+        "ece": ExpectedCalibrationError,
+        "f1": F1Score,
+        "kld": KLDivergence,
+        "mae": MeanAbsoluteError,
+        "mape": MeanAbsolutePercentageError,
+        "mcc": MatthewsCorrelation,
+        "mse": MeanSquaredError,
+        "msle": MeanSquaredLogarithmicError,
+        "pr_auc": partial(AUC, curve="PR"),
+        "r2": R2Score,
+        "rmse": RootMeanSquaredError,
+        "roc_auc": AUC,
+    },
+    normalize=lambda name: name.lower() if name.isupper() else name,  # MSE and MAE, as for losses
+    example="'accuracy' or metrics.Precision()",
+)
 
 
 def get(metric: Any) -> Metric:
@@ -118,41 +119,8 @@ def get(metric: Any) -> Metric:
 
     It keeps the name it was asked for by. Raises ValueError naming the nearest name that exists.
     """
-    if isinstance(metric, type) and issubclass(metric, Metric):
-        metric = bare(metric)
-    if isinstance(metric, Metric):
-        return Written(metric) if is_written(metric) else metric
-    if isinstance(metric, dict) and isinstance(metric.get("class_name"), str):
-        if metric["class_name"] not in CLASSES:
-            raise no_such("metric", metric["class_name"], CLASSES)
-        return CLASSES[metric["class_name"]](**metric.get("config", {}))
-    if not isinstance(metric, str):
-        raise TypeError(
-            f"{metric!r} is no metric. Write a name such as 'accuracy', or metrics.Precision(), instead."
-        )
-    if metric in CLASSES:
-        return bare(CLASSES[metric], name=metric)
-    spelled = metric.lower() if metric.isupper() else metric  # MSE and MAE, as losses are spelled too
-    if spelled in NAMES:
-        return NAMES[spelled](name=metric)
-    raise no_such("metric", metric, NAMES)
-
-
-def bare(kind: type[Metric], **options: Any) -> Metric:
-    """A metric of its defaults. Raises TypeError for a class that has none for some arguments, naming them."""
-    named = [p for p in inspect.signature(kind).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    needed = [f"{p.name}=..." for p in named if p.default is p.empty]
-    if needed:
-        name = kind.__name__
-        raise TypeError(f"the metric {name} needs arguments. Write {name}({', '.join(needed)}) instead.")
-    return kind(**options)
-
-
-def describe(metric: Metric) -> dict[str, Any]:
-    """What `get` makes this metric from again. Raises ValueError for a class that is not Ranvier's."""
-    if CLASSES.get(type(metric).__name__) is not type(metric):
-        raise ValueError(f"metric {metric.name!r} is not one of Ranvier's and cannot be saved.")
-    return {"class_name": type(metric).__name__, "config": metric.config()}
+    found: Metric = REGISTRY.get(metric, **({"name": metric} if isinstance(metric, str) else {}))
+    return Written(found) if is_written(found) else found
 
 
 __getattr__, __dir__ = missing(globals(), "ranvier.metrics", __all__)

@@ -150,21 +150,14 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
     raise TypeError(f"{where} is {value!r}, which a file cannot hold. {fix}")
 
 
-def _initializers() -> dict[str, Any]:
-    from ranvier import initializers as i
-
-    known = {name: getattr(i, name) for name in i.__all__}
-    return {n: c for n, c in known.items() if isinstance(c, type) and i.Initializer in c.__mro__[1:]}
-
-
 def _described() -> dict[str, dict[str, Any]]:
     """The classes whose objects are written as their own words, a name and a ``config()``, by kind."""
-    from ranvier import constraints, regularizers
+    from ranvier import constraints, initializers, regularizers
 
     return {
-        "initializer": _initializers(),
-        "regularizer": regularizers.CLASSES,
-        "constraint": constraints.CLASSES,
+        "initializer": initializers.REGISTRY.classes,
+        "regularizer": regularizers.REGISTRY.classes,
+        "constraint": constraints.REGISTRY.classes,
     }
 
 
@@ -173,7 +166,7 @@ def _finders() -> dict[str, Callable[[Any], Any]]:
     from ranvier import activations
 
     def activation(value: Any) -> Any:
-        return next((name for name, known in activations.names().items() if same(known, value)), None)
+        return next((name for name, known in activations.REGISTRY.names.items() if same(known, value)), None)
 
     def find(classes: dict[str, Any]) -> Callable[[Any], Any]:
         def words(value: Any) -> Any:
@@ -255,8 +248,8 @@ def _decode(value: Any, depth: int, made: _Made) -> Any:
         return made.add(content)
     if kind == "mapping":
         return {k: _decode(v, depth, made) for k, v in content}
-    if kind == "activation" and content in activations.names():
-        return activations.names()[content]
+    if kind == "activation" and content in activations.REGISTRY.names:
+        return activations.REGISTRY.names[content]
     classes = _described().get(kind, {})
     if classes and content[0] in classes:
         return classes[content[0]](**{k: _decode(v, depth, made) for k, v in content[1].items()})

@@ -246,7 +246,7 @@ class Operators:
         from ranvier.layers import Activation
         from ranvier.tensor.function import same
 
-        known = any(same(function, activation) for activation in activations.names().values())
+        known = any(same(function, activation) for activation in activations.REGISTRY.names.values())
         if arguments == (self,) and not options and known:
             return cast("Symbolic", Activation(function)(self))
         name = function.__name__

@@ -6,6 +6,7 @@ the learning rate) ``formula="torch"`` takes PyTorch's; `ranvier.torch.optim` do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -13,7 +14,8 @@ from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
 from ranvier.optimizers.parameter_options import Excluded
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
-from ranvier.support.errors import missing, no_such
+from ranvier.support.errors import missing
+from ranvier.support.registry import Registry
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "NAdam", "Nadam", "Optimizer", "RMSprop",
@@ -22,9 +24,14 @@ __all__ = [
 
 Nadam = NAdam  # Keras's spelling; the other is PyTorch's
 
-CLASSES: dict[str, type[Optimizer]] = {
-    c.__name__.lower(): c for c in (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion)
-}
+REGISTRY = Registry(
+    "optimizer",
+    Optimizer,
+    (SGD, Adam, AdamW, Adamax, NAdam, RMSprop, Adagrad, Adadelta, Ftrl, Lion),
+    short=lambda optimizer: optimizer.__name__.lower(),
+    normalize=lambda name: name.lower().replace("_", ""),
+    example="'adam' or optimizers.Adam(0.001)",
+)
 
 
 def get(optimizer: Any) -> Optimizer:
@@ -32,28 +39,15 @@ def get(optimizer: Any) -> Optimizer:
 
     Raises ValueError naming the nearest name that exists.
     """
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
-        return optimizer()
-    if isinstance(optimizer, dict) and "class_name" in optimizer:
-        kind = type(get(optimizer["class_name"]))
-        made = kind(**optimizer.get("config", {}))
-        made._excluded = Excluded(**optimizer.get("excluded", {}))
-        return made
-    if isinstance(optimizer, str):
-        known = CLASSES.get(optimizer.lower().replace("_", ""))
-        if known is not None:
-            return known()
-        raise no_such("optimizer", optimizer, CLASSES)
-    raise TypeError(
-        f"{optimizer!r} is no optimizer. Write a name such as 'adam', or optimizers.Adam(0.001), instead."
-    )
+    found: Optimizer = REGISTRY.get(optimizer)
+    if isinstance(optimizer, Mapping):
+        found._excluded = Excluded(**optimizer.get("excluded", {}))
+    return found
 
 
 def describe(optimizer: Optimizer) -> dict[str, Any]:
     """What `get` makes this optimizer from again. Raises ValueError for classes of yours: a file holds no code."""
-    kind = next((c for c in type(optimizer).__mro__ if c in CLASSES.values()), None)
+    kind = next((c for c in type(optimizer).__mro__ if c in REGISTRY.classes.values()), None)
     if kind is None:
         raise ValueError(
             f"{type(optimizer).__name__} is not one of Ranvier's optimizers, and cannot be saved."

@@ -105,7 +105,7 @@ def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | Learn
     if isinstance(value, (LearningRateSchedule, dict, type)):
         return schedules.get(value)
     of = type(value).__name__
-    if of in schedules.CLASSES and hasattr(value, "get_config"):
+    if of in schedules.base.REGISTRY.classes and hasattr(value, "get_config"):
         raise TypeError(
             f"{kind}({name}={value!r}): this is a schedule of Keras's. Write "
             f"rv.optimizers.schedules.{of}(**schedule.get_config()) instead."

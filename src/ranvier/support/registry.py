@@ -1,18 +1,22 @@
-"""Objects that users name: what ``get`` of regularizers and constraints does, and Keras's names for their settings."""
+"""Objects that users name: `Registry` finds them by name, `Configured` gives their settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from ranvier.support.errors import no_such, snake_case
 
-__all__ = ["Configured", "get", "held", "lazy", "names"]
+__all__ = ["Configured", "Registry", "held"]
+
+AnyClass = TypeVar("AnyClass", bound=type)
 
 
 class Configured:
-    """An object that `config` says how to make again, by Keras's names too."""
+    """An object that can be made again from its `config`, which Keras calls ``get_config``."""
 
     __slots__ = ()
 
@@ -31,39 +35,104 @@ class Configured:
         return cls(**config)
 
 
-def names(classes: Mapping[str, type]) -> dict[str, type]:
-    """The classes under their own names and under Keras's in snake_case: ``MaxNorm`` and ``max_norm``."""
-    return {**classes, **{snake_case(name): kind for name, kind in classes.items()}}
+class Registry:
+    """The classes (or functions) of one kind, by all the names that users may write for them.
 
-
-def lazy(module: str, classes: Mapping[str, type]) -> dict[str, str]:
-    """Where the classes are to be found by Keras's snake_case names too: ``max_norm`` is ``MaxNorm``."""
-    return {name: f"{module}:{kind.__name__}" for name, kind in names(classes).items()}
-
-
-def get(value: Any, kind: str, base: type, classes: Mapping[str, type], example: str) -> Any:
-    """The object of this name or class, or of ``{"class_name": ..., "config": {...}}``; None and callables stay.
-
-    Raises ValueError naming the nearest name that exists, TypeError for anything else.
+    ``classes`` has them by their own names, which files hold. ``names`` has their short names too, which are Keras's
+    (``MaxNorm`` is ``max_norm``) unless ``short`` makes others, and ``aliases``. A class whose constructor needs
+    arguments has no short name. ``normalize`` maps other spellings to known ones. With ``callables`` any function is an
+    object of this kind. ``form`` and ``example`` say in messages what users may write: "a name or an object", and
+    ``'l2' or regularizers.L2(0.01)``.
     """
-    if value is None:
-        return None
-    if isinstance(value, type) and issubclass(value, base):
-        return value()
-    if callable(value):
-        return value
-    if isinstance(value, Mapping) and isinstance(value.get("class_name"), str):
-        return _named(value["class_name"], kind, classes)(**value.get("config", {}))
-    if isinstance(value, str):
-        return _named(value, kind, classes)()
-    raise TypeError(f"{value!r} is no {kind}. Write a name or an object, such as {example}, instead.")
+
+    def __init__(
+        self,
+        kind: str,
+        base: type | None,
+        classes: Iterable[Any] = (),
+        *,
+        example: str,
+        form: str = "a name or an object",
+        callables: bool = False,
+        aliases: Mapping[str, Any] | None = None,
+        short: Callable[[Any], str] = lambda cls: snake_case(cls.__name__),
+        normalize: Callable[[str], str] = str,
+    ) -> None:
+        self.kind, self.base, self.example, self.form = kind, base, example, form
+        self.callables, self.aliases, self.short, self.normalize = callables, aliases or {}, short, normalize
+        self.classes: dict[str, Any] = {cls.__name__: cls for cls in classes}
+
+    def register(self, cls: AnyClass) -> AnyClass:
+        """Add a class: a decorator."""
+        self.classes[cls.__name__] = cls
+        return cls
+
+    @functools.cached_property
+    def names(self) -> dict[str, Any]:
+        """All names, and what each stands for: a class, or a function that makes an object."""
+        short = {self.short(cls): cls for cls in self.classes.values() if not missing_arguments(cls)}
+        return {**self.classes, **short, **self.aliases}
+
+    def find(self, name: str) -> Any:
+        """What a name stands for. Raises ValueError naming the nearest name that exists."""
+        found = self.names.get(name, self.names.get(self.normalize(name)))
+        if found is None:
+            raise no_such(self.kind, name, self.names)
+        return found
+
+    def get(self, value: Any, **options: Any) -> Any:
+        """The object of this name or class, or of ``{"class_name": ..., "config": {...}}``; an object stays.
+
+        ``options`` go to the constructor where ``value`` is a name. Raises ValueError naming the nearest name that
+        exists, TypeError for anything else.
+        """
+        if isinstance(value, str):
+            return self.make(self.find(value), **options)
+        if isinstance(value, Mapping) and isinstance(value.get("class_name"), str):
+            return self.find(value["class_name"])(**value.get("config", {}))
+        if self.base is not None and isinstance(value, self.base):
+            return value
+        if self.base is not None and isinstance(value, type) and issubclass(value, self.base):
+            return self.make(value)
+        if self.callables and callable(value):
+            return value
+        raise TypeError(f"{value!r} is no {self.kind}. Write {self.form}, such as {self.example}, instead.")
+
+    def make(self, cls: Any, **options: Any) -> Any:
+        """An object of a class with its defaults. Raises TypeError naming the arguments that have none."""
+        needed = [f"{name}=..." for name in missing_arguments(cls)]
+        if needed:
+            name = cls.__name__
+            raise TypeError(
+                f"the {self.kind} {name} needs arguments. Write {name}({', '.join(needed)}) instead."
+            )
+        return cls(**options)
+
+    def known(self, value: Any) -> bool:
+        """Whether an object is of one of these classes itself, and not of a subclass of the user's."""
+        return self.classes.get(type(value).__name__) is type(value)
+
+    def describe(self, value: Any) -> dict[str, Any]:
+        """What `get` makes an object from again. Raises ValueError for a class that is not the library's."""
+        name = type(value).__name__
+        if not self.known(value):
+            raise ValueError(f"the {self.kind} {name} is not one of Ranvier's and cannot be saved.")
+        return {"class_name": name, "config": value.config()}
+
+    def lazy(self, module: str) -> dict[str, str]:
+        """Where a module's lazy names are found: what it holds is there by the other names too."""
+        return {name: f"{module}:{value.__name__}" for name, value in self.names.items()}
 
 
-def _named(name: str, kind: str, classes: Mapping[str, type]) -> Any:
-    known = names(classes)
-    if name not in known:
-        raise no_such(kind, name, known)
-    return known[name]
+def missing_arguments(cls: Any) -> list[str]:
+    """The arguments of a constructor that have no defaults."""
+    if not isinstance(cls, type):
+        return []
+    return [
+        p.name
+        for p in inspect.signature(cls).parameters.values()
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
 
 
 def held(function: Any) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, fields, is_dataclass
@@ -16,7 +17,9 @@ from ranvier.graph.node import Node, Symbol, Type, apply, constant
 from ranvier.graph.simplify import simplify
 from ranvier.module.calls import isolated
 from ranvier.ops import arrays as rn
-from ranvier.support.registry import Configured
+from ranvier.support.custom_objects import UnknownNameError, configuration, find, name_of
+from ranvier.support.errors import likely, nearest
+from ranvier.support.registry import Configured, Registry
 from ranvier.tensor import tape, trace
 from ranvier.tensor.tensor import Tensor
 
@@ -93,8 +96,6 @@ class LearningRateSchedule(Configured):
 
         Raises NotImplementedError for a class that is no dataclass and does not write them itself.
         """
-        from ranvier.optimizers.schedules import describe
-
         given: Any = self
         if not is_dataclass(given):
             raise NotImplementedError(
@@ -107,8 +108,6 @@ class LearningRateSchedule(Configured):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A schedule from what `get_config` returned, Keras's for the class of the same name too."""
-        from ranvier.optimizers.schedules import made
-
         schedule: Self = made(cls, config)
         return schedule
 
@@ -136,6 +135,81 @@ def lasting(schedule: LearningRateSchedule) -> LearningRateSchedule:
 def _program(schedule: LearningRateSchedule, ndim: int, called: bool) -> ReferenceProgram:
     count = input_node("step", (Symbol("steps"),) * ndim, WIDE)
     return ReferenceProgram(simplify(Graph((count,), (schedule.node(count, WIDE, called),))))
+
+
+# --- by name and in files -----------------------------------------------------------------------------------------
+
+REGISTRY = Registry("schedule", LearningRateSchedule, example="CosineDecay(0.01, 1000)")
+DEEPEST = 16  # schedules within schedules; a hostile file must not reach Python's recursion limit
+
+
+def get(schedule: Any, depth: int = 0) -> LearningRateSchedule:
+    """A schedule from itself, from a number, or from ``{"class_name": ..., "config": {...}}``.
+
+    Classes are those of this module, and those of the user's that are registered or given. Raises ValueError naming the
+    nearest that exists, UnknownNameError for a registered one that is not there, TypeError for anything else.
+    """
+    if isinstance(schedule, LearningRateSchedule):
+        return lasting(schedule)
+    if isinstance(schedule, dict) and "class_name" in schedule:
+        kind, config = class_of(str(schedule["class_name"])), schedule.get("config", {})
+        if depth > DEEPEST:
+            raise ValueError(f"schedules stand within schedules, more than {DEEPEST} deep.")
+        known = kind in REGISTRY.classes.values()
+        return lasting(made(kind, config, depth) if known else kind.from_config(config))
+    if isinstance(schedule, type) and issubclass(schedule, LearningRateSchedule):
+        name = schedule.__name__
+        raise TypeError(f"{name} is a class. Write {name}(...), with its arguments, instead.")
+    if isinstance(schedule, str) or schedule is None:
+        near = likely(schedule, REGISTRY.classes) if schedule else None
+        fix = "a number, or one such as CosineDecay(0.01, 1000)," if near is None else f"{near}(...)"
+        raise TypeError(f"{schedule!r} is no schedule. Write {fix} instead.")
+    constant: LearningRateSchedule = REGISTRY.find("Constant")(schedule)
+    return constant
+
+
+def class_of(name: str) -> type[LearningRateSchedule]:
+    """The schedule of a name: one of these, or a class of the user's that is registered or given.
+
+    Raises UnknownNameError where a registered one is not there, ValueError for any other name.
+    """
+    kind = REGISTRY.classes.get(name) or find(name)
+    if isinstance(kind, type) and issubclass(kind, LearningRateSchedule):
+        return kind
+    if kind is None and ">" in name:
+        raise UnknownNameError(name)
+    raise ValueError(f"schedule {name!r} does not exist. Write {nearest(name, REGISTRY.classes)!r} instead.")
+
+
+def made(kind: type[Any], config: Mapping[str, Any], depth: int = 0) -> Any:
+    """A schedule of this class from its arguments, among them schedules as `describe` writes them."""
+    return kind(**{k: get(v, depth + 1) if isinstance(v, dict) else v for k, v in config.items()})
+
+
+def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
+    """What `get` makes this schedule from again, in plain values.
+
+    A class of yours is written by the name that it is registered by. Raises ValueError for one that has none, or whose
+    ``get_config()`` lacks arguments of its constructor or holds what no file can.
+    """
+    kind, name = type(schedule), type(schedule).__name__
+    if REGISTRY.known(schedule):
+        return {"class_name": name, "config": schedule.get_config()}
+    registered = name_of(kind)
+    if registered is None:
+        raise ValueError(
+            f"the schedule {name} is not one of Ranvier's, and a file holds no code: it cannot be saved. Write "
+            "@rv.saving.register_keras_serializable() above the class."
+        )
+    what = (
+        f"the schedule {name} cannot be saved. Write a get_config(self) that returns a dict of all arguments of its "
+        "constructor, in plain values."
+    )
+    try:
+        config = configuration(schedule, what)
+        return {"class_name": registered, "config": json.loads(json.dumps(config))}
+    except (NotImplementedError, TypeError) as error:  # no get_config of its own, or one of what is no JSON
+        raise ValueError(what) from error
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from ranvier.ops import arrays as rn
-from ranvier.optimizers.schedules.base import Settings, look_up, named, passed
+from ranvier.optimizers.schedules.base import REGISTRY, Settings, get, look_up, named, passed
 from ranvier.optimizers.schedules.decays import cosine
 from ranvier.tensor.tensor import Tensor
 
@@ -16,6 +16,7 @@ COUNTED = 2.0**32  # steps, after which the count would start anew
 LONGEST = 1 << 16  # rows of a table within a program
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class WarmUp(Settings):
     """A line from ``start`` to the first rate of ``schedule`` over ``steps``, then that schedule from its beginning.
@@ -29,8 +30,6 @@ class WarmUp(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        from ranvier.optimizers.schedules import get
-
         object.__setattr__(self, "schedule", get(self.schedule))
 
     def rate(self, step: Tensor) -> Any:
@@ -39,6 +38,7 @@ class WarmUp(Settings):
         return rn.where(step < self.steps, line, after)
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class CosineDecayRestarts(Settings):
     """Half cosines, each ``t_mul`` times as long and ``m_mul`` times as high as the one before (SGDR, 2016).
@@ -84,6 +84,7 @@ class CosineDecayRestarts(Settings):
         return cosine(self.initial_learning_rate, done, self.alpha, look_up(heights, number))
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class OneCycle(Settings):
     """One rise and one fall over ``total_steps``, then constant (Smith and Topin, 2017), by PyTorch's formula.

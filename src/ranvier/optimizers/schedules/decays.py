@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.ops import arrays as rn
-from ranvier.optimizers.schedules.base import Settings, look_up, named, passed
+from ranvier.optimizers.schedules.base import REGISTRY, Settings, look_up, named, passed
 from ranvier.tensor.tensor import Tensor
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class Constant(Settings):
     """Always the same rate: what a plain number means where a schedule is wanted."""
@@ -21,6 +22,7 @@ class Constant(Settings):
         return rn.full_like(step, self.learning_rate)
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class ExponentialDecay(Settings):
     """``initial_learning_rate * decay_rate ** (step / decay_steps)``; ``staircase`` rounds the exponent down."""
@@ -36,6 +38,7 @@ class ExponentialDecay(Settings):
         return self.initial_learning_rate * rn.power(self.decay_rate, done)
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class StepDecay(Settings):
     """Stairs: the rate is multiplied by ``decay_rate`` after every ``decay_steps`` steps (PyTorch's StepLR)."""
@@ -50,6 +53,7 @@ class StepDecay(Settings):
         )
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class InverseTimeDecay(Settings):
     """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``; ``staircase`` rounds the quotient down."""
@@ -65,6 +69,7 @@ class InverseTimeDecay(Settings):
         return self.initial_learning_rate / (1.0 + self.decay_rate * done)
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class PiecewiseConstantDecay(Settings):
     """``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]`` up to ``boundaries[1]``, and so on.
@@ -93,6 +98,7 @@ class PiecewiseConstantDecay(Settings):
         return look_up(self.values, passed(self.boundaries, step, rn.less))
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class PolynomialDecay(Settings):
     """From ``initial_learning_rate`` to ``end_learning_rate`` as ``(1 - step / decay_steps) ** power``, then constant.
@@ -116,6 +122,7 @@ class PolynomialDecay(Settings):
         return span * rn.power(1.0 - done, self.power) + self.end_learning_rate
 
 
+@REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class CosineDecay(Settings):
     """Half a cosine down to ``alpha`` times the rate, over ``decay_steps`` (Loshchilov and Hutter, 2016).

@@ -33,7 +33,7 @@ def described(thing: Any, what: str) -> dict[str, Any]:
 
 def is_known(name: str) -> bool:
     """Whether a class of the library's has the name."""
-    return name.startswith("torch.") or name in losses.names() or name in metrics.CLASSES
+    return name.startswith("torch.") or name in losses.REGISTRY.names or name in metrics.REGISTRY.classes
 
 
 def found(value: Any) -> Any:

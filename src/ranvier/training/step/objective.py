@@ -113,7 +113,7 @@ def is_own(loss: losses.Loss | None) -> bool:
     """Whether a loss is the user's, so that which targets it takes is not known here."""
     if loss is None or (isinstance(loss, Criterion) and loss.opened):
         return False
-    return losses.names().get(type(loss).__name__) is not type(loss)
+    return not losses.REGISTRY.known(loss)
 
 
 def of_labels(loss: losses.Loss | None, y: Array, output_shape: Sequence[Any]) -> bool:

@@ -168,7 +168,7 @@ def _of_sklearn(trace: TracebackType | None) -> str | None:
 
 def _of_arrays(name: str) -> str:
     """What to write for a function of scikit-learn's."""
-    near = likely(name, metrics.NAMES)
+    near = likely(name, metrics.REGISTRY.names)
     own = f"metrics=[{near!r}], or " if near else ""
     return (
         f"the metric {name} is scikit-learn's, which reads arrays, and metrics are computed on tensors within the "
@@ -209,8 +209,8 @@ def describe_loss(loss: Any) -> dict[str, Any]:
         name = type(found.module).__name__
         if found.opened and criteria().get(name) is type(found.module):
             return {"class_name": TORCH + name, "config": found.config()}
-    elif losses.names().get(type(found).__name__) is type(found):
-        return {"class_name": type(found).__name__, "config": found.config()}
+    elif losses.REGISTRY.known(found):
+        return losses.REGISTRY.describe(found)
     else:
         return own.described(found, what)
     raise ValueError(what)
@@ -221,7 +221,7 @@ def describe_metric(metric: Any) -> Any:
     if isinstance(metric, str):
         return metric
     found = as_metric(metric)
-    if metrics.CLASSES.get(type(found).__name__) is type(found):
-        return metrics.describe(found)
+    if metrics.REGISTRY.known(found):
+        return metrics.REGISTRY.describe(found)
     given = found.function if isinstance(found, FunctionMetric) else found.given
     return own.described(given, f"the metric {found.name!r}")
