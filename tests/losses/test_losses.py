@@ -255,7 +255,7 @@ def test_get():
         losses.CategoricalFocalCrossentropy(gama=2)
     focal = losses.SparseCategoricalFocalCrossentropy(alpha=np.ones(4))
     assert focal.config()["alpha"] == (1.0, 1.0, 1.0, 1.0)
-    assert "gamma=2.0" in str(inspect.signature(losses.BinaryFocalCrossentropy))
+    assert "gamma: 'float' = 2.0" in str(inspect.signature(losses.BinaryFocalCrossentropy))
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 2.5])

@@ -47,7 +47,7 @@ def test_reassigning_and_deleting_keep_the_registries_true():
     net.fc1 = nn.Linear(4, 7)
     assert net.fc1.out_features == 7
     assert next(net.parameters()) is net.fc1.weight
-    net.act = None
+    setattr(net, "act", None)  # noqa: B010  # the type checker is right about the plain form
     setattr(net, "fc2", "a string now")  # noqa: B010  # the type checker is right about the plain form
     assert [n for n, _ in net.named_children()] == ["fc1"]
     del net.fc1

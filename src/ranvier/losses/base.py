@@ -12,6 +12,7 @@ from ranvier.losses.mixture import each
 from ranvier.losses.reduction import REDUCTIONS, reduced
 from ranvier.ops.functional.losses_keras import logits_of, not_of_class
 from ranvier.support.errors import snake_case
+from ranvier.support.function_classes import class_of, options_of
 from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype
 
@@ -106,16 +107,19 @@ class Formula(Loss):
 
     formula: ClassVar[Callable[..., Any]]
     options: ClassVar[tuple[str, ...]] = ()
-    signature: ClassVar[inspect.Signature]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = self.signature.bind(self, *args, **kwargs)
-        given.apply_defaults()
-        values = given.arguments
-        super().__init__(values["name"] or type(self).formula.__name__, values["reduction"], values["dtype"])
-        for name in self.options:
-            check = _CHECKS.get(name)
-            setattr(self, name, values[name] if check is None else check(values[name], name))
+    def __init__(
+        self,
+        *,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(name or type(self).formula.__name__, reduction, dtype)
+        for key, value in options.items():
+            check = _CHECKS.get(key)
+            setattr(self, key, value if check is None else check(value, key))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         given = {name: getattr(self, name) for name in self.options}
@@ -140,32 +144,19 @@ def loss_of(
     name: str, formula: Callable[..., Any], *, kind: str = "targets", maker: str | None = None
 ) -> type[Formula]:
     """The class of this name for a formula, with its docstring and its options as the constructor's first arguments."""
-    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    own = list(inspect.signature(formula).parameters.values())[2:]
-    shared = {"reduction": "sum_over_batch_size", "name": None, "dtype": None}
-    signature = inspect.Signature(
-        [
-            inspect.Parameter("self", positional),
-            *(p.replace(annotation=p.empty) for p in own),
-            *(inspect.Parameter(key, positional, default=value) for key, value in shared.items()),
-        ]
+    own = options_of(formula, 2)
+    shared = options_of(Loss.__init__, 1)
+    return class_of(
+        Formula,
+        name,
+        [*own.values(), *(shared[key] for key in ("reduction", "name", "dtype"))],
+        __doc__=formula.__doc__,
+        __module__="ranvier.losses",
+        formula=staticmethod(formula),
+        options=tuple(own),
+        kind=kind,
+        maker=maker,
     )
-
-    def construct(self: Formula, *args: Any, **kwargs: Any) -> None:
-        Formula.__init__(self, *args, **kwargs)
-
-    construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
-    members = {
-        "__doc__": formula.__doc__,
-        "__init__": construct,
-        "__module__": "ranvier.losses",
-        "formula": staticmethod(formula),
-        "options": tuple(p.name for p in own),
-        "signature": signature,
-        "kind": kind,
-        "maker": maker,
-    }
-    return type(name, (Formula,), members)
 
 
 def _share(value: float, what: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
@@ -23,6 +22,7 @@ from ranvier.metrics.base import (
 from ranvier.ops import arrays as rn
 from ranvier.ops.arrays.promotion import axes_of
 from ranvier.ops.functional import losses_keras
+from ranvier.support.function_classes import class_of, options_of
 
 __all__ = [
     "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "ConcordanceCorrelation", "CosineSimilarity",
@@ -37,15 +37,12 @@ class _Formula(SampleMean):
 
     formula: ClassVar[Callable[..., Any]]
     options: ClassVar[tuple[str, ...]]
-    signature: ClassVar[inspect.Signature]
     sign: ClassVar[int]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = self.signature.bind(self, *args, **kwargs)
-        given.apply_defaults()
-        super().__init__(given.arguments["name"], given.arguments["dtype"])
-        for name in self.options:
-            setattr(self, name, given.arguments[name])
+    def __init__(self, *, name: str | None = None, dtype: Any = None, **options: Any) -> None:
+        super().__init__(name, dtype)
+        for key, value in options.items():
+            setattr(self, key, value)
 
     def for_logits(self, exclusive: bool = False) -> SampleMean:
         if "from_logits" in self.options:
@@ -66,29 +63,19 @@ def _mean_of(
     base: type[_Formula] = _Formula,
 ) -> type[_Formula]:
     """The class of this name: the mean of ``formula``, with those of its options."""
-    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    known = inspect.signature(formula).parameters
-    parameters = [inspect.Parameter("self", positional)]
-    parameters += [inspect.Parameter(own, positional, default=None) for own in ("name", "dtype")]
-    parameters += [known[option].replace(annotation=inspect.Parameter.empty) for option in options]
-    signature = inspect.Signature(parameters)
-
-    def construct(self: _Formula, *args: Any, **kwargs: Any) -> None:
-        _Formula.__init__(self, *args, **kwargs)
-
-    construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
-    about = "" if base is _Formula else f"{base.__doc__} "
-    members = {
-        "__doc__": f"{about}{formula.__doc__}" if sign > 0 else f"Minus: {formula.__doc__}",
-        "__init__": construct,
-        "__module__": "ranvier.metrics",
-        "default_name": called or formula.__name__,
-        "formula": staticmethod(formula),
-        "options": options,
-        "signature": signature,
-        "sign": sign,
-    }
-    return type(name, (base,), members)
+    about = "Minus: " if sign < 0 else "" if base is _Formula else f"{base.__doc__} "
+    own = {**options_of(SampleMean.__init__, 1), **options_of(formula, 2)}
+    return class_of(
+        base,
+        name,
+        [own[option] for option in ("name", "dtype", *options)],
+        __doc__=f"{about}{formula.__doc__}",
+        __module__="ranvier.metrics",
+        default_name=called or formula.__name__,
+        formula=staticmethod(formula),
+        options=options,
+        sign=sign,
+    )
 
 
 class _Root(_Formula):
