@@ -16,21 +16,8 @@ from ranvier import callbacks, layers, optimizers
 from ranvier.optimizers import schedules
 from ranvier.torch import nn, optim
 from ranvier.torch.optim import lr_scheduler
-from tests.golden.programs import (
-    IMAGES,
-    KINDS,
-    PROGRAMS,
-    SPARSE,
-    Result,
-    Scaled,
-    Stop,
-    X,
-    Y,
-    classifier,
-    fit,
-    numbers,
-    operators,
-)  # fmt: skip
+from tests.golden.model_programs import Scaled, Stop, operators
+from tests.golden.programs import IMAGES, KINDS, PROGRAMS, SPARSE, Result, X, Y, classifier, fit, numbers
 from tests.golden.torch_programs import loop
 
 FOLDER = Path(__file__).with_name("files")
