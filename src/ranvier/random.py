@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, functional
 from ranvier.ops.keras.elementwise import dtype_name
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 from ranvier.tensor import rng as seeds
 from ranvier.tensor.function import function
@@ -18,7 +19,7 @@ from ranvier.tensor.tensor import Tensor
 __all__ = ["SeedGenerator", "dropout", "normal", "randint", "uniform"]
 
 
-class SeedGenerator:
+class SeedGenerator(CheckedConstructor):
     """A seed from which each use draws other numbers; without one, the seed of the process."""
 
     def __init__(self, seed: int | None = None, name: str | None = None) -> None:

@@ -16,6 +16,7 @@ from ranvier.saving import (
     get_registered_name,
     register_keras_serializable,
 )
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 from ranvier.tensor import rng as seeds
 from ranvier.tensor.context import get_dtype
@@ -26,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class PyDataset:
+class PyDataset(CheckedConstructor):
     """Batches by number, the base class of Keras's: a subclass has ``__len__`` and ``__getitem__``.
 
     ``on_epoch_begin`` and ``on_epoch_end`` are called before and after each epoch of ``fit``, and each validation,

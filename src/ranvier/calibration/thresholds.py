@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ranvier.metrics.base import share
 from ranvier.metrics.exact import columns, ranked
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import nearest
 
 __all__ = ["METRICS", "Threshold", "tune_threshold"]
@@ -40,7 +41,7 @@ OTHER_NAMES = {"f1_score": "f1", "mcc": "matthews_correlation"}
 
 
 @dataclass(frozen=True)
-class Threshold:
+class Threshold(CheckedConstructor):
     """A decision: yes where a score exceeds ``value``, which is one number, or one for each label (labels,).
 
     ``score`` is what ``metric`` had at it on the data it was tuned on: a little better than it will be on others.

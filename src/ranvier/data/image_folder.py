@@ -27,6 +27,7 @@ from ranvier.data.image_files import (
     pillow,
 )
 from ranvier.data.places import data_folder
+from ranvier.support.constructors import CheckedConstructor
 
 __all__ = ["ImageFolder", "images_from_folder"]
 
@@ -38,7 +39,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class ImageFolder:
+class ImageFolder(CheckedConstructor):
     """Images and their classes.
 
     ``x``: (samples, height, width, channels) uint8, read where it lies on the disk. ``y``: (samples,) int32, indices

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import is_whole
 
 __all__ = [
@@ -84,7 +85,7 @@ def class_numbers(labels: Any) -> npt.NDArray[np.int64]:
     return np.unique(array, return_inverse=True)[1].reshape(-1)
 
 
-class BalancedSampler:
+class BalancedSampler(CheckedConstructor):
     """Every class as often as every other: in each epoch, and as nearly as can be in each batch.
 
     An epoch has ``samples`` rows (as many as the data where None). Rows of a frequent class are drawn without
@@ -142,7 +143,7 @@ def _repeated(rows: Array, wanted: int, generator: np.random.Generator) -> Array
     return result
 
 
-class WeightedSampler:
+class WeightedSampler(CheckedConstructor):
     """Rows at random, each with a probability proportional to its weight.
 
     ``weights`` are n numbers of 0 or more; ``samples`` is the number of rows of an epoch (n where None). Without

@@ -30,6 +30,7 @@ from ranvier.estimators.state import from_state, optimizer_state, resume, to_sta
 from ranvier.estimators.stopping import Scoring, Stopping
 from ranvier.layers import Dense
 from ranvier.module import Module
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.context import computing_in
 from ranvier.tensor.rng import Source, seeded
 
@@ -66,7 +67,7 @@ def counting(X: Array, y: Array, weight: Array | None) -> tuple[Array, Array, Ar
     return X[kept], y[kept], weight[kept]
 
 
-class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
+class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc]  # scikit-learn is optional and has no types
     """The base of `NeuralClassifier` and `NeuralRegressor`: see there for the parameters."""
 
     model_: Module

@@ -8,6 +8,7 @@ from typing import Any
 
 from ranvier.graph.node import FLOATS, GraphError, Node
 from ranvier.ops import arrays as n
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.function import function
 
 __all__ = ["Mixture", "blend", "each", "wide"]
@@ -37,7 +38,7 @@ def larger(share: Node, first: Node, second: Node) -> Node:
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class Mixture(CheckedConstructor):
     """Two targets for each sample: ``share`` (samples,) of the first, the rest of the second.
 
     Every loss takes it as y_true. Targets in floats are mixed; of integer labels, the loss is the mixture of the two

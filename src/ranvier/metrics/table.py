@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+from ranvier.support.constructors import CheckedConstructor
 
 __all__ = ["Tabular"]
 
 Row = list[str] | None
 
 
-class Tabular:
+class Tabular(CheckedConstructor):
     """Has `table`: a title, the names of the columns, and rows of text, None standing for a line between rows."""
 
     def table(self) -> tuple[str, list[str], list[Row]]:

@@ -129,7 +129,19 @@ class Module(Face):
             from ranvier.module.functional import Functional
 
             return cast("Self", Functional.__new__(Functional, *args, **kwargs))
-        self = super().__new__(cls)
+        self = super().__new__(cls, *args, **kwargs)
+        self._begin(args, kwargs)
+        return self
+
+    @classmethod
+    def _blank(cls) -> Self:
+        self = super()._blank()
+        self._begin((), {})
+        return self
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Set what every module has before its constructor, which is given these arguments, runs."""
+        cls = type(self)
         frame = outside(sys._getframe(1))
         self.__dict__.update(
             _parameters={}, _buffers={}, _modules={}, _transient=set(), training=cls._starts_training,
@@ -139,7 +151,6 @@ class Module(Face):
         )  # fmt: skip
         if cls._builds:
             self.__dict__["built"] = False
-        return self
 
     def __init__(
         self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True

@@ -19,7 +19,6 @@ from ranvier.module.symbolic import (
     given,
     ordered,
 )
-from ranvier.support.errors import telling
 from ranvier.support.source_lines import shown
 from ranvier.support.tree import flatten, map_structure
 from ranvier.support.validation import is_whole
@@ -267,8 +266,7 @@ def described_by(cls: type[Module]) -> type[Functional]:
 
 def revived(cls: type[Module]) -> Functional:
     """An empty model of `described_by`, for copies and pickles."""
-    kind: Any = described_by(cls)
-    return cast("Functional", kind.__new__(kind))
+    return described_by(cls)._blank()
 
 
 # --- from symbolic values to steps --------------------------------------------------------------------------------
@@ -443,6 +441,3 @@ def whole(number: Any) -> int:
 
 def refuse(what: str) -> NoReturn:
     raise ValueError(f"this is not the description of a functional model: {what}.")
-
-
-telling(Functional)  # which Model(inputs, outputs) constructs, so no module of the public face has it

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from ranvier.module.calls import calls
 from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.versions import QUIET, changed
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.check_returned import initial
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor, clear_gradients
@@ -33,7 +34,7 @@ def _parts_of(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, An
                 yield from _parts_of(f"{name}.{key}", item, {*within, id(value)})
 
 
-class Parts:
+class Parts(CheckedConstructor):
     """What `ranvier.Module` has of PyTorch's ways to register parts and to go over them."""
 
     training: bool

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from ranvier.graph.node import Type
 from ranvier.support import rows
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.registry import held
 from ranvier.tensor.function import kept
 from ranvier.tensor.tape import settle
@@ -15,7 +16,7 @@ from ranvier.tensor.tensor import Tensor
 __all__ = ["Buffer", "Parameter", "Variable"]
 
 
-class Parameter(Tensor):
+class Parameter(CheckedConstructor, Tensor):
     """A tensor that a module owns and optimizers change. ``name`` is the attribute it was first assigned to, and
     ``path`` has the module's name before it, as Keras has them.
 
@@ -76,7 +77,7 @@ class Parameter(Tensor):
     @classmethod
     def over(cls, array: Any, *, name: str = "", requires_grad: bool = True) -> Self:
         """A parameter that holds this very array, in whatever memory order it has."""
-        parameter = cls.__new__(cls)
+        parameter = cls._blank()
         parameter._value, parameter.spec = array, Type(array.shape, array.dtype.name)
         parameter._start(requires_grad)
         parameter.name = parameter.path = name

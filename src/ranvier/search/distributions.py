@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.search.variants import Known
+from ranvier.support.constructors import CheckedConstructor
 
 __all__ = ["Distribution", "choice", "draw_points", "integers", "log_uniform", "uniform"]
 
@@ -20,7 +21,7 @@ PATIENCE = (
 
 
 @dataclass(frozen=True)
-class Distribution:
+class Distribution(CheckedConstructor):
     """What `draw` gives for a generator: one setting's value. ``text`` is how it was written."""
 
     text: str

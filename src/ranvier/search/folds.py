@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 
 __all__ = ["Fold", "GroupKFold", "KFold", "StratifiedKFold", "folds_of"]
@@ -25,7 +26,7 @@ def _generator(seed: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
-class KFold:
+class KFold(CheckedConstructor):
     """``n_splits`` folds whose sizes differ by one row at most; every row is held out once.
 
     With ``shuffle`` the rows are dealt out in an order that ``seed`` alone decides; without, in the order they have.

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ranvier.support.constructors import CheckedConstructor
+
 __all__ = ["Estimate", "estimate", "student_t"]
 
 
@@ -41,7 +43,7 @@ def student_t(confidence: float, df: int) -> float:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(CheckedConstructor):
     """A mean of ``n`` numbers, their standard deviation, and the confidence interval of the mean, ``low`` to ``high``.
 
     Of a single number the interval is not known: both ends are NaN.

@@ -16,6 +16,7 @@ from ranvier.search.variants import Variant, same, word
 
 if TYPE_CHECKING:
     from rich.table import Table
+from ranvier.support.constructors import CheckedConstructor
 
 __all__ = ["Interrupted", "Results", "Setting", "Trained", "check_measured"]
 
@@ -32,7 +33,7 @@ def check_measured(monitor: str, names: Sequence[str]) -> None:
 
 
 @dataclass
-class Trained:
+class Trained(CheckedConstructor):
     """One model after training.
 
     ``metrics`` are those of the last epoch ("loss", "accuracy", ...) and, as "val_...", those on the held-out rows;
@@ -51,7 +52,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Setting(CheckedConstructor):
     """All models of one setting: the estimate of each metric over seeds and folds, and how many models failed."""
 
     settings: Mapping[str, Any]
@@ -76,7 +77,7 @@ class Interrupted(KeyboardInterrupt):
         self.results = results
 
 
-class Results(Sequence[Trained]):
+class Results(CheckedConstructor, Sequence[Trained]):
     """The models in the order of the variants, and what they say about each setting.
 
     A sequence of `Trained`. ``settings`` and ``best`` compare the settings by ``monitor``; ``table()`` prints them;

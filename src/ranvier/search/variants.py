@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.training.loop.fingerprint import text
 
 __all__ = ["Variant", "grid_points", "same", "seeds_of", "variants_of", "word"]
 
 
 @dataclass(frozen=True)
-class Variant:
+class Variant(CheckedConstructor):
     """One model to train: the settings that ``build`` is called with, the seed set before it, and the fold left out.
 
     ``fold`` is the number of the fold whose rows are held out, None where the model trains on every row.

@@ -11,16 +11,16 @@ from importlib import import_module
 from typing import Any
 
 __all__ = [
+    "argument_error",
     "arguments",
     "lacking",
     "likely",
-    "misfit",
     "missing",
+    "named_parameters",
     "nearest",
     "no_such",
     "refuse_unknown",
     "snake_case",
-    "telling",
     "unknown_keyword",
 ]
 
@@ -28,7 +28,6 @@ ALIKE = (
     0.7  # of 1, from which two names are told as nearest: LSTM and Softmax reach 0.55, linalg and long 0.6
 )
 LISTED = 8  # arguments that are named of what takes more
-QUICK = "Tensor"  # the class that steps of training construct: it stays as it is
 BEGUN = 0.5  # the same for names that begin alike: CosineLR and CosineAnnealingLR reach 0.64
 RECURRENT = "recurrent layers are not there yet"
 ATTENTION = "attention layers are not there yet"
@@ -138,7 +137,7 @@ def refuse_unknown(
             raise unknown_keyword(keyword, known, who)
 
 
-def misfit(
+def argument_error(
     who: str,
     signature: inspect.Signature,
     args: Sequence[Any],
@@ -156,7 +155,7 @@ def misfit(
     except TypeError:
         pass
     own = list(signature.parameters.values())
-    known = _shown(own) if known is None else known
+    known = named_parameters(own) if known is None else known
     placed = [p.name for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     lacks = [p.name for p in own if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     lacks = [name for name in lacks if name not in (*placed[: len(args)], *kwargs)]
@@ -177,59 +176,10 @@ def misfit(
     return TypeError(f"{who} takes {most} without a name, and was given {len(args)}. {_takes(known)}")
 
 
-def _shown(parameters: Iterable[inspect.Parameter]) -> list[str]:
+def named_parameters(parameters: Iterable[inspect.Parameter]) -> list[str]:
     """The names that users may write."""
     known = [(f"*{p.name}" if p.kind is p.VAR_POSITIONAL else p.name, p) for p in parameters]
     return [name for name, p in known if p.kind is not p.VAR_KEYWORD and not name.startswith("_")]
-
-
-def _taken(kind: type) -> list[str]:
-    """The arguments that a class takes: its constructor's, and those that this passes on to the ones of its bases.
-
-    What a constructor gathers as ``unknown`` it refuses.
-    """
-    known: dict[str, None] = {}
-    for make in [vars(base)["__init__"] for base in kind.__mro__[:-1] if "__init__" in vars(base)]:
-        own = list(inspect.signature(make).parameters.values())[1:]
-        known |= dict.fromkeys(_shown(own))
-        if all(p.kind is not p.VAR_KEYWORD or p.name == "unknown" for p in own):
-            break
-    return list(known)
-
-
-def telling(kind: type) -> None:
-    """Have a wrong call of the class told in its name, whichever of its bases has the constructor.
-
-    Only a call that failed is looked into. The name of a class that users know by another is its ``_public``.
-    """
-    for base in kind.__mro__:
-        make = vars(base).get("__init__")
-        own = base.__module__.startswith("ranvier.") and base.__name__ != QUICK
-        if own and inspect.isfunction(make) and make.__code__ is not _told_code:
-            base.__init__ = _told(make)  # type: ignore[misc]  # what the class is constructed by
-
-
-def _told(make: Callable[..., None]) -> Callable[..., None]:
-    """A constructor that says what is wrong with a call that does not fit it; other errors stay as they are."""
-
-    @functools.wraps(make)
-    def told(self: Any, /, *args: Any, **kwargs: Any) -> None:
-        try:
-            make(self, *args, **kwargs)
-        except TypeError:
-            made = type(self)
-            kind = next((k for k in made.__mro__ if getattr(k, "__init__", None) is told), made)
-            taken = list(inspect.signature(make).parameters.values())[1:]
-            who, hints = vars(kind).get("_public", kind.__name__), getattr(kind, "_hints", None)
-            wrong = misfit(who, inspect.Signature(taken), args, kwargs, _taken(kind), hints)
-            if wrong is None:
-                raise
-            raise wrong from None
-
-    return told
-
-
-_told_code = _told(lambda self: None).__code__  # by which what is told already is known
 
 
 def missing(
@@ -239,19 +189,18 @@ def missing(
     lazy: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The ``__getattr__`` and ``__dir__`` of a module of the public face; its classes tell of wrong calls from now on.
+    """The ``__getattr__`` and ``__dir__`` of a module of the public face.
 
-    ``inside`` are the module's own globals, which hold all of its names by now; ``module`` is what users call it.
-    ``lazy`` maps names to the modules they are imported from when first used (``"package.module:attribute"``, or the
-    module itself); ``hints`` maps starts of names that the peers have to what comes nearest here.
+    ``inside`` are the module's own globals, which hold all of its names by now: a function that another one made gets
+    the name that users know it by. ``module`` is what users call the module. ``lazy`` maps names to the modules that
+    they are imported from when first used (``"package.module:attribute"``, or the module itself); ``hints`` maps starts
+    of names that the peers have to what comes nearest here.
     """
     lazy = lazy or {}
     known = sorted({*names, *lazy})
     for name in known:
         value = inside.get(name)
-        if isinstance(value, type):
-            telling(value)
-        while inspect.isfunction(value):  # Python's errors tell the qualified name of the one within
+        while inspect.isfunction(value):  # Python's errors give the qualified name of the one within
             if "<locals>" in value.__qualname__:
                 value.__qualname__ = value.__name__ if value.__name__ in known else name
             value = getattr(value, "__wrapped__", None)
@@ -261,10 +210,7 @@ def missing(
         if name in lazy:
             path, _, attribute = lazy[name].partition(":")
             value = import_module(path)
-            value = getattr(value, attribute) if attribute else value
-            if isinstance(value, type):
-                telling(value)
-            return value
+            return getattr(value, attribute) if attribute else value
         if name.startswith("__"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         raise AttributeError(f"{module}.{name} does not exist{_instead(module, name, known, hints or {})}")

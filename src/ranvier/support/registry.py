@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Self, TypeVar
 
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import no_such, snake_case
 
 __all__ = ["Configured", "Registry", "held"]
@@ -15,7 +16,7 @@ __all__ = ["Configured", "Registry", "held"]
 AnyClass = TypeVar("AnyClass", bound=type)
 
 
-class Configured:
+class Configured(CheckedConstructor):
     """An object that can be made again from its `config`, which Keras calls ``get_config``."""
 
     __slots__ = ()

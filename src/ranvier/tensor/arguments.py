@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ranvier.support.errors import misfit
+from ranvier.support.errors import argument_error
 
 __all__ = ["View", "answering", "bound", "freeze", "no_out"]
 
@@ -97,7 +97,7 @@ def bound(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Ma
             raise TypeError(
                 f"np.{name} cannot be taken of a tensor. Write x.{name}(...) or rv.ops.{name}(x, ...) instead."
             ) from None
-        raise misfit(name, signature, args, kwargs) or error from None
+        raise argument_error(name, signature, args, kwargs) or error from None
 
 
 def no_out(name: str) -> TypeError:

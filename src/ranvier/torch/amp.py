@@ -6,12 +6,13 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Self
 
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 
 __all__ = ["GradScaler", "autocast", "is_autocast_available"]
 
 
-class autocast(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
+class autocast(CheckedConstructor, contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
     """A context, or a decorator, in which nothing is of another precision.
 
     For an accelerator, which there is not, it is without effect, as in PyTorch; so it is with ``enabled=False`` and
@@ -41,7 +42,7 @@ def is_autocast_available(device_type: str) -> bool:
     return False
 
 
-class GradScaler:
+class GradScaler(CheckedConstructor):
     """What scales losses for half precision, as PyTorch's is where that is not there: it leaves them as they are."""
 
     def __init__(

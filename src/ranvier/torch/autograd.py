@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 from ranvier.tensor import trace
 from ranvier.tensor.context import Recording, no_grad
@@ -74,7 +75,7 @@ def _several(given: Any) -> list[Any]:
     return [given] if isinstance(given, Tensor) or given is None else list(given)
 
 
-class set_grad_enabled(Recording):  # noqa: N801  # PyTorch's name
+class set_grad_enabled(CheckedConstructor, Recording):  # noqa: N801  # PyTorch's name
     """Record gradients from here on, or not; as a context within it alone, as a decorator within the function alone."""
 
     def __init__(self, mode: bool) -> None:
@@ -111,7 +112,7 @@ def Variable(data: Any, requires_grad: bool = False) -> Tensor:  # noqa: N802  #
     return tensor.requires_grad_() if requires_grad else tensor
 
 
-class set_detect_anomaly(contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
+class set_detect_anomaly(CheckedConstructor, contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
     """Accepted, as a call and as a context, and without effect: ``model.check`` says where nan comes from."""
 
     def __init__(self, mode: bool = True, check_nan: bool = True) -> None:

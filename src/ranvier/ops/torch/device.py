@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.ops.tensor_methods import no_device
+from ranvier.support.constructors import CheckedConstructor
 
 __all__ = ["check_device", "device"]
 
 
-class device:  # noqa: N801  # PyTorch's name
+class device(CheckedConstructor):  # noqa: N801  # PyTorch's name
     """``torch.device("cpu")``. Raises RuntimeError for any other."""
 
     def __init__(self, type: Any = "cpu", index: int | None = None) -> None:

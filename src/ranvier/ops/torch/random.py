@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from ranvier.ops.torch.device import check_device
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 from ranvier.tensor.rng import get_seed, get_streams, numpy_generator, set_generator, set_seed, set_streams
 from ranvier.tensor.tensor import Tensor
@@ -87,7 +88,7 @@ def _from_bytes(kind: str, given: Any) -> Any:
         ) from None
 
 
-class Generator:
+class Generator(CheckedConstructor):
     """A source of random numbers of its own, for ``DataLoader``, ``randn`` and their kin."""
 
     numpy: Any  # what is drawn from, a generator of NumPy's; None for that of the process's seed

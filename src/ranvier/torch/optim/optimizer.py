@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ranvier.module import Module
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.tensor import Tensor, clear_gradients
 
 
@@ -34,7 +35,7 @@ def leaves(params: Sequence[Any]) -> None:
         raise ValueError("a parameter appears twice in the optimizer's parameters.")
 
 
-class Optimizer:
+class Optimizer(CheckedConstructor):
     """What all optimizers share, and what an optimizer of one's own derives from.
 
     ``params`` is an iterable of parameters, or of dicts with settings for each group; ``defaults`` the settings of

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier.module import Module
+from ranvier.support.constructors import CheckedConstructor
 
 __all__ = ["EVENTS", "Callback", "Logs"]
 
 Logs = Mapping[str, Any] | None
 
 
-class Callback:
+class Callback(CheckedConstructor):
     """What is called while a model trains. Override the methods you need; ``self.model`` is the model.
 
     ``logs`` are results by name, as in the history. Set ``self.model.stop_training = True`` to stop: at the end of the

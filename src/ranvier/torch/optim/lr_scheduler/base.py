@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ranvier.optimizers.schedules import LearningRateSchedule
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.torch.optim.optimizer import Optimizer
 
 Rates = list[float]
@@ -42,7 +43,7 @@ def by_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
     return list(value)
 
 
-class LRScheduler:
+class LRScheduler(CheckedConstructor):
     """What all schedulers share. ``step()`` once an epoch, or once a batch, after ``optimizer.step()``.
 
     ``last_epoch`` is how many steps were made, -1 before the first; ``get_last_lr()`` the rates that are set now.

@@ -10,6 +10,7 @@ import numpy as np
 from ranvier.graph.node import Type
 from ranvier.ops.torch.arguments import stack
 from ranvier.ops.torch.random import checked_generator
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.utils.data.dataset import Dataset, IterableDataset, Subset, TensorDataset
@@ -137,7 +138,7 @@ def default_convert(data: Any) -> Any:
 _FIXED = frozenset({"dataset", "batch_size", "sampler", "batch_sampler", "drop_last"})
 
 
-class DataLoader(Generic[T_co]):
+class DataLoader(CheckedConstructor, Generic[T_co]):
     """Batches of a data set, as lists of tensors; another random order each time with ``shuffle=True``.
 
     The last batch is smaller where the samples do not divide evenly, or left out with ``drop_last=True``. With

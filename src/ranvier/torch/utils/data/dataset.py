@@ -10,6 +10,7 @@ from typing import Any, Generic
 
 import numpy as np
 
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.utils.data.sampler import T_co, permutation
 
@@ -19,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Dataset(Generic[T_co]):
+class Dataset(CheckedConstructor, Generic[T_co]):
     """Samples by number. Subclasses write ``__getitem__(index)`` and ``__len__()``."""
 
     def __getitem__(self, index: Any) -> T_co:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ranvier.data.samplers import weighted_rows
 from ranvier.ops.torch.random import checked_generator, numpy_of
+from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 from ranvier.tensor.rng import shuffled
 from ranvier.tensor.tensor import Tensor
@@ -52,7 +53,7 @@ def grouped(samples: Iterator[Any], size: int, drop_last: bool) -> Iterator[list
             yield group
 
 
-class Sampler(Generic[T_co]):
+class Sampler(CheckedConstructor, Generic[T_co]):
     """Numbers of samples in the order in which they are taken. Subclasses write ``__iter__()``, and ``__len__()``."""
 
     def __init__(self, data_source: Any = None) -> None:
