@@ -48,6 +48,14 @@ def test_a_call_that_does_not_fit(make, message):
         make()
 
 
+def test_a_class_shows_the_arguments_of_its_constructor():
+    assert list(inspect.signature(Mine).parameters) == list(inspect.signature(rv.layers.Dense).parameters)
+    assert list(inspect.signature(Mine).parameters)[:2] == ["units", "activation"]
+    assert list(inspect.signature(Own).parameters) == ["units"]
+    assert list(inspect.signature(Mine(3)).parameters) == ["args", "kwargs"]  # a call of the layer
+    assert not list(inspect.signature(rv.callbacks.Callback).parameters)
+
+
 @pytest.mark.parametrize(
     "thing",
     [

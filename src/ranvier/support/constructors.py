@@ -33,10 +33,23 @@ class Taken(NamedTuple):
 _taken: dict[Any, Taken] = {}  # of the constructors of the library that were called
 
 
+class ConstructorSignature:
+    """What `inspect.signature` and ``help`` show of a class: its constructor's arguments, and not those of __new__."""
+
+    def __get__(self, instance: Any, cls: Any) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        if cls.__init__ is object.__init__:
+            return inspect.Signature()
+        own = inspect.signature(cls.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:], return_annotation=own.empty)
+
+
 class CheckedConstructor:
     """A class whose constructor is called with arguments that fit it, or a TypeError says what to write instead."""
 
     __slots__ = ()
+    __signature__ = ConstructorSignature()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         taken = _taken.get(cls.__init__)
