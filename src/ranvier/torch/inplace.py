@@ -6,8 +6,8 @@ from typing import Any
 
 from ranvier.ops import tensor_methods as common
 from ranvier.ops.torch import tensor_methods
+from ranvier.ops.torch.noise import alpha_dropout_, dropout_, feature_alpha_dropout_
 from ranvier.torch.nn.functional import celu_, relu_, selu_, threshold_
-from ranvier.torch.nn.functional.noise import alpha_dropout_, dropout_, feature_alpha_dropout_
 
 __all__ = [
     "abs_", "alpha_dropout_", "ceil_", "celu_", "clamp_", "clamp_max_", "clamp_min_", "clip_", "cos_", "detach_",

@@ -7,9 +7,9 @@ from typing import Any
 
 from ranvier.module import Module, register_module
 from ranvier.ops.torch import arguments as operations
+from ranvier.ops.torch.activations import usual_dim
 from ranvier.support.function_classes import class_of, options_of
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.functional.activations import usual_dim
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity",

@@ -13,10 +13,10 @@ from ranvier.layers.shape_errors import Form, Misfit, largest_divisor
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
+from ranvier.ops.torch.sizes import each, one_of
+from ranvier.ops.torch.spatial import MODES
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.functional.arguments import each, one_of
-from ranvier.torch.nn.functional.shaping import MODES
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 

@@ -15,10 +15,10 @@ from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.functional.normalization import instance_moments, moved, standardize
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
+from ranvier.ops.torch.sizes import batched
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.functional.arguments import batched
 from ranvier.torch.nn.normalization import BatchNorm
 
 __all__ = [

@@ -14,10 +14,10 @@ from ranvier.module import Module, Parameter, register_module
 from ranvier.ops import arrays, functional
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
+from ranvier.ops.torch.noise import share
 from ranvier.ops.torch.shape import unflatten
 from ranvier.tensor.context import get_dtype
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.functional.noise import share
 
 __all__ = ["AlphaDropout", "Dropout", "FeatureAlphaDropout", "Flatten", "Linear", "Unflatten"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from ranvier.module import Module
 from ranvier.ops import functional
+from ranvier.ops.torch import losses as criteria
+from ranvier.ops.torch.labels import check_labels
+from ranvier.ops.torch.loss_arguments import reduction_of
 from ranvier.support.function_classes import class_of, option, options_of
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.nn.functional import losses as criteria
-from ranvier.torch.nn.functional.labels import check_labels
-from ranvier.torch.nn.functional.reduction import reduction_of
 
 __all__ = [
     "BCELoss", "BCEWithLogitsLoss", "CosineEmbeddingLoss", "CrossEntropyLoss", "GaussianNLLLoss",

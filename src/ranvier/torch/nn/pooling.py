@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from ranvier.graph.node import Type
 from ranvier.layers.shape_errors import Form, Misfit
 from ranvier.module import Module, register_module
+from ranvier.ops.torch.pooling import no_indices
+from ranvier.ops.torch.sizes import each
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.functional.arguments import each
-from ranvier.torch.nn.functional.pooling import no_indices
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ranvier.module import Module, register_module
+from ranvier.ops.torch.sizes import each
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.functional.arguments import each
 from ranvier.torch.nn.layers import Dropout
 
 __all__ = [

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from ranvier.ops import functional
 from ranvier.ops.functional.activations import glu
-from ranvier.ops.torch.renamed import sigmoid, tanh
-from ranvier.support.errors import missing
-from ranvier.tensor.function import renamed
-from ranvier.torch.nn.functional.activations import (
+from ranvier.ops.torch.activations import (
     celu,
     celu_,
     elu,
@@ -39,7 +36,7 @@ from ranvier.torch.nn.functional.activations import (
     threshold,
     threshold_,
 )
-from ranvier.torch.nn.functional.convolution import (
+from ranvier.ops.torch.convolution import (
     conv1d,
     conv2d,
     conv3d,
@@ -47,8 +44,19 @@ from ranvier.torch.nn.functional.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from ranvier.torch.nn.functional.labels import embedding, one_hot
-from ranvier.torch.nn.functional.losses import (
+from ranvier.ops.torch.labels import embedding, one_hot
+from ranvier.ops.torch.loss_arguments import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from ranvier.ops.torch.losses import (
     cosine_embedding_loss,
     gaussian_nll_loss,
     hinge_embedding_loss,
@@ -60,7 +68,7 @@ from ranvier.torch.nn.functional.losses import (
     soft_margin_loss,
     triplet_margin_loss,
 )
-from ranvier.torch.nn.functional.noise import (
+from ranvier.ops.torch.noise import (
     alpha_dropout,
     dropout,
     dropout1d,
@@ -69,7 +77,7 @@ from ranvier.torch.nn.functional.noise import (
     feature_alpha_dropout,
     gumbel_softmax,
 )
-from ranvier.torch.nn.functional.normalization import (
+from ranvier.ops.torch.normalization import (
     batch_norm,
     cosine_similarity,
     group_norm,
@@ -79,7 +87,7 @@ from ranvier.torch.nn.functional.normalization import (
     normalize,
     rms_norm,
 )
-from ranvier.torch.nn.functional.pooling import (
+from ranvier.ops.torch.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
@@ -93,25 +101,17 @@ from ranvier.torch.nn.functional.pooling import (
     max_pool2d,
     max_pool3d,
 )
-from ranvier.torch.nn.functional.products import bilinear, scaled_dot_product_attention
-from ranvier.torch.nn.functional.reduction import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    huber_loss,
-    kl_div,
-    l1_loss,
-    mse_loss,
-    nll_loss,
-    smooth_l1_loss,
-)
-from ranvier.torch.nn.functional.shaping import (
+from ranvier.ops.torch.products import bilinear, scaled_dot_product_attention
+from ranvier.ops.torch.renamed import sigmoid, tanh
+from ranvier.ops.torch.spatial import (
     channel_shuffle,
     interpolate,
     pad,
     pixel_shuffle,
     pixel_unshuffle,
 )
+from ranvier.support.errors import missing
+from ranvier.tensor.function import renamed
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",

@@ -7,9 +7,9 @@ from typing import Any
 
 from ranvier.ops import arrays
 from ranvier.ops.torch.creation import full
+from ranvier.ops.torch.sizes import one_of
 from ranvier.support.errors import missing
 from ranvier.tensor.tensor import Tensor
-from ranvier.torch.nn.functional.arguments import one_of
 
 __all__ = ["pad_sequence", "unpad_sequence"]
 

@@ -6,11 +6,11 @@ import inspect
 from typing import Any
 
 from ranvier.ops import arrays, functional
+from ranvier.ops.torch import losses
+from ranvier.ops.torch.labels import check_labels
+from ranvier.ops.torch.sizes import one_of
 from ranvier.support.source_lines import warn
 from ranvier.tensor.arguments import bound
-from ranvier.torch.nn.functional import losses
-from ranvier.torch.nn.functional.arguments import one_of
-from ranvier.torch.nn.functional.labels import check_labels
 
 _OLD = ("size_average", "reduce")  # before there was "reduction"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays, functional
+from ranvier.ops.torch.noise import dropout
 from ranvier.tensor.function import function
-from ranvier.torch.nn.functional.noise import dropout
 
 
 @function

@@ -9,8 +9,8 @@ from ranvier.graph.node import Node, apply
 from ranvier.ops import arrays
 from ranvier.ops.functional import convolution as convolutions
 from ranvier.ops.functional.convolution import Pairs
+from ranvier.ops.torch.sizes import batched, each, one_of
 from ranvier.tensor.function import function
-from ranvier.torch.nn.functional.arguments import batched, each, one_of
 
 
 def _kernel(weight: Node) -> Node:

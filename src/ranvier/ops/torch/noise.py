@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ranvier.ops import functional
+from ranvier.ops.torch.inplace import changing, written
+from ranvier.ops.torch.sizes import batched
 from ranvier.tensor.rng import draw
-from ranvier.torch.nn.functional.arguments import batched
-from ranvier.torch.nn.functional.inplace import changing, written
 
 
 def share(p: Any, what: str) -> float:

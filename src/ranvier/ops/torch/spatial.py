@@ -12,8 +12,8 @@ from ranvier.ops.functional import pooling
 from ranvier.ops.functional import spatial as shapes
 from ranvier.ops.functional.convolution import Pairs
 from ranvier.ops.functional.resizing import resize
+from ranvier.ops.torch.sizes import batched, each, one_of
 from ranvier.tensor.function import function
-from ranvier.torch.nn.functional.arguments import batched, each, one_of
 
 MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 

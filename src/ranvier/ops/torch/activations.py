@@ -9,8 +9,8 @@ from ranvier.graph.node import GraphError, Node, like
 from ranvier.ops import arrays, functional
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.torch import arguments
+from ranvier.ops.torch.inplace import changing, written
 from ranvier.tensor.function import function, renamed
-from ranvier.torch.nn.functional.inplace import changing, written
 
 
 def _with_inplace(function: Any, name: str = "") -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 from ranvier.graph.node import Node
 from ranvier.ops.functional import pooling
 from ranvier.ops.functional.convolution import Pairs, channels_first, channels_last
+from ranvier.ops.torch.sizes import batched, each
 from ranvier.tensor.function import function
-from ranvier.torch.nn.functional.arguments import batched, each
 
 
 @function
