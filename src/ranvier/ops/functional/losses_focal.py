@@ -11,10 +11,13 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
-from ranvier.ops.functional import softplus
 from ranvier.ops.functional.label_checks import labelled
-from ranvier.ops.functional.losses_keras import (
+from ranvier.ops.functional.losses_elementwise import (
     EPSILON,
+    binary_crossentropy,
+    binary_crossentropy_of_probabilities,
+)
+from ranvier.ops.functional.losses_keras import (
     ignoring,
     labels_for,
     log_probabilities,
@@ -65,10 +68,9 @@ def binary_focal_crossentropy(
     y = smoothed(y, label_smoothing, 2)
     no = n.subtract(1, y)
     if from_logits:
-        p, losses = n.sigmoid(x), softplus(x) - x * y
+        p, losses = n.sigmoid(x), binary_crossentropy(y, x)
     else:
-        p, kept = x, n.clip(x, EPSILON, 1 - EPSILON)
-        losses = n.negative(y * n.log(kept) + no * n.log(n.subtract(1, kept)))
+        p, losses = x, binary_crossentropy_of_probabilities(y, x)
     losses = focused(losses, y * n.subtract(1, p) + no * p, gamma)
     if apply_class_balancing:
         share = per_class(alpha, x)

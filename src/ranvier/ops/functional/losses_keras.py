@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier.graph.node import GraphError, Node, like
+from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
 from ranvier.ops.functional import log_softmax, softplus
+from ranvier.ops.functional import losses_elementwise as each
 from ranvier.ops.functional.label_checks import labelled
+from ranvier.ops.functional.losses_elementwise import EPSILON
 from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function, kept
 from ranvier.tensor.tensor import Tensor
-
-EPSILON = 1e-7  # Keras's fuzz factor
 
 
 def logits_of(y_pred: Any, maker: str) -> Any:
@@ -137,24 +137,20 @@ def binary_crossentropy(
     """Cross entropy of independent yes or no targets in [0, 1] and probabilities, or logits."""
     y, x = pair(y_true, y_pred)
     y = smoothed(y, label_smoothing, 2)
-    if from_logits:
-        return n.mean(softplus(x) - x * y, -1)
-    p = n.clip(x, EPSILON, 1 - EPSILON)
-    return n.mean(n.negative(y * n.log(p) + n.subtract(1, y) * n.log(n.subtract(1, p))), -1)
+    formula = each.binary_crossentropy if from_logits else each.binary_crossentropy_of_probabilities
+    return n.mean(formula(y, x), -1)
 
 
 @function
 def mean_squared_error(y_true: Node, y_pred: Node) -> Node:
     """The squared difference."""
-    y, x = pair(y_true, y_pred)
-    return n.mean(n.square(x - y), -1)
+    return n.mean(each.squared_error(*pair(y_true, y_pred)), -1)
 
 
 @function
 def mean_absolute_error(y_true: Node, y_pred: Node) -> Node:
     """The absolute difference."""
-    y, x = pair(y_true, y_pred)
-    return n.mean(n.abs(x - y), -1)
+    return n.mean(each.absolute_error(*pair(y_true, y_pred)), -1)
 
 
 @function
@@ -167,17 +163,13 @@ def mean_absolute_percentage_error(y_true: Node, y_pred: Node) -> Node:
 @function
 def mean_squared_logarithmic_error(y_true: Node, y_pred: Node) -> Node:
     """The squared difference of ``log(1 + value)``."""
-    y, x = (n.log1p(n.clip(v, EPSILON)) for v in pair(y_true, y_pred))
-    return n.mean(n.square(x - y), -1)
+    return n.mean(each.squared_error(*(n.log1p(n.clip(v, EPSILON)) for v in pair(y_true, y_pred))), -1)
 
 
 @function
 def huber(y_true: Node, y_pred: Node, delta: float = 1.0) -> Node:
     """Half the squared difference up to ``delta``, then linear (Huber, 1964)."""
-    y, x = pair(y_true, y_pred)
-    d = n.abs(x - y)
-    linear = n.multiply(n.subtract(d, 0.5 * delta), delta)
-    return n.mean(n.where(n.less_equal(d, delta), d * d * like(d, 0.5), linear), -1)
+    return n.mean(each.huber(*pair(y_true, y_pred), delta), -1)
 
 
 @function
@@ -226,8 +218,7 @@ def kl_divergence(y_true: Node, y_pred: Node) -> Node:
 @function
 def poisson(y_true: Node, y_pred: Node) -> Node:
     """``x - y * log(x)``: minus the log likelihood of counts y under rates x, up to a constant."""
-    y, x = pair(y_true, y_pred)
-    return n.mean(x - y * n.log(n.add(x, EPSILON)), -1)
+    return n.mean(each.poisson(*pair(y_true, y_pred), EPSILON), -1)
 
 
 @function

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ranvier.graph.node import FLOATS, GraphError, Node, like
+from ranvier.graph.node import FLOATS, GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import count, floating
+from ranvier.ops.functional import losses_elementwise as each
 from ranvier.ops.functional.activations import log_softmax, softplus
 from ranvier.tensor.function import function
 
@@ -65,6 +66,14 @@ def weight_of(labels: Node, weight: Node, classes: int, dtype: str) -> Node:
     return found
 
 
+def label_weights(labels: Node, weight: Node | None, ignore_index: int, rows: Node) -> Node:
+    """What each label counts, (N, ...): its class's weight, or 1, and 0 for ``ignore_index``. ``rows`` are scores."""
+    kept = n.not_equal(labels, ignore_index)
+    if weight is None:
+        return n.cast(kept, rows.dtype)
+    return n.where(kept, weight_of(labels, weight, classes_of(rows), rows.dtype), 0)
+
+
 def _as_labels(input: Node, wanted: tuple[Any, ...], target: Node) -> str:
     """What to write for targets of another shape than ``wanted``, or than that of probabilities, where it is plain."""
     whole = ".long()" if target.dtype in FLOATS else ""
@@ -96,13 +105,9 @@ def nll_loss(
             f"{_as_labels(input, rows.shape[:-1], target)}"
         )
     picked = n.negative(n.take_along(rows, labels))
-    kept = n.not_equal(labels, ignore_index)
-    if weight is None:
-        shares = n.cast(kept, rows.dtype)
-    else:
-        shares = n.where(kept, weight_of(labels, weight, classes_of(rows), rows.dtype), 0)
-    losses = n.where(kept, picked, 0) * shares
-    return reduce(losses, reduction, n.sum(shares) if reduction == "mean" else None)
+    weights = label_weights(labels, weight, ignore_index, rows)
+    losses = n.where(n.not_equal(labels, ignore_index), picked, 0) * weights
+    return reduce(losses, reduction, n.sum(weights) if reduction == "mean" else None)
 
 
 @function
@@ -130,17 +135,14 @@ def cross_entropy(
         return reduce(losses, reduction)
     losses = nll_loss(logs, target, weight, ignore_index, "none")
     labels = n.cast(target, "int32")
-    kept = n.not_equal(labels, ignore_index)
-    classes = classes_of(last(logs))
-    if weight is None:
-        shares = n.cast(kept, logs.dtype)
-    else:
-        shares = n.where(kept, weight_of(labels, weight, classes, logs.dtype), 0)
+    weights = label_weights(labels, weight, ignore_index, last(logs))
     if label_smoothing:
         rows = last(logs) if weight is None else n.multiply(last(logs), weight)
-        smooth = n.where(kept, n.negative(n.sum(rows, -1)), 0)
-        losses = n.multiply(losses, 1 - label_smoothing) + n.multiply(smooth, label_smoothing / classes)
-    return reduce(losses, reduction, n.sum(shares) if reduction == "mean" else None)
+        smooth = n.where(n.not_equal(labels, ignore_index), n.negative(n.sum(rows, -1)), 0)
+        losses = n.multiply(losses, 1 - label_smoothing) + n.multiply(
+            smooth, label_smoothing / classes_of(rows)
+        )
+    return reduce(losses, reduction, n.sum(weights) if reduction == "mean" else None)
 
 
 def _weighted(losses: Node, weight: Any, reduction: str) -> Node:
@@ -181,12 +183,10 @@ def binary_cross_entropy_with_logits(
 ) -> Node:
     """The cross entropy of logits and targets in [0, 1]; ``pos_weight`` scales the part of the positives."""
     x, y = aligned(input, target, "binary cross entropy")
-    # softplus(x) = -log(1 - sigmoid(x)) and softplus(-x) = -log(sigmoid(x)) = softplus(x) - x
-    rest = n.subtract(1, y)
     if pos_weight is None:
-        losses = softplus(x) - x * y
+        losses = each.binary_crossentropy(y, x)
     else:
-        losses = rest * softplus(x) + n.multiply(y, pos_weight) * softplus(-x)
+        losses = n.subtract(1, y) * softplus(x) + n.multiply(y, pos_weight) * softplus(-x)
     return _weighted(losses, weight, reduction)
 
 
@@ -194,25 +194,21 @@ def binary_cross_entropy_with_logits(
 def mse_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
     """The squared difference."""
     x, y = aligned(input, target, "the squared error")
-    return reduce(n.square(x - y), reduction)
+    return reduce(each.squared_error(y, x), reduction)
 
 
 @function
 def l1_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
     """The absolute difference."""
     x, y = aligned(input, target, "the absolute error")
-    return reduce(n.abs(x - y), reduction)
+    return reduce(each.absolute_error(y, x), reduction)
 
 
 @function
 def huber_loss(input: Node, target: Node, reduction: str = "mean", delta: float = 1.0) -> Node:
     """Half the squared difference up to ``delta``, then linear (Huber, 1964)."""
     x, y = aligned(input, target, "the Huber loss")
-    d = n.abs(x - y)
-    inside = d * d * like(d, 0.5)
-    return reduce(
-        n.where(n.less_equal(d, delta), inside, n.multiply(n.subtract(d, 0.5 * delta), delta)), reduction
-    )
+    return reduce(each.huber(y, x, delta), reduction)
 
 
 @function
@@ -246,11 +242,4 @@ def poisson_nll_loss(
 ) -> Node:
     """``exp(x) - y * x`` for log rates, or ``x - y * log(x + eps)`` for rates."""
     x, y = aligned(input, target, "the Poisson loss")
-    return reduce(n.exp(x) - y * x if log_input else x - y * n.log(n.add(x, eps)), reduction)
-
-
-@function
-def hinge_loss(input: Node, target: Node, reduction: str = "mean") -> Node:
-    """``max(1 - y * x, 0)`` for targets of -1 and 1."""
-    x, y = aligned(input, target, "the hinge loss")
-    return reduce(n.maximum(n.subtract(1, x * y), 0), reduction)
+    return reduce(n.exp(x) - y * x if log_input else each.poisson(y, x, eps), reduction)
