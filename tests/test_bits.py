@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.engines.native.runtime.llvm import CompilerError, check_runnable, resolve_target
+from ranvier.engines.native.runtime.llvm import check_runnable, resolve_target
+from ranvier.engines.native.target.target import CompilerError
 from ranvier.tensor.tensor import Tensor
 
 # Each program prints a hash of its losses, predictions and weights. The first exercises Adam, dropout, tanh and

@@ -9,7 +9,7 @@ from ranvier.graph.extents import extent, extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, GraphError, Symbol, apply, constant, full, like
-from ranvier.graph.simplify import share, simplify
+from ranvier.graph.simplify import common_subexpressions, simplify
 from tests.strategies import ENGINES, graphs, run, same, simplified
 
 GOLDEN = """\
@@ -237,7 +237,9 @@ SUMS = [
 @pytest.mark.parametrize(("name", "node", "expected"), SUMS, ids=[row[0] for row in SUMS])
 def test_simplify_sums(name, node, expected):
     graph = Graph((X, Y, ROW), (node,))
-    assert str(share(simplify(graph))) == str(share(Graph((X, Y, ROW), (expected,))))
+    assert str(common_subexpressions(simplify(graph))) == str(
+        common_subexpressions(Graph((X, Y, ROW), (expected,)))
+    )
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=n.shape) for n in graph.inputs]
     for one, other in zip(run(simplify(graph), arrays), run(graph, arrays), strict=True):
@@ -294,9 +296,9 @@ def test_simplify_keeps_nan():
 
 def test_equal_nodes_are_shared():
     graph = Graph((X,), (apply("exp", X) + apply("exp", X),))
-    assert [n.op.name for n in share(graph).nodes()] == ["input", "exp", "add"]
+    assert [n.op.name for n in common_subexpressions(graph).nodes()] == ["input", "exp", "add"]
     constants = Graph((X,), (X + full(2.0, X.shape, X.dtype), X * full(2.0, X.shape, X.dtype)))
-    assert sum(n.op.name == "constant" for n in share(constants).nodes()) == 1
+    assert sum(n.op.name == "constant" for n in common_subexpressions(constants).nodes()) == 1
 
 
 def test_random_numbers_of_different_streams_are_not_shared():

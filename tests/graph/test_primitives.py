@@ -420,6 +420,17 @@ def test_second_order_of_a_convolution(engine):
     check_gradient(by_input, arrays, engine, tolerance=1e-4)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_loop_may_read_the_front_part_of_a_dimension(engine):
+    a, b = RNG.normal(size=(5, 4)), RNG.normal(size=(4, 3))
+    rows, columns, terms = ((((loop, 1),), 0) for loop in range(3))
+
+    def build(x, y):
+        return contract(x, y, [rows, terms], [terms, columns], [2, 3, 3], 2)
+
+    same(evaluate(build, [a, b], engine), a[:2, :3] @ b[:3])
+
+
 # --- type rules -----------------------------------------------------------------------------------------------------
 
 S, N2 = input_node("s", (2, 3), "float32"), input_node("n", (3, 2), "float32")

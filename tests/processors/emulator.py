@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ranvier.engines import native
-from ranvier.engines.native.compiler import text_of
+from ranvier.engines.native import compiler
 from ranvier.engines.native.runtime import context, llvm
+from ranvier.engines.native.runtime.program import NativeProgram
 from ranvier.engines.reference import ReferenceProgram
 from tests.processors.tools import Tools
 
@@ -88,7 +89,7 @@ class NoLibrary:
         return 0
 
 
-class EmulatedProgram(native.NativeProgram):
+class EmulatedProgram(NativeProgram):
     """A native program whose runs happen in QEMU."""
 
     def __init__(self, graph, batch, text, code, tools):
@@ -154,7 +155,7 @@ def install():
     def compile(graph, batch=None):
         if any(0 in node.shape for node in graph.nodes()):
             return ReferenceProgram(graph, batch)
-        text = text_of(native.lower(graph), batch or 1, target)
+        text = compiler.text_of(compiler.lower(graph), batch or 1, target)
         return EmulatedProgram(graph, batch, text, llvm.compile_object(text.text, target), tools)
 
     os.environ["RANVIER_THREADS"] = "1"

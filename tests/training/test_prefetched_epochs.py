@@ -41,7 +41,7 @@ def classifier(optimizer="adam", dropout=0.0):
 @pytest.fixture
 def calls(monkeypatch):
     """How many epochs each native call had that ran several."""
-    from ranvier.engines.native import NativeProgram
+    from ranvier.engines.native.runtime.program import NativeProgram
 
     found, run = [], NativeProgram.run_each
 

@@ -3,6 +3,9 @@
 ``loops`` lists the extents of the loop variables; the first ``rank`` of them index the output, the rest are summed
 over. Each operand's ``index`` holds, for every dimension of the operand, an affine function of the loop variables:
 ``(((loop, coefficient), ...), offset)``. The output is the sum of the products of the operands so addressed.
+
+An engine's pass may add ``clip``: (p, cp, q, cq, offset, extent) for a dimension of that extent with the index function
+``cp * p + cq * q + offset``. Terms whose index is outside of the dimension are then zero instead of an error.
 """
 
 from __future__ import annotations
@@ -17,22 +20,33 @@ from ranvier.graph.node import FLOATS, GraphError, Node, Symbol, Type, apply, co
 Affine = tuple[tuple[tuple[int, int], ...], int]
 
 
-def _check_operand(shape: Sequence[Any], index: Sequence[Affine], loops: Sequence[Any]) -> None:
+def _is_clipped(dim: Any, function: Affine, clips: Sequence[tuple[int, ...]]) -> bool:
+    """Whether an operand's dimension is one of those that ``clip`` lists."""
+    terms, offset = function
+    outer, inner = (*sorted(terms), (0, 0))[:2]
+    return (*outer, *inner, offset, dim) in clips
+
+
+def _check_operand(
+    shape: Sequence[Any], index: Sequence[Affine], loops: Sequence[Any], clips: Sequence[tuple[int, ...]]
+) -> None:
     if len(shape) != len(index):
         raise GraphError(f"an operand of shape {shape} needs {len(shape)} index functions, not {len(index)}")
     for dim, (terms, offset) in zip(shape, index, strict=True):
         if len(terms) == 1 and terms[0][1] == 1 and offset == 0:
-            if loops[terms[0][0]] != dim:
+            extent = loops[terms[0][0]]
+            if extent == dim:
+                continue
+            if not isinstance(dim, int) or not isinstance(extent, int) or extent > dim:
                 raise GraphError(
-                    f"loop {terms[0][0]} runs over {loops[terms[0][0]]} but the operand's dimension is {dim}"
+                    f"loop {terms[0][0]} runs over {extent} but the operand's dimension is {dim}"
                 )
-            continue
         spans = [(loops[loop], coefficient) for loop, coefficient in terms]
         if not isinstance(dim, int) or any(isinstance(extent, Symbol) for extent, _ in spans):
             raise GraphError("only a plain loop may run over an extent known at run time")
         low = offset + sum(min(0, c * (e - 1)) for e, c in spans)
         high = offset + sum(max(0, c * (e - 1)) for e, c in spans)
-        if low < 0 or high >= dim:
+        if (low < 0 or high >= dim) and not _is_clipped(dim, (terms, offset), clips):
             raise GraphError(f"index runs over {low}..{high}, outside a dimension of {dim}")
 
 
@@ -40,9 +54,9 @@ def contract_type(types: Sequence[Type], attrs: dict[str, Any]) -> Type:
     a, b = types
     if a.dtype != b.dtype or a.dtype not in FLOATS:
         raise GraphError("both operands must be of one floating dtype")
-    loops = attrs["loops"]
-    _check_operand(a.shape, attrs["index"][0], loops)
-    _check_operand(b.shape, attrs["index"][1], loops)
+    loops, clips = attrs["loops"], attrs.get("clip", ())
+    for type_, index in zip(types, attrs["index"], strict=True):
+        _check_operand(type_.shape, index, loops, clips)
     used = {loop for index in attrs["index"] for terms, _ in index for loop, _ in terms}
     if used != set(range(len(loops))):
         raise GraphError("every loop must appear in an operand's index")
@@ -60,12 +74,29 @@ def _view(array: Any, index: Sequence[Affine], extents: Sequence[int]) -> tuple[
     return np.lib.stride_tricks.as_strided(start, [extents[i] for i in used], strides, writeable=False), used
 
 
+def _unclipped(
+    array: Any, index: Sequence[Affine], extents: Sequence[int], clips: Sequence[tuple[int, ...]]
+) -> tuple[Any, list[Affine]]:
+    """The array with zeros wherever clipped index functions leave it, and the functions of the new array."""
+    widths, functions = [], []
+    for dim, (terms, offset) in zip(array.shape, index, strict=True):
+        spans = [c * (extents[loop] - 1) for loop, c in terms]
+        low, high = offset + sum(min(0, s) for s in spans), offset + sum(max(0, s) for s in spans)
+        clipped = _is_clipped(dim, (terms, offset), clips)
+        before, after = (max(0, -low), max(0, high - dim + 1)) if clipped else (0, 0)
+        widths.append((before, after))
+        functions.append((terms, offset + before))
+    return np.pad(array, widths), functions
+
+
 def contract_value(arrays: Sequence[Any], attrs: dict[str, Any], extents: dict[str, int]) -> Any:
     sizes = [extents[e.name] if isinstance(e, Symbol) else e for e in attrs["loops"]]
     if 0 in sizes:
         return np.zeros(sizes[: attrs["rank"]], arrays[0].dtype)
     operands: list[Any] = []
     for array, index in zip(arrays, attrs["index"], strict=True):
+        if "clip" in attrs:
+            array, index = _unclipped(array, index, sizes, attrs["clip"])
         operands += _view(array, index, sizes)
     return np.einsum(*operands, list(range(attrs["rank"])), optimize=True).astype(arrays[0].dtype, copy=False)
 
@@ -104,7 +135,10 @@ def _operand_gradient(node: Node, g: Node, side: int) -> Node:
     new_loops: list[Any] = list(operand.shape)
     plain = {}
     for dim, (terms, offset) in enumerate(mine):
-        if len(terms) == 1 and terms[0][1] == 1 and offset == 0 and terms[0][0] not in plain:
+        whole = (
+            len(terms) == 1 and terms[0][1] == 1 and offset == 0 and loops[terms[0][0]] == operand.shape[dim]
+        )
+        if whole and terms[0][0] not in plain:
             plain[terms[0][0]] = dim
             position[terms[0][0]] = (((dim, 1),), 0)
     eliminated = {}

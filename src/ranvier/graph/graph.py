@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ranvier.graph.node import PRIMITIVES, GraphError, Node, Symbol, apply, topological
+from ranvier.graph.node import PRIMITIVES, GraphError, Node, Primitive, Symbol, apply, topological
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,14 @@ def input_node(
     return apply("input", name=name, shape=shape, dtype=dtype, windowed=windowed, **expected)
 
 
-def verify(graph: Graph) -> None:
-    """Check every type rule again, and that inputs and updates agree. Raises GraphError."""
-    known = set(graph.inputs)
+def verify(graph: Graph, extra: Mapping[str, Primitive] = MappingProxyType({})) -> None:
+    """Check every type rule again, and that inputs and updates agree. Raises GraphError.
+
+    ``extra`` primitives, by name, may occur beside those of `ops`: an engine's own.
+    """
+    known, primitives = set(graph.inputs), {**PRIMITIVES, **extra}
     for node in graph.nodes():
-        if node.op is not PRIMITIVES.get(node.op.name):
+        if node.op is not primitives.get(node.op.name):
             raise GraphError(f"unknown primitive {node.op.name}")
         if node.op.infer([i.type for i in node.inputs], node.attrs) != node.type:
             raise GraphError(f"{node!r} disagrees with its type rule")

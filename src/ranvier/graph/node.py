@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,20 +43,39 @@ class GraphError(ValueError):
     """A graph that breaks a type rule."""
 
 
+FREE, INSTRUCTION, DIVISION, FUNCTION = range(4)  # costs of an element, in rising order
+
+
 @dataclass(frozen=True, eq=False)
 class Primitive:
     """One operation. Its meaning is the type rule, the NumPy value and the gradient, declared together in `ops`.
 
-    ``kind`` is what passes and engines ask for: source, elementwise, reduce, movement, index, contract, random.
     ``infer(types, attrs) -> Type`` raises GraphError; ``value(arrays, attrs, extents) -> array``;
-    ``gradient(node, g) -> one Node or None for each input``.
+    ``gradient(node, g) -> one Node or None for each input``. Passes and engines ask for the kind (source, elementwise,
+    reduce, movement, index, contract, random) and for the traits below, not for names.
     """
 
     name: str
     kind: str
     infer: Callable[..., Type]
     value: Callable[..., Any]
-    gradient: Callable[..., Sequence[Node | None]] | None = field(default=None)
+    gradient: Callable[..., Sequence[Node | None]] | None = None
+    cost: int = FUNCTION
+    """What one element costs: `FREE` (addressing alone), `INSTRUCTION`, `DIVISION` or `FUNCTION`."""
+    keeps_zeros: bool = False
+    """The result is zero where the first operand is."""
+    selects: bool = False
+    """An element of the result is that of one operand, or zero: which one, a comparison decides."""
+    preserves: bool = False
+    """Each element of the first operand occurs in the result once, moved or converted."""
+    is_view: bool = False
+    """The result's elements are elements of the operand under other indices, so it needs no memory of its own."""
+    in_memory: tuple[int, ...] = ()
+    """Operands that must be in memory, because an element of the result reads them at many or computed indices."""
+    combine: str = ""
+    """Of a reduction that can be done in parts: the elementwise primitive that combines two partial results."""
+    keeps_rows: Callable[[Node], Sequence[bool]] | None = None
+    """For each operand, whether row i of the result reads its row i alone. Left out: true of every operand."""
 
 
 PRIMITIVES: dict[str, Primitive] = {}

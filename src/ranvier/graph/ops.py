@@ -26,7 +26,21 @@ from ranvier.graph.derivatives import (
     where,
     zeros,
 )
-from ranvier.graph.node import DTYPES, FLOATS, PRIMITIVES, Node, Primitive, Type, apply, full, like
+from ranvier.graph.node import (
+    DIVISION,
+    DTYPES,
+    FLOATS,
+    FREE,
+    FUNCTION,
+    INSTRUCTION,
+    PRIMITIVES,
+    Node,
+    Primitive,
+    Type,
+    apply,
+    full,
+    like,
+)
 from ranvier.graph.tiny import falling_exp, snapped
 from ranvier.graph.type_rules import (
     NUMBERS,
@@ -77,15 +91,29 @@ def primitive(
     infer: Callable[[Types, Attrs], Type],
     value: Callable[..., Any],
     gradient: Callable[[Node, Node], Sequence[Node | None]] | None = None,
+    **traits: Any,
 ) -> None:
-    PRIMITIVES[name] = Primitive(name, kind, infer, value, gradient)
+    """Declare a primitive. ``traits`` are the fields of `Primitive` from ``cost`` on."""
+    PRIMITIVES[name] = Primitive(name, kind, infer, value, gradient, **traits)
+
+
+def elementwise(
+    name: str,
+    infer: Callable[[Types, Attrs], Type],
+    value: Callable[..., Any],
+    gradient: Callable[[Node, Node], Sequence[Node | None]],
+    cost: int = FUNCTION,
+    **traits: Any,
+) -> None:
+    """Declare an elementwise primitive whose value is a NumPy function of the operands alone."""
+    primitive(name, "elementwise", infer, numpy_value(value), gradient, cost=cost, **traits)
 
 
 # --- sources ------------------------------------------------------------------------------------------------------
 
 primitive("input", "source", given_type, input_value)
-primitive("constant", "source", constant_type, lambda arrays, attrs, extents: attrs["value"])
-primitive("iota", "source", given_type, iota_value)
+primitive("constant", "source", constant_type, lambda arrays, attrs, extents: attrs["value"], cost=FREE)
+primitive("iota", "source", given_type, iota_value, cost=FREE)
 primitive(  # the product of the named symbols' extents: what a mean over a batch divides by
     "extent",
     "source",
@@ -93,114 +121,97 @@ primitive(  # the product of the named symbols' extents: what a mean over a batc
     lambda arrays, attrs, extents: np.asarray(
         math.prod(extents[s] for s in attrs["symbols"]), attrs["dtype"]
     ),
+    cost=FREE,
 )
 
 # --- elementwise --------------------------------------------------------------------------------------------------
 
-primitive("neg", "elementwise", same(SIGNED), numpy_value(np.negative), lambda n, g: (-g,))
-primitive(
-    "abs", "elementwise", same(SIGNED), numpy_value(np.abs), lambda n, g: (g * apply("sign", n.inputs[0]),)
+elementwise("neg", same(SIGNED), np.negative, lambda n, g: (-g,), INSTRUCTION, keeps_zeros=True)
+elementwise(
+    "abs", same(SIGNED), np.abs, lambda n, g: (g * apply("sign", n.inputs[0]),), INSTRUCTION, keeps_zeros=True
 )
-primitive("sign", "elementwise", same(SIGNED), numpy_value(np.sign), lambda n, g: (None,))
-primitive("floor", "elementwise", same(FLOATS), numpy_value(np.floor), lambda n, g: (None,))
-primitive("exp", "elementwise", same(FLOATS), numpy_value(np.exp), lambda n, g: (snapped(g * n),))
-primitive("expm1", "elementwise", same(FLOATS), numpy_value(np.expm1), lambda n, g: (g * (n + like(n, 1.0)),))
-primitive("log", "elementwise", same(FLOATS), numpy_value(np.log), lambda n, g: (g / n.inputs[0],))
-primitive(
-    "log1p",
-    "elementwise",
-    same(FLOATS),
-    numpy_value(np.log1p),
-    lambda n, g: (g / (n.inputs[0] + like(g, 1.0)),),
-)
-primitive("sqrt", "elementwise", same(FLOATS), numpy_value(np.sqrt), lambda n, g: (g * like(n, 0.5) / n,))
-primitive(
-    "tanh", "elementwise", same(FLOATS), numpy_value(np.tanh), lambda n, g: (g * (like(n, 1.0) - n * n),)
-)
-primitive(
-    "sigmoid",
-    "elementwise",
-    same(FLOATS),
-    numpy_value(sigmoid_value),
-    lambda n, g: (snapped(g * (n * (like(n, 1.0) - n))),),
-)
-primitive(
+elementwise("sign", same(SIGNED), np.sign, lambda n, g: (None,), INSTRUCTION)
+elementwise("floor", same(FLOATS), np.floor, lambda n, g: (None,), INSTRUCTION)
+elementwise("exp", same(FLOATS), np.exp, lambda n, g: (snapped(g * n),))
+elementwise("expm1", same(FLOATS), np.expm1, lambda n, g: (g * (n + like(n, 1.0)),))
+elementwise("log", same(FLOATS), np.log, lambda n, g: (g / n.inputs[0],))
+elementwise("log1p", same(FLOATS), np.log1p, lambda n, g: (g / (n.inputs[0] + like(g, 1.0)),))
+elementwise("sqrt", same(FLOATS), np.sqrt, lambda n, g: (g * like(n, 0.5) / n,), DIVISION, keeps_zeros=True)
+elementwise("tanh", same(FLOATS), np.tanh, lambda n, g: (g * (like(n, 1.0) - n * n),))
+elementwise("sigmoid", same(FLOATS), sigmoid_value, lambda n, g: (snapped(g * (n * (like(n, 1.0) - n))),))
+elementwise(
     "erf",
-    "elementwise",
     same(FLOATS),
-    numpy_value(lambda x: erf_double(x).astype(x.dtype) if x.size else x),
+    lambda x: erf_double(x).astype(x.dtype) if x.size else x,
     lambda n, g: (
         snapped(g * (like(n, 2 / math.sqrt(math.pi)) * falling_exp(-(n.inputs[0] * n.inputs[0])))),
     ),
 )
-primitive(
-    "sin", "elementwise", same(FLOATS), numpy_value(np.sin), lambda n, g: (g * apply("cos", n.inputs[0]),)
-)
-primitive(
-    "cos", "elementwise", same(FLOATS), numpy_value(np.cos), lambda n, g: (-(g * apply("sin", n.inputs[0])),)
-)
-primitive(  # written in terms of its result, so that the pre-activation need not be kept for the backward pass
+elementwise("sin", same(FLOATS), np.sin, lambda n, g: (g * apply("cos", n.inputs[0]),))
+elementwise("cos", same(FLOATS), np.cos, lambda n, g: (-(g * apply("sin", n.inputs[0])),))
+# written in terms of its result, so that the pre-activation need not be kept for the backward pass
+elementwise(
     "relu",
-    "elementwise",
     same(FLOATS),
-    numpy_value(lambda x: np.where(x < 0, np.zeros_like(x), x)),
+    lambda x: np.where(x < 0, np.zeros_like(x), x),
     lambda n, g: (where(apply("less", zeros(n), n), g, zeros(g)),),
+    INSTRUCTION,
+    keeps_zeros=True,
+    selects=True,
 )
-primitive("stop_gradient", "elementwise", same(DTYPES), numpy_value(lambda x: x), lambda n, g: (None,))
+elementwise("stop_gradient", same(DTYPES), lambda x: x, lambda n, g: (None,), INSTRUCTION, preserves=True)
 primitive(
     "cast",
     "elementwise",
     cast_type,
     cast_value,
     lambda n, g: (apply("cast", g, dtype=n.inputs[0].dtype) if n.inputs[0].dtype in FLOATS else None,),
+    cost=INSTRUCTION,
+    keeps_zeros=True,
+    preserves=True,
 )
-primitive("add", "elementwise", same(NUMBERS), numpy_value(np.add), lambda n, g: (g, g))
-primitive("sub", "elementwise", same(NUMBERS), numpy_value(np.subtract), lambda n, g: (g, -g))
-primitive(
-    "mul",
-    "elementwise",
-    same(NUMBERS),
-    numpy_value(np.multiply),
-    lambda n, g: (g * n.inputs[1], g * n.inputs[0]),
-)
-primitive(
+elementwise("add", same(NUMBERS), np.add, lambda n, g: (g, g), INSTRUCTION)
+elementwise("sub", same(NUMBERS), np.subtract, lambda n, g: (g, -g), INSTRUCTION)
+elementwise("mul", same(NUMBERS), np.multiply, lambda n, g: (g * n.inputs[1], g * n.inputs[0]), INSTRUCTION)
+elementwise(
     "div",
-    "elementwise",
     same(FLOATS),
-    numpy_value(np.divide),
+    np.divide,
     lambda n, g: (g / n.inputs[1], -(g * n / n.inputs[1])),
+    DIVISION,
+    keeps_zeros=True,
 )
-primitive("power", "elementwise", same(FLOATS), numpy_value(np.power), power_gradient)
-primitive(  # ties give half to each side, as jax and torch have it
+elementwise("power", same(FLOATS), np.power, power_gradient)
+# ties give half to each side, as jax and torch have it
+elementwise(
     "maximum",
-    "elementwise",
     same(SIGNED),
-    numpy_value(np.maximum),
+    np.maximum,
     lambda n, g: (extremum_share(n, g, 0), extremum_share(n, g, 1)),
+    INSTRUCTION,
+    selects=True,
 )
-primitive(
+elementwise(
     "minimum",
-    "elementwise",
     same(SIGNED),
-    numpy_value(np.minimum),
+    np.minimum,
     lambda n, g: (extremum_share(n, g, 0), extremum_share(n, g, 1)),
+    INSTRUCTION,
+    selects=True,
 )
-primitive("less", "elementwise", same(NUMBERS, "bool"), numpy_value(np.less), lambda n, g: (None, None))
-primitive(
-    "less_equal", "elementwise", same(NUMBERS, "bool"), numpy_value(np.less_equal), lambda n, g: (None, None)
-)
-primitive("equal", "elementwise", same(DTYPES, "bool"), numpy_value(np.equal), lambda n, g: (None, None))
-primitive(
-    "logical_and", "elementwise", same(("bool",)), numpy_value(np.logical_and), lambda n, g: (None, None)
-)
-primitive("logical_or", "elementwise", same(("bool",)), numpy_value(np.logical_or), lambda n, g: (None, None))
-primitive("logical_not", "elementwise", same(("bool",)), numpy_value(np.logical_not), lambda n, g: (None,))
-primitive(
+elementwise("less", same(NUMBERS, "bool"), np.less, lambda n, g: (None, None), INSTRUCTION)
+elementwise("less_equal", same(NUMBERS, "bool"), np.less_equal, lambda n, g: (None, None), INSTRUCTION)
+elementwise("equal", same(DTYPES, "bool"), np.equal, lambda n, g: (None, None), INSTRUCTION)
+elementwise("logical_and", same(("bool",)), np.logical_and, lambda n, g: (None, None), INSTRUCTION)
+elementwise("logical_or", same(("bool",)), np.logical_or, lambda n, g: (None, None), INSTRUCTION)
+elementwise("logical_not", same(("bool",)), np.logical_not, lambda n, g: (None,), INSTRUCTION)
+elementwise(
     "select",
-    "elementwise",
     select_type,
-    numpy_value(np.where),
+    np.where,
     lambda n, g: (None, where(n.inputs[0], g, zeros(g)), where(n.inputs[0], zeros(g), g)),
+    INSTRUCTION,
+    selects=True,
 )
 
 # --- reductions ---------------------------------------------------------------------------------------------------
@@ -211,6 +222,8 @@ primitive(
     reduce_type,
     lambda arrays, attrs, extents: np.sum(arrays[0], axis=attrs["axes"], dtype=arrays[0].dtype),
     lambda n, g: (restore(g, n.inputs[0].shape, n.attrs["axes"]),),
+    combine="add",
+    keeps_rows=lambda n: [0 not in n.attrs["axes"]],
 )
 primitive(
     "reduce_max",
@@ -218,6 +231,8 @@ primitive(
     reduce_max_type,
     lambda arrays, attrs, extents: np.max(arrays[0], axis=attrs["axes"]),
     reduce_max_gradient,
+    combine="maximum",
+    keeps_rows=lambda n: [0 not in n.attrs["axes"]],
 )
 primitive(
     "argmax",
@@ -225,6 +240,7 @@ primitive(
     argmax_type,
     lambda arrays, attrs, extents: np.argmax(arrays[0], axis=attrs["axis"]).astype(np.int32),
     lambda n, g: (None,),
+    keeps_rows=lambda n: [n.attrs["axis"] != 0],
 )
 
 # --- movement -----------------------------------------------------------------------------------------------------
@@ -235,6 +251,12 @@ primitive(
     reshape_type,
     lambda arrays, attrs, extents: arrays[0].reshape(concrete(attrs["shape"], extents)),
     lambda n, g: (apply("reshape", g, shape=n.inputs[0].shape),),
+    cost=FREE,
+    keeps_zeros=True,
+    preserves=True,
+    is_view=True,
+    in_memory=(0,),
+    keeps_rows=lambda n: [n.shape[:1] == n.inputs[0].shape[:1] != ()],
 )
 primitive(
     "transpose",
@@ -242,6 +264,11 @@ primitive(
     transpose_type,
     lambda arrays, attrs, extents: arrays[0].transpose(attrs["axes"]),
     lambda n, g: (apply("transpose", g, axes=tuple(int(i) for i in np.argsort(n.attrs["axes"]))),),
+    cost=FREE,
+    keeps_zeros=True,
+    preserves=True,
+    is_view=True,
+    keeps_rows=lambda n: [n.attrs["axes"][0] == 0],
 )
 primitive(
     "broadcast",
@@ -249,23 +276,59 @@ primitive(
     broadcast_type,
     broadcast_value,
     lambda n, g: (apply("reduce_sum", g, axes=tuple(i for i in range(n.ndim) if i not in n.attrs["axes"])),),
+    cost=FREE,
+    is_view=True,
+    keeps_rows=lambda n: [0 in n.attrs["axes"][:1]],
 )
-primitive("slice", "movement", slice_type, slice_value, slice_gradient)
+primitive(
+    "slice",
+    "movement",
+    slice_type,
+    slice_value,
+    slice_gradient,
+    cost=FREE,
+    is_view=True,
+    keeps_rows=lambda n: [n.attrs["ranges"][0] is None],
+)
 primitive(
     "reverse",
     "movement",
     reverse_type,
     lambda arrays, attrs, extents: np.flip(arrays[0], attrs["axes"]),
     lambda n, g: (apply("reverse", g, axes=n.attrs["axes"]),),
+    cost=FREE,
+    preserves=True,
+    is_view=True,
+    keeps_rows=lambda n: [0 not in n.attrs["axes"]],
 )
-primitive("windows", "movement", windows_type, windows_value, windows_gradient)
-primitive("pad", "movement", pad_type, pad_value, pad_gradient)
+primitive(
+    "windows",
+    "movement",
+    windows_type,
+    windows_value,
+    windows_gradient,
+    cost=FREE,
+    is_view=True,
+    in_memory=(0,),
+    keeps_rows=lambda n: [n.attrs["axes"][0][0] != 0],
+)
+primitive(
+    "pad",
+    "movement",
+    pad_type,
+    pad_value,
+    pad_gradient,
+    preserves=True,
+    in_memory=(0,),
+    keeps_rows=lambda n: [n.attrs["widths"][0] == (0, 0, 0), False],
+)
 primitive(
     "concatenate",
     "movement",
     concatenate_type,
     lambda arrays, attrs, extents: np.concatenate(arrays, attrs["axis"]),
     concatenate_gradient,
+    keeps_rows=lambda n: [n.attrs["axis"] != 0] * len(n.inputs),
 )
 
 # --- indexing, contraction, random --------------------------------------------------------------------------------
@@ -276,6 +339,10 @@ primitive(
     gather_type,
     gather_value,
     gather_gradient,
+    cost=FREE,
+    keeps_zeros=True,
+    in_memory=(0,),
+    keeps_rows=lambda n: [n.attrs.get("batch", 0) > 0, True],
 )
 primitive(
     "scatter_add",
@@ -283,8 +350,17 @@ primitive(
     scatter_add_type,
     scatter_add_value,
     scatter_add_gradient,
+    in_memory=(0, 1),
+    keeps_rows=lambda n: [n.attrs.get("batch", 0) > 0] * 2,
 )
-primitive("contract", "contract", contract_type, contract_value, contract_gradient)
-primitive("random", "random", random_type, random_value, lambda n, g: (None, None))
+primitive("contract", "contract", contract_type, contract_value, contract_gradient, in_memory=(0, 1))
+primitive(
+    "random",
+    "random",
+    random_type,
+    random_value,
+    lambda n, g: (None, None),
+    keeps_rows=lambda n: [False, False],
+)
 
 __all__ = ["PRIMITIVES", "concrete", "full"]

@@ -76,7 +76,7 @@ def _identity(node: Node) -> Node | None:
         return inputs[0]
     if name == "pad" and node.shape == inputs[0].shape:
         return inputs[0]
-    if name in ("reduce_sum", "reduce_max") and not node.attrs["axes"]:
+    if node.op.combine and not node.attrs["axes"]:
         return inputs[0]
     return None
 
@@ -88,7 +88,7 @@ def _transpose_last(node: Node) -> Node | None:
     """
     if node.op.kind == "elementwise":
         return _elementwise_first(node)
-    if node.op.name in ("reduce_sum", "reduce_max") and node.inputs[0].op.name == "transpose":
+    if node.op.combine and node.inputs[0].op.name == "transpose":
         inner, axes = node.inputs[0].inputs[0], node.inputs[0].attrs["axes"]
         summed = {axes[a] for a in node.attrs["axes"]}
         kept = [axes[a] for a in range(len(axes)) if a not in node.attrs["axes"]]
@@ -163,6 +163,6 @@ def simplify(graph: Graph) -> Graph:
     return _rewrite(graph, _one)
 
 
-def share(graph: Graph) -> Graph:
+def common_subexpressions(graph: Graph) -> Graph:
     """Only share equal nodes."""
     return _rewrite(graph, lambda node: node)

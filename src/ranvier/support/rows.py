@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-__all__ = ["declare", "look_up", "names"]
+__all__ = ["declare", "load", "look_up", "names"]
 
 _places: dict[tuple[str, str], str] = {}
 
@@ -25,7 +25,12 @@ def declare(rows: Mapping[tuple[str, str], str]) -> None:
 
 def look_up(kind: str, name: str) -> Any:
     """What the row of this kind and name holds. Raises KeyError where there is none."""
-    path, _, attribute = _places[kind, name].partition(":")
+    return load(_places[kind, name])
+
+
+def load(place: str) -> Any:
+    """Import what a row, or another table, names as "module:attribute" or as a module."""
+    path, _, attribute = place.partition(":")
     module = sys.modules.get(path) or import_module(path)
     return getattr(module, attribute) if attribute else module
 

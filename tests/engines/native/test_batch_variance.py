@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native
-from ranvier.engines.native.passes.batch_variance import by_sample
+from ranvier.engines.native import compiler
+from ranvier.engines.native.passes.batch_variance import batch_variance
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH
 from ranvier.ops import arrays
@@ -44,8 +45,8 @@ def test_as_close_as_two_walks(batch, offset):
 
 def test_one_walk():
     """What needs the mean of all is as small as the samples' means."""
-    graph = native.lower(network())
-    changed = by_sample(graph)
+    graph = compiler.lower(network())
+    changed = batch_variance(graph, 4)
     verify(changed)
     assert len(long_sums(graph)) == 2
     (left,) = long_sums(changed)
@@ -56,8 +57,8 @@ def test_one_walk():
 @pytest.mark.parametrize("options", [{"around": (1, 2)}, {"axes": (0,)}, {"axes": (1, 2)}])
 def test_what_is_no_variance_over_images_is_left_alone(options):
     """Deviations from another mean, over the samples alone, of each sample alone."""
-    graph = native.lower(network(**options))
-    assert str(by_sample(graph)) == str(graph)
+    graph = compiler.lower(network(**options))
+    assert str(batch_variance(graph, 4)) == str(graph)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
-from ranvier.engines.native.passes.winograd import transform
+from ranvier.engines.native import compiler
+from ranvier.engines.native.passes.clip_padding import clip_padding
+from ranvier.engines.native.passes.winograd import winograd
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, apply
@@ -118,7 +120,7 @@ def test_weights_in_another_order():
     )
     total = apply("reduce_sum", y * g, axes=tuple(range(y.ndim)))
     graph = Graph((x, weights, g), (y, *gradient(total, [x, weights])))
-    assert products(transform(native.lower(graph), SAMPLES)) * 9 == products(native.lower(graph)) * 4
+    assert products(winograd(compiler.lower(graph), SAMPLES)) * 9 == products(compiler.lower(graph)) * 4
     agree_exactly(graph)
 
 
@@ -127,15 +129,15 @@ def test_weights_in_another_order():
 def test_a_gradient_takes_no_more_products_than_the_convolution(size, stride):
     """Zeros in between are not multiplied."""
     both = programs((16, 16, 8), (size, size, 8, 16), {"stride": stride})
-    forward, by_inputs = (native.lower(Graph(both.inputs, both.outputs[i : i + 1])) for i in (0, 1))
+    forward, by_inputs = (compiler.lower(Graph(both.inputs, both.outputs[i : i + 1])) for i in (0, 1))
     verify(by_inputs)
     assert 0 < products(by_inputs) <= products(forward)
 
 
 def products_per_sample(shape, kernel, batch=SAMPLES, **options):
     """Of a convolution and both of its gradients, with tiles and without."""
-    lowered = native.lower(programs(shape, kernel, options))
-    return products(transform(lowered, batch)), products(lowered)
+    lowered = compiler.lower(programs(shape, kernel, options))
+    return products(winograd(lowered, batch)), products(lowered)
 
 
 def test_many_channels_take_four_ninths_of_the_products():
@@ -157,6 +159,25 @@ def test_many_channels_take_four_ninths_of_the_products():
 def test_others_are_left_alone(shape, kernel, options):
     few, many = products_per_sample(shape, kernel, **options)
     assert few == many
+
+
+@pytest.mark.parametrize(("shape", "kernel", "options"), [
+    ((8, 6, 64), (3, 3, 64, 8), {}), ((8, 6, 5), (3, 3, 5, 8), {"stride": (2, 2)}), ((9, 7, 5), (4, 5, 5, 8), {}),
+])  # fmt: skip
+def test_bounds_of_loops_are_padding_by_zeros(shape, kernel, options):
+    """By the reference engine, before the pass and after it; the verifier accepts what the pass gives."""
+    graph = compiler.lower(programs(shape, kernel, options))
+    clipped = clip_padding(graph, SAMPLES)
+    verify(clipped)
+    assert any("clip" in node.attrs for node in clipped.nodes())
+    rng = np.random.default_rng(0)
+    arrays = [
+        rng.integers(-3, 4, [SAMPLES if d == BATCH else d for d in n.shape]).astype(n.dtype)
+        for n in graph.inputs
+    ]
+    results = [reference.evaluate(g, arrays, {"batch": SAMPLES})[0] for g in (graph, clipped)]
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_transformed_results_are_as_exact_as_sums():

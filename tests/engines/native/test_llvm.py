@@ -12,8 +12,6 @@ import pytest
 
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime.llvm import (
-    CompilerError,
-    Target,
     assembly,
     check_runnable,
     compile_object,
@@ -23,6 +21,7 @@ from ranvier.engines.native.runtime.llvm import (
     target_names,
 )
 from ranvier.engines.native.runtime.release_memory import let_go
+from ranvier.engines.native.target.target import CompilerError, Target
 
 APPLE = Target("apple", "arm64-apple-darwin", "generic", "", 32, 16, True)
 FMA = "declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)\n"

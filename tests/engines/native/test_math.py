@@ -11,13 +11,8 @@ import pytest
 
 from ranvier.engines.native.codegen.math import FUNCTIONS, intrinsic, library
 from ranvier.engines.native.codegen.math.ssa import llvm_type, parse
-from ranvier.engines.native.runtime.llvm import (
-    CompilerError,
-    check_runnable,
-    compile_object,
-    load_object,
-    resolve_target,
-)
+from ranvier.engines.native.runtime.llvm import check_runnable, compile_object, load_object, resolve_target
+from ranvier.engines.native.target.target import CompilerError
 from ranvier.graph.random import threefry
 
 FLOAT: dict[str, Any] = {"f32": np.float32, "f64": np.float64}

@@ -349,7 +349,7 @@ import sys, numpy as np, ranvier as rv
 model = rv.Sequential([rv.layers.Dense(2, input_shape=(3,))])
 model.compile("adam", "mse")
 model.fit(np.eye(3, dtype="float32"), np.eye(3, 2, dtype="float32"), verbose=0, ignore="RV")
-print("ranvier.engines.native.compiler" in sys.modules, "ranvier.engines.native.codegen.assemble" in sys.modules)
+print(*("ranvier.engines.native." + name in sys.modules for name in ("passes.winograd", "codegen.assemble")))
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "RANVIER_CACHE": str(tmp_path)}
     command = [sys.executable, "-c", program]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ranvier.engines import native, reference
+from ranvier.engines.native import compiler
 from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.assemble import assemble
 from ranvier.engines.native.compiler import schedule_of
@@ -15,7 +16,7 @@ from tests.engines.native.test_programs import training_step
 
 def chosen(sizes, batch):
     graph, _ = training_step(sizes)
-    return prefetch.choose(schedule_of(native.lower(graph), batch))
+    return prefetch.choose(schedule_of(compiler.lower(graph), batch))
 
 
 def test_the_largest_gather_beside_the_largest_product():
@@ -38,7 +39,7 @@ def test_where_nothing_is_to_be_gained(sizes, batch):
 def test_every_target_has_such_a_call(name):
     graph, _ = training_step((784, 64, 10))
     target = llvm.resolve_target(name)
-    text = assemble(schedule_of(native.lower(graph), 32), target).text
+    text = assemble(schedule_of(compiler.lower(graph), 32), target).text
     assert text.count(prefetch.CALL) == 1
     assert llvm.compile_object(text, target)
 

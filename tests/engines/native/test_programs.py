@@ -21,7 +21,7 @@ from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, PRIMITIVES, Symbol, apply, constant, full, like
+from ranvier.graph.node import BATCH, PRIMITIVES, GraphError, Node, Symbol, Type, apply, constant, full, like
 from tests.engines.native.test_rematerialize import ACTIVATIONS, BATCH_SIZE, network, trained
 
 RNG = np.random.default_rng(7)
@@ -109,7 +109,7 @@ def test_training_steps(sizes, batch, n, optimizer):
 
 
 def schedule(graph, batch):
-    return Schedule(native.lower(graph), batch)
+    return Schedule(compiler.lower(graph), batch)
 
 
 def test_threads_meet_once_within_a_step():
@@ -129,18 +129,18 @@ def test_threads_meet_once_within_a_step():
 def test_small_networks_share_out_their_samples():
     """Where weights are few beside the samples' values, these stay with the thread that made them."""
     graph, _ = training_step((10, 46, 46, 10))
-    parts = [t for t in schedule_of(native.lower(graph), 128).tasks if t.kind == "partial"]
+    parts = [t for t in schedule_of(compiler.lower(graph), 128).tasks if t.kind == "partial"]
     assert {t.space[0] for t in parts} == {4}
     assert len([t for t in parts if t.nodes[0].attrs["inner"].op.name == "contract"]) == 3
     for sizes, batch in (((10, 46, 46, 10), 64), ((784, 512, 10), 128)):
         graph, _ = training_step(sizes)
-        assert not schedule_of(native.lower(graph), batch).workers
+        assert not schedule_of(compiler.lower(graph), batch).workers
 
 
 def test_features_stay_with_their_weights():
     """Of many features each thread has its own: data, products and gradient; what changes hands are the sums' parts."""
     graph, _ = training_step((784, 64, 64, 10))
-    made = schedule_of(native.lower(graph), 32)
+    made = schedule_of(compiler.lower(graph), 32)
     data, product = (t for t in made.order if t.phase == 0)
     assert (data.space, data.share, data.axis, data.parts) == ((BATCH, 784), "split", 1, 8)
     assert (product.space, product.share, product.axis, product.parts) == ((8, BATCH, 64), "split", 0, 8)
@@ -164,14 +164,14 @@ def test_features_stay_with_their_weights():
 )
 def test_how_many_parts_features_are_divided_into(sizes, batch, parts):
     graph, _ = training_step(sizes)
-    made = schedule_of(native.lower(graph), batch)
+    made = schedule_of(compiler.lower(graph), batch)
     assert max(t.parts for t in made.tasks) == parts
 
 
 def test_threads_take_hidden_units():
     """What is read of the data, and what follows the sums over the units, every thread makes for itself."""
     graph, _ = training_step((30, 64, 3))
-    made = schedule_of(native.lower(graph), 128)
+    made = schedule_of(compiler.lower(graph), 128)
     shares = {t.number: (t.space, t.share, t.axis if t.parts else None) for t in made.order}
     assert {
         ((BATCH, 30), "each", None), ((BATCH, 64), "split", 1), ((4, BATCH, 3), "split", 0), ((BATCH, 3), "each", None),
@@ -198,7 +198,7 @@ def test_threads_take_hidden_units():
 )
 def test_where_threads_take_no_hidden_units(sizes, batch):
     graph, _ = training_step(sizes)
-    made = schedule_of(native.lower(graph), batch)
+    made = schedule_of(compiler.lower(graph), batch)
     assert not made.copied
     assert not any(t.share == "each" for t in made.tasks)
 
@@ -208,8 +208,8 @@ def test_units_that_meet_are_not_divided():
     graph, _ = training_step((30, 64, 1), "relu")
     (relu,) = [node for node in graph.nodes() if node.op.name == "relu"]
     moved = graph.changed(lambda node, old: node + apply("reverse", node, axes=(1,)) if old is relu else node)
-    assert schedule_of(native.lower(graph), 128).copied
-    assert not schedule_of(native.lower(moved), 128).copied
+    assert schedule_of(compiler.lower(graph), 128).copied
+    assert not schedule_of(compiler.lower(moved), 128).copied
 
 
 def test_what_is_not_divided_goes_to_different_threads():
@@ -411,7 +411,7 @@ def test_thousands_of_nodes_deep():
 def test_compiles_for_every_target(name):
     target = resolve_target(name)
     for sizes, batch in (((784, 64, 64, 10), 32), ((4, 32, 16, 4), 2048)):
-        text = text_of(native.lower(training_step(sizes)[0]), batch, target)
+        text = text_of(compiler.lower(training_step(sizes)[0]), batch, target)
         assert len(compile_object(text.text, target)) > 1000
 
 
@@ -438,13 +438,33 @@ def test_stages_are_printed_when_asked_for_also_of_cached_programs(tmp_path):
         assert cached.count(f"--- {stage} ---") == 1
     assert "define void @entry" in cached
     assert printed(stages, "off") == cached
-    assert printed("simplify again", tmp_path).startswith("--- simplify again ---")
+    assert printed("simplify_squeezed", tmp_path).startswith("--- simplify_squeezed ---")
+    assert printed("winograd", tmp_path).startswith(
+        "--- winograd ---"
+    )  # a pass that a cached program does not need
     assert "--- optimized ---" in printed("all", tmp_path)
+
+
+def test_passes_have_names_of_their_own():
+    names = [each.name for each in compiler.PASSES]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() for name in names)
+    assert sorted(each.late for each in compiler.PASSES) == [each.late for each in compiler.PASSES]
+
+
+def test_a_graph_that_a_pass_breaks_is_refused(monkeypatch):
+    """The verifier runs after every pass in this suite."""
+    x = input_node("x", (3,), "float32")
+    graph = Graph((x,), (apply("exp", x),))
+    (bad,) = (Node(n.op, n.inputs, n.attrs, Type((4,), "float32")) for n in graph.outputs)
+    monkeypatch.setattr("ranvier.graph.simplify.simplify", lambda graph: Graph(graph.inputs, (bad,)))
+    with pytest.raises(GraphError, match="disagrees with its type rule"):
+        compiler.lower(graph)
 
 
 def test_a_stage_that_does_not_exist_is_refused(monkeypatch):
     monkeypatch.setenv("RANVIER_DUMP", "llvm,bogus")
-    with pytest.raises(ValueError, match=r"no stage 'bogus'\. Write some of all, assembly, "):
+    with pytest.raises(ValueError, match=r"no stage 'bogus'\. Write some of graph, common_subexpressions, "):
         native.compile(Graph((), ()))
 
 
@@ -462,7 +482,7 @@ def test_a_scalar_that_a_contraction_reads_lies_in_memory():
 def test_tables_have_exactly_the_primitives():
     """Each primitive is executed in one way: a line of the elementwise table, on the spot, in place, or by a kernel."""
     elementwise = {name for name, p in PRIMITIVES.items() if p.kind == "elementwise"}
-    assert set(ELEMENTWISE) | {"cast"} == elementwise
+    assert set(ELEMENTWISE) == elementwise
     kernels = {"contract", "scatter_add", "pad", "concatenate", "reduce_sum", "reduce_max", "argmax"}
     assert elementwise | set(SOURCES) | kernels | {"input"} == set(PRIMITIVES)
     assert not set(SOURCES) & kernels
@@ -493,7 +513,7 @@ def test_a_deep_program_is_put_together_in_another_way_and_has_the_same_bits(mon
     graph = network(ACTIVATIONS["relu"])
     usual, scratch = trained(graph)
     monkeypatch.setattr(program, "DEEP", 0)
-    assert "optnone" in compiler.text_of(native.lower(graph), BATCH_SIZE, resolve_target()).text
+    assert "optnone" in compiler.text_of(compiler.lower(graph), BATCH_SIZE, resolve_target()).text
     deep, same = trained(graph)
     assert scratch == same
     for a, b in zip(usual, deep, strict=True):
@@ -510,5 +530,5 @@ def test_rows_that_are_gathered_are_written_once_where_lanes_can_be_left_out(tar
     x = input_node("x", (BATCH, 10), "float32")
     powers = apply("exp", x - back(apply("reduce_max", x, axes=(1,))))
     graph = Graph((x,), (powers / back(apply("reduce_sum", powers, axes=(1,))),))
-    text = text_of(native.lower(graph), 32, resolve_target(target)).text
+    text = text_of(compiler.lower(graph), 32, resolve_target(target)).text
     assert text.count("call <16 x float> @rv.exp.v16f32") == written

@@ -1,13 +1,13 @@
-"""Activations that are made a second time for the gradient: less memory, and the same bits."""
+"""Activations that the gradient recomputes: less memory, and the same bits."""
 
 import numpy as np
 import pytest
 
-from ranvier.engines import native
 from ranvier.engines.native import compiler
-from ranvier.engines.native.passes import rematerialize
-from ranvier.engines.native.passes.rematerialize import AGAIN, compute_again
+from ranvier.engines.native.passes import rematerialize as module
+from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
+from ranvier.engines.native.runtime.program import NativeProgram
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import BATCH, apply, like, topological
@@ -24,7 +24,7 @@ ACTIVATIONS = {
 
 @pytest.fixture
 def always(monkeypatch):
-    monkeypatch.setattr(rematerialize, "WORTH", 1)
+    monkeypatch.setattr(module, "MIN_BYTES", 1)
 
 
 def network(activation, normalized=True, stride=1, learn=True):
@@ -48,18 +48,18 @@ def network(activation, normalized=True, stride=1, learn=True):
     return Graph((x, total, *kernels), (), tuple(updates))
 
 
-def second(graph):
-    return [n for n in compute_again(graph, BATCH_SIZE).nodes() if AGAIN in n.attrs]
+def recomputed(graph):
+    return [n for n in module.rematerialize(graph, BATCH_SIZE).nodes() if RECOMPUTED in n.attrs]
 
 
 def trained(graph):
     """What two steps make of the kernels, and the scratch memory that they take."""
     target, rng = resolve_target(), np.random.default_rng(0)
-    text = compiler.text_of(native.lower(graph), BATCH_SIZE, target)
+    text = compiler.text_of(compiler.lower(graph), BATCH_SIZE, target)
     library = load_object(compile_object(text.text, target), target)
     shapes = [(2 * BATCH_SIZE, *graph.inputs[0].shape[1:]), *(n.shape for n in graph.inputs[1:])]
     arrays = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
-    native.NativeProgram(graph, BATCH_SIZE, text, library).run(arrays, (), 0, 2, 2 * BATCH_SIZE)
+    NativeProgram(graph, BATCH_SIZE, text, library).run(arrays, (), 0, 2, 2 * BATCH_SIZE)
     return arrays, text.scratch
 
 
@@ -67,32 +67,32 @@ def trained(graph):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_same_bits_in_less_memory(name, stride, always, monkeypatch):
     graph = network(ACTIVATIONS[name], stride=stride)
-    verify(compute_again(graph, BATCH_SIZE))
+    verify(module.rematerialize(graph, BATCH_SIZE))
     arrays, scratch = trained(graph)
-    monkeypatch.setattr(compiler, "compute_again", lambda graph, batch: graph)
+    monkeypatch.setattr(module, "rematerialize", lambda graph, batch: graph)
     before, more = trained(graph)
     for a, b in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(a, b)
     assert scratch < more
 
 
-def test_each_activation_that_a_convolution_reads_is_made_again(always):
-    assert len(second(network(ACTIVATIONS["relu"]))) == 2  # the last one's is read by none
+def test_each_activation_that_a_convolution_reads_is_recomputed(always):
+    assert len(recomputed(network(ACTIVATIONS["relu"]))) == 2  # the last one's is read by none
 
 
 def test_little_memory_is_not_worth_it():
-    assert not second(network(ACTIVATIONS["relu"]))
+    assert not recomputed(network(ACTIVATIONS["relu"]))
 
 
 @pytest.mark.parametrize("options", [{"normalized": False}, {"learn": False}])
-def test_nothing_is_made_again_where_that_saves_nothing(options, always):
-    assert not second(network(ACTIVATIONS["relu"], **options))
+def test_nothing_is_recomputed_where_that_saves_nothing(options, always):
+    assert not recomputed(network(ACTIVATIONS["relu"], **options))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_gradient_reads_nothing_that_the_loss_kept(name, always):
     """What it reads in an activation's place is made of the convolution's result."""
-    graph = compute_again(network(ACTIVATIONS[name]), BATCH_SIZE)
+    graph = module.rematerialize(network(ACTIVATIONS[name]), BATCH_SIZE)
     loss = set(topological([root for root in graph.roots() if not root.shape]))
     read = {i.op.name for n in graph.nodes() if n not in loss for i in n.inputs if i in loss}
     assert {"relu": "relu", "relu6": "minimum", "leaky": "maximum"}[name] not in read

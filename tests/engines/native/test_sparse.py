@@ -10,10 +10,12 @@ import pytest
 import ranvier as rv
 from ranvier.data.sampled import share_of_zeros
 from ranvier.engines import native, reference
-from ranvier.engines.native.codegen.contraction.sparse import COUNTING, pays
+from ranvier.engines.native import compiler
+from ranvier.engines.native.codegen.contraction.sparse import COUNTING
 from ranvier.engines.native.compiler import schedule_of, text_of
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime import threads as runtime
+from ranvier.engines.native.schedule.sparsity import pays
 from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extent
 from ranvier.graph.grad import gradient
@@ -41,7 +43,7 @@ def product(text, sizes, dtype, zeros, then):
 
 def leaves_out(graph, batch, target="host"):
     return COUNTING[1].split("@")[1].split("(")[0] in text_of(
-        native.lower(graph), batch, llvm.resolve_target(target)
+        compiler.lower(graph), batch, llvm.resolve_target(target)
     ).text.replace(COUNTING[1], "")
 
 
@@ -82,7 +84,7 @@ def test_every_target_can(target):
     graph = product("mk,kn->mn", {"m": BATCH, "k": 100, "n": 100}, "float32", 0.9, lambda y: y)
     assert leaves_out(graph, ROWS, target)
     resolved = llvm.resolve_target(target)
-    assert llvm.compile_object(text_of(native.lower(graph), ROWS, resolved).text, resolved)
+    assert llvm.compile_object(text_of(compiler.lower(graph), ROWS, resolved).text, resolved)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ def test_parts_are_taken_in_turn():
     model.compile("adam", rv.losses.SparseCategoricalCrossentropy(True))
     model.fit(x / 255, y, batch_size=64, verbose=0)
     (step,) = (s for key, s in model._compiled.programs.items() if key[0] == "train")
-    schedule = schedule_of(native.lower(step.graph), 64)
+    schedule = schedule_of(compiler.lower(step.graph), 64)
     assert schedule.uneven
     parts = {task.space: task.parts for task in schedule.tasks if task.parts}
     assert parts == {(8, BATCH, 100): 8, (288, 100): 8}
@@ -239,7 +241,7 @@ def laid_out(graph, batch):
     """Whether a step's rows are laid out one after the other before they are multiplied."""
     return any(
         node.op.name == "gather" and node.ndim == 2 and extent(node, 1) > 64
-        for task in schedule_of(native.lower(graph), batch).tasks for node in task.members
+        for task in schedule_of(compiler.lower(graph), batch).tasks for node in task.members
     )  # fmt: skip
 
 

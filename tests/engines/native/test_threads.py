@@ -1,4 +1,4 @@
-"""Threads, their team, barrier and aligned memory: FAULTS 32, 38, 39, 40, 43, 45, 46."""
+"""Threads, their pool, barrier and aligned memory: FAULTS 32, 38, 39, 40, 43, 45, 46."""
 
 import _thread
 import ctypes
@@ -257,7 +257,7 @@ for k in range(400):
         signal.setitimer(signal.ITIMER_REAL, 0)
     assert sums.sync[0] == 0
 assert sums.run() and sums.run()
-assert team._pool.size < 12, team._pool.size
+assert thread_pool._pool.size < 12, thread_pool._pool.size
 print(hits > 100)
 """
         )

@@ -5,6 +5,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.engines import native, reference
+from ranvier.engines.native import compiler
 from ranvier.engines.native.compiler import schedule_of
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.graph.graph import Graph, input_node
@@ -30,7 +31,7 @@ def total(shape, op="reduce_sum"):
 @pytest.mark.parametrize("op", ["reduce_sum", "reduce_max"])
 def test_in_two_stages(shape, tasks, op):
     graph = total(shape, op)
-    schedule = schedule_of(native.lower(graph), 1)
+    schedule = schedule_of(compiler.lower(graph), 1)
     assert len(schedule.tasks) == tasks
     assert [task.share for task in schedule.order] == ["split", "serial"][-tasks:]
     w = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
@@ -86,7 +87,7 @@ def test_weights_are_summed_up_by_the_threads_that_have_them():
     rng = np.random.default_rng(0)
     model.fit(rng.standard_normal((64, 400)), rng.standard_normal(64), batch_size=64, verbose=0)
     (step,) = (s for key, s in model._compiled.programs.items() if key[0] == "train")
-    tasks = schedule_of(native.lower(step.graph), 64).tasks
+    tasks = schedule_of(compiler.lower(step.graph), 64).tasks
     assert {task.space: task.parts for task in tasks if task.parts} == {
         (BATCH, 400): 8,
         (8, BATCH, 100): 8,

@@ -1,36 +1,111 @@
-"""From a graph that went through the passes to LLVM text. Imported only where a program is not found in the cache."""
+"""The compiler: a graph becomes machine code, by the passes in `PASSES`, a schedule, LLVM text and an object file.
+
+    graph -> early passes -> in the cache? -> late passes -> schedule -> LLVM text -> object file, kept in the cache
+
+RANVIER_DUMP names the stages to print, with commas between: ``graph``, a pass, ``schedule``, ``llvm`` (the text that
+LLVM is given), ``optimized`` (after LLVM's own passes), ``assembly``, or ``all``. With RANVIER_VERIFY=1, as in the
+tests, the graph is verified after every pass.
+"""
 
 from __future__ import annotations
 
-from ranvier.engines.native.codegen.assemble import assemble
-from ranvier.engines.native.dump import dump
-from ranvier.engines.native.passes import split_features, split_units
-from ranvier.engines.native.passes.batch_variance import by_sample
-from ranvier.engines.native.passes.clip_padding import leave_out
-from ranvier.engines.native.passes.pack_weights import lay_out
-from ranvier.engines.native.passes.rematerialize import compute_again
-from ranvier.engines.native.passes.two_stage_sum import by_row
-from ranvier.engines.native.passes.virtual_workers import samples_adjacent, share_out
-from ranvier.engines.native.passes.winograd import transform
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from ranvier.engines.native.dump import STAGES, asked, dump
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime.context import Text
-from ranvier.engines.native.schedule.schedule import Schedule
-from ranvier.graph.graph import Graph
+from ranvier.engines.native.runtime.object_cache import cache_key, default_cache
+from ranvier.engines.native.runtime.program import NativeProgram
+from ranvier.engines.native.target.target import Target
+from ranvier.engines.reference import ReferenceProgram
+from ranvier.graph.graph import Graph, verify
+from ranvier.support.rows import load
 
-__all__ = ["schedule_of", "text_of"]
+if TYPE_CHECKING:
+    from ranvier.engines.native.schedule.schedule import Schedule
+
+__all__ = ["PASSES", "compile", "lower", "optimize", "schedule_of", "text_of"]
+
+
+class Pass(NamedTuple):
+    """A row of `PASSES`.
+
+    ``function`` is "module:attribute", imported when the pass first runs. An early pass takes a graph, a late one a
+    graph and the batch size; each returns a graph that computes the same.
+    """
+
+    name: str
+    function: str
+    late: bool = False
+
+    def run(self, graph: Graph, batch: int) -> Graph:
+        function: Callable[..., Graph] = load(self.function)
+        graph = function(graph, batch) if self.late else function(graph)
+        if os.environ.get("RANVIER_VERIFY"):
+            from ranvier.engines.native.passes.primitives import INTERNAL
+
+            verify(graph, INTERNAL)
+        dump(self.name, graph.__str__)
+        return graph
+
+
+EARLY, LATE = False, True
+PASSES = (
+    # Early passes run before the cache is asked: the graph that they give is part of a program's key.
+    Pass("common_subexpressions", "ranvier.graph.simplify:common_subexpressions"),
+    Pass("simplify", "ranvier.graph.simplify:simplify"),
+    Pass("clip_slices", "ranvier.engines.native.passes.clip_slices:clip_slices"),
+    Pass("split_strided", "ranvier.engines.native.passes.split_strided:split_strided"),
+    Pass("squeeze", "ranvier.engines.native.passes.squeeze:squeeze"),
+    Pass("simplify_squeezed", "ranvier.graph.simplify:simplify"),
+    # Late passes run for a program that the cache does not have.
+    Pass("winograd", "ranvier.engines.native.passes.winograd:winograd", LATE),
+    Pass("clip_padding", "ranvier.engines.native.passes.clip_padding:clip_padding", LATE),
+    Pass("pack_weights", "ranvier.engines.native.passes.pack_weights:pack_weights", LATE),
+    Pass("rematerialize", "ranvier.engines.native.passes.rematerialize:rematerialize", LATE),
+    Pass("batch_variance", "ranvier.engines.native.passes.batch_variance:batch_variance", LATE),
+    Pass("two_stage_sum", "ranvier.engines.native.passes.two_stage_sum:two_stage_sum", LATE),
+    Pass("parallelize", "ranvier.engines.native.passes.parallelize:parallelize", LATE),
+)
+"""Every pass, in the order in which they run."""
+AFTER_CACHE = (*(each.name for each in PASSES if each.late), "schedule", "llvm", "optimized", "assembly")
+STAGES[:] = "graph", *(each.name for each in PASSES if not each.late), *AFTER_CACHE, "all"
+
+
+def lower(graph: Graph) -> Graph:
+    """The graph after the early passes."""
+    dump("graph", graph.__str__)
+    return _after(graph, 0, EARLY)
+
+
+def optimize(graph: Graph, batch: int) -> Graph:
+    """A graph that `lower` gave after the late passes; ``batch`` is the most rows that a step sees."""
+    return _after(graph, batch, LATE)
+
+
+def _after(graph: Graph, batch: int, late: bool) -> Graph:
+    for each in PASSES:
+        if each.late == late:
+            graph = each.run(graph, batch)
+    return graph
 
 
 def schedule_of(graph: Graph, batch: int) -> Schedule:
-    """The tasks of a graph that went through the passes, and their order."""
-    laid = by_row(by_sample(compute_again(lay_out(leave_out(transform(graph, batch))), batch)))
-    # The first of these that finds something to do: its parts are what threads take.
-    ways = (split_units.divide, share_out, split_features.divide)
-    divided = next((made for way in ways if (made := way(laid, batch)) is not laid), laid)
-    return Schedule(divided, batch, samples_adjacent(graph, batch))
+    """The schedule of a graph that `lower` gave."""
+    from ranvier.engines.native.passes.virtual_workers import samples_adjacent
+    from ranvier.engines.native.schedule.schedule import Schedule
+
+    return Schedule(optimize(graph, batch), batch, samples_adjacent(graph, batch))
 
 
-def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
-    """The LLVM text of a graph that went through the passes."""
+def text_of(graph: Graph, batch: int, target: Target) -> Text:
+    """The LLVM text of a graph that `lower` gave."""
+    # Imported here: to load a program from the cache takes less time than these imports.
+    from ranvier.engines.native.codegen.assemble import assemble
+
     schedule = schedule_of(graph, batch)
     dump("schedule", schedule.__str__)
     text = assemble(schedule, target)
@@ -38,3 +113,31 @@ def text_of(graph: Graph, batch: int, target: llvm.Target) -> Text:
     dump("optimized", lambda: llvm.optimized_ir(text.text, target))
     dump("assembly", lambda: llvm.assembly(text.text, target))
     return text
+
+
+def compile(graph: Graph, batch: int | None = None) -> NativeProgram | ReferenceProgram:
+    """Compile a graph, or load it from the cache. ``batch`` is the most rows that a step sees.
+
+    The reference engine runs programs over arrays without elements: they compute nothing.
+    """
+    if any(0 in node.shape for node in graph.nodes()):
+        return ReferenceProgram(graph, batch)
+    target = llvm.resolve_target()
+    llvm.check_runnable(target)
+    lowered = lower(graph)
+    rows = batch or 1
+    key = cache_key(str(lowered), str(rows), target.triple, target.cpu, target.features)
+    cache = default_cache()
+    found = cache.get(key)
+    if found is not None:
+        if asked(*AFTER_CACHE):
+            text_of(lowered, rows, target)  # prints the stages
+        line, _, data = found.partition(b"\n")
+        facts = json.loads(line)
+        text = Text("", tuple(facts["symbols"]), facts["scratch"], facts["private"], facts["work"])
+        return NativeProgram(graph, batch, text, llvm.load_object(data, target))
+    text = text_of(lowered, rows, target)
+    data = llvm.compile_object(text.text, target)
+    head = json.dumps(dict(symbols=text.symbols, scratch=text.scratch, private=text.private, work=text.work))
+    cache.put(key, head.encode() + b"\n" + data)
+    return NativeProgram(graph, batch, text, llvm.load_object(data, target))

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.engines.native import NativeProgram, lower
 from ranvier.engines.native.codegen.assemble import assemble, clocks
-from ranvier.engines.native.compiler import schedule_of
+from ranvier.engines.native.compiler import lower, schedule_of
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.engines.native.runtime.context import CLOCK
+from ranvier.engines.native.runtime.program import NativeProgram
 from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.target.target import CompilerError
 from ranvier.graph.graph import Graph
 
 PARTS = ("products", "sums and pooling", "element by element", "weights' updates", "laying out", "waiting")
@@ -33,7 +34,7 @@ def part_of(task: Task) -> str:
         return "weights' updates"
     if node is not None and node.op.kind == "reduce":
         return "sums and pooling"
-    moved = all(n.op.name in ("laid", "pad", "concatenate", "gather", "broadcast") for n in task.members)
+    moved = all(n.op.kind in ("layout", "movement", "index") for n in task.members)
     return "laying out" if task.kind == "place" or (task.members and moved) else "element by element"
 
 
@@ -46,7 +47,7 @@ class TimedProgram:
     def __init__(self, graph: Graph, batch: int) -> None:
         target = llvm.resolve_target()
         if target.arch != "x86_64":
-            raise llvm.CompilerError(f"cycles are counted on x86-64 alone; this is {target.arch}.")
+            raise CompilerError(f"cycles are counted on x86-64 alone; this is {target.arch}.")
         schedule = schedule_of(lower(graph), batch)
         text = assemble(schedule, target, timed=True)
         library = llvm.load_object(llvm.compile_object(text.text, target), target)

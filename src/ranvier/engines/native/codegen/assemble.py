@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from itertools import groupby
 
 from ranvier.engines.native.codegen import math, prefetch
-from ranvier.engines.native.codegen.builder import PREFETCH, SIZE, Function, Scalar, memory_type
+from ranvier.engines.native.codegen.builder import PREFETCH, Function
 from ranvier.engines.native.codegen.contraction import emit_contraction
+from ranvier.engines.native.codegen.kernel import Kernel, Module
 from ranvier.engines.native.codegen.map_kernels import emit_task
 from ranvier.engines.native.codegen.partition import Shares
 from ranvier.engines.native.codegen.reductions import emit_start
 from ranvier.engines.native.codegen.thread_private import COPY, Copies
-from ranvier.engines.native.codegen.values import Kernel, Module
+from ranvier.engines.native.codegen.values import KernelWriter
 from ranvier.engines.native.runtime.context import (
     CLOCK,
     PRIVATE,
@@ -25,12 +26,13 @@ from ranvier.engines.native.runtime.context import (
     WORDS,
     Text,
 )
-from ranvier.engines.native.runtime.llvm import Target
 from ranvier.engines.native.runtime.threads import barrier_ir
 from ranvier.engines.native.schedule.memory_planning import LINE, pack, round_up
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
+from ranvier.engines.native.target.lanes import SIZE, Scalar, memory_type
+from ranvier.engines.native.target.target import Target
 from ranvier.graph.extents import extent
 from ranvier.graph.node import BATCH, Node, Symbol
 
@@ -147,7 +149,7 @@ class Assembler:
         self.names[name] = self.kernels.setdefault(k.function.text("noinline nounwind "), name)
 
     def _kernel(self, task: Task) -> None:
-        k = Kernel(self.module, "kernel", self._buffers(task), self.symbols)
+        k = KernelWriter(self.module, "kernel", self._buffers(task), self.symbols)
         inner = task.anchor.attrs.get("inner", task.anchor) if task.anchor is not None else None
         if inner is not None and inner.op.name == "contract":
             k.fresh = {*task.members, *([task.anchor] if task.anchor else [])}
@@ -161,7 +163,7 @@ class Assembler:
         self._define(f"k{task.number}", k)
 
     def _starter(self, task: Task) -> None:
-        k = Kernel(self.module, "kernel", [view.buffer for _, view in task.stores], self.symbols)
+        k = KernelWriter(self.module, "kernel", [view.buffer for _, view in task.stores], self.symbols)
         emit_start(k, task)
         self._define(f"start{task.number}", k)
 
@@ -179,7 +181,7 @@ class Assembler:
                 reads[views[node].buffer] = None
             else:
                 stack.extend(node.inputs)
-        k = Kernel(self.module, "advance", list(reads), self.symbols)
+        k = KernelWriter(self.module, "advance", list(reads), self.symbols)
         values = [k.value(value, ()) for value in self.schedule.private.values()]
         for node, value in zip(self.schedule.private, values, strict=True):
             k.store(views[node], (), value)

@@ -5,10 +5,10 @@ Rows that fill no whole vectors then leave no lanes out of use, and no load wait
 
 from __future__ import annotations
 
-from ranvier.engines.native.codegen.builder import LANES
-from ranvier.engines.native.codegen.values import Kernel
+from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View, c_strides
+from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.node import Node, Shape
 
 __all__ = ["adjacent"]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from ranvier.engines.native.codegen.builder import ELEMENT, LANES, SUFFIX, literal, vector
+from ranvier.engines.native.codegen.kernel import Kernel
+from ranvier.engines.native.target.lanes import ELEMENT, LANES, SUFFIX, literal, vector
 from ranvier.graph.node import FLOATS, Node
 
-if TYPE_CHECKING:
-    from ranvier.engines.native.codegen.values import Kernel
-
-Rule = Callable[["Kernel", Node, Sequence[str], Sequence[str], bool], str]
+Rule = Callable[[Kernel, Node, Sequence[str], Sequence[str], bool], str]
 
 
 def _number(value: float, type_: str) -> str:
@@ -107,6 +104,32 @@ def _not(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide
     return k.function.op(f"xor {types[0]} {names[0]}, {'splat (i1 true)' if wide else 'true'}")
 
 
+def _cast(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide: bool) -> str:
+    """Between dtypes. Floats become integers toward zero and saturating, nan becomes 0."""
+    f, (name,), source, target = k.function, names, node.inputs[0].dtype, node.dtype
+    a, b = ELEMENT[source], ELEMENT[target]
+    ta, tb = (vector(a), vector(b)) if wide else (a, b)
+    if source == target or a == b:
+        return name
+    if target == "bool":
+        zero = _number(0, ta)
+        return f.op(f"fcmp une {ta} {name}, {zero}" if source in FLOATS else f"icmp ne {ta} {name}, {zero}")
+    if source in FLOATS and target in FLOATS:
+        return f.op(f"{'fpext' if target == 'float64' else 'fptrunc'} {ta} {name} to {tb}")
+    if source in FLOATS:
+        intrinsic = "fptosi.sat" if target == "int32" else "fptoui.sat"
+        lanes = f"v{LANES}" if wide else ""
+        full = f"llvm.{intrinsic}.{lanes}{SUFFIX[b]}.{lanes}{SUFFIX[a]}"
+        k.module.declarations.add(f"declare {tb} @{full}({ta})")
+        return f.op(f"call {tb} @{full}({ta} {name})")
+    if target in FLOATS:
+        return f.op(f"{'sitofp' if source == 'int32' else 'uitofp'} {ta} {name} to {tb}")
+    narrower = {"i1": 0, "i8": 1, "i32": 2}
+    if narrower[a] < narrower[b]:
+        return f.op(f"zext {ta} {name} to {tb}")
+    return f.op(f"trunc {ta} {name} to {tb}")
+
+
 ELEMENTWISE: dict[str, Rule] = {
     "neg": _neg,
     "abs": _abs,
@@ -138,30 +161,5 @@ ELEMENTWISE: dict[str, Rule] = {
     "logical_or": _by_dtype("", "or"),
     "logical_not": _not,
     "select": _select,
+    "cast": _cast,
 }
-
-
-def cast(k: Kernel, name: str, source: str, target: str, wide: bool) -> str:
-    """Between dtypes. Floats become integers toward zero and saturating, nan becomes 0."""
-    f = k.function
-    a, b = ELEMENT[source], ELEMENT[target]
-    ta, tb = (vector(a), vector(b)) if wide else (a, b)
-    if source == target or a == b:
-        return name
-    if target == "bool":
-        zero = _number(0, ta)
-        return f.op(f"fcmp une {ta} {name}, {zero}" if source in FLOATS else f"icmp ne {ta} {name}, {zero}")
-    if source in FLOATS and target in FLOATS:
-        return f.op(f"{'fpext' if target == 'float64' else 'fptrunc'} {ta} {name} to {tb}")
-    if source in FLOATS:
-        intrinsic = "fptosi.sat" if target == "int32" else "fptoui.sat"
-        lanes = f"v{LANES}" if wide else ""
-        full = f"llvm.{intrinsic}.{lanes}{SUFFIX[b]}.{lanes}{SUFFIX[a]}"
-        k.module.declarations.add(f"declare {tb} @{full}({ta})")
-        return f.op(f"call {tb} @{full}({ta} {name})")
-    if target in FLOATS:
-        return f.op(f"{'sitofp' if source == 'int32' else 'uitofp'} {ta} {name} to {tb}")
-    narrower = {"i1": 0, "i8": 1, "i32": 2}
-    if narrower[a] < narrower[b]:
-        return f.op(f"zext {ta} {name} to {tb}")
-    return f.op(f"trunc {ta} {name} to {tb}")

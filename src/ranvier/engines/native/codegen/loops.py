@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ranvier.engines.native.codegen.builder import LANES, Scalar, tail_mask, vector
-from ranvier.engines.native.codegen.values import Kernel
+from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.schedule.index import At, Index
 from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.target.lanes import LANES, Scalar, tail_mask, vector
 
 Body = Callable[[Index], None]
 

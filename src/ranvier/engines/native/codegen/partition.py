@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ranvier.engines.native.codegen.builder import LANES, Function, Scalar
-from ranvier.engines.native.codegen.contraction import sparse
-from ranvier.engines.native.codegen.contraction.sparse import skips
+from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.contraction.tile import tile_of
-from ranvier.engines.native.runtime.llvm import Target
 from ranvier.engines.native.schedule.loop_nest import TILE_ROWS, Nest, plan, tiles
 from ranvier.engines.native.schedule.schedule import Schedule
+from ranvier.engines.native.schedule.sparsity import interleaved_calls, skips_zeros
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.target.lanes import LANES, Scalar
+from ranvier.engines.native.target.target import Target
 from ranvier.graph.node import Node
 
 
@@ -100,8 +100,8 @@ class Shares:
         """How often all threads together call what is done beside a contraction."""
         nest, height, across = self.nest(task)
         assert task.anchor is not None
-        if skips(task, nest, self._views(task.anchor), self.schedule.batch):
-            return sparse.calls(nest, self.target, task.anchor.dtype)
+        if skips_zeros(task, nest, self._views(task.anchor), self.schedule.batch):
+            return interleaved_calls(nest, self.target, task.anchor.dtype)
         return tiles(nest, height, across)
 
     def nest(self, task: Task) -> tuple[Nest, int, int]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ranvier.engines.native.codegen.builder import SIZE, Function, Scalar
+from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.schedule.gather_in_place import is_given_rows
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.ordering import work
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import moves
+from ranvier.engines.native.target.lanes import SIZE, Scalar
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import Node
 
@@ -72,7 +72,7 @@ def _gathers(task: Task) -> list[Node]:
         if node.op.name == "gather":
             found += [node] if is_given_rows(node) else []
             continue
-        if node.op.kind == "elementwise" or moves(node) or node is task.anchor:
+        if node.op.kind == "elementwise" or node.op.is_view or node is task.anchor:
             stack.extend(node.inputs)
     return found
 

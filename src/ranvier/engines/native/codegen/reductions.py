@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ranvier.engines.native.codegen.builder import ELEMENT, LANES, Scalar, literal, tail_mask, vector
 from ranvier.engines.native.codegen.elementwise import combine, extremum
+from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.codegen.loops import along, dynamic_mask, finish, masked, nest, scope, shared
-from ranvier.engines.native.codegen.values import Kernel
 from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, literal, tail_mask, vector
 from ranvier.graph.node import BATCH, FLOATS, Node
 
 PANEL = 4  # vectors of results summed beside each other: one alone would wait for its own last addition

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ranvier.engines.native.codegen.builder import LANES, Function, vector
+from ranvier.engines.native.codegen.builder import Function
+from ranvier.engines.native.target.lanes import LANES, vector
 
 __all__ = ["join", "part", "repeat", "spread", "stretch", "transpose"]
 

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from typing import TYPE_CHECKING
 
-from ranvier.engines.native.codegen.builder import ELEMENT, LANES, Scalar, literal, vector
 from ranvier.engines.native.codegen.elementwise import combine
+from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.schedule.view import only_ones, regrouped
+from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, literal, vector
 from ranvier.graph.node import Node
-
-if TYPE_CHECKING:
-    from ranvier.engines.native.codegen.values import Kernel
 
 
 def _constant(k: Kernel, node: Node, index: Index) -> Value:
@@ -63,7 +60,7 @@ def _reshape(k: Kernel, node: Node, index: Index) -> Value:
     return k.value(source, (index[0], *inner, index[-1]))
 
 
-def few(k: Kernel, node: Node, index: Index) -> Value:
+def reduce_small(k: Kernel, node: Node, index: Index) -> Value:
     """A reduction of a few elements, one after the other; those of more have kernels or loops of their own."""
     operand = node.inputs[0]
     axes, element = node.attrs["axes"], ELEMENT[node.dtype]

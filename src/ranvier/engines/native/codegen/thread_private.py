@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-from ranvier.engines.native.codegen.builder import SIZE, Function, Scalar, memory_type
+from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.partition import Shares
 from ranvier.engines.native.schedule.memory_planning import LINE, round_up
 from ranvier.engines.native.schedule.schedule import Schedule
-from ranvier.engines.native.schedule.view import Buffer, size
+from ranvier.engines.native.schedule.view import Buffer
+from ranvier.engines.native.target.extents import size
+from ranvier.engines.native.target.lanes import SIZE, Scalar, memory_type
 
 COPY = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
 Arrays = MutableMapping[tuple[str, int], str]  # pointers to inputs and outputs

@@ -6,211 +6,17 @@ index names either one element or 16 of them. Values are made where they are ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-
-from ranvier.engines.native.codegen.builder import (
-    ALL_LANES,
-    ELEMENT,
-    LANES,
-    PREFETCH,
-    SIZE,
-    SUFFIX,
-    Function,
-    Scalar,
-    lane_constants,
-    literal,
-    memory_type,
-    suffix_of,
-    tail_mask,
-    vector,
-)
-from ranvier.engines.native.codegen.elementwise import ELEMENTWISE, cast
-from ranvier.engines.native.codegen.sources import SOURCES, few
-from ranvier.engines.native.schedule.index import At, Index, Value
-from ranvier.engines.native.schedule.view import Buffer, View, move, moves
-from ranvier.graph.graph import Graph
-from ranvier.graph.node import Node, Symbol
+from ranvier.engines.native.codegen.elementwise import ELEMENTWISE
+from ranvier.engines.native.codegen.kernel import Kernel
+from ranvier.engines.native.codegen.sources import SOURCES, reduce_small
+from ranvier.engines.native.schedule.index import Index, Value
+from ranvier.engines.native.schedule.view import move
+from ranvier.engines.native.target.lanes import ELEMENT, vector
+from ranvier.graph.node import Node
 
 
-@dataclass(frozen=True)
-class Module:
-    """What all kernels of a program share: where nodes lie, and what the text of the module must define."""
-
-    graph: Graph
-    view: Callable[[Node], View | None]  # where a node lies in memory, also by way of movement
-    uses: dict[Node, int]
-    has_fma: bool
-    has_masks: bool
-    samples_adjacent: bool
-    batch: int  # the most rows that a step sees
-    near: Collection[Buffer]  # which live in the cache, while their samples are at hand
-    functions: set[tuple[str, str]] = field(
-        default_factory=set
-    )  # (name, suffix) of the elementary functions needed
-    declarations: set[str] = field(default_factory=set)
-
-
-class Kernel:
-    """Writes one kernel function: its parameters are the buffers it touches, the extents of symbols, and its share."""
-
-    def __init__(self, module: Module, name: str, buffers: Sequence[Buffer], symbols: Sequence[str]) -> None:
-        self.module = module
-        self.pointers = {buffer: f"%p{i}" for i, buffer in enumerate(buffers)}
-        pointers = [f"ptr noalias {p}" for p in self.pointers.values()]
-        extents = [f"i64 %n.{s}" for s in symbols]
-        self.function = Function(
-            name, ["i64 %lo", "i64 %hi", "i64 %worker", "ptr noalias %work", *extents, *pointers]
-        )
-        self.work = 0  # bytes of the thread's own memory that it needs
-        self.scopes: list[dict[object, Value]] = [{}]
-        self.mask: str | None = None  # the lanes in use, where not all are
-        self.fresh: set[Node] = set()  # nodes this kernel makes: computed here, not loaded
-        self.meanwhile: str | None = None  # a call with every tile, of what is to be done beside
-
-    # --- scopes ----------------------------------------------------------------------------------------------------
-
-    def remember(self, node: Node, index: Index, value: Value) -> None:
-        self.scopes[-1][(node, index, self.mask)] = value
-
-    def known(self, node: Node, index: Index) -> Value | None:
-        key = (node, index, self.mask)
-        for scope in reversed(self.scopes):
-            if key in scope:
-                return scope[key]
-        return None
-
-    def workspace(self, size: int) -> str:
-        """The thread's own memory, for as long as this kernel runs."""
-        self.work = max(self.work, size)
-        return "%work"
-
-    # --- extents ---------------------------------------------------------------------------------------------------
-
-    def extent(self, dim: int | Symbol) -> Scalar:
-        return f"%n.{dim.name}" if isinstance(dim, Symbol) else dim
-
-    # --- memory ----------------------------------------------------------------------------------------------------
-
-    def address(self, view: View, index: Index) -> tuple[Scalar, int, str | None]:
-        """Offset in elements, step from lane to lane, and the offsets of the lanes where these come from data."""
-        f = self.function
-        offset: Scalar = view.offset
-        step = 0
-        lanes: str | None = None
-        for at, stride in zip(index, view.strides, strict=True):
-            offset = f.add(offset, f.mul(at.base, stride))
-            step += at.step * stride
-            if at.lanes is not None and stride:
-                part = (
-                    at.lanes if stride == 1 else f.op(f"mul {vector('i64')} {at.lanes}, splat (i64 {stride})")
-                )
-                lanes = part if lanes is None else f.op(f"add {vector('i64')} {lanes}, {part}")
-        if lanes is not None and step:
-            steps = lane_constants([i * step for i in range(LANES)], "i64")
-            lanes, step = f.op(f"add {vector('i64')} {lanes}, {steps}"), 0
-        return offset, step, lanes
-
-    def load(self, view: View, index: Index) -> Value:
-        f, dtype = self.function, view.buffer.dtype
-        kind = memory_type(dtype)
-        wide = vector(kind)
-        offset, step, lanes = self.address(view, index)
-        pointer = f.pointer(self.pointers[view.buffer], offset, kind)
-        size = SIZE[dtype]
-        is_wide = lanes is not None or step != 0
-        if not is_wide:
-            value = f.op(f"load {kind}, ptr {pointer}, align {size}")
-        elif lanes is None and step == 1 and self.mask is None:
-            value = f.op(f"load {wide}, ptr {pointer}, align {size}")
-        elif lanes is None and step == 1:
-            value = self._load_some(pointer, kind, size)
-        else:
-            pointers = f"{vector('ptr')} {self._spread(pointer, kind, step, lanes)}"
-            name = f"masked.gather.v{LANES}{SUFFIX[kind]}.v{LANES}p0"
-            gather = self._memory(name, wide, vector("ptr"), "i32", vector("i1"), wide)
-            mask = f"{vector('i1')} {self.mask or ALL_LANES}"
-            value = f.op(f"call {wide} {gather}({pointers}, i32 {size}, {mask}, {wide} zeroinitializer)")
-        if dtype == "bool":
-            value = f.op(
-                f"icmp ne {wide if is_wide else kind} {value}, {'zeroinitializer' if is_wide else '0'}"
-            )
-        return Value(value, is_wide)
-
-    def prefetch(self, view: View, index: Index) -> None:
-        """Have the processor fetch the memory that these elements begin in."""
-        offset, _, _ = self.address(view, index)
-        pointer = self.function.pointer(self.pointers[view.buffer], offset, memory_type(view.buffer.dtype))
-        self.module.declarations.add(PREFETCH)
-        self.function.emit(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 0, i32 3, i32 1)")
-
-    def store(self, view: View, index: Index, value: Value) -> None:
-        f, dtype = self.function, view.buffer.dtype
-        kind = memory_type(dtype)
-        offset, step, lanes = self.address(view, index)
-        pointer = f.pointer(self.pointers[view.buffer], offset, kind)
-        size = SIZE[dtype]
-        name = value.name
-        if dtype == "bool":
-            type_ = vector("i1") if value.wide else "i1"
-            name = f.op(f"zext {type_} {name} to {vector(kind) if value.wide else kind}")
-        if lanes is None and step == 0:
-            if value.wide:
-                raise ValueError("16 values cannot be stored in one place")
-            f.emit(f"store {kind} {name}, ptr {pointer}, align {size}")
-            return
-        if not value.wide:
-            name = f.splat(name, kind)
-        wide = vector(kind)
-        if lanes is None and step == 1 and self.mask is None:
-            f.emit(f"store {wide} {name}, ptr {pointer}, align {size}")
-        elif lanes is None and step == 1:
-            self._store_some(name, pointer, kind, size)
-        else:
-            pointers = f"{vector('ptr')} {self._spread(pointer, kind, step, lanes)}"
-            full = f"masked.scatter.v{LANES}{SUFFIX[kind]}.v{LANES}p0"
-            scatter = self._memory(full, "void", wide, vector("ptr"), "i32", vector("i1"))
-            mask = f"{vector('i1')} {self.mask or ALL_LANES}"
-            f.emit(f"call void {scatter}({wide} {name}, {pointers}, i32 {size}, {mask})")
-
-    def _load_some(self, pointer: str, kind: str, size: int) -> str:
-        """The lanes in use, from elements one after the other."""
-        f, (count, mask) = self.function, self._lanes_in_use()
-        some, flags = (vector(t, count) for t in (kind, "i1"))
-        load = self._memory(f"masked.load.v{count}{SUFFIX[kind]}.p0", some, "ptr", "i32", flags, some)
-        value = f.op(f"call {some} {load}(ptr {pointer}, i32 {size}, {flags} {mask}, {some} zeroinitializer)")
-        return value if count == LANES else f.first_lanes(value, some, LANES)
-
-    def _store_some(self, name: str, pointer: str, kind: str, size: int) -> None:
-        f, (count, mask) = self.function, self._lanes_in_use()
-        some, flags = (vector(t, count) for t in (kind, "i1"))
-        value = name if count == LANES else f.first_lanes(name, vector(kind), count)
-        store = self._memory(f"masked.store.v{count}{SUFFIX[kind]}.p0", "void", some, "ptr", "i32", flags)
-        f.emit(f"call void {store}({some} {value}, ptr {pointer}, i32 {size}, {flags} {mask})")
-
-    def _lanes_in_use(self) -> tuple[int, str]:
-        """The lanes that memory is reached by and their mask: half of them, which cross fewer cache lines, will do
-        where no more are in use.
-        """
-        half = next((n for n in range(1, LANES // 2 + 1) if self.mask == tail_mask(n)), None)
-        if half is None:
-            return LANES, str(self.mask)
-        return LANES // 2, tail_mask(half, LANES // 2)
-
-    def _memory(self, name: str, result: str, *operands: str) -> str:
-        """Declare one of LLVM's ways to reach memory by lanes, and give its name."""
-        self.module.declarations.add(f"declare {result} @llvm.{name}({', '.join(operands)})")
-        return f"@llvm.{name}"
-
-    def _spread(self, pointer: str, kind: str, step: int, lanes: str | None) -> str:
-        """16 pointers, ``step`` apart or as ``lanes`` says."""
-        offsets = lanes or lane_constants([i * step for i in range(LANES)], "i64")
-        return self.function.op(f"getelementptr inbounds {kind}, ptr {pointer}, {vector('i64')} {offsets}")
-
-    # --- values ----------------------------------------------------------------------------------------------------
-
-    def widen(self, value: Value, element: str) -> str:
-        return value.name if value.wide else self.function.splat(value.name, element)
+class KernelWriter(Kernel):
+    """Writes one kernel function, by the rules of `ELEMENTWISE` and `SOURCES`."""
 
     def value(self, node: Node, index: Index) -> Value:
         """The node at the index. Scalars of the whole program are made once, at the function's start."""
@@ -235,7 +41,9 @@ class Kernel:
         view = None
         if not self._made_here(node):
             view = self.module.view(node)
-        elif moves(node) and not self._made_here(node.inputs[0]):  # moved here, out of what lies in memory
+        elif node.op.is_view and not self._made_here(
+            node.inputs[0]
+        ):  # moved here, out of what lies in memory
             source = self.module.view(node.inputs[0])
             view = move(node, source) if source is not None else None
         if view is not None:
@@ -250,13 +58,13 @@ class Kernel:
         if node.op.kind == "layout":  # the same value
             return self.value(node.inputs[0], index)
         if node.op.kind == "reduce":
-            return few(self, node, index)
+            return reduce_small(self, node, index)
         return SOURCES[name](self, node, index)
 
     def _made_here(self, node: Node) -> bool:
         """Whether the node, or what it is a movement of, is this kernel's own: in registers, and not yet in memory."""
         while node not in self.fresh:
-            if not moves(node):
+            if not node.op.is_view:
                 return False
             node = node.inputs[0]
         return True
@@ -267,8 +75,6 @@ class Kernel:
         elements = [ELEMENT[i.dtype] for i in node.inputs]
         names = [self.widen(v, e) if wide else v.name for v, e in zip(operands, elements, strict=True)]
         types = [vector(e) if wide else e for e in elements]
-        if node.op.name == "cast":
-            return Value(cast(self, names[0], node.inputs[0].dtype, node.dtype, wide), wide)
         return Value(ELEMENTWISE[node.op.name](self, node, types, names, wide), wide)
 
     def _fused(self, node: Node, index: Index) -> Value | None:
@@ -298,47 +104,3 @@ class Kernel:
 
     def _is_product(self, node: Node) -> bool:
         return node.op.name == "mul" and self.module.uses[node] == 1 and self.module.view(node) is None
-
-    def call(self, name: str, type_: str, *operands: str) -> str:
-        """One of our own elementary functions."""
-        suffix = suffix_of(type_)
-        if name == "fma" and self.module.has_fma:
-            return self.intrinsic("fma", type_, *operands)
-        self.module.functions.add((name, suffix))
-        arguments = ", ".join(f"{type_} {o}" for o in operands)
-        return self.function.op(f"call {type_} @rv.{name}.{suffix}({arguments})")
-
-    def intrinsic(self, name: str, type_: str, *operands: str) -> str:
-        suffix = suffix_of(type_)
-        self.module.declarations.add(
-            f"declare {type_} @llvm.{name}.{suffix}({', '.join([type_] * len(operands))})"
-        )
-        return self.function.op(
-            f"call {type_} @llvm.{name}.{suffix}({', '.join(f'{type_} {o}' for o in operands)})"
-        )
-
-    def number(self, at: At, dtype: str) -> Value:
-        """An index as a number of a program's dtype."""
-        f, element = self.function, ELEMENT[dtype]
-        convert = {"float": "sitofp", "double": "sitofp"}.get(element, "trunc")
-        if at.lanes is None and at.step == 0:
-            if isinstance(at.base, int):
-                return Value(literal(at.base, element), False)
-            return Value(f.op(f"{convert} i64 {at.base} to {element}"), False)
-        wide = self.lane_numbers(at)
-        return Value(f.op(f"{convert} {vector('i64')} {wide} to {vector(element)}"), True)
-
-    def plus(self, at: At, more: At, factor: int) -> At:
-        """``at + more * factor``."""
-        f, lanes = self.function, at.lanes
-        if more.lanes is not None:
-            part = f.op(f"mul {vector('i64')} {more.lanes}, splat (i64 {factor})")
-            lanes = part if lanes is None else f.op(f"add {vector('i64')} {lanes}, {part}")
-        return At(f.add(at.base, f.mul(more.base, factor)), at.step + more.step * factor, lanes)
-
-    def lane_numbers(self, at: At) -> str:
-        f = self.function
-        base = f.splat(str(at.base), "i64")
-        steps = lane_constants([i * at.step for i in range(LANES)], "i64")
-        result = f.op(f"add {vector('i64')} {base}, {steps}") if at.step else base
-        return f.op(f"add {vector('i64')} {result}, {at.lanes}") if at.lanes is not None else result

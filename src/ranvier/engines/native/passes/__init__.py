@@ -1,1 +1,1 @@
-"""Passes: functions from a graph to a graph that this engine's programs are made faster by."""
+"""Passes: each takes a graph and returns one that computes the same, faster. `compiler.PASSES` lists them in order."""

@@ -1,92 +1,89 @@
-"""A pass for large samples: what is cheap to make and large to keep is made a second time for the gradient.
+"""A pass for images and sequences: the gradient recomputes activations that are cheap to compute and large to keep.
 
-The gradient of a normalized convolution needs what the convolution gave, and that of the layer after it needs what relu
-made of it. The second follows from the first by a few operations an element, so only the first is kept, and relu is
-computed again, with the same bits, where the gradient needs it. Source: Bulo, Porzi and Kontschieder 2018, "In-Place
-Activated BatchNorm for Memory-Optimized Training of DNNs".
+The gradient of a normalized convolution needs the convolution's result, and the gradient of the next layer needs its
+activation, relu for instance. A few operations an element give the second from the first, so only the first is kept
+and relu is recomputed, with the same bits, where the gradient needs it. Source: Bulo, Porzi and Kontschieder 2018,
+"In-Place Activated BatchNorm for Memory-Optimized Training of DNNs".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ranvier.engines.native.codegen.builder import SIZE
-from ranvier.engines.native.passes.virtual_workers import spatial
-from ranvier.engines.native.schedule.view import size
+from ranvier.engines.native.passes.virtual_workers import is_spatial
+from ranvier.engines.native.target.extents import size
+from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, topological
+from ranvier.graph.node import BATCH, FUNCTION, Node, topological
 
-WORTH = 1 << 24  # bytes saved, of which so many no longer stay in the last cache
-AGAIN = "again"  # the attribute of a second node in memory, which is to be computed as late as can be
-# What may stand between a convolution's result and what is made of it again, and what ends it.
-_CHEAP = frozenset(
-    (
-        "add", "sub", "mul", "div", "neg", "cast", "less", "select", "relu", "maximum", "minimum", "broadcast",
-        "reshape",
-    )
-)  # fmt: skip
-_MADE = frozenset(("relu", "maximum", "minimum", "select"))
-_MOVED = frozenset(("pad", "transpose", "reshape", "cast", "stop_gradient"))  # between it and a convolution
+MIN_BYTES = 1 << 24  # of the activations: fewer stay in the last-level cache anyway
+RECOMPUTED = "recomputed"  # attribute of a node in memory that is to be computed as late as its readers allow
 
 
-def compute_again(graph: Graph, batch: int) -> Graph:
-    """The graph with further nodes for each activation of a normalized convolution that the gradient needs, if keeping
-    them all took much memory.
+def rematerialize(graph: Graph, batch: int) -> Graph:
+    """Recompute the activations of normalized convolutions in the gradient, if keeping them all took much memory.
 
-    What a convolution's gradient reads is put into memory again; every operation on elements has a node of its own,
-    which is computed where it is read.
+    What a convolution's gradient reads is stored in memory once more, late; every elementwise operation has a node of
+    its own, which is fused with its reader.
     """
-    if not spatial(graph):
+    if not is_spatial(graph):
         return graph
     nodes = graph.nodes()
-    loss = set(topological([root for root in graph.roots() if not root.shape]))  # and all that it is made of
+    forward = set(
+        topological([root for root in graph.roots() if not root.shape])
+    )  # the loss, and all it depends on
     users: dict[Node, list[Node]] = {node: [] for node in nodes}
     for node in nodes:
         for operand in set(node.inputs):
             users[operand].append(node)
-    made = {n for n in loss if n.op.name in _MADE and _normalized(n, users) and not loss.issuperset(users[n])}
-    if sum(size(node.shape, batch) * SIZE[node.dtype] for node in made) < WORTH:
+    activations = {
+        n for n in forward if n.op.selects and _is_normalized(n, users) and not forward.issuperset(users[n])
+    }
+    if sum(size(node.shape, batch) * SIZE[node.dtype] for node in activations) < MIN_BYTES:
         return graph
     result: dict[Node, Node] = {}
-    second: dict[Node, Node] = {}
+    recomputed: dict[Node, Node] = {}
 
-    def read(operand: Node, by: Node) -> Node:
-        """What the gradient reads in a node's place."""
-        if operand in made and by.op.kind == "elementwise":
+    def operand_in_gradient(operand: Node, reader: Node) -> Node:
+        if operand in activations and reader.op.kind == "elementwise":
             fresh = result[operand]
             return Node(fresh.op, fresh.inputs, fresh.attrs, fresh.type)
-        return second.get(operand, result[operand])
+        return recomputed.get(operand, result[operand])
 
     for node in nodes:
         first = tuple(result[i] for i in node.inputs)
-        inputs = first if node in loss else tuple(read(i, node) for i in node.inputs)
+        inputs = first if node in forward else tuple(operand_in_gradient(i, node) for i in node.inputs)
         result[node] = node.on(inputs)
-        if node in made:
-            second[node] = Node(node.op, first, {**node.attrs, AGAIN: True}, node.type)
-        elif node in loss and node.op.name in _MOVED and node.inputs[0] in second:
-            second[node] = Node(node.op, (second[node.inputs[0]], *first[1:]), node.attrs, node.type)
+        if node in activations:
+            recomputed[node] = Node(node.op, first, {**node.attrs, RECOMPUTED: True}, node.type)
+        elif node in forward and node.op.preserves and node.inputs[0] in recomputed:
+            moved = recomputed[node.inputs[0]]
+            recomputed[node] = Node(node.op, (moved, *first[1:]), node.attrs, node.type)
     return graph.rebuild(lambda n: result[n])
 
 
-def _normalized(made: Node, users: Mapping[Node, list[Node]]) -> bool:
-    """Whether this is made of the result of one contraction alone, of which sums over the samples are taken too."""
+def _is_normalized(activation: Node, users: Mapping[Node, list[Node]]) -> bool:
+    """Whether an activation depends on the result of one contraction alone, which is summed over the samples too.
+
+    Such sums are those of batch normalization, whose gradient keeps the contraction's result anyway.
+    """
     found: list[Node] = []
     seen: set[Node] = set()
-    stack = list(made.inputs)
+    stack = list(activation.inputs)
     while stack:
         node = stack.pop()
         if node in seen or node.ndim < 3 or node.shape[0] != BATCH:
             continue
         seen.add(node)
+        is_cheap = node.op.kind == "elementwise" and node.op.cost < FUNCTION
         if node.op.name == "contract" or (
             node.op.name == "reshape" and node.inputs[0].op.name == "concatenate"
         ):
-            found.append(node)  # or what it was woven of
-        elif node.op.name in _CHEAP:
+            found.append(node)  # a contraction, or the parts that `split_strided` made of one
+        elif is_cheap or node.op.name in ("broadcast", "reshape"):
             stack.extend(node.inputs)
         else:
             return False
-    # Such sums are those of batch normalization, for which the contraction's result is kept anyway.
     return len(found) == 1 and any(
         user.op.name == "reduce_sum" and 0 in user.attrs["axes"] for user in users[found[0]]
     )

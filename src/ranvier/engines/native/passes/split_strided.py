@@ -1,10 +1,10 @@
-"""A pass: contractions of values with zeros in between become several of the values themselves.
+"""A pass: a contraction of values with zeros in between becomes several contractions of the values themselves.
 
-The gradient of a convolution of stride 2 by its inputs, or the convolution's transpose, spreads what it is given and
-fills in zeros; of 3 x 3 weights, most then meet a zero. Places of the result that lie a stride apart meet the same
-weights, so those at each offset are a smaller contraction of their own, and the result is woven of them. A term left
-out is a product with zero, so no bit changes while weights are finite. Source: Shi et al. 2016, "Is the deconvolution
-layer the same as a convolutional layer?".
+The gradient of a convolution of stride 2 by its inputs, or a transposed convolution, spreads its operand and fills in
+zeros; most of 3 x 3 weights are then multiplied by zero. Elements of the result that are a stride apart use the same
+weights, so the elements at each offset are a smaller contraction, and the results are interleaved. A term left out is a
+product with zero, so no bit changes while weights are finite. Source: Shi et al. 2016, "Is the deconvolution layer the
+same as a convolutional layer?".
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from math import gcd, prod
 from typing import Any
 
 from ranvier.engines.native.passes.clip_padding import is_zero
-from ranvier.engines.native.passes.squeeze import reached
+from ranvier.engines.native.passes.squeeze import read_part
 from ranvier.graph.contraction import Affine
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, apply, constant, full
 
-PARTS = 8  # a contraction becomes at most
+MAX_PARTS = 8  # of a contraction
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A dimension of an operand with zeros in between: place ``loop + coefficient * inner + offset`` is read of it,
-    and holds element i where that is ``before + stride * i``.
+    """A dimension of an operand with zeros in between.
+
+    The contraction reads index ``loop + coefficient * inner + offset``. It holds element i where that is
+    ``before + stride * i``, and zero elsewhere.
     """
 
     dim: int
@@ -38,21 +40,21 @@ class Spread:
     stride: int
 
 
-def weave(graph: Graph) -> Graph:
-    """The graph with contractions that multiply no zeros in between, where that can be."""
-    return graph.changed(lambda node, old: _woven(node) if node.op.name == "contract" else node)
+def split_strided(graph: Graph) -> Graph:
+    """Split contractions so that they multiply no zeros in between, where their loops allow it."""
+    return graph.changed(lambda node, old: _without_zeros(node) if node.op.name == "contract" else node)
 
 
-def _woven(node: Node) -> Node:
+def _without_zeros(node: Node) -> Node:
     for side, operand in enumerate(node.inputs):
         spreads = _spreads(node, side) if operand.op.name == "pad" else []
-        if spreads and prod(s.stride for s in spreads) <= PARTS:
-            return _join(node, side, spreads, ())
+        if spreads and prod(s.stride for s in spreads) <= MAX_PARTS:
+            return _interleaved(node, side, spreads, ())
     return node
 
 
 def _spreads(node: Node, side: int) -> list[Spread]:
-    """The dimensions of a padded operand that can be divided."""
+    """The dimensions of a padded operand that can be split."""
     padded, rank = node.inputs[side], node.attrs["rank"]
     mine, others = node.attrs["index"][side], node.attrs["index"][1 - side]
     if not is_zero(padded.inputs[1]):
@@ -74,12 +76,14 @@ def _spreads(node: Node, side: int) -> list[Spread]:
     return sorted(found, key=lambda spread: spread.loop)
 
 
-def _join(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) -> Node:
-    """The result from those at each place modulo the strides; of the first dimensions that is chosen already."""
+def _interleaved(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) -> Node:
+    """The result, interleaved from its parts. ``rests`` are the part's indices modulo the strides, in the dimensions
+    that are split already.
+    """
     if len(rests) == len(spreads):
         return _part(node, side, spreads, rests)
     spread = spreads[len(rests)]
-    parts = [_join(node, side, spreads, (*rests, rest)) for rest in range(spread.stride)]
+    parts = [_interleaved(node, side, spreads, (*rests, rest)) for rest in range(spread.stride)]
     shape, at = parts[0].shape, spread.loop
     whole, wide = extent(parts[0], at) * spread.stride, prod(extents(parts[0], at + 1))
     filled = [i for i, part in enumerate(parts) if part.op.name != "broadcast"]  # others are zeros
@@ -90,21 +94,21 @@ def _join(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) 
         for part in parts
     ]
     if len(filled) > 1:
-        woven = apply("concatenate", *rows, axis=at + 1)
+        result = apply("concatenate", *rows, axis=at + 1)
     else:
         (i,) = filled
         around = (i * wide, (spread.stride - 1 - i) * wide, 0)
         zero, widths = constant(0, node.dtype), (*[(0, 0, 0)] * (at + 1), around)
-        woven = apply("pad", rows[i], zero, widths=widths)
-    woven = apply("reshape", woven, shape=(*shape[:at], whole, *shape[at + 1 :]))
+        result = apply("pad", rows[i], zero, widths=widths)
+    result = apply("reshape", result, shape=(*shape[:at], whole, *shape[at + 1 :]))
     if whole == node.shape[at]:
-        return woven
-    ranges = tuple((0, node.shape[at], 1) if axis == at else None for axis in range(woven.ndim))
-    return apply("slice", woven, ranges=ranges)
+        return result
+    ranges = tuple((0, node.shape[at], 1) if axis == at else None for axis in range(result.ndim))
+    return apply("slice", result, ranges=ranges)
 
 
 def _part(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) -> Node:
-    """The result at places with these rests modulo the strides."""
+    """The elements of the result whose indices are ``rests`` modulo the strides."""
     padded = node.inputs[side]
     loops: list[Any] = list(node.attrs["loops"])
     mine, others = list(node.attrs["index"][side]), list(node.attrs["index"][1 - side])
@@ -117,12 +121,12 @@ def _part(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) 
         if spread.inner is None:
             empty = empty or start % spread.stride != 0
         else:
-            turns = range(loops[spread.inner])
-            first = next((q for q in turns if (start + spread.coefficient * q) % spread.stride == 0), None)
+            values = range(loops[spread.inner])
+            first = next((q for q in values if (start + spread.coefficient * q) % spread.stride == 0), None)
             empty = empty or first is None
             step = spread.stride // gcd(spread.coefficient, spread.stride)
             if first is not None:
-                loops[spread.inner] = len(turns[first::step])
+                loops[spread.inner] = len(values[first::step])
                 terms.append((spread.inner, spread.coefficient * step // spread.stride))
                 others = [_stepped(function, spread.inner, step, first) for function in others]
                 start += spread.coefficient * first
@@ -139,13 +143,13 @@ def _part(node: Node, side: int, spreads: list[Spread], rests: tuple[int, ...]) 
     if any(width != (0, 0, 0) for width in widths):
         operand = apply("pad", operand, constant(0, operand.dtype), widths=tuple(widths))
     inputs, index = list(node.inputs), list(node.attrs["index"])
-    inputs[side], index[side] = reached(operand, tuple(mine), loops)
+    inputs[side], index[side] = read_part(operand, tuple(mine), loops)
     inputs[1 - side], index[1 - side] = _spanned(inputs[1 - side], others, loops), tuple(others)
     return apply("contract", *inputs, index=tuple(index), loops=tuple(loops), rank=node.attrs["rank"])
 
 
 def _spanned(x: Node, index: list[Affine], loops: list[Any]) -> Node:
-    """The part of an operand that is read where a plain loop that begins at 0 ends before a dimension does."""
+    """The part of an operand that is read: a plain loop from 0 may end before its dimension does."""
     plain = [terms[0][0] if [c for _, c in terms] == [1] and not offset else None for terms, offset in index]
     ranges = [
         None if loop is None or loops[loop] == d else (0, loops[loop], 1)
@@ -155,7 +159,7 @@ def _spanned(x: Node, index: list[Affine], loops: list[Any]) -> Node:
 
 
 def _stepped(function: Affine, loop: int, step: int, first: int) -> Affine:
-    """An affine function of a loop as one of the loop that takes every so many of its turns."""
+    """An affine function of a loop, as a function of the loop over every ``step``-th of its values from ``first``."""
     terms, offset = function
     own = next((c for i, c in terms if i == loop), 0)
     return tuple((i, c * step if i == loop else c) for i, c in terms), offset + own * first

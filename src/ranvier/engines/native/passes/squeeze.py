@@ -1,6 +1,6 @@
-"""A pass: the same program without dimensions of 1, so that kernels iterate over what there is and nothing else.
+"""A pass: the same program without dimensions of 1, so kernels have no loops of one iteration.
 
-The caller's arrays keep theirs: how they lie in memory is the same with and without.
+The caller's arrays keep such dimensions: their layout in memory is the same.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from typing import Any
 from ranvier.graph.contraction import Affine
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import Node, Shape, apply
-from ranvier.graph.ops import PRIMITIVES
 
 
 def squeeze(graph: Graph) -> Graph:
+    """Remove dimensions of 1 from every node, by the rule of its primitive."""
     result: dict[Node, Node] = {}
     for node in graph.nodes():
         if 1 not in node.shape and all(1 not in i.shape for i in node.inputs):
             inputs = tuple(result[i] for i in node.inputs)
             result[node] = node.on(inputs)
         else:
-            result[node] = _rules.get(node.op.name, _around)(node, [result[i] for i in node.inputs])
+            other = _unchanged if node.op.kind == "elementwise" else _between_reshapes
+            result[node] = _RULES.get(node.op.name, other)(node, [result[i] for i in node.inputs])
     return Graph(
         tuple(result[n] for n in graph.inputs),
         tuple(result[n] for n in graph.outputs),
@@ -41,18 +42,18 @@ def _small(node: Node) -> Node:
     return shaped(node, without_ones(node.shape))
 
 
-def _around(node: Node, inputs: list[Node]) -> Node:
-    """The primitive as it was, between reshapes."""
+def _between_reshapes(node: Node, inputs: list[Node]) -> Node:
+    """The primitive on its old shapes, between reshapes."""
     given = [shaped(new, old.shape) for new, old in zip(inputs, node.inputs, strict=True)]
     return _small(Node(node.op, tuple(given), node.attrs, node.type))
 
 
-def _same(node: Node, inputs: list[Node]) -> Node:
+def _unchanged(node: Node, inputs: list[Node]) -> Node:
     return apply(node.op.name, *inputs, **node.attrs)
 
 
-def _places(shape: Shape) -> dict[int, int]:
-    """Where each dimension that is not 1 goes."""
+def _new_axes(shape: Shape) -> dict[int, int]:
+    """The new axis of each dimension that is not 1."""
     kept = [i for i, d in enumerate(shape) if d != 1]
     return {old: new for new, old in enumerate(kept)}
 
@@ -62,30 +63,30 @@ def _generated(node: Node, inputs: list[Node]) -> Node:
 
 
 def _reduce(node: Node, inputs: list[Node]) -> Node:
-    places = _places(node.inputs[0].shape)
-    axes = tuple(places[a] for a in node.attrs["axes"] if a in places)
+    new_axes = _new_axes(node.inputs[0].shape)
+    axes = tuple(new_axes[a] for a in node.attrs["axes"] if a in new_axes)
     return apply(node.op.name, inputs[0], axes=axes) if axes else inputs[0]
 
 
 def _transpose(node: Node, inputs: list[Node]) -> Node:
-    places = _places(node.inputs[0].shape)
-    axes = tuple(places[a] for a in node.attrs["axes"] if a in places)
+    new_axes = _new_axes(node.inputs[0].shape)
+    axes = tuple(new_axes[a] for a in node.attrs["axes"] if a in new_axes)
     return inputs[0] if axes == tuple(range(len(axes))) else apply("transpose", inputs[0], axes=axes)
 
 
 def _broadcast(node: Node, inputs: list[Node]) -> Node:
-    places = _places(node.shape)
-    axes = tuple(places[a] for a, d in zip(node.attrs["axes"], node.inputs[0].shape, strict=True) if d != 1)
+    new_axes = _new_axes(node.shape)
+    axes = tuple(new_axes[a] for a, d in zip(node.attrs["axes"], node.inputs[0].shape, strict=True) if d != 1)
     shape = without_ones(node.shape)
     return inputs[0] if shape == inputs[0].shape else apply("broadcast", inputs[0], shape=shape, axes=axes)
 
 
 def _contract(node: Node, inputs: list[Node]) -> Node:
-    """Loops of one turn go: their variable is 0 in every index."""
+    """Remove loops of one iteration: their variable is 0 in every index."""
     loops, rank = node.attrs["loops"], node.attrs["rank"]
     kept = [i for i, extent in enumerate(loops) if extent != 1]
     number = {old: new for new, old in enumerate(kept)}
-    turns = tuple(loops[i] for i in kept)
+    extents = tuple(loops[i] for i in kept)
     operands, index = [], []
     for new, old, functions in zip(inputs, node.inputs, node.attrs["index"], strict=True):
         left = tuple(
@@ -93,18 +94,18 @@ def _contract(node: Node, inputs: list[Node]) -> Node:
             for dim, (terms, offset) in zip(old.shape, functions, strict=True)
             if dim != 1
         )
-        operand, left = reached(new, left, turns)
+        operand, left = read_part(new, left, extents)
         operands.append(operand)
         index.append(left)
     if not kept:
         return apply("mul", *operands)
-    return apply("contract", *operands, index=tuple(index), loops=turns, rank=sum(i < rank for i in kept))
+    return apply("contract", *operands, index=tuple(index), loops=extents, rank=sum(i < rank for i in kept))
 
 
-def reached(x: Node, index: tuple[Affine, ...], loops: Sequence[Any]) -> tuple[Node, tuple[Affine, ...]]:
-    """The part of an operand that is read, in dimensions where a plain loop is left, which then spans its own, or none.
+def read_part(x: Node, index: tuple[Affine, ...], loops: Sequence[Any]) -> tuple[Node, tuple[Affine, ...]]:
+    """Slice an operand to what is read of it, in dimensions that a single loop or none addresses; and the new index.
 
-    A convolution with a single position, for one, reads what its kernel covers there and no more.
+    A convolution with a single position, for example, reads what its kernel covers there and no more.
     """
     ranges: list[tuple[int, int, int] | None] = []
     left = []
@@ -135,7 +136,7 @@ def _slice(node: Node, inputs: list[Node]) -> Node:
     return _small(apply("slice", inputs[0], ranges=ranges)) if any(ranges) else inputs[0]
 
 
-_rules: dict[str, Callable[[Node, list[Node]], Node]] = {
+_RULES: dict[str, Callable[[Node, list[Node]], Node]] = {
     "input": lambda node, inputs: apply("input", **{**node.attrs, "shape": without_ones(node.shape)}),
     "constant": lambda node, inputs: _small(node),
     "random": _generated,
@@ -147,5 +148,4 @@ _rules: dict[str, Callable[[Node, list[Node]], Node]] = {
     "contract": _contract,
     "pad": _pad,
     "slice": _slice,
-    **{name: _same for name, primitive in PRIMITIVES.items() if primitive.kind == "elementwise"},
 }

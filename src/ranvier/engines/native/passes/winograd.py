@@ -1,9 +1,9 @@
-"""A pass for large samples: convolutions of 3 x 3 weights with four ninths of the products.
+"""A pass for images: convolutions of 3 x 3 weights with four ninths of the products.
 
-A tile of 2 x 2 results needs 36 products of each channel, or 16 once the 4 x 4 places that it reads and the weights are
-transformed, by sums alone. Where many channels are summed, the transforms cost little beside. Source: Lavin and Gray
-2016, "Fast Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3), whose rounding errors are of the size of a
-plain sum's. Of an infinite value it makes nan in the whole tile.
+A tile of 2 x 2 results needs 36 products for each channel, or 16 once the 4 x 4 inputs that it reads and the weights
+are transformed, by additions alone. Where many channels are summed, the transforms cost little in comparison. Source:
+Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural Networks", F(2 x 2, 3 x 3), whose rounding errors are of
+the size of a plain sum's. An infinite input makes the whole tile nan.
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ from functools import cache
 from itertools import pairwise
 from math import prod
 
-from ranvier.engines.native.codegen.builder import LANES, SIZE
 from ranvier.engines.native.passes.clip_padding import is_zero
-from ranvier.engines.native.passes.pack_weights import LAID
-from ranvier.engines.native.passes.virtual_workers import spatial
+from ranvier.engines.native.passes.primitives import PACK
+from ranvier.engines.native.passes.virtual_workers import is_spatial
+from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node, apply, constant, like
 
-NEAR = 1 << 19  # bytes of transformed values at a time: half of a second-level cache
-SHARE = 0.75  # of the plain convolution's time that it may take by a rough count
-Sums = Sequence[Sequence[tuple[int, float]]]  # each transformed value: of which given ones, times what
-PLACES: Sums = (((0, 1), (2, -1)), ((1, 1), (2, 1)), ((2, 1), (1, -1)), ((1, 1), (3, -1)))
+STRIP_BYTES = 1 << 19  # of transformed values at a time: half of a second-level cache
+MAX_RELATIVE_COST = 0.75  # beside the plain convolution, by the estimate in `_pays`
+Sums = Sequence[
+    Sequence[tuple[int, float]]
+]  # a transform: for each output, the inputs and factors that it sums
+INPUTS: Sums = (((0, 1), (2, -1)), ((1, 1), (2, 1)), ((2, 1), (1, -1)), ((1, 1), (3, -1)))
 WEIGHTS: Sums = (((0, 1),), ((0, 0.5), (1, 0.5), (2, 0.5)), ((0, 0.5), (1, -0.5), (2, 0.5)), ((2, 1),))
 RESULTS: Sums = (((0, 1), (1, 1), (2, 1)), ((1, 1), (2, -1), (3, -1)))
 
 
 def _transposed(sums: Sums) -> Sums:
-    """What comes back to each given value."""
+    """The transposed transform, which a gradient applies."""
     size = 1 + max(i for terms in sums for i, _ in terms)
     return [
         [(to, factor) for to, terms in enumerate(sums) for i, factor in terms if i == at]
@@ -48,49 +50,49 @@ class Convolution:
     height: int
     width: int  # of the result
     around: tuple[int, int, int, int]  # zeros above, below, left and right of the images
-    turned: bool  # the weights run backward, as in a gradient
+    flipped: bool  # the kernel is flipped in height and width, as in a gradient
 
 
 @dataclass(frozen=True)
 class WeightGradient:
-    """Of images and what comes back (batch, height, width, filters): (3, 3, channels, filters), axes in an order."""
+    """The gradient of such a convolution by its kernel: (3, 3, channels, filters), with the axes in ``order``."""
 
     images: Node
-    back: Node
+    gradient: Node  # by the convolution's result: (batch, height, width, filters)
     around: tuple[int, int, int, int]  # zeros above, below, left and right of the images
     order: tuple[int, ...]
 
 
-def transform(graph: Graph, batch: int) -> Graph:
-    """The graph with its larger convolutions done so, where several samples are taken at a time."""
-    if not spatial(graph) or batch == 1:
+def winograd(graph: Graph, batch: int) -> Graph:
+    """Transform the larger convolutions and their gradients by weights, where a step has several samples."""
+    if not is_spatial(graph) or batch == 1:
         return graph
 
     def change(node: Node, old: Node) -> Node:
         if node.op.name != "contract":
             return node
         found, weights = _convolution(node), _weight_gradient(node)
-        return (
-            _transformed(found) if found is not None else _gathered(weights) if weights is not None else node
-        )
+        if found is not None:
+            return _transformed(found)
+        return _transformed_gradient(weights) if weights is not None else node
 
     return graph.changed(change)
 
 
-def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: int, kept: int) -> bool:
+def _pays(result: Sequence[int], given: Sequence[int], channels: int, filters: int, extra: int) -> bool:
     """Whether the tiles' products and transforms cost clearly less than the plain products, by measured cycles.
 
-    ``result`` and ``given`` are heights and widths, ``kept`` how many vectors each sample reads and writes once more.
+    ``result`` and ``given`` are heights and widths; ``extra`` is how many further vectors each sample reads and writes.
     """
     tiles, vectors = prod(-(-n // 2) for n in result), -(-filters // LANES)
     plain = prod(map(min, result, given)) * 9 * channels * vectors / 2 / 0.95
     products = tiles * 16 * channels * vectors / 2 / 0.87
-    moved = 3.5 * tiles * 16 * (-(-channels // LANES) + vectors) + kept
-    return products + moved < SHARE * plain
+    moved = 3.5 * tiles * 16 * (-(-channels // LANES) + vectors) + extra
+    return products + moved < MAX_RELATIVE_COST * plain
 
 
 def _convolution(node: Node) -> Convolution | None:
-    """A contraction as such a convolution; None if it is none, or too small."""
+    """A contraction as such a convolution; None if it is no such convolution, or too small to gain."""
     loops, rank = node.attrs["loops"], node.attrs["rank"]
     (images, weights), (at, by) = node.inputs, node.attrs["index"]
     if len(loops) != 7 or rank != 4 or loops[0] != BATCH or images.ndim != 4 or weights.ndim != 4:
@@ -98,8 +100,8 @@ def _convolution(node: Node) -> Convolution | None:
     channel = at[3][0][0][0] if at[3][0] else 0
     if at[0] != (((0, 1),), 0) or at[3] != (((channel, 1),), 0):
         return None
-    images, front = _without_zeros(images)
-    taps, around, turned = [], [], set()
+    images, front = _without_padding(images)
+    taps, around, flipped = [], [], set()
     for axis in (1, 2):
         terms, offset = at[axis]
         outer, inner = (*sorted(terms), (0, 0))[:2]
@@ -115,29 +117,29 @@ def _convolution(node: Node) -> Convolution | None:
         after = 2 * -(-loops[axis] // 2) + 2 - before - images.shape[axis]
         taps.append(inner[0])
         around += [before, after]
-        turned.add(inner[1] < 0)
+        flipped.add(inner[1] < 0)
     axes = [
         place for loop in (*taps, channel, 3) for place, read in enumerate(by) if read == (((loop, 1),), 0)
     ]
-    if len(axes) != 4 or len(turned) != 1 or min(around) < 0:
+    if len(axes) != 4 or len(flipped) != 1 or min(around) < 0:
         return None
-    kept = 8 * loops[1] * loops[2] * -(-loops[3] // LANES)
-    if not _pays(loops[1:3], extents(images, 1, 3), loops[channel], loops[3], kept):
+    extra = 8 * loops[1] * loops[2] * -(-loops[3] // LANES)
+    if not _pays(loops[1:3], extents(images, 1, 3), loops[channel], loops[3], extra):
         return None
     if axes != [0, 1, 2, 3]:
         order = apply("transpose", weights, axes=tuple(axes))
-        weights = Node(LAID, (order,), {}, order.type)
+        weights = Node(PACK, (order,), {}, order.type)
     above, below, left, right = around
-    return Convolution(images, weights, loops[1], loops[2], (above, below, left, right), turned == {True})
+    return Convolution(images, weights, loops[1], loops[2], (above, below, left, right), flipped == {True})
 
 
 def _weight_gradient(node: Node) -> WeightGradient | None:
-    """A contraction as the gradient of such a convolution by its weights; None if it is none, or too small."""
+    """A contraction as such a gradient by weights; None if it is no such gradient, or too small to gain."""
     loops, rank = node.attrs["loops"], node.attrs["rank"]
     if len(loops) != 7 or rank != 4 or loops.count(BATCH) != 1:
         return None
     for side in (0, 1):
-        back, images = node.inputs[side], node.inputs[1 - side]
+        gradient, images = node.inputs[side], node.inputs[1 - side]
         by, at = node.attrs["index"][side], node.attrs["index"][1 - side]
         read = [terms[0][0] for terms, _ in by if terms]
         if (
@@ -150,7 +152,7 @@ def _weight_gradient(node: Node) -> WeightGradient | None:
             continue
         if images.ndim != 4 or at[0] != by[0] or len(at[3][0]) != 1 or at[3] != _plain(at[3][0][0][0])[0]:
             continue
-        images, front = _without_zeros(images)
+        images, front = _without_padding(images)
         taps, around = [], []
         for axis in (1, 2):
             terms, offset = at[axis]
@@ -163,19 +165,19 @@ def _weight_gradient(node: Node) -> WeightGradient | None:
         channel, filters = at[3][0][0][0], read[3]
         if len(taps) != 2 or {*taps, channel, filters} != {0, 1, 2, 3} or min(around) < 0:
             continue
-        kept = 3 * 16 * loops[channel] * -(-loops[filters] // LANES)
+        extra = 3 * 16 * loops[channel] * -(-loops[filters] // LANES)
         result: tuple[int, int] = loops[read[1]], loops[read[2]]
-        if _pays(result, extents(images, 1, 3), loops[channel], loops[filters], kept):
+        if _pays(result, extents(images, 1, 3), loops[channel], loops[filters], extra):
             order = [*taps, channel, filters]
             above, below, left, right = around
             return WeightGradient(
-                images, back, (above, below, left, right), tuple(order.index(i) for i in range(4))
+                images, gradient, (above, below, left, right), tuple(order.index(i) for i in range(4))
             )
     return None
 
 
-def _without_zeros(images: Node) -> tuple[Node, tuple[int, ...]]:
-    """What was padded, and the zeros in front of it along each dimension; the images as they are if it is not plain."""
+def _without_padding(images: Node) -> tuple[Node, tuple[int, ...]]:
+    """The images without their padding of zeros, and the zeros before them in each dimension."""
     if images.op.name == "pad" and is_zero(images.inputs[1]):
         widths = images.attrs["widths"]
         if not any(between for _, _, between in widths) and {*widths[0], *widths[3]} == {0}:
@@ -190,31 +192,33 @@ def _padded(images: Node, around: tuple[int, int, int, int]) -> Node:
 
 
 def _tiles(padded: Node, first: int, end: int) -> Node:
-    """The transformed places of the tiles of some rows of them: (batch, 16, tiles, channels)."""
+    """The transformed inputs of the tiles in some rows of tiles: (batch, 16, tiles, channels)."""
     width, channels = extents(padded, 2)
     wide = width // 2 - 1
 
-    def place(i: int, j: int) -> Node:
-        """Of each tile, what it reads there."""
+    def tile_input(i: int, j: int) -> Node:
+        """Input (i, j) of each tile."""
         ranges = (None, (2 * first + i, 2 * end + i - 1, 2), (j, j + 2 * wide - 1, 2), None)
         return apply("slice", padded, ranges=ranges)
 
-    places = apply("concatenate", *_sums(PLACES, place), axis=1)
-    return apply("reshape", places, shape=(BATCH, 16, (end - first) * wide, channels))
+    transformed = apply("concatenate", *_sums(INPUTS, tile_input), axis=1)
+    return apply("reshape", transformed, shape=(BATCH, 16, (end - first) * wide, channels))
 
 
-def _gathered(g: WeightGradient) -> Node:
-    """The weights' gradient, which takes the convolution's steps backward."""
-    (height, width, filters), channels = extents(g.back, 1), extent(g.images, 3)
+def _transformed_gradient(g: WeightGradient) -> Node:
+    """The gradient by weights: the transposed transforms of the convolution, in reverse order."""
+    (height, width, filters), channels = extents(g.gradient, 1), extent(g.images, 3)
     widths = ((0, 0, 0), (0, height % 2, 0), (0, width % 2, 0), (0, 0, 0))
-    back = (
-        apply("pad", g.back, constant(0, g.back.dtype), widths=widths) if height % 2 or width % 2 else g.back
+    gradient = (
+        apply("pad", g.gradient, constant(0, g.gradient.dtype), widths=widths)
+        if height % 2 or width % 2
+        else g.gradient
     )
     high, wide = -(-height // 2), -(-width // 2)
 
     def result(i: int, j: int) -> Node:
         ranges = (None, (i, i + 2 * high - 1, 2), (j, j + 2 * wide - 1, 2), None)
-        return apply("slice", back, ranges=ranges)
+        return apply("slice", gradient, ranges=ranges)
 
     results = apply("concatenate", *_sums(_transposed(RESULTS), result), axis=1)
     products = apply(
@@ -225,11 +229,11 @@ def _gathered(g: WeightGradient) -> Node:
     )  # fmt: skip
     products = apply("reshape", products, shape=(16 * channels, filters))
 
-    def made(i: int, j: int) -> Node:
+    def product(i: int, j: int) -> Node:
         at = (4 * i + j) * channels
         return apply("slice", products, ranges=((at, at + channels, 1), None))
 
-    weights = apply("concatenate", *_sums(_transposed(WEIGHTS), made), axis=0)
+    weights = apply("concatenate", *_sums(_transposed(WEIGHTS), product), axis=0)
     weights = apply("reshape", weights, shape=(3, 3, channels, filters))
     return weights if g.order == (0, 1, 2, 3) else apply("transpose", weights, axes=g.order)
 
@@ -241,7 +245,7 @@ def _transformed(c: Convolution) -> Node:
     kernel = apply("reshape", c.kernel, shape=(9 * channels, filters))
 
     def weight(i: int, j: int) -> Node:
-        at = (3 * (2 - i) + 2 - j if c.turned else 3 * i + j) * channels
+        at = (3 * (2 - i) + 2 - j if c.flipped else 3 * i + j) * channels
         return apply("slice", kernel, ranges=((at, at + channels, 1), None))
 
     weights = apply("concatenate", *_sums(WEIGHTS, weight), axis=0)
@@ -249,7 +253,7 @@ def _transformed(c: Convolution) -> Node:
     padded = _padded(c.images, c.around)
 
     def strip(first: int, end: int) -> Node:
-        """Of some rows of tiles the upper row of results and the lower one: (batch, rows, 4 * tiles * filters)."""
+        """The upper and the lower row of results of some rows of tiles: (batch, rows, 4 * tiles * filters)."""
         rows = end - first
         products = apply(
             "contract", _tiles(padded, first, end), weights,
@@ -257,16 +261,16 @@ def _transformed(c: Convolution) -> Node:
         )  # fmt: skip
         products = apply("reshape", products, shape=(BATCH, 16 * rows, wide, filters))
 
-        def made(i: int, j: int) -> Node:
+        def product(i: int, j: int) -> Node:
             at = (4 * i + j) * rows
             return apply("slice", products, ranges=(None, (at, at + rows, 1), None, None))
 
-        parts = _sums(RESULTS, made)
+        parts = _sums(RESULTS, product)
         pairs = (apply("concatenate", *parts[at : at + 2], axis=3) for at in (0, 2))
         lines = (apply("reshape", pair, shape=(BATCH, rows, 2 * wide * filters)) for pair in pairs)
         return apply("concatenate", *lines, axis=2)
 
-    count = -(-high * wide * 16 * (channels + filters) * SIZE[c.kernel.dtype] // NEAR)
+    count = -(-high * wide * 16 * (channels + filters) * SIZE[c.kernel.dtype] // STRIP_BYTES)
     edges = [high * i // count for i in range(count + 1)]
     strips = [strip(*both) for both in pairwise(edges)]
     result = strips[0] if count == 1 else apply("concatenate", *strips, axis=1)
@@ -281,19 +285,19 @@ def _plain(*loops: int) -> tuple[tuple[tuple[tuple[int, int], ...], int], ...]:
 
 
 def _sums(table: Sums, value: Callable[[int, int], Node]) -> list[Node]:
-    """The table's sums of a plane's values along both of its axes, row by row."""
+    """The transform of a plane of values along both of its axes, row by row."""
     value = cache(value)
     rows = {i for terms in table for i, _ in terms}
-    lines = {i: [_sum([(factor, value(i, j)) for j, factor in across]) for across in table] for i in rows}
+    rows_of = {i: [_sum([(factor, value(i, j)) for j, factor in across]) for across in table] for i in rows}
     return [
-        _sum([(factor, lines[i][place]) for i, factor in down])
+        _sum([(factor, rows_of[i][place]) for i, factor in down])
         for down in table
         for place in range(len(table))
     ]
 
 
 def _sum(terms: Sequence[tuple[float, Node]]) -> Node:
-    """Of nodes times numbers."""
+    """The sum of nodes times factors."""
     scaled = [
         (number > 0, node if abs(number) == 1 else node * like(node, abs(number))) for number, node in terms
     ]

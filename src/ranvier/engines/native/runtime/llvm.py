@@ -11,39 +11,12 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from ranvier.engines.native.runtime.release_memory import let_go
-
-
-class CompilerError(RuntimeError):
-    """The compiler was given something that it refuses; the message holds the offending line or symbol."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A processor to compile for. ``vector_registers`` of ``vector_bytes`` each; ``has_fma`` false: emulate it."""
-
-    name: str
-    triple: str
-    cpu: str
-    features: str
-    vector_registers: int
-    vector_bytes: int
-    has_fma: bool
-
-    @property
-    def arch(self) -> str:
-        return _arch(self.triple)
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether every instruction of vectors can leave out lanes (AVX-512)."""
-        return self.arch == "x86_64" and self.vector_bytes == 64
-
+from ranvier.engines.native.target.target import CompilerError, Target, arch_of
 
 # Cross targets: architecture, features that the processor must have, vector registers, their bytes, fused multiply-add.
 # The levels are those of the x86-64 psABI.
@@ -126,11 +99,6 @@ def _externals() -> dict[str, int]:
     return {name: ctypes.cast(f, ctypes.c_void_p).value or 0 for name, f in functions.items()}
 
 
-def _arch(triple: str) -> str:
-    name = triple.partition("-")[0].lower()
-    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
-
-
 @cache
 def _host() -> tuple[str, str, dict[str, bool]]:
     """The triple, processor name and features of this machine."""
@@ -166,11 +134,11 @@ def _resolve(name: str) -> Target:
     triple, cpu, present = _host()
     if name != "host":
         arch, _, registers, width, fma = _LEVELS[name]
-        if arch != _arch(triple):
+        if arch != arch_of(triple):
             triple = f"{arch}-unknown-linux-gnu"
         cpu = "generic" if arch == "aarch64" else name
         return Target(name, triple, cpu, _FULL_WIDTH.get(arch, ""), registers, width, fma)
-    arch = _arch(triple)
+    arch = arch_of(triple)
     features = ["+" * on + "-" * (not on) + f for f, on in sorted(present.items()) if f != "prefer-256-bit"]
     features += [_FULL_WIDTH[arch]] if arch in _FULL_WIDTH else []
     registers, width, fma = 16, 16, False
@@ -191,9 +159,9 @@ def check_runnable(target: Target) -> None:
     """
     triple, cpu, present = _host()
     hint = "Write RANVIER_TARGET=host instead, or only compile for it."
-    if target.arch != _arch(triple):
+    if target.arch != arch_of(triple):
         raise CompilerError(
-            f"target {target.name!r} is {target.arch}, and this machine is {_arch(triple)}. {hint}"
+            f"target {target.name!r} is {target.arch}, and this machine is {arch_of(triple)}. {hint}"
         )
     needs = _LEVELS[target.name][1] if target.name in _LEVELS else ()
     missing = [f for f in needs if not present.get(f)]
@@ -228,7 +196,7 @@ def _compiled(ir: str, target: Target) -> Iterator[tuple[Any, Any]]:
 
 def _machine(target: Target) -> Any:
     llvm = _binding()
-    if target.arch != _arch(llvm.get_process_triple()):
+    if target.arch != arch_of(llvm.get_process_triple()):
         _all_targets()
     # Small, position-independent code keeps constants as memory operands. It needs an object's sections close together,
     # as LLVM's own linker (`_linker`) lays them out; on Windows that linker is not finished.

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ranvier.engines.native.runtime import llvm
+from ranvier.engines.native.target.target import Target
 from ranvier.support.version import __version__
 
 LIMIT = 256 * 2**20
@@ -248,7 +249,7 @@ def _header(key: str, data: bytes) -> bytes:
     return _MAGIC + hashlib.sha256(_MAGIC + key.encode() + data).digest()
 
 
-def compiled_object(text: str, target: llvm.Target) -> bytes:
+def compiled_object(text: str, target: Target) -> bytes:
     """The object file of a module in LLVM's text form, from the cache where it is there."""
     key = cache_key(text, target.triple, target.cpu, target.features)
     data = default_cache().get(key)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ranvier.engines.native.schedule.fusion import Groups
 from ranvier.engines.native.schedule.task import Task, bits
-from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move, moves, size
+from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
+from ranvier.engines.native.target.extents import size
 from ranvier.graph.node import BATCH, Node
 
 
@@ -79,7 +82,7 @@ class Places:
         chain = []
         inner = node
         while inner not in self.views:
-            if not moves(inner):
+            if not inner.op.is_view:
                 return None
             chain.append(inner)
             inner = inner.inputs[0]
@@ -260,34 +263,7 @@ def _summed_by_row(node: Node, side: int) -> bool:
     return plain and node.attrs["loops"][index[0][0][0][0]] == BATCH
 
 
-def _rows_kept(node: Node, row: bool) -> list[bool]:
+def _rows_kept(node: Node, row: bool) -> Sequence[bool]:
     """For each operand, whether a node read at a row of the batch reads it at that row."""
-    name, attrs = node.op.name, node.attrs
-    if not row:
-        return [False] * len(node.inputs)
-    if name == "broadcast":
-        return [bool(attrs["axes"]) and attrs["axes"][0] == 0]
-    if name == "transpose":
-        return [attrs["axes"][0] == 0]
-    if name == "slice":
-        return [attrs["ranges"][0] is None]
-    if name == "windows":
-        return [attrs["axes"][0][0] != 0]
-    if name == "reshape":
-        return [node.shape[0] == node.inputs[0].shape[0] if node.inputs[0].shape else False]
-    if name == "gather":
-        return [bool(attrs.get("batch", 0)), True]
-    if name == "scatter_add":
-        return [bool(attrs.get("batch", 0))] * 2
-    if name == "reverse":
-        return [0 not in attrs["axes"]]
-    if name in ("reduce_sum", "reduce_max", "argmax"):
-        axes = attrs["axes"] if "axes" in attrs else (attrs["axis"],)
-        return [0 not in axes]
-    if name == "concatenate":
-        return [attrs["axis"] != 0] * len(node.inputs)
-    if name == "pad":
-        return [attrs["widths"][0] == (0, 0, 0), False]
-    if name == "random":
-        return [False] * len(node.inputs)
-    return [True] * len(node.inputs)
+    rule = node.op.keeps_rows
+    return rule(node) if row and rule is not None else [row] * len(node.inputs)

@@ -13,11 +13,11 @@ from functools import reduce
 from math import prod
 from operator import or_
 
-from ranvier.engines.native.passes.rematerialize import AGAIN
+from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
 from ranvier.engines.native.schedule.view import joined, only_ones, openly_reversed, regroups
 from ranvier.graph.graph import Graph
-from ranvier.graph.node import BATCH, Node, Shape
+from ranvier.graph.node import BATCH, FREE, INSTRUCTION, Node, Shape
 
 ROW_LIMIT = (
     128  # reductions along a last axis up to this long are done in registers, within the task of their row
@@ -25,14 +25,10 @@ ROW_LIMIT = (
 WINDOW = 9  # so many elements at most are reduced where the result is needed, one by one
 LOADS = 1  # large values read to compute one on the spot; what needs more, and is needed twice, is kept
 DEPTH_LIMIT = 40  # so deep may a chain of nodes computed on the spot be
-CHEAP = frozenset(
-    (
-        "neg", "abs", "sign", "floor", "relu", "cast", "add", "sub", "mul", "maximum", "minimum", "less", "less_equal",
-        "equal", "logical_and", "logical_or", "logical_not", "select", "stop_gradient",
-    )
-)  # fmt: skip
-MOVEMENT = frozenset(("transpose", "reshape", "slice", "windows", "reverse", "gather"))
-SOURCES = MOVEMENT | {"constant", "iota", "extent", "broadcast"}
+KERNELS = {
+    "contract": "contract", "partial": "partial", "scatter_add": "scatter", "pad": "place", "concatenate": "place",
+}  # fmt: skip
+"""Primitives with a kind of task of their own."""
 
 
 @dataclass
@@ -77,19 +73,16 @@ class Groups:
             self.demanded.add(root)
         # Backward, so that what is a part is known before its own parts are looked at.
         for node in reversed(self.graph.nodes()):
-            name = node.attrs["inner"].op.name if node.op.name == "partial" else node.op.name
-            if name in ("contract", "scatter_add", "pad", "concatenate", "reshape", "gather", "windows"):
-                for place, operand in enumerate(node.inputs):
-                    if node.op.name == "reshape":
-                        if operand in self.parts:
-                            continue
-                        if not only_ones(node.shape, operand.shape) and not self._regrouped(node):
-                            self._need_contiguous(operand)
-                        continue
-                    if (node.op.name in ("gather", "pad") and place == 1) or operand in self.picked:
-                        continue  # computed where it is needed
-                    if not (name == "concatenate" and self._filled(operand, node)):
-                        self._need(operand)
+            op = node.attrs["inner"].op if node.op.name == "partial" else node.op
+            joins = op.name == "concatenate"
+            operands = node.inputs if joins else [node.inputs[i] for i in op.in_memory]
+            for operand in operands:
+                if op.name == "reshape":
+                    keeps = only_ones(node.shape, operand.shape) or self._regrouped(node)
+                    if operand not in self.parts and not keeps:
+                        self._need_contiguous(operand)
+                elif operand not in self.picked and not (joins and self._filled(operand, node)):
+                    self._need(operand)
 
     def _filled(self, operand: Node, whole: Node) -> bool:
         """Whether a part of something larger is used there alone and is cheap, or put together of parts itself, out of
@@ -107,14 +100,13 @@ class Groups:
         ):
             self.parts.add(source)
             return True
-        return operand.op.kind == "elementwise" and operand.op.name in CHEAP
+        return is_cheap(operand)
 
     def _regrouped(self, node: Node) -> bool:
         """Whether a reshape of something cheap is read by something elementwise alone: it is then made on the spot."""
         operand, readers = node.inputs[0], self.readers.get(node, ())
         return (
-            operand.op.kind == "elementwise"
-            and operand.op.name in CHEAP
+            is_cheap(operand)
             and len(self.readers[operand]) == len(readers) == 1
             and readers[0].op.kind == "elementwise"
             and regroups(node.shape, operand.shape)
@@ -123,9 +115,9 @@ class Groups:
     def _need(self, node: Node) -> None:
         """``node`` is read through a view: what lies under its movement must be in memory."""
         while (
-            node.op.name in ("transpose", "broadcast", "slice", "windows")
-            or (node.op.name == "reverse" and not openly_reversed(node))
-            or (node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape))
+            node.op.is_view
+            and not openly_reversed(node)
+            and (node.op.name != "reshape" or only_ones(node.shape, node.inputs[0].shape))
         ):
             node = node.inputs[0]
         if node.op.name == "reshape" and node.shape[:1] == node.inputs[0].shape[:1]:
@@ -150,17 +142,13 @@ class Groups:
             if node in self.demanded and name == "constant" and not node.attrs["value"].ndim:
                 self._new("map", node.shape, None, node)
             return
-        if AGAIN in node.attrs:  # it is made at another time than what it is made of
+        if RECOMPUTED in node.attrs:  # it is computed at another time than its operands
             self._new("map", node.shape, None, node)
-        elif name in ("contract", "partial"):
-            self._new(name, node.shape, node)
-        elif name == "scatter_add":
-            self._new("scatter", node.shape, node)
         elif node in self.parts:
             facts = [self.facts[i] for i in node.inputs]
             self.facts[node] = Fact(crossed=reduce(or_, (f.crossed | bits(f.aligned) for f in facts)))
-        elif name in ("pad", "concatenate"):
-            self._new("place", node.shape, node)
+        elif name in KERNELS:
+            self._new(KERNELS[name], node.shape, node)
         elif in_window(node):
             self._join(node, self._window(node, node.inputs[0]))
         elif kind == "reduce":
@@ -177,7 +165,7 @@ class Groups:
             if not anywhere and (
                 node in self.demanded
                 or fact.depth > DEPTH_LIMIT
-                or name not in CHEAP | SOURCES
+                or node.op.cost > INSTRUCTION
                 or (kind == "elementwise" and len(fact.loads) > LOADS and len(self.readers[node]) > 1)
             ):
                 self._join(node, fact)
@@ -186,7 +174,7 @@ class Groups:
 
     def _float(self, node: Node) -> Fact:
         """What is known of a node that is computed where it is needed."""
-        facts = [self.facts[i] for i in node.inputs]
+        name, facts = node.op.name, [self.facts[i] for i in node.inputs]
         depth = 1 + max((f.depth for f in facts), default=0)
         aligned: set[int] = set()
         crossed = 0
@@ -197,7 +185,8 @@ class Groups:
                     aligned.add(number)
                 else:
                     crossed |= 1 << number
-        own = (i for i in node.inputs if node.op.name in MOVEMENT or i.shape == node.shape)
+        moves = node.op.cost == FREE and name != "broadcast"  # one element of an operand, wherever it is
+        own = (i for i in node.inputs if moves or i.shape == node.shape)
         loads = ({i} if i in self.home or i.op.name == "input" else self.facts[i].loads for i in own)
         return Fact(frozenset(aligned), crossed, depth, frozenset[Node]().union(*loads))
 
@@ -301,6 +290,11 @@ class Groups:
         self.waits.wait(task.number, needs)
 
 
+def is_cheap(node: Node) -> bool:
+    """Whether a node is computed again rather than read from memory."""
+    return node.op.kind == "elementwise" and node.op.cost <= INSTRUCTION
+
+
 def put_together(node: Node) -> Node | None:
     """The concatenation that a node is, with extents joined or not; None if it is none."""
     source = node.inputs[0] if node.op.name == "reshape" else node
@@ -317,7 +311,9 @@ def made_of(node: Node) -> set[Node]:
             if operand in seen:
                 continue
             seen.add(operand)
-            if operand.op.kind in ("elementwise", "movement") and operand.op.name != "pad":
+            if operand.op.kind == "elementwise" or (
+                operand.op.kind == "movement" and operand.op.name != "pad"
+            ):
                 stack.append(operand)
             elif operand.ndim:
                 found.add(operand)
@@ -326,7 +322,7 @@ def made_of(node: Node) -> set[Node]:
 
 def in_window(node: Node) -> bool:
     """Whether a node reduces a few elements, each in a vector of others' elements: a pool's window."""
-    if node.op.name not in ("reduce_sum", "reduce_max") or not node.ndim:
+    if not node.op.combine or not node.ndim:
         return False
     shape, axes = node.inputs[0].shape, node.attrs["axes"]
     extents = [shape[axis] for axis in axes]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
-from ranvier.engines.native.codegen.contraction.sparse import pays, skips, zeros_of
 from ranvier.engines.native.passes.split_features import GRADIENT, PLAIN
-from ranvier.engines.native.passes.virtual_workers import MANY, spatial
+from ranvier.engines.native.passes.virtual_workers import LARGE_BATCH, is_spatial
 from ranvier.engines.native.schedule.loop_nest import plan
+from ranvier.engines.native.schedule.sparsity import pays, skips_zeros, zeros_of
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View
 from ranvier.graph.graph import Graph
@@ -22,7 +22,7 @@ __all__ = ["is_given_rows", "picked", "unfit"]
 
 def picked(graph: Graph, batch: int) -> set[Node]:
     """The gathers of rows that need not be laid out, as far as the graph tells."""
-    if batch >= MANY or spatial(graph):  # virtual workers share their sums over the samples
+    if batch >= LARGE_BATCH or is_spatial(graph):  # virtual workers share their sums over the samples
         return set()
     return {
         node
@@ -52,7 +52,7 @@ def _leaves_out(task: Task, view: Callable[[Node], View | None], batch: int) -> 
     assert task.anchor is not None
     views = [found for i in task.anchor.inputs if (found := view(i)) is not None]
     stored = next(place for node, place in task.stores if node.shape == task.space)
-    return skips(task, plan(task.anchor, views, stored.strides, lambda columns: 0), views, batch)
+    return skips_zeros(task, plan(task.anchor, views, stored.strides, lambda columns: 0), views, batch)
 
 
 def is_given_rows(node: Node) -> bool:

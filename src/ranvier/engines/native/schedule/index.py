@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ranvier.engines.native.codegen.builder import Scalar
+from ranvier.engines.native.target.lanes import Scalar
 
 
 class At(NamedTuple):

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from ranvier.engines.native.codegen.builder import LANES, SIZE
 from ranvier.engines.native.passes.clip_padding import Clip
-from ranvier.engines.native.runtime.llvm import Target
 from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.target.lanes import LANES, SIZE
+from ranvier.engines.native.target.target import Target
 from ranvier.graph.node import Node, Symbol
 
 WRITTEN_OUT = 8  # turns of a loop at most that are written out one by one

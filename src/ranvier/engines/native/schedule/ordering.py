@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ranvier.engines.native.passes.rematerialize import AGAIN
+from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import size
+from ranvier.engines.native.target.extents import size
 from ranvier.graph.node import BATCH, Node
 
 SERIAL = 4096  # elements below which a task is not worth dividing
 UPDATED = 512  # the same for new weights: each line of them is taken from threads that have read the old ones
-LARGER = frozenset(("pad", "concatenate"))  # what makes something larger of the same
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
 
@@ -35,7 +34,7 @@ def share_out(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
 
 def is_layout(task: Task) -> bool:
     """Whether the task only lays out anew what the caller gave."""
-    return [node.op.name for node in task.members] == ["laid"]
+    return [node.op.name for node in task.members] == ["pack"]
 
 
 def work(task: Task, batch: int) -> int:
@@ -98,9 +97,14 @@ def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[E
             waiting.setdefault(before, []).append((number, together))
     for number in reversed(order):
         task, readers = tasks[number], waiting.get(number, ())
-        if readers and task.nodes and all(AGAIN in n.attrs or n.op.name in LARGER for n in task.nodes):
+        if readers and task.nodes and all(RECOMPUTED in n.attrs or _is_copy(n) for n in task.nodes):
             latest = min(tasks[reader].phase - (0 if together else 1) for reader, together in readers)
             task.phase = max(task.phase, latest)
+
+
+def _is_copy(node: Node) -> bool:
+    """Whether a node copies its operands into something larger."""
+    return node.op.kind == "movement" and not node.op.is_view
 
 
 def _spread(tasks: Sequence[Task], edges: Sequence[set[Edge]], batch: int) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ranvier.engines.native.codegen.builder import SIZE
-from ranvier.engines.native.passes import split_features, split_units
-from ranvier.engines.native.passes.virtual_workers import spatial
+from ranvier.engines.native.passes.virtual_workers import is_spatial
+from ranvier.engines.native.schedule import split_features, split_units
 from ranvier.engines.native.schedule.buffers import Places
 from ranvier.engines.native.schedule.fusion import Groups
 from ranvier.engines.native.schedule.gather_in_place import picked, unfit
@@ -15,7 +14,9 @@ from ranvier.engines.native.schedule.memory_planning import Life, pack
 from ranvier.engines.native.schedule.ordering import in_order, share_out
 from ranvier.engines.native.schedule.step_overlap import turns
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import Buffer, size
+from ranvier.engines.native.schedule.view import Buffer
+from ranvier.engines.native.target.extents import size
+from ranvier.engines.native.target.lanes import SIZE
 from ranvier.graph.extents import extent
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Node
@@ -40,7 +41,7 @@ class Schedule:
             groups, places = self._divide(candidates - laid)
         # Among how many virtual workers sums over the samples are split; 0 where they are not.
         self.workers = next((extent(t.anchor, 0) for t in self.tasks if t.anchor and t.kind == "partial"), 0)
-        large = spatial(graph)
+        large = is_spatial(graph)
         for task in self.tasks:
             task.whole = large and _is_dense(task, batch)
         self.order = in_order(self.tasks, groups.home, places.after, batch)

@@ -98,11 +98,6 @@ def openly_reversed(node: Node) -> bool:
     return node.op.name == "reverse" and any(isinstance(node.shape[a], Symbol) for a in node.attrs["axes"])
 
 
-def moves(node: Node) -> bool:
-    """Whether the node only names places of its operand anew."""
-    return node.op.kind == "movement" and node.op.name not in ("pad", "concatenate")
-
-
 def only_ones(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
     """Whether two shapes differ by dimensions of 1 alone."""
     return [d for d in a if d != 1] == [d for d in b if d != 1]
@@ -158,8 +153,3 @@ def _reshape(node: Node, view: View) -> View | None:
     ):
         return None
     return View(view.buffer, node.shape, c_strides(node.shape))
-
-
-def size(shape: Sequence[int | Symbol], batch: int) -> int:
-    """Elements at most, with open extents at their largest."""
-    return math.prod(batch if isinstance(d, Symbol) else d for d in shape)

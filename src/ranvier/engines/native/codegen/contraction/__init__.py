@@ -5,11 +5,12 @@ from __future__ import annotations
 from ranvier.engines.native.codegen.contraction.base import prefix_of
 from ranvier.engines.native.codegen.contraction.columns import Columns
 from ranvier.engines.native.codegen.contraction.dot import Dots
-from ranvier.engines.native.codegen.contraction.sparse import Skipping, skips
-from ranvier.engines.native.codegen.values import Kernel
-from ranvier.engines.native.runtime.llvm import Target
+from ranvier.engines.native.codegen.contraction.sparse import Skipping
+from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.schedule.loop_nest import plan, room
+from ranvier.engines.native.schedule.sparsity import skips_zeros
 from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.target.target import Target
 
 
 def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
@@ -26,7 +27,7 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
         stored.strides[len(prefix) :],
         lambda columns: room(target, columns, node.dtype)[0] if prefix else 0,
     )
-    skipping = skips(task, nest, views, batch)
+    skipping = skips_zeros(task, nest, views, batch)
     if not skipping and any(view.rows is not None for view in views):
         raise AssertionError("rows that lie in any order are read by products that leave out zeros alone")
     form = Skipping if skipping else Dots if nest.form == "dot" else Columns

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
-from ranvier.engines.native.codegen.builder import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.engines.native.codegen.contraction.leftover_columns import Folded
 from ranvier.engines.native.codegen.contraction.pack_panel import lay_out
 from ranvier.engines.native.codegen.contraction.pipelined_epilogue import trail
@@ -19,6 +18,7 @@ from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.passes.clip_padding import Clip
 from ranvier.engines.native.schedule.index import At
 from ranvier.engines.native.schedule.loop_nest import Loop, fold, trails
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.graph.node import Symbol
 
 

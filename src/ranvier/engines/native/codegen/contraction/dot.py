@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 
-from ranvier.engines.native.codegen.builder import LANES, Scalar, literal, tail_mask, vector
 from ranvier.engines.native.codegen.contraction.base import Nested
 from ranvier.engines.native.codegen.loops import dynamic_mask, finish, masked, scope
 from ranvier.engines.native.codegen.reductions import tree, trees
 from ranvier.engines.native.schedule.index import At, Value
 from ranvier.engines.native.schedule.loop_nest import Loop, registers
 from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.target.lanes import LANES, Scalar, literal, tail_mask, vector
 
 Sums = dict[tuple[int, int], str]  # the running sums of a block, by their places in it
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ranvier.engines.native.codegen.builder import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.engines.native.codegen.contraction.tile import Tile, Tiled
 from ranvier.engines.native.codegen.shuffles import join, part, repeat, spread, stretch
 from ranvier.engines.native.schedule.loop_nest import Loop
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 
 
 class Folded(Tiled):

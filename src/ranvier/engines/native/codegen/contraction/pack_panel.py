@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
-from ranvier.engines.native.codegen.builder import LANES, SIZE, Scalar, tail_mask
 from ranvier.engines.native.codegen.contraction.base import Nested
 from ranvier.engines.native.codegen.loops import scope
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.loop_nest import Loop
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask
 
 
 def lay_out(n: Nested, b: Scalar, vectors: int, mask: str | None) -> str:

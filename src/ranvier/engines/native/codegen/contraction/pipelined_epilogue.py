@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ranvier.engines.native.codegen.builder import ALL_LANES, LANES, SIZE, Scalar, vector
 from ranvier.engines.native.codegen.contraction.tile import AFAR, Tile, Tiled, rows_of
 from ranvier.engines.native.codegen.loops import scope
 from ranvier.engines.native.schedule.memory_planning import LINE
-from ranvier.engines.native.schedule.view import size
+from ranvier.engines.native.target.extents import size
+from ranvier.engines.native.target.lanes import ALL_LANES, LANES, SIZE, Scalar, vector
 
 # Adds some terms: the tile's row, from which to which, the sums.
 Terms = Callable[[Scalar, Scalar, Scalar, Tile], Tile]

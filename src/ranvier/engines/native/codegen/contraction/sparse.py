@@ -8,126 +8,37 @@ that is zero because its terms are too small for floats).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import product
-from math import prod
 
-from ranvier.engines.native.codegen.builder import LANES, SIZE, Scalar, tail_mask, vector
-from ranvier.engines.native.codegen.contraction.base import prefix_of
 from ranvier.engines.native.codegen.contraction.tile import AFAR, Tiled
 from ranvier.engines.native.codegen.loops import along, dynamic_mask, scope
 from ranvier.engines.native.codegen.shuffles import repeat
 from ranvier.engines.native.codegen.sources import gathered
-from ranvier.engines.native.runtime.llvm import Target
 from ranvier.engines.native.schedule.index import At
-from ranvier.engines.native.schedule.loop_nest import Loop, Nest, registers
+from ranvier.engines.native.schedule.loop_nest import Loop, registers
 from ranvier.engines.native.schedule.memory_planning import round_up
-from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import View, size
-from ranvier.graph.node import BATCH, Node, Symbol
+from ranvier.engines.native.schedule.sparsity import (
+    ROWS_PER_CALL,
+    block_terms,
+    data_of,
+    is_symbolic,
+    panel_vectors,
+    zeros_of,
+)
+from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.target.extents import size
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
+from ranvier.graph.node import BATCH
 
-BITS, HALF = 64, 32  # of a mask: the most terms of a block
-NEAR = 24 << 10  # bytes of a block's rows, which are to stay in a first-level cache
-LEAST = 16  # rows from which on it pays
+HALF = 32  # terms of a block whose bits are collected in 32-bit lanes
 ROWS = 256  # whose sums are kept between blocks
-WIDE = 8  # vectors of a row's sums at most
-APART = 4  # rows from one call of what is done meanwhile to the next
+SIMILAR = 0.75  # zeros up to which two adjacent rows have most of their terms in common
 COUNTING = ("declare i64 @llvm.cttz.i64(i64, i1)", "declare i64 @llvm.ctpop.i64(i64)")
-# What a row takes with every block, and a term that is not left out beside its multiply-adds, in multiply-adds of a
-# vector; and how much less all of it is to take than in tiles of rows, which share what they load.
-FIXED, EACH, PAYS = 60, 1.5, 0.9
-LAID = 3  # what it takes to lay out a vector of the other operand for all rows
-SPARSE = 0.75  # zeros from which on two rows have few terms in common
-
-
-def zeros_of(node: Node) -> float:
-    """The share of a value's elements that is expected to be zero, at least."""
-    if node.op.name == "input":
-        return float(node.attrs.get("zeros", 0))
-    if node.op.name == "mul":
-        return max(map(zeros_of, node.inputs))
-    return zeros_of(node.inputs[0]) if node.op.name in _KEEPING else 0.0
-
-
-_KEEPING = frozenset(("gather", "cast", "reshape", "transpose", "neg", "abs", "relu", "sqrt", "div"))
-
-
-def skips(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
-    """Whether a contraction, of what is seen through ``views``, is to be written as here."""
-    node, rows, columns = task.anchor, nest.rows, nest.columns
-    if node is None or nest.form != "columns" or rows is None or columns is None or prefix_of(task):
-        return False
-    plain = nest.beside is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
-    if not plain or columns.a or columns.b != 1 or not isinstance(columns.extent, int):
-        return False
-    whole = task.share in ("serial", "each") or columns.output != task.axis
-    if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
-        return False
-    terms = nest.reduce[0].extent
-    count = terms if isinstance(terms, int) else batch
-    zeros, height = zeros_of(data_of(node, nest, views)), batch if _open(rows) else rows.count
-    return pays(zeros, (height, columns.extent, count), node.dtype)
-
-
-def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
-    """Whether it takes less time to leave out the terms that are zero; the same on any target.
-
-    ``extents`` are the rows and the columns of the result, and the terms of a sum.
-    """
-    rows, columns, terms = extents
-    if rows < LEAST:
-        return False
-    vectors = _even(-(-columns // LANES), WIDE)
-    some = _even(terms, _most(vectors, dtype))
-    laid = LAID * some * vectors / rows if columns != vectors * LANES else 0
-    return FIXED + laid + (1 - zeros) * some * (vectors + EACH) < PAYS * some * vectors
-
-
-def _even(count: int, most: int) -> int:
-    """The size of as few equal pieces as there can be of at most so many."""
-    return -(-count // -(-count // most))
-
-
-def _most(vectors: int, dtype: str) -> int:
-    """The most terms of a block."""
-    return max(1, min(BITS, NEAR // (vectors * LANES * SIZE[dtype])))
-
-
-def data_of(node: Node, nest: Nest, views: Sequence[View]) -> Node:
-    """The operand of a contraction whose zeros count."""
-    return node.inputs[0 if views[0].buffer is nest.a.buffer else 1]
-
-
-def panel(target: Target, columns: Loop, dtype: str) -> int:
-    """How many vectors of a row are summed up at once."""
-    most = max(1, min(WIDE, (target.vector_registers - 4) // registers(target, dtype)))
-    return _even(-(-columns.count // LANES), most)
-
-
-def block(terms: Loop, vectors: int, dtype: str) -> int:
-    """How many terms have their rows of the other operand at hand at once."""
-    most = _most(vectors, dtype)
-    return most if _open(terms) else _even(terms.count, most)
-
-
-def _open(loop: Loop) -> bool:
-    return isinstance(loop.extent, Symbol)
 
 
 def _bytes(rows: int) -> int:
     """What it takes to note where so many rows begin, in words of 64 bits."""
     return 8 * round_up(rows, LANES)
-
-
-def calls(nest: Nest, target: Target, dtype: str) -> int:
-    """How often all threads call what is done meanwhile."""
-    assert nest.rows is not None
-    assert nest.columns is not None
-    vectors = panel(target, nest.columns, dtype)
-    (terms,) = nest.reduce
-    panels = -(-nest.columns.count // (vectors * LANES))
-    blocks = 1 if _open(terms) else -(-terms.count // block(terms, vectors, dtype))
-    return prod(loop.count for loop in nest.outer) * panels * blocks * -(-nest.rows.count // APART)
 
 
 class Skipping(Tiled):
@@ -155,7 +66,7 @@ class Skipping(Tiled):
     def _offset(self, loop: Loop, at: Scalar) -> Scalar:
         """How far a row, or a term, lies from the data's first."""
         f = self.k.function
-        if self.places is None or not _open(loop):
+        if self.places is None or not is_symbolic(loop):
             return f.mul(at, loop.a)
         return f.op(f"load i64, ptr {f.pointer(self.places, at, 'i64')}, align 8")
 
@@ -163,7 +74,7 @@ class Skipping(Tiled):
         p, f = self.plan, self.k.function
         assert p.columns is not None
         count = p.columns.count
-        vectors = panel(self.target, p.columns, self.node.dtype)
+        vectors = panel_vectors(self.target, p.columns, self.node.dtype)
         wide = vectors * LANES
         whole = count // wide * wide
         if whole == wide:
@@ -181,7 +92,7 @@ class Skipping(Tiled):
         k, f, p = self.k, self.k.function, self.plan
         rows, (terms,) = p.rows, p.reduce
         assert rows is not None
-        pitch, some = vectors * LANES, block(terms, vectors, self.node.dtype)
+        pitch, some = vectors * LANES, block_terms(terms, vectors, self.node.dtype)
         before = _bytes(k.module.batch) if self.places is not None else 0
         laid = f.pointer(k.workspace(before + (some + ROWS) * pitch * SIZE[self.node.dtype]), before, "i8")
         self.area = f.pointer(laid, some * pitch, self.element)
@@ -216,7 +127,7 @@ class Skipping(Tiled):
         views = [view for i in self.node.inputs if (view := self.k.module.view(i)) is not None]
         data = data_of(self.node, self.plan, views)
         needed = (3 * vectors + 2) * registers(self.target, self.node.dtype)
-        alike = not _open(rows) and zeros_of(data) < SPARSE
+        alike = not is_symbolic(rows) and zeros_of(data) < SIMILAR
         return 2 if alike and needed <= self.target.vector_registers else 1
 
     def _at_hand(self, b: Scalar, count: Scalar, laid: str, terms: Loop) -> tuple[str, int, int]:
@@ -321,7 +232,7 @@ class Skipping(Tiled):
         k, f, kind = self.k, self.k.function, self.element
         numbers = [f.sub(row, first) for row in rows]
         if k.meanwhile is not None:
-            with f.when(f.op(f"icmp eq i64 {f.op(f'and i64 {numbers[0]}, {APART - 1}')}, 0")):
+            with f.when(f.op(f"icmp eq i64 {f.op(f'and i64 {numbers[0]}, {ROWS_PER_CALL - 1}')}, 0")):
                 f.emit(k.meanwhile)
         self._fetch(rows, start)
         spots = [

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
-from ranvier.engines.native.codegen.builder import LANES, SIZE, Scalar
 from ranvier.engines.native.codegen.contiguity import adjacent
 from ranvier.engines.native.codegen.contraction.base import Nested
 from ranvier.engines.native.codegen.loops import along, finish, masked, scope
-from ranvier.engines.native.runtime.llvm import Target
 from ranvier.engines.native.schedule.index import At, Value
 from ranvier.engines.native.schedule.loop_nest import MUCH, Nest, tile
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.schedule.view import size
+from ranvier.engines.native.target.extents import size
+from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar
+from ranvier.engines.native.target.target import Target
 
 LONG = 64  # terms of a sum that take so long to add up that memory can answer meanwhile
 AFAR = 1 << 20  # bytes: larger values have left the second-level cache before they are needed again

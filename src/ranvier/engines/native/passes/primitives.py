@@ -1,0 +1,29 @@
+"""Primitives that occur only between this engine's late passes and its schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ranvier.graph.node import GraphError, Node, Primitive, Type
+
+
+def _partial_type(types: Any, attrs: dict[str, Any]) -> Type:
+    inner: Node = attrs["inner"]
+    if list(types) != [i.type for i in inner.inputs]:
+        raise GraphError(f"the operands are not those of {inner!r}")
+    return Type((attrs["workers"], *inner.shape), inner.dtype)
+
+
+def _no_value(arrays: Any, attrs: dict[str, Any], extents: Any) -> Any:
+    raise GraphError(
+        "a partial result depends on how rows are assigned to workers; only native code computes it"
+    )
+
+
+PARTIAL = Primitive("partial", "partial", _partial_type, _no_value)
+"""Row i is worker i's part of the contraction or reduction ``inner``: the part over its own rows of the batch."""
+
+PACK = Primitive("pack", "layout", lambda types, attrs: types[0], lambda arrays, attrs, extents: arrays[0])
+"""The same value, stored in memory in row-major order."""
+
+INTERNAL = {primitive.name: primitive for primitive in (PARTIAL, PACK)}

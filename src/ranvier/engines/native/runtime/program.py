@@ -1,0 +1,133 @@
+"""A compiled program: it binds arrays, chooses threads, and calls the entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ranvier.engines.native.runtime import llvm, thread_pool
+from ranvier.engines.native.runtime import threads as runtime
+from ranvier.engines.native.runtime.context import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
+from ranvier.engines.native.runtime.thread_tuning import Pace
+from ranvier.graph.graph import Graph
+from ranvier.graph.node import BATCH, Symbol
+
+LARGE = 1 << 20  # bytes
+
+
+class _Frame:
+    """What one run at a time needs: the context, scratch memory, a barrier."""
+
+    def __init__(self, text: Text, arrays: int) -> None:
+        self.context = runtime.aligned_empty(WORDS + len(text.symbols) + arrays, np.int64)
+        self.context[:] = 0
+        self.words = memoryview(self.context.data)  # quicker to write into, word by word, than the array
+        self.address = self.context.ctypes.data
+        self.sync = runtime.new_sync_block()
+        self.scratch = runtime.aligned_empty(max(text.scratch, 64), np.uint8)
+        self.private: Any = None
+        self.threads = 0
+        self.held: list[Any] = [None] * arrays
+        self.context[SYNC] = self.sync.ctypes.data
+        self.context[SCRATCH] = self.scratch.ctypes.data
+
+    def reserve(self, threads: int, size: int) -> None:
+        """Memory that each of so many threads has for itself."""
+        self.private = runtime.aligned_empty(max(threads * size, 64), np.uint8)
+        self.context[PRIVATE] = self.private.ctypes.data
+        self.threads = threads
+
+
+class NativeProgram:
+    """A graph as machine code. See `ranvier.engines.Program` for the contract that every engine keeps."""
+
+    def __init__(self, graph: Graph, batch: int | None, text: Text, library: llvm.Library) -> None:
+        self.inputs, self.outputs = (
+            graph.inputs,
+            graph.outputs,
+        )  # as the caller knows them, with dimensions of 1
+        self.batch = batch or 1
+        self.text = text
+        self._arrays = (*graph.inputs, *graph.outputs)
+        self._dtypes = [np.dtype(node.dtype) for node in self._arrays]
+        self._first = WORDS + len(text.symbols)
+        self.entry = thread_pool.function(library.address("entry"), library)
+        self.pace = Pace(text.work)
+        self.pace_each = Pace(text.work)  # of whole runs, several in a call
+        self._frames: list[_Frame] = []  # one for each run under way at most; append and pop are atomic
+        dims = {d: (p, axis) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)}
+        self._symbols = [
+            (WORDS + i, *dims[Symbol(name)]) for i, name in enumerate(text.symbols) if name != BATCH.name
+        ]
+        self._batch_from = next((p for p, n in enumerate(graph.inputs) if n.shape[:1] == (BATCH,)), None)
+
+    def run(
+        self,
+        arrays: Sequence[Any],
+        outputs: Sequence[Any],
+        start: int = 0,
+        stop: int = 1,
+        total: int | None = None,
+    ) -> None:
+        frame = self._frame()
+        try:
+            if total is None:
+                total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
+            self._bind(frame, arrays, outputs, total)
+            context = frame.words
+            for first, end, threads in self.pace.pieces(start, stop):
+                context[START], context[STOP] = first, end
+                if threads > frame.threads:
+                    frame.reserve(threads, self.text.private)
+                thread_pool.run_parallel(self.entry, threads, frame.address)
+        finally:
+            self._frames.append(frame)
+
+    def run_each(self, arrays: Sequence[Any], own: Mapping[int, Any], steps: int, total: int) -> None:
+        """Several runs of ``steps`` steps each, one after the other in one native call.
+
+        ``own`` has by its number what each run takes in an array's place: the run's row of a stack of them. Of a
+        program without outputs.
+        """
+        frame = self._frame()
+        try:
+            if runtime.get_threads() > frame.threads:
+                frame.reserve(runtime.get_threads(), self.text.private)
+            self._bind(frame, [own[i][0, ...] if i in own else a for i, a in enumerate(arrays)], (), total)
+            frame.words[START], frame.words[STOP] = 0, steps
+            runs = len(next(iter(own.values())))
+            words = -(-len(frame.context) // 8) * 8  # whole cache lines
+            contexts = runtime.aligned_empty((runs, words), np.int64)
+            contexts[:, : len(frame.context)] = frame.context
+            for number, stack in own.items():
+                contexts[:, self._first + number] += np.arange(runs) * stack.strides[0]
+            for first, end, threads in self.pace_each.pieces(0, runs):
+                # Processors may have come since memory was reserved for threads.
+                threads = min(threads, frame.threads)
+                thread_pool.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
+        finally:
+            self._frames.append(frame)
+
+    def _frame(self) -> _Frame:
+        return self._frames.pop() if self._frames else _Frame(self.text, len(self._arrays))
+
+    def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any], total: int) -> None:
+        """Put the arrays' addresses and extents into the context; addresses of the run before are there already."""
+        held, words, first, dtypes = frame.held, frame.words, self._first, self._dtypes
+        given = (*arrays, *outputs)
+        if len(given) != len(held):
+            raise ValueError(f"a program of {len(held)} arrays was given {len(given)}")
+        for number, array in enumerate(given):
+            if held[number] is not array:
+                address, dtype = runtime.address_of(array), array.dtype
+                if address is None or (dtype is not dtypes[number] and dtype != dtypes[number]):
+                    raise ValueError(
+                        f"{self._arrays[number]!r} was given an array of {dtype} with strides {array.strides}"
+                    )
+                words[first + number] = address
+                held[number] = array if array.nbytes < LARGE else None  # a data set is not kept alive
+        words[TOTAL] = total
+        for word, place, axis in self._symbols:
+            words[word] = arrays[place].shape[axis]

@@ -1,0 +1,111 @@
+"""When a product skips the zeros of its data, and in which blocks it does so.
+
+The decision follows from the expected fraction of zeros and from extents alone, so it is the same on every target.
+`codegen/contraction/sparse.py` writes the kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from ranvier.engines.native.schedule.loop_nest import Loop, Nest, registers
+from ranvier.engines.native.schedule.task import Task
+from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.target.lanes import LANES, SIZE
+from ranvier.engines.native.target.target import Target
+from ranvier.graph.node import Node, Symbol
+
+MASK_BITS = 64  # of a row's mask: the most terms of a block
+BLOCK_BYTES = 24 << 10  # of a block's rows of the other operand, which are to stay in a first-level cache
+MIN_ROWS = 16  # of the result; fewer do not repay the masks
+MAX_VECTORS = 8  # of a row's sums
+ROWS_PER_CALL = 4  # between two calls of what the kernel interleaves with its sums (prefetching)
+# The cost of a row in each block, and of a term that is kept, beside its multiply-adds; in multiply-adds of a vector.
+ROW_COST, TERM_COST = 60, 1.5
+COPY_COST = 3  # of a vector of the other operand that is copied for all rows
+MAX_RELATIVE_COST = 0.9  # beside a dense kernel, whose rows share what they load
+
+
+def zeros_of(node: Node) -> float:
+    """The fraction of a value's elements that is expected to be zero, at least."""
+    if node.op.name == "input":
+        return float(node.attrs.get("zeros", 0))
+    if node.op.name == "mul":
+        return max(map(zeros_of, node.inputs))
+    return zeros_of(node.inputs[0]) if node.op.keeps_zeros else 0.0
+
+
+def skips_zeros(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bool:
+    """Whether the kernel of a contraction, whose operands are seen through ``views``, skips zeros."""
+    node, rows, columns = task.anchor, nest.rows, nest.columns
+    if node is None or nest.form != "columns" or rows is None or columns is None or task.kind == "partial":
+        return False
+    plain = nest.beside is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
+    if not plain or columns.a or columns.b != 1 or not isinstance(columns.extent, int):
+        return False
+    whole = task.share in ("serial", "each") or columns.output != task.axis
+    if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
+        return False
+    terms = nest.reduce[0].extent
+    count = terms if isinstance(terms, int) else batch
+    zeros, height = zeros_of(data_of(node, nest, views)), batch if is_symbolic(rows) else rows.count
+    return pays(zeros, (height, columns.extent, count), node.dtype)
+
+
+def pays(zeros: float, extents: tuple[int, int, int], dtype: str) -> bool:
+    """Whether a product that skips zeros costs less than a dense one.
+
+    ``extents`` are the rows and the columns of the result, and the terms of a sum.
+    """
+    rows, columns, terms = extents
+    if rows < MIN_ROWS:
+        return False
+    vectors = _even_piece(-(-columns // LANES), MAX_VECTORS)
+    block = _even_piece(terms, _most_terms(vectors, dtype))
+    copies = COPY_COST * block * vectors / rows if columns != vectors * LANES else 0
+    sparse = ROW_COST + copies + (1 - zeros) * block * (vectors + TERM_COST)
+    return sparse < MAX_RELATIVE_COST * block * vectors
+
+
+def _even_piece(count: int, most: int) -> int:
+    """The size of equal pieces of at most ``most``, as few as there can be."""
+    return -(-count // -(-count // most))
+
+
+def _most_terms(vectors: int, dtype: str) -> int:
+    """The most terms of a block."""
+    return max(1, min(MASK_BITS, BLOCK_BYTES // (vectors * LANES * SIZE[dtype])))
+
+
+def data_of(node: Node, nest: Nest, views: Sequence[View]) -> Node:
+    """The operand of a contraction whose zeros are skipped."""
+    return node.inputs[0 if views[0].buffer is nest.a.buffer else 1]
+
+
+def panel_vectors(target: Target, columns: Loop, dtype: str) -> int:
+    """How many vectors of a row are summed at once."""
+    most = max(1, min(MAX_VECTORS, (target.vector_registers - 4) // registers(target, dtype)))
+    return _even_piece(-(-columns.count // LANES), most)
+
+
+def block_terms(terms: Loop, vectors: int, dtype: str) -> int:
+    """How many terms a block has."""
+    most = _most_terms(vectors, dtype)
+    return most if is_symbolic(terms) else _even_piece(terms.count, most)
+
+
+def is_symbolic(loop: Loop) -> bool:
+    return isinstance(loop.extent, Symbol)
+
+
+def interleaved_calls(nest: Nest, target: Target, dtype: str) -> int:
+    """How often all threads together call what the kernel interleaves with its sums."""
+    assert nest.rows is not None
+    assert nest.columns is not None
+    vectors = panel_vectors(target, nest.columns, dtype)
+    (terms,) = nest.reduce
+    panels = -(-nest.columns.count // (vectors * LANES))
+    blocks = 1 if is_symbolic(terms) else -(-terms.count // block_terms(terms, vectors, dtype))
+    rows = -(-nest.rows.count // ROWS_PER_CALL)
+    return prod(loop.count for loop in nest.outer) * panels * blocks * rows
