@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.graph.node import GraphError, Node, constant
-from ranvier.module.calls import isolated
 from ranvier.ops import arrays as n
 from ranvier.support.errors import missing
 from ranvier.support.registry import Configured, Registry
 from ranvier.support.validation import amount
 from ranvier.tensor import tape, trace
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.check_returned import named, tensor
 from ranvier.tensor.function import function
-from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.tensor import Tensor, leaves_of
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
 
@@ -149,7 +149,7 @@ def constrained(constraint: Any, w: Node) -> Node:
 
     Raises GraphError where it changes the shape or dtype.
     """
-    with isolated():
+    with isolated_tape():
         leaf = Tensor.placeholder(w.type)
         result = tensor(
             constraint(leaf), f"the constraint {named(constraint)}", "a tensor of the weight's shape"
@@ -160,8 +160,8 @@ def constrained(constraint: Any, w: Node) -> Node:
             f"the constraint {constraint!r} makes {result.spec} of a weight of {w.type}: write one that "
             "keeps its shape and dtype"
         )
-    nodes = {o: w if known is leaf else _value(known) for o, known in enumerate(segment.leaves)}
-    return trace.expand([result.entry or segment.leaf(result)], nodes)[0]
+    nodes = {o: w if known is leaf else _value(known) for o, known in enumerate(leaves_of(segment))}
+    return trace.lower([segment.node_of(result)], nodes)[0]
 
 
 def _value(leaf: Tensor) -> Node:

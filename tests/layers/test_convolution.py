@@ -15,10 +15,10 @@ from ranvier.engines import set_engine
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Type
 from ranvier.graph.simplify import simplify
-from ranvier.module.calls import isolated
 from ranvier.ops.functional.convolution import convolution, convolution_transpose
 from ranvier.ops.functional.pooling import average_pool, max_pool
 from ranvier.tensor import layout, trace
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn
 from ranvier.torch.nn import functional as F
@@ -243,10 +243,10 @@ def test_several_inputs_are_a_list():
 
 def graph_of(net, *shape):
     """The simplified graph of a network's outputs."""
-    with isolated(net):
+    with isolated_tape(net):
         y = net(Tensor.placeholder(Type((BATCH, *shape), "float32")))
         leaves = [layout.leaf_input(f"leaf{o}", leaf) for o, leaf in enumerate(y.segment.leaves)]
-        outputs = trace.expand([y.entry], {o: node for o, (_, node) in enumerate(leaves)})
+        outputs = trace.lower([y.trace_node], {o: node for o, (_, node) in enumerate(leaves)})
         return simplify(Graph(tuple(source for source, _ in leaves), tuple(outputs)))
 
 

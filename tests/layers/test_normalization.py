@@ -7,7 +7,7 @@ import pytest
 
 import ranvier as rv
 from ranvier.layers import BatchNormalization, Dense, LayerNormalization
-from ranvier.tensor import tape, trace
+from ranvier.tensor import segment
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch import nn
 from ranvier.torch.nn import functional as F
@@ -148,7 +148,7 @@ def test_a_loop_that_reads_nothing_makes_no_program_without_end():
         waiting = layer.moving_mean.segment
         assert waiting is None or len(waiting.leaves) < 60
     assert layer.get_weights()[2].mean() == pytest.approx(X.mean() + 58, rel=1e-3)
-    assert isinstance(trace.state.segment, tape.Segment)
+    assert isinstance(segment.local.segment, segment.TapeSegment)
 
 
 # --- gradients ----------------------------------------------------------------------------------------------------

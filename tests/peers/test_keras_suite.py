@@ -100,7 +100,7 @@ def tests() -> list[Any]:
         for name in SUITES:
             module = importlib.import_module(f"keras.src.{name}")
             for suite in unittest.defaultTestLoader.loadTestsFromModule(module):
-                named = [(case.id().removeprefix("keras.src."), case) for case in suite]  # type: ignore[union-attr]
+                named = [(case.id().removeprefix("keras.src."), case) for case in suite]
                 found += [
                     pytest.param(name, case, id=title)
                     for title, case in named

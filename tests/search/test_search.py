@@ -37,7 +37,7 @@ from ranvier.search.folds import folds_of
 from ranvier.search.interval import estimate, student_t
 from ranvier.search.variants import grid_points, seeds_of, variants_of
 from ranvier.tensor import rng
-from ranvier.tensor.context import computing_in
+from ranvier.tensor.context import dtype_scope
 from ranvier.training import Callback
 from ranvier.training.step import step
 
@@ -243,7 +243,7 @@ def test_the_reference_engine_and_float64(dtype):
     """A dtype of the caller's thread alone holds in the threads that train, too."""
     rv.set_engine("reference")
     try:
-        with computing_in(dtype):
+        with dtype_scope(dtype):
             row = rv.fit_many(classifier, X, Y, seeds=[4], epochs=2, verbose=0)[0]
             rv.set_seed(4)
             alone = classifier()

@@ -9,9 +9,10 @@ import pytest
 from ranvier.graph.node import BATCH, GraphError, Node, Type, apply
 from ranvier.ops import arrays as n
 from ranvier.ops import functional as F
-from ranvier.tensor import executor, layout, tape, trace
+from ranvier.tensor import executor, layout, segment, tape, trace
+from ranvier.tensor.autograd import gradients
 from ranvier.tensor.context import no_grad, set_dtype
-from ranvier.tensor.function import function, gradients
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -205,7 +206,7 @@ def test_what_varies_from_step_to_step_makes_no_programs(step):
 
 
 def test_programs_are_bounded(monkeypatch):
-    monkeypatch.setattr(executor, "PROGRAMS", 3)
+    monkeypatch.setattr(executor, "MAX_PROGRAMS", 3)
     x = Tensor(normal(2))
     for i in range(5):
         np.testing.assert_array_equal((x * i).numpy(), x.numpy() * np.float32(i))
@@ -215,8 +216,8 @@ def test_programs_are_bounded(monkeypatch):
 def test_what_was_recorded_is_known():
     x = Tensor(normal(2, 3))
     p = F.softmax(x * 2)
-    assert p.entry.function.name == "softmax"
-    assert p.entry.children[0].function.name == "multiply"
+    assert p.trace_node.function.name == "softmax"
+    assert p.trace_node.inputs[0].function.name == "multiply"
 
 
 def test_numbers_are_part_of_the_program_by_type_and_sign():
@@ -229,10 +230,10 @@ def test_numbers_are_part_of_the_program_by_type_and_sign():
 
 def test_what_nobody_reads_does_not_pile_up():
     x = Tensor(normal(4))
-    for _ in range(3 * tape.LEAVES):
+    for _ in range(3 * tape.MAX_LEAVES):
         x + Tensor(normal(4))
     gc.collect()
-    assert sum(len(s.leaves) for s in trace.state.segments) < 3 * tape.LEAVES
+    assert sum(len(s.leaves) for s in segment.local.segments) < 3 * tape.MAX_LEAVES
 
 
 def test_a_deep_tape():
@@ -252,7 +253,7 @@ def test_fortran_ordered_leaves():
     loss = F.linear(x, w).sum()
     loss.backward()
     with no_grad():
-        w -= w.grad
+        w -= w.grad  # type: ignore[operator]  # there is one
     np.testing.assert_allclose(w.grad.numpy(), np.tile(x.numpy().sum(0), (4, 1)), rtol=1e-5)
     np.testing.assert_allclose(w.numpy(), before - np.tile(x.numpy().sum(0), (4, 1)), rtol=1e-5, atol=1e-6)
     assert w._value is array
@@ -545,11 +546,11 @@ def test_a_placeholder_has_a_shape_and_no_value():
     other = w * 2
     np.testing.assert_allclose(other.numpy(), w.numpy() * 2)  # what is traced beside it is left alone
     assert y.shape == (BATCH, 2)
-    leaves = [y.segment.leaves[o] for o in sorted(y.entry.leaves)]
+    leaves = [y.segment.leaves[o] for o in sorted(y.trace_node.leaves)]
     assert leaves[0] is x
     assert leaves[1] is w
-    nodes = {o: layout.leaf_input(f"n{o}", y.segment.leaves[o])[1] for o in y.entry.leaves}
-    assert trace.expand([y.entry], nodes)[0].shape == (BATCH, 2)
+    nodes = {o: layout.leaf_input(f"n{o}", y.segment.leaves[o])[1] for o in y.trace_node.leaves}
+    assert trace.lower([y.trace_node], nodes)[0].shape == (BATCH, 2)
 
 
 # --- functions --------------------------------------------------------------------------------------------------------

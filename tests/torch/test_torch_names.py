@@ -198,7 +198,7 @@ def test_functions_are_activations_of_the_other_vocabulary(tmp_path):
     again = load_model(tmp_path / "net.rv")
     assert torch.equal(again(torch.ones(2, 3)), model(torch.ones(2, 3)))
     y = torch.ones(2)
-    assert arrays.multiply(y, 3).entry is torch.mul(other=3, input=y).entry
+    assert arrays.multiply(y, 3).trace_node is torch.mul(other=3, input=y).trace_node
 
 
 def test_names_that_are_not_there_are_listed():

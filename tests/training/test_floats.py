@@ -9,9 +9,9 @@ import pytest
 import ranvier as rv
 import ranvier.torch as torch
 from ranvier import explain, layers
-from ranvier.module.calls import calls
 from ranvier.pictures.histograms import layer_outputs
-from ranvier.tensor.context import computing_in, get_dtype
+from ranvier.tensor.call_state import call_state
+from ranvier.tensor.context import dtype_scope, get_dtype
 
 X = np.random.default_rng(0).random((24, 6, 6, 1)).astype(np.float32)
 Y = np.arange(24) % 3
@@ -62,16 +62,16 @@ def test_what_is_no_data_leaves_no_trace():
     model = made()
     with pytest.raises(TypeError, match="a tensor cannot hold"):
         model(np.array(["a"]))
-    assert calls.trace is None
+    assert call_state.results is None
 
 
 @pytest.mark.parametrize("name", USES)
 @pytest.mark.parametrize(("own", "process"), [("float64", "float32"), ("float32", "float64")])
 def test_a_model_computes_in_its_own_floats(name, own, process):
-    with computing_in(own):
+    with dtype_scope(own):
         expected = USES[name](made())
         model = made()
-    with computing_in(process):
+    with dtype_scope(process):
         found = USES[name](model)
         assert get_dtype() == process
     pairs = zip(found, expected, strict=True) if isinstance(found, list) else [(found, expected)]
@@ -116,7 +116,7 @@ def test_floats_of_both_kinds_in_one_network(made_of, options):
     # In float64 throughout the weights are the same but for rounding.
     flat, target, weights = X.reshape(24, 36), Y[:, None].astype(np.float32), []
     for name in ("float32", "float64"):
-        with computing_in(name):
+        with dtype_scope(name):
             rv.set_seed(0)
             inputs = rv.Input((36,))
             model = rv.Model(inputs, made_of(inputs))
@@ -160,7 +160,7 @@ OWN = [  # layers with weights, and the shape of a sample
 @pytest.mark.parametrize("process", ["float32", "float64"])
 def test_a_layer_with_weights_computes_in_their_floats_whatever_it_is_given(make, shape, process):
     other = "float64" if process == "float32" else "float32"
-    with computing_in(process):
+    with dtype_scope(process):
         layer, given = make(), np.random.default_rng(1).normal(size=(5, *shape)).astype(other)
         expected = layer(given)
         wide = rv.Tensor(given, dtype=other)

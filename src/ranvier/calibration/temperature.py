@@ -115,7 +115,7 @@ def calibrate(
             "its logits, and divide them by it in a model of your own, instead."
         )
     output = model._trace() if model._input_type is not None else model(np.asarray(x)[:1])
-    maker = getattr(getattr(output.entry, "function", None), "name", None)
+    maker = getattr(getattr(output.trace_node, "function", None), "name", None)
     maker = maker if maker in KINDS else None
     if from_logits is None:
         from_logits = maker is None

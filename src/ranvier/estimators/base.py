@@ -31,7 +31,7 @@ from ranvier.estimators.stopping import Scoring, Stopping
 from ranvier.layers import Dense
 from ranvier.module import Module
 from ranvier.support.constructors import CheckedConstructor
-from ranvier.tensor.context import computing_in
+from ranvier.tensor.context import dtype_scope
 from ranvier.tensor.rng import Source, seeded
 
 __all__ = ["NeuralEstimator"]
@@ -165,7 +165,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
     @contextlib.contextmanager
     def _running(self, source: Source) -> Iterator[None]:
         """Random numbers and floats of this estimator, for this thread and no other."""
-        with seeded(source), computing_in(self._floats):
+        with seeded(source), dtype_scope(self._floats):
             yield
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
@@ -316,7 +316,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         with _words_told(X):
             checked = validate_data(self, X, dtype="numeric", allow_nd=self.model is not None, reset=False)
             _all_numbers(checked)
-        with computing_in(self._floats):
+        with dtype_scope(self._floats):
             outputs: Array = self.model_.predict(checked)
         return outputs
 

@@ -9,13 +9,15 @@ import numpy.typing as npt
 
 from ranvier.explain.scores import Scorer, chosen
 from ranvier.graph.node import Node
-from ranvier.module.calls import in_its_floats, mode, watched
+from ranvier.module.calls import in_its_floats, mode
 from ranvier.module.core import Module
 from ranvier.module.data_format import channels_come_first
 from ranvier.ops import arrays
 from ranvier.ops.functional.resizing import shares
+from ranvier.tensor.autograd import gradients
+from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.context import no_grad
-from ranvier.tensor.function import function, gradients
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["grad_cam"]
@@ -55,7 +57,7 @@ def _layer(model: Module, layer: Any, x: Any) -> Module:
         if _is_convolution(module, result):
             last.append(module)
 
-    with mode(model, False), no_grad(), watched(note):
+    with mode(model, False), no_grad(), forward_hook(note):
         model(Tensor(x[:1]))
     if not last:
         raise ValueError(
@@ -97,7 +99,7 @@ def grad_cam(
                 maps.append(result)
 
         part.requires_grad = True  # also where all weights are frozen
-        with watched(note):
+        with forward_hook(note):
             score = chosen(scorer.outputs(part), mask)
         if not maps or getattr(maps[-1], "ndim", 0) < 3:
             raise ValueError(

@@ -15,8 +15,9 @@ from ranvier.module.calls import in_its_floats, mode
 from ranvier.module.core import Module
 from ranvier.ops.functional.losses_keras import logits_of
 from ranvier.support.validation import whole
+from ranvier.tensor.autograd import gradients, reaches
 from ranvier.tensor.context import get_dtype, no_grad
-from ranvier.tensor.function import function, gradients, reaches
+from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Scorer", "scores"]

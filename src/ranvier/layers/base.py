@@ -15,7 +15,7 @@ from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.support.tree import map_structure
 from ranvier.support.validation import is_whole
 from ranvier.tensor.check_returned import named, tensor
-from ranvier.tensor.context import computing_in, get_dtype
+from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Layer"]
@@ -68,7 +68,7 @@ class Layer(Module):
         if self._floats is not None:
             args, kwargs = map_structure((args, kwargs), Tensor, self._cast_floats)
             if self._floats != get_dtype():
-                with computing_in(self._floats):
+                with dtype_scope(self._floats):
                     return self(*args, **kwargs)
         result = super().__call__(*args, **kwargs)
         if self.activity_regularizer is not None and isinstance(result, Tensor):  # described, it adds nothing

@@ -20,7 +20,7 @@ from ranvier.ops.arrays.promotion import count
 from ranvier.support.errors import snake_case
 from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.tensor import Number, Numbers
+from ranvier.tensor.tensor import ArrayResult, FloatResult
 
 __all__ = ["Metric", "SampleMean", "is_labels", "weighted_sum"]
 
@@ -166,7 +166,7 @@ class Metric(Configured):
                 f"Write its update_state(y_true, y_pred) there, and what is made of its result() in result()."
             )
         value = 0.0 if self._arrays is None else self.of(self._arrays)
-        return value.view(Numbers) if isinstance(value, np.ndarray) else Number(value)
+        return value.view(ArrayResult) if isinstance(value, np.ndarray) else FloatResult(value)
 
     # --- alone ----------------------------------------------------------------------------------------------------
 

@@ -11,15 +11,15 @@ import numpy as np
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
 from ranvier.metrics.base import WIDE, Array, Metric, StateType, paired, without_last
 from ranvier.metrics.variables import Variable
-from ranvier.module.calls import isolated
 from ranvier.module.parameter import Parameter
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count
 from ranvier.tensor import tape
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function, record
-from ranvier.tensor.tensor import Number, Tensor
-from ranvier.tensor.trace import Entry, Function, expand
+from ranvier.tensor.tensor import FloatResult, Tensor, leaves_of
+from ranvier.tensor.trace import Function, TraceNode, lower
 
 __all__ = ["Mean", "Sum", "Written", "is_written"]
 
@@ -69,7 +69,7 @@ class _Trace(NamedTuple):
     known: dict[int, Node]
     alive: list[Tensor]  # what is known by its identity
     parts: list[_Part]
-    entries: list[Entry]
+    trace_nodes: list[TraceNode]
     leaves: list[Tensor]
     assigned: list[Tensor]
 
@@ -154,7 +154,7 @@ class Written(Metric):
                 "self.add_weight(name=...) in its __init__ for all that it collects instead."
             )
         leaves = [self.node_of(leaf, known) for leaf in traced.leaves]
-        nodes = expand(traced.entries, dict(enumerate(leaves)))
+        nodes = lower(traced.trace_nodes, dict(enumerate(leaves)))
         sizes = [len(part.before) for part in traced.parts]
         return [constant(np.array([1, *sizes], np.int32), "int32"), *nodes]
 
@@ -172,7 +172,7 @@ class Written(Metric):
         arguments = [stand_in(y_true), stand_in(y_pred)]
         named = {} if weight is None else {"sample_weight": stand_in(weight)}
         parts = [_Part(metric) for metric in self.held]
-        with isolated(), no_grad():
+        with isolated_tape(), no_grad():
             try:
                 for part in parts:
                     part.metric._traced = part
@@ -188,9 +188,10 @@ class Written(Metric):
                     part.metric._traced = None
             after = [*self.variables, *(t for part in parts for t in part.after)]
             segment = tape.segment_of([*arguments, *after])
-            entries = [t.entry if t.entry is not None else segment.leaf(t) for t in after]
-            assigned = [segment.leaves[o] for o in segment.assigns]
-            return _Trace(known, alive, parts, entries, list(segment.leaves), assigned)
+            trace_nodes = [segment.node_of(t) for t in after]
+            leaves = list(leaves_of(segment))
+            assigned = [leaves[o] for o in segment.assigns]
+            return _Trace(known, alive, parts, trace_nodes, leaves, assigned)
 
     def node_of(self, leaf: Tensor, known: dict[int, Node]) -> Node:
         """What a leaf of the trace is in the program; what is no data and no variable is constant."""
@@ -237,9 +238,9 @@ class Sum(Metric):
         values, _ = weighed(values, sample_weight)
         self._total.assign_add(numeric.sum(values))
 
-    def result(self) -> Number:
+    def result(self) -> FloatResult:
         """The sum so far."""
-        return Number(self._total.item())
+        return FloatResult(self._total.item())
 
 
 class Mean(Metric):
@@ -260,10 +261,10 @@ class Mean(Metric):
         self._total.assign_add(numeric.sum(values))
         self._count.assign_add(number_of(values) if weights is None else numeric.sum(weights))
 
-    def result(self) -> Number:
+    def result(self) -> FloatResult:
         """The mean so far; 0 where there is nothing yet."""
         count = self._count.item()
-        return Number(self._total.item() / count if count else 0.0)
+        return FloatResult(self._total.item() / count if count else 0.0)
 
 
 @function

@@ -8,7 +8,7 @@ import numpy as np
 
 from ranvier.ops import arrays
 from ranvier.tensor.context import no_grad
-from ranvier.tensor.function import kept
+from ranvier.tensor.function import snapshot
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Variable"]
@@ -24,7 +24,7 @@ class Variable(Tensor):
         self.name = name
 
     value = property(
-        kept, doc="What it holds now, as a tensor (Keras): later assignments do not change that one."
+        snapshot, doc="What it holds now, as a tensor (Keras): later assignments do not change that one."
     )
 
     def assign(self, value: Any) -> None:
@@ -32,4 +32,4 @@ class Variable(Tensor):
         with no_grad():
             if not isinstance(value, Tensor):
                 value = Tensor(value)
-            super().assign(kept(value) if value.dtype == self.dtype else arrays.cast(value, self.dtype))
+            super().assign(snapshot(value) if value.dtype == self.dtype else arrays.cast(value, self.dtype))

@@ -1,6 +1,6 @@
 """Modules: what networks are made of, in both vocabularies at once."""
 
-from ranvier.module.calls import input_type, isolated, mode, watched
+from ranvier.module.calls import input_type, mode
 from ranvier.module.core import Module
 from ranvier.module.functional import Functional
 from ranvier.module.parameter import Parameter
@@ -15,8 +15,6 @@ __all__ = [
     "Sequential",
     "from_architecture",
     "input_type",
-    "isolated",
     "mode",
     "register_module",
-    "watched",
 ]

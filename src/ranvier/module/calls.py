@@ -4,71 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from ranvier.graph.node import BATCH, FLOATS, Type
-from ranvier.tensor import tape
-from ranvier.tensor import trace as entries
-from ranvier.tensor.context import computing_in, get_dtype
+from ranvier.tensor.call_state import call_state
+from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
 
 __all__ = [
-    "calls", "calls_of", "check_network", "computing_as", "floats_of", "in_its_floats", "input_type", "isolated",
-    "known_shape", "mode", "shape_of", "watched",
+    "calls_of", "check_network", "computing_as", "floats_of", "in_its_floats", "input_type", "known_shape", "mode",
+    "shape_of",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Calls(threading.local):
-    """Of each thread: the outermost call of a module under way."""
-
-    trace: list[tuple[Any, Any]] | None = (
-        None  # (module, type of its result) within it, in order of completion
-    )
-    root: Any = None  # its module
-    watch: Callable[[Any, tuple[Any, ...], Any], None] | None = None  # told of (module, arguments, result)
-
-    def __init__(self) -> None:
-        # What modules added to the loss since the outermost call of a module above them began.
-        self.added: weakref.WeakKeyDictionary[Any, list[Tensor]] = weakref.WeakKeyDictionary()
-
-
-calls = Calls()
-
-
-@contextlib.contextmanager
-def isolated(module: Module | None = None) -> Iterator[None]:
-    """Record on a tape of its own, so that tracing a model leaves what is pending elsewhere alone.
-
-    What waits to be written to the weights of ``module`` is written first; what is assigned to them within is noted in
-    the segment alone.
-    """
-    own = [] if module is None else [*module.parameters(), *module.buffers()]
-    for tensor in own:
-        if tensor.segment is not None:
-            tensor.compute()
-    before, added, tracing = entries.state.segment, calls.added, entries.state.tracing
-    traced = entries.state.segment = tape.Segment()
-    calls.added, entries.state.tracing = weakref.WeakKeyDictionary(), True
-    try:
-        yield
-    finally:
-        entries.state.segment, calls.added, entries.state.tracing = before, added, tracing
-        entries.state.segments.discard(traced)  # nothing of it is ever computed
-        for tensor in (
-            *own,
-            *(traced.leaves[o] for o in traced.assigns),
-        ):  # also what a layer built meanwhile
-            tensor.segment = None
 
 
 @contextlib.contextmanager
@@ -119,7 +73,7 @@ def floats_of(module: Module) -> str:
 @contextlib.contextmanager
 def computing_as(module: Module) -> Iterator[None]:
     """Compute in the floating dtype of a module, which may have been made under another `set_dtype`."""
-    with computing_in(floats_of(module)):
+    with dtype_scope(floats_of(module)):
         yield
 
 
@@ -138,23 +92,13 @@ def calls_of(
     module: Module, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
 ) -> list[tuple[Module | None, Type | None]]:
     """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
-    outer = calls.trace, calls.root
-    calls.trace, calls.root = [*before], None
+    outer = call_state.results, call_state.root
+    call_state.results, call_state.root = [*before], None
     try:
         module._trace(type_)
-        return calls.trace
+        return call_state.results
     finally:
-        calls.trace, calls.root = outer
-
-
-@contextlib.contextmanager
-def watched(tell: Callable[[Any, tuple[Any, ...], Any], None]) -> Iterator[None]:
-    """Within this context ``tell(module, arguments, result)`` follows each call of a module, inner ones first."""
-    before, calls.watch = calls.watch, tell
-    try:
-        yield
-    finally:
-        calls.watch = before
+        call_state.results, call_state.root = outer
 
 
 def shape_of(value: Any) -> Any:

@@ -16,7 +16,7 @@ from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
 from ranvier.module.call_or_forward import by_either_name, says_call
-from ranvier.module.calls import calls, floats_of, input_type, isolated, known_shape, mode, shape_of
+from ranvier.module.calls import floats_of, input_type, known_shape, mode, shape_of
 from ranvier.module.keras_api import Face, reading
 from ranvier.module.missing_methods import KERAS, attach
 from ranvier.module.state import DESCRIBED
@@ -24,8 +24,9 @@ from ranvier.module.symbolic import describe, given
 from ranvier.support.errors import snake_case
 from ranvier.support.source_lines import outside
 from ranvier.support.tree import flatten
+from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.check_returned import named, tensor
-from ranvier.tensor.context import computing_in, get_dtype
+from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Module"]
@@ -56,7 +57,7 @@ def noting(build: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(build)
     def noted(self: Module, *args: Any, **kwargs: Any) -> Any:
-        with computing_in(self._floats or get_dtype()):
+        with dtype_scope(self._floats or get_dtype()):
             result = build(self, *args, **kwargs)
         given = [*args, *kwargs.values()]
         several = type(self)._shapes > 1
@@ -202,13 +203,13 @@ class Module(Face):
             if training is not None:
                 with mode(self, bool(training)):
                     return self(*args, **kwargs)
-        trace = calls.trace
+        trace = call_state.results
         outermost = trace is None
         if trace is None:
             if args and not isinstance(args[0], Tensor):
                 floats = floats_of(self)
                 if floats != get_dtype():
-                    with computing_in(floats):
+                    with dtype_scope(floats):
                         return self(*args, **kwargs)
                 if isinstance(args[0], (int, float, str)) and self._has_call and not self._by_call():
                     raise no_tensor(args[0], repr(self.name))
@@ -216,11 +217,11 @@ class Module(Face):
                     check_column_names(a, self._frame_columns.get(str(i)), name="the frame")
                 lists = self._takes_lists()
                 args = tuple(as_tensors(a, lists) for a in args)
-            trace = calls.trace = []
-            calls.root = self
-            if calls.added:
+            trace = call_state.results = []
+            call_state.root = self
+            if call_state.added_losses:
                 for module in self.modules():
-                    calls.added.pop(module, None)
+                    call_state.added_losses.pop(module, None)
             if args:
                 trace.append((None, getattr(args[0], "spec", None)))
                 if self._input_type is None or (len(args) > 1 and not self._input_types):
@@ -230,13 +231,13 @@ class Module(Face):
                 self._build_for(args, kwargs)
             result = self.forward(*args, **kwargs)
             trace.append((self, getattr(result, "spec", None)))
-            if calls.watch is not None:
-                calls.watch(self, tuple(flatten(args)), result)
+            if call_state.hook is not None:
+                call_state.hook(self, tuple(flatten(args)), result)
             return result
         except GraphError as error:
             from ranvier.module.shape_errors import explain
 
-            raise explain(self, tuple(flatten(args)), trace, error, calls.root) from None
+            raise explain(self, tuple(flatten(args)), trace, error, call_state.root) from None
         except RecursionError as error:
             if not outermost:
                 raise
@@ -247,7 +248,7 @@ class Module(Face):
             ) from error
         finally:
             if outermost:
-                calls.trace = None
+                call_state.results = None
 
     def _by_call(self) -> bool:
         """Whether it says what it computes in a ``call``."""
@@ -288,7 +289,7 @@ class Module(Face):
         Call it in ``forward``. Tensors that are no scalars are summed up, as Keras does.
         """
         given = loss if isinstance(loss, (list, tuple)) else [loss]
-        known = calls.added.setdefault(self, [])
+        known = call_state.added_losses.setdefault(self, [])
         known += [x if isinstance(x, Tensor) else Tensor(x) for x in given]
 
     def _losses(self) -> list[Tensor]:
@@ -297,7 +298,7 @@ class Module(Face):
             for p in self.parameters()
             if p.regularizer and p.requires_grad
         ]
-        return penalties + [x for m in self.modules() for x in calls.added.get(m, ())]
+        return penalties + [x for m in self.modules() for x in call_state.added_losses.get(m, ())]
 
     def build(self, input_shape: Any) -> None:
         """Make the weights of all layers for inputs of this shape, whose first dimension is the batch's (None).
@@ -324,7 +325,7 @@ class Module(Face):
     def _trace(self, type_: Type | None = None) -> Any:
         """`trace` by the name that the library calls it by: networks have attributes of that name of their own."""
         if type_ is not None:
-            with mode(self, False), isolated(self):
+            with mode(self, False), isolated_tape(self):
                 return self(Tensor.placeholder(type_))
         wanted = self._input_types or (self._input_type,)
         if wanted[0] is None:
@@ -332,7 +333,7 @@ class Module(Face):
                 f"the shape of the inputs of {self.name!r} is not known yet. Write model.build((None, features)), "
                 "give the first layer input_shape=(features,), or call the model once."
             )
-        with mode(self, False), isolated(self):
+        with mode(self, False), isolated_tape(self):
             return self(*packed([Tensor.placeholder(t) for t in wanted if t is not None], self._input_form))
 
     def misfit(self, given: Type) -> tuple[str, str] | None:

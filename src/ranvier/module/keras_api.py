@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ranvier.graph.node import BATCH, Type
-from ranvier.module.calls import floats_of, isolated, mode
+from ranvier.module.calls import floats_of, mode
 from ranvier.module.state import State
 from ranvier.support import rows
 from ranvier.support.errors import refuse_unknown
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
@@ -187,7 +188,7 @@ class Face(State):
             Tensor.placeholder(Type((BATCH, *(int(n) for n in shape[1:])), get_dtype()))
             for shape in (input_shape if several else [input_shape])
         ]
-        with mode(module, False), isolated(module):
+        with mode(module, False), isolated_tape(module):
             result = module(given if several else given[0])
         return map_structure(result, Tensor, lambda tensor: (None, *tensor.shape[1:]))
 

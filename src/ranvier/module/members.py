@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from ranvier.module.calls import calls
 from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.versions import QUIET, changed
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.tensor.call_state import call_state
 from ranvier.tensor.check_returned import initial
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor, clear_gradients
@@ -64,7 +64,11 @@ class Parts(CheckedConstructor):
         else:
             if name in self._modules:
                 self._forget(name)
-            if name not in QUIET and calls.trace is None and self.__dict__.get(name, QUIET) is not value:
+            if (
+                name not in QUIET
+                and call_state.results is None
+                and self.__dict__.get(name, QUIET) is not value
+            ):
                 changed(self)
             if self._tracks and isinstance(value, (list, tuple, dict)):
                 self._containers[name] = None

@@ -9,8 +9,8 @@ from ranvier.graph.node import Type
 from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.registry import held
-from ranvier.tensor.function import kept
-from ranvier.tensor.tape import settle
+from ranvier.tensor.function import snapshot
+from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["Buffer", "Parameter", "Variable"]
@@ -48,7 +48,7 @@ class Parameter(CheckedConstructor, Tensor):
     @property
     def value(self) -> Tensor:
         """What it holds now, as a tensor (Keras), with its gradient: later assignments do not change that one."""
-        now: Tensor = kept(self)
+        now: Tensor = snapshot(self)
         now.grad = self.grad
         return now
 
@@ -79,14 +79,14 @@ class Parameter(CheckedConstructor, Tensor):
         """A parameter that holds this very array, in whatever memory order it has."""
         parameter = cls._blank()
         parameter._value, parameter.spec = array, Type(array.shape, array.dtype.name)
-        parameter._start(requires_grad)
+        parameter._init_leaf(requires_grad)
         parameter.name = parameter.path = name
         parameter.regularizer = parameter.constraint = None
         parameter.for_training = requires_grad
         return parameter
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
-        settle(self)
+        flush_readers(self)
         twin = memo[id(self)] = type(self).over(
             self._value.copy(order="K"), name=self.name, requires_grad=self.requires_grad
         )
@@ -108,7 +108,7 @@ class Buffer(Tensor):
         """A buffer that holds this very array."""
         buffer = cls.__new__(cls)
         buffer._value, buffer.spec = array, Type(array.shape, array.dtype.name)
-        buffer._start(False)
+        buffer._init_leaf(False)
         buffer.name = buffer.path = name
         return buffer
 

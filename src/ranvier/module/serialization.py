@@ -16,7 +16,6 @@ from ranvier.support import rows
 from ranvier.support.custom_objects import custom_object_scope, find, given, name_of, register
 from ranvier.support.custom_objects import made as made_of
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.function import same
 
 __all__ = [
     "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture", "plain",
@@ -166,7 +165,9 @@ def _finders() -> dict[str, Callable[[Any], Any]]:
     from ranvier import activations
 
     def activation(value: Any) -> Any:
-        return next((name for name, known in activations.REGISTRY.names.items() if same(known, value)), None)
+        return next(
+            (name for name, known in activations.REGISTRY.names.items() if same_function(known, value)), None
+        )
 
     def find(classes: dict[str, Any]) -> Callable[[Any], Any]:
         def words(value: Any) -> Any:

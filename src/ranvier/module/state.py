@@ -11,7 +11,7 @@ import numpy as np
 from ranvier.graph.node import FLOATS, Type
 from ranvier.module.members import Parts
 from ranvier.ops.tensor_methods import DEVICES, get_data, no_device
-from ranvier.tensor.tape import settle
+from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
 
 __all__ = ["DESCRIBED", "State"]
@@ -99,7 +99,7 @@ class State(Parts):
     def _cast(self, dtype: str) -> None:
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype in FLOATS and tensor.dtype != dtype:
-                settle(tensor)
+                flush_readers(tensor)
                 tensor._value = tensor.compute().astype(dtype, order="K")
                 tensor.spec, tensor.grad = Type(tensor.shape, dtype), None
                 tensor.version += 1

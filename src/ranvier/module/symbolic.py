@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from ranvier.graph.node import Symbol, Type
-from ranvier.module.calls import calls, isolated, mode
+from ranvier.module.calls import mode
 from ranvier.support.tree import flatten, map_structure
+from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
 
@@ -130,13 +131,13 @@ def traced(call: Call, before: list[tuple[Any, Any]]) -> Any:
         return stand_ins.setdefault(value, Tensor.placeholder(value.spec))
 
     arguments, options = map_structure((call.arguments, call.options), Symbolic, stand_in)
-    outer = calls.trace, calls.root
-    calls.trace, calls.root = before, call.module
+    outer = call_state.results, call_state.root
+    call_state.results, call_state.root = before, call.module
     try:
-        with mode(call.module, False), isolated(call.module), traced_draws():
+        with mode(call.module, False), isolated_tape(call.module), traced_draws():
             return call.module(*arguments, **options)
     finally:
-        calls.trace, calls.root = outer
+        call_state.results, call_state.root = outer
 
 
 def ordered(ends: Sequence[Call]) -> list[Call]:
@@ -244,9 +245,8 @@ class Operators:
         """What a tensor function of ours that is given a symbolic value returns."""
         from ranvier import activations
         from ranvier.layers import Activation
-        from ranvier.tensor.function import same
 
-        known = any(same(function, activation) for activation in activations.REGISTRY.names.values())
+        known = any(same_function(function, activation) for activation in activations.REGISTRY.names.values())
         if arguments == (self,) and not options and known:
             return cast("Symbolic", Activation(function)(self))
         name = function.__name__

@@ -45,16 +45,16 @@ def put(self: Tensor, result: Tensor) -> Tensor:
             )
         result = arrays.cast(result, self.dtype)
     writable(self)
-    if self.entry is None and self._value is not None and not result.requires_grad:
+    if self.trace_node is None and self._value is not None and not result.requires_grad:
         self.assign(result)
     else:
-        self.become(result)
+        self.rebind(result)
     return self
 
 
 def writable(self: Tensor) -> None:
     """Raise RuntimeError for a leaf whose gradient is asked for, while gradients are recorded."""
-    if self.entry is None and self.requires_grad and trace.state.grad_enabled:
+    if self.trace_node is None and self.requires_grad and trace.state.grad_enabled:
         raise RuntimeError(
             "a tensor that requires a gradient cannot be changed in place while gradients are recorded. "
             "Write 'with no_grad():' around the change."
@@ -73,7 +73,9 @@ def indexed(self: Tensor, index: Any) -> Any:
     """
     items = index if isinstance(index, tuple) else (index,)
     at_once = (
-        self.entry is None and self._value is not None and not (self.requires_grad or trace.state.tracing)
+        self.trace_node is None
+        and self._value is not None
+        and not (self.requires_grad or trace.state.tracing)
     )
     if all(map(_is_basic, items)):
         if at_once:
@@ -116,15 +118,15 @@ def _varies(self: Tensor, items: tuple[Any, ...]) -> bool:
 
     Usually they are, and a part of the program: ``x[0]``, or ``x[i]`` for every ``i``. An action that was drawn is not.
     """
-    entry, segment = self.entry, self.segment
+    node, segment = self.trace_node, self.segment
     if (
-        entry is None
+        node is None
         or segment is None
         or trace.state.tracing
         or not all(hasattr(i, "__index__") for i in items)
     ):
         return False
-    known: Any = entry.seen.get(indexed)
+    known: Any = node.seen_constants.get(indexed)
     if known is True or not all(isinstance(extent, int) for extent in self.shape):
         return known is True
     numbers = tuple(i.__index__() for i in items)
@@ -132,8 +134,8 @@ def _varies(self: Tensor, items: tuple[Any, ...]) -> bool:
         known = weakref.ref(segment), iter(known[2] if known else ()), []
     _, expected, found = known
     found.append(numbers)
-    entry.seen[indexed] = known if next(expected, numbers) == numbers else True
-    return entry.seen[indexed] is True
+    node.seen_constants[indexed] = known if next(expected, numbers) == numbers else True
+    return node.seen_constants[indexed] is True
 
 
 def _picked(self: Tensor, numbers: tuple[int, ...]) -> Any:
@@ -168,7 +170,7 @@ def set_item(self: Tensor, index: Any, value: Any) -> None:
     items = index if isinstance(index, tuple) else (index,)
     tracked = isinstance(value, Tensor) and value.requires_grad and trace.state.grad_enabled
     writable(self)
-    if self.entry is None and self._value is not None and not tracked:
+    if self.trace_node is None and self._value is not None and not tracked:
         array = self.numpy()
         array[_known(items)] = np.asarray(value)
         self.assign(array)

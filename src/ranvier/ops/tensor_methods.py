@@ -28,8 +28,9 @@ from ranvier.ops.shape_methods import (
 )
 from ranvier.tensor import trace
 from ranvier.tensor.arguments import no_out
+from ranvier.tensor.autograd import backward
 from ranvier.tensor.context import get_dtype, no_grad
-from ranvier.tensor.function import backward, detach, function
+from ranvier.tensor.function import detach, function
 from ranvier.tensor.rng import numpy_generator
 from ranvier.tensor.tensor import Tensor
 
@@ -53,7 +54,7 @@ def augmented(operation: Callable[..., Any]) -> Callable[..., Any]:
 
     def change(self: Tensor, other: Any) -> Tensor:
         result: Tensor = operation(self, other)
-        leaf = self.entry is None and self._value is not None
+        leaf = self.trace_node is None and self._value is not None
         return put(self, result) if leaf and (self.requires_grad or not result.requires_grad) else result
 
     return change
@@ -205,7 +206,7 @@ def set_data(self: Tensor, value: Any) -> None:
     if data is not None and data.owner is self:
         if data is value:  # of ``x.data += 1``, which has been written already
             return
-        data.part()
+        data.own_storage()
     self.assign(value)
 
 

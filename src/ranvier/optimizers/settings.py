@@ -13,7 +13,7 @@ import numpy as np
 from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.support.validation import whole
-from ranvier.tensor.tensor import Number, Tensor
+from ranvier.tensor.tensor import FloatResult, Tensor
 
 BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"
 USUAL = 0.0, math.inf, "of 0 or more"
@@ -28,7 +28,7 @@ REFUSED = {
 }
 
 
-class Rate(Number):
+class Rate(FloatResult):
     """An optimizer's learning rate: a float that can be assigned to, and then reads as what it is now (Keras)."""
 
     __slots__ = ("optimizer",)

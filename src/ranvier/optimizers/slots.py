@@ -17,6 +17,7 @@ from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
 from ranvier.tensor import tape
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor, clear_gradients
 from ranvier.tensor.trace import Function, intern
 
@@ -253,7 +254,7 @@ class Attached:
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
 
-    def record(self) -> tape.Segment | None:
+    def record(self) -> TapeSegment | None:
         """Record the step without running it; returns the segment of the tape, None where nothing has a gradient."""
         if not self.parameters:
             raise RuntimeError(
@@ -268,11 +269,11 @@ class Attached:
         targets = [*params, *state, self.iterations, *counts]
         operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
-        children = tuple([x.entry if x.entry is not None else segment.leaf(x) for x in operands])
-        entries = intern(self._function(self.treatments(params), len(params), whose), children, (), False)
+        inputs = tuple([x.trace_node if x.trace_node is not None else segment.leaf_node(x) for x in operands])
+        nodes = intern(self._function(self.treatments(params), len(params), whose), inputs, (), False)
         ordinals, assigns = segment.ordinals, segment.assigns
-        for target, entry in zip(targets, entries, strict=True):  # Segment.assign, of leaves that are known
-            assigns[ordinals[id(target)]] = entry
+        for target, node in zip(targets, nodes, strict=True):  # `TapeSegment.assign` for known leaves
+            assigns[ordinals[id(target)]] = node
             target.segment = segment
         return segment
 

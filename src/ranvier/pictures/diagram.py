@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ranvier.graph.node import Symbol, Type
 from ranvier.layers import Input
-from ranvier.module.calls import check_network, isolated, mode, watched
-from ranvier.tensor.tensor import Tensor
-from ranvier.tensor.trace import Entry
+from ranvier.module.calls import check_network, mode
+from ranvier.tensor.call_state import forward_hook, isolated_tape
+from ranvier.tensor.tensor import Tensor, leaves_of
+from ranvier.tensor.trace import TraceNode
 
 if TYPE_CHECKING:
     from ranvier.module.core import Module
@@ -71,9 +72,11 @@ class Drawing:
 
     def __init__(self, model: Module) -> None:
         self.boxes: list[Box] = []
-        self.made: dict[Any, int] = {}  # the box of an entry of the tape, or of a placeholder by its identity
+        self.made: dict[
+            Any, int
+        ] = {}  # the box of a trace node of the tape, or of a placeholder by its identity
         self.scopes = scopes(model)
-        with mode(model, False), isolated(model), watched(self.note):
+        with mode(model, False), isolated_tape(model), forward_hook(self.note):
             model._trace()
         for box in self.boxes:
             box.level = 1 + max((self.boxes[i].level for i in box.sources), default=-1)
@@ -82,7 +85,7 @@ class Drawing:
         if module._modules:  # its parts have boxes
             return
         begins = isinstance(module, Input)
-        if begins and (arguments[0].entry is not None or id(arguments[0]) in self.made):
+        if begins and (arguments[0].trace_node is not None or id(arguments[0]) in self.made):
             return  # of a model within another: it is what the other gives it
         sources: dict[int, None] = {}
         for argument in () if begins else arguments:
@@ -94,28 +97,30 @@ class Drawing:
         scope = self.scopes.get(id(module), module.name)
         self.boxes.append(Box(scope, type(module).__name__, [t.spec for t in results], count, list(sources)))
         for tensor in results:
-            self.made[tensor.entry if tensor.entry is not None else id(tensor)] = len(self.boxes) - 1
+            self.made[tensor.trace_node if tensor.trace_node is not None else id(tensor)] = (
+                len(self.boxes) - 1
+            )
 
     def makers(self, tensor: Tensor) -> list[int]:
         """The boxes that a tensor comes from, past everything that is computed between layers."""
-        if tensor.entry is None or id(tensor) in self.made:
+        if tensor.trace_node is None or id(tensor) in self.made:
             return [self.given(tensor)]
         found: dict[int, None] = {}
-        pending: list[Entry] = [tensor.entry]
-        seen: set[Entry] = set()
+        pending: list[TraceNode] = [tensor.trace_node]
+        seen: set[TraceNode] = set()
         while pending:
-            entry = pending.pop()
-            if entry in seen:
+            node = pending.pop()
+            if node in seen:
                 continue
-            seen.add(entry)
-            if entry in self.made:
-                found[self.made[entry]] = None
-            elif entry.function is None and tensor.segment is not None:
-                leaf = tensor.segment.leaves[entry.options[0][1]]
+            seen.add(node)
+            if node in self.made:
+                found[self.made[node]] = None
+            elif node.function is None and tensor.segment is not None:
+                leaf = leaves_of(tensor.segment)[node.ordinal]
                 if leaf.spec.shape and isinstance(leaf.spec.shape[0], Symbol):
                     found[self.given(leaf)] = None
             else:
-                pending.extend(entry.children)
+                pending.extend(node.inputs)
         return sorted(found)
 
     def given(self, tensor: Tensor) -> int:

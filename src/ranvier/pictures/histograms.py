@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.data.arrays import check_column_names
-from ranvier.module.calls import computing_as, mode, watched
+from ranvier.module.calls import computing_as, mode
 from ranvier.pictures.diagram import scopes, tensors_in
 from ranvier.pictures.style import BLUE, ORANGE, PALE, figure, finish, tidy
+from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
 
@@ -62,7 +63,7 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, npt.NDAr
     given = x if isinstance(x, (tuple, list)) else (x,)
     for i, part in enumerate(given):
         check_column_names(part, model._frame_columns.get(str(i)))
-    with computing_as(model), mode(model, False), no_grad(), watched(note):
+    with computing_as(model), mode(model, False), no_grad(), forward_hook(note):
         model(*(Tensor(np.asarray(part)[:rows]) for part in given))
     result: dict[str, npt.NDArray[Any]] = {}
     for name, tensor in noted:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.module.calls import check_network, computing_as, mode, watched
+from ranvier.module.calls import check_network, computing_as, mode
 from ranvier.module.data_format import channels_come_first, looks_channels_first
 from ranvier.pictures.style import INK, figure, finish
+from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
 
@@ -131,7 +132,7 @@ def _maps(model: Module, image: Any, layer: Any) -> tuple[str, Array]:
         values = result.numpy()[0]
         noted.append((module.name, values.transpose(1, 2, 0) if channels_come_first(module) else values))
 
-    with computing_as(model), mode(model, False), no_grad(), watched(note):
+    with computing_as(model), mode(model, False), no_grad(), forward_hook(note):
         model(Tensor(array))
     if not noted:
         what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"

@@ -23,7 +23,7 @@ from ranvier.search.settings import check_build, check_settings
 from ranvier.search.variants import Variant, grid_points, variants_of
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.tensor import rng, trace
-from ranvier.tensor.context import computing_in
+from ranvier.tensor.context import dtype_scope
 from ranvier.training.adapters.generators import is_source
 from ranvier.training.loop.evaluate import evaluate
 from ranvier.training.loop.fit import fit
@@ -194,7 +194,7 @@ class Team:
             if len(self.threads) > 1:  # a model that has all processors to itself chooses as `fit` does
                 stack.enter_context(threads_here(1))
             if self.dtype is not None:
-                stack.enter_context(computing_in(self.dtype))
+                stack.enter_context(dtype_scope(self.dtype))
             while (job := self.jobs.get()) is not None and not self.interrupt.pressed:
                 outcome: Trained | BaseException
                 try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ranvier.support.errors import argument_error
 
-__all__ = ["View", "answering", "bound", "freeze", "no_out"]
+__all__ = ["View", "answering", "bind_arguments", "freeze", "no_out"]
 
 
 class View:
@@ -68,7 +68,7 @@ class View:
         """What is wrong with a call whose arguments do not fit."""
         named = {self.titles.get(self.known.get(n, n), n): value for n, value in kwargs.items()}
         try:
-            bound(self.signature, args, named, self.name)
+            bind_arguments(self.signature, args, named, self.name)
         except TypeError as error:
             return error
         return TypeError(
@@ -86,7 +86,7 @@ def _kind(annotation: str) -> str:
     return "sequence" if "Sequence" in annotation else "operand"
 
 
-def bound(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Mapping[str, Any]:
+def bind_arguments(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Mapping[str, Any]:
     """The arguments of a call. Raises TypeError where they are not the function's, as those are that NumPy gives."""
     try:
         return signature.bind(*args, **kwargs).arguments

@@ -1,4 +1,4 @@
-"""What this thread computes in, and whether it records gradients."""
+"""Per-thread modes: the floating dtype, and whether gradients are recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def set_dtype(name: str) -> None:
     _check(name)
     if name != _dtype:
         _dtype = name
-        trace.forget()
+        trace.clear_caches()
 
 
 def get_dtype() -> str:
@@ -29,8 +29,8 @@ def get_dtype() -> str:
 
 
 @contextlib.contextmanager
-def computing_in(name: str) -> Iterator[None]:
-    """Within this context this thread computes in a floating dtype of its own, whatever `set_dtype` says."""
+def dtype_scope(name: str) -> Iterator[None]:
+    """Within this context this thread computes in the floating dtype ``name``, in place of `get_dtype`'s."""
     _check(name)
     before = trace.state.dtype
     trace.state.dtype = name
@@ -45,55 +45,55 @@ def _check(name: str) -> None:
         raise ValueError(f"dtype {name!r} is not one to compute in. Write 'float32' or 'float64'.")
 
 
-def resumed(context: Callable[[], Recording], function: Callable[..., Any]) -> Callable[..., Any]:
-    """A generator function each of whose resumptions runs within a context of its own, what lies between outside."""
+def _generator_in(context: Callable[[], GradMode], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator function whose body runs within a new context after each resumption; its caller runs outside."""
 
     @functools.wraps(function)
     def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
         running = function(*args, **kwargs)
-        resume, given = running.send, None
+        resume, sent = running.send, None
         while True:
             try:
                 with context():
-                    value = resume(given)
+                    value = resume(sent)
             except StopIteration as end:
                 return end.value
             try:
-                resume, given = running.send, (yield value)
+                resume, sent = running.send, (yield value)
             except GeneratorExit:
                 with context():
                     running.close()
                 raise
-            except BaseException as error:  # noqa: BLE001  # what is thrown into it is its own
-                resume, given = running.throw, error
+            except BaseException as error:  # noqa: BLE001  # thrown into the generator: pass it on
+                resume, sent = running.throw, error
 
     return generator
 
 
-class Recording(contextlib.ContextDecorator):
-    """What turns the recording of gradients on or off: a context, and a decorator of functions and of generators."""
+class GradMode(contextlib.ContextDecorator):
+    """A context that sets whether gradients are recorded; also a decorator of functions and generators."""
 
     before: bool
 
     def __enter__(self) -> None:
-        """Set the mode, and keep in ``before`` what it was: what a subclass is for."""
+        """Set the mode and keep the previous one in ``before``. Subclasses implement it."""
         raise NotImplementedError
 
     def __call__(self, func: Any) -> Any:
         if inspect.isgeneratorfunction(func):
-            return resumed(self._recreate_cm, func)
+            return _generator_in(self._recreate_cm, func)
         return super().__call__(func)
 
-    def _recreate_cm(self) -> Self:  # a function may call itself
+    def _recreate_cm(self) -> Self:  # a decorated function may call itself
         return type(self)()
 
     def __exit__(self, *error: object) -> None:
         trace.state.grad_enabled = self.before
 
 
-class no_grad(Recording):  # noqa: N801  # PyTorch's name
-    """Within this context (or a function or generator decorated with it, with brackets or without) results require no
-    gradient.
+class no_grad(GradMode):  # noqa: N801  # PyTorch's name
+    """Within this context results require no gradient. It also decorates functions and generators, with or without
+    brackets.
     """
 
     _records = False

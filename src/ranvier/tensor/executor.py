@@ -1,10 +1,10 @@
-"""What waits on the tape as a program: found again by the entries, and given the arrays it reads and fills."""
+"""Compiles recorded calls to a program, caches it by their trace nodes, and runs it on the arrays of their leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,101 +12,114 @@ from ranvier import engines
 from ranvier.data.sampled import share_of_zeros
 from ranvier.graph.graph import Graph
 from ranvier.graph.simplify import simplify
-from ranvier.tensor.layout import leaf_input, stored, to_storage
-from ranvier.tensor.trace import Entry, expand, programs
+from ranvier.tensor.layout import leaf_input, storage_of, to_storage
+from ranvier.tensor.trace import Leaf, TraceNode, lower, programs
 
-if TYPE_CHECKING:
-    from ranvier.tensor.tape import Segment
-    from ranvier.tensor.tensor import Tensor
-
-PROGRAMS = 500  # kept; steps whose control flow keeps changing must not either
+MAX_PROGRAMS = 500  # bounds the cache of a loop whose control flow keeps changing
 
 
-def program_for(segment: Segment, roots: tuple[Entry, ...], assigned: dict[int, Entry]) -> Any:
-    """The compiled program for these results and assignments of the segment, the ordinals of the leaves it reads, and
-    which results it hands out with their axes reversed: a gradient lies in memory as its Fortran-ordered weight does;
-    of what shapes and dtypes they lie there; and whether a gradient of the results may still read what is overwritten.
-    """
-    assigns = tuple(assigned.items())
-    key = (roots, assigns, engines.get_engine())
+class Program(NamedTuple):
+    """A compiled program and how to call it."""
+
+    compiled: Any
+    inputs: list[int]  # ordinals of the leaves that it reads or writes
+    transposed: list[bool]  # by output: stored in reversed axes, as the gradient of a Fortran-ordered weight
+    outputs: list[tuple[tuple[Any, ...], Any]]  # shapes and dtypes, as stored
+    preserves: bool  # whether gradients of the results may still read what it overwrites
+
+
+def compiled_program(
+    leaves: Sequence[Leaf], roots: tuple[TraceNode, ...], assigns: dict[int, TraceNode]
+) -> Program:
+    """The program that computes ``roots`` and assigns to leaves, by ordinal. Compiled once for each structure."""
+    assigned = tuple(assigns.items())
+    key = (roots, assigned, engines.get_engine())
     known = programs.get(key)
-    if known is not None:
-        return known
-    used = sorted(
-        set[int]().union(*(r.leaves for r in roots), *(e.leaves for _, e in assigns), (o for o, _ in assigns))
-    )
-    changed = {o for o, _ in assigns}
-    # Elsewhere than in a step nobody looks whether weights are finite, so that zeros that meet them must tell.
-    is_step = any(segment.leaves[o]._requires_grad for o in changed)
-    pairs = {}
-    for o in used:
-        leaf = segment.leaves[o]
-        # What the first values are like, later ones are expected to be.
-        skips = is_step and o not in changed and leaf._value is not None
-        zeros = share_of_zeros(leaf._value) if skips else 0.0
-        pairs[o] = leaf_input(f"leaf{o}", leaf, zeros)
-    nodes = expand([*roots, *(e for _, e in assigns)], {o: value for o, (_, value) in pairs.items()})
-    updates = tuple(
-        (pairs[o][0], to_storage(node, segment.leaves[o]))
-        for (o, _), node in zip(assigns, nodes[len(roots) :], strict=True)
-    )
-    graph = simplify(Graph(tuple(pairs[o][0] for o in used), tuple(nodes[: len(roots)]), updates))
-    flipped = [
-        n.op.name == "transpose" and n.attrs["axes"] == tuple(reversed(range(n.ndim))) for n in graph.outputs
-    ]
-    outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, flipped, strict=True))
-    graph = Graph(graph.inputs, outputs, graph.updates)
-    while len(programs) >= PROGRAMS:
-        programs.pop(next(iter(programs)), None)  # the oldest
-    known = programs[key] = (
-        engines.compile(graph),
-        used,
-        flipped,
-        [
-            (r.type.shape[::-1] if flip else r.type.shape, np.dtype(r.type.dtype))
-            for r, flip in zip(roots, flipped, strict=True)
-        ],
-        bool(operands(segment, roots, changed)),
-    )
+    if known is None:
+        while len(programs) >= MAX_PROGRAMS:
+            programs.pop(next(iter(programs)), None)  # the oldest
+        known = programs[key] = _compile(leaves, roots, assigned)
     return known
 
 
-def operands(segment: Segment, results: Iterable[Entry | None], overwritten: AbstractSet[int]) -> set[int]:
-    """The leaves, of those that are overwritten, that the gradient of a result may still read."""
+def _compile(
+    leaves: Sequence[Leaf], roots: tuple[TraceNode, ...], assigned: tuple[tuple[int, TraceNode], ...]
+) -> Program:
+    targets = {o for o, _ in assigned}
+    used = sorted(targets.union(*(r.leaves for r in roots), *(node.leaves for _, node in assigned)))
+    # Programs skip zeros of sparse data only in a training step: elsewhere nothing detects weights that are not
+    # finite, whose products with zeros must stay visible.
+    is_step = any(leaves[o]._requires_grad for o in targets)
+    inputs = {}
+    for o in used:
+        leaf = leaves[o]
+        skips_zeros = is_step and o not in targets and leaf._value is not None
+        # The sparsity of the first values is taken as that of later ones.
+        inputs[o] = leaf_input(f"leaf{o}", leaf, share_of_zeros(leaf._value) if skips_zeros else 0.0)
+    values = {o: value for o, (_, value) in inputs.items()}
+    nodes = lower([*roots, *(node for _, node in assigned)], values)
+    updates = tuple(
+        (inputs[o][0], to_storage(node, leaves[o]))
+        for (o, _), node in zip(assigned, nodes[len(roots) :], strict=True)
+    )
+    graph = simplify(Graph(tuple(inputs[o][0] for o in used), tuple(nodes[: len(roots)]), updates))
+    transposed = [
+        n.op.name == "transpose" and n.attrs["axes"] == tuple(reversed(range(n.ndim))) for n in graph.outputs
+    ]
+    outputs = tuple(n.inputs[0] if flip else n for n, flip in zip(graph.outputs, transposed, strict=True))
+    return Program(
+        engines.compile(Graph(graph.inputs, outputs, graph.updates)),
+        used,
+        transposed,
+        [
+            (r.type.shape[::-1] if flip else r.type.shape, np.dtype(r.type.dtype))
+            for r, flip in zip(roots, transposed, strict=True)
+        ],
+        bool(overwritten_operands(leaves, roots, targets)),
+    )
+
+
+def overwritten_operands(
+    leaves: Sequence[Leaf], results: Iterable[TraceNode | None], overwritten: AbstractSet[int]
+) -> set[int]:
+    """The ordinals of those overwritten leaves that gradients of the results may still read."""
     found: set[int] = set()
-    for entry in results:
-        if entry is not None and entry.requires_grad and entry.sources.isdisjoint(overwritten):
-            found |= entry.leaves & overwritten
-    return {o for o in found if not segment.leaves[o]._requires_grad}
+    for node in results:
+        if node is not None and node.requires_grad and node.grad_leaves.isdisjoint(overwritten):
+            found |= node.leaves & overwritten
+    return {o for o in found if not leaves[o]._requires_grad}
 
 
-class Prepared(NamedTuple):
-    """A program, what it is given, what it fills, what of that lies there with its axes reversed, and whether a
-    gradient of the results may still read what it overwrites.
-    """
+class Execution(NamedTuple):
+    """A program with its arrays."""
 
-    program: Any
-    given: list[Any]
+    program: Program
+    inputs: list[Any]
     outputs: list[Any]
-    flipped: list[bool]
-    kept: bool
 
-    def run(self, pending: list[Tensor]) -> None:
-        self.program.run(self.given, self.outputs)
-        for tensor, value, flip in zip(pending, self.outputs, self.flipped, strict=True):
+    def run(self, pending: Sequence[Leaf]) -> None:
+        """Compute, and give the results to the tensors that wait for them."""
+        program, inputs, outputs = self
+        program.compiled.run(inputs, outputs)
+        for tensor, value, flip in zip(pending, outputs, program.transposed, strict=True):
             tensor._value = value.T if flip else value
 
 
-def prepared(segment: Segment, pending: list[Tensor], assigns: dict[int, Entry]) -> Prepared:
-    entries = cast("tuple[Entry, ...]", tuple([t.entry for t in pending]))  # what is pending has one
-    program, used, flipped, kinds, kept = program_for(segment, entries, assigns)
-    given = []
-    for o in used:
-        leaf = segment.leaves[o]
-        if leaf.version != segment.versions[o]:  # by another thread, or by what the tape does not know of
+def prepare(
+    leaves: Sequence[Leaf],
+    versions: Sequence[int],
+    roots: tuple[TraceNode, ...],
+    assigns: dict[int, TraceNode],
+) -> Execution:
+    """The execution that computes ``roots`` and assigns. Raises RuntimeError where a leaf has been overwritten."""
+    program = compiled_program(leaves, roots, assigns)
+    inputs = []
+    for o in program.inputs:
+        leaf = leaves[o]
+        if leaf.version != versions[o]:  # by another thread, or by code that bypasses the tape
             raise RuntimeError(
-                f"a tensor of shape {leaf.shape} was overwritten before what was computed from it was read. "
+                f"a tensor of shape {leaf.spec.shape} was overwritten before what was computed from it was read. "
                 "Read results (item(), numpy()) and call backward() before you overwrite their operands."
             )
-        given.append(stored(leaf))
-    return Prepared(program, given, [np.empty(shape, dtype) for shape, dtype in kinds], flipped, kept)
+        inputs.append(storage_of(leaf))
+    return Execution(program, inputs, [np.empty(shape, dtype) for shape, dtype in program.outputs])

@@ -1,144 +1,155 @@
-"""Tensor: a lazy handle on a recorded computation; eager in feel, compiled in fact."""
+"""Tensor: a handle on a recorded computation, which is compiled and run when its value is read."""
 
 from __future__ import annotations
 
 import math
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ranvier.graph.node import FLOATS, Symbol, Type
 from ranvier.tensor import tape
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.tape import Segment
-from ranvier.tensor.trace import Entry
+from ranvier.tensor.segment import TapeSegment
+from ranvier.tensor.trace import TraceNode
 
 
-class Number(float):
-    """A float that can be read as a tensor of one number is."""
+class FloatResult(float):
+    """A float with the reading methods of a tensor of one element."""
 
     __slots__ = ()
 
-    def numpy(self) -> Any:
-        """As a NumPy number."""
+    def numpy(self) -> np.float64:
+        """The value as a NumPy scalar."""
         return np.float64(self)
 
     def item(self) -> float:
-        """As a plain float."""
+        """The value as a plain float."""
         return float(self)
 
 
-class Numbers(np.ndarray[Any, Any]):
-    """An array that can be read as a tensor is."""
+class ArrayResult(np.ndarray[Any, Any]):
+    """An array with the reading methods of a tensor."""
 
     def __repr__(self) -> str:
         return repr(self.numpy())
 
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """As a plain array."""
+    def numpy(self) -> NDArray[Any]:
+        """The value as a plain array."""
         return self.view(np.ndarray)
 
 
 class Tensor:
-    """An n-dimensional array, perhaps not computed yet.
+    """An n-dimensional array whose value may be pending.
 
-    Reading it (``numpy()``, ``item()``, printing) computes it together with all that is pending. Arithmetic follows
-    NumPy's broadcasting. ``backward()`` fills the ``grad`` of every leaf that requires one. Its operators and most of
-    its methods are `ranvier.ops.tensor_methods`' table.
+    Reading it (``numpy()``, ``item()``, printing) computes it together with everything else that is pending. Arithmetic
+    broadcasts like NumPy. ``backward()`` fills the ``grad`` of every leaf that requires one. Operators and most methods
+    come from the table in `ranvier.ops.tensor_methods`.
     """
 
-    __array_priority__ = 1000  # NumPy arrays on the left let our operators answer
+    __array_priority__ = 1000  # NumPy arrays on the left leave operators to this class
     __slots__ = (
         "__weakref__",
         "_requires_grad",
         "_value",
         "base",
-        "entry",
         "grad",
-        "kept",
-        "released",
+        "history_ended",
         "segment",
         "spec",
+        "storage_view",
+        "trace_node",
         "version",
     )
 
-    def __init__(self, value: Any = None, *, requires_grad: bool = False, dtype: str | None = None) -> None:
-        array = convert(value, dtype)
+    def __init__(
+        self, value: ArrayLike | None = None, *, requires_grad: bool = False, dtype: str | None = None
+    ) -> None:
+        array = to_array(value, dtype)
         self._value: Any = array
         self.spec = Type(array.shape, array.dtype.name)
         if requires_grad:
             self.check_float()
-        self._start(requires_grad)
+        self._init_leaf(requires_grad)
 
-    def _start(self, requires_grad: bool) -> None:
-        self.entry: Entry | None = None
-        self.segment: Segment | None = None
-        self.grad: Any = None
-        self.released = False
-        self.kept: Any = None  # see layout.stored
-        self.base: Any = None  # the tensor that this one is a view of, and the index: ... for all of it
+    def _init_leaf(self, requires_grad: bool) -> None:
+        self.trace_node: TraceNode | None = None
+        self.segment: TapeSegment | None = None
+        self.grad: Tensor | None = None
+        self.history_ended = False
+        self.storage_view: Any = None  # the cache of `layout.storage_of`
+        self.base: tuple[Tensor, Any] | None = None  # of a view: the tensor, and the index, ... for all of it
         self.version = 0
         self._requires_grad = requires_grad
 
     @staticmethod
     def placeholder(type_: Type, *, requires_grad: bool = False) -> Tensor:
-        """A leaf without a value, for tracing; its shape may hold symbols."""
+        """A leaf without a value, for tracing. Its shape may hold symbols."""
         tensor = Tensor.__new__(Tensor)
         tensor._value, tensor.spec = None, type_
-        tensor._start(requires_grad)
+        tensor._init_leaf(requires_grad)
         return tensor
 
     @staticmethod
-    def wrap(array: Any, *, requires_grad: bool = False, type_: Type | None = None) -> Tensor:
-        """A tensor that shares an array of a dtype that programs have, C- or Fortran-contiguous; nothing is copied."""
+    def wrap(array: NDArray[Any], *, requires_grad: bool = False, type_: Type | None = None) -> Tensor:
+        """A tensor that shares an array, C- or Fortran-contiguous and of a dtype that programs support."""
         tensor = Tensor.__new__(Tensor)
         tensor._value, tensor.spec = array, type_ or Type(array.shape, array.dtype.name)
-        tensor._start(requires_grad)
+        tensor._init_leaf(requires_grad)
         return tensor
 
     @staticmethod
-    def pending(entry: Entry, segment: Segment) -> Tensor:
+    def pending(node: TraceNode, segment: TapeSegment) -> Tensor:
+        """The result of a recorded call."""
         tensor = Tensor.__new__(Tensor)
-        tensor._value, tensor.spec = None, entry.type
-        tensor.entry, tensor.segment, tensor.grad, tensor.kept, tensor.base = entry, segment, None, None, None
-        tensor.released, tensor._requires_grad, tensor.version = False, entry.requires_grad, 0
+        tensor._value, tensor.spec = None, node.type
+        tensor.trace_node, tensor.segment, tensor.grad = node, segment, None
+        tensor.storage_view, tensor.base, tensor.version = None, None, 0
+        tensor.history_ended, tensor._requires_grad = False, node.requires_grad
         segment.live.append(weakref.ref(tensor))
         return tensor
 
-    if TYPE_CHECKING:  # given at run time by `ranvier.ops.tensor_methods`
-        __add__: Any
-        __radd__: Any
-        __sub__: Any
-        __rsub__: Any
-        __mul__: Any
-        __rmul__: Any
-        __truediv__: Any
-        __rtruediv__: Any
-        __floordiv__: Any
-        __mod__: Any
-        __pow__: Any
-        __matmul__: Any
-        __neg__: Any
-        __abs__: Any
-        __lt__: Any
-        __le__: Any
-        __gt__: Any
-        __ge__: Any
-        __and__: Any
-        __or__: Any
-        __invert__: Any
-        __getitem__: Any
-        __setitem__: Any
-        data: Any
+    if TYPE_CHECKING:  # attached by `ranvier.ops.tensor_methods`
+
+        def __add__(self, other: ArrayLike) -> Tensor: ...
+        def __radd__(self, other: ArrayLike) -> Tensor: ...
+        def __sub__(self, other: ArrayLike) -> Tensor: ...
+        def __rsub__(self, other: ArrayLike) -> Tensor: ...
+        def __mul__(self, other: ArrayLike) -> Tensor: ...
+        def __rmul__(self, other: ArrayLike) -> Tensor: ...
+        def __truediv__(self, other: ArrayLike) -> Tensor: ...
+        def __rtruediv__(self, other: ArrayLike) -> Tensor: ...
+        def __floordiv__(self, other: ArrayLike) -> Tensor: ...
+        def __mod__(self, other: ArrayLike) -> Tensor: ...
+        def __pow__(self, other: ArrayLike) -> Tensor: ...
+        def __matmul__(self, other: ArrayLike) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __lt__(self, other: ArrayLike) -> Tensor: ...
+        def __le__(self, other: ArrayLike) -> Tensor: ...
+        def __gt__(self, other: ArrayLike) -> Tensor: ...
+        def __ge__(self, other: ArrayLike) -> Tensor: ...
+        def __and__(self, other: ArrayLike) -> Tensor: ...
+        def __or__(self, other: ArrayLike) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: ArrayLike) -> None: ...
+
+        @property
+        def data(self) -> Tensor: ...
+        @data.setter
+        def data(self, value: ArrayLike) -> None: ...
 
         def __getattr__(self, name: str) -> Any: ...
 
-    # --- looking --------------------------------------------------------------------------------------------------
+    # --- reading --------------------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[Any, ...]:
+        """The extents of the axes; of a tensor in a traced model, the batch's is a `Symbol`."""
         return self.spec.shape
 
     @property
@@ -151,11 +162,11 @@ class Tensor:
 
     @property
     def is_leaf(self) -> bool:
-        return self.entry is None or not self.entry.requires_grad
+        return self.trace_node is None or not self.trace_node.requires_grad
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients reach this tensor. What was computed from none that they reach may ask for its own."""
+        """Whether gradients reach this tensor. It can be set for leaves and for results that no gradient reaches."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -166,17 +177,16 @@ class Tensor:
             raise RuntimeError(
                 "the gradient of a result follows from its operands. Write x.detach() instead."
             )
-        if self.entry is not None and flag:
-            self.compute()
-            self.entry = self.segment = None
+        if self.trace_node is not None and flag:
+            self._become_leaf()
         if bool(flag) is not self._requires_grad:
-            tape.settle(self)  # no segment knows a leaf by two flags
+            tape.flush_readers(self)  # a segment knows a leaf by one flag
             if self.owner is not None:
-                self.part()
+                self.own_storage()
         self._requires_grad = bool(flag)
 
     def check_float(self) -> None:
-        """Raise RuntimeError for whole numbers and truth values, which have no gradient."""
+        """Raise RuntimeError for integers and bools, which have no gradient."""
         if self.spec.dtype not in FLOATS:
             raise RuntimeError(
                 f"a tensor of {self.dtype} has no gradient. Write x.float(), 1.0 in place of 1, or "
@@ -185,29 +195,38 @@ class Tensor:
 
     @property
     def owner(self) -> Tensor | None:
-        """The tensor whose memory this one is, as `.data` gives it; None for memory of its own."""
-        return self.base[0] if self.base is not None and self.base[1] is ... and self.entry is None else None
+        """The tensor whose array this one shares, as ``x.data`` does; None for an array of its own."""
+        if self.base is None or self.base[1] is not ... or self.trace_node is not None:
+            return None
+        return self.base[0]
 
-    def part(self) -> None:
-        """Hold the values in memory of its own from here on."""
+    def own_storage(self) -> None:
+        """Stop sharing the owner's array: continue with a copy."""
         self._value, self.base = self.compute().copy(order="K"), None
 
-    def copied(self) -> Tensor:
-        """A leaf with a copy of the values, which it is read in place of: see `tape.hand_over`."""
+    def copy_leaf(self) -> Tensor:
+        """A leaf with a copy of the values, for `tape.replace_leaf`."""
         other = Tensor.wrap(self._value.copy(order="K"))
         other.version = self.version
         return other
 
+    def _become_leaf(self) -> None:
+        """Compute a result and drop its history."""
+        self.compute()
+        self.trace_node = self.segment = None
+
     def compute(self) -> Any:
-        """The value as the array that holds it."""
+        """The array that holds the value."""
         segment = self.segment
-        if segment is not None and (self._value is None or self.entry is None):  # pending, or assigned to
+        if segment is not None and (
+            self._value is None or self.trace_node is None
+        ):  # pending, or assigned to
             tape.flush(segment)
         if self.base is not None and (owner := self.owner) is not None:
             return owner.compute()
         if self._value is None:
-            if self.segment is not None and self.entry in self.segment.failed:
-                raise self.segment.failed[self.entry]
+            if self.segment is not None and self.trace_node in self.segment.failed:
+                raise self.segment.failed[self.trace_node]
             raise RuntimeError(
                 f"this tensor of shape {self.shape} has no value: it stands for data while a model is traced. "
                 "Write tensor functions (rv.ops.where, rv.ops.maximum, ...) instead of another library's (np.maximum, "
@@ -215,29 +234,31 @@ class Tensor:
             )
         return self._value
 
-    def numpy(self) -> Any:
-        """The value as a NumPy array of its own."""
+    def numpy(self) -> NDArray[Any]:
+        """A copy of the value as a NumPy array."""
         return np.array(self.compute())
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.compute(), dtype=dtype)
 
-    def item(self) -> Any:
-        """The only element, as a Python number."""
+    def item(self) -> float | int | bool:
+        """The value of a tensor of one element, as a Python number. Raises ValueError for any other."""
         array = self.compute()
         if array.size != 1:
             raise ValueError(
                 f"item() needs one element; this tensor has shape {self.shape}. Use numpy() or tolist()."
             )
-        return array.item()
+        number: float | int | bool = array.item()
+        return number
 
     def tolist(self) -> Any:
+        """The value as nested lists of Python numbers."""
         return self.compute().tolist()
 
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("a 0-d tensor has no length")
-        size: int = self.shape[0]
+        size = self.spec.shape[0]
         if isinstance(size, Symbol):
             raise TypeError(
                 f"this tensor of shape {self.shape} stands for data while a model is traced, and the number of its "
@@ -272,18 +293,19 @@ class Tensor:
         if self._value is None and (self.segment is None or any(isinstance(d, Symbol) for d in self.shape)):
             return f"tensor(shape={self.shape}, dtype={self.dtype})"
         body = np.array2string(self.compute(), precision=4, separator=", ", prefix="tensor(")
-        told = "" if self.dtype in (get_dtype(), "int32", "bool") else f", dtype={self.dtype}"
-        return f"tensor({body}{told}{', requires_grad=True' if self.requires_grad else ''})"
+        dtype = "" if self.dtype in (get_dtype(), "int32", "bool") else f", dtype={self.dtype}"
+        return f"tensor({body}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def assign(self, value: Any) -> None:
-        """Overwrite the values with those of a tensor or array of the same shape; tensors computed from the old values
-        keep them. Becomes real with the next thing that is read, or with ``optimizer.step()``. What this one is a view
-        of is written too.
+    def assign(self, value: ArrayLike) -> None:
+        """Overwrite the values with those of a tensor or array of the same shape.
+
+        Tensors computed from the old values keep theirs. The write happens with the next read of anything, or with
+        ``optimizer.step()``. A view also writes to its base.
         """
         if (owner := self.owner) is not None:
             owner.assign(value)
@@ -293,72 +315,75 @@ class Tensor:
         if self.base is not None:
             self.base[0][self.base[1]] = self
 
-    def _write(self, value: Any) -> None:
-        leaf = self.entry is None and self._value is not None
-        if leaf and isinstance(value, Tensor) and value.segment is not None:
+    def _write(self, value: ArrayLike) -> None:
+        is_leaf = self.trace_node is None and self._value is not None
+        if is_leaf and isinstance(value, Tensor) and value.segment is not None:
             if value.spec != self.spec:
                 raise ValueError(f"a tensor of {self.spec} cannot take values of {value.spec}.")
             segment = tape.segment_of((value, self))
-            segment.assign(self, value.entry or segment.leaf(value))
+            segment.assign(self, segment.node_of(value))
             return
         array = np.asarray(value.compute() if isinstance(value, Tensor) else value)
         if array.shape != self.shape:
             raise ValueError(f"a tensor of shape {self.shape} cannot take values of shape {array.shape}.")
-        if self.entry is not None:  # a result becomes a leaf of its own
-            self.compute()
-            self.entry = self.segment = None
-        tape.keep_operands([self])
-        tape.settle(self)
+        if self.trace_node is not None:
+            self._become_leaf()
+        tape.preserve_operands([self])
+        tape.flush_readers(self)
         if not self._value.flags.writeable:
             raise ValueError("this tensor shares a read-only array. Write x.clone() and change that instead.")
         self._value[...] = array
         self.version += 1
 
-    def become(self, other: Tensor) -> None:
-        """Be what ``other`` is from here on, with its history; tensors computed from the old values keep them."""
+    def rebind(self, other: Tensor) -> None:
+        """Take over the value and the history of ``other``. Tensors computed from the old values keep theirs."""
         if self._value is not None:
             before = Tensor.wrap(self.compute(), requires_grad=self._requires_grad)
             before.version = self.version
-            tape.hand_over(self, before)
-        listed = self.entry is not None and self.segment is other.segment
+            tape.replace_leaf(self, before)
+        is_listed = self.trace_node is not None and self.segment is other.segment
         self.version += 1
-        self._value, self.spec, self.entry, self.segment = (
-            other._value,
-            other.spec,
-            other.entry,
-            other.segment,
-        )
-        self.released, self._requires_grad = other.released, other._requires_grad
-        if self.segment is not None and self.entry is not None and not listed:
+        self._value, self.spec = other._value, other.spec
+        self.trace_node, self.segment = other.trace_node, other.segment
+        self.history_ended, self._requires_grad = other.history_ended, other._requires_grad
+        if self.segment is not None and self.trace_node is not None and not is_listed:
             self.segment.live.append(weakref.ref(self))
         if self.base is not None:
             self.base[0][self.base[1]] = self
 
 
-def convert(value: Any, dtype: str | None = None) -> Any:
-    """Any array-like as an array of a dtype that programs have; floats take the default floating dtype."""
+def to_array(value: Any, dtype: str | None = None) -> NDArray[Any]:
+    """A copy of an array-like, C- or Fortran-contiguous, in a dtype that programs support.
+
+    Without ``dtype`` floats take the default floating dtype, and integers int32 unless they are uint8 or uint32.
+    """
     array = np.asarray(value)
     if array.dtype.kind == "c" or array.dtype.kind not in "fiub":
         raise TypeError(f"a tensor cannot hold {array.dtype}. Convert it to numbers first.")
     if dtype is not None:
-        wanted = dtype
+        target = dtype
     elif array.dtype.kind == "f":
-        wanted = get_dtype()
+        target = get_dtype()
     elif array.dtype.kind in "iu" and array.dtype not in (np.uint8, np.uint32):
         if array.size and (array.max() > 2**31 - 1 or array.min() < -(2**31)):
-            beyond = array.max() if array.max() > 2**31 - 1 else array.min()
+            integer = array.max() if array.max() > 2**31 - 1 else array.min()
             raise OverflowError(
-                f"integer {beyond} does not fit int32, the integers that programs compute with."
+                f"integer {integer} does not fit int32, the integers that programs compute with."
             )
-        wanted = "int32"
+        target = "int32"
     else:
-        wanted = array.dtype.name
-    array = np.array(array, wanted, order="K")  # a copy: neither side sees the other's later changes
+        target = array.dtype.name
+    array = np.array(array, target, order="K")
     return array if array.flags.f_contiguous or array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
+def leaves_of(segment: TapeSegment) -> list[Tensor]:
+    """The leaves of a segment, by ordinal: all are tensors, which the tape knows by a protocol alone."""
+    return cast("list[Tensor]", segment.leaves)
+
+
 def clear_gradients(tensors: Iterable[Tensor], set_to_none: bool) -> None:
-    """Forget the gradients of tensors, or fill those that there are with zeros."""
+    """Set the gradients of tensors to None, or fill those that exist with zeros."""
     for tensor in tensors:
         if set_to_none or tensor.grad is None:
             tensor.grad = None

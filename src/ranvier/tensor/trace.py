@@ -1,26 +1,21 @@
-"""What the tape records: entries, known by their structure alone.
+"""Trace nodes: recorded calls, identified by their structure alone.
 
-Calling a tensor function makes an `Entry`, interned: function, operands, options. So the second time round a loop the
-same calls find the same entries by a dictionary look-up each, and the program compiled for them by one more.
+Calling a tensor function makes a `TraceNode`, interned by function, inputs and options. A second iteration of a loop
+therefore finds the same nodes with one dictionary look-up per call, and their compiled program with one more.
 """
 
 from __future__ import annotations
 
-import itertools
 import threading
-import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ranvier.graph.graph import input_node
 from ranvier.graph.node import FLOATS, Node, Type, apply
 
-if TYPE_CHECKING:
-    from ranvier.tensor.tape import Segment
-
 
 class Function:
-    """A tensor function: ``body`` builds its graph from nodes; calling it is recorded when given tensors."""
+    """A tensor function: ``body`` builds its graph from nodes; calls on tensors are recorded."""
 
     def __init__(self, name: str, body: Callable[..., Any]) -> None:
         self.name = name
@@ -30,20 +25,20 @@ class Function:
         return f"<function {self.name}>"
 
 
-class Entry:
-    """A recorded call, or a leaf, known by its structure alone. Interned: equal structure is the same object."""
+class TraceNode:
+    """A recorded call or a leaf. Nodes are interned: equal structure is the same object."""
 
     __slots__ = (
-        "alone",
-        "children",
+        "eager_int",
         "function",
+        "grad",
+        "grad_leaves",
+        "inputs",
         "leaves",
-        "number",
         "options",
-        "pick",
+        "output_index",
         "requires_grad",
-        "seen",
-        "sources",
+        "seen_constants",
         "type",
         "types",
     )
@@ -51,59 +46,80 @@ class Entry:
     def __init__(
         self,
         function: Function | None,
-        children: tuple[Entry, ...],
+        inputs: tuple[TraceNode, ...],
         options: tuple[tuple[str, Any], ...],
         types: tuple[Type, ...],
         requires_grad: bool,
         leaves: frozenset[int],
-        pick: int,
+        output_index: int,
+        grad: bool = True,
     ) -> None:
-        self.function = function
-        self.children = children
+        self.function = function  # None for a leaf
+        self.inputs = inputs
         self.options = options
         self.types = types
-        self.type = types[max(pick, 0)]
+        self.type = types[max(output_index, 0)]
         self.requires_grad = requires_grad
-        self.leaves = leaves
-        # The leaves that a gradient reaches: what was detached or computed under no_grad hides those behind it.
-        reached = frozenset[int]().union(*(c.sources for c in children)) if children else leaves
-        self.sources: frozenset[int] = reached if requires_grad else frozenset()
-        self.pick = pick
-        # Whether it is whole numbers made of nothing but leaves: see `at_once`.
-        self.alone = (
-            pick < 0
+        self.grad = grad  # whether gradients were recorded
+        self.leaves = leaves  # ordinals
+        # The leaves that a gradient reaches: not through results of `detach` or of `no_grad`.
+        reached = frozenset[int]().union(*(c.grad_leaves for c in inputs)) if inputs else leaves
+        self.grad_leaves: frozenset[int] = reached if requires_grad else frozenset()
+        self.output_index = output_index  # -1 where the function returns one value, not a tuple
+        # int32 result of gradient-free leaves: evaluated eagerly, see `tape.evaluate_eagerly`.
+        self.eager_int = (
+            output_index < 0
             and types[0].dtype == "int32"
-            and bool(children)
-            and all(c.function in (None, DATA) and not c.requires_grad for c in children)
+            and bool(inputs)
+            and all(c.function in (None, DATA) and not c.requires_grad for c in inputs)
         )
-        self.seen: dict[
-            Any, Any
-        ] = {}  # by operation, what else it was called with: see recording and selecting
-        self.number = next(_numbers)
+        # By operation, the Python numbers it was called with beside this node: see `function` and `ops.indexing`.
+        self.seen_constants: dict[Any, Any] = {}
+
+    @property
+    def ordinal(self) -> int:
+        """The number of a leaf within its segment of the tape."""
+        ordinal: int = self.options[0][1]
+        return ordinal
+
+    @property
+    def call(self) -> tuple[Any, ...]:
+        """What all outputs of one call have in common."""
+        return self.function, self.inputs, self.options, self.grad
 
 
-_numbers = itertools.count()
-_interned: dict[Any, Any] = {}
+class Leaf(Protocol):
+    """What recording and running programs need of a tensor."""
+
+    spec: Type
+    version: int  # counts writes to the array
+    trace_node: TraceNode | None  # None for a tensor that holds a value and has no history
+    history_ended: bool  # an operand was overwritten, so that gradients cannot be computed any more
+    storage_view: Any  # the cache of `layout.storage_of`
+    _value: Any  # the array, None while pending
+    _requires_grad: bool
+
+
+MAX_INTERNED = 20_000  # nodes; bounds the cache of a loop whose shapes keep changing
+
 programs: dict[Any, Any] = {}
-LIMIT = 20_000  # entries kept; a loop whose shapes keep changing must not grow without end
+_interned: dict[Any, Any] = {}
 
 
 class _State(threading.local):
     def __init__(self) -> None:
-        self.segment: Segment | None = None
         self.grad_enabled = True
-        self.tracing = False  # of a model: what its tensors hold now is no part of what is recorded
+        self.tracing = False  # a model is being traced: the current values of tensors must not be recorded
         self.dtype: str | None = (
-            None  # of floats, for this thread alone; a part of every entry's key through its leaves
+            None  # of floats, for this thread; part of every node's key through its leaves
         )
-        self.segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 
 
 state = _State()
 
 
-def forget() -> None:
-    """Drop what is interned and compiled: after a setting changed that tensor functions look at."""
+def clear_caches() -> None:
+    """Drop interned nodes and compiled programs, after a change of a setting that tensor functions read."""
     _interned.clear()
     programs.clear()
 
@@ -111,77 +127,76 @@ def forget() -> None:
 DATA = Function("data", lambda x: x)
 
 
-def leaf_entry(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> Entry:
-    # Of the type its parts: numbers and text are hashed more quickly than an object of a class.
+def leaf_node(ordinal: int, type_: Type, requires_grad: bool, transposed: bool) -> TraceNode:
+    """The node of a leaf."""
+    # The fields of the type, not the type: tuples and strings hash faster than instances of a Python class.
     key = (ordinal, type_.shape, type_.dtype, requires_grad, transposed, state.dtype)
-    entry = _interned.get(key)
-    if entry is None:
-        entry = _interned[key] = Entry(
+    node = _interned.get(key)
+    if node is None:
+        node = _interned[key] = TraceNode(
             None, (), (("ordinal", ordinal),), (type_,), requires_grad, frozenset((ordinal,)), -1
         )
-    return entry
+    return node
 
 
 def intern(
-    function: Function, children: tuple[Entry, ...], options: tuple[tuple[str, Any], ...], grad: bool
-) -> tuple[Entry, ...]:
-    """The entries of a call's results; its types are worked out once, by building its graph on fresh inputs."""
-    key = (function, children or state.dtype, options, grad)
+    function: Function, inputs: tuple[TraceNode, ...], options: tuple[tuple[str, Any], ...], grad: bool
+) -> tuple[TraceNode, ...]:
+    """The nodes of a call's results. Types are inferred once, by building the call's graph on fresh inputs."""
+    key = (function, inputs or state.dtype, options, grad)
     known = _interned.get(key)
     if known is not None:
         return known
-    if len(_interned) > LIMIT:
-        forget()
-    nodes = [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(children)]
-    result = function.body(*nodes, **dict(options))
-    many = isinstance(result, (tuple, list))
-    types = tuple(n.type for n in result) if many else (result.type,)
-    reached = grad and any(c.requires_grad for c in children)
-    leaves = frozenset[int]().union(*(c.leaves for c in children))
-    entries = tuple(
-        Entry(
+    if len(_interned) > MAX_INTERNED:
+        clear_caches()
+    result = function.body(*fresh_inputs(inputs), **dict(options))
+    is_tuple = isinstance(result, (tuple, list))
+    types = tuple(n.type for n in result) if is_tuple else (result.type,)
+    requires_grad = grad and any(c.requires_grad for c in inputs)
+    leaves = frozenset[int]().union(*(c.leaves for c in inputs))
+    nodes = tuple(
+        TraceNode(
             function,
-            children,
-            (*options, ("__grad", grad)),
+            inputs,
+            options,
             types,
-            reached and t.dtype in FLOATS,
+            requires_grad and t.dtype in FLOATS,
             leaves,
-            i if many else -1,
+            i if is_tuple else -1,
+            grad,
         )
         for i, t in enumerate(types)
     )
-    _interned[key] = entries
-    return entries
+    _interned[key] = nodes
+    return nodes
 
 
-def expand(roots: Sequence[Entry], leaf_nodes: dict[int, Node]) -> list[Node]:
-    """The graph of recorded entries over the given nodes for their leaves. Iterative: tapes may be deep."""
-    values: dict[Any, Any] = {}
+def fresh_inputs(inputs: Sequence[TraceNode]) -> list[Node]:
+    """Input nodes of the graph that one call builds."""
+    return [input_node(f"x{i}", c.type.shape, c.type.dtype) for i, c in enumerate(inputs)]
 
-    def key(entry: Entry) -> Any:
-        return (entry.function, entry.children, entry.options)
 
-    stack: list[tuple[Entry, bool]] = [(root, False) for root in reversed(roots)]
+def lower(roots: Sequence[TraceNode], leaf_nodes: dict[int, Node]) -> list[Node]:
+    """The graph of recorded calls, given graph nodes for their leaves. Iterative, because traces may be deep."""
+    results: dict[Any, Any] = {}
+    stack: list[tuple[TraceNode, bool]] = [(root, False) for root in reversed(roots)]
     while stack:
-        entry, ready = stack.pop()
-        if entry.function is None or key(entry) in values:
+        node, ready = stack.pop()
+        if node.function is None or node.call in results:
             continue
         if not ready:
-            stack.append((entry, True))
-            stack.extend((c, False) for c in entry.children)
+            stack.append((node, True))
+            stack.extend((c, False) for c in node.inputs)
             continue
-        operands = [read(c, values, leaf_nodes) for c in entry.children]
-        options = dict(entry.options)
-        grad = options.pop("__grad")
-        result = entry.function.body(*operands, **options)
-        results = list(result) if isinstance(result, (tuple, list)) else [result]
-        if not grad:
-            results = [apply("stop_gradient", n) for n in results]
-        values[key(entry)] = results
-    return [read(root, values, leaf_nodes) for root in roots]
+        result = node.function.body(
+            *(_lowered(c, results, leaf_nodes) for c in node.inputs), **dict(node.options)
+        )
+        outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+        results[node.call] = outputs if node.grad else [apply("stop_gradient", n) for n in outputs]
+    return [_lowered(root, results, leaf_nodes) for root in roots]
 
 
-def read(entry: Entry, values: dict[Any, Any], leaf_nodes: dict[int, Node]) -> Node:
-    if entry.function is None:
-        return leaf_nodes[entry.options[0][1]]
-    return values[(entry.function, entry.children, entry.options)][max(entry.pick, 0)]
+def _lowered(node: TraceNode, results: dict[Any, Any], leaf_nodes: dict[int, Node]) -> Node:
+    if node.function is None:
+        return leaf_nodes[node.ordinal]
+    return results[node.call][max(node.output_index, 0)]

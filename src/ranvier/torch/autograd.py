@@ -10,8 +10,9 @@ import numpy as np
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
 from ranvier.tensor import trace
-from ranvier.tensor.context import Recording, no_grad
-from ranvier.tensor.function import add, check_history, gradients, reaches
+from ranvier.tensor.autograd import check_history, gradients, reaches
+from ranvier.tensor.context import GradMode, no_grad
+from ranvier.tensor.function import add
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
@@ -75,7 +76,7 @@ def _several(given: Any) -> list[Any]:
     return [given] if isinstance(given, Tensor) or given is None else list(given)
 
 
-class set_grad_enabled(CheckedConstructor, Recording):  # noqa: N801  # PyTorch's name
+class set_grad_enabled(CheckedConstructor, GradMode):  # noqa: N801  # PyTorch's name
     """Record gradients from here on, or not; as a context within it alone, as a decorator within the function alone."""
 
     def __init__(self, mode: bool) -> None:

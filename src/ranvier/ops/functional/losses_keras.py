@@ -17,7 +17,7 @@ from ranvier.ops.functional import losses_elementwise as each
 from ranvier.ops.functional.label_checks import labelled
 from ranvier.ops.functional.losses_elementwise import EPSILON
 from ranvier.tensor.context import get_dtype, no_grad
-from ranvier.tensor.function import function, kept
+from ranvier.tensor.function import function, snapshot
 from ranvier.tensor.tensor import Tensor
 
 
@@ -27,17 +27,20 @@ def logits_of(y_pred: Any, maker: str) -> Any:
     None where that is not known, or where it has been overwritten since. Gradients reach it where they reach
     ``y_pred``: what was computed under ``no_grad`` has none, and so have the logits.
     """
-    entry, segment = getattr(y_pred, "entry", None), getattr(y_pred, "segment", None)
-    if entry is None or segment is None or entry.function is None or entry.function.name != maker:
+    node, segment = getattr(y_pred, "trace_node", None), getattr(y_pred, "segment", None)
+    if node is None or segment is None or node.function is None or node.function.name != maker:
         return None
-    if len(entry.children) != 1 or dict(entry.options).get("axis", -1) not in (-1, len(y_pred.shape) - 1):
+    if len(node.inputs) != 1 or dict(node.options).get("axis", -1) not in (
+        -1,
+        len(y_pred.shape) - 1,
+    ):
         return None
-    if y_pred._value is not None and segment.is_stale(entry):
+    if y_pred._value is not None and segment.is_stale(node):
         return None
-    logits = Tensor.pending(entry.children[0], segment)
-    if logits.requires_grad and not entry.requires_grad:
+    logits = Tensor.pending(node.inputs[0], segment)
+    if logits.requires_grad and not node.requires_grad:
         with no_grad():
-            return kept(logits)
+            return snapshot(logits)
     return logits
 
 

@@ -12,9 +12,9 @@ from ranvier.ops import arrays
 from ranvier.ops.arrays import linalg
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.ops.keras.elementwise import OPERATIONS, Operand, dtype_name, listed, operation
-from ranvier.tensor import trace as entries
 from ranvier.tensor.function import function
 from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.trace import state
 
 
 @operation
@@ -204,7 +204,7 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
 
     In what is compiled both are computed, and one is chosen: they return tensors of the same shapes.
     """
-    if isinstance(pred, Tensor) and entries.state.tracing:
+    if isinstance(pred, Tensor) and state.tracing:
         return choose(pred, true_fn(), false_fn())
     return true_fn() if bool(np.asarray(pred)) else false_fn()
 

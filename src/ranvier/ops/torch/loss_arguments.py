@@ -10,7 +10,7 @@ from ranvier.ops.torch import losses
 from ranvier.ops.torch.labels import check_labels
 from ranvier.ops.torch.sizes import one_of
 from ranvier.support.source_lines import warn
-from ranvier.tensor.arguments import bound
+from ranvier.tensor.arguments import bind_arguments
 
 _OLD = ("size_average", "reduce")  # before there was "reduction"
 
@@ -36,7 +36,7 @@ def _loss(function: Any, *arguments: str) -> Any:
 
     def loss(input: Any, target: Any, *args: Any, **options: Any) -> Any:
         if args:
-            given = bound(signature, (input, target, *args), options, function.__name__)
+            given = bind_arguments(signature, (input, target, *args), options, function.__name__)
             options = {name: value for name, value in given.items() if name not in ("input", "target")}
         if labelled:
             check_labels(input, target, options.get("ignore_index", -100))

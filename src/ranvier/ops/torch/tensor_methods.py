@@ -81,7 +81,7 @@ def detach_(self: Tensor) -> Tensor:
     """Take this very tensor as constant from here on."""
     if self.is_leaf:
         return self.requires_grad_(False)
-    self.become(self.detach())
+    self.rebind(self.detach())
     return self
 
 
@@ -102,7 +102,7 @@ def _reshaping(operation: Callable[..., Any]) -> Callable[..., Any]:
                 "the shape of a view, or of a tensor that requires a gradient, cannot be changed in place. Write "
                 "x = x.unsqueeze(...), or its like, instead."
             )
-        self.become(operation(self, *args, **named))
+        self.rebind(operation(self, *args, **named))
         return self
 
     return change
@@ -144,9 +144,9 @@ def cuda(self: Tensor, *_: Any, **__: Any) -> Tensor:
 
 def grad_fn(self: Tensor) -> str | None:
     """The name of the function that the tensor is a result of, where gradients go on from it; None for leaves."""
-    if self.entry is None or self.is_leaf or self.entry.function is None:
+    if self.trace_node is None or self.is_leaf or self.trace_node.function is None:
         return None
-    return f"<{self.entry.function.name} backward>"
+    return f"<{self.trace_node.function.name} backward>"
 
 
 def numpy(self: Tensor, *, force: bool = False) -> Any:

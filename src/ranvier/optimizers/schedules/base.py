@@ -15,13 +15,13 @@ from ranvier.engines.reference import ReferenceProgram
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import Node, Symbol, Type, apply, constant
 from ranvier.graph.simplify import simplify
-from ranvier.module.calls import isolated
 from ranvier.ops import arrays as rn
 from ranvier.support.custom_objects import UnknownNameError, configuration, find, name_of
 from ranvier.support.errors import likely, nearest
 from ranvier.support.registry import Configured, Registry
 from ranvier.tensor import tape, trace
-from ranvier.tensor.tensor import Tensor
+from ranvier.tensor.call_state import isolated_tape
+from ranvier.tensor.tensor import Tensor, leaves_of
 
 WIDE = "float64"  # in which rates are computed: it holds every count of steps exactly
 
@@ -51,7 +51,7 @@ class LearningRateSchedule(Configured):
         that is no tensor of the step's shape.
         """
         step = apply("cast", count, dtype=WIDE)
-        with isolated():
+        with isolated_tape():
             given = Tensor.placeholder(Type(step.shape, WIDE))
             rate: Any = (self if called else self.rate)(given)
             if not isinstance(rate, Tensor) or rate.shape != given.shape:
@@ -61,12 +61,12 @@ class LearningRateSchedule(Configured):
                     "computed from step, such as 0.1 / (1 + step), instead."
                 )
             segment = tape.segment_of([rate])
-            entry = rate.entry or segment.leaf(rate)
+            node = segment.node_of(rate)
         leaves = {
             i: step if leaf is given else constant(leaf.compute(), leaf.dtype)
-            for i, leaf in enumerate(segment.leaves)
+            for i, leaf in enumerate(leaves_of(segment))
         }
-        return apply("cast", trace.expand([entry], leaves)[0], dtype=dtype)
+        return apply("cast", trace.lower([node], leaves)[0], dtype=dtype)
 
     def at(self, step: Any) -> Any:
         """The rate at a step, as a float, or at each of an array of steps. Raises ValueError for one below 0."""

@@ -19,9 +19,10 @@ from ranvier.data.arrays import (
 from ranvier.data.convert import refuse_sparse
 from ranvier.data.sampled import share_of_zeros
 from ranvier.graph.node import Type
-from ranvier.module import Module, isolated, mode
+from ranvier.module import Module, mode
 from ranvier.module.arguments import packed, takes
 from ranvier.module.versions import structure
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
@@ -150,7 +151,7 @@ def traced_outputs(
 
 def adds_losses(model: Module, arrays: Sequence[Array]) -> bool:
     """Whether layers add to the loss while training (`Module.add_loss`, regularizers)."""
-    with mode(model, True), isolated(model), traced_draws():
+    with mode(model, True), isolated_tape(model), traced_draws():
         model(*packed(placeholders(model, arrays), model._input_form))
         return bool(model._losses())
 

@@ -10,7 +10,7 @@ import numpy as np
 from ranvier.data.arrays import Array, as_weights
 from ranvier.data.convert import place
 from ranvier.graph.node import BATCH, GraphError, Type
-from ranvier.module import isolated
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.arrays import Data
@@ -43,7 +43,7 @@ def loss_shape(compiled: Compiled, i: int, head: Head, target: Array, output: Ty
     key = ("losses", i, y, output)
     known = compiled.traced.get(key)
     if known is None:
-        with isolated():
+        with isolated_tape():
             try:
                 values = losses_of(head.loss, Tensor.placeholder(y), Tensor.placeholder(output))
             except GraphError:  # told where the step is built, with the shapes of the layers

@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.files import STORED
-from ranvier.tensor.tensor import Number
+from ranvier.tensor.tensor import FloatResult
 
 __all__ = ["pack", "unpack"]
 
@@ -22,7 +22,7 @@ def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, Number):  # such as a learning rate
+    if isinstance(value, FloatResult):  # such as a learning rate
         return float(value)
     if type(value) is list:
         return [pack(v, f"{name}/{i}", tensors) for i, v in enumerate(value)]

@@ -13,14 +13,15 @@ from ranvier.data.batches import batches_from
 from ranvier.data.convert import Array
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, FLOATS, like
-from ranvier.module import Module, isolated, mode
+from ranvier.module import Module, mode
 from ranvier.module.arguments import packed
 from ranvier.module.calls import computing_as
 from ranvier.module.versions import changes, structure
 from ranvier.support.validation import whole
 from ranvier.tensor import layout, rng, tape
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.trace import expand
+from ranvier.tensor.trace import lower
 from ranvier.training.adapters.arrays import input_arrays
 from ranvier.training.adapters.generators import batch_splitter, is_source, memory_loader, with_epoch_events
 from ranvier.training.loop.callback_list import Callbacks
@@ -39,13 +40,13 @@ class Predictor:
     """The compiled forward pass for one batch size and one kind of inputs."""
 
     def __init__(self, model: Module, x: Sequence[Array], batch: int, engine: str | None) -> None:
-        with mode(model, False), isolated(model), rng.traced_draws() as draws:
+        with mode(model, False), isolated_tape(model), rng.traced_draws() as draws:
             given = placeholders(model, x)
             output = model(*packed(given, model._input_form))
             self.outputs = outputs_of(model, output)
             returned = self.outputs.flat(output)
             segment = tape.segment_of(returned)
-        entries = [t.entry or segment.leaf(t) for t in returned]
+        trace_nodes = [segment.node_of(t) for t in returned]
         sources = [
             input_node("x" if len(x) == 1 else f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name, windowed=True)
             for i, a in enumerate(x)
@@ -63,11 +64,11 @@ class Predictor:
         for ordinal, leaf in enumerate(segment.leaves):
             if id(leaf) in own:
                 leaves[ordinal] = own[id(leaf)]
-            elif any(ordinal in entry.leaves for entry in entries):
+            elif any(ordinal in node.leaves for node in trace_nodes):
                 source, leaves[ordinal] = layout.leaf_input(f"leaf{ordinal}", leaf)
                 sources.append(source)
                 self.tensors.append(leaf)
-        nodes = expand(entries, leaves)
+        nodes = lower(trace_nodes, leaves)
         self.kinds = [(t.shape[1:], np.dtype(t.dtype)) for t in returned]
         self.batch = batch
         self.program = engines.shared(

@@ -13,7 +13,7 @@ from ranvier.layers.preprocessing import Normalization
 from ranvier.module import Module, Parameter
 from ranvier.ops.arrays.promotion import axis_of
 from ranvier.tensor.tensor import Tensor
-from ranvier.tensor.trace import Entry
+from ranvier.tensor.trace import TraceNode
 from ranvier.training.preflight.report import Fault
 from ranvier.training.preflight.seen import AFFINE, LINEAR, Seen, name_of, through
 
@@ -58,7 +58,7 @@ def logits_expected(seen: Seen) -> Iterator[Fault]:
         yield seen.fault(
             f"the loss {end.loss.name!r} expects logits, and the model ends with {end.last}",
             f"Write {fix} instead.",
-            seen.blame(end.entry),
+            seen.blame(end.trace_node),
         )
 
 
@@ -78,7 +78,7 @@ def probabilities_expected(seen: Seen) -> Iterator[Fault]:
             f"the loss {end.loss.name!r} expects probabilities, and the model ends with {end.last!r}, whose values are "
             "none",
             f"Write {fix} instead.",
-            seen.blame(end.entry),
+            seen.blame(end.trace_node),
         )
 
 
@@ -88,7 +88,7 @@ def log_probabilities_expected(seen: Seen) -> Iterator[Fault]:
             yield seen.fault(
                 f"NLLLoss expects log probabilities, and the model ends with {end.last!r}: there is no smallest loss",
                 "Write log_softmax at the end of the model, or CrossEntropyLoss, instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -104,7 +104,7 @@ def sigmoid_for_classes(seen: Seen) -> Iterator[Fault]:
                 f"the loss {end.loss.name!r} expects probabilities that add up to 1, and the model ends with sigmoid",
                 "Write activation='softmax' for one class of several, or loss='binary_crossentropy' for independent "
                 "yes or no, instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -118,7 +118,7 @@ def softmax_for_several(seen: Seen) -> Iterator[Fault]:
                 f"the loss {end.loss.name!r} asks each output for a yes or no of its own, and the model ends with "
                 "softmax, whose outputs share 1 among them",
                 f"Write {one} for one class of several, or sigmoid at the end for independent yes or no, instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -129,7 +129,7 @@ def logarithm_of_negative(seen: Seen) -> Iterator[Fault]:
                 f"the loss {end.loss.name!r} takes the logarithm of the outputs, and the model ends with {end.last!r}, "
                 "which puts out negative numbers too",
                 "Write activation='exponential' or 'softplus' in the last layer instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -139,17 +139,17 @@ def one_unit(seen: Seen) -> Iterator[Fault]:
             yield seen.fault(
                 "the model has one output, and a categorical loss compares several: it learns nothing",
                 "Write loss='binary_crossentropy' with activation='sigmoid', or one output for each class, instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
-        elif end.entry is not None and end.last in ("softmax", "log_softmax"):
-            axis = dict(end.entry.options).get("axis", -1)
-            if end.entry.type.shape[axis] == 1:
+        elif end.trace_node is not None and end.last in ("softmax", "log_softmax"):
+            axis = dict(end.trace_node.options).get("axis", -1)
+            if end.trace_node.type.shape[axis] == 1:
                 yield seen.fault(
                     f"the model ends with {end.last} over one output, which is always {int(end.last == 'softmax')}: it "
                     "learns nothing",
                     "Write activation='sigmoid' in the last layer for a yes or no, or one output for each class, "
                     "instead.",
-                    seen.blame(end.entry),
+                    seen.blame(end.trace_node),
                 )
 
 
@@ -164,48 +164,48 @@ def clipped_logits(seen: Seen) -> Iterator[Fault]:
                 f"the loss {end.loss.name!r} expects logits of any size, and the model ends with {end.last!r}, which "
                 "cuts them off",
                 "Write a last layer without activation instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
 def softmax_across_samples(seen: Seen) -> Iterator[Fault]:
-    for entry in seen.entries:
-        if name_of(entry) not in ("softmax", "log_softmax") or entry.type.shape[:1] != (BATCH,):
+    for node in seen.trace_nodes:
+        if name_of(node) not in ("softmax", "log_softmax") or node.type.shape[:1] != (BATCH,):
             continue
-        axis = dict(entry.options).get("axis", -1)
-        if axis_of(axis, len(entry.type.shape)) == 0 and len(entry.type.shape) > 1:
+        axis = dict(node.options).get("axis", -1)
+        if axis_of(axis, len(node.type.shape)) == 0 and len(node.type.shape) > 1:
             yield seen.fault(
-                f"{name_of(entry)} over axis {axis} makes the samples of a batch compete with each other",
+                f"{name_of(node)} over axis {axis} makes the samples of a batch compete with each other",
                 "Write axis=-1 (dim=-1) instead.",
-                seen.blame(entry),
+                seen.blame(node),
             )
 
 
-def mixes(entry: Entry) -> bool:
+def mixes(node: TraceNode) -> bool:
     """Whether a call mixes all features by weights. A convolution of groups is half of one that does."""
-    return name_of(entry) in LINEAR and dict(entry.options).get("groups", 1) == 1
+    return name_of(node) in LINEAR and dict(node.options).get("groups", 1) == 1
 
 
-def extent(entry: Entry) -> tuple[int, int]:
+def extent(node: TraceNode) -> tuple[int, int]:
     """How many features a result has, and how many numbers a sample: of an image more."""
-    sizes = [d for d in entry.type.shape[1:] if isinstance(d, int)]
+    sizes = [d for d in node.type.shape[1:] if isinstance(d, int)]
     return (sizes[-1] if sizes else 0), math.prod(sizes)
 
 
-def bottleneck(before: Entry, after: Entry) -> bool:
+def bottleneck(before: TraceNode, after: TraceNode) -> bool:
     """Whether the first of two layers gives fewer features than it takes and the second gives: both together say more
     of what they keep than one layer could, with fewer weights.
     """
-    ends = zip(extent(before.children[0]), extent(before), extent(after), strict=True)
+    ends = zip(extent(before.inputs[0]), extent(before), extent(after), strict=True)
     return all(middle < first and middle < last for first, middle, last in ends)
 
 
 def no_nonlinearity(seen: Seen) -> Iterator[Fault]:
     pairs: list[tuple[Module, Module]] = []
-    for entry in filter(mixes, seen.entries):
-        before = through(entry.children[0])
-        if mixes(before) and not bottleneck(before, entry):
-            pairs.append((seen.blame(before), seen.blame(entry)))
+    for node in filter(mixes, seen.trace_nodes):
+        before = through(node.inputs[0])
+        if mixes(before) and not bottleneck(before, node):
+            pairs.append((seen.blame(before), seen.blame(node)))
     if pairs:
         names = [f"{seen.name(a)!r} and {seen.name(b)!r}" for a, b in pairs[::-1]]
         yield seen.fault(
@@ -215,30 +215,30 @@ def no_nonlinearity(seen: Seen) -> Iterator[Fault]:
         )
 
 
-def ending(seen: Seen, entry: Entry | None) -> set[Entry]:
+def ending(seen: Seen, node: TraceNode | None) -> set[TraceNode]:
     """The calls from the last layer with weights to the output."""
-    found: set[Entry] = set()
-    while entry is not None and entry.function is not None:
-        found.add(entry)
-        if seen.weights(entry):
+    found: set[TraceNode] = set()
+    while node is not None and node.function is not None:
+        found.add(node)
+        if seen.weights(node):
             break
-        entry = entry.children[0] if entry.children else None
+        node = node.inputs[0] if node.inputs else None
     return found
 
 
-def dropouts(seen: Seen) -> Iterator[tuple[Module, Entry, float]]:
+def dropouts(seen: Seen) -> Iterator[tuple[Module, TraceNode, float]]:
     """Each call of a dropout layer: what it drops, and its rate."""
-    for module, entry in seen.calls:
+    for module, node in seen.calls:
         rate = getattr(module, "rate", getattr(module, "p", None))
-        if type(module).__name__ == "Dropout" and isinstance(rate, float) and entry is not None:
-            yield module, entry, rate
+        if type(module).__name__ == "Dropout" and isinstance(rate, float) and node is not None:
+            yield module, node, rate
 
 
 def dropout_at_the_end(seen: Seen) -> Iterator[Fault]:
     for end in seen.ends:
-        last = ending(seen, end.output.entry)
-        for module, entry, rate in dropouts(seen):
-            if entry in last and rate:
+        last = ending(seen, end.output.trace_node)
+        for module, node, rate in dropouts(seen):
+            if node in last and rate:
                 yield seen.fault(
                     f"dropout stands after the last layer, so {rate:.0%} of the outputs are zero whatever is learned",
                     "Write it before the last layer instead.",
@@ -247,8 +247,8 @@ def dropout_at_the_end(seen: Seen) -> Iterator[Fault]:
 
 
 def dropout_of_few(seen: Seen) -> Iterator[Fault]:
-    for module, entry, rate in dropouts(seen):
-        units = entry.type.shape[-1] if len(entry.type.shape) == 2 else 0
+    for module, node, rate in dropouts(seen):
+        units = node.type.shape[-1] if len(node.type.shape) == 2 else 0
         if isinstance(units, int) and units and rate < 1 and rate**units > EMPTY:
             yield seen.fault(
                 f"dropout of {rate:g} on {units} unit{'s' * (units != 1)} leaves nothing of {rate**units:.0%} of the "
@@ -258,45 +258,45 @@ def dropout_of_few(seen: Seen) -> Iterator[Fault]:
             )
 
 
-def kernel(seen: Seen, entry: Entry) -> Array | None:
+def kernel(seen: Seen, node: TraceNode) -> Array | None:
     """The kernel, (in, out), of the call of a dense layer."""
-    weights = seen.weights(entry)[:1] if name_of(entry) in AFFINE else []
+    weights = seen.weights(node)[:1] if name_of(node) in AFFINE else []
     if not weights or weights[0].segment is not None or len(weights[0].shape) != 2:
         return None
     array: Array = weights[0]._value
-    return array if name_of(entry) == "affine" else array.T
+    return array if name_of(node) == "affine" else array.T
 
 
-def reads(reader: Entry, entry: Entry) -> bool:
-    """Whether a layer's call takes what ``entry`` gives, with no other such layer between them."""
-    pending, known = list(reader.children), set[Entry]()
+def reads(reader: TraceNode, node: TraceNode) -> bool:
+    """Whether a layer's call takes what ``node`` gives, with no other such layer between them."""
+    pending, known = list(reader.inputs), set[TraceNode]()
     while pending:
         before = pending.pop()
-        if before is entry:
+        if before is node:
             return True
         if before not in known and name_of(before) not in LINEAR:
             known.add(before)
-            pending.extend(before.children)
+            pending.extend(before.inputs)
     return False
 
 
 def symmetric(seen: Seen) -> Iterator[Fault]:
     """Units with equal weights into them stay equal if those out of them are equal too, or relu lets nothing back."""
-    kernels = {entry: array for entry in seen.entries if (array := kernel(seen, entry)) is not None}
-    last = set[Entry]().union(*(ending(seen, end.output.entry) for end in seen.ends))
-    for entry, array in kernels.items():
-        into = [array, *(w._value.reshape(1, -1) for w in seen.weights(entry)[1:])]
-        if entry in last or array.shape[1] == 1 or any((w != w[:, :1]).any() for w in into):
+    kernels = {node: array for node in seen.trace_nodes if (array := kernel(seen, node)) is not None}
+    last = set[TraceNode]().union(*(ending(seen, end.output.trace_node) for end in seen.ends))
+    for node, array in kernels.items():
+        into = [array, *(w._value.reshape(1, -1) for w in seen.weights(node)[1:])]
+        if node in last or array.shape[1] == 1 or any((w != w[:, :1]).any() for w in into):
             continue
-        onward = [other for reader, other in kernels.items() if reads(reader, entry)]
+        onward = [other for reader, other in kernels.items() if reads(reader, node)]
         alike = bool(onward) and all((other == other[:1]).all() for other in onward)
-        readers = [name_of(call) for call in seen.entries if entry in call.children]
+        readers = [name_of(call) for call in seen.trace_nodes if node in call.inputs]
         silent = not any(w.any() for w in into) and any(name in ("relu", "relu6") for name in readers)
         if alike or silent:
             yield seen.fault(
                 f"all {array.shape[1]} units start with the same weights, so they stay equal and count as one",
                 "Write kernel_initializer='glorot_uniform' instead.",
-                seen.blame(entry),
+                seen.blame(node),
             )
 
 
@@ -321,8 +321,8 @@ def unused(seen: Seen) -> Iterator[Fault]:
 
 
 def outside(seen: Seen) -> Iterator[Fault]:
-    ends = [end.output.entry for end in seen.ends if end.output.entry is not None]
-    reached = [seen.leaves[place] for place in sorted({place for entry in ends for place in entry.sources})]
+    ends = [end.output.trace_node for end in seen.ends if end.output.trace_node is not None]
+    reached = [seen.leaves[place] for place in sorted({place for node in ends for place in node.grad_leaves})]
     known = {*seen.holders, *map(id, seen.state.optimizer.parameters)}
     strays = {id(p): p for p in reached if isinstance(p, Parameter) and id(p) not in known}
     for module in (module for module, _ in seen.calls):

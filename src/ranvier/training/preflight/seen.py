@@ -11,12 +11,13 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
-from ranvier.module import Module, isolated, mode, watched
+from ranvier.module import Module, mode
 from ranvier.module.arguments import packed
 from ranvier.module.shape_errors import called
 from ranvier.tensor import rng
-from ranvier.tensor.tensor import Tensor
-from ranvier.tensor.trace import Entry
+from ranvier.tensor.call_state import forward_hook, isolated_tape
+from ranvier.tensor.tensor import Tensor, leaves_of
+from ranvier.tensor.trace import TraceNode
 from ranvier.training.preflight.report import Fault
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
@@ -35,17 +36,17 @@ TRANSPARENT = (
 FEW = 10  # rows, below which nothing can be said
 
 
-def name_of(entry: Entry) -> str:
-    name = "" if entry.function is None else entry.function.name
+def name_of(node: TraceNode) -> str:
+    name = "" if node.function is None else node.function.name
     # PyTorch calls the layer's product "linear", and Keras the activation that does nothing.
-    return "linear_activation" if name == "linear" and len(entry.children) == 1 else name
+    return "linear_activation" if name == "linear" and len(node.inputs) == 1 else name
 
 
-def through(entry: Entry) -> Entry:
+def through(node: TraceNode) -> TraceNode:
     """What made this, past calls that change nothing that matters."""
-    while entry.children and name_of(entry) in TRANSPARENT:
-        entry = entry.children[0]
-    return entry
+    while node.inputs and name_of(node) in TRANSPARENT:
+        node = node.inputs[0]
+    return node
 
 
 def plain(data: Data) -> Data:
@@ -62,7 +63,7 @@ def plain(data: Data) -> Data:
 
 def read_by(outputs: list[Tensor]) -> list[Tensor]:
     """The leaves of the segment in which these were recorded, by their ordinals."""
-    return next((o.segment.leaves for o in outputs if o.segment is not None), [])
+    return next((leaves_of(o.segment) for o in outputs if o.segment is not None), [])
 
 
 @dataclass
@@ -141,13 +142,13 @@ class End:
         return getattr(getattr(getattr(self.loss, "module", None), "function", None), "__name__", "")
 
     @property
-    def entry(self) -> Entry | None:
+    def trace_node(self) -> TraceNode | None:
         """The call that made the output, past those that change nothing that matters."""
-        return None if self.output.entry is None else through(self.output.entry)
+        return None if self.output.trace_node is None else through(self.output.trace_node)
 
     @property
     def last(self) -> str:
-        return "" if self.entry is None else name_of(self.entry)
+        return "" if self.trace_node is None else name_of(self.trace_node)
 
     @property
     def categorical(self) -> bool:
@@ -212,12 +213,12 @@ class Seen:
         data = plain(data)
         self.model, self.state, self.data = model, state, data
         self.validation = None if validation is None else plain(validation)
-        self.owners: dict[Entry, Module] = {}
-        self.calls: list[tuple[Module, Entry | None]] = []  # each call, and what made its first argument
+        self.owners: dict[TraceNode, Module] = {}
+        self.calls: list[tuple[Module, TraceNode | None]] = []  # each call, and what made its first argument
         names = ["x"] if len(data.x) == 1 else [f"x[{i}]" for i in range(len(data.x))]
         self.inputs = list(map(Input, names, data.x, placeholders(model, data.x)))
         heads = state.heads
-        with mode(model, False), isolated(model), watched(self._claim):
+        with mode(model, False), isolated_tape(model), forward_hook(self._claim):
             given = packed([i.leaf for i in self.inputs], model._input_form)
             outputs = heads.outputs.flat(model(*given))
         self.ends = [
@@ -229,7 +230,7 @@ class Seen:
         ]
         self.leaves = read_by(outputs)
         self.holders = {id(p): m for m in model.modules() for p in m._parameters.values() if p is not None}
-        self.entries = list(self._walk([o.entry for o in outputs]))
+        self.trace_nodes = list(self._walk([o.trace_node for o in outputs]))
 
     def metrics(self, end: End) -> list[Any]:
         """The metrics of an output."""
@@ -239,59 +240,59 @@ class Seen:
         """What a call in training mode reads, and the modules that it calls; nothing random is used up."""
         ran: list[Module] = []
         placed = [Tensor.placeholder(given.leaf.spec) for given in self.inputs]
-        tell = watched(lambda module, args, result: ran.append(module))
-        with mode(self.model, True), isolated(self.model), rng.seeded(rng.get_seed()), tell:
+        tell = forward_hook(lambda module, args, result: ran.append(module))
+        with mode(self.model, True), isolated_tape(self.model), rng.seeded(rng.get_seed()), tell:
             result = self.model(*packed(placed, self.model._input_form))
         return read_by(self.state.heads.outputs.flat(result)), ran
 
     def _claim(self, module: Module, args: tuple[Any, ...], result: Any) -> None:
         """What a call recorded belongs to its module, unless it belongs to one within."""
-        before = {a.entry for a in args if isinstance(a, Tensor)}
+        before = {a.trace_node for a in args if isinstance(a, Tensor)}
         results = result if isinstance(result, (tuple, list)) else [result]
-        self.calls.append((module, args[0].entry if args and isinstance(args[0], Tensor) else None))
-        pending = [t.entry for t in results if isinstance(t, Tensor)]
+        self.calls.append((module, args[0].trace_node if args and isinstance(args[0], Tensor) else None))
+        pending = [t.trace_node for t in results if isinstance(t, Tensor)]
         while pending:
-            entry = pending.pop()
-            if entry is None or entry.function is None or entry in before or entry in self.owners:
+            node = pending.pop()
+            if node is None or node.function is None or node in before or node in self.owners:
                 continue
-            self.owners[entry] = module
-            pending.extend(entry.children)
+            self.owners[node] = module
+            pending.extend(node.inputs)
 
-    def _walk(self, pending: list[Entry | None]) -> Iterator[Entry]:
-        seen: set[Entry] = set()
+    def _walk(self, pending: list[TraceNode | None]) -> Iterator[TraceNode]:
+        seen: set[TraceNode] = set()
         while pending:
-            entry = pending.pop()
-            if entry is None or entry in seen:
+            node = pending.pop()
+            if node is None or node in seen:
                 continue
-            seen.add(entry)
-            yield entry
-            pending.extend(entry.children)
+            seen.add(node)
+            yield node
+            pending.extend(node.inputs)
 
-    def leaf(self, entry: Entry) -> Tensor | None:
-        """The tensor that an entry stands for, if it is no call."""
-        return self.leaves[entry.options[0][1]] if entry.function is None else None
+    def leaf(self, node: TraceNode) -> Tensor | None:
+        """The tensor that a trace node stands for, if it is no call."""
+        return self.leaves[node.ordinal] if node.function is None else None
 
-    def weights(self, entry: Entry) -> list[Tensor]:
+    def weights(self, node: TraceNode) -> list[Tensor]:
         """The parameters that a call takes as operands."""
         found = []
-        for child in entry.children:
-            while child.function is not None and len(child.children) == 1:  # a transposed weight
-                child = child.children[0]
+        for child in node.inputs:
+            while child.function is not None and len(child.inputs) == 1:  # a transposed weight
+                child = child.inputs[0]
             leaf = self.leaf(child)
             if leaf is not None and id(leaf) in self.holders:
                 found.append(leaf)
         return found
 
-    def blame(self, entry: Entry | None) -> Module:
+    def blame(self, node: TraceNode | None) -> Module:
         """The layer that made this call; for one in a ``forward`` of the user's, the last layer with weights before."""
-        while entry is not None and entry.function is not None:
-            owner = self.owners.get(entry)
+        while node is not None and node.function is not None:
+            owner = self.owners.get(node)
             if owner is not None and not owner._modules:
                 return owner
-            weights = self.weights(entry)
+            weights = self.weights(node)
             if weights:
                 return self.holders[id(weights[-1])]
-            entry = entry.children[0] if entry.children else None
+            node = node.inputs[0] if node.inputs else None
         return self.model
 
     def name(self, module: Module) -> str:
@@ -299,12 +300,12 @@ class Seen:
 
     def reader(self, given: Input) -> Module | None:
         """The layer that multiplies this input by weights; None where something scales it or looks it up first."""
-        for entry in self.entries:
-            first = through(entry.children[0]) if entry.children else None
-            if first is None or self.leaf(first) is not given.leaf or name_of(entry) == "embedding":
+        for node in self.trace_nodes:
+            first = through(node.inputs[0]) if node.inputs else None
+            if first is None or self.leaf(first) is not given.leaf or name_of(node) == "embedding":
                 continue
-            if any(len(w.shape) > 1 for w in self.weights(entry)):
-                return self.blame(entry)
+            if any(len(w.shape) > 1 for w in self.weights(node)):
+                return self.blame(node)
         return None
 
     def fault(self, text: str, fix: str, module: Module | None = None) -> Fault:

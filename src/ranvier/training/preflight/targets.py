@@ -43,7 +43,7 @@ def unreachable(seen: Seen) -> Iterator[Fault]:
                 f"the targets {end.name} reach from {least:.4g} to {most:.4g}, and {end.last} at the end of the model "
                 f"puts out {room}: it cannot meet {share:.2%} of them",
                 "Write a last layer without activation, or scale the targets, instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -84,7 +84,7 @@ def no_shares(seen: Seen) -> Iterator[Fault]:
                 f"the loss {end.loss.name!r} takes targets from 0 to 1, and {end.name} has {value:g} at row {row}: "
                 "there is no smallest loss",
                 fix,
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -100,7 +100,7 @@ def no_distribution(seen: Seen) -> Iterator[Fault]:
                 f"rows of {end.name} do not (one adds up to {sums[wrong].flat[0]:g})",
                 "Write activation='sigmoid' with loss='binary_crossentropy' where a sample may have several classes or "
                 "none, or y / y.sum(-1, keepdims=True), instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -113,7 +113,7 @@ def one_class(seen: Seen) -> Iterator[Fault]:
             f"all {counts.sum():,} targets {end.name} are of class {counts.argmax()}: the model can only learn to say "
             "so",
             "Look at how the labels were read and the rows chosen; write rows of two classes or more instead.",
-            seen.blame(end.entry),
+            seen.blame(end.trace_node),
         )
 
 
@@ -123,7 +123,7 @@ def constant_targets(seen: Seen) -> Iterator[Fault]:
             yield seen.fault(
                 f"all {len(end.y):,} targets {end.name} are {end.y.flat[0]:g}: the model can only learn to say so",
                 "Look at how the targets were read, and write ones that vary instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -143,7 +143,7 @@ def imbalance(seen: Seen) -> Iterator[Fault]:
                 f"({counts[often]:,} and {counts[rare]:,} of {counts.sum():,} samples): always saying {often} is "
                 f"{counts[often] / counts.sum():.1%} accurate",
                 "Write fit(..., class_weight='balanced'), and look at the balanced accuracy, instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )
 
 
@@ -163,7 +163,7 @@ def absent_classes(seen: Seen) -> Iterator[Fault]:
             f"the model has {end.classes} outputs, and class {some} never occurs in the {counts.sum():,} targets "
             f"{end.name}",
             f"{fix}, or rows of every class, instead.",
-            seen.blame(end.entry),
+            seen.blame(end.trace_node),
         )
 
 
@@ -178,5 +178,5 @@ def large_targets(seen: Seen) -> Iterator[Fault]:
                 f"the targets {end.name} are large ({some.min():.4g} to {some.max():.4g}), so the loss starts near "
                 f"{size**2:.1g} and training will be slow or fail",
                 f"Write ({end.name} - mean) / deviation, of the training data's, and scale predictions back, instead.",
-                seen.blame(end.entry),
+                seen.blame(end.trace_node),
             )

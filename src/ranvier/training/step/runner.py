@@ -124,7 +124,7 @@ class Runner:
         """Take the state as it is now: after anything but a step may have touched it."""
         for tensor in self.step.state:
             tensor.compute()  # what was assigned to it and still waits
-            tape.settle(tensor)
+            tape.flush_readers(tensor)
         self.state = self.step.state_arrays()
         self.marks = self.seen()
         if self.step.written:

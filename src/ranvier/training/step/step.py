@@ -13,16 +13,17 @@ from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
 from ranvier.graph.node import BATCH, Node, Symbol, apply, like
 from ranvier.metrics.base import WIDE
-from ranvier.module import Module, isolated, mode
+from ranvier.module import Module, mode
 from ranvier.module.arguments import packed
 from ranvier.module.versions import structure
 from ranvier.ops import arrays as numeric
 from ranvier.ops.arrays.promotion import count, result_dtype, together, total_of
 from ranvier.support.registry import held
 from ranvier.tensor import layout, rng, tape
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.tensor import Tensor
-from ranvier.tensor.trace import expand
+from ranvier.tensor.tensor import Tensor, leaves_of
+from ranvier.tensor.trace import lower
 from ranvier.training.step.arrays import Array, Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import objective, per_sample
@@ -159,7 +160,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     x_rows, y_rows = rows_of("x", data.x, data.zeros if training else ()), rows_of("y", data.y)
     weight_rows = rows_of("weight", data.weight)
     known: dict[int, Node] = {}
-    with mode(model, training), isolated(model), rng.traced_draws() as draws:
+    with mode(model, training), isolated_tape(model), rng.traced_draws() as draws:
         given = placeholders(model, data.x)
         for tensor, rows in zip(given, x_rows, strict=True):
             known[id(tensor)] = as_given(rows, tensor.spec)  # type: ignore[arg-type]  # every input is there
@@ -172,7 +173,7 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
         penalties = [numeric.sum(x) for x in model._losses()]
         recorded = [*outputs, *(t for j in judged for t in j.tensors()), *penalties]
         segment = tape.segment_of(recorded)
-        entries = [t.entry or segment.leaf(t) for t in recorded]
+        trace_nodes = [segment.node_of(t) for t in recorded]
     optimizer = compiled.optimizer
     parameters = dict(model.named_parameters())
     if training:
@@ -186,12 +187,12 @@ def build(model: Module, compiled: Compiled, data: Data, batch: int, training: b
     for name, parameter in parameters.items():
         known[id(parameter)] = b.tensor(parameter, name)[1]
     own = {id(t): name for name, t in model.named_buffers()}
-    for leaf in segment.leaves:
+    for leaf in leaves_of(segment):
         if id(leaf) not in known:
             known[id(leaf)] = b.tensor(leaf, own.get(id(leaf), f"leaf{len(b.inputs)}"))[1]
     assigned = list(segment.assigns.items())
     leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
-    nodes = expand([*entries, *(e for _, e in assigned)], leaves)
+    nodes = lower([*trace_nodes, *(e for _, e in assigned)], leaves)
     node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
 
     def node(tensor: Tensor | None) -> Any:

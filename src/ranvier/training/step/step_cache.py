@@ -1,7 +1,7 @@
 """Models of one structure: the step of one, over the tensors of another, without building its graph again.
 
-A model that records the same entries on the tape, with its parameters, buffers and optimizer in the same places, has
-the same graph. What cannot be told for certain is no twin, and its step is built as ever.
+A model that records the same trace nodes on the tape, with its parameters, buffers and optimizer in the same places,
+has the same graph. What cannot be told for certain is no twin, and its step is built as ever.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import numpy as np
 
 from ranvier.metrics import Metric
 from ranvier.metrics.variables import Variable
-from ranvier.module import Module, isolated, mode
+from ranvier.module import Module, mode
 from ranvier.module.arguments import packed
 from ranvier.tensor import layout, rng, tape
+from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
@@ -69,14 +70,14 @@ def alike(one: Any, other: Any) -> bool:
 def recorded(
     model: Module, compiled: Compiled, data: Data, training: bool, where: dict[int, Place]
 ) -> tuple[Any, ...]:
-    """What calling the model records: entries, which are the same objects where the structure is, and its leaves."""
-    with mode(model, training), isolated(model), rng.traced_draws():
+    """What calling the model records: trace nodes, which are interned by structure, and their leaves."""
+    with mode(model, training), isolated_tape(model), rng.traced_draws():
         output = model(*packed(placeholders(model, data.x), model._input_form))
         flat = [*compiled.heads.outputs.flat(output), *model._losses()]
         segment = tape.segment_of(flat)
-        entries = tuple(t.entry if t.entry is not None else segment.leaf(t) for t in flat)
+        trace_nodes = tuple(segment.node_of(t) for t in flat)
         leaves = tuple((where.get(id(leaf)), leaf.spec) for leaf in segment.leaves)
-        return entries, tuple(segment.assigns.items()), leaves
+        return trace_nodes, tuple(segment.assigns.items()), leaves
 
 
 def described(model: Module, compiled: Compiled) -> list[Any]:

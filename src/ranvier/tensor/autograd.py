@@ -1,0 +1,148 @@
+"""Gradients of recorded computations, which are recorded too: `backward` and `gradients`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from ranvier.graph.grad import gradient
+from ranvier.graph.node import FLOATS, Node, apply
+from ranvier.tensor import tape
+from ranvier.tensor.context import no_grad
+from ranvier.tensor.function import add, converted
+from ranvier.tensor.segment import TapeSegment
+from ranvier.tensor.tensor import Tensor, leaves_of
+from ranvier.tensor.trace import Function, TraceNode, intern, state
+
+
+def _gradients(output: Node, *nodes: Node, seeded: bool) -> list[Node]:
+    if seeded:
+        return gradient(output, nodes[:-1], nodes[-1])
+    return gradient(output if output.shape == () else apply("reshape", output, shape=()), nodes)
+
+
+_gradients_function = Function("gradients", _gradients)
+
+
+def gradients(output: Tensor, wrt: Sequence[Tensor], seed: Tensor | None = None) -> list[Tensor]:
+    """The derivatives of ``output`` with respect to each tensor of ``wrt``, which can be differentiated again.
+
+    Raises RuntimeError where the history of an operand of ``output`` has ended.
+    """
+    if output.trace_node is None and not any(output is w for w in wrt):
+        raise RuntimeError("the output was not computed from any of these tensors")
+    seeds = _seeds(output, seed)
+    segment = tape.segment_of([output, *wrt, *seeds])
+    return _derivatives(output, segment, [segment.node_of(t) for t in wrt], seeds)
+
+
+def _seeds(output: Tensor, seed: Any) -> list[Tensor]:
+    """The seed of reverse differentiation, in the output's dtype; none for one element without a seed.
+
+    Raises RuntimeError for another shape and for a dtype that is no float. Later, the error would meet everything that
+    is pending with the gradients.
+    """
+    if seed is None:
+        if any(extent != 1 for extent in output.shape):
+            raise RuntimeError(
+                f"the gradient of a tensor of shape {output.shape} needs a seed; reduce it with mean() or sum()."
+            )
+        return []
+    given = seed if isinstance(seed, Tensor) else Tensor(seed)
+    if given.shape != output.shape or given.dtype not in FLOATS:
+        raise RuntimeError(
+            f"the seed of a gradient is {given.spec}, and what is differentiated is {output.spec}. Write a seed of "
+            f"{output.dtype} and of shape {output.shape}, or reduce with mean() or sum() and leave it out, instead."
+        )
+    return [given if given.dtype == output.dtype else converted(given, output.dtype)]
+
+
+def reaches(output: Tensor, tensor: Tensor) -> bool:
+    """Whether the gradient of ``output`` reaches a tensor: itself, a leaf, or a result that it was computed from."""
+    node, segment = output.trace_node, output.segment
+    if output is tensor or node is None or segment is None:
+        return output is tensor
+    if tensor.trace_node is None or tensor.trace_node.function is None:
+        return segment.ordinals.get(id(tensor)) in node.grad_leaves
+    if tensor.segment is not segment:
+        return False
+    stack, seen = [node], {node}
+    while stack:
+        if stack[-1] is tensor.trace_node:
+            return True
+        new = {c for c in stack.pop().inputs if c.requires_grad} - seen
+        stack += new
+        seen |= new
+    return False
+
+
+def _derivatives(
+    output: Tensor, segment: TapeSegment, wrt: Sequence[TraceNode], seeds: Sequence[Tensor]
+) -> list[Tensor]:
+    """The derivatives with respect to nodes of the segment, pending in it."""
+    root, *seed_nodes = [segment.node_of(t) for t in (output, *seeds)]
+    if any(segment.leaves[o].history_ended for o in root.grad_leaves):
+        raise _history_ended()
+    options = (("seeded", bool(seeds)),)
+    nodes = intern(_gradients_function, (root, *wrt, *seed_nodes), options, state.grad_enabled)
+    return [Tensor.pending(node, segment) for node in nodes]
+
+
+def backward(
+    output: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the derivative of this tensor with respect to each leaf that requires a gradient, or to ``inputs``, to the
+    leaf's ``grad``. With ``create_graph=True`` the gradients can be differentiated again.
+
+    The recorded computation is kept in any case: ``retain_graph`` changes nothing. Raises RuntimeError where the tensor
+    depends on no such leaf, and where its history has ended because an operand has been overwritten since (by
+    ``optimizer.step()``, for example).
+    """
+    with nullcontext() if create_graph else no_grad():
+        check_history(output)
+        seeds = _seeds(output, gradient)
+        segment = tape.segment_of([output, *seeds])
+        # With respect to the leaf as it was read: a later assignment that waits is another value.
+        reached = sorted(segment.node_of(output).grad_leaves)
+        if inputs is not None:
+            wanted = _leaf_ids(inputs)
+            reached = [o for o in reached if id(segment.leaves[o]) in wanted]
+        parts = _derivatives(output, segment, [segment.leaf_nodes[o] for o in reached], seeds)
+        leaves = leaves_of(segment)
+        for leaf, part in zip([leaves[o] for o in reached], parts, strict=True):
+            leaf.grad = part if leaf.grad is None else add(leaf.grad, part)
+
+
+def _leaf_ids(inputs: Any) -> set[int]:
+    """The ids of the leaves whose gradients are asked for. Raises RuntimeError for a result."""
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    for tensor in wanted:
+        if not tensor.is_leaf:
+            raise RuntimeError(
+                f"the gradient of a result (of shape {tensor.shape}) is not kept. Write "
+                "torch.autograd.grad(loss, x), which gives it, instead."
+            )
+    return set(map(id, wanted))
+
+
+def check_history(output: Tensor) -> None:
+    """Raise RuntimeError where no gradient reaches any leaf from here."""
+    node, segment = output.trace_node, output.segment
+    if output.history_ended or (node is not None and segment is not None and segment.is_stale(node)):
+        raise _history_ended()
+    if not output.requires_grad:
+        raise RuntimeError(
+            "this tensor depends on no tensor that requires a gradient. Was it computed under no_grad?"
+        )
+
+
+def _history_ended() -> RuntimeError:
+    return RuntimeError(
+        "this tensor's history ended: a tensor it was computed from has been overwritten since. "
+        "Call backward() before optimizer.step(), or compute the loss again."
+    )

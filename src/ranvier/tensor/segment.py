@@ -1,0 +1,163 @@
+"""Segments of the tape: leaves, pending results and assignments that one program computes.
+
+Operands that hold values are leaves. A `TapeSegment` numbers them in the order in which it first reads them. Results
+are trace nodes over these ordinals (`trace.py`).
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any, Protocol
+
+from ranvier.tensor.layout import is_transposed
+from ranvier.tensor.trace import DATA, Leaf, TraceNode, intern, leaf_node
+
+
+class TapeTensor(Leaf, Protocol):
+    """What the tape needs of a tensor."""
+
+    segment: TapeSegment | None  # where it is pending, or waits to be assigned to
+
+    @property
+    def base(self) -> Any: ...  # None, or the tensor that it is a view of, and the index
+
+    @property
+    def owner(self) -> TapeTensor | None: ...  # the tensor whose array it shares
+
+    def copy_leaf(self) -> TapeTensor: ...
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.segment: TapeSegment | None = None  # where calls on leaves are recorded
+        self.segments: weakref.WeakSet[TapeSegment] = weakref.WeakSet()  # all of this thread
+
+
+local = _Local()
+
+
+class TapeSegment:
+    """A part of the tape: its leaves, the tensors pending in it, and the assignments that wait for `flush`.
+
+    A tensor whose assignment waits has this segment as its own but no trace node: whoever reads it flushes the segment.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "assigns",
+        "failed",
+        "flushed",
+        "leaf_nodes",
+        "leaves",
+        "live",
+        "ordinals",
+        "placeholders",
+        "versions",
+    )
+
+    def __init__(self) -> None:
+        self.leaves: list[TapeTensor] = []  # by ordinal
+        self.leaf_nodes: list[TraceNode] = []  # by ordinal
+        self.versions: list[int] = []  # by ordinal, when the leaf was first read here
+        self.ordinals: dict[int, int] = {}  # by the tensor's id
+        self.placeholders: set[int] = set()  # ordinals of leaves without a value, while a model is traced
+        self.live: list[weakref.ref[TapeTensor]] = []  # the results
+        self.assigns: dict[int, TraceNode] = {}  # by ordinal, the value that is assigned
+        self.failed: dict[TraceNode, Exception] = {}  # raised when the result is read
+        self.flushed = False
+        local.segments.add(self)
+
+    def node_of(self, tensor: TapeTensor) -> TraceNode:
+        """The trace node that stands for a tensor here."""
+        return tensor.trace_node if tensor.trace_node is not None else self.leaf_node(tensor)
+
+    def leaf_node(self, tensor: TapeTensor) -> TraceNode:
+        """The node of a leaf, or of the value that waits to be assigned to it.
+
+        A tensor that shares another's array is read as that tensor's data, so that writes to either are seen by both.
+        """
+        ordinal = self.ordinals.get(id(tensor))
+        if ordinal is not None and self.versions[ordinal] == tensor.version:
+            if self.assigns and (assigned := self.assigns.get(ordinal)) is not None:
+                return assigned
+            node = self.leaf_nodes[ordinal]
+            if node.requires_grad is tensor._requires_grad:
+                return node
+        if (
+            tensor.base is not None and (owner := tensor.owner) is not None
+        ):  # the property is slow: test it last
+            return self._data_node(owner)
+        self.ordinals[id(tensor)] = len(self.leaves)
+        return self.add_leaf(tensor, tensor.version)
+
+    def _data_node(self, owner: TapeTensor) -> TraceNode:
+        """The value of a tensor as a constant."""
+        is_pending = owner.trace_node is None or owner._value is None  # or waits to be assigned to
+        if is_pending and owner.segment is not None and owner.segment is not self:
+            merge(self, owner.segment)
+        node = owner.trace_node if is_pending and owner.trace_node is not None else self.leaf_node(owner)
+        return intern(DATA, (node,), (), False)[0]
+
+    def add_leaf(self, tensor: TapeTensor, version: int) -> TraceNode:
+        """Give the tensor the next ordinal."""
+        ordinal, value = len(self.leaves), tensor._value
+        node = leaf_node(ordinal, tensor.spec, tensor._requires_grad, is_transposed(value))
+        self.leaves.append(tensor)
+        self.leaf_nodes.append(node)
+        self.versions.append(version)
+        if value is None:
+            self.placeholders.add(ordinal)
+        return node
+
+    def is_stale(self, node: TraceNode) -> bool:
+        """Whether a leaf of the node has been overwritten since it was read."""
+        return any(self.leaves[o].version != self.versions[o] for o in node.leaves)
+
+    def assign(self, tensor: TapeTensor, node: TraceNode) -> None:
+        """Let ``tensor`` read as ``node`` from here on. Its array is written by the next flush."""
+        self.leaf_node(tensor)
+        self.assigns[self.ordinals[id(tensor)]] = node
+        tensor.segment = self
+
+
+def merge(target: TapeSegment, other: TapeSegment) -> None:
+    """Move everything in ``other`` to ``target``: leaves get new ordinals, and nodes are interned again over these."""
+    ordinals = {}
+    for ordinal, leaf in enumerate(other.leaves):
+        ordinals[ordinal] = len(target.leaves)
+        if other.versions[ordinal] == leaf.version:
+            target.leaf_node(leaf)
+            ordinals[ordinal] = target.ordinals[id(leaf)]
+        else:  # overwritten since it was read: a leaf of its own, so that `prepare` refuses its results
+            target.add_leaf(leaf, other.versions[ordinal])
+    moved: dict[TraceNode, TraceNode] = {}
+
+    def move(root: TraceNode) -> TraceNode:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            missing = [c for c in node.inputs if c not in moved]
+            if missing:
+                stack.extend(missing)
+                continue
+            stack.pop()
+            if node.function is None:
+                moved[node] = target.leaf_nodes[ordinals[node.ordinal]]
+            else:
+                inputs = tuple(moved[c] for c in node.inputs)
+                outputs = intern(node.function, inputs, node.options, node.grad)
+                moved[node] = outputs[max(node.output_index, 0)]
+        return moved[root]
+
+    for reference in other.live:
+        tensor = reference()
+        if tensor is not None and tensor.segment is other and tensor.trace_node is not None:
+            tensor.trace_node, tensor.segment = move(tensor.trace_node), target
+            target.live.append(reference)
+    for ordinal, node in other.assigns.items():
+        target.assigns[ordinals[ordinal]] = move(node)
+        other.leaves[ordinal].segment = target
+    for node, error in other.failed.items():
+        target.failed[move(node)] = error
+    other.assigns, other.live, other.failed, other.flushed = {}, [], {}, True
