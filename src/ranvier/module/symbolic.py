@@ -245,6 +245,7 @@ class Operators:
         """What a tensor function of ours that is given a symbolic value returns."""
         from ranvier import activations
         from ranvier.layers import Activation
+        from ranvier.tensor.function import same_function
 
         known = any(same_function(function, activation) for activation in activations.REGISTRY.names.values())
         if arguments == (self,) and not options and known:
