@@ -16,6 +16,7 @@ from ranvier.support import rows
 from ranvier.support.custom_objects import custom_object_scope, find, given, name_of, register
 from ranvier.support.custom_objects import made as made_of
 from ranvier.tensor.context import get_dtype
+from ranvier.tensor.function import same_function
 
 __all__ = [
     "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture", "plain",
