@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import house
+from tests.house import FLOORS
+
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(
@@ -131,6 +134,17 @@ def test_the_index_lists_every_page():
     index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
     listed = re.findall(r"\]\(([\w.-]+\.md)\)", index)
     assert sorted(listed) == sorted({path.name for path in ROOT.glob("docs/*.md")} - {"index.md"})
+
+
+def test_inside_lists_every_room_on_its_floor():
+    listed, floor = {}, 0
+    for level, rooms in re.findall(
+        r"^\| (\d*) ?\| (`.*?`) \|", (ROOT / "docs/inside.md").read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        floor = int(level or floor)
+        listed |= dict.fromkeys(re.findall(r"`(\w+)(?:/|\.py)`", rooms), floor)
+    assert {name: FLOORS[name] for name in listed} == listed
+    assert {house.room_of(name) for name in house.files()} - {house.FACE} <= listed.keys()
 
 
 def test_adding_fits_a_screen():
