@@ -9,16 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ranvier.graph.node import GraphError, Node, constant
+from ranvier.graph.node import Node
 from ranvier.ops import arrays as n
 from ranvier.support.errors import missing
 from ranvier.support.registry import Configured, Registry
 from ranvier.support.validation import amount
-from ranvier.tensor import tape, trace
-from ranvier.tensor.call_state import isolated_tape
-from ranvier.tensor.check_returned import named, tensor
 from ranvier.tensor.function import function
-from ranvier.tensor.tensor import Tensor, leaves_of
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
 
@@ -142,31 +138,6 @@ def get(constraint: Any) -> Any:
     for anything else.
     """
     return None if constraint is None else REGISTRY.get(constraint)
-
-
-def constrained(constraint: Any, w: Node) -> Node:
-    """A weight's new value after its constraint, any function of one tensor.
-
-    Raises GraphError where it changes the shape or dtype.
-    """
-    with isolated_tape():
-        leaf = Tensor.placeholder(w.type)
-        result = tensor(
-            constraint(leaf), f"the constraint {named(constraint)}", "a tensor of the weight's shape"
-        )
-        segment = tape.segment_of([result])
-    if result.spec != w.type:
-        raise GraphError(
-            f"the constraint {constraint!r} makes {result.spec} of a weight of {w.type}: write one that "
-            "keeps its shape and dtype"
-        )
-    nodes = {o: w if known is leaf else _value(known) for o, known in enumerate(leaves_of(segment))}
-    return trace.lower([segment.node_of(result)], nodes)[0]
-
-
-def _value(leaf: Tensor) -> Node:
-    """What a constraint knows besides the weight: numbers and arrays, which are part of the program."""
-    return constant(leaf.compute(), leaf.dtype)
 
 
 __getattr__, __dir__ = missing(

@@ -12,7 +12,7 @@ import ranvier as rv
 from ranvier import optimizers
 from ranvier.graph import ops
 from ranvier.graph.node import Node, apply
-from ranvier.optimizers import slots as attached
+from ranvier.optimizers import explicit_step
 from ranvier.tensor import trace
 from ranvier.tensor.context import set_dtype
 from ranvier.tensor.function import function
@@ -324,8 +324,8 @@ def test_gradients_may_be_applied_as_in_keras():
 
 
 def test_programs_of_steps_keep_no_parameters_and_are_bounded(monkeypatch):
-    monkeypatch.setattr(attached, "_FUNCTIONS", {})
-    monkeypatch.setattr(attached, "FUNCTIONS", 3)
+    monkeypatch.setattr(explicit_step, "_FUNCTIONS", {})
+    monkeypatch.setattr(explicit_step, "FUNCTIONS", 3)
     seen = []
     for i in range(5):
         p = Tensor(np.ones(2), requires_grad=True)
@@ -337,7 +337,7 @@ def test_programs_of_steps_keep_no_parameters_and_are_bounded(monkeypatch):
         del p, optimizer
     gc.collect()
     assert [r() for r in seen[:4]] == [None] * 4  # what is recorded next may be about the last
-    assert len(attached._FUNCTIONS) == 3
+    assert len(explicit_step._FUNCTIONS) == 3
 
 
 def test_describe_and_get_are_inverse():

@@ -151,7 +151,7 @@ def loss_of(
         name,
         [*own.values(), *(shared[key] for key in ("reduction", "name", "dtype"))],
         __doc__=formula.__doc__,
-        __module__="ranvier.losses",
+        __module__=__package__,
         formula=staticmethod(formula),
         options=tuple(own),
         kind=kind,

@@ -70,7 +70,7 @@ def _mean_of(
         name,
         [own[option] for option in ("name", "dtype", *options)],
         __doc__=f"{about}{formula.__doc__}",
-        __module__="ranvier.metrics",
+        __module__=__package__,
         default_name=called or formula.__name__,
         formula=staticmethod(formula),
         options=options,

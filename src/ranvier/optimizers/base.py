@@ -13,10 +13,11 @@ from ranvier.ops.arrays import equal, floor_divide
 from ranvier.ops.arrays.promotion import as_node, together, total_of
 from ranvier.optimizers import schedules
 from ranvier.optimizers.arithmetic import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
+from ranvier.optimizers.explicit_step import ExplicitLoop
 from ranvier.optimizers.parameter_options import Excluded, Treatment
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
-from ranvier.optimizers.slots import Attached, settings_of
+from ranvier.optimizers.slots import settings_of
 from ranvier.support.errors import KEYWORDS
 from ranvier.support.registry import Configured, held
 from ranvier.tensor.tensor import Tensor
@@ -33,7 +34,7 @@ UNCALLED = dict.fromkeys(
 
 
 @dataclass(eq=False, repr=False)
-class Optimizer(Attached, Configured):
+class Optimizer(ExplicitLoop, Configured):
     """What all optimizers share: clipping, weight decay, state, and the step of an explicit loop.
 
     ``weight_decay`` shrinks each parameter by ``learning_rate * weight_decay`` of itself before the step, or with
@@ -207,10 +208,6 @@ class Optimizer(Attached, Configured):
         """The same, with what every rule may be given besides: the sum of gradients, and the weights' average."""
         sums = {SUM: 0.0} if self.gradient_accumulation_steps else {}
         return {**self.slot_starts, **sums, **({AVERAGE: 0.0} if self.use_ema else {})}
-
-    @property
-    def slot_names(self) -> tuple[str, ...]:
-        return tuple(self.all_starts)
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         """The new parameter and slots, from the gradient ``g``; ``lr`` and ``t`` (1 at the first step) are scalars."""

@@ -1,24 +1,156 @@
-"""The step of an explicit loop as what the tape records."""
+"""The explicit loop: ``optimizer.step()`` records a step on the tape, as one tensor function."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from ranvier.graph.node import Node
+from ranvier.optimizers.arithmetic import Slots
 from ranvier.optimizers.counts import Counts
 from ranvier.optimizers.parameter_options import Excluded, Treatment
+from ranvier.optimizers.slots import Attached
+from ranvier.tensor import tape
+from ranvier.tensor.segment import TapeSegment
+from ranvier.tensor.tensor import Tensor, clear_gradients
+from ranvier.tensor.trace import Function, intern
 
-if TYPE_CHECKING:
-    from ranvier.optimizers.base import Optimizer
+FUNCTIONS = 500  # kept: settings that keep changing must not grow without end
+_FUNCTIONS: dict[Any, Function] = {}
 
-__all__ = ["Recorded"]
+
+class ExplicitLoop(Attached):
+    """The methods of an explicit loop: ``zero_grad``, ``step``, and Keras's ``apply``."""
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """The names of each parameter's slots."""
+        return tuple(self.all_starts)
+
+    def update(
+        self,
+        params: Sequence[Node],
+        grads: Sequence[Node],
+        slots: Sequence[Slots],
+        lr: Node,
+        counts: Sequence[Node],
+        varied: Mapping[str, Node] | None = None,
+        treatments: Sequence[Treatment] = (),
+        whose: Sequence[int] = (),
+    ) -> tuple[list[Node], list[Slots], list[Node]]:
+        """New parameters, slots and counts of steps of one step; `Optimizer` has it."""
+        raise NotImplementedError
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters."""
+        clear_gradients(self.parameters, set_to_none)
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient, together with all that is pending, as one program."""
+        segment = self.record()
+        if segment is not None:
+            tape.flush(segment)
+
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Tensor] | None = None) -> None:
+        """Update these parameters by these gradients (Keras); None leaves a parameter as it is. ``grad`` stays.
+
+        Without ``trainable_variables`` they are all that the optimizer has; it is attached to them where it has none.
+        Raises ValueError for a parameter that it does not have, and for as many gradients as there are no parameters.
+        """
+        variables = list(self.parameters if trainable_variables is None else trainable_variables)
+        given = list(grads)
+        if len(given) != len(variables):
+            raise ValueError(
+                f"apply got {len(given)} gradients for {len(variables)} parameters. Write one for each instead, None "
+                "where there is none."
+            )
+        if all(g is None for g in given):
+            raise ValueError(
+                "apply got no gradient for any parameter. Write loss.backward() before, and "
+                "[v.grad for v in variables] as the gradients."
+            )
+        self.attach(self.parameters or variables)
+        own = {id(p) for p in self.parameters}
+        for p, g in zip(variables, given, strict=True):
+            if id(p) not in own:
+                raise ValueError(
+                    f"apply got a parameter of shape {p.shape} that this {type(self).__name__} does not train. Write "
+                    "a new optimizer for other parameters, or attach(model.parameters()) before the first step."
+                )
+            if g is not None and np.shape(g) != p.shape:
+                raise ValueError(
+                    f"apply got a gradient of shape {np.shape(g)} for a parameter of shape {p.shape}."
+                )
+        before = [(p, p.grad) for p in self.parameters]
+        try:
+            for p, _ in before:
+                p.grad = None
+            for p, g in zip(variables, given, strict=True):
+                p.grad = g if g is None or isinstance(g, Tensor) else Tensor(g)
+            self.step()
+        finally:
+            for p, g in before:
+                p.grad = g
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Tensor]]) -> None:
+        """`apply` of pairs (gradient, parameter): ``zip(grads, model.trainable_weights)``."""
+        pairs = list(grads_and_vars)
+        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+
+    def record(self) -> TapeSegment | None:
+        """Record the step without running it; returns the segment of the tape, None where nothing has a gradient."""
+        if not self.parameters:
+            raise RuntimeError(
+                f"{type(self).__name__}.step() before attach(parameters): there is nothing to update."
+            )
+        chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        if not chosen:
+            return None
+        params = [self.parameters[i] for i in chosen]
+        state = [slot for i in chosen for slot in self.slots[i].values()]
+        counts, whose = self.advanced(chosen)
+        targets = [*params, *state, self.iterations, *counts]
+        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
+        segment = tape.segment_of(operands)
+        inputs = tuple([x.trace_node if x.trace_node is not None else segment.leaf_node(x) for x in operands])
+        nodes = intern(self._function(self.treatments(params), len(params), whose), inputs, (), False)
+        ordinals, assigns = segment.ordinals, segment.assigns
+        for target, node in zip(targets, nodes, strict=True):  # `TapeSegment.assign` for known leaves
+            assigns[ordinals[id(target)]] = node
+            target.segment = segment
+        return segment
+
+    def advanced(self, chosen: Sequence[int]) -> tuple[list[Tensor], tuple[int, ...]]:
+        """The counts that a step of these parameters advances besides the group's, and which is whose: `Counts.of`."""
+        return self.counts.of(chosen, len(self.parameters)) if self.counting else ([], ())
+
+    def _function(self, treatments: tuple[Treatment, ...], n: int, whose: tuple[int, ...]) -> Function:
+        key = (
+            type(self),
+            n,
+            treatments,
+            whose,
+            self.schedule,
+            *self._varied,
+            *[getattr(self, name) for name in self._settings],
+        )
+        known = _FUNCTIONS.get(key)
+        if known is None:
+            while len(_FUNCTIONS) >= FUNCTIONS:
+                del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
+            twin: Any = copy.copy(self)
+            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments, whose))
+        return known
 
 
 class Recorded:
     """The body of the tensor function that a step of an explicit loop records; ``whose`` is that of `Counts.of`."""
 
     def __init__(
-        self, optimizer: Optimizer, n: int, treatments: tuple[Treatment, ...], whose: tuple[int, ...]
+        self, optimizer: ExplicitLoop, n: int, treatments: tuple[Treatment, ...], whose: tuple[int, ...]
     ) -> None:
         # A function outlives its optimizer, and holds none of its tensors.
         optimizer.parameters, optimizer.slots, optimizer.sync = [], [], None

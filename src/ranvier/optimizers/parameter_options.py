@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ranvier.graph.node import Node
+from ranvier.optimizers.apply_constraint import constrained
 from ranvier.tensor import layout
 from ranvier.tensor.tensor import Tensor
 
@@ -27,8 +28,6 @@ class Treatment:
         """The parameter's new value after its constraint."""
         if self.constraint is None:
             return p
-        from ranvier.constraints import constrained
-
         if not self.reversed:
             return constrained(self.constraint, p)
         return layout.reverse_axes(constrained(self.constraint, layout.reverse_axes(p)))

@@ -1,8 +1,7 @@
-"""The parameters that an optimizer updates, their state, and the step of an explicit loop."""
+"""The parameters that an optimizer updates, and the state (slots) of each."""
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
@@ -11,15 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ranvier.optimizers.counts import STEP, Counts
-from ranvier.optimizers.explicit_step import Recorded
 from ranvier.optimizers.parameter_options import Excluded, Treatment
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
-from ranvier.tensor import tape
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.segment import TapeSegment
-from ranvier.tensor.tensor import Tensor, clear_gradients
-from ranvier.tensor.trace import Function, intern
+from ranvier.tensor.tensor import Tensor
 
 
 class Attached:
@@ -195,113 +190,6 @@ class Attached:
     def inputs(self) -> dict[str, Tensor]:
         """The settings that `vary` made inputs of the program, set to what they are now."""
         return {name: follow(leaf, getattr(self, name)) for name, leaf in self._varied.items()}
-
-    # --- the explicit loop ---------------------------------------------------------------------------------------
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters."""
-        clear_gradients(self.parameters, set_to_none)
-
-    def step(self) -> None:
-        """Update every parameter that has a gradient, together with all that is pending, as one program."""
-        segment = self.record()
-        if segment is not None:
-            tape.flush(segment)
-
-    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Tensor] | None = None) -> None:
-        """Update these parameters by these gradients (Keras); None leaves a parameter as it is. ``grad`` stays.
-
-        Without ``trainable_variables`` they are all that the optimizer has; it is attached to them where it has none.
-        Raises ValueError for a parameter that it does not have, and for as many gradients as there are no parameters.
-        """
-        variables = list(self.parameters if trainable_variables is None else trainable_variables)
-        given = list(grads)
-        if len(given) != len(variables):
-            raise ValueError(
-                f"apply got {len(given)} gradients for {len(variables)} parameters. Write one for each instead, None "
-                "where there is none."
-            )
-        if all(g is None for g in given):
-            raise ValueError(
-                "apply got no gradient for any parameter. Write loss.backward() before, and "
-                "[v.grad for v in variables] as the gradients."
-            )
-        self.attach(self.parameters or variables)
-        own = {id(p) for p in self.parameters}
-        for p, g in zip(variables, given, strict=True):
-            if id(p) not in own:
-                raise ValueError(
-                    f"apply got a parameter of shape {p.shape} that this {type(self).__name__} does not train. Write "
-                    "a new optimizer for other parameters, or attach(model.parameters()) before the first step."
-                )
-            if g is not None and np.shape(g) != p.shape:
-                raise ValueError(
-                    f"apply got a gradient of shape {np.shape(g)} for a parameter of shape {p.shape}."
-                )
-        before = [(p, p.grad) for p in self.parameters]
-        try:
-            for p, _ in before:
-                p.grad = None
-            for p, g in zip(variables, given, strict=True):
-                p.grad = g if g is None or isinstance(g, Tensor) else Tensor(g)
-            self.step()
-        finally:
-            for p, g in before:
-                p.grad = g
-
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Tensor]]) -> None:
-        """`apply` of pairs (gradient, parameter): ``zip(grads, model.trainable_weights)``."""
-        pairs = list(grads_and_vars)
-        self.apply([g for g, _ in pairs], [v for _, v in pairs])
-
-    def record(self) -> TapeSegment | None:
-        """Record the step without running it; returns the segment of the tape, None where nothing has a gradient."""
-        if not self.parameters:
-            raise RuntimeError(
-                f"{type(self).__name__}.step() before attach(parameters): there is nothing to update."
-            )
-        chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        if not chosen:
-            return None
-        params = [self.parameters[i] for i in chosen]
-        state = [slot for i in chosen for slot in self.slots[i].values()]
-        counts, whose = self.advanced(chosen)
-        targets = [*params, *state, self.iterations, *counts]
-        operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
-        segment = tape.segment_of(operands)
-        inputs = tuple([x.trace_node if x.trace_node is not None else segment.leaf_node(x) for x in operands])
-        nodes = intern(self._function(self.treatments(params), len(params), whose), inputs, (), False)
-        ordinals, assigns = segment.ordinals, segment.assigns
-        for target, node in zip(targets, nodes, strict=True):  # `TapeSegment.assign` for known leaves
-            assigns[ordinals[id(target)]] = node
-            target.segment = segment
-        return segment
-
-    def advanced(self, chosen: Sequence[int]) -> tuple[list[Tensor], tuple[int, ...]]:
-        """The counts that a step of these parameters advances besides the group's, and which is whose: `Counts.of`."""
-        return self.counts.of(chosen, len(self.parameters)) if self.counting else ([], ())
-
-    def _function(self, treatments: tuple[Treatment, ...], n: int, whose: tuple[int, ...]) -> Function:
-        key = (
-            type(self),
-            n,
-            treatments,
-            whose,
-            self.schedule,
-            *self._varied,
-            *[getattr(self, name) for name in self._settings],
-        )
-        known = _FUNCTIONS.get(key)
-        if known is None:
-            while len(_FUNCTIONS) >= FUNCTIONS:
-                del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
-            twin: Any = copy.copy(self)
-            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments, whose))
-        return known
-
-
-FUNCTIONS = 500  # kept: settings that keep changing must not grow without end
-_FUNCTIONS: dict[Any, Function] = {}
 
 
 @functools.cache
