@@ -123,7 +123,7 @@ def mapped():
 def uint8_stays():
     pixels = RNG.integers(0, 256, (N, F)).astype(np.uint8)
     model = classifier()
-    with pytest.warns(PreflightWarning, match="nothing rescales them"):
+    with pytest.warns(PreflightWarning, match="no layer rescales them"):
         model.fit(pixels, Y, verbose=0)
     step = next(iter(model._compiled.programs.values()))
     assert [n.dtype for n in step.graph.inputs if n.attrs["name"] == "x"] == ["uint8"]

@@ -335,7 +335,7 @@ def test_a_check_finds_its_mistake_once_and_knows_the_place(code):
     check = CHECKS[code]
     assert (finding.code, finding.title, finding.level) == (code, check.title, check.level)
     assert (finding.layer, finding.line) == blamed(ROWS[code][0])
-    assert finding.fix.split(" ", 1)[0] in ("Write", "Look", "Leave", "Call", "Scale")
+    assert finding.fix.split(" ", 1)[0] in ("Write", "Check", "Leave", "Call", "Scale")
     assert finding.fix.endswith(".")
 
 
@@ -441,7 +441,7 @@ def test_a_report_is_a_list_that_prints():
     assert "&#x27;it&#x27;" in page
     nothing = Program([D(1)]).check()
     assert not nothing
-    assert repr(nothing) == "Nothing to tell."
+    assert repr(nothing) == "No findings."
 
 
 def test_errors_come_first_and_together():
@@ -664,7 +664,7 @@ def test_categories_repeat_as_often_in_validation_as_in_training():
 CAUSED = {  # a network whose loss is not finite whatever the learning rate, and what is said of it
     "logarithm of a negative number": (lambda: Program([D(1, kernel_initializer=WIDE, name="it")], "poisson", y=np.abs(VALUES)), "poisson.* takes the logarithm of the outputs.*layer 'it'.*activation='exponential'"),
     "shares of nothing": (lambda: Program([D(K, activation="relu", kernel_initializer=WIDE, name="it")], SCE, y=Y), "expects probabilities.*layer 'it'.*activation='softmax'"),
-    "dropped probabilities": (lambda: Program([D(K, activation="softmax"), layers.Dropout(0.9, name="it")], SCE, y=Y), "dropout stands after the last layer"),
+    "dropped probabilities": (lambda: Program([D(K, activation="softmax"), layers.Dropout(0.9, name="it")], SCE, y=Y), "dropout comes after the last layer"),
 }  # fmt: skip
 
 

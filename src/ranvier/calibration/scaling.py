@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.data.targets import as_weights
+from ranvier.support.source_lines import warn
 
 __all__ = ["KINDS", "check_numbers", "excludes", "fit_scaling", "fit_temperature"]
 
@@ -70,7 +70,7 @@ def fit_scaling(
             break
         beta, bias = tried
         now = loss(beta, bias)
-    _tell(beta)
+    _warn_of_limits(beta)
     return 1 / beta, bias
 
 
@@ -126,11 +126,10 @@ def _prepared(
     if not n:
         raise ValueError("there are no samples. Write at least one instead.")
     if kind == "softmax" and (z >= 0).all() and np.isclose(z.sum(1), 1, atol=1e-4).all():
-        warnings.warn(
+        warn(
             "the logits are all 0 or more and add up to 1 in each row, as what a softmax returned does. Write what it "
             "was given, or np.log of what it returned, instead.",
             RuntimeWarning,
-            stacklevel=3,
         )
     weight = np.ones(n) if sample_weight is None else as_weights(sample_weight, n, dtype=np.float64)
     weight = np.repeat(weight, len(z) // n)
@@ -211,20 +210,19 @@ def _root(z: Array, y: Array, weight: Array, kind: str, warn: bool = True) -> fl
             if abs(beta - before) <= 1e-10 * beta:
                 break
     if warn:
-        _tell(beta, stacklevel=4)
+        _warn_of_limits(beta)
     return beta
 
 
-def _tell(beta: float, stacklevel: int = 3) -> None:
+def _warn_of_limits(beta: float) -> None:
     """Warn where the best temperature lies beyond those that are looked at."""
     for end, why in (
         (1 / HOTTEST, "the logits say nothing about these targets"),
         (1 / COLDEST, "all of these samples are classified correctly"),
     ):
         if abs(beta - end) <= 1e-6 * end:
-            warnings.warn(
+            warn(
                 f"the best temperature lies beyond {1 / end:g}: {why}. Write more validation data, which the model "
                 "was not trained on, instead.",
                 RuntimeWarning,
-                stacklevel=stacklevel,
             )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ranvier.callbacks.model_checkpoint import frequency
 from ranvier.data.files import CheckpointError, make_folder
+from ranvier.support.source_lines import warn
 from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.resume import NAME, AnotherRun, remove
 
@@ -110,11 +110,9 @@ class BackupAndRestore(Callback):
             changed = [n for n, v in plain(callback).items() if n not in before or before[n] != v]
             if changed and kind not in self._told:
                 self._told.add(kind)
-                warnings.warn(
+                warn(
                     f"{kind} changes {', '.join(changed)} while training and has no state(): a run that goes on after "
-                    f"a stop would not know. Write {kind}.state() and set_state(state), and try rv.verify_resume(...).",
-                    UserWarning,
-                    stacklevel=2,
+                    f"a stop would not know. Write {kind}.state() and set_state(state), and try rv.verify_resume(...)."
                 )
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ranvier.support.errors import nearest
+from ranvier.support.source_lines import warn
 from ranvier.training.loop.callback import Callback
 
 __all__ = ["Monitor", "check_numbers"]
@@ -85,11 +85,9 @@ class Monitor(Callback):
             if self.monitor not in known and not self._warned:
                 self._warned = True
                 results = ", ".join(logs or ()) or "there are none"
-                warnings.warn(
+                warn(
                     f"{type(self).__name__} watches {self.monitor!r}, which is not among the results: "
-                    f"{results}. It does nothing; {self._hint((*known, *(logs or ())))} instead.",
-                    UserWarning,
-                    stacklevel=7,
+                    f"{results}. It does nothing; {self._hint((*known, *(logs or ())))} instead."
                 )
             return None
         if np.ndim(found):

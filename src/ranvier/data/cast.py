@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import numpy.typing as npt
 
 from ranvier.data.convert import Array, all_finite, column_names, first_where, place
 from ranvier.data.mapped import is_mapped, spooled
 from ranvier.data.memory import check_memory
+from ranvier.support.source_lines import warn
 
 __all__ = ["contiguous", "not_finite", "to_float"]
 
@@ -50,12 +49,12 @@ def _warn_overflow(array: Array, result: Array, x: object, name: str) -> None:
         return
     index, count = found
     kind = result.dtype
-    warnings.warn(
+    warn(
         f"{name} has {count:,} finite {array.dtype.name} value(s) that are infinite as {kind.name} (largest "
         f"{np.finfo(kind).max:.2e}): the first is {array[index]} at {place(index, column_names(x))}. "
         f"Write scaled values, for example ({name} - {name}.mean(0)) / {name}.std(0), instead.",
         RuntimeWarning,
-        stacklevel=4,
+        key=f"{name} overflows {kind.name}",
     )
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from ranvier.data import mlbench
 from ranvier.data.idx import Crc32, Digest, Values, header, read_idx, values
 from ranvier.data.places import PLACES, Dataset, Member, Source, data_folders, own_folder
 from ranvier.support.errors import likely, missing
+from ranvier.support.source_lines import warn
 
 __all__ = [
     "DatasetUnavailable",
@@ -266,7 +266,7 @@ def load(dataset: Any) -> Any:
                 except (OSError, ValueError, MemoryError) as error:
                     reasons[title] = str(error)
                     if folder == own_folder(dataset):
-                        _warn(f"{error} It is looked for elsewhere.", stacklevel=4)
+                        warn(f"{error} It is looked for elsewhere.", RuntimeWarning)
                     continue
                 found |= arrays
                 if not quick:
@@ -371,10 +371,10 @@ def _keep(dataset: Dataset, arrays: dict[Member, Values]) -> None:
         for member, array in arrays.items():
             _write(folder / member.name, header(member.shape, member.dtype), array)
     except OSError as error:
-        _warn(
+        warn(
             f"{dataset.title} could not be kept in {folder} ({error.strerror or error}), so it is looked for anew "
             "each time. Write the name of a folder of yours into the environment variable RANVIER_DATA instead.",
-            stacklevel=5,
+            RuntimeWarning,
         )
 
 
@@ -389,11 +389,6 @@ def _write(target: Path, start: bytes, array: Values) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-
-
-def _warn(message: str, stacklevel: int) -> None:
-    """Warn at the line that called a loader, ``stacklevel`` frames up."""
-    warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
 
 
 def _unavailable(dataset: Dataset, reasons: dict[str, str]) -> str:

@@ -7,7 +7,6 @@ import json
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from ranvier.data.image_files import (
 )
 from ranvier.data.places import data_folder
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.source_lines import warn
 
 __all__ = ["ImageFolder", "images_from_folder"]
 
@@ -235,9 +235,7 @@ def _decoded(images: list[Found], decoder: Decoder, folder: Path | None, key: st
             _clean(folder)
             return _kept(images, decoder, folder, key, resize)
         except PermissionError as error:
-            warnings.warn(
-                f"decoded images are not kept: {error}. Write cache=<a folder of yours>.", stacklevel=3
-            )
+            warn(f"decoded images are not kept: {error}. Write cache=<a folder of yours>.")
     with tempfile.TemporaryFile(prefix="ranvier-") as scratch:
         shape, skipped = _write(scratch, images, decoder, resize)
         scratch.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -31,6 +30,7 @@ from ranvier.estimators.stopping import Scoring, Stopping
 from ranvier.layers import Dense
 from ranvier.module import Module
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.source_lines import warn
 from ranvier.tensor.context import dtype_scope
 from ranvier.tensor.rng import Source, seeded
 
@@ -291,11 +291,10 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         ran_out = len(stop.losses) == self.max_iter and not (stop.stopped or interrupted)
         if self.tol is not None and ran_out and not incremental:
             what = "validation score" if self.early_stopping else "training loss"
-            warnings.warn(
+            warn(
                 f"max_iter={self.max_iter} epochs were run and the {what} may still improve. Write a larger "
                 "max_iter, or tol=None to run that many without this rule.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _first_or_next(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from ranvier.search.variants import Known
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.source_lines import warn
 
 __all__ = ["Distribution", "choice", "draw_points", "integers", "log_uniform", "uniform"]
 
@@ -105,10 +105,8 @@ def draw_points(space: Mapping[str, Any], n: int, seed: int) -> list[dict[str, A
         else:
             repeats += 1
     if len(points) < n:
-        warnings.warn(
+        warn(
             f"the space has no more than {len(points)} settings, and n={n}: each is tried once. Write n={len(points)}, "
-            "or grid_search, instead.",
-            UserWarning,
-            stacklevel=3,
+            "or grid_search, instead."
         )
     return points

@@ -79,7 +79,7 @@ class Plan:
     arrays: Shared = field(default_factory=Shared)
     validation: Shared = field(default_factory=Shared)
     patterns: Patterns = field(default_factory=Patterns)
-    told: set[str] = field(default_factory=set)  # the codes of checks that have warned
+    reported: set[str] = field(default_factory=set)  # the codes of checks that have warned
     paths: dict[str, tuple[int, Variant]] = field(
         default_factory=dict
     )  # that callbacks write, and for which model
@@ -128,7 +128,7 @@ class Plan:
                 wanted.append((train, min(batch, len(train)), "train"))
             if isinstance(batch, int) and held_out is not None:
                 wanted.append((held_out, min(batch, len(held_out)), "evaluate"))
-            state.told = self.told
+            state.reported = self.reported
             with state.exclusive(options.get("augment")), rng.borrowed_streams():
                 if not (wanted and self.patterns.serve(model, state, wanted)):
                     self.check(model, state, train, held_out, options, number == 0)

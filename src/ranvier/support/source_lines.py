@@ -1,23 +1,58 @@
-"""The user's lines: which line outside this library made a module, or is being run."""
+"""The user's lines: which line outside this library made a module, or is being run. Warnings point at it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["caller", "outside", "shown", "warn", "within"]
+__all__ = ["caller", "outside", "shown", "warn", "warned_once", "within"]
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
+# Packages that call the library for the user: a cross-validation, a pool of workers, a thread.
+BETWEEN = frozenset((
+    "sklearn", "imblearn", "joblib", "concurrent", "multiprocessing", "threading", "contextlib",
+))  # fmt: skip
+
+
+class _Reported(threading.local):
+    keys: set[str] | None = None
+
+
+_reported = _Reported()
+
+
+def is_users(frame: FrameType) -> bool:
+    """Whether the code of a frame is the user's: neither the library's nor that of a package in between."""
+    if frame.f_code.co_filename.startswith(PACKAGE):
+        return False
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] not in BETWEEN
+
+
+def nearest(frame: FrameType | None) -> FrameType | None:
+    """The nearest frame of the user's code, from this one up; None if there is none."""
+    while frame is not None and not is_users(frame):
+        frame = frame.f_back
+    return frame
 
 
 def outside(frame: FrameType) -> FrameType:
-    """The nearest frame, from this one up, whose code is not the library's; the outermost if there is none."""
-    while frame.f_code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
+    """The nearest frame of the user's code, from this one up.
+
+    A thread of a pool has none: then it is the line at which the main thread waits. If that has none either, it is the
+    outermost frame of this thread.
+    """
+    found = nearest(frame)
+    if found is None:
+        found = nearest(sys._current_frames().get(threading.main_thread().ident or 0))
+    while found is None and frame.f_back is not None:
         frame = frame.f_back
-    return frame
+    return found or frame
 
 
 def caller() -> FrameType:
@@ -25,12 +60,29 @@ def caller() -> FrameType:
     return outside(sys._getframe(1))
 
 
-def warn(message: str) -> None:
-    """Warn at the line of the user's code that is being run."""
+@contextlib.contextmanager
+def warned_once(keys: set[str]) -> Iterator[None]:
+    """Within this context `warn` is silent for a key that is in ``keys``, and adds each key that it warns of."""
+    before, _reported.keys = _reported.keys, keys
+    try:
+        yield
+    finally:
+        _reported.keys = before
+
+
+def warn(message: str | Warning, category: type[Warning] = UserWarning, key: str | None = None) -> None:
+    """Warn at the line of the user's code that is being run.
+
+    ``key`` names the cause, for what may repeat with each batch: see `warned_once`.
+    """
+    if key is not None and _reported.keys is not None:
+        if key in _reported.keys:
+            return
+        _reported.keys.add(key)
     frame = caller()
     warnings.warn_explicit(
         message,
-        UserWarning,
+        category,
         frame.f_code.co_filename,
         frame.f_lineno,
         frame.f_globals.get("__name__", "__main__"),

@@ -15,6 +15,7 @@ from ranvier.data.batches import RanOut, name_of, tell
 from ranvier.data.convert import to_numeric
 from ranvier.module import Module
 from ranvier.module.arguments import takes
+from ranvier.support.source_lines import warned_once
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.adapters.arrays import input_arrays, to_data, traced_outputs
 from ranvier.training.adapters.batching import Group, Parts, Raw, leaves
@@ -224,7 +225,7 @@ class Batches:
         if len(group.stops) == 1:
             return self._checked(group.parts(), index)
         try:
-            data = replace(to_data(self.model, self.compiled, *group.parts(), **self.options), size=first.n)
+            data = replace(self._to_data(group.parts()), size=first.n)
         except (TypeError, ValueError):
             self._each(group, index)  # says which batch it was
             raise
@@ -238,11 +239,15 @@ class Batches:
 
     def _checked(self, parts: Parts, index: int) -> Data:
         try:
-            return to_data(self.model, self.compiled, *parts, **self.options)
+            return self._to_data(parts)
         except (TypeError, ValueError) as error:
-            said, *others = error.args or ("",)  # rows are those of the batch, so it is named before them
-            error.args = (f"Batch {index} of {self.name}: {said}", *others)
+            text, *others = error.args or ("",)  # the text names rows of the batch, so the batch comes first
+            error.args = (f"Batch {index} of {self.name}: {text}", *others)
             raise
+
+    def _to_data(self, parts: Parts) -> Data:
+        with warned_once(self.compiled.reported):  # not for each batch
+            return to_data(self.model, self.compiled, *parts, **self.options)
 
     def _next(self) -> Raw | None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ranvier.data.files import CheckpointError
 from ranvier.data.memory import weights_within
 from ranvier.module import Module, from_architecture
 from ranvier.support.custom_objects import UnknownNameError, custom_object_scope
+from ranvier.support.source_lines import warn
 from ranvier.training.step import custom_objects as own
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.compiled import compile as compile_model
@@ -75,10 +75,8 @@ def settings_of(state: Compiled) -> dict[str, Any] | None:
     try:
         return state.settings()
     except ValueError as error:
-        warnings.warn(
-            f"{error} cannot be saved, since a file holds no code. Write compile(...) again after load_model.",
-            UserWarning,
-            stacklevel=5,
+        warn(
+            f"{error} cannot be saved, since a file holds no code. Write compile(...) again after load_model."
         )
         return None
 
@@ -160,11 +158,9 @@ def restore(model: Module, settings: dict[str, Any], tensors: dict[str, Array], 
             state.optimizer.attach(model.parameters())
             state.optimizer.set_state(kept)
     except UnknownNameError as error:
-        warnings.warn(
+        warn(
             f"{source} names {error}, a loss, metric or schedule of yours, and the model is not compiled. Write "
-            f"custom_objects={{'{error}': ...}} with the function or class, or compile(...) again.",
-            UserWarning,
-            stacklevel=3,
+            f"custom_objects={{'{error}': ...}} with the function or class, or compile(...) again."
         )
     except MALFORMED as error:
         raise CheckpointError(f"{source} does not say how to train the model: {error}") from error

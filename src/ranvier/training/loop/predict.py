@@ -17,6 +17,7 @@ from ranvier.module import Module, mode
 from ranvier.module.arguments import packed
 from ranvier.module.calls import computing_as
 from ranvier.module.versions import changes, structure
+from ranvier.support.source_lines import warned_once
 from ranvier.support.validation import whole
 from ranvier.tensor import layout, rng, tape
 from ranvier.tensor.call_state import isolated_tape
@@ -166,7 +167,8 @@ def all_at_once(model: Module, x: Any, batch_size: int | None, steps: int | None
         return outputs.pack(values)
     loader = memory_loader(x)
     if loader is None:
-        return joined(slowly(model, part, batch_size, None) for part in parts_of(model, x, steps))
+        with warned_once(set()):  # not for each batch
+            return joined(slowly(model, part, batch_size, None) for part in parts_of(model, x, steps))
     rows = loader.draw()
     given = loader.x(model, rows if steps is None else rows[: steps * loader.batch])
     return all_at_once(model, given, batch_size or loader.batch, None)

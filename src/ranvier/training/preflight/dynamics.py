@@ -20,8 +20,8 @@ GROWTH = 10.0  # of the loss in a few steps
 NOTHING = 1e-9  # of a schedule's highest rate
 
 
-def fault(probe: Probe, text: str, fix: str, module: Module) -> Fault:
-    return Fault(text, fix, called(module, probe.model), module._made)
+def fault(probe: Probe, text: str, fix: str, module: Module, severity: float = 0.0) -> Fault:
+    return Fault(text, fix, called(module, probe.model), module._made, severity)
 
 
 def vanishing(probe: Probe) -> Iterator[Fault]:
@@ -103,7 +103,7 @@ def not_finite(probe: Probe) -> Iterator[Fault]:
     if step == 0:
         yield Fault(
             f"the loss of some rows is {losses[0]} before the first step",
-            "Look for NaN or infinity in the data and the weights, or write a loss that is finite there, instead.",
+            "Check for NaN or infinity in the data and the weights, or write a loss that is finite there, instead.",
         )
     elif step is not None:
         yield Fault(
@@ -123,10 +123,11 @@ def dead(probe: Probe) -> Iterator[Fault]:
     for found in idle(probe, "relu"):
         yield fault(
             probe,
-            f"{found.idle} of the {found.units} units after it are zero on each of {found.rows} sampled rows, and so "
-            "learn nothing any more",
+            f"{found.idle} of the {found.units} relu units of this layer are zero for each of {found.rows} sampled "
+            "rows, so they no longer learn",
             "Write a smaller learning rate, activation='leaky_relu', or scaled inputs, instead.",
             found.module,
+            found.idle / found.units,
         )
 
 
@@ -134,8 +135,9 @@ def saturated(probe: Probe) -> Iterator[Fault]:
     for found in idle(probe, "tanh", "sigmoid"):
         yield fault(
             probe,
-            f"{found.idle} of the {found.units} {found.kind} units after it stay within 1 % of one end on each of "
-            f"{found.rows} sampled rows, where the gradient is all but zero",
+            f"{found.idle} of the {found.units} {found.kind} units of this layer stay within 1 % of one end of their "
+            f"range for each of {found.rows} sampled rows, where the gradient is nearly zero",
             "Write a smaller learning rate, scaled inputs, or activation='relu', instead.",
             found.module,
+            found.idle / found.units,
         )

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ranvier.training.preflight.report import Fault
+from ranvier.data.convert import Array
+from ranvier.training.preflight.report import LISTED, Fault, listed
 from ranvier.training.preflight.seen import FEW, Input, Seen
 
 __all__ = ["constant_features", "different_scales", "identical_rows", "large_features", "unscaled_pixels"]
@@ -46,8 +47,8 @@ def unscaled_pixels(seen: Seen) -> Iterator[Fault]:
         layer = seen.reader(given)
         if layer is not None and given.pixels:
             yield seen.fault(
-                f"the inputs {given.name} reach from {given.low.min():g} to {given.high.max():g} and nothing rescales "
-                "them, so training will be slow or fail",
+                f"the inputs {given.name} range from {given.low.min():g} to {given.high.max():g}, and no layer "
+                "rescales them, so training will be slow or fail",
                 f"Write rv.layers.Rescaling(1 / 255) as the first layer, or {given.name} / 255, instead.",
                 layer,
             )
@@ -60,10 +61,11 @@ def different_scales(seen: Seen) -> Iterator[Fault]:
             continue
         large, small, most, least = found
         yield seen.fault(
-            f"the features of {given.name} differ widely in scale: number {large} has a standard deviation of "
-            f"{most:.4g} and number {small} one of {least:.4g}; nearly all that is learned comes from the large ones",
+            f"the features of {given.name} have very different scales: feature {large} has a standard deviation of "
+            f"{most:.4g}, feature {small} one of {least:.4g}; the model learns almost only from the large ones",
             STANDARDIZE,
             layer,
+            most / least if least else float("inf"),
         )
 
 
@@ -75,13 +77,16 @@ def large_features(seen: Seen) -> Iterator[Fault]:
         size = found[1]
         at = int(size.argmax())
         if size[at] >= LARGE:
-            place = f"feature {at} of {given.name}" if given.array.ndim == 2 else f"{given.name}"
-            yield seen.fault(
-                f"{place} is large ({given.low[at]:.4g} to {given.high[at]:.4g}), and nothing rescales it, so training "
-                "will be slow or fail",
-                STANDARDIZE,
-                layer,
-            )
+            values, count = f"{given.low[at]:.4g} to {given.high[at]:.4g}", int((size >= LARGE).sum())
+            text = f"{given.name} is large ({values}), and no layer rescales it"
+            if given.array.ndim == 2 and count == 1:
+                text = f"feature {at} of {text}"
+            elif given.array.ndim == 2:
+                text = (
+                    f"{count} features of {given.name} are large (the largest, feature {at}: {values}), and no layer "
+                    "rescales them"
+                )
+            yield seen.fault(f"{text}, so training will be slow or fail", STANDARDIZE, layer, float(size[at]))
 
 
 def constant_features(seen: Seen) -> Iterator[Fault]:
@@ -91,7 +96,7 @@ def constant_features(seen: Seen) -> Iterator[Fault]:
             continue
         still = np.flatnonzero(given.low == given.high)
         if len(still) == array.shape[1]:
-            continue  # said by the check of identical rows
+            continue  # the check of identical rows reports it
         # Pixels at the border of images never leave the background: the smallest value of all, that of many columns, or
         # the 0 that it is once standardized.
         values, alike = np.unique(given.low[still], return_inverse=True)
@@ -103,21 +108,29 @@ def constant_features(seen: Seen) -> Iterator[Fault]:
             odd = odd[(array[:, odd] == array[0, odd]).all(0)]
         if not len(odd):
             continue
-        some = ", ".join(f"{i} (always {array[0, i]:g})" for i in odd[:5]) + (", ..." if len(odd) > 5 else "")
-        look = "or look at how they were read"
+        some = listed([f"{i} (always {array[0, i]:g})" for i in odd])
+        look = "or check how they were read"
         most = np.abs(array[0, odd]).max()
         if (
             array.dtype.kind == "f" and most >= COARSE
-        ):  # what told them apart may have been lost on the way here
+        ):  # their differences may have been lost in the conversion
             look = (
                 f"{look}; where they did vary, {array.dtype} is too coarse for numbers like {most:g}: write "
                 f"{given.name} - {given.name}.mean(0)"
             )
         yield seen.fault(
             f"{len(odd)} of {array.shape[1]} features of {given.name} never vary: number {some}",
-            f"Leave them out, np.delete({given.name}, {odd[:5].tolist()}, axis=1), {look}.",
+            f"Leave them out, {dropped(given.name, odd)}, {look}.",
             seen.reader(given),
+            len(odd),
         )
+
+
+def dropped(name: str, columns: Array) -> str:
+    """Code for an array without some columns."""
+    if len(columns) > LISTED:
+        return f"{name}[:, np.ptp({name}, axis=0) > 0]"
+    return f"np.delete({name}, {columns.tolist()}, axis=1)"
 
 
 def identical_rows(seen: Seen) -> Iterator[Fault]:
@@ -130,7 +143,7 @@ def identical_rows(seen: Seen) -> Iterator[Fault]:
             return
     if any((end.y != end.y[:1]).any() for end in seen.ends):
         yield seen.fault(
-            f"all {len(seen.data):,} rows of {' and '.join(i.name for i in seen.inputs)} are the same, while their "
-            "targets differ: there is nothing to tell them apart by",
-            "Look at how the inputs were read, and write ones that vary instead.",
+            f"all {len(seen.data):,} rows of {' and '.join(i.name for i in seen.inputs)} are the same, and their "
+            "targets differ, so no model can distinguish them",
+            "Check how the inputs were read, and write inputs that vary instead.",
         )

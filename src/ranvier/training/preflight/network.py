@@ -206,12 +206,12 @@ def no_nonlinearity(seen: Seen) -> Iterator[Fault]:
         before = through(node.inputs[0])
         if mixes(before) and not bottleneck(before, node):
             pairs.append((seen.blame(before), seen.blame(node)))
-    if pairs:
-        names = [f"{seen.name(a)!r} and {seen.name(b)!r}" for a, b in pairs[::-1]]
+    for first, second in reversed(pairs):  # nodes go from the output to the input
         yield seen.fault(
-            f"there is no nonlinearity between {', nor between '.join(names)}: two such layers are no more than one",
+            f"there is no nonlinearity between {seen.name(first)!r} and {seen.name(second)!r}, so that both together "
+            "compute no more than one linear layer",
             "Write activation='relu' in the first, or a ReLU between them, instead.",
-            pairs[-1][0],
+            first,
         )
 
 
@@ -240,9 +240,10 @@ def dropout_at_the_end(seen: Seen) -> Iterator[Fault]:
         for module, node, rate in dropouts(seen):
             if node in last and rate:
                 yield seen.fault(
-                    f"dropout stands after the last layer, so {rate:.0%} of the outputs are zero whatever is learned",
+                    f"dropout comes after the last layer, so {rate:.0%} of the outputs are zero whatever it learns",
                     "Write it before the last layer instead.",
                     module,
+                    rate,
                 )
 
 
@@ -251,10 +252,11 @@ def dropout_of_few(seen: Seen) -> Iterator[Fault]:
         units = node.type.shape[-1] if len(node.type.shape) == 2 else 0
         if isinstance(units, int) and units and rate < 1 and rate**units > EMPTY:
             yield seen.fault(
-                f"dropout of {rate:g} on {units} unit{'s' * (units != 1)} leaves nothing of {rate**units:.0%} of the "
-                "samples",
+                f"dropout of {rate:g} on {units} unit{'s' * (units != 1)} sets all units to zero in {rate**units:.0%} "
+                "of the samples",
                 "Write a smaller rate, or more units in the layer before it, instead.",
                 module,
+                rate**units,
             )
 
 
@@ -294,9 +296,10 @@ def symmetric(seen: Seen) -> Iterator[Fault]:
         silent = not any(w.any() for w in into) and any(name in ("relu", "relu6") for name in readers)
         if alike or silent:
             yield seen.fault(
-                f"all {array.shape[1]} units start with the same weights, so they stay equal and count as one",
+                f"all {array.shape[1]} units start with the same weights, so they stay equal and act as one unit",
                 "Write kernel_initializer='glorot_uniform' instead.",
                 seen.blame(node),
+                array.shape[1],
             )
 
 

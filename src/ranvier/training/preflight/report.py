@@ -1,30 +1,37 @@
-"""What the checks say: a finding has a code, what is wrong, where, and the fix; a report is a list of findings."""
+"""Results of the checks. A finding has a code, what is wrong, where, and the fix; a report is a list of findings."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from types import FrameType
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, overload
 
+from ranvier.data.convert import Array
 from ranvier.support.errors import nearest
-from ranvier.support.source_lines import shown
+from ranvier.support.source_lines import shown, warn
 
 __all__ = [
-    "ERROR", "WARNING", "Check", "Fault", "Finding", "PreflightError", "PreflightWarning", "Report", "is_silenced",
-    "silencer",
+    "ERROR", "LISTED", "WARNING", "Check", "Fault", "Finding", "PreflightError", "PreflightWarning", "Report",
+    "is_silenced", "listed", "raise_or_warn", "silencer",
 ]  # fmt: skip
 
 ERROR, WARNING = "error", "warning"
+LISTED = 5  # numbers in a message
 
 
 class PreflightWarning(UserWarning):
-    """A likely mistake in the model or its data, found before training (or after its first epoch)."""
+    """A likely mistake in the model or its data, found before training or after its first epoch.
+
+    ``report`` holds all findings of the same check.
+    """
+
+    def __init__(self, message: str, report: Report | None = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class PreflightError(ValueError):
-    """A mistake with which training can only give nonsense; ``report`` holds all that was found."""
+    """A mistake that makes training useless; ``report`` holds all findings."""
 
     def __init__(self, message: str, report: Report) -> None:
         super().__init__(message)
@@ -33,21 +40,25 @@ class PreflightError(ValueError):
 
 @dataclass(frozen=True)
 class Fault:
-    """What a check found: what is wrong, with the values, and a sentence that says what to write instead."""
+    """What a check found: what is wrong, with the values, and a sentence that says what to write instead.
+
+    Of several faults that one check finds, the one of the greatest ``severity`` is the worst.
+    """
 
     text: str
     fix: str
     layer: str | None = None
     made: tuple[str, int] | None = None
+    severity: float = 0.0
 
 
 @dataclass(frozen=True)
 class Check:
     """A row of the table of checks.
 
-    ``find`` is given what the check's stage looks at, and yields a `Fault` for each mistake. ``whole`` checks need all
-    the data, and are left out for the first batch of a generator; ``always`` checks run at every ``fit``, all others at
-    the first one after ``compile``. A check is left out where one of ``unless`` has found its cause already.
+    ``find`` takes the subject of the check's stage, and yields a `Fault` for each mistake. ``whole`` checks need all
+    the data, and are skipped for the first batch of a generator. ``always`` checks run at every ``fit``, all others at
+    the first one after ``compile``. A check is skipped if a check of ``unless`` has found its cause already.
     """
 
     code: str
@@ -62,7 +73,7 @@ class Check:
 @dataclass(frozen=True)
 class Finding:
     """One mistake: ``code`` and ``title`` of the check, its ``level`` ("error" or "warning"), ``text`` with the values
-    found, ``fix``, and where: the ``layer``'s name and ``line``, "file:number" of the user's code that made it.
+    found, ``fix``, and the place: the ``layer``'s name and ``line``, "file:number" of your code that made the layer.
     """
 
     code: str
@@ -72,30 +83,37 @@ class Finding:
     fix: str
     layer: str | None = None
     line: str | None = None
+    severity: float = field(default=0.0, repr=False, compare=False)
 
     @classmethod
     def of(cls, check: Check, fault: Fault) -> Finding:
         line = None if fault.made is None else shown(fault.made)
-        return cls(check.code, check.title, check.level, fault.text, fault.fix, fault.layer, line)
+        return cls(
+            check.code, check.title, check.level, fault.text, fault.fix, fault.layer, line, fault.severity
+        )
 
     @property
     def where(self) -> str:
-        """Layer and line in words; empty where no layer is to blame."""
+        """Layer and line in words; empty if the mistake is in no layer."""
         if self.layer is None:
             return ""
         return f"layer {self.layer!r}" + ("" if self.line is None else f", made at {self.line}")
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong, where, and the fix."""
+        if not self.fix:  # the message of an error, which has its own fix
+            return self.text
+        return f"{self.text}{f' ({self.where})' * bool(self.where)}. {self.fix}"
+
     def __str__(self) -> str:
-        if not self.fix:  # an error's own words, which say it all
-            return f"{self.code} {self.title}: {self.text}"
-        place = f" ({self.where})" if self.where else ""
-        return f"{self.code} {self.title}: {self.text}{place}. {self.fix}"
+        return f"{self.code} {self.title}: {self.sentence}"
 
 
 class Report(Sequence[Finding]):
-    """The findings of `check`, worst first. Empty (false) when there is nothing to tell; prints as text or as a table.
+    """The findings of `check`, errors first. Empty (false) if there are none; prints as text or as a table.
 
-    ``notes`` say what was looked at in part only.
+    ``notes`` say which data were checked in part only.
     """
 
     def __init__(self, findings: Iterable[Finding] = (), notes: Sequence[str] = ()) -> None:
@@ -105,7 +123,11 @@ class Report(Sequence[Finding]):
     def __len__(self) -> int:
         return len(self.findings)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Finding]: ...
+    def __getitem__(self, index: int | slice) -> Finding | list[Finding]:
         return self.findings[index]
 
     @property
@@ -115,7 +137,7 @@ class Report(Sequence[Finding]):
 
     @property
     def errors(self) -> list[Finding]:
-        """The findings with which training can only give nonsense."""
+        """The findings that make training useless."""
         return [f for f in self.findings if f.level == ERROR]
 
     @property
@@ -124,7 +146,7 @@ class Report(Sequence[Finding]):
         return [f for f in self.findings if f.level != ERROR]
 
     def __repr__(self) -> str:
-        head = f"{len(self.errors)} errors, {len(self.warnings)} warnings" if self else "Nothing to tell."
+        head = f"{len(self.errors)} errors, {len(self.warnings)} warnings" if self else "No findings."
         return "\n".join([head, *(f"{f.level}: {f}" for f in self), *(f"({note})" for note in self.notes)])
 
     def _repr_html_(self) -> str:
@@ -136,15 +158,15 @@ class Report(Sequence[Finding]):
 
         head = row("th", ("code", "level", "what", "where", "fix"))
         body = "".join(row("td", (f.code, f.level, f"{f.title}: {f.text}", f.where, f.fix)) for f in self)
-        table = f"<table>{head}{body}</table>" if self else "<p>Nothing to tell.</p>"
+        table = f"<table>{head}{body}</table>" if self else "<p>No findings.</p>"
         return table + "".join(f"<p>({escape(note)})</p>" for note in self.notes)
 
 
-# --- telling ------------------------------------------------------------------------------------------------------
+# --- warnings and errors ------------------------------------------------------------------------------------------
 
 
 def silencer(ignore: Any, codes: Collection[str]) -> tuple[str, ...]:
-    """``ignore`` as beginnings of codes: "RV203", a group such as "RV2", or "RV" for all; one or several.
+    """``ignore`` as prefixes of codes: "RV203", a group such as "RV2", or "RV" for all; one or several.
 
     Raises ValueError naming the nearest code for one that does not exist.
     """
@@ -163,27 +185,36 @@ def is_silenced(code: str, silenced: Sequence[str]) -> bool:
     return any(code.startswith(item) for item in silenced)
 
 
-def tell(findings: Iterable[Finding], told: set[str], frame: FrameType) -> None:
-    """Warn of each finding at the user's line, once a code (``told`` keeps them); raise if there are errors.
+def summary(findings: Sequence[Finding]) -> str:
+    """One text for all findings of a check: how many, the worst one, and how to list the others."""
+    worst = max(findings, key=lambda finding: finding.severity)
+    count = len(findings)
+    if count == 1:
+        return str(worst)
+    places = f"{count} layers" if len({f.layer for f in findings}) == count else f"{count} times"
+    which = "The worst" if worst.severity else "The first"
+    return f"{worst.code} {worst.title}, {places}. {which}: {worst.sentence} model.check(x, y) lists all {count}."
 
-    Raises PreflightError holding all findings.
+
+def raise_or_warn(findings: Iterable[Finding], reported: set[str]) -> None:
+    """Warn once for each code that is not in ``reported``, at the user's line, and add it; then raise the errors.
+
+    Raises PreflightError, whose report holds all findings.
     """
     report = Report(findings)
-    registry = frame.f_globals.setdefault("__warningregistry__", {})
-    module = frame.f_globals.get("__name__", "__main__")
-    for code in dict.fromkeys(f.code for f in report.warnings):
-        if code not in told:
-            told.add(code)
-            for finding in report:
-                if finding.code == code:
-                    warnings.warn_explicit(
-                        str(finding),
-                        PreflightWarning,
-                        frame.f_code.co_filename,
-                        frame.f_lineno,
-                        module,
-                        registry,
-                    )
+    by_code: dict[str, list[Finding]] = {}
+    for finding in report:
+        by_code.setdefault(finding.code, []).append(finding)
+    for code, same in by_code.items():
+        if same[0].level != ERROR and code not in reported:
+            reported.add(code)
+            warn(PreflightWarning(summary(same), Report(same)))
     if report.errors:
-        known = "; ".join(map(str, report.errors))
-        raise PreflightError(known, report)
+        texts = [summary(same) for same in by_code.values() if same[0].level == ERROR]
+        raise PreflightError("; ".join(texts), report)
+
+
+def listed(numbers: Sequence[Any] | Array) -> str:
+    """The first of some numbers, and how many more there are."""
+    more = f" and {len(numbers) - LISTED:,} more" if len(numbers) > LISTED else ""
+    return ", ".join(map(str, numbers[:LISTED])) + more

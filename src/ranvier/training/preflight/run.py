@@ -12,13 +12,21 @@ from ranvier.data.sampled import sample
 from ranvier.module import Module
 from ranvier.module.calls import in_its_floats
 from ranvier.module.shape_errors import ShapeError
-from ranvier.support.source_lines import caller, shown
+from ranvier.support.source_lines import shown
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
 from ranvier.training.adapters.generators import Batches, is_source, memory_loader
 from ranvier.training.preflight import table
 from ranvier.training.preflight.probe import WORK, Probe
-from ranvier.training.preflight.report import ERROR, Check, Finding, Report, is_silenced, silencer, tell
+from ranvier.training.preflight.report import (
+    ERROR,
+    Check,
+    Finding,
+    Report,
+    is_silenced,
+    raise_or_warn,
+    silencer,
+)
 from ranvier.training.preflight.seen import Seen
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled, compiled
@@ -84,7 +92,7 @@ def preflight(
     if first and batch is not None and trials and not errors(findings, silenced):
         step = step_for(model, state, data, min(batch, len(data)), "train")
         findings = found(trials, Probe(model, state, data, step, steps), findings)
-    tell(chosen(findings, silenced), state.told, caller())
+    raise_or_warn(chosen(findings, silenced), state.reported)
     state.glanced = True
     state.checked = state.checked or not partial
 
@@ -100,9 +108,9 @@ def after_epoch(
         return
     state.followed = True
     checks = chosen((*table.GRADIENTS, *table.ACTIVATIONS), silencer(ignore, table.CODES))
-    checks = [c for c in checks if state.told.isdisjoint((c.code, *c.unless))]
+    checks = [c for c in checks if state.reported.isdisjoint((c.code, *c.unless))]
     if checks:
-        tell(found(checks, Probe(model, state, data, runner.step)), state.told, caller())
+        raise_or_warn(found(checks, Probe(model, state, data, runner.step)), state.reported)
 
 
 def likely_cause(model: Module, state: Compiled, data: Data) -> str | None:

@@ -308,7 +308,7 @@ class Seen:
                 return self.blame(node)
         return None
 
-    def fault(self, text: str, fix: str, module: Module | None = None) -> Fault:
+    def fault(self, text: str, fix: str, module: Module | None = None, severity: float = 0.0) -> Fault:
         if module is None:
-            return Fault(text, fix)
-        return Fault(text, fix, self.name(module), module._made)
+            return Fault(text, fix, severity=severity)
+        return Fault(text, fix, self.name(module), module._made, severity)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ranvier.data.sampled import sample
-from ranvier.training.preflight.report import Fault
+from ranvier.training.preflight.report import Fault, listed
 from ranvier.training.preflight.seen import FEW, Seen
 
 __all__ = [
@@ -112,7 +112,7 @@ def one_class(seen: Seen) -> Iterator[Fault]:
         yield seen.fault(
             f"all {counts.sum():,} targets {end.name} are of class {counts.argmax()}: the model can only learn to say "
             "so",
-            "Look at how the labels were read and the rows chosen; write rows of two classes or more instead.",
+            "Check how the labels were read and the rows chosen; write rows of two classes or more instead.",
             seen.blame(end.trace_node),
         )
 
@@ -122,7 +122,7 @@ def constant_targets(seen: Seen) -> Iterator[Fault]:
         if end.regression and len(end.y) >= FEW and (end.y == end.y.flat[0]).all():
             yield seen.fault(
                 f"all {len(end.y):,} targets {end.name} are {end.y.flat[0]:g}: the model can only learn to say so",
-                "Look at how the targets were read, and write ones that vary instead.",
+                "Check how the targets were read, and write ones that vary instead.",
                 seen.blame(end.trace_node),
             )
 
@@ -155,13 +155,13 @@ def absent_classes(seen: Seen) -> Iterator[Fault]:
         absent = np.flatnonzero(counts == 0)
         if not len(absent) or len(absent) == end.classes - 1:
             continue
-        some = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
+
         fix = f"Write {end.classes - len(absent)} outputs with labels numbered from 0"
         if absent.tolist() == [0]:
             fix = f"Write {end.name} - 1 and {end.classes - 1} outputs if the labels are numbered from 1"
         yield seen.fault(
-            f"the model has {end.classes} outputs, and class {some} never occurs in the {counts.sum():,} targets "
-            f"{end.name}",
+            f"the model has {end.classes} outputs, and class {listed(absent)} never occurs in the {counts.sum():,} "
+            f"targets {end.name}",
             f"{fix}, or rows of every class, instead.",
             seen.blame(end.trace_node),
         )

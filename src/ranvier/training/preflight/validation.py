@@ -8,7 +8,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.sampled import sample
-from ranvier.training.preflight.report import Fault
+from ranvier.training.preflight.report import Fault, listed
 from ranvier.training.preflight.seen import FEW, Input, Seen
 from ranvier.training.preflight.targets import MANY
 
@@ -139,8 +139,8 @@ def classes_unseen(seen: Seen) -> Iterator[Fault]:
         new = np.flatnonzero((after > 0) & (before == 0))
         if len(new):
             yield seen.fault(
-                f"class {', '.join(map(str, new[:5]))} occurs in the validation targets ({after[new].sum():,} rows) "
-                f"and never in the training targets {name}, so it cannot be learned",
+                f"class {listed(new)} occurs in the validation targets ({after[new].sum():,} rows) and never in the "
+                f"training targets {name}, so the model cannot learn it",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split.",
             )
 
@@ -151,9 +151,8 @@ def classes_not_validated(seen: Seen) -> Iterator[Fault]:
         gone = np.flatnonzero((after == 0) & (expected >= EXPECTED))
         if len(gone):
             yield seen.fault(
-                f"class {', '.join(map(str, gone[:5]))} of the training targets {name} never occurs in the "
-                f"{after.sum():,} validation targets, where some {expected[gone[0]]:.0f} rows of class {gone[0]} were "
-                "to be expected",
+                f"class {listed(gone)} of the training targets {name} never occurs in the {after.sum():,} validation "
+                f"targets, where about {expected[gone[0]]:.0f} rows of class {gone[0]} were to be expected",
                 "Write rows drawn from all classes for both instead: shuffle x and y together before they are split "
                 "(validation_split takes the last rows).",
             )

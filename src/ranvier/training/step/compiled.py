@@ -70,7 +70,7 @@ class Compiled:
         self.augment: Any = None  # of the fit under way
         self.programs: dict[Any, Any] = {}
         self.traced: dict[Any, Any] = {}  # what the model returns, for each kind of inputs
-        self.told: set[str] = set()  # the codes of checks that have warned
+        self.reported: set[str] = set()  # codes of checks and keys of data warnings that have been reported
         self.checked = self.glanced = False  # whether all checks have run, or those of a first batch
         self.followed = False  # whether the first epoch has been looked at
         self.evaluating = threading.Lock()  # one evaluation after the other: they share where they add up

@@ -13,12 +13,12 @@ import secrets
 import stat
 import sys
 import time
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
 from ranvier.engines.native.runtime import llvm
 from ranvier.engines.native.target.target import Target
+from ranvier.support.source_lines import warn
 from ranvier.support.version import __version__
 
 LIMIT = 256 * 2**20
@@ -132,13 +132,13 @@ class ObjectCache:
         except OSError as error:
             fault = f"cannot be read ({error.strerror})"
         if fault:
-            warnings.warn(f"ignored the compiled program {path}, which {fault}", CacheWarning, stacklevel=2)
+            warn(f"ignored the compiled program {path}, which {fault}", CacheWarning)
             return None
         if data[:_HEADER] != _header(key, data[_HEADER:]):
             with suppress(OSError):
                 path.unlink()
             message = f"the compiled program {path} was damaged; it is removed and will be compiled again"
-            warnings.warn(message, CacheWarning, stacklevel=2)
+            warn(message, CacheWarning)
             return None
         with suppress(OSError):
             os.utime(path)  # the least recently used go first
@@ -216,7 +216,7 @@ class ObjectCache:
             f"the folder for compiled programs {self.folder} {why}, so they are kept in memory only. "
             "Write RANVIER_CACHE=<a folder of your own> for another place, or RANVIER_CACHE=off."
         )
-        warnings.warn(message, CacheWarning, stacklevel=4)
+        warn(message, CacheWarning)
 
     def _prune(self) -> None:
         """Remove the least recently used entries beyond the limit, and what killed processes left behind."""

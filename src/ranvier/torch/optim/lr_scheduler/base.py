@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import types
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.support.constructors import CheckedConstructor
+from ranvier.support.source_lines import warn
 from ranvier.torch.optim.optimizer import Optimizer
 
 Rates = list[float]
@@ -94,11 +94,9 @@ class LRScheduler(CheckedConstructor):
 
     def _check_order(self) -> None:
         if self._step_count == 1 and not self.optimizer.stepped:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}.step() before optimizer.step(): the first rate is never used. Write "
-                "optimizer.step() first, then scheduler.step().",
-                UserWarning,
-                stacklevel=3,
+                "optimizer.step() first, then scheduler.step()."
             )
 
     def _set(self, epoch: int | None = None) -> None:
