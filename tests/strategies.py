@@ -12,7 +12,7 @@ from ranvier.graph.graph import Graph, input_node, verify
 from ranvier.graph.node import Node, apply, constant, full, like
 from ranvier.graph.simplify import simplify
 
-ENGINES = ["reference", "native"]
+ENGINES = list(engines.NAMES)
 
 
 def inputs_for(arrays):

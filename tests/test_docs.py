@@ -147,6 +147,7 @@ def test_inside_lists_every_room_on_its_floor():
     assert {house.room_of(name) for name in house.files()} - {house.FACE} <= listed.keys()
 
 
-def test_adding_fits_a_screen():
+def test_each_addition_fits_a_screen():
     """The design is at fault, not the guide, when adding something takes longer to explain."""
-    assert len((ROOT / "docs/adding.md").read_text(encoding="utf-8").splitlines()) <= 60
+    sections = (ROOT / "docs/adding.md").read_text(encoding="utf-8").split("\n## ")
+    assert {part.splitlines()[0]: len(part.splitlines()) for part in sections if part.count("\n") > 32} == {}

@@ -1,4 +1,8 @@
-"""Engines run graphs. Each is one table, primitive -> execution, and one loop."""
+"""Engines run graphs. Each is a module with a row in `NAMES`.
+
+An engine must have ``compile(graph, batch) -> Program``. It may have ``target()``, a hashable description of what its
+programs are compiled for, and ``shuffled(rows, seed, *, beside, into)``, a faster `ranvier.graph.random.shuffle`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from ranvier.graph.graph import Graph
+from ranvier.graph.random import shuffle
 
 NAMES = {"native": "ranvier.engines.native", "reference": "ranvier.engines.reference"}
 
@@ -34,7 +39,7 @@ _default: str | None = None
 
 
 def set_engine(name: str | None) -> None:
-    """Choose the engine used where none is named: "native", "reference", or None for RANVIER_ENGINE's or native."""
+    """Choose the default engine: "native", "reference", or None for what RANVIER_ENGINE names, else native."""
     global _default
     if name is not None:
         check(name)
@@ -48,31 +53,36 @@ def check(name: str) -> str:
 
 
 def get_engine() -> str:
-    """The engine used where none is named."""
+    """The name of the default engine."""
     return _default or check(os.environ.get("RANVIER_ENGINE") or "native")
 
 
-_shared: dict[Any, Program] = {}
-SHARED = 64  # programs kept for graphs that come again
+def _module(name: str | None) -> Any:
+    return import_module(NAMES[check(name or get_engine())])
 
 
 def compile(graph: Graph, batch: int | None = None, engine: str | None = None) -> Program:
-    """Make ``graph`` ready to run. ``batch`` is the most rows that a step sees."""
-    program: Program = import_module(NAMES[check(engine or get_engine())]).compile(graph, batch)
+    """Compile ``graph``. ``batch`` is the most rows that a step sees."""
+    program: Program = _module(engine).compile(graph, batch)
     return program
 
 
-def shared(graph: Graph, batch: int | None = None, engine: str | None = None) -> Program:
-    """What `compile` makes, once for all graphs of one structure: models that differ in their numbers share a program.
+_shared: dict[Any, Program] = {}  # in the order of their last use
+MAX_SHARED = 64
 
-    Programs may run in several threads at once and hold nothing of those who ran them.
+
+def shared(graph: Graph, batch: int | None = None, engine: str | None = None) -> Program:
+    """A compiled program that all graphs of one structure share: models that differ in their numbers alone.
+
+    Programs may run in several threads at once and hold no state of their callers.
     """
     engine = check(engine or get_engine())
-    key = (engine, import_module(NAMES[engine]).target(), batch, graph.key())
+    target = getattr(_module(engine), "target", None)
+    key = (engine, target() if target is not None else None, batch, graph.key())
     program = _shared.get(key) or compile(graph, batch, engine)
     _shared.pop(key, None)
-    _shared[key] = program  # the last one used stands last
-    for old in list(_shared)[:-SHARED]:  # other threads may be here too: the list is theirs as much as ours
+    _shared[key] = program
+    for old in list(_shared)[:-MAX_SHARED]:  # pop: another thread may have removed it
         _shared.pop(old, None)
     return program
 
@@ -80,11 +90,14 @@ def shared(graph: Graph, batch: int | None = None, engine: str | None = None) ->
 def shuffled(
     rows: Any, seed: int, engine: str | None = None, *, beside: bool = False, into: Any = None
 ) -> Callable[[], Any]:
-    """Put int32 numbers into an order that ``seed`` (64 bits) alone decides, the same by every engine.
+    """Shuffle int32 numbers by ``seed`` (64 bits) alone: every engine gives the same order.
 
-    What is returned gives the order: the array ``into``, or one of its own. With ``beside`` another thread may make it,
-    and what is returned waits.
+    The result is a function that returns the order: the array ``into``, or a new one. With ``beside`` another thread
+    may compute it, and the function waits for it.
     """
-    module = import_module(NAMES[check(engine or get_engine())])
-    order: Callable[[], Any] = module.shuffled(rows, seed, beside=beside, into=into)
-    return order
+    own = getattr(_module(engine), "shuffled", None)
+    if own is not None:
+        order: Callable[[], Any] = own(rows, seed, beside=beside, into=into)
+        return order
+    numbers = shuffle(rows, seed, into)
+    return lambda: numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,11 @@ from ranvier.graph.node import BATCH, Symbol
 
 Array = Any
 
-# SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): what its state grows by,
-# and how the state becomes a random number: what it is shifted by, and multiplied by after that.
-GOLDEN = 0x9E3779B97F4A7C15
-MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
-
 
 def evaluate(
     graph: Graph, arrays: Sequence[Array], extents: Mapping[str, int]
 ) -> tuple[list[Array], list[Array]]:
-    """The outputs and the new values of the updated inputs, in order. A value is let go after its last use."""
+    """The outputs and the new values of the updated inputs, in order. A value is freed after its last use."""
     values: dict[Any, Array] = dict(zip(graph.inputs, arrays, strict=True))
     order = [node for node in graph.nodes() if node not in values]
     readers = Counter((*graph.roots(), *(i for node in order for i in node.inputs)))
@@ -73,32 +68,6 @@ class ReferenceProgram:
                 given[self.graph.inputs.index(node)][...] = new
 
 
-def target() -> str:
-    """What programs are made for: NumPy, whatever the processor."""
-    return "numpy"
-
-
 def compile(graph: Graph, batch: int | None = None) -> ReferenceProgram:
     """Nothing to compile: the interpreter runs the graph as it is."""
     return ReferenceProgram(graph, batch)
-
-
-def shuffled(
-    rows: Array, seed: int, *, beside: bool = False, into: Array | None = None
-) -> Callable[[], Array]:
-    """int32 numbers in an order that ``seed`` (64 bits) alone decides, as an array: Fisher and Yates's shuffle.
-
-    From the last place on, each changes places with one up to itself, drawn by SplitMix64. The order is a call away, as
-    where another thread makes it; none is ever asked to here.
-    """
-    with np.errstate(over="ignore"):
-        bits = np.uint64(seed) + np.arange(1, max(len(rows), 1), dtype=np.uint64) * np.uint64(GOLDEN)
-        for shift, factor in MIX:
-            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
-    numbers = rows.tolist()
-    for last, drawn in zip(range(len(numbers) - 1, 0, -1), bits.tolist(), strict=True):
-        other = drawn * (last + 1) >> 64
-        numbers[last], numbers[other] = numbers[other], numbers[last]
-    order = np.empty_like(rows) if into is None else into
-    order[...] = numbers
-    return lambda: order

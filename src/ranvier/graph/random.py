@@ -1,9 +1,13 @@
-"""Counter-based random bits: element i of a stream is a pure function of (seed, stream, i).
+"""The random numbers of programs, and the shuffles of their rows; every engine makes the same.
+
+Random bits are counter-based: element i of a stream is a pure function of (seed, stream, i).
 
 So neither the number of threads, the width of a vector, nor the order of evaluation can change a random number. The
 generator is Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 SC 2011). It needs only 32-bit additions, rotations and exclusive-ors.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,3 +51,28 @@ def threefry_block(
         x0 += keys[(group + 1) % 3]
         x1 += keys[(group + 2) % 3] + np.array([group + 1], np.uint32)
     return x0.reshape(shape), x1.reshape(shape)
+
+
+# SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): the increment of its
+# state, and the shifts and factors that turn a state into a random number.
+GOLDEN = 0x9E3779B97F4A7C15
+MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
+
+
+def shuffle(rows: Any, seed: int, out: Any = None) -> Any:
+    """The int32 numbers ``rows`` in an order that ``seed`` (64 bits) alone decides, as an array (``out`` if given).
+
+    This is Fisher and Yates's shuffle: from the last element on, each is swapped with one up to itself, which
+    SplitMix64 draws.
+    """
+    with np.errstate(over="ignore"):
+        bits = np.uint64(seed) + np.arange(1, max(len(rows), 1), dtype=np.uint64) * np.uint64(GOLDEN)
+        for shift, factor in MIX:
+            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    numbers = rows.tolist()
+    for last, drawn in zip(range(len(numbers) - 1, 0, -1), bits.tolist(), strict=True):
+        other = drawn * (last + 1) >> 64
+        numbers[last], numbers[other] = numbers[other], numbers[last]
+    order = np.empty_like(rows) if out is None else out
+    order[...] = numbers
+    return order

@@ -12,8 +12,6 @@ import pytest
 from ranvier.engines import native, reference
 from ranvier.engines.native import compiler
 from ranvier.engines.native.codegen import assemble as program
-from ranvier.engines.native.codegen.elementwise import ELEMENTWISE
-from ranvier.engines.native.codegen.sources import SOURCES
 from ranvier.engines.native.compiler import schedule_of, text_of
 from ranvier.engines.native.runtime.llvm import compile_object, resolve_target
 from ranvier.engines.native.schedule.schedule import Schedule
@@ -21,7 +19,7 @@ from ranvier.graph.contraction import einsum
 from ranvier.graph.extents import extents
 from ranvier.graph.grad import gradient
 from ranvier.graph.graph import Graph, input_node
-from ranvier.graph.node import BATCH, PRIMITIVES, GraphError, Node, Symbol, Type, apply, constant, full, like
+from ranvier.graph.node import BATCH, GraphError, Node, Symbol, Type, apply, constant, full, like
 from tests.engines.native.test_rematerialize import ACTIVATIONS, BATCH_SIZE, network, trained
 
 RNG = np.random.default_rng(7)
@@ -477,15 +475,6 @@ def test_a_scalar_that_a_contraction_reads_lies_in_memory():
     program.run([np.array([1, 2], np.float32), np.array(3, np.float32)], [by_x, by_y])
     assert by_x.tolist() == [-3, -3]
     assert by_y == -3
-
-
-def test_tables_have_exactly_the_primitives():
-    """Each primitive is executed in one way: a line of the elementwise table, on the spot, in place, or by a kernel."""
-    elementwise = {name for name, p in PRIMITIVES.items() if p.kind == "elementwise"}
-    assert set(ELEMENTWISE) == elementwise
-    kernels = {"contract", "scatter_add", "pad", "concatenate", "reduce_sum", "reduce_max", "argmax"}
-    assert elementwise | set(SOURCES) | kernels | {"input"} == set(PRIMITIVES)
-    assert not set(SOURCES) & kernels
 
 
 @pytest.mark.parametrize("flat", [False, True])

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.engines import reference
 from ranvier.engines.native.runtime import thread_pool
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
@@ -28,6 +27,7 @@ from ranvier.engines.native.runtime.threads import (
     new_sync_block,
     set_threads,
 )
+from ranvier.graph.random import shuffle
 
 # Per round: every thread writes its cell, all meet, every thread adds up all cells, all meet. ctx: sync, rounds, cells, sums.
 PROGRAM = """
@@ -151,7 +151,7 @@ def test_an_errand_for_a_thread_that_lingers(patience, lingers, library, monkeyp
     monkeypatch.setattr(thread_pool, "run_beside", spy)
     rows = np.arange(1 << 18, dtype=np.int32)
     for seed in range(10):
-        expected = reference.shuffled(rows, seed)()
+        expected = shuffle(rows, seed)
         assert Sums(library, 2, 1).run()
         order = shuffled(rows, seed, beside=True)
         assert Sums(library, 2, 3).run()

@@ -1,8 +1,7 @@
-"""Rows in random order: a shuffle in native code, ten times as fast as NumPy's `Generator.permutation`.
+"""The shuffle of `ranvier.graph.random` in native code: the same order, ten times as fast as NumPy's `permutation`.
 
-What `ranvier.engines.reference.shuffled` does, bit for bit. A thread that waits for the next program anyway can do it
-while the interpreter goes on. Swaps are made eight at a time: one by one, each waits for the stores of the one before,
-and there are processors, and moments of them, in which that takes ten times as long.
+A thread that waits for the next program can run it while the interpreter goes on. Swaps are done eight at a time: one
+by one, each waits for the stores of the one before, which takes ten times as long on some processors.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.engines.native.runtime import llvm, object_cache, thread_pool
-from ranvier.engines.reference import GOLDEN, MIX
+from ranvier.graph.random import GOLDEN, MIX
 
 PATIENCE = (
     1000  # times that it is asked for an order before the processor is left to others, which takes longer
