@@ -12,8 +12,8 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node
 from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import floating
-from ranvier.ops.functional import log_softmax, softplus
 from ranvier.ops.functional import losses_elementwise as each
+from ranvier.ops.functional.activations import log_softmax, softplus
 from ranvier.ops.functional.label_checks import labelled
 from ranvier.ops.functional.losses_elementwise import EPSILON
 from ranvier.tensor.context import get_dtype, no_grad
