@@ -6,129 +6,67 @@ from typing import Any
 
 from ranvier.losses.base import Formula, Loss, LossFunction, loss_of
 from ranvier.losses.mixture import Mixture
-from ranvier.ops.functional.losses_focal import (
-    binary_focal_crossentropy,
-    categorical_focal_crossentropy,
-    sparse_categorical_focal_crossentropy,
-)
-from ranvier.ops.functional.losses_keras import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    categorical_hinge,
-    cosine_similarity,
-    dice,
-    hinge,
-    huber,
-    kl_divergence,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    poisson,
-    sparse_categorical_crossentropy,
-    squared_hinge,
-    tversky,
-)
+from ranvier.ops.functional import losses_focal as focal
+from ranvier.ops.functional import losses_keras as keras
+from ranvier.ops.functional.losses_focal import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.ops.functional.losses_keras import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.support.errors import missing
 from ranvier.support.registry import Registry
 
 __all__ = [
-    "BinaryCrossentropy",
-    "BinaryFocalCrossentropy",
-    "CategoricalCrossentropy",
-    "CategoricalFocalCrossentropy",
-    "CategoricalHinge",
-    "CosineSimilarity",
-    "Dice",
-    "Hinge",
-    "Huber",
-    "KLDivergence",
-    "LogCosh",
-    "Loss",
-    "LossFunction",
-    "MeanAbsoluteError",
-    "MeanAbsolutePercentageError",
-    "MeanSquaredError",
-    "MeanSquaredLogarithmicError",
-    "Mixture",
-    "Poisson",
-    "SparseCategoricalCrossentropy",
-    "SparseCategoricalFocalCrossentropy",
-    "SquaredHinge",
-    "Tversky",
-    "binary_crossentropy",
-    "binary_focal_crossentropy",
-    "categorical_crossentropy",
-    "categorical_focal_crossentropy",
-    "categorical_hinge",
-    "cosine_similarity",
-    "dice",
-    "get",
-    "hinge",
-    "huber",
-    "kl_divergence",
-    "log_cosh",
-    "mean_absolute_error",
-    "mean_absolute_percentage_error",
-    "mean_squared_error",
-    "mean_squared_logarithmic_error",
-    "poisson",
-    "sparse_categorical_crossentropy",
-    "sparse_categorical_focal_crossentropy",
-    "squared_hinge",
-    "tversky",
-]
+    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
+    "CategoricalHinge", "CosineSimilarity", "Dice", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss",
+    "LossFunction", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Mixture", "Poisson", "SparseCategoricalCrossentropy",
+    "SparseCategoricalFocalCrossentropy", "SquaredHinge", "Tversky", "get",
+]  # fmt: skip
+__all__ += keras.__all__
+__all__ += focal.__all__
 
 # ``maker`` is the activation whose input the loss takes as logits where it is known; ``kind`` is what y_true holds.
-BinaryCrossentropy = loss_of("BinaryCrossentropy", binary_crossentropy, maker="sigmoid")
-BinaryFocalCrossentropy = loss_of("BinaryFocalCrossentropy", binary_focal_crossentropy, maker="sigmoid")
-CategoricalCrossentropy = loss_of("CategoricalCrossentropy", categorical_crossentropy, maker="softmax")
+BinaryCrossentropy = loss_of("BinaryCrossentropy", keras.binary_crossentropy, maker="sigmoid")
+BinaryFocalCrossentropy = loss_of("BinaryFocalCrossentropy", focal.binary_focal_crossentropy, maker="sigmoid")
+CategoricalCrossentropy = loss_of("CategoricalCrossentropy", keras.categorical_crossentropy, maker="softmax")
 CategoricalFocalCrossentropy = loss_of(
-    "CategoricalFocalCrossentropy", categorical_focal_crossentropy, maker="softmax"
+    "CategoricalFocalCrossentropy", focal.categorical_focal_crossentropy, maker="softmax"
 )
 SparseCategoricalCrossentropy = loss_of(
-    "SparseCategoricalCrossentropy", sparse_categorical_crossentropy, kind="labels", maker="softmax"
+    "SparseCategoricalCrossentropy", keras.sparse_categorical_crossentropy, kind="labels", maker="softmax"
 )
 SparseCategoricalFocalCrossentropy = loss_of(
     "SparseCategoricalFocalCrossentropy",
-    sparse_categorical_focal_crossentropy,
+    focal.sparse_categorical_focal_crossentropy,
     kind="labels",
     maker="softmax",
 )
-MeanSquaredError = loss_of("MeanSquaredError", mean_squared_error)
-MeanAbsoluteError = loss_of("MeanAbsoluteError", mean_absolute_error)
-MeanAbsolutePercentageError = loss_of("MeanAbsolutePercentageError", mean_absolute_percentage_error)
-MeanSquaredLogarithmicError = loss_of("MeanSquaredLogarithmicError", mean_squared_logarithmic_error)
-LogCosh = loss_of("LogCosh", log_cosh)
-Huber = loss_of("Huber", huber)
-Hinge = loss_of("Hinge", hinge)
-SquaredHinge = loss_of("SquaredHinge", squared_hinge)
-CategoricalHinge = loss_of("CategoricalHinge", categorical_hinge)
-KLDivergence = loss_of("KLDivergence", kl_divergence)
-Poisson = loss_of("Poisson", poisson)
-CosineSimilarity = loss_of("CosineSimilarity", cosine_similarity)
-Dice = loss_of("Dice", dice)
-Tversky = loss_of("Tversky", tversky)
+MeanSquaredError = loss_of("MeanSquaredError", keras.mean_squared_error)
+MeanAbsoluteError = loss_of("MeanAbsoluteError", keras.mean_absolute_error)
+MeanAbsolutePercentageError = loss_of("MeanAbsolutePercentageError", keras.mean_absolute_percentage_error)
+MeanSquaredLogarithmicError = loss_of("MeanSquaredLogarithmicError", keras.mean_squared_logarithmic_error)
+LogCosh = loss_of("LogCosh", keras.log_cosh)
+Huber = loss_of("Huber", keras.huber)
+Hinge = loss_of("Hinge", keras.hinge)
+SquaredHinge = loss_of("SquaredHinge", keras.squared_hinge)
+CategoricalHinge = loss_of("CategoricalHinge", keras.categorical_hinge)
+KLDivergence = loss_of("KLDivergence", keras.kl_divergence)
+Poisson = loss_of("Poisson", keras.poisson)
+CosineSimilarity = loss_of("CosineSimilarity", keras.cosine_similarity)
+Dice = loss_of("Dice", keras.dice)
+Tversky = loss_of("Tversky", keras.tversky)
 
 REGISTRY = Registry(
     "loss",
     Loss,
     (loss for loss in map(globals().get, __all__) if isinstance(loss, type) and issubclass(loss, Formula)),
     aliases={
-        "mse": MeanSquaredError,
-        "mae": MeanAbsoluteError,
-        "mape": MeanAbsolutePercentageError,
-        "msle": MeanSquaredLogarithmicError,
-        "bce": BinaryCrossentropy,
-        "kld": KLDivergence,
-        "logcosh": LogCosh,
-        "huber_loss": Huber,
+        "mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "mape": "MeanAbsolutePercentageError",
+        "msle": "MeanSquaredLogarithmicError", "bce": "BinaryCrossentropy", "kld": "KLDivergence",
+        "logcosh": "LogCosh", "huber_loss": "Huber",
     },
     normalize=lambda name: name.lower() if name.isupper() else name,  # MSE and MAE
     form="a name or a function",
     example="'mean_squared_error' or losses.Huber()",
-)
+)  # fmt: skip
 
 
 def get(loss: Any) -> Loss:

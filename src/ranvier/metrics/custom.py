@@ -21,10 +21,10 @@ from ranvier.tensor.function import function, record
 from ranvier.tensor.tensor import FloatResult, Tensor, leaves_of
 from ranvier.tensor.trace import Function, TraceNode, lower
 
-__all__ = ["Mean", "Sum", "Written", "is_written"]
+__all__ = ["CustomMetric", "Mean", "Sum", "is_custom"]
 
 
-def is_written(metric: Metric) -> bool:
+def is_custom(metric: Metric) -> bool:
     """Whether a metric says with tensors what an update does, or what comes of it, perhaps over one of Ranvier's."""
     kind = type(metric)
     return kind.update_state is not Metric.update_state or kind.result is not Metric.result
@@ -74,7 +74,7 @@ class _Trace(NamedTuple):
     assigned: list[Tensor]
 
 
-class Written(Metric):
+class CustomMetric(Metric):
     """Such a metric as part of a program: its variables are the states, its ``update_state`` is traced."""
 
     def __init__(self, metric: Metric) -> None:

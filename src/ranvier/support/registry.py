@@ -39,11 +39,11 @@ class Configured(CheckedConstructor):
 class Registry:
     """The classes (or functions) of one kind, by all the names that users may write for them.
 
-    ``classes`` has them by their own names, which files hold. ``names`` has their short names too, which are Keras's
-    (``MaxNorm`` is ``max_norm``) unless ``short`` makes others, and ``aliases``. A class whose constructor needs
-    arguments has no short name. ``normalize`` maps other spellings to known ones. With ``callables`` any function is an
-    object of this kind. ``form`` and ``example`` say in messages what users may write: "a name or an object", and
-    ``'l2' or regularizers.L2(0.01)``.
+    ``classes`` has them by their own names, which files hold. ``names`` has short names too: Keras's (``MaxNorm`` is
+    ``max_norm``), or those that ``short`` makes; a class whose constructor needs arguments has none. ``aliases`` maps
+    further names to class names, or to functions that make an object, and ``normalize`` other spellings to known ones.
+    With ``callables`` any function is an object of this kind. ``form`` and ``example`` tell users in messages what to
+    write: "a name or an object", and ``'l2' or regularizers.L2(0.01)``.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class Registry:
     def names(self) -> dict[str, Any]:
         """All names, and what each stands for: a class, or a function that makes an object."""
         short = {self.short(cls): cls for cls in self.classes.values() if not missing_arguments(cls)}
-        return {**self.classes, **short, **self.aliases}
+        others = {name: self.classes.get(made, made) for name, made in self.aliases.items()}
+        return {**self.classes, **short, **others}
 
     def find(self, name: str) -> Any:
         """What a name stands for. Raises ValueError naming the nearest name that exists."""

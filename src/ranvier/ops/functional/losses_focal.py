@@ -28,6 +28,10 @@ from ranvier.ops.functional.losses_keras import (
 from ranvier.ops.functional.losses_torch import classes_of, weight_of
 from ranvier.tensor.function import function
 
+__all__ = [
+    "binary_focal_crossentropy", "categorical_focal_crossentropy", "sparse_categorical_focal_crossentropy"
+]  # fmt: skip
+
 
 def focused(losses: Node, missed: Node, gamma: float) -> Node:
     """Losses times ``missed ** gamma``, where ``missed`` is the probability that was not given to the truth."""

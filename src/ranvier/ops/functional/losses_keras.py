@@ -20,6 +20,12 @@ from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.function import function, snapshot
 from ranvier.tensor.tensor import Tensor
 
+__all__ = [
+    "binary_crossentropy", "categorical_crossentropy", "categorical_hinge", "cosine_similarity", "dice", "hinge",
+    "huber", "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
+    "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy", "squared_hinge", "tversky",
+]  # fmt: skip
+
 
 def logits_of(y_pred: Any, maker: str) -> Any:
     """What ``maker`` ("softmax" over the last axis, or "sigmoid") was given to make this tensor, as it was then.
