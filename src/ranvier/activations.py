@@ -8,64 +8,14 @@ from typing import Any
 import numpy as np
 
 from ranvier.graph.node import Node
-from ranvier.ops.functional import (
-    celu,
-    elu,
-    exponential,
-    gelu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_silu,
-    hard_tanh,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    mish,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    soft_shrink,
-    softmax,
-    softplus,
-    softsign,
-    squareplus,
-    tanh,
-    tanh_shrink,
-)
+from ranvier.ops.functional import activations as bodies
+from ranvier.ops.functional.activations import *  # noqa: F403 - its __all__ is part of this one
 from ranvier.support.errors import missing
 from ranvier.support.registry import Registry
 from ranvier.tensor.function import function
 
-__all__ = [
-    "celu",
-    "elu",
-    "exponential",
-    "gelu",
-    "get",
-    "hard_shrink",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_tanh",
-    "leaky_relu",
-    "linear",
-    "log_sigmoid",
-    "log_softmax",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "soft_shrink",
-    "softmax",
-    "softplus",
-    "softsign",
-    "squareplus",
-    "tanh",
-    "tanh_shrink",
-]
+__all__ = ["get", "linear"]
+__all__ += bodies.__all__
 
 
 @function
@@ -77,12 +27,8 @@ def linear(x: Node) -> Node:
 REGISTRY = Registry(
     "activation",
     None,
-    (
-        celu, elu, exponential, gelu, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid,
-        log_softmax, mish, relu, relu6, selu, sigmoid, silu, soft_shrink, softmax, softplus, softsign, squareplus,
-        tanh, tanh_shrink,
-    ),
-    aliases={"swish": silu, "hard_swish": hard_silu},
+    (globals()[name] for name in __all__ if name != "get"),
+    aliases={"swish": "silu", "hard_swish": "hard_silu"},
     callables=True,
     form="a name or a function",
     example="'relu' or activations.relu",

@@ -14,8 +14,13 @@ from ranvier.ops import arrays as n
 from ranvier.ops.arrays.promotion import axis_of, floating
 from ranvier.tensor.function import function
 
-sigmoid = n.sigmoid
-tanh = n.tanh
+__all__ = [
+    "celu", "elu", "exponential", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
+    "leaky_relu", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
+    "soft_shrink", "softmax", "softplus", "softsign", "squareplus", "tanh", "tanh_shrink",
+]  # fmt: skip
+
+sigmoid, tanh = n.sigmoid, n.tanh
 
 
 # --- activations --------------------------------------------------------------------------------------------------
