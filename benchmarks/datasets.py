@@ -17,7 +17,7 @@ TESTED = 10_000  # images of MNIST and of Fashion-MNIST
 
 def _fashion_mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
     """Fashion-MNIST's training part by ranvier's own loader; None where it can't be had."""
-    from ranvier.data.datasets import DatasetUnavailable, load_fashion_mnist
+    from ranvier.datasets import DatasetUnavailable, load_fashion_mnist
 
     try:
         return load_fashion_mnist()[0]
@@ -72,7 +72,7 @@ def _teacher(workload: Workload, folder: Path) -> tuple[Path, Path, str]:
 
 def _digits(folder: Path) -> tuple[Path, Path, str]:
     """The training part of the 8x8 digits as float32 (1437, 64) in 0..1 and int32 labels."""
-    from ranvier.data.datasets import load_digits
+    from ranvier.datasets import load_digits
 
     x_path, y_path = folder / "digits-x.npy", folder / "digits-y.npy"
     if not y_path.exists():
@@ -84,7 +84,7 @@ def _digits(folder: Path) -> tuple[Path, Path, str]:
 
 def _letters(folder: Path) -> tuple[Path, Path, str]:
     """All of LetterRecognition as float32 (20000, 16) in 0..1 and int32 labels."""
-    from ranvier.data.datasets import load_letter_recognition
+    from ranvier.datasets import load_letter_recognition
 
     x_path, y_path = folder / "letters-x.npy", folder / "letters-y.npy"
     if not y_path.exists():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranvier.data import datasets
+from ranvier.datasets import digits, fashion_mnist, mnist
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -19,15 +19,14 @@ def enlarged(images):
 
 
 def stand_in():
-    (x, y), (x_test, y_test) = datasets.load_digits()
+    (x, y), (x_test, y_test) = digits.load_data()
     return (enlarged(x), y), (enlarged(x_test), y_test)
 
 
 @pytest.mark.parametrize(("data", "epochs", "least"), [("mnist", 4, 0.8), ("fashion_mnist", 1, 0.15)])
 def test_images(monkeypatch, capsys, data, epochs, least):
-    for name in ("mnist", "fashion_mnist"):
-        module = datasets._Module(stand_in, datasets.mnist.classes)
-        monkeypatch.setattr(datasets, name, module)
+    for module in (mnist, fashion_mnist):
+        monkeypatch.setattr(module, "load_data", stand_in)
     program = runpy.run_path(str(EXAMPLES / "images.py"))
     accuracy = program["main"]([data, "--epochs", str(epochs), "--seed", "1"])
     assert accuracy > least

@@ -15,7 +15,7 @@ TABLES: dict[str, str] = {}  # files that are longer than others: tables, with t
 EMITTED: dict[str, str] = {}  # functions that are longer than others: text that is emitted, with the reason
 PUBLIC = [
     "ranvier", "ranvier.layers", "ranvier.losses", "ranvier.metrics", "ranvier.optimizers", "ranvier.initializers",
-    "ranvier.activations", "ranvier.callbacks", "ranvier.calibration", "ranvier.data", "ranvier.data.datasets", "ranvier.torch", "ranvier.torch.nn", "ranvier.torch.nn.functional",
+    "ranvier.activations", "ranvier.callbacks", "ranvier.calibration", "ranvier.data", "ranvier.data.datasets", "ranvier.datasets", "ranvier.torch", "ranvier.torch.nn", "ranvier.torch.nn.functional",
     "ranvier.regularizers", "ranvier.constraints", "ranvier.utils", "ranvier.config", "ranvier.backend", "ranvier.saving", "ranvier.ops", "ranvier.ops.nn", "ranvier.ops.linalg", "ranvier.random", "ranvier.models", "ranvier.search", "ranvier.pictures", "ranvier.explain",
     "ranvier.torch.optim", "ranvier.torch.optim.lr_scheduler", "ranvier.torch.utils.data", "ranvier.optimizers.schedules",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         config,
         constraints,
         data,
+        datasets,
         estimators,
         explain,
         initializers,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
         torch,
         utils,
     )
-    from ranvier.data import datasets
     from ranvier.engines.native.runtime.threads import get_threads, set_threads
     from ranvier.initializers import Initializer
     from ranvier.losses import Loss
@@ -126,7 +126,7 @@ _LAZY = {  # imported when first used, so that `import ranvier` stays quick
     "config": "ranvier.config",
     "constraints": "ranvier.constraints",
     "data": "ranvier.data",
-    "datasets": "ranvier.data.datasets",
+    "datasets": "ranvier.datasets",
     "estimators": "ranvier.estimators",
     "explain": "ranvier.explain",
     "find_learning_rate": "ranvier.training.loop.lr_finder:find_learning_rate",

@@ -1,32 +1,35 @@
-"""Data: samplers, the gate every array passes (``arrays``), and the readers of the standard data sets (``datasets``).
+"""Arrays on their way into a model: checks and conversions, samplers, images from folders, and files of arrays.
 
-``arrays.py`` is what the training loop calls; ``convert.py``, ``memory.py`` and ``batches.py`` are its parts.
+``arrays.py`` is what the training loop calls; ``convert.py``, ``cast.py``, ``targets.py`` and ``batches.py`` are its
+parts.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ranvier.support.errors import missing
 
 if TYPE_CHECKING:
-    from ranvier.data.datasets import DatasetUnavailable, load_digits, load_fashion_mnist, load_mnist
+    from ranvier.data import datasets as datasets
     from ranvier.data.image_folder import ImageFolder, images_from_folder
     from ranvier.data.samplers import BalancedSampler, Sampler, WeightedSampler
+    from ranvier.datasets import DatasetUnavailable, load_digits, load_fashion_mnist, load_mnist
 
 __all__ = [
     "BalancedSampler", "DatasetUnavailable", "ImageFolder", "Sampler", "WeightedSampler", "images_from_folder",
     "load_digits", "load_fashion_mnist", "load_mnist",
 ]  # fmt: skip
 
+_LAZY = {
+    "BalancedSampler": "ranvier.data.samplers:BalancedSampler",
+    "DatasetUnavailable": "ranvier.datasets:DatasetUnavailable",
+    "ImageFolder": "ranvier.data.image_folder:ImageFolder",
+    "Sampler": "ranvier.data.samplers:Sampler",
+    "WeightedSampler": "ranvier.data.samplers:WeightedSampler",
+    "datasets": "ranvier.data.datasets",
+    "images_from_folder": "ranvier.data.image_folder:images_from_folder",
+    "load_digits": "ranvier.datasets:load_digits",
+    "load_fashion_mnist": "ranvier.datasets:load_fashion_mnist",
+    "load_mnist": "ranvier.datasets:load_mnist",
+}
 
-def __getattr__(name: str) -> Any:
-    """The public names, from where they are, when they are first asked for."""
-    from importlib import import_module
-
-    if name == "datasets":
-        return import_module("ranvier.data.datasets")
-    if name not in __all__:
-        raise AttributeError(f"ranvier.data.{name} does not exist. It has {', '.join(__all__)}.")
-    home = "samplers" if "Sampler" in name else "image_folder" if "mage" in name else "datasets"
-    return getattr(import_module(f"ranvier.data.{home}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, "datasets"])
+__getattr__, __dir__ = missing(globals(), "ranvier.data", __all__, _LAZY)

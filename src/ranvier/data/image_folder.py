@@ -25,7 +25,7 @@ from ranvier.data.image_files import (
     one_size,
     pillow,
 )
-from ranvier.data.places import data_folder
+from ranvier.datasets.places import data_folder
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
 

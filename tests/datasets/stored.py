@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data import datasets
-from ranvier.data.datasets import DatasetUnavailable
-from ranvier.data.places import Member
+from ranvier import datasets
+from ranvier.datasets import DatasetUnavailable
+from ranvier.datasets.dataset import Member
 
 
 def member(name: str, array: Any, content: bytes) -> Member:

@@ -1,0 +1,58 @@
+"""Tables of R's package mlbench, read from its ``.rda`` files.
+
+They are read with pyreadr (the extra ``datasets``), which parses the file and executes nothing in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranvier.datasets.dataset import Source
+
+__all__ = ["HOME", "Table"]
+
+# The files of CRAN's mlbench 2.1-6, which the Debian package contains unchanged.
+HOME = "https://raw.githubusercontent.com/cran/mlbench/39868838a9c87b568286fa1bbf557aaafc0d77fa/data/"
+_LIMIT = 1 << 23  # bytes; the tables have less than half a million
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of mlbench: its name, the column of labels, the classes, the features' dtype, and the training rows."""
+
+    name: str
+    label: str
+    classes: tuple[str, ...]
+    dtype: str
+    train: int
+
+    def source(self, sha256: str) -> Source:
+        return Source(f"{self.name}.rda", sha256, _LIMIT, self.read, "pyreadr")
+
+    def read(self, path: Path) -> list[npt.NDArray[Any]]:
+        """Features and labels of the training rows, then of the test rows. Raises ``ValueError`` for another table."""
+        import pyreadr
+
+        try:
+            frame = pyreadr.read_r(str(path))[self.name]
+            words = np.asarray(frame[self.label], str)
+            features = frame.drop(columns=self.label).to_numpy(np.float64)
+        except (pyreadr.LibrdataError, KeyError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not a table {self.name} of R ({error}). Write the original file instead."
+            ) from error
+        classes = np.array(self.classes)
+        order = np.argsort(classes)
+        labels = order[np.minimum(np.searchsorted(classes[order], words), len(classes) - 1)]
+        x = features.astype(self.dtype)
+        if not (classes[labels] == words).all() or not np.array_equal(features, x):
+            raise ValueError(
+                f"{path} has other classes or features than {self.name}. Write the original file instead."
+            )
+        y, n = labels.astype(np.uint8), self.train
+        return [x[:n], y[:n], x[n:], y[n:]]
