@@ -1,4 +1,4 @@
-"""What programs written for Keras ask its ``config``: the floating dtype, and what is fixed here."""
+"""Keras's ``config``: the floating dtype can be set; epsilon and the data format are fixed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATA_FORMAT = "channels_last"
 
 
 def backend() -> str:
-    """What computes: "ranvier"."""
+    """The name of the backend: "ranvier"."""
     return "ranvier"
 
 
@@ -24,17 +24,17 @@ def floatx() -> str:
 
 
 def set_floatx(value: str) -> None:
-    """Compute in "float32" or "float64": `ranvier.set_dtype`. Raises ValueError for any other."""
+    """Compute in "float32" or "float64": `ranvier.set_dtype`. Raises ValueError for any other dtype."""
     set_dtype(value)
 
 
 def epsilon() -> float:
-    """The small number that losses and metrics keep from dividing by 0 with: 1e-07."""
+    """The small number that keeps losses and metrics from dividing by 0: 1e-07."""
     return EPSILON
 
 
 def set_epsilon(value: float) -> None:
-    """Raises ValueError for any other number than the one there is."""
+    """Raises ValueError for any value but 1e-07, which is fixed."""
     if value != EPSILON:
         raise ValueError(
             f"epsilon {value!r} is fixed at {EPSILON}. Give epsilon= to the layer or optimizer instead."
@@ -42,12 +42,12 @@ def set_epsilon(value: float) -> None:
 
 
 def image_data_format() -> str:
-    """Where the channels of images are, unless a layer says something else: "channels_last"."""
+    """The default position of image channels: "channels_last". Layers have an argument ``data_format``."""
     return DATA_FORMAT
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Raises ValueError for any other than the one there is: layers have an argument for it."""
+    """Raises ValueError for any value but "channels_last". Layers have an argument ``data_format``."""
     if data_format != DATA_FORMAT:
         raise ValueError(
             f"data format {data_format!r}: the one of all layers is {DATA_FORMAT!r}. Write "

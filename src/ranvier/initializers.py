@@ -1,6 +1,6 @@
-"""Initial weights by their Keras names. An initializer is called with a shape and a dtype and returns an array.
+"""Initializers of weights, by their Keras names. An initializer takes a shape and a dtype and returns an array.
 
-Fans are Keras's: of a shape (..., in, out) the last two extents, each times the product of those before.
+Fans are Keras's: for a shape (..., in, out) the last two extents, each times the product of the others.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ __all__ = [
     "uniform",
 ]
 
-_TRUNCATED_STD = 0.87962566103423978  # the standard deviation of a normal distribution cut at two of its own
+_TRUNCATED_STD = 0.87962566103423978  # standard deviation of a normal distribution truncated at 2
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """The number of inputs and outputs of one unit of a kernel of this shape."""
+    """The fan-in and fan-out of a kernel of this shape."""
     if len(shape) < 2:
         return (int(shape[0]),) * 2 if shape else (1, 1)
     receptive = math.prod(shape[:-2])
@@ -52,12 +52,12 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def uniform(bound: float, shape: Sequence[int], dtype: str | None = None, seed: int | None = None) -> Any:
-    """Uniform values in [-bound, bound): what PyTorch's layers start from, with a bound of their own."""
+    """Uniform values in [-bound, bound), as PyTorch's layers use."""
     return RandomUniform(-bound, bound, seed)(shape, dtype)
 
 
 def truncated_normal(generator: np.random.Generator, shape: Sequence[int]) -> Any:
-    """Standard normal values, those beyond 2 drawn again."""
+    """Standard normal values; those beyond 2 are drawn again."""
     values = generator.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
         values[outside] = generator.standard_normal(int(outside.sum()))
@@ -68,7 +68,7 @@ def truncated_normal(generator: np.random.Generator, shape: Sequence[int]) -> An
 class Initializer(Configured):
     """The base of all initializers: ``initializer(shape, dtype)`` returns a NumPy array.
 
-    With ``seed`` every call gives the same values; without, each call the next ones of the process's seed.
+    With ``seed`` every call returns the same values; without it, each call draws new ones from the process's seed.
     """
 
     def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Any:
@@ -86,7 +86,7 @@ class Initializer(Configured):
 
 @dataclass(eq=False)
 class Zeros(Initializer):
-    """All zero."""
+    """Zeros."""
 
     def values(self, shape: tuple[int, ...]) -> Any:
         return np.zeros(shape)
@@ -94,7 +94,7 @@ class Zeros(Initializer):
 
 @dataclass(eq=False)
 class Ones(Initializer):
-    """All one."""
+    """Ones."""
 
     def values(self, shape: tuple[int, ...]) -> Any:
         return np.ones(shape)
@@ -102,7 +102,7 @@ class Ones(Initializer):
 
 @dataclass(eq=False)
 class Constant(Initializer):
-    """All ``value``."""
+    """``value`` in every element."""
 
     value: float = 0.0
 
@@ -136,7 +136,7 @@ class RandomUniform(Initializer):
 
 @dataclass(eq=False)
 class TruncatedNormal(Initializer):
-    """Normal values, those further than two standard deviations from the mean drawn again."""
+    """Normal values; those more than two standard deviations from the mean are drawn again."""
 
     mean: float = 0.0
     stddev: float = 0.05
@@ -148,7 +148,7 @@ class TruncatedNormal(Initializer):
 
 @dataclass(eq=False)
 class Orthogonal(Initializer):
-    """Orthonormal rows or columns, times ``gain``, of the kernel as a matrix (rest, last) (Saxe et al., 2014)."""
+    """``gain`` times a matrix (rest, last) with orthonormal rows or columns (Saxe et al., 2014)."""
 
     gain: float = 1.0
     seed: int | None = None
@@ -182,7 +182,7 @@ _DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 @dataclass(eq=False)
 class VarianceScaling(Initializer):
-    """Values of variance ``scale / n``, n the number of inputs, outputs or their mean, by ``mode``."""
+    """Values of variance ``scale / n``, where ``mode`` makes n the fan-in, the fan-out or their mean."""
 
     scale: float = 1.0
     mode: str = "fan_in"
@@ -212,7 +212,7 @@ class VarianceScaling(Initializer):
 
 
 class _Family(VarianceScaling):
-    """A named choice of scale, mode and distribution; only the seed is left to say."""
+    """A named choice of scale, mode and distribution."""
 
     choice: ClassVar[tuple[float, str, str]]
 
@@ -276,10 +276,10 @@ REGISTRY = Registry(
 
 
 def get(initializer: Any) -> Any:
-    """The initializer of this name, "glorot_uniform" or "GlorotUniform", or of ``{"class_name": ..., "config": ...}``.
+    """The initializer of a name, "glorot_uniform" or "GlorotUniform", or of ``{"class_name": ..., "config": ...}``.
 
-    A callable is returned as it is, a number is a constant. Raises ValueError naming the nearest name that exists,
-    TypeError for anything else.
+    A callable is returned unchanged, and a number becomes a `Constant`. Raises ValueError naming the nearest name that
+    exists, TypeError for anything else.
     """
     if isinstance(initializer, (int, float)):
         return Constant(float(initializer))

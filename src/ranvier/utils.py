@@ -139,7 +139,7 @@ def split_dataset(
             "for example, instead."
         )
     order = (
-        np.random.default_rng(None if seed is None else seeds.checked(seed)).permutation(total)
+        np.random.default_rng(None if seed is None else seeds.check_seed(seed)).permutation(total)
         if shuffle
         else np.arange(total)
     )
@@ -156,9 +156,9 @@ def _rows(size: Any, total: int) -> int | None:
 def set_random_seed(seed: int) -> None:
     """Seed everything random: Ranvier (`ranvier.set_seed`), Python's ``random`` and NumPy's global generator.
 
-    Raises ValueError for what is no whole number from 0 to 2**32 - 1.
+    Raises ValueError unless it is an integer from 0 to 2**32 - 1.
     """
-    seed = seeds.checked(seed, "set_random_seed(0)", bits=32)  # as many as NumPy's takes
+    seed = seeds.check_seed(seed, "set_random_seed(0)", bits=32)  # as many as NumPy's takes
     seeds.set_seed(seed)
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  # what a user's own code may draw from

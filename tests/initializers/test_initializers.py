@@ -160,5 +160,5 @@ def test_any_process_draws_the_same():
 
 
 def test_without_a_seed_there_is_one():
-    with rng.seeded(rng.Source()):
+    with rng.seed_scope(rng.SeedState()):
         assert rng.get_seed() == rng.get_seed()

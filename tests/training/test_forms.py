@@ -13,7 +13,7 @@ import pytest
 import ranvier as rv
 import ranvier.torch as torch
 from ranvier.pictures.histograms import layer_outputs
-from ranvier.tensor.rng import Source, seeded
+from ranvier.tensor.rng import SeedState, seed_scope
 from ranvier.training.adapters.arrays import to_data
 
 RNG = np.random.default_rng(6)
@@ -398,7 +398,7 @@ def test_a_run_over_a_loader_goes_on_in_the_same_bits(tmp_path, wrap, after, mon
     with pytest.raises(KeyboardInterrupt):
         run(7, after, tmp_path / "stopped")
     monkeypatch.setattr(rv, "set_seed", lambda seed: None)
-    with seeded(Source(99)):  # a program that sets no seed
+    with seed_scope(SeedState(99)):  # a program that sets no seed
         np.testing.assert_array_equal(run(None, 0, tmp_path / "stopped"), whole)
 
 

@@ -18,7 +18,7 @@ import ranvier as rv
 from ranvier import callbacks as c
 from ranvier import optimizers
 from ranvier.optimizers import schedules
-from ranvier.tensor.rng import Source, chosen_seed, seeded
+from ranvier.tensor.rng import SeedState, chosen_seed, seed_scope
 from ranvier.training import CheckpointError, NonFiniteLoss, ResumeMismatch
 
 RNG = np.random.default_rng(0)
@@ -411,7 +411,7 @@ def test_a_backup_resumes_with_and_without_the_callback_that_wrote_it(keeps, tmp
     whole, history = train(tmp_path / "a")
     backup = c.BackupAndRestore(tmp_path / "b", delete_checkpoint=False)
     train(tmp_path, epochs=2, backup=backup)
-    with seeded(Source(9)):  # a program that sets no seed: it takes up that of the run
+    with seed_scope(SeedState(9)):  # a program that sets no seed: it takes up that of the run
         model = network()
         resumed = model.fit(
             X,
@@ -487,7 +487,7 @@ def test_a_generator_of_validation_data_goes_on(batches, stop, tmp_path):
 def test_resume_without_a_backup_callback(tmp_path):
     plain, history = train(tmp_path / "a")
     train(tmp_path / "b", stop=6, save_freq=5)
-    with seeded(Source(99)):
+    with seed_scope(SeedState(99)):
         model = network()
         resumed = model.fit(
             X, Y, epochs=3, verbose=0, ignore="RV", resume=tmp_path / "b",

@@ -40,17 +40,17 @@ FAULTS = [
     (lambda: to_categorical([]), "0 samples"),
     (
         lambda: set_random_seed(-1),
-        r"seed -1 is no whole number from 0 to 2\*\*32 - 1. Write set_random_seed\(0\)",
+        r"seed -1 is not an integer from 0 to 2\*\*32 - 1. Write set_random_seed\(0\)",
     ),
     (lambda: rv.set_seed(2**64), r"seed 18446744073709551616 is no .* to 2\*\*64 - 1. Write set_seed\(0\)"),
     (
         lambda: rv.utils.split_dataset(np.ones(4), 0.5, shuffle=True, seed="a"),
-        "seed 'a' is no whole number .* Write seed=0",
+        "seed 'a' is not an integer .* Write seed=0",
     ),
-    (lambda: rv.initializers.GlorotUniform(seed=1.5)((2, 2)), "seed 1.5 is no whole number .* Write seed=0"),
+    (lambda: rv.initializers.GlorotUniform(seed=1.5)((2, 2)), "seed 1.5 is not an integer .* Write seed=0"),
     (
         lambda: rv.layers.Dropout(0.5, seed=-1)(np.ones((2, 2), np.float32), training=True),
-        "seed -1 is no whole number",
+        "seed -1 is not an integer",
     ),
     (lambda: set_random_seed(2**32), "seed 4294967296"),
 ]

@@ -32,7 +32,7 @@ from ranvier.module import Module
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
 from ranvier.tensor.context import dtype_scope
-from ranvier.tensor.rng import Source, seeded
+from ranvier.tensor.rng import SeedState, seed_scope
 
 __all__ = ["NeuralEstimator"]
 
@@ -151,7 +151,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             self._floats = self.dtype if self.dtype != "auto" else "float64" if few else "float32"
         coded = self._encode(y, classes, fresh)
         seed, chosen = seed_from(self.random_state, self._calls)
-        with self._running(Source(seed, chosen)):
+        with self._running(SeedState(seed, chosen)):
             data = (X, coded, weight)
             validation = None if validation_data is None else self._validation(validation_data)
             if self.early_stopping and validation is None:
@@ -163,9 +163,9 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
             self._run(data, validation, incremental=incremental, fresh=fresh)
 
     @contextlib.contextmanager
-    def _running(self, source: Source) -> Iterator[None]:
+    def _running(self, source: SeedState) -> Iterator[None]:
         """Random numbers and floats of this estimator, for this thread and no other."""
-        with seeded(source), dtype_scope(self._floats):
+        with seed_scope(source), dtype_scope(self._floats):
             yield
 
     def _checked(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
@@ -372,7 +372,7 @@ class NeuralEstimator(CheckedConstructor, BaseEstimator):  # type: ignore[misc] 
         saved = state.get("model_")
         super().__setstate__({k: v for k, v in state.items() if k != "model_"})
         if saved is not None:
-            with self._running(Source(0)):
+            with self._running(SeedState(0)):
                 self.model_ = from_state(saved, lambda: self._network(saved["shape"])[0])
             self._resumed = saved["optimizer"]  # for partial_fit
 

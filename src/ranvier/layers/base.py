@@ -14,7 +14,7 @@ from ranvier.ops import arrays
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.support.tree import map_structure
 from ranvier.support.validation import is_whole
-from ranvier.tensor.check_returned import named, tensor
+from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
@@ -75,8 +75,8 @@ class Layer(Module):
             from ranvier.regularizers import each_sample
 
             own = self.activity_regularizer
-            what = f"the activity regularizer {named(own)} of layer {self.name!r}"
-            self.add_loss(each_sample(tensor(own(result), what, "a tensor"), result))
+            what = f"the activity regularizer {callable_name(own)} of layer {self.name!r}"
+            self.add_loss(each_sample(check_tensor(own(result), what, "a tensor"), result))
         return result
 
     def config(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ranvier.support.errors import snake_case
 from ranvier.support.source_lines import outside
 from ranvier.support.tree import flatten
 from ranvier.tensor.call_state import call_state, isolated_tape
-from ranvier.tensor.check_returned import named, tensor
+from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
 
@@ -294,7 +294,9 @@ class Module(Face):
 
     def _losses(self) -> list[Tensor]:
         penalties = [
-            tensor(p.regularizer(p), f"the regularizer {named(p.regularizer)} of {p.name!r}", "a tensor")
+            check_tensor(
+                p.regularizer(p), f"the regularizer {callable_name(p.regularizer)} of {p.name!r}", "a tensor"
+            )
             for p in self.parameters()
             if p.regularizer and p.requires_grad
         ]

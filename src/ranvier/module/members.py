@@ -10,7 +10,7 @@ from ranvier.module.parameter import Buffer, Parameter
 from ranvier.module.versions import QUIET, changed
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.call_state import call_state
-from ranvier.tensor.check_returned import initial
+from ranvier.tensor.check_returned import check_initial
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor, clear_gradients
 
@@ -167,7 +167,9 @@ class Parts(CheckedConstructor):
         shape = tuple(int(n) for n in shape)
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
         made = initializers.get(initializer)
-        values = initial(made(shape, dtype=dtype), made, shape, dtype, f"the {name} of layer {self.name!r}")
+        values = check_initial(
+            made(shape, dtype=dtype), made, shape, dtype, f"the {name} of layer {self.name!r}"
+        )
         parameter = Parameter.over(values, name=name, requires_grad=trainable)
         parameter.regularizer, parameter.constraint = regularizer, constraint
         self.register_parameter(name, parameter)

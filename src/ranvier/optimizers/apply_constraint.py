@@ -7,7 +7,7 @@ from typing import Any
 from ranvier.graph.node import GraphError, Node, constant
 from ranvier.tensor import tape, trace
 from ranvier.tensor.call_state import isolated_tape
-from ranvier.tensor.check_returned import named, tensor
+from ranvier.tensor.check_returned import callable_name, check_tensor
 from ranvier.tensor.tensor import Tensor, leaves_of
 
 __all__ = ["constrained"]
@@ -20,8 +20,8 @@ def constrained(constraint: Any, w: Node) -> Node:
     """
     with isolated_tape():
         leaf = Tensor.placeholder(w.type)
-        result = tensor(
-            constraint(leaf), f"the constraint {named(constraint)}", "a tensor of the weight's shape"
+        result = check_tensor(
+            constraint(leaf), f"the constraint {callable_name(constraint)}", "a tensor of the weight's shape"
         )
         segment = tape.segment_of([result])
     if result.spec != w.type:

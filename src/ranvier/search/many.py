@@ -149,7 +149,7 @@ def train(job: Job, interrupt: Interrupt) -> Trained:
     """Train a model by `fit` on this thread alone, and judge it on the rows that were held out."""
     began = time.perf_counter()
     result = Trained(job.variant, job.model)
-    with interrupt.here(), rng.seeded(job.source):
+    with interrupt.here(), rng.seed_scope(job.source):
         try:
             history = fit(job.model, job.train, verbose=0, **job.options)
         except NonFiniteLoss as error:

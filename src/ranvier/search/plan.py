@@ -102,7 +102,7 @@ class Plan:
 
     def job(self, number: int, variant: Variant) -> Job:
         """Build a variant's model and trace its steps: everything that needs the interpreter for long."""
-        with rng.seeded(variant.seed) as source:
+        with rng.seed_scope(variant.seed) as source:
             own, fitted = parted(self.build, variant.settings)
             model, state = self.model(own)
             data = self.data(model, state)
@@ -129,7 +129,7 @@ class Plan:
             if isinstance(batch, int) and held_out is not None:
                 wanted.append((held_out, min(batch, len(held_out)), "evaluate"))
             state.reported = self.reported
-            with state.exclusive(options.get("augment")), rng.borrowed_streams():
+            with state.exclusive(options.get("augment")), rng.restored_streams():
                 if not (wanted and self.patterns.serve(model, state, wanted)):
                     self.check(model, state, train, held_out, options, number == 0)
                     self.patterns.add(model, state, wanted)
@@ -209,7 +209,7 @@ class Plan:
 
     def again(self, variant: Variant, **options: Any) -> Module:
         """Train one variant on every row, alone."""
-        with rng.seeded(variant.seed):
+        with rng.seed_scope(variant.seed):
             own, fitted = parted(self.build, variant.settings)
             model, _ = self.model(own)
             hooks = (

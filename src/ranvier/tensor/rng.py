@@ -1,7 +1,7 @@
-"""Random numbers: one seed for the process, and from it a stream for every purpose.
+"""Random numbers: one seed for the process, from which every purpose derives its streams.
 
-Inside programs randomness is a pure function of (seed, stream, element): `draw` gives the two numbers. Outside of them
-`numpy_generator` gives NumPy generators. Nothing depends on the process, on hashing, or on the order of purposes.
+Inside programs randomness is a pure function of (seed, stream, element): `draw` returns seed and stream. Outside,
+`numpy_generator` returns NumPy generators. Nothing depends on the process, on hashing, or on the order of purposes.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ranvier import engines
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
-    "Source", "borrowed_streams", "chosen_seed", "draw", "generators_of", "get_seed", "get_state", "get_streams",
-    "next_stream", "numpy_generator", "of_a_run", "scatter_globals", "seeded", "set_generator", "set_seed",
-    "set_state", "set_streams", "shuffled", "shuffling", "traced_draws",
+    "SeedState", "check_seed", "chosen_seed", "draw", "generators_of", "get_seed", "get_state", "get_streams",
+    "next_stream", "numpy_generator", "reseed_globals", "restored_streams", "run_stream", "seed_scope",
+    "set_generator_state", "set_seed", "set_state", "set_streams", "shuffled", "start_shuffle", "traced_draws",
 ]  # fmt: skip
 
 
-BATCHES = 1 << 16  # from one run's first batch to the next one's
+BATCHES_PER_RUN = 1 << 16  # stream numbers reserved for the batches of one run
 
 
-class Source:
-    """A seed, drawn from the system where none was set, and how often each purpose has asked for a stream.
+class SeedState:
+    """A seed and, by purpose, the number of streams drawn from it. None as ``seed`` is replaced at the first use.
 
-    ``chosen`` is the seed as whoever set it wrote it, None where it was drawn.
+    ``chosen`` is the seed as the user wrote it; None where the system drew it.
     """
 
     def __init__(self, seed: int | None = None, chosen: int | str | None = None) -> None:
@@ -45,42 +45,42 @@ class Source:
 
 class _Local(threading.local):
     def __init__(self) -> None:
-        self.source: Source | None = None  # that of `seeded`, for this thread alone
-        self.listeners: list[list[tuple[Tensor, Tensor]]] = []  # a thread hears only what it draws itself
+        self.state: SeedState | None = None  # set by `seed_scope`
+        self.listeners: list[list[tuple[Tensor, Tensor]]] = []  # see `traced_draws`
 
 
-_process = Source()
+_process = SeedState()
 _local = _Local()
 
 
-def source() -> Source:
-    """Where this thread's random numbers come from: the process's seed, or that of `seeded`."""
-    return _local.source or _process
+def current_state() -> SeedState:
+    """The state that this thread draws from: `seed_scope`'s, else the process's."""
+    return _local.state or _process
 
 
 @contextlib.contextmanager
-def seeded(seed: int | Source) -> Iterator[Source]:
-    """Within this context everything random that this thread asks for is a function of ``seed`` alone.
+def seed_scope(seed: int | SeedState) -> Iterator[SeedState]:
+    """Within this context everything random in this thread is a function of ``seed`` alone.
 
-    The process's seed, and what other threads draw, are as if it had not been. What the context gives may be entered
-    again in place of a seed, also in another thread, and goes on from where it was left.
+    The process's state and other threads are not affected. The state that the context returns can be entered again,
+    also in another thread, and continues where it was left.
     """
-    before = _local.source
-    _local.source = seed if isinstance(seed, Source) else Source(checked(seed), int(seed))
+    before = _local.state
+    _local.state = seed if isinstance(seed, SeedState) else SeedState(check_seed(seed), int(seed))
     try:
-        yield _local.source
+        yield _local.state
     finally:
-        _local.source = before
+        _local.state = before
 
 
-def checked(seed: Any, fix: str = "seed=0", bits: int = 64) -> int:
-    """A seed as an int. Raises ValueError for what is no whole number of 0 or more and of so many bits.
+def check_seed(seed: Any, fix: str = "seed=0", bits: int = 64) -> int:
+    """A seed as an int. Raises ValueError unless it is an integer from 0 to 2**bits - 1.
 
-    ``fix`` is what the error says to write.
+    ``fix`` is what the error tells the user to write.
     """
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**bits:
         raise ValueError(
-            f"seed {seed!r} is no whole number from 0 to 2**{bits} - 1. Write {fix}, for example, instead."
+            f"seed {seed!r} is not an integer from 0 to 2**{bits} - 1. Write {fix}, for example, instead."
         )
     return int(seed)
 
@@ -88,30 +88,30 @@ def checked(seed: Any, fix: str = "seed=0", bits: int = 64) -> int:
 def set_seed(seed: int) -> None:
     """Make everything random from here on a function of ``seed`` alone: weights, shuffling, dropout.
 
-    Raises ValueError for what is no whole number from 0 to 2**64 - 1.
+    Raises ValueError unless it is an integer from 0 to 2**64 - 1.
     """
-    current = source()
-    current.seed = current.chosen = checked(seed, "set_seed(0)")
+    current = current_state()
+    current.seed = current.chosen = check_seed(seed, "set_seed(0)")
     current.counters.clear()
 
 
 def chosen_seed() -> int | str | None:
-    """The seed as it was set, before anything was drawn or after; None where the system was asked for one."""
-    return source().chosen
+    """The seed as the user set it; None where the system drew one."""
+    return current_state().chosen
 
 
 def get_seed() -> int:
-    """The seed; drawn from the system once where none was set."""
-    current = source()
+    """The seed. Where none was set, the system draws one once."""
+    current = current_state()
     if current.seed is None:
         current.seed = secrets.randbits(63)
     return current.seed
 
 
 def _pytorch() -> Any:
-    """PyTorch where the program has imported it, whose loaders draw from generators of its own; else None.
+    """PyTorch, whose loaders draw from its own generators, if the program has imported it; else None.
 
-    It is not imported here: nothing draws from what nobody has imported. And a program may call `ranvier.torch` torch.
+    The name ``torch`` in ``sys.modules`` may also stand for `ranvier.torch`.
     """
     module = sys.modules.get("torch")
     known = getattr(module, "__name__", "") == "torch" and hasattr(module, "default_generator")
@@ -119,7 +119,7 @@ def _pytorch() -> Any:
 
 
 def generators_of(source: Any) -> list[Any]:
-    """The generators of its own that a loader draws from, if it was given any: NumPy's, or PyTorch's."""
+    """The generators, of NumPy or PyTorch, that were given to a data loader or its samplers."""
     batches = getattr(source, "batch_sampler", None)
     holders = (source, getattr(source, "sampler", None), batches, getattr(batches, "sampler", None))
     given = [getattr(holder, "generator", None) for holder in holders]
@@ -136,52 +136,47 @@ def _state_of(generator: Any) -> Any:
 
 
 def get_streams() -> dict[str, Any]:
-    """The seed, and how often each purpose has asked for a stream: where Ranvier's own random numbers stand."""
-    return {"seed": get_seed(), "chosen": chosen_seed(), "counters": dict(source().counters)}
+    """The state of Ranvier's own random numbers: the seed, and the streams drawn so far by purpose."""
+    return {"seed": get_seed(), "chosen": chosen_seed(), "counters": dict(current_state().counters)}
 
 
 def set_streams(state: Mapping[str, Any]) -> None:
-    """Go on from where `get_streams` was called. Raises ValueError for a seed that is none."""
-    seed = checked(state["seed"])
+    """Continue from where `get_streams` was called. Raises ValueError for an invalid seed."""
+    seed = check_seed(state["seed"])
     counters = {str(purpose): int(n) for purpose, n in state["counters"].items()}
-    current = source()
+    current = current_state()
     current.seed, current.chosen = seed, state["chosen"]
     current.counters.clear()
     current.counters.update(counters)
 
 
 def get_state(*generators: Any) -> dict[str, Any]:
-    """Where all random numbers stand: the seed and what was drawn from it, and the global states of NumPy, Python and,
-    where it is imported, PyTorch.
-
-    ``generators`` are others that belong to it.
+    """The state of all random numbers: `get_streams`, the global generators of NumPy, Python and, where it is imported,
+    PyTorch, and the given ``generators``.
     """
     pytorch = _pytorch()
     return {
         "own": [_state_of(g) for g in generators],
         **get_streams(),
-        "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  # what a user's generator may draw from
+        "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  # user code may draw from it
         "python": random.getstate(),
         "pytorch": None if pytorch is None else _state_of(pytorch.default_generator),
     }
 
 
-def bounded(state: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A state of a NumPy generator whose places in its buffers lie within them, which NumPy takes on trust.
-
-    Raises ValueError for any other.
-    """
+def _check_positions(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state of a NumPy generator. Raises ValueError for buffer positions out of range, which NumPy accepts."""
     for part in (state, state["state"]):
-        for name, most in (("pos", 624), ("buffer_pos", 4)):
-            if not 0 <= part.get(name, 0) <= most:
+        for name, length in (("pos", 624), ("buffer_pos", 4)):
+            if not 0 <= part.get(name, 0) <= length:
                 raise ValueError(f"a generator's {name} of {part[name]!r}, which is beyond its buffer")
     return state
 
 
-def set_generator(generator: Any, state: Any) -> None:
-    """Let a generator go on from this state. Raises ValueError or TypeError for what is none of its kind."""
+def set_generator_state(generator: Any, state: Any) -> None:
+    """Set the state of a generator. Raises ValueError or TypeError for the state of another kind of generator."""
     if isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = bounded(state)
+        generator.bit_generator.state = _check_positions(state)
         return
     try:
         generator.set_state(_pytorch().from_numpy(np.array(state, np.uint8)))
@@ -190,20 +185,20 @@ def set_generator(generator: Any, state: Any) -> None:
 
 
 def set_state(state: Mapping[str, Any], *generators: Any) -> None:
-    """Go on from where `get_state` was called, in this process or in another."""
+    """Continue from where `get_state` was called, in this process or in another."""
     for generator, own in zip(generators, state["own"], strict=True):
-        set_generator(generator, own)
+        set_generator_state(generator, own)
     set_streams(state)
-    np.random.set_state(bounded(state["numpy"]))  # type: ignore[arg-type]  # noqa: NPY002  # as above
+    np.random.set_state(_check_positions(state["numpy"]))  # type: ignore[arg-type]  # noqa: NPY002  # as above
     random.setstate(state["python"])
     pytorch = _pytorch()
     if pytorch is not None and state["pytorch"] is not None:
-        set_generator(pytorch.default_generator, state["pytorch"])
+        set_generator_state(pytorch.default_generator, state["pytorch"])
 
 
-def scatter_globals() -> None:
-    """Put the global generators of NumPy, Python and PyTorch somewhere else, where a new process would find them."""
-    np.random.seed(None)  # noqa: NPY002  # what a user's generator may draw from
+def reseed_globals() -> None:
+    """Seed the global generators of NumPy, Python and PyTorch from the system, as a new process does."""
+    np.random.seed(None)  # noqa: NPY002  # user code may draw from it
     random.seed()
     pytorch = _pytorch()
     if pytorch is not None:
@@ -211,12 +206,12 @@ def scatter_globals() -> None:
 
 
 @contextlib.contextmanager
-def borrowed_streams() -> Iterator[None]:
-    """Streams that are drawn within this context are drawn again after it.
+def restored_streams() -> Iterator[None]:
+    """Within this context streams are drawn as usual; after it the same ones are drawn again.
 
-    It is for traces that put others in their place, so that nothing depends on how often a program was traced.
+    Tracing a program draws streams that the program then replaces. So nothing depends on how often it is traced.
     """
-    counters = source().counters
+    counters = current_state().counters
     before = {p: n for p, n in counters.items() if p.startswith("stream")}
     try:
         yield
@@ -227,68 +222,68 @@ def borrowed_streams() -> Iterator[None]:
 
 
 def numpy_generator(purpose: str, seed: int | None = None) -> np.random.Generator:
-    """A fresh generator: the next for this purpose ("initializer", "shuffle", ...), or the one that ``seed`` gives."""
+    """A new generator: the next for this purpose ("initializer", "shuffle", ...), or the one of ``seed``."""
     if seed is not None:
-        return np.random.Generator(np.random.Philox(checked(seed)))
-    counters = source().counters
+        return np.random.Generator(np.random.Philox(check_seed(seed)))
+    counters = current_state().counters
     number = counters[purpose]
     counters[purpose] += 1
     sequence = np.random.SeedSequence(get_seed(), spawn_key=(zlib.crc32(purpose.encode()), number))
     return np.random.Generator(np.random.Philox(sequence))
 
 
-def shuffling(rows: Any, generator: np.random.Generator) -> Callable[[], Any]:
-    """Begin to put the numbers of an int32 array into random order; of the generator it takes one number.
+def start_shuffle(rows: Any, generator: np.random.Generator) -> Callable[[], Any]:
+    """Start to shuffle the elements of an int32 array in the background; draws one number from the generator.
 
-    What is returned gives the order, a new array.
+    Calling the result waits for the shuffled copy and returns it.
     """
-    return engines.shuffled(rows, _drawn(generator), beside=True)
+    return engines.shuffled(rows, _draw_seed(generator), beside=True)
 
 
 def shuffled(rows: Any, generator: np.random.Generator, into: Any = None) -> Any:
-    """int32 numbers in random order, in a new array or in ``into``; of the generator it takes one number."""
-    order: Any = engines.shuffled(rows, _drawn(generator), into=into)()
+    """int32 elements in random order, as a copy or in ``into``; draws one number from the generator."""
+    order: Any = engines.shuffled(rows, _draw_seed(generator), into=into)()
     return order
 
 
-def _drawn(generator: np.random.Generator) -> int:
+def _draw_seed(generator: np.random.Generator) -> int:
     return int(generator.integers(2**64, dtype=np.uint64))
 
 
-@functools.lru_cache(64)  # a dropout of an explicit loop asks at each call
-def fold(seed: int) -> int:
-    """A seed of up to 64 bits as the 32 bits that the primitive ``random`` takes."""
+@functools.lru_cache(64)  # dropout in an explicit loop asks at each call
+def fold_seed(seed: int) -> int:
+    """A seed of up to 64 bits, hashed to the 32 bits that the primitive ``random`` takes."""
     return int(np.random.SeedSequence(seed).generate_state(1, np.uint32)[0])
 
 
 def next_stream(purpose: str = "stream") -> int:
-    """A stream number that was not used since the seed was set."""
-    counters = source().counters
+    """A stream number that has not been used since the seed was set."""
+    counters = current_state().counters
     number = counters[purpose]
     counters[purpose] += 1
     return number % 2**32
 
 
-def of_a_run(purpose: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """What `traced_draws` of a run that does not train start from: a seed, and the number of its first batch.
+def run_stream(purpose: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The seed and the first batch number of a run that does not train, as uint32 scalars for its `traced_draws`.
 
-    uint32 scalars, of which the program counts the second on; it is another in each call for one purpose
-    ("prediction", "evaluation"), whatever is asked for others. A layer with a seed of its own depends on it alone.
+    The program increments the batch number. Each call for a purpose ("prediction", "evaluation") gets other numbers,
+    independent of other purposes. A layer with its own seed depends on the batch number alone.
     """
-    salt = fold(get_seed()) ^ zlib.crc32(purpose.encode())
-    first = next_stream(purpose) * BATCHES % 2**32
+    salt = fold_seed(get_seed()) ^ zlib.crc32(purpose.encode())
+    first = next_stream(purpose) * BATCHES_PER_RUN % 2**32
     return np.asarray(salt, np.uint32), np.asarray(first, np.uint32)
 
 
 def draw(seed: int | None = None) -> tuple[Tensor, Tensor]:
-    """Seed and stream for one use of the primitive ``random``, as uint32 scalars; each call another stream.
+    """Seed and stream for one use of the primitive ``random``, as uint32 scalars. Each call returns a new stream.
 
-    With ``seed`` the streams are counted for that seed alone. While `traced_draws` listens, the pair is also noted
-    there, so that a compiled loop can put a number that changes from step to step in the stream's place.
+    With ``seed`` the streams are counted for that seed alone. `traced_draws` records the pair, so that a compiled loop
+    can replace the stream with a number that changes from step to step.
     """
     purpose = "stream" if seed is None else f"stream of {seed}"
     pair = (
-        Tensor.wrap(np.asarray(fold(get_seed() if seed is None else checked(seed)), np.uint32)),
+        Tensor.wrap(np.asarray(fold_seed(get_seed() if seed is None else check_seed(seed)), np.uint32)),
         Tensor.wrap(np.asarray(next_stream(purpose), np.uint32)),
     )
     for listener in _local.listeners:

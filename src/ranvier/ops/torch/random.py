@@ -10,7 +10,14 @@ import numpy as np
 from ranvier.ops.torch.device import check_device
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import missing
-from ranvier.tensor.rng import get_seed, get_streams, numpy_generator, set_generator, set_seed, set_streams
+from ranvier.tensor.rng import (
+    get_seed,
+    get_streams,
+    numpy_generator,
+    set_generator_state,
+    set_seed,
+    set_streams,
+)
 from ranvier.tensor.tensor import Tensor
 
 __all__ = [
@@ -124,7 +131,7 @@ class Generator(CheckedConstructor):
         place = state["numpy"]
         place["state"] = {name: np.array(words, np.uint64) for name, words in place["state"].items()}
         place["buffer"] = np.array(place["buffer"], np.uint64)
-        set_generator(self.numpy, place)
+        set_generator_state(self.numpy, place)
         self._seed = int(state["seed"])
 
 

@@ -126,7 +126,7 @@ class Arrays:
         samples = training.run(self.step, self.data, self.order)
         if self.shuffler is not None and self.sampler is None and len(self.left) < self.taken:
             # Beside all that is told now.
-            self.next = rng.shuffling(self.rows, self.shuffler)
+            self.next = rng.start_shuffle(self.rows, self.shuffler)
         return training.logs(), samples
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ class Arrays:
     def set_state(self, state: Any, random: Mapping[str, Any]) -> None:
         self.then, self.generator, self.next = state, state["generator"], None
         if self.shuffler is not None:
-            rng.set_generator(self.shuffler, self.generator)
+            rng.set_generator_state(self.shuffler, self.generator)
         passed = int(state["passed"])
         self.left = self.draw()[passed:] if passed else self.rows[:0]
         rng.set_state(random)

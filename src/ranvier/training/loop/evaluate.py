@@ -128,7 +128,7 @@ def _run(
         if step is None or size > step.batch:
             step = step_for(model, state, part, size, "evaluate").take_over(step)
         if step.draws and not drawn:
-            drawn = rng.of_a_run("evaluation")
+            drawn = rng.run_stream("evaluation")
         runner = Runner(step, drawn)
         total = runner.begin(part, order, fresh=False)
         done = 0

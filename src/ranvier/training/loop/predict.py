@@ -81,7 +81,7 @@ class Predictor:
 
     def drawn(self) -> tuple[Array, ...]:
         """Where this run's random numbers begin."""
-        return rng.of_a_run("prediction") if self.draws else ()
+        return rng.run_stream("prediction") if self.draws else ()
 
     def __call__(self, x: Sequence[Array]) -> list[Array]:
         """The outputs, in the order of their names."""

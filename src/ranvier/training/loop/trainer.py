@@ -75,7 +75,7 @@ class Training:
         return bool(known == marks)
 
     def step(self, data: Data, batch: int) -> Step:
-        with rng.borrowed_streams():
+        with rng.restored_streams():
             return step_for(self.model, self.compiled, data, batch, "train")
 
     def run(

@@ -126,7 +126,7 @@ def verify_resume(
         def run(watch: _StopAt, resume: bool = False) -> dict[str, Any]:
             seeds.set_state(begin)
             if resume:
-                seeds.scatter_globals()  # as a new process would find them
+                seeds.reseed_globals()  # as a new process would find them
             model = fresh(build, models)
             made = [] if callbacks is None else callbacks()
             own = list(made) if isinstance(made, (list, tuple)) else [made]

@@ -191,7 +191,7 @@ def trial_step(model: Module, state: Compiled, data: Data) -> Any:
     own = list(model.parameters())
     if not (len(rule.parameters) == len(own) and all(map(operator.is_, rule.parameters, own))):
         other.optimizer = type(rule)(**rule.config())  # not bound to parameters yet, or to some of these
-    with rng.seeded(rng.get_seed()):  # what tracing draws is not missed elsewhere
+    with rng.seed_scope(rng.get_seed()):  # what tracing draws is not missed elsewhere
         return build(model, other, data, min(32, len(data)), True)
 
 

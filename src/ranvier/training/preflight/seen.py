@@ -241,7 +241,7 @@ class Seen:
         ran: list[Module] = []
         placed = [Tensor.placeholder(given.leaf.spec) for given in self.inputs]
         tell = forward_hook(lambda module, args, result: ran.append(module))
-        with mode(self.model, True), isolated_tape(self.model), rng.seeded(rng.get_seed()), tell:
+        with mode(self.model, True), isolated_tape(self.model), rng.seed_scope(rng.get_seed()), tell:
             result = self.model(*packed(placed, self.model._input_form))
         return read_by(self.state.heads.outputs.flat(result)), ran
 

@@ -13,7 +13,7 @@ from ranvier.losses import Loss
 from ranvier.losses.mixture import Mixture, each
 from ranvier.module import Module, mode
 from ranvier.tensor import rng
-from ranvier.tensor.check_returned import named, returned, tensor
+from ranvier.tensor.check_returned import callable_name, check_tensor, return_error
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 from ranvier.training.step.outputs import FunctionMetric, Head
@@ -59,7 +59,7 @@ class Judged:
             of_classes = y.labels or head.loss is None or head.loss.maker or head.loss.from_logits
             plain = y.dominant() if of_classes else y.soft()
         custom = [
-            tensor(m.on(plain, output), f"the metric {m.name!r}", EACH)
+            check_tensor(m.on(plain, output), f"the metric {m.name!r}", EACH)
             for m, _ in head.metrics
             if isinstance(m, FunctionMetric)
         ]
@@ -79,14 +79,16 @@ def losses_of(loss: Loss, y: Any, output: Any) -> Tensor:
     Raises TypeError where they are no tensor.
     """
     own = type(loss).__call__ is not Loss.__call__
-    values: Tensor = tensor((loss if own else loss.per_sample)(y, output), f"the loss {loss.name!r}", EACH)
+    values: Tensor = check_tensor(
+        (loss if own else loss.per_sample)(y, output), f"the loss {loss.name!r}", EACH
+    )
     return values
 
 
 def streams(draws: Sequence[tuple[Tensor, Tensor]], salt: Node, ticks: Node) -> dict[int, Node]:
     """Random streams that differ from draw to draw and from step to step, by the ids of what they stand for."""
     known: dict[int, Node] = {}
-    own = rng.fold(rng.get_seed())
+    own = rng.fold_seed(rng.get_seed())
     for i, (key, stream) in enumerate(draws):
         known[id(stream)] = ticks * like(ticks, len(draws)) + like(ticks, i)
         if key.item() == own:  # a layer with a seed of its own keeps it
@@ -111,14 +113,14 @@ def augmented(augment: Any, x: list[Any], y: list[Any], weight: list[Any]) -> tu
             found, wanted = augment(inputs, targets, weight=weights), ["x", "y", "weight"]
         else:
             found, wanted = augment(inputs, targets), ["x", "y"]
-    what = f"augment={named(augment)}"
+    what = f"augment={callable_name(augment)}"
     if not isinstance(found, (tuple, list)) or len(found) != len(wanted):
-        raise returned(found, what, f"{', '.join(wanted)}")
+        raise return_error(found, what, f"{', '.join(wanted)}")
     parts = []
     for name, part, old in zip(("x", "y", "weight"), (*found, weights), (x, y, weight), strict=False):
         listed = [part] if len(old) == 1 else list(part)
         for value, before in zip(listed, old, strict=True):
             if not isinstance(value, Mixture) and not (value is None and before is None):
-                tensor(value, f"{what}, for {name},", "a tensor")
+                check_tensor(value, f"{what}, for {name},", "a tensor")
         parts.append(listed)
     return tuple(parts)
