@@ -175,6 +175,10 @@ rows.declare({
     ("get", "constraint"): "ranvier.constraints:get",
     ("get", "initializer"): "ranvier.initializers:get",
     ("get", "regularizer"): "ranvier.regularizers:get",
+    ("registry", "activation"): "ranvier.activations:REGISTRY",
+    ("registry", "constraint"): "ranvier.constraints:REGISTRY",
+    ("registry", "initializer"): "ranvier.initializers:REGISTRY",
+    ("registry", "regularizer"): "ranvier.regularizers:REGISTRY",
 })  # fmt: skip
 
 __getattr__, __dir__ = missing(globals(), "ranvier", __all__, _LAZY)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranvier.layers import Input
-from ranvier.module import Module, Sequential, from_architecture, register_module
-from ranvier.module.functional import Functional
+from ranvier.module import Functional, Module, Sequential, from_architecture, register_module
 from ranvier.module.serialization import classes_of
 from ranvier.support.custom_objects import OBJECTS, custom_object_scope, name_of, register
 from ranvier.support.errors import missing
@@ -75,7 +74,7 @@ def clone_model(model: Any, clone_function: Callable[[Any], Any] | None = None) 
         known = model._input_type
         start: list[Any] = [] if known is None else [Input(known.shape[1:], known.dtype)]  # type: ignore[arg-type]
         return Sequential([*start, *map(clone, model)], name=model.name)
-    if isinstance(model, Functional) and not model._own_arguments:
+    if isinstance(model, Module) and model._recorded is not None and not model._own_arguments:
         config = model.config()
         twin = Functional.from_config({**config, "layers": list(map(clone, config["layers"]))})
         twin.name = model.name

@@ -13,8 +13,7 @@ import pytest
 
 import ranvier as rv
 import ranvier.torch as torch
-from ranvier.module import from_architecture
-from ranvier.module.functional import Functional
+from ranvier.module import Functional, from_architecture
 
 RNG = np.random.default_rng(5)
 N = 40
@@ -303,8 +302,7 @@ def of_its_ends(cls):
 @pytest.mark.parametrize("make", [lambda: of_its_ends(Plain), lambda: of_its_ends(Known), Made])
 def test_a_subclass_is_described_by_its_inputs_and_outputs(make, tmp_path):
     model = make()
-    assert isinstance(model, Plain)
-    assert isinstance(model, Functional)
+    assert type(model) in (Plain, Known, Made)
     assert (model.output_shape, model.training) == ((None, 3), False)
     pickled = pickle.dumps(model)
     model.save(tmp_path / "model")
@@ -314,7 +312,7 @@ def test_a_subclass_is_described_by_its_inputs_and_outputs(make, tmp_path):
     for twin in twins:
         np.testing.assert_array_equal(twin.predict(A), model.predict(A))
         assert rv.Model(twin.input, twin.output).predict(A).shape == (N, 3)
-    unknown = type(model).__bases__[0] is Plain  # a file holds what it computes, and no code
+    unknown = type(model) is Plain  # a file holds what it computes, and no code
     assert [isinstance(twin, Plain) for twin in twins] == [not unknown, True, True]
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ranvier.graph.node import Type
 from ranvier.module.calls import input_type
+from ranvier.module.members import ModuleBase
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.tensor import Tensor
-
-if TYPE_CHECKING:
-    from ranvier.module.core import Module
 
 __all__ = ["Form", "as_tensors", "form_of", "packed", "takes", "takes_container", "types_of"]
 
@@ -83,7 +81,7 @@ def packed(inputs: Sequence[Any], form: Form) -> tuple[Any, ...]:
     return (dict(zip(form, inputs, strict=True)),)
 
 
-def takes(model: Module) -> tuple[list[str], int, bool]:
+def takes(model: ModuleBase) -> tuple[list[str], int, bool]:
     """The names of the inputs that the model's forward takes, how many of them it needs, and whether any number.
 
     A model's ``input_names``, if it has any, say so instead.
@@ -116,6 +114,6 @@ def parameters(function: Any) -> tuple[tuple[str, ...], int, bool]:
     return tuple(names), needed, any_number
 
 
-def takes_container(model: Module) -> bool:
+def takes_container(model: ModuleBase) -> bool:
     """Whether the model has one parameter for its inputs and may be given several in it, in a list, tuple or dict."""
     return model._takes_lists() and getattr(model, "input_names", None) is None and takes(model)[1] <= 1

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ranvier.graph.node import BATCH, FLOATS, Type
+from ranvier.module.members import ModuleBase
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.context import dtype_scope, get_dtype
 from ranvier.tensor.tensor import Tensor
-
-if TYPE_CHECKING:
-    from ranvier.module.core import Module
 
 __all__ = [
     "calls_of", "check_network", "computing_as", "floats_of", "in_its_floats", "input_type", "known_shape", "mode",
@@ -26,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @contextlib.contextmanager
-def mode(module: Module, training: bool) -> Iterator[None]:
+def mode(module: ModuleBase, training: bool) -> Iterator[None]:
     """Put a module into training or evaluation mode, and every submodule back into its own afterwards."""
     before = [(m, m.training) for m in module.modules()]
     module.train(training)
@@ -37,7 +35,7 @@ def mode(module: Module, training: bool) -> Iterator[None]:
             m.training = was
 
 
-def first_floats(module: Module, registry: str) -> str | None:
+def first_floats(module: ModuleBase, registry: str) -> str | None:
     """The dtype of the first floating tensor of a module or of those below it."""
     for below in module.modules():
         for tensor in below.__dict__[registry].values():
@@ -55,7 +53,7 @@ def check_network(model: Any) -> None:
         raise TypeError(f"here is a {type(model).__name__}, and a network is needed. {fix} instead.")
 
 
-def floats_of(module: Module) -> str:
+def floats_of(module: ModuleBase) -> str:
     """The floating dtype that a module computes in: its parameters', else its buffers', else the process's.
 
     Raises TypeError for what is no module, as the functions do that a network is given to.
@@ -71,7 +69,7 @@ def floats_of(module: Module) -> str:
 
 
 @contextlib.contextmanager
-def computing_as(module: Module) -> Iterator[None]:
+def computing_as(module: ModuleBase) -> Iterator[None]:
     """Compute in the floating dtype of a module, which may have been made under another `set_dtype`."""
     with dtype_scope(floats_of(module)):
         yield
@@ -81,7 +79,7 @@ def in_its_floats(function: F) -> F:
     """A function of a model that computes in the model's floating dtype, whatever the process's is."""
 
     @functools.wraps(function)
-    def inner(model: Module, *args: Any, **kwargs: Any) -> Any:
+    def inner(model: ModuleBase, *args: Any, **kwargs: Any) -> Any:
         with computing_as(model):
             return function(model, *args, **kwargs)
 
@@ -89,8 +87,8 @@ def in_its_floats(function: F) -> F:
 
 
 def calls_of(
-    module: Module, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
-) -> list[tuple[Module | None, Type | None]]:
+    module: ModuleBase, type_: Type | None, before: Sequence[tuple[Any, Any]] = ()
+) -> list[tuple[ModuleBase | None, Type | None]]:
     """What ``module`` and all it calls return, in order of completion and after ``before``, for an input of a type."""
     outer = call_state.results, call_state.root
     call_state.results, call_state.root = [*before], None

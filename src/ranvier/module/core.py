@@ -9,18 +9,20 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from ranvier.data.arrays import check_column_names
 from ranvier.graph.node import BATCH, GraphError, Type
 from ranvier.module.arguments import Form, as_tensors, form_of, no_tensor, packed, takes_container, types_of
-from ranvier.module.call_or_forward import by_either_name, says_call
+from ranvier.module.call_or_forward import by_call, by_either_name, says_call
 from ranvier.module.calls import floats_of, input_type, known_shape, mode, shape_of
-from ranvier.module.keras_api import Face, reading
-from ranvier.module.missing_methods import KERAS, attach
+from ranvier.module.functional import FunctionalAPI
+from ranvier.module.properties import overridable_property
+from ranvier.module.serialization import register_module
+from ranvier.module.shape_errors import explain
 from ranvier.module.state import DESCRIBED
-from ranvier.module.symbolic import describe, given
+from ranvier.module.symbolic import Operators, describe, given
 from ranvier.support.errors import snake_case
 from ranvier.support.source_lines import outside
 from ranvier.support.tree import flatten
@@ -77,32 +79,37 @@ def shapes_taken(build: Any) -> int:
     )
 
 
-class Module(Face):
+class Module(FunctionalAPI):
     """A part of a network. Subclasses make parameters and submodules in ``__init__`` and compute in ``forward``.
 
     Subclasses in the style of Keras name their computation ``call`` and may make their weights in
     ``build(input_shape)``, which runs before the first call. Assigning a `Parameter` or a `Module` to an attribute
     registers it; ``register_buffer`` adds a tensor that is saved and not trained.
+
+    ``Module(inputs, outputs)`` is a functional model, as Keras's ``Model``: it holds the calls of layers that lead from
+    ``inputs`` (an `Input`, or several in a list, tuple or dict) to ``outputs``, and runs them. Subclasses may give both
+    to ``super().__init__``. Raises TypeError for what is no symbolic value, ValueError for an output that depends on an
+    input that is not listed and for two layers of one name.
     """
 
-    _registered: str | None = None  # the name a file knows the class by
-    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
-    _made: tuple[str, int]
-    _input_type: Type | None
-    _input_types: tuple[Type, ...]  # of a model that takes several
     _input_form: Form = None  # the container that it takes them in
-    _changes: int
-    _built_shape: tuple[Any, ...]
     _starts_training = True  # layers in the style of Keras are in evaluation mode until told or fitted
-    _floats: str | None = None  # that it computes in, where it was told
-    _builds = False
     _shapes = 1  # that `build` takes
     _has_call = False  # whether what it computes goes by Keras's name too
 
-    if TYPE_CHECKING:  # parameters, buffers and modules are attributes that no class names
-        call: Any  # what Keras names forward; of built-in layers it is made of that
+    if TYPE_CHECKING:  # the files below this one know a module by its base
 
-        def __getattr__(self, name: str) -> Any: ...
+        def named_children(self) -> Iterator[tuple[str, Module]]: ...
+
+        def children(self) -> Iterator[Module]: ...
+
+        def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]: ...
+
+        def modules(self) -> Iterator[Module]: ...
+
+        def get_submodule(self, target: str) -> Module: ...
+
+        def get_layer(self, name: str | None = None, index: int | None = None) -> Module: ...
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -124,13 +131,9 @@ class Module(Face):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         # Here and not in __init__, so that no subclass has to call super().__init__() for it, and so that the
         # constructor's arguments (its configuration) and the line that wrote them are those of the outermost class.
-        if cls is Module and (
-            args or "inputs" in kwargs or "outputs" in kwargs
-        ):  # Keras's Model(inputs, outputs)
-            from ranvier.module.functional import Functional
-
-            return cast("Self", Functional.__new__(Functional, *args, **kwargs))
-        self = super().__new__(cls, *args, **kwargs)
+        functional = cls is Module and bool(args or "inputs" in kwargs or "outputs" in kwargs)
+        kind: Any = Functional if functional else cls
+        self: Self = super().__new__(kind, *args, **kwargs)
         self._begin(args, kwargs)
         return self
 
@@ -156,28 +159,24 @@ class Module(Face):
     def __init__(
         self, inputs: Any = None, outputs: Any = None, *, name: str | None = None, trainable: bool = True
     ) -> None:
-        if inputs is not None or outputs is not None:
-            from ranvier.module.functional import Functional, described_by
-
-            if type(self).forward not in (Module.forward, Functional.forward) or says_call(type(self)):
+        if name is not None:
+            self.name = name
+        if inputs is not None or outputs is not None or type(self) is Functional:
+            if type(self).forward is not Module.forward or says_call(type(self)):
                 said = "call" if self._by_call() else "forward"
                 raise TypeError(
                     f"{type(self).__name__} says in its {said} what it computes, and takes no inputs and outputs. "
                     f"Write super().__init__() and a {said}, or super().__init__(inputs, outputs) and no {said}, "
                     "instead."
                 )
-            self.__class__ = described_by(type(self))
-            Functional.__init__(cast("Functional", self), inputs, outputs, name=name, trainable=trainable)
-            return
-        if name is not None:
-            self.name = name
+            self._record(inputs, outputs)
         if not trainable:
             self.trainable = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in UNCOPIED}
 
-    @reading
+    @overridable_property
     def built(self) -> bool:
         """Whether all weights are made."""
         return all(module.__dict__["built"] for module in self.modules() if type(module)._builds)
@@ -186,6 +185,8 @@ class Module(Face):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation; subclasses write it (or ``call``, in the style of Keras)."""
+        if self._recorded is not None:
+            return self._run_recorded(*args, **kwargs)
         call = getattr(self, "call", None)
         if call is None:
             raise NotImplementedError(
@@ -195,9 +196,20 @@ class Module(Face):
             kwargs["training"] = self.training
         return call(*args, **kwargs)
 
+    @overridable_property
+    def call(self) -> Any:
+        """What Keras names ``forward``; layers that are written with a ``forward`` have one made of it."""
+        self._refuse_unrecorded("call")
+        return functools.partial(by_call(Module.forward), self)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        recorded = self._recorded
+        if recorded is not None and len(args) == 1 and isinstance(args[0], (list, tuple, Mapping)):
+            args = self._inputs_in(args[0])
         if given(args) or (kwargs and given(kwargs.values())):
-            return describe(self, args, kwargs).result
+            result = describe(self, args, kwargs).result
+            alone = recorded is not None and recorded.returns_one_of_a_list and isinstance(result, Operators)
+            return type(recorded.outputs)([result]) if recorded is not None and alone else result
         if "training" in kwargs and "training" not in inspect.signature(self.forward).parameters:
             training = kwargs.pop("training")
             if training is not None:
@@ -211,7 +223,8 @@ class Module(Face):
                 if floats != get_dtype():
                     with dtype_scope(floats):
                         return self(*args, **kwargs)
-                if isinstance(args[0], (int, float, str)) and self._has_call and not self._by_call():
+                has_call = self._has_call or recorded is not None
+                if isinstance(args[0], (int, float, str)) and has_call and not self._by_call():
                     raise no_tensor(args[0], repr(self.name))
                 for i, a in enumerate(args if self._frame_columns else ()):
                     check_column_names(a, self._frame_columns.get(str(i)), name="the frame")
@@ -235,8 +248,6 @@ class Module(Face):
                 call_state.hook(self, tuple(flatten(args)), result)
             return result
         except GraphError as error:
-            from ranvier.module.shape_errors import explain
-
             raise explain(self, tuple(flatten(args)), trace, error, call_state.root) from None
         except RecursionError as error:
             if not outermost:
@@ -252,7 +263,7 @@ class Module(Face):
 
     def _by_call(self) -> bool:
         """Whether it says what it computes in a ``call``."""
-        return type(self).forward is Module.forward
+        return type(self).forward is Module.forward and self._recorded is None
 
     def _takes_lists(self) -> bool:
         """Whether a list of arrays that it is called on holds inputs, and not samples."""
@@ -357,9 +368,10 @@ class Module(Face):
         return f"{type(self).__name__}(\n  " + "\n  ".join([*([extra] if extra else []), *below]) + "\n)"
 
 
-for _part in Module.__mro__[1:-1]:  # what Python says of a wrong call names the class that users know
-    for _function in vars(_part).values():
-        if inspect.isfunction(_function):
-            _function.__module__, _function.__qualname__ = __name__, f"Module.{_function.__name__}"
+@register_module
+class Functional(Module):
+    """The class of ``rv.Model(inputs, outputs)``; see `Module`."""
 
-attach(Module, KERAS)
+    _starts_training = False
+    _has_call = True
+    _public = "Model"  # what users write

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ranvier.module.core import Module
+from ranvier.module.members import ModuleBase
 
 __all__ = ["channels_come_first", "images_come_first", "looks_channels_first"]
 
 COLOURS = (1, 3)  # channels of a grey image and of a coloured one
 
 
-def _says(layer: Module) -> bool | None:
+def _says(layer: ModuleBase) -> bool | None:
     """Whether a layer takes channels first; None for one that does not say."""
     named = getattr(layer, "data_format", None)
     if named is not None:
@@ -21,12 +19,12 @@ def _says(layer: Module) -> bool | None:
     return True if ".torch" in type(layer).__module__ else None
 
 
-def channels_come_first(layer: Module) -> bool:
+def channels_come_first(layer: ModuleBase) -> bool:
     """Whether a layer's channels come first: in the vocabulary of PyTorch, and where it was told so."""
     return bool(_says(layer))
 
 
-def images_come_first(model: Module) -> bool:
+def images_come_first(model: ModuleBase) -> bool:
     """Whether a model takes images with their channels first, as the first of its layers that says so has it."""
     return next((said for said in map(_says, model.modules()) if said is not None), False)
 

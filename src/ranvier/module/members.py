@@ -1,41 +1,47 @@
-"""The parts of a module: parameters, buffers and modules below it, registered by attribute, and walks over them."""
+"""The members of a module: parameters, buffers and submodules, registered by attribute, and walks over them."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
+from ranvier.data.memory import check_memory
+from ranvier.graph.node import Type
+from ranvier.module.missing_methods import MISSING
 from ranvier.module.parameter import Buffer, Parameter
+from ranvier.module.properties import part_of_module
 from ranvier.module.versions import QUIET, changed
+from ranvier.support import rows
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.tensor.call_state import call_state
 from ranvier.tensor.check_returned import check_initial
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor, clear_gradients
 
-if TYPE_CHECKING:
-    from ranvier.module.core import Module
-
-__all__ = ["Parts"]
+__all__ = ["ModuleBase"]
 
 LONG = 1000  # items from which on a list is looked through only if its first one is a part, or holds some
 
 
 def _parts_of(name: str, value: Any, within: set[int]) -> Iterator[tuple[str, Any]]:
     """The modules and parameters in a list or a dictionary, and in those within, under dotted places."""
-    if isinstance(value, (Parts, Parameter)):
+    if isinstance(value, (ModuleBase, Parameter)):
         yield name, value
     elif isinstance(value, (list, tuple, dict)) and value and id(value) not in within:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         first = next(iter(value.values() if isinstance(value, dict) else value))
-        if len(value) <= LONG or isinstance(first, (Parts, Parameter, list, tuple, dict)):
+        if len(value) <= LONG or isinstance(first, (ModuleBase, Parameter, list, tuple, dict)):
             for key, item in list(items):
                 yield from _parts_of(f"{name}.{key}", item, {*within, id(value)})
 
 
-class Parts(CheckedConstructor):
-    """What `ranvier.Module` has of PyTorch's ways to register parts and to go over them."""
+@part_of_module
+class ModuleBase(CheckedConstructor):
+    """The base of `ranvier.Module`: its members, PyTorch's ways to register them and to walk over them.
+
+    The files below ``core.py`` know a module by this class.
+    """
 
     training: bool
     name: str
@@ -43,18 +49,34 @@ class Parts(CheckedConstructor):
     _transient: set[str]
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
-    _modules: dict[str, Module | None]
+    _modules: dict[str, ModuleBase | None]
+    __call__: Callable[..., Any]
+    _registered: str | None = None  # the name that files know the class by
+    _builds = False  # whether the class has a `build` that makes weights
+    _floats: str | None = None  # the floats that it computes in, where the user gave them
     _tracks = False  # whether lists and dictionaries that are attributes are looked at for parts, as in Keras
     _containers: dict[str, None]  # the names of such attributes
     _held: dict[str, Any]  # the parts found in them, by their places
 
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]  # of the constructor
+    _made: tuple[str, int]  # the file and line that called the constructor
+    _changes: int
+    _input_type: Type | None
+    _input_types: tuple[Type, ...]  # of a model that takes several inputs
+    _built_shape: tuple[Any, ...]
+
     # --- attributes -----------------------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        if name in MISSING and not hasattr(type(self), name):
+            raise AttributeError(f"{type(self).__name__}.{name} does not exist: {MISSING[name]}.")
+        return object.__getattribute__(self, name)  # once more, for Python's own error
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter):
             self.register_parameter(name, value)
-        elif isinstance(value, Parts):  # no class but Module is one
-            self.add_module(name, cast("Module", value))
+        elif isinstance(value, ModuleBase):
+            self.add_module(name, value)
         elif name in self._buffers and (value is None or isinstance(value, Tensor)):
             self.register_buffer(name, value, persistent=name not in self._transient)
         elif value is None and name in self._parameters:
@@ -137,7 +159,7 @@ class Parts(CheckedConstructor):
         if "/" not in tensor.path:
             tensor.path = f"{self.name}/{tensor.name}"
 
-    def add_module(self, name: str, module: Module | None) -> None:
+    def add_module(self, name: str, module: ModuleBase | None) -> None:
         self._register(self._modules, name, module)
 
     register_module = add_module
@@ -157,16 +179,13 @@ class Parts(CheckedConstructor):
         Without a name it is "weight", "weight_1", and so on; the attribute that it is assigned to names it too.
         ``regularizer`` and ``constraint`` are names, objects or functions: see `Parameter`.
         """
-        from ranvier import initializers
-        from ranvier.data.memory import check_memory
-
         if name is None:
             taken = (f"weight_{i}" if i else "weight" for i in range(len(self._parameters) + 1))
             name = next(n for n in taken if n not in self._parameters)
         dtype = dtype or get_dtype()
         shape = tuple(int(n) for n in shape)
         check_memory(shape, dtype, f"the {name} of layer {self.name!r}")
-        made = initializers.get(initializer)
+        made = rows.look_up("get", "initializer")(initializer)
         values = check_initial(
             made(shape, dtype=dtype), made, shape, dtype, f"the {name} of layer {self.name!r}"
         )
@@ -190,7 +209,7 @@ class Parts(CheckedConstructor):
             return
         changed(self)
         registries: list[tuple[dict[str, Any], type]] = [
-            (self._modules, Parts),
+            (self._modules, ModuleBase),
             (self._parameters, Parameter),
         ]
         for registry, kind in registries:
@@ -209,17 +228,17 @@ class Parts(CheckedConstructor):
 
     # --- walking --------------------------------------------------------------------------------------------------
 
-    def named_children(self) -> Iterator[tuple[str, Module]]:
+    def named_children(self) -> Iterator[tuple[str, ModuleBase]]:
         self._find_held()
         return ((name, m) for name, m in self._modules.items() if m is not None)
 
-    def children(self) -> Iterator[Module]:
+    def children(self) -> Iterator[ModuleBase]:
         return (m for _, m in self.named_children())
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, ModuleBase]]:
         """This module and all below it, each once, under dotted names."""
         seen: set[int] = set()
-        stack: list[tuple[str, Module]] = [(prefix, cast("Module", self))]
+        stack: list[tuple[str, ModuleBase]] = [(prefix, self)]
         while stack:
             path, module = stack.pop()
             if id(module) in seen:
@@ -231,12 +250,12 @@ class Parts(CheckedConstructor):
             below = [(f"{path}.{name}" if path else name, m) for name, m in found]
             stack.extend(reversed(below))
 
-    def modules(self) -> Iterator[Module]:
+    def modules(self) -> Iterator[ModuleBase]:
         return (m for _, m in self.named_modules())
 
-    def get_submodule(self, target: str) -> Module:
+    def get_submodule(self, target: str) -> ModuleBase:
         """The module below this one under a dotted name; this one for "". Raises AttributeError where there is none."""
-        return cast("Module", self._found(target, "_modules", "module") if target else self)
+        return cast("ModuleBase", self._found(target, "_modules", "module")) if target else self
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter under a dotted name. Raises AttributeError where there is none."""
@@ -260,7 +279,7 @@ class Parts(CheckedConstructor):
         seen: set[int] = set()
         if not recurse:
             self._find_held()
-        walked: Iterable[tuple[str, Parts]] = self.named_modules(prefix) if recurse else [(prefix, self)]
+        walked: Iterable[tuple[str, ModuleBase]] = self.named_modules(prefix) if recurse else [(prefix, self)]
         for path, module in walked:
             for name, tensor in getattr(module, registry).items():
                 if tensor is not None and id(tensor) not in seen:
@@ -280,7 +299,7 @@ class Parts(CheckedConstructor):
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         return (b for _, b in self.named_buffers(recurse=recurse))
 
-    def apply(self, function: Callable[[Module], Any]) -> Self:
+    def apply(self, function: Callable[[Any], Any]) -> Self:
         for module in list(self.modules())[::-1]:
             function(module)
         return self

@@ -9,8 +9,9 @@ from typing import Any, Self, cast
 from ranvier.graph.node import Type
 from ranvier.module.calls import calls_of
 from ranvier.module.core import Module
-from ranvier.module.keras_api import reading
-from ranvier.module.serialization import POSITIONAL, register_module
+from ranvier.module.members import ModuleBase
+from ranvier.module.properties import overridable_property
+from ranvier.module.serialization import POSITIONAL, class_of, register_module
 from ranvier.module.symbolic import record_of
 from ranvier.support.tree import flatten
 
@@ -32,7 +33,7 @@ class Sequential(Module):
         self, *modules: Any, layers: Any = None, name: str | None = None, trainable: bool = True
     ) -> None:
         super().__init__(name=name)
-        self._types: list[tuple[Module | None, Type | None]] = []
+        self._types: list[tuple[ModuleBase | None, Type | None]] = []
         self._end: Type | None = None
         given: Any = modules
         if layers is not None or (len(modules) == 1 and not isinstance(modules[0], Module)):
@@ -139,14 +140,13 @@ class Sequential(Module):
     def _described(self) -> list[Any]:
         """An `Input` and what each layer makes of it, recorded when they are first asked for."""
         if "_graph" not in self.__dict__:
-            from ranvier.layers import Input
-
             if self._input_type is None:
                 raise ValueError(
                     f"the shape of the inputs of {self.name!r} is not known yet. Write rv.Input((features,)) as its "
                     "first layer."
                 )
-            values = [Input(self._input_type.shape[1:], self._input_type.dtype).symbol()]  # type: ignore[arg-type]
+            begin: Any = class_of("Input")
+            values = [begin(self._input_type.shape[1:], self._input_type.dtype).symbol()]
             for layer in self:
                 values.append(layer(values[-1]))
             self.__dict__["_graph"] = values
@@ -159,27 +159,27 @@ class Sequential(Module):
                 record = record_of(part.call.module)
                 record[:] = [call for call in record if call is not part.call]
 
-    @reading
+    @overridable_property
     def input(self) -> Any:
         """A symbolic value for the inputs, from which models of what lies within begin."""
         return self._described()[0]
 
-    @reading
+    @overridable_property
     def output(self) -> Any:
         """What the layers make of ``input``."""
         return self._described()[-1]
 
-    @reading
+    @overridable_property
     def inputs(self) -> list[Any]:
         return [self._described()[0]]
 
-    @reading
+    @overridable_property
     def outputs(self) -> list[Any]:
         return [self._described()[-1]]
 
     def forward(self, x: Any) -> Any:
         for module in self._modules.values():
-            x = module(x)  # type: ignore[misc]  # _put keeps None out
+            x = cast("Module", module)(x)  # _put keeps None out
         return x
 
     def _takes_lists(self) -> bool:
@@ -189,7 +189,7 @@ class Sequential(Module):
         return len(self._modules)
 
     def __iter__(self) -> Iterator[Module]:
-        return iter([m for m in self._modules.values() if m is not None])
+        return iter([cast("Module", m) for m in self._modules.values() if m is not None])
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
 from ranvier.module.arguments import Form
-from ranvier.module.core import Module
+from ranvier.module.members import ModuleBase
+from ranvier.module.recorded_calls import MOST_CALLS
 from ranvier.support import rows
 from ranvier.support.custom_objects import custom_object_scope, find, given, name_of, register
 from ranvier.support.custom_objects import made as made_of
@@ -19,19 +20,25 @@ from ranvier.tensor.context import get_dtype
 from ranvier.tensor.function import same_function
 
 __all__ = [
-    "MOST_CALLS", "REGISTRY", "arguments_of", "classes_of", "describe", "from_architecture", "plain",
+    "REGISTRY", "architecture_of", "arguments_of", "class_of", "classes_of", "from_architecture", "plain",
     "register_module", "remade",
 ]  # fmt: skip
 
-REGISTRY: dict[str, type[Module]] = {}  # the only classes that a file can name
+M = TypeVar("M", bound=ModuleBase)
+REGISTRY: dict[str, type[ModuleBase]] = {}  # the only classes that a file can name
 POSITIONAL = "*"  # the key of the arguments that only have a position
 DEEPEST = 64  # modules within modules; a hostile file must not reach Python's recursion limit
-MOST_CALLS = (
-    100_000  # of modules by a call of the model: used twice at each depth, they could be a power of two
-)
 
 
-def register_module(cls: type[Module] | None = None, *, name: str | None = None) -> Any:
+@overload
+def register_module(cls: type[M], *, name: str | None = None) -> type[M]: ...
+
+
+@overload
+def register_module(cls: None = None, *, name: str | None = None) -> Callable[[type[M]], type[M]]: ...
+
+
+def register_module(cls: type[M] | None = None, *, name: str | None = None) -> Any:
     """Let models of this class be saved with their architecture (a decorator), under its name or the one given.
 
     Its constructor's arguments must be plain values, sequences or mappings of them, or modules. Raises ValueError when
@@ -43,7 +50,7 @@ def register_module(cls: type[Module] | None = None, *, name: str | None = None)
     return register(REGISTRY, cls, cls._registered)
 
 
-def arguments_of(module: Module) -> dict[str, Any]:
+def arguments_of(module: ModuleBase) -> dict[str, Any]:
     """The arguments a module was constructed with, by name; those of ``*args`` as a list under ``"*"``."""
     args, kwargs = module._arguments
     if not args:
@@ -54,11 +61,13 @@ def arguments_of(module: Module) -> dict[str, Any]:
     return {**dict(zip((p.name for p in parameters), args, strict=False)), **kwargs}
 
 
-def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, Any]:
+def architecture_of(module: ModuleBase, known: dict[int, int] | None = None) -> dict[str, Any]:
     """See `Module.architecture`. ``known`` are the numbers of modules described already: each is described once."""
     known = {} if known is None else known
-    name = vars(type(module)).get("_registered") or type(module).__name__
-    if REGISTRY.get(name, type(module)) is not type(module) and not vars(type(module)).get("_registered"):
+    registered = vars(type(module)).get("_registered")
+    functional = module._recorded is not None and not module._own_arguments
+    name = registered or (type(module).__name__ if module._recorded is None else "Functional")
+    if module._recorded is None and not registered and REGISTRY.get(name, type(module)) is not type(module):
         raise TypeError(
             f"the architecture of {module.name!r} cannot be saved: its class {type(module).__qualname__} is not "
             f"registered, and {name!r} is the name of another one. Write "
@@ -69,7 +78,7 @@ def describe(module: Module, known: dict[int, int] | None = None) -> dict[str, A
     result["config"] = {
         key: encode(value, f"{where}, argument {key!r}", known) for key, value in module.config().items()
     }
-    if name != "Functional" and module.__dict__.get("_own_arguments") is False:
+    if name != "Functional" and functional:
         result["described"] = True  # a subclass by its inputs and outputs
     if not module._trainable:
         result["trainable"] = False
@@ -123,10 +132,10 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
         return value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, Module):
+    if isinstance(value, ModuleBase):
         if id(value) in known:
             return {"again": known[id(value)]}
-        words = {"module": describe(value, known)}
+        words = {"module": architecture_of(value, known)}
         known[id(value)] = len(known)
         return words
     if isinstance(value, (list, tuple)):
@@ -152,23 +161,16 @@ def encode(value: Any, where: str, known: dict[int, int] | None = None) -> Any:
 
 def _described() -> dict[str, dict[str, Any]]:
     """The classes whose objects are written as their own words, a name and a ``config()``, by kind."""
-    from ranvier import constraints, initializers, regularizers
-
-    return {
-        "initializer": initializers.REGISTRY.classes,
-        "regularizer": regularizers.REGISTRY.classes,
-        "constraint": constraints.REGISTRY.classes,
-    }
+    kinds = ("initializer", "regularizer", "constraint")
+    return {kind: rows.look_up("registry", kind).classes for kind in kinds}
 
 
 def _finders() -> dict[str, Callable[[Any], Any]]:
     """How the other things that arguments name are written: a function by its name, the others by their own words."""
-    from ranvier import activations
+    activations = rows.look_up("registry", "activation").names
 
     def activation(value: Any) -> Any:
-        return next(
-            (name for name, known in activations.REGISTRY.names.items() if same_function(known, value)), None
-        )
+        return next((name for name, known in activations.items() if same_function(known, value)), None)
 
     def find(classes: dict[str, Any]) -> Callable[[Any], Any]:
         def words(value: Any) -> Any:
@@ -183,7 +185,7 @@ def _finders() -> dict[str, Callable[[Any], Any]]:
 
 def plain(value: Any) -> Any:
     """An argument as Keras's ``get_config`` has it: what has a name by that, an object by its class and settings."""
-    if isinstance(value, Module):
+    if isinstance(value, ModuleBase):
         return value.architecture()
     if isinstance(value, Mapping):
         return {key: plain(part) for key, part in value.items()}
@@ -217,11 +219,11 @@ def _refuse(what: str) -> ValueError:
 class _Made:
     """The modules made so far, in the order in which they were whole, and how many calls a call of each makes."""
 
-    modules: list[Module] = field(default_factory=list)
+    modules: list[ModuleBase] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     pending: int = 0  # calls by a call of the module that is being made
 
-    def add(self, number: int) -> Module:
+    def add(self, number: int) -> ModuleBase:
         """Count in that the module being made holds module ``number``."""
         self.pending += self.calls[number]
         if self.pending > MOST_CALLS:
@@ -230,8 +232,6 @@ class _Made:
 
 
 def _decode(value: Any, depth: int, made: _Made) -> Any:
-    from ranvier import activations
-
     if isinstance(value, list):
         return [_decode(v, depth, made) for v in value]
     if not isinstance(value, dict):
@@ -243,15 +243,16 @@ def _decode(value: Any, depth: int, made: _Made) -> Any:
         outer, made.pending = made.pending, 1
         module = _make(content, depth + 1, made)
         made.modules.append(module)
-        made.calls.append(max(made.pending, module.__dict__.get("_effort", 0)))
+        made.calls.append(max(made.pending, getattr(module._recorded, "effort", 0)))
         made.pending = outer
         return made.add(-1)
     if kind == "again" and type(content) is int and content >= 0:
         return made.add(content)
     if kind == "mapping":
         return {k: _decode(v, depth, made) for k, v in content}
-    if kind == "activation" and content in activations.REGISTRY.names:
-        return activations.REGISTRY.names[content]
+    activations = rows.look_up("registry", "activation").names
+    if kind == "activation" and content in activations:
+        return activations[content]
     classes = _described().get(kind, {})
     if classes and content[0] in classes:
         return classes[content[0]](**{k: _decode(v, depth, made) for k, v in content[1].items()})
@@ -276,13 +277,13 @@ def _unknown(name: Any, which: str, decorator: str) -> str:
     )
 
 
-def classes_of(module: Module) -> dict[str, type[Module]]:
-    """The classes that a module is made of and that are not registered, by the names that `describe` gives them."""
-    kinds = (type(m) for m in module.modules())
+def classes_of(module: ModuleBase) -> dict[str, type[ModuleBase]]:
+    """The classes that a module is made of and that are not registered, by their names in files."""
+    kinds = (type(m) for m in module.modules() if m._recorded is None)
     return {kind.__name__: kind for kind in kinds if not vars(kind).get("_registered")}
 
 
-def from_architecture(description: Mapping[str, Any], classes: Mapping[str, Any] | None = None) -> Module:
+def from_architecture(description: Mapping[str, Any], classes: Mapping[str, Any] | None = None) -> Any:
     """A fresh module from what ``Module.architecture()`` returned, with fresh weights.
 
     Only registered classes are made, and those of ``classes`` and of `custom_object_scope`, by their names there:
@@ -298,16 +299,12 @@ def from_architecture(description: Mapping[str, Any], classes: Mapping[str, Any]
         raise _refuse(f"{type(error).__name__}: {error}") from error
 
 
-def _make(description: Mapping[str, Any], depth: int, made: _Made) -> Module:
+def _make(description: Mapping[str, Any], depth: int, made: _Made) -> ModuleBase:
     if depth > DEEPEST:
         raise _refuse(f"modules nested more than {DEEPEST} deep")
-    cls = _class(description["class"])
+    cls: Any = class_of(description["class"])
     config = {key: _decode(value, depth, made) for key, value in description["config"].items()}
-    if description.get("described"):
-        from ranvier.module.functional import described_by
-
-        cls = described_by(cls)
-    module: Module = cls.from_config(config)
+    module: ModuleBase = cls.from_config(config)
     module.name = str(description["name"])
     # Where the constructor has said them, they have the dtype that it says, or else the one that floats have now.
     if "input" in description and module._input_type is None:
@@ -346,9 +343,9 @@ def _form(form: Any, count: int) -> Form:
     return tuple(form)
 
 
-def _class(name: Any) -> type[Module]:
+def class_of(name: Any) -> type[ModuleBase]:
     known = given(name) if isinstance(name, str) else None
-    if isinstance(known, type) and issubclass(known, Module):
+    if isinstance(known, type) and issubclass(known, ModuleBase):
         return known
     if name not in REGISTRY:
         for start in rows.names("classes"):  # a file makes nothing else be imported

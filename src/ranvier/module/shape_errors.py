@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ranvier.graph.node import FLOATS, Type
+from ranvier.module.members import ModuleBase
 from ranvier.support.source_lines import shown, within
-
-if TYPE_CHECKING:
-    from ranvier.module.core import Module
 
 __all__ = ["ShapeError", "called", "explain"]
 
@@ -27,7 +25,7 @@ class ShapeError(ValueError):
     made: tuple[str, int] | None = None
 
 
-def called(module: Module, root: Module | None) -> str:
+def called(module: ModuleBase, root: ModuleBase | None) -> str:
     """What the user calls a module of ``root``: its attribute (``fc1``, ``encoder.fc1``) or, in a list, its name."""
     paths = {} if root is None else {id(m): path for path, m in root.named_modules()}
     path = paths.get(id(module), "")
@@ -48,15 +46,15 @@ def dtypes(error: str, given: Sequence[Type]) -> str | None:
 
 
 def explain(
-    module: Module,
+    module: ModuleBase,
     args: Sequence[Any],
     trace: Sequence[tuple[Any, Any]],
     error: Exception,
-    root: Module | None,
+    root: ModuleBase | None,
 ) -> ShapeError:
     """The error to raise when ``module`` cannot take ``args`` after the calls in ``trace``, all within ``root``."""
 
-    def label(m: Module) -> str:
+    def label(m: ModuleBase) -> str:
         return f"{type(m).__name__} {called(m, root)!r}"
 
     given = [t for a in args if isinstance(t := getattr(a, "spec", None), Type)]

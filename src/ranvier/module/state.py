@@ -9,12 +9,13 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ranvier.graph.node import FLOATS, Type
-from ranvier.module.members import Parts
+from ranvier.module.members import ModuleBase
+from ranvier.module.properties import part_of_module
 from ranvier.ops.tensor_methods import DEVICES, get_data, no_device
 from ranvier.tensor.tape import flush_readers
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["DESCRIBED", "State"]
+__all__ = ["DESCRIBED", "ModuleState"]
 
 DESCRIBED = ("_record", "_graph")  # the calls of a module in networks that were described, and within it
 
@@ -35,7 +36,8 @@ class StateError(ValueError, RuntimeError):
     """A state that does not fit a network: in PyTorch's programs a RuntimeError."""
 
 
-class State(Parts):
+@part_of_module
+class ModuleState(ModuleBase):
     """What `ranvier.Module` has of PyTorch's ways to save, load and convert all tensors of a network."""
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:

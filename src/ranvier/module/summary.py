@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ranvier.data.memory import size_in_words
 from ranvier.graph.node import Symbol, Type
 from ranvier.module.calls import calls_of
-
-if TYPE_CHECKING:
-    from ranvier.module.core import Module
+from ranvier.module.members import ModuleBase
 
 __all__ = ["summary"]
 
@@ -21,7 +19,7 @@ def _shape(type_: Type | None) -> str:
     return "(" + ", ".join("None" if isinstance(d, Symbol) else str(d) for d in type_.shape) + ")"
 
 
-def _types(module: Module) -> dict[int, Type]:
+def _types(module: ModuleBase) -> dict[int, Type]:
     """The type of what each module returns, where the model can be traced."""
     if module._input_type is None:
         return {}
@@ -41,7 +39,7 @@ NUMBERS = (2, 3)  # the columns that hold some
 
 
 def rows_of(
-    module: Module, *, expand_nested: bool = True, show_trainable: bool = False
+    module: ModuleBase, *, expand_nested: bool = True, show_trainable: bool = False
 ) -> list[tuple[str, ...]]:
     """A row of `COLUMNS` for each module, those within another indented, or left out; and whether it is trained."""
     types = _types(module)
@@ -80,13 +78,13 @@ def _depth(path: str, depths: dict[str, int]) -> int:
     return 0
 
 
-def _own(layer: Module) -> list[Any]:
+def _own(layer: ModuleBase) -> list[Any]:
     """The parameters and saved buffers of a module itself."""
     own: list[Any] = [p for p in layer._parameters.values() if p is not None]
     return own + [b for name, b in layer._buffers.items() if b is not None and name not in layer._transient]
 
 
-def totals_of(module: Module) -> list[str]:
+def totals_of(module: ModuleBase) -> list[str]:
     """Lines with the number of all parameters, of the trainable and of the frozen ones."""
     totals = (
         ("total", module._tensors()),
@@ -101,7 +99,7 @@ def totals_of(module: Module) -> list[str]:
 
 
 def summary(
-    model: Module,
+    model: ModuleBase,
     *,
     print_fn: Callable[[str], Any] | None = None,
     line_length: int | None = None,

@@ -13,13 +13,11 @@ import numpy as np
 
 from ranvier.graph.node import Symbol, Type
 from ranvier.module.calls import mode
+from ranvier.module.members import ModuleBase
 from ranvier.support.tree import flatten, map_structure
 from ranvier.tensor.call_state import call_state, isolated_tape
 from ranvier.tensor.rng import traced_draws
 from ranvier.tensor.tensor import Tensor
-
-if TYPE_CHECKING:
-    from ranvier.module.core import Module
 
 __all__ = [
     "Call",
@@ -56,7 +54,7 @@ class Call:
 
     __slots__ = ("arguments", "module", "options", "parents", "result", "values")
 
-    def __init__(self, module: Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def __init__(self, module: ModuleBase, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         self.module, self.arguments, self.options = module, arguments, options
         taken: list[Symbolic] = list(flatten((arguments, options), Symbolic))
         self.parents = tuple(dict.fromkeys(value.call for value in taken))
@@ -74,7 +72,7 @@ class Call:
         return self.result
 
 
-def record_of(module: Module) -> list[Call]:
+def record_of(module: ModuleBase) -> list[Call]:
     """The calls of a module on symbolic values, oldest first. A copy of the module has none."""
     return cast("list[Call]", module.__dict__.setdefault("_record", []))
 
@@ -83,7 +81,7 @@ def _nowhere() -> None:
     """What a module is in that is in no Sequential."""
 
 
-def only_call(module: Module, what: str) -> Call:
+def only_call(module: ModuleBase, what: str) -> Call:
     """The call of a module, which a Sequential may make now. Raises ValueError unless there is exactly one."""
     record = record_of(module)
     holder = module.__dict__.get("_within", _nowhere)()
@@ -100,7 +98,7 @@ def only_call(module: Module, what: str) -> Call:
     return record[0]
 
 
-def describe(module: Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
+def describe(module: ModuleBase, arguments: tuple[Any, ...], options: dict[str, Any]) -> Call:
     """Record a call of ``module``, and trace it: its layers are built. Raises ValueError where shapes do not fit."""
     if getattr(module, "is_input", False):
         raise TypeError(

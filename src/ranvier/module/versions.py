@@ -7,11 +7,8 @@ when a model is traced (`QUIET`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from ranvier.module.core import Module
-    from ranvier.module.members import Parts
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 __all__ = ["QUIET", "changed", "changes", "structure"]
 
@@ -22,7 +19,15 @@ QUIET = frozenset({
 _all = [0]
 
 
-def changed(module: Parts) -> None:
+class Changing(Protocol):
+    """A module, as far as its changes go."""
+
+    _changes: int
+
+    def modules(self) -> Iterator[Changing]: ...
+
+
+def changed(module: Any) -> None:
     """Note that a module is not what it was."""
     module.__dict__["_changes"] += 1
     _all[0] += 1
@@ -33,6 +38,6 @@ def changes() -> int:
     return _all[0]
 
 
-def structure(module: Module) -> tuple[Any, ...]:
+def structure(module: Changing) -> tuple[Any, ...]:
     """What a program that was compiled for a module depends on: the modules in it, each as it was last changed."""
     return tuple((id(m), m._changes) for m in module.modules())

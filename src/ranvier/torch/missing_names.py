@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from ranvier.module import Module, missing_methods
+from ranvier.module.properties import overridable_property
 from ranvier.support.errors import lacking
 from ranvier.tensor.tensor import Tensor
 
@@ -53,25 +54,23 @@ _SAID: dict[str, Iterable[str]] = {
 NAMES = {name: words for words, names in _SAID.items() for name in names}
 lacking["torch"] = NAMES
 
-_HOOKS = "there are no hooks. Write what the hook does in forward, which may return what lies within too"
-_BACKWARD = f"{_HOOKS}; a gradient is read from p.grad after backward()"
-_NO_DEVICE_MEMORY = "there is one kind of memory, and one process. Leave it out"
-ATTRIBUTES: dict[type, dict[str, str]] = {  # of tensors and of networks
-    Tensor: {
-        **{name: words for name, words in NAMES.items() if name.islower() and not hasattr(Tensor, name)},
-        "register_hook": "there are no hooks. Write torch.autograd.grad(loss, x), which gives the gradient of a result",
-        "share_memory_": _NO_DEVICE_MEMORY,
-    },
-    Module: {
-        "bfloat16": _HALF, "half": _HALF, "share_memory": _NO_DEVICE_MEMORY,
-        "register_forward_hook": _HOOKS, "register_forward_pre_hook": _HOOKS,
-        "register_backward_hook": _BACKWARD, "register_full_backward_hook": _BACKWARD,
-        "register_full_backward_pre_hook": _BACKWARD,
-    },
-}  # fmt: skip
+_TENSOR = {
+    **{name: words for name, words in NAMES.items() if name.islower() and not hasattr(Tensor, name)},
+    "register_hook": "there are no hooks. Write torch.autograd.grad(loss, x), which gives the gradient of a result",
+    "share_memory_": "there is one kind of memory, and one process. Leave it out",
+}
+
+
+def _refusal(name: str, words: str) -> overridable_property:
+    """An attribute that is not there, for ``hasattr`` too."""
+
+    def refuse(tensor: Any) -> None:
+        raise AttributeError(f"{type(tensor).__name__}.{name} does not exist: {words}.")
+
+    return overridable_property(refuse)
 
 
 def attach() -> None:
-    """Give all tensors and modules the attributes that tell why they are not there."""
-    for kind, told in ATTRIBUTES.items():
-        missing_methods.attach(kind, told)
+    """Give all tensors the attributes that explain why they are not there."""
+    for name, words in _TENSOR.items():
+        setattr(Tensor, name, _refusal(name, words))

@@ -1,0 +1,331 @@
+"""Recorded calls: what leads from the inputs of a functional model to its outputs, to be run again on tensors."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from ranvier.module.members import ModuleBase
+from ranvier.module.symbolic import Call, Operators, Symbolic, describe, ordered
+from ranvier.support.source_lines import shown
+from ranvier.support.tree import flatten, map_structure
+from ranvier.support.validation import is_whole
+from ranvier.tensor.tensor import Tensor
+
+__all__ = ["MOST_CALLS", "RecordedCalls", "from_config", "record"]
+
+# A description of a model makes at most so many calls of layers. Layers that are called twice at each depth could make
+# a power of two.
+MOST_CALLS = 100_000
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Output ``place`` of step ``step``."""
+
+    step: int
+    place: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call to run again: the number of its layer, and arguments in which a `Ref` stands for each tensor."""
+
+    layer: int
+    arguments: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecordedCalls:
+    """The calls of a functional model, without its layers, which they know by number.
+
+    The first steps are the inputs. ``inputs`` and ``outputs`` hold a `Ref` for each symbolic value, in the containers
+    that the user wrote.
+    """
+
+    layers: int  # how many there are
+    effort: int  # calls of layers that a call of the model makes
+    steps: list[Step]
+    inputs: Any
+    outputs: Any
+
+    @property
+    def returns_one_of_a_list(self) -> bool:
+        """Whether there is one output, in a list or tuple: tensors are returned without it, as Keras does."""
+        return isinstance(self.outputs, (list, tuple)) and len(self.outputs) == 1
+
+    def run(self, layers: Sequence[Any], inputs: Sequence[Any]) -> Any:
+        """What the layers make of the inputs."""
+        values: list[list[Any]] = []
+
+        def value(ref: Ref) -> Any:
+            return values[ref.step][ref.place]
+
+        for i, step in enumerate(self.steps):
+            if i < len(inputs):
+                arguments: Any = (inputs[i] if isinstance(inputs[i], Tensor) else Tensor(inputs[i]),)
+            else:
+                arguments = map_structure(step.arguments, Ref, value)
+            result = layers[step.layer](*arguments, **map_structure(step.options, Ref, value))
+            values.append(list(flatten(result, Tensor)))
+        return map_structure(self.outputs[0] if self.returns_one_of_a_list else self.outputs, Ref, value)
+
+    def graph(self, layers: Sequence[Any]) -> list[Call]:
+        """The calls on symbolic values, recorded anew."""
+        return replayed(layers, self.steps)
+
+    def config(self, layers: Sequence[Any]) -> dict[str, Any]:
+        """The layers, each once, and their calls by number; an output is written ``{"ref": [call, output]}``."""
+        return {
+            "layers": layers,
+            "calls": [[s.layer, encode(s.arguments), encode(s.options)] for s in self.steps],
+            "inputs": encode(self.inputs),
+            "outputs": encode(self.outputs),
+        }
+
+
+class Network(NamedTuple):
+    """What `record` finds between the inputs and outputs of a functional model."""
+
+    calls: RecordedCalls
+    layers: list[ModuleBase]  # in Keras's order
+    graph: list[Call]  # the inputs first
+    input_names: list[str]
+    output_names: list[str]
+
+
+def record(inputs: Any, outputs: Any) -> Network:
+    """The network from symbolic inputs to outputs, each alone or several in a list, tuple or dict.
+
+    Raises TypeError for what is no symbolic value, ValueError for an output that depends on an input that is not listed
+    and for two layers of one name.
+    """
+    starts, ends = parts(inputs, "inputs"), parts(outputs, "outputs")
+    first = [input_call(*one) for one in starts.items()]
+    last = [output_value(*one) for one in ends.items()]
+    if len(set(first)) < len(first):
+        raise ValueError("an Input is twice among inputs. Write each once.")
+    graph = first + [call for call in ordered([end.call for end in last]) if call not in first]
+    for call in graph[len(first) :]:
+        if not call.parents:
+            refuse_unlisted(call, first)
+    layers = layers_in_order(graph, [end.call for end in last])
+    check_names(layers)
+    step_of = {call: i for i, call in enumerate(graph)}
+    number_of = {id(layer): i for i, layer in enumerate(layers)}
+
+    def refs(tree: Any) -> Any:
+        return map_structure(tree, Operators, lambda v: Ref(step_of[v.symbol().call], v.symbol().place))
+
+    calls = RecordedCalls(
+        len(layers),
+        sum(effort(call.module) for call in graph),
+        [Step(number_of[id(call.module)], refs(call.arguments), refs(call.options)) for call in graph],
+        refs(inputs),
+        refs(outputs),
+    )
+    made_by = [end.call.module.name for end in last]
+    return Network(
+        calls,
+        layers,
+        graph,
+        list(starts) if isinstance(inputs, Mapping) else [call.module.name for call in first],
+        list(ends) if isinstance(outputs, Mapping) else unique_names(made_by),
+    )
+
+
+def from_config(config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The symbolic inputs and outputs that `RecordedCalls.config` describes. Raises ValueError for anything else."""
+    layers = config["layers"]
+    if not all(isinstance(layer, ModuleBase) for layer in layers):
+        refuse("layers that are none")
+    steps = [Step(whole(n), decode(args), decode(options)) for n, args, options in config["calls"]]
+    if sum(effort(layers[step.layer]) for step in steps) > MOST_CALLS:
+        refuse(f"more than {MOST_CALLS:,} calls of layers")
+    graph = replayed(layers, steps)
+    inputs, outputs = (
+        map_structure(decode(config[key]), Ref, lambda ref: graph[ref.step].values[ref.place])
+        for key in ("inputs", "outputs")
+    )
+    return inputs, outputs
+
+
+# --- from symbolic values to steps --------------------------------------------------------------------------------
+
+
+def parts(values: Any, what: str) -> dict[Any, Any]:
+    """The inputs or outputs by what they are called: their positions, None for one alone, or their keys.
+
+    Keys are in Keras's order, which is sorted unless it is an OrderedDict.
+    """
+    result: dict[Any, Any] = dict(enumerate(values)) if isinstance(values, (list, tuple)) else {None: values}
+    if isinstance(values, Mapping):
+        if not all(isinstance(key, str) for key in values):
+            raise TypeError(f"{what} is a dict with the keys {list(values)}. Write names as keys instead.")
+        result = dict(values) if isinstance(values, OrderedDict) else dict(sorted(values.items()))
+    if values is None or not result:
+        raise ValueError(
+            f"a model needs {what}. Write rv.Model(inputs=x, outputs=y) with x = rv.Input((784,))."
+        )
+    return result
+
+
+def input_call(key: Any, value: Any) -> Call:
+    """The call that stands for an input."""
+    label = "inputs" if key is None else f"inputs[{key!r}]"
+    if isinstance(value, Operators):
+        call = value.symbol().call
+        if not call.parents:
+            return call
+        raise TypeError(
+            f"{label} is an output of layer {call.module.name!r}, no Input. Write x = "
+            f"rv.Input({value.shape[1:]}), call the layers that come after {call.module.name!r} on it, and give x."
+        )
+    raise TypeError(
+        f"{label} is {type(value).__name__}, no Input. Write x = rv.Input((784,)), call the layers on it, and "
+        "give x instead."
+    )
+
+
+def output_value(key: Any, value: Any) -> Symbolic:
+    if isinstance(value, Operators):
+        return value.symbol()
+    label = "outputs" if key is None else f"outputs[{key!r}]"
+    raise TypeError(
+        f"{label} is {type(value).__name__}, not what a layer returned that was called on an Input. Write y = "
+        "layer(x) with x = rv.Input((784,)), and give y instead."
+    )
+
+
+def refuse_unlisted(call: Call, first: Sequence[Call]) -> NoReturn:
+    names = [c.module.name for c in first]
+    raise ValueError(
+        f"the outputs depend on the Input {call.module.name!r} (made at {shown(call.module._made)}), which is not "
+        f"among the inputs ({', '.join(names)}). Write inputs=[{', '.join([*names, call.module.name])}], or outputs "
+        "that do not need it, instead."
+    )
+
+
+def layers_in_order(steps: Sequence[Call], ends: Sequence[Call]) -> list[ModuleBase]:
+    """The layers in Keras's order: the farthest from the outputs first, then as they are met from the outputs on."""
+    depth: dict[Call, int] = {}
+    level: dict[ModuleBase, int] = {}
+    for call in reversed(steps):
+        level[call.module] = depth[call] = max(depth.get(call, 0), level.get(call.module, 0))
+        for parent in call.parents:
+            depth[parent] = max(depth.get(parent, 0), depth[call] + 1)
+    met: dict[ModuleBase, int] = {}
+    seen: set[Call] = set()
+    pending = list(reversed(ends))
+    while pending:
+        call = pending.pop()
+        if call not in seen:
+            seen.add(call)
+            met.setdefault(call.module, len(met))
+            pending.extend(reversed(call.parents))
+    return sorted(level, key=lambda layer: (-level[layer], met.get(layer, -1)))
+
+
+def check_names(layers: Sequence[ModuleBase]) -> None:
+    for name, count in Counter(layer.name for layer in layers).items():
+        if count > 1:
+            lines = [shown(layer._made) for layer in layers if layer.name == name]
+            raise ValueError(
+                f"{count} layers are named {name!r} (made at {' and '.join(lines)}). Write another name= for "
+                f"{'one' if count == 2 else 'all but one'} of them."
+            )
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """The names, each but once: a second ``head`` is ``head_1``."""
+    result: list[str] = []
+    for name in names:
+        free = (f"{name}_{i}" if i else name for i in range(len(names) + 1))
+        result.append(next(n for n in free if n not in result))
+    return result
+
+
+# --- from steps to symbolic values, and to plain values ------------------------------------------------------------
+
+
+def replayed(layers: Sequence[Any], steps: Sequence[Step]) -> list[Call]:
+    """The calls of ``steps``, recorded anew."""
+    graph: list[Call] = []
+    for step in steps:
+        layer = layers[step.layer]
+        if isinstance(layer, Operators):
+            graph.append(layer.symbol().call)
+            continue
+        arguments, options = map_structure(
+            (step.arguments, step.options), Ref, lambda ref: graph[ref.step].values[ref.place]
+        )
+        if next(flatten((arguments, options), Symbolic), None) is None:
+            refuse(f"{layer.name!r} is called on nothing")
+        graph.append(describe(layer, arguments, options))
+    return graph
+
+
+def effort(module: ModuleBase) -> int:
+    """How many calls of layers a call of this one makes."""
+    return (
+        module._recorded.effort if module._recorded is not None else 1 + sum(map(effort, module.children()))
+    )
+
+
+def encode(tree: Any) -> Any:
+    """Arguments as plain values, each under its kind."""
+    if isinstance(tree, Ref):
+        return {"ref": [tree.step, tree.place]}
+    if isinstance(tree, Mapping):
+        kind = "ordered" if isinstance(tree, OrderedDict) else "dict"
+        return {kind: [[key, encode(part)] for key, part in tree.items()]}
+    if isinstance(tree, (list, tuple)):
+        return {"tuple" if isinstance(tree, tuple) else "list": [encode(part) for part in tree]}
+    if isinstance(tree, (np.ndarray, np.generic, Tensor)):
+        array = tree.compute() if isinstance(tree, Tensor) else np.asarray(tree)
+        if array.size > MOST_NUMBERS or array.dtype.name not in KINDS:
+            raise TypeError(
+                f"a layer is called with an array {array.shape} of {array.dtype}, which no description of a model "
+                f"holds. Write an array of at most {MOST_NUMBERS:,} numbers, or a layer with a weight for it, instead."
+            )
+        return {"array": [array.dtype.name, array.tolist()]}
+    return {"value": tree}
+
+
+KINDS = ("float32", "float64", "int32", "int64", "uint8", "uint32", "bool")
+MOST_NUMBERS = 10_000  # of an array that stands in a description
+CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "dict": dict, "ordered": OrderedDict}
+
+
+def decode(words: Any) -> Any:
+    ((kind, content),) = words.items()
+    if kind == "ref":
+        return Ref(*map(whole, content))
+    if kind in ("dict", "ordered"):
+        return CONTAINERS[kind]((str(key), decode(part)) for key, part in content)
+    if kind in CONTAINERS:
+        return CONTAINERS[kind](map(decode, content))
+    if kind == "array":
+        try:
+            dtype, numbers = content
+            return np.array(numbers, KINDS[KINDS.index(dtype)])
+        except (TypeError, ValueError, OverflowError):
+            refuse("an array that is none")
+    if kind != "value":
+        refuse(f"an argument of kind {kind!r}")
+    return content
+
+
+def whole(number: Any) -> int:
+    if not is_whole(number, 0):
+        refuse(f"{number!r} as a number of a call or of a layer")
+    return int(number)
+
+
+def refuse(what: str) -> NoReturn:
+    raise ValueError(f"this is not the description of a functional model: {what}.")
