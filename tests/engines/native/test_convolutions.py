@@ -172,7 +172,7 @@ def test_bounds_of_loops_are_padding_by_zeros(shape, kernel, options):
     assert any("clip" in node.attrs for node in clipped.nodes())
     rng = np.random.default_rng(0)
     arrays = [
-        rng.integers(-3, 4, [SAMPLES if d == BATCH else d for d in n.shape]).astype(n.dtype)
+        rng.integers(-3, 4, [d if isinstance(d, int) else SAMPLES for d in n.shape]).astype(n.dtype)
         for n in graph.inputs
     ]
     results = [reference.evaluate(g, arrays, {"batch": SAMPLES})[0] for g in (graph, clipped)]

@@ -11,7 +11,7 @@ import pytest
 
 from ranvier.engines import native, reference
 from ranvier.engines.native import compiler
-from ranvier.engines.native.codegen import assemble as program
+from ranvier.engines.native.codegen import entry
 from ranvier.engines.native.compiler import schedule_of, text_of
 from ranvier.engines.native.runtime.llvm import compile_object, resolve_target
 from ranvier.engines.native.schedule.schedule import Schedule
@@ -501,7 +501,7 @@ def test_a_deep_program_is_put_together_in_another_way_and_has_the_same_bits(mon
     """LLVM compiles an entry of thousands of addresses in time that grows with their square; this one it can."""
     graph = network(ACTIVATIONS["relu"])
     usual, scratch = trained(graph)
-    monkeypatch.setattr(program, "DEEP", 0)
+    monkeypatch.setattr(entry, "MAX_LIVE_BUFFERS", 0)
     assert "optnone" in compiler.text_of(compiler.lower(graph), BATCH_SIZE, resolve_target()).text
     deep, same = trained(graph)
     assert scratch == same

@@ -26,7 +26,7 @@ PARTS = ("products", "sums and pooling", "element by element", "weights' updates
 
 def part_of(task: Task) -> str:
     """Which of `PARTS` a task's time counts as; what is fused with a product counts as that."""
-    node = task.anchor.attrs.get("inner", task.anchor) if task.anchor is not None else None
+    node = task.computed
     updates = any(view.buffer.kind == "input" for _, view in task.stores) or task.kind == "copy"
     if node is not None and node.op.name == "contract":
         return "products"

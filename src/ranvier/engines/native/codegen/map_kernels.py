@@ -10,7 +10,8 @@ from math import prod
 from ranvier.engines.native.codegen.contiguity import adjacent
 from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.codegen.loops import along, finish, masked, nest, scope, shared
-from ranvier.engines.native.codegen.reductions import emit_reduce, pieces, reduce_row, reduce_samples
+from ranvier.engines.native.codegen.reductions import emit_reduce
+from ranvier.engines.native.codegen.register_reductions import pieces, reduce_row, reduce_samples
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.fusion import put_together
 from ranvier.engines.native.schedule.index import At, Index, Value

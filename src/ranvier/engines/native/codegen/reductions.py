@@ -2,165 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ranvier.engines.native.codegen.elementwise import combine, extremum
+from ranvier.engines.native.codegen.elementwise import combine
 from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.codegen.loops import along, dynamic_mask, finish, masked, nest, scope, shared
+from ranvier.engines.native.codegen.register_reductions import accumulate, across, identity
 from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.schedule.task import Task
-from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, literal, tail_mask, vector
+from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, tail_mask, vector
 from ranvier.graph.node import BATCH, FLOATS, Node
 
 PANEL = 4  # vectors of results summed beside each other: one alone would wait for its own last addition
-
-
-def pieces(columns: int) -> list[tuple[At, str | None]]:
-    """A short last axis as a list of vectors, each with its mask."""
-    return [
-        (At(c, 1), tail_mask(columns - c) if columns - c < LANES else None) for c in range(0, columns, LANES)
-    ]
-
-
-def reduce_samples(k: Kernel, node: Node, index: Index, columns: int) -> Value:
-    """The reduction of 16 rows, each lane down its own."""
-    f, operand = k.function, node.inputs[0]
-    element = ELEMENT[operand.dtype]
-    wide = vector(element)
-    total = k.widen(k.value(operand, (*index, At(0))), element)
-    place = "zeroinitializer"
-    for c in range(1, columns):
-        value = k.widen(k.value(operand, (*index, At(c))), element)
-        if node.op.name != "argmax":
-            total = combine(k, node, wide, total, value)
-            continue
-        better = f.op(f"{'fcmp ogt' if operand.dtype in FLOATS else 'icmp sgt'} {wide} {value}, {total}")
-        if operand.dtype in FLOATS:  # a nan counts as the largest
-            nan = f.op(f"fcmp uno {wide} {value}, {value}")
-            before = f.op(f"fcmp ord {wide} {total}, {total}")
-            first_nan = f.op(f"and {vector('i1')} {nan}, {before}")
-            better = f.op(f"or {vector('i1')} {better}, {first_nan}")
-        total = f.op(f"select {vector('i1')} {better}, {wide} {value}, {wide} {total}")
-        place = f.op(
-            f"select {vector('i1')} {better}, {vector('i32')} splat (i32 {c}), {vector('i32')} {place}"
-        )
-    return Value(place if node.op.name == "argmax" else total, True)
-
-
-def reduce_row(k: Kernel, node: Node, index: Index, columns: int) -> Value:
-    operand = node.inputs[0]
-    element = ELEMENT[operand.dtype]
-
-    def vectors(of: Node) -> Iterator[tuple[At, str | None, str]]:
-        for at, mask in pieces(columns):
-            with masked(k, mask):
-                yield at, mask, k.widen(k.value(of, (*index, at)), element)
-
-    if node.op.name == "argmax":
-        return first_of_largest(k, operand.dtype, list(vectors(operand)))
-    total = identity(node, vector(element))
-    for _, mask, value in vectors(operand):
-        total = accumulate(k, node, vector(element), total, value, mask)
-    return Value(across(k, node, total), False)
-
-
-def first_of_largest(k: Kernel, dtype: str, parts: list[tuple[At, str | None, str]]) -> Value:
-    """The position of the first maximum; a nan counts as one."""
-    f, element = k.function, ELEMENT[dtype]
-    wide = vector(element)
-    best = smallest(dtype, wide)
-    for _, mask, value in parts:
-        shown = (
-            value
-            if mask is None
-            else f.op(f"select {vector('i1')} {mask}, {wide} {value}, {wide} {smallest(dtype, wide)}")
-        )
-        best = extremum(k, dtype, wide, best, shown, True)
-    top = f.splat(tree(k, best, element, lambda t, a, b: extremum(k, dtype, t, a, b, True)), element)
-    position = "splat (i32 2147483647)"
-    for at, mask, value in parts:
-        hit = f.op(f"{'fcmp oeq' if dtype in FLOATS else 'icmp eq'} {wide} {value}, {top}")
-        if dtype in FLOATS:
-            hit = f.op(f"or {vector('i1')} {hit}, {f.op(f'fcmp uno {wide} {value}, {value}')}")
-        if mask is not None:
-            hit = f.op(f"and {vector('i1')} {hit}, {mask}")
-        lanes = "<" + ", ".join(f"i32 {int(at.base) + i}" for i in range(LANES)) + ">"
-        here = f.op(
-            f"select {vector('i1')} {hit}, {vector('i32')} {lanes}, {vector('i32')} splat (i32 2147483647)"
-        )
-        position = k.intrinsic("smin", vector("i32"), position, here)
-    return Value(tree(k, position, "i32", lambda t, a, b: k.intrinsic("smin", t, a, b)), False)
-
-
-def smallest(dtype: str, type_: str) -> str:
-    element = ELEMENT[dtype]
-    lowest = {"float32": float("-inf"), "float64": float("-inf"), "int32": -(2**31)}.get(dtype, 0)
-    number = literal(lowest, element)
-    return f"splat ({element} {number})" if type_.startswith("<") else number
-
-
-def identity(node: Node, type_: str) -> str:
-    """What changes nothing: 0 for a sum, the least value for a maximum."""
-    if node.op.name == "reduce_max":
-        return smallest(node.dtype, type_)
-    return "zeroinitializer" if type_.startswith("<") else literal(0, ELEMENT[node.dtype])
-
-
-def accumulate(k: Kernel, node: Node, type_: str, total: str, value: str, mask: str | None) -> str:
-    """One more vector into 16 running results; lanes out of use keep theirs."""
-    result = combine(k, node, type_, total, value)
-    if mask is None:
-        return result
-    return k.function.op(f"select {vector('i1')} {mask}, {type_} {result}, {type_} {total}")
-
-
-def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str]) -> str:
-    """16 lanes to one, in a fixed order: lane i with lane i+8, then i+4, i+2, i+1."""
-    f, width = k.function, LANES
-    while width > 1:
-        half = width // 2
-        parts = []
-        for start in (0, half):
-            mask = ", ".join(f"i32 {start + i}" for i in range(half))
-            parts.append(
-                f.op(
-                    f"shufflevector <{width} x {element}> {name}, <{width} x {element}> poison, <{half} x i32> <{mask}>"
-                )
-            )
-        width = half
-        if width == 1:
-            parts = [f.op(f"extractelement <1 x {element}> {p}, i64 0") for p in parts]
-            return join(element, *parts)
-        name = join(f"<{width} x {element}>", *parts)
-    return name
-
-
-def trees(k: Kernel, names: Sequence[str], element: str, join: Callable[[str, str, str], str]) -> str:
-    """What `tree` makes of each of up to 16 vectors, in a vector's first lanes: two vectors at a time are halved into
-    one, so that each join serves as many results as there are lanes.
-    """
-    f, width, current = k.function, LANES, list(names)
-    type_ = vector(element)
-    while width > 1:
-        half, following = width // 2, []
-        starts = range(0, 2 * LANES, width)  # of the groups of lanes in two vectors, each to be halved
-        low, high = (
-            ", ".join(f"i32 {s + more + i}" for s in starts for i in range(half)) for more in (0, half)
-        )
-        for i in range(0, len(current), 2):
-            a, b = (*current[i : i + 2], "poison")[:2]
-            parts = [
-                f.op(f"shufflevector {type_} {a}, {type_} {b}, <{LANES} x i32> <{m}>") for m in (low, high)
-            ]
-            following.append(join(type_, *parts))
-        current, width = following, half
-    (result,) = current
-    return result
-
-
-def across(k: Kernel, node: Node, total: str) -> str:
-    return tree(k, total, ELEMENT[node.dtype], lambda t, a, b: combine(k, node, t, a, b))
 
 
 @dataclass

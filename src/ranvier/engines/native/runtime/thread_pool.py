@@ -23,13 +23,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from ranvier.engines.native.runtime import llvm, object_cache, threads
+from ranvier.engines.native.runtime import llvm, object_cache, pool_ir, threads
 
-Entry = Callable[[int, int, int], None]
+EntryPoint = Callable[[int, int, int], None]
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
 
-def function(address: int, keep: Any = None) -> Entry:
+def function(address: int, keep: Any = None) -> EntryPoint:
     """The native ``void entry(i64 tid, i64 nthreads, ptr ctx)`` at ``address``, callable from Python without
     holding the interpreter's lock. It holds on to ``keep``, such as the Library that the code lies in.
     """
@@ -38,235 +38,17 @@ def function(address: int, keep: Any = None) -> Entry:
     return entry
 
 
-# --- native code ------------------------------------------------------------------------------------------------------
-
-# A worker's box, a cache line of 64-bit words: its state, then what it is to run, then the system's yield.
-_STATE, _ENTRY_AT, _TID, _N, _CTX, _YIELD, _PROCESSORS = range(7)
-# What ``each`` is given: the entry, the first context, their number and how far apart they are, and a barrier's block.
-_OF, _CONTEXTS, _COUNT, _BYTES, _MEET = range(5)
-_ASLEEP, _LINGERING, _BUSY, _HELD = range(4)
-_APART = 128  # bytes from box to box: processors fetch lines in pairs
 # Rounds of one pause each, some 25 ns, that a worker lingers: longer than `fit` or an explicit loop takes from one
-# native call to the next. With more threads than processors nobody lingers, for others need the processor.
+# native call to the next. With more threads than processors no worker lingers, since others need the processor.
 PATIENCE = 6000
 
 
-def team_ir(arch: str) -> str:
-    """LLVM text of what moves a program to other threads and waits for them. ``boxes`` holds the addresses of the boxes
-    of ``n - 1`` workers, who are numbered from 1.
-
-    ``serve(box, patience)`` is where a worker lives: it runs what its box says, then lingers for so many rounds, and
-    returns when it may sleep. ``launch(entry, n, ctx, boxes)`` runs an entry on all threads if every worker lingers,
-    and returns 1 when all have ended; else it does nothing and returns 0. ``post`` gives the work to workers in any
-    state, ``finish`` takes the caller's part and waits for the others; between the two, sleeping ones must be woken.
-    ``ask(entry, ctx, box)`` has a worker run an entry alone and returns 1 at once; 0 if the worker does not linger.
-    ``each`` is an entry too: it runs another one over contexts that lie in a row, one after the other.
-    """
-    pause = threads.pause_ir(arch)
-
-    def word(box: str, index: int, name: str) -> str:
-        return f"%{name} = getelementptr i64, ptr {box}, i64 {index}"
-
-    def over(name: str, before: str, after: str, body: str, *, i: str = "%i") -> str:
-        """A loop over the workers' boxes, from block ``before`` to block ``after``."""
-        more = f"%{name}.more"
-        return f"""
-  br label %{name}
-{name}:
-  {i} = phi i64 [ 0, %{before} ], [ {i}1, %{name}.next ]
-  {more} = icmp ult i64 {i}, %others
-  br i1 {more}, label %{name}.do, label %{after}
-{name}.do:
-  %{name}.at = getelementptr ptr, ptr %boxes, i64 {i}
-  %{name}.box = load ptr, ptr %{name}.at, align 8
-  {i}1 = add i64 {i}, 1
-{body}
-{name}.next:
-  br label %{name}
-"""
-
-    wait = f"""
-  br label %watch
-watch:
-  %round = phi i64 [ 0, %wait.do ], [ %round1, %spin ], [ %round1, %give ]
-  %state = load atomic i64, ptr %wait.box acquire, align 8
-  %busy = icmp eq i64 %state, {_BUSY}
-  br i1 %busy, label %again, label %wait.next
-again:
-  %round1 = add i64 %round, 1
-  %patient = icmp ult i64 %round1, {threads.ROUNDS}
-  br i1 %patient, label %spin, label %tired
-tired:
-  {word("%wait.box", _YIELD, "yield.at")}
-  %yield = load ptr, ptr %yield.at, align 8
-  %none = icmp eq ptr %yield, null
-  br i1 %none, label %spin, label %give
-spin:
-  {pause.call}
-  br label %watch
-give:
-  %ignored = call i32 %yield()
-  br label %watch
-"""
-    finish = "call void @finish(ptr %entry, i64 %n, ptr %ctx, ptr %boxes)"
-    post = f"""
-  br label %asked
-asked:
-  %errand = load atomic i64, ptr %post.box acquire, align 8
-  %away = icmp eq i64 %errand, {_BUSY}
-  br i1 %away, label %back, label %fill
-back:
-  {pause.call}
-  br label %asked
-fill:
-  {word("%post.box", _ENTRY_AT, "e")}
-  store ptr %entry, ptr %e, align 8
-  {word("%post.box", _TID, "t")}
-  store i64 %i1, ptr %t, align 8
-  {word("%post.box", _N, "k")}
-  store i64 %n, ptr %k, align 8
-  {word("%post.box", _CTX, "c")}
-  store ptr %ctx, ptr %c, align 8
-  %was = atomicrmw xchg ptr %post.box, i64 {_BUSY} acq_rel, align 8
-  br label %post.next"""
-    hold = f"""
-  %pair = cmpxchg ptr %hold.box, i64 {_LINGERING}, i64 {_HELD} acq_rel monotonic, align 8
-  %held = extractvalue {{ i64, i1 }} %pair, 1
-  br i1 %held, label %hold.next, label %undo.start"""
-    undo = f"""
-  %before = icmp ult i64 %u, %i
-  br i1 %before, label %undo.free, label %undo.next
-undo.free:
-  store atomic i64 {_LINGERING}, ptr %undo.box release, align 8
-  br label %undo.next"""
-    arguments = "ptr %entry, i64 %n, ptr %ctx, ptr %boxes"
-    return f"""{threads.barrier_ir(arch)}
-define void @serve(ptr %box, i64 %patience) nounwind {{
-start:
-  %woken = cmpxchg ptr %box, i64 {_ASLEEP}, i64 {_LINGERING} acq_rel monotonic, align 8
-  br label %watch
-watch:
-  %round = phi i64 [ 0, %start ], [ 0, %run ], [ %round, %hold ], [ %round1, %linger ]
-  %limit = phi i64 [ %patience, %start ], [ %limit1, %run ], [ %limit, %hold ], [ %limit, %linger ]
-  %state = load atomic i64, ptr %box acquire, align 8
-  switch i64 %state, label %idle [ i64 {_BUSY}, label %run
-                                   i64 {_HELD}, label %hold ]
-run:
-  {word("%box", _ENTRY_AT, "e")}
-  %entry = load ptr, ptr %e, align 8
-  {word("%box", _TID, "t")}
-  %tid = load i64, ptr %t, align 8
-  {word("%box", _N, "k")}
-  %n = load i64, ptr %k, align 8
-  {word("%box", _CTX, "c")}
-  %ctx = load ptr, ptr %c, align 8
-  call void %entry(i64 %tid, i64 %n, ptr %ctx)
-  {word("%box", _PROCESSORS, "p")}
-  %processors = load i64, ptr %p, align 8
-  %crowded = icmp ugt i64 %n, %processors
-  %limit1 = select i1 %crowded, i64 0, i64 %patience
-  store atomic i64 {_LINGERING}, ptr %box release, align 8
-  br label %watch
-hold:
-  {pause.call}
-  br label %watch
-idle:
-  %round1 = add i64 %round, 1
-  %patient = icmp ult i64 %round1, %limit
-  br i1 %patient, label %linger, label %leave
-linger:
-  {pause.call}
-  br label %watch
-leave:
-  %pair = cmpxchg ptr %box, i64 {_LINGERING}, i64 {_ASLEEP} acq_rel monotonic, align 8
-  %asleep = extractvalue {{ i64, i1 }} %pair, 1
-  br i1 %asleep, label %done, label %linger
-done:
-  ret void
-}}
-define void @post({arguments}) nounwind {{
-start:
-  %others = sub i64 %n, 1
-{over("post", "start", "done", post)}
-done:
-  ret void
-}}
-define void @finish({arguments}) nounwind {{
-start:
-  call void %entry(i64 0, i64 %n, ptr %ctx)
-  %others = sub i64 %n, 1
-{over("wait", "start", "done", wait)}
-done:
-  ret void
-}}
-define i64 @launch({arguments}) nounwind {{
-start:
-  %others = sub i64 %n, 1
-{over("hold", "start", "go", hold)}
-undo.start:
-{over("undo", "undo.start", "refused", undo, i="%u")}
-refused:
-  ret i64 0
-go:
-  call void @post({arguments})
-  {finish}
-  ret i64 1
-}}
-define i64 @ask(ptr %entry, ptr %ctx, ptr %box) nounwind {{
-start:
-  %pair = cmpxchg ptr %box, i64 {_LINGERING}, i64 {_HELD} acq_rel monotonic, align 8
-  %held = extractvalue {{ i64, i1 }} %pair, 1
-  br i1 %held, label %go, label %refused
-refused:
-  ret i64 0
-go:
-  {word("%box", _ENTRY_AT, "e")}
-  store ptr %entry, ptr %e, align 8
-  {word("%box", _TID, "t")}
-  store i64 0, ptr %t, align 8
-  {word("%box", _N, "k")}
-  store i64 1, ptr %k, align 8
-  {word("%box", _CTX, "c")}
-  store ptr %ctx, ptr %c, align 8
-  store atomic i64 {_BUSY}, ptr %box release, align 8
-  ret i64 1
-}}
-define void @each(i64 %tid, i64 %n, ptr %series) nounwind {{
-start:
-  {word("%series", _OF, "e")}
-  %entry = load ptr, ptr %e, align 8
-  {word("%series", _CONTEXTS, "c")}
-  %contexts = load ptr, ptr %c, align 8
-  {word("%series", _COUNT, "k")}
-  %count = load i64, ptr %k, align 8
-  {word("%series", _BYTES, "b")}
-  %bytes = load i64, ptr %b, align 8
-  {word("%series", _MEET, "m")}
-  %sync = load ptr, ptr %m, align 8
-  br label %more
-more:
-  %i = phi i64 [ 0, %start ], [ %i1, %one ]
-  %left = icmp ult i64 %i, %count
-  br i1 %left, label %one, label %done
-one:
-  %at = mul i64 %i, %bytes
-  %ctx = getelementptr i8, ptr %contexts, i64 %at
-  call void %entry(i64 %tid, i64 %n, ptr %ctx)
-  call void @rv.barrier(ptr %sync, i64 %n)
-  %i1 = add i64 %i, 1
-  br label %more
-done:
-  ret void
-}}
-"""
-
-
 class _Native:
-    """The functions of `team_ir`, compiled once a machine and loaded once a process."""
+    """The functions of `pool_ir`, compiled once a machine and loaded once a process."""
 
     def __init__(self) -> None:
         target = llvm.resolve_target("host")
-        text = team_ir(target.arch)
+        text = pool_ir.pool_ir(target.arch)
         library = llvm.load_object(object_cache.compiled_object(text, target), target)
         self.keep = library
         arguments = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p)
@@ -291,10 +73,10 @@ def _native() -> _Native:
 
 class _Worker:
     def __init__(self, pool: _Pool) -> None:
-        self.box = threads.aligned_empty(_APART // 8, np.int64, _APART)
+        self.box = threads.aligned_empty(pool_ir.APART // 8, np.int64, pool_ir.APART)
         self.box[:] = 0
-        self.box[_YIELD] = threads.yield_address()
-        self.box[_PROCESSORS] = threads.processors()
+        self.box[pool_ir.YIELD] = threads.yield_address()
+        self.box[pool_ir.PROCESSORS] = threads.processors()
         self.address = self.box.ctypes.data.to_bytes(8, sys.byteorder)
         # Unlike a lock it may be released once too often: a worker that is told to wake and does not sleep only lingers
         # a little longer.
@@ -380,7 +162,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def run_each(entry: Entry, nthreads: int, contexts: np.ndarray[Any, Any], sync: int) -> None:
+def run_each(entry: EntryPoint, nthreads: int, contexts: np.ndarray[Any, Any], sync: int) -> None:
     """Run an entry once for each row of ``contexts``, one after the other, in one native call: see `run_parallel`.
 
     ``sync`` is the address of a barrier's block.
@@ -392,7 +174,7 @@ def run_each(entry: Entry, nthreads: int, contexts: np.ndarray[Any, Any], sync: 
     run_parallel(_pool.native.each, nthreads, series.ctypes.data)
 
 
-def run_beside(entry: Entry, ctx: int, needs: Any) -> bool:
+def run_beside(entry: EntryPoint, ctx: int, needs: Any) -> bool:
     """Have a thread that lingers run ``entry(0, 1, ctx)`` while the caller goes on; False where there is none.
 
     When it has run, only the entry can tell: through memory, which is to be among what it ``needs``, and which is kept.
@@ -413,7 +195,7 @@ def run_beside(entry: Entry, ctx: int, needs: Any) -> bool:
         pool.idle.extend(workers)
 
 
-def run_parallel(entry: int | Entry, nthreads: int, ctx: int) -> None:
+def run_parallel(entry: int | EntryPoint, nthreads: int, ctx: int) -> None:
     """Run ``entry(tid, nthreads, ctx)`` with every tid below ``nthreads`` at once: 0 here, the others on the pool.
 
     ``entry`` is an address or what ``function`` made of it. Returns when all have returned, also on Ctrl-C, which is

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ranvier.engines.native.schedule.view import View
+from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.node import Node, Shape
 
 
@@ -40,6 +40,17 @@ class Task:
     def nodes(self) -> list[Node]:
         """The anchor, where there is one, and the members."""
         return [*([self.anchor] if self.anchor is not None else []), *self.members]
+
+    @property
+    def computed(self) -> Node | None:
+        """The anchor, or the contraction or reduction of which it is a partial result."""
+        return self.anchor.attrs.get("inner", self.anchor) if self.anchor is not None else None
+
+    def buffers(self, view: Callable[[Node], View | None]) -> list[Buffer]:
+        """The buffers that the kernel reads and writes, each once."""
+        reads = [found for node in self.reads if (found := view(node)) is not None]
+        views = (*reads, *(stored for _, stored in self.stores), *(self.copy or ()))
+        return list(dict.fromkeys(found.buffer for found in views))
 
     @property
     def row_space(self) -> Shape:

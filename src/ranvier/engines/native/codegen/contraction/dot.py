@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
 
 from ranvier.engines.native.codegen.contraction.base import Nested
 from ranvier.engines.native.codegen.loops import dynamic_mask, finish, masked, scope
-from ranvier.engines.native.codegen.reductions import tree, trees
+from ranvier.engines.native.codegen.register_reductions import tree, trees
+from ranvier.engines.native.passes.clip_padding import Clip
 from ranvier.engines.native.schedule.index import At, Value
 from ranvier.engines.native.schedule.loop_nest import Loop, registers
 from ranvier.engines.native.schedule.view import View
 from ranvier.engines.native.target.lanes import LANES, Scalar, literal, tail_mask, vector
 
-Sums = dict[tuple[int, int], str]  # the running sums of a block, by their places in it
+Sums = dict[tuple[int, int], str]  # the running sums of a block, by row and column
+
+
+@dataclass(frozen=True)
+class Block:
+    """``high`` by ``wide`` elements of the result, along loops ``i`` (moves operand a alone) and ``j`` (operand b)."""
+
+    a: Scalar  # offsets of the operands
+    b: Scalar
+    i: Loop | None
+    j: Loop | None
+    at_i: Scalar  # the loops' values at the first element
+    at_j: Scalar
+    high: int
+    wide: int
+
+    @property
+    def offsets_a(self) -> list[int]:
+        return [0 if self.i is None else n * self.i.a for n in range(self.high)]
+
+    @property
+    def offsets_b(self) -> list[int]:
+        return [0 if self.j is None else n * self.j.b for n in range(self.wide)]
 
 
 class Dots(Nested):
@@ -41,7 +65,7 @@ class Dots(Nested):
             with self._steps(j, wide) as at_j:
                 a_at = f.add(a, f.mul(at_i, i.a if i is not None else 0))
                 b_at = f.add(b, f.mul(at_j, j.b if j is not None else 0))
-                self._dot(a_at, b_at, i, j, at_i, at_j, high, wide)
+                self._dot(Block(a_at, b_at, i, j, at_i, at_j, high, wide))
 
         def blocks(a: Scalar, b: Scalar) -> None:
             if line is not None:
@@ -72,9 +96,9 @@ class Dots(Nested):
             with f.loop(start, end, size) as turn, scope(self.k):
                 at = turn.index
                 if line.a:
-                    self._dot(f.add(a, f.mul(at, line.a)), b, line, None, at, 0, size, 1)
+                    self._dot(Block(f.add(a, f.mul(at, line.a)), b, line, None, at, 0, size, 1))
                 else:
-                    self._dot(a, f.add(b, f.mul(at, line.b)), None, line, 0, at, 1, size)
+                    self._dot(Block(a, f.add(b, f.mul(at, line.b)), None, line, 0, at, 1, size))
 
     def _room(self) -> int:
         """How many vectors the registers hold."""
@@ -104,112 +128,104 @@ class Dots(Nested):
         with self.k.function.loop(*self.range_of(loop), step) as turn, scope(self.k):
             yield turn.index
 
-    def _dot(
-        self,
-        a: Scalar,
-        b: Scalar,
-        i: Loop | None,
-        j: Loop | None,
-        at_i: Scalar,
-        at_j: Scalar,
-        high: int,
-        wide: int,
-    ) -> None:
+    def _dot(self, block: Block) -> None:
         """One block: 16 running sums along the last reduction loop for each element, then the tree for each."""
-        k, f, p = self.k, self.k.function, self.plan
+        k, f, p, e = self.k, self.k.function, self.plan, block
 
         def add(type_: str, x: str, y: str) -> str:
             return f.op(f"fadd {type_} {x}, {y}")
 
-        spread_a = [0 if i is None else n * i.a for n in range(high)]
-        spread_b = [0 if j is None else n * j.b for n in range(wide)]
-
-        def term(loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums, mask: str | None) -> Sums:
-            rows = {m for m, _ in totals}
-            xs = {
-                m: self.load(p.a, f.add(a, f.mul(at, loop.a)), spread_a[m], loop.a, mask)
-                for m in sorted(rows)
-            }
-            ys = [self.load(p.b, f.add(b, f.mul(at, loop.b)), more, loop.b, mask) for more in spread_b]
-            # Lanes out of use hold zeros in both operands, unless an operand stands still along the loop.
-            sums = {(m, n): k.call("fma", self.type, xs[m], ys[n], t) for (m, n), t in totals.items()}
-            if mask is None or (loop.a and loop.b):
-                return sums
-            keep = f"select {vector('i1')} {mask}, {self.type}"
-            return {at: f.op(f"{keep} {s}, {self.type} {totals[at]}") for at, s in sums.items()}
-
-        def level(rest: list[Loop], a: Scalar, b: Scalar, totals: Sums) -> Sums:
-            loop = rest[0]
-
-            def inside(turn: Scalar, totals: Sums) -> Sums:
-                return level(rest[1:], f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b)), totals)
-
-            clip = p.clip(loop)
-            if clip is not None and i is not None and clip[0] == i.number:
-                _, cp, _, cq, offset, size = clip
-                assert isinstance(at_i, int)
-                result = dict(totals)
-                for number in range(loop.count):
-                    places = {m: cp * (at_i + m) + cq * number + offset for m in range(high)}
-                    reading = {at: t for at, t in result.items() if 0 <= places[at[0]] < size}
-                    if reading:
-                        with scope(k):
-                            result |= inside(number, reading)
-                return result
-            low, end = self.range_of(loop)
-            if len(rest) > 1:
-                with f.loop(low, end, carry=[(self.type, t) for t in totals.values()]) as turn, scope(k):
-                    result = inside(turn.index, dict(zip(totals, turn.values, strict=True)))
-                    turn.next = list(result.values())
-                return dict(zip(totals, turn.results, strict=True))
-            extent = f.sub(end, low)
-            whole: Scalar = (
-                extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
-            )
-            full = f.add(low, whole)
-            if whole != 0:
-                with (
-                    f.loop(low, full, LANES, carry=[(self.type, t) for t in totals.values()]) as turn,
-                    scope(k),
-                ):
-                    result = term(loop, turn.index, a, b, dict(zip(totals, turn.values, strict=True)), None)
-                    turn.next = list(result.values())
-                totals = dict(zip(totals, turn.results, strict=True))
-            if whole == extent:
-                return totals
-            left = f.sub(end, full)
-            mask = tail_mask(left) if isinstance(left, int) else dynamic_mask(k, left)
-            return term(loop, full, a, b, totals, mask)
-
         def finish_line(loop: Loop, at: Scalar, sums: list[str]) -> None:
-            """What follows on results that lie next to each other."""
+            """What follows on results that are adjacent in memory."""
             with masked(k, tail_mask(len(sums)) if len(sums) < LANES else None):
                 self.fixed[loop.output or 0] = At(at, 1)
                 self._finish(trees(k, sums, self.element, add), True)
 
+        places = list(product(range(e.high), range(e.wide)))
         if p.reduce:
-            totals = level(
-                list(p.reduce), a, b, dict.fromkeys(product(range(high), range(wide)), "zeroinitializer")
-            )
-            if j is not None and self._adjacent(j):
-                for m in range(high):
-                    self._set(i, at_i, m)
-                    finish_line(j, at_j, [totals[m, n] for n in range(wide)])
+            totals = self._sums(e, list(p.reduce), e.a, e.b, dict.fromkeys(places, "zeroinitializer"))
+            if e.j is not None and self._adjacent(e.j):
+                for m in range(e.high):
+                    self._set(e.i, e.at_i, m)
+                    finish_line(e.j, e.at_j, [totals[m, n] for n in range(e.wide)])
                 return
-            if i is not None and high > 1 and self._adjacent(i):
-                for n in range(wide):
-                    self._set(j, at_j, n)
-                    finish_line(i, at_i, [totals[m, n] for m in range(high)])
+            if e.i is not None and e.high > 1 and self._adjacent(e.i):
+                for n in range(e.wide):
+                    self._set(e.j, e.at_j, n)
+                    finish_line(e.i, e.at_i, [totals[m, n] for m in range(e.high)])
                 return
             values = [tree(k, t, self.element, add) for t in totals.values()]
         else:
-            xs = [k.load(View(p.a.buffer, (), (1,), p.a.offset + m), (At(a),)).name for m in spread_a]
-            ys = [k.load(View(p.b.buffer, (), (1,), p.b.offset + m), (At(b),)).name for m in spread_b]
+            xs = [k.load(View(p.a.buffer, (), (1,), p.a.offset + m), (At(e.a),)).name for m in e.offsets_a]
+            ys = [k.load(View(p.b.buffer, (), (1,), p.b.offset + m), (At(e.b),)).name for m in e.offsets_b]
             values = [k.call("fma", self.element, x, y, literal(0, self.element)) for x, y in product(xs, ys)]
-        for (m, n), value in zip(product(range(high), range(wide)), values, strict=True):
-            self._set(i, at_i, m)
-            self._set(j, at_j, n)
+        for (m, n), value in zip(places, values, strict=True):
+            self._set(e.i, e.at_i, m)
+            self._set(e.j, e.at_j, n)
             self._finish(value, False)
+
+    def _sums(self, block: Block, rest: list[Loop], a: Scalar, b: Scalar, totals: Sums) -> Sums:
+        """The running sums after the reduction loops ``rest``, with the operands at these offsets."""
+        k, f, loop = self.k, self.k.function, rest[0]
+
+        def inside(turn: Scalar, totals: Sums) -> Sums:
+            at_a, at_b = f.add(a, f.mul(turn, loop.a)), f.add(b, f.mul(turn, loop.b))
+            return self._sums(block, rest[1:], at_a, at_b, totals)
+
+        clip = self.plan.clip(loop)
+        if clip is not None and block.i is not None and clip[0] == block.i.number:
+            return self._clipped_sums(block, loop, clip, totals, inside)
+        low, end = self.range_of(loop)
+        carry = [(self.type, t) for t in totals.values()]
+        if len(rest) > 1:
+            with f.loop(low, end, carry=carry) as turn, scope(k):
+                result = inside(turn.index, dict(zip(totals, turn.values, strict=True)))
+                turn.next = list(result.values())
+            return dict(zip(totals, turn.results, strict=True))
+        extent = f.sub(end, low)
+        whole: Scalar
+        whole = extent // LANES * LANES if isinstance(extent, int) else f.op(f"and i64 {extent}, -{LANES}")
+        full = f.add(low, whole)
+        if whole != 0:
+            with f.loop(low, full, LANES, carry=carry) as turn, scope(k):
+                running = dict(zip(totals, turn.values, strict=True))
+                turn.next = list(self._term(block, loop, turn.index, a, b, running, None).values())
+            totals = dict(zip(totals, turn.results, strict=True))
+        if whole == extent:
+            return totals
+        left = f.sub(end, full)
+        mask = tail_mask(left) if isinstance(left, int) else dynamic_mask(k, left)
+        return self._term(block, loop, full, a, b, totals, mask)
+
+    def _clipped_sums(
+        self, block: Block, loop: Loop, clip: Clip, totals: Sums, inside: Callable[[Scalar, Sums], Sums]
+    ) -> Sums:
+        """The loop unrolled, each turn for those rows of the block that read no padding."""
+        _, cp, _, cq, offset, size = clip
+        assert isinstance(block.at_i, int)
+        result = dict(totals)
+        for number in range(loop.count):
+            places = [cp * (block.at_i + m) + cq * number + offset for m in range(block.high)]
+            reading = {at: t for at, t in result.items() if 0 <= places[at[0]] < size}
+            if reading:
+                with scope(self.k):
+                    result |= inside(number, reading)
+        return result
+
+    def _term(
+        self, block: Block, loop: Loop, at: Scalar, a: Scalar, b: Scalar, totals: Sums, mask: str | None
+    ) -> Sums:
+        """The running sums after 16 further terms of the innermost loop."""
+        k, f, p = self.k, self.k.function, self.plan
+        rows = sorted({m for m, _ in totals})
+        xs = {m: self.load(p.a, f.add(a, f.mul(at, loop.a)), block.offsets_a[m], loop.a, mask) for m in rows}
+        ys = [self.load(p.b, f.add(b, f.mul(at, loop.b)), more, loop.b, mask) for more in block.offsets_b]
+        # Unused lanes hold zeros in both operands, unless an operand does not move along the loop.
+        sums = {(m, n): k.call("fma", self.type, xs[m], ys[n], t) for (m, n), t in totals.items()}
+        if mask is None or (loop.a and loop.b):
+            return sums
+        keep = f"select {vector('i1')} {mask}, {self.type}"
+        return {at: f.op(f"{keep} {s}, {self.type} {totals[at]}") for at, s in sums.items()}
 
     def _adjacent(self, loop: Loop) -> bool:
         """Whether results along a loop lie next to each other, last in the result's index."""
