@@ -213,7 +213,6 @@ CRITERIA = [
     ("kl_div", [LOGS, np.log(P)], {"log_target": True, "reduction": "batchmean"}, (P * (np.log(P) - LOGS)).sum() / 4),
     ("poisson_nll_loss", [X, P], {}, (np.exp(X) - P * X).mean()),
     ("poisson_nll_loss", [P, Q], {"log_input": False, "eps": 0.0, "reduction": "none"}, P - Q * np.log(P)),
-    ("hinge_loss", [X, np.sign(Y)], {}, np.maximum(1 - np.sign(Y) * X, 0).mean()),
     ("cosine_similarity", [X, Y], {}, (X * Y).sum(1) / np.linalg.norm(X, axis=1) / np.linalg.norm(Y, axis=1)),
     ("normalize", [X], {}, X / np.linalg.norm(X, axis=1, keepdims=True)),
 ]  # fmt: skip

@@ -2,143 +2,42 @@
 
 from ranvier.module import Module, Parameter, Sequential
 from ranvier.support.errors import missing
-from ranvier.torch.nn import functional, init, utils
-from ranvier.torch.nn.activations import (
-    CELU,
-    ELU,
-    GELU,
-    GLU,
-    SELU,
-    Hardshrink,
-    Hardsigmoid,
-    Hardswish,
-    Hardtanh,
-    Identity,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    Mish,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softmin,
-    Softplus,
-    Softshrink,
-    Softsign,
-    Tanh,
-    Tanhshrink,
-    Threshold,
+from ranvier.torch.nn import (
+    activations,
+    containers,
+    convolution,
+    functional,
+    groups,
+    init,
+    layers,
+    losses,
+    normalization,
+    pairs,
+    pooling,
+    shaping,
+    utils,
 )
-from ranvier.torch.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
-from ranvier.torch.nn.convolution import (
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    ConvTranspose3d,
-)
-from ranvier.torch.nn.groups import (
-    BatchNorm2d,
-    BatchNorm3d,
-    GroupNorm,
-    InstanceNorm1d,
-    InstanceNorm2d,
-    InstanceNorm3d,
-    RMSNorm,
-)
-from ranvier.torch.nn.layers import AlphaDropout, Dropout, FeatureAlphaDropout, Flatten, Linear, Unflatten
-from ranvier.torch.nn.losses import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
-    CrossEntropyLoss,
-    GaussianNLLLoss,
-    HingeEmbeddingLoss,
-    HuberLoss,
-    KLDivLoss,
-    L1Loss,
-    MarginRankingLoss,
-    MSELoss,
-    MultiLabelSoftMarginLoss,
-    MultiMarginLoss,
-    NLLLoss,
-    PoissonNLLLoss,
-    SmoothL1Loss,
-    SoftMarginLoss,
-    TripletMarginLoss,
-)
-from ranvier.torch.nn.normalization import BatchNorm1d, LayerNorm
-from ranvier.torch.nn.pairs import (
-    Bilinear,
-    ChannelShuffle,
-    CosineSimilarity,
-    Embedding,
-    LocalResponseNorm,
-    PairwiseDistance,
-    PReLU,
-    Softmax2d,
-)
-from ranvier.torch.nn.pooling import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AdaptiveMaxPool3d,
-    AvgPool1d,
-    AvgPool2d,
-    AvgPool3d,
-    MaxPool1d,
-    MaxPool2d,
-    MaxPool3d,
-)
-from ranvier.torch.nn.shaping import (
-    CircularPad1d,
-    CircularPad2d,
-    CircularPad3d,
-    ConstantPad1d,
-    ConstantPad2d,
-    ConstantPad3d,
-    Dropout1d,
-    Dropout2d,
-    Dropout3d,
-    PixelShuffle,
-    PixelUnshuffle,
-    ReflectionPad1d,
-    ReflectionPad2d,
-    ReflectionPad3d,
-    ReplicationPad1d,
-    ReplicationPad2d,
-    ReplicationPad3d,
-    Upsample,
-    UpsamplingBilinear2d,
-    UpsamplingNearest2d,
-    ZeroPad1d,
-    ZeroPad2d,
-    ZeroPad3d,
-)
+from ranvier.torch.nn.activations import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.containers import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.convolution import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.groups import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.layers import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.losses import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.normalization import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.pairs import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.pooling import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.torch.nn.shaping import *  # noqa: F403 - its __all__ is part of this one
 
-__all__ = [
-    "CELU", "ELU", "GELU", "GLU", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",
-    "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AlphaDropout", "AvgPool1d", "AvgPool2d",
-    "AvgPool3d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Bilinear",
-    "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d", "ConstantPad2d",
-    "ConstantPad3d", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
-    "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss", "Dropout", "Dropout1d", "Dropout2d",
-    "Dropout3d", "Embedding", "FeatureAlphaDropout", "Flatten", "GaussianNLLLoss", "GroupNorm", "Hardshrink",
-    "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HuberLoss", "Identity", "InstanceNorm1d",
-    "InstanceNorm2d", "InstanceNorm3d", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
-    "LocalResponseNorm", "LogSigmoid", "LogSoftmax", "MSELoss", "MarginRankingLoss", "MaxPool1d", "MaxPool2d",
-    "MaxPool3d", "Mish", "Module", "ModuleDict", "ModuleList", "MultiLabelSoftMarginLoss", "MultiMarginLoss",
-    "NLLLoss", "PReLU", "PairwiseDistance", "Parameter", "ParameterDict", "ParameterList", "PixelShuffle",
-    "PixelUnshuffle", "PoissonNLLLoss", "RMSNorm", "ReLU", "ReLU6", "ReflectionPad1d", "ReflectionPad2d",
-    "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d", "ReplicationPad3d", "Sequential", "SiLU",
-    "Sigmoid", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink",
-    "Softsign", "Tanh", "Tanhshrink", "Threshold", "TripletMarginLoss", "Unflatten", "Upsample", "UpsamplingBilinear2d",
-    "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "functional", "init", "utils",
-]  # fmt: skip
+__all__ = ["Module", "Parameter", "Sequential", "functional", "init", "utils"]
+__all__ += activations.__all__
+__all__ += containers.__all__
+__all__ += convolution.__all__
+__all__ += groups.__all__
+__all__ += layers.__all__
+__all__ += losses.__all__
+__all__ += normalization.__all__
+__all__ += pairs.__all__
+__all__ += pooling.__all__
+__all__ += shaping.__all__
 
 __getattr__, __dir__ = missing(globals(), "torch.nn", __all__)

@@ -1,78 +1,25 @@
-"""BatchNorm of images and volumes, GroupNorm, InstanceNorm and RMSNorm with PyTorch's arguments."""
+"""GroupNorm, InstanceNorm and RMSNorm with PyTorch's arguments, defaults and names of weights."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import whole
-from ranvier.layers.normalization import RunningStatistics
 from ranvier.layers.shape_errors import Form, Misfit, largest_divisor
-from ranvier.module import Module, Parameter, register_module
+from ranvier.module import register_module
 from ranvier.ops.functional.normalization import instance_moments, moved, standardize
-from ranvier.ops.torch.device import check_device
-from ranvier.ops.torch.dtypes import dtype_name
 from ranvier.ops.torch.sizes import batched
 from ranvier.tensor.context import get_dtype, no_grad
-from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
-from ranvier.torch.nn.normalization import BatchNorm
+from ranvier.torch.nn.normalization import Affine, Tracking
 
-__all__ = [
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "GroupNorm",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "RMSNorm",
-]
-
-
-@register_module(name="torch.BatchNorm2d")
-class BatchNorm2d(BatchNorm):
-    """Each channel of (batch, channels, height, width) at mean 0, variance 1, then ``* weight + bias``.
-
-    Statistics are over the batch and all positions; see `BatchNorm1d`.
-    """
-
-    dimensions = (4,)
-
-
-@register_module(name="torch.BatchNorm3d")
-class BatchNorm3d(BatchNorm):
-    """Each channel of (batch, channels, depth, height, width) at mean 0, variance 1, then ``* weight + bias``.
-
-    Statistics are over the batch and all positions; see `BatchNorm1d`.
-    """
-
-    dimensions = (5,)
-
-
-class _Affine(Module):
-    """A weight of ones and a bias of zeros, where they are wanted."""
-
-    weight: Parameter | None
-    bias: Parameter | None
-
-    def _make(self, shape: Sequence[int], wanted: bool, device: Any, dtype: Any, bias: bool = True) -> None:
-        check_device(device)
-        name = dtype_name(dtype) or get_dtype()
-        for key, value, made in (("weight", 1.0, wanted), ("bias", 0.0, wanted and bias)):
-            self.register_parameter(key, Parameter.over(np.full(shape, value, name)) if made else None)
-
-    def reset_parameters(self) -> None:
-        """Weight and bias as they were at first."""
-        for tensor, value in ((self.weight, 1.0), (self.bias, 0.0)):
-            if tensor is not None:
-                tensor.assign(np.full(tensor.shape, value))
+__all__ = ["GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "RMSNorm"]
 
 
 @register_module(name="torch.GroupNorm")
-class GroupNorm(_Affine):
+class GroupNorm(Affine):
     """Each of ``num_groups`` of channels of a sample at mean 0, variance 1, then ``* weight + bias`` by channel.
 
     (batch, num_channels, ...) -> the same; the same in training and evaluation (Wu and He, 2018).
@@ -97,7 +44,7 @@ class GroupNorm(_Affine):
                 f"num_groups={best} instead."
             )
         self.eps, self.affine = float(eps), affine
-        self._make((self.num_channels,), affine, device, dtype)
+        self._make_affine((self.num_channels,), affine, device, dtype)
 
     def forward(self, input: Any) -> Any:
         if input.ndim < 2 or input.shape[1] != self.num_channels:
@@ -117,13 +64,10 @@ class GroupNorm(_Affine):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}, affine={self.affine}"
 
 
-class _InstanceNorm(_Affine):
+class _InstanceNorm(Tracking):
     """Each channel of each sample at mean 0 and variance 1 over its positions."""
 
     dimensions: ClassVar[int]
-    running_mean: Any
-    running_var: Any
-    num_batches_tracked: Any
 
     def __init__(
         self,
@@ -137,18 +81,9 @@ class _InstanceNorm(_Affine):
     ) -> None:
         super().__init__()
         self.num_features = whole(num_features, "num_features", self.name)
-        self.eps, self.momentum = float(eps), float(momentum)
-        self.affine, self.track_running_stats = affine, track_running_stats
-        self._make((self.num_features,), affine, device, dtype)
-        name, features = dtype_name(dtype) or get_dtype(), (self.num_features,)
-        first = {
-            "running_mean": np.zeros(features, name),
-            "running_var": np.ones(features, name),
-            "num_batches_tracked": np.zeros((), np.int32),  # stays 0, as PyTorch's does
-        }
-        for key, value in first.items():
-            self.register_buffer(key, Tensor.wrap(value) if track_running_stats else None)
-        self._running = RunningStatistics()
+        self.eps, self.momentum, self.affine = float(eps), float(momentum), affine
+        self._make_affine((self.num_features,), affine, device, dtype)
+        self._make_running(self.num_features, track_running_stats, dtype)
 
     def forward(self, input: Any) -> Any:
         wrong = self.misfit(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
@@ -214,7 +149,7 @@ class InstanceNorm3d(_InstanceNorm):
 
 
 @register_module(name="torch.RMSNorm")
-class RMSNorm(_Affine):
+class RMSNorm(Affine):
     """Each sample divided by its root mean square over its last dimensions, then ``* weight``.
 
     ``normalized_shape`` is the shape of those dimensions, or the extent of the last one (Zhang and Sennrich, 2019).
@@ -232,18 +167,13 @@ class RMSNorm(_Affine):
         sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
         self.normalized_shape = tuple(whole(d, "normalized_shape", self.name) for d in sizes)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self._make(self.normalized_shape, elementwise_affine, device, dtype, bias=False)
-        del self.bias  # there never is one
+        self._make_affine(self.normalized_shape, elementwise_affine, device, dtype, bias=False)
+        del self.bias  # PyTorch's has no such attribute
 
     def forward(self, input: Any) -> Any:
         if tuple(input.shape[-len(self.normalized_shape) :]) != self.normalized_shape:
             raise GraphError(f"its last dimensions are not the normalized_shape {self.normalized_shape}")
         return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
-
-    def reset_parameters(self) -> None:
-        """The weight as it was at first."""
-        if self.weight is not None:
-            self.weight.assign(np.ones(self.weight.shape))
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

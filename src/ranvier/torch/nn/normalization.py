@@ -1,4 +1,4 @@
-"""BatchNorm1d and LayerNorm with PyTorch's arguments, defaults and names of weights."""
+"""BatchNorm1d to BatchNorm3d, and LayerNorm, with PyTorch's arguments, defaults and names of weights."""
 
 from __future__ import annotations
 
@@ -19,22 +19,71 @@ from ranvier.tensor.context import get_dtype, no_grad
 from ranvier.tensor.tensor import Tensor
 from ranvier.torch.nn import functional as F
 
-__all__ = ["BatchNorm", "BatchNorm1d", "LayerNorm"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm"]
 
 
-def _filled(value: float, shape: Sequence[int], dtype: str) -> Parameter:
-    return Parameter.over(np.full(shape, value, dtype))
+class Affine(Module):
+    """A weight of ones and a bias of zeros, each None where it is not wanted."""
 
-
-class BatchNorm(Module):
-    """Batch normalization of (batch, features, ...); ``dimensions``: how many dimensions inputs may have."""
-
-    dimensions: tuple[int, ...]
     weight: Parameter | None
     bias: Parameter | None
+
+    def _make_affine(
+        self, shape: Sequence[int], wanted: bool, device: Any, dtype: Any, bias: bool = True
+    ) -> None:
+        check_device(device)
+        name = dtype_name(dtype) or get_dtype()
+        for key, value, made in (("weight", 1.0, wanted), ("bias", 0.0, wanted and bias)):
+            self.register_parameter(key, Parameter.over(np.full(shape, value, name)) if made else None)
+
+    def reset_parameters(self) -> None:
+        """Set weight and bias to their initial values."""
+        for key, value in (("weight", 1.0), ("bias", 0.0)):
+            parameter = self._parameters.get(key)
+            if parameter is not None:
+                parameter.assign(np.full(parameter.shape, value))
+
+
+class Tracking(Affine):
+    """Normalization of each feature that may keep running statistics, which are None where it does not."""
+
     running_mean: Any
     running_var: Any
     num_batches_tracked: Any
+    track_running_stats: bool
+
+    def _make_running(self, features: int, track: bool, dtype: Any) -> None:
+        self.track_running_stats = track
+        name = dtype_name(dtype) or get_dtype()
+        first = {
+            "running_mean": np.zeros(features, name),
+            "running_var": np.ones(features, name),
+            "num_batches_tracked": np.zeros((), np.int32),
+        }
+        for key, value in first.items():
+            self.register_buffer(key, Tensor.wrap(value) if track else None)
+        self._running = RunningStatistics()
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics to their initial values."""
+        if self.track_running_stats:
+            for tensor, value in (
+                (self.running_mean, 0),
+                (self.running_var, 1),
+                (self.num_batches_tracked, 0),
+            ):
+                tensor.assign(np.full(tensor.shape, value))
+
+    def reset_parameters(self) -> None:
+        """Set running statistics, weight and bias to their initial values."""
+        self.reset_running_stats()
+        super().reset_parameters()
+
+
+class BatchNorm(Tracking):
+    """Batch normalization of (batch, features, ...); ``dimensions``: how many dimensions inputs may have."""
+
+    dimensions: tuple[int, ...]
 
     def __init__(
         self,
@@ -47,36 +96,14 @@ class BatchNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_device(device)
-        name = dtype_name(dtype) or get_dtype()
         self.num_features = whole(num_features, "num_features", self.name)
-        self.eps, self.momentum = float(eps), None if momentum is None else float(momentum)
-        self.affine, self.track_running_stats = affine, track_running_stats
-        for key, value in (("weight", 1.0), ("bias", 0.0)):
-            self.register_parameter(key, _filled(value, (self.num_features,), name) if affine else None)
-        for key, value in (("running_mean", 0.0), ("running_var", 1.0)):
-            known = np.full((self.num_features,), value, name)
-            self.register_buffer(key, Tensor.wrap(known) if track_running_stats else None)
-        tracked = Tensor.wrap(np.zeros((), np.int32)) if track_running_stats else None
-        self.register_buffer("num_batches_tracked", tracked)
-        self._running = RunningStatistics()
-
-    def reset_running_stats(self) -> None:
-        """Statistics as they were at first."""
-        if self.track_running_stats:
-            for tensor, value in (
-                (self.running_mean, 0),
-                (self.running_var, 1),
-                (self.num_batches_tracked, 0),
-            ):
-                tensor.assign(np.full(tensor.shape, value))
-
-    def reset_parameters(self) -> None:
-        """Statistics, weight and bias as they were at first."""
-        self.reset_running_stats()
-        for tensor, value in ((self.weight, 1.0), (self.bias, 0.0)):
-            if tensor is not None:
-                tensor.assign(np.full(tensor.shape, value))
+        self.eps, self.momentum, self.affine = (
+            float(eps),
+            None if momentum is None else float(momentum),
+            affine,
+        )
+        self._make_affine((self.num_features,), affine, device, dtype)
+        self._make_running(self.num_features, track_running_stats, dtype)
 
     def forward(self, input: Any) -> Any:
         reason = self.misfit(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
@@ -131,15 +158,32 @@ class BatchNorm1d(BatchNorm):
     dimensions = (2, 3)
 
 
+@register_module(name="torch.BatchNorm2d")
+class BatchNorm2d(BatchNorm):
+    """Each channel of (batch, channels, height, width) at mean 0, variance 1, then ``* weight + bias``.
+
+    Statistics are over the batch and all positions; see `BatchNorm1d`.
+    """
+
+    dimensions = (4,)
+
+
+@register_module(name="torch.BatchNorm3d")
+class BatchNorm3d(BatchNorm):
+    """Each channel of (batch, channels, depth, height, width) at mean 0, variance 1, then ``* weight + bias``.
+
+    Statistics are over the batch and all positions; see `BatchNorm1d`.
+    """
+
+    dimensions = (5,)
+
+
 @register_module(name="torch.LayerNorm")
-class LayerNorm(Module):
+class LayerNorm(Affine):
     """Each sample at mean 0 and variance 1 over its last dimensions, then ``* weight + bias`` (Ba et al., 2016).
 
     ``normalized_shape`` is the shape of those dimensions, or the extent of the last one.
     """
-
-    weight: Parameter | None
-    bias: Parameter | None
 
     def __init__(
         self,
@@ -151,20 +195,10 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_device(device)
-        name = dtype_name(dtype) or get_dtype()
         sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
         self.normalized_shape = tuple(whole(d, "normalized_shape", self.name) for d in sizes)
         self.eps, self.elementwise_affine = float(eps), elementwise_affine
-        for key, value, wanted in (("weight", 1.0, True), ("bias", 0.0, bias)):
-            made = _filled(value, self.normalized_shape, name) if elementwise_affine and wanted else None
-            self.register_parameter(key, made)
-
-    def reset_parameters(self) -> None:
-        """Weight and bias as they were at first."""
-        for tensor, value in ((self.weight, 1.0), (self.bias, 0.0)):
-            if tensor is not None:
-                tensor.assign(np.full(tensor.shape, value))
+        self._make_affine(self.normalized_shape, elementwise_affine, device, dtype, bias)
 
     def forward(self, input: Any) -> Any:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
