@@ -42,7 +42,7 @@ FAULTS = [
         lambda: set_random_seed(-1),
         r"seed -1 is not an integer from 0 to 2\*\*32 - 1. Write set_random_seed\(0\)",
     ),
-    (lambda: rv.set_seed(2**64), r"seed 18446744073709551616 is no .* to 2\*\*64 - 1. Write set_seed\(0\)"),
+    (lambda: rv.set_seed(2**64), r"seed 18446744073709551616 is not .* to 2\*\*64 - 1. Write set_seed\(0\)"),
     (
         lambda: rv.utils.split_dataset(np.ones(4), 0.5, shuffle=True, seed="a"),
         "seed 'a' is not an integer .* Write seed=0",
