@@ -572,7 +572,7 @@ def own_faulty_metric():
 
 
 MISTAKES = {  # a value in the wrong place or of the wrong kind: what is done, the error, what it says
-    "a share in quotes": (lambda: fit(X, Y, validation_split="0.2"), ValueError, "validation_split='0.2': write a share between 0 and 1"),
+    "a fraction in quotes": (lambda: fit(X, Y, validation_split="0.2"), ValueError, "validation_split='0.2': write a fraction between 0 and 1"),
     "patience in quotes": (lambda: callbacks.EarlyStopping(patience="3"), TypeError, r"EarlyStopping\(patience='3'\): this is a number"),
     "a factor in quotes": (lambda: callbacks.ReduceLROnPlateau(factor="3"), TypeError, r"ReduceLROnPlateau\(factor='3'\): this is a number"),
     "a change in quotes": (lambda: callbacks.EarlyStopping(min_delta="3"), TypeError, r"EarlyStopping\(min_delta='3'\): this is a number"),

@@ -739,7 +739,7 @@ WARNINGS = [  # layers, loss, x, y, what is said
     (lambda: [D(4, name="a"), D(2, name="b")], "mse", X, VALUES, "no nonlinearity between 'a' and 'b'"),
     (lambda: [D(4, name="a"), rv.layers.Dropout(0.5), D(2, name="b")], "mse", X, VALUES, "no nonlinearity"),
     (lambda: [rv.layers.Flatten(), D(2)], "mse", PIXELS, VALUES, r"Rescaling\(1 / 255\)"),
-    (lambda: [D(2)], "mse", PIXELS.astype(np.float32), VALUES, r"from \d+ to 2\d\d and no layer rescales"),
+    (lambda: [D(2)], "mse", PIXELS.astype(np.float32), VALUES, r"from \d+ to 2\d\d, and no layer rescales"),
 ]  # fmt: skip
 
 SILENT = [

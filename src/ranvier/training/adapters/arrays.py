@@ -1,4 +1,4 @@
-"""The gate of `fit`, `evaluate` and `predict`: whatever the user holds as checked arrays, for each input and output."""
+"""Data of any form as checked arrays, for each input and output of a model."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from ranvier.data.arrays import (
 from ranvier.data.convert import refuse_sparse
 from ranvier.data.sampled import share_of_zeros
 from ranvier.graph.node import Type
-from ranvier.module import Module, mode
+from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import packed, takes
-from ranvier.module.versions import structure
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.rng import traced_draws
@@ -36,11 +35,11 @@ from ranvier.training.adapters.sample_weights import (
 from ranvier.training.step.arrays import Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import target_array
-from ranvier.training.step.outputs import Head
+from ranvier.training.step.outputs import OutputSpecs
 from ranvier.training.step.placeholders import placeholders
 from ranvier.training.step.step import KEPT
 from ranvier.training.step.structure import (
-    Outputs,
+    OutputStructure,
     container_of,
     inputs_of,
     is_alone,
@@ -51,11 +50,11 @@ from ranvier.training.step.structure import (
 
 __all__ = ["input_arrays", "split_rows", "to_data", "traced_outputs"]
 
-LARGEST = 2**31 - 1  # rows, which the shuffled order numbers by int32
+LARGEST = 2**31 - 1  # the most rows, since the shuffled order numbers them in int32
 
 
-def plain(x: Any) -> Any:
-    """A tensor's value; anything else as it is."""
+def value_of(x: Any) -> Any:
+    """The value of a tensor; anything else as it is."""
     return x.compute() if isinstance(x, Tensor) else x
 
 
@@ -70,8 +69,8 @@ def input_arrays(
 ) -> tuple[Array, ...]:
     """The arrays of each input of ``model``, which is built for them if it is not yet. Raises as `as_features` does.
 
-    Frames must have the columns that the model has learned with; with ``learn`` it remembers those of this one.
-    ``rows`` is the number of samples, where something else tells it.
+    Frames must have the columns of the frame that the model was trained on; with ``learn`` the model remembers the
+    columns of this one. ``rows`` is the number of samples if it is known from the targets.
     """
     form = container_of(model, x, rows)
     parts = inputs_of(model, x, name, form)
@@ -87,7 +86,7 @@ def input_arrays(
             None if type_ is None else tuple(d if isinstance(d, int) else None for d in type_.shape[1:])
         )
         array = as_features(
-            plain(part),
+            value_of(part),
             name=label,
             expected=expected,
             check_finite=check_finite,
@@ -95,7 +94,7 @@ def input_arrays(
             dtype=get_dtype(),
         )
         names = column_names(part) if learn and key not in model._frame_columns else None
-        if names is not None:  # and not where the frame is refused
+        if names is not None:  # after the checks, which may refuse the frame
             model._frame_columns[key] = list(names)
         if len(array) > LARGEST:
             raise ValueError(
@@ -117,7 +116,7 @@ def input_arrays(
 
 
 def rows_of(y: Any) -> int | None:
-    """The number of samples that targets are for, by those of the first output where there are several."""
+    """The number of samples of targets, by those of the first output if there are several."""
     if isinstance(y, Mapping) and is_container(y):
         y = list(y.values())
     if is_container(y) and y and getattr(y[0], "shape", ()):
@@ -136,21 +135,21 @@ def likely_several(model: Module, x: Any) -> bool:
 
 def traced_outputs(
     model: Module, state: Compiled, arrays: Sequence[Array]
-) -> tuple[Outputs, tuple[Type, ...]]:
-    """What the model returns for such inputs, and the types of its outputs, by tracing it once."""
-    key = (tuple(a.shape[1:] for a in arrays), structure(model))
+) -> tuple[OutputStructure, tuple[Type, ...]]:
+    """The structure and the types of the model's outputs for such inputs, by tracing it once."""
+    key = (tuple(a.shape[1:] for a in arrays), versions.structure(model))
     known = state.traced.get(key)
     if known is None:
         if len(state.traced) >= KEPT:
             state.traced.clear()
         output = model._trace()
-        outputs = outputs_of(model, output)
-        known = state.traced[key] = (outputs, tuple(t.spec for t in outputs.flat(output)))
+        structure = outputs_of(model, output)
+        known = state.traced[key] = (structure, tuple(t.spec for t in structure.flat(output)))
     return known
 
 
 def adds_losses(model: Module, arrays: Sequence[Array]) -> bool:
-    """Whether layers add to the loss while training (`Module.add_loss`, regularizers)."""
+    """Whether layers add to the loss in training (`Module.add_loss`, regularizers)."""
     with mode(model, True), isolated_tape(model), traced_draws():
         model(*packed(placeholders(model, arrays), model._input_form))
         return bool(model._losses())
@@ -167,9 +166,9 @@ def to_data(
     check_finite: bool = True,
     prefix: str = "",
 ) -> Data:
-    """Checked arrays of x, y and the samples' weights. Raises ValueError or TypeError before anything is done.
+    """Checked arrays of x, y and the samples' weights. Raises ValueError or TypeError before anything is trained.
 
-    ``x`` may be such arrays already, of which ``fit_many`` gives each model some rows.
+    ``x`` may be `Data` already: ``fit_many`` gives each model some rows of it.
     """
     try:
         return checked(model, compiled, x, y, weight, class_weight, check_finite, prefix)
@@ -177,7 +176,7 @@ def to_data(
         if likely_several(model, x):
             error.add_note(
                 f"(x is a list of {len(x)} arrays, and {model.name!r} takes one input, so they were read as samples. "
-                "If they are inputs of their own, write def forward(self, a, b).)"
+                "If they are separate inputs, write def forward(self, a, b).)"
             )
         raise
 
@@ -193,21 +192,21 @@ def checked(
     prefix: str,
 ) -> Data:
     if isinstance(x, Data):
-        outputs, types = traced_outputs(model, compiled, x.x)
-        heads = compiled.meet(outputs).heads
+        structure, types = traced_outputs(model, compiled, x.x)
+        specs = compiled.resolve(structure)
         if class_weight is None:
             return x
-        return replace(x, weight=by_class_among(x, heads, outputs, types, class_weight))
+        return replace(x, weight=by_class_among(x, specs, types, class_weight))
     x_name, y_name, w_name = (prefix + n for n in ("x", "y", "sample_weight"))
-    alone = compiled.given["loss"] is None  # what layers add to it may be all that is trained toward
-    compared = not alone or any(compiled.given[kind] for kind in ("metrics", "weighted_metrics"))
+    without_loss = compiled.given["loss"] is None  # `fit` may minimize the losses that layers add
+    compared = not without_loss or any(compiled.given[kind] for kind in ("metrics", "weighted_metrics"))
     if y is None and compared and likely_several(model, x):
         raise TypeError(
             f"{x_name} is a {type(x).__name__} of {len(x)} arrays, and {y_name} is missing. Write fit(x, y), or "
             "fit(*data) where they are one tuple, instead."
         )
     arrays = input_arrays(model, x, name=x_name, check_finite=check_finite, learn=not prefix, rows=rows_of(y))
-    if alone and not adds_losses(model, arrays):
+    if without_loss and not adds_losses(model, arrays):
         raise RuntimeError(
             f"{model.name!r} was compiled without a loss, and none of its layers adds one. Write compile(loss=...), or "
             "self.add_loss(...) in a forward or call, instead."
@@ -217,70 +216,73 @@ def checked(
             f"{y_name} is missing. Write the targets after the inputs, as in fit(x, y), evaluate(x, y) and "
             "validation_data=(x, y), or give a generator of (x, y) batches, instead."
         )
-    outputs, types = traced_outputs(model, compiled, arrays)
-    heads = compiled.meet(outputs).heads
+    structure, types = traced_outputs(model, compiled, arrays)
+    specs = compiled.resolve(structure)
     last = next((m for m in reversed(list(model.modules())) if m._parameters), model)
-    owner = f"layer {last.name!r}" if len(heads) == 1 else f"model {model.name!r}"
+    owner = f"layer {last.name!r}" if len(specs) == 1 else f"model {model.name!r}"
     lengths = {x_name: arrays[0]}
     targets: list[Array | None] = []
     weights: list[Array | None] = []
-    given_weights = weights_of(weight, outputs, w_name)
-    by_output = class_weights_of(class_weight, outputs)
-    if outputs.kind == "one":
-        y = target_of(model, y, len(arrays[0]), outputs, y_name)
-    parts = [None] * len(heads) if y is None else targets_of(y, outputs, heads, y_name)
-    for i, (head, part) in enumerate(zip(heads, parts, strict=True)):
-        label, shape = outputs.label(i, y_name), types[i].shape[1:]
-        own = given_weights[i]
-        if part is None or not head.used:
+    given_weights = weights_of(weight, structure, w_name)
+    by_output = class_weights_of(class_weight, structure)
+    if structure.kind == "one":
+        y = target_of(model, y, len(arrays[0]), structure, y_name)
+    parts = [None] * len(specs) if y is None else targets_of(y, specs, y_name)
+    for i, (spec, part) in enumerate(zip(specs, parts, strict=True)):
+        label, shape = structure.label(i, y_name), types[i].shape[1:]
+        weights_given = given_weights[i]
+        if part is None or not spec.used:
             targets.append(None)
             weights.append(None)
             continue
         refuse_sparse(part, label)
         if hasattr(part, "__len__") and np.ndim(part) and len(part):
-            check_lengths(**lengths, **{label: part, w_name: own})
-        target = target_array(part, head.loss, shape, name=label, owner=owner, check_finite=check_finite)
+            check_lengths(**lengths, **{label: part, w_name: weights_given})
+        target = target_array(part, spec.loss, shape, name=label, owner=owner, check_finite=check_finite)
         check_lengths(**lengths, **{label: target})
-        if own is not None:
-            wanted = loss_shape(compiled, i, head, target, types[i])
-            w_label = w_name if own is weight else outputs.label(i, w_name)
-            own = as_weights(
-                plain(own), len(target), name=w_label, dtype=get_dtype(), sample_shape=wanted[1:]
+        if weights_given is not None:
+            wanted = loss_shape(compiled, i, spec, target, types[i])
+            w_label = w_name if weights_given is weight else structure.label(i, w_name)
+            weights_given = as_weights(
+                value_of(weights_given), len(target), name=w_label, dtype=get_dtype(), sample_shape=wanted[1:]
             )
         if by_output[i] is not None:
-            own = by_class(target, head, shape, by_output[i], own, outputs.label(i, "class_weight"))
+            weights_given = by_class(
+                target, spec, shape, by_output[i], weights_given, structure.label(i, "class_weight")
+            )
         targets.append(target)
-        weights.append(own)
+        weights.append(weights_given)
     return Data(arrays, tuple(targets), tuple(weights), zeros=tuple(map(share_of_zeros, arrays)))
 
 
-def target_of(model: Module, y: Any, rows: int, outputs: Outputs, name: str) -> Any:
-    """The targets of a model with one output, which may come by the output's name, or alone in a list."""
+def target_of(model: Module, y: Any, rows: int, structure: OutputStructure, name: str) -> Any:
+    """The targets of a model with one output, which may be in a dict by the output's name, or alone in a list."""
     if isinstance(y, Mapping) and is_container(y):
         names = getattr(model, "output_names", None) or [None]
-        return pick(y, replace(outputs, names=tuple(names)), name)[0]
+        return pick(y, replace(structure, names=tuple(names)), name)[0]
     return y[0] if is_alone(y, rows) else y
 
 
-def targets_of(y: Any, outputs: Outputs, heads: Sequence[Head], name: str) -> list[Any]:
-    """The targets of each output, None where an output has no loss and no metric."""
-    if outputs.kind == "one":
+def targets_of(y: Any, specs: OutputSpecs, name: str) -> list[Any]:
+    """The targets of each output; None for an output without loss and metrics."""
+    structure = specs.structure
+    if structure.kind == "one":
         return [y]
     if not isinstance(y, (list, tuple, Mapping)) or hasattr(y, "columns"):
-        if len(heads) == 1:
+        if len(specs) == 1:
             return [y]
         raise TypeError(
-            f"{name} is one {type(y).__name__}, and the model has {len(heads)} outputs. Write a list with the targets "
+            f"{name} is one {type(y).__name__}, and the model has {len(specs)} outputs. Write a list with the targets "
             "of each output, or a dict by their names, instead."
         )
-    used = [i for i, head in enumerate(heads) if head.used]
+    used = [i for i, spec in enumerate(specs) if spec.used]
     if not isinstance(y, Mapping) and len(y) == len(used) < len(
-        heads
+        specs
     ):  # those that are compared with something
         found = dict(zip(used, y, strict=True))
-        return [found.get(i) for i in range(len(heads))]
-    parts = pick(y, outputs, name)
-    missing = [outputs.label(i, name) for i in used if parts[i] is None]
+        return [found.get(i) for i in range(len(specs))]
+    parts = pick(y, structure, name)
+    missing = [structure.label(i, name) for i in used if parts[i] is None]
     if missing:
         raise ValueError(
             f"{', '.join(missing)} is missing, and that output has a loss or metrics. Write targets for it, or leave "
@@ -289,15 +291,17 @@ def targets_of(y: Any, outputs: Outputs, heads: Sequence[Head], name: str) -> li
     return parts
 
 
-def split_rows(data: Data, share: Any) -> tuple[Data, Data]:
-    """The first rows to train on and the last ``share`` of them to validate on, before any shuffling."""
-    number = isinstance(share, (int, float, np.integer, np.floating)) and not isinstance(share, bool)
-    if not number or not 0 < share < 1:
-        raise ValueError(f"validation_split={share!r}: write a share between 0 and 1, such as 0.2, instead.")
-    at = int(np.floor(len(data) * (1 - share)))
+def split_rows(data: Data, fraction: Any) -> tuple[Data, Data]:
+    """The first rows to train on and the last ``fraction`` of them to validate on, before any shuffling."""
+    number = isinstance(fraction, (int, float, np.integer, np.floating)) and not isinstance(fraction, bool)
+    if not number or not 0 < fraction < 1:
+        raise ValueError(
+            f"validation_split={fraction!r}: write a fraction between 0 and 1, such as 0.2, instead."
+        )
+    at = int(np.floor(len(data) * (1 - fraction)))
     if at in (0, len(data)):
         raise ValueError(
-            f"validation_split={share} of {len(data)} samples leaves none to {'train' if at == 0 else 'validate'} on. "
-            "Write another share, or validation_data=(x, y), instead."
+            f"validation_split={fraction} of {len(data)} samples leaves none to {'train' if at == 0 else 'validate'} "
+            "on. Write another fraction, or validation_data=(x, y), instead."
         )
     return data.rows(slice(0, at)), data.rows(slice(at, None))

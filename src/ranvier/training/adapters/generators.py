@@ -1,4 +1,4 @@
-"""What gives batches (generators, DataLoaders, PyDatasets): its batches as checked arrays, one or some at a time."""
+"""Batches of a generator, DataLoader or PyDataset as checked arrays, one or several at a time."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ __all__ = [
     "with_epoch_events",
 ]
 
-TOGETHER = 256  # batches, at most
-GROUP_SECONDS = 0.02  # a source that takes longer gives its batches one by one
+TOGETHER = 256  # the most batches that are checked together
+GROUP_SECONDS = 0.02  # batches of a source that takes longer are checked one by one
 
 
 def is_source(x: Any) -> bool:
@@ -43,18 +43,18 @@ def is_source(x: Any) -> bool:
     if isinstance(x, (np.ndarray, Tensor, list, tuple, str, bytes, Mapping)) or x is None:
         return False
     array = any(hasattr(x, name) for name in ("__array__", "shape", "to_numpy", "__dlpack__"))
-    array = array or hasattr(type(x), "columns")  # not asked of x: a LazyFrame would compute them
-    # What can only be called is a function that makes a generator, and is told so.
+    array = array or hasattr(type(x), "columns")  # of the type, since a LazyFrame would compute its columns
+    # A function that makes a generator counts as a source, so that the error can name what to write.
     return not array and (hasattr(x, "__iter__") or hasattr(x, "__getitem__") or callable(x))
 
 
 def batch_splitter(
     model: Module, outputs: Callable[[Any], int] | None = None
 ) -> Callable[[Any], tuple[Any, ...] | None]:
-    """How a batch falls into (x, y, sample_weight) for models of several inputs or outputs; None for the usual way.
+    """A function that splits a batch into (x, y, sample_weight) for models of several inputs or outputs.
 
-    Besides ``((a, b), (y, z))``, as Keras has it, a batch may hold all one after the other, ``(a, b, y, z)``, as a
-    TensorDataset gives them. ``outputs`` tells how many the model has, for such inputs.
+    It returns None for a batch that is split as for any other model. Besides ``((a, b), (y, z))``, as in Keras, a batch
+    may be flat, ``(a, b, y, z)``, as a TensorDataset gives it. ``outputs`` gives the number of outputs for such inputs.
     """
     names, needed, any_number = takes(model)
     many = needed > 1 and not any_number
@@ -65,9 +65,8 @@ def batch_splitter(
         if not isinstance(item, (list, tuple)) or not item or is_container(item[0]):
             return None
         if not many:
-            count = (
-                outputs(item[0]) if outputs is not None and len(item) > 2 and not is_container(item[1]) else 1
-            )
+            flat = outputs is not None and len(item) > 2 and not is_container(item[1])
+            count = outputs(item[0]) if flat and outputs is not None else 1
             return None if count == 1 else (item[0], *tail(item[1:], count))
         if len(item) < needed:
             return None
@@ -87,7 +86,7 @@ def batch_splitter(
 
 @dataclass
 class MemoryLoader:
-    """A loader whose data set lies in memory: run as arrays, in the order that it draws for each epoch."""
+    """A loader whose data set is in memory: it is used as arrays, in the order that it draws for each epoch."""
 
     arrays: tuple[Array, ...]
     batch: int
@@ -107,18 +106,10 @@ class MemoryLoader:
         return tuple(map(at, x)) if isinstance(x, tuple) else at(x)
 
     def data(self, model: Module, compiled: Compiled, **options: Any) -> Data | None:
-        """All of it as checked arrays; None where weights of zero leave samples out, which changes batches."""
+        """All rows as checked arrays; None if weights of zero leave samples out, which changes the batches."""
         if self.checked is not None:
             return self.checked
-
-        def outputs(x: Any) -> int:
-            return len(
-                compiled.meet(
-                    traced_outputs(model, compiled, input_arrays(model, x, check_finite=False))[0]
-                ).heads
-            )
-
-        found = batch_splitter(model, outputs)(self.arrays)
+        found = batch_splitter(model, partial(count_outputs, model, compiled))(self.arrays)
         x, y, weight = (*(self.arrays if found is None else found), None, None)[:3]
         data = to_data(model, compiled, x, y, weight, **options)
         self.checked = data if all(w is None or w.all() for w in data.weight) else None
@@ -137,8 +128,16 @@ def memory_loader(source: Any) -> MemoryLoader | None:
     return MemoryLoader(arrays, batch, draw, source)
 
 
+def count_outputs(model: Module, compiled: Compiled, x: Any) -> int:
+    """How many outputs the model has for such inputs."""
+    if not compiled.resolved:
+        arrays = input_arrays(model, x, check_finite=False)
+        compiled.resolve(traced_outputs(model, compiled, arrays)[0])
+    return len(compiled.outputs)
+
+
 def batch_size_of(source: Any) -> int | None:
-    """The size of the batches that a source gives, where one size is known for all."""
+    """The batch size of a source; None if it is unknown."""
     loader = memory_loader(source)
     return None if loader is None else loader.batch
 
@@ -167,8 +166,8 @@ class Batches:
     ) -> None:
         if any_balanced(class_weight):
             raise ValueError(
-                "class_weight='balanced' counts the classes of all samples, and x gives batches. Write a dict instead, "
-                "{0: 1.0, 1: 5.0}, or arrays as x and y."
+                "class_weight='balanced' counts the classes of all samples, and x gives batches. Write a dict, such as "
+                "{0: 1.0, 1: 5.0}, or give arrays as x and y, instead."
             )
         self.model, self.compiled = model, compiled
         self.options = {"class_weight": class_weight, "check_finite": check_finite}
@@ -177,13 +176,13 @@ class Batches:
         self.index = start  # of the next batch
         self.largest = largest
         self.x: Any = None  # of the batch that is being read
-        self.ahead: Raw | None = None  # taken from the source, and not yet checked
-        self.queue: list[Data] = []  # checked, and not yet handed out
-        self.over: RanOut | None = None  # raised when all that came is handed out
+        self.waiting: Raw | None = None  # taken from the source, and not yet checked
+        self.queue: list[Data] = []  # checked, and not yet returned
+        self.over: RanOut | None = None  # raised when all batches have been returned
         self.raw = batches_from(
             source, steps=steps, as_x=self._inputs, as_y=partial(self._targets, "y"),
-            as_w=partial(self._targets, "sample_weight"), parts=batch_splitter(model, self._outputs), name=self.name,
-            start=start,
+            as_w=partial(self._targets, "sample_weight"), name=self.name, start=start,
+            parts=batch_splitter(model, partial(count_outputs, model, compiled)),
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[Data]:
@@ -196,14 +195,14 @@ class Batches:
         return data
 
     def take(self, most: int) -> Data | None:
-        """The next batches, as many as go together but at most so many, as one: `Data.size` is the size of each.
+        """The next batches as one, at most so many: `Data.size` is the size of each. None when there are no more.
 
-        All but the last are of the largest size so far, and all of one kind. None when there are no more.
+        All but the last have the largest size so far, and all have the same shapes and dtypes.
         """
         if self.queue:
             return self.queue.pop(0)
-        first = self.ahead or self._next()
-        self.ahead = None
+        first = self.waiting or self._next()
+        self.waiting = None
         if first is None:
             if self.over is not None:
                 raise self.over
@@ -217,7 +216,7 @@ class Batches:
         while not group.full and not late:
             raw = self._next()
             if raw is None or not group.takes(raw):
-                self.ahead = raw
+                self.waiting = raw
                 break
             group.add(raw)
             late = time.perf_counter() - started > GROUP_SECONDS
@@ -227,11 +226,11 @@ class Batches:
         try:
             data = replace(self._to_data(group.parts()), size=first.n)
         except (TypeError, ValueError):
-            self._each(group, index)  # says which batch it was
+            self._each(group, index)  # raises an error that names the batch
             raise
         if all(w is None or w.all() for w in data.weight):
             return data
-        self.queue = self._each(group, index)  # samples of weight zero are left out within their batch
+        self.queue = self._each(group, index)  # samples of weight zero are left out of their own batch
         return self.queue.pop(0)
 
     def _each(self, group: Group, index: int) -> list[Data]:
@@ -257,7 +256,7 @@ class Batches:
         return None if found is None else Raw(*found)
 
     def _inputs(self, part: Any) -> Any:
-        # Inputs in a batch have a row for each of its samples, so that a list of as many arrays is one of samples.
+        # Inputs have a row for each sample of the batch, so a list of as many arrays is a list of samples.
         rows = len(part[0]) if isinstance(part, (list, tuple)) and len(part) and np.ndim(part[0]) else None
         form = container_of(self.model, part, rows)
         found = tuple(simple(p, label) for label, p in inputs_of(self.model, part, form=form).items())
@@ -266,20 +265,13 @@ class Batches:
             self.x = dict(zip(form, found, strict=True))
         return self.x
 
-    def _outputs(self, x: Any) -> int:
-        """How many outputs the model has, for such inputs."""
-        if not self.compiled.known:
-            arrays = input_arrays(self.model, x, check_finite=False)
-            self.compiled.meet(traced_outputs(self.model, self.compiled, arrays)[0])
-        return len(self.compiled.heads.heads)
-
     def _targets(self, role: str, part: Any) -> Any:
-        """Targets or weights: of each output where there are several."""
+        """Targets or weights; of each output if there are several."""
         if isinstance(part, Mapping) and is_container(part):
             return {name: simple(p, f"{role}[{name!r}]") for name, p in part.items()}
         if is_alone(part, len(next(iter(leaves(self.x))))):
             part = part[0]
-        elif is_container(part) and self._outputs(self.x) > 1:
+        elif is_container(part) and count_outputs(self.model, self.compiled, self.x) > 1:
             return tuple(simple(p, f"{role}[{i}]") for i, p in enumerate(part))
         return simple(part, role)
 
@@ -292,7 +284,7 @@ def any_balanced(class_weight: Any) -> bool:
 
 
 def simple(part: Any, name: str) -> Any:
-    """Anything as an array; frames, whose names of columns are checked, as they are."""
+    """Anything as an array; frames stay as they are, because their column names are checked."""
     if part is None or type(part) is np.ndarray or hasattr(type(part), "columns"):
         return part
     return part.compute() if isinstance(part, Tensor) else to_numeric(part, name)
@@ -301,7 +293,7 @@ def simple(part: Any, name: str) -> Any:
 def evaluation_batches(
     model: Module, compiled: Compiled, source: Any, steps: int | None, check_finite: bool = True
 ) -> Iterable[Data]:
-    """What gives batches, for evaluation: as arrays in the loader's order where they lie in memory."""
+    """The batches of a source for evaluation; of a loader in memory all rows at once, in the loader's order."""
     options: Any = {"class_weight": None, "check_finite": check_finite}
     loader = memory_loader(source)
     data = None if loader is None else loader.data(model, compiled, **options)
@@ -313,7 +305,7 @@ def evaluation_batches(
 
 
 def with_epoch_events(source: Any, batches: Iterator[Any]) -> Iterator[Any]:
-    """The batches of a source that is told where they begin and end, as Keras's PyDataset is."""
+    """The batches of a source, whose ``on_epoch_begin`` and ``on_epoch_end`` are called around them (PyDataset)."""
     tell(source, "on_epoch_begin")
     yield from batches
     tell(source, "on_epoch_end")

@@ -27,9 +27,9 @@ from ranvier.training.adapters.arrays import input_arrays
 from ranvier.training.adapters.generators import batch_splitter, is_source, memory_loader, with_epoch_events
 from ranvier.training.loop.callback_list import Callbacks
 from ranvier.training.step.compiled import Compiled
-from ranvier.training.step.placeholders import as_given, placeholders, streams
+from ranvier.training.step.placeholders import cast_rows, placeholders, random_streams
 from ranvier.training.step.runner import Pace
-from ranvier.training.step.structure import Outputs, outputs_of
+from ranvier.training.step.structure import OutputStructure, outputs_of
 
 __all__ = ["predict"]
 
@@ -52,13 +52,13 @@ class Predictor:
             input_node("x" if len(x) == 1 else f"x{i}", (BATCH, *a.shape[1:]), a.dtype.name, windowed=True)
             for i, a in enumerate(x)
         ]
-        own = {id(t): as_given(rows, t.spec) for t, rows in zip(given, sources, strict=True)}
+        own = {id(t): cast_rows(rows, t.spec) for t, rows in zip(given, sources, strict=True)}
         updates = []
         self.draws = bool(draws)
         if draws:
             salt, ticks = (input_node(name, (), "uint32") for name in ("seed", "batches"))
             sources += [salt, ticks]
-            own |= streams(draws, salt, ticks)
+            own |= random_streams(draws, salt, ticks)
             updates = [(ticks, ticks + like(ticks, 1))]
         self.tensors: list[Any] = []
         leaves = {}
@@ -186,7 +186,7 @@ def watched(model: Module, x: Any, batch_size: int | None, steps: int | None, ho
             cuts = ([a[i : i + size] for a in arrays] for i in range(0, len(arrays[0]), size)[:steps])
             batches = (cut if len(cut) > 1 else cut[0] for cut in cuts)
 
-        def each() -> Iterator[tuple[Outputs, list[Array]]]:
+        def each() -> Iterator[tuple[OutputStructure, list[Array]]]:
             for number, batch in enumerate(batches):
                 hooks.tell("on_predict_batch_begin", number, {})
                 outputs, values = slowly(model, batch, batch_size, None)
@@ -212,7 +212,7 @@ def parts_of(model: Module, source: Any, steps: int | None) -> Iterator[Any]:
         yield x
 
 
-def joined(found: Iterable[tuple[Outputs, list[Array]]]) -> Any:
+def joined(found: Iterable[tuple[OutputStructure, list[Array]]]) -> Any:
     """The outputs for all batches, one after the other."""
     outputs, collected = None, []
     for outputs, values in found:  # noqa: B007  # the last one's are those of all
@@ -222,7 +222,9 @@ def joined(found: Iterable[tuple[Outputs, list[Array]]]) -> Any:
     return outputs.pack([np.concatenate(parts) for parts in zip(*collected, strict=True)])
 
 
-def slowly(model: Module, x: Any, batch_size: int | None, steps: int | None) -> tuple[Outputs, list[Array]]:
+def slowly(
+    model: Module, x: Any, batch_size: int | None, steps: int | None
+) -> tuple[OutputStructure, list[Array]]:
     now = changes()
     state = model.__dict__.get("_compiled")
     arrays = input_arrays(model, x, check_finite=False)

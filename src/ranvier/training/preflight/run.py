@@ -79,7 +79,7 @@ def preflight(
     nonsense, and ValueError for a code in ``ignore`` that does not exist.
     """
     silenced = (*silencer(ignore, table.CODES), *(("RV306",) if sampled else ()))
-    first = not (state.checked or (partial and state.glanced))
+    first = not (state.checked or (partial and state.checked_batch))
     if not chosen(table.CHECKS, silenced):
         return
     checks = [c for c in (*table.NETWORK, *table.DATA) if first or c.always]
@@ -93,7 +93,7 @@ def preflight(
         step = step_for(model, state, data, min(batch, len(data)), "train")
         findings = found(trials, Probe(model, state, data, step, steps), findings)
     raise_or_warn(chosen(findings, silenced), state.reported)
-    state.glanced = True
+    state.checked_batch = True
     state.checked = state.checked or not partial
 
 
@@ -104,9 +104,9 @@ def after_epoch(
 
     ``runner`` has the step that was run.
     """
-    if state.followed or data is None or runner is None:
+    if state.checked_epoch or data is None or runner is None:
         return
-    state.followed = True
+    state.checked_epoch = True
     checks = chosen((*table.GRADIENTS, *table.ACTIVATIONS), silencer(ignore, table.CODES))
     checks = [c for c in checks if state.reported.isdisjoint((c.code, *c.unless))]
     if checks:

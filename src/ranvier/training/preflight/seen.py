@@ -217,16 +217,16 @@ class Seen:
         self.calls: list[tuple[Module, TraceNode | None]] = []  # each call, and what made its first argument
         names = ["x"] if len(data.x) == 1 else [f"x[{i}]" for i in range(len(data.x))]
         self.inputs = list(map(Input, names, data.x, placeholders(model, data.x)))
-        heads = state.heads
+        specs = state.outputs
         with mode(model, False), isolated_tape(model), forward_hook(self._claim):
             given = packed([i.leaf for i in self.inputs], model._input_form)
-            outputs = heads.outputs.flat(model(*given))
+            outputs = specs.structure.flat(model(*given))
         self.ends = [
-            End(head.loss, output, y, weight, heads.outputs.label(i, "y"), i)
-            for i, (head, output, y, weight) in enumerate(
-                zip(heads.heads, outputs, data.y, data.weight, strict=True)
+            End(spec.loss, output, y, weight, specs.structure.label(i, "y"), i)
+            for i, (spec, output, y, weight) in enumerate(
+                zip(specs, outputs, data.y, data.weight, strict=True)
             )
-            if head.loss is not None and y is not None
+            if spec.loss is not None and y is not None
         ]
         self.leaves = read_by(outputs)
         self.holders = {id(p): m for m in model.modules() for p in m._parameters.values() if p is not None}
@@ -234,7 +234,7 @@ class Seen:
 
     def metrics(self, end: End) -> list[Any]:
         """The metrics of an output."""
-        return [metric for metric, _ in self.state.heads.heads[end.place].metrics]
+        return [metric for metric, _ in self.state.outputs.specs[end.place].metrics]
 
     def training_calls(self) -> tuple[list[Tensor], list[Module]]:
         """What a call in training mode reads, and the modules that it calls; nothing random is used up."""
@@ -243,7 +243,7 @@ class Seen:
         tell = forward_hook(lambda module, args, result: ran.append(module))
         with mode(self.model, True), isolated_tape(self.model), rng.seed_scope(rng.get_seed()), tell:
             result = self.model(*packed(placed, self.model._input_form))
-        return read_by(self.state.heads.outputs.flat(result)), ran
+        return read_by(self.state.outputs.structure.flat(result)), ran
 
     def _claim(self, module: Module, args: tuple[Any, ...], result: Any) -> None:
         """What a call recorded belongs to its module, unless it belongs to one within."""

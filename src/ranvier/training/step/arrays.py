@@ -1,4 +1,4 @@
-"""What is trained or evaluated on, as arrays that programs take."""
+"""Training and evaluation data as the arrays that programs take."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Array = npt.NDArray[Any]
 
 @dataclass
 class Data:
-    """What is trained or evaluated on: arrays of one row a sample.
+    """Arrays with one row for each sample.
 
-    ``x`` has one for each input of the model, ``y`` and ``weight`` one for each output; None where an output has
-    nothing to be compared with, or no weights. For prediction y and weight are empty. With ``among`` only the rows of
-    these numbers (int32) are meant, such as those of a fold; the arrays stay whole and may be shared. ``size`` is that
-    of the batches that they are made of, where they are some of a source's. ``zeros`` has the share of zeros in each of
-    ``x``, where that is known (`share_of_zeros`).
+    ``x`` has an array for each input of the model, ``y`` and ``weight`` have one for each output: None for an output
+    without targets or weights. For prediction y and weight are empty. With ``among`` only the rows of these numbers
+    (int32) are used, such as those of a fold; the arrays stay whole and may be shared. ``size`` is the batch size of
+    rows that came in batches. ``zeros`` has the fraction of zeros in each array of ``x`` if it is known
+    (`share_of_zeros`).
     """
 
     x: tuple[Array, ...]
@@ -34,7 +34,7 @@ class Data:
         return len(self.x[0] if self.among is None else self.among)
 
     def kind(self) -> tuple[Any, ...]:
-        """What a program depends on."""
+        """The shapes and dtypes that a program depends on."""
         return tuple(
             tuple(None if a is None else (a.shape[1:], a.dtype.name) for a in part)
             for part in (self.x, self.y, self.weight)
@@ -51,5 +51,5 @@ class Data:
         return Data(cut(self.x), cut(self.y), cut(self.weight), zeros=self.zeros)
 
     def arrays(self) -> list[Array]:
-        """All that there are, in the order of a step's inputs."""
+        """All arrays, in the order of a step's inputs."""
         return [a for part in (self.x, self.y, self.weight) for a in part if a is not None]

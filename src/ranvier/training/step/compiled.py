@@ -1,4 +1,4 @@
-"""What ``compile`` leaves on a model: how it trains, the programs made so far, and the lock that one ``fit`` holds."""
+"""The result of ``compile``: how a model trains, the programs compiled so far, and the lock that one ``fit`` holds."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from ranvier.module import Module
 from ranvier.training.step.objective import as_loss
 from ranvier.training.step.outputs import (
     FunctionMetric,
-    Head,
-    Heads,
+    OutputSpec,
+    OutputSpecs,
     as_metric,
     describe_loss,
     describe_metric,
     described,
     is_description,
 )
-from ranvier.training.step.structure import ONE, Outputs
+from ranvier.training.step.structure import ONE, OutputStructure
 
 __all__ = ["Compiled", "FunctionMetric", "compile", "compiled"]
 
-_OWN_LOSS = "Write loss=a function of (y_true, y_pred), or self.add_loss(...) in forward,"
-_OWN_METRICS = "Write metrics=[a function of (y_true, y_pred), or a Metric]"
-UNCALLED = {  # Keras's methods that a subclass overrides, which a compiled loop never calls, and what does the same
-    "train_step": f"{_OWN_LOSS} or a loop with loss.backward() and optimizer.step(), as in ranvier.torch,",
-    "test_step": _OWN_METRICS,
+_LOSS = "Write loss=a function of (y_true, y_pred), or self.add_loss(...) in forward,"
+_METRICS = "Write metrics=[a function of (y_true, y_pred), or a Metric]"
+UNCALLED = {  # methods that subclasses override in Keras and that a compiled loop never calls, and what does the same
+    "train_step": f"{_LOSS} or a loop with loss.backward() and optimizer.step(), as in ranvier.torch,",
+    "test_step": _METRICS,
     "predict_step": "Write it in forward",
-    "compute_loss": _OWN_LOSS,
-    "compute_metrics": _OWN_METRICS,
+    "compute_loss": _LOSS,
+    "compute_metrics": _METRICS,
 }
 
 
 class Compiled:
     """Optimizer, losses, metrics and engine of one model, and the programs that were compiled for it.
 
-    ``heads`` are the losses and metrics of each output. How many outputs there are is known when the model is first
-    traced; until then they are those of a model with one output, where what was given can be meant for one.
+    ``outputs`` are the losses and metrics of each output. The number of outputs is known when the model is first
+    traced; until then there is one, if the arguments of `compile` fit one.
     """
 
     def __init__(
@@ -60,67 +60,62 @@ class Compiled:
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
         }
-        described(loss, as_loss)  # names that do not exist are told at once
+        described(loss, as_loss)  # names that do not exist raise now
         described([metrics, weighted_metrics], as_metric)
         several = any(isinstance(v, (list, tuple, dict)) and len(v) > 1 for v in (loss, loss_weights))
         self.fits_one = loss is None or is_description(loss) or not several
-        self.heads = self._heads(ONE) if self.fits_one else Heads(ONE, [Head()])
-        self.known = False  # whether they were made for what the model returns
+        self.outputs = self._specs(ONE) if self.fits_one else OutputSpecs(ONE, [OutputSpec()])
+        self.resolved = False  # whether the outputs are those that the model returns
         self.engine = engine if engine is None else engines.check(engine)
-        self.augment: Any = None  # of the fit under way
+        self.augment: Any = None  # the augmentation of the fit that runs
         self.programs: dict[Any, Any] = {}
-        self.traced: dict[Any, Any] = {}  # what the model returns, for each kind of inputs
+        self.traced: dict[Any, Any] = {}  # the structure of the outputs, for each kind of inputs
         self.reported: set[str] = set()  # codes of checks and keys of data warnings that have been reported
-        self.checked = self.glanced = False  # whether all checks have run, or those of a first batch
-        self.followed = False  # whether the first epoch has been looked at
-        self.evaluating = threading.Lock()  # one evaluation after the other: they share where they add up
+        self.checked = self.checked_batch = False  # whether all checks have run, or those of a first batch
+        self.checked_epoch = False  # whether the checks after the first epoch have run
+        self.evaluating = threading.Lock()  # evaluations run one after the other: they share their totals
         self._lock = threading.Lock()
 
-    def _heads(self, outputs: Outputs) -> Heads:
+    def _specs(self, structure: OutputStructure) -> OutputSpecs:
         given = self.given
-        return Heads.of(
-            outputs, given["loss"], given["loss_weights"], given["metrics"], given["weighted_metrics"]
+        return OutputSpecs.of(
+            structure, given["loss"], given["loss_weights"], given["metrics"], given["weighted_metrics"]
         )
 
-    def meet(self, outputs: Outputs) -> Heads:
-        """The heads for a model that returns this. Raises ValueError where `compile` was given something else."""
-        if not self.known or self.heads.outputs != outputs:
-            if self.heads.outputs != outputs or not self.fits_one:
-                self.heads = self._heads(outputs)
+    def resolve(self, structure: OutputStructure) -> OutputSpecs:
+        """The outputs of a model that returns this structure. Raises ValueError if `compile` was called for others."""
+        if not self.resolved or self.outputs.structure != structure:
+            if self.outputs.structure != structure or not self.fits_one:
+                self.outputs = self._specs(structure)
                 self.programs.clear()
-            self.known = True
-        return self.heads
+            self.resolved = True
+        return self.outputs
 
     @property
     def loss(self) -> losses.Loss | None:
         """The loss of the first output that has one."""
-        return next((head.loss for head in self.heads.heads if head.loss is not None), None)
+        return next((spec.loss for spec in self.outputs if spec.loss is not None), None)
 
     @property
     def metrics(self) -> list[Metric]:
         """All metrics, in the order of the results."""
-        return [metric for _, metric, _ in self.heads.order]
-
-    @property
-    def weighted(self) -> list[bool]:
-        """Which of the metrics sample weights count in."""
-        return [weighted for _, _, weighted in self.heads.order]
+        return [metric for _, metric, _ in self.outputs.order]
 
     @property
     def names(self) -> list[str]:
-        """The names of the results: the loss, each output's where there are several, the metrics."""
-        return self.heads.names
+        """The names of the results: the loss, that of each output if there are several, the metrics."""
+        return self.outputs.names
 
     def settings(self) -> dict[str, Any]:
-        """What `compile` was given, as plain values. Raises ValueError naming the parts that no file can hold."""
-        own: list[str] = []
+        """The arguments of `compile` as plain values. Raises ValueError naming the parts that no file can hold."""
+        unknown: list[str] = []
 
         def tried(describe: Any) -> Any:
             def attempt(value: Any) -> Any:
                 try:
                     return describe(value)
                 except ValueError as error:
-                    own.append(str(error))
+                    unknown.append(str(error))
 
             return attempt
 
@@ -132,17 +127,17 @@ class Compiled:
         try:
             optimizer = optimizers.describe(self.optimizer)
         except ValueError:
-            own.append(f"the optimizer {self.optimizer!r}")
-        if own:
-            raise ValueError(" and ".join(own))
+            unknown.append(f"the optimizer {self.optimizer!r}")
+        if unknown:
+            raise ValueError(" and ".join(unknown))
         weights = described(self.given["loss_weights"], float)
         return {"optimizer": optimizer, **result, "loss_weights": weights, "engine": self.engine}
 
     @contextlib.contextmanager
     def exclusive(self, augment: Any = None) -> Iterator[None]:
-        """Held by one ``fit``; raises RuntimeError where another thread's is under way.
+        """Held by one ``fit``; raises RuntimeError while another thread holds it.
 
-        ``augment`` is what its steps call on inputs and targets.
+        The steps of this ``fit`` call ``augment`` on inputs and targets.
         """
         if augment is not None and not callable(augment):
             raise TypeError(f"augment={augment!r}: write a module, such as rv.layers.MixUp(0.2), instead.")
@@ -159,9 +154,9 @@ class Compiled:
             self._lock.release()
 
     def __copy__(self) -> Compiled:
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        return twin
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -170,12 +165,12 @@ class Compiled:
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
-        """A copy of a model is not compiled: it needs an optimizer with a state of its own."""
+        """A copy of a model is not compiled: it needs its own optimizer state."""
         return
 
 
 def _rule(optimizer: Any) -> Any:
-    """The rule inside an optimizer of the PyTorch vocabulary."""
+    """The Keras optimizer inside an optimizer of the PyTorch vocabulary."""
     rules = getattr(optimizer, "_rules", None)
     if rules is None:
         return optimizer
@@ -204,18 +199,18 @@ def compile(
     ``optimizer``: a name or an `Optimizer`. ``loss``: a name, a `Loss`, a criterion of the PyTorch vocabulary, or a
     function of the tensors (y_true, y_pred). ``metrics``: names, `Metric` objects or such functions; those in
     ``weighted_metrics`` use the sample weights. ``engine``: "native" or "reference". ``jit_compile`` and
-    ``steps_per_execution`` are Keras's, and of no effect: steps are always compiled, and run together as far as nobody
-    watches between them.
+    ``steps_per_execution`` are accepted as in Keras, and have no effect: steps are always compiled, and run together
+    as long as no callback is called between them.
 
     A model with several outputs takes a list in their order or a dict by their names for ``loss`` (one for all of them
-    is enough), ``loss_weights`` (numbers), ``metrics`` and ``weighted_metrics``; None, or a name left out, is an output
-    without any. What is minimized is the sum of the losses, each times its weight.
+    is enough), ``loss_weights`` (numbers), ``metrics`` and ``weighted_metrics``; an output that is None or left out has
+    none of them. `fit` minimizes the sum of the losses, each times its weight.
 
-    Without a ``loss``, what layers add (``add_loss``, regularizers) is minimized, and no targets are needed.
+    Without a ``loss``, `fit` minimizes the losses that layers add (``add_loss``, regularizers), and needs no targets.
 
-    Nothing is traced or compiled yet. Raises ValueError with the nearest name for a name that does not exist, and for
-    ``run_eagerly=True``; TypeError for a model whose class has a ``train_step`` (or another such method of Keras's) of
-    its own, or an optimizer whose class has an ``apply``, which would never be called.
+    The model is traced and compiled later. Raises ValueError with the nearest name for a name that does not exist, and
+    for ``run_eagerly=True``; TypeError for a model whose class has a ``train_step`` (or another such method of Keras),
+    or an optimizer whose class has an ``apply``, since these methods would never be called.
     """
     if run_eagerly:
         raise ValueError(
@@ -225,14 +220,13 @@ def compile(
     for name, fix in UNCALLED.items():
         if callable(getattr(type(model), name, None)):
             raise TypeError(
-                f"{type(model).__name__} has a {name} of its own, and fit, evaluate and predict would not call it. "
-                f"{fix} instead."
+                f"{type(model).__name__} defines {name}, which fit, evaluate and predict would not call. {fix} instead."
             )
     model.__dict__["_compiled"] = Compiled(optimizer, loss, metrics, weighted_metrics, engine, loss_weights)
 
 
 def compiled(model: Module, what: str) -> Compiled:
-    """What `compile` left; raises RuntimeError naming what was called before it."""
+    """The result of `compile`; raises RuntimeError naming the method that was called before it."""
     found = model.__dict__.get("_compiled")
     if not isinstance(found, Compiled):
         raise RuntimeError(

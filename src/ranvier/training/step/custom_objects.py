@@ -1,4 +1,4 @@
-"""Losses and metrics of the user's in files: by the names of their functions and classes, which hold no code."""
+"""Losses and metrics that you wrote, in files: by the names of functions and classes, since files hold no code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["described", "found"]
 
 
 def described(thing: Any, what: str) -> dict[str, Any]:
-    """A function by its name, an object by that of its class and its ``get_config()``: {"class_name", "config"}.
+    """A function by its name, an object by the name of its class and its ``get_config()``: {"class_name", "config"}.
 
-    Raises ValueError, which names ``what``, for one that has no name, or whose configuration lacks arguments of its
+    Raises ValueError naming ``what`` for an object without a name, or whose configuration lacks arguments of its
     constructor.
     """
     kind = thing if hasattr(thing, "__qualname__") else type(thing)
@@ -32,12 +32,12 @@ def described(thing: Any, what: str) -> dict[str, Any]:
 
 
 def is_known(name: str) -> bool:
-    """Whether a class of the library's has the name."""
+    """Whether a class of the library has this name."""
     return name.startswith("torch.") or name in losses.REGISTRY.names or name in metrics.REGISTRY.classes
 
 
 def found(value: Any) -> Any:
-    """What `described` was given. Raises UnknownNameError for a name that is neither registered nor given."""
+    """The object of a description. Raises UnknownNameError for a name that is neither registered nor given."""
     if not isinstance(value, Mapping) or (value["config"] is not None and is_known(value["class_name"])):
         return value
     thing = find(str(value["class_name"]))

@@ -1,8 +1,8 @@
-"""What each output of a model is trained toward and measured by: its loss, that loss's share, and its metrics."""
+"""The specification of each output of a model: its loss, the weight of that loss, and its metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -10,11 +10,11 @@ from typing import Any
 from ranvier import losses, metrics
 from ranvier.metrics import Metric, SampleMean
 from ranvier.support.errors import likely
-from ranvier.training.step import custom_objects as own
+from ranvier.training.step import custom_objects
 from ranvier.training.step.objective import TORCH, Criterion, as_loss, criteria, exclusive
-from ranvier.training.step.structure import Outputs, pick
+from ranvier.training.step.structure import OutputStructure, pick
 
-__all__ = ["FunctionMetric", "Head", "Heads", "describe_loss", "describe_metric", "described"]
+__all__ = ["FunctionMetric", "OutputSpec", "OutputSpecs", "describe_loss", "describe_metric", "described"]
 
 
 class FunctionMetric(SampleMean):
@@ -25,7 +25,7 @@ class FunctionMetric(SampleMean):
         self.function = function
 
     def on(self, y_true: Any, y_pred: Any) -> Any:
-        """What the function makes of tensors. Raises TypeError naming a function of scikit-learn's that it calls."""
+        """The function's result for tensors. Raises TypeError naming a function of scikit-learn that it calls."""
         try:
             return self.function(y_true, y_pred)
         except Exception as error:
@@ -36,42 +36,46 @@ class FunctionMetric(SampleMean):
 
 
 @dataclass
-class Head:
-    """One output: its loss (None: it is only measured, or not at all), the loss's weight in the sum, its metrics."""
+class OutputSpec:
+    """One output: its loss (None for no loss), the weight of the loss in the sum, and its metrics."""
 
     loss: losses.Loss | None = None
-    share: float = 1.0
-    metrics: list[tuple[Metric, bool]] = field(default_factory=list)  # and whether sample weights count in it
+    loss_weight: float = 1.0
+    metrics: list[tuple[Metric, bool]] = field(
+        default_factory=list
+    )  # each with whether it uses sample weights
 
     @property
     def used(self) -> bool:
-        """Whether it is compared with anything."""
+        """Whether it needs targets."""
         return self.loss is not None or bool(self.metrics)
 
 
 @dataclass
-class Heads:
-    """All outputs of a model, and the names of the results: the loss, each output's, then the metrics."""
+class OutputSpecs:
+    """All outputs of a model, and the names of the results: the loss, that of each output, then the metrics."""
 
-    outputs: Outputs
-    heads: list[Head]
+    structure: OutputStructure
+    specs: list[OutputSpec]
     names: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        prefixes = ["" if name is None or len(self.heads) == 1 else f"{name}_" for name in self.outputs.names]
-        self.several = sum(head.loss is not None for head in self.heads) > 1
+        prefixes = [
+            "" if name is None or len(self.specs) == 1 else f"{name}_" for name in self.structure.names
+        ]
+        self.several = sum(spec.loss is not None for spec in self.specs) > 1
         names = ["loss"]
-        if self.several:  # as Keras: by the output's name, or by the loss's where outputs have none
+        if self.several:  # as in Keras: by the output's name, or by the loss's if outputs have no names
             names += [
-                f"{prefix or f'{head.loss.name}_'}loss"
-                for prefix, head in zip(prefixes, self.heads, strict=True)
-                if head.loss is not None
+                f"{prefix or f'{spec.loss.name}_'}loss"
+                for prefix, spec in zip(prefixes, self.specs, strict=True)
+                if spec.loss is not None
             ]
         self.order: list[tuple[int, Metric, bool]] = [
             (i, metric, weighted)
             for late in (False, True)
-            for i, head in enumerate(self.heads)
-            for metric, weighted in head.metrics
+            for i, spec in enumerate(self.specs)
+            for metric, weighted in spec.metrics
             if weighted is late
         ]
         self.names = distinct(names)
@@ -81,33 +85,41 @@ class Heads:
                 name = f"{prefixes[i]}weighted_{metric.name}"
             self.names = distinct([*self.names, name])
 
+    def __len__(self) -> int:
+        return len(self.specs)
+
+    def __iter__(self) -> Iterator[OutputSpec]:
+        return iter(self.specs)
+
     @classmethod
-    def of(cls, outputs: Outputs, loss: Any, loss_weights: Any, unweighted: Any, weighted: Any) -> Heads:
-        """Share out what `compile` was given. Raises ValueError where it does not match the outputs."""
+    def of(
+        cls, outputs: OutputStructure, loss: Any, loss_weights: Any, unweighted: Any, weighted: Any
+    ) -> OutputSpecs:
+        """Assign the arguments of `compile` to the outputs. Raises ValueError if they do not match."""
         many = len(outputs)
         each = [as_loss(one) for one in per_output(loss, outputs, "loss")]
         if loss is not None and not any(each):
             raise ValueError(
                 f"loss is {loss!r}: no output has one. Write a loss for one output at least instead."
             )
-        shares = per_output(loss_weights, outputs, "loss_weights", alone=many == 1)
+        weights = per_output(loss_weights, outputs, "loss_weights", alone=many == 1)
         measured = [
             flattened(of) if many == 1 else per_output(of, outputs, what, alone=False)
             for of, what in ((unweighted, "metrics"), (weighted, "weighted_metrics"))
         ]
-        heads = []
-        for i, (one, share) in enumerate(zip(each, shares, strict=True)):
-            mine = [
+        specs = []
+        for i, (one, weight) in enumerate(zip(each, weights, strict=True)):
+            parts = [
                 (part if many == 1 else as_list(part[i]), late)
                 for part, late in zip(measured, (False, True), strict=True)
             ]
-            chosen = [(as_metric(m, one), late) for part, late in mine for m in part]
-            heads.append(Head(one, 1.0 if share is None else share_of(share), chosen))
-        return cls(outputs, heads)
+            chosen = [(as_metric(m, one), late) for part, late in parts for m in part]
+            specs.append(OutputSpec(one, 1.0 if weight is None else loss_weight(weight), chosen))
+        return cls(outputs, specs)
 
 
-def per_output(value: Any, outputs: Outputs, what: str, alone: bool = True) -> list[Any]:
-    """One of ``value`` for each output; with ``alone`` a value that is no container stands for every output."""
+def per_output(value: Any, outputs: OutputStructure, what: str, alone: bool = True) -> list[Any]:
+    """One of ``value`` for each output; with ``alone`` a value that is no container is that of every output."""
     if value is None:
         return [None] * len(outputs)
     if isinstance(value, (list, tuple)) or (isinstance(value, Mapping) and not is_description(value)):
@@ -120,14 +132,14 @@ def per_output(value: Any, outputs: Outputs, what: str, alone: bool = True) -> l
     return [value] * len(outputs)
 
 
-def share_of(value: Any) -> float:
+def loss_weight(value: Any) -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise TypeError(f"loss_weights holds {value!r}. Write numbers instead.")
     return float(value)
 
 
 def is_description(value: Any) -> bool:
-    """Whether a dict is what `described` made of one loss or metric, rather than a dict by output."""
+    """Whether a dict describes one loss or metric (see `described`), rather than having one by output."""
     return isinstance(value, Mapping) and set(value) == {"class_name", "config"}
 
 
@@ -136,7 +148,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def flattened(value: Any) -> list[Any]:
-    """The metrics of a model with one output, in whatever containers they were given."""
+    """The metrics of a model with one output, from any containers."""
     if isinstance(value, Mapping) and not is_description(value):
         value = list(value.values())
     if isinstance(value, (list, tuple)):
@@ -157,7 +169,7 @@ def as_metric(metric: Any, loss: losses.Loss | None = None) -> Metric:
 
 
 def _of_sklearn(trace: TracebackType | None) -> str | None:
-    """The function of scikit-learn's that an error went through first; None where it went through none."""
+    """The first function of scikit-learn in the traceback of an error; None if there is none."""
     while trace is not None:
         module = trace.tb_frame.f_globals.get("__name__", "")
         if module.startswith("sklearn.") and "validation" not in module:
@@ -167,17 +179,17 @@ def _of_sklearn(trace: TracebackType | None) -> str | None:
 
 
 def _of_arrays(name: str) -> str:
-    """What to write for a function of scikit-learn's."""
+    """The error for a metric that is a function of scikit-learn."""
     near = likely(name, metrics.REGISTRY.names)
-    own = f"metrics=[{near!r}], or " if near else ""
+    ours = f"metrics=[{near!r}], or " if near else ""
     return (
-        f"the metric {name} is scikit-learn's, which reads arrays, and metrics are computed on tensors within the "
-        f"compiled step. Write {own}{name}(y, ...) of model.predict(x) after fit, instead."
+        f"the metric {name} of scikit-learn takes arrays, and metrics are computed on tensors within the compiled "
+        f"step. Write {ours}{name}(y, ...) with model.predict(x) after fit, instead."
     )
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """The names, each but once: a second ``acc`` is ``acc_1``."""
+    """The names, each once: a second ``acc`` is ``acc_1``."""
     result: list[str] = []
     for name in names:
         count = sum(
@@ -188,7 +200,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def described(value: Any, describe: Callable[[Any], Any]) -> Any:
-    """What `compile` was given, in the same containers, with ``describe`` of each loss or metric."""
+    """The same containers, with ``describe`` of each loss or metric."""
     if value is None:
         return None
     if isinstance(value, Mapping) and not is_description(value):
@@ -199,12 +211,12 @@ def described(value: Any, describe: Callable[[Any], Any]) -> Any:
 
 
 def describe_loss(loss: Any) -> dict[str, Any]:
-    """A loss by its name and settings; a function of the user's by its name. Raises ValueError for one without."""
+    """A loss by its name and settings; a function that you wrote by its name. Raises ValueError if it has none."""
     found = as_loss(loss)
     assert found is not None
     what = f"the loss {found.name!r}"
     if type(found) is losses.LossFunction:
-        return own.described(loss if loss is found.fn else found, what)
+        return custom_objects.described(loss if loss is found.fn else found, what)
     if isinstance(found, Criterion):
         name = type(found.module).__name__
         if found.opened and criteria().get(name) is type(found.module):
@@ -212,16 +224,16 @@ def describe_loss(loss: Any) -> dict[str, Any]:
     elif losses.REGISTRY.known(found):
         return losses.REGISTRY.describe(found)
     else:
-        return own.described(found, what)
+        return custom_objects.described(found, what)
     raise ValueError(what)
 
 
 def describe_metric(metric: Any) -> Any:
-    """As `describe_loss`. A name stays one: what it means depends on the loss."""
+    """As `describe_loss`. A name stays a name: its meaning depends on the loss."""
     if isinstance(metric, str):
         return metric
     found = as_metric(metric)
     if metrics.REGISTRY.known(found):
         return metrics.REGISTRY.describe(found)
     given = found.function if isinstance(found, FunctionMetric) else found.given
-    return own.described(given, f"the metric {found.name!r}")
+    return custom_objects.described(given, f"the metric {found.name!r}")

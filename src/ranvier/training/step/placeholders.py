@@ -1,4 +1,4 @@
-"""What is recorded when a model is called on stand-ins for its data: its inputs, and what each output is judged by."""
+"""What a model records when it is called on placeholders: its inputs, and the losses and metrics of its outputs."""
 
 from __future__ import annotations
 
@@ -16,16 +16,24 @@ from ranvier.tensor import rng
 from ranvier.tensor.check_returned import callable_name, check_tensor, return_error
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
-from ranvier.training.step.outputs import FunctionMetric, Head
+from ranvier.training.step.outputs import FunctionMetric, OutputSpec
 
-__all__ = ["Judged", "as_given", "augmented", "losses_of", "placeholders", "stand_in", "streams"]
+__all__ = [
+    "TracedOutput",
+    "augmented",
+    "cast_rows",
+    "losses_of",
+    "placeholder_for",
+    "placeholders",
+    "random_streams",
+]
 
 
 EACH = "a tensor with a number for each sample"  # what losses and metrics return
 
 
 def placeholders(model: Module, x: Sequence[Array]) -> list[Tensor]:
-    """What the model is called on: floats, unless it says that it takes integers."""
+    """The tensors that the model is called on: floats, unless its input types are integers."""
     wanted = model._input_types or (model._input_type,) * len(x)
     result = []
     for array, type_ in zip(x, wanted, strict=False):
@@ -34,18 +42,18 @@ def placeholders(model: Module, x: Sequence[Array]) -> list[Tensor]:
     return result
 
 
-def as_given(node: Node, wanted: Type) -> Node:
-    """Rows of the data in the dtype that the model is called on."""
+def cast_rows(node: Node, wanted: Type) -> Node:
+    """Rows of the data in the dtype of the model's input."""
     return node if node.dtype == wanted.dtype else apply("cast", node, dtype=wanted.dtype)
 
 
 @dataclass
-class Judged:
-    """What is recorded of one output: its losses, what a mean counts them as, what functions for metrics return, what
-    metrics compare with, and the samples' weights.
+class TracedOutput:
+    """What is recorded of one output: the losses of its samples, what each counts in a mean, the results of metric
+    functions, the targets for metrics, and the samples' weights.
     """
 
-    head: Head
+    spec: OutputSpec
     values: Tensor | None
     counted: Tensor | None
     custom: list[Tensor]
@@ -53,20 +61,20 @@ class Judged:
     weight: Tensor | None
 
     @classmethod
-    def of(cls, head: Head, y: Any, output: Tensor, weight: Tensor | None) -> Judged:
+    def of(cls, spec: OutputSpec, y: Any, output: Tensor, weight: Tensor | None) -> TracedOutput:
         plain = y
-        if isinstance(y, Mixture):  # metrics of classes compare with a class
-            of_classes = y.labels or head.loss is None or head.loss.maker or head.loss.from_logits
+        if isinstance(y, Mixture):  # metrics of classes need a class as the target
+            of_classes = y.labels or spec.loss is None or spec.loss.maker or spec.loss.from_logits
             plain = y.dominant() if of_classes else y.soft()
         custom = [
             check_tensor(m.on(plain, output), f"the metric {m.name!r}", EACH)
-            for m, _ in head.metrics
+            for m, _ in spec.metrics
             if isinstance(m, FunctionMetric)
         ]
-        if head.loss is None:
-            return cls(head, None, None, custom, plain, weight)
-        values = losses_of(head.loss, y, output)
-        return cls(head, values, each(head.loss.counted, y), custom, plain, weight)
+        if spec.loss is None:
+            return cls(spec, None, None, custom, plain, weight)
+        values = losses_of(spec.loss, y, output)
+        return cls(spec, values, each(spec.loss.counted, y), custom, plain, weight)
 
     def tensors(self) -> list[Tensor]:
         found = (self.values, self.counted, *self.custom, self.y, self.weight)
@@ -74,30 +82,29 @@ class Judged:
 
 
 def losses_of(loss: Loss, y: Any, output: Any) -> Tensor:
-    """The losses of an output's samples, while a model is traced; what a ``__call__`` of the user's makes of them.
+    """The losses of an output's samples while a model is traced, or the result of a ``__call__`` that you wrote.
 
-    Raises TypeError where they are no tensor.
+    Raises TypeError unless they are a tensor.
     """
-    own = type(loss).__call__ is not Loss.__call__
-    values: Tensor = check_tensor(
-        (loss if own else loss.per_sample)(y, output), f"the loss {loss.name!r}", EACH
-    )
+    overridden = type(loss).__call__ is not Loss.__call__
+    function = loss if overridden else loss.per_sample
+    values: Tensor = check_tensor(function(y, output), f"the loss {loss.name!r}", EACH)
     return values
 
 
-def streams(draws: Sequence[tuple[Tensor, Tensor]], salt: Node, ticks: Node) -> dict[int, Node]:
-    """Random streams that differ from draw to draw and from step to step, by the ids of what they stand for."""
+def random_streams(draws: Sequence[tuple[Tensor, Tensor]], salt: Node, ticks: Node) -> dict[int, Node]:
+    """A random stream for each draw, different in each step, by the id of the tensor that it replaces."""
     known: dict[int, Node] = {}
-    own = rng.fold_seed(rng.get_seed())
+    seed = rng.fold_seed(rng.get_seed())
     for i, (key, stream) in enumerate(draws):
         known[id(stream)] = ticks * like(ticks, len(draws)) + like(ticks, i)
-        if key.item() == own:  # a layer with a seed of its own keeps it
+        if key.item() == seed:  # a layer with its own seed keeps it
             known[id(key)] = salt
     return known
 
 
-def stand_in(rows: Node | None, known: dict[int, Node]) -> Any:
-    """A tensor for rows of the data while a step is recorded."""
+def placeholder_for(rows: Node | None, known: dict[int, Node]) -> Any:
+    """A placeholder for rows of the data while a step is recorded; None if there are no rows."""
     if rows is None:
         return None
     tensor = Tensor.placeholder(rows.type)
@@ -106,7 +113,7 @@ def stand_in(rows: Node | None, known: dict[int, Node]) -> Any:
 
 
 def augmented(augment: Any, x: list[Any], y: list[Any], weight: list[Any]) -> tuple[list[Any], ...]:
-    """Inputs, targets and weights as an augmentation makes them: tensors for one of each, tuples for several."""
+    """Inputs, targets and weights after an augmentation, which takes a tensor for one of each, a tuple for several."""
     inputs, targets, weights = (part[0] if len(part) == 1 else tuple(part) for part in (x, y, weight))
     with mode(augment, True) if isinstance(augment, Module) else contextlib.nullcontext():
         if any(w is not None for w in weight):

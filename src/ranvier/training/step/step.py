@@ -1,4 +1,4 @@
-"""One training step, or one step of evaluation or prediction, as one graph: traced once, compiled once."""
+"""One step of training or evaluation as one graph, which is traced once and compiled once."""
 
 from __future__ import annotations
 
@@ -28,20 +28,27 @@ from ranvier.training.step.arrays import Array, Data
 from ranvier.training.step.compiled import Compiled
 from ranvier.training.step.objective import objective, per_sample
 from ranvier.training.step.outputs import FunctionMetric
-from ranvier.training.step.placeholders import Judged, as_given, augmented, placeholders, stand_in, streams
+from ranvier.training.step.placeholders import (
+    TracedOutput,
+    augmented,
+    cast_rows,
+    placeholder_for,
+    placeholders,
+    random_streams,
+)
 
 __all__ = ["Step", "step_for"]
 
 SAMPLES = Symbol("samples")
-KEPT = 64  # programs of a model
+KEPT = 64  # compiled steps of a model
 
 
 @dataclass
 class Step:
-    """A compiled step: its graph, its program, and where the arrays of its inputs are.
+    """A compiled step: its graph, its program, and the tensors and arrays that are its inputs.
 
-    ``state`` are tensors (weights, optimizer state), ``totals`` arrays that start each epoch as zeros: the loss's sum
-    and count, then those of each metric. ``written`` are the tensors of the state that a run changes.
+    ``state`` are tensors (weights, optimizer state), ``totals`` arrays that are zero when an epoch starts: the loss's
+    sum and count, then those of each metric. ``written`` are the tensors of the state that a run changes.
     """
 
     graph: Graph
@@ -52,9 +59,9 @@ class Step:
     totals: list[Array]
     metrics: list[tuple[Any, slice]] = field(default_factory=list)
     loss: Node | None = None
-    losses: int = 0  # the losses of outputs, whose sums are the totals after the first two
+    losses: int = 0  # of single outputs, whose sums are the totals after the first two
     named: dict[Node, str] = field(default_factory=dict)  # the inputs that are parameters, by name
-    draws: bool = False  # whether there are random numbers in it
+    draws: bool = False  # whether it draws random numbers
 
     def state_arrays(self) -> list[Array]:
         """The arrays of weights, optimizer state and totals, in the graph's order."""
@@ -71,27 +78,34 @@ class Step:
             array[...] = 0
 
     def take_over(self, before: Step | None) -> Step:
-        """Go on with the totals of another step, or start anew."""
+        """Continue with the totals of another step; start from zero if there is none."""
         old = [np.zeros_like(a) for a in self.totals] if before is None else [a.copy() for a in before.totals]
         for array, value in zip(self.totals, old, strict=True):
             np.copyto(array, value)
         return self
 
     def results(self) -> list[Any]:
-        """The mean loss so far, that of each output where there are several, and each metric."""
+        """The mean loss so far, that of each output if there are several, and each metric."""
         number = float(self.totals[1])
         sums = [self.totals[0], *self.totals[2 : 2 + self.losses]]
         means = [float(a) / number if number else 0.0 for a in sums]
         return [*means, *(m.of(self.totals[part]) for m, part in self.metrics)]
 
 
-class _Build:
-    """The inputs of a step's graph, as they come up."""
+class _Builder:
+    """The graph of a step while it is built: its inputs in the order in which they come up, and its updates."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: Module, compiled: Compiled, training: bool) -> None:
+        self.model, self.compiled, self.training = model, compiled, training
         self.inputs: list[Node] = []
         self.state: list[Tensor] = []
         self.sources: dict[int, tuple[Node, Node]] = {}  # by the tensor's id
+        self.updates: list[tuple[Node, Node]] = []
+        self.totals: list[Array] = []
+        self.node_of: dict[int, Node] = {}  # the nodes of recorded tensors, by their ids
+        self.parameters = dict(model.named_parameters())
+
+    # --- inputs ---------------------------------------------------------------------------------------------------
 
     def given(self, name: str, shape: Any, dtype: str, *, windowed: bool = False, zeros: float = 0) -> Node:
         node = input_node(name, shape, dtype, windowed=windowed, zeros=zeros)
@@ -107,9 +121,133 @@ class _Build:
             self.state.append(tensor)
         return known
 
+    def rows(
+        self, order: Node, name: str, arrays: Sequence[Array | None], zeros: Sequence[float] = ()
+    ) -> list[Node | None]:
+        """The rows of a batch of each array; None for an array that is not there."""
+        found: list[Node | None] = []
+        for i, array in enumerate(arrays):
+            if array is None:
+                found.append(None)
+                continue
+            title = name if len(arrays) == 1 else f"{name}{i}"
+            shape, fraction = (SAMPLES, *array.shape[1:]), zeros[i] if zeros else 0
+            found.append(apply("gather", self.given(title, shape, array.dtype.name, zeros=fraction), order))
+        return found
+
+    def total(self, shape: tuple[int, ...], dtype: str) -> Node:
+        self.totals.append(np.zeros(shape, dtype))
+        return self.given(f"total{len(self.totals)}", shape, dtype)
+
+    def node(self, tensor: Tensor | None) -> Any:
+        return None if tensor is None else self.node_of[id(tensor)]
+
+    # --- the model ------------------------------------------------------------------------------------------------
+
+    def record(self, data: Data) -> None:
+        """Call the model on placeholders, and lower what it records to nodes."""
+        model, compiled, training = self.model, self.compiled, self.training
+        order = self.given("order", (BATCH,), "int32", windowed=True)
+        # Later data are expected to have as many zeros as the first data. An evaluation looks for NaN in no weight, so
+        # it must not skip zeros, which a NaN in a weight would meet.
+        x_rows = self.rows(order, "x", data.x, data.zeros if training else ())
+        y_rows, weight_rows = self.rows(order, "y", data.y), self.rows(order, "weight", data.weight)
+        known: dict[int, Node] = {}
+        with mode(model, training), isolated_tape(model), rng.traced_draws() as self.draws:
+            given = placeholders(model, data.x)
+            for tensor, rows in zip(given, x_rows, strict=True):
+                known[id(tensor)] = cast_rows(rows, tensor.spec)  # type: ignore[arg-type]  # every input is there
+            targets, weights = (
+                [placeholder_for(rows, known) for rows in part] for part in (y_rows, weight_rows)
+            )
+            if training and compiled.augment is not None:
+                given, targets, weights = augmented(compiled.augment, given, targets, weights)
+            output = model(*packed(given, model._input_form))
+            self.outputs = compiled.outputs.structure.flat(output)
+            self.traced = [
+                TracedOutput.of(*of)
+                for of in zip(compiled.outputs, targets, self.outputs, weights, strict=True)
+            ]
+            self.penalties = [numeric.sum(x) for x in model._losses()]
+            recorded = [*self.outputs, *(t for o in self.traced for t in o.tensors()), *self.penalties]
+            segment = tape.segment_of(recorded)
+            trace_nodes = [segment.node_of(t) for t in recorded]
+        self.lower(segment, recorded, trace_nodes, known)
+
+    def lower(
+        self, segment: Any, recorded: list[Tensor], trace_nodes: list[Any], known: dict[int, Node]
+    ) -> None:
+        """The nodes of recorded tensors, and the updates of the leaves that the model assigns to."""
+        if self.training:
+            self.compiled.optimizer.attach(self.parameters.values())
+            self.salt, self.rate = (
+                self.given("seed", (), "uint32"),
+                self.given("learning_rate", (), get_dtype()),
+            )
+            self.ticks = self.tensor(self.compiled.optimizer.iterations, "iterations")[0]
+        elif self.draws:
+            self.salt, self.ticks = self.given("seed", (), "uint32"), self.given("batches", (), "uint32")
+        if self.training or self.draws:
+            known |= random_streams(self.draws, self.salt, self.ticks)
+        for name, parameter in self.parameters.items():
+            known[id(parameter)] = self.tensor(parameter, name)[1]
+        buffers = {id(t): name for name, t in self.model.named_buffers()}
+        for leaf in leaves_of(segment):
+            if id(leaf) not in known:
+                known[id(leaf)] = self.tensor(leaf, buffers.get(id(leaf), f"leaf{len(self.inputs)}"))[1]
+        assigned = list(segment.assigns.items())
+        leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
+        nodes = lower([*trace_nodes, *(e for _, e in assigned)], leaves)
+        self.node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
+        self.updates += [
+            (self.sources[id(segment.leaves[o])][0], layout.to_storage(n, segment.leaves[o]))
+            for (o, _), n in zip(assigned, nodes[len(recorded) :], strict=True)
+        ]
+
+    # --- what is minimized, and what is measured ------------------------------------------------------------------
+
+    def losses(self) -> list[Node]:
+        """The loss that is minimized, and that of each output where there are several."""
+        losses = [
+            (objective(o.spec.loss, self.node(o.values), self.node(o.weight), self.node(o.counted)), o.spec)
+            for o in self.traced
+            if o.spec.loss is not None
+        ]
+        terms = [one if spec.loss_weight == 1 else one * like(one, spec.loss_weight) for one, spec in losses]
+        terms += [self.node(p) for p in self.penalties]
+        loss = total_of(together(*terms, dtype=result_dtype(*terms, 0.0)))  # the widest of them, and a float
+        return [loss, *(one for one, _ in losses)] if self.compiled.outputs.several else [loss]
+
+    def add_losses(self, losses: Sequence[Node]) -> None:
+        """Add each loss, times the number of samples, to its total, and that number to the total after the first."""
+        number = count((BATCH,), WIDE)
+        totals = [self.total((), WIDE) for _ in range(len(losses) + 1)]
+        self.updates += [(totals[1], totals[1] + number)]
+        for total, one in zip([totals[0], *totals[2:]], losses, strict=True):
+            self.updates += [(total, total + apply("cast", one, dtype=WIDE) * number)]
+
+    def add_metrics(self) -> list[tuple[Any, slice]]:
+        """Update the states of each metric; returns the metrics, each with the part of the totals that is its own."""
+        found = []
+        custom = [iter(o.custom) for o in self.traced]
+        for i, metric, weighted in self.compiled.outputs.order:
+            start, rows = len(self.totals), self.node(self.traced[i].y)
+            weight = self.node(self.traced[i].weight) if weighted else None
+            out = apply("stop_gradient", self.node(self.outputs[i]))
+            states = [
+                self.total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)
+            ]
+            if isinstance(metric, FunctionMetric):
+                after = metric.add(states, per_sample(self.node(next(custom[i]))), weight)
+            else:
+                after = metric.update(states, rows, out, weight)
+            self.updates += zip(states, after, strict=True)
+            found.append((metric, slice(start, len(self.totals))))
+        return found
+
 
 def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> tuple[Any, ...]:
-    """All that a step depends on: two calls with equal keys want the same step."""
+    """All that a step depends on: two calls with equal keys have the same step."""
     parameters = tuple((id(p), p.requires_grad, p.dtype, held(p.regularizer)) for p in model.parameters())
     penalties = tuple(held(getattr(m, "activity_regularizer", None)) for m in model.modules())
     settings = settings_of(model, compiled, kind)
@@ -117,7 +255,7 @@ def key_of(model: Module, compiled: Compiled, data: Data, batch: int, kind: str)
 
 
 def settings_of(model: Module, compiled: Compiled, kind: str) -> tuple[Any, ...]:
-    """What a step depends on besides the model's structure, in terms that two models may have in common."""
+    """The settings that a step depends on, besides the model's structure; two models may have the same."""
     return (
         get_dtype(),
         compiled.engine or engines.get_engine(),
@@ -129,142 +267,55 @@ def settings_of(model: Module, compiled: Compiled, kind: str) -> tuple[Any, ...]
 
 
 def step_for(model: Module, compiled: Compiled, data: Data, batch: int, kind: str) -> Step:
-    """The step of this kind ("train" or "evaluate") for such data; compiled the first time it is asked for."""
+    """The step of this kind ("train" or "evaluate") for such data; compiled at the first call."""
     key = key_of(model, compiled, data, batch, kind)
     known = compiled.programs.get(key)
     if known is None:
-        if len(compiled.programs) >= KEPT:  # of what the model was before it was changed
+        if len(compiled.programs) >= KEPT:  # most of them are of earlier states of the model
             compiled.programs.clear()
         known = compiled.programs[key] = build(model, compiled, data, batch, kind == "train")
     return known
 
 
 def build(model: Module, compiled: Compiled, data: Data, batch: int, training: bool) -> Step:
-    heads = compiled.heads
-    b = _Build()
-    order = b.given("order", (BATCH,), "int32", windowed=True)
-
-    def rows_of(name: str, arrays: Sequence[Array | None], zeros: Sequence[float] = ()) -> list[Node | None]:
-        found: list[Node | None] = []
-        for i, array in enumerate(arrays):
-            source = None
-            if array is not None:
-                title = name if len(arrays) == 1 else f"{name}{i}"
-                share = zeros[i] if zeros else 0
-                source = b.given(title, (SAMPLES, *array.shape[1:]), array.dtype.name, zeros=share)
-            found.append(None if source is None else apply("gather", source, order))
-        return found
-
-    # What the first data are like, later ones are expected to be. Without an update nobody looks whether weights are
-    # finite, so that zeros that meet them must tell.
-    x_rows, y_rows = rows_of("x", data.x, data.zeros if training else ()), rows_of("y", data.y)
-    weight_rows = rows_of("weight", data.weight)
-    known: dict[int, Node] = {}
-    with mode(model, training), isolated_tape(model), rng.traced_draws() as draws:
-        given = placeholders(model, data.x)
-        for tensor, rows in zip(given, x_rows, strict=True):
-            known[id(tensor)] = as_given(rows, tensor.spec)  # type: ignore[arg-type]  # every input is there
-        targets, weights = ([stand_in(rows, known) for rows in part] for part in (y_rows, weight_rows))
-        if training and compiled.augment is not None:
-            given, targets, weights = augmented(compiled.augment, given, targets, weights)
-        output = model(*packed(given, model._input_form))
-        outputs = heads.outputs.flat(output)
-        judged = [Judged.of(*of) for of in zip(heads.heads, targets, outputs, weights, strict=True)]
-        penalties = [numeric.sum(x) for x in model._losses()]
-        recorded = [*outputs, *(t for j in judged for t in j.tensors()), *penalties]
-        segment = tape.segment_of(recorded)
-        trace_nodes = [segment.node_of(t) for t in recorded]
-    optimizer = compiled.optimizer
-    parameters = dict(model.named_parameters())
+    b = _Builder(model, compiled, training)
+    b.record(data)
+    losses = b.losses()
     if training:
-        optimizer.attach(parameters.values())
-        salt, rate = b.given("seed", (), "uint32"), b.given("learning_rate", (), get_dtype())
-        ticks = b.tensor(optimizer.iterations, "iterations")[0]
-        known |= streams(draws, salt, ticks)
-    elif draws:
-        salt, ticks = b.given("seed", (), "uint32"), b.given("batches", (), "uint32")
-        known |= streams(draws, salt, ticks)
-    for name, parameter in parameters.items():
-        known[id(parameter)] = b.tensor(parameter, name)[1]
-    own = {id(t): name for name, t in model.named_buffers()}
-    for leaf in leaves_of(segment):
-        if id(leaf) not in known:
-            known[id(leaf)] = b.tensor(leaf, own.get(id(leaf), f"leaf{len(b.inputs)}"))[1]
-    assigned = list(segment.assigns.items())
-    leaves = {o: known[id(leaf)] for o, leaf in enumerate(segment.leaves)}
-    nodes = lower([*trace_nodes, *(e for _, e in assigned)], leaves)
-    node_of = {id(t): node for t, node in zip(recorded, nodes, strict=False)}
-
-    def node(tensor: Tensor | None) -> Any:
-        return None if tensor is None else node_of[id(tensor)]
-
-    losses = [  # of each output that has one, and its share in the sum
-        (objective(j.head.loss, node(j.values), node(j.weight), node(j.counted)), j.head.share)
-        for j in judged
-        if j.head.loss is not None
-    ]
-    terms = [one if share == 1 else one * like(one, share) for one, share in losses]
-    terms += [node_of[id(p)] for p in penalties]
-    loss = total_of(together(*terms, dtype=result_dtype(*terms, 0.0)))  # the widest of them, and a float
-    number = count((BATCH,), WIDE)
-    updates = [
-        (b.sources[id(segment.leaves[o])][0], layout.to_storage(n, segment.leaves[o]))
-        for (o, _), n in zip(assigned, nodes[len(recorded) :], strict=True)
-    ]
-    if training:
-        updates += _optimize(b, optimizer, parameters, loss, ticks, rate)
-    elif draws:
-        updates += [(ticks, ticks + like(ticks, 1))]
-    changed = {target for target, _ in updates}
+        b.updates += _optimize(b, losses[0])
+    elif b.draws:
+        b.updates += [(b.ticks, b.ticks + like(b.ticks, 1))]
+    b.add_losses(losses)
+    metrics = b.add_metrics()
+    changed = {target for target, _ in b.updates}
     written = [t for t in b.state if b.sources[id(t)][0] in changed]
-    totals: list[Array] = []
-
-    def total(shape: tuple[int, ...], dtype: str) -> Node:
-        totals.append(np.zeros(shape, dtype))
-        return b.given(f"total{len(totals)}", shape, dtype)
-
-    summed = [loss, *(one for one, _ in losses)] if heads.several else [loss]
-    states = [total((), WIDE) for _ in range(len(summed) + 1)]
-    updates += [(states[1], states[1] + number)]
-    for state, one in zip([states[0], *states[2:]], summed, strict=True):
-        updates += [(state, state + apply("cast", one, dtype=WIDE) * number)]
-    collected = []
-    custom = [iter(j.custom) for j in judged]
-    for i, metric, weighted in heads.order:
-        start, out, rows = len(totals), node(outputs[i]), node(judged[i].y)
-        weight, out = node(judged[i].weight) if weighted else None, apply("stop_gradient", out)
-        states = [total(tuple(shape), dtype) for shape, dtype in metric.states_for(rows, out, weight)]
-        if isinstance(metric, FunctionMetric):
-            after = metric.add(states, per_sample(node(next(custom[i]))), weight)
-        else:
-            after = metric.update(states, rows, out, weight)
-        updates += zip(states, after, strict=True)
-        collected.append((metric, slice(start, len(totals))))
-    graph = Graph(tuple(b.inputs), (), tuple(updates))
+    graph = Graph(tuple(b.inputs), (), tuple(b.updates))
     program = engines.shared(graph, batch=batch, engine=compiled.engine)
-    named = {b.sources[id(p)][0]: label for p, label in zip(parameters.values(), labels(model), strict=True)}
+    named = {
+        b.sources[id(p)][0]: label for p, label in zip(b.parameters.values(), labels(model), strict=True)
+    }
     return Step(
-        graph, program, batch, b.state, written, totals, collected, loss, len(summed) - 1, named, bool(draws)
-    )
+        graph, program, batch, b.state, written, b.totals, metrics, losses[0], len(losses) - 1, named,
+        bool(b.draws),
+    )  # fmt: skip
 
 
 def labels(model: Module) -> list[str]:
-    """What errors call each parameter: the name of its layer, and its own."""
+    """The name of each parameter in errors: that of its layer, and its own."""
     layers = {path: module.name for path, module in model.named_modules()}
     parts = (name.rpartition(".") for name, _ in model.named_parameters())
     return [f"{layers.get(path, path)}.{own}" for path, _, own in parts]
 
 
-def _optimize(
-    b: _Build, optimizer: Any, parameters: dict[str, Any], loss: Node, ticks: Node, rate: Node
-) -> list[tuple[Node, Node]]:
-    """The updates of weights, optimizer state and step count. Rules run on the weights as they lie in memory."""
-    chosen = [(i, name, p) for i, (name, p) in enumerate(parameters.items()) if p.requires_grad]
+def _optimize(b: _Builder, loss: Node) -> list[tuple[Node, Node]]:
+    """The updates of weights, optimizer state and step count. Rules run on the weights in their order in memory."""
+    optimizer, rate, ticks = b.compiled.optimizer, b.rate, b.ticks
+    chosen = [(i, name, p) for i, (name, p) in enumerate(b.parameters.items()) if p.requires_grad]
     if not chosen:
         raise ValueError(
             "no weight of this model is trainable. Write model.trainable = True before fit instead. A network that is "
-            "frozen while a combined model trains (a GAN's discriminator) takes turns: trainable = True before each "
-            "train_on_batch of its own, and False before that of the combined model."
+            "frozen while a combined model trains (a GAN's discriminator) is switched: write trainable = True before "
+            "each train_on_batch of the network, and False before that of the combined model."
         )
     grads = gradient(loss, [b.tensor(p, name)[1] for _, name, p in chosen])
     sources = [b.tensor(p, name)[0] for _, name, p in chosen]

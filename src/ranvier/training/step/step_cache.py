@@ -73,7 +73,7 @@ def recorded(
     """What calling the model records: trace nodes, which are interned by structure, and their leaves."""
     with mode(model, training), isolated_tape(model), rng.traced_draws():
         output = model(*packed(placeholders(model, data.x), model._input_form))
-        flat = [*compiled.heads.outputs.flat(output), *model._losses()]
+        flat = [*compiled.outputs.structure.flat(output), *model._losses()]
         segment = tape.segment_of(flat)
         trace_nodes = tuple(segment.node_of(t) for t in flat)
         leaves = tuple((where.get(id(leaf)), leaf.spec) for leaf in segment.leaves)
@@ -82,9 +82,9 @@ def recorded(
 
 def described(model: Module, compiled: Compiled) -> list[Any]:
     """What a step depends on and the tape does not record, apart from `settings_of`."""
-    heads = compiled.heads
+    specs = compiled.outputs
     parameters = [(p.spec, p.requires_grad, layout.is_transposed(p._value)) for p in model.parameters()]
-    return [heads.heads, heads.outputs, [p.regularizer for p in model.parameters()], repr(parameters)]
+    return [list(specs), specs.structure, [p.regularizer for p in model.parameters()], repr(parameters)]
 
 
 class Pattern:

@@ -14,11 +14,20 @@ from ranvier.module import Module
 from ranvier.module.arguments import Form, form_of, takes, takes_container
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["ONE", "Outputs", "container_of", "inputs_of", "is_alone", "is_container", "outputs_of", "pick"]
+__all__ = [
+    "ONE",
+    "OutputStructure",
+    "container_of",
+    "inputs_of",
+    "is_alone",
+    "is_container",
+    "outputs_of",
+    "pick",
+]
 
 
 @dataclass(frozen=True)
-class Outputs:
+class OutputStructure:
     """How a model hands out its outputs: as "one" tensor, or as a "tuple", "list" or "dict" of tensors.
 
     ``names`` has one name for each output, None where they have none: the keys of a dict in Keras's order (sorted,
@@ -54,10 +63,10 @@ class Outputs:
         return f"{what}[{i if self.names[i] is None else self.names[i]!r}]"
 
 
-ONE = Outputs()
+ONE = OutputStructure()
 
 
-def outputs_of(model: Module, output: Any) -> Outputs:
+def outputs_of(model: Module, output: Any) -> OutputStructure:
     """The form of what ``model`` returned. Raises ValueError unless all are tensors with a row for each sample."""
     declared = getattr(model, "output_names", None)
     if isinstance(output, Mapping):
@@ -65,12 +74,12 @@ def outputs_of(model: Module, output: Any) -> Outputs:
         names = keys if isinstance(output, OrderedDict) else tuple(sorted(keys))
         if declared is not None and set(declared) == set(keys):
             names = tuple(declared)
-        found, parts = Outputs("dict", names, keys), list(output.items())
+        found, parts = OutputStructure("dict", names, keys), list(output.items())
     elif isinstance(output, (tuple, list)):
         count = len(output)
         known = declared is not None and len(declared) == count
         own: tuple[str | None, ...] = tuple(declared) if known else (None,) * count  # type: ignore[arg-type]  # not None
-        found = Outputs("tuple" if isinstance(output, tuple) else "list", own)
+        found = OutputStructure("tuple" if isinstance(output, tuple) else "list", own)
         parts = list(enumerate(output))
     else:
         found, parts = ONE, [(None, output)]
@@ -182,7 +191,7 @@ def by_name(model: Module, x: Mapping[Any, Any], names: list[str], needed: int, 
     return {f"{name}[{key!r}]": x[key] for key in given}
 
 
-def pick(value: Any, outputs: Outputs, what: str) -> list[Any]:
+def pick(value: Any, outputs: OutputStructure, what: str) -> list[Any]:
     """One of ``value`` for each output, from a list in their order or a dict by their names.
 
     A name that is left out gets None. Raises ValueError for another number or an unknown name.
