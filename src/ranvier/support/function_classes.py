@@ -11,9 +11,10 @@ __all__ = ["class_of", "option", "options_of"]
 Base = TypeVar("Base")
 
 
-def option(name: str, default: Any, annotation: str) -> Parameter:
-    """An argument of a constructor."""
-    return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+def option(name: str, default: Any, annotation: str, by_name: bool = False) -> Parameter:
+    """An argument of a constructor; ``by_name``: one without a position."""
+    kind = Parameter.KEYWORD_ONLY if by_name else Parameter.POSITIONAL_OR_KEYWORD
+    return Parameter(name, kind, default=default, annotation=annotation)
 
 
 def options_of(function: Callable[..., Any], inputs: int = 0) -> dict[str, Parameter]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable
+from inspect import Parameter
 from typing import Any
 
 from ranvier import optimizers
 from ranvier.support.errors import missing
+from ranvier.support.function_classes import class_of, option
 from ranvier.torch.optim import lr_scheduler, swa_utils
 from ranvier.torch.optim.optimizer import Optimizer
-from ranvier.torch.optim.optimizer_adapter import RuledOptimizer
+from ranvier.torch.optim.optimizer_adapter import EXECUTION, OptimizerAdapter
 
 __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RMSprop", "lr_scheduler",
@@ -18,35 +18,20 @@ __all__ = [
 ]  # fmt: skip
 
 _MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
-# PyTorch's choices of how a step is executed; here every step is one program.
-_EXECUTION = ("foreach", "capturable", "differentiable", "fused")
 
 
 def _optimizer(
     name: str, rule: type[optimizers.Optimizer], doc: str, /, *, coupled: bool = True, **defaults: Any
-) -> Any:
+) -> type[OptimizerAdapter]:
     """The class of a row: PyTorch's arguments in its order with its defaults, over a rule."""
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    only = inspect.Parameter.KEYWORD_ONLY
-    defaults = {**defaults, "maximize": False}
-    arguments = [inspect.Parameter(n, kind) for n in ("self", "params")]
-    arguments += [inspect.Parameter(n, kind, default=v) for n, v in defaults.items() if n != "maximize"]
-    arguments += [inspect.Parameter("maximize", only, default=False)]
-    arguments += [inspect.Parameter(n, only, default=None) for n in _EXECUTION]
-
-    signature = inspect.Signature(arguments)
-
-    def construct(self: Any, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
-        given = signature.bind(self, params, *args, **kwargs)
-        given.apply_defaults()
-        RuledOptimizer.__init__(self, params, {n: v for n, v in given.arguments.items() if n in defaults})
-
-    construct.__signature__ = signature  # type: ignore[attr-defined]  # what inspect reads
-    body = {
-        "__doc__": doc, "__init__": construct, "__module__": __name__,
-        "rule": rule, "coupled": coupled,
-    }  # fmt: skip
-    return type(name, (RuledOptimizer,), body)
+    kinds = {"betas": "tuple[float, float]", "lr": "Any"}
+    arguments = [Parameter("params", Parameter.POSITIONAL_OR_KEYWORD, annotation="Any")]
+    arguments += [option(n, v, kinds.get(n, type(v).__name__)) for n, v in defaults.items()]
+    arguments += [option("maximize", False, "bool", by_name=True)]
+    arguments += [option(n, None, "bool | None", by_name=True) for n in EXECUTION]
+    return class_of(
+        OptimizerAdapter, name, arguments, __doc__=doc, __module__=__name__, rule=rule, coupled=coupled
+    )
 
 
 SGD = _optimizer(
@@ -54,14 +39,9 @@ SGD = _optimizer(
     lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False,
 )  # fmt: skip
 Adam = _optimizer(
-    "Adam",
-    optimizers.Adam,
-    "Adam (Kingma and Ba, 2014).",
-    lr=1e-3,
-    **_MOMENTS,
-    weight_decay=0.0,
-    amsgrad=False,
-)
+    "Adam", optimizers.Adam, "Adam (Kingma and Ba, 2014).",
+    lr=1e-3, **_MOMENTS, weight_decay=0.0, amsgrad=False,
+)  # fmt: skip
 AdamW = _optimizer(
     "AdamW", optimizers.AdamW, "Adam with decoupled weight decay (Loshchilov and Hutter, 2017).",
     coupled=False, lr=1e-3, **_MOMENTS, weight_decay=1e-2, amsgrad=False,

@@ -1,4 +1,4 @@
-"""``optimizer.state``: the state that rules hold of each parameter, under PyTorch's names."""
+"""``optimizer.state``: the slots of each parameter under PyTorch's names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ranvier.tensor.tensor import Tensor
 __all__ = ["STEP", "State", "States", "copied"]
 
 STEP = "step"
-# PyTorch's names of a rule's slots. All but SGD count steps there too.
+# PyTorch's names of a rule's slots. All rules but SGD also have a "step".
 NAMES: dict[type[optimizers.Optimizer], dict[str, str]] = {
     optimizers.SGD: {"momentum_buffer": "momentum"},
     optimizers.Adam: {"exp_avg": "momentum", "exp_avg_sq": "velocity", "max_exp_avg_sq": "velocity_max"},
@@ -26,25 +26,25 @@ NAMES: dict[type[optimizers.Optimizer], dict[str, str]] = {
 
 
 def names_of(rule: optimizers.Optimizer) -> dict[str, str]:
-    """PyTorch's names of a rule's slots, and the rule's own."""
+    """PyTorch's names of a rule's slots, mapped to the rule's own."""
     return next(names for kind, names in NAMES.items() if isinstance(rule, kind))
 
 
-def copied(content: Mapping[str, Any]) -> dict[str, Any]:
-    """As a dict, with tensors of its own."""
-    return {k: Tensor.wrap(v.numpy()) if isinstance(v, Tensor) else v for k, v in content.items()}
+def copied(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """A dict of the same content with copies of the tensors."""
+    return {k: Tensor.wrap(v.numpy()) if isinstance(v, Tensor) else v for k, v in snapshot.items()}
 
 
 if TYPE_CHECKING:
     _Base = dict[Any, Any]
-else:  # a dict for `isinstance`, of which MutableMapping makes all methods from those that are written here
+else:  # a dict for `isinstance`; MutableMapping derives all other methods from the few defined here
 
     class _Base(MutableMapping, dict):
         pass
 
 
 class Live(_Base):
-    """A dict that looks up what it holds at each access; nothing is stored in the dict that it is itself."""
+    """A dict that computes its content at each access; the underlying dict stays empty."""
 
     def __len__(self) -> int:
         return len(list(iter(self)))
@@ -66,13 +66,13 @@ class Live(_Base):
         return reversed(list(iter(self)))
 
     def copy(self) -> dict[Any, Any]:
-        """As a dict of its own."""
+        """A plain dict of the same content."""
         return dict(self)
 
     def __copy__(self) -> dict[Any, Any]:
         return self.copy()
 
-    def __reduce_ex__(self, protocol: Any) -> Any:  # not as a dict, whose entries would be set once more
+    def __reduce_ex__(self, protocol: Any) -> Any:  # without the items, which would be set a second time
         return super().__reduce_ex__(protocol)[:3]
 
     def __repr__(self) -> str:
@@ -80,67 +80,67 @@ class Live(_Base):
 
 
 class State(Live):
-    """What is held of one parameter: empty before its first step.
+    """The state of one parameter, empty before its first step.
 
-    The tensors are those that steps read and write, so that changing them in place, or setting them, changes the next
-    step. ``step`` is a copy, to be set. What else a program keeps there is kept, and so is a tensor of another shape
-    than the parameter's, for the parameter that will have this state next.
+    Its tensors are the slots that steps read and write: assign to them, or change them in place, and the next step uses
+    the new values. ``step`` is a copy; assign to change it. Other keys are stored as they are, and so is a tensor of
+    another shape than the parameter's, for a parameter that takes over this state later.
 
-    One that was taken out of ``optimizer.state``, or whose key is no parameter, is a dict of its own.
+    A state that was removed from ``optimizer.state``, or whose key is no parameter, is a plain dict.
     """
 
     def __init__(self, states: States, key: Any) -> None:
-        self.states: States | None = states  # None where it was taken out
+        self.states: States | None = states  # None once it is removed
         self.key = key
-        self.kept: dict[str, Any] = {}
+        self.stored: dict[str, Any] = {}
 
     @property
-    def place(self) -> tuple[optimizers.Optimizer, int] | None:
-        """The rule that holds the parameter now, and the parameter's number there."""
-        return None if self.states is None else self.states.places.get(self.key)
+    def location(self) -> tuple[optimizers.Optimizer, int] | None:
+        """The rule that updates the parameter, and the parameter's index there; None if there is none."""
+        return None if self.states is None else self.states.locations.get(self.key)
 
     @property
     def slots(self) -> dict[str, Tensor]:
-        """The tensors that steps read and write."""
-        if self.place is None:
+        """The tensors that steps read and write, by PyTorch's names."""
+        if self.location is None:
             return {}
-        rule, number = self.place
+        rule, number = self.location
         return {n: rule.slots[number][own] for n, own in names_of(rule).items() if own in rule.slots[number]}
 
     @property
     def counted(self) -> bool:
-        """Whether the rule gives a ``step``."""
-        return self.place is not None and not isinstance(self.place[0], optimizers.SGD)
+        """Whether the state has a ``step``."""
+        return self.location is not None and not isinstance(self.location[0], optimizers.SGD)
 
     @property
     def steps(self) -> int:
-        """How many steps the parameter has been through."""
-        return 0 if self.place is None else self.place[0].steps_of(self.place[1])
+        """The number of steps that updated the parameter."""
+        return 0 if self.location is None else self.location[0].steps_of(self.location[1])
 
     @steps.setter
     def steps(self, value: int) -> None:
-        if self.place is not None:
-            rule, number = self.place
+        if self.location is not None:
+            rule, number = self.location
             rule.set_steps([number], [value])
 
     @property
-    def misfits(self) -> dict[str, tuple[int, ...]]:
-        """What is held in another shape than steps need, and the shape that they need."""
-        return {name: slot.shape for name, slot in self.slots.items() if name in self.kept}
+    def misshapen(self) -> dict[str, tuple[int, ...]]:
+        """The names of stored values of the wrong shape, and the shape that steps need."""
+        return {name: slot.shape for name, slot in self.slots.items() if name in self.stored}
 
-    def restart(self, name: str) -> None:
-        """Let a slot hold what it does before the first step."""
-        if self.place is not None:
-            rule, slot = self.place[0], self.slots[name]
+    def reset_slot(self, name: str) -> None:
+        """Set a slot to its value before the first step."""
+        if self.location is not None:
+            rule, slot = self.location[0], self.slots[name]
             slot.assign(np.full(slot.shape, rule.all_starts[names_of(rule)[name]], slot.dtype))
 
     def __iter__(self) -> Iterator[str]:
         held = [*((STEP,) if self.counted else ()), *self.slots] if self.steps else []
-        yield from dict.fromkeys([*held, *self.kept])
+        yield from dict.fromkeys([*held, *self.stored])
 
     def __getitem__(self, name: str) -> Any:
-        if name in self.kept:
-            return self.kept[name]
+        if name in self.stored:
+            return self.stored[name]
         if name not in iter(self):
             raise KeyError(name)
         if name != STEP:
@@ -153,15 +153,15 @@ class State(Live):
         if name == STEP and self.counted:
             self.steps = int(value)
         elif slot is None:
-            self.kept[name] = value
-        elif value is None:  # as PyTorch has it before the first step
+            self.stored[name] = value
+        elif value is None:  # PyTorch has None before the first step
             del self[name]
         elif np.shape(value) != slot.shape:
-            self.kept[name] = value
+            self.stored[name] = value
             if self.states is not None:
-                self.states.settled = -1
+                self.states.synchronized = -1
         else:
-            self.kept.pop(name, None)
+            self.stored.pop(name, None)
             if value is not slot:
                 slot.assign(value if isinstance(value, Tensor) else np.asarray(value))
             if not self.counted:
@@ -169,66 +169,68 @@ class State(Live):
 
     def __delitem__(self, name: str) -> None:
         slot = name in self.slots
-        if name not in self.kept and not slot and not (name == STEP and self.counted):
+        if name not in self.stored and not slot and not (name == STEP and self.counted):
             raise KeyError(name)
-        self.kept.pop(name, None)
+        self.stored.pop(name, None)
         if slot:
-            self.restart(name)
+            self.reset_slot(name)
         if name == STEP if self.counted else slot:
             self.steps = 0
 
     def clear(self) -> None:
-        """Begin anew: what the rule holds is what it is before the first step."""
+        """Reset the state to that before the first step."""
         self.reset()
         self.steps = 0
 
     def reset(self) -> None:
-        """The same but for the count of steps."""
-        self.kept.clear()
+        """Reset all but the number of steps."""
+        self.stored.clear()
         for name in self.slots:
-            self.restart(name)
+            self.reset_slot(name)
 
     def copy(self) -> dict[str, Any]:
-        """As a dict, with tensors of its own."""
+        """A dict of the same content with copies of the tensors."""
         return copied(self)
 
     @property
-    def content(self) -> dict[str, Any]:
-        """As a dict that steps do not change."""
-        return self.copy() | self.kept
+    def snapshot(self) -> dict[str, Any]:
+        """A plain dict that later steps do not change."""
+        return self.copy() | self.stored
 
-    def leave(self) -> None:
-        """Be a dict of its own from here on; the rule begins anew with the parameter."""
-        content = self.content
+    def detach(self) -> None:
+        """Become a plain dict; the rule resets the state of the parameter."""
+        snapshot = self.snapshot
         self.clear()
-        self.states, self.kept = None, content
+        self.states, self.stored = None, snapshot
 
-    def arrive(self) -> None:
-        """Give the rule that holds the parameter now what was kept for it."""
-        kept, self.kept = self.kept, {}
+    def attach(self) -> None:
+        """Pass the stored values on to the rule that updates the parameter."""
+        kept, self.stored = self.stored, {}
         self.update(kept)
 
 
 class States(Live):
-    """The state of all parameters, as a dict of dicts that makes those that are asked for.
+    """The states of all parameters: a dict that creates each `State` when it is first looked up.
 
-    Keys that are no parameters may be set too, as in any dict.
+    You may also set keys that are no parameters, as in any dict.
     """
 
-    def __init__(self, places: Mapping[Tensor, tuple[optimizers.Optimizer, int]]) -> None:
-        self.places = places
-        self.held: dict[Any, State] = {}  # those that were asked for
-        # How many groups there were when rules and states were last brought together; -1 where a state needs a look.
-        self.settled = -1
+    def __init__(self, locations: Mapping[Tensor, tuple[optimizers.Optimizer, int]]) -> None:
+        self.locations = locations
+        self.held: dict[Any, State] = {}  # the states that were looked up
+        # The number of groups when rules and states were last synchronized; -1 where a state must be checked again.
+        self.synchronized = -1
 
     def __iter__(self) -> Iterator[Any]:
-        yield from [p for p in self.places if p in self]
-        yield from [key for key in self.held if key not in self.places]
+        yield from [p for p in self.locations if p in self]
+        yield from [key for key in self.held if key not in self.locations]
 
     def __contains__(self, key: object) -> bool:
         state = self.held.get(key)
         return (
-            len(State(self, key) if state is None else state) > 0 if key in self.places else state is not None
+            len(State(self, key) if state is None else state) > 0
+            if key in self.locations
+            else state is not None
         )
 
     def __getitem__(self, key: Any) -> State:
@@ -236,22 +238,22 @@ class States(Live):
             self.held[key] = State(self, key)
         return self.held[key]
 
-    # Those that ask for what may not be there make nothing.
+    # Look-ups of keys that may be missing create no state.
 
     def get(self, key: Any, default: Any = None) -> Any:
-        """The state of a parameter, ``default`` where nothing is held of it."""
+        """The state of a parameter, ``default`` if it has none."""
         if key not in self:
             return default
         return self[key]
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
-        """The state of a parameter, which is set to ``default`` where nothing is held of it."""
+        """The state of a parameter, set to ``default`` if it has none."""
         if key not in self and default is not None:
             self[key] = default
         return self[key]
 
     def pop(self, key: Any, *default: Any) -> Any:
-        """Take out the state of a parameter, which keeps what it holds. Raises KeyError where there is none."""
+        """Remove and return the state of a parameter, with its content. Raises KeyError if it has none."""
         if key not in self:
             if not default:
                 raise KeyError(key)
@@ -264,37 +266,39 @@ class States(Live):
         before = self.held.get(key)
         if value is before:
             return
-        if isinstance(value, State) and value.states is None:  # moved: the state of this key from here on
+        if (
+            isinstance(value, State) and value.states is None
+        ):  # removed before: it becomes the state of this key
             state = value
         else:
             state = State(self, key)
-            own = {id(slot) for slot in state.slots.values()}  # are about to begin anew
-            content = value.content if isinstance(value, State) else dict(value)
-            state.kept = {k: Tensor.wrap(v.numpy()) if id(v) in own else v for k, v in content.items()}
+            own = {id(slot) for slot in state.slots.values()}  # `_drop` resets these
+            snapshot = value.snapshot if isinstance(value, State) else dict(value)
+            state.stored = {k: Tensor.wrap(v.numpy()) if id(v) in own else v for k, v in snapshot.items()}
         self._drop(key)
         state.states, state.key = self, key
         self.held[key] = state
-        state.arrive()
+        state.attach()
 
     def _drop(self, key: Any) -> None:
         state = self.held.pop(key, None)
         if state is None:
-            State(self, key).clear()  # nobody has it
+            State(self, key).clear()  # not looked up: only the slots are reset
         else:
-            state.leave()
+            state.detach()
 
     def __delitem__(self, key: Any) -> None:
-        if key not in self.places and key not in self.held:
+        if key not in self.locations and key not in self.held:
             raise KeyError(key)
         self._drop(key)
 
     def clear(self) -> None:
-        """Begin anew with every parameter."""
-        for key in {**self.places, **self.held}:
+        """Reset the state of every parameter."""
+        for key in {**self.locations, **self.held}:
             self._drop(key)
 
-    def leave(self) -> None:
-        """Be a dict of dicts of its own from here on; the rules begin anew with every parameter."""
+    def detach(self) -> None:
+        """Become a plain dict of plain dicts; the rules reset the state of every parameter."""
         held = {key: self[key] for key in self}
         self.clear()
-        self.places, self.held = {}, held
+        self.locations, self.held = {}, held
