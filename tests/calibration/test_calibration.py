@@ -199,7 +199,7 @@ def test_where_there_is_no_best_temperature_it_is_said():
     with pytest.warns(RuntimeWarning, match="say nothing"):
         assert fit_temperature(LOGITS.argmin(1), LOGITS) == pytest.approx(1e3)
     shares = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
-    with pytest.warns(RuntimeWarning, match="as what a softmax returned does"):
+    with pytest.warns(RuntimeWarning, match="like the output of a softmax"):
         fit_temperature(LABELS, shares)
 
 
@@ -278,28 +278,28 @@ REFUSED = [
     (lambda: tune_threshold([0, 1, 1], [0.1, 0.2]), r"shape \(3,\)"),
     (lambda: tune_threshold([0, 1], [0.1, np.nan]), "row 1 is NaN"),
     (lambda: tune_threshold([0, 1], [0.1, 0.2])([0.1, np.nan]), "NaN in row 1"),
-    (lambda: reliability([0, 1], [0.5, np.nan]), "nan, which is no probability"),
+    (lambda: reliability([0, 1], [0.5, np.nan]), "nan, which is not a probability"),
     (lambda: tune_threshold([0, 1], [0.1, 0.2], lambda y, d: np.nan), "not finite"),
-    (lambda: fit_temperature([0, 5], np.zeros((2, 5))), "y_true holds 5, and there are logits for 5 classes.*from 0 to 4"),
+    (lambda: fit_temperature([0, 5], np.zeros((2, 5))), "y_true contains 5, and there are logits for 5 classes.*from 0 to 4"),
     (lambda: fit_temperature([0, 1], [[0.0, np.inf]] * 2), "NaN or infinity"),
     (lambda: fit_temperature([0, 1, 1], np.zeros((2, 2)), "sigmoid"), r"shape \(3,\)"),
     (lambda: fit_temperature([0, 1], np.zeros((2, 2)), "softplus"), "'softmax' or 'sigmoid'"),
     (lambda: fit_temperature([0, 1], np.ones((2, 2)), sample_weight=[0, 0]), "zero for all 2"),
     (lambda: Calibrated(rv.Sequential([]), 0.0), "above 0"),
     (lambda: Calibrated(rv.Sequential([]), kind="tanh"), "'softmax' or 'sigmoid'"),
-    (lambda: reliability([0, 1], [0.5, 1.5]), "1.5, which is no probability"),
+    (lambda: reliability([0, 1], [0.5, 1.5]), "1.5, which is not a probability"),
     (lambda: reliability([0, 1], [0.5, 0.5], 0), "bins=0"),
     (lambda: reliability([0, 1, 1], [0.5, 0.5]), r"shape \(3,\)"),
     (lambda: reliability([0, 1], [0.5, 0.5], sample_weight=[1]), "there are 2 samples"),
     (lambda: reliability([0, 1], [0.5, 0.5], sample_weight=[0, 0]), "zero for all 2"),
     (lambda: reliability([[0, 1], [1, 1]], [[0.5, 0.5]] * 2, sample_weight=[1, -1]), "-1 at row 1"),
-    (lambda: reliability([0, 2], [0.5, 0.5]), "y_true holds 2, where only 0 and 1"),
-    (lambda: reliability([0, np.nan], [[0.5], [0.5]]), "y_true holds nan, where only 0 and 1"),
-    (lambda: reliability([[0, 1], [2, 0]], [[0.5, 0.5]] * 2), "y_true holds 2, where only 0 and 1"),
-    (lambda: reliability([0, 2], [[0.5, 0.5]] * 2), "y_true holds 2, and there are probabilities for 2"),
-    (lambda: fit_temperature([0, 2], [0.5, 0.5]), "y_true holds 2, which is no probability"),
-    (lambda: fit_temperature([0, np.nan], [0.5, 0.5]), "y_true holds nan, which is no probability"),
-    (lambda: fit_temperature([0, 0.5], np.zeros((2, 5))), "y_true holds 0.5, and there are logits"),
+    (lambda: reliability([0, 2], [0.5, 0.5]), "y_true contains 2, where only 0 and 1"),
+    (lambda: reliability([0, np.nan], [[0.5], [0.5]]), "y_true contains nan, where only 0 and 1"),
+    (lambda: reliability([[0, 1], [2, 0]], [[0.5, 0.5]] * 2), "y_true contains 2, where only 0 and 1"),
+    (lambda: reliability([0, 2], [[0.5, 0.5]] * 2), "y_true contains 2, and there are probabilities for 2"),
+    (lambda: fit_temperature([0, 2], [0.5, 0.5]), "y_true contains 2, which is not a probability"),
+    (lambda: fit_temperature([0, np.nan], [0.5, 0.5]), "y_true contains nan, which is not a probability"),
+    (lambda: fit_temperature([0, 0.5], np.zeros((2, 5))), "y_true contains 0.5, and there are logits"),
     (lambda: fit_temperature([0, 1], [0.5, 0.5], sample_weight=[1, np.inf]), "inf at row 1"),
 ]  # fmt: skip
 

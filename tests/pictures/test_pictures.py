@@ -236,7 +236,7 @@ def test_weights_are_named_by_their_layers(trained):
             "does not know the shape of its inputs",
         ),
         (lambda: pictures.weights(rv.Sequential([rv.layers.Dense(2)])), "no weights yet"),
-        (lambda: pictures.confusion_matrix(np.zeros((2, 3))), "no confusion matrix"),
+        (lambda: pictures.confusion_matrix(np.zeros((2, 3))), "not a confusion matrix"),
         (lambda: pictures.confusion_matrix(np.eye(2), "abc"), "3 names for 2 classes"),
     ],
 )

@@ -1,4 +1,4 @@
-"""From scores to decisions: thresholds tuned on validation data, probabilities made true, and how true they are."""
+"""From scores to decisions: tuned thresholds, calibrated probabilities, and the measurement of calibration."""
 
 from ranvier.calibration.reliability import Reliability, reliability
 from ranvier.calibration.scaling import fit_scaling, fit_temperature

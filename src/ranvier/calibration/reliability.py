@@ -1,20 +1,23 @@
-"""How true probabilities are: confidence against what happened, bin by bin."""
+"""How well probabilities are calibrated: confidence and accuracy for each bin."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ranvier.calibration.scaling import check_numbers
+from ranvier.data.convert import Array
 from ranvier.data.targets import as_weights
 from ranvier.metrics.base import share
 from ranvier.metrics.table import Row, Tabular
 
-__all__ = ["Reliability", "reliability"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-Array = npt.NDArray[Any]
+    from ranvier.pictures.style import Target
+
+__all__ = ["Reliability", "reliability"]
 
 STRATEGIES = ("uniform", "quantile")
 
@@ -22,9 +25,9 @@ STRATEGIES = ("uniform", "quantile")
 class Reliability(Tabular):
     """For each bin of confidence: its edges, the mean confidence, the accuracy, and the number (or weight) of samples.
 
-    Arrays of one entry a bin: ``lower``, ``upper``, ``confidence``, ``accuracy``, ``count``, and ``gap``, which is
-    confidence minus accuracy: above 0 where the model is too sure. ``ece`` and ``mce`` are the expected and the largest
-    calibration error. It prints as a table; ``plot()`` draws ``accuracy`` over ``confidence`` beside the diagonal.
+    The arrays ``lower``, ``upper``, ``confidence``, ``accuracy``, ``count`` and ``gap`` have one element for each bin.
+    ``gap`` is confidence minus accuracy: it is above 0 where the model is overconfident. ``ece`` and ``mce`` are the
+    expected and the maximum calibration error. It prints as a table. ``plot()`` draws accuracy by confidence.
     """
 
     def __init__(self, edges: Array, confidence: Array, accuracy: Array, count: Array) -> None:
@@ -39,20 +42,20 @@ class Reliability(Tabular):
 
     @property
     def mce(self) -> float:
-        """The largest gap of a bin that has samples."""
+        """The largest gap of a bin with samples."""
         return float(abs(self.gap[self.count > 0]).max())
 
-    def plot(self, path: Any = None) -> Any:
+    def plot(self, path: Target = None) -> Figure:
         """Draw the diagram, and write it to ``path`` if given: see `ranvier.pictures.reliability`.
 
-        Returns the figure, which a notebook shows.
+        Returns the figure, which a notebook displays.
         """
         from ranvier.pictures import reliability as draw
 
         return draw(self, path)
 
     def to_dict(self) -> dict[str, Any]:
-        """The columns as lists, and the two errors."""
+        """The columns as lists, and the two calibration errors."""
         names = ("lower", "upper", "confidence", "accuracy", "count", "gap")
         return {name: getattr(self, name).tolist() for name in names} | {"ece": self.ece, "mce": self.mce}
 
@@ -82,15 +85,15 @@ def reliability(
     class_id: int | None = None,
     sample_weight: Any = None,
 ) -> Reliability:
-    """Compare probabilities with what happened.
+    """Compare predicted probabilities with the observed frequencies.
 
-    ``y_true`` are class numbers (n,) or one-hot rows with probabilities (n, classes): the confidence is the largest
-    probability and the accuracy the share of samples of that class; with ``class_id`` the probability of that class and
-    its share. Or 0 and 1 with probabilities (n,) or (n, 1), or (n, labels) of labels that do not exclude each other,
-    counted together: the probability of yes and the share of yes. ``strategy``: bins of equal width over 0..1
-    ("uniform", open below and closed above), or of equally many samples ("quantile").
+    For several classes, ``y_true`` are class numbers (n,) or one-hot rows, and ``y_score`` probabilities (n, classes).
+    Confidence is the largest probability, and accuracy the fraction of samples of that class; with ``class_id`` they
+    are the probability and the fraction of that class. For two classes, ``y_true`` are 0 and 1, with probabilities (n,)
+    or (n, 1). Multi-label probabilities (n, labels) are counted together. ``strategy`` is "uniform" (bins of equal
+    width from 0 to 1, open below and closed above) or "quantile" (bins with equally many samples).
 
-    Raises ValueError for scores that are no probabilities, and for shapes that do not belong together.
+    Raises ValueError for scores that are not probabilities, and for shapes that do not match.
     """
     if strategy not in STRATEGIES or bins < 1:
         raise ValueError(
@@ -100,7 +103,7 @@ def reliability(
     if not ((confidence >= 0) & (confidence <= 1)).all():
         bad = confidence[~((confidence >= 0) & (confidence <= 1))][0]
         raise ValueError(
-            f"the scores hold {bad:g}, which is no probability. Write a softmax or sigmoid of them."
+            f"the scores contain {bad:g}, which is not a probability. Write a softmax or sigmoid of them."
         )
     weight = np.ones(len(confidence))
     if sample_weight is not None:
@@ -111,14 +114,14 @@ def reliability(
         edges = np.unique(np.quantile(confidence, edges))
         edges = edges if len(edges) > 1 else np.array([0.0, 1.0])
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, len(edges) - 2)
-    count, sure, happened = (
+    count, confident, correct = (
         np.bincount(place, weight * v, minlength=len(edges) - 1) for v in (1.0, confidence, right)
     )
-    return Reliability(edges, share(sure, count), share(happened, count), count)
+    return Reliability(edges, share(confident, count), share(correct, count), count)
 
 
 def _confidence(y: Array, p: Array, class_id: int | None) -> tuple[Array, Array, int]:
-    """Of each judgement: its probability, whether it came true; and how many judgements a sample has."""
+    """The probability of each prediction, whether it is correct (0 or 1), and the number of predictions of a sample."""
     if p.ndim == 2 and p.shape[1] == 1:
         p = p[:, 0]
     if y.ndim == 2 and y.shape[1] == 1:
@@ -132,12 +135,14 @@ def _confidence(y: Array, p: Array, class_id: int | None) -> tuple[Array, Array,
     ):
         raise ValueError(
             f"y_true has shape {y.shape} and the probabilities {p.shape}. Write class numbers (n,) and (n, classes), "
-            "or targets of the probabilities' shape, instead."
+            "or targets in the shape of the probabilities, instead."
         )
     if y.ndim == p.ndim:
         if not np.isin(y, (0, 1)).all():
             bad = y[~np.isin(y, (0, 1))][0]
-            raise ValueError(f"y_true holds {bad}, where only 0 and 1 can be. Write y_true == k for class k.")
+            raise ValueError(
+                f"y_true contains {bad}, where only 0 and 1 are allowed. Write y_true == k for class k."
+            )
     else:
         check_numbers(y, p.shape[1], "probabilities")
     if p.ndim == 1:

@@ -1,4 +1,4 @@
-"""Fits of a temperature, and of a bias for each class, to validation data: convex problems, whose minimum is found."""
+"""Fits of a temperature, and of a bias for each class, to validation data. Both are convex problems."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ __all__ = ["KINDS", "check_numbers", "excludes", "fit_scaling", "fit_temperature
 Array = npt.NDArray[Any]
 
 KINDS = ("softmax", "sigmoid")
-COLDEST, HOTTEST = 1e-3, 1e3  # the temperatures between which the best one is looked for
+COLDEST, HOTTEST = 1e-3, 1e3  # the range of temperatures that is searched
 STEPS = 200
 
 
 def fit_temperature(y_true: Any, logits: Any, kind: str | None = None, *, sample_weight: Any = None) -> float:
-    """The temperature at which the targets are most likely: ``softmax(logits / temperature)``, or the sigmoid.
+    """The temperature with the largest likelihood of the targets: ``softmax(logits / temperature)``, or the sigmoid.
 
-    ``logits`` (n, ..., classes) with class numbers (n, ...) or target probabilities of their shape; or with ``kind``
-    "sigmoid" any shape, and 0 and 1 of as many. Where ``kind`` is None, it is "softmax" for class numbers and for rows
-    that add up to 1. The negative log likelihood is convex in 1 / temperature, so the minimum is found whatever the
-    scale of the logits, by Newton's method within a bracket (Guo, Pleiss, Sun, Weinberger, 2017). Warns RuntimeWarning
-    where it lies beyond 0.001 to 1,000, such as for data that are all classified correctly, and where the logits look
-    like probabilities. Raises ValueError for shapes that do not fit and logits that are not finite.
+    With ``kind`` "softmax", ``logits`` are (n, ..., classes), with class numbers (n, ...) or probabilities in their
+    shape. With "sigmoid", logits have any shape, and ``y_true`` as many 0 and 1. Where ``kind`` is None, it is
+    "softmax" for class numbers and for rows that add up to 1. The negative log likelihood is convex in 1 / temperature,
+    so Newton's method within a bracket finds its minimum for logits of any scale (Guo, Pleiss, Sun, Weinberger, 2017).
+
+    Warns RuntimeWarning where the minimum is outside 0.001 to 1,000, for example because all samples are classified
+    correctly, and where the logits look like probabilities. Raises ValueError for shapes that do not match and logits
+    that are not finite.
     """
     return 1 / _root(*_prepared(y_true, logits, kind, sample_weight))
 
@@ -35,11 +37,11 @@ def fit_temperature(y_true: Any, logits: Any, kind: str | None = None, *, sample
 def fit_scaling(
     y_true: Any, logits: Any, kind: str | None = None, *, sample_weight: Any = None
 ) -> tuple[float, Array]:
-    """``(temperature, bias)`` at which the targets are most likely: ``softmax(logits / temperature + bias)``.
+    """``(temperature, bias)`` with the largest likelihood of the targets: ``softmax(logits / temperature + bias)``.
 
-    The bias, one number for each class, corrects how frequent classes are held to be, as after training with weights
-    or balanced batches (Alexandari, Kundaje, Shrikumar, 2020; for one output, Platt, 1999). A prior of unit variance
-    keeps the bias of a class finite that the data do not have. Arguments and errors are those of `fit_temperature`.
+    The bias, one number for each class, corrects the frequencies of classes, which training with weights or balanced
+    batches distorts (Alexandari, Kundaje, Shrikumar, 2020; for one output, Platt, 1999). A prior with unit variance
+    keeps the bias of a class without samples finite. Arguments and errors are those of `fit_temperature`.
     """
     z, y, weight, kind = _prepared(y_true, logits, kind, sample_weight)
     beta, bias = (
@@ -58,7 +60,7 @@ def fit_scaling(
         curvature[1:, 1:] += prior * np.eye(len(bias))
         curvature[0, 0] += 1e-12
         step = -np.linalg.solve(curvature, slope)
-        if -(slope @ step) <= 1e-12:  # twice what is left to gain
+        if -(slope @ step) <= 1e-12:  # twice the remaining decrease of the loss
             break
         size = 1.0
         while size > 1e-10:
@@ -78,7 +80,7 @@ def fit_scaling(
 
 
 def excludes(y: Array, sample: tuple[Any, ...]) -> bool:
-    """Whether one of several outputs is meant to be chosen, to judge by the targets and the shape of an output."""
+    """Whether classes exclude each other, judged by the targets and by the shape of an output."""
     if not sample or sample[-1] == 1:
         return False
     if y.ndim == len(sample) or y.shape[-1] == 1:
@@ -87,12 +89,12 @@ def excludes(y: Array, sample: tuple[Any, ...]) -> bool:
 
 
 def check_numbers(labels: Array, classes: int, what: str) -> None:
-    """Raise ValueError for labels that are no numbers of so many classes."""
+    """Raise ValueError for labels that are not class numbers from 0 to ``classes - 1``."""
     wrong = ~np.isin(labels, np.arange(classes))
     if wrong.any():
         raise ValueError(
-            f"y_true holds {labels[wrong][0]}, and there are {what} for {classes} classes. Write class numbers from 0 "
-            f"to {classes - 1} instead."
+            f"y_true contains {labels[wrong][0]}, and there are {what} for {classes} classes. Write class numbers from "
+            f"0 to {classes - 1} instead."
         )
 
 
@@ -102,7 +104,7 @@ def _prepared(
     """Logits and target probabilities (rows, outputs), weights (rows,) that add up to 1, and the kind."""
     z, y = np.asarray(logits, np.float64), np.asarray(y_true)
     if not np.isfinite(z).all():
-        raise ValueError("the logits hold NaN or infinity. Write finite ones, of another model, instead.")
+        raise ValueError("the logits contain NaN or infinity. Write finite ones, of another model, instead.")
     if kind is None:
         kind = "softmax" if z.ndim > 1 and excludes(y, z.shape[1:]) else "sigmoid"
     if kind not in KINDS:
@@ -115,20 +117,20 @@ def _prepared(
         targets = (labels[:, None] == np.arange(outputs)).astype(np.float64)
     elif y.size != z.size or len(y) != n:
         raise ValueError(
-            f"y_true has shape {y.shape} and the logits {np.shape(logits)}. Write class numbers, or targets of their "
-            "shape."
+            f"y_true has shape {y.shape} and the logits {np.shape(logits)}. Write class numbers, or targets in "
+            "their shape."
         )
     else:
         targets = y.reshape(-1, outputs).astype(np.float64)
         if not ((targets >= 0) & (targets <= 1)).all():
             bad = targets[~((targets >= 0) & (targets <= 1))][0]
-            raise ValueError(f"y_true holds {bad:g}, which is no probability. Write 0 and 1 instead.")
+            raise ValueError(f"y_true contains {bad:g}, which is not a probability. Write 0 and 1 instead.")
     if not n:
         raise ValueError("there are no samples. Write at least one instead.")
     if kind == "softmax" and (z >= 0).all() and np.isclose(z.sum(1), 1, atol=1e-4).all():
         warn(
-            "the logits are all 0 or more and add up to 1 in each row, as what a softmax returned does. Write what it "
-            "was given, or np.log of what it returned, instead.",
+            "the logits are all 0 or more and add up to 1 in each row, like the output of a softmax. Write its input, "
+            "or np.log of its output, instead.",
             RuntimeWarning,
         )
     weight = np.ones(n) if sample_weight is None else as_weights(sample_weight, n, dtype=np.float64)
@@ -151,12 +153,12 @@ def _probabilities(u: Array, kind: str) -> Array:
     if kind == "sigmoid":
         return 0.5 * (1 + np.tanh(0.5 * u))
     e = np.exp(u - u.max(1, keepdims=True))
-    shares: Array = e / e.sum(1, keepdims=True)
-    return shares
+    probabilities: Array = e / e.sum(1, keepdims=True)
+    return probabilities
 
 
 def _slopes(z: Array, y: Array, weight: Array, kind: str, beta: float) -> tuple[float, float]:
-    """First and second derivative by ``beta``, which is 1 / temperature."""
+    """First and second derivative with respect to ``beta``, which is 1 / temperature."""
     p = _probabilities(beta * z, kind)
     if kind == "sigmoid":
         return float(weight @ ((p - y) * z).sum(1)), float(weight @ (p * (1 - p) * z * z).sum(1))
@@ -169,7 +171,7 @@ def _slopes(z: Array, y: Array, weight: Array, kind: str, beta: float) -> tuple[
 def _derivatives(
     z: Array, y: Array, weight: Array, kind: str, beta: float, bias: Array
 ) -> tuple[Array, Array]:
-    """First and second derivatives by ``beta`` and by the biases."""
+    """First and second derivatives with respect to ``beta`` and the biases."""
     p = _probabilities(beta * z + bias, kind)
     if kind == "softmax":
         whole = y.sum(1, keepdims=True)
@@ -188,13 +190,13 @@ def _derivatives(
 
 
 def _root(z: Array, y: Array, weight: Array, kind: str, warn: bool = True) -> float:
-    """The ``beta`` at which the first derivative, which never falls, is 0."""
+    """The ``beta`` where the first derivative, which does not decrease, is 0."""
 
     def at(beta: float) -> tuple[float, float]:
         return _slopes(z, y, weight, kind, beta)
 
     if kind == "softmax":
-        z = z - z.max(1, keepdims=True)  # changes no probability, and leaves no large mean to subtract
+        z = z - z.max(1, keepdims=True)  # does not change probabilities, and avoids cancellation
     low, high = 1 / HOTTEST, 1 / COLDEST
     if at(low)[0] >= 0:
         beta = low
@@ -215,14 +217,14 @@ def _root(z: Array, y: Array, weight: Array, kind: str, warn: bool = True) -> fl
 
 
 def _warn_of_limits(beta: float) -> None:
-    """Warn where the best temperature lies beyond those that are looked at."""
+    """Warn where the best temperature is outside the range that is searched."""
     for end, why in (
         (1 / HOTTEST, "the logits say nothing about these targets"),
         (1 / COLDEST, "all of these samples are classified correctly"),
     ):
         if abs(beta - end) <= 1e-6 * end:
             warn(
-                f"the best temperature lies beyond {1 / end:g}: {why}. Write more validation data, which the model "
+                f"the best temperature is beyond {1 / end:g}: {why}. Write more validation data, which the model "
                 "was not trained on, instead.",
                 RuntimeWarning,
             )

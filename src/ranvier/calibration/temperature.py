@@ -1,8 +1,8 @@
-"""Temperature scaling: one number that makes a network's probabilities true (Guo, Pleiss, Sun, Weinberger, 2017).
+"""Temperature scaling: one number that calibrates the probabilities of a network (Guo, Pleiss, Sun, Weinberger, 2017).
 
-The logits are divided by a temperature before the softmax (or sigmoid), chosen so that validation data are as likely as
-can be. Which class is the largest does not change; how sure the network is of it does. A bias for each class besides
-corrects how frequent the classes are held to be.
+The logits are divided by a temperature before the softmax (or sigmoid). The temperature maximizes the likelihood of the
+validation data. The predicted class does not change, only its probability. An additional bias for each class corrects
+the frequencies of the classes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Calibrated", "calibrate"]
 
 @function
 def logits_from(probabilities: Node, kind: str) -> Node:
-    """What a softmax (up to a constant) or sigmoid was given, from what it returned."""
+    """The input of a softmax (up to a constant) or sigmoid, computed from its output."""
     tiny = 1e-7 if probabilities.dtype == "float32" else 1e-15
     if kind == "softmax":
         return n.log(n.clip(probabilities, tiny * tiny))
@@ -36,7 +36,7 @@ def logits_from(probabilities: Node, kind: str) -> Node:
 
 
 class _Logits(Module):
-    """The logits of a model that ends in them, in a softmax or in a sigmoid."""
+    """The logits of a model, which ends in logits, a softmax or a sigmoid."""
 
     def __init__(self, model: Module, kind: str, from_logits: bool) -> None:
         super().__init__()
@@ -54,11 +54,11 @@ class _Logits(Module):
 
 @register_module
 class Calibrated(_Logits):
-    """A model whose probabilities are those of ``logits / temperature + bias``; `calibrate` makes it.
+    """A model with the probabilities of ``logits / temperature + bias``. `calibrate` returns it.
 
-    ``kind`` is "softmax" (one class of several) or "sigmoid" (each output on its own); ``from_logits`` says that the
-    model ends in logits; ``bias`` is None or one number for each output. It predicts, evaluates and is saved like any
-    model, and shares the weights of ``model``.
+    ``kind`` is "softmax" (classes exclude each other) or "sigmoid" (each output is independent). ``from_logits`` means
+    that the model ends in logits. ``bias`` is None or one number for each output. It predicts, evaluates and is saved
+    like any model, and shares the weights of ``model``.
     """
 
     def __init__(
@@ -98,21 +98,22 @@ def calibrate(
     from_logits: bool | None = None,
     **options: Any,
 ) -> Calibrated:
-    """``model`` with the temperature that makes its probabilities of the validation data (x, y) true.
+    """Calibrate the probabilities of ``model`` on the validation data (x, y).
 
-    ``y`` are class numbers or one-hot rows for a model of several classes, 0 and 1 of the outputs' shape for one of
-    yes or no. With ``bias`` each class (or output) also gets a bias, which may change decisions: for a model that
-    was trained with weights, with balanced batches, or on other frequencies than it will meet. ``from_logits`` says
-    that the model ends in logits; where None, it does unless it ends in a softmax or sigmoid. ``options`` go to
-    ``predict``. The result is compiled as the model was, its loss for probabilities. Data that the model was
-    trained on give a temperature that is too low. `fit_temperature` and `fit_scaling` do the same for logits alone.
+    ``y`` are class numbers or one-hot rows for several classes, and 0 and 1 in the shape of the outputs for yes or no.
+    With ``bias`` each class (or output) also gets a bias, which may change predictions. It is meant for models that
+    were trained with weights, with balanced batches, or on other class frequencies than they are used with.
+    ``from_logits`` means that the model ends in logits; where None, it does unless it ends in a softmax or sigmoid.
+    ``options`` are passed to ``predict``. The result is compiled like the model, with its loss for probabilities. The
+    data must not be training data, which give too low a temperature. `fit_temperature` and `fit_scaling` do the same
+    for logits alone.
     """
     from ranvier.module.arguments import takes
 
     if takes(model)[1] > 1:
         raise ValueError(
-            f"{model.name!r} takes several inputs, and calibrate a model of one. Write fit_temperature(y, logits) for "
-            "its logits, and divide them by it in a model of your own, instead."
+            f"{model.name!r} takes several inputs, and calibrate needs a model of one. Write fit_temperature(y, "
+            "logits) for its logits, and divide them by the temperature in another model, instead."
         )
     output = model._trace() if model._input_type is not None else model(np.asarray(x)[:1])
     maker = getattr(getattr(output.trace_node, "function", None), "name", None)
@@ -131,9 +132,9 @@ def calibrate(
 
 
 def _compile(calibrated: Calibrated, model: Module) -> None:
-    """Compile it as the model was, for probabilities where that gives logits.
+    """Compile the result like the model, with losses and metrics of probabilities in place of those of logits.
 
-    A loss of logits that cannot be told so is none of probabilities: then it is left to whoever needs a loss.
+    Where a loss takes only logits, the result is not compiled.
     """
     from ranvier.training.step.compiled import Compiled
     from ranvier.training.step.compiled import compile as compile_model
@@ -143,18 +144,18 @@ def _compile(calibrated: Calibrated, model: Module) -> None:
         return
     try:
         settings = state.settings()
-    except ValueError:  # functions of the user's, which may be of logits
+    except ValueError:  # functions of the user, which may take logits
         if not calibrated.from_logits:
             compile_model(calibrated, **state.given, engine=state.engine)
         return
     if not calibrated.from_logits:
         compile_model(calibrated, **settings)
-    elif "torch." not in str(settings["loss"]):  # criteria, which take nothing else
+    elif "torch." not in str(settings["loss"]):  # criteria of PyTorch, which take only logits
         compile_model(calibrated, **_of_probabilities(settings, calibrated.kind))
 
 
 def _of_probabilities(described: Any, kind: str) -> Any:
-    """Descriptions of losses and metrics of logits, as those of probabilities; ``kind`` is what makes these."""
+    """Configurations of losses and metrics of logits, changed to probabilities, which ``kind`` computes."""
     if isinstance(described, list):
         return [_of_probabilities(v, kind) for v in described]
     if not isinstance(described, dict):

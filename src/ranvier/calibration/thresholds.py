@@ -1,4 +1,4 @@
-"""Decision thresholds tuned on validation data: 0.5 is the best cut for few metrics, and seldom for rare classes."""
+"""Decision thresholds tuned on validation data. 0.5 is rarely the best, especially for rare classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def _matthews(tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
     return np.where(sides > 0, (tp * tn - fp * fn) / np.sqrt(np.where(sides > 0, sides, 1)), 0.0)
 
 
-METRICS: dict[str, Callable[..., Array]] = {  # of true and false positives, false and true negatives
+METRICS: dict[
+    str, Callable[..., Array]
+] = {  # from true positives, false positives, false negatives, true negatives
     "f1": _f(1),
     "f2": _f(2),
     "f0.5": _f(0.5),
@@ -42,19 +44,19 @@ OTHER_NAMES = {"f1_score": "f1", "mcc": "matthews_correlation"}
 
 @dataclass(frozen=True)
 class Threshold(CheckedConstructor):
-    """A decision: yes where a score exceeds ``value``, which is one number, or one for each label (labels,).
+    """A decision rule: 1 where a score exceeds ``value``, which is one number, or one for each label (labels,).
 
-    ``score`` is what ``metric`` had at it on the data it was tuned on: a little better than it will be on others.
+    ``score`` is the metric on the data used for tuning, which is slightly optimistic.
     """
 
-    value: Any
-    score: Any
+    value: float | Array
+    score: float | Array
     metric: str
 
     def __call__(self, y_score: Any) -> npt.NDArray[np.int64]:
-        """1 where the score exceeds the threshold, else 0, of the scores' shape.
+        """1 where the score exceeds the threshold, else 0, in the shape of the scores.
 
-        Raises ValueError for NaN, and for scores of as many labels as there are no thresholds for.
+        Raises ValueError for NaN, and where the numbers of labels and thresholds differ.
         """
         scores = np.asarray(y_score, np.float64)
         if not np.ndim(self.value) and scores.ndim == 2 and scores.shape[1] > 1:
@@ -63,23 +65,23 @@ class Threshold(CheckedConstructor):
                 "that it was tuned for instead."
             )
         if np.ndim(self.value) and scores.shape[-1:] != np.shape(self.value):
+            labels = np.size(self.value)
             raise ValueError(
-                f"there are thresholds for {len(self.value)} labels, and the scores have shape {scores.shape}. Write "
-                f"scores of shape (samples, {len(self.value)}) instead."
+                f"there are thresholds for {labels} labels, and the scores have shape {scores.shape}. Write "
+                f"scores of shape (samples, {labels}) instead."
             )
         if np.isnan(scores).any():
             row = int(np.argwhere(np.isnan(scores))[0][0])
             raise ValueError(
-                f"the scores have NaN in row {row}, which decides nothing. Write numbers, or leave the row out."
+                f"the scores have NaN in row {row}, which gives no decision. Write numbers, or leave the row out."
             )
         decided: npt.NDArray[np.int64] = (scores > self.value).astype(np.int64)
         return decided
 
     def predict(self, model: Any, x: Any, **options: Any) -> npt.NDArray[np.int64]:
-        """The decisions on what ``model.predict(x)`` gives; of an estimator, on its probabilities.
+        """The decisions for ``model.predict(x)``. Of an estimator ``predict_proba`` or ``decision_function`` is used.
 
-        Of the probabilities of two classes that add up to 1, one threshold decides on the second. So it does on what
-        ``predict_proba`` gives; an estimator without it gives its ``decision_function``.
+        Where the scores are probabilities of two classes that add up to 1, the threshold applies to the second class.
         """
         known = (getattr(model, name, None) for name in ("predict_proba", "decision_function", "predict"))
         scores = np.asarray(next(scored for scored in known if scored is not None)(x, **options))
@@ -97,20 +99,20 @@ def tune_threshold(
     sample_weight: Any = None,
     candidates: int = 200,
 ) -> Threshold:
-    """The threshold at which ``metric`` is highest on validation data.
+    """Find the threshold with the highest ``metric`` on validation data.
 
-    ``y_true``: 0 or 1, (n,) or (n, 1), with scores of as many; or (n, labels), of which each gets a threshold of its
-    own. ``metric``: "f1", "f2", "f0.5", "accuracy", "balanced_accuracy", "matthews_correlation", for which every
-    distinct score is tried; or a function ``metric(y_true, decided)`` (given ``sample_weight=`` where there are
-    weights), for which at most ``candidates`` quantiles of the scores are tried. Of equally good thresholds the one
-    with the most room around it is taken.
+    ``y_true`` are 0 and 1, (n,) or (n, 1), with as many scores; or (n, labels), where each label gets a threshold.
+    ``metric`` is "f1", "f2", "f0.5", "accuracy", "balanced_accuracy" or "matthews_correlation", for which every
+    distinct score is a candidate. It may also be a function ``metric(y_true, decided)`` (with ``sample_weight=`` where
+    weights are given), for which at most ``candidates`` quantiles of the scores are tried. Among equally good
+    thresholds the one in the widest gap between scores is returned.
 
     Raises ValueError where a label has no positives or no negatives, and for classes that exclude each other.
     """
     name, of_counts = _named(metric)
     if np.ndim(y_score) == 2 and np.shape(y_score)[1] > 1 and np.ndim(y_true) == 1:
         raise ValueError(
-            f"y_true are class numbers and y_score has {np.shape(y_score)[1]} classes, of which one is chosen: there "
+            f"y_true are class numbers and y_score has {np.shape(y_score)[1]} classes that exclude each other: there "
             "is no threshold to tune. Write y_true == k and y_score[:, k] for class k against the rest, instead."
         )
     truth, scores = columns(y_true, y_score)
@@ -121,12 +123,12 @@ def tune_threshold(
         for count, what in ((tp[-1], "positive"), (fp[-1], "negative")):
             if count <= 0:
                 raise ValueError(
-                    f"y_true has no {what} sample{where}, so no threshold can be told from another. Write validation "
+                    f"y_true has no {what} sample{where}, so all thresholds are equal. Write validation "
                     "data that has some instead."
                 )
-        # Beside the cut after each distinct score, the one above all of them: nothing is decided to be positive.
+        # One cut after each distinct score, and one above all scores, where no sample is positive.
         tp, fp, cuts = np.append(0, tp), np.append(0, fp), np.append(np.inf, cuts.astype(np.float64))
-        possible = len(cuts) - np.isneginf(cuts[-1])  # nothing is below -inf, so it never exceeds a threshold
+        possible = len(cuts) - np.isneginf(cuts[-1])  # no threshold is below -inf
         if of_counts is not None:
             tried = np.arange(possible)
             values = of_counts(tp, fp, tp[-1] - tp, fp[-1] - fp)[tried]
@@ -143,7 +145,7 @@ def tune_threshold(
 
 
 def _best(values: Array, tried: Array, cuts: Array) -> tuple[float, float]:
-    """The threshold and its value: in the middle between a score and the next lower one, where the gap is widest.
+    """The threshold in the middle of the widest gap among the best candidates, and its metric.
 
     A gap that ends in infinity counts as one of the mean width.
     """
@@ -153,7 +155,7 @@ def _best(values: Array, tried: Array, cuts: Array) -> tuple[float, float]:
     finite = cuts[np.isfinite(cuts)]
     step = float(np.ptp(finite / len(finite))) or 1.0 if len(finite) else 1.0
     with np.errstate(invalid="ignore", over="ignore"):
-        # Under the lowest score there is none.
+        # Below the lowest score there is no other: a step is subtracted.
         below = np.append(cuts[1:], min(cuts[-1] - step, np.nextafter(cuts[-1], -np.inf)))
         low, high = (
             np.where(np.isinf(below), cuts - step, below),
@@ -164,13 +166,13 @@ def _best(values: Array, tried: Array, cuts: Array) -> tuple[float, float]:
     winner = best[np.argmax(room[tried[best]])]
     chosen, score = tried[winner], float(values[winner])
     if chosen == 0:
-        return float(cuts[1]), score  # nothing exceeds the highest score
+        return float(cuts[1]), score  # no score exceeds the highest one
     divides = below[chosen] <= middle[chosen] < cuts[chosen]
-    # Between neighbours there is no middle; the lower one divides them, since what is above it exceeds it.
+    # Adjacent numbers have no middle: then the lower one divides them, since the higher one exceeds it.
     return float((middle if divides else below)[chosen]), score
 
 
-def _named(metric: Any) -> tuple[str, Callable[..., Array] | None]:
+def _named(metric: str | Callable[..., float]) -> tuple[str, Callable[..., Array] | None]:
     if callable(metric):
         return getattr(metric, "__name__", "metric"), None
     name = OTHER_NAMES.get(metric, metric)

@@ -1,8 +1,8 @@
-"""Why the network decided: which inputs a score depends on, as arrays of the inputs' shape.
+"""Explanations of predictions: how much a score depends on each input, as arrays in the shape of the inputs.
 
-`saliency`, `smooth_grad` and `integrated_gradients` follow the gradient of the score to the inputs, `grad_cam` that to
-a convolution's channels; `occlusion` covers parts of the inputs and sees what is lost. ``rv.pictures.attributions``
-draws them over the images. Each names the paper that it is from.
+`saliency`, `smooth_grad` and `integrated_gradients` use the gradient of the score with respect to the inputs, and
+`grad_cam` that with respect to the channels of a convolution. `occlusion` covers parts of the inputs and measures the
+change of the score. ``rv.pictures.attributions`` draws explanations over images. Each function cites its paper.
 """
 
 from ranvier.explain.cam import grad_cam

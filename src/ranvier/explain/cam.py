@@ -1,4 +1,4 @@
-"""Grad-CAM: where a convolution's channels, weighed by what they mean for the score, are active."""
+"""Grad-CAM: the positions where the channels of a convolution, weighted by the gradient of the score, are active."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = ["grad_cam"]
 
 
 @function
-def weighed(maps: Node, gradient: Node, axis: int) -> Node:
-    """The positive part of the channels' sum, each times its mean gradient over all positions; no channels are left."""
+def weighted(maps: Node, gradient: Node, axis: int) -> Node:
+    """The positive part of the sum over channels, each weighted by the mean of its gradient over all positions."""
     positions = tuple(a for a in range(1, maps.ndim) if a != axis)
     weight = arrays.mean(gradient, axis=positions, keepdims=True)
     return arrays.maximum(arrays.sum(arrays.multiply(maps, weight), axis=axis), 0.0)
@@ -38,12 +38,12 @@ def _is_convolution(layer: Module, result: Any) -> bool:
     return result is not None and getattr(result, "ndim", 0) >= 3 and bool(kernels) and not layer._modules
 
 
-def _layer(model: Module, layer: Any, x: Any) -> Module:
-    """The layer that is meant: itself, by name or path, or the last convolution that is called."""
+def _layer(model: Module, layer: str | Module | None, x: npt.NDArray[Any]) -> Module:
+    """The layer with this name or path, or the object itself, or the last convolution that is called."""
     if isinstance(layer, Module):
         if any(m is layer for m in model.modules()):
             return layer
-        raise ValueError(f"{layer.name!r} is no layer of {model.name!r}. Write one of its own instead.")
+        raise ValueError(f"{layer.name!r} is not a layer of {model.name!r}. Write one of its layers instead.")
     if layer is not None:
         named = dict(model.named_modules())
         found = named.get(str(layer)) or next((m for m in named.values() if m.name == layer), None)
@@ -73,17 +73,17 @@ def grad_cam(
     x: Any,
     target: Any = None,
     *,
-    layer: Any = None,
+    layer: str | Module | None = None,
     resize: bool = True,
     logits: bool = True,
     batch_size: int = 32,
 ) -> npt.NDArray[Any]:
-    """Where a layer's channels speak for the score (Selvaraju et al., 2017): (samples, height, width), 0 or more.
+    """Class activation maps (Selvaraju et al., 2017): (samples, height, width), 0 or more.
 
-    Each channel of ``layer`` (its name, its path, or itself; without it the last convolution) is weighed by the mean of
-    the score's gradient over its positions; what is left of the sum above zero is interpolated to the size of the
-    inputs, unless not ``resize``. ``target`` and ``logits`` are as in `saliency`. Raises ValueError where there is no
-    such layer.
+    Each channel of ``layer`` (its name, its path or the object; by default the last convolution) is weighted by the
+    mean over positions of the gradient of the score. The positive part of the sum is interpolated to the size of the
+    inputs if ``resize`` is True. ``target`` and ``logits`` are those of `saliency`. Raises ValueError for an unknown
+    layer.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)
@@ -104,10 +104,10 @@ def grad_cam(
         if not maps or getattr(maps[-1], "ndim", 0) < 3:
             raise ValueError(
                 f"{chosen_layer.name!r} gives no maps (samples, height, width, channels). Write the name of a "
-                "convolution, or of what follows one, instead."
+                "convolution, or of a layer after one, instead."
             )
         (gradient,) = gradients(score, [maps[-1]])
-        return [weighed(maps[-1], gradient, axis=1 if first else maps[-1].ndim - 1)]
+        return [weighted(maps[-1], gradient, axis=1 if first else maps[-1].ndim - 1)]
 
     (cam,) = scorer.over(array, masks, run=run)
     if resize:

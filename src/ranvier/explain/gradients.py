@@ -1,4 +1,4 @@
-"""Explanations by the gradient of the score: at the inputs, near them, and on the way to them."""
+"""Explanations by the gradient of the score: at the inputs, near them, and on the line to them from a baseline."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Array = npt.NDArray[Any]
 def saliency(
     model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
 ) -> Array:
-    """The derivative of each sample's score by its inputs, in the shape of ``x`` (Simonyan et al., 2013).
+    """The gradient of each sample's score with respect to its inputs, in the shape of ``x`` (Simonyan et al., 2013).
 
-    ``target`` is the class (one, or one for each sample) whose score is explained; without it the class that the model
-    chose; 0 (no) or 1 (yes) of one output with a sigmoid. The score is the one before a softmax or sigmoid at the end,
-    unless not ``logits``. Computed in evaluation mode. Raises ValueError for targets that are none, TypeError for
-    networks of whole numbers or of several inputs.
+    ``target`` is the class whose score is explained: one for all samples, or one for each. By default it is the
+    predicted class. For one output with a sigmoid it is 0 (no) or 1 (yes). With ``logits`` the score is the input of a
+    final softmax or sigmoid, otherwise its output. The model runs in evaluation mode. Raises ValueError for targets
+    that do not exist, and TypeError for networks with integer inputs or several inputs.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)
@@ -48,14 +48,14 @@ def smooth_grad(
 ) -> Array:
     """The mean of `saliency` over noisy copies of each sample (Smilkov et al., 2017).
 
-    ``noise`` is its standard deviation as a share of the range of the sample's values; ``samples`` is the number of
-    copies. Reproducible by ``seed``, or by `set_seed`.
+    ``noise`` is the standard deviation as a fraction of the range of the sample's values. ``samples`` is the number of
+    copies. The result is reproducible with ``seed``, or with `set_seed`.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)
     masks = scorer.masks(array, target)
     if not noise >= 0:
-        raise ValueError(f"noise={noise!r}: write a share of 0 or more, such as 0.15, instead.")
+        raise ValueError(f"noise={noise!r}: write a number of 0 or more, such as 0.15, instead.")
     axes = tuple(range(1, array.ndim))
     spread = noise * (array.max(axes, keepdims=True) - array.min(axes, keepdims=True))
     generator = numpy_generator("explain", seed)
@@ -77,11 +77,11 @@ def integrated_gradients(
     logits: bool = True,
     batch_size: int = 32,
 ) -> Array:
-    """What each input adds to the score on the way from a baseline (Sundararajan et al., 2017), in the shape of ``x``.
+    """The contribution of each input to the score, relative to a baseline (Sundararajan et al., 2017), shaped as ``x``.
 
-    The inputs' distance from ``baseline`` (a number, or an array of one sample or of all) times the mean gradient along
-    the straight line between them, at ``steps`` points of a Gauss-Legendre quadrature. The sum over a sample is the
-    difference of the two scores, up to the quadrature's error.
+    It is the difference between the inputs and ``baseline`` (a number, or an array of one sample or of all), times the
+    mean gradient along the straight line between them, by Gauss-Legendre quadrature with ``steps`` points. The sum over
+    a sample is the difference of the two scores, up to the error of the quadrature.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)

@@ -1,4 +1,4 @@
-"""The score that is explained: one output of the network for each sample, and its gradient, batch by batch."""
+"""The score to explain: one output of the network for each sample, and its gradient, computed in batches."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from ranvier.tensor.tensor import Tensor
 __all__ = ["Scorer", "scores"]
 
 Array = npt.NDArray[Any]
-SOFTENED = ("softmax", "sigmoid")  # what turns logits into probabilities
+PROBABILITIES = ("softmax", "sigmoid")  # functions from logits to probabilities
 
 
 @function
 def chosen(outputs: Node, mask: Node) -> Node:
-    """The sum of the outputs that the mask chooses."""
+    """The sum of the outputs that the mask selects."""
     from ranvier.ops import arrays as numeric
 
     return numeric.sum(numeric.multiply(outputs, mask))
 
 
 @function
-def sides(yes: Node, shares: bool) -> Node:
-    """The scores of no and yes, (samples, 2), from those of yes alone: logits, or ``shares`` of 1."""
+def both_classes(yes: Node, probabilities: bool) -> Node:
+    """The scores of no and yes, (samples, 2), from those of yes: logits or probabilities."""
     from ranvier.ops import arrays as numeric
 
-    no = numeric.subtract(1, yes) if shares else numeric.negative(yes)
+    no = numeric.subtract(1, yes) if probabilities else numeric.negative(yes)
     return numeric.concatenate([no, yes], 1)
 
 
 class Scorer:
-    """A model in evaluation mode, called on batches of one size, so that one program serves all of them.
+    """A model in evaluation mode, called with batches of one size, so that it is compiled once.
 
-    ``logits``: the scores before a softmax or sigmoid at the end, as the papers have it: probabilities near 1 have no
-    gradient left. One sigmoid decides between two classes, so it has the scores of both.
+    With ``logits`` the scores are the inputs of a final softmax or sigmoid, as in the papers, because probabilities
+    near 1 have almost no gradient. A single sigmoid decides between two classes, and both have a score.
     """
 
     def __init__(self, model: Module, batch_size: int = 32, logits: bool = True) -> None:
         wanted = model._input_type
         if wanted is not None and wanted.dtype not in FLOATS and wanted.dtype != "uint8":
             raise TypeError(
-                f"{model.name!r} takes whole numbers ({wanted.dtype}), which have no gradient. Explain the part of the "
+                f"{model.name!r} takes integers ({wanted.dtype}), which have no gradient. Explain the part of the "
                 "network after its Embedding instead."
             )
         self.model, self.batch, self.logits = model, whole("batch_size", batch_size), logits
@@ -62,7 +62,9 @@ class Scorer:
     def inputs(self, x: Any) -> Array:
         """The samples as an array of floats."""
         if isinstance(x, (tuple, list)) and x and hasattr(x[0], "shape"):
-            raise TypeError("networks of one input can be explained. Write one array of samples instead.")
+            raise TypeError(
+                "only networks with one input can be explained. Write one array of samples instead."
+            )
         check_column_names(x, self.model._frame_columns.get("0"))
         array = to_numeric(x)
         if array.ndim < 2 or not len(array):
@@ -81,18 +83,18 @@ class Scorer:
                 "one of (samples, outputs). Write a network that ends there instead."
             )
         alone = result.ndim == 1 or result.shape[1] == 1
-        for maker in SOFTENED:
+        for maker in PROBABILITIES:
             before = logits_of(result, maker)
             if before is None:
                 continue
             scores = before if self.logits else result
             if alone and maker == "sigmoid":
-                return cast("Tensor", sides(scores.reshape(-1, 1), shares=not self.logits))
+                return cast("Tensor", both_classes(scores.reshape(-1, 1), probabilities=not self.logits))
             return scores
         return result.reshape(-1, 1) if result.ndim == 1 else result
 
     def over(self, *arrays: Array, run: Callable[..., Sequence[Any]]) -> list[Array]:
-        """What ``run`` gives for batches of the arrays, joined; the last one is filled up with its own last row."""
+        """The joined results of ``run`` for batches of the arrays. The last batch is padded with its last row."""
         found: list[list[Array]] = []
         size = min(self.batch, len(arrays[0]))
         with mode(self.model, False):
@@ -113,7 +115,7 @@ class Scorer:
             return self.over(x, run=lambda part: (self.outputs(part),))[0]
 
     def masks(self, x: Array, target: Any) -> Array:
-        """1 at the output that is explained for each sample, (samples, outputs): its class, or the largest."""
+        """1 at the output to explain for each sample, (samples, outputs): the target class, or the largest output."""
         values = self.values(x)
         outputs = values.shape[1]
         index = values.argmax(1) if target is None else np.asarray(target)
@@ -133,15 +135,15 @@ class Scorer:
         return masks
 
     def gradient(self, x: Array, masks: Array) -> Array:
-        """The derivative of the chosen scores by the inputs."""
+        """The gradient of the selected scores with respect to the inputs."""
 
         def run(part: Tensor, mask: Tensor) -> list[Tensor]:
             part.requires_grad = True
             score = chosen(self.outputs(part), mask)
             if not reaches(score, part):
                 raise TypeError(
-                    f"no gradient reaches the inputs of {self.model.name!r}: it takes whole numbers, as an Embedding "
-                    "does, or compares them. Explain the part of the network after that instead."
+                    f"no gradient reaches the inputs of {self.model.name!r}: it takes integers, as an Embedding "
+                    "does, or compares its inputs. Explain the part of the network after that instead."
                 )
             return gradients(score, [part])
 
@@ -152,9 +154,9 @@ class Scorer:
 def scores(
     model: Module, x: Any, target: Any = None, *, logits: bool = True, batch_size: int = 32
 ) -> npt.NDArray[Any]:
-    """The scores that are explained, (samples,): of the class ``target``, or of the class that the model chose.
+    """The scores to explain, (samples,): those of the class ``target``, or of the predicted class.
 
-    They are taken before a softmax or sigmoid at the end of the network, unless not ``logits``.
+    With ``logits`` they are the inputs of a final softmax or sigmoid of the network, otherwise its outputs.
     """
     scorer = Scorer(model, batch_size, logits)
     array = scorer.inputs(x)

@@ -1,8 +1,7 @@
-"""Pictures: how training went, which classes are confused, what a network looks like, how its weights are spread,
-what the learning-rate finder saw, how true probabilities are; what a network makes of images, and why it decided.
+"""Pictures of training runs, confusion matrices, networks, weights, learning-rate tests, calibration, and explanations.
 
-They need matplotlib (``pip install 'ranvier[plot]'``), which is imported when the first one is drawn. Each returns a
-matplotlib figure, which a notebook shows, and writes it to ``path`` if given.
+They need matplotlib (``pip install 'ranvier[plot]'``), which is imported when the first picture is drawn. Each function
+returns a matplotlib figure, which a notebook displays, and writes it to ``path`` if given.
 """
 
 from ranvier.pictures.comparison import compare

@@ -1,27 +1,39 @@
-"""How training went: every result by epoch."""
+"""Learning curves: every result by epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ranvier.data.convert import column_names
-from ranvier.pictures.style import BLUE, INK, ORANGE, figure, finish, percent, tidy
+from ranvier.pictures.style import BLUE, INK, ORANGE, Target, finish, grid, percent, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["curves", "draw_curve", "panels"]
+__all__ = ["Results", "Run", "curves", "draw_curve", "panels"]
 
 ACROSS = 3  # panels side by side
-SHARES = ("accuracy", "precision", "recall", "f1", "auc")  # results that are shares of 1
+PERCENT = ("accuracy", "precision", "recall", "f1", "auc")  # results between 0 and 1
+
+
+class Run(Protocol):
+    """A training run, as `fit` returns it: results by epoch, and the numbers of the epochs from 0."""
+
+    @property
+    def history(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
+    def epoch(self) -> Sequence[int]: ...
+
+
+Results = Run | Mapping[str, Sequence[Any]]
 
 
 def panels(history: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Sequence[Any], Sequence[Any] | None]]:
-    """The results that are numbers, the loss first, each with those on validation data under "val_...", if any."""
+    """The numeric results, the loss first, each with its validation results (named "val_..."), if any."""
     plain = {
         name: values
         for name, values in history.items()
@@ -32,32 +44,26 @@ def panels(history: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Sequence[Any
     return {name: (plain[name], plain.get(f"val_{name}")) for name in names}
 
 
-def curves(history: Any, path: Any = None, *, title: str | None = None) -> Figure:
+def curves(history: Results, path: Target = None, *, title: str | None = None) -> Figure:
     """Draw every result of a training run by epoch, training and validation together.
 
-    ``history`` is what `fit` returned, its ``history``, or a frame of it (with or without a column "epoch", from 0).
-    ``path`` names a file to write (.png, .svg, .pdf). Returns the figure, which a notebook shows. Raises ValueError
-    where there is nothing to draw.
+    ``history`` is the return value of `fit`, its ``history``, or a frame of it (with or without a column "epoch", from
+    0). ``path`` names a file to write (.png, .svg, .pdf). Returns the figure, which a notebook displays. Raises
+    ValueError where there is nothing to draw.
     """
     names = column_names(history)
-    if names is not None:
-        history = {name: np.asarray(history[name]).tolist() for name in names}
-        numbers = history.pop("epoch", None)
-    else:
+    if names is None:
         numbers = getattr(history, "epoch", None)
+    else:
+        frame: Any = history
+        history = columns = {name: np.asarray(frame[name]).tolist() for name in names}
+        numbers = columns.pop("epoch", None)
     shown = panels(getattr(history, "history", history))
     if not shown:
-        raise ValueError("the history holds no results yet. Write model.fit(...) first.")
-    across = min(ACROSS, len(shown))
-    down = -(-len(shown) // across)
-    made = figure(4.6 * across + 0.4, 3.3 * down + (0.6 if title else 0.2))
-    if title:
-        made.suptitle(title, fontsize=14, fontweight="bold", color=INK)
-    grid = made.subplots(down, across, squeeze=False)
-    for axes, (name, (values, held_out)) in zip(grid.flat, shown.items(), strict=False):
+        raise ValueError("the history has no results yet. Write model.fit(...) first.")
+    made, all_axes = grid(len(shown), ACROSS, (4.6, 3.3), (0.4, 0.2), title, fontsize=14)
+    for axes, (name, (values, held_out)) in zip(all_axes, shown.items(), strict=True):
         draw_curve(axes, name, values, held_out, numbers)
-    for axes in list(grid.flat)[len(shown) :]:
-        axes.set_visible(False)
     return finish(made, path)
 
 
@@ -69,7 +75,7 @@ def draw_curve(
     numbers: Sequence[int] | None = None,
     title: str | None = None,
 ) -> None:
-    """One result by epoch. Epochs are counted from 1, as `fit` shows them; validation may skip some of them."""
+    """Draw one result by epoch. Epochs count from 1, as in the output of `fit`. Validation may skip some of them."""
     from matplotlib.ticker import MaxNLocator
 
     for series, colour, label, marker in (
@@ -81,9 +87,7 @@ def draw_curve(
         epochs = np.arange(1, len(series) + 1)
         if numbers is not None and len(numbers) == len(series):
             epochs = np.asarray(numbers) + 1
-        elif numbers is not None and len(series) < len(
-            numbers
-        ):  # every few epochs, the last of them included
+        elif numbers is not None and len(series) < len(numbers):  # a result of every few epochs
             every = max(1, len(numbers) // len(series))
             epochs = np.asarray(numbers)[every - 1 :: every][: len(series)] + 1
         size = 5 if len(series) <= 30 else 0
@@ -93,7 +97,7 @@ def draw_curve(
     axes.set_xlabel("epoch", color=INK)
     if name == "learning_rate" and min(values) > 0 and max(values) > 20 * min(values):
         axes.set_yscale("log")
-    if any(share in name.lower() for share in SHARES):
+    if any(word in name.lower() for word in PERCENT):
         percent(axes.yaxis)
     axes.margins(x=0.04)
     if held_out:

@@ -1,4 +1,4 @@
-"""What is drawn of a network: a box for each call of a layer, as its calls are watched."""
+"""The boxes of a network diagram: one for each call of a layer, recorded by a forward hook."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["Box", "Drawing", "scopes", "tensors_in"]
 
 @dataclass
 class Box:
-    """A call of a layer, or an input: where the layer is, its class, what it gives, the boxes it takes that from."""
+    """A call of a layer, or an input: path of the layer, its class, the types of its results, and the source boxes."""
 
     scope: str  # "encoder/dense"
     kind: str
     types: list[Type | None]
-    parameters: int | None = None  # None where there are none
+    parameters: int | None = None  # None for a layer without parameters
     sources: list[int] = field(default_factory=list)
     level: int = 0
 
@@ -40,7 +40,7 @@ class Box:
 
 
 def scopes(model: Module) -> dict[int, str]:
-    """The place of each module, by its identity: the names on the way to it, joined by "/"."""
+    """The path of each module, by ``id``: the names of the modules around it and its name, joined by "/"."""
     check_network(model)
     found: dict[int, str] = {}
     modules = dict(model.named_modules())
@@ -59,7 +59,7 @@ def shape_of(type_: Type | None) -> str:
 
 
 def tensors_in(value: Any) -> list[Tensor]:
-    """The tensors in an argument or a result: itself, or those of a sequence or mapping."""
+    """The tensors in an argument or a result, which may be a tensor, a sequence or a mapping."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, dict):
@@ -68,13 +68,11 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 
 class Drawing:
-    """The boxes of a model, as its calls are watched."""
+    """The boxes of a model, collected while it is traced once."""
 
     def __init__(self, model: Module) -> None:
         self.boxes: list[Box] = []
-        self.made: dict[
-            Any, int
-        ] = {}  # the box of a trace node of the tape, or of a placeholder by its identity
+        self.made: dict[Any, int] = {}  # the box of each trace node, and of each placeholder by ``id``
         self.scopes = scopes(model)
         with mode(model, False), isolated_tape(model), forward_hook(self.note):
             model._trace()
@@ -82,11 +80,11 @@ class Drawing:
             box.level = 1 + max((self.boxes[i].level for i in box.sources), default=-1)
 
     def note(self, module: Any, arguments: tuple[Any, ...], result: Any) -> None:
-        if module._modules:  # its parts have boxes
+        if module._modules:  # its submodules have boxes
             return
         begins = isinstance(module, Input)
         if begins and (arguments[0].trace_node is not None or id(arguments[0]) in self.made):
-            return  # of a model within another: it is what the other gives it
+            return  # an inner model, whose input is a result of the outer one
         sources: dict[int, None] = {}
         for argument in () if begins else arguments:
             for tensor in tensors_in(argument):
@@ -102,7 +100,7 @@ class Drawing:
             )
 
     def makers(self, tensor: Tensor) -> list[int]:
-        """The boxes that a tensor comes from, past everything that is computed between layers."""
+        """The boxes that a tensor is computed from, through operations between layers."""
         if tensor.trace_node is None or id(tensor) in self.made:
             return [self.given(tensor)]
         found: dict[int, None] = {}

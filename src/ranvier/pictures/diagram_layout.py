@@ -1,4 +1,4 @@
-"""Where the boxes of a network stand: a row for each level, and a way past them for an arrow that skips levels."""
+"""Layout of a network diagram: a row for each level, and lanes for arrows that skip levels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ranvier.pictures.diagram import Box
 __all__ = ["Spot", "place"]
 
 SWEEPS = 40
-LANE = 0.3  # the width of an arrow's way between two boxes
-FIRM = 100.0  # how much more a box pulls its row to where it wants to be than a lane does
+LANE = 0.3  # the width of a lane, in which an arrow passes a row
+FIRM = 100.0  # the weight of a box in the position of its row; a lane has the weight LANE
 
 
 @dataclass(eq=False)
 class Spot:
-    """A box, or a place where an arrow passes by (``box`` is None), in one row; ``x`` is its middle."""
+    """A box or a lane (``box`` is None) in one row; ``x`` is its centre."""
 
     level: int
     width: float
@@ -32,11 +32,10 @@ class Spot:
 
 
 def place(boxes: Sequence[Box], width: float, gap: float) -> tuple[list[list[Spot]], float]:
-    """Rows of spots from the inputs down, linked by arrows, and the width of it all.
+    """Return the rows of spots from the inputs down, linked by arrows, and the total width.
 
-    Arrows go from row to row only: one that skips rows passes a lane of its own in each of them, which all arrows from
-    the same box share. Rows are ordered and moved so that arrows are short and cross little (after Sugiyama et al.,
-    1981).
+    Each arrow joins two adjacent rows. An arrow that skips rows passes a lane in each of them; all arrows from one box
+    share their lanes. Rows are ordered and shifted so that arrows are short and cross little (Sugiyama et al., 1981).
     """
     rows: list[list[Spot]] = [[] for _ in range(1 + max(box.level for box in boxes))]
     spots = []
@@ -56,7 +55,7 @@ def place(boxes: Sequence[Box], width: float, gap: float) -> tuple[list[list[Spo
                 above = lane
             link(above, spot)
     for row in rows:
-        settle(row, gap)
+        spread(row, gap)
     for sweep in range(SWEEPS):
         for row in rows if sweep % 2 == 0 else rows[::-1]:
             wanted = {spot: middle(spot.above if sweep % 2 == 0 else spot.below, spot.x) for spot in row}
@@ -64,7 +63,7 @@ def place(boxes: Sequence[Box], width: float, gap: float) -> tuple[list[list[Spo
                 row.sort(key=wanted.__getitem__)
             for spot in row:
                 spot.x = wanted[spot] if sweep < SWEEPS // 2 else middle(spot.above + spot.below, spot.x)
-            settle(row, gap)
+            spread(row, gap)
     left = min(spot.x - spot.width / 2 for row in rows for spot in row)
     for row in rows:
         for spot in row:
@@ -78,13 +77,13 @@ def link(above: Spot, below: Spot) -> None:
 
 
 def middle(near: Sequence[Spot], otherwise: float) -> float:
-    """Where arrows to these would be shortest."""
+    """The position with the shortest arrows to these spots."""
     total = sum(spot.weight for spot in near)
     return sum(spot.x * spot.weight for spot in near) / total if near else otherwise
 
 
-def settle(row: Sequence[Spot], gap: float) -> None:
-    """Move the spots of a row apart, in their order, and the row back to where its boxes wanted to be."""
+def spread(row: Sequence[Spot], gap: float) -> None:
+    """Move the spots of a row apart without changing their order, then the row back to its weighted position."""
     wanted = [spot.x for spot in row]
     for before, spot in pairwise(row):
         spot.x = max(spot.x, before.x + (before.width + spot.width) / 2 + gap)

@@ -1,4 +1,4 @@
-"""The spread of weights and of activations, a small panel for each."""
+"""Histograms of weights and of activations."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ranvier.data.arrays import check_column_names
+from ranvier.data.convert import Array
 from ranvier.module.calls import computing_as, mode
 from ranvier.pictures.diagram import scopes, tensors_in
-from ranvier.pictures.style import BLUE, ORANGE, PALE, figure, finish, tidy
+from ranvier.pictures.style import BLUE, ORANGE, PALE, Target, finish, grid, tidy
 from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
@@ -26,8 +26,8 @@ __all__ = ["activations", "histograms", "layer_outputs", "weights"]
 ACROSS, BINS, ROWS = 3, 50, 1024
 
 
-def weights(model: Module, path: Any = None) -> Figure:
-    """Draw a histogram of each parameter. ``path`` names a file to write; returns the figure."""
+def weights(model: Module, path: Target = None) -> Figure:
+    """Draw a histogram of each parameter. ``path`` names a file to write. Returns the figure."""
     places = scopes(model)
     return histograms(
         {
@@ -40,18 +40,18 @@ def weights(model: Module, path: Any = None) -> Figure:
     )
 
 
-def activations(model: Module, x: Any, path: Any = None) -> Figure:
-    """Draw a histogram of what each layer gives for the first rows of ``x`` in evaluation mode.
+def activations(model: Module, x: Any, path: Target = None) -> Figure:
+    """Draw a histogram of the outputs of each layer for the first 1,024 rows of ``x``, in evaluation mode.
 
-    ``path`` names a file to write; returns the figure. A tall bar at zero is of units that are silent.
+    ``path`` names a file to write. Returns the figure. A tall bar at zero shows inactive units.
     """
     return histograms(layer_outputs(model, x), path)
 
 
-def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, npt.NDArray[Any]]:
-    """What each layer gives for the first ``rows`` of ``x`` in evaluation mode, by layer, in order of calls.
+def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, Array]:
+    """The outputs of each layer for the first ``rows`` of ``x``, in evaluation mode, in the order of calls.
 
-    A layer that is called several times has "#2", "#3" ... behind its name.
+    The later calls of a layer have "#2", "#3" ... after its name.
     """
     places = scopes(model)
     noted: list[tuple[str, Tensor]] = []
@@ -65,24 +65,21 @@ def layer_outputs(model: Module, x: Any, rows: int = ROWS) -> dict[str, npt.NDAr
         check_column_names(part, model._frame_columns.get(str(i)))
     with computing_as(model), mode(model, False), no_grad(), forward_hook(note):
         model(*(Tensor(np.asarray(part)[:rows]) for part in given))
-    result: dict[str, npt.NDArray[Any]] = {}
+    result: dict[str, Array] = {}
     for name, tensor in noted:
-        again = sum(known == name or known.startswith(f"{name}#") for known in result)
-        result[f"{name}#{again + 1}" if again else name] = tensor.numpy()
+        earlier = sum(known == name or known.startswith(f"{name}#") for known in result)
+        result[f"{name}#{earlier + 1}" if earlier else name] = tensor.numpy()
     return result
 
 
-def histograms(arrays: Mapping[str, npt.NDArray[Any]], path: Any = None) -> Figure:
-    """Draw a histogram of each array under its name. Raises ValueError where there is none."""
+def histograms(arrays: Mapping[str, Array], path: Target = None) -> Figure:
+    """Draw a histogram of each array under its name. Raises ValueError where there is no array."""
     if not arrays:
         raise ValueError(
             "there is nothing to draw: the model has no weights yet. Build it, or call it once, first."
         )
-    across = min(ACROSS, len(arrays))
-    down = -(-len(arrays) // across)
-    made = figure(4.0 * across + 0.3, 2.5 * down + 0.2)
-    grid = list(made.subplots(down, across, squeeze=False).flat)
-    for axes, (name, array) in zip(grid, arrays.items(), strict=False):
+    made, panels = grid(len(arrays), ACROSS, (4.0, 2.5), (0.3, 0.2))
+    for axes, (name, array) in zip(panels, arrays.items(), strict=True):
         values = np.asarray(array, np.float64).ravel()
         finite = values[np.isfinite(values)]
         tidy(axes, name)
@@ -93,12 +90,10 @@ def histograms(arrays: Mapping[str, npt.NDArray[Any]], path: Any = None) -> Figu
             _described(values, finite), fontsize=8, color=PALE if finite.size == values.size else ORANGE
         )
         axes.set_ylabel("count", fontsize=8, color=PALE)
-    for axes in grid[len(arrays) :]:
-        axes.set_visible(False)
     return finish(made, path)
 
 
-def _described(values: npt.NDArray[Any], finite: npt.NDArray[Any]) -> str:
+def _described(values: Array, finite: Array) -> str:
     lines = [f"{values.size:,} values"]
     if finite.size:
         lines.append(f"mean {finite.mean():.3g}, sd {finite.std():.3g}")

@@ -1,15 +1,15 @@
-"""What a notebook shows of a model and of a history: tables and small lines, as HTML that needs nothing installed."""
+"""Models and histories in a notebook: HTML tables and sparklines, which need no other package."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ranvier.module.summary import COLUMNS, rows_of, totals_of
-from ranvier.pictures.curves import panels
+from ranvier.pictures.curves import Run, panels
 from ranvier.pictures.style import BLUE, ORANGE
 
 if TYPE_CHECKING:
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["history_html", "model_html"]
 
-WIDTH, HEIGHT = 160, 36  # of a small line, in pixels
-LARGER = (
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "auc",
-    "kappa",
-    "correlation",
-    "r2",
-)  # results that should grow
+WIDTH, HEIGHT = 160, 36  # of a sparkline, in pixels
+LARGER = ("accuracy", "precision", "recall", "f1", "auc", "kappa", "correlation", "r2")  # better when larger
 
 
 def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """An HTML table; the first ``left`` columns are text, the others numbers. Cells that begin with "<svg" are SVG."""
+    """An HTML table. The first ``left`` columns are text, the others numbers. A cell may be an SVG."""
 
     def cell(text: str, tag: str, place: int) -> str:
         side = "left" if place < left else "right"
@@ -53,8 +44,8 @@ def model_html(model: Module) -> str:
     )
 
 
-def history_html(history: Any) -> str:
-    """A row for each result: its first value, its last, its best and when that was, and a small line of all of them."""
+def history_html(history: Run) -> str:
+    """A row for each result: its first, last and best value, the epoch of the best one, and a sparkline."""
     rows = []
     for name, (values, held_out) in panels(history.history).items():
         for label, series in ((name, values), (f"val_{name}", held_out)):
@@ -78,7 +69,7 @@ def history_html(history: Any) -> str:
 
 
 def sparkline(values: Sequence[float], colour: str) -> str:
-    """A small line as SVG; what is not finite leaves a gap."""
+    """A small curve as SVG, with gaps at values that are not finite."""
     numbers = np.asarray(values, float)
     finite = numbers[np.isfinite(numbers)]
     if not finite.size:

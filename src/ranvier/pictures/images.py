@@ -1,4 +1,4 @@
-"""Pictures of images: the kernels of a convolution, what it makes of an image, mistakes, and what decided."""
+"""Pictures of images: convolution kernels, feature maps, misclassified images, and explanations."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from ranvier.data.convert import Array
 from ranvier.module.calls import check_network, computing_as, mode
 from ranvier.module.data_format import channels_come_first, looks_channels_first
-from ranvier.pictures.style import INK, figure, finish
+from ranvier.pictures.style import INK, Target, finish, grid
 from ranvier.tensor.call_state import forward_hook
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.tensor import Tensor
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["attributions", "feature_maps", "filters", "mistakes"]
 
-Array = npt.NDArray[Any]
-OVERSHOOT, DIM = 1.5, 32  # up to which numbers are shares of 1; beyond which they are those of bytes
-SIDE, MOST = 1.25, 64  # inches of a small picture; small pictures in one figure
+# The largest value of images from 0 to 1 (some overshoot), and of images in another range than 0 to 255.
+OVERSHOOT, DIM = 1.5, 32
+SIDE, MOST = 1.25, 64  # inches of a panel; the most panels in one figure
 
 
 def as_pixels(images: Any, channels_first: bool | None = None) -> Array:
-    """Images for a screen: (samples, height, width, 3) or (samples, height, width) between 0 and 1.
+    """Images to draw: (samples, height, width, 3) or (samples, height, width), between 0 and 1.
 
-    Numbers between 0 and 1 are taken as they are, also where a few overshoot, larger ones up to 255 as those of bytes,
-    all others from their least to their most: also up to 32, as the digits from 0 to 16 are. ``channels_first`` where
-    None is seen by the shape.
+    Values from 0 to 1 (with a little overshoot) do not change. Values up to 255 are divided by 255. All others, also
+    those up to 32 such as the digits from 0 to 16, are scaled from their minimum to their maximum. ``channels_first``
+    follows from the shape where it is None.
     """
     array = np.asarray(images)
     if looks_channels_first(array.shape) if channels_first is None else channels_first and array.ndim == 4:
@@ -57,13 +57,8 @@ def as_pixels(images: Any, channels_first: bool | None = None) -> Array:
 def _grid(
     count: int, across: int, width: float, height: float, title: str | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of small pictures without axes."""
-    across = min(across, count)
-    down = -(-count // across)
-    made = figure(across * width + 0.3, down * height + (0.45 if title else 0.15))
-    if title:
-        made.suptitle(title, fontsize=11, color=INK)
-    panels = list(made.subplots(down, across, squeeze=False).flat)
+    """A figure of panels without axes."""
+    made, panels = grid(count, across, (width, height), (0.3, 0.15), title, fontsize=11, fontweight="normal")
     for axes in panels:
         axes.set_axis_off()
     return made, panels
@@ -76,8 +71,8 @@ def _show(axes: Axes, image: Array, caption: str = "", **options: Any) -> None:
         axes.set_title(caption, fontsize=8, color=INK, pad=3)
 
 
-def _kernel(model: Module, layer: Any) -> tuple[str, Array]:
-    """The kernels of a layer (by name), or the first two-dimensional ones: (height, width, channels, filters)."""
+def _kernel(model: Module, layer: str | Module | None) -> tuple[str, Array]:
+    """The kernels of a layer, or of the first convolution: (height, width, channels, filters)."""
     check_network(model)
     for path, module in model.named_modules():
         if layer is not None and layer not in (module, module.name, path):
@@ -85,8 +80,8 @@ def _kernel(model: Module, layer: Any) -> tuple[str, Array]:
         kernels = [p for p in module._parameters.values() if p is not None and p.ndim == 4]
         if kernels:
             array = kernels[0].numpy()
-            turned = ".torch" in type(module).__module__  # (filters, channels, height, width)
-            return module.name, array.transpose(2, 3, 1, 0) if turned else array
+            from_torch = ".torch" in type(module).__module__  # (filters, channels, height, width)
+            return module.name, array.transpose(2, 3, 1, 0) if from_torch else array
         if layer is not None:
             break
     what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"
@@ -95,11 +90,12 @@ def _kernel(model: Module, layer: Any) -> tuple[str, Array]:
     )
 
 
-def filters(model: Module, layer: Any = None, path: Any = None) -> Figure:
-    """Draw the kernels of a convolution, the first if no ``layer`` is named.
+def filters(model: Module, layer: str | Module | None = None, path: Target = None) -> Figure:
+    """Draw the kernels of a convolution: of ``layer`` (its name or the object), or of the first one.
 
-    Kernels over three channels are drawn in colour; others a channel at a time, the first ones, in blue below zero and
-    red above. ``path`` names a file to write. Returns the figure. Raises ValueError where there are no kernels.
+    Kernels over three channels are drawn in colour. Of others the first channels are drawn one by one: blue is
+    negative, red is positive. ``path`` names a file to write. Returns the figure. Raises ValueError where there are no
+    kernels.
     """
     name, kernel = _kernel(model, layer)
     count = kernel.shape[3] * (1 if kernel.shape[2] == 3 else kernel.shape[2])
@@ -116,8 +112,8 @@ def filters(model: Module, layer: Any = None, path: Any = None) -> Figure:
     return finish(made, path)
 
 
-def _maps(model: Module, image: Any, layer: Any) -> tuple[str, Array]:
-    """What a layer (by name; else the first that gives maps after its kernels) makes of an image, channels last."""
+def _maps(model: Module, image: Any, layer: str | Module | None) -> tuple[str, Array]:
+    """The output of a layer, or of the first convolution, for one image, channels last."""
     check_network(model)
     array = np.asarray(image)
     array = array[None] if array.ndim == 3 else array[:1]
@@ -137,17 +133,17 @@ def _maps(model: Module, image: Any, layer: Any) -> tuple[str, Array]:
     if not noted:
         what = f"layer {layer!r}" if layer is not None else f"{model.name!r}"
         raise ValueError(
-            f"{what} gives no maps to draw. Write the name of a convolution, or of what follows one."
+            f"{what} gives no maps to draw. Write the name of a convolution, or of a layer after one."
         )
     return noted[0]
 
 
-def feature_maps(model: Module, image: Any, layer: Any = None, path: Any = None) -> Figure:
-    """Draw what each channel of a layer makes of one image, the first convolution if no ``layer`` is named.
+def feature_maps(model: Module, image: Any, layer: str | Module | None = None, path: Target = None) -> Figure:
+    """Draw the feature maps of a layer for one image: of ``layer`` (its name or the object), or the first convolution.
 
-    ``image`` is one sample, (height, width, channels). Bright is large; all maps have one scale, and those that are
-    zero everywhere say so. ``path`` names a file to write. Returns the figure. Raises ValueError for layers without
-    maps.
+    ``image`` is one sample, (height, width, channels). Bright pixels are large values. All maps have the same scale; a
+    map that is zero everywhere is labelled "silent". ``path`` names a file to write. Returns the figure. Raises
+    ValueError for layers without maps.
     """
     name, maps = _maps(model, image, layer)
     count = min(maps.shape[2], MOST)
@@ -173,20 +169,20 @@ def mistakes(
     y: Any,
     probabilities: Any,
     classes: Sequence[str] | None = None,
-    path: Any = None,
+    path: Target = None,
     *,
     count: int = 16,
     channels_first: bool | None = None,
 ) -> Figure:
-    """Draw the images whose class was missed by most: the most probable wrong class first.
+    """Draw the worst misclassified images: those with the largest margin of a wrong class come first.
 
-    ``probabilities`` (samples, classes) are the network's, ``y`` the class numbers. Above each image stand what it was
-    taken for and what it is, with their probabilities, and its row. ``classes`` names the classes; ``path`` names a
-    file to write. Returns the figure. Raises ValueError where nothing was missed, or for arrays that do not belong
-    together.
+    ``probabilities`` (samples, classes) are the predictions of the network, ``y`` the class numbers. Above each image
+    are its predicted and its true class, their probabilities, and its row. ``classes`` names the classes. ``path``
+    names a file to write. Returns the figure. Raises ValueError where all images are classified correctly, or where the
+    arrays do not match.
     """
     p, labels = np.asarray(probabilities, np.float64), np.asarray(y).reshape(-1)
-    if p.shape in ((len(labels),), (len(labels), 1)):  # of one of two classes
+    if p.shape in ((len(labels),), (len(labels), 1)):  # probabilities of the second of two classes
         p = np.stack([1 - p.reshape(-1), p.reshape(-1)], 1)
     if p.ndim != 2 or not len(p) == len(labels) == len(x):
         raise ValueError(
@@ -195,14 +191,14 @@ def mistakes(
         )
     if not (p.min(initial=0) >= -1e-6 and p.max(initial=0) <= 1 + 1e-6):
         raise ValueError(
-            f"the probabilities reach from {p.min():.3g} to {p.max():.3g}. If they are logits z, write "
+            f"the probabilities range from {p.min():.3g} to {p.max():.3g}. If they are logits z, write "
             "np.exp(z) / np.exp(z).sum(1, keepdims=True) instead."
         )
     if labels.dtype.kind not in "iu" or not (
         labels.min(initial=0) >= 0 and labels.max(initial=0) < p.shape[1]
     ):
         raise ValueError(
-            f"y holds {labels.dtype} beyond the classes 0 to {p.shape[1] - 1}. Write class numbers instead."
+            f"y has {labels.dtype} values beyond the classes 0 to {p.shape[1] - 1}. Write class numbers instead."
         )
     names = [str(i) for i in range(p.shape[1])] if classes is None else [str(c) for c in classes]
     taken = p.argmax(1)
@@ -224,18 +220,18 @@ def mistakes(
 def attributions(
     x: Any,
     values: Any,
-    path: Any = None,
+    path: Target = None,
     *,
     captions: Sequence[str] = (),
     channels_first: bool | None = None,
 ) -> Figure:
-    """Draw what decided over the images: a row for each image, a column for each explanation (see `ranvier.explain`).
+    """Draw explanations over the images: a row for each image, a column for each explanation (see `ranvier.explain`).
 
-    ``values`` is an explanation of the images ``x``, or a dict of them by name. What speaks for the class is red and
-    what speaks against it blue, on the image in grey; channels are added up. The scale is each image's own, and leaves
-    out the largest hundredth. ``captions`` stand above the images. ``channels_first`` says that images are (samples,
-    channels, height, width); where None, their shape and the explanations' do. ``path`` names a file to write. Returns
-    the figure. Raises ValueError for explanations of other images.
+    ``values`` is an explanation of the images ``x``, or a dict of them by name. Red pixels speak for the class and blue
+    ones against it, over the image in grey; channels are added. Each image has its scale, up to the 99 % quantile.
+    ``captions`` are titles of the images. ``channels_first`` means that images are (samples, channels, height, width);
+    where None, it follows from the shapes. ``path`` names a file to write. Returns the figure. Raises ValueError for
+    explanations of other images.
     """
     named: Mapping[str, Any] = values if isinstance(values, Mapping) else {"attribution": values}
     if channels_first is None:

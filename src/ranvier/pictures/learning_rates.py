@@ -1,13 +1,13 @@
-"""What the learning-rate finder saw."""
+"""The learning-rate range test: loss by learning rate."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, figure, finish, tidy
+from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, Target, figure, finish, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ __all__ = ["RateTest", "learning_rates"]
 
 
 class RateTest(Protocol):
-    """What `find_learning_rate` returns: a loss for each rate, the smoothed losses, and the place of the suggestion."""
+    """The result of `find_learning_rate`: the loss at each rate, smoothed losses, and the index of the suggestion."""
 
     @property
     def rates(self) -> Array: ...
@@ -28,10 +28,12 @@ class RateTest(Protocol):
     def steepest(self) -> int | None: ...
 
 
-def learning_rates(found: RateTest, path: Any = None, *, title: str = "Learning-rate range test") -> Figure:
-    """Draw the loss over the rate, and mark the suggestion.
+def learning_rates(
+    found: RateTest, path: Target = None, *, title: str = "Learning-rate range test"
+) -> Figure:
+    """Draw the loss by learning rate, and mark the suggested rate.
 
-    ``found`` is what `find_learning_rate` returned. ``path`` names a file to write (.png, .svg, .pdf). Returns the
+    ``found`` is the result of `find_learning_rate`. ``path`` names a file to write (.png, .svg, .pdf). Returns the
     figure.
     """
     made = figure(6.4, 3.8)

@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""The confusion matrix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.pictures.style import INK, PALE, figure, finish
+from ranvier.pictures.style import INK, PALE, Target, figure, finish
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 __all__ = ["confusion_matrix", "draw_matrix"]
 
-TEXT = 26  # classes beyond which counts are not written into the cells
+TEXT = 26  # the most classes for which counts are written into the cells
 
 
 def confusion_matrix(
-    counts: Any, classes: Sequence[str] | None = None, path: Any = None, *, title: str = "Confusion matrix"
+    counts: Any, classes: Sequence[str] | None = None, path: Target = None, *, title: str = "Confusion matrix"
 ) -> Figure:
-    """Draw a confusion matrix: ``counts[i, j]`` samples of class i were taken for class j, or shares of them.
+    """Draw a confusion matrix: ``counts[i, j]`` samples (or their fraction) of class i were predicted as class j.
 
     ``classes`` names the classes. ``path`` names a file to write (.png, .svg, .pdf). Returns the figure. Raises
-    ValueError for counts that are no square of numbers, or another number of names.
+    ValueError where counts are not a square matrix, or the number of names differs.
     """
     array = np.asarray(counts)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not len(array):
         raise ValueError(
-            f"counts of shape {array.shape} are no confusion matrix. Write one of (classes, classes)."
+            f"counts of shape {array.shape} are not a confusion matrix. Write one of shape (classes, classes)."
         )
     names = [str(i) for i in range(len(array))] if classes is None else [str(name) for name in classes]
     if len(names) != len(array):
@@ -42,25 +42,25 @@ def confusion_matrix(
 
 
 def written(count: float, whole: bool) -> str:
-    """A count in full, where all are ``whole``; of shares and sums of weights the digits that there is room for."""
+    """A count as text: in full where all are integers (``whole``), rounded for fractions and sums of weights."""
     if whole or count >= 100:
         return f"{count:,.0f}"
     return f"{count:.2f}" if count >= 0.01 else f"{count:.0e}".replace("e-0", "e-")
 
 
 def draw_matrix(axes: Axes, counts: npt.NDArray[Any], classes: Sequence[str], title: str) -> None:
-    """Counts as text, each row's shares as colour: blue where the class was named right, orange where not."""
+    """Draw counts as text and the fraction of each row as colour: blue for correct classes, orange for errors."""
     totals = counts.sum(axis=1, keepdims=True)
-    share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    shares = counts.dtype.kind == "f" and counts.max(initial=0) <= 1
-    whole = not shares and bool((counts == np.floor(counts)).all())
+    fraction = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    normalized = counts.dtype.kind == "f" and counts.max(initial=0) <= 1
+    whole = not normalized and bool((counts == np.floor(counts)).all())
     right = np.eye(len(counts), dtype=bool)
-    axes.imshow(np.ma.masked_where(~right, share), cmap="Blues", vmin=0, vmax=1.25)
-    # Errors are few: a scale of their own, up to the worst one, keeps them visible beside the diagonal.
-    worst = max(float(share[~right].max(initial=0.0)), 0.05)
-    axes.imshow(np.ma.masked_where(right | (counts == 0), share), cmap="Oranges", vmin=0, vmax=worst * 1.6)
+    axes.imshow(np.ma.masked_where(~right, fraction), cmap="Blues", vmin=0, vmax=1.25)
+    # Errors are few, so they have a separate scale up to the largest one, which keeps them visible.
+    worst = max(float(fraction[~right].max(initial=0.0)), 0.05)
+    axes.imshow(np.ma.masked_where(right | (counts == 0), fraction), cmap="Oranges", vmin=0, vmax=worst * 1.6)
     for i, j in np.ndindex(counts.shape) if len(counts) <= TEXT else ():
-        dark = right[i, j] and share[i, j] > 0.75
+        dark = right[i, j] and fraction[i, j] > 0.75
         empty = counts[i, j] == 0
         axes.text(
             j, i, "·" if empty else written(float(counts[i, j]), whole), ha="center", va="center", fontsize=9,

@@ -1,31 +1,32 @@
-"""A network drawn: a box for each layer, an arrow for each tensor that goes from one to another."""
+"""The diagram of a network: a box for each call of a layer, and an arrow for each tensor between two of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ranvier.module.calls import check_network
 from ranvier.pictures.diagram import Box, Drawing
 from ranvier.pictures.diagram_layout import Spot, place
-from ranvier.pictures.style import BLUE, INK, PALE, figure, finish
+from ranvier.pictures.style import BLUE, INK, PALE, Target, figure, finish
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ranvier.module.core import Module
 
 __all__ = ["network"]
 
-WIDTH, HEIGHT, GAP = 2.9, 0.62, 0.34  # inches of a box, at least, and between two below each other
-LETTER = 0.088  # inches
+WIDTH, HEIGHT, GAP = 2.9, 0.62, 0.34  # inches: least width and height of a box, and the gap between rows
+LETTER = 0.088  # inches: the width of a letter
 HEADING = 0.36  # inches above the first box
 
 
-def network(model: Module, path: Any = None, *, title: str | None = None) -> Figure:
-    """Draw a network from its inputs down to its outputs, with the shape that each layer gives and its parameters.
+def network(model: Module, path: Target = None, *, title: str | None = None) -> Figure:
+    """Draw a network from its inputs down to its outputs, with the output shape and the parameters of each layer.
 
     Boxes of layers with weights are blue. ``path`` names a file to write (.png, .svg, .pdf). Returns the figure. Raises
-    ValueError for a network that does not know the shape of its inputs yet.
+    ValueError for a network whose input shape is not known yet.
     """
     check_network(model)
     if model._input_type is None:
@@ -61,8 +62,8 @@ def below(box: Box) -> str:
     return box.shape if box.parameters is None else f"{box.shape}   {box.parameters:,} parameters"
 
 
-def _draw_arrow(axes: Any, above: Spot, spot: Spot, top: float) -> None:
-    """A curve across the gap above ``top``, upright at both ends; past a box that it skips, straight down."""
+def _draw_arrow(axes: Axes, above: Spot, spot: Spot, top: float) -> None:
+    """Draw a curve across the gap above ``top``, vertical at both ends. In a lane, a straight line follows."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
@@ -80,7 +81,7 @@ def _draw_arrow(axes: Any, above: Spot, spot: Spot, top: float) -> None:
     )  # fmt: skip
 
 
-def _draw_box(axes: Any, box: Box, x: float, top: float, wide: float) -> None:
+def _draw_box(axes: Axes, box: Box, x: float, top: float, wide: float) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     weights = box.parameters is not None

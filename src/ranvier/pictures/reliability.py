@@ -1,27 +1,39 @@
-"""How true probabilities are."""
+"""The reliability diagram: accuracy by confidence."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, figure, finish, percent, tidy
+from ranvier.data.convert import Array
+from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, Target, figure, finish, percent, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ranvier.calibration.reliability import Reliability
-
-__all__ = ["reliability"]
+__all__ = ["Bins", "reliability"]
 
 
-def reliability(table: Reliability, path: Any = None, *, title: str = "Reliability") -> Figure:
-    """Draw a reliability diagram: above, accuracy over confidence, bin by bin; below, how many samples each bin has.
+class Bins(Protocol):
+    """The result of `ranvier.calibration.reliability`: an element for each bin, and the expected calibration error."""
 
-    ``table`` is what `ranvier.calibration.reliability` returned. Where a blue bar ends below the diagonal the model is
-    too sure, and the orange is what is missing; pale blue is what it may be surer by. ``path`` names a file to write
-    (.png, .svg, .pdf). Returns the figure.
+    lower: Array
+    upper: Array
+    confidence: Array
+    accuracy: Array
+    count: Array
+
+    @property
+    def ece(self) -> float: ...
+
+
+def reliability(table: Bins, path: Target = None, *, title: str = "Reliability") -> Figure:
+    """Draw a reliability diagram: accuracy by confidence for each bin, and below it the number of samples.
+
+    ``table`` is the result of `ranvier.calibration.reliability`. Where a blue bar ends below the diagonal, the model is
+    overconfident, and orange shows by how much. Pale blue shows underconfidence. ``path`` names a file to write (.png,
+    .svg, .pdf). Returns the figure.
     """
     made = figure(4.8, 5.4)
     above, below = made.subplots(2, 1, sharex=True, height_ratios=(3, 1))

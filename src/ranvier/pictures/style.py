@@ -1,7 +1,8 @@
-"""What all pictures share: figures without global state, colours, axes, and files that are whole or not there."""
+"""Shared parts of all pictures: figures without global state, colours, axes, and complete files."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +14,19 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "INK", "ORANGE", "PALE", "figure", "finish", "percent", "tidy"]
+__all__ = ["BLUE", "INK", "ORANGE", "PALE", "Target", "figure", "finish", "grid", "percent", "tidy"]
 
-# Two hues that stay apart for colour-blind readers and in grey print (Okabe and Ito, 2008).
+Target = str | os.PathLike[str] | None  # the file to write, if any
+
+# Two hues that colour-blind readers can distinguish, also in greyscale print (Okabe and Ito, 2008).
 BLUE, ORANGE = "#0072B2", "#D55E00"
 INK, PALE, LINE = "#222222", "#8A8A8A", "#E4E4E4"
 
 
 def figure(width: float, height: float) -> Figure:
-    """An empty white figure of so many inches. Raises ModuleNotFoundError, saying what to install, without matplotlib.
+    """Return an empty white figure, sized in inches. Raises ModuleNotFoundError where matplotlib is not installed.
 
-    It is made without pyplot: a caller's own plots and back end stay as they are, and no display is needed.
+    It is made without pyplot: the caller's plots and back end do not change, and no display is needed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -39,8 +42,34 @@ def figure(width: float, height: float) -> Figure:
     return made
 
 
+def grid(
+    count: int,
+    across: int,
+    panel: tuple[float, float],
+    margin: tuple[float, float],
+    title: str | None = None,
+    *,
+    fontsize: float = 13,
+    fontweight: str = "bold",
+    **options: Any,
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with ``count`` panels, at most ``across`` side by side. Sizes are in inches.
+
+    ``options`` are those of matplotlib's ``Figure.subplots``.
+    """
+    across = min(across, count)
+    down = -(-count // across)
+    made = figure(panel[0] * across + margin[0], panel[1] * down + margin[1] + (0.4 if title else 0))
+    if title:
+        made.suptitle(title, fontsize=fontsize, fontweight=fontweight, color=INK)
+    panels = list(made.subplots(down, across, squeeze=False, **options).flat)
+    for unused in panels[count:]:
+        unused.set_visible(False)
+    return made, panels[:count]
+
+
 def tidy(axes: Axes, title: str) -> None:
-    """A title at the left, faint horizontal lines, no frame above and at the right."""
+    """Set a title at the left and faint horizontal lines, and remove the frame at the top and at the right."""
     axes.set_title(title, loc="left", fontsize=11, color=INK)
     axes.grid(axis="y", color=LINE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -48,21 +77,21 @@ def tidy(axes: Axes, title: str) -> None:
 
 
 def percent(axis: Axis) -> None:
-    """Write shares of 1 along this axis in percent."""
+    """Label an axis from 0 to 1 in percent."""
     from matplotlib.ticker import FuncFormatter
 
-    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g} %"))
+    axis.set_major_formatter(FuncFormatter(lambda fraction, _: f"{100 * fraction:.4g} %"))
 
 
-# An SVG of the same numbers has the same bytes, and its text is text: small, and found by a search.
+# The same numbers give the same bytes, and text stays text: small files, whose words a search finds.
 SVG = {"svg.fonttype": "none", "svg.hashsalt": "ranvier", "font.sans-serif": ["DejaVu Sans", "Verdana"]}
 
 
-def finish(made: Figure, path: Any) -> Figure:
-    """Write the figure to ``path``, if there is one, and return it.
+def finish(made: Figure, path: Target) -> Figure:
+    """Write the figure to ``path``, if given, and return it.
 
-    The file's kind is that of its name: .png, .svg, .pdf. A reader never sees half a picture. Raises OSError where it
-    cannot be written and ValueError for a kind that does not exist.
+    The suffix of the name is the format: .png, .svg, .pdf. Readers never see an incomplete file. Raises OSError where
+    the file cannot be written and ValueError for an unknown format.
     """
     if path is None:
         return made
@@ -84,7 +113,7 @@ def finish(made: Figure, path: Any) -> Figure:
 
 
 def rounded(svg: str) -> str:
-    """The same picture with lines to a hundredth of a point and no indentation: half as long."""
+    """Round lines to a hundredth of a point and remove indentation, which halves the file."""
 
     def line(match: re.Match[str]) -> str:
         return re.sub(r"(\.\d\d)\d+", r"\1", match[0]).replace("\n", "")
