@@ -10,6 +10,7 @@ import threading
 import zlib
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -422,7 +423,7 @@ def test_each_data_set_is_a_module_as_in_keras(name):
 
 def test_the_first_lines_of_tutorials():
     lines = "from ranvier.datasets import digits\n(x, y), (x_test, y_test) = digits.load_data()"
-    found = {}
+    found: dict[str, Any] = {}
     exec(lines, found)
     assert (len(found["x"]), len(found["y_test"])) == (1437, 360)
 

@@ -49,8 +49,8 @@ class Threshold(CheckedConstructor):
     ``score`` is the metric on the data used for tuning, which is slightly optimistic.
     """
 
-    value: float | Array
-    score: float | Array
+    value: Any
+    score: Any
     metric: str
 
     def __call__(self, y_score: Any) -> npt.NDArray[np.int64]:

@@ -41,7 +41,7 @@ def load(dataset: Dataset | str) -> tuple[tuple[Any, Labels], tuple[Any, Labels]
         raise TypeError(
             f"load({dataset!r}): write datasets.{' or datasets.'.join(f'{n}()' for n in written)}."
         )
-    found: dict[Member, Values] = {}
+    found: dict[Member, Any] = {}
     new: dict[
         Member, Values
     ] = {}  # those to keep, because reading them again takes longer or needs a network

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ranvier.data.convert import Array
-from ranvier.pictures.curves import Results
+from ranvier.pictures.curves import Results, results_of
 from ranvier.pictures.style import BLUE, INK, ORANGE, PALE, Target, finish, grid, tidy
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def epochs(values: Array) -> Array:
 
 def mean_of(seeds: Sequence[Results], result: str, name: str) -> tuple[Array, Array]:
     """Mean and standard deviation of the runs that reach each epoch, up to the epoch that half of them reach."""
-    series = [getattr(seed, "history", seed).get(result, []) for seed in seeds]
+    series = [results_of(seed).get(result, []) for seed in seeds]
     if not series or (not all(series) and not result.startswith("val_")):
         raise ValueError(
             f"the run {name!r} has no {result!r}. Write a result that its history contains instead."

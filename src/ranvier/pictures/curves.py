@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Results", "Run", "curves", "draw_curve", "panels"]
+__all__ = ["Results", "Run", "curves", "draw_curve", "panels", "results_of"]
 
 ACROSS = 3  # panels side by side
 PERCENT = ("accuracy", "precision", "recall", "f1", "auc")  # results between 0 and 1
@@ -30,6 +30,12 @@ class Run(Protocol):
 
 
 Results = Run | Mapping[str, Sequence[Any]]
+
+
+def results_of(run: Results) -> Mapping[str, Sequence[Any]]:
+    """The results by epoch of a run, or of its ``history``."""
+    results: Mapping[str, Sequence[Any]] = getattr(run, "history", run)
+    return results
 
 
 def panels(history: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Sequence[Any], Sequence[Any] | None]]:
@@ -58,7 +64,7 @@ def curves(history: Results, path: Target = None, *, title: str | None = None) -
         frame: Any = history
         history = columns = {name: np.asarray(frame[name]).tolist() for name in names}
         numbers = columns.pop("epoch", None)
-    shown = panels(getattr(history, "history", history))
+    shown = panels(results_of(history))
     if not shown:
         raise ValueError("the history has no results yet. Write model.fit(...) first.")
     made, all_axes = grid(len(shown), ACROSS, (4.6, 3.3), (0.4, 0.2), title, fontsize=14)
