@@ -22,11 +22,11 @@ X, Y = RNG.normal(size=(23, 3)).astype(np.float32), RNG.normal(size=23).astype(n
 
 @pytest.fixture
 def counting(tmp_path, monkeypatch):
-    """The engine of docs/adding.md, as a module of its own: the lines up to its row in the table."""
+    """The engine of docs/adding.md, as a module of its own."""
     text = (Path(__file__).parents[2] / "docs" / "adding.md").read_text(encoding="utf-8")
-    block = re.search(r"```python\n(.*?)engines\.NAMES\[", text.partition("## An engine")[2], re.DOTALL)
-    assert block is not None
-    (tmp_path / "counting_engine.py").write_text(block[1], encoding="utf-8")
+    lines = re.search(r"^\+\+\+ src/ranvier/engines/counting\.py\n((?:\+(?!\+\+ ).*\n)+)", text, re.MULTILINE)
+    assert lines is not None
+    (tmp_path / "counting_engine.py").write_text(re.sub(r"^\+", "", lines[1], flags=re.MULTILINE), "utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(engines.NAMES, "counting", "counting_engine")
     yield "counting"
