@@ -1,7 +1,7 @@
 """Optimizers: each rule is written once, on nodes, so `fit` and an explicit loop run it inside the step's program.
 
-Names and defaults are those of Keras 3. Where PyTorch's formula differs (where epsilon is added, whether momentum holds
-the learning rate) ``formula="torch"`` takes PyTorch's; `ranvier.torch.optim` does so.
+Names and defaults are those of Keras 3. PyTorch adds epsilon at another place, and keeps the learning rate out of the
+momentum: ``formula="torch"`` selects its formulas, as `ranvier.torch.optim` does.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from ranvier.optimizers import schedules
 from ranvier.optimizers.base import Optimizer
-from ranvier.optimizers.parameter_options import Excluded
+from ranvier.optimizers.parameter_options import DecayExclusions
 from ranvier.optimizers.rules import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, NAdam, RMSprop
 from ranvier.support.errors import missing
 from ranvier.support.registry import Registry
@@ -22,7 +22,7 @@ __all__ = [
     "get", "schedules",
 ]  # fmt: skip
 
-Nadam = NAdam  # Keras's spelling; the other is PyTorch's
+Nadam = NAdam  # PyTorch's spelling is the class's
 
 REGISTRY = Registry(
     "optimizer",
@@ -41,12 +41,12 @@ def get(optimizer: Any) -> Optimizer:
     """
     found: Optimizer = REGISTRY.get(optimizer)
     if isinstance(optimizer, Mapping):
-        found._excluded = Excluded(**optimizer.get("excluded", {}))
+        found._excluded = DecayExclusions(**optimizer.get("excluded", {}))
     return found
 
 
 def describe(optimizer: Optimizer) -> dict[str, Any]:
-    """What `get` makes this optimizer from again. Raises ValueError for classes of yours: a file holds no code."""
+    """What `get` makes this optimizer from again. Raises ValueError for your own classes: a file holds no code."""
     kind = next((c for c in type(optimizer).__mro__ if c in REGISTRY.classes.values()), None)
     if kind is None:
         raise ValueError(

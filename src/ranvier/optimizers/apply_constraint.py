@@ -14,9 +14,9 @@ __all__ = ["constrained"]
 
 
 def constrained(constraint: Any, w: Node) -> Node:
-    """A weight's new value after its constraint, any function of one tensor.
+    """A weight's new value after its constraint, which is any function of one tensor.
 
-    Raises GraphError where it changes the shape or dtype.
+    Raises GraphError if it changes the shape or dtype.
     """
     with isolated_tape():
         leaf = Tensor.placeholder(w.type)
@@ -34,5 +34,5 @@ def constrained(constraint: Any, w: Node) -> Node:
 
 
 def value_of(leaf: Tensor) -> Node:
-    """What a constraint knows besides the weight: numbers and arrays, which are part of the program."""
+    """What a constraint reads besides the weight: numbers and arrays, which are constants of the program."""
     return constant(leaf.compute(), leaf.dtype)

@@ -1,4 +1,4 @@
-"""Arithmetic that the rules share: nodes with numbers, moving averages, norms."""
+"""Arithmetic that the rules share, on nodes: moving averages, norms, and operations with numbers."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ranvier.graph.node import Node, apply, like
 
 Slots = dict[str, Node]
 Updated = tuple[Node, Slots]
-Setting = float | Node  # of a rule: part of the program, or one of its inputs
+Setting = float | Node  # of a rule: a constant of the program, or one of its inputs
 
 
-def wide(scalar: Node, shape: Any) -> Node:
+def broadcast(scalar: Node, shape: Any) -> Node:
     return apply("broadcast", scalar, shape=shape, axes=()) if shape else scalar
 
 
 def scaled(x: Node, factor: float | Node) -> Node:
-    return x * (wide(factor, x.shape) if isinstance(factor, Node) else like(x, factor))
+    return x * (broadcast(factor, x.shape) if isinstance(factor, Node) else like(x, factor))
 
 
 def shifted(x: Node, term: float | Node) -> Node:
-    return x + (wide(term, x.shape) if isinstance(term, Node) else like(x, term))
+    return x + (broadcast(term, x.shape) if isinstance(term, Node) else like(x, term))
 
 
-def toward(old: Node, new: Node, share: Setting) -> Node:
-    """The moving average: ``share`` of the way from old to new."""
+def lerp(old: Node, new: Node, share: Setting) -> Node:
+    """Linear interpolation: ``old + weight * (new - old)``, the update of a moving average."""
     return old + scaled(new - old, share)
 
 
@@ -33,13 +33,13 @@ def sqrt(x: Node) -> Node:
     return apply("sqrt", x)
 
 
-def rest(share: Setting) -> Setting:
+def one_minus(share: Setting) -> Setting:
     """``1 - share``."""
     return like(share, 1.0) - share if isinstance(share, Node) else 1.0 - share
 
 
 def one_minus_power(base: Setting, t: Node) -> Node:
-    """``1 - base**t``, without the cancellation that the plain formula has for bases near 1."""
+    """``1 - base**t``, without the cancellation of the plain formula for bases near 1."""
     if isinstance(base, Node):
         return -apply("expm1", t * apply("log", base))
     if base == 0.0:
@@ -47,15 +47,15 @@ def one_minus_power(base: Setting, t: Node) -> Node:
     return -apply("expm1", scaled(t, math.log(base)))
 
 
-def chosen(condition: Node, yes: Node, no: Node) -> Node:
-    """``yes`` where the scalar holds, else ``no``."""
-    return apply("select", wide(condition, yes.shape), yes, no)
+def select(condition: Node, yes: Node, no: Node) -> Node:
+    """``yes`` if the scalar condition holds, else ``no``."""
+    return apply("select", broadcast(condition, yes.shape), yes, no)
 
 
-def squares(g: Node) -> Node:
+def sum_of_squares(g: Node) -> Node:
     return apply("reduce_sum", g * g, axes=tuple(range(g.ndim)))
 
 
-def shrink(norm: Node, limit: float) -> Node:
-    """What to scale by so that the norm is at most ``limit``."""
+def clip_factor(norm: Node, limit: float) -> Node:
+    """The factor that scales a norm down to at most ``limit``."""
     return like(norm, limit) / apply("maximum", norm, like(norm, limit))

@@ -1,4 +1,4 @@
-"""What all optimizers share: settings, and the update of a whole step as graph."""
+"""The base of all optimizers: settings, and the update of a whole step as graph."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ from ranvier.graph.tiny import snapped
 from ranvier.ops.arrays import equal, floor_divide
 from ranvier.ops.arrays.promotion import as_node, together, total_of
 from ranvier.optimizers import schedules
-from ranvier.optimizers.arithmetic import Slots, Updated, chosen, scaled, shrink, sqrt, squares, toward
+from ranvier.optimizers.arithmetic import (
+    Slots,
+    Updated,
+    clip_factor,
+    lerp,
+    scaled,
+    select,
+    sqrt,
+    sum_of_squares,
+)
 from ranvier.optimizers.explicit_step import ExplicitLoop
-from ranvier.optimizers.parameter_options import Excluded, Treatment
+from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import Rate, as_rate, setting, types_of
 from ranvier.optimizers.slots import settings_of
@@ -30,26 +39,26 @@ _RULE = (
 )
 UNCALLED = dict.fromkeys(
     ("update_step", "build", "apply", "apply_gradients", "step"), _RULE
-)  # what `fit` never calls
+)  # methods that `fit` never calls
 
 
 @dataclass(eq=False, repr=False)
 class Optimizer(ExplicitLoop, Configured):
-    """What all optimizers share: clipping, weight decay, state, and the step of an explicit loop.
+    """The base of all optimizers: clipping, weight decay, state, and the step of an explicit loop.
 
-    ``weight_decay`` shrinks each parameter by ``learning_rate * weight_decay`` of itself before the step, or with
-    ``coupled=True`` is added to the gradient (PyTorch's L2 penalty). At most one may be given of ``clipnorm`` (each
-    gradient's norm), ``global_clipnorm`` (the norm of all together) and ``clipvalue`` (each element). ``maximize`` goes
-    uphill.
+    ``weight_decay`` subtracts ``learning_rate * weight_decay`` times the parameter before the step; with
+    ``coupled=True`` it is added to the gradient instead (PyTorch's L2 penalty). You may give one of ``clipnorm`` (the
+    norm of each gradient), ``global_clipnorm`` (the norm of all gradients together) and ``clipvalue`` (each element).
+    ``maximize`` maximizes the loss.
 
-    ``learning_rate`` is a number, or a schedule (`ranvier.optimizers.schedules`), which makes it from the count of
-    steps within the step's program. Either may be set at any time. Another number compiles nothing anew, another
-    schedule does.
+    ``learning_rate`` is a number, or a schedule (`ranvier.optimizers.schedules`) that computes it from the number of
+    steps within the step's program. You may set either at any time. A new number compiles nothing; a new schedule
+    compiles a new program.
 
-    With ``use_ema`` the moving average of the weights is kept beside them, ``ema_momentum`` of it staying at each step:
-    it takes their place at the end of `fit` (`finalize_variable_values`), and every ``ema_overwrite_frequency`` steps.
-    ``gradient_accumulation_steps`` makes one step of the mean gradient of so many batches, which
-    ``iterations`` counts.
+    ``use_ema`` keeps a moving average of the weights, with decay ``ema_momentum``. The average replaces the weights at
+    the end of `fit` (`finalize_variable_values`) and every ``ema_overwrite_frequency`` steps.
+    ``gradient_accumulation_steps`` makes one step from the mean gradient of that many batches; ``iterations`` counts
+    batches.
     """
 
     learning_rate: Any = 0.01  # a float or a LearningRateSchedule, once set
@@ -68,7 +77,7 @@ class Optimizer(ExplicitLoop, Configured):
     gradient_accumulation_steps: int | None = None
     loss_scale_factor: float | None = None
 
-    lasting: ClassVar[frozenset[str]] = frozenset()  # slots that do not decay
+    lasting: ClassVar[frozenset[str]] = frozenset()  # slots that `snap` leaves as they are
     _hints: ClassVar[Mapping[str, str]] = {
         "decay": "Write learning_rate=rv.optimizers.schedules.InverseTimeDecay(rate, 1, decay) instead: it divides the "
         "rate by 1 + decay * steps."
@@ -78,8 +87,8 @@ class Optimizer(ExplicitLoop, Configured):
         self.refuse_own(name for name in UNCALLED if not hasattr(Optimizer, name))
         if self.name is None:
             self.name = type(self).__name__.lower()
-        self._excluded = Excluded()
-        self.begin()
+        self._excluded = DecayExclusions()
+        self.reset()
 
     def __setattr__(self, name: str, value: Any) -> None:
         kind: Any = type(self)
@@ -103,7 +112,7 @@ class Optimizer(ExplicitLoop, Configured):
 
     @classmethod
     def refuse_own(cls, names: Iterable[str] = UNCALLED) -> None:
-        """Raise TypeError where the class has a method of its own that is never called, naming what is."""
+        """Raise TypeError if the class overrides a method that is never called, and name the method that is."""
         for name in names:
             own = getattr(cls, name, None)
             if own is not None and own is not getattr(Optimizer, name, None):
@@ -116,7 +125,7 @@ class Optimizer(ExplicitLoop, Configured):
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         if isinstance(self.learning_rate, float):
-            twin.learning_rate = float(self.learning_rate)  # which knows whose it is
+            twin.learning_rate = float(self.learning_rate)  # a `Rate` holds its optimizer
         return twin
 
     def __repr__(self) -> str:
@@ -131,16 +140,16 @@ class Optimizer(ExplicitLoop, Configured):
         return {name: float(v) if isinstance(v, Rate) else v for name, v in values.items()}
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, as plain values that ``from_config`` takes, a schedule among them too."""
+        """The constructor's arguments as plain values that ``from_config`` takes; a schedule is described too."""
         config = self.config()
         if self.schedule is not None:
             config["learning_rate"] = schedules.describe(self.schedule)
         return config
 
     def fresh(self) -> Optimizer:
-        """An optimizer with the same settings that has trained nothing yet."""
+        """An untrained optimizer with the same settings."""
         twin = copy.copy(self)
-        twin.begin()
+        twin.reset()
         return twin
 
     @property
@@ -151,11 +160,11 @@ class Optimizer(ExplicitLoop, Configured):
 
     @property
     def schedule(self) -> LearningRateSchedule | None:
-        """The schedule that makes the learning rate, None where it is a number."""
+        """The schedule that computes the learning rate, None if it is a number."""
         return self.learning_rate if isinstance(self.learning_rate, LearningRateSchedule) else None
 
     def current_rate(self, back: int = 0) -> float:
-        """The learning rate of the next step, as a number; or of what was the next one ``back`` steps ago."""
+        """The learning rate of the next step as a number; with ``back``, that of the step so many steps before it."""
         if self.sync is not None:
             self.sync()
         rate = self.learning_rate
@@ -164,9 +173,9 @@ class Optimizer(ExplicitLoop, Configured):
         return float(rate.at((self.iterations.item() - back) // (self.gradient_accumulation_steps or 1)))
 
     def set_rate(self, rate: float, who: str = "this") -> None:
-        """Set the learning rate to a number. Raises TypeError where a schedule makes it, which would be lost.
+        """Set the learning rate to a number. Raises TypeError if a schedule computes it: the schedule would be lost.
 
-        ``who`` is named in the error: a callback, say. Whoever means to end a schedule writes ``learning_rate = 0.1``.
+        ``who`` is named in the error, for example a callback. To end a schedule, write ``learning_rate = 0.1``.
         """
         if self.schedule is not None:
             raise TypeError(
@@ -176,7 +185,7 @@ class Optimizer(ExplicitLoop, Configured):
         self.learning_rate = rate
 
     def program_key(self) -> tuple[Any, ...]:
-        """What the program of a step depends on: all settings but the numbers that are inputs of it."""
+        """What the program of a step depends on: all settings except the numbers that are its inputs."""
         if self.sync is not None:
             self.sync()
         inputs = self.inputs()
@@ -193,19 +202,19 @@ class Optimizer(ExplicitLoop, Configured):
 
     @property
     def counting(self) -> bool:
-        """Whether the rule reads the number of steps, and each parameter's own, as PyTorch's."""
+        """Whether the rule reads the number of steps of each parameter, as PyTorch's do."""
         return self.torch and self.reads_count and not self.gradient_accumulation_steps
 
     # --- the rule, on nodes ---------------------------------------------------------------------------------------
 
     @property
     def slot_starts(self) -> dict[str, float]:
-        """The state that each parameter has: the names of the slots, and what they hold before the first step."""
+        """The state of each parameter: the names of its slots, and their values before the first step."""
         return {}
 
     @property
     def all_starts(self) -> dict[str, float]:
-        """The same, with what every rule may be given besides: the sum of gradients, and the weights' average."""
+        """`slot_starts` and the slots that settings of any rule add: accumulated gradients, averaged weights."""
         sums = {SUM: 0.0} if self.gradient_accumulation_steps else {}
         return {**self.slot_starts, **sums, **({AVERAGE: 0.0} if self.use_ema else {})}
 
@@ -221,20 +230,20 @@ class Optimizer(ExplicitLoop, Configured):
         lr: Node,
         counts: Sequence[Node],
         varied: Mapping[str, Node] | None = None,
-        treatments: Sequence[Treatment] = (),
-        whose: Sequence[int] = (),
+        options: Sequence[ParameterOptions] = (),
+        count_indices: Sequence[int] = (),
     ) -> tuple[list[Node], list[Slots], list[Node]]:
-        """New parameters, slots and step counts of one whole step; ``counts`` (uint32) are those of the steps before.
+        """The new parameters, slots and step counts of one whole step; ``counts`` (uint32) are those before the step.
 
-        The first of them is the group's, the others those of parameters that were not in every step: ``whose`` says
-        which each parameter has, where not all have the group's.
-        ``lr`` is not read where a schedule makes the rate; ``varied`` are settings that are inputs of the program;
-        ``treatments`` are those of the parameters, where some has one of its own.
+        The first count is the group's. The others belong to parameters that were not updated in every step;
+        ``count_indices`` gives the index of each parameter's count, and is empty if all have the group's. ``lr`` is not
+        read if a schedule computes the rate. ``varied`` are settings that are inputs of the program. ``options`` are
+        empty if no parameter has any.
         """
-        treatments = treatments or [Treatment()] * len(params)
+        options = options or [ParameterOptions()] * len(params)
         count = counts[0]
-        ticked = [c + like(c, 1) for c in counts]
-        batches = ticked[0]
+        new_counts = [c + like(c, 1) for c in counts]
+        batches = new_counts[0]
         every, due = self.gradient_accumulation_steps, None
         if every:
             count = floor_divide(count, every)
@@ -245,9 +254,9 @@ class Optimizer(ExplicitLoop, Configured):
         before, count = count, count + like(count, 1)
         results = []
         means = [scaled(g, 1 / every) for g in grads] if every else grads
-        steps = [ticked[i] if i else count for i in whose] or [count] * len(params)
+        steps = [new_counts[i] if i else count for i in count_indices] or [count] * len(params)
         for old, total, g, s, own, n in zip(
-            params, grads, self.clip(means), slots, treatments, steps, strict=True
+            params, grads, self.clip(means), slots, options, steps, strict=True
         ):
             p = old
             rate, t = (apply("cast", x, dtype=p.dtype) for x in (lr, n))
@@ -260,27 +269,27 @@ class Optimizer(ExplicitLoop, Configured):
             settings = {name: apply("cast", x, dtype=p.dtype) for name, x in (varied or {}).items()}
             p, new = (self._with(settings) if settings else self).rule(p, g, s, rate, t)
             if due is not None:
-                p, new = chosen(due, p, old), {n: chosen(due, x, s[n]) for n, x in new.items()}
-                new[SUM] = chosen(due, like(total, 0.0), total)
+                p, new = select(due, p, old), {n: select(due, x, s[n]) for n, x in new.items()}
+                new[SUM] = select(due, like(total, 0.0), total)
             if self.use_ema:
                 p, new[AVERAGE] = self.averaged(p, s[AVERAGE], before)
             results.append((own.finish(p), new))
         after = [{n: self.snap(n, x) for n, x in s.items()} for _, s in results]
-        return [p for p, _ in results], after, ticked
+        return [p for p, _ in results], after, new_counts
 
     def averaged(self, p: Node, average: Node, before: Node) -> tuple[Node, Node]:
-        """A parameter, perhaps overwritten, and its moving average, which begins as the parameter."""
-        average = chosen(equal(before, 0), p, toward(average, p, 1.0 - self.ema_momentum))
+        """The parameter, overwritten if it is time, and its moving average, which starts as the parameter."""
+        average = select(equal(before, 0), p, lerp(average, p, 1.0 - self.ema_momentum))
         often = self.ema_overwrite_frequency
         if often:
             count = before + like(before, 1)
-            p = chosen(equal(count, floor_divide(count, often) * like(count, often)), average, p)
+            p = select(equal(count, floor_divide(count, often) * like(count, often)), average, p)
         return p, average
 
     def finalize_variable_values(self, var_list: Iterable[Tensor] | None = None) -> None:
-        """Let the moving averages take the place of the parameters, or of these; nothing without ``use_ema``.
+        """Replace the parameters, or these of them, by their moving averages; does nothing without ``use_ema``.
 
-        `fit` does so at its end, as Keras's does.
+        `fit` calls this at its end, as Keras's does.
         """
         if not self.use_ema or not self.iterations.item():
             return
@@ -297,19 +306,19 @@ class Optimizer(ExplicitLoop, Configured):
     def exclude_from_weight_decay(
         self, var_list: Iterable[Tensor] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Leave parameters out of the weight decay: these, and those whose name one of ``var_names`` is found in.
+        """Exclude parameters from weight decay: the given ones, and those whose name contains one of ``var_names``.
 
-        ``["bias", "gamma", "beta"]`` leaves out all biases and what normalization scales and shifts by.
+        ``["bias", "gamma", "beta"]`` excludes all biases, and the scales and offsets of normalizations.
         """
-        self._excluded = Excluded(var_list or (), var_names or ())
+        self._excluded = DecayExclusions(var_list or (), var_names or ())
 
-    def treatments(self, parameters: Sequence[Tensor]) -> tuple[Treatment, ...]:
-        """What each of these parameters asks for; nothing at all where none asks for anything."""
+    def parameter_options(self, parameters: Sequence[Tensor]) -> tuple[ParameterOptions, ...]:
+        """The options of each of these parameters; empty if none has any."""
         constraints = [getattr(p, "constraint", None) for p in parameters]
         if not self._excluded and not any(constraints):
             return ()
         return tuple(
-            Treatment(
+            ParameterOptions(
                 p not in self._excluded, constraint, held=() if constraint is None else held(constraint)
             )
             for p, constraint in zip(parameters, constraints, strict=True)
@@ -320,10 +329,10 @@ class Optimizer(ExplicitLoop, Configured):
             low, high = -self.clipvalue, self.clipvalue
             return [apply("minimum", apply("maximum", g, like(g, low)), like(g, high)) for g in grads]
         if self.clipnorm is not None:
-            return [scaled(g, shrink(sqrt(squares(g)), self.clipnorm)) for g in grads]
+            return [scaled(g, clip_factor(sqrt(sum_of_squares(g)), self.clipnorm)) for g in grads]
         if self.global_clipnorm is not None and grads:
-            total = total_of(together(*map(squares, grads)))  # in the widest dtype among the weights'
-            scale = shrink(sqrt(total), self.global_clipnorm)
+            total = total_of(together(*map(sum_of_squares, grads)))  # in the widest dtype of the weights
+            scale = clip_factor(sqrt(total), self.global_clipnorm)
             return [scaled(g, as_node(scale, g.dtype)) for g in grads]
         return grads
 

@@ -1,4 +1,4 @@
-"""How many steps each parameter has been through, where not all of a group have gradients in every step."""
+"""The number of steps of each parameter, for groups in which some parameters have no gradient in some steps."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ranvier.tensor.tensor import Tensor
 
 __all__ = ["STEP", "Counts"]
 
-STEP = "step"  # what the state calls a parameter's own count
+STEP = "step"  # the name of a parameter's own count in the state
 
 
 class Counts:
-    """The steps of a group, and of the parameters that have been through fewer.
+    """The number of steps of a group, and of those of its parameters that were updated less often.
 
-    Parameters share a count as long as they are in the same steps, so that as a rule there is the group's alone. One
-    that is shared is parted when a step has some of its parameters and not the others.
+    Parameters share a count as long as they are updated in the same steps; most groups have only the group's count. A
+    shared count is split when a step updates some of its parameters and not the others.
     """
 
     def __init__(self, total: Tensor) -> None:
         self.total = total
-        self.own: list[Tensor] = []  # of each parameter; empty while that is the group's of all
-        self.version = 0  # counts have been parted or replaced so often
+        self.own: list[Tensor] = []  # of each parameter; empty if all share the group's
+        self.version = 0  # increased whenever counts are split or replaced
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -33,16 +33,16 @@ class Counts:
 
     @property
     def key(self) -> tuple[int, ...]:
-        """What a program depends on: which counts there are, and whose."""
+        """What a program depends on: the counts, and which parameter has which."""
         if not self.own:
             return ()
         places = {id(c): i for i, c in enumerate(self.tensors)}
         return (self.version, *(places[id(c)] for c in self.own))
 
     def of(self, chosen: Sequence[int], n: int) -> tuple[list[Tensor], tuple[int, ...]]:
-        """For a step of these of ``n`` parameters: the counts besides the group's, and which of them is whose.
+        """For a step of these of ``n`` parameters: the counts besides the group's, and the index of each one's count.
 
-        0 is the group's, 1 the first of the list. Both are empty where the group's is that of all.
+        Index 0 is the group's count, 1 the first of the list. Both are empty if all parameters have the group's count.
         """
         if not self.own and len(chosen) == n:
             return [], ()
@@ -57,7 +57,7 @@ class Counts:
         return list(others.values()), tuple(places[id(c)] for c in counts)
 
     def _part(self, chosen: Sequence[int], n: int) -> None:
-        """Let those that the step leaves out keep their counts, where others advance them."""
+        """Copy the counts of parameters that the step does not update, if the step advances them."""
         own = self.own or [self.total] * n
         inside = set(chosen)
         advanced = {id(self.total), *(id(own[i]) for i in inside)}
@@ -72,20 +72,20 @@ class Counts:
             self.own, self.version = own, self.version + 1
 
     def state(self) -> dict[str, Tensor]:
-        """The counts of parameters that are not the group's: ``"0.step"`` for each parameter's number."""
+        """The counts that differ from the group's: ``"0.step"`` for parameter 0."""
         return {f"{i}.{STEP}": c for i, c in enumerate(self.own) if c is not self.total}
 
     def set_state(self, state: Mapping[str, Any], n: int) -> None:
-        """Take back what `state` gave; what is not there is the group's."""
+        """Restore what `state` returned; parameters without an entry get the group's count."""
         total = int(self.total.item())
         self.assign([int(state.get(f"{i}.{STEP}", total)) for i in range(n)])
 
     def steps_of(self, number: int) -> int:
-        """How many steps a parameter has been through."""
+        """The number of steps of a parameter."""
         return int((self.own[number] if self.own else self.total).item())
 
     def assign(self, steps: Sequence[int]) -> None:
-        """Let each parameter have been through so many steps."""
+        """Set the number of steps of each parameter."""
         made = {n: Tensor.wrap(np.asarray(n, np.uint32)) for n in steps}
         made[int(self.total.item())] = self.total
         own = [made[n] for n in steps]

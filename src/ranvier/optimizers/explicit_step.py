@@ -11,18 +11,18 @@ import numpy as np
 from ranvier.graph.node import Node
 from ranvier.optimizers.arithmetic import Slots
 from ranvier.optimizers.counts import Counts
-from ranvier.optimizers.parameter_options import Excluded, Treatment
-from ranvier.optimizers.slots import Attached
+from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
+from ranvier.optimizers.slots import ParameterState
 from ranvier.tensor import tape
 from ranvier.tensor.segment import TapeSegment
 from ranvier.tensor.tensor import Tensor, clear_gradients
 from ranvier.tensor.trace import Function, intern
 
-FUNCTIONS = 500  # kept: settings that keep changing must not grow without end
+FUNCTIONS = 500  # the most that are cached: settings that keep changing must not fill the memory
 _FUNCTIONS: dict[Any, Function] = {}
 
 
-class ExplicitLoop(Attached):
+class ExplicitLoop(ParameterState):
     """The methods of an explicit loop: ``zero_grad``, ``step``, and Keras's ``apply``."""
 
     @property
@@ -38,27 +38,28 @@ class ExplicitLoop(Attached):
         lr: Node,
         counts: Sequence[Node],
         varied: Mapping[str, Node] | None = None,
-        treatments: Sequence[Treatment] = (),
-        whose: Sequence[int] = (),
+        options: Sequence[ParameterOptions] = (),
+        count_indices: Sequence[int] = (),
     ) -> tuple[list[Node], list[Slots], list[Node]]:
-        """New parameters, slots and counts of steps of one step; `Optimizer` has it."""
+        """The new parameters, slots and step counts of one step; see `Optimizer.update`."""
         raise NotImplementedError
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters."""
+        """Clear the gradients of all parameters."""
         clear_gradients(self.parameters, set_to_none)
 
     def step(self) -> None:
-        """Update every parameter that has a gradient, together with all that is pending, as one program."""
+        """Update every parameter that has a gradient. Pending operations and the update run as one program."""
         segment = self.record()
         if segment is not None:
             tape.flush(segment)
 
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Tensor] | None = None) -> None:
-        """Update these parameters by these gradients (Keras); None leaves a parameter as it is. ``grad`` stays.
+        """Update parameters by these gradients (Keras). A parameter whose gradient is None stays. ``grad`` stays.
 
-        Without ``trainable_variables`` they are all that the optimizer has; it is attached to them where it has none.
-        Raises ValueError for a parameter that it does not have, and for as many gradients as there are no parameters.
+        Without ``trainable_variables`` they are all parameters of the optimizer. An optimizer without parameters is
+        attached to them. Raises ValueError for a parameter of another optimizer, and if the numbers of gradients and
+        parameters differ.
         """
         variables = list(self.parameters if trainable_variables is None else trainable_variables)
         given = list(grads)
@@ -101,7 +102,7 @@ class ExplicitLoop(Attached):
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
 
     def record(self) -> TapeSegment | None:
-        """Record the step without running it; returns the segment of the tape, None where nothing has a gradient."""
+        """Record the step without running it. Returns the segment of the tape, None if no parameter has a gradient."""
         if not self.parameters:
             raise RuntimeError(
                 f"{type(self).__name__}.step() before attach(parameters): there is nothing to update."
@@ -111,12 +112,14 @@ class ExplicitLoop(Attached):
             return None
         params = [self.parameters[i] for i in chosen]
         state = [slot for i in chosen for slot in self.slots[i].values()]
-        counts, whose = self.advanced(chosen)
+        counts, count_indices = self.advanced(chosen)
         targets = [*params, *state, self.iterations, *counts]
         operands: list[Any] = [*(p.grad for p in params), *targets, self.rate(), *self.inputs().values()]
         segment = tape.segment_of(operands)
         inputs = tuple([x.trace_node if x.trace_node is not None else segment.leaf_node(x) for x in operands])
-        nodes = intern(self._function(self.treatments(params), len(params), whose), inputs, (), False)
+        nodes = intern(
+            self._function(self.parameter_options(params), len(params), count_indices), inputs, (), False
+        )
         ordinals, assigns = segment.ordinals, segment.assigns
         for target, node in zip(targets, nodes, strict=True):  # `TapeSegment.assign` for known leaves
             assigns[ordinals[id(target)]] = node
@@ -124,15 +127,17 @@ class ExplicitLoop(Attached):
         return segment
 
     def advanced(self, chosen: Sequence[int]) -> tuple[list[Tensor], tuple[int, ...]]:
-        """The counts that a step of these parameters advances besides the group's, and which is whose: `Counts.of`."""
+        """The counts besides the group's that a step of these parameters advances, with their indices."""
         return self.counts.of(chosen, len(self.parameters)) if self.counting else ([], ())
 
-    def _function(self, treatments: tuple[Treatment, ...], n: int, whose: tuple[int, ...]) -> Function:
+    def _function(
+        self, options: tuple[ParameterOptions, ...], n: int, count_indices: tuple[int, ...]
+    ) -> Function:
         key = (
             type(self),
             n,
-            treatments,
-            whose,
+            options,
+            count_indices,
             self.schedule,
             *self._varied,
             *[getattr(self, name) for name in self._settings],
@@ -142,32 +147,38 @@ class ExplicitLoop(Attached):
             while len(_FUNCTIONS) >= FUNCTIONS:
                 del _FUNCTIONS[next(iter(_FUNCTIONS))]  # the oldest
             twin: Any = copy.copy(self)
-            known = _FUNCTIONS[key] = Function(type(self).__name__, Recorded(twin, n, treatments, whose))
+            known = _FUNCTIONS[key] = Function(
+                type(self).__name__, RecordedStep(twin, n, options, count_indices)
+            )
         return known
 
 
-class Recorded:
-    """The body of the tensor function that a step of an explicit loop records; ``whose`` is that of `Counts.of`."""
+class RecordedStep:
+    """The body of the tensor function that a step records. ``count_indices`` are those of `Counts.of`."""
 
     def __init__(
-        self, optimizer: ExplicitLoop, n: int, treatments: tuple[Treatment, ...], whose: tuple[int, ...]
+        self,
+        optimizer: ExplicitLoop,
+        n: int,
+        options: tuple[ParameterOptions, ...],
+        count_indices: tuple[int, ...],
     ) -> None:
-        # A function outlives its optimizer, and holds none of its tensors.
+        # A function outlives its optimizer, and must not keep the optimizer's tensors alive.
         optimizer.parameters, optimizer.slots, optimizer.sync = [], [], None
         optimizer.counts = Counts(optimizer.iterations)
-        optimizer._excluded = Excluded()  # which the treatments tell
-        self.optimizer, self.n, self.treatments, self.whose = optimizer, n, treatments, whose
+        optimizer._excluded = DecayExclusions()  # the options say which parameters decay
+        self.optimizer, self.n, self.options, self.count_indices = optimizer, n, options, count_indices
 
     def __call__(self, *nodes: Node) -> tuple[Node, ...]:
         n, names = self.n, self.optimizer.slot_names
         grads, params, rest = nodes[:n], nodes[n : 2 * n], nodes[2 * n :]
         width = len(names)
         slots = [dict(zip(names, rest[i * width : (i + 1) * width], strict=True)) for i in range(n)]
-        end = n * width + 1 + max(self.whose, default=0)
+        end = n * width + 1 + max(self.count_indices, default=0)
         counts = rest[n * width : end]
         lr, *varied = rest[end:]
         settings = dict(zip(self.optimizer._varied, varied, strict=True))
-        new, after, ticked = self.optimizer.update(
-            params, grads, slots, lr, counts, settings, self.treatments, self.whose
+        new, after, new_counts = self.optimizer.update(
+            params, grads, slots, lr, counts, settings, self.options, self.count_indices
         )
-        return (*new, *(s[name] for s in after for name in names), *ticked)
+        return (*new, *(s[name] for s in after for name in names), *new_counts)

@@ -1,4 +1,4 @@
-"""What one parameter asks of an optimizer's step besides the rule: whether it decays, and its constraint."""
+"""What a step does to one parameter besides the rule: weight decay or none, and a constraint."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ranvier.optimizers.apply_constraint import constrained
 from ranvier.tensor import layout
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["Excluded", "Treatment"]
+__all__ = ["DecayExclusions", "ParameterOptions"]
 
 
 @dataclass(frozen=True)
-class Treatment:
-    """Of one parameter. ``reversed``: its node has the axes in reverse, as a Fortran-ordered weight lies in memory."""
+class ParameterOptions:
+    """Of one parameter. ``reversed``: the node's axes are reversed, the memory order of Fortran-ordered weights."""
 
     decays: bool = True
     constraint: Callable[[Any], Any] | None = None
     reversed: bool = False
-    held: tuple[Any, ...] = ()  # what the constraint holds: other numbers, another program
+    held: tuple[Any, ...] = ()  # the constraint's attributes: other values need another program
 
     def finish(self, p: Node) -> Node:
         """The parameter's new value after its constraint."""
@@ -33,10 +33,10 @@ class Treatment:
         return layout.reverse_axes(constrained(self.constraint, layout.reverse_axes(p)))
 
 
-class Excluded:
-    """The parameters that weight decay leaves alone: themselves, or by a pattern in their names.
+class DecayExclusions:
+    """The parameters that weight decay leaves out: tensors, or patterns of names.
 
-    ``positions`` are those of parameters that are known later, when the optimizer is attached to them.
+    ``positions`` are indices of parameters that become known when the optimizer is attached to them.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Excluded:
         name = getattr(parameter, "name", "")
         return any(t is parameter for t in self.tensors) or any(re.search(part, name) for part in self.names)
 
-    def among(self, parameters: Sequence[Tensor]) -> Excluded:
-        """The same, with those at ``positions`` found among the optimizer's parameters."""
+    def resolve(self, parameters: Sequence[Tensor]) -> DecayExclusions:
+        """The same, with ``positions`` replaced by the parameters at them."""
         found = [parameters[i] for i in self.positions if i < len(parameters)]
-        return Excluded([*self.tensors, *found], self.names) if self.positions else self
+        return DecayExclusions([*self.tensors, *found], self.names) if self.positions else self
 
     def config(self, parameters: Sequence[Tensor]) -> dict[str, Any]:
-        """As plain values: the names, and the positions among the optimizer's parameters."""
+        """Plain values: the patterns, and the indices of the parameters."""
         own = [i for i, p in enumerate(parameters) if any(t is p for t in self.tensors)]
         return {"names": list(self.names), "positions": sorted({*own, *self.positions})}

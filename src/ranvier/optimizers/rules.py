@@ -1,4 +1,4 @@
-"""The rules, each once, with Keras's names and defaults; ``formula="torch"`` is PyTorch's where the two differ."""
+"""The update rules, with Keras's names and defaults; ``formula="torch"`` selects PyTorch's formula if it differs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ranvier.ops import arrays
 from ranvier.optimizers.arithmetic import (
     Slots,
     Updated,
+    broadcast,
+    lerp,
+    one_minus,
     one_minus_power,
-    rest,
     scaled,
     shifted,
     sqrt,
-    toward,
-    wide,
 )
 from ranvier.optimizers.base import Optimizer
 
@@ -27,7 +27,7 @@ from ranvier.optimizers.base import Optimizer
 class SGD(Optimizer):
     """Gradient descent, with momentum (Polyak, 1964) or Nesterov's (Sutskever et al., 2013).
 
-    ``formula="torch"`` keeps the learning rate out of the momentum; ``dampening`` is PyTorch's and needs it.
+    ``formula="torch"`` keeps the learning rate out of the momentum; PyTorch's ``dampening`` needs it.
     """
 
     learning_rate: Any = 0.01
@@ -55,8 +55,8 @@ class SGD(Optimizer):
             m = old - step
             return p + (scaled(m, self.momentum) - step if self.nesterov else m), {"momentum": m}
         m = old + g
-        if self.dampening:  # the first gradient enters whole
-            first = wide(apply("equal", t, like(t, 1.0)), g.shape)
+        if self.dampening:  # PyTorch does not dampen the first gradient
+            first = broadcast(apply("equal", t, like(t, 1.0)), g.shape)
             m = apply("select", first, g, old + scaled(g, 1.0 - self.dampening))
         return p - scaled(g + scaled(m, self.momentum) if self.nesterov else m, lr), {"momentum": m}
 
@@ -83,8 +83,8 @@ class Adam(Optimizer):
     lasting = frozenset({"velocity_max"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        m = toward(slots["momentum"], g, rest(self.beta_1))
-        v = toward(slots["velocity"], squared(g), 1.0 - self.beta_2)
+        m = lerp(slots["momentum"], g, one_minus(self.beta_1))
+        v = lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
         new = {"momentum": m, "velocity": v}
         if self.amsgrad:
             v = new["velocity_max"] = apply("maximum", slots["velocity_max"], v)
@@ -117,7 +117,7 @@ class Adamax(Optimizer):
         return {"momentum": 0.0, "norm": 0.0}
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        m = toward(slots["momentum"], g, rest(self.beta_1))
+        m = lerp(slots["momentum"], g, one_minus(self.beta_1))
         size = apply("abs", g)
         size = shifted(size, self.epsilon) if self.torch else size
         u = apply("maximum", scaled(slots["norm"], self.beta_2), size)
@@ -152,14 +152,14 @@ class NAdam(Optimizer):
             power = apply("exp", scaled(t, self.momentum_decay * math.log(0.96)))
             return scaled(shifted(scaled(power, -0.5), 1.0), self.beta_1)
 
-        m = toward(slots["momentum"], g, rest(self.beta_1))
-        v = toward(slots["velocity"], squared(g), 1.0 - self.beta_2)
+        m = lerp(slots["momentum"], g, one_minus(self.beta_1))
+        v = lerp(slots["velocity"], squared(g), 1.0 - self.beta_2)
         one, now, later = like(t, 1.0), schedule(t), schedule(shifted(t, 1.0))
         product = slots["product"] * now
         ahead = scaled(m, lr * later / (one - product * later)) + scaled(
             g, lr * (one - now) / (one - product)
         )
-        size = sqrt(v / wide(one_minus_power(self.beta_2, t), v.shape))
+        size = sqrt(v / broadcast(one_minus_power(self.beta_2, t), v.shape))
         return p - ahead / shifted(size, self.epsilon), {"momentum": m, "velocity": v, "product": product}
 
 
@@ -188,10 +188,10 @@ class RMSprop(Optimizer):
     variable = frozenset({"momentum"})
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        v = toward(slots["velocity"], squared(g), 1.0 - self.rho)
+        v = lerp(slots["velocity"], squared(g), 1.0 - self.rho)
         new, spread = {"velocity": v}, v
         if self.centered:
-            mean = new["average"] = toward(slots["average"], g, 1.0 - self.rho)
+            mean = new["average"] = lerp(slots["average"], g, 1.0 - self.rho)
             spread = v - squared(mean)
         if self.torch:
             step = g / shifted(sqrt(spread), self.epsilon)
@@ -247,17 +247,17 @@ class Adadelta(Optimizer):
         return False
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
-        v = toward(slots["velocity"], squared(g), 1.0 - self.rho)
+        v = lerp(slots["velocity"], squared(g), 1.0 - self.rho)
         step = sqrt(shifted(slots["delta"], self.epsilon)) / sqrt(shifted(v, self.epsilon)) * g
         return p - scaled(step, lr), {
             "velocity": v,
-            "delta": toward(slots["delta"], squared(step), 1.0 - self.rho),
+            "delta": lerp(slots["delta"], squared(step), 1.0 - self.rho),
         }
 
 
 @dataclass(eq=False, repr=False)
 class Ftrl(Optimizer):
-    """Follow the regularized leader (McMahan et al., 2013), with the shrinkage of Keras's."""
+    """Follow the regularized leader (McMahan et al., 2013), with Keras's shrinkage."""
 
     learning_rate: Any = 0.001
     learning_rate_power: float = -0.5
@@ -275,7 +275,7 @@ class Ftrl(Optimizer):
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         def root(a: Node) -> Node:
-            return arrays.divide(arrays.power(a, -self.learning_rate_power), wide(lr, a.shape))
+            return arrays.divide(arrays.power(a, -self.learning_rate_power), broadcast(lr, a.shape))
 
         l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength
         a = slots["accumulator"] + squared(g)
@@ -303,5 +303,5 @@ class Lion(Optimizer):
 
     def rule(self, p: Node, g: Node, slots: Slots, lr: Node, t: Node) -> Updated:
         m = slots["momentum"]
-        direction = apply("sign", toward(m, g, rest(self.beta_1)))
-        return p - scaled(direction, lr), {"momentum": toward(m, g, 1.0 - self.beta_2)}
+        direction = apply("sign", lerp(m, g, one_minus(self.beta_1)))
+        return p - scaled(direction, lr), {"momentum": lerp(m, g, 1.0 - self.beta_2)}

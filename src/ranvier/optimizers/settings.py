@@ -1,4 +1,4 @@
-"""What may be given for a setting of an optimizer: numbers within bounds, and for the learning rate schedules too."""
+"""Checks of an optimizer's settings: bounds of numbers, choices, and the learning rate."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ranvier.tensor.tensor import FloatResult, Tensor
 
 BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"
 USUAL = 0.0, math.inf, "of 0 or more"
-BOUNDS = {  # of numbers: the least, the most, and how to say so
+BOUNDS = {  # of numbers: the least, the most, and the words for both
     **dict.fromkeys(("beta_1", "beta_2", "rho", "ema_momentum"), BELOW_ONE),
     "learning_rate_power": (-math.inf, 0.0, "of 0 or less"),
 }
-COUNTS = {"ema_overwrite_frequency": 1, "gradient_accumulation_steps": 2}  # and the least that they may be
+COUNTS = {"ema_overwrite_frequency": 1, "gradient_accumulation_steps": 2}  # and their least values
 CHOICES = {"formula": ("keras", "torch")}
 REFUSED = {
     "loss_scale_factor": "gradients are float32 or float64, in which small ones do not vanish. Leave it out instead.",
@@ -29,14 +29,14 @@ REFUSED = {
 
 
 class Rate(FloatResult):
-    """An optimizer's learning rate: a float that can be assigned to, and then reads as what it is now (Keras)."""
+    """An optimizer's learning rate: a float that you can assign to, and that then reads the current rate (Keras)."""
 
     __slots__ = ("optimizer",)
     optimizer: Any
 
     @classmethod
     def of(cls, value: float, optimizer: Any) -> Rate:
-        """The rate of an optimizer."""
+        """The learning rate of an optimizer."""
         rate = cls(value)
         rate.optimizer = optimizer
         return rate
@@ -46,16 +46,16 @@ class Rate(FloatResult):
         self.optimizer.learning_rate = value
 
     def numpy(self) -> Any:
-        """The optimizer's learning rate now."""
+        """The optimizer's current learning rate."""
         return np.float64(self.optimizer.current_rate())
 
     def item(self) -> float:
-        """The optimizer's learning rate now."""
+        """The optimizer's current learning rate."""
         return float(self.optimizer.current_rate())
 
 
 def number(kind: str, name: str, value: Any) -> float:
-    """A setting as a float. Raises TypeError for what is no number, ValueError for one that is out of bounds."""
+    """A setting as a float. Raises TypeError for a value that is no number, ValueError for one out of bounds."""
     if isinstance(value, (Tensor, np.ndarray)) and value.shape == ():
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
@@ -72,7 +72,7 @@ def number(kind: str, name: str, value: Any) -> float:
 
 
 def setting(kind: str, name: str, of: str, value: Any) -> Any:
-    """A setting as its field holds it; ``of`` is the field's type. Raises TypeError or ValueError for another."""
+    """A setting as its field stores it; ``of`` is the field's type. Raises TypeError or ValueError for wrong values."""
     if value is None and of.endswith("None"):
         return None
     if name in REFUSED:
@@ -91,7 +91,7 @@ def setting(kind: str, name: str, of: str, value: Any) -> Any:
 
 @functools.cache
 def types_of(kind: Any) -> Mapping[str, str]:
-    """The types of an optimizer's settings, by their names, but that of the learning rate."""
+    """The types of an optimizer's settings by name, without that of the learning rate."""
     declared = {field.name: field.type for field in fields(kind) if field.name != "learning_rate"}
     return {
         name: of if isinstance(of, str) else getattr(of, "__name__", str(of)) for name, of in declared.items()
@@ -99,7 +99,7 @@ def types_of(kind: Any) -> Mapping[str, str]:
 
 
 def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | LearningRateSchedule:
-    """What a learning rate is set to: a float, or a schedule, which may be given as `schedules.describe` writes it."""
+    """The learning rate as a float or a schedule; a schedule may be given as `schedules.describe` returns it."""
     if type(value) is float and 0.0 <= value < math.inf:
         return value
     if isinstance(value, (LearningRateSchedule, dict, type)):
@@ -120,7 +120,7 @@ def as_rate(kind: str, value: Any, name: str = "learning_rate") -> float | Learn
 
 
 def follow(leaf: Tensor, value: float) -> Tensor:
-    """A scalar that programs read, set to what it is now."""
+    """Set a scalar that programs read to a value; it is written only if it differs."""
     if leaf._value != leaf._value.dtype.type(value):
         leaf.assign(value)
     return leaf

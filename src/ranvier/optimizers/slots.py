@@ -10,58 +10,58 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from ranvier.optimizers.counts import STEP, Counts
-from ranvier.optimizers.parameter_options import Excluded, Treatment
+from ranvier.optimizers.parameter_options import DecayExclusions, ParameterOptions
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.optimizers.settings import follow, number
 from ranvier.tensor.context import get_dtype
 from ranvier.tensor.tensor import Tensor
 
 
-class Attached:
-    """What an optimizer is besides its rule: attached to parameters, with state for each of them."""
+class ParameterState:
+    """The state of an optimizer: its parameters, and the slots of each."""
 
     scalar: ClassVar[frozenset[str]] = frozenset()  # slots that hold one number for each parameter
     variable: ClassVar[frozenset[str]] = frozenset()  # settings that `vary` takes: numbers or nodes
     learning_rate: Any
-    _excluded: Excluded
+    _excluded: DecayExclusions
 
-    def begin(self) -> None:
-        """Belong to no parameters yet."""
+    def reset(self) -> None:
+        """Forget all parameters and their state."""
         self.parameters: list[Tensor] = []
         self.slots: list[dict[str, Tensor]] = []
         self.iterations: Tensor = Tensor(np.zeros((), np.uint32))
         self.counts = Counts(self.iterations)
         self._varied: dict[str, Tensor] = {}  # settings that are inputs of the program
-        # Takes over what was set elsewhere: in groups of parameters.
+        # Called before a step, to synchronize with settings stored elsewhere: PyTorch's groups.
         self.sync: Callable[[], None] | None = None
 
-    # --- what the rule tells: `Optimizer` does, here are their types --------------------------------------------------
+    # --- what `Optimizer` defines ---------------------------------------------------------------------------------
 
     @property
     def all_starts(self) -> dict[str, float]:
-        """The names of each parameter's slots, and what they hold before the first step."""
+        """The names of each parameter's slots, and their values before the first step."""
         raise NotImplementedError
 
     @property
     def counting(self) -> bool:
-        """Whether a rule reads the number of steps, and each parameter's own, as PyTorch's."""
+        """Whether the rule reads the number of steps of each parameter, as PyTorch's do."""
         raise NotImplementedError
 
     @property
     def schedule(self) -> LearningRateSchedule | None:
-        """The schedule that makes the learning rate, None where it is a number."""
+        """The schedule that computes the learning rate, None if it is a number."""
         raise NotImplementedError
 
-    def treatments(self, parameters: Sequence[Tensor]) -> tuple[Treatment, ...]:
-        """What each of these parameters asks for; nothing at all where none asks for anything."""
+    def parameter_options(self, parameters: Sequence[Tensor]) -> tuple[ParameterOptions, ...]:
+        """The options of each of these parameters; empty if none has any."""
         raise NotImplementedError
 
     # --- state ----------------------------------------------------------------------------------------------------
 
     def attach(self, parameters: Iterable[Tensor]) -> Self:
-        """Make (or keep) the state for these parameters, which ``step`` then updates. Returns the optimizer.
+        """Create the state of these parameters, which ``step`` then updates, or keep it. Returns the optimizer.
 
-        Raises ValueError for none, or when the optimizer already belongs to other parameters.
+        Raises ValueError for no parameters, and if the optimizer already has others.
         """
         given = list(parameters)
         if not given:
@@ -77,8 +77,8 @@ class Attached:
                     "their state. Write a new optimizer for this model instead."
                 )
             return self
-        self._excluded = self._excluded.among(given)
-        self.take(given)
+        self._excluded = self._excluded.resolve(given)
+        self.set_parameters(given)
         self._rate = Tensor(np.zeros((), get_dtype()))
         kind: Any = type(self)
         self._settings = list(settings_of(kind))
@@ -88,8 +88,8 @@ class Attached:
         """`attach` under Keras's name."""
         self.attach(variables)
 
-    def take(self, parameters: Sequence[Tensor]) -> None:
-        """Update these parameters from here on. What is held of those that were there before stays."""
+    def set_parameters(self, parameters: Sequence[Tensor]) -> None:
+        """Replace the parameters. Parameters that stay keep their state."""
         places = {id(p): i for i, p in enumerate(self.parameters)}
         before = [places.get(id(p)) for p in parameters]
         steps = [0 if i is None else self.steps_of(i) for i in before]
@@ -97,10 +97,10 @@ class Attached:
         if self.parameters:
             self.counts.assign(steps if self.counting else ())
         self.parameters, self.slots = list(parameters), held
-        self.complete()
+        self.update_slots()
 
-    def complete(self) -> None:
-        """Give each parameter the slots that the settings ask for, and no others, keeping those that it has."""
+    def update_slots(self) -> None:
+        """Add the slots that the settings need to each parameter, and remove the others."""
         starts = self.all_starts
         self.slots = [
             {n: old[n] if n in old else self._slot(n, start, p) for n, start in starts.items()}
@@ -108,11 +108,11 @@ class Attached:
         ]
 
     def steps_of(self, number: int) -> int:
-        """How many steps a parameter has been through; those of the group where the rule does not count."""
+        """The number of steps of a parameter; that of the group if the rule does not count by parameter."""
         return self.counts.steps_of(number)
 
     def set_steps(self, numbers: Iterable[int], steps: Iterable[int]) -> None:
-        """Let parameters have been through so many steps, where the rule counts."""
+        """Set the numbers of steps of parameters, if the rule counts by parameter."""
         if self.counting:
             known = [self.steps_of(i) for i in range(len(self.parameters))]
             for number, n in zip(numbers, steps, strict=True):
@@ -125,26 +125,26 @@ class Attached:
         return Tensor.wrap(np.full_like(parameter.compute(), start))  # in the parameter's memory order
 
     def rate(self) -> Tensor:
-        """The learning rate as a leaf of programs, set to what ``learning_rate`` is now; unused with a schedule."""
+        """The learning rate as an input of programs, set to the current ``learning_rate``; unused with a schedule."""
         rate = self.learning_rate
         return follow(self._rate, rate) if isinstance(rate, float) else self._rate
 
     @property
     def variables(self) -> list[Tensor]:
-        """The count of steps, and the state of each parameter."""
+        """The number of steps, and the state of each parameter."""
         return [self.iterations, *(slot for slots in self.slots for slot in slots.values())]
 
     def state(self) -> dict[str, Any]:
-        """The state as arrays: ``"iterations"`` and ``"0.momentum"`` for each parameter's number and slot.
+        """The state as arrays: ``"iterations"``, and ``"0.momentum"`` for the slot of parameter 0.
 
-        Of parameters that were not in every step there is ``"0.step"`` too.
+        Parameters that were not updated in every step have ``"0.step"`` too.
         """
         named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
         named |= self.counts.state()
         return {name: tensor.numpy() for name, tensor in {"iterations": self.iterations, **named}.items()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` gave. Raises ValueError naming every array that is missing, extra or misshapen."""
+        """Restore what `state` returned. Raises ValueError naming every array that is missing, unknown or misshapen."""
         named = {f"{i}.{name}": slot for i, slots in enumerate(self.slots) for name, slot in slots.items()}
         named["iterations"] = self.iterations
         steps = {f"{i}.{STEP}" for i in range(len(self.parameters))}
@@ -164,8 +164,9 @@ class Attached:
     # --- settings that are inputs of the program -----------------------------------------------------------------
 
     def vary(self, name: str, value: float) -> None:
-        """Set a setting of `variable` that will change again: from here on it is an input of the step's program, as the
-        learning rate is, so that one more program is compiled and none after.
+        """Set one of the settings in `variable`, and make it an input of the step's program, as the learning rate is.
+
+        One more program is compiled the first time, and none for later values.
         """
         if name not in self.variable:
             raise ValueError(
@@ -175,7 +176,7 @@ class Attached:
         if self.parameters and name not in self._varied:
             self._varied[name] = Tensor(np.asarray(value, get_dtype()))
             self._settings.remove(name)
-            self.complete()  # momentum has state where it varies, whatever it is now
+            self.update_slots()  # a momentum that varies needs its slot, even if it is 0 now
         setattr(self, name, value)
 
     @property
@@ -184,15 +185,15 @@ class Attached:
         return tuple(self._varied)
 
     def uses(self, name: str) -> bool:
-        """Whether a setting is other than 0, or may become so."""
+        """Whether a setting is not 0, or may become so."""
         return name in self._varied or bool(getattr(self, name))
 
     def inputs(self) -> dict[str, Tensor]:
-        """The settings that `vary` made inputs of the program, set to what they are now."""
+        """The settings that `vary` made inputs of the program, set to their current values."""
         return {name: follow(leaf, getattr(self, name)) for name, leaf in self._varied.items()}
 
 
 @functools.cache
 def settings_of(kind: Any) -> tuple[str, ...]:
-    """The names of an optimizer's settings but the learning rate; they are asked for between every two epochs."""
+    """The names of an optimizer's settings except the learning rate; cached, since each epoch reads them."""
     return tuple(field.name for field in fields(kind) if field.name not in ("learning_rate", "name"))

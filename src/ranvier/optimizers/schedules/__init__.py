@@ -1,8 +1,8 @@
 """Learning rates that change from step to step: Keras 3's schedules, and StepDecay, OneCycle, WarmUp and Constant.
 
-A schedule is graph: it is part of the step's program, which counts the steps itself, so it costs no call of Python and
-no new program. It is computed in double precision from the exact count of steps, a whole number up to 2**32 - 1, and
-rounded once to the dtype of the weights. (In float32 a count of steps is exact up to 2**24 only.)
+A schedule is part of the step's program, which counts the steps itself: a new rate needs neither Python nor a new
+program. It is computed in double precision from the exact number of steps, up to 2**32 - 1, and rounded once to the
+dtype of the weights. (float32 holds numbers of steps exactly only up to 2**24.)
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
-    """The same under Keras's name."""
+    """`describe` under Keras's name."""
     return describe(learning_rate_schedule)
 
 

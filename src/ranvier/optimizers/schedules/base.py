@@ -1,4 +1,4 @@
-"""What all schedules share: the rate as graph and as a number, the check of settings, and looking up in tables."""
+"""The base of all schedules: the rate as graph and as a number, checks of settings, and tables in programs."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from ranvier.tensor import tape, trace
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.tensor import Tensor, leaves_of
 
-WIDE = "float64"  # in which rates are computed: it holds every count of steps exactly
+WIDE = "float64"  # the dtype of rates: it holds every number of steps exactly
 
 
 class LearningRateSchedule(Configured):
     """The learning rate as a function of the step, which is 0 for the first.
 
-    One of your own is a subclass with ``rate(step)``, written with tensor operations: ``step`` is a float64 tensor,
-    and the result has its shape. (Keras's way, to override ``__call__``, will do too.) Its attributes must not change
-    once it is used: a ``@dataclass(frozen=True)`` sees to that. Calling a schedule with a number, or with an array of
-    numbers, gives the rate there, as the reference engine works it out.
+    To write your own, derive a class with ``rate(step)`` from it, written with tensor operations: ``step`` is a float64
+    tensor, and the result has its shape. (You may also override ``__call__``, as in Keras.) Its attributes must not
+    change once it is used; ``@dataclass(frozen=True)`` ensures that. Call a schedule with a number, or with an array of
+    numbers, to get the rate there, computed by the reference engine.
     """
 
     def __repr__(self) -> str:
-        # No address: by these words a backup tells one run from another.
+        # No address: a backup compares runs by this text.
         words = [f"{name}={short(value)}" for name, value in vars(self).items()]
         return f"{type(self).__name__}({', '.join(words)})"
 
@@ -45,10 +45,10 @@ class LearningRateSchedule(Configured):
         raise NotImplementedError(f"{type(self).__name__} has no method rate(self, step). Write one.")
 
     def node(self, count: Node, dtype: str, called: bool = True) -> Node:
-        """The learning rate as graph, from the node that counts the steps made so far.
+        """The learning rate as graph, from the node that counts the steps before.
 
-        ``called=False`` is that of ``rate``, whatever a subclass's ``__call__`` makes of it. Raises TypeError for one
-        that is no tensor of the step's shape.
+        ``called=False`` uses ``rate`` and not a subclass's ``__call__``. Raises TypeError if the rate is no tensor of
+        the step's shape.
         """
         step = apply("cast", count, dtype=WIDE)
         with isolated_tape():
@@ -69,7 +69,7 @@ class LearningRateSchedule(Configured):
         return apply("cast", trace.lower([node], leaves)[0], dtype=dtype)
 
     def at(self, step: Any) -> Any:
-        """The rate at a step, as a float, or at each of an array of steps. Raises ValueError for one below 0."""
+        """The rate at a step as a float, or at each of an array of steps. Raises ValueError for a step below 0."""
         return self._at(step, True)
 
     def _at(self, step: Any, called: bool) -> Any:
@@ -82,19 +82,21 @@ class LearningRateSchedule(Configured):
         return result.reshape(steps.shape) if steps.ndim else result.item()
 
     def __call__(self, step: Any) -> Any:
-        """The rate at a step as ``at`` gives it, before what a subclass's own ``__call__`` makes of it."""
-        if isinstance(step, Tensor) and trace.state.tracing:  # in that of a subclass
+        """The rate at a step, by ``rate``: a subclass's own ``__call__`` may change it."""
+        if (
+            isinstance(step, Tensor) and trace.state.tracing
+        ):  # in a subclass's ``__call__``, while it is traced
             return self.rate(step)
         return self._at(step, False)
 
     def peak(self) -> float:
-        """The largest rate among steps that are spread over the first million."""
+        """The largest of the rates at 400 steps spread over the first million."""
         return float(np.max(self.at(np.unique(np.geomspace(1, 1e6, 400).astype(np.int64)) - 1)))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments in plain values, as Keras's `from_config` takes them.
 
-        Raises NotImplementedError for a class that is no dataclass and does not write them itself.
+        Raises NotImplementedError for a class that is no dataclass and has no get_config of its own.
         """
         given: Any = self
         if not is_dataclass(given):
@@ -107,20 +109,20 @@ class LearningRateSchedule(Configured):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A schedule from what `get_config` returned, Keras's for the class of the same name too."""
+        """A schedule from what `get_config` returned, or Keras's class of the same name."""
         schedule: Self = made(cls, config)
         return schedule
 
     def __float__(self) -> float:
-        """Raises TypeError: which rate it is depends on the step, which the optimizer counts."""
+        """Raises TypeError: the rate depends on the step, which the optimizer counts."""
         raise TypeError(
             f"{type(self).__name__} gives another rate at each step. Write optimizer.current_rate() for that of the "
             "next step, or schedule(step), instead."
         )
 
 
-def lasting(schedule: LearningRateSchedule) -> LearningRateSchedule:
-    """The schedule, if a program can be known by it. Raises TypeError for one whose settings may change."""
+def hashable(schedule: LearningRateSchedule) -> LearningRateSchedule:
+    """The schedule, if it can be part of a program's key. Raises TypeError if its settings may change."""
     try:
         hash(schedule)
     except TypeError as error:
@@ -140,23 +142,24 @@ def _program(schedule: LearningRateSchedule, ndim: int, called: bool) -> Referen
 # --- by name and in files -----------------------------------------------------------------------------------------
 
 REGISTRY = Registry("schedule", LearningRateSchedule, example="CosineDecay(0.01, 1000)")
-DEEPEST = 16  # schedules within schedules; a hostile file must not reach Python's recursion limit
+DEEPEST = 16  # nested schedules; a hostile file must not reach Python's recursion limit
 
 
 def get(schedule: Any, depth: int = 0) -> LearningRateSchedule:
     """A schedule from itself, from a number, or from ``{"class_name": ..., "config": {...}}``.
 
-    Classes are those of this module, and those of the user's that are registered or given. Raises ValueError naming the
-    nearest that exists, UnknownNameError for a registered one that is not there, TypeError for anything else.
+    Classes are those of this module, and your own that are registered or in a `custom_object_scope`. Raises ValueError
+    naming the nearest name that exists, UnknownNameError for a registered name that is not there, TypeError for
+    anything else.
     """
     if isinstance(schedule, LearningRateSchedule):
-        return lasting(schedule)
+        return hashable(schedule)
     if isinstance(schedule, dict) and "class_name" in schedule:
         kind, config = class_of(str(schedule["class_name"])), schedule.get("config", {})
         if depth > DEEPEST:
             raise ValueError(f"schedules stand within schedules, more than {DEEPEST} deep.")
         known = kind in REGISTRY.classes.values()
-        return lasting(made(kind, config, depth) if known else kind.from_config(config))
+        return hashable(made(kind, config, depth) if known else kind.from_config(config))
     if isinstance(schedule, type) and issubclass(schedule, LearningRateSchedule):
         name = schedule.__name__
         raise TypeError(f"{name} is a class. Write {name}(...), with its arguments, instead.")
@@ -169,9 +172,9 @@ def get(schedule: Any, depth: int = 0) -> LearningRateSchedule:
 
 
 def class_of(name: str) -> type[LearningRateSchedule]:
-    """The schedule of a name: one of these, or a class of the user's that is registered or given.
+    """The schedule class of a name: one of this module, or your own that is registered or in a scope.
 
-    Raises UnknownNameError where a registered one is not there, ValueError for any other name.
+    Raises UnknownNameError if a registered name is not there, ValueError for any other name.
     """
     kind = REGISTRY.classes.get(name) or find(name)
     if isinstance(kind, type) and issubclass(kind, LearningRateSchedule):
@@ -182,15 +185,15 @@ def class_of(name: str) -> type[LearningRateSchedule]:
 
 
 def made(kind: type[Any], config: Mapping[str, Any], depth: int = 0) -> Any:
-    """A schedule of this class from its arguments, among them schedules as `describe` writes them."""
+    """A schedule of this class from its arguments; schedules among them may be described."""
     return kind(**{k: get(v, depth + 1) if isinstance(v, dict) else v for k, v in config.items()})
 
 
 def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
     """What `get` makes this schedule from again, in plain values.
 
-    A class of yours is written by the name that it is registered by. Raises ValueError for one that has none, or whose
-    ``get_config()`` lacks arguments of its constructor or holds what no file can.
+    Your own class is written by its registered name. Raises ValueError if it has none, or if its ``get_config()`` lacks
+    arguments of its constructor or holds values that JSON cannot.
     """
     kind, name = type(schedule), type(schedule).__name__
     if REGISTRY.known(schedule):
@@ -208,7 +211,10 @@ def describe(schedule: LearningRateSchedule) -> dict[str, Any]:
     try:
         config = configuration(schedule, what)
         return {"class_name": registered, "config": json.loads(json.dumps(config))}
-    except (NotImplementedError, TypeError) as error:  # no get_config of its own, or one of what is no JSON
+    except (
+        NotImplementedError,
+        TypeError,
+    ) as error:  # no get_config of its own, or values that JSON cannot hold
         raise ValueError(what) from error
 
 
@@ -230,7 +236,7 @@ _LIMITS: dict[str, Limit] = {
 
 
 def number(kind: str, name: str, value: Any) -> float:
-    """A setting as a float. Raises TypeError for what is no number, ValueError for one that is out of bounds."""
+    """A setting as a float. Raises TypeError for a value that is no number, ValueError for one out of bounds."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{kind}({name}={value!r}): this is a number. Write one, such as 0.1, instead.")
     fits, words = _LIMITS.get(name, _USUAL)
@@ -240,7 +246,7 @@ def number(kind: str, name: str, value: Any) -> float:
 
 
 class Settings(LearningRateSchedule):
-    """Checks the fields of a dataclass, and keeps them as plain floats and tuples of floats."""
+    """Checks the fields of a dataclass, and stores them as floats and tuples of floats."""
 
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}
 
@@ -266,14 +272,14 @@ class Settings(LearningRateSchedule):
 
 
 def short(value: Any) -> str:
-    """A setting as one would write it."""
+    """A setting as you would write it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(short, value))}]"
     return repr(int(value) if isinstance(value, float) and value.is_integer() and value < 1e15 else value)
 
 
 def named(default: str) -> Any:
-    """Keras's argument ``name``: kept, and no part of what the schedule is."""
+    """Keras's argument ``name``, which is stored and does not affect equality."""
     return field(default=default, compare=False, repr=False)
 
 
@@ -281,7 +287,7 @@ def named(default: str) -> Any:
 
 
 def passed(boundaries: Sequence[float], step: Tensor, compare: Callable[..., Any]) -> Any:
-    """How many of the rising boundaries the step has passed: ``rn.less`` or ``rn.less_equal`` than it."""
+    """The number of rising boundaries that the step has passed; ``compare`` is ``rn.less`` or ``rn.less_equal``."""
     return rn.sum(rn.cast(compare(table(boundaries), rn.expand_dims(step, -1)), "int32"), axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""Schedules that rise too: warm-up in front of any other, cosines with restarts, and one cycle."""
+"""Schedules that also rise: warm-up before any other, cosines with restarts, and one cycle."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ranvier.optimizers.schedules.base import REGISTRY, Settings, get, look_up, 
 from ranvier.optimizers.schedules.decays import cosine
 from ranvier.tensor.tensor import Tensor
 
-COUNTED = 2.0**32  # steps, after which the count would start anew
-LONGEST = 1 << 16  # rows of a table within a program
+COUNTED = 2.0**32  # steps, after which the count wraps
+LONGEST = 1 << 16  # the most rows of a table in a program
 
 
 @REGISTRY.register
@@ -33,7 +33,7 @@ class WarmUp(Settings):
         object.__setattr__(self, "schedule", get(self.schedule))
 
     def rate(self, step: Tensor) -> Any:
-        after = self.schedule(rn.maximum(step - self.steps, 0.0))  # its first rate, as long as the line lasts
+        after = self.schedule(rn.maximum(step - self.steps, 0.0))  # its first rate until the line ends
         line = (after - self.start) * (step / self.steps) + self.start
         return rn.where(step < self.steps, line, after)
 
@@ -43,8 +43,8 @@ class WarmUp(Settings):
 class CosineDecayRestarts(Settings):
     """Half cosines, each ``t_mul`` times as long and ``m_mul`` times as high as the one before (SGDR, 2016).
 
-    The first takes ``first_decay_steps``; each ends at ``alpha`` times the initial rate. Formula of Keras 3, with
-    restarts at exactly the steps that it means: they are looked up in a table, not computed by logarithms.
+    The first takes ``first_decay_steps``; each ends at ``alpha`` times the initial rate. The formula is Keras 3's, with
+    restarts at exactly the steps it means: they are looked up in a table, not computed by logarithms.
     """
 
     initial_learning_rate: float
@@ -76,7 +76,7 @@ class CosineDecayRestarts(Settings):
             number = rn.floor(step / self.first_decay_steps)
             done = (
                 step - number * self.first_decay_steps
-            ) / self.first_decay_steps  # no digits lost at late steps
+            ) / self.first_decay_steps  # keeps the digits of late steps
             return cosine(self.initial_learning_rate, done, self.alpha, rn.power(self.m_mul, number))
         starts, lengths, heights = zip(*self.stretches(), strict=True)
         number = passed(starts[1:], step, rn.less_equal)
@@ -89,9 +89,9 @@ class CosineDecayRestarts(Settings):
 class OneCycle(Settings):
     """One rise and one fall over ``total_steps``, then constant (Smith and Topin, 2017), by PyTorch's formula.
 
-    The rate starts at ``max_learning_rate / div_factor``, is highest after the share ``pct_start`` of the steps, and
-    ends at the first rate over ``final_div_factor``. ``three_phase`` falls to the first rate in as many steps as it
-    rose, then to the last. ``anneal_strategy`` is "cos" or "linear". Raises ValueError for a phase without steps.
+    The rate starts at ``max_learning_rate / div_factor``, peaks after the fraction ``pct_start`` of the steps, and ends
+    at the first rate over ``final_div_factor``. ``three_phase`` falls to the first rate in as many steps as it rose,
+    then to the last. ``anneal_strategy`` is "cos" or "linear". Raises ValueError for a phase without steps.
     """
 
     max_learning_rate: float
@@ -135,7 +135,7 @@ def phase_ends(total_steps: float, pct_start: float, three_phase: bool) -> list[
 
 
 def anneal(strategy: str, start: float, end: float, done: Any, cos: Callable[[Any], Any]) -> Any:
-    """From ``start`` to ``end`` as the share ``done`` goes from 0 to 1: half a cosine ("cos"), or a line ("linear")."""
+    """From ``start`` to ``end`` as ``done`` goes from 0 to 1: half a cosine ("cos"), or a line ("linear")."""
     if strategy == "cos":
         return end + (start - end) / 2.0 * (cos(math.pi * done) + 1.0)
     return (end - start) * done + start

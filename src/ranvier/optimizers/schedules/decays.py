@@ -1,4 +1,4 @@
-"""Schedules that fall once: the formulas, names and defaults are those of Keras 3, and StepDecay and Constant."""
+"""Schedules that fall once, with the formulas, names and defaults of Keras 3; and StepDecay and Constant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ranvier.tensor.tensor import Tensor
 @REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class Constant(Settings):
-    """Always the same rate: what a plain number means where a schedule is wanted."""
+    """A constant rate: the schedule of a plain number."""
 
     learning_rate: float
 
@@ -41,7 +41,7 @@ class ExponentialDecay(Settings):
 @REGISTRY.register
 @dataclass(frozen=True, repr=False)
 class StepDecay(Settings):
-    """Stairs: the rate is multiplied by ``decay_rate`` after every ``decay_steps`` steps (PyTorch's StepLR)."""
+    """The rate times ``decay_rate`` after every ``decay_steps`` steps (PyTorch's StepLR)."""
 
     initial_learning_rate: float
     decay_steps: float
@@ -74,7 +74,7 @@ class InverseTimeDecay(Settings):
 class PiecewiseConstantDecay(Settings):
     """``values[0]`` up to and including step ``boundaries[0]``, then ``values[1]`` up to ``boundaries[1]``, and so on.
 
-    Raises ValueError where there is not one value more than boundaries, or where boundaries do not rise.
+    Raises ValueError unless there is one value more than boundaries, and boundaries rise.
     """
 
     boundaries: tuple[float, ...]
@@ -127,8 +127,8 @@ class PolynomialDecay(Settings):
 class CosineDecay(Settings):
     """Half a cosine down to ``alpha`` times the rate, over ``decay_steps`` (Loshchilov and Hutter, 2016).
 
-    With ``warmup_target`` the rate first rises in a line from the initial one to the target, over ``warmup_steps``,
-    and the cosine starts from there.
+    With ``warmup_target`` the rate first rises in a line from the initial rate to the target, over ``warmup_steps``,
+    and the cosine starts there.
     """
 
     initial_learning_rate: float
@@ -154,5 +154,5 @@ def finished(step: Tensor, steps: float, staircase: bool) -> Any:
 
 
 def cosine(top: float, done: Any, alpha: float, height: Any = 1.0) -> Any:
-    """From ``top * height`` to ``top * alpha`` along half a cosine, as the share ``done`` goes from 0 to 1."""
+    """From ``top * height`` to ``top * alpha`` along half a cosine, as ``done`` goes from 0 to 1."""
     return top * ((1.0 - alpha) * (0.5 * height * (1.0 + rn.cos(math.pi * done))) + alpha)

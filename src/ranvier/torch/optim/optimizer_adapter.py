@@ -57,7 +57,7 @@ def change(rule: optimizers.Optimizer, name: str, value: Any) -> None:
     for setting, new in _options({name: value}).items():
         if setting not in rule.variable:
             setattr(rule, setting, new)
-            rule.complete()
+            rule.update_slots()
         elif new != getattr(rule, setting):
             rule.vary(setting, new)
 
@@ -153,7 +153,7 @@ class OptimizerAdapter(Optimizer):
         self._group_rules = [rules.get(id(group)) or self._make_rule(group) for group in self.param_groups]
         for entry in self._group_rules:
             if entry.rule.parameters:
-                entry.rule.take(entry.group["params"])
+                entry.rule.set_parameters(entry.group["params"])
             elif entry.group["params"]:
                 entry.rule.attach(entry.group["params"])
         self._locate(left)

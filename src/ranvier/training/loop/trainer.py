@@ -68,7 +68,7 @@ class Training:
         _, modules, parameters = self.parts
         marks = (
             now, [m._trainable for m in modules],
-            [(p.requires_grad, p.dtype, p.regularizer) for p in parameters], optimizer.treatments(parameters),
+            [(p.requires_grad, p.dtype, p.regularizer) for p in parameters], optimizer.parameter_options(parameters),
             optimizer.program_key(), get_dtype(), engines.get_engine(), self.compiled.augment,
         )  # fmt: skip
         known, self.marks = self.marks, marks

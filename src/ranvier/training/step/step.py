@@ -259,7 +259,7 @@ def settings_of(model: Module, compiled: Compiled, kind: str) -> tuple[Any, ...]
     return (
         get_dtype(),
         compiled.engine or engines.get_engine(),
-        compiled.optimizer.treatments(list(model.parameters())),
+        compiled.optimizer.parameter_options(list(model.parameters())),
         tuple(m._trainable for m in model.modules()),
         compiled.optimizer.program_key(),
         compiled.augment if kind == "train" else None,
@@ -324,14 +324,14 @@ def _optimize(b: _Builder, loss: Node) -> list[tuple[Node, Node]]:
         {key: b.tensor(t, f"{name}.{key}")[0] for key, t in optimizer.slots[i].items()}
         for i, name, _ in chosen
     ]
-    treatments = [
+    options = [
         replace(t, reversed=layout.is_transposed(p._value))
-        for t, (_, _, p) in zip(optimizer.treatments([p for _, _, p in chosen]), chosen, strict=False)
+        for t, (_, _, p) in zip(optimizer.parameter_options([p for _, _, p in chosen]), chosen, strict=False)
     ]
     varied = {key: b.tensor(t, key)[0] for key, t in optimizer.inputs().items()}
     own, whose = optimizer.advanced([i for i, _, _ in chosen])
     counts = [ticks, *(b.tensor(t, f"steps{i}")[0] for i, t in enumerate(own, 1))]
-    new, after, ticked = optimizer.update(sources, grads, slots, rate, counts, varied, treatments, whose)
+    new, after, ticked = optimizer.update(sources, grads, slots, rate, counts, varied, options, whose)
     updates = list(zip(sources, new, strict=True))
     for before, now in zip(slots, after, strict=True):
         updates += [(before[key], now[key]) for key in before]
