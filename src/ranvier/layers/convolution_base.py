@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranvier.graph.node import Type
-from ranvier.layers.shape_errors import Misfit
+from ranvier.layers.shape_errors import ShapeFault
 from ranvier.layers.spatial import Spatial
 from ranvier.module.parameter import Parameter
 from ranvier.ops.functional.convolution import padding_of
@@ -69,9 +69,9 @@ class Convolution(Spatial):
         else:
             self.register_parameter("bias", None)
 
-    def misfit(self, given: Type) -> Misfit:
+    def shape_error(self, given: Type) -> ShapeFault:
         form, shape = self.form, given.shape
-        wrong = super().misfit(given) or (
+        wrong = super().shape_error(given) or (
             form.filled(shape, form.channels(self._built_shape))
             if self.built
             else form.grouped(shape, self.groups)

@@ -61,11 +61,11 @@ class Input(Operators, Layer):
         return record[0].values[0]
 
     def forward(self, x: Any) -> Any:
-        if self.misfit(x.spec):
+        if self.shape_error(x.spec):
             raise GraphError
         return x
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         if given.shape[1:] == self.spec.shape[1:]:
             return None
         return (

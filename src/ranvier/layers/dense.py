@@ -90,7 +90,7 @@ class Dense(Layer):
         y = affine(x, self.kernel, self.bias)
         return y if self.activation is None else self.activation(y)
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         if not self.built or not given.shape or given.shape[-1] == self.kernel.shape[0]:
             return None
         return (

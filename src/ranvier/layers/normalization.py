@@ -123,7 +123,7 @@ class BatchNormalization(Layer):
             self._running.assign((mean, variance), after)
         return y
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         if not self.built or not -len(given.shape) <= self.axis < len(given.shape):
             return None
         features, size = self.moving_mean.shape[0], given.shape[self.axis]

@@ -64,7 +64,7 @@ class GroupNormalization(Layer):
             x, self.gamma, self.beta, groups=groups, axis=self.axis, epsilon=self.epsilon
         )
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         channels = given.shape[self.axis] if -len(given.shape) <= self.axis < len(given.shape) else None
         if self.groups < 1 or not isinstance(channels, int) or channels % self.groups == 0:
             return None

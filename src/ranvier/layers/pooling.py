@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from ranvier.graph.node import Type
-from ranvier.layers.shape_errors import Misfit
+from ranvier.layers.shape_errors import ShapeFault
 from ranvier.layers.spatial import Spatial
 from ranvier.module.serialization import register_module
 from ranvier.ops.functional.convolution import padding_of
@@ -52,8 +52,8 @@ class _Pooling(Spatial):
             first=self.first,
         )
 
-    def misfit(self, given: Type) -> Misfit:
-        wrong = super().misfit(given)
+    def shape_error(self, given: Type) -> ShapeFault:
+        wrong = super().shape_error(given)
         if wrong is not None:
             return wrong
         shape, ones = given.shape, (1,) * self.dimensions

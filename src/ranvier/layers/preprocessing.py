@@ -113,7 +113,7 @@ class Normalization(Layer):
             return False
         return bool(self.mean.compute().any() or (self.variance.compute() != 1).any())
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         if not self.built or any(not -len(given.shape) <= a < len(given.shape) for a in self.axis):
             return None
         shape = tuple(given.shape[a] for a in axes_of(self.axis, len(given.shape)))

@@ -72,11 +72,11 @@ class ImageLayer(Spatial):
     def change(self, x: Any) -> Any:
         raise NotImplementedError
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         if len(given.shape) > 4:
             reason = f"it takes images, 4 dimensions with the batch's, and there are {len(given.shape)}."
             return reason, "Write Reshape before it, to the 3 dimensions of one image."
-        return super().misfit(given)
+        return super().shape_error(given)
 
 
 class RandomLayer(ImageLayer):

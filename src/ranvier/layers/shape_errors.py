@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Form", "Misfit", "largest_divisor"]
+__all__ = ["Form", "ShapeFault", "largest_divisor"]
 
 POSITIONS = {1: "steps", 2: "height, width", 3: "depth, height, width"}
-Misfit = tuple[str, str] | None
+ShapeFault = tuple[str, str] | None
 Shape = tuple[Any, ...]  # symbols among the numbers
 
 
@@ -48,7 +48,7 @@ class Form:
         other = "channels_last" if self.first else "channels_first"
         return f"x.permute{axes}" if self.torch else f"x.transpose{axes}, or data_format={other!r}"
 
-    def rank(self, shape: Shape) -> Misfit:
+    def rank(self, shape: Shape) -> ShapeFault:
         """Inputs of another number of dimensions."""
         wanted = self.dimensions + 2
         if len(shape) == wanted:
@@ -63,7 +63,7 @@ class Form:
             return reason, f"Write a layer of {len(shape) - 2} dimensions, or reshape its inputs."
         return reason, f"Reshape its inputs to {self}."
 
-    def filled(self, shape: Shape, wanted: int, what: str = "kernel") -> Misfit:
+    def filled(self, shape: Shape, wanted: int, what: str = "kernel") -> ShapeFault:
         """Another number of channels than the layer was made for."""
         channels = self.channels(shape)
         if channels == wanted:
@@ -80,7 +80,7 @@ class Form:
             fix = f"Make the layer before it give {wanted}, or this one for {channels}."
         return reason, fix
 
-    def grouped(self, shape: Shape, groups: int) -> Misfit:
+    def grouped(self, shape: Shape, groups: int) -> ShapeFault:
         """Channels that the groups do not divide."""
         channels = self.channels(shape)
         if not isinstance(channels, int):
@@ -94,7 +94,7 @@ class Form:
 
     def reached(
         self, shape: Shape, reaches: Sequence[int], pairs: Sequence[tuple[int, int]], what: str, smaller: str
-    ) -> Misfit:
+    ) -> ShapeFault:
         """Inputs smaller, with their padding, than what a window ``reaches`` over."""
         positions = self.positions(shape)
         for n, reach, pair in zip(positions, reaches, pairs, strict=True):

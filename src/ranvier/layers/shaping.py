@@ -46,7 +46,7 @@ class Reshape(Layer):
         shape = tuple(size // known if n == -1 else n for n in self.target_shape)
         return arrays.reshape(x, (x.shape[0], *shape))
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         size = math.prod(n for n in given.shape[1:] if isinstance(n, int))
         return (
             f"its target_shape is {self.target_shape}, and a sample has {size} elements.",
@@ -295,24 +295,24 @@ class Lambda(Layer):
             )
         self.function, self.arguments = function, dict(arguments or {})
         try:
-            self._tells = "training" in inspect.signature(function).parameters
-        except (TypeError, ValueError):  # of C functions nothing is known
-            self._tells = False
+            self._takes_training = "training" in inspect.signature(function).parameters
+        except (TypeError, ValueError):  # a C function, whose arguments are not known
+            self._takes_training = False
 
     def _takes_lists(self) -> bool:
         return True
 
     def forward(self, *inputs: Any) -> Any:
-        told = {"training": self.training} if self._tells else {}
-        result = self.function(*inputs, **told, **self.arguments)
+        mode = {"training": self.training} if self._takes_training else {}
+        result = self.function(*inputs, **mode, **self.arguments)
         if self.output_sizes is not None and hasattr(result, "shape"):
             self._check(tuple(result.shape), shape_of(inputs[0]))
         return result
 
     def _check(self, found: tuple[Any, ...], given: Any) -> None:
-        """Raise ValueError where the result has not the shape that was promised."""
-        said = self.output_sizes
-        wanted = tuple(said(given)) if callable(said) else (found[0] if found else None, *said)
+        """Raise ValueError where the result does not have the shape of ``output_shape``."""
+        sizes = self.output_sizes
+        wanted = tuple(sizes(given)) if callable(sizes) else (found[0] if found else None, *sizes)
         if found[1:] != wanted[1:] or len(found) != len(wanted):
             raise ValueError(
                 f"layer {self.name!r} made shape {found} of {given}, and its output_shape says {wanted}. Write "

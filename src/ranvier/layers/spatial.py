@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import Layer, whole
-from ranvier.layers.shape_errors import Form, Misfit
+from ranvier.layers.shape_errors import Form, ShapeFault
 
 __all__ = ["Spatial", "data_format_of", "treatments"]
 
@@ -73,9 +73,9 @@ class Spatial(Layer):
 
     def require(self, shape: tuple[Any, ...]) -> None:
         """Raise GraphError unless inputs of this shape are ones."""
-        wrong = self.misfit(Type(tuple(shape), "float32"))
+        wrong = self.shape_error(Type(tuple(shape), "float32"))
         if wrong is not None:
             raise GraphError(" ".join(wrong))
 
-    def misfit(self, given: Type) -> Misfit:
+    def shape_error(self, given: Type) -> ShapeFault:
         return self.form.rank(given.shape)

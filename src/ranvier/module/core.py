@@ -349,7 +349,7 @@ class Module(FunctionalAPI):
         with mode(self, False), isolated_tape(self):
             return self(*packed([Tensor.placeholder(t) for t in wanted if t is not None], self._input_form))
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         """Why a call on this type fails and what to write instead, where the layer knows; for errors of shape."""
         return None
 

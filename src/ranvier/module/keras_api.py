@@ -139,7 +139,7 @@ class KerasAPI(ModuleState):
         return [w.numpy() for w in self._tensors()]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Overwrite all weights, in the order of ``get_weights()``. Raises ValueError listing every misfit."""
+        """Overwrite all weights, in the order of ``get_weights()``. Raises ValueError listing those that do not fit."""
         own = self._tensors()
         arrays = [np.asarray(w) for w in weights]
         if len(arrays) != len(own):

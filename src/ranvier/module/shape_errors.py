@@ -62,8 +62,8 @@ def explain(
     at = f"made at {shown(module._made)}" + ("" if line is None else f", in forward at {shown(line)}")
     name = called(module, root)
     what = f"layer {name!r} ({type(module).__name__}({module.extra_repr()}), {at})"
-    misfit = module.misfit(given[0]) if given else None
-    reason, fix = misfit or (str(error), dtypes(str(error), given) or SIZES)
+    known = module.shape_error(given[0]) if given else None
+    reason, fix = known or (str(error), dtypes(str(error), given) or SIZES)
     rows = [
         ("input" if m is None else label(m), str(t))
         for m, t in trace

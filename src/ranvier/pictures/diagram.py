@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ranvier.graph.node import Symbol, Type
-from ranvier.layers import Input
 from ranvier.module.calls import check_network, mode
 from ranvier.tensor.call_state import forward_hook, isolated_tape
 from ranvier.tensor.tensor import Tensor, leaves_of
@@ -82,7 +81,7 @@ class Drawing:
     def note(self, module: Any, arguments: tuple[Any, ...], result: Any) -> None:
         if module._modules:  # its submodules have boxes
             return
-        begins = isinstance(module, Input)
+        begins = getattr(module, "is_input", False)
         if begins and (arguments[0].trace_node is not None or id(arguments[0]) in self.made):
             return  # an inner model, whose input is a result of the outer one
         sources: dict[int, None] = {}
@@ -125,6 +124,6 @@ class Drawing:
         """The box of an input."""
         known = self.made.get(id(tensor))
         if known is None:
-            self.boxes.append(Box("input", Input.__name__, [tensor.spec]))
+            self.boxes.append(Box("input", "Input", [tensor.spec]))
             known = self.made[id(tensor)] = len(self.boxes) - 1
         return known

@@ -9,7 +9,7 @@ from ranvier.data.memory import check_memory
 from ranvier.graph.node import Type
 from ranvier.initializers import uniform
 from ranvier.layers.base import whole
-from ranvier.layers.shape_errors import Form, Misfit, largest_divisor
+from ranvier.layers.shape_errors import Form, ShapeFault, largest_divisor
 from ranvier.module import Module, Parameter, register_module
 from ranvier.ops.torch.device import check_device
 from ranvier.ops.torch.dtypes import dtype_name
@@ -67,7 +67,7 @@ class _ConvNd(Module):
     def _form(self) -> Form:
         return Form(self.dimensions, True, torch=True)
 
-    def misfit(self, given: Type) -> Misfit:
+    def shape_error(self, given: Type) -> ShapeFault:
         form, shape = self._form, given.shape
         if len(shape) == self.dimensions + 1:
             shape = (1, *shape)  # a single sample
@@ -130,8 +130,8 @@ class _Conv(_ConvNd):
             input, padding = F.pad(input, self._around(), MODES[self.padding_mode]), 0
         return convolve(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
-    def misfit(self, given: Type) -> Misfit:
-        wrong = super().misfit(given)
+    def shape_error(self, given: Type) -> ShapeFault:
+        wrong = super().shape_error(given)
         if wrong is not None:
             return wrong
         around = self._around()[::-1]

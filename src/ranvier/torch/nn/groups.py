@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ranvier.graph.node import GraphError, Type
 from ranvier.layers.base import whole
-from ranvier.layers.shape_errors import Form, Misfit, largest_divisor
+from ranvier.layers.shape_errors import Form, ShapeFault, largest_divisor
 from ranvier.module import register_module
 from ranvier.ops.functional.normalization import instance_moments, moved, standardize
 from ranvier.ops.torch.sizes import batched
@@ -51,7 +51,7 @@ class GroupNorm(Affine):
             raise GraphError(f"it takes {self.num_channels} channels in dimension 1")
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
-    def misfit(self, given: Type) -> Misfit:
+    def shape_error(self, given: Type) -> ShapeFault:
         channels = given.shape[1] if len(given.shape) > 1 else None
         if channels == self.num_channels:
             return None
@@ -86,7 +86,7 @@ class _InstanceNorm(Tracking):
         self._make_running(self.num_features, track_running_stats, dtype)
 
     def forward(self, input: Any) -> Any:
-        wrong = self.misfit(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
+        wrong = self.shape_error(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
         if wrong is not None:
             raise GraphError(wrong[0])
         return batched(self._normalize, input, self.dimensions)
@@ -102,7 +102,7 @@ class _InstanceNorm(Tracking):
                 self._running.assign((mean, variance), after)
         return F.instance_norm(input, None, None, self.weight, self.bias, True, self.momentum, self.eps)
 
-    def misfit(self, given: Type) -> Misfit:
+    def shape_error(self, given: Type) -> ShapeFault:
         form = Form(self.dimensions, True, torch=True)
         shape = (
             given.shape if len(given.shape) != self.dimensions + 1 else (1, *given.shape)

@@ -58,7 +58,7 @@ class Linear(Module):
     def forward(self, input: Any) -> Any:
         return functional.linear(input, self.weight, self.bias)
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         if not given.shape:
             return (
                 "it takes rows of features, and this is a single number.",

@@ -106,7 +106,7 @@ class BatchNorm(Tracking):
         self._make_running(self.num_features, track_running_stats, dtype)
 
     def forward(self, input: Any) -> Any:
-        reason = self.misfit(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
+        reason = self.shape_error(getattr(input, "spec", None) or Type(input.shape, get_dtype()))
         if reason is not None:
             raise GraphError(reason[0])
         mean, variance, batches = self.running_mean, self.running_var, self.num_batches_tracked
@@ -119,7 +119,7 @@ class BatchNorm(Tracking):
                 self._running.assign((mean, variance, batches), after)
         return y
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         shape = given.shape
         if len(shape) not in self.dimensions:
             allowed = " or ".join(map(str, self.dimensions))
@@ -203,7 +203,7 @@ class LayerNorm(Affine):
     def forward(self, input: Any) -> Any:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def misfit(self, given: Type) -> tuple[str, str] | None:
+    def shape_error(self, given: Type) -> tuple[str, str] | None:
         size = len(self.normalized_shape)
         if given.shape[-size:] == self.normalized_shape:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ranvier.graph.node import Type
-from ranvier.layers.shape_errors import Form, Misfit
+from ranvier.layers.shape_errors import Form, ShapeFault
 from ranvier.module import Module, register_module
 from ranvier.ops.torch.pooling import no_indices
 from ranvier.ops.torch.sizes import each
@@ -33,7 +33,7 @@ class _Pool(Module):
         self._reach, self._pad = each(kernel_size, n, "kernel_size", 1), each(padding, n, "padding")
         each(self.stride, n, "stride", 1)
 
-    def misfit(self, given: Type) -> Misfit:
+    def shape_error(self, given: Type) -> ShapeFault:
         n = self.dimensions
         shape = (1, *given.shape) if len(given.shape) == n + 1 else given.shape
         form = Form(n, True, torch=True)
