@@ -141,7 +141,7 @@ def circles(edges: dict[str, set[str]]) -> list[list[str]]:
             elif other in stack:
                 low[node] = min(low[node], index[other])
         if low[node] == index[node]:
-            part = []
+            part: list[str] = []
             while not part or part[-1] != node:
                 part.append(stack.pop())
             if len(part) > 1:
@@ -220,7 +220,7 @@ def dynamic() -> list[str]:
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             text = isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
             if called.endswith(("import_module", "__import__")) and not text:
-                found.append(f"{name}:{node.lineno}")
+                found.append(f"{name}:{getattr(node, 'lineno', 0)}")
     return found
 
 

@@ -142,7 +142,8 @@ def test_the_index_lists_every_page():
 
 
 def test_inside_lists_every_room_on_its_floor():
-    listed, floor = {}, 0
+    listed: dict[str, int] = {}
+    floor = 0
     for level, rooms in re.findall(
         r"^\| (\d*) ?\| (`.*?`) \|", (ROOT / "docs/inside.md").read_text(encoding="utf-8"), re.MULTILINE
     ):

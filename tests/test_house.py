@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests import house
+from tests import house, stubs
 from tests.house import FLOORS, PACKAGE, ROOT
 
 TABLES: dict[str, str] = {}  # files that are longer than others: tables, with the reason
@@ -230,3 +230,23 @@ def test_words_of_the_former_house_are_gone():
 
 def test_nothing_large_is_committed():
     assert not [path.name for path in tracked() if path.stat().st_size > 1 << 20]
+
+
+# --- what type checkers read --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(stubs.faces()))
+def test_stubs_are_what_the_code_gives(name):
+    written = stubs.faces()[name].read_text(encoding="utf-8")
+    assert written == stubs.stub_of(name), "write: python -m tests.stubs --write"
+
+
+def test_a_lazy_name_is_no_module_of_its_package():
+    """Python puts a module into its package when it is imported: it would take the place of the name."""
+    clashes = [
+        f"{package}.{name}"
+        for package in stubs.faces()
+        for name, (_, attribute) in stubs.places(package).items()
+        if attribute and f"{package}.{name}" in house.files()
+    ]
+    assert not clashes

@@ -174,7 +174,7 @@ class OwnFault(rv.layers.Conv2D):
         super().__init__(8, 3 + size)
 
 
-def adam() -> rv.optimizers.Optimizer:
+def adam() -> torch.optim.Optimizer:
     return torch.optim.Adam([nn.Parameter([1.0])])
 
 

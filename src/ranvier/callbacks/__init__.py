@@ -3,22 +3,18 @@
 Every callback here can be stopped with the process and go on in another: see `BackupAndRestore`.
 """
 
-from ranvier.callbacks.averages import SwapEMAWeights
-from ranvier.callbacks.backup import BackupAndRestore
-from ranvier.callbacks.model_checkpoint import ModelCheckpoint
-from ranvier.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
-from ranvier.callbacks.records import CSVLogger
-from ranvier.callbacks.simple import LambdaCallback, TerminateOnNaN
-from ranvier.callbacks.stopping import EarlyStopping
-from ranvier.callbacks.tensorboard import TensorBoard
-from ranvier.support.errors import missing
-from ranvier.training.loop.callback import Callback
-from ranvier.training.loop.callback_list import CallbackList
-from ranvier.training.loop.history import History
+from ranvier.support.errors import lazy_names
 
-__all__ = [
-    "BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback",
-    "LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau", "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
-]  # fmt: skip
-
-__getattr__, __dir__ = missing(globals(), "ranvier.callbacks", __all__)
+__getattr__, __dir__, __all__ = lazy_names("ranvier.callbacks", {
+    "ranvier.callbacks.averages": "SwapEMAWeights",
+    "ranvier.callbacks.backup": "BackupAndRestore",
+    "ranvier.callbacks.model_checkpoint": "ModelCheckpoint",
+    "ranvier.callbacks.rates": "LearningRateScheduler ReduceLROnPlateau",
+    "ranvier.callbacks.records": "CSVLogger",
+    "ranvier.callbacks.simple": "LambdaCallback TerminateOnNaN",
+    "ranvier.callbacks.stopping": "EarlyStopping",
+    "ranvier.callbacks.tensorboard": "TensorBoard",
+    "ranvier.training.loop.callback": "Callback",
+    "ranvier.training.loop.callback_list": "CallbackList",
+    "ranvier.training.loop.history": "History",
+})  # fmt: skip

@@ -4,32 +4,11 @@
 parts.
 """
 
-from typing import TYPE_CHECKING
+from ranvier.support.errors import lazy_names
 
-from ranvier.support.errors import missing
-
-if TYPE_CHECKING:
-    from ranvier.data import datasets as datasets
-    from ranvier.data.image_folder import ImageFolder, images_from_folder
-    from ranvier.data.samplers import BalancedSampler, Sampler, WeightedSampler
-    from ranvier.datasets import DatasetUnavailable, load_digits, load_fashion_mnist, load_mnist
-
-__all__ = [
-    "BalancedSampler", "DatasetUnavailable", "ImageFolder", "Sampler", "WeightedSampler", "images_from_folder",
-    "load_digits", "load_fashion_mnist", "load_mnist",
-]  # fmt: skip
-
-_LAZY = {
-    "BalancedSampler": "ranvier.data.samplers:BalancedSampler",
-    "DatasetUnavailable": "ranvier.datasets:DatasetUnavailable",
-    "ImageFolder": "ranvier.data.image_folder:ImageFolder",
-    "Sampler": "ranvier.data.samplers:Sampler",
-    "WeightedSampler": "ranvier.data.samplers:WeightedSampler",
-    "datasets": "ranvier.data.datasets",
-    "images_from_folder": "ranvier.data.image_folder:images_from_folder",
-    "load_digits": "ranvier.datasets:load_digits",
-    "load_fashion_mnist": "ranvier.datasets:load_fashion_mnist",
-    "load_mnist": "ranvier.datasets:load_mnist",
-}
-
-__getattr__, __dir__ = missing(globals(), "ranvier.data", __all__, _LAZY)
+__getattr__, __dir__, __all__ = lazy_names("ranvier.data", {
+    "ranvier.data.": "-datasets",
+    "ranvier.data.image_folder": "ImageFolder images_from_folder",
+    "ranvier.data.samplers": "BalancedSampler Sampler WeightedSampler",
+    "ranvier.datasets": "DatasetUnavailable load_digits load_fashion_mnist load_mnist",
+})  # fmt: skip

@@ -7,29 +7,13 @@ Images are (height, width, channels). All end in ``Dense(classes, activation)``:
 ``activation=None`` the logits, for losses with ``from_logits=True``. All can be saved.
 """
 
-from ranvier.models.mobile import InvertedResidual, mobilenet_small
-from ranvier.models.plain import cnn, lenet5, mlp, vgg_small
-from ranvier.models.residual import ResidualBlock, resnet
-from ranvier.support.errors import missing
+from ranvier.support.errors import lazy_names
 
-__all__ = [
-    "InvertedResidual",
-    "ResidualBlock",
-    "cnn",
-    "lenet5",
-    "mlp",
-    "mobilenet_small",
-    "resnet",
-    "vgg_small",
-]
-
-_ALSO = {  # what Keras has under this name
-    "Model": "ranvier.module:Module",
-    "Sequential": "ranvier.module:Sequential",
-    "clone_model": "ranvier.saving:clone_model",
-    "load_model": "ranvier.training:load_model",
-    "model_from_json": "ranvier.saving:model_from_json",
-    "save_model": "ranvier.training:save",
-}
-
-__getattr__, __dir__ = missing(globals(), "ranvier.models", __all__, _ALSO)
+__getattr__, __dir__, __all__ = lazy_names("ranvier.models", {
+    "ranvier.models.mobile": "InvertedResidual mobilenet_small",
+    "ranvier.models.plain": "cnn lenet5 mlp vgg_small",
+    "ranvier.models.residual": "ResidualBlock resnet",
+    "ranvier.module": "Model=Module Sequential",
+    "ranvier.saving": "clone_model model_from_json",
+    "ranvier.training": "load_model save_model=save",
+})  # fmt: skip

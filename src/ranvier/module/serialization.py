@@ -350,7 +350,9 @@ def class_of(name: Any) -> type[ModuleBase]:
     if name not in REGISTRY:
         for start in rows.names("classes"):  # a file makes nothing else be imported
             if str(name).startswith(start):
-                rows.look_up("classes", start)
+                package = rows.look_up("classes", start)
+                for shown in dir(package):
+                    getattr(package, shown)
     if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(_unknown(name, "no registered layer", "@rv.register_module"))
     return REGISTRY[name]

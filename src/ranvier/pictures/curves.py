@@ -34,8 +34,7 @@ Results = Run | Mapping[str, Sequence[Any]]
 
 def results_of(run: Results) -> Mapping[str, Sequence[Any]]:
     """The results by epoch of a run, or of its ``history``."""
-    results: Mapping[str, Sequence[Any]] = getattr(run, "history", run)
-    return results
+    return run if isinstance(run, Mapping) else run.history
 
 
 def panels(history: Mapping[str, Sequence[Any]]) -> dict[str, tuple[Sequence[Any], Sequence[Any] | None]]:

@@ -1,33 +1,13 @@
 """Many small models: seeds, folds and settings side by side, cross-validation, grid and random search."""
 
-from ranvier.search.distributions import Distribution, choice, integers, log_uniform, uniform
-from ranvier.search.folds import GroupKFold, KFold, StratifiedKFold
-from ranvier.search.interval import Estimate
-from ranvier.search.many import fit_many
-from ranvier.search.results import Interrupted, Results, Setting, Trained
-from ranvier.search.searches import cross_validate, grid_search, random_search
-from ranvier.search.variants import Variant
-from ranvier.support.errors import missing
+from ranvier.support.errors import lazy_names
 
-__all__ = [
-    "Distribution",
-    "Estimate",
-    "GroupKFold",
-    "Interrupted",
-    "KFold",
-    "Results",
-    "Setting",
-    "StratifiedKFold",
-    "Trained",
-    "Variant",
-    "choice",
-    "cross_validate",
-    "fit_many",
-    "grid_search",
-    "integers",
-    "log_uniform",
-    "random_search",
-    "uniform",
-]
-
-__getattr__, __dir__ = missing(globals(), "ranvier.search", __all__)
+__getattr__, __dir__, __all__ = lazy_names("ranvier.search", {
+    "ranvier.search.distributions": "Distribution choice integers log_uniform uniform",
+    "ranvier.search.folds": "GroupKFold KFold StratifiedKFold",
+    "ranvier.search.interval": "Estimate",
+    "ranvier.search.many": "fit_many",
+    "ranvier.search.results": "Interrupted Results Setting Trained",
+    "ranvier.search.searches": "cross_validate grid_search random_search",
+    "ranvier.search.variants": "Variant",
+})  # fmt: skip

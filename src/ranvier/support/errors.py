@@ -6,6 +6,7 @@ import difflib
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -14,6 +15,7 @@ __all__ = [
     "argument_error",
     "arguments",
     "lacking",
+    "lazy_names",
     "likely",
     "missing",
     "named_parameters",
@@ -198,24 +200,52 @@ def missing(
     """
     lazy = lazy or {}
     known = sorted({*names, *lazy})
+    package = module if module.partition(".")[0] == "ranvier" else f"ranvier.{module}"
     for name in known:
-        value = inside.get(name)
-        while inspect.isfunction(value):  # Python's errors give the qualified name of the one within
-            if "<locals>" in value.__qualname__:
-                value.__qualname__ = value.__name__ if value.__name__ in known else name
-            value = getattr(value, "__wrapped__", None)
+        _show_public_name(inside.get(name), name, known)
     _public[module] = frozenset(known)
 
     def look_up(name: str) -> Any:
         if name in lazy:
             path, _, attribute = lazy[name].partition(":")
             value = import_module(path)
-            return getattr(value, attribute) if attribute else value
+            if attribute:
+                value = getattr(value, attribute)
+                _show_public_name(value, name, known)
+            setattr(sys.modules[package], name, value)  # so that the next look-up is a plain one
+            return value
         if name.startswith("__"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         raise AttributeError(f"{module}.{name} does not exist{_instead(module, name, known, hints or {})}")
 
     return look_up, known.copy
+
+
+def lazy_names(
+    module: str, places: Mapping[str, str], hints: Mapping[str, str] | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """The ``__getattr__``, ``__dir__`` and ``__all__`` of a package that holds no names of its own.
+
+    ``places`` maps a module to the names that it gives, separated by spaces; ``MaxPool1D=MaxPooling1D`` is a name and
+    what the module calls it, and a name after a minus is not in ``__all__``. A key that ends in a dot is a package, and
+    the names are those of its modules. For ``module`` and ``hints`` see `missing`.
+    """
+    lazy, public = {}, []
+    for path, names in places.items():
+        for name, _, attribute in (entry.partition("=") for entry in names.split()):
+            if not name.startswith("-"):
+                public.append(name)
+            name = name.removeprefix("-")
+            lazy[name] = f"{path}{name}" if path.endswith(".") else f"{path}:{attribute or name}"
+    return (*missing({}, module, public, lazy, hints), sorted(public))
+
+
+def _show_public_name(value: Any, name: str, known: Collection[str]) -> None:
+    """Let Python's errors name a function that another one made, and those that it wraps, as users know it."""
+    while inspect.isfunction(value):
+        if "<locals>" in value.__qualname__:
+            value.__qualname__ = value.__name__ if value.__name__ in known else name
+        value = getattr(value, "__wrapped__", None)
 
 
 def _instead(module: str, name: str, known: list[str], hints: Mapping[str, str]) -> str:

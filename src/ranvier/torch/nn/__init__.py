@@ -1,43 +1,32 @@
 """``torch.nn``: modules with PyTorch's names, arguments, defaults and initial values."""
 
-from ranvier.module import Module, Parameter, Sequential
-from ranvier.support.errors import missing
-from ranvier.torch.nn import (
-    activations,
-    containers,
-    convolution,
-    functional,
-    groups,
-    init,
-    layers,
-    losses,
-    normalization,
-    pairs,
-    pooling,
-    shaping,
-    utils,
-)
-from ranvier.torch.nn.activations import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.containers import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.convolution import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.groups import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.layers import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.losses import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.normalization import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.pairs import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.pooling import *  # noqa: F403 - its __all__ is part of this one
-from ranvier.torch.nn.shaping import *  # noqa: F403 - its __all__ is part of this one
+from ranvier.support.errors import lazy_names
 
-__all__ = ["Module", "Parameter", "Sequential", "functional", "init", "utils"]
-__all__ += activations.__all__
-__all__ += containers.__all__
-__all__ += convolution.__all__
-__all__ += groups.__all__
-__all__ += layers.__all__
-__all__ += losses.__all__
-__all__ += normalization.__all__
-__all__ += pairs.__all__
-__all__ += pooling.__all__
-__all__ += shaping.__all__
-
-__getattr__, __dir__ = missing(globals(), "torch.nn", __all__)
+__getattr__, __dir__, __all__ = lazy_names("torch.nn", {
+    "ranvier.module": "Module Parameter Sequential",
+    "ranvier.torch.nn.": "functional init utils",
+    "ranvier.torch.nn.activations":
+        "CELU ELU GELU GLU Hardshrink Hardsigmoid Hardswish Hardtanh Identity LeakyReLU LogSigmoid LogSoftmax "
+        "Mish ReLU ReLU6 SELU SiLU Sigmoid Softmax Softmin Softplus Softshrink Softsign Tanh Tanhshrink "
+        "Threshold",
+    "ranvier.torch.nn.containers": "ModuleDict ModuleList ParameterDict ParameterList",
+    "ranvier.torch.nn.convolution": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
+    "ranvier.torch.nn.groups": "GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d RMSNorm",
+    "ranvier.torch.nn.layers": "AlphaDropout Dropout FeatureAlphaDropout Flatten Linear Unflatten",
+    "ranvier.torch.nn.losses":
+        "BCELoss BCEWithLogitsLoss CosineEmbeddingLoss CrossEntropyLoss GaussianNLLLoss HingeEmbeddingLoss "
+        "HuberLoss KLDivLoss L1Loss MSELoss MarginRankingLoss MultiLabelSoftMarginLoss MultiMarginLoss "
+        "NLLLoss PoissonNLLLoss SmoothL1Loss SoftMarginLoss TripletMarginLoss",
+    "ranvier.torch.nn.normalization": "BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm",
+    "ranvier.torch.nn.pairs":
+        "Bilinear ChannelShuffle CosineSimilarity Embedding LocalResponseNorm PReLU PairwiseDistance "
+        "Softmax2d",
+    "ranvier.torch.nn.pooling":
+        "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d "
+        "AdaptiveMaxPool3d AvgPool1d AvgPool2d AvgPool3d MaxPool1d MaxPool2d MaxPool3d",
+    "ranvier.torch.nn.shaping":
+        "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d Dropout1d "
+        "Dropout2d Dropout3d PixelShuffle PixelUnshuffle ReflectionPad1d ReflectionPad2d ReflectionPad3d "
+        "ReplicationPad1d ReplicationPad2d ReplicationPad3d Upsample UpsamplingBilinear2d UpsamplingNearest2d "
+        "ZeroPad1d ZeroPad2d ZeroPad3d",
+})  # fmt: skip

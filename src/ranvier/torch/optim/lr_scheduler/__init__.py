@@ -4,30 +4,13 @@ Names, arguments and numbers are PyTorch's. A rate is an input of the step's pro
 nothing, at every batch too. The schedules of `ranvier.optimizers.schedules` are part of the program instead.
 """
 
-from __future__ import annotations
+from ranvier.support.errors import lazy_names
 
-from ranvier.support.errors import missing
-from ranvier.torch.optim.lr_scheduler.base import LambdaLR, LRScheduler
-from ranvier.torch.optim.lr_scheduler.combined import ChainedScheduler, SequentialLR
-from ranvier.torch.optim.lr_scheduler.cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR
-from ranvier.torch.optim.lr_scheduler.factors import (
-    ConstantLR,
-    CosineAnnealingLR,
-    ExponentialLR,
-    LinearLR,
-    MultiplicativeLR,
-    MultiStepLR,
-    PolynomialLR,
-    StepLR,
-)
-from ranvier.torch.optim.lr_scheduler.plateau import ReduceLROnPlateau
-
-__all__ = [
-    "ChainedScheduler", "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "CyclicLR", "ExponentialLR",
-    "LRScheduler", "LambdaLR", "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR", "PolynomialLR",
-    "ReduceLROnPlateau", "SequentialLR", "StepLR",
-]  # fmt: skip
-
-_LRScheduler = LRScheduler  # its name in older programs
-
-__getattr__, __dir__ = missing(globals(), "torch.optim.lr_scheduler", __all__)
+__getattr__, __dir__, __all__ = lazy_names("torch.optim.lr_scheduler", {
+    "ranvier.torch.optim.lr_scheduler.base": "LRScheduler LambdaLR _LRScheduler=LRScheduler",
+    "ranvier.torch.optim.lr_scheduler.combined": "ChainedScheduler SequentialLR",
+    "ranvier.torch.optim.lr_scheduler.cycles": "CosineAnnealingWarmRestarts CyclicLR OneCycleLR",
+    "ranvier.torch.optim.lr_scheduler.factors":
+        "ConstantLR CosineAnnealingLR ExponentialLR LinearLR MultiStepLR MultiplicativeLR PolynomialLR StepLR",
+    "ranvier.torch.optim.lr_scheduler.plateau": "ReduceLROnPlateau",
+})  # fmt: skip

@@ -1,0 +1,55 @@
+# Written by `python -m tests.stubs --write`; a test holds it against the code.
+from ranvier import activations as activations
+from ranvier import backend as backend
+from ranvier import calibration as calibration
+from ranvier import callbacks as callbacks
+from ranvier import config as config
+from ranvier import constraints as constraints
+from ranvier import data as data
+from ranvier import datasets as datasets
+from ranvier import estimators as estimators
+from ranvier import explain as explain
+from ranvier import initializers as initializers
+from ranvier import layers as layers
+from ranvier import losses as losses
+from ranvier import metrics as metrics
+from ranvier import models as models
+from ranvier import ops as ops
+from ranvier import optimizers as optimizers
+from ranvier import pictures as pictures
+from ranvier import random as random
+from ranvier import regularizers as regularizers
+from ranvier import saving as saving
+from ranvier import search as search
+from ranvier import torch as torch
+from ranvier import utils as utils
+from ranvier.engines import get_engine as get_engine
+from ranvier.engines import set_engine as set_engine
+from ranvier.engines.native.runtime.threads import get_threads as get_threads
+from ranvier.engines.native.runtime.threads import set_threads as set_threads
+from ranvier.initializers import Initializer as Initializer
+from ranvier.layers import Input as Input
+from ranvier.layers import Layer as Layer
+from ranvier.losses import Loss as Loss
+from ranvier.metrics import Metric as Metric
+from ranvier.module import Module as Model
+from ranvier.module import Module as Module
+from ranvier.module import Parameter as Parameter
+from ranvier.module import Sequential as Sequential
+from ranvier.module import register_module as register_module
+from ranvier.module.parameter import Variable as Variable
+from ranvier.optimizers import Optimizer as Optimizer
+from ranvier.regularizers import Regularizer as Regularizer
+from ranvier.search import fit_many as fit_many
+from ranvier.tensor.context import get_dtype as get_dtype
+from ranvier.tensor.context import no_grad as no_grad
+from ranvier.tensor.context import set_dtype as set_dtype
+from ranvier.tensor.function import function as function
+from ranvier.tensor.rng import set_seed as set_seed
+from ranvier.tensor.tensor import Tensor as Tensor
+from ranvier.training import load_model as load_model
+from ranvier.training import verify_resume as verify_resume
+from ranvier.training.loop.lr_finder import find_learning_rate as find_learning_rate
+
+__all__ = ['Initializer', 'Input', 'Layer', 'Loss', 'Metric', 'Model', 'Module', 'Optimizer', 'Parameter', 'Regularizer', 'Sequential', 'Tensor', 'Variable', '__version__', 'activations', 'backend', 'calibration', 'callbacks', 'config', 'constraints', 'data', 'datasets', 'estimators', 'explain', 'find_learning_rate', 'fit_many', 'function', 'get_dtype', 'get_engine', 'get_threads', 'initializers', 'layers', 'load_model', 'losses', 'metrics', 'models', 'no_grad', 'ops', 'optimizers', 'pictures', 'random', 'register_module', 'regularizers', 'saving', 'search', 'set_dtype', 'set_engine', 'set_seed', 'set_threads', 'torch', 'utils', 'verify_resume']
+__version__: str

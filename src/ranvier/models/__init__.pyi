@@ -1,0 +1,17 @@
+# Written by `python -m tests.stubs --write`; a test holds it against the code.
+from ranvier.models.mobile import InvertedResidual as InvertedResidual
+from ranvier.models.mobile import mobilenet_small as mobilenet_small
+from ranvier.models.plain import cnn as cnn
+from ranvier.models.plain import lenet5 as lenet5
+from ranvier.models.plain import mlp as mlp
+from ranvier.models.plain import vgg_small as vgg_small
+from ranvier.models.residual import ResidualBlock as ResidualBlock
+from ranvier.models.residual import resnet as resnet
+from ranvier.module import Module as Model
+from ranvier.module import Sequential as Sequential
+from ranvier.saving import clone_model as clone_model
+from ranvier.saving import model_from_json as model_from_json
+from ranvier.training import load_model as load_model
+from ranvier.training import save as save_model
+
+__all__ = ['InvertedResidual', 'Model', 'ResidualBlock', 'Sequential', 'clone_model', 'cnn', 'lenet5', 'load_model', 'mlp', 'mobilenet_small', 'model_from_json', 'resnet', 'save_model', 'vgg_small']

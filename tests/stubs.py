@@ -1,0 +1,184 @@
+"""Stubs for type checkers and editors: what packages show, and what tables and makers give, as plain declarations.
+
+``python -m tests.stubs`` lists the stubs that differ from the code, ``python -m tests.stubs --write`` writes them anew.
+A package whose names are loaded when they are first used has a stub beside its ``__init__``; a test holds it against
+the code.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import keyword
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tests.house import PACKAGE, files, tree
+
+HEAD = "# Written by `python -m tests.stubs --write`; a test holds it against the code.\n"
+KNOWN = {  # names in annotations, and where a stub imports them from
+    "Any": "typing", "Literal": "typing", "Callable": "collections.abc", "Iterable": "collections.abc",
+    "Iterator": "collections.abc", "Mapping": "collections.abc", "Sequence": "collections.abc",
+    "Tensor": "ranvier.tensor.tensor", "Module": "ranvier.module.core",
+}  # fmt: skip
+BUILTINS = {"None", "bool", "bytes", "dict", "float", "int", "list", "object", "set", "str", "tuple", "type"}
+
+
+def faces() -> dict[str, Path]:
+    """The packages that show names which are not in their ``__init__``: each with its stub."""
+    found = {}
+    for name, path in files().items():
+        if path.name == "__init__.py" and "lazy_names(" in path.read_text(encoding="utf-8"):
+            found[name] = path.with_suffix(".pyi")
+    return found
+
+
+def places(name: str) -> dict[str, tuple[str, str]]:
+    """Of each lazy name of a package the module and what that calls it; "" where the name is the module."""
+    found = {}
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy_names":
+            for path, names in ast.literal_eval(node.args[1]).items():
+                for entry in names.split():
+                    shown, _, attribute = entry.removeprefix("-").partition("=")
+                    found[shown] = (
+                        (path.rstrip("."), "") if path.endswith(".") else (path, attribute or shown)
+                    )
+    return found
+
+
+def declared(module: str, attribute: str) -> bool:
+    """Whether a checker that reads a module finds a declaration: a class, a function, an import or a typed value."""
+    if module not in files() or module in faces():
+        return module in faces()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == attribute:
+            return True
+        if isinstance(node, ast.ImportFrom) and any((a.asname or a.name) == attribute for a in node.names):
+            return True
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == attribute:
+            return True
+    return False
+
+
+class Stub:
+    """One stub: its imports are gathered while its declarations are written."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.imports: set[tuple[str, str]] = set()
+        self.body: list[str] = []
+
+    def annotation(self, given: Any) -> str:
+        """An annotation whose names the stub imports; ``Any`` for one that names something unknown."""
+        text = given if isinstance(given, str) else inspect.formatannotation(given)
+        text = re.sub(r"\b(?:typing|collections\.abc)\.", "", text).replace("Node", "Tensor").strip("'\"")
+        for word in set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))):
+            if word in KNOWN:
+                self.imports.add((KNOWN[word], word))
+            elif word not in BUILTINS:
+                self.imports.add(("typing", "Any"))
+                return "Any"
+        return text
+
+    def parameters(self, signature: inspect.Signature) -> str:
+        """The parameters of a function as a stub writes them: ``...`` for what a text cannot say of a default."""
+        written: list[str] = []
+        only = False
+        kinds = inspect.Parameter
+        listed = list(signature.parameters.values())
+        for place, p in enumerate(listed):
+            if p.kind is kinds.KEYWORD_ONLY and not only:
+                only = True
+                if not any(q.kind is kinds.VAR_POSITIONAL for q in listed):
+                    written.append("*")
+            given = "Any" if p.annotation is p.empty else p.annotation
+            typed = "" if p.name == "self" and not place else f": {self.annotation(given)}"
+            star = "*" if p.kind is kinds.VAR_POSITIONAL else "**" if p.kind is kinds.VAR_KEYWORD else ""
+            plain = p.default is None or isinstance(p.default, (bool, int, float, str))
+            default = "" if p.default is p.empty else f" = {p.default!r}" if plain else " = ..."
+            if default in (" = inf", " = -inf", " = nan"):
+                default = " = ..."
+            if default == " = None" and typed and "None" not in typed and "Any" not in typed:
+                typed += " | None"
+            written.append(f"{star}{p.name}{typed}{default}")
+            if p.kind is kinds.POSITIONAL_ONLY:
+                following = listed[place + 1] if place + 1 < len(listed) else None
+                if following is None or following.kind is not kinds.POSITIONAL_ONLY:
+                    written.append("/")
+        return ", ".join(written)
+
+    def function(self, name: str, value: Any, indent: str = "") -> str:
+        signature = inspect.signature(value)
+        returned = signature.return_annotation
+        result = self.annotation("Any" if returned is signature.empty else returned)
+        return f"{indent}def {name}({self.parameters(signature)}) -> {result}: ..."
+
+    def made_class(self, name: str, value: type) -> str:
+        """A class that a maker made: its base, and its constructor."""
+        base = next(b for b in value.__mro__[1:] if declared(b.__module__, b.__name__) or b is object)
+        if base is not object:
+            self.imports.add((base.__module__, base.__name__))
+        if "__init__" not in vars(value):
+            return f"class {name}({base.__name__}): ..."
+        parameters = self.parameters(inspect.signature(vars(value)["__init__"]))
+        return f"class {name}({base.__name__}):\n    def __init__({parameters}) -> None: ..."
+
+    def add(self, name: str, module: str, attribute: str, value: Any) -> None:
+        """Declare one name: import it from where a checker finds it, or write what is made there."""
+        if isinstance(value, ModuleType):
+            parent, _, last = value.__name__.rpartition(".")
+            self.body.append(f"from {parent} import {last} as {name}")
+        elif declared(module, attribute):
+            self.body.append(f"from {module} import {attribute} as {name}")
+        elif inspect.isclass(value):
+            self.body.append(self.made_class(name, value))
+        elif callable(value):
+            self.body.append(self.function(name, value))
+        else:
+            self.body.append(f"{name}: {self.annotation(type(value).__name__)}")
+
+    def text(self, public: list[str]) -> str:
+        named = {line.rpartition(" ")[2] for line in self.body if line.startswith("from ")}
+        imports = [f"from {m} import {n} as {n}" for m, n in sorted(self.imports) if n not in named]
+        lines = [line for line in self.body if line.startswith("from ")]
+        made = [line for line in self.body if not line.startswith("from ")]
+        shown = [f"__all__ = {sorted(public)}"]  # a checker takes no import under another name for an export
+        return HEAD + "\n".join([*sorted({*imports, *lines}), "", *shown, *made]).rstrip() + "\n"
+
+
+def names_of(module: ModuleType) -> Iterator[str]:
+    for name in dir(module):
+        if not keyword.iskeyword(name):
+            yield name
+
+
+def stub_of(name: str) -> str:
+    """The stub of a package."""
+    module = importlib.import_module(name)
+    stub, known = Stub(name), places(name)
+    for shown in names_of(module):
+        value = getattr(module, shown)
+        path, attribute = known.get(shown, (getattr(value, "__module__", name), shown))
+        stub.add(shown, path, attribute, value)
+    return stub.text(module.__all__)
+
+
+def differing() -> Iterator[tuple[Path, str]]:
+    """The stubs that are not what the code gives, and what it gives."""
+    for name, path in faces().items():
+        text = stub_of(name)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            yield path, text
+
+
+if __name__ == "__main__":
+    for path, text in differing():
+        print(path.relative_to(PACKAGE.parent))
+        if "--write" in sys.argv:
+            path.write_text(text, encoding="utf-8")
