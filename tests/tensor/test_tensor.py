@@ -253,7 +253,7 @@ def test_fortran_ordered_leaves():
     loss = F.linear(x, w).sum()
     loss.backward()
     with no_grad():
-        w -= w.grad  # type: ignore[operator]  # there is one
+        w -= w.grad
     np.testing.assert_allclose(w.grad.numpy(), np.tile(x.numpy().sum(0), (4, 1)), rtol=1e-5)
     np.testing.assert_allclose(w.numpy(), before - np.tile(x.numpy().sum(0), (4, 1)), rtol=1e-5, atol=1e-6)
     assert w._value is array

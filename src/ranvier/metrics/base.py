@@ -20,7 +20,7 @@ from ranvier.ops.arrays.promotion import count
 from ranvier.support.errors import snake_case
 from ranvier.support.registry import Configured
 from ranvier.tensor.context import get_dtype
-from ranvier.tensor.tensor import ArrayResult, FloatResult
+from ranvier.tensor.results import ArrayResult, FloatResult
 
 __all__ = ["Metric", "SampleMean", "is_labels", "weighted_sum"]
 

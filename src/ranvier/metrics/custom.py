@@ -18,7 +18,8 @@ from ranvier.tensor import tape
 from ranvier.tensor.call_state import isolated_tape
 from ranvier.tensor.context import no_grad
 from ranvier.tensor.function import function, record
-from ranvier.tensor.tensor import FloatResult, Tensor, leaves_of
+from ranvier.tensor.results import FloatResult
+from ranvier.tensor.tensor import Tensor, leaves_of
 from ranvier.tensor.trace import Function, TraceNode, lower
 
 __all__ = ["CustomMetric", "Mean", "Sum", "is_custom"]

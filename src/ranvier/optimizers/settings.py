@@ -13,7 +13,8 @@ import numpy as np
 from ranvier.optimizers import schedules
 from ranvier.optimizers.schedules import LearningRateSchedule
 from ranvier.support.validation import whole
-from ranvier.tensor.tensor import FloatResult, Tensor
+from ranvier.tensor.results import FloatResult
+from ranvier.tensor.tensor import Tensor
 
 BELOW_ONE = 0.0, math.nextafter(1.0, 0.0), "in [0, 1)"
 USUAL = 0.0, math.inf, "of 0 or more"

@@ -1,4 +1,4 @@
-"""The arguments of tensor functions: what kind each is, the names that a vocabulary has for them, and wrong calls."""
+"""Arguments of tensor functions: their kinds, their names in each vocabulary, and the errors of wrong calls."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["View", "answering", "bind_arguments", "freeze", "no_out"]
 
 
 class View:
-    """A tensor function's arguments as a vocabulary shows them.
+    """The parameters of a tensor function in a vocabulary, mapped to those of its builder of nodes.
 
-    ``shown`` are the parameters of the vocabulary in its order, ``targets`` the names that the builder has for them.
-    ``also`` maps further names that are accepted to the builder's. A default that differs from the builder's is passed
-    to it. ``operation`` is the name under which a functional model records a call; without it, none is recorded.
+    ``shown`` are the vocabulary's parameters in order, ``targets`` the builder's names for them. ``also`` maps further
+    accepted names to the builder's. A default that differs from the builder's is passed to it. ``operation`` is the
+    name under which a functional model records a call; None where it records none.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class View:
 
     @staticmethod
     def of(body: Callable[..., Any]) -> View:
-        """The builder's own arguments."""
+        """The builder's own parameters."""
         parameters = list(inspect.signature(body).parameters.values())
         return View(body, body.__name__, parameters, [p.name for p in parameters])
 
-    def plain(self) -> dict[int, tuple[str, ...]]:
-        """For so many arguments, where all of them may be tensors and the rest is left out: their names."""
+    def all_tensors(self) -> dict[int, tuple[str, ...]]:
+        """By the number of arguments, the names of the operands of a call on tensors alone."""
         found = {}
         for n in range(max(len(self.required), 1), len(self.order) + 1):
             names = self.order[:n]
@@ -65,7 +65,7 @@ class View:
         return found
 
     def error(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Exception:
-        """What is wrong with a call whose arguments do not fit."""
+        """The error for a call whose arguments do not fit."""
         named = {self.titles.get(self.known.get(n, n), n): value for n, value in kwargs.items()}
         try:
             bind_arguments(self.signature, args, named, self.name)
@@ -87,7 +87,7 @@ def _kind(annotation: str) -> str:
 
 
 def bind_arguments(signature: inspect.Signature, args: Any, kwargs: Any, name: str) -> Mapping[str, Any]:
-    """The arguments of a call. Raises TypeError where they are not the function's, as those are that NumPy gives."""
+    """The arguments of a call by name. Raises TypeError where they do not fit, as those that NumPy passes."""
     try:
         return signature.bind(*args, **kwargs).arguments
     except TypeError as error:
@@ -101,22 +101,23 @@ def bind_arguments(signature: inspect.Signature, args: Any, kwargs: Any, name: s
 
 
 def no_out(name: str) -> TypeError:
-    """The error for ``out=``, which PyTorch's functions write their result into."""
+    """The error for ``out=``, into which PyTorch's functions write their result."""
     return TypeError(
         f"{name} has no argument 'out'. Write y = {name}(...), or y.copy_({name}(...)), instead."
     )
 
 
 def freeze(value: Any) -> Any:
-    """An option as a part of a key: a list as a tuple, and one nan for all, as no nan equals another."""
+    """An option as part of a key: lists become tuples, and all nan one object, because no nan equals another."""
     if isinstance(value, (list, tuple)):
         return tuple(freeze(v) for v in value)
     return math.nan if isinstance(value, float) and math.isnan(value) else value
 
 
 def answering(values: Iterable[Any]) -> Any:
-    """The first of these values, or of what lists, tuples and dicts among them hold, that answers calls itself; None
-    where there is none. A list that begins with a number is data.
+    """The first value whose class has ``__tensor_function__``, also in lists, tuples and dicts; None if there is none.
+
+    A list that begins with a number is data.
     """
     for value in values:
         if isinstance(value, (list, tuple)):

@@ -6,10 +6,12 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast, overload
 
 from ranvier.graph.node import FLOATS
 from ranvier.tensor import trace
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _dtype = "float32"
 
@@ -79,9 +81,9 @@ class GradMode(contextlib.ContextDecorator):
         """Set the mode and keep the previous one in ``before``. Subclasses implement it."""
         raise NotImplementedError
 
-    def __call__(self, func: Any) -> Any:
+    def __call__(self, func: F) -> F:
         if inspect.isgeneratorfunction(func):
-            return _generator_in(self._recreate_cm, func)
+            return cast("F", _generator_in(self._recreate_cm, func))
         return super().__call__(func)
 
     def _recreate_cm(self) -> Self:  # a decorated function may call itself
@@ -98,6 +100,10 @@ class no_grad(GradMode):  # noqa: N801  # PyTorch's name
 
     _records = False
 
+    @overload
+    def __new__(cls, function: None = None) -> Self: ...
+    @overload
+    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]  # a decorator without brackets
     def __new__(cls, function: Any = None) -> Any:
         context = super().__new__(cls)
         return context if function is None else context(function)

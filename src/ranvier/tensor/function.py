@@ -28,18 +28,18 @@ def function(
     operands, and all others are options, which must be hashable. A call on tensors (or arrays) is recorded; a call on
     nodes builds graph. A Python number or None given for an operand is part of the program; where all operands are
     numbers, the first becomes a tensor. A value whose class has ``__tensor_function__``, such as a symbolic value,
-    handles the call itself. For ``by_numpy`` see `joining`, for ``varying`` `arithmetic`, for other arguments `viewed`.
+    handles the call itself. See `joining` for ``by_numpy``, `arithmetic` for ``varying``, `viewed` for other names.
     """
     return _function(body, by_numpy, varying, {}, None)
 
 
 def viewed(operation: Any, view: View) -> Any:
-    """The same tensor function with the arguments of a vocabulary; both record the same calls."""
+    """The same tensor function with the parameters of a vocabulary; both record the same calls."""
     return operation.viewed(view)
 
 
 def same_function(one: Any, other: Any) -> bool:
-    """Whether two callables are one tensor function, perhaps with the arguments of another vocabulary."""
+    """Whether two callables are one tensor function, perhaps with the parameters of another vocabulary."""
     return inspect.unwrap(one) is inspect.unwrap(other)
 
 
@@ -52,14 +52,14 @@ def _function(
 ) -> Any:
     view = other or View.of(body)
     order, known, defaults, required = view.order, view.known, view.defaults, view.required
-    fixed, total, plain = tuple(defaults.items()), len(order), view.plain()
+    fixed, total, all_tensors = tuple(defaults.items()), len(order), view.all_tensors()
 
     def function_for(pattern: tuple[Any, ...]) -> Function:
         return recorded.get(pattern) or recorded.setdefault(pattern, _recorded(body, view, pattern))
 
     @functools.wraps(body)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs and (key := plain.get(len(args))) is not None:  # the usual call, kept fast
+        if not kwargs and (key := all_tensors.get(len(args))) is not None:  # the usual call, kept fast
             for arg in args:
                 if not isinstance(arg, Tensor):
                     break
@@ -80,16 +80,16 @@ def _function(
         tensors: list[Tensor] = []
         pattern: list[Any] = []
         options: list[tuple[str, Any]] = []
-        answerer = _sort_out(view, given, tensors, pattern, options)
-        if answerer is not None:
-            if answerer is Node:
+        handler = _classify(view, given, tensors, pattern, options)
+        if handler is not None:
+            if handler is Node:
                 return body(**{**defaults, **given})
-            return answerer.__tensor_function__(call, args, kwargs)
+            return handler.__tensor_function__(call, args, kwargs)
         if varying and len(tensors) == len(options) == 1 and _is_varying(body, tensors[0], options[0][1]):
             name, value = options.pop()
-            place = list(view.kinds).index(name)
-            pattern[place] = name
-            tensors.insert(place, Tensor.wrap(np.asarray(value, tensors[0].dtype)))
+            position = list(view.kinds).index(name)
+            pattern[position] = name
+            tensors.insert(position, Tensor.wrap(np.asarray(value, tensors[0].dtype)))
         if by_numpy is not None and (arrays := tape.ready_arrays(tensors)) is not None:
             joined = _joined(by_numpy, arrays, dict(options))
             if joined is not None:
@@ -97,7 +97,7 @@ def _function(
         return record(function_for(tuple(pattern)), tensors, tuple(options))
 
     call.__name__ = call.__qualname__ = view.name
-    if defaults:  # with other defaults it is another function
+    if defaults:  # which make it another function
         del call.__wrapped__
     call.__signature__ = view.signature  # type: ignore[attr-defined]  # what inspect reads
     call.operation = view.operation  # type: ignore[attr-defined]  # what a functional model records
@@ -127,16 +127,16 @@ def _recorded(body: Callable[..., Any], view: View, pattern: tuple[Any, ...]) ->
     return Function(body.__name__, build)
 
 
-def _sort_out(
+def _classify(
     view: View,
     given: Mapping[str, Any],
     tensors: list[Tensor],
     pattern: list[Any],
     options: list[tuple[str, Any]],
 ) -> Any:
-    """Sort the arguments of a call into tensors, the pattern that says which they are, and options.
+    """Append the arguments of a call to ``tensors`` or ``options``, and the operands to ``pattern``.
 
-    Returns what answers the call instead: a symbolic value, or `Node` where the operands are nodes; None otherwise.
+    Returns None, or what handles the call instead: a symbolic value, or `Node` where the operands are nodes.
     """
     for name, kind in view.kinds.items():
         if name not in given:
@@ -152,13 +152,13 @@ def _sort_out(
         elif kind == "sequence":
             if len(value) and all(isinstance(v, Node) for v in value):
                 return Node
-            if (answerer := answering(value)) is not None:
-                return answerer
+            if (handler := answering(value)) is not None:
+                return handler
             tensors += [v if isinstance(v, Tensor) else Tensor(v) for v in value]
             pattern.append((name, len(value)))
         elif isinstance(value, (np.ndarray, np.generic, list, tuple)):
-            if isinstance(value, (list, tuple)) and (answerer := answering((value,))) is not None:
-                return answerer
+            if isinstance(value, (list, tuple)) and (handler := answering((value,))) is not None:
+                return handler
             tensors.append(Tensor(value))
             pattern.append(name)
         elif hasattr(value, "__tensor_function__"):
@@ -170,17 +170,17 @@ def _sort_out(
             options.append((name, value))
             pattern.append((name, "-0" if value == 0 and str(value)[0] == "-" else type(value)))
     if not tensors and pattern:
-        _first_as_tensor(tensors, pattern, options)
+        _promote_first_number(tensors, pattern, options)
     return None
 
 
-def _first_as_tensor(tensors: list[Tensor], pattern: list[Any], options: list[tuple[str, Any]]) -> None:
-    """Make the first number a tensor, where numbers are all that is given for the operands."""
+def _promote_first_number(tensors: list[Tensor], pattern: list[Any], options: list[tuple[str, Any]]) -> None:
+    """Make the first number a tensor, where all operands are numbers."""
     for i, (name, value) in enumerate(options):
-        place = next((p for p in range(len(pattern)) if pattern[p][0] == name), None)
-        if place is not None and isinstance(value, (bool, int, float)):
+        position = next((p for p in range(len(pattern)) if pattern[p][0] == name), None)
+        if position is not None and isinstance(value, (bool, int, float)):
             del options[i]
-            pattern[place] = name
+            pattern[position] = name
             tensors.append(Tensor(value))
             return
 

@@ -95,7 +95,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
     import numpy as np
 
-    return _set(tensor, np.eye(*tensor.shape))
+    return _set(tensor, np.eye(*tensor.shape))  # type: ignore[call-overload]  # a matrix
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ranvier.data.convert import Array
 from ranvier.data.files import STORED
-from ranvier.tensor.tensor import FloatResult
+from ranvier.tensor.results import FloatResult
 
 __all__ = ["pack", "unpack"]
 

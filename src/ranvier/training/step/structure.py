@@ -84,7 +84,7 @@ def outputs_of(model: Module, output: Any) -> OutputStructure:
     else:
         found, parts = ONE, [(None, output)]
     for key, part in parts:
-        if not isinstance(part, Tensor) or not part.shape or part.shape[0] != BATCH:
+        if not isinstance(part, Tensor) or part.spec.shape[:1] != (BATCH,):
             got = part.spec if isinstance(part, Tensor) else type(part).__name__
             where = "" if key is None else f" for output {key!r}"
             raise ValueError(
