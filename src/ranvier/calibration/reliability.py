@@ -9,7 +9,7 @@ import numpy as np
 from ranvier.calibration.scaling import check_numbers
 from ranvier.data.convert import Array
 from ranvier.data.targets import as_weights
-from ranvier.metrics.base import share
+from ranvier.metrics.base import fraction
 from ranvier.metrics.table import Row, Tabular
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Reliability(Tabular):
     @property
     def ece(self) -> float:
         """The mean size of the gaps, weighted by samples (Guo et al., 2017)."""
-        return float((abs(self.gap) * share(self.count, self.count.sum())).sum())
+        return float((abs(self.gap) * fraction(self.count, self.count.sum())).sum())
 
     @property
     def mce(self) -> float:
@@ -117,7 +117,7 @@ def reliability(
     count, confident, correct = (
         np.bincount(place, weight * v, minlength=len(edges) - 1) for v in (1.0, confidence, right)
     )
-    return Reliability(edges, share(confident, count), share(correct, count), count)
+    return Reliability(edges, fraction(confident, count), fraction(correct, count), count)
 
 
 def _confidence(y: Array, p: Array, class_id: int | None) -> tuple[Array, Array, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.metrics.base import share
+from ranvier.metrics.base import fraction
 from ranvier.metrics.exact import columns, ranked
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.errors import nearest
@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 def _f(beta: float) -> Callable[..., Array]:
     weight = beta * beta
-    return lambda tp, fp, fn, tn: share((1 + weight) * tp, (1 + weight) * tp + weight * fn + fp)
+    return lambda tp, fp, fn, tn: fraction((1 + weight) * tp, (1 + weight) * tp + weight * fn + fp)
 
 
 def _matthews(tp: Array, fp: Array, fn: Array, tn: Array) -> Array:
@@ -35,8 +35,8 @@ METRICS: dict[
     "f1": _f(1),
     "f2": _f(2),
     "f0.5": _f(0.5),
-    "accuracy": lambda tp, fp, fn, tn: share(tp + tn, tp + fp + fn + tn),
-    "balanced_accuracy": lambda tp, fp, fn, tn: (share(tp, tp + fn) + share(tn, tn + fp)) / 2,
+    "accuracy": lambda tp, fp, fn, tn: fraction(tp + tn, tp + fp + fn + tn),
+    "balanced_accuracy": lambda tp, fp, fn, tn: (fraction(tp, tp + fn) + fraction(tn, tn + fp)) / 2,
     "matthews_correlation": _matthews,
 }
 OTHER_NAMES = {"f1_score": "f1", "mcc": "matthews_correlation"}

@@ -18,7 +18,7 @@ __all__ = [
 
 
 def _last_mean(values: Node) -> Node:
-    """One value a sample: the mean over the last dimension of an output, if it has one besides the samples."""
+    """One value for each sample: the mean over the last dimension, if there is one besides the samples."""
     return rn.mean(values, -1) if values.ndim > 1 else values
 
 
@@ -36,10 +36,11 @@ def categorical(y_true: Node, y_pred: Node) -> Node:
 
 
 class Accuracy(SampleMean):
-    """The share of right predictions, whatever their form.
+    """The fraction of correct predictions, for targets of any form.
 
-    One output: it exceeds ``threshold`` (0.5) where the target is 1. Several: the largest is at the class number, or at
-    the one of a one-hot row. Predictions of an integer dtype: they equal the targets.
+    With one output, a prediction is correct if the output exceeds ``threshold`` (0.5) exactly where the target is 1.
+    With several, the largest output must be at the class number, or at the one of a one-hot row. Integer predictions
+    must equal the targets.
     """
 
     def __init__(self, name: str | None = None, dtype: Any = None, threshold: float | None = None) -> None:
@@ -59,25 +60,25 @@ class Accuracy(SampleMean):
 
 
 class BinaryAccuracy(Accuracy):
-    """The share of outputs on the right side of ``threshold`` (0.5), each output on its own."""
+    """The fraction of outputs on the correct side of ``threshold`` (0.5); each output counts on its own."""
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
         return binary(y_true, y_pred, self.level)
 
 
 class CategoricalAccuracy(SampleMean):
-    """The share of samples whose largest output is at the one of a one-hot target."""
+    """The fraction of samples whose largest output is at the one of a one-hot target."""
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
         return categorical(y_true, y_pred)
 
 
 class SparseCategoricalAccuracy(CategoricalAccuracy):
-    """The share of samples whose largest output is at the class number."""
+    """The fraction of samples whose largest output is at the class number."""
 
 
 class TopKCategoricalAccuracy(SampleMean):
-    """The share of samples whose class is among the ``k`` largest outputs; equal outputs count in its favour."""
+    """The fraction of samples whose class is among the ``k`` largest outputs; ties count as correct."""
 
     def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name, dtype)
@@ -87,7 +88,7 @@ class TopKCategoricalAccuracy(SampleMean):
         labels = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
         classes = classes_of(y_pred.shape[1:])
         at = rn.one_hot(labels, classes, "bool")
-        # A label that is no class has no output, and one that is NaN is beside none: neither is among the largest.
+        # A label that is no class has no output, and a NaN output compares as false: neither is among the largest.
         own = rn.sum(rn.where(at, y_pred, 0.0), -1) + rn.where(rn.any(at, -1), 0.0, np.nan)
         wide = apply("broadcast", own, shape=y_pred.shape, axes=tuple(range(own.ndim)))
         reached = rn.sum(rn.cast(rn.less_equal(y_pred, wide), y_pred.dtype), -1)
@@ -95,4 +96,4 @@ class TopKCategoricalAccuracy(SampleMean):
 
 
 class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
-    """The same for class numbers."""
+    """`TopKCategoricalAccuracy` for class numbers."""

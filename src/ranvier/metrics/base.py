@@ -1,4 +1,4 @@
-"""Metric: states as arrays, the update as graph, the result in NumPy."""
+"""Metric: states are arrays, the update is graph, the result is computed in NumPy."""
 
 from __future__ import annotations
 
@@ -24,35 +24,39 @@ from ranvier.tensor.results import ArrayResult, FloatResult
 
 __all__ = ["Metric", "SampleMean", "is_labels", "weighted_sum"]
 
-WIDE = "float64"  # what is summed over an epoch; one batch is summed in the predictions' dtype
-AT_ONCE = 1 << 14  # samples of a batch, or places in them, that are looked at together: memory stays bounded
+WIDE = "float64"  # the dtype of sums over an epoch; one batch is summed in the predictions' dtype
+AT_ONCE = (
+    1 << 14
+)  # the most samples, or positions in them, that an update takes at once: this bounds the memory
 Array = npt.NDArray[Any]
 StateType = tuple[tuple[int, ...], str]
 
 
 class Metric(Configured):
-    """A number (or an array) that is collected over batches.
+    """A number (or an array) that is accumulated over batches.
 
-    Subclasses give `states`, the shapes and dtypes of what is collected (it starts as zeros); `update`, which builds
-    the graph that adds one batch; and `read`, which makes the result of it. ``y_true`` is int32 class numbers of one
-    dimension less than ``y_pred``, or numbers of ``y_pred``'s shape; ``weight`` is one number a sample, or None.
+    Subclasses define `states`, the shapes and dtypes of what is accumulated (zeros at first); `update`, which builds
+    the graph that adds one batch; and `read`, which computes the result. ``y_true`` is int32 class numbers with one
+    dimension less than ``y_pred``, or numbers of ``y_pred``'s shape. ``weight`` is one number for each sample, or None.
 
-    Used alone: ``update_state(y_true, y_pred, sample_weight)``, ``result()``, ``reset_state()``.
+    Outside of a model, call ``update_state(y_true, y_pred, sample_weight)``, ``result()`` and ``reset_state()``.
 
-    Or, in the way of Keras, subclasses make what they collect in by ``add_weight``, and say ``update_state`` and
-    ``result`` with tensors. In ``compile(metrics=...)`` the update is traced, once, into the program of the step.
+    As in Keras, a subclass may instead create variables by ``add_weight``, and define ``update_state`` and ``result``
+    with tensors. In ``compile(metrics=...)`` the update is traced once, into the program of the step.
     """
 
     default_name: ClassVar[str | None] = None
-    settled: ClassVar[frozenset[str]] = frozenset()  # settings that are no arguments of a subclass
-    _level = 0.5  # a single output above this is a yes
+    fixed: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # attributes that are no constructor arguments of a subclass
+    _level = 0.5  # the threshold of a single output
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name = name or self.default_name or snake_case(type(self).__name__)
         self._dtype = None if dtype is None else dtype_of(dtype)
         self._arrays: list[Array] | None = None
         self._variables: list[Variable] = []
-        # Takes what `update_state` is given, while a metric that holds this one is traced.
+        # Receives the arguments of `update_state` while a metric that contains this one is traced.
         self._traced: Callable[[Any, Any, Any], None] | None = None
 
     def __repr__(self) -> str:
@@ -64,23 +68,23 @@ class Metric(Configured):
         found = {
             key: value
             for key, value in vars(self).items()
-            if not (key.startswith("_") or key in self.settled or isinstance(value, own))
+            if not (key.startswith("_") or key in self.fixed or isinstance(value, own))
         }
         return found if self._dtype is None else {**found, "dtype": self._dtype}
 
     @property
     def dtype(self) -> str:
-        """That of the variables, unless they have their own."""
+        """The dtype of the variables, unless they have their own."""
         return self._dtype or get_dtype()
 
     @property
     def variables(self) -> list[Variable]:
-        """What `add_weight` has made, in order, and then what it has made for the metrics that this one holds."""
+        """The variables of `add_weight`, in order, and then those of the metrics that this one contains."""
         return [*self._variables, *(v for metric in self.metrics for v in metric._variables)]
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics that this one is made of: those among its attributes, and theirs, each once."""
+        """The metrics that this one contains, in its attributes and in theirs, each once."""
         found: dict[int, Metric] = {}
         waiting = list(vars(self).values())
         while waiting:
@@ -101,9 +105,9 @@ class Metric(Configured):
         name: str | None = None,
         aggregation: str | None = None,
     ) -> Variable:
-        """Make a variable that updates collect in (Keras): ``assign`` and ``assign_add`` write it.
+        """Create a variable that updates accumulate in (Keras); ``assign`` and ``assign_add`` change it.
 
-        The name may come first. ``aggregation`` is of computations on several devices, and has no effect.
+        The name may come first. ``aggregation`` is for several devices, and has no effect.
         """
         from ranvier import initializers
 
@@ -121,24 +125,24 @@ class Metric(Configured):
     add_variable = add_weight
 
     def settings(self) -> dict[str, Any]:
-        """What its update depends on: all that it holds but what it has collected."""
+        """What its update depends on: all attributes except the accumulated state."""
         return {key: value for key, value in vars(self).items() if key not in ("_arrays", "_traced")}
 
     @property
     def given(self) -> Metric:
-        """The metric as the user has made it."""
+        """The metric as the user created it."""
         return self
 
     def for_logits(self, exclusive: bool = False) -> Metric:
-        """Decide at 0, since the outputs are logits and not probabilities. Returns the metric.
+        """Set the threshold to 0, since the outputs are logits and not probabilities. Returns the metric.
 
-        ``exclusive``: they are logits of classes that exclude each other, which a softmax makes probabilities of.
+        ``exclusive``: they are logits of mutually exclusive classes, whose probabilities a softmax gives.
         """
         self._level = 0.0
         return self
 
     def states(self, output_shape: Sequence[Any]) -> list[StateType]:
-        """Shape and dtype of each state, for outputs of this shape (without the batch's dimension)."""
+        """Shape and dtype of each state, for outputs of this shape (without the batch dimension)."""
         raise NotImplementedError
 
     def states_for(self, y_true: Node, y_pred: Node, weight: Node | None) -> list[StateType]:
@@ -150,16 +154,16 @@ class Metric(Configured):
         raise NotImplementedError
 
     def read(self, arrays: Sequence[Array]) -> Any:
-        """The result, from the states' arrays."""
+        """The result, computed from the states' arrays."""
         raise NotImplementedError
 
     def of(self, arrays: Sequence[Array]) -> Any:
-        """The result of a program's states: a float, or an array where the metric is one number for each class."""
+        """The result of a program's states: a float, or an array if the metric is one number for each class."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.read(arrays)
 
     def result(self) -> Any:
-        """The result so far: a float, or an array where the metric is one number for each class."""
+        """The result so far: a float, or an array if the metric is one number for each class."""
         if self._traced is not None:
             raise TypeError(
                 f"metric {self.name!r} is read in the update_state of another, which is traced and sees no values. "
@@ -168,10 +172,10 @@ class Metric(Configured):
         value = 0.0 if self._arrays is None else self.of(self._arrays)
         return value.view(ArrayResult) if isinstance(value, np.ndarray) else FloatResult(value)
 
-    # --- alone ----------------------------------------------------------------------------------------------------
+    # --- outside of a model -----------------------------------------------------------------------------------------
 
     def reset_state(self) -> None:
-        """Forget what was collected, also by the metrics that this one holds; variables become zeros."""
+        """Reset the state, and that of the metrics that this one contains; variables become zeros."""
         for metric in self.metrics:
             metric.reset_state()
         self._arrays = None
@@ -185,8 +189,8 @@ class Metric(Configured):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of any size.
 
-        Raises ValueError where the shapes do not belong together, for class numbers of which there is no output (at a
-        weight of 0 there may be any), and for weights that are negative or not one a sample.
+        Raises ValueError for shapes that do not match, class numbers without an output (those of weight 0 are allowed),
+        and weights that are negative or not one for each sample.
         """
         if self._traced is not None:
             self._traced(y_true, y_pred, sample_weight)
@@ -213,17 +217,17 @@ class Metric(Configured):
 
 
 def dtype_of(dtype: Any) -> str:
-    """The name of a dtype. Raises TypeError for what is none."""
+    """The name of a dtype. Raises TypeError for anything else."""
     try:
         return np.dtype(dtype).name
     except TypeError:
         raise TypeError(f"dtype={dtype!r} is no dtype. Write 'float32' or 'float64' instead.") from None
 
 
-def beside(true: Sequence[Any], pred: Sequence[Any]) -> tuple[Any, ...]:
-    """The shape that targets of one shape take beside predictions of another; of one dimension less, class numbers.
+def target_shape(true: Sequence[Any], pred: Sequence[Any]) -> tuple[Any, ...]:
+    """The shape of targets that are compared with these predictions; one dimension less for class numbers.
 
-    Dimensions of 1 may differ. Raises ValueError where they do not belong together: nothing is broadcast.
+    Dimensions of 1 may differ. Raises ValueError for other differences: nothing is broadcast.
     """
     true, pred = tuple(true), tuple(pred)
     if len(true) == len(pred) > 1 and true[-1] == 1 != pred[-1]:
@@ -242,10 +246,10 @@ def beside(true: Sequence[Any], pred: Sequence[Any]) -> tuple[Any, ...]:
 def as_pair(y_true: Any, y_pred: Any, weight: Array | None = None, check: bool = True) -> tuple[Array, Array]:
     """Targets and predictions as `Metric.update` takes them.
 
-    With ``check`` class numbers must be those of outputs; those of weight 0 may be any, and are taken as class 0.
+    With ``check`` each class number must have an output; those of weight 0 may be any number, and become class 0.
     """
     true, pred = np.asarray(y_true), np.asarray(y_pred)
-    true = true.reshape(beside(true.shape, pred.shape))
+    true = true.reshape(target_shape(true.shape, pred.shape))
     labels = true.ndim < pred.ndim
     whole = pred.dtype.kind in "iub" and (
         labels or true.dtype.kind != "f" or np.array_equal(true, np.trunc(true))
@@ -261,49 +265,49 @@ def as_pair(y_true: Any, y_pred: Any, weight: Array | None = None, check: bool =
 
 
 def paired(true: Node, pred: Node) -> tuple[Node, Node]:
-    """`as_pair` of what is traced."""
+    """`as_pair` of traced nodes."""
     pred = pred if pred.dtype in FLOATS else rn.cast(pred, "int32")
-    true = apply("reshape", true, shape=beside(true.shape, pred.shape))
+    true = apply("reshape", true, shape=target_shape(true.shape, pred.shape))
     return rn.cast(true, "int32" if true.ndim < pred.ndim else pred.dtype), pred
 
 
 def weights_for(sample_weight: Any, pred: Sequence[int]) -> Array:
-    """Weights as one number for all, one a sample, or one for each of the first dimensions of predictions."""
+    """Weights as one number for all, for each sample, or for each of the first dimensions of the predictions."""
     weight = np.asarray(sample_weight)
     if not weight.ndim:
         weight = np.full(pred[0], weight)
-    elif without_last(weight.shape, pred):
+    elif has_trailing_one(weight.shape, pred):
         weight = weight[..., 0]
     return as_weights(weight, pred[0], sample_shape=pred[1:], dtype=get_dtype(), some=False)
 
 
-def without_last(weight: Sequence[Any], pred: Sequence[Any]) -> bool:
-    """Whether weights of this shape have a last dimension of 1 where the outputs are: it is no part of them."""
+def has_trailing_one(weight: Sequence[Any], pred: Sequence[Any]) -> bool:
+    """Whether weights have a last dimension of 1 in the place of the outputs, which is then ignored."""
     return len(weight) == len(pred) > 1 and weight[-1] == 1
 
 
-def floats(x: Node) -> Node:
-    """Scores that may have been given as whole numbers."""
+def as_float(x: Node) -> Node:
+    """Scores as floats; integers are cast."""
     return x if x.dtype in FLOATS else rn.cast(x, get_dtype())
 
 
 def is_labels(y_true: Node, y_pred: Node) -> bool:
-    """Whether the targets are class numbers (else they are shaped like the predictions)."""
+    """Whether the targets are class numbers, and not of the predictions' shape."""
     return y_true.ndim == y_pred.ndim - 1
 
 
 def classes_of(output_shape: Sequence[Any]) -> int:
-    """The number of outputs of a sample (or of each place in it)."""
+    """The number of outputs of a sample (or of each position in it)."""
     return output_shape[-1] if output_shape else 1
 
 
-def as_rows(x: Node) -> Node:
-    """(samples,) as (samples, 1); anything else as it is."""
+def as_columns(x: Node) -> Node:
+    """(samples,) as (samples, 1); other shapes stay."""
     return apply("reshape", x, shape=(*x.shape, 1)) if x.ndim == 1 else x
 
 
 def contracted(equation: str, a: Node, b: Node) -> Node:
-    """``einsum`` in double precision; ``...`` are the dimensions that both have first, of samples and their places."""
+    """``einsum`` in double precision; ``...`` are the first dimensions of both, of samples and positions."""
     own = len(equation.partition(",")[0].replace("...", ""))
     return rn.cast(einsum(equation.replace("...", "abcdefgh"[: a.ndim - own]), a, b), WIDE)
 
@@ -313,13 +317,13 @@ def over_samples(values: Node) -> Node:
     return rn.cast(rn.sum(values, tuple(range(values.ndim - 1))), WIDE)
 
 
-def share(part: Any, whole: Any) -> Any:
-    """A quotient in NumPy; 0 where there is nothing to take a share of."""
+def fraction(part: Any, whole: Any) -> Any:
+    """The quotient in NumPy, 0 where the denominator is 0."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), 0.0)
 
 
-def over(weight: Node | None, values: Node) -> Node | None:
-    """Weights of one number a sample, or of the values' first dimensions, spread over the rest of them."""
+def broadcast_weight(weight: Node | None, values: Node) -> Node | None:
+    """Weights of the samples, or of the values' first dimensions, broadcast to the shape of the values."""
     if weight is None:
         return None
     weight = rn.cast(weight, values.dtype)
@@ -335,14 +339,14 @@ def over(weight: Node | None, values: Node) -> Node | None:
 
 def weighted_sum(values: Node, weight: Node | None) -> tuple[Node, Node]:
     """The sum of values (samples, ...) times their weights, and the sum of the weights, in double precision."""
-    spread = over(weight, values)
+    spread = broadcast_weight(weight, values)
     if spread is None:
         return rn.cast(rn.sum(values), WIDE), count(values.shape, WIDE)
     return rn.cast(rn.sum(values * spread), WIDE), rn.cast(rn.sum(spread), WIDE)
 
 
 class Checked(Metric):
-    """A metric whose last state counts the targets that it cannot take: where there were any, there is no result."""
+    """A metric whose last state counts invalid targets: if there are any, `of` raises ValueError."""
 
     def of(self, arrays: Sequence[Array]) -> Any:
         *rest, wrong = arrays
@@ -358,26 +362,26 @@ class Checked(Metric):
         )
 
 
-def outside(truth: Node, weight: Node | None) -> Node:
-    """How many targets are none from 0 to 1, of those that count: of weight 0 one may be anything."""
+def count_outside(truth: Node, weight: Node | None) -> Node:
+    """The number of targets outside [0, 1], without those of weight 0."""
     inside = rn.logical_and(rn.greater_equal(truth, 0.0), rn.less_equal(truth, 1.0))
-    return counting(rn.logical_not(inside), weight, truth.dtype)
+    return count_true(rn.logical_not(inside), weight, truth.dtype)
 
 
-def counting(wrong: Node, weight: Node | None, dtype: str) -> Node:
-    """How many are wrong of those that count."""
+def count_true(wrong: Node, weight: Node | None, dtype: str) -> Node:
+    """The number of true elements, without those of weight 0."""
     wrong = rn.cast(wrong, dtype)
-    counted = over(weight, wrong)
+    counted = broadcast_weight(weight, wrong)
     if counted is not None:
         wrong = wrong * rn.cast(rn.greater(counted, 0.0), dtype)
     return rn.cast(rn.sum(wrong), WIDE)
 
 
 class SampleMean(Metric):
-    """A weighted mean of one value a sample; subclasses give `values`."""
+    """The weighted mean of one value for each sample; subclasses define `values`."""
 
     def values(self, y_true: Node, y_pred: Node) -> Node:
-        """(samples, ...) values to average."""
+        """The values to average, (samples, ...)."""
         raise NotImplementedError
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:

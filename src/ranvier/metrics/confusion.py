@@ -1,6 +1,6 @@
-"""The confusion matrix, and what is made of it: balanced accuracy, Matthews correlation, Cohen's kappa.
+"""The confusion matrix, and scores computed from it: balanced accuracy, Matthews correlation, Cohen's kappa.
 
-In all of them the class of the largest output is the decision, and a single output decides by exceeding 0.5.
+In all of them the predicted class is that of the largest output; a single output predicts yes above 0.5.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ranvier.metrics.base import (
     Array,
     Checked,
     StateType,
-    as_rows,
+    as_columns,
+    as_float,
+    broadcast_weight,
     classes_of,
     contracted,
-    counting,
-    floats,
+    count_true,
     is_labels,
-    over,
     over_samples,
 )
 from ranvier.ops import arrays as rn
@@ -30,15 +30,15 @@ from ranvier.ops import arrays as rn
 __all__ = ["BalancedAccuracy", "CohenKappa", "ConfusionMatrix", "MatthewsCorrelation"]
 
 
-class _Decided(Checked):
-    """Truth and decision of each sample as rows of ones and zeros, the truth's times its weight.
+class _ClassDecisions(Checked):
+    """True and predicted class of each sample as one-hot rows, the true ones times the weight.
 
-    The last state counts rows of targets that are not of one class: there the largest output decides nothing.
+    The last state counts target rows that are not of exactly one class, for which there is no predicted class.
     """
 
     def decide(self, y_true: Node, y_pred: Node, weight: Node | None) -> tuple[Node, Node, Node]:
-        """(samples, ..., classes) each, and the number of rows that are not of one class."""
-        y_pred, outputs = floats(y_pred), classes_of(y_pred.shape[1:])
+        """The rows, (samples, ..., classes) each, and the number of target rows that are not of one class."""
+        y_pred, outputs = as_float(y_pred), classes_of(y_pred.shape[1:])
         apart = constant(0, WIDE)
         if outputs == 1:
             flat = [
@@ -54,9 +54,9 @@ class _Decided(Checked):
         else:
             truth, decided = rn.argmax(y_true, -1), rn.argmax(y_pred, -1)
             off = rn.greater(rn.abs(rn.subtract(rn.sum(y_true, -1), 1.0)), 1e-3)
-            apart = counting(off, weight, y_pred.dtype)  # a row of weight 0 may be anything
+            apart = count_true(off, weight, y_pred.dtype)  # a row of weight 0 may hold anything
         rows, columns = (rn.one_hot(x, max(2, outputs), y_pred.dtype) for x in (truth, decided))
-        spread = over(weight, rows)
+        spread = broadcast_weight(weight, rows)
         return (rows if spread is None else rows * spread), columns, apart
 
     def refusal(self, number: str) -> str:
@@ -68,8 +68,8 @@ class _Decided(Checked):
     instead = "metrics.Precision() and metrics.Recall()"
 
 
-class ConfusionMatrix(_Decided):
-    """How often each class (row) was taken for each class (column)."""
+class ConfusionMatrix(_ClassDecisions):
+    """How often each class (row) was predicted as each class (column)."""
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         classes = max(2, classes_of(output_shape))
@@ -85,10 +85,10 @@ class ConfusionMatrix(_Decided):
 
 
 class CohenKappa(ConfusionMatrix):
-    """Agreement beyond chance (Cohen, 1960): 1 is perfect, 0 what guessing with the same frequencies has.
+    """Agreement beyond chance (Cohen, 1960): 1 is perfect, 0 is what random guesses of the same frequencies reach.
 
-    ``weights`` counts a confusion of classes i and j ``|i - j|`` times ("linear") or ``(i - j) ** 2`` times
-    ("quadratic"), for classes that have an order (Cohen, 1968). 0 where only one class was seen and decided.
+    ``weights`` multiplies a confusion of classes i and j by ``|i - j|`` ("linear") or ``(i - j) ** 2`` ("quadratic"),
+    for ordered classes (Cohen, 1968). The result is 0 if only one class occurs in targets and predictions.
     """
 
     def __init__(self, weights: str | None = None, name: str | None = None, dtype: Any = None) -> None:
@@ -105,10 +105,11 @@ class CohenKappa(ConfusionMatrix):
         return float(1 - (cost * table).sum() / expected) if expected > 0 else 0.0
 
 
-class _Margins(_Decided):
-    """Of each class how often it was found, was there, and was decided, and how many samples there were.
+class _Margins(_ClassDecisions):
+    """For each class the numbers of correct, true and predicted samples, and the number of all samples.
 
-    No table, which is large for many classes. With ``multi_label`` each output is a yes or no of its own.
+    There is no matrix, which would be large for many classes. With ``multi_label`` each output is a yes or no of its
+    own.
     """
 
     multi_label: bool
@@ -128,15 +129,15 @@ class _Margins(_Decided):
             if is_labels(y_true, y_pred)
             else y_true
         )
-        y_pred, truth = floats(y_pred), rn.cast(truth, floats(y_pred).dtype)
+        y_pred, truth = as_float(y_pred), rn.cast(truth, as_float(y_pred).dtype)
         decided = rn.cast(rn.greater(y_pred, self._level), y_pred.dtype)
-        rows, columns = as_rows(truth), as_rows(decided)
-        spread = over(weight, rows)
+        rows, columns = as_columns(truth), as_columns(decided)
+        spread = broadcast_weight(weight, rows)
         return (rows if spread is None else rows * spread), columns, constant(0, WIDE)
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         rows, columns, apart = self.decide(y_true, y_pred, weight)
-        spread = over(weight, columns)
+        spread = broadcast_weight(weight, columns)
         parts = [rows * columns, rows, columns if spread is None else columns * spread]
         places = rn.sum(
             full(1, columns.shape, columns.dtype) if spread is None else spread, tuple(range(columns.ndim))
@@ -150,10 +151,10 @@ class _Margins(_Decided):
 
 
 class BalancedAccuracy(_Margins):
-    """The mean over classes of the share of its samples that were found: accuracy as if all classes were as frequent.
+    """The mean over classes of the recall: accuracy as if all classes were equally frequent.
 
-    Classes of which there are no samples are left out. ``adjusted`` puts guessing at 0 and keeps the best at 1. With
-    ``multi_label`` each output is a yes or no of its own, and the mean over them is taken.
+    Classes without samples are left out. ``adjusted`` maps random guesses to 0 and perfect predictions to 1. With
+    ``multi_label`` each output is a yes or no of its own, and the result is the mean over the outputs.
     """
 
     def __init__(
@@ -188,10 +189,10 @@ class BalancedAccuracy(_Margins):
 
 
 class MatthewsCorrelation(_Margins):
-    """The correlation of truth and decision (Matthews, 1975; of several classes, Gorodkin, 2004): from -1 to 1.
+    """The correlation of true and predicted classes (Matthews, 1975; for several classes, Gorodkin, 2004): -1 to 1.
 
-    0 where only one class was there or only one was decided. With ``multi_label`` each output is a yes or no of its
-    own, and the mean over them is taken.
+    The result is 0 if only one class is true or predicted. With ``multi_label`` each output is a yes or no of its own,
+    and the result is the mean over the outputs.
     """
 
     def __init__(self, name: str | None = None, multi_label: bool = False, dtype: Any = None) -> None:
@@ -200,7 +201,7 @@ class MatthewsCorrelation(_Margins):
 
     def read(self, arrays: Sequence[Array]) -> float:
         found, there, decided, total = arrays
-        if self.multi_label:  # of yes and no, for each label
+        if self.multi_label:  # yes and no of each label
             sides = [np.stack([v, total - v]) for v in (there, decided)]
             right = found + (total - there - decided + found)
         else:

@@ -1,4 +1,4 @@
-"""Precision, recall, specificity, F scores, and the counts they are made of, class by class over samples."""
+"""Precision, recall, specificity, F scores, and the counts that they are computed from, by class."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ranvier.metrics.base import (
     Array,
     Checked,
     StateType,
-    as_rows,
+    as_columns,
+    as_float,
+    broadcast_weight,
     classes_of,
-    floats,
+    count_outside,
+    fraction,
     is_labels,
-    outside,
-    over,
     over_samples,
-    share,
 )
 from ranvier.ops import arrays as rn
 from ranvier.support.validation import whole
@@ -36,10 +36,10 @@ AVERAGES = ("auto", None, "micro", "macro", "weighted")
 class _Counts(Checked):
     """True positives, false positives, false negatives and true negatives of each class, at each threshold.
 
-    A state tells whether the targets were class numbers, of which the average "auto" is another.
+    A state records whether the targets are class numbers, on which the meaning of the average "auto" depends.
     """
 
-    ratio: ClassVar[Any]  # a function: what is made of the four
+    ratio: ClassVar[Any]  # a function of the four counts
 
     def __init__(
         self,
@@ -66,10 +66,10 @@ class _Counts(Checked):
         return [*[((classes_of(output_shape),), WIDE)] * (4 * number), ((), "int32"), ((), WIDE)]
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, list[Node]]:
-        """Truth, and the decisions at each threshold: (samples, ..., classes), as ones and zeros."""
-        pred, classes = as_rows(floats(y_pred)), classes_of(y_pred.shape[1:])
+        """True and predicted classes at each threshold: (samples, ..., classes), as ones and zeros."""
+        pred, classes = as_columns(as_float(y_pred)), classes_of(y_pred.shape[1:])
         labels = is_labels(y_true, y_pred)
-        truth = rn.one_hot(y_true, classes, pred.dtype) if labels else rn.cast(as_rows(y_true), pred.dtype)
+        truth = rn.one_hot(y_true, classes, pred.dtype) if labels else rn.cast(as_columns(y_true), pred.dtype)
         if self.by_largest(labels, classes):
             return truth, [rn.one_hot(rn.argmax(pred, -1), classes, pred.dtype)]
         given = self.thresholds
@@ -82,7 +82,7 @@ class _Counts(Checked):
         return truth, [rn.cast(rn.greater(pred, level), truth.dtype) for level in levels]
 
     def largest(self, pred: Node, classes: int) -> Node:
-        """1 at the ``top_k`` largest outputs of each row, the first of equal ones, and 0 at the others."""
+        """1 at the ``top_k`` largest outputs of each row (the first of equal ones), 0 at the others."""
         assert self.top_k is not None
         if self.top_k > classes:
             raise ValueError(f"top_k={self.top_k} of {classes} outputs. Write {classes} or fewer instead.")
@@ -93,19 +93,19 @@ class _Counts(Checked):
         return found
 
     def by_largest(self, labels: bool, classes: int) -> bool:
-        """Whether the class of the largest output is the decision, rather than all outputs above a threshold."""
+        """Whether the prediction is the class of the largest output, and not all outputs above a threshold."""
         return labels and classes > 1 and self.thresholds is None and self.top_k is None
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         truth, decisions = self.decide(y_true, y_pred)
-        spread = over(weight, truth)
+        spread = broadcast_weight(weight, truth)
         parts: list[Node] = []
         for decided in decisions:
             hit = truth * decided
             parts += [hit, decided - hit, truth - hit, rn.subtract(1.0, truth + decided - hit)]
         sums = [over_samples(p if spread is None else p * spread) for p in parts]
         labels = constant(is_labels(y_true, y_pred), "int32")
-        wrong = constant(0, WIDE) if is_labels(y_true, y_pred) else outside(truth, weight)
+        wrong = constant(0, WIDE) if is_labels(y_true, y_pred) else count_outside(truth, weight)
         return [*(s + x for s, x in zip(states, sums, strict=False)), labels, states[-1] + wrong]
 
     def read(self, arrays: Sequence[Array]) -> Any:
@@ -133,7 +133,7 @@ class _Counts(Checked):
 
 
 class _Rate(_Counts):
-    """The arguments of Keras's precision and recall, in their order."""
+    """The constructor of Keras's precision and recall."""
 
     def __init__(
         self,
@@ -148,40 +148,40 @@ class _Rate(_Counts):
 
 
 class Precision(_Rate):
-    """Of what was decided to be a class, the share that is.
+    """The fraction of predictions of a class that are correct.
 
-    With class numbers as targets the class of the largest output is the decision, and ``average`` is over classes:
-    None (one number a class), "macro" (the default), "micro", "weighted". With targets shaped like the outputs, every
-    output above ``thresholds`` (0.5) is a decision, and all are counted together, as in Keras; of a list of thresholds
-    each has its number. With ``top_k`` the so many largest outputs of a row are decisions, those above ``thresholds``
-    if there are any. ``class_id`` picks one class.
+    With class numbers as targets the predicted class is that of the largest output, and ``average`` is over classes:
+    None (one number for each class), "macro" (the default), "micro", "weighted". With targets of the outputs' shape,
+    each output above ``thresholds`` (0.5) is a prediction, and all are counted together, as in Keras; a list of
+    thresholds gives one number each. With ``top_k`` the ``top_k`` largest outputs of a row are predictions, or those of
+    them above ``thresholds``. ``class_id`` selects one class.
     """
 
-    ratio = staticmethod(lambda tp, fp, fn, tn: share(tp, tp + fp))
+    ratio = staticmethod(lambda tp, fp, fn, tn: fraction(tp, tp + fp))
 
 
 class Recall(_Rate):
-    """Of what is a class, the share that was found. The arguments are those of `Precision`."""
+    """The fraction of the samples of a class that are predicted as it. The arguments are those of `Precision`."""
 
-    ratio = staticmethod(lambda tp, fp, fn, tn: share(tp, tp + fn))
+    ratio = staticmethod(lambda tp, fp, fn, tn: fraction(tp, tp + fn))
 
 
 class Specificity(_Rate):
-    """Of what is not a class, the share that was not decided to be it. The arguments are those of `Precision`."""
+    """The fraction of the samples of other classes that are not predicted as it. See `Precision` for the arguments."""
 
-    ratio = staticmethod(lambda tp, fp, fn, tn: share(tn, tn + fp))
+    ratio = staticmethod(lambda tp, fp, fn, tn: fraction(tn, tn + fp))
 
 
 class FBetaScore(_Counts):
-    """The weighted harmonic mean of precision and recall, where recall counts ``beta`` times as much as precision.
+    """The weighted harmonic mean of precision and recall; recall counts ``beta`` times as much as precision.
 
-    One number a class (``average=None``) or averaged over classes. The class of the largest output is the decision,
-    unless a ``threshold`` is given. A single output is decided at 0.5, where Keras takes the largest output too, which
-    is always the one there is: every sample counts as a yes.
+    It is one number for each class (``average=None``), or averaged over classes. The predicted class is that of the
+    largest output, unless a ``threshold`` is given. A single output is compared with 0.5; Keras takes its largest
+    output too, and so predicts yes for every sample.
     """
 
     default_name = "fbeta_score"
-    settled = frozenset(("thresholds", "class_id", "top_k"))
+    fixed = frozenset(("thresholds", "class_id", "top_k"))
 
     def __init__(
         self,
@@ -201,14 +201,14 @@ class FBetaScore(_Counts):
 
     def ratio(self, tp: Any, fp: Any, fn: Any, tn: Any) -> Any:
         weight = self.beta**2
-        return share((1 + weight) * tp, (1 + weight) * tp + weight * fn + fp)
+        return fraction((1 + weight) * tp, (1 + weight) * tp + weight * fn + fp)
 
 
 class F1Score(FBetaScore):
-    """The harmonic mean of precision and recall; decisions and the other arguments are those of `FBetaScore`."""
+    """The harmonic mean of precision and recall; predictions and other arguments are those of `FBetaScore`."""
 
     default_name = "f1_score"
-    settled = FBetaScore.settled | {"beta"}
+    fixed = FBetaScore.fixed | {"beta"}
 
     def __init__(
         self,
@@ -221,10 +221,10 @@ class F1Score(FBetaScore):
 
 
 class _Number(_Counts):
-    """How many decisions, of all classes together, are of one of the four kinds."""
+    """The number of predictions of one of the four kinds, of all classes together."""
 
     which: ClassVar[int]
-    settled = frozenset(("average", "class_id", "top_k"))
+    fixed = frozenset(("average", "class_id", "top_k"))
 
     def __init__(
         self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: Any = None
@@ -237,24 +237,24 @@ class _Number(_Counts):
 
 
 class TruePositives(_Number):
-    """The number (or weight) of right decisions for a class, as `Precision` decides."""
+    """The number (or weight) of correct positive predictions; see `Precision`."""
 
     which = 0
 
 
 class FalsePositives(_Number):
-    """The number (or weight) of wrong decisions for a class, as `Precision` decides."""
+    """The number (or weight) of wrong positive predictions; see `Precision`."""
 
     which = 1
 
 
 class FalseNegatives(_Number):
-    """The number (or weight) of wrong decisions against a class, as `Precision` decides."""
+    """The number (or weight) of wrong negative predictions; see `Precision`."""
 
     which = 2
 
 
 class TrueNegatives(_Number):
-    """The number (or weight) of right decisions against a class, as `Precision` decides."""
+    """The number (or weight) of correct negative predictions; see `Precision`."""
 
     which = 3

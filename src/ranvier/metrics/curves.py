@@ -1,7 +1,6 @@
-"""What is read off counts at many thresholds: areas under curves, best rates under a condition, calibration error.
+"""Scores from counts at many thresholds: areas under curves, best rates under a condition, calibration error.
 
-Thresholds are fixed before training, so that what is collected has a fixed size; exact values of scores that are at
-hand come from `exact`.
+Thresholds are fixed before training, so that the states have a fixed size. `exact` computes exact values from arrays.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from ranvier.metrics.base import (
     Checked,
     Metric,
     StateType,
-    as_rows,
+    as_columns,
+    as_float,
+    broadcast_weight,
     classes_of,
     contracted,
-    floats,
+    count_outside,
+    fraction,
     is_labels,
-    outside,
-    over,
-    share,
 )
 from ranvier.ops import arrays as rn
 from ranvier.ops.functional import softmax
@@ -38,13 +37,13 @@ __all__ = [
 BELOW, ABOVE = -1e-7, 1 + 1e-7  # thresholds that all probabilities exceed, and none
 
 
-def evenly(n: int) -> list[float]:
-    """``n`` thresholds over 0..1, the first below and the last above."""
+def even_thresholds(n: int) -> list[float]:
+    """``n`` evenly spaced thresholds over [0, 1], the first below and the last above."""
     return [BELOW, *(np.arange(1, n - 1) / (n - 1)).tolist(), ABOVE]
 
 
 def sums_above(lines: Sequence[float], scores: Node, values: Sequence[Node], keep_last: bool) -> list[Node]:
-    """For each threshold the sum of the values whose score exceeds it: (thresholds,), or (thresholds, outputs)."""
+    """For each threshold the sum of values whose score exceeds it: (thresholds,), or (thresholds, outputs)."""
     shape, axes = (*scores.shape, len(lines)), tuple(range(scores.ndim))
     wide = apply("broadcast", constant(lines, scores.dtype), shape=shape, axes=(scores.ndim,))
     above = rn.cast(rn.greater(apply("broadcast", scores, shape=shape, axes=axes), wide), scores.dtype)
@@ -53,15 +52,15 @@ def sums_above(lines: Sequence[float], scores: Node, values: Sequence[Node], kee
 
 
 def probabilities(y_pred: Node, from_logits: bool, exclusive: bool) -> Node:
-    """Outputs as probabilities: of logits of several classes that exclude each other a softmax, else a sigmoid each."""
-    y_pred = floats(y_pred)
+    """Outputs as probabilities: a softmax of logits of mutually exclusive classes, else a sigmoid of each."""
+    y_pred = as_float(y_pred)
     if not from_logits:
         return y_pred
     return softmax(y_pred) if exclusive and classes_of(y_pred.shape[1:]) > 1 else rn.sigmoid(y_pred)
 
 
 class _Curve(Checked):
-    """True and false positives at each threshold, and how many samples are positive and negative."""
+    """True and false positives at each threshold, and the numbers of positive and negative samples."""
 
     multi_label = False
     label_weights: Sequence[float] | None = None
@@ -75,14 +74,14 @@ class _Curve(Checked):
 
     def states(self, output_shape: Sequence[int]) -> list[StateType]:
         rest = (classes_of(output_shape),) if self.multi_label else ()
-        return [*[((len(self._lines()), *rest), WIDE)] * 2, *[(rest, WIDE)] * 2, ((), WIDE)]
+        return [*[((len(self._cutoffs()), *rest), WIDE)] * 2, *[(rest, WIDE)] * 2, ((), WIDE)]
 
-    def _lines(self) -> list[float]:
-        """The scores at which a subclass counts its curve."""
+    def _cutoffs(self) -> list[float]:
+        """The thresholds at which the curve is computed."""
         raise NotImplementedError
 
     def _chosen(self, scores: Node) -> Node:
-        """1 at the class that is looked at and 0 at the others."""
+        """1 at the class ``class_id``, 0 at the others."""
         classes = classes_of(scores.shape[1:])
         if not isinstance(self.class_id, int) or not 0 <= self.class_id < classes:
             raise ValueError(
@@ -91,20 +90,20 @@ class _Curve(Checked):
         return constant(np.arange(classes) == self.class_id, scores.dtype)
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        # As Keras's buckets do: a score beyond all thresholds is as good as the last.
+        # As in Keras's buckets, scores beyond all thresholds count as the last one.
         scores = rn.clip(probabilities(y_pred, self.from_logits, self._exclusive), 0.0, 1.0)
         truth = rn.one_hot(y_true, scores.shape[-1], scores.dtype) if is_labels(y_true, scores) else y_true
         truth = rn.cast(truth, scores.dtype)
-        wrong = outside(truth, weight)
+        wrong = count_outside(truth, weight)
         if self.class_id is not None:
             scores, truth = (rn.sum(rn.multiply(v, self._chosen(scores)), -1) for v in (scores, truth))
         if self.multi_label:
-            scores, truth = as_rows(scores), as_rows(truth)
-        spread = over(weight, scores)
+            scores, truth = as_columns(scores), as_columns(truth)
+        spread = broadcast_weight(weight, scores)
         sides = [v if spread is None else v * spread for v in (truth, rn.subtract(1.0, truth))]
         if self.label_weights is not None and not self.multi_label:
             sides = [rn.multiply(v, constant(self.label_weights, scores.dtype)) for v in sides]
-        hits = sums_above(self._lines(), scores, sides, self.multi_label)
+        hits = sums_above(self._cutoffs(), scores, sides, self.multi_label)
         kept = scores.ndim - 1 if self.multi_label else scores.ndim
         wholes = [rn.cast(rn.sum(side, tuple(range(kept))), WIDE) for side in sides]
         return [s + x for s, x in zip(states, (*hits, *wholes, wrong), strict=True)]
@@ -121,13 +120,14 @@ SUMMATIONS: dict[str, Callable[[Array, Array], Array]] = {  # the height of a st
 class AUC(_Curve):
     """The area under the ROC curve (``curve="ROC"``) or the precision-recall curve (``"PR"``), as Keras estimates it.
 
-    From ``num_thresholds`` thresholds evenly over 0..1, or from those given. ``summation_method`` "interpolation" adds
-    trapezoids (PR: Davis and Goadrich, 2006), "minoring" and "majoring" the lower and upper sums. Several outputs are
-    counted together, class numbers against each output; with ``multi_label`` each has a curve of its own, and the mean
-    of their areas is taken (``num_labels`` says how many there must be), weighted by ``label_weights`` (which else
-    weigh what is counted of each output). Scores below 0 count as 0 and those above 1 as 1. ``from_logits`` applies a
-    sigmoid to each output first; by its name, in ``compile`` with a loss of logits of classes that exclude each other,
-    it applies their softmax. `roc_auc_score` and `average_precision_score` are exact, on arrays.
+    It uses ``num_thresholds`` evenly spaced thresholds over [0, 1], or the given ones. ``summation_method``
+    "interpolation" adds trapezoids (PR: Davis and Goadrich, 2006), "minoring" and "majoring" the lower and upper sums.
+    Several outputs are counted together; class numbers become one-hot rows. With ``multi_label`` each output has its
+    own curve, and the result is the mean of the areas, weighted by ``label_weights``; ``num_labels`` is the required
+    number of outputs. Without ``multi_label``, ``label_weights`` weigh the counts of each output. Scores below 0 count
+    as 0 and those above 1 as 1. ``from_logits`` applies a sigmoid to each output. Named in ``compile`` beside a loss of
+    logits of mutually exclusive classes, the metric applies their softmax. `roc_auc_score` and
+    `average_precision_score` compute exact areas from arrays.
     """
 
     def __init__(
@@ -163,42 +163,48 @@ class AUC(_Curve):
             raise ValueError(f"num_labels={self.num_labels} of {classes} outputs. Write {classes} instead.")
         return super().states(output_shape)
 
-    def _lines(self) -> list[float]:
-        return evenly(self.num_thresholds) if self.thresholds is None else [BELOW, *self.thresholds, ABOVE]
+    def _cutoffs(self) -> list[float]:
+        return (
+            even_thresholds(self.num_thresholds)
+            if self.thresholds is None
+            else [BELOW, *self.thresholds, ABOVE]
+        )
 
     def read(self, arrays: Sequence[Array]) -> float:
         tp, fp, positives, negatives = arrays
-        recall, decided = share(tp, positives), tp + fp
+        recall, decided = fraction(tp, positives), tp + fp
         if self.curve == "PR" and self.summation_method == "interpolation":
             areas = _interpolated(tp, decided, positives)
         else:
-            x, y = (share(fp, negatives), recall) if self.curve == "ROC" else (recall, share(tp, decided))
+            x, y = (
+                (fraction(fp, negatives), recall) if self.curve == "ROC" else (recall, fraction(tp, decided))
+            )
             areas = ((x[:-1] - x[1:]) * SUMMATIONS[self.summation_method](y[:-1], y[1:])).sum(0)
         return float(np.average(areas, weights=self.label_weights if self.multi_label else None))
 
 
 def _interpolated(tp: Array, decided: Array, positives: Array) -> Array:
-    """The area under precision over recall, true positives growing linearly between two thresholds."""
+    """The area under precision over recall, with true positives interpolated linearly between thresholds."""
     gained = tp[:-1] - tp[1:]
-    slope = share(gained, decided[:-1] - decided[1:])
+    slope = fraction(gained, decided[:-1] - decided[1:])
     start = tp[1:] - slope * decided[1:]
     both = (decided[:-1] > 0) & (decided[1:] > 0)
     grown = np.log(np.where(both, decided[:-1] / np.where(both, decided[1:], 1), 1))
-    return share(slope * (gained + start * grown), positives).sum(0)
+    return fraction(slope * (gained + start * grown), positives).sum(0)
 
 
 RATES = {  # of true positives, false positives, positives and negatives
-    "sensitivity": lambda tp, fp, p, n: share(tp, p),
-    "recall": lambda tp, fp, p, n: share(tp, p),
-    "specificity": lambda tp, fp, p, n: share(n - fp, n),
-    "precision": lambda tp, fp, p, n: share(tp, tp + fp),
+    "sensitivity": lambda tp, fp, p, n: fraction(tp, p),
+    "recall": lambda tp, fp, p, n: fraction(tp, p),
+    "specificity": lambda tp, fp, p, n: fraction(n - fp, n),
+    "precision": lambda tp, fp, p, n: fraction(tp, tp + fp),
 }
 
 
 class _BestAt(_Curve):
-    """The highest ``wanted`` rate among the thresholds whose ``bounded`` rate is at least a given one.
+    """The highest ``wanted`` rate at any threshold whose ``bounded`` rate is at least the given bound.
 
-    Of several outputs all are counted together, or ``class_id`` alone.
+    Several outputs are counted together, or ``class_id`` alone.
     """
 
     wanted: ClassVar[str]
@@ -215,8 +221,8 @@ class _BestAt(_Curve):
         self.num_thresholds, self.class_id = num_thresholds, class_id
         setattr(self, self.bounded, bound)
 
-    def _lines(self) -> list[float]:
-        return evenly(self.num_thresholds)
+    def _cutoffs(self) -> list[float]:
+        return even_thresholds(self.num_thresholds)
 
     def read(self, arrays: Sequence[Array]) -> float:
         wanted, bounded = (RATES[name](*arrays) for name in (self.wanted, self.bounded))
@@ -224,7 +230,7 @@ class _BestAt(_Curve):
 
 
 class SensitivityAtSpecificity(_BestAt):
-    """The highest sensitivity at any threshold whose specificity is at least ``specificity``; 0 where none is."""
+    """The highest sensitivity at any threshold whose specificity is at least ``specificity``; 0 if there is none."""
 
     wanted, bounded = "sensitivity", "specificity"
 
@@ -240,7 +246,7 @@ class SensitivityAtSpecificity(_BestAt):
 
 
 class SpecificityAtSensitivity(_BestAt):
-    """The highest specificity at any threshold whose sensitivity is at least ``sensitivity``; 0 where none is."""
+    """The highest specificity at any threshold whose sensitivity is at least ``sensitivity``; 0 if there is none."""
 
     wanted, bounded = "specificity", "sensitivity"
 
@@ -256,7 +262,7 @@ class SpecificityAtSensitivity(_BestAt):
 
 
 class PrecisionAtRecall(_BestAt):
-    """The highest precision at any threshold whose recall is at least ``recall``; 0 where none is."""
+    """The highest precision at any threshold whose recall is at least ``recall``; 0 if there is none."""
 
     wanted, bounded = "precision", "recall"
 
@@ -272,7 +278,7 @@ class PrecisionAtRecall(_BestAt):
 
 
 class RecallAtPrecision(_BestAt):
-    """The highest recall at any threshold whose precision is at least ``precision``; 0 where none is."""
+    """The highest recall at any threshold whose precision is at least ``precision``; 0 if there is none."""
 
     wanted, bounded = "recall", "precision"
 
@@ -287,7 +293,7 @@ class RecallAtPrecision(_BestAt):
         super().__init__(precision, num_thresholds, class_id, name, dtype)
 
 
-NORMS = {  # of the gaps between confidence and accuracy, and the shares of samples, bin by bin
+NORMS = {  # of the gaps between confidence and accuracy, and the fractions of samples, by bin
     "l1": lambda gaps, shares: (gaps * shares).sum(),
     "l2": lambda gaps, shares: np.sqrt((gaps**2 * shares).sum()),
     "max": lambda gaps, shares: gaps.max(initial=0.0, where=shares > 0),
@@ -295,11 +301,12 @@ NORMS = {  # of the gaps between confidence and accuracy, and the shares of samp
 
 
 class ExpectedCalibrationError(Metric):
-    """How far confidence is from accuracy, over ``bins`` bins of equal width (Guo, Pleiss, Sun, Weinberger, 2017).
+    """The gap between confidence and accuracy, over ``bins`` bins of equal width (Guo, Pleiss, Sun, Weinberger, 2017).
 
-    Confidence is the largest probability, and accuracy the share of samples whose class it is; of a single output,
-    the probability of yes and the share of yes. ``norm`` "l1" weighs the gaps by the samples in each bin, "l2" is the
-    root of their weighted squares, "max" the largest gap. ``from_logits`` applies a softmax (or sigmoid) first.
+    Confidence is the largest probability, and accuracy the fraction of samples whose class it is. For a single output
+    they are the probability of yes and the fraction of yes. ``norm`` "l1" is the mean gap weighted by the samples in
+    each bin, "l2" the root of the weighted mean square, "max" the largest gap. ``from_logits`` applies a softmax (or
+    sigmoid) first.
     """
 
     def __init__(
@@ -329,7 +336,7 @@ class ExpectedCalibrationError(Metric):
             truth = y_true if is_labels(y_true, y_pred) else rn.argmax(y_true, -1)
             right = rn.cast(rn.equal(truth, rn.argmax(y_pred, -1)), y_pred.dtype)
             confidence = rn.max(softmax(y_pred) if self.from_logits else y_pred, -1)
-        spread = over(weight, confidence)
+        spread = broadcast_weight(weight, confidence)
         counted = full(1, confidence.shape, confidence.dtype) if spread is None else spread
         lines = [BELOW, *(np.arange(1, self.bins) / self.bins).tolist()]
         sums = sums_above(lines, confidence, [counted, right * counted, confidence * counted], False)
@@ -338,4 +345,4 @@ class ExpectedCalibrationError(Metric):
     def read(self, arrays: Sequence[Array]) -> float:
         count, right, confidence = (-np.diff(a, append=0.0) for a in arrays)
         total = count.sum()
-        return float(NORMS[self.norm](abs(share(right - confidence, count)), share(count, total)))
+        return float(NORMS[self.norm](abs(fraction(right - confidence, count)), fraction(count, total)))

@@ -1,4 +1,4 @@
-"""Metrics that say what an update does with tensors, as Keras's subclasses do, traced into the step's program."""
+"""Metrics whose ``update_state`` is written with tensors, as in Keras, traced into the step's program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Type, apply, constant
-from ranvier.metrics.base import WIDE, Array, Metric, StateType, paired, without_last
+from ranvier.metrics.base import WIDE, Array, Metric, StateType, has_trailing_one, paired
 from ranvier.metrics.variables import Variable
 from ranvier.module.parameter import Parameter
 from ranvier.ops import arrays as numeric
@@ -26,22 +26,22 @@ __all__ = ["CustomMetric", "Mean", "Sum", "is_custom"]
 
 
 def is_custom(metric: Metric) -> bool:
-    """Whether a metric says with tensors what an update does, or what comes of it, perhaps over one of Ranvier's."""
+    """Whether a metric overrides ``update_state`` or ``result``, perhaps those of one of Ranvier's metrics."""
     kind = type(metric)
     return kind.update_state is not Metric.update_state or kind.result is not Metric.result
 
 
-def of_nodes(metric: Metric) -> bool:
-    """Whether a metric has an update of nodes, which one written over it reaches by ``super()``."""
+def updates_nodes(metric: Metric) -> bool:
+    """Whether a metric has an update of nodes, which an override reaches by ``super()``."""
     return type(metric).update is not Metric.update
 
 
-class _Part:
-    """A metric of nodes within a written one, held or overridden, while that is traced: its states are tensors then."""
+class _InnerMetric:
+    """A metric with an update of nodes inside a custom one, while that is traced: its states are tensors then."""
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
-        self.before: list[Tensor] = []  # what stands for its states
+        self.before: list[Tensor] = []  # placeholders of its states
         self.after: list[Tensor] = []
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -55,7 +55,7 @@ class _Part:
         def update(*nodes: Node) -> list[Node]:
             true, pred = paired(nodes[0], nodes[1])
             weight = nodes[2] if number > 2 else None
-            if weight is not None and without_last(weight.shape, pred.shape):
+            if weight is not None and has_trailing_one(weight.shape, pred.shape):
                 weight = apply("reshape", weight, shape=weight.shape[:-1])
             return self.metric.update(nodes[number:], true, pred, weight)
 
@@ -65,18 +65,18 @@ class _Part:
 
 
 class _Trace(NamedTuple):
-    """An update as it was recorded: of ``leaves``, which are ``known`` as nodes, assigned or constant."""
+    """A recorded update: its leaves are ``known`` as nodes, assigned, or constant."""
 
     known: dict[int, Node]
-    alive: list[Tensor]  # what is known by its identity
-    parts: list[_Part]
+    alive: list[Tensor]  # keeps the tensors alive whose ids are keys of ``known``
+    parts: list[_InnerMetric]
     trace_nodes: list[TraceNode]
     leaves: list[Tensor]
     assigned: list[Tensor]
 
 
 class CustomMetric(Metric):
-    """Such a metric as part of a program: its variables are the states, its ``update_state`` is traced."""
+    """A custom metric as part of a program: its variables are the states, its ``update_state`` is traced."""
 
     def __init__(self, metric: Metric) -> None:
         super().__init__(metric.name)
@@ -86,7 +86,7 @@ class CustomMetric(Metric):
                 "Write a function of (y_true, y_pred), whose mean is shown, instead."
             )
         self._metric = metric
-        # What was traced for `states_for`, until `update` is asked for with the same.
+        # The trace of `states_for`, until `update` is called with the same arguments.
         self._recorded: tuple[tuple[Node | None, ...], _Trace] | None = None
 
     @property
@@ -105,11 +105,11 @@ class CustomMetric(Metric):
 
     @property
     def held(self) -> list[Metric]:
-        """The metrics of nodes that it is made of, itself where it is written over one; others have variables."""
-        return [metric for metric in (self._metric, *self._metric.metrics) if of_nodes(metric)]
+        """The metrics with an update of nodes in this one, itself included; the others have variables."""
+        return [metric for metric in (self._metric, *self._metric.metrics) if updates_nodes(metric)]
 
     def starts(self) -> list[Array]:
-        """What the variables hold after ``reset_state()``."""
+        """The values of the variables after ``reset_state()``."""
         before = [v.numpy() for v in self.variables], [metric._arrays for metric in self.held]
         self._metric.reset_state()
         found = [v.numpy() for v in self.variables]
@@ -128,7 +128,8 @@ class CustomMetric(Metric):
             )
         traced = self.traced(y_true, y_pred, weight)
         self._recorded = (y_true, y_pred, weight), traced
-        # States begin as zeros; the first tells whether there was an update yet, before which they are the starts, and
+        # States begin as zeros. The first says whether there was an update, before which the variables have their
+        # starting values, and how many states each of `held` has.
         # how many states each of `held` has.
         own = ((v.shape, v.dtype) for v in self.variables)
         inner = ((t.shape, t.dtype) for part in traced.parts for t in part.before)
@@ -160,7 +161,7 @@ class CustomMetric(Metric):
         return [constant(np.array([1, *sizes], np.int32), "int32"), *nodes]
 
     def traced(self, y_true: Node, y_pred: Node, weight: Node | None) -> _Trace:
-        """What ``update_state`` does with these, recorded."""
+        """Record ``update_state`` with these arguments."""
         known: dict[int, Node] = {}
         alive: list[Tensor] = []
 
@@ -172,7 +173,7 @@ class CustomMetric(Metric):
 
         arguments = [stand_in(y_true), stand_in(y_pred)]
         named = {} if weight is None else {"sample_weight": stand_in(weight)}
-        parts = [_Part(metric) for metric in self.held]
+        parts = [_InnerMetric(metric) for metric in self.held]
         with isolated_tape(), no_grad():
             try:
                 for part in parts:
@@ -195,7 +196,7 @@ class CustomMetric(Metric):
             return _Trace(known, alive, parts, trace_nodes, leaves, assigned)
 
     def node_of(self, leaf: Tensor, known: dict[int, Node]) -> Node:
-        """What a leaf of the trace is in the program; what is no data and no variable is constant."""
+        """The node of a leaf of the trace: its value is constant unless it is data or a variable."""
         node = known.get(id(leaf))
         if node is not None:
             return node
@@ -228,14 +229,14 @@ class CustomMetric(Metric):
 
 
 class Sum(Metric):
-    """The weighted sum of values, for loops of your own: ``update_state(values, sample_weight)``."""
+    """The weighted sum of values, for explicit loops: ``update_state(values, sample_weight)``."""
 
     def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
         super().__init__(name, dtype)
         self._total = self.add_weight(name="total", dtype=WIDE)
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # Keras's own take other arguments too
-        """Add values of any shape, each times its weight: weights have the values' first dimensions."""
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # Keras's take other arguments too
+        """Add values of any shape, each times its weight; weights have the values' first dimensions."""
         values, _ = weighed(values, sample_weight)
         self._total.assign_add(numeric.sum(values))
 
@@ -245,10 +246,10 @@ class Sum(Metric):
 
 
 class Mean(Metric):
-    """The weighted mean of values, for loops of your own: ``update_state(values, sample_weight)``.
+    """The weighted mean of values, for explicit loops: ``update_state(values, sample_weight)``.
 
-    ``loss_tracker = Mean(); loss_tracker.update_state(loss)`` computes nothing at once: what is collected is part of
-    the program that the next ``optimizer.step()`` or ``result()`` runs.
+    ``loss_tracker = Mean(); loss_tracker.update_state(loss)`` computes nothing at once: the update is part of the
+    program that the next ``optimizer.step()`` or ``result()`` runs.
     """
 
     def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
@@ -256,14 +257,14 @@ class Mean(Metric):
         self._total = self.add_weight(name="total", dtype=WIDE)
         self._count = self.add_weight(name="count", dtype=WIDE)
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # Keras's own take other arguments too
-        """Add values of any shape, each times its weight: weights have the values' first dimensions."""
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]  # Keras's take other arguments too
+        """Add values of any shape, each times its weight; weights have the values' first dimensions."""
         values, weights = weighed(values, sample_weight)
         self._total.assign_add(numeric.sum(values))
-        self._count.assign_add(number_of(values) if weights is None else numeric.sum(weights))
+        self._count.assign_add(number_of_elements(values) if weights is None else numeric.sum(weights))
 
     def result(self) -> FloatResult:
-        """The mean so far; 0 where there is nothing yet."""
+        """The mean so far; 0 before the first update."""
         count = self._count.item()
         return FloatResult(self._total.item() / count if count else 0.0)
 
@@ -274,8 +275,8 @@ def elements(x: Node) -> Node:
     return count(x.shape, WIDE)
 
 
-def number_of(values: Tensor) -> Any:
-    """The number of elements: where a step is traced it is known when the step runs."""
+def number_of_elements(values: Tensor) -> Any:
+    """The number of elements; in a traced step it is known when the step runs."""
     known = all(isinstance(n, int) for n in values.shape)
     return float(math.prod(values.shape)) if known else elements(values)
 

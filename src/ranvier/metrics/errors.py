@@ -1,4 +1,4 @@
-"""What losses measure, as metrics: errors of a regression and likelihoods, averaged over samples; and R squared."""
+"""Losses as metrics: errors of regressions and likelihoods, averaged over samples; correlations and R squared."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ranvier.metrics.base import (
     Array,
     SampleMean,
     StateType,
-    as_rows,
+    as_columns,
+    broadcast_weight,
     classes_of,
     is_labels,
-    over,
     over_samples,
 )
 from ranvier.ops import arrays as rn
@@ -32,8 +32,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Formula(SampleMean):
-    """The mean of a loss's formula; `_mean_of` makes such classes. The constructor takes the formula's options."""
+class _LossMean(SampleMean):
+    """The mean of a loss's formula, made by `_mean_of`. The constructor takes the formula's options."""
 
     formula: ClassVar[Callable[..., Any]]
     options: ClassVar[tuple[str, ...]]
@@ -60,10 +60,10 @@ def _mean_of(
     *options: str,
     sign: int = 1,
     called: str | None = None,
-    base: type[_Formula] = _Formula,
-) -> type[_Formula]:
+    base: type[_LossMean] = _LossMean,
+) -> type[_LossMean]:
     """The class of this name: the mean of ``formula``, with those of its options."""
-    about = "Minus: " if sign < 0 else "" if base is _Formula else f"{base.__doc__} "
+    about = "Minus: " if sign < 0 else "" if base is _LossMean else f"{base.__doc__} "
     own = {**options_of(SampleMean.__init__, 1), **options_of(formula, 2)}
     return class_of(
         base,
@@ -78,7 +78,7 @@ def _mean_of(
     )
 
 
-class _Root(_Formula):
+class _RootLossMean(_LossMean):
     """The root of the mean."""
 
     def read(self, arrays: Sequence[Array]) -> float:
@@ -98,7 +98,10 @@ KLDivergence = _mean_of("KLDivergence", losses_keras.kl_divergence)
 Poisson = _mean_of("Poisson", losses_keras.poisson)
 MeanSquaredError = _mean_of("MeanSquaredError", losses_keras.mean_squared_error)
 RootMeanSquaredError = _mean_of(
-    "RootMeanSquaredError", losses_keras.mean_squared_error, called="root_mean_squared_error", base=_Root
+    "RootMeanSquaredError",
+    losses_keras.mean_squared_error,
+    called="root_mean_squared_error",
+    base=_RootLossMean,
 )
 MeanAbsoluteError = _mean_of("MeanAbsoluteError", losses_keras.mean_absolute_error)
 MeanAbsolutePercentageError = _mean_of(
@@ -114,8 +117,8 @@ SquaredHinge = _mean_of("SquaredHinge", losses_keras.squared_hinge)
 CategoricalHinge = _mean_of("CategoricalHinge", losses_keras.categorical_hinge)
 
 
-def _correlated(y_true: Node, y_pred: Node, axis: Any) -> tuple[Node, ...]:
-    """Covariance, both variances and the squared distance of the means of targets and predictions along an axis."""
+def _moments(y_true: Node, y_pred: Node, axis: Any) -> tuple[Node, ...]:
+    """Along an axis: the covariance of targets and predictions, both variances, the squared distance of the means."""
     y, x = losses_keras.pair(y_true, y_pred)
     axes = axes_of(axis, x.ndim)
     if 0 in axes:
@@ -130,26 +133,25 @@ def _correlated(y_true: Node, y_pred: Node, axis: Any) -> tuple[Node, ...]:
     return rn.mean(rn.multiply(*off), along), *(rn.mean(rn.square(v), along) for v in off), apart
 
 
-def _quotient(part: Node, whole: Node) -> Node:
-    """0 where there is nothing to divide by."""
+def _divide_or_zero(part: Node, whole: Node) -> Node:
+    """The quotient, 0 where the denominator is 0."""
     known = rn.greater(whole, 0.0)
     return rn.where(known, rn.divide(part, rn.where(known, whole, 1.0)), 0.0)
 
 
 def pearson_correlation(y_true: Node, y_pred: Node, axis: Any = -1) -> Node:
-    """Pearson's correlation of each sample's outputs with its targets along an axis, from -1 to 1; 0 where one of them
-    does not vary.
-    """
-    together, one, other, _ = _correlated(y_true, y_pred, axis)
-    return _quotient(together, rn.multiply(rn.sqrt(one), rn.sqrt(other)))
+    """Pearson's correlation of each sample's outputs and targets along an axis: -1 to 1, and 0 if one is constant."""
+    together, one, other, _ = _moments(y_true, y_pred, axis)
+    return _divide_or_zero(together, rn.multiply(rn.sqrt(one), rn.sqrt(other)))
 
 
 def concordance_correlation(y_true: Node, y_pred: Node, axis: Any = -1) -> Node:
-    """Lin's concordance (1989) of each sample's outputs with its targets along an axis: their correlation, less for
-    what lies off the diagonal; from -1 to 1.
+    """Lin's concordance (1989) of each sample's outputs and targets along an axis: -1 to 1.
+
+    It is their correlation, reduced by the distance from the diagonal.
     """
-    together, one, other, apart = _correlated(y_true, y_pred, axis)
-    return _quotient(rn.multiply(together, 2.0), rn.add(rn.add(one, other), apart))
+    together, one, other, apart = _moments(y_true, y_pred, axis)
+    return _divide_or_zero(rn.multiply(together, 2.0), rn.add(rn.add(one, other), apart))
 
 
 PearsonCorrelation = _mean_of("PearsonCorrelation", pearson_correlation, "axis")
@@ -157,8 +159,10 @@ ConcordanceCorrelation = _mean_of("ConcordanceCorrelation", concordance_correlat
 
 
 class Crossentropy(SampleMean):
-    """The cross entropy of the targets, whatever their form, as `Accuracy` tells it: of one output with a yes or no, of
-    several with a class number, or with a one-hot row. ``from_logits`` says that the outputs are no probabilities.
+    """The cross entropy, for targets of any form (see `Accuracy`).
+
+    One output is compared with yes or no, several with a class number or a one-hot row. With ``from_logits`` the
+    outputs are logits.
     """
 
     def __init__(self, name: str | None = None, dtype: Any = None, from_logits: bool = False) -> None:
@@ -183,11 +187,11 @@ AGGREGATIONS = ("uniform_average", "variance_weighted_average", None)
 
 
 class R2Score(SampleMean):
-    """The share of the targets' variance that the predictions explain: 1 is perfect, 0 what their mean would have.
+    """The fraction of the targets' variance that the predictions explain: 1 is perfect, 0 is what their mean reaches.
 
-    Of several outputs the mean ("uniform_average"), the mean weighted by their variances ("variance_weighted_average"),
-    or one number each (None). ``num_regressors``, the number of inputs, makes it the adjusted R squared. Of targets
-    that do not vary it is 1 if they were met exactly and 0 otherwise.
+    Several outputs give the mean ("uniform_average"), the mean weighted by their variances
+    ("variance_weighted_average"), or one number each (None). ``num_regressors``, the number of inputs, makes it the
+    adjusted R squared. For constant targets it is 1 if all predictions are exact and 0 otherwise.
     """
 
     def __init__(
@@ -211,11 +215,11 @@ class R2Score(SampleMean):
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
         y, x = (
             rn.cast(v, WIDE) for v in (y_true, y_pred)
-        )  # so that a large mean leaves something of the variance
-        y, x = as_rows(y), as_rows(x)
+        )  # float64, so that the variance is accurate beside a large mean
+        y, x = as_columns(y), as_columns(x)
         ones = full(1, y.shape, WIDE)
         parts = [ones, y, rn.square(y), rn.square(rn.subtract(y, x))]
-        spread = over(weight, y)
+        spread = broadcast_weight(weight, y)
         weighed = parts if spread is None else [p * spread for p in parts]
         return [s + over_samples(p) for s, p in zip(states, [*weighed, ones], strict=True)]
 

@@ -1,4 +1,4 @@
-"""Intersection over union: how far the places of a class, as decided, cover those where it is (segmentation)."""
+"""Intersection over union of predicted and true positions of each class (segmentation)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ranvier.metrics.base import (
     Array,
     Metric,
     StateType,
+    as_float,
     as_pair,
+    broadcast_weight,
     contracted,
-    floats,
+    fraction,
     is_labels,
-    over,
-    share,
 )
 from ranvier.ops import arrays as rn
 
@@ -26,12 +26,12 @@ __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
 
 class IoU(Metric):
-    """The mean over the classes ``target_class_ids`` of true positives / (those, false positives, false negatives).
+    """The mean of true positives / (true positives + false positives + false negatives) over ``target_class_ids``.
 
-    A class that is neither there nor decided is left out. ``y_true`` and ``y_pred`` are class numbers of one shape,
-    from 0 to ``num_classes - 1``; others, and targets of ``ignore_class``, count nowhere. Where ``sparse_y_true`` or
-    ``sparse_y_pred`` is False, those have an ``axis`` of scores, whose largest is the class; outputs with an axis more
-    than the targets have one in any case.
+    A class that is neither true nor predicted anywhere is left out. ``y_true`` and ``y_pred`` are class numbers of one
+    shape, from 0 to ``num_classes - 1``; other numbers, and targets of ``ignore_class``, are ignored. With
+    ``sparse_y_true`` or ``sparse_y_pred`` False, those have an ``axis`` of scores, whose largest is the class; outputs
+    with one dimension more than the targets always have one.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class IoU(Metric):
         return [((self.num_classes, self.num_classes), WIDE)]
 
     def pair(self, y_true: Any, y_pred: Any, weight: Array | None = None) -> tuple[Array, Array]:
-        if not self.sparse_y_true and np.ndim(y_true) > np.ndim(y_pred):  # which `update` never sees
+        if not self.sparse_y_true and np.ndim(y_true) > np.ndim(y_pred):  # which `update` cannot take
             y_true = np.argmax(y_true, self.axis)
         return as_pair(y_true, y_pred, check=False)
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
-        """The class numbers that are there and those that were decided, of one shape."""
+        """True and predicted class numbers, of one shape."""
         if not self.sparse_y_pred or is_labels(y_true, y_pred):
             y_pred = rn.argmax(y_pred, self.axis)
         if not self.sparse_y_true and y_true.ndim > y_pred.ndim:
@@ -72,14 +72,14 @@ class IoU(Metric):
         return rn.cast(y_true, "int32"), rn.cast(y_pred, "int32")
 
     def update(self, states: Sequence[Node], y_true: Node, y_pred: Node, weight: Node | None) -> list[Node]:
-        kind = floats(y_pred).dtype
+        kind = as_float(y_pred).dtype
         truth, chosen = self.decide(y_true, y_pred)
-        # A number that is none of the classes is a row of zeros, and counts nowhere.
+        # A number that is no class becomes a row of zeros, which counts nowhere.
         rows, columns = (rn.one_hot(x, self.num_classes, kind) for x in (truth, chosen))
         if self.ignore_class is not None:
             kept = rn.cast(rn.not_equal(truth, self.ignore_class), kind)
             rows = rn.multiply(rows, rn.expand_dims(kept, -1))
-        spread = over(weight, rows)
+        spread = broadcast_weight(weight, rows)
         if spread is not None:
             rows = rows * spread
         return [states[0] + contracted("...i,...j->ij", rows, columns)]
@@ -89,13 +89,13 @@ class IoU(Metric):
         both = np.diag(table)[self.target_class_ids]
         either = (table.sum(0) + table.sum(1) - np.diag(table))[self.target_class_ids]
         known = either > 0
-        return float(share(both, either)[known].mean()) if known.any() else 0.0
+        return float(fraction(both, either)[known].mean()) if known.any() else 0.0
 
 
 class MeanIoU(IoU):
-    """The mean of `IoU` over all classes that are there or were decided."""
+    """The mean of `IoU` over all classes that are true or predicted."""
 
-    settled = frozenset(("target_class_ids",))
+    fixed = frozenset(("target_class_ids",))
 
     def __init__(
         self,
@@ -113,9 +113,9 @@ class MeanIoU(IoU):
 
 
 class BinaryIoU(IoU):
-    """`IoU` of no (0) and yes (1), or of one of them: an output is a yes from ``threshold`` (0.5) on."""
+    """`IoU` of no (0) and yes (1), or of one of them; an output is a yes from ``threshold`` (0.5) on."""
 
-    settled = frozenset(("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"))
+    fixed = frozenset(("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"))
 
     def __init__(
         self,
@@ -129,14 +129,14 @@ class BinaryIoU(IoU):
 
     def decide(self, y_true: Node, y_pred: Node) -> tuple[Node, Node]:
         level = self._level if self.threshold is None else float(self.threshold)
-        decided = rn.cast(rn.greater_equal(floats(y_pred), level), "int32")
+        decided = rn.cast(rn.greater_equal(as_float(y_pred), level), "int32")
         return rn.cast(y_true, "int32"), decided
 
 
 class OneHotIoU(IoU):
-    """`IoU` of targets with an ``axis`` of ones and zeros, and of outputs with one of scores."""
+    """`IoU` of one-hot targets and of scores along ``axis``."""
 
-    settled = frozenset(("sparse_y_true",))
+    fixed = frozenset(("sparse_y_true",))
 
     def __init__(
         self,
@@ -152,9 +152,9 @@ class OneHotIoU(IoU):
 
 
 class OneHotMeanIoU(MeanIoU):
-    """`MeanIoU` of targets with an ``axis`` of ones and zeros, and of outputs with one of scores."""
+    """`MeanIoU` of one-hot targets and of scores along ``axis``."""
 
-    settled = MeanIoU.settled | {"sparse_y_true"}
+    fixed = MeanIoU.fixed | {"sparse_y_true"}
 
     def __init__(
         self,

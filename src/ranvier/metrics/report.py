@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.targets import as_weights
-from ranvier.metrics.base import Array, share
+from ranvier.metrics.base import Array, fraction
 from ranvier.metrics.table import Row, Tabular
 
 __all__ = ["Report", "report"]
@@ -35,19 +35,23 @@ class Report(Tabular):
         confusion: Array | None = None,
     ) -> None:
         self.names, self.support, self.confusion = tuple(names), support, confusion
-        self.precision, self.recall = share(found, decided), share(found, support)
-        self.f1 = share(2 * found, decided + support)
+        self.precision, self.recall = fraction(found, decided), fraction(found, support)
+        self.f1 = fraction(2 * found, decided + support)
         total = support.sum()
         each = np.stack([getattr(self, name) for name in SCORES])
         seen = (support > 0) | (decided > 0)
         self.averages: dict[str, tuple[float, ...]] = {}
         if confusion is None:
             sums = np.array([found.sum(), decided.sum(), total])
-            micro = (share(sums[0], sums[1]), share(sums[0], sums[2]), share(2 * sums[0], sums[1] + sums[2]))
+            micro = (
+                fraction(sums[0], sums[1]),
+                fraction(sums[0], sums[2]),
+                fraction(2 * sums[0], sums[1] + sums[2]),
+            )
             self.averages["micro"] = tuple(float(v) for v in micro)
         self.averages["macro"] = tuple(each[:, seen].mean(1).tolist() if seen.any() else (0.0,) * 3)
-        self.averages["weighted"] = tuple((each @ share(support, total)).tolist())
-        self.accuracy = None if confusion is None else float(share(found.sum(), total))
+        self.averages["weighted"] = tuple((each @ fraction(support, total)).tolist())
+        self.accuracy = None if confusion is None else float(fraction(found.sum(), total))
         there = support > 0
         self.balanced_accuracy = None if confusion is None else float(self.recall[there].mean())
 

@@ -1,4 +1,4 @@
-"""A result that is a table: printed aligned, drawn by rich in a terminal, shown as HTML in a notebook."""
+"""A table: printed aligned, drawn by rich in a terminal, shown as HTML in a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = list[str] | None
 
 
 class Tabular(CheckedConstructor):
-    """Has `table`: a title, the names of the columns, and rows of text, None standing for a line between rows."""
+    """Subclasses define `table`: a title, the column names, and rows of text; None is a line between rows."""
 
     def table(self) -> tuple[str, list[str], list[Row]]:
         raise NotImplementedError
@@ -43,7 +43,7 @@ class Tabular(CheckedConstructor):
         drawn = Table(columns[0], title=title or None, title_justify="left")
         for place, name in enumerate(columns[1:], 1):
             numbers = max((len(row[place]) for row in rows if row is not None), default=0)
-            drawn.add_column(name, justify="right", min_width=numbers)  # words may fold, numbers never
+            drawn.add_column(name, justify="right", min_width=numbers)  # words may wrap, numbers never
         for row in rows:
             if row is None:
                 drawn.add_section()

@@ -1,4 +1,4 @@
-"""What metrics in the way of Keras collect in: tensors that take what is assigned in their dtype."""
+"""The variables of custom metrics: tensors that keep their dtype when assigned to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Variable"]
 
 
 class Variable(Tensor):
-    """A tensor whose assignments are recorded, so that they are part of the program where an update is traced."""
+    """A tensor whose assignments are recorded: in a traced update they are part of the program."""
 
     __slots__ = ("name",)
 
