@@ -1,6 +1,6 @@
 """Projections of weights by their Keras names, which the optimizer applies after each update, inside the program.
 
-Norms are taken along ``axis``: 0, the inputs of a Dense kernel (in, out), so that each unit's weights have their own.
+Norms are along ``axis``. For the kernel of a Dense (in, out), axis 0 gives the norm of each unit's weights.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ranvier.tensor.function import function
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
 
-EPSILON = 1e-7  # Keras's: a weight vector of zero stays zero
+EPSILON = 1e-7  # Keras's: weights of norm 0 stay 0
 
 
 class Constraint(Configured):
-    """The base of all constraints: ``constraint(w)`` is a tensor of the shape of w.
+    """The base of all constraints: ``constraint(w)`` returns a tensor of the shape of w.
 
-    A subclass of your own defines ``__call__`` with tensor functions. Two constraints that are equal are the same to a
-    compiled program, so make it a frozen dataclass, or leave equality alone.
+    Your own subclass defines ``__call__`` with tensor functions. Equal constraints share a compiled program, so make it
+    a frozen dataclass, or do not define equality.
     """
 
     def __call__(self, w: Any) -> Any:
@@ -36,7 +36,7 @@ class Constraint(Configured):
 
 @function
 def with_norm(w: Node, low: float, high: float, rate: float, axis: int | tuple[int, ...]) -> Node:
-    """``w`` with its norm along ``axis`` moved by ``rate`` of the way into [low, high]."""
+    """``w`` with its norm along ``axis`` moved by the fraction ``rate`` of the way into [low, high]."""
     norms = n.norm(w, axis, True)
     wanted = n.clip(norms, low, high)
     if rate != 1.0:
@@ -69,7 +69,7 @@ class MaxNorm(Constraint):
 
 @dataclass(frozen=True)
 class MinMaxNorm(Constraint):
-    """Moves the norm of weights along ``axis`` into [min_value, max_value], by ``rate`` of the way each step."""
+    """Moves the norm of weights along ``axis`` into [min_value, max_value], by the fraction ``rate`` at each step."""
 
     min_value: float = 0.0
     max_value: float = 1.0
@@ -134,8 +134,8 @@ REGISTRY = Registry(
 def get(constraint: Any) -> Any:
     """The constraint of this name ("max_norm", "non_neg", "unit_norm", "min_max_norm"), class or description.
 
-    A callable is returned as it is, and so is None. Raises ValueError naming the nearest name that exists, TypeError
-    for anything else.
+    Callables and None are returned as they are. Raises ValueError naming the nearest name that exists, TypeError for
+    anything else.
     """
     return None if constraint is None else REGISTRY.get(constraint)
 

@@ -1,7 +1,7 @@
 """Penalties on weights and activities by their Keras names; each is a function of one tensor and returns a scalar.
 
-A penalty on a weight is added to the loss in training and in evaluation; one on a layer's outputs is divided by the
-number of samples first, as Keras does.
+The penalty on a weight is added to the loss in training and in evaluation. The penalty on a layer's outputs is divided
+by the number of samples first, as in Keras.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
 
 
 class Regularizer(Configured):
-    """The base of all regularizers: ``regularizer(x)`` is a scalar tensor.
+    """The base of all regularizers: ``regularizer(x)`` returns a scalar tensor.
 
-    A subclass of your own defines ``__call__`` with tensor functions. Two regularizers that are equal are the same to a
-    compiled program, so make it a frozen dataclass, or leave equality alone.
+    Your own subclass defines ``__call__`` with tensor functions. Equal regularizers share a compiled program, so make
+    it a frozen dataclass, or do not define equality.
     """
 
     def __call__(self, x: Any) -> Any:
@@ -63,7 +63,7 @@ class L1L2(Regularizer):
 
 @dataclass(frozen=True)
 class L1(Regularizer):
-    """``l1 * sum(abs(x))``: drives what is of little use to zero."""
+    """``l1 * sum(abs(x))``: drives unimportant weights to zero."""
 
     l1: float = 0.01
 
@@ -92,7 +92,7 @@ MODES = ("rows", "columns")
 
 @function
 def mean_cosine(x: Node, mode: str) -> Node:
-    """The mean over all pairs of rows (or columns) of a matrix of the size of the cosine of their angle."""
+    """The mean absolute cosine of the angles between all pairs of rows (or columns) of a matrix."""
     if x.ndim != 2:
         raise GraphError(
             f"OrthogonalRegularizer takes a matrix, not {x.type}. Write it as the kernel_regularizer of a Dense"
@@ -100,7 +100,7 @@ def mean_cosine(x: Node, mode: str) -> Node:
     x = n.floating(x)
     rows = x if mode == "rows" else n.transpose(x)
     size: Any = rows.shape[0]
-    if size == 1:  # nothing to be orthogonal to
+    if size == 1:  # a single row has no pair
         return full(0.0, (), x.dtype)
     unit = normalize(rows, 2.0, 1)
     cosines = n.abs(n.matmul(unit, n.transpose(unit)))
@@ -111,10 +111,9 @@ def mean_cosine(x: Node, mode: str) -> Node:
 
 @dataclass(frozen=True)
 class OrthogonalRegularizer(Regularizer):
-    """``factor`` times the mean size of the cosines between the rows (or columns) of a matrix.
+    """``factor`` times the mean absolute cosine between the rows (or columns) of a matrix.
 
-    Zero where they are orthogonal to each other. ``mode`` is "rows" or "columns". A single row has nothing to be
-    orthogonal to: its penalty is 0.
+    It is zero for orthogonal rows, and for a single row. ``mode`` is "rows" or "columns".
     """
 
     factor: float = 0.01
@@ -148,8 +147,8 @@ REGISTRY = Registry(
 def get(regularizer: Any) -> Any:
     """The regularizer of this name ("l1", "l2", "l1_l2", "orthogonal_regularizer"), class or description.
 
-    A callable is returned as it is, and so is None. Raises ValueError naming the nearest name that exists, TypeError
-    for anything else.
+    Callables and None are returned as they are. Raises ValueError naming the nearest name that exists, TypeError for
+    anything else.
     """
     if regularizer in ("l1_l2", "L1L2"):  # the name alone penalizes, as in Keras; L1L2() does not
         return L1L2(0.01, 0.01)

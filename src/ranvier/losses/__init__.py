@@ -23,7 +23,7 @@ __all__ = [
 __all__ += keras.__all__
 __all__ += focal.__all__
 
-# ``maker`` is the activation whose input the loss takes as logits where it is known; ``kind`` is what y_true holds.
+# ``maker`` is the activation whose logits the loss uses if they are known; ``kind`` is what y_true holds.
 BinaryCrossentropy = loss_of("BinaryCrossentropy", keras.binary_crossentropy, maker="sigmoid")
 BinaryFocalCrossentropy = loss_of("BinaryFocalCrossentropy", focal.binary_focal_crossentropy, maker="sigmoid")
 CategoricalCrossentropy = loss_of("CategoricalCrossentropy", keras.categorical_crossentropy, maker="softmax")

@@ -1,4 +1,4 @@
-"""Loss, what every loss is; and losses that are formulas, whose constructor takes the formula's options."""
+"""Loss, the base of all losses; and losses made from formulas, whose constructor takes the formula's options."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["Formula", "Loss", "LossFunction", "loss_of"]
 
 
 class Loss(Configured):
-    """The base of all losses. A subclass says ``call(y_true, y_pred)``: one value for each sample.
+    """The base of all losses. A subclass defines ``call(y_true, y_pred)``, which returns one value for each sample.
 
-    ``reduction`` makes one number of them: "sum_over_batch_size" (or "mean") divides the weighted sum by the number of
-    losses, "mean_with_sample_weight" by the sum of the weights, "sum" by nothing; "none" leaves them. Where that is 0
-    (weights of 0, nothing but labels of ``ignore_class``), so is the loss.
+    ``reduction`` makes one number of the values: "sum_over_batch_size" (or "mean") divides the weighted sum by the
+    number of values, "mean_with_sample_weight" by the sum of the weights, "sum" by nothing; "none" returns the values.
+    If the divisor is 0 (all weights are 0, or all labels ``ignore_class``), the loss is 0.
     """
 
     kind: ClassVar[str] = "targets"  # what y_true holds: dense "targets", or integer "labels"
-    maker: ClassVar[str | None] = None  # the activation whose input this loss can take as logits
+    maker: ClassVar[str | None] = None  # the activation whose logits this loss can use
     from_logits: bool = False
 
     def __init__(
@@ -55,7 +55,7 @@ class Loss(Configured):
         )
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
-        """The loss of each sample, (N, ...); of mixed labels, the mixture of the losses."""
+        """The loss of each sample, (N, ...); for mixed labels, the mixture of the losses."""
         return each(lambda y: self.call(y, y_pred), y_true)
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -63,18 +63,20 @@ class Loss(Configured):
         return reduced(losses, sample_weight, counted, self.reduction)
 
     def counted(self, y_true: Any) -> Any:
-        """1 for each sample that a mean counts and 0 for the others; None when it counts all."""
+        """1 for each sample that a mean counts and 0 for the others; None if it counts all."""
         return None
 
     @property
     def weighs_classes(self) -> bool:
-        """Whether the loss itself makes some classes count more than others."""
+        """Whether the loss weighs the classes."""
         return False
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         known = inspect.signature(type(self).__init__).parameters
-        passed = any(p.kind is p.VAR_KEYWORD for p in known.values())  # on to this class's own
+        passed = any(
+            p.kind is p.VAR_KEYWORD for p in known.values()
+        )  # the subclass's constructor passes options on to this one
         names = dict.fromkeys([*known, *(("reduction", "name") if passed else ())])
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
@@ -95,11 +97,11 @@ class LossFunction(Loss):
         return self.fn(y_true, y_pred)
 
 
-# --- losses that are formulas -------------------------------------------------------------------------------------
+# --- losses made from formulas ------------------------------------------------------------------------------------
 
 
 class Formula(Loss):
-    """A loss that is a function of (y_true, y_pred, options); `loss_of` makes such classes.
+    """A loss that is a function of (y_true, y_pred, options), made by `loss_of`.
 
     The constructor takes the function's options, then ``reduction``, ``name`` and ``dtype``; all but the last are
     attributes.
@@ -143,7 +145,7 @@ class Formula(Loss):
 def loss_of(
     name: str, formula: Callable[..., Any], *, kind: str = "targets", maker: str | None = None
 ) -> type[Formula]:
-    """The class of this name for a formula, with its docstring and its options as the constructor's first arguments."""
+    """The class of this name for a formula, with its docstring; the constructor's first arguments are its options."""
     own = options_of(formula, 2)
     shared = options_of(Loss.__init__, 1)
     return class_of(
@@ -159,7 +161,7 @@ def loss_of(
     )
 
 
-def _share(value: float, what: str) -> float:
+def _fraction(value: float, what: str) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f"{what} {value!r} is no share. Write a number from 0 to 1.")
     return value
@@ -180,7 +182,7 @@ def _balance(value: Any, what: str) -> float | tuple[float, ...]:
 
 
 _CHECKS: dict[str, Callable[[Any, str], Any]] = {
-    "label_smoothing": _share,
+    "label_smoothing": _fraction,
     "gamma": _exponent,
     "alpha": _balance,
     "beta": _exponent,

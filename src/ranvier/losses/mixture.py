@@ -1,4 +1,4 @@
-"""Targets of mixed samples: what MixUp and its kin make of targets."""
+"""Targets of mixed samples, as MixUp and CutMix make them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Mixture", "blend", "each", "wide"]
 
 
 def wide(share: Node, ndim: int) -> Node:
-    """Shares of samples (N, ...) with as many dimensions as what they are shares of."""
+    """``share`` of the samples (N, ...) with dimensions of 1 added, up to ``ndim``."""
     return n.reshape(share, share.shape + (1,) * (ndim - share.ndim))
 
 
 @function
 def blend(share: Node, first: Node, second: Node) -> Node:
-    """``share`` of the first and the rest of the second: (N,), and two of (N, ...)."""
+    """``share`` (N,) times the first plus the rest times the second, both (N, ...)."""
     if first.ndim < 1 or first.shape[0] != share.shape[0]:
         raise GraphError(
             f"mixed samples need a value for each of {share.shape[0]} samples, and here is {first.type}: write a loss "
@@ -33,7 +33,7 @@ def blend(share: Node, first: Node, second: Node) -> Node:
 
 @function
 def larger(share: Node, first: Node, second: Node) -> Node:
-    """The first where its share is a half or more, else the second."""
+    """The first if its share is 0.5 or more, else the second."""
     return n.where(n.greater_equal(wide(share, first.ndim), 0.5), first, second)
 
 
@@ -41,8 +41,8 @@ def larger(share: Node, first: Node, second: Node) -> Node:
 class Mixture(CheckedConstructor):
     """Two targets for each sample: ``share`` (samples,) of the first, the rest of the second.
 
-    Every loss takes it as y_true. Targets in floats are mixed; of integer labels, the loss is the mixture of the two
-    losses, which for cross entropy is that of the soft targets.
+    Every loss takes it as y_true. Float targets are blended. For integer labels the loss is the mixture of the two
+    losses, which for cross entropy equals the loss of the soft targets.
     """
 
     first: Any
@@ -51,18 +51,18 @@ class Mixture(CheckedConstructor):
 
     @property
     def labels(self) -> bool:
-        """Whether the targets are class numbers, which cannot be mixed themselves."""
+        """Whether the targets are class numbers, which cannot be blended."""
         return self.first.dtype not in FLOATS
 
     def each(self, function: Callable[[Any], Any]) -> Any:
-        """A function's value at the mixed targets; of labels, the mixture of its values. None where it has none."""
+        """The function of the blended targets; for labels, the mixture of its two values. None stays None."""
         if not self.labels:
             return function(self.soft())
         first, second = function(self.first), function(self.second)
         return None if first is None else self.mix(first, second)
 
     def mix(self, first: Any, second: Any) -> Any:
-        """Two values for each sample (losses, say) in these shares."""
+        """The mixture of two values for each sample, such as losses."""
         return blend(self.share, first, second)
 
     def dominant(self) -> Any:
@@ -70,7 +70,7 @@ class Mixture(CheckedConstructor):
         return larger(self.share, self.first, self.second)
 
     def soft(self, classes: int | None = None) -> Any:
-        """The mixed targets; labels as shares of ``classes``, (..., classes). For losses that are functions of yours.
+        """The blended targets; labels as probabilities of ``classes``, (..., classes). For your own loss functions.
 
         Raises ValueError for labels without the number of classes.
         """
@@ -84,5 +84,5 @@ class Mixture(CheckedConstructor):
 
 
 def each(function: Callable[[Any], Any], y_true: Any) -> Any:
-    """``function(y_true)``, and of mixed targets what `Mixture.each` makes of it."""
+    """``function(y_true)``; for a `Mixture`, `Mixture.each` of the function."""
     return y_true.each(function) if isinstance(y_true, Mixture) else function(y_true)

@@ -1,4 +1,4 @@
-"""From the losses of samples to one number: the rule of every loss that is called, and of what `fit` minimizes."""
+"""From the losses of samples to one number, for losses that are called and for what `fit` minimizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "
 
 
 def together(losses: Node, sample_weight: Node) -> tuple[Node, Node]:
-    """Losses (N, ...) and their weights (N,), (N, 1), of the losses' first dimensions or of all, as what multiplies."""
+    """Losses (N, ...) and their weights, (N,), (N, 1) or of the losses' first dimensions, in shapes to multiply."""
     weight = n.cast(sample_weight, losses.dtype)
     if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
         if losses.ndim == 1:  # as Keras
@@ -31,11 +31,11 @@ def together(losses: Node, sample_weight: Node) -> tuple[Node, Node]:
 
 @function
 def reduced(losses: Node, sample_weight: Node | None, counted: Node | None, reduction: str | None) -> Node:
-    """One number of losses (N, ...) and their weights, or with "none" the weighted losses.
+    """One number from losses (N, ...) and their weights; with "none" the weighted losses.
 
-    ``counted`` is what a mean counts each loss as, all as 1 where it is None (`Loss.counted`). "sum" divides by
+    ``counted`` is the number that a mean counts for each loss, 1 if it is None (`Loss.counted`). "sum" divides by
     nothing, "batchmean" by the number of samples, "mean_with_sample_weight" by the sum of the weights, all others by
-    the number of losses. Where that is 0, so is the loss.
+    the number of losses. If the divisor is 0, so is the result.
     """
     divisor = None if counted is None else n.cast(counted, losses.dtype)
     weighted = losses
@@ -44,7 +44,7 @@ def reduced(losses: Node, sample_weight: Node | None, counted: Node | None, redu
         weighted = n.multiply(losses, weight)
         if reduction == "mean_with_sample_weight":
             divisor = weight if divisor is None else n.multiply(*together(divisor, weight))
-    elif sample_weight is not None:  # one number for all, by which nothing is divided
+    elif sample_weight is not None:  # one number for all, which does not change the divisor
         weighted = n.multiply(losses, sample_weight)
     if reduction in ("none", None):
         return weighted

@@ -1,8 +1,8 @@
-"""Curves and their areas on arrays, exactly: from every score, where the metrics of training have fixed thresholds.
+"""Exact curves and areas from arrays; the metrics of training use fixed thresholds.
 
 Names, arguments and meanings are scikit-learn's. ``y_true`` is 0 or 1 (or -1 and 1) with scores ``(n,)`` or ``(n, 1)``;
-class numbers with scores ``(n, classes)``, each class against the rest; or ones and zeros of the scores' shape
-``(n, labels)``.
+class numbers with scores ``(n, classes)``, each class against the rest; or ones and zeros of the scores' shape ``(n,
+labels)``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def _array(x: Any) -> Array:
-    """``x`` in NumPy. Raises TypeError for a tensor that stands for data while a model is traced."""
+    """``x`` in NumPy. Raises TypeError for a placeholder of a traced model."""
     try:
         return np.asarray(x)
     except RuntimeError as error:
@@ -41,8 +41,8 @@ def ranked(
 ) -> tuple[Array, Array, Array]:
     """``(true positives, false positives, thresholds)`` for each distinct score as a threshold, highest first.
 
-    A sample counts as positive where its score is at least the threshold. Raises ValueError for shapes that differ,
-    NaN, targets other than 0 and 1 (or -1 and 1) without a ``pos_label``, and weights that are negative or not one a
+    A sample counts as positive if its score is at least the threshold. Raises ValueError for shapes that differ, NaN,
+    targets other than 0 and 1 (or -1 and 1) without a ``pos_label``, and weights that are negative or not one for each
     sample.
     """
     truth, scores = _array(y_true).reshape(-1), _array(y_score).reshape(-1)
@@ -72,7 +72,7 @@ def ranked(
         )
     order = np.argsort(-scores.astype(np.float64), kind="stable")
     scores, truth, weight = scores[order], truth[order].astype(np.float64), weight[order]
-    # Of the samples of one score the last.
+    # The last sample of each score.
     last = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
     return np.cumsum(truth * weight)[last], np.cumsum((1 - truth) * weight)[last], scores[last]
 
@@ -85,11 +85,11 @@ def roc_curve(
     sample_weight: Any = None,
     drop_intermediate: bool = True,
 ) -> tuple[Array, Array, Array]:
-    """``(false positive rates, true positive rates, thresholds)`` of one yes or no, from (0, 0) to (1, 1).
+    """``(false positive rates, true positive rates, thresholds)`` of binary targets, from (0, 0) to (1, 1).
 
-    The first threshold is infinite: nothing is decided to be positive. ``pos_label`` is the class that is a yes, 1 if
-    None. ``drop_intermediate`` leaves out points on the line between their neighbours. Raises ValueError where there
-    are no positives, or no negatives.
+    The first threshold is infinite: no sample is predicted positive. ``pos_label`` is the positive class, 1 if None.
+    ``drop_intermediate`` leaves out points on the line between their neighbours. Raises ValueError if there are no
+    positives, or no negatives.
     """
     tp, fp, thresholds = ranked(y_true, y_score, sample_weight, pos_label)
     for count, what in ((tp[-1], "positive"), (fp[-1], "negative")):
@@ -99,7 +99,7 @@ def roc_curve(
             )
     if drop_intermediate and len(tp) > 2:
         corners = (np.diff(fp, 2) != 0) | (np.diff(tp, 2) != 0)
-        tp, fp, thresholds = _kept(corners, tp, fp, thresholds)
+        tp, fp, thresholds = _with_ends(corners, tp, fp, thresholds)
     start = np.zeros(1)
     return (
         np.concatenate([start, fp / fp[-1]]),
@@ -108,8 +108,8 @@ def roc_curve(
     )
 
 
-def _kept(inner: Array, *arrays: Array) -> tuple[Array, ...]:
-    """The first and the last of each array, and between them those that are chosen."""
+def _with_ends(inner: Array, *arrays: Array) -> tuple[Array, ...]:
+    """The first and the last element of each array, and the selected ones between."""
     rows = np.concatenate([[True], inner, [True]])
     return tuple(array[rows] for array in arrays)
 
@@ -122,17 +122,17 @@ def precision_recall_curve(
     sample_weight: Any = None,
     drop_intermediate: bool = False,
 ) -> tuple[Array, Array, Array]:
-    """``(precisions, recalls, thresholds)`` of one yes or no, by rising threshold, then the point (1, 0).
+    """``(precisions, recalls, thresholds)`` of binary targets, by rising threshold, then the point (1, 0).
 
-    ``pos_label`` is as in `roc_curve`; ``drop_intermediate`` leaves out points between others of the same recall.
-    Raises ValueError where there are no positives.
+    See `roc_curve` for ``pos_label``; ``drop_intermediate`` leaves out points between others of the same recall. Raises
+    ValueError if there are no positives.
     """
     tp, fp, thresholds = ranked(y_true, y_score, sample_weight, pos_label)
     if tp[-1] <= 0:
         raise ValueError("y_true has no positive sample, so there is no recall. Write samples of both kinds.")
     if drop_intermediate and len(tp) > 2:
         steps = np.diff(tp) != 0
-        tp, fp, thresholds = _kept(steps[:-1] | steps[1:], tp, fp, thresholds)
+        tp, fp, thresholds = _with_ends(steps[:-1] | steps[1:], tp, fp, thresholds)
     decided = tp + fp
     precision = np.where(decided > 0, tp / np.where(decided > 0, decided, 1), 0.0)
     return (
@@ -152,13 +152,13 @@ def roc_auc_score(
     multi_class: str = "ovr",
     labels: Any = None,
 ) -> Any:
-    """The area under the ROC curve: the probability that a positive ranks above a negative, ties counting half.
+    """The area under the ROC curve: the probability that a positive ranks above a negative; ties count half.
 
-    Of several classes or labels, their mean ("macro"), the mean weighted by the positives of each ("weighted"), all
-    counted together ("micro"), the mean over samples ("samples", of labels), or one number each (None; NaN for a class
-    with no positives or no negatives). ``max_fpr`` takes the area up to that rate of false positives, from 0.5 to 1
-    (McClish, 1989). ``multi_class``: each class against the rest ("ovr"), or each pair of classes ("ovo"; Hand and
-    Till, 2001). ``labels`` are the classes of the scores' columns, where they are not 0, 1, 2 ...
+    ``average`` of several classes or labels: their mean ("macro"), the mean weighted by the positives of each
+    ("weighted"), all counted together ("micro"), the mean over samples ("samples", of labels), or one number each
+    (None; NaN for a class with no positives or no negatives). ``max_fpr`` takes the area up to that rate of false
+    positives, scaled to 0.5 to 1 (McClish, 1989). ``multi_class``: each class against the rest ("ovr"), or each pair of
+    classes ("ovo"; Hand and Till, 2001). ``labels`` are the classes of the scores' columns, if they are not 0, 1, 2 ...
     """
 
     def area(truth: Array, score: Array, weight: Any) -> float:
@@ -171,7 +171,7 @@ def roc_auc_score(
         )
     if max_fpr is not None and not 0 < max_fpr <= 1:
         raise ValueError(f"max_fpr={max_fpr!r}: write a rate of false positives above 0, up to 1, instead.")
-    truth, scores, numbered = _told_apart(y_true, y_score, labels)
+    truth, scores, numbered = _columns_of(y_true, y_score, labels)
     if numbered and max_fpr not in (None, 1):
         raise ValueError(
             f"max_fpr={max_fpr!r} of several classes has no meaning. Write y_true == k and the scores of class k "
@@ -183,7 +183,7 @@ def roc_auc_score(
 
 
 def _area_up_to(x: Array, y: Array, most: float | None) -> float:
-    """The area under a curve; up to ``most``, with 0.5 where the diagonal's is and 1 where the largest is."""
+    """The area under a curve; up to ``most``, scaled so that the diagonal has 0.5 and the largest area 1."""
     if most is None or most == 1:
         return float(np.trapezoid(y, x))
     stop = int(np.searchsorted(x, most, "right"))
@@ -200,7 +200,7 @@ def _of_pairs(
     average: str | None,
     sample_weight: Any,
 ) -> float:
-    """The mean over pairs of classes of the areas that each has against the other."""
+    """The mean over pairs of classes of the area of each class against the other."""
     if average not in ("macro", "weighted") or sample_weight is not None:
         raise ValueError(
             f"average={average!r}{'' if sample_weight is None else ' and sample_weight'} with multi_class='ovo': write "
@@ -223,7 +223,7 @@ def average_precision_score(
 ) -> Any:
     """The area under the precision-recall curve as a sum of steps: precision times the recall gained at each score.
 
-    ``average`` is as in `roc_auc_score`.
+    See `roc_auc_score` for ``average``.
     """
 
     def area(truth: Array, score: Array, weight: Any) -> float:
@@ -234,12 +234,12 @@ def average_precision_score(
 
 
 def columns(y_true: Any, y_score: Any) -> tuple[Array, Array]:
-    """Truth and scores, both (n, labels); class numbers become a column of ones and zeros for each class."""
-    return _told_apart(y_true, y_score, None)[:2]
+    """Truth and scores, both (n, labels); class numbers become one-hot rows."""
+    return _columns_of(y_true, y_score, None)[:2]
 
 
 def _numbers_by(labels: Any, truth: Array, classes: int) -> Array:
-    """Class numbers from the classes of the scores' columns. Raises ValueError where they are not those of y_true."""
+    """Class numbers from the classes of the scores' columns. Raises ValueError for a target of no column."""
     known = _array(labels).reshape(-1)
     if len(set(known.tolist())) != len(known) or len(known) != classes:
         raise ValueError(
@@ -254,8 +254,8 @@ def _numbers_by(labels: Any, truth: Array, classes: int) -> Array:
     return np.array([index[label] for label in truth.tolist()])
 
 
-def _told_apart(y_true: Any, y_score: Any, labels: Any) -> tuple[Array, Array, bool]:
-    """Truth and scores as `columns` gives them, and whether the truth was class numbers, for several columns."""
+def _columns_of(y_true: Any, y_score: Any, labels: Any) -> tuple[Array, Array, bool]:
+    """Truth and scores as `columns` returns them, and whether the truth was class numbers, for several columns."""
     scores, truth = _array(y_score), _array(y_true)
     numbered = False
     if scores.ndim == 1:

@@ -1,4 +1,4 @@
-"""The per-class report: what was found of each class, how much of what was decided is right, and the averages."""
+"""The per-class report: precision, recall and F1 of each class, and their averages."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ranvier.metrics.table import Row, Tabular
 __all__ = ["Report", "report"]
 
 SCORES = ("precision", "recall", "f1")
-ROUNDED = 1e-5  # by so much sums of float32 probabilities may be beyond 0 and 1
+ROUNDED = 1e-5  # sums of float32 probabilities may exceed [0, 1] by so much
 
 
 class Report(Tabular):
     """Precision, recall, F1 and support of each class as arrays, their averages, accuracy and balanced accuracy.
 
-    ``averages`` maps "macro" (the plain mean over classes that occur in truth or decision), "weighted" (by support)
-    and, for labels that do not exclude each other, "micro" (all counted together) to (precision, recall, F1).
-    ``confusion`` has a row for each true class and a column for each decided one. Accuracy, balanced accuracy and
-    confusion are None for labels that do not exclude each other. It prints as a table; ``to_dict()`` is plain Python.
+    ``averages`` maps "macro" (the mean over classes that occur in targets or predictions), "weighted" (by support) and,
+    for several labels a sample, "micro" (all counted together) to (precision, recall, F1). ``confusion`` has a row for
+    each true class and a column for each predicted one. Accuracy, balanced accuracy and confusion are None for several
+    labels a sample. The report prints as a table; ``to_dict()`` is plain Python.
     """
 
     def __init__(
@@ -92,17 +92,17 @@ def report(
     threshold: float | None = None,
     sample_weight: Any = None,
 ) -> Report:
-    """What a classifier does for each class.
+    """Precision, recall and F1 of a classifier for each class.
 
     ``y_true``: class numbers (n,), one-hot rows (n, classes), ones and zeros of several labels at once (n, labels), or
-    names as strings. ``y_pred``: class numbers or names, scores (n, classes), whose largest decides, or probabilities
-    (n,), (n, 1) or (n, labels), which decide by exceeding ``threshold`` (0.5). Of logits write ``threshold=0``.
-    ``names``: what to call the classes.
+    names as strings. ``y_pred``: class numbers or names; scores (n, classes), whose largest is the prediction; or
+    probabilities (n,), (n, 1) or (n, labels), which are compared with ``threshold`` (0.5). For logits write
+    ``threshold=0``. ``names``: the names of the classes.
 
-    Raises ValueError where the two do not belong together, for NaN, for scores that are no probabilities where no
-    ``threshold`` is given, and where names are not as many as classes, or not all different.
+    Raises ValueError for targets and predictions that do not match, for NaN, for scores that are no probabilities
+    without a ``threshold``, and for names that are not one for each class, or not distinct.
     """
-    truth, decided, names = _decided(np.asarray(y_true), np.asarray(y_pred), names, threshold)
+    truth, decided, names = _predictions(np.asarray(y_true), np.asarray(y_pred), names, threshold)
     weight = np.ones(len(truth))
     if sample_weight is not None:
         weight = as_weights(sample_weight, len(truth), dtype=np.float64)
@@ -128,7 +128,7 @@ def report(
     return Report(called, found, chosen, support, confusion)
 
 
-def _decided(
+def _predictions(
     truth: Array, pred: Array, names: Sequence[str] | None, threshold: float | None
 ) -> tuple[Array, Array, Sequence[str] | None]:
     """Class numbers (n,) of both, or whether each label applies (n, labels); and the names."""
@@ -175,7 +175,7 @@ def _decided(
 
 
 def _above(scores: Array, threshold: float | None) -> Array:
-    """What is decided to be a yes; raises ValueError for scores that 0.5 need not part."""
+    """Whether scores exceed the threshold; raises ValueError for scores that 0.5 does not separate."""
     beyond = ~((scores >= -ROUNDED) & (scores <= 1 + ROUNDED))
     if threshold is None and beyond.any():
         raise ValueError(

@@ -22,7 +22,7 @@ class Configured(CheckedConstructor):
     __slots__ = ()
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments; of a class of yours that is no dataclass, none."""
+        """The constructor's arguments; none for your own class that is no dataclass."""
         own: Any = self
         return {f.name: getattr(own, f.name) for f in fields(own)} if is_dataclass(own) else {}
 
@@ -39,7 +39,7 @@ class Configured(CheckedConstructor):
 class Registry:
     """The classes (or functions) of one kind, by all the names that users may write for them.
 
-    ``classes`` has them by their own names, which files hold. ``names`` has short names too: Keras's (``MaxNorm`` is
+    ``classes`` maps their own names, which files hold. ``names`` has short names too: Keras's (``MaxNorm`` is
     ``max_norm``), or those that ``short`` makes; a class whose constructor needs arguments has none. ``aliases`` maps
     further names to class names, or to functions that make an object, and ``normalize`` other spellings to known ones.
     With ``callables`` any function is an object of this kind. ``form`` and ``example`` tell users in messages what to
@@ -70,13 +70,13 @@ class Registry:
 
     @functools.cached_property
     def names(self) -> dict[str, Any]:
-        """All names, and what each stands for: a class, or a function that makes an object."""
+        """All names, mapped to classes, or to functions that make an object."""
         short = {self.short(cls): cls for cls in self.classes.values() if not missing_arguments(cls)}
         others = {name: self.classes.get(made, made) for name, made in self.aliases.items()}
         return {**self.classes, **short, **others}
 
     def find(self, name: str) -> Any:
-        """What a name stands for. Raises ValueError naming the nearest name that exists."""
+        """The class or maker of a name. Raises ValueError naming the nearest name that exists."""
         found = self.names.get(name, self.names.get(self.normalize(name)))
         if found is None:
             raise no_such(self.kind, name, self.names)
@@ -111,18 +111,18 @@ class Registry:
         return cls(**options)
 
     def known(self, value: Any) -> bool:
-        """Whether an object is of one of these classes itself, and not of a subclass of the user's."""
+        """Whether an object is an instance of one of these classes, and not of your own subclass."""
         return self.classes.get(type(value).__name__) is type(value)
 
     def describe(self, value: Any) -> dict[str, Any]:
-        """What `get` makes an object from again. Raises ValueError for a class that is not the library's."""
+        """A description from which `get` makes the object again. Raises ValueError for your own classes."""
         name = type(value).__name__
         if not self.known(value):
             raise ValueError(f"the {self.kind} {name} is not one of Ranvier's and cannot be saved.")
         return {"class_name": name, "config": value.config()}
 
     def lazy(self, module: str) -> dict[str, str]:
-        """Where a module's lazy names are found: what it holds is there by the other names too."""
+        """Lazy names for a module: its classes and functions under all their names."""
         return {name: f"{module}:{value.__name__}" for name, value in self.names.items()}
 
 
@@ -138,9 +138,9 @@ def missing_arguments(cls: Any) -> list[str]:
 
 
 def held(function: Any) -> tuple[Any, ...]:
-    """What a compiled program knows of a function or an object: itself, and what its attributes hold.
+    """The part of a program's key that a function or an object is: itself, and the values of its attributes.
 
-    Raises TypeError for one that cannot be told from another.
+    Raises TypeError for an object without a hash.
     """
     try:
         hash(function)

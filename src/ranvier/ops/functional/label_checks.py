@@ -1,4 +1,4 @@
-"""Labels and indices that are at hand are checked where they are used: one that is no class would count for nothing."""
+"""Checks of labels and indices whose values are known: a label that is no class would be ignored silently."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["check_classes", "labelled", "outside"]
 
 
 def outside(indices: Any, extent: int, ignored: int | None = None) -> int | None:
-    """The first of an array's indices that is not from 0 to ``extent - 1`` and is not ignored, if there is one."""
+    """The first index outside 0 to ``extent - 1`` that is not ignored, None if there is none."""
     if not indices.size or indices.dtype.kind == "b":
         return None
     if indices.dtype == np.int32 and indices.flags.c_contiguous and indices.view(np.uint32).max() < extent:
-        return None  # one pass for both ends: negative numbers are the largest then
+        return None  # one comparison for both ends: as unsigned, negative numbers are the largest
     wrong = indices[((indices < 0) | (indices >= extent)) & (indices != ignored)]
     return int(wrong[0]) if wrong.size else None
 
 
 def check_classes(labels: Any, classes: int, ignored: int | None = None) -> None:
-    """Raise IndexError for a label of an array that is no class and is not ignored."""
+    """Raise IndexError for a label that is no class and is not ignored."""
     wrong = outside(labels, classes, ignored)
     if wrong is not None:
         raise IndexError(
@@ -35,7 +35,7 @@ def check_classes(labels: Any, classes: int, ignored: int | None = None) -> None
 
 
 def labelled(loss: Callable[..., Any]) -> Any:
-    """A loss of labels (N, ...) and scores (N, ..., classes) that refuses labels out of range, where they are known."""
+    """Wrap a loss of labels (N, ...) and scores (N, ..., classes): known labels out of range raise."""
     signature = inspect.signature(loss)
 
     @functools.wraps(loss)
@@ -43,7 +43,7 @@ def labelled(loss: Callable[..., Any]) -> Any:
         labels = y_true._value if isinstance(y_true, Tensor) else y_true
         if isinstance(labels, (np.ndarray, list)):
             classes = np.shape(y_pred)[-1] if isinstance(y_pred, list) else y_pred.shape[-1]
-            if isinstance(classes, int):  # which what is traced may not tell
+            if isinstance(classes, int):  # traced scores may not have a known number
                 given = signature.bind(y_true, y_pred, *args, **options).arguments if args else options
                 check_classes(np.asarray(labels), classes, given.get("ignore_class"))
         return loss(y_true, y_pred, *args, **options)

@@ -1,7 +1,8 @@
-"""Focal losses: cross entropies that look away from what is already right (Lin, Goyal, Girshick, He, Dollar, 2017).
+"""Focal losses: cross entropies that reduce the weight of easy samples (Lin, Goyal, Girshick, He, Dollar, 2017).
 
-Each term of the cross entropy is multiplied by ``(1 - p) ** gamma``, where p is the probability given to the truth: the
-many easy samples of a frequent class no longer outweigh the few hard ones. ``gamma=0`` is the cross entropy itself.
+Each term of the cross entropy is multiplied by ``(1 - p) ** gamma``, where p is the predicted probability of the true
+class: the many easy samples of a frequent class no longer outweigh the few hard ones. ``gamma=0`` gives the cross
+entropy.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ __all__ = [
 
 
 def focused(losses: Node, missed: Node, gamma: float) -> Node:
-    """Losses times ``missed ** gamma``, where ``missed`` is the probability that was not given to the truth."""
+    """Losses times ``missed ** gamma``, where ``missed`` is 1 minus the probability of the true class."""
     if not gamma:
         return losses
-    if gamma < 1:  # whose slope at 0 is infinite
+    if gamma < 1:  # the slope at 0 would be infinite
         missed = n.clip(missed, EPSILON)
     return losses * n.power(missed, gamma)
 
 
 def per_class(alpha: Any, scores: Node) -> Node:
-    """``alpha``, one number or one for each class, as what broadcasts over the scores."""
+    """``alpha``, one number or one for each class, as a constant that broadcasts over the scores."""
     if isinstance(alpha, (list, tuple)) and len(alpha) != scores.shape[-1]:
         raise GraphError(
             f"alpha has {len(alpha)} numbers for scores of shape {scores.shape}: write one number, or one for each of "

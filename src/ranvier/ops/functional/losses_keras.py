@@ -1,7 +1,7 @@
 """Keras's losses as functions of (y_true, y_pred): one value for each sample, averaged over the last axis.
 
-Logits are used where they are known: a loss of probabilities that a recorded `softmax` or `sigmoid` made takes what
-went into it, which is the same value, stable and cheaper.
+Logits are used if they are known: a loss of the output of a recorded `softmax` or `sigmoid` takes its input, which
+gives the same value, stable and cheaper.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = [
 
 
 def logits_of(y_pred: Any, maker: str) -> Any:
-    """What ``maker`` ("softmax" over the last axis, or "sigmoid") was given to make this tensor, as it was then.
+    """The input from which ``maker`` ("softmax" over the last axis, or "sigmoid") computed this tensor.
 
-    None where that is not known, or where it has been overwritten since. Gradients reach it where they reach
-    ``y_pred``: what was computed under ``no_grad`` has none, and so have the logits.
+    None if it is unknown, or overwritten since. Gradients reach it if they reach ``y_pred``: under ``no_grad`` neither
+    has one.
     """
     node, segment = getattr(y_pred, "trace_node", None), getattr(y_pred, "segment", None)
     if node is None or segment is None or node.function is None or node.function.name != maker:
@@ -51,9 +51,9 @@ def logits_of(y_pred: Any, maker: str) -> Any:
 
 
 def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
-    """Targets and predictions of one shape, in floats, of at least two dimensions.
+    """Targets and predictions of one shape, in floats, with two dimensions or more.
 
-    A last axis of 1 that only one of them has is no difference. Raises GraphError for any other: never broadcast.
+    One of them may lack a last axis of 1. Raises GraphError for other differences: nothing is broadcast.
     """
     x, y = floating(y_pred), y_true
     if x.ndim < 2:
@@ -71,7 +71,7 @@ def pair(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
 
 
 def vectors(y_true: Node, y_pred: Node) -> tuple[Node, Node]:
-    """`pair` for what compares vectors: those given alone are one sample, as in Keras, and the result is a scalar."""
+    """`pair` for losses of vectors: one-dimensional arguments are one sample, as in Keras; the result is a scalar."""
     y, x = pair(y_true, y_pred)
     return (n.squeeze(y, -1), n.squeeze(x, -1)) if y_true.ndim == y_pred.ndim == 1 else (y, x)
 
@@ -96,7 +96,7 @@ def smoothed(y: Node, label_smoothing: float, classes: Any) -> Node:
 
 
 def log_probabilities(scores: Node, from_logits: bool) -> Node:
-    """Logarithms of the probabilities over the last axis, of logits or of shares that need not add up to 1."""
+    """Log probabilities over the last axis, from logits or from weights that need not sum to 1."""
     if from_logits:
         return log_softmax(scores)
     shares = n.divide(scores, n.sum(scores, -1, True))
@@ -104,7 +104,7 @@ def log_probabilities(scores: Node, from_logits: bool) -> Node:
 
 
 def ignoring(losses: Node, labels: Node, ignore_class: int | None) -> Node:
-    """Losses, those of labels of the ignored class being 0."""
+    """Losses, 0 for labels of the ignored class."""
     if ignore_class is None:
         return losses
     return n.where(n.equal(labels, ignore_class), 0, losses)
@@ -190,7 +190,7 @@ def log_cosh(y_true: Node, y_pred: Node) -> Node:
 
 
 def signs(y: Node) -> Node:
-    """Targets of -1 and 1; when all are 0 or 1, those as -1 and 1."""
+    """Targets of -1 and 1; if all are 0 or 1, 0 becomes -1."""
     binary = n.all(n.logical_or(n.equal(y, 0), n.equal(y, 1)))
     return n.where(binary, n.subtract(n.multiply(y, 2), 1), y)
 
@@ -211,7 +211,7 @@ def squared_hinge(y_true: Node, y_pred: Node) -> Node:
 
 @function
 def categorical_hinge(y_true: Node, y_pred: Node) -> Node:
-    """``max(highest wrong score - right score + 1, 0)`` for one-hot targets."""
+    """``max(highest score of another class - score of the true class + 1, 0)`` for one-hot targets."""
     y, x = vectors(y_true, y_pred)
     wrong = n.max(n.subtract(1, y) * x, -1)
     return n.maximum(n.add(wrong - n.sum(y * x, -1), 1), 0)
@@ -241,8 +241,8 @@ def cosine_similarity(y_true: Node, y_pred: Node, axis: int = -1) -> Node:
 def dice(y_true: Node, y_pred: Node, axis: int | tuple[int, ...] | None = None) -> Node:
     """One minus the Dice coefficient of targets and predictions in [0, 1] (Milletari et al., 2016).
 
-    ``2 * sum(y * x) / (sum(y) + sum(x))``, over an axis or some; by default over the whole batch: write
-    ``axis=(1, 2, 3)`` for that of each image.
+    ``2 * sum(y * x) / (sum(y) + sum(x))``, over one or several axes, by default over the whole batch. For one value for
+    each image write ``axis=(1, 2, 3)``.
     """
     y, x = pair(y_true, y_pred)
     whole = n.sum(y, axis) + n.sum(x, axis)
@@ -259,8 +259,8 @@ def tversky(
 ) -> Node:
     """One minus the Tversky index (Salehi et al., 2017): ``hits / (hits + alpha * missed + beta * wrong)``.
 
-    ``alpha`` counts what was missed and ``beta`` what is wrongly there, as Keras has it (the paper the other way
-    round). Sums are over an axis or some, as in `dice`, which it is where both are 0.5.
+    ``alpha`` weighs false negatives and ``beta`` false positives, as in Keras (the paper swaps them). See `dice` for
+    ``axis``; with 0.5 for both this is `dice`.
     """
     y, x = pair(y_true, y_pred)
     hits = n.sum(y * x, axis)

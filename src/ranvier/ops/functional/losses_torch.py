@@ -1,7 +1,7 @@
 """Losses as functions of (input, target), with PyTorch's meaning of every argument.
 
-All are stable for any finite input: what has logits never forms a probability first, and logarithms of given
-probabilities stop at -100 as PyTorch's do.
+All are stable for any finite input: losses of logits never compute probabilities, and logarithms of probabilities are
+at least -100, as PyTorch's are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ranvier.tensor.function import function
 
 
 def reduce(losses: Node, reduction: str, total: Node | None = None) -> Node:
-    """Losses as they are ("none"), added ("sum"), or averaged ("mean"): by their number, or by ``total``."""
+    """Losses unchanged ("none"), summed ("sum"), or averaged ("mean"): over their number, or over ``total``."""
     if reduction == "none":
         return losses
     added: Node = n.sum(losses)
@@ -30,7 +30,7 @@ def reduce(losses: Node, reduction: str, total: Node | None = None) -> Node:
 
 
 def aligned(input: Node, target: Node, what: str) -> tuple[Node, Node]:
-    """Both in floats and of one shape; never broadcast, since (N,) against (N, 1) would become (N, N)."""
+    """Both as floats of one shape. Nothing is broadcast: (N,) against (N, 1) would become (N, N)."""
     x, dtype = floating(input), floating(input).dtype
     if input.shape != target.shape:
         ones = [[d for d in node.shape if d != 1] for node in (input, target)]
@@ -47,7 +47,7 @@ def class_axis(input: Node) -> int:
 
 
 def last(x: Node) -> Node:
-    """The classes' axis (the second, or the only one) moved to the end."""
+    """Move the class axis (the second, or the only one) to the end."""
     if x.ndim < 3:
         return x
     return n.transpose(x, (0, *range(2, x.ndim), 1))
@@ -67,7 +67,7 @@ def weight_of(labels: Node, weight: Node, classes: int, dtype: str) -> Node:
 
 
 def label_weights(labels: Node, weight: Node | None, ignore_index: int, rows: Node) -> Node:
-    """What each label counts, (N, ...): its class's weight, or 1, and 0 for ``ignore_index``. ``rows`` are scores."""
+    """The weight of each label, (N, ...): that of its class, or 1, and 0 for ``ignore_index``. ``rows`` are scores."""
     kept = n.not_equal(labels, ignore_index)
     if weight is None:
         return n.cast(kept, rows.dtype)
@@ -75,7 +75,7 @@ def label_weights(labels: Node, weight: Node | None, ignore_index: int, rows: No
 
 
 def _as_labels(input: Node, wanted: tuple[Any, ...], target: Node) -> str:
-    """What to write for targets of another shape than ``wanted``, or than that of probabilities, where it is plain."""
+    """The fix for targets of another shape than ``wanted``, or than that of probabilities; empty if it is unclear."""
     whole = ".long()" if target.dtype in FLOATS else ""
     if target.shape == (*wanted, 1):
         return f": for class numbers write target{whole}.squeeze({len(wanted)})"
@@ -94,8 +94,8 @@ def nll_loss(
 ) -> Node:
     """Minus the entry of each row of log probabilities at its label: (N, C, ...) and labels (N, ...).
 
-    ``weight`` (C,) scales each class; rows of label ``ignore_index`` count for nothing, and a mean divides by the
-    weights of the others.
+    ``weight`` (C,) scales each class. Rows of label ``ignore_index`` are ignored. A mean divides by the weights of the
+    other rows.
     """
     rows = last(floating(input))
     labels = n.cast(target, "int32")
@@ -153,9 +153,9 @@ def _weighted(losses: Node, weight: Any, reduction: str) -> Node:
 def binary_cross_entropy(
     input: Node, target: Node, weight: Node | None = None, reduction: str = "mean"
 ) -> Node:
-    """The cross entropy of probabilities and targets in [0, 1]; logarithms stop at -100.
+    """The cross entropy of probabilities and targets in [0, 1]; logarithms are at least -100.
 
-    Where either lies outside the loss is nan: such a number is no probability, and often a forgotten sigmoid.
+    If either is outside, the loss is nan: such a number is no probability, often because a sigmoid is missing.
     """
     p, y = aligned(input, target, "binary cross entropy")
     hit, miss = (_log_from(q) for q in (p, n.subtract(1, p)))
@@ -165,9 +165,9 @@ def binary_cross_entropy(
 
 
 def _log_from(p: Node) -> Node:
-    """``max(log(p), -100)``, with a gradient that stays finite: that of log(p) at p no smaller than 1e-12."""
+    """``max(log(p), -100)``, with a finite gradient: that of log(p), with p at least 1e-12."""
     safe = n.clip(p, 1e-12)
-    inside = n.log(safe) + (p - safe) / safe  # its slope below 1e-12 is 1e12, as PyTorch has it
+    inside = n.log(safe) + (p - safe) / safe  # below 1e-12 the slope is 1e12, as PyTorch's
     value = n.clip(n.log(n.clip(p, math.exp(-87 if p.dtype == "float32" else -100))), -100.0)
     value = n.where(n.less_equal(p, 0), -100.0, value)
     return inside + n.stop_gradient(value - inside)
@@ -181,7 +181,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Node | None = None,
 ) -> Node:
-    """The cross entropy of logits and targets in [0, 1]; ``pos_weight`` scales the part of the positives."""
+    """The cross entropy of logits and targets in [0, 1]; ``pos_weight`` scales the terms of positive targets."""
     x, y = aligned(input, target, "binary cross entropy")
     if pos_weight is None:
         losses = each.binary_crossentropy(y, x)
@@ -213,7 +213,7 @@ def huber_loss(input: Node, target: Node, reduction: str = "mean", delta: float 
 
 @function
 def smooth_l1_loss(input: Node, target: Node, reduction: str = "mean", beta: float = 1.0) -> Node:
-    """The Huber loss divided by its width ``beta``; with 0 the absolute difference."""
+    """The Huber loss divided by its width ``beta``; the absolute difference for a ``beta`` of 0."""
     if not beta:
         return l1_loss(input, target, reduction)
     return n.divide(huber_loss(input, target, reduction, beta), beta)
@@ -223,7 +223,7 @@ def smooth_l1_loss(input: Node, target: Node, reduction: str = "mean", beta: flo
 def kl_div(input: Node, target: Node, reduction: str = "mean", log_target: bool = False) -> Node:
     """The divergence of target probabilities from log probabilities ``input``; terms of probability 0 are 0.
 
-    "mean" divides by all elements, "batchmean" by the rows, which is the mathematical mean.
+    "mean" divides by the number of elements, "batchmean" by the number of rows, which is the mathematical mean.
     """
     x, y = aligned(input, target, "the divergence")
     if log_target:
