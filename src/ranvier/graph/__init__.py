@@ -1,5 +1,3 @@
-"""The waist: one small graph language. Everything above builds graphs; every engine below runs them."""
+"""The graph language: everything above builds graphs, and every engine runs them."""
 
-from ranvier.graph import (
-    ops as ops,
-)  # declares the primitives, whichever module of the waist is imported first
+from ranvier.graph import ops as ops  # declares the primitives, whichever module is imported first

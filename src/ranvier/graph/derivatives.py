@@ -1,4 +1,4 @@
-"""What the gradients of primitives share, and those that need more than a line; they build ordinary graph."""
+"""Gradients of primitives that need more than a line, and helpers of gradients. They build ordinary graph."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ranvier.graph.extents import extent
 from ranvier.graph.node import Node, apply, constant, like
 
 __all__ = [
-    "concatenate_gradient", "extremum_share", "gather_gradient", "pad_gradient", "power_gradient",
+    "concatenate_gradient", "extremum_gradient", "gather_gradient", "pad_gradient", "power_gradient",
     "reduce_max_gradient", "restore", "scatter_add_gradient", "slice_gradient", "where", "zeros",
 ]  # fmt: skip
 
@@ -28,7 +28,7 @@ def restore(g: Node, shape: tuple[Any, ...], axes: Sequence[int]) -> Node:
 
 
 def countdown(shape: tuple[Any, ...], axes: Sequence[int]) -> Node:
-    """int32 numbers that fall, along ``axes``, from 0 by 1 with every element in row-major order."""
+    """int32 numbers that decrease from 0 by 1 with every element along ``axes``, in row-major order."""
     total = None
     stride = 1
     for axis in reversed(axes):
@@ -41,7 +41,7 @@ def countdown(shape: tuple[Any, ...], axes: Sequence[int]) -> Node:
 
 
 def reduce_max_gradient(n: Node, g: Node) -> Sequence[Node]:
-    """Shared evenly among equal maxima, as jax and torch's amax do; or with ``first`` all of it to the first."""
+    """Split evenly among equal maxima, as jax and torch's amax do; with ``first``, all of it goes to the first."""
     (x,), axes = n.inputs, n.attrs["axes"]
     equal = apply("equal", x, restore(n, x.shape, axes))
     if n.attrs.get("first"):
@@ -88,7 +88,7 @@ def concatenate_gradient(n: Node, g: Node) -> Sequence[Node]:
 
 
 def last_row(index: Node, rows: Any) -> Node:
-    """The number of the last of ``rows`` rows, which may be symbolic, in the shape of the indices."""
+    """The index of the last of ``rows`` rows, which may be symbolic, in the shape of ``index``."""
     if isinstance(rows, int):
         return like(index, rows - 1)
     extent = apply("extent", symbols=(rows.name,), dtype=index.dtype)
@@ -118,20 +118,20 @@ def scatter_add_gradient(n: Node, g: Node) -> Sequence[Node | None]:
 
 
 def power_gradient(n: Node, g: Node) -> Sequence[Node]:
-    """The exponent's part is zero where the base is not positive, as torch has it at a base of zero; the base's
-    where the exponent is.
+    """The gradient by the exponent is zero where the base is not positive, as in torch for a base of zero; the one by
+    the base is zero where the exponent is.
     """
     x, y = n.inputs
     flat = apply("equal", y, zeros(y))
-    exponent = where(flat, like(y, 1.0), y)  # so that what is not chosen is finite, and its gradient too
+    exponent = where(flat, like(y, 1.0), y)  # so that the branch not taken is finite, and its gradient too
     slope = where(flat, zeros(y), y * apply("power", x, exponent - like(y, 1.0)))
     positive = apply("less", zeros(x), x)
     safe = where(positive, x, like(x, 1.0))
     return g * slope, where(positive, g * n * apply("log", safe), zeros(g))
 
 
-def extremum_share(n: Node, g: Node, side: int) -> Node:
-    """One operand's part of the gradient of a maximum or minimum: half of it where both are equal."""
+def extremum_gradient(n: Node, g: Node, side: int) -> Node:
+    """The gradient of a maximum or minimum by one operand: half of it where both are equal."""
     mine, other = n.inputs[side], n.inputs[1 - side]
     tie = apply("equal", mine, other)
     return where(tie, g * like(g, 0.5), where(apply("equal", n, mine), g, zeros(g)))

@@ -1,4 +1,4 @@
-"""The extents of a node's dimensions as numbers, where a function is of known ones only."""
+"""The extents of a node's dimensions as numbers, for functions that need known extents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["extent", "extents"]
 
 
 def extent(node: Node, axis: int) -> int:
-    """The extent of one dimension. Raises GraphError where it is known only when the program runs, as a batch's is."""
+    """The extent of one dimension. Raises GraphError if it is symbolic, like the batch."""
     found = node.shape[axis]
     if not isinstance(found, int):
         raise GraphError(

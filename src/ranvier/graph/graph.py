@@ -33,7 +33,7 @@ class Graph:
         return topological((*self.inputs, *self.roots()))
 
     def readers(self) -> dict[Node, list[Node]]:
-        """For each node that is read the nodes that do, once for each operand."""
+        """The readers of each node that has any, once for each operand."""
         result: dict[Node, list[Node]] = {}
         for node in self.nodes():
             for operand in node.inputs:
@@ -49,8 +49,9 @@ class Graph:
         )
 
     def changed(self, change: Callable[[Node, Node], Node]) -> Graph:
-        """The program with every node replaced, inputs first. ``change`` is given the node on its new inputs, and the
-        node as it was.
+        """The program with every node replaced, inputs first.
+
+        ``change`` is given the node on its new inputs, and the old node.
         """
         result: dict[Node, Node] = {}
         for node in self.nodes():
@@ -58,7 +59,7 @@ class Graph:
         return self.rebuild(lambda n: result[n])
 
     def key(self) -> tuple[Any, ...]:
-        """What graphs of one structure have in common, and no others; names of inputs are no part of it."""
+        """A key that graphs of the same structure share, and no others; it leaves out the names of inputs."""
         nodes = self.nodes()
         number = {node: i for i, node in enumerate(nodes)}
         lines = tuple(
@@ -94,7 +95,7 @@ def input_node(
 ) -> Node:
     """A value given at run time. ``windowed``: step i of a loop sees rows [i*batch, (i+1)*batch) of a longer array.
 
-    So large a share of it is expected to be ``zeros``: engines may make use of it, and compute the same in any case.
+    ``zeros`` is the expected fraction of zeros: engines may use it, and compute the same in any case.
     """
     expected = {"zeros": zeros} if zeros else {}
     return apply("input", name=name, shape=shape, dtype=dtype, windowed=windowed, **expected)
@@ -130,7 +131,7 @@ def _attr(value: Any) -> str:
 
 
 def names(graph: Graph) -> dict[Node, str]:
-    """Stable printed names: inputs by their own, the rest numbered in order."""
+    """Stable names for printing: inputs have their own, other nodes are numbered in order."""
     result: dict[Node, str] = {}
     count = 0
     for node in graph.nodes():

@@ -82,7 +82,7 @@ PRIMITIVES: dict[str, Primitive] = {}
 
 
 class Node:
-    """An immutable application of a primitive. Identity is equality; a simplifier pass shares equal nodes."""
+    """An immutable application of a primitive. Nodes are equal only if identical; a pass merges equal ones."""
 
     __slots__ = ("attrs", "inputs", "op", "type")
 

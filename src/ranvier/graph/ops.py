@@ -1,7 +1,7 @@
 """The primitives. Each is declared once: name, kind, type rule, NumPy value, gradient.
 
-What takes more than a line stands beside: `type_rules`, `values` and `derivatives`. Gradients build ordinary nodes, so
-they are simplified, fused and printed like any other program.
+Rules of more than a line are in `type_rules`, `values` and `derivatives`. Gradients build ordinary nodes, so they are
+simplified, fused and printed like any other program.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ranvier.graph.contraction import contract_gradient, contract_type, contract_value
 from ranvier.graph.derivatives import (
     concatenate_gradient,
-    extremum_share,
+    extremum_gradient,
     gather_gradient,
     pad_gradient,
     power_gradient,
@@ -149,7 +149,7 @@ elementwise(
 )
 elementwise("sin", same(FLOATS), np.sin, lambda n, g: (g * apply("cos", n.inputs[0]),))
 elementwise("cos", same(FLOATS), np.cos, lambda n, g: (-(g * apply("sin", n.inputs[0])),))
-# written in terms of its result, so that the pre-activation need not be kept for the backward pass
+# the gradient depends on the result alone, so the backward pass need not keep the operand
 elementwise(
     "relu",
     same(FLOATS),
@@ -182,12 +182,12 @@ elementwise(
     keeps_zeros=True,
 )
 elementwise("power", same(FLOATS), np.power, power_gradient)
-# ties give half to each side, as jax and torch have it
+# each operand gets half of the gradient of a tie, as in jax and torch
 elementwise(
     "maximum",
     same(SIGNED),
     np.maximum,
-    lambda n, g: (extremum_share(n, g, 0), extremum_share(n, g, 1)),
+    lambda n, g: (extremum_gradient(n, g, 0), extremum_gradient(n, g, 1)),
     INSTRUCTION,
     selects=True,
 )
@@ -195,7 +195,7 @@ elementwise(
     "minimum",
     same(SIGNED),
     np.minimum,
-    lambda n, g: (extremum_share(n, g, 0), extremum_share(n, g, 1)),
+    lambda n, g: (extremum_gradient(n, g, 0), extremum_gradient(n, g, 1)),
     INSTRUCTION,
     selects=True,
 )

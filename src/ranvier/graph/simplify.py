@@ -13,7 +13,7 @@ from ranvier.graph.sums import sum_of
 
 
 def scalar_of(node: Node) -> float | None:
-    """The value of a constant scalar, also one that was broadcast; None for anything else."""
+    """The value of a constant scalar, also of a broadcast one; None for other nodes."""
     while node.op.name == "broadcast":
         node = node.inputs[0]
     if node.op.name == "constant" and node.attrs["value"].ndim == 0:
@@ -82,9 +82,9 @@ def _identity(node: Node) -> Node | None:
 
 
 def _transpose_last(node: Node) -> Node | None:
-    """What is computed from transposed operands is the transpose of it: it may meet another, and both go.
+    """Move transposes from the operands to the result, where they may cancel others.
 
-    So a network that is given channels first computes with channels last, and turns its data at the edge alone.
+    So a network with channels first computes with channels last, and transposes only its inputs and outputs.
     """
     if node.op.kind == "elementwise":
         return _elementwise_first(node)
@@ -117,7 +117,7 @@ def _elementwise_first(node: Node) -> Node | None:
 
 
 def _one(node: Node) -> Node:
-    """Apply the rules until none fits."""
+    """Apply the first rule that matches."""
     for rule in (_constant_fold, _identity, _transpose_last, sum_of):
         better = rule(node)
         if better is not None and better is not node:
@@ -137,14 +137,14 @@ def _key(node: Node) -> Any:
 
 
 def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
-    """Rebuild bottom-up, sharing equal nodes (value numbering), with ``rule`` applied to each."""
+    """Rebuild bottom-up, merging equal nodes (value numbering), with ``rule`` applied to each."""
     result: dict[Node, Node] = {}
     shared: dict[Any, Node] = {}
 
     def intern(node: Node) -> Node:
         return node if node.op.name == "input" else shared.setdefault(_key(node), node)
 
-    def settle(node: Node) -> Node:
+    def simplified(node: Node) -> Node:
         better = rule(node)
         while better is not node:
             node, better = better, rule(better)
@@ -154,15 +154,15 @@ def _rewrite(graph: Graph, rule: Callable[[Node], Node]) -> Graph:
     for node in graph.nodes():
         inputs = tuple(result[i] for i in node.inputs)
         fresh = node.on(inputs)
-        result[node] = settle(fresh)
+        result[node] = simplified(fresh)
     return graph.rebuild(lambda n: result[n])
 
 
 def simplify(graph: Graph) -> Graph:
-    """Fold constants, drop identities, share equal nodes, forget what nothing needs."""
+    """Fold constants, remove identities, merge equal nodes, and drop unused nodes."""
     return _rewrite(graph, _one)
 
 
 def common_subexpressions(graph: Graph) -> Graph:
-    """Only share equal nodes."""
+    """Merge equal nodes."""
     return _rewrite(graph, lambda node: node)

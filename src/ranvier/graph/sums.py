@@ -1,7 +1,6 @@
-"""Rules about sums: what does not vary along the summed axes is taken out, and deviations from the mean add up to 0.
+"""Rules for sums: factors that do not vary along the summed axes move out, and deviations from the mean sum to 0.
 
-The gradient of a variance by the mean in it is such a sum. Left in, it would be a second pass over all the data, after
-the one that the first sums need.
+The gradient of a variance by its mean is such a sum. It would be a second pass over all the data.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ import math
 
 from ranvier.graph.node import FLOATS, Node, Symbol, apply, like
 
-Number = tuple[float, tuple[str, ...]]  # a factor, and the names of extents that it is multiplied with
+Number = tuple[float, tuple[str, ...]]  # a factor, and the names of the extents that it is multiplied by
 
 
 def sum_of(node: Node) -> Node | None:
-    """A simpler form of a sum of floats; None where there is none."""
+    """A simpler form of a sum of floats; None if there is none."""
     if node.op.name != "reduce_sum" or node.dtype not in FLOATS:
         return None
     (operand,), axes = node.inputs, node.attrs["axes"]
-    nothing = _nothing(operand, axes)
-    if nothing is not None:
-        return nothing
+    zero = _sum_of_deviations(operand, axes)
+    if zero is not None:
+        return zero
     if operand.op.name == "select":
         return _at_one_place(operand, axes)
     if operand.op.name == "neg":
@@ -34,7 +33,7 @@ def sum_of(node: Node) -> Node | None:
 
 
 def _without(node: Node, axes: tuple[int, ...]) -> Node | None:
-    """The node without these axes, where it does not vary along them."""
+    """The node without these axes, if it does not vary along them; otherwise None."""
     if node.op.name != "broadcast" or any(axis in axes for axis in node.attrs["axes"]):
         return None
     kept = [axis for axis in range(node.ndim) if axis not in axes]
@@ -45,8 +44,9 @@ def _without(node: Node, axes: tuple[int, ...]) -> Node | None:
 
 
 def _at_one_place(node: Node, axes: tuple[int, ...]) -> Node | None:
-    """The sum along an axis of what is 0 at all of its places but one, the same wherever that is: a gradient that comes
-    back to the score of a row's class. None for anything else.
+    """The sum along an axis of a value that is 0 except at one index: the gradient by the score of a row's class.
+
+    None for other nodes.
     """
     condition, chosen, rest = node.inputs
     value = _without(chosen, axes)
@@ -57,33 +57,35 @@ def _at_one_place(node: Node, axes: tuple[int, ...]) -> Node | None:
         place = _without(other, axes)
         counts = counter.op.name == "iota" and counter.attrs["axis"] == axis
         if counts and place is not None and place.dtype == "int32" and isinstance(size, int):
-            unsigned = apply("cast", place, dtype="uint32")  # in which what is below 0 is large
+            unsigned = apply("cast", place, dtype="uint32")  # negative indices become large
             return apply("select", apply("less", unsigned, like(unsigned, size)), value, like(value, 0.0))
     return None
 
 
-def _nothing(node: Node, axes: tuple[int, ...]) -> Node | None:
-    """The sum along these axes of multiples of deviations from the mean along them: 0, or nan if that is none.
+def _sum_of_deviations(node: Node, axes: tuple[int, ...]) -> Node | None:
+    """The sum along these axes of multiples of deviations from the mean: 0, or nan if the mean is not finite.
 
-    None for anything else.
+    None for other nodes.
     """
     name, inputs = node.op.name, node.inputs
     total = deviating(node, axes)
     if total is not None:
         return total * like(total, 0.0)
     if name == "neg":
-        return _nothing(inputs[0], axes)
+        return _sum_of_deviations(inputs[0], axes)
     if name == "mul":
         pairs = (inputs, inputs[::-1])
-        return next((_nothing(one, axes) for one, other in pairs if _without(other, axes) is not None), None)
+        return next(
+            (_sum_of_deviations(one, axes) for one, other in pairs if _without(other, axes) is not None), None
+        )
     if name not in ("add", "sub"):
         return None
-    a, b = (_nothing(i, axes) for i in inputs)
+    a, b = (_sum_of_deviations(i, axes) for i in inputs)
     return None if a is None or b is None else a if inputs[0] is inputs[1] else a + b
 
 
 def deviating(node: Node, axes: tuple[int, ...]) -> Node | None:
-    """The sum of x along these axes if the node is ``x - mean(x)``, the mean along them; None for anything else."""
+    """The sum of x along these axes if the node is ``x - mean(x)`` along them; None for other nodes."""
     mean = _without(node.inputs[1], axes) if node.op.name == "sub" else None
     if mean is None or mean.op.name not in ("div", "mul"):
         return None
@@ -100,7 +102,7 @@ def deviating(node: Node, axes: tuple[int, ...]) -> Node | None:
 
 
 def _number(node: Node) -> Number | None:
-    """What a node of equal elements holds, as a constant times extents; None for anything else."""
+    """The value of a node of equal elements, as a constant times extents; None for other nodes."""
     if node.op.name == "broadcast":
         return _number(node.inputs[0])
     if node.op.name == "constant" and not node.ndim:

@@ -1,6 +1,6 @@
-"""The type rules of primitives: what types they take, and the type of what they give.
+"""The type rules of primitives: the types of their operands, and of their result.
 
-A rule raises GraphError; `ranvier.graph.node.apply` adds which primitive it was and what it was given.
+A rule raises GraphError; `ranvier.graph.node.apply` adds the primitive and the types it was given.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def same(dtypes: Sequence[str], result: str | None = None) -> Callable[[Types, Attrs], Type]:
-    """Equal types in; that type out (or ``result`` as its dtype)."""
+    """A rule for operands of equal types: the result has that type, with the dtype ``result`` if it is given."""
 
     def infer(types: Types, attrs: Attrs) -> Type:
         first = types[0]
@@ -119,7 +119,7 @@ def transpose_type(types: Types, attrs: Attrs) -> Type:
 
 
 def broadcast_type(types: Types, attrs: Attrs) -> Type:
-    """``axes[i]`` is where dimension i of the operand goes in ``shape``."""
+    """``axes[i]`` is the axis of ``shape`` that dimension i of the operand becomes."""
     shape, axes = attrs["shape"], attrs["axes"]
     require(
         len(axes) == len(types[0].shape) and list(axes) == sorted(set(axes)),

@@ -1,4 +1,4 @@
-"""The values of primitives that NumPy does not spell the way they are defined here."""
+"""The values of primitives that are not a single NumPy function."""
 
 from __future__ import annotations
 

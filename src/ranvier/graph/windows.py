@@ -1,4 +1,4 @@
-"""Windows: every position of a sliding window along some axes, as a view. Pooling is a reduction over them.
+"""Windows: all positions of a sliding window along some axes, as a view. Pooling is a reduction over them.
 
 ``axes`` holds (axis, size, stride, dilation) in the order of the axes. Such an axis becomes two: the windows, and the
 places within a window; element i of window o is element ``o * stride + i * dilation`` of the axis.
@@ -53,7 +53,7 @@ def windows_value(arrays: Sequence[Any], attrs: Attrs, extents: dict[str, int]) 
 
 
 def windows_gradient(n: Node, g: Node) -> tuple[Node]:
-    """Each element's share of all windows that it lies in."""
+    """The sum, for each element, over all windows that contain it."""
     (x,), axes = n.inputs, n.attrs["axes"]
     if all(stride == size and dilation == 1 for _, size, stride, dilation in axes):
         covered = list(x.shape)
@@ -61,7 +61,9 @@ def windows_gradient(n: Node, g: Node) -> tuple[Node]:
             covered[axis] = x.shape[axis] // size * size
         whole = apply("reshape", g, shape=tuple(covered))
         return (_padded(whole, [(0, 0, 0)] * x.ndim, x),)
-    places = {axis: axis + i for i, (axis, *_) in enumerate(axes)}  # where the windows of an axis stand in g
+    places = {
+        axis: axis + i for i, (axis, *_) in enumerate(axes)
+    }  # the axis of g for the windows of each axis
     total: Node | None = None
     for offsets in product(*(range(size) for _, size, _, _ in axes)):
         ranges: list[Any] = [None] * g.ndim
@@ -78,7 +80,7 @@ def windows_gradient(n: Node, g: Node) -> tuple[Node]:
 
 
 def _padded(part: Node, widths: list[tuple[int, int, int]], like: Node) -> Node:
-    """``part`` spread out and padded by zeros to the shape of ``like``."""
+    """``part`` spread out and padded with zeros to the shape of ``like``."""
     full = []
     for dim, wanted, (low, _, between) in zip(part.shape, like.shape, widths, strict=True):
         reached = low + dim + max(0, dim - 1) * between if isinstance(dim, int) else 0

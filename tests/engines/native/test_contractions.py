@@ -5,7 +5,7 @@ import pytest
 
 from ranvier.engines import native, reference
 from ranvier.engines.native.runtime.llvm import resolve_target
-from ranvier.engines.native.schedule.loop_nest import Loop, Nest, fold, tile, trails
+from ranvier.engines.native.schedule.loop_nest import Loop, Nest, is_pipelined, rows_per_shared_vector, tile
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.contraction import einsum
 from ranvier.graph.graph import Graph, input_node
@@ -110,7 +110,7 @@ def nest(rows, terms, columns, adjacent):
 def test_how_many_rows_share_a_vector(columns, rows):
     for adjacent in (False, True):
         made = nest(784, 50, columns, adjacent)
-        assert fold(made) == rows
+        assert rows_per_shared_vector(made) == rows
         height, _ = tile(resolve_target("x86-64-v4"), made, "float32", 200)
         assert height % rows == 0
 
@@ -126,4 +126,4 @@ def test_how_many_rows_share_a_vector(columns, rows):
     ],
 )
 def test_when_a_tile_is_finished_beside_the_next(target, columns, members, trailing):
-    assert trails(resolve_target(target), nest(784, 50, columns, False), "float32", members) is trailing
+    assert is_pipelined(resolve_target(target), nest(784, 50, columns, False), "float32", members) is trailing

@@ -20,7 +20,7 @@ from ranvier.engines.native.runtime.llvm import (
     resolve_target,
     target_names,
 )
-from ranvier.engines.native.runtime.release_memory import let_go
+from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target
 
 APPLE = Target("apple", "arm64-apple-darwin", "generic", "", 32, 16, True)
@@ -288,7 +288,7 @@ def test_llvm_is_imported_only_when_used():
 
 TOUCH = """
 import ranvier.engines.native.runtime.llvm as llvm
-from ranvier.engines.native.runtime.release_memory import let_go
+from ranvier.engines.native.runtime.release_memory import release_pages
 from pathlib import Path
 
 def resident():
@@ -312,7 +312,7 @@ if large:
     llvm._LARGE = 0
     llvm.load_object(data, target)
 else:
-    let_go("libllvmlite")
+    release_pages("libllvmlite")
 assert 4 * resident() <= before, (before, resident())
 import ctypes
 assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(library.address("f"))(4) == 12
@@ -326,4 +326,4 @@ def test_what_llvm_holds_is_given_back_and_comes_again(large):
 
 
 def test_nothing_is_given_back_of_what_is_no_library():
-    let_go("no such library")
+    release_pages("no such library")

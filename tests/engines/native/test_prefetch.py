@@ -23,7 +23,7 @@ def test_the_largest_gather_beside_the_largest_product():
     found = chosen((784, 64, 64, 10), 32)
     assert found.row == 784 * 4
     assert found.task.space == (BATCH, 784)
-    assert found.beside.space == (784, 64)
+    assert found.product.space == (784, 64)
     assert found.task.parts == 8
 
 

@@ -115,7 +115,7 @@ def test_threads_meet_once_within_a_step():
     graph, _ = training_step((784, 64, 64, 10))
     made = schedule(graph, 32)
     assert {t.phase for t in made.order} == {0, 1}
-    assert all(t.share == "rows" for t in made.order if t.phase == 0)
+    assert all(t.division == "rows" for t in made.order if t.phase == 0)
     (first,) = [t for t in made.tasks if t.kind == "contract" and t.space == (784, 64)]
     assert {v.buffer.kind for _, v in first.stores} == {
         "input"
@@ -140,9 +140,9 @@ def test_features_stay_with_their_weights():
     graph, _ = training_step((784, 64, 64, 10))
     made = schedule_of(compiler.lower(graph), 32)
     data, product = (t for t in made.order if t.phase == 0)
-    assert (data.space, data.share, data.axis, data.parts) == ((BATCH, 784), "split", 1, 8)
-    assert (product.space, product.share, product.axis, product.parts) == ((8, BATCH, 64), "split", 0, 8)
-    assert all(t.share == "rows" for t in made.order if t.phase == 1)
+    assert (data.space, data.division, data.axis, data.parts) == ((BATCH, 784), "split", 1, 8)
+    assert (product.space, product.division, product.axis, product.parts) == ((8, BATCH, 64), "split", 0, 8)
+    assert all(t.division == "rows" for t in made.order if t.phase == 1)
     assert {t.phase for t in made.order} == {0, 1, 2}
 
 
@@ -170,13 +170,13 @@ def test_threads_take_hidden_units():
     """What is read of the data, and what follows the sums over the units, every thread makes for itself."""
     graph, _ = training_step((30, 64, 3))
     made = schedule_of(compiler.lower(graph), 128)
-    shares = {t.number: (t.space, t.share, t.axis if t.parts else None) for t in made.order}
+    shares = {t.number: (t.space, t.division, t.axis if t.parts else None) for t in made.order}
     assert {
         ((BATCH, 30), "each", None), ((BATCH, 64), "split", 1), ((4, BATCH, 3), "split", 0), ((BATCH, 3), "each", None),
         ((30, 64), "split", 1), ((64,), "split", 0), ((64, 3), "split", 0), ((3,), "each", None),
     } <= set(shares.values())  # fmt: skip
     assert max(t.phase for t in made.order) == 1  # they meet where the sums of all units are put together
-    shared = [v for t in made.order for _, v in t.stores if v.buffer not in made.copied]
+    shared = [v for t in made.order for _, v in t.stores if v.buffer not in made.replicated]
     assert [v.shape for v in shared if v.buffer.kind == "scratch"] == [(4, BATCH, 3)]
     assert all(
         v.shape == () for v in shared if v.buffer.kind == "input"
@@ -197,8 +197,8 @@ def test_threads_take_hidden_units():
 def test_where_threads_take_no_hidden_units(sizes, batch):
     graph, _ = training_step(sizes)
     made = schedule_of(compiler.lower(graph), batch)
-    assert not made.copied
-    assert not any(t.share == "each" for t in made.tasks)
+    assert not made.replicated
+    assert not any(t.division == "each" for t in made.tasks)
 
 
 def test_units_that_meet_are_not_divided():
@@ -206,8 +206,8 @@ def test_units_that_meet_are_not_divided():
     graph, _ = training_step((30, 64, 1), "relu")
     (relu,) = [node for node in graph.nodes() if node.op.name == "relu"]
     moved = graph.changed(lambda node, old: node + apply("reverse", node, axes=(1,)) if old is relu else node)
-    assert schedule_of(compiler.lower(graph), 128).copied
-    assert not schedule_of(compiler.lower(moved), 128).copied
+    assert schedule_of(compiler.lower(graph), 128).replicated
+    assert not schedule_of(compiler.lower(moved), 128).replicated
 
 
 def test_what_is_not_divided_goes_to_different_threads():
@@ -217,7 +217,7 @@ def test_what_is_not_divided_goes_to_different_threads():
     graph = Graph(tuple(inputs), (*sums[:3], apply("exp", sums[3]) * sums[3]))
     made = schedule(graph, 1)
     assert {t.phase for t in made.tasks} == {0}
-    assert {t.share for t in made.tasks} == {"serial"}
+    assert {t.division for t in made.tasks} == {"serial"}
     turns = {t.number: t.turn for t in made.tasks}
     assert sorted(turns[made.tasks.index(t)] for t in made.tasks if t.kind == "reduce") == [0, 1, 2, 3]
     for task in made.tasks:

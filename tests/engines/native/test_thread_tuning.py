@@ -4,7 +4,7 @@ import pytest
 
 from ranvier.engines.native.runtime import thread_tuning
 from ranvier.engines.native.runtime import threads as runtime
-from ranvier.engines.native.runtime.thread_tuning import LITTLE, LONG, TINY, Pace
+from ranvier.engines.native.runtime.thread_tuning import LITTLE, LONG, TINY, ThreadTuner
 
 
 class Machine:
@@ -32,7 +32,7 @@ class Machine:
 @pytest.mark.parametrize("steps", [1, 20, LONG - 1, LONG, 1000, 12345])
 def test_the_fastest_number_goes_on_and_no_step_is_lost(steps, fastest, monkeypatch):
     machine = Machine(monkeypatch, {n: 1e-4 * (1 if n == fastest else 2) for n in (1, 2, 4)})
-    chooser = Pace(LITTLE)
+    chooser = ThreadTuner(LITTLE)
     runs = [machine.run(chooser, steps) for _ in range(30)]
     spent = {n: sum(count for run in runs for threads, count in run if threads == n) for n in (1, 2, 4)}
     assert runs[9][-1][0] == fastest
@@ -42,13 +42,13 @@ def test_the_fastest_number_goes_on_and_no_step_is_lost(steps, fastest, monkeypa
 
 def test_more_numbers_than_a_run_has_steps_to_try_them_on(monkeypatch):
     machine = Machine(monkeypatch, {1 << i: 1e-4 for i in range(8)})
-    taken = machine.run(Pace(LITTLE), LONG)
+    taken = machine.run(ThreadTuner(LITTLE), LONG)
     assert sum(count for _, count in taken) == LONG
 
 
 def test_one_run_that_was_held_up_changes_nothing(monkeypatch):
     machine = Machine(monkeypatch, {1: 2e-4, 2: 1e-4})
-    chooser = Pace(LITTLE)
+    chooser = ThreadTuner(LITTLE)
     for _ in range(20):
         machine.run(chooser, 1)
     machine.seconds[2] = 1e-2
@@ -59,7 +59,7 @@ def test_one_run_that_was_held_up_changes_nothing(monkeypatch):
 
 def test_threads_that_sleep_are_woken_before_they_are_judged(monkeypatch):
     machine = Machine(monkeypatch, {1: 4e-6, 2: 3e-6})
-    chooser = Pace(LITTLE)
+    chooser = ThreadTuner(LITTLE)
     taken, at, awake = [], 0, False
     for first, end, threads in chooser.pieces(0, 5000):
         at += end - first
@@ -74,13 +74,13 @@ def test_threads_that_sleep_are_woken_before_they_are_judged(monkeypatch):
 
 def test_trials_of_long_steps_are_short(monkeypatch):
     machine = Machine(monkeypatch, {1: 0.16, 2: 0.08})
-    chooser = Pace(LITTLE)
+    chooser = ThreadTuner(LITTLE)
     taken = [piece for _ in range(100) for piece in machine.run(chooser, 5)]
     spent = {n: sum(count for threads, count in taken if threads == n) for n in (1, 2)}
     assert 1 <= spent[1] <= 5
     # The first steps of all find memory that was never touched.
     machine = Machine(monkeypatch, {1: 0.16, 2: 0.08})
-    chooser, first = Pace(LITTLE), True
+    chooser, first = ThreadTuner(LITTLE), True
     for _ in range(10):
         at = 0
         for start, end, threads in chooser.pieces(0, 5):
@@ -93,7 +93,7 @@ def test_trials_of_long_steps_are_short(monkeypatch):
 def test_an_unlucky_first_trial_is_soon_made_good(monkeypatch):
     """The first steps of a process take long, and the second processor is busy with something else meanwhile."""
     machine = Machine(monkeypatch, {1: 2e-5, 2: 5e-3})
-    chooser = Pace(LITTLE)
+    chooser = ThreadTuner(LITTLE)
     machine.run(chooser, 4)
     machine.seconds[2] = 4e-5
     for _ in range(3):
@@ -108,7 +108,7 @@ def test_an_unlucky_first_trial_is_soon_made_good(monkeypatch):
 
 def test_what_short_runs_learn_long_ones_use(monkeypatch):
     machine = Machine(monkeypatch, {1: 1e-4, 2: 2e-4})
-    chooser = Pace(LITTLE)
+    chooser = ThreadTuner(LITTLE)
     machine.run(chooser, LONG)
     machine.seconds = {1: 2e-4, 2: 1e-4}
     machine.now += 1.0
@@ -120,7 +120,7 @@ def test_what_short_runs_learn_long_ones_use(monkeypatch):
 @pytest.mark.parametrize("steps", [10, 1000])
 def test_a_processor_that_goes_away_and_comes_back_is_noticed(steps, monkeypatch):
     machine = Machine(monkeypatch, {1: 2e-4, 2: 1e-4})
-    chooser = Pace(LITTLE)
+    chooser = ThreadTuner(LITTLE)
     for slow, best in ((1e-4, 2), (9e-4, 1), (1e-4, 2)):
         machine.seconds[2] = slow
         until, taken = machine.now + 20.0, []
@@ -132,7 +132,7 @@ def test_a_processor_that_goes_away_and_comes_back_is_noticed(steps, monkeypatch
 
 def test_what_is_tiny_or_fixed_is_not_tried(monkeypatch):
     machine = Machine(monkeypatch, {1: 1.0, 2: 0.5, 3: 0.1})
-    assert machine.run(Pace(TINY - 1), 5000) == [(1, 5000)]
-    assert machine.run(Pace(LITTLE - 1), 1) == [(1, 1)]
+    assert machine.run(ThreadTuner(TINY - 1), 5000) == [(1, 5000)]
+    assert machine.run(ThreadTuner(LITTLE - 1), 1) == [(1, 1)]
     monkeypatch.setattr(runtime, "fixed_threads", lambda: 3)
-    assert machine.run(Pace(LITTLE), 5000) == [(3, 5000)]
+    assert machine.run(ThreadTuner(LITTLE), 5000) == [(3, 5000)]

@@ -18,7 +18,7 @@ from ranvier.engines.native.runtime import thread_pool
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.engines.native.runtime.llvm import compile_object, load_object, resolve_target
 from ranvier.engines.native.runtime.shuffle import shuffled
-from ranvier.engines.native.runtime.thread_pool import function, run_beside, run_parallel
+from ranvier.engines.native.runtime.thread_pool import function, run_in_background, run_parallel
 from ranvier.engines.native.runtime.threads import (
     aligned_empty,
     barrier_ir,
@@ -142,7 +142,7 @@ def test_an_errand_for_a_thread_that_lingers(patience, lingers, library, monkeyp
     taken = []
 
     def spy(*args):
-        taken.append(run_beside(*args))
+        taken.append(run_in_background(*args))
         return taken[-1]
 
     pool = thread_pool._Pool()
@@ -370,7 +370,7 @@ def test_set_threads_comes_before_the_environment(machine):
     assert get_threads() == 3
 
 
-MOST = runtime.MOST_THREADS
+MOST = runtime.MAX_THREADS
 QUOTAS = [
     ({}, MOST),
     ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, MOST),

@@ -33,7 +33,7 @@ def test_in_two_stages(shape, tasks, op):
     graph = total(shape, op)
     schedule = schedule_of(compiler.lower(graph), 1)
     assert len(schedule.tasks) == tasks
-    assert [task.share for task in schedule.order] == ["split", "serial"][-tasks:]
+    assert [task.division for task in schedule.order] == ["split", "serial"][-tasks:]
     w = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     found = []
     for threads in (1, 2, 3, 7):

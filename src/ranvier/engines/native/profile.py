@@ -1,7 +1,4 @@
-"""Where a program's time goes: the same program with clocks around its tasks and its barriers.
-
-On x86-64, whose processors let every program count cycles.
-"""
+"""A profile of a program's time: the same program with clocks around its tasks and barriers, on x86-64."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ PARTS = ("products", "sums and pooling", "element by element", "weights' updates
 
 
 def part_of(task: Task) -> str:
-    """Which of `PARTS` a task's time counts as; what is fused with a product counts as that."""
+    """Which of `PARTS` a task's time belongs to; operations fused with a product belong to the product."""
     node = task.computed
     updates = any(view.buffer.kind == "input" for _, view in task.stores) or task.kind == "copy"
     if node is not None and node.op.name == "contract":
@@ -55,7 +52,7 @@ class TimedProgram:
         self.parts = {f"k{task.number}": part_of(task) for task in schedule.order} | {"barrier": "waiting"}
 
     def shares(self, run: Callable[[NativeProgram], Any], threads: int) -> dict[str, float]:
-        """Of the cycles that ``threads`` threads take for one run, the share of each of `PARTS`."""
+        """The fraction of each of `PARTS` in the cycles that ``threads`` threads take for one run."""
         with runtime.threads_here(threads):
             run(self.program)
         return self._shares(threads)

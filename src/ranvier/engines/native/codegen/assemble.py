@@ -9,7 +9,7 @@ from ranvier.engines.native.codegen.entry import EntryWriter
 from ranvier.engines.native.codegen.kernel import Kernel, Module
 from ranvier.engines.native.codegen.layout import Layout
 from ranvier.engines.native.codegen.map_kernels import emit_task
-from ranvier.engines.native.codegen.partition import Shares
+from ranvier.engines.native.codegen.partition import Partition
 from ranvier.engines.native.codegen.reductions import emit_start
 from ranvier.engines.native.codegen.thread_private import COPY
 from ranvier.engines.native.codegen.values import KernelWriter
@@ -45,7 +45,7 @@ class Assembler:
 
     def __init__(self, schedule: Schedule, target: Target, timed: bool) -> None:
         self.schedule, self.target = schedule, target
-        self.shares = Shares(schedule, target)
+        self.partition = Partition(schedule, target)
         self.clocks = {name: i for i, name in enumerate(clocks(schedule))} if timed else {}
         graph = schedule.graph
         self.symbols = tuple(
@@ -55,29 +55,29 @@ class Assembler:
             graph, schedule.view, schedule.uses, target.has_fma, target.has_masks, schedule.samples_adjacent,
             schedule.batch, schedule.local,
         )  # fmt: skip
-        self.fetching = prefetch.choose(schedule)
-        self.layout = Layout(schedule, self.shares, self.fetching is not None, len(self.clocks))
+        self.prefetched = prefetch.choose(schedule)
+        self.layout = Layout(schedule, self.partition, self.prefetched is not None, len(self.clocks))
         self.kernels: dict[str, str] = {}  # the text of each, and its name
         self.names: dict[str, str] = {}
 
     def write(self) -> Text:
         for task in self.schedule.order:
             self._kernel(task)
-            if task.adds:
+            if task.accumulates:
                 self._starter(task)
         advance, reads = self._advance() if self.layout.scalars else ("", [])
         update = ("advance", reads) if advance else None
         entry = EntryWriter(
-            self.layout, self.shares, self.symbols, self.names, self.clocks, self.fetching
+            self.layout, self.partition, self.symbols, self.names, self.clocks, self.prefetched
         ).write(update)
         kernels = [text.replace("@kernel(", f"@{name}(", 1) for text, name in self.kernels.items()]
         library, needed = math.library(self.module.functions, self.target.has_fma)
         constants = [_constant(b) for b in self.schedule.buffers if b.kind == "constant"]
         declarations = self.module.declarations | needed | EXTREMA
         declarations |= {"declare i64 @llvm.readcyclecounter()"} if self.clocks else set()
-        declarations |= {COPY} if self.schedule.copied else set()
-        declarations |= {PREFETCH} if self.fetching is not None else set()
-        parts = [prefetch.TEXT] if self.fetching is not None else []
+        declarations |= {COPY} if self.schedule.replicated else set()
+        declarations |= {PREFETCH} if self.prefetched is not None else set()
+        parts = [prefetch.TEXT] if self.prefetched is not None else []
         parts += [*kernels, *([advance] if advance else []), entry]
         text = "\n".join([*constants, *sorted(declarations), barrier_ir(self.target.arch), library, *parts])
         at = self.layout.clocks_at if self.clocks else None
@@ -91,10 +91,10 @@ class Assembler:
         k = KernelWriter(self.module, "kernel", task.buffers(self.schedule.view), self.symbols)
         inner = task.computed
         if inner is not None and inner.op.name == "contract":
-            k.fresh = set(task.nodes)
-            if self.fetching is not None and task is self.fetching.beside:
-                k.meanwhile = prefetch.CALL
-            block = self.schedule.depth if task.share == "rows" and not task.whole else 0
+            k.computed_here = set(task.nodes)
+            if self.prefetched is not None and task is self.prefetched.product:
+                k.interleaved = prefetch.CALL
+            block = self.schedule.block if task.division == "rows" and not task.whole else 0
             emit_contraction(k, task, self.target, min(block or self.schedule.batch, self.schedule.batch))
         else:
             emit_task(k, task)

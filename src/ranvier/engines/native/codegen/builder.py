@@ -1,4 +1,4 @@
-"""Writing LLVM: one function at a time, as text, with loops that carry values.
+"""A builder of LLVM text: one function at a time, with loops that carry values.
 
 Vectors always have 16 lanes, whatever the processor: LLVM splits them into as many registers as the target needs, so
 the program, and the order in which it adds, is the same on every machine.
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 from ranvier.engines.native.target.lanes import LANES, Scalar, lane_constants, vector
 
-# Instructions, and calls, whose result follows from their operands alone.
+# Instructions (and calls) without side effects: equal ones are emitted once.
 _PURE = frozenset((
     "add", "and", "ashr", "bitcast", "extractelement", "fadd", "fcmp", "fdiv", "fmul", "fneg", "fpext", "fptosi",
     "fptoui", "fptrunc", "fsub", "getelementptr", "icmp", "insertelement", "inttoptr", "lshr", "mul", "or", "sdiv",
     "select", "sext", "shl", "shufflevector", "sitofp", "sub", "trunc", "udiv", "uitofp", "urem", "xor", "zext",
 ))  # fmt: skip
-_IMPURE = ("@llvm.masked.", "@llvm.readcyclecounter")  # of the functions whose results are used
+_IMPURE = ("@llvm.masked.", "@llvm.readcyclecounter")  # among the calls
 
 
 def _is_pure(text: str) -> bool:
@@ -31,7 +31,7 @@ PREFETCH = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
 
 @dataclass
 class Loop:
-    """A running loop: its variable, the values it carries, and (set in the body) what they become."""
+    """A loop being written: its variable, its carried values, and (set in the body) their next values."""
 
     index: str
     values: list[str]
@@ -40,9 +40,9 @@ class Loop:
 
 
 class Function:
-    """The text of one function. ``prologue`` is straight-line code that runs first; values made there serve all.
+    """The text of one function. ``prologue`` is straight-line code that runs first; its values can be used anywhere.
 
-    What is computed from the same operands is written once, and named again where its first result is at hand.
+    Equal instructions are emitted once where the first result is in scope (local value numbering).
     """
 
     def __init__(self, name: str, parameters: Sequence[str], linkage: str = "internal ") -> None:
@@ -55,7 +55,7 @@ class Function:
         self._known: list[dict[str, str]] = [
             {},
             {},
-        ]  # of the prologue, the body and each block around this place
+        ]  # of the prologue, the body and each enclosing block
 
     def text(self, attributes: str = "") -> str:
         body = ["entry:", *self.prologue, "  br label %body", "body:", *self.lines, "  ret void"]
@@ -94,13 +94,13 @@ class Function:
 
     @contextmanager
     def _within(self, name: str) -> Iterator[None]:
-        """A block that not every way through the function passes."""
+        """A conditional block."""
         self.label(name)
         self._known.append({})
         yield
         self._known.pop()
 
-    # --- integers: folded while they are known ---------------------------------------------------------------------
+    # --- integers: constants are folded ----------------------------------------------------------------------------
 
     def add(self, a: Scalar, b: Scalar) -> Scalar:
         if isinstance(a, int) and isinstance(b, int):
@@ -155,7 +155,7 @@ class Function:
         )
 
     def first_lanes(self, name: str, type_: str, count: int) -> str:
-        """A vector of so many lanes, taken from the front of another; zeros follow where that has fewer."""
+        """The first ``count`` lanes of a vector, followed by zeros if it has fewer."""
         numbers = lane_constants(range(count), "i32")
         return self.op(f"shufflevector {type_} {name}, {type_} zeroinitializer, <{count} x i32> {numbers}")
 
@@ -179,7 +179,7 @@ class Function:
         with self._within(body):
             index = self.name()
             loop = Loop(index, [self.name() for _ in carry])
-            at = len(self.lines)  # the phis name values that the body has yet to make
+            at = len(self.lines)  # the phis are inserted here: they name values that the body emits
             yield loop
             if len(loop.next) != len(carry):
                 raise ValueError("a loop's body must give each carried value its next one")
@@ -200,7 +200,7 @@ class Function:
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
-        """Run the body if the i1 holds."""
+        """Run the body if the i1 is true."""
         self.count += 1
         yes, after = f"then{self.count}", f"after{self.count}"
         self.emit(f"br i1 {condition}, label %{yes}, label %{after}")

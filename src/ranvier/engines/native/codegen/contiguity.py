@@ -1,6 +1,6 @@
-"""Whether a task can take its elements one after another, across the ends of its rows.
+"""Whether a task can process its rows as one contiguous run of elements.
 
-Rows that fill no whole vectors then leave no lanes out of use, and no load waits for the masked store before it.
+Rows that do not fill whole vectors then leave no lanes idle, and no load waits for the masked store before it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from ranvier.engines.native.schedule.view import View, c_strides
 from ranvier.engines.native.target.lanes import LANES
 from ranvier.graph.node import Node, Shape
 
-__all__ = ["adjacent"]
+__all__ = ["is_contiguous"]
 
 
-def adjacent(k: Kernel, task: Task) -> bool:
-    """Whether what elements of the task need and store lies one after the other as they do, or is the same for all."""
+def is_contiguous(k: Kernel, task: Task) -> bool:
+    """Whether all values that the task reads and stores are contiguous in its space, or scalars."""
     space = task.space
     if len(space) < 2 or not isinstance(space[-1], int) or space[-1] % LANES == 0:
         return False
@@ -27,7 +27,7 @@ def adjacent(k: Kernel, task: Task) -> bool:
         if node in seen or node.shape == ():
             continue
         seen.add(node)
-        view = None if node in k.fresh else k.module.view(node)
+        view = None if node in k.computed_here else k.module.view(node)
         if node.shape != space or (view is not None and not _as(view, space)):
             return False
         if view is not None or _reduces(k, node):
@@ -40,13 +40,13 @@ def adjacent(k: Kernel, task: Task) -> bool:
 
 
 def _reduces(k: Kernel, node: Node) -> bool:
-    """Whether the node adds up values that lie in memory, along their first axes."""
-    if node.op.kind != "reduce" or node.inputs[0] in k.fresh:
+    """Whether the node reduces a value in memory along its first axes."""
+    if node.op.kind != "reduce" or node.inputs[0] in k.computed_here:
         return False
     axes, view = node.attrs["axes"], k.module.view(node.inputs[0])
     return view is not None and axes == tuple(range(len(axes))) and _as(view, node.shape)
 
 
 def _as(view: View, space: Shape) -> bool:
-    """Whether the last dimensions of what is seen lie in memory as an array of this shape does."""
+    """Whether the last dimensions of a view have the strides of an array of this shape."""
     return view.strides[len(view.strides) - len(space) :] == c_strides(space)

@@ -1,4 +1,4 @@
-"""The elementwise primitives as LLVM: one line each. Vectors and single elements go through the same lines."""
+"""The elementwise primitives as LLVM: one row each, for scalars and vectors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _number(value: float, type_: str) -> str:
 
 
 def _by_dtype(floating: str, signed: str, unsigned: str | None = None) -> Rule:
-    """An instruction of two operands, by the dtype of the first."""
+    """An instruction of two operands, chosen by the dtype of the first."""
 
     def rule(k: Kernel, node: Node, types: Sequence[str], names: Sequence[str], wide: bool) -> str:
         dtype = node.inputs[0].dtype
@@ -82,7 +82,7 @@ def extremum(k: Kernel, dtype: str, type_: str, a: str, b: str, largest: bool) -
 
 
 def combine(k: Kernel, node: Node, type_: str, a: str, b: str) -> str:
-    """Two running results of a reduction as one."""
+    """Combine two partial results of a reduction."""
     if node.op.name == "reduce_max":
         return extremum(k, node.dtype, type_, a, b, True)
     return k.function.op(f"{'fadd' if node.dtype in FLOATS else 'add'} {type_} {a}, {b}")

@@ -9,8 +9,8 @@ from itertools import groupby
 from ranvier.engines.native.codegen import prefetch
 from ranvier.engines.native.codegen.builder import Function
 from ranvier.engines.native.codegen.layout import Layout
-from ranvier.engines.native.codegen.partition import Shares
-from ranvier.engines.native.codegen.prefetch import Fetching
+from ranvier.engines.native.codegen.partition import Partition
+from ranvier.engines.native.codegen.prefetch import Prefetch
 from ranvier.engines.native.runtime.context import CLOCK, PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS
 from ranvier.engines.native.schedule.memory_planning import round_up
 from ranvier.engines.native.schedule.task import Task
@@ -39,16 +39,18 @@ class EntryWriter:
     """Writes the entry. ``names`` maps each kernel to the one that is equal to it; ``clocks`` numbers the clocks."""
 
     def __init__(
-        self, layout: Layout, shares: Shares, symbols: tuple[str, ...], names: Mapping[str, str],
-        clocks: Mapping[str, int], fetching: Fetching | None,
+        self, layout: Layout, partition: Partition, symbols: tuple[str, ...], names: Mapping[str, str],
+        clocks: Mapping[str, int], prefetched: Prefetch | None,
     ) -> None:  # fmt: skip
-        self.layout, self.shares, self.symbols, self.names = layout, shares, symbols, names
-        self.clocks, self.fetching, self.schedule = clocks, fetching, layout.schedule
+        self.layout, self.partition, self.symbols, self.names = layout, partition, symbols, names
+        self.clocks, self.prefetched, self.schedule = clocks, prefetched, layout.schedule
         self.deep = len(self.schedule.buffers) > MAX_LIVE_BUFFERS
         self.f = Function("entry", ["i64 %tid", "i64 %nthreads", "ptr %ctx"], linkage="")
         self.extents: dict[str, Scalar] = {}
         self.pointers: dict[Buffer, str] = {}  # of this step; stays empty in a deep program
-        self.at_hand: dict[Buffer, str] = {}  # the thread's own values, as if row 0 of the batch were there
+        self.at_hand: dict[
+            Buffer, str
+        ] = {}  # addresses of the block's values, as if row 0 of the batch were in the block
 
     def write(self, update: tuple[str, list[Buffer]] | None) -> str:
         """The text. ``update`` is the kernel that updates private scalars after each step, and its buffers."""
@@ -58,7 +60,7 @@ class EntryWriter:
             self._step(step.index)
             if update is not None:
                 self._call(update[0], 0, 0, update[1])
-            if self.schedule.turns is None:
+            if self.schedule.double_buffered is None:
                 self._barrier()
         self._give_back_private(copied)
         return self.f.text("noinline optnone nounwind " if self.deep else "nounwind ")
@@ -121,8 +123,8 @@ class EntryWriter:
         self.start = f.mul(step, batch)
         self.rows = f.minimum(f.sub(self.words[TOTAL], self.start), batch)
         self.extents[BATCH.name] = self.rows
-        self.first_row_of, self.own_rows, self.workers = self.shares.rows(f, self.rows)
-        self.odd = f.op(f"and i64 {step}, 1") if self.schedule.turns else 0
+        self.first_row_of, self.own_rows, self.workers = self.partition.rows(f, self.rows)
+        self.odd = f.op(f"and i64 {step}, 1") if self.schedule.double_buffered else 0
         self.backward = False
         self._read_pointers()
         for number, (_, group) in enumerate(groupby(self.schedule.order, key=lambda t: t.phase)):
@@ -134,7 +136,7 @@ class EntryWriter:
 
     def _run_divided(self, tasks: list[Task], share: str, whole: bool) -> None:
         """Tasks of one phase that are divided in the same way."""
-        f, depth = self.f, self.schedule.depth
+        f, depth = self.f, self.schedule.block
         if whole or share == "each":
             self._run(tasks, self.own_rows)
         elif share == "serial":
@@ -158,12 +160,12 @@ class EntryWriter:
         """The samples of this thread's workers, a block at a time; several workers together where each has few."""
         f = self.f
         for task in tasks:
-            if task.adds:
+            if task.accumulates:
                 stores = [view.buffer for _, view in task.stores]
                 with f.loop(*workers) as turn:
                     self._call(f"start{task.number}", 0, 0, stores, turn.index)
         most = f.floor_divide(f.add(self.rows, self.schedule.workers - 1), self.schedule.workers)
-        together = f.maximum(f.floor_divide(self.schedule.depth, most), 1)
+        together = f.maximum(f.floor_divide(self.schedule.block, most), 1)
         with f.loop(*workers, together) as turn:
             end = f.minimum(f.add(turn.index, together), workers[1])
             some: Range = (turn.index, end)
@@ -175,7 +177,7 @@ class EntryWriter:
 
     def _run_in_blocks(self, tasks: list[Task], low: Scalar, high: Scalar, workers: Range) -> None:
         """All tasks on a block of samples, then on the next; a partial sum adds to the row of each block's worker."""
-        f, depth = self.f, self.schedule.depth
+        f, depth = self.f, self.schedule.block
         with f.loop(low, high, depth) as block:
             for buffer, elements in self.schedule.local.items():
                 back = f.add(f.mul(block.index, -elements * SIZE[buffer.dtype]), self.layout.offsets[buffer])
@@ -199,9 +201,9 @@ class EntryWriter:
 
     def _run(self, tasks: Iterable[Task], rows: Range, worker: Scalar = 0) -> None:
         for task in tasks:
-            with self.shares.each(self.f, task, rows) as own:
-                if self.fetching is not None and task is self.fetching.beside:
-                    self._prefetch_next(self.fetching, own)
+            with self.partition.each(self.f, task, rows) as own:
+                if self.prefetched is not None and task is self.prefetched.product:
+                    self._prefetch_next(self.prefetched, own)
                 self._call(f"k{task.number}", *own, task.buffers(self.schedule.view), worker)
 
     def _call(self, name: str, low: Scalar, high: Scalar, buffers: list[Buffer], worker: Scalar = 0) -> None:
@@ -229,7 +231,7 @@ class EntryWriter:
         total = f.add(f.op(f"load i64, ptr {at}, align {CLOCK}"), took)
         f.emit(f"store i64 {total}, ptr {at}, align {CLOCK}")
 
-    def _prefetch_next(self, found: Fetching, own: Range) -> None:
+    def _prefetch_next(self, found: Prefetch, own: Range) -> None:
         """Have the rows prefetched from now on that this thread gathers in the next step.
 
         ``own`` is this thread's part of the product that the prefetching is interleaved with.
@@ -239,8 +241,8 @@ class EntryWriter:
         source, order = (self.schedule.views[node].buffer for node in found.gather.inputs)
         samples = found.gather.inputs[0].shape[0]
         count = f.maximum(f.minimum(f.sub(total, start), self.schedule.batch), 0)
-        parts, in_turn = found.task.parts, self.shares.in_turn(found.beside)
-        features = self.shares.range(f, found.task, (0, 0)) if parts else (0, extent(found.gather, 1))
+        parts, is_cyclic = found.task.parts, self.partition.is_cyclic(found.product)
+        features = self.partition.range(f, found.task, (0, 0)) if parts else (0, extent(found.gather, 1))
         prefetch.prepare(
             f,
             work,
@@ -248,10 +250,10 @@ class EntryWriter:
             order=f.pointer(self.arrays[order.kind, order.number], start, "i32"),
             source=self.arrays[source.kind, source.number],
             last=f.sub(self.extents[samples.name] if isinstance(samples, Symbol) else samples, 1),
-            rows=(0, count) if parts or found.task.share == "each" else self.shares.rows(f, count)[1],
-            features=own if in_turn else features,
+            rows=(0, count) if parts or found.task.division == "each" else self.partition.rows(f, count)[1],
+            features=own if is_cyclic else features,
             tiles=f.floor_divide(
-                self.shares.calls(found.beside), found.beside.parts if in_turn else "%nthreads"
+                self.partition.calls(found.product), found.product.parts if is_cyclic else "%nthreads"
             ),
         )
 
@@ -275,7 +277,7 @@ class EntryWriter:
             return f.pointer(self.private, copies[buffer], "i8")
         if buffer.kind == "scratch" and buffer not in self.schedule.local:
             offset: Scalar = self.layout.offsets[buffer]
-            if buffer in (self.schedule.turns or ()):
+            if buffer in (self.schedule.double_buffered or ()):
                 offset = f.add(offset, f.mul(self.odd, self.layout.sizes[buffer] // 2))
             return f.pointer(self.scratch, offset, "i8")
         if buffer.kind == "constant":
@@ -297,4 +299,4 @@ class EntryWriter:
 
 def _division(task: Task) -> tuple[int, str, bool]:
     """The stage of a task, and how it is divided among threads."""
-    return task.stage, task.share, task.whole
+    return task.stage, task.division, task.whole

@@ -1,4 +1,4 @@
-"""A kernel being written: its buffers, its scopes, loads and stores, calls. What rules of primitives are given."""
+"""A kernel being written: its buffers, scopes, loads, stores and calls. The rules of primitives use it."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from ranvier.graph.node import Node, Symbol
 
 @dataclass(frozen=True)
 class Module:
-    """What all kernels of a program share: where nodes lie, and what the text of the module must define."""
+    """What all kernels of a program share: where nodes are in memory, and what the module must define."""
 
     graph: Graph
-    view: Callable[[Node], View | None]  # where a node lies in memory, also by way of movement
+    view: Callable[[Node], View | None]  # the view of a node in memory, also through movements
     uses: dict[Node, int]
     has_fma: bool
     has_masks: bool
     samples_adjacent: bool
     batch: int  # the most rows that a step sees
-    near: Collection[Buffer]  # which live in the cache, while their samples are at hand
+    near: Collection[Buffer]  # values of a block of samples, which stay in the cache
     functions: set[tuple[str, str]] = field(
         default_factory=set
     )  # (name, suffix) of the elementary functions needed
@@ -46,7 +46,7 @@ class Module:
 
 
 class Kernel(ABC):
-    """Writes one kernel function: its parameters are the buffers it touches, the extents of symbols, and its share."""
+    """Writes one kernel function. Its parameters are its range, the extents of symbols, and the buffers it touches."""
 
     def __init__(self, module: Module, name: str, buffers: Sequence[Buffer], symbols: Sequence[str]) -> None:
         self.module = module
@@ -56,11 +56,11 @@ class Kernel(ABC):
         self.function = Function(
             name, ["i64 %lo", "i64 %hi", "i64 %worker", "ptr noalias %work", *extents, *pointers]
         )
-        self.work = 0  # bytes of the thread's own memory that it needs
+        self.work = 0  # bytes of workspace that it needs
         self.scopes: list[dict[object, Value]] = [{}]
-        self.mask: str | None = None  # the lanes in use, where not all are
-        self.fresh: set[Node] = set()  # nodes this kernel makes: computed here, not loaded
-        self.meanwhile: str | None = None  # a call with every tile, of what is to be done beside
+        self.mask: str | None = None  # the active lanes, if not all are
+        self.computed_here: set[Node] = set()  # nodes that this kernel computes instead of loading
+        self.interleaved: str | None = None  # a call to be emitted with every tile (prefetching)
 
     # --- scopes ----------------------------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class Kernel(ABC):
         return None
 
     def workspace(self, size: int) -> str:
-        """The thread's own memory, for as long as this kernel runs."""
+        """The thread's workspace, which this kernel has while it runs."""
         self.work = max(self.work, size)
         return "%work"
 
@@ -87,7 +87,7 @@ class Kernel(ABC):
     # --- memory ----------------------------------------------------------------------------------------------------
 
     def address(self, view: View, index: Index) -> tuple[Scalar, int, str | None]:
-        """Offset in elements, step from lane to lane, and the offsets of the lanes where these come from data."""
+        """The offset in elements, the step from lane to lane, and the offsets of the lanes if these come from data."""
         f = self.function
         offset: Scalar = view.offset
         step = 0
@@ -132,7 +132,7 @@ class Kernel(ABC):
         return Value(value, is_wide)
 
     def prefetch(self, view: View, index: Index) -> None:
-        """Have the processor fetch the memory that these elements begin in."""
+        """Prefetch the cache line of the first of these elements."""
         offset, _, _ = self.address(view, index)
         pointer = self.function.pointer(self.pointers[view.buffer], offset, memory_type(view.buffer.dtype))
         self.module.declarations.add(PREFETCH)
@@ -168,7 +168,7 @@ class Kernel(ABC):
             f.emit(f"call void {scatter}({wide} {name}, {pointers}, i32 {size}, {mask})")
 
     def _load_some(self, pointer: str, kind: str, size: int) -> str:
-        """The lanes in use, from elements one after the other."""
+        """Load the active lanes from adjacent elements."""
         f, (count, mask) = self.function, self._lanes_in_use()
         some, flags = (vector(t, count) for t in (kind, "i1"))
         load = self._memory(f"masked.load.v{count}{SUFFIX[kind]}.p0", some, "ptr", "i32", flags, some)
@@ -183,8 +183,9 @@ class Kernel(ABC):
         f.emit(f"call void {store}({some} {value}, ptr {pointer}, i32 {size}, {flags} {mask})")
 
     def _lanes_in_use(self) -> tuple[int, str]:
-        """The lanes that memory is reached by and their mask: half of them, which cross fewer cache lines, will do
-        where no more are in use.
+        """The lanes of a masked access, and their mask.
+
+        If the active lanes are in the lower half, half a vector is accessed: it crosses fewer cache lines.
         """
         half = next((n for n in range(1, LANES // 2 + 1) if self.mask == tail_mask(n)), None)
         if half is None:
@@ -192,12 +193,12 @@ class Kernel(ABC):
         return LANES // 2, tail_mask(half, LANES // 2)
 
     def _memory(self, name: str, result: str, *operands: str) -> str:
-        """Declare one of LLVM's ways to reach memory by lanes, and give its name."""
+        """Declare one of LLVM's masked memory intrinsics, and return its name."""
         self.module.declarations.add(f"declare {result} @llvm.{name}({', '.join(operands)})")
         return f"@llvm.{name}"
 
     def _spread(self, pointer: str, kind: str, step: int, lanes: str | None) -> str:
-        """16 pointers, ``step`` apart or as ``lanes`` says."""
+        """16 pointers, ``step`` elements apart or at the offsets ``lanes``."""
         offsets = lanes or lane_constants([i * step for i in range(LANES)], "i64")
         return self.function.op(f"getelementptr inbounds {kind}, ptr {pointer}, {vector('i64')} {offsets}")
 
@@ -211,7 +212,7 @@ class Kernel(ABC):
         return value.name if value.wide else self.function.splat(value.name, element)
 
     def call(self, name: str, type_: str, *operands: str) -> str:
-        """One of our own elementary functions."""
+        """Call one of our own elementary functions."""
         suffix = suffix_of(type_)
         if name == "fma" and self.module.has_fma:
             return self.intrinsic("fma", type_, *operands)
@@ -229,7 +230,7 @@ class Kernel(ABC):
         )
 
     def number(self, at: At, dtype: str) -> Value:
-        """An index as a number of a program's dtype."""
+        """A position as a value of a dtype."""
         f, element = self.function, ELEMENT[dtype]
         convert = {"float": "sitofp", "double": "sitofp"}.get(element, "trunc")
         if at.lanes is None and at.step == 0:

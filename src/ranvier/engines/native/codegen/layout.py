@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ranvier.engines.native.codegen import prefetch
-from ranvier.engines.native.codegen.partition import Shares
+from ranvier.engines.native.codegen.partition import Partition
 from ranvier.engines.native.codegen.thread_private import Copies
 from ranvier.engines.native.runtime.context import CLOCK
 from ranvier.engines.native.schedule.memory_planning import LINE, pack, round_up
@@ -20,16 +20,17 @@ class Layout:
     what prefetching needs, the workspace of kernels, the values of the samples at hand, and clocks.
     """
 
-    def __init__(self, schedule: Schedule, shares: Shares, prefetches: bool, clocks: int) -> None:
+    def __init__(self, schedule: Schedule, partition: Partition, prefetches: bool, clocks: int) -> None:
         self.schedule, self.prefetches, self.clocks = schedule, prefetches, clocks
         # One vector more than the values: rows are stored whole where nothing follows them.
         self.sizes = {
-            b: round_up(b.elements * SIZE[b.dtype] + LINE) * (2 if b in (schedule.turns or ()) else 1)
+            b: round_up(b.elements * SIZE[b.dtype] + LINE)
+            * (2 if b in (schedule.double_buffered or ()) else 1)
             for b in schedule.buffers
-            if b.kind == "scratch" and b not in schedule.local and b not in schedule.copied
+            if b.kind == "scratch" and b not in schedule.local and b not in schedule.replicated
         }
         offsets, self.scratch = pack(self.sizes, schedule.phases)
-        own = {b: n * schedule.depth * SIZE[b.dtype] + LINE for b, n in schedule.local.items()}
+        own = {b: n * schedule.block * SIZE[b.dtype] + LINE for b, n in schedule.local.items()}
         local, self.local = pack(own, schedule.places)
         self.offsets: dict[Buffer, int] = offsets | local
         self.scalars: dict[Node, int] = {node: LINE * i for i, node in enumerate(schedule.private)}
@@ -37,7 +38,7 @@ class Layout:
         for node, offset in self.scalars.items():
             self.given[node] = schedule.views[node].buffer
             schedule.views[node] = View(Buffer("private", offset, node.dtype, 1), (), ())
-        self.copies = Copies(schedule, shares, LINE * len(self.scalars))
+        self.copies = Copies(schedule, partition, LINE * len(self.scalars))
         self.workspace = 0  # bytes; the kernels' largest
 
     @property

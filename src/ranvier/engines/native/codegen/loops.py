@@ -1,4 +1,4 @@
-"""Walking over a task's space: loops, 16 places at a time, masks, and what is done at each place."""
+"""Loops over a task's space: 16 indices at a time, masks, and what is done at each index."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Body = Callable[[Index], None]
 
 
 def shared(k: Kernel, task: Task, axis: int) -> tuple[Scalar, Scalar]:
-    """The range of an extent of the task's space that this call is to do."""
-    if task.share in ("serial", "each") or axis != task.axis:
+    """The range of an axis of the task's space that this call computes."""
+    if task.division in ("serial", "each") or axis != task.axis:
         return 0, k.extent(task.space[axis])
     return "%lo", "%hi"
 
@@ -39,8 +39,9 @@ def scope(k: Kernel) -> Iterator[None]:
 
 
 def along(k: Kernel, low: Scalar, high: Scalar, body: Callable[[At], None], *, once: bool = False) -> None:
-    """Run ``body`` for 16 places at a time from low to high, the last of them masked; all of them where it is written
-    ``once``, which takes half of the code.
+    """Run ``body`` for 16 indices at a time from low to high, the last ones masked.
+
+    ``once`` masks every iteration, so the body is emitted once instead of twice.
     """
     f = k.function
     if once:
@@ -77,7 +78,7 @@ def dynamic_mask(k: Kernel, count: Scalar) -> str:
 def nest(
     k: Kernel, ranges: Sequence[tuple[Scalar, Scalar]], body: Body, *, wide: bool, once: bool = False
 ) -> None:
-    """Nested loops over ``ranges``; the innermost 16 at a time if ``wide``, its body written ``once`` if need be."""
+    """Nested loops over ``ranges``; the innermost takes 16 indices at a time if ``wide``. ``once``: see `along`."""
 
     def level(index: Index) -> None:
         depth = len(index)
@@ -95,7 +96,7 @@ def nest(
 
 
 def finish(k: Kernel, task: Task, index: Index) -> None:
-    """Compute the members at an index of the space and store what is wanted."""
+    """Compute the members at an index of the space, and store results."""
     for node in task.members:
         k.value(node, index)
     for node, view in task.stores:

@@ -1,4 +1,4 @@
-"""The bodies of the kernels that only compute elements or put them in place, and the table of all but contractions."""
+"""Kernels that compute elements or copy them into place, and the table of all kernels but contractions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from functools import partial
 from math import prod
 
-from ranvier.engines.native.codegen.contiguity import adjacent
+from ranvier.engines.native.codegen.contiguity import is_contiguous
 from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.codegen.loops import along, finish, masked, nest, scope, shared
 from ranvier.engines.native.codegen.reductions import emit_reduce
 from ranvier.engines.native.codegen.register_reductions import pieces, reduce_row, reduce_samples
 from ranvier.engines.native.codegen.shuffles import transpose
-from ranvier.engines.native.schedule.fusion import put_together
+from ranvier.engines.native.schedule.fusion import concatenation_in
 from ranvier.engines.native.schedule.index import At, Index, Value
 from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import View, joined
@@ -23,8 +23,8 @@ from ranvier.graph.node import BATCH, FLOATS, Node, Shape
 
 
 def emit_task(k: Kernel, task: Task) -> None:
-    """Write the body of a task's kernel: the share from %lo to %hi of its first extent."""
-    k.fresh = {*task.members, *([task.anchor] if task.anchor is not None else [])}
+    """Write the body of a task's kernel, which computes the range from %lo to %hi."""
+    k.computed_here = {*task.members, *([task.anchor] if task.anchor is not None else [])}
     EMIT[task.kind](k, task)
 
 
@@ -40,12 +40,12 @@ def emit_map(k: Kernel, task: Task) -> None:
     by_sample = samples and k.module.samples_adjacent
     if any(n.shape != task.space for n in task.members):
         emit_rows(k, task, ranges, by_sample or (samples and _narrow(k, task)))
-    elif task.axis == 0 and adjacent(k, task):
+    elif task.axis == 0 and is_contiguous(k, task):
         f, (low, high), row = k.function, ranges[0], size(task.space[1:], k.module.batch)
         before = (At(0),) * (len(ranges) - 1)
         along(k, f.mul(low, row), f.mul(high, row), lambda at: finish(k, task, (*before, at)))
-    elif not k.module.samples_adjacent and [_turned(view) for _, view in task.stores] == [True]:
-        emit_turned(k, task, ranges)
+    elif not k.module.samples_adjacent and [_is_by_feature(view) for _, view in task.stores] == [True]:
+        emit_by_feature(k, task, ranges)
     elif by_sample:
 
         def sample(at: At) -> None:
@@ -58,18 +58,18 @@ def emit_map(k: Kernel, task: Task) -> None:
 
 
 def _narrow(k: Kernel, task: Task) -> bool:
-    """Whether a row does not fill a vector, and there are rows enough: then each lane has a row of its own."""
+    """Whether a row is shorter than a vector and there are enough rows: then each lane takes a row."""
     columns = task.space[-1]
     return isinstance(columns, int) and columns < LANES <= k.module.batch
 
 
-def _turned(view: View) -> bool:
+def _is_by_feature(view: View) -> bool:
     """Whether rows of samples are stored feature by feature."""
     return view.shape[:1] == (BATCH,) and len(view.strides) == 2 and view.strides[0] == 1 < view.strides[1]
 
 
-def emit_turned(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> None:
-    """Rows of features stored feature by feature: 16 by 16, the last ones once more with those before."""
+def emit_by_feature(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> None:
+    """Rows that are stored feature by feature: transposed in blocks of 16 by 16, of which the last ones overlap."""
     f = k.function
     ((node, view),) = task.stores
     (top, bottom), (left, right) = ranges
@@ -92,7 +92,7 @@ def emit_turned(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]]) -> N
 
 
 def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sample: bool) -> None:
-    """Row by row, or 16 rows at a time, the whole last axis in registers: sums and maxima along it are at hand."""
+    """Row by row, or 16 rows at a time, with the whole last axis in registers for reductions along it."""
     columns = task.space[-1]
     assert isinstance(columns, int)
     parts: list[tuple[At, str | None]] = (
@@ -123,16 +123,16 @@ def emit_rows(k: Kernel, task: Task, ranges: list[tuple[Scalar, Scalar]], by_sam
                     with at_piece(mask):
                         k.store(view, (*index, at), k.value(node, (*index, at)))
 
-    # What is gathered and scattered is so by a mask in any case.
+    # Gathers and scatters are masked in any case.
     spread = by_sample and k.module.has_masks and not k.module.samples_adjacent
     nest(k, ranges[:-1], row, wide=by_sample, once=spread)
 
 
-# --- placing ------------------------------------------------------------------------------------------------------
+# --- copies into a larger result ----------------------------------------------------------------------------------
 
 
 def emit_scatter(k: Kernel, task: Task) -> None:
-    """Zeros, then one row after another: rows that meet add up in order."""
+    """Zeros, then one row after another, so that rows with the same index are added in order."""
     f, node = k.function, task.anchor
     assert node is not None
     rows, updates = node.inputs
@@ -177,7 +177,7 @@ def emit_scatter(k: Kernel, task: Task) -> None:
 
 
 def emit_place(k: Kernel, task: Task) -> None:
-    """Operands (and for pad a filling) written into their parts of the result."""
+    """Copy the operands into their parts of the result; for pad, fill the rest first."""
     node = task.anchor
     assert node is not None
     for _, view in task.stores:
@@ -198,7 +198,7 @@ def emit_place(k: Kernel, task: Task) -> None:
 
 
 def _join(k: Kernel, task: Task, node: Node, view: View) -> None:
-    """The operands of a concatenation into their parts of it."""
+    """Copy the operands of a concatenation into their parts of the result."""
     axis, start = node.attrs["axis"], 0
     for operand in node.inputs:
         part = View(view.buffer, operand.shape, view.strides, view.offset + start * view.strides[axis])
@@ -207,11 +207,11 @@ def _join(k: Kernel, task: Task, node: Node, view: View) -> None:
 
 
 def _split(view: View, shape: Shape, source: Shape) -> View:
-    """What is seen with extents joined, without."""
+    """A view with joined extents, as a view with separate extents."""
     groups = joined(shape, source)
     assert groups is not None
     strides = [
-        stride * prod(source[i] for i in own[at + 1 :])  # type: ignore[misc]  # what is joined is known
+        stride * prod(source[i] for i in own[at + 1 :])  # type: ignore[misc]  # joined extents are known
         for stride, own in zip(view.strides, groups, strict=True)
         for at in range(len(own))
     ]
@@ -221,13 +221,13 @@ def _split(view: View, shape: Shape, source: Shape) -> View:
 def _placed(k: Kernel, task: Task, shape: Shape) -> list[tuple[Scalar, Scalar]]:
     if not shape:
         return []
-    first = shared(k, task, 0) if task.share == "rows" else (0, k.extent(shape[0]))
+    first = shared(k, task, 0) if task.division == "rows" else (0, k.extent(shape[0]))
     return [first, *((0, k.extent(d)) for d in shape[1:])]
 
 
 def _fill(k: Kernel, task: Task, operand: Node, view: View) -> None:
-    """An operand into the part of memory that is its own; one that is put together of parts, part by part."""
-    source = put_together(operand)
+    """Copy an operand into its part of memory; if it is itself a concatenation, part by part."""
+    source = concatenation_in(operand)
     if source is not None and k.module.view(source) is None:
         _join(k, task, source, _split(view, operand.shape, source.shape))
         return

@@ -1,7 +1,7 @@
-"""How the threads of a running program share a task: from which row to which, from which part to which.
+"""The partition of a task among the threads of a running program: ranges of rows, of an axis, or of parts.
 
-The numbers are worked out by the program itself, which alone knows how many threads and rows there are; they follow
-from these and from the tiles, and never change a result.
+The program computes the ranges itself, since only it knows the numbers of threads and rows. They follow from these
+numbers and from the tiles, and never change a result.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ranvier.engines.native.target.target import Target
 from ranvier.graph.node import Node
 
 
-class Shares:
-    """The shares of one schedule's tasks, on a target."""
+class Partition:
+    """The partition of one schedule's tasks, on a target."""
 
     def __init__(self, schedule: Schedule, target: Target) -> None:
         self.schedule, self.target = schedule, target
@@ -30,14 +30,16 @@ class Shares:
     def rows(
         self, f: Function, rows: Scalar
     ) -> tuple[Callable[[Scalar], Scalar], tuple[Scalar, Scalar], tuple[Scalar, Scalar] | None]:
-        """Where the rows of each worker begin, this thread's rows, and its workers, where workers share the rows."""
+        """The first row of each worker, this thread's rows, and its workers (None if there are no workers)."""
         count = self.schedule.workers
         if self.schedule.samples_adjacent:
             few = 2 * LANES
         elif count:
-            few = 1 if self.schedule.depth else TILE_ROWS
+            few = 1 if self.schedule.block else TILE_ROWS
         else:
-            few = TILE_ROWS // 2  # at the seam a lower tile, rather than one thread that has a whole one more
+            few = (
+                TILE_ROWS // 2
+            )  # half a tile: otherwise one thread would have a whole tile more than another
         blocks = f.floor_divide(f.add(rows, few - 1), few)
 
         def edge(worker: Scalar) -> Scalar:
@@ -50,7 +52,7 @@ class Shares:
 
     @staticmethod
     def portion(f: Function, extent: Scalar, blocks: Scalar, size: int) -> tuple[Scalar, Scalar]:
-        """This thread's share of ``extent``, by blocks of ``size``."""
+        """This thread's range of ``extent``, in blocks of ``size``."""
 
         def edge(thread: Scalar) -> Scalar:
             return f.minimum(f.mul(f.op(f"udiv i64 {f.mul(blocks, thread)}, %nthreads"), size), extent)
@@ -59,8 +61,8 @@ class Shares:
 
     @contextmanager
     def each(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> Iterator[tuple[Scalar, Scalar]]:
-        """This thread's shares of a task, one after the other; for most tasks there is one."""
-        if not self.in_turn(task):
+        """This thread's ranges of a task, one after another; most tasks have one."""
+        if not self.is_cyclic(task):
             yield self.range(f, task, rows)
             return
         extent = task.space[task.axis]
@@ -70,15 +72,15 @@ class Shares:
             low = f.mul(turn.index, size)
             yield low, f.add(low, size)
 
-    def in_turn(self, task: Task) -> bool:
-        """Whether threads take a task's parts in turn: parts next to each other may be alike, as of a picture."""
+    def is_cyclic(self, task: Task) -> bool:
+        """Whether threads take a task's parts round-robin: adjacent parts, as of an image, may be equally sparse."""
         return bool(task.parts) and self.schedule.uneven
 
     def range(self, f: Function, task: Task, rows: tuple[Scalar, Scalar]) -> tuple[Scalar, Scalar]:
-        """This thread's share of a task; ``rows`` are its rows of the batch."""
-        if task.share == "rows":
+        """This thread's range of a task; ``rows`` are its rows of the batch."""
+        if task.division == "rows":
             return rows
-        if task.share in ("serial", "each") or not task.space:
+        if task.division in ("serial", "each") or not task.space:
             return 0, 0
         extent = task.space[task.axis]
         assert isinstance(extent, int)
@@ -86,7 +88,7 @@ class Shares:
         return self.portion(f, extent, -(-extent // size), size)
 
     def block(self, task: Task) -> int:
-        """The task is divided at multiples of this."""
+        """The task is divided at multiples of this number."""
         if task.kind == "contract":
             nest, height, across = self.nest(task)
             if nest.rows is not None and nest.rows.output == task.axis:
@@ -97,7 +99,7 @@ class Shares:
         return LANES if len(task.space) == 1 else 1
 
     def calls(self, task: Task) -> int:
-        """How often all threads together call what is done beside a contraction."""
+        """How often all threads together make a contraction's interleaved call."""
         nest, height, across = self.nest(task)
         assert task.anchor is not None
         if skips_zeros(task, nest, self._views(task.anchor), self.schedule.batch):
@@ -105,7 +107,7 @@ class Shares:
         return tiles(nest, height, across)
 
     def nest(self, task: Task) -> tuple[Nest, int, int]:
-        """A contraction's loops, and the rows and vectors of its tiles."""
+        """The loop nest of a contraction, and the rows and vectors of its tiles."""
         assert task.anchor is not None
         stored = next(v for n, v in task.stores if n.shape == task.space)
         nest = plan(task.anchor, self._views(task.anchor), stored.strides, lambda columns: 0)
@@ -114,5 +116,5 @@ class Shares:
         return nest, *tile_of(task, nest, self.target, task.anchor.dtype, self.schedule.batch)
 
     def _views(self, node: Node) -> list[View]:
-        """Where a contraction's operands lie."""
+        """The views of a contraction's operands."""
         return [view for i in node.inputs if (view := self.schedule.view(i)) is not None]

@@ -1,8 +1,8 @@
-"""The rows of a data set that the next step will gather, fetched into the cache while this one still multiplies.
+"""Prefetching: the rows of a data set that the next step gathers are fetched into the cache during this step.
 
-Rows in random order lie anywhere in memory, where the processor cannot foresee them; a product that reads from the
-cache alone leaves the memory idle meanwhile. So each thread has a few lines fetched at every tile of the step's largest
-product: of the rows, or parts of rows, that it will itself gather next.
+Rows in random order are anywhere in memory, so the processor cannot predict them, and a product that reads from the
+cache leaves the memory idle. So each thread prefetches a few cache lines at every tile of the step's largest product:
+of the rows, or parts of rows, that it will gather next.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from ranvier.engines.native.target.lanes import SIZE, Scalar
 from ranvier.graph.extents import extent, extents
 from ranvier.graph.node import Node
 
-# What a thread knows of it, in words of 64 bits: where the numbers and the rows begin; the next row and the end; where
-# it is in the row; its first and its last byte; how far rows are apart, and the last of all; lines for each tile.
+# A thread's state, in words of 64 bits: the addresses of the indices and of the rows; the next row and the end; the
+# position in the row; the first and last byte of a row; the bytes of a row, the last row of all; lines for each tile.
 ORDER, SOURCE, ROW, END, AT, LOW, HIGH, PITCH, LAST, LINES = range(10)
 BYTES = 128
-LEAST = 256  # bytes of a row from which on it pays
+MIN_ROW_BYTES = 256
 
 
 @dataclass(frozen=True)
-class Fetching:
-    """``gather`` reads rows of the data, by ``task``; ``beside`` is the product meanwhile."""
+class Prefetch:
+    """``task`` gathers rows of the data by ``gather``; ``product`` is the product whose tiles prefetch them."""
 
     gather: Node
     task: Task
-    beside: Task
+    product: Task
 
     @property
     def row(self) -> int:
@@ -42,11 +42,11 @@ class Fetching:
         return prod(extents(source, 1)) * SIZE[source.dtype]
 
 
-def choose(schedule: Schedule) -> Fetching | None:
-    """What is to be fetched, and beside which product; None where nothing is to be gained."""
+def choose(schedule: Schedule) -> Prefetch | None:
+    """What to prefetch, and during which product; None if that gains nothing."""
     last = max((task.phase for task in schedule.order), default=0)
     products = [
-        t for t in schedule.order if t.kind == "contract" and t.share == "split" and t.phase == last > 0
+        t for t in schedule.order if t.kind == "contract" and t.division == "split" and t.phase == last > 0
     ]
     gathers = [
         (node, t)
@@ -54,15 +54,15 @@ def choose(schedule: Schedule) -> Fetching | None:
         if t.kind in ("map", "contract") and t.phase == 0
         for node in _gathers(t)
     ]
-    if schedule.depth or not products or not gathers:
+    if schedule.block or not products or not gathers:
         return None
     beside = max(products, key=lambda task: work(task, schedule.batch))
-    found = max((Fetching(node, task, beside) for node, task in gathers), key=lambda f: f.row)
-    return found if found.row >= LEAST else None
+    found = max((Prefetch(node, task, beside) for node, task in gathers), key=lambda f: f.row)
+    return found if found.row >= MIN_ROW_BYTES else None
 
 
 def _gathers(task: Task) -> list[Node]:
-    """The rows of inputs that a task reads, by numbers that are given for each step."""
+    """The gathers of input rows in a task, by indices that are given for each step."""
     stack, seen, found = list(task.nodes), set[Node](), []
     while stack:
         node = stack.pop()
@@ -78,11 +78,12 @@ def _gathers(task: Task) -> list[Node]:
 
 
 def prepare(
-    f: Function, work: str, found: Fetching, *, order: str, source: str, last: Scalar, rows: tuple[Scalar, Scalar],
+    f: Function, work: str, found: Prefetch, *, order: str, source: str, last: Scalar, rows: tuple[Scalar, Scalar],
     features: tuple[Scalar, Scalar], tiles: Scalar,
 ) -> None:  # fmt: skip
-    """Write down, in front of the thread's own memory, what is to be fetched from now on: ``rows`` of the next step,
-    ``features`` of each, a few lines with each of this thread's ``tiles``.
+    """Store, before the thread's workspace, what to prefetch from now on.
+
+    These are ``features`` of ``rows`` of the next step, a few lines with each of this thread's ``tiles``.
     """
     low, high = (f.mul(at, found.row // extent(found.gather, 1)) for at in features)
     lines = f.mul(f.floor_divide(f.add(f.sub(high, low), LINE - 1), LINE), f.sub(rows[1], rows[0]))

@@ -1,4 +1,4 @@
-"""Reductions: along a short row in registers, down columns, along adjacent elements; sums, maxima and their places."""
+"""Kernels of reductions: down columns, along adjacent elements, and argmax."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.target.lanes import ELEMENT, LANES, Scalar, tail_mask, vector
 from ranvier.graph.node import BATCH, FLOATS, Node
 
-PANEL = 4  # vectors of results summed beside each other: one alone would wait for its own last addition
+PANEL = 4  # vectors of results that are summed together: one alone would wait for its own last addition
 
 
 @dataclass
 class Reduction:
-    """A reduction being written: the node, where its result is remembered, and how its operand is walked."""
+    """A reduction being written."""
 
     k: Kernel
     task: Task
-    node: Node  # the reduction itself, also where the task's anchor is a worker's part of it
-    prefix: Index  # the worker, in front of the result's own index
+    node: Node  # the reduction itself, also if the task's anchor is a partial result of it
+    prefix: Index  # the worker's index, before the result's own index
 
     def __post_init__(self) -> None:
         operand = self.node.inputs[0]
         axes = list(self.node.attrs["axes"])
         self.kept = [i for i in range(operand.ndim) if i not in axes]
         by_sample = self.k.module.samples_adjacent and operand.shape[0] == BATCH
-        self.lane = 0 if by_sample else operand.ndim - 1  # the dimension along which elements are adjacent
+        self.lane = 0 if by_sample else operand.ndim - 1  # the axis along which elements are adjacent
         self.axes = sorted(axes, key=lambda axis: (axis == self.lane, axis))
 
     def range(self, axis: int) -> tuple[Scalar, Scalar]:
-        """The places along a reduced axis that this call is to sum."""
+        """The range of a reduced axis that this call sums."""
         extent = self.node.inputs[0].shape[axis]
         return ("%lo", "%hi") if self.prefix and axis == 0 else (0, self.k.extent(extent))
 
     def full(self, index: Index, inner: Sequence[At]) -> Index:
-        """The operand's index, from the result's and from the places along the reduced axes."""
+        """The operand's index, from the result's index and the positions along the reduced axes."""
         places = dict(zip(self.kept, index, strict=True)) | dict(zip(self.axes, inner, strict=True))
         return tuple(places[i] for i in range(len(places)))
 
     def start(self, index: Index) -> Value | None:
-        """What the result holds already, where samples come in several calls."""
-        return self.k.load(self.task.stores[0][1], (*self.prefix, *index)) if self.task.adds else None
+        """The value to add to, if samples come in several calls."""
+        return self.k.load(self.task.stores[0][1], (*self.prefix, *index)) if self.task.accumulates else None
 
     def done(self, index: Index, value: Value) -> None:
         assert self.task.anchor is not None
@@ -54,13 +54,13 @@ class Reduction:
         finish(self.k, self.task, (*self.prefix, *index))
 
     def chains(self, vectors: int) -> int:
-        """How many running sums each of a few vectors of results has, beside each other."""
+        """How many independent running sums each vector of results has."""
         extent = self.node.inputs[0].shape[self.axes[-1]]
         enough = len(self.axes) > 1 and isinstance(extent, int) and extent >= PANEL
         return PANEL // vectors if enough and vectors <= PANEL // 2 else 1
 
     def columns(self, indices: Sequence[tuple[Index, str | None]], chains: int) -> None:
-        """16 results at each index, every one the sum down its column; several indices at a time."""
+        """16 results at each of several indices, every one the sum down its column."""
         k, f, node = self.k, self.k.function, self.node
         element = ELEMENT[node.dtype]
         type_ = vector(element)
@@ -74,7 +74,7 @@ class Reduction:
             return result
 
         def level(inner: tuple[At, ...], chains: list[list[str]]) -> list[list[str]]:
-            """What the axes within add; along the last one, the chains take turns."""
+            """Add the inner axes; along the last one, the chains take turns."""
             depth, number = len(inner), len(chains)
             if depth == len(self.axes):
                 return [term(inner, totals) for totals in chains]
@@ -98,11 +98,11 @@ class Reduction:
             return chains
 
         def several(totals: list[str]) -> list[str]:
-            """Down the first axis what several chains make of the others is added up: one would wait for itself."""
-            fresh = [[identity(node, type_)] * len(indices) for _ in range(chains)]
+            """Down the first axis, sum the results of several chains: one chain would wait for itself."""
+            computed_here = [[identity(node, type_)] * len(indices) for _ in range(chains)]
             low, high = self.range(self.axes[0])
             with f.loop(low, high, carry=[(type_, total) for total in totals]) as loop, scope(k):
-                parts = level((At(loop.index),), fresh)
+                parts = level((At(loop.index),), computed_here)
                 while len(parts) > 1:
                     pairs = zip(parts[::2], parts[1::2], strict=True)
                     parts = [
@@ -123,7 +123,7 @@ class Reduction:
                 self.done(index, Value(total, True))
 
     def panels(self, outer: Index, columns: int) -> None:
-        """All columns of a result whose last extent is known: a few vectors beside each other, then the rest."""
+        """All columns of a result whose last extent is known: a few vectors at a time, then the rest."""
         f, wide = self.k.function, PANEL * LANES
         full = columns // wide * wide
 
@@ -144,9 +144,9 @@ class Reduction:
                 panel(full, columns - full)
 
     def some_panels(self, outer: Index, low: Scalar, high: Scalar) -> None:
-        """Some columns of a result: two vectors beside each other, then the rest.
+        """A range of columns of a result: two vectors at a time, then the rest.
 
-        Which come in pairs depends on where a thread's part begins, so all have as many running sums.
+        Which vectors are paired depends on where a thread's range begins, so all have the same number of running sums.
         """
         f, chains = self.k.function, self.chains(2)
         full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), 2 * LANES), 2 * LANES))
@@ -183,7 +183,10 @@ class Reduction:
                 return total
             rest = f.sub(high, full)
             mask = tail_mask(rest) if isinstance(rest, int) else dynamic_mask(k, rest)
-            with masked(k, mask), scope(k):  # an empty mask, where the extent turns out even, changes nothing
+            with (
+                masked(k, mask),
+                scope(k),
+            ):  # an empty mask, if the extent is a multiple of 16, changes nothing
                 return part((*inner, At(full, 1)), total)
 
         total = across(k, node, level((), identity(node, type_)))
@@ -194,7 +197,7 @@ class Reduction:
 
 
 def _cut(values: Sequence[str], parts: int) -> list[list[str]]:
-    """As many lists of equal length, one after the other."""
+    """Split a list into ``parts`` lists of equal length."""
     size = len(values) // parts
     return [list(values[i : i + size]) for i in range(0, len(values), size)]
 
@@ -224,7 +227,7 @@ def emit_reduce(k: Kernel, task: Task) -> None:
 
 
 def emit_start(k: Kernel, task: Task) -> None:
-    """What a worker's part of a sum is before its first samples."""
+    """Initialize a worker's partial sum."""
     assert task.anchor is not None
     inner = task.anchor.attrs["inner"]
     element = ELEMENT[inner.dtype]
@@ -239,7 +242,7 @@ def _beside(index: Index, axis: int, at: At) -> Index:
 
 
 def emit_argmax(k: Kernel, task: Task, node: Node) -> None:
-    """One result at a time, one element after another: the axis may be any, and long."""
+    """Argmax along any axis: one result at a time, one element after another."""
     f, operand, axis = k.function, node.inputs[0], node.attrs["axis"]
     element = ELEMENT[operand.dtype]
     kept = [i for i in range(operand.ndim) if i != axis]

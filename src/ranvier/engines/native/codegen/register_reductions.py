@@ -20,7 +20,7 @@ def pieces(columns: int) -> list[tuple[At, str | None]]:
 
 
 def reduce_samples(k: Kernel, node: Node, index: Index, columns: int) -> Value:
-    """The reduction of 16 rows, each lane down its own."""
+    """The reduction of 16 rows: each lane reduces its own row."""
     f, operand = k.function, node.inputs[0]
     element = ELEMENT[operand.dtype]
     wide = vector(element)
@@ -97,14 +97,14 @@ def smallest(dtype: str, type_: str) -> str:
 
 
 def identity(node: Node, type_: str) -> str:
-    """What changes nothing: 0 for a sum, the least value for a maximum."""
+    """The neutral element: 0 for a sum, the smallest value for a maximum."""
     if node.op.name == "reduce_max":
         return smallest(node.dtype, type_)
     return "zeroinitializer" if type_.startswith("<") else literal(0, ELEMENT[node.dtype])
 
 
 def accumulate(k: Kernel, node: Node, type_: str, total: str, value: str, mask: str | None) -> str:
-    """One more vector into 16 running results; lanes out of use keep theirs."""
+    """Combine a vector with 16 running results; inactive lanes keep theirs."""
     result = combine(k, node, type_, total, value)
     if mask is None:
         return result
@@ -112,7 +112,7 @@ def accumulate(k: Kernel, node: Node, type_: str, total: str, value: str, mask: 
 
 
 def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str]) -> str:
-    """16 lanes to one, in a fixed order: lane i with lane i+8, then i+4, i+2, i+1."""
+    """Reduce 16 lanes to one, in a fixed order: lane i with lane i+8, then i+4, i+2, i+1."""
     f, width = k.function, LANES
     while width > 1:
         half = width // 2
@@ -133,14 +133,15 @@ def tree(k: Kernel, name: str, element: str, join: Callable[[str, str, str], str
 
 
 def trees(k: Kernel, names: Sequence[str], element: str, join: Callable[[str, str, str], str]) -> str:
-    """What `tree` makes of each of up to 16 vectors, in a vector's first lanes: two vectors at a time are halved into
-    one, so that each join serves as many results as there are lanes.
+    """`tree` for each of up to 16 vectors at once: the results are the first lanes of one vector.
+
+    Two vectors at a time are halved into one, so each instruction works on all lanes.
     """
     f, width, current = k.function, LANES, list(names)
     type_ = vector(element)
     while width > 1:
         half, following = width // 2, []
-        starts = range(0, 2 * LANES, width)  # of the groups of lanes in two vectors, each to be halved
+        starts = range(0, 2 * LANES, width)  # of the groups of lanes that are halved, in two vectors
         low, high = (
             ", ".join(f"i32 {s + more + i}" for s in starts for i in range(half)) for more in (0, half)
         )

@@ -1,6 +1,6 @@
-"""Vectors from parts of others: a block of them with rows and columns exchanged, and one that several rows share.
+"""Shuffles: the transpose of a block of vectors, and vectors that several rows share.
 
-A shared vector has as many lanes for each of its rows; a row has its part of it.
+A shared vector has the same number of lanes for each of its rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["join", "part", "repeat", "spread", "stretch", "transpose"]
 
 
 def transpose(f: Function, lines: Sequence[str], element: str) -> list[str]:
-    """A 16 by 16 block with rows and columns exchanged: four rounds of pairwise interleaving."""
+    """The transpose of a 16 by 16 block, by four rounds of pairwise interleaving."""
     current = list(lines)
     half = LANES // 2
     low = [i // 2 + (LANES if i % 2 else 0) for i in range(LANES)]
@@ -27,7 +27,7 @@ def transpose(f: Function, lines: Sequence[str], element: str) -> list[str]:
 
 
 def join(f: Function, rows: Sequence[str], lanes: int, element: str) -> str:
-    """A power of two of vectors, each of so many lanes, one after the other in one vector."""
+    """Concatenate vectors (a power of two of them), each with ``lanes`` lanes."""
     current = list(rows)
     while len(current) > 1:
         both = range(2 * lanes)
@@ -37,23 +37,23 @@ def join(f: Function, rows: Sequence[str], lanes: int, element: str) -> str:
 
 
 def part(f: Function, whole: str, at: int, lanes: int, element: str) -> str:
-    """The lanes of one row of a shared vector in front; what follows them is of no use."""
+    """The lanes of one row of a shared vector, first in a vector; the other lanes are unused."""
     chosen = [at * lanes + min(i, lanes - 1) for i in range(LANES)]
     return _choose(f, whole, "poison", LANES, chosen, element)
 
 
 def spread(f: Function, whole: str, lanes: int, at: int, element: str) -> str:
-    """Each row's part of a shared vector filled with the element that is at this place of it."""
+    """Each row's lanes of a shared vector filled with the element at position ``at`` of them."""
     return _choose(f, whole, "poison", LANES, [i // lanes * lanes + at for i in range(LANES)], element)
 
 
 def repeat(f: Function, some: str, have: int, count: int, element: str) -> str:
-    """The first elements of a vector of so many lanes, again and again."""
+    """The first ``count`` elements of a vector, repeated to 16 lanes."""
     return _choose(f, some, "poison", have, [i % count for i in range(LANES)], element)
 
 
 def stretch(f: Function, some: str, count: int, element: str) -> str:
-    """A vector of fewer lanes, each element as often as it takes to fill 16."""
+    """A vector of ``count`` lanes with each element repeated, to 16 lanes."""
     return _choose(f, some, "poison", count, [i * count // LANES for i in range(LANES)], element)
 
 

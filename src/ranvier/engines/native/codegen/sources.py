@@ -1,6 +1,4 @@
-"""What is neither in memory nor elementwise, made where it is needed: constants, counters, movements, few elements'
-reduction, random numbers.
-"""
+"""Values that each reader computes: constants, counters, movements, reductions of a few elements, random numbers."""
 
 from __future__ import annotations
 
@@ -42,7 +40,7 @@ def _transpose(k: Kernel, node: Node, index: Index) -> Value:
 
 
 def _reshape(k: Kernel, node: Node, index: Index) -> Value:
-    """Dimensions of 1 come or go, or those between the first and the last are others (grouping sees to it)."""
+    """Dimensions of 1 appear or vanish, or those between the first and the last change (`schedule/fusion.py`)."""
     source = node.inputs[0]
     if only_ones(node.shape, source.shape):
         kept = iter([at for at, dim in zip(index, node.shape, strict=True) if dim != 1])
@@ -61,7 +59,7 @@ def _reshape(k: Kernel, node: Node, index: Index) -> Value:
 
 
 def reduce_small(k: Kernel, node: Node, index: Index) -> Value:
-    """A reduction of a few elements, one after the other; those of more have kernels or loops of their own."""
+    """A reduction of a few elements, one after another; larger ones have kernels or loops of their own."""
     operand = node.inputs[0]
     axes, element = node.attrs["axes"], ELEMENT[node.dtype]
     total: Value | None = None
@@ -123,14 +121,14 @@ def _gather(k: Kernel, node: Node, index: Index) -> Value:
     batch = node.attrs.get("batch", 0)
     view = k.module.view(source)
     if rows.ndim == 1 and index[-1].step == 1 and view is not None:
-        # The rows of a data set lie anywhere in memory, where the processor cannot foresee them.
+        # The rows of a data set are anywhere in memory, so the processor cannot predict them.
         following = f.minimum(f.add(index[0].base, 1), f.sub(k.extent(rows.shape[0]), 1))
         k.prefetch(view, (gathered(k, node, (At(following),)), *index[1:]))
     return k.value(source, (*index[:batch], gathered(k, node, index[: rows.ndim]), *index[rows.ndim :]))
 
 
 def gathered(k: Kernel, node: Node, index: Index) -> At:
-    """The row of its source that a gather reads, or 16 of them; those out of range are the first or the last."""
+    """The row that a gather reads, or 16 rows; an index out of range reads the first or the last row."""
     f, (source, rows) = k.function, node.inputs
     last = f.sub(k.extent(source.shape[node.attrs.get("batch", 0)]), 1)
     place = k.value(rows, index)

@@ -1,11 +1,11 @@
-"""Values of which each thread has a copy of its own (units.py): where they lie, and how the caller's go in and out."""
+"""Replicated values: where each thread's copy is, and how the caller's arrays are copied in and out."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 
 from ranvier.engines.native.codegen.builder import Function
-from ranvier.engines.native.codegen.partition import Shares
+from ranvier.engines.native.codegen.partition import Partition
 from ranvier.engines.native.schedule.memory_planning import LINE, round_up
 from ranvier.engines.native.schedule.schedule import Schedule
 from ranvier.engines.native.schedule.view import Buffer
@@ -19,21 +19,21 @@ Arrays = MutableMapping[tuple[str, int], str]  # pointers to inputs and outputs
 class Copies:
     """The copies of one schedule, in each thread's own memory from the byte ``start`` on."""
 
-    def __init__(self, schedule: Schedule, shares: Shares, start: int) -> None:
-        self.schedule, self.shares = schedule, shares
+    def __init__(self, schedule: Schedule, partition: Partition, start: int) -> None:
+        self.schedule, self.partition = schedule, partition
         self.places: dict[Buffer, int] = {}
         self.end = round_up(start)
-        for buffer in schedule.copied:
+        for buffer in schedule.replicated:
             self.places[buffer] = self.end
             self.end += round_up(self._bytes(buffer))
 
     def _bytes(self, buffer: Buffer) -> int:
         if buffer.kind == "scratch":
-            return buffer.elements * SIZE[buffer.dtype] + LINE  # rows are stored whole
+            return buffer.elements * SIZE[buffer.dtype] + LINE  # rows are stored as whole vectors
         return size(self.schedule.graph.inputs[buffer.number].shape, 1) * SIZE[buffer.dtype]
 
     def take(self, f: Function, arrays: Arrays, private: str) -> dict[Buffer, str]:
-        """Copy the caller's arrays and put the copies in their place: what was there."""
+        """Copy the caller's arrays and replace their addresses by the copies'. Returns the caller's addresses."""
         given = {b: arrays[b.kind, b.number] for b in self.places if b.kind == "input"}
         for buffer, pointer in given.items():
             copy = arrays[buffer.kind, buffer.number] = f.pointer(private, self.places[buffer], "i8")
@@ -41,16 +41,16 @@ class Copies:
         return given
 
     def give_back(self, f: Function, given: dict[Buffer, str], arrays: Arrays) -> None:
-        """What this thread has made of each, into the caller's array: all of it, or the part that is its own."""
+        """Copy this thread's results to the caller's arrays: all of a copy, or the thread's own part."""
         for buffer, pointer in given.items():
-            task, copy = self.schedule.copied[buffer], arrays[buffer.kind, buffer.number]
-            if task.share == "each":
+            task, copy = self.schedule.replicated[buffer], arrays[buffer.kind, buffer.number]
+            if task.division == "each":
                 with f.when(f.op("icmp eq i64 %tid, 0")):
                     _copy(f, pointer, copy, self._bytes(buffer))
                 continue
             shape, element = task.space, memory_type(buffer.dtype)
             pitch, inner = size(shape[task.axis :], 1), size(shape[task.axis + 1 :], 1)
-            low, high = self.shares.range(f, task, (0, 0))
+            low, high = self.partition.range(f, task, (0, 0))
             many = f.mul(f.sub(high, low), inner * SIZE[buffer.dtype])
             with f.loop(0, size(shape[: task.axis], 1)) as row:
                 at = f.add(f.mul(row.index, pitch), f.mul(low, inner))

@@ -1,7 +1,7 @@
-"""The value of a node at an index, as LLVM: what every kernel's body is made of.
+"""The value of a node at an index, as LLVM.
 
-An index has an `At` for each dimension: a number, plus the same step from each of the 16 lanes to the next, so that an
-index names either one element or 16 of them. Values are made where they are asked for, once in each scope.
+An index has an `At` for each dimension: a number, plus the same step from each of the 16 lanes to the next. So an index
+names either one element or 16. Values are computed on demand, once in each scope.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class KernelWriter(Kernel):
     """Writes one kernel function, by the rules of `ELEMENTWISE` and `SOURCES`."""
 
     def value(self, node: Node, index: Index) -> Value:
-        """The node at the index. Scalars of the whole program are made once, at the function's start."""
+        """The node at the index. Scalars that this kernel does not compute are computed once, in the prologue."""
         before = self.mask
         if all(at.step == 0 and at.lanes is None for at in index):
-            self.mask = None  # a single element: lanes do not matter
+            self.mask = None  # a single element has no lanes
         known = self.known(node, index)
-        if known is None and node.shape == () and not any(n.shape == () for n in self.fresh):
-            # Straight-line and independent of what this kernel makes, so the outermost scope serves every later use.
+        if known is None and node.shape == () and not any(n.shape == () for n in self.computed_here):
+            # Straight-line code that does not depend on this kernel's results: the outermost scope keeps the value.
             inner, self.scopes = self.scopes, self.scopes[:1]
             with self.function.at_entry():
                 known = self._make(node, ())
@@ -39,11 +39,11 @@ class KernelWriter(Kernel):
 
     def _make(self, node: Node, index: Index) -> Value:
         view = None
-        if not self._made_here(node):
+        if not self._is_computed_here(node):
             view = self.module.view(node)
-        elif node.op.is_view and not self._made_here(
+        elif node.op.is_view and not self._is_computed_here(
             node.inputs[0]
-        ):  # moved here, out of what lies in memory
+        ):  # a movement of a value in memory
             source = self.module.view(node.inputs[0])
             view = move(node, source) if source is not None else None
         if view is not None:
@@ -61,9 +61,9 @@ class KernelWriter(Kernel):
             return reduce_small(self, node, index)
         return SOURCES[name](self, node, index)
 
-    def _made_here(self, node: Node) -> bool:
-        """Whether the node, or what it is a movement of, is this kernel's own: in registers, and not yet in memory."""
-        while node not in self.fresh:
+    def _is_computed_here(self, node: Node) -> bool:
+        """Whether this kernel computes the node, or the operand of its movements: it is in registers, not in memory."""
+        while node not in self.computed_here:
             if not node.op.is_view:
                 return False
             node = node.inputs[0]
@@ -78,7 +78,7 @@ class KernelWriter(Kernel):
         return Value(ELEMENTWISE[node.op.name](self, node, types, names, wide), wide)
 
     def _fused(self, node: Node, index: Index) -> Value | None:
-        """a*b+c as one fused multiply-add, where nothing else needs the product. The same choice for every target."""
+        """a*b+c as one fused multiply-add, if nothing else needs the product. It is so on every target."""
         if node.dtype not in ("float32", "float64"):
             return None
         first, second = node.inputs

@@ -46,8 +46,8 @@ def rematerialize(graph: Graph, batch: int) -> Graph:
 
     def operand_in_gradient(operand: Node, reader: Node) -> Node:
         if operand in activations and reader.op.kind == "elementwise":
-            fresh = result[operand]
-            return Node(fresh.op, fresh.inputs, fresh.attrs, fresh.type)
+            computed_here = result[operand]
+            return Node(computed_here.op, computed_here.inputs, computed_here.attrs, computed_here.type)
         return recomputed.get(operand, result[operand])
 
     for node in nodes:

@@ -1,5 +1,7 @@
-"""LLVM, through llvmlite: targets, compiling text to objects, loading objects. Everything that could make LLVM end the
-process (unverified code, symbols that do not exist, intrinsics of another machine) is refused before LLVM sees it.
+"""LLVM, through llvmlite: targets, compiling text to objects, loading objects.
+
+Everything that could make LLVM end the process (unverified code, symbols that do not exist, intrinsics of another
+machine) is refused before LLVM sees it.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from ranvier.engines.native.runtime.release_memory import let_go
+from ranvier.engines.native.runtime.release_memory import release_pages
 from ranvier.engines.native.target.target import CompilerError, Target, arch_of
 
-# Cross targets: architecture, features that the processor must have, vector registers, their bytes, fused multiply-add.
-# The levels are those of the x86-64 psABI.
+# Cross targets: architecture, required features, vector registers, their bytes, fused multiply-add. The levels are
+# those of the x86-64 psABI.
 _V2 = ("sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "cx16")
 _V3 = (*_V2, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
 _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
@@ -29,10 +31,10 @@ _LEVELS: dict[str, tuple[str, tuple[str, ...], int, int, bool]] = {
     "x86-64-v4": ("x86_64", _V4, 32, 64, True),
     "aarch64": ("aarch64", (), 32, 16, True),
 }
-# LLVM prefers half-width vectors on some AVX-512 processors; our tiles are laid out for the full width.
+# LLVM prefers half-width vectors on some AVX-512 processors; our tiles assume the full width.
 _FULL_WIDTH = {"x86_64": "-prefer-256-bit"}
 
-# What generated code may call outside itself. LLVM makes these calls from loops that copy or fill.
+# External functions that generated code may call. LLVM emits these calls for loops that copy or fill.
 _EXTERNAL = frozenset({"memcpy", "memmove", "memset"})
 _EXTERNAL_APPLE = _EXTERNAL | {"bzero", "__bzero", "memset_pattern4", "memset_pattern8", "memset_pattern16"}
 # Intrinsics that LLVM turns into instructions on every target. Absent on purpose: exp, log, sin, pow (library calls)
@@ -47,20 +49,20 @@ _INTRINSICS = re.compile(
 )
 _MACHINE = {"x86": "x86_64", "aarch64": "aarch64"}
 
-# Passes before code generation, which does the rest: it finds common parts of expressions, takes what does not change
-# out of loops, and chooses addresses. Code comes tiled and vectorized; what LLVM's own levels do to it takes 20
-# times as long or more (80 to 240 ms for a program of 5,500 lines, beside 190), and it comes out no faster or smaller.
+# Passes before code generation, which itself eliminates common subexpressions, hoists loop invariants and selects
+# addresses. Our code is tiled and vectorized already: LLVM's optimization levels take 20 times as long or more (80 to
+# 240 ms for a program of 5,500 lines, beside 190), and the code is no faster or smaller.
 _PASSES = ("always_inliner", "sroa", "simplify_cfg")
 _LEVEL = 2  # of code generation
 
-# Compiling takes tens of megabytes, of LLVM's own code above all. They are given back after each large program, and
-# after what is loaded next: what starts that program, and what shuffles its data.
+# Compiling takes tens of megabytes, mostly LLVM's own code. They are released after each large program and after the
+# next loads: the thread pool and the shuffle.
 _LIBRARY = "libllvmlite"
-_LARGE = 1 << 15  # bytes of an object: of a tenth of a second to compile
+_LARGE = 1 << 15  # bytes of an object that takes a tenth of a second to compile
 _LOADS = 3
 _due = 0
 
-# LLVM calls are serialized, and none is under way while the process forks.
+# LLVM calls are serialized, and none runs while the process forks.
 _lock = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
@@ -85,14 +87,14 @@ def _all_targets() -> None:
 
 
 @cache
-def _settle() -> None:
-    """LLVM's start touches half of its code, most of which is never used again."""
-    let_go(_LIBRARY)
+def _release_start() -> None:
+    """Release the memory of LLVM's start, which touches half of its code."""
+    release_pages(_LIBRARY)
 
 
 @cache
 def _externals() -> dict[str, int]:
-    """The same three addresses on every system, and no search through the process's libraries."""
+    """The addresses of the external functions, without a search through the process's libraries."""
     import ctypes
 
     functions = dict(memcpy=ctypes.memmove, memmove=ctypes.memmove, memset=ctypes.memset)
@@ -116,7 +118,7 @@ def target_names() -> tuple[str, ...]:
 
 
 def resolve_target(name: str | None = None) -> Target:
-    """The target called ``name``, else what RANVIER_TARGET names, else the processor that this runs on.
+    """The target called ``name``, otherwise the one that RANVIER_TARGET names, otherwise this machine's processor.
 
     Raises:
         ValueError: no target has that name.
@@ -178,7 +180,7 @@ def _compiled(ir: str, target: Target) -> Iterator[tuple[Any, Any]]:
         )
     llvm = _binding()
     with _lock:
-        _settle()
+        _release_start()
         try:
             module = llvm.parse_assembly(ir, context=llvm.create_context())
             _check_declarations(module, target)
@@ -262,7 +264,7 @@ def optimized_ir(ir: str, target: Target) -> str:
         return str(module)
 
 
-# How object files begin: their format's mark, and where and what they say of the processor.
+# How object files begin: the format's magic number, and the offset and value of the processor field.
 _ELF, _MACH_O = b"\x7fELF\x02\x01", b"\xcf\xfa\xed\xfe"
 _PROCESSORS = {
     "x86_64": ((_ELF, 0x12, b"\x3e\x00"), (_MACH_O, 4, b"\x07\x00\x00\x01")),
@@ -271,9 +273,9 @@ _PROCESSORS = {
 
 
 def _symbols(data: bytes, arch: str) -> tuple[set[str], set[str]]:
-    """The global symbols that an object file defines, and those that it needs (64-bit ELF and Mach-O).
+    """The global symbols that an object file defines and those that it needs (64-bit ELF and Mach-O).
 
-    LLVM ends the process over a damaged object, so the tables' places are checked too.
+    LLVM ends the process on a damaged object, so the tables' offsets are checked too.
     """
     marks = _PROCESSORS.get(arch, ((_ELF, 0, b""),))
     if not any(data.startswith(mark) and data.startswith(code, at) for mark, at, code in marks):
@@ -330,7 +332,7 @@ def _check_undefined(data: bytes, target: Target) -> set[str]:
 
 
 class Library:
-    """A loaded object. Its addresses hold while it lives; whoever keeps an address keeps the Library."""
+    """A loaded object. Its addresses are valid while it is alive: keep it together with an address."""
 
     def __init__(self, linked: Any, names: frozenset[str]) -> None:
         self._linked = linked
@@ -351,7 +353,7 @@ class Library:
 
 @cache
 def _linker() -> Any:
-    """LLVM's linker into this process. It lays an object's sections out together, as small code needs."""
+    """LLVM's in-process linker. It places an object's sections close together, as small code needs."""
     llvm = _binding()
     machine = _machine(resolve_target("host"))
     return llvm.create_lljit_compiler(machine, use_jit_link=os.name != "nt", suppress_errors=True)
@@ -361,7 +363,7 @@ _count = itertools.count()
 
 
 def load_object(data: bytes, target: Target) -> Library:
-    """Make an object's code runnable in this process.
+    """Load an object's code into this process.
 
     Raises:
         CompilerError: this machine cannot run it, it is no object file, or it needs symbols from outside.
@@ -384,10 +386,10 @@ def load_object(data: bytes, target: Target) -> Library:
 
 
 def _loaded(size: int) -> None:
-    """Give memory back where it is due after an object of so many bytes."""
+    """Release memory, if that is due, after an object of ``size`` bytes was loaded."""
     global _due
     if size >= _LARGE:
         _due = _LOADS
     if _due:
         _due -= 1
-        let_go(_LIBRARY)
+        release_pages(_LIBRARY)

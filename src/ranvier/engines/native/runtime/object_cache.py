@@ -1,5 +1,7 @@
-"""The disk cache of compiled objects. It holds machine code, so it trusts only files that this user alone can write and
-whose checksum is right; and it is only a cache, so no failure of the disk is ever an error of the program.
+"""The disk cache of compiled objects.
+
+It holds machine code, so it trusts only files with the right checksum that no other user can write. It is only a cache,
+so no failure of the disk is an error of the program.
 """
 
 from __future__ import annotations
@@ -61,8 +63,9 @@ def _compiler() -> tuple[str, ...]:
 
 
 def cache_folder() -> Path | None:
-    """RANVIER_CACHE, else ``ranvier`` in the user's cache folder. None where RANVIER_CACHE is empty, 0 or off, or where
-    the user has no home.
+    """RANVIER_CACHE, otherwise ``ranvier`` in the user's cache folder.
+
+    None if RANVIER_CACHE is empty, 0 or off, or if the user has no home.
     """
     wish = os.environ.get("RANVIER_CACHE")
     if wish is not None:
@@ -93,9 +96,9 @@ def _cache_in(folder: Path | None) -> ObjectCache:
 
 
 def _fault(status: os.stat_result) -> str | None:
-    """Why something on disk may not be trusted: who could have written it besides this user."""
+    """Why a file or folder may not be trusted: who else could have written it."""
     if not hasattr(os, "geteuid"):
-        return None  # Windows: the profile's access list says it
+        return None  # Windows: the profile's access list decides
     if status.st_uid != os.geteuid():
         return f"belongs to user {status.st_uid}"
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -104,7 +107,7 @@ def _fault(status: os.stat_result) -> str | None:
 
 
 class ObjectCache:
-    """Compiled objects by key, in ``folder``; with None, nothing is kept. Beyond ``limit`` bytes the oldest go.
+    """Compiled objects by key, in ``folder``; if it is None, nothing is kept. Beyond ``limit`` bytes the oldest go.
 
     Safe for several threads and processes: an entry appears whole or not at all. Where the folder cannot be used,
     entries live in memory, and one ``CacheWarning`` says why.
@@ -115,10 +118,10 @@ class ObjectCache:
         self.limit = limit
         self._memory: dict[str, bytes] | None = None
         self._checked = False
-        self._room = 0  # bytes that may be written before the folder is looked at again
+        self._room = 0  # bytes that may be written before the folder is scanned again
 
     def get(self, key: str) -> bytes | None:
-        """The object kept under ``key``, or None. An entry that was damaged is removed, with a ``CacheWarning``."""
+        """The object kept under ``key``, or None. A damaged entry is removed, with a ``CacheWarning``."""
         path = self._path(key)
         if path is None or not self._usable():
             return self._memory.get(key) if self._memory is not None else None
@@ -145,7 +148,7 @@ class ObjectCache:
         return data[_HEADER:]
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep ``data`` under ``key``, if there is room."""
+        """Store ``data`` under ``key``, if there is room."""
         path = self._path(key)
         if path is None:
             return
@@ -155,7 +158,7 @@ class ObjectCache:
             return
         if len(data) + _HEADER > self.limit:
             return
-        # Nobody else has this name, and rename replaces in one step, so readers and writers never meet half an entry.
+        # The name is unique, and a rename replaces atomically, so no process ever sees half an entry.
         temporary = path.with_name(f"{key}.{os.getpid()}.{secrets.token_hex(8)}.tmp")
         try:
             try:
@@ -168,11 +171,11 @@ class ObjectCache:
                 temporary.unlink(missing_ok=True)
                 raise
             self._room -= len(data) + _HEADER
-            if self._room < 0:  # a look at a folder of thousands takes longer than writing to it
+            if self._room < 0:  # scanning a folder of thousands takes longer than a write
                 self._prune()
         except OSError as error:
-            # A full disk may have room later, and Windows lets no file be replaced that another process reads.
-            self._checked = False  # or somebody removed the folder: make it again next time
+            # A full disk may have room later, and Windows refuses to replace a file that another process reads.
+            self._checked = False  # the folder may have been removed: it is created again next time
             busy = sys.platform == "win32" and path.exists()
             if not busy and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.ENOENT):
                 self._give_up(f"cannot be written ({error.strerror})")
@@ -184,7 +187,7 @@ class ObjectCache:
         return self.folder and self.folder / key
 
     def _usable(self, create: bool = False) -> bool:
-        """Whether the folder may be trusted. It is made only when there is something to put in it."""
+        """Whether the folder may be trusted. It is created for the first entry."""
         if self._memory is not None or self.folder is None:
             return False
         if self._checked:
@@ -210,7 +213,7 @@ class ObjectCache:
         return True
 
     def _give_up(self, why: str) -> None:
-        """Keep entries in memory from now on."""
+        """Keep entries only in memory from now on."""
         self._memory = {}
         message = (
             f"the folder for compiled programs {self.folder} {why}, so they are kept in memory only. "
@@ -219,7 +222,7 @@ class ObjectCache:
         warn(message, CacheWarning)
 
     def _prune(self) -> None:
-        """Remove the least recently used entries beyond the limit, and what killed processes left behind."""
+        """Remove the least recently used entries beyond the limit, and temporary files of killed processes."""
         assert self.folder is not None
         files: list[tuple[float, int, str]] = []
         with os.scandir(self.folder) as entries:
@@ -234,7 +237,7 @@ class ObjectCache:
         if excess <= 0:
             self._room = -excess // 2  # other processes write there too
             return
-        excess += self.limit // 4  # so that the next entries find room without a search
+        excess += self.limit // 4  # so that the next entries find room without a scan
         self._room = self.limit // 8
         for _, size, path in sorted(files):
             if excess <= 0:
@@ -245,12 +248,12 @@ class ObjectCache:
 
 
 def _header(key: str, data: bytes) -> bytes:
-    """The checksum covers the key too: an entry made for another processor and renamed is as bad as a damaged one."""
+    """The header of an entry. Its checksum covers the key, so an entry for another processor cannot be renamed."""
     return _MAGIC + hashlib.sha256(_MAGIC + key.encode() + data).digest()
 
 
 def compiled_object(text: str, target: Target) -> bytes:
-    """The object file of a module in LLVM's text form, from the cache where it is there."""
+    """The object file of a module in LLVM's text form, from the cache if it is there."""
     key = cache_key(text, target.triple, target.cpu, target.features)
     data = default_cache().get(key)
     if data is None:

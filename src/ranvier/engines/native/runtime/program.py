@@ -1,4 +1,4 @@
-"""A compiled program: it binds arrays, chooses threads, and calls the entry."""
+"""A compiled program: it binds arrays, chooses the number of threads, and calls the entry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ranvier.engines.native.runtime import llvm, thread_pool
 from ranvier.engines.native.runtime import threads as runtime
 from ranvier.engines.native.runtime.context import PRIVATE, SCRATCH, START, STOP, SYNC, TOTAL, WORDS, Text
-from ranvier.engines.native.runtime.thread_tuning import Pace
+from ranvier.engines.native.runtime.thread_tuning import ThreadTuner
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, Symbol
 
@@ -18,12 +18,12 @@ LARGE = 1 << 20  # bytes
 
 
 class _Frame:
-    """What one run at a time needs: the context, scratch memory, a barrier."""
+    """The memory of one run: its context, scratch memory and barrier."""
 
     def __init__(self, text: Text, arrays: int) -> None:
         self.context = runtime.aligned_empty(WORDS + len(text.symbols) + arrays, np.int64)
         self.context[:] = 0
-        self.words = memoryview(self.context.data)  # quicker to write into, word by word, than the array
+        self.words = memoryview(self.context.data)  # faster to write word by word than the array
         self.address = self.context.ctypes.data
         self.sync = runtime.new_sync_block()
         self.scratch = runtime.aligned_empty(max(text.scratch, 64), np.uint8)
@@ -34,29 +34,26 @@ class _Frame:
         self.context[SCRATCH] = self.scratch.ctypes.data
 
     def reserve(self, threads: int, size: int) -> None:
-        """Memory that each of so many threads has for itself."""
+        """Allocate ``size`` bytes of private memory for each of ``threads`` threads."""
         self.private = runtime.aligned_empty(max(threads * size, 64), np.uint8)
         self.context[PRIVATE] = self.private.ctypes.data
         self.threads = threads
 
 
 class NativeProgram:
-    """A graph as machine code. See `ranvier.engines.Program` for the contract that every engine keeps."""
+    """A graph as machine code. `ranvier.engines.Program` describes ``run``."""
 
     def __init__(self, graph: Graph, batch: int | None, text: Text, library: llvm.Library) -> None:
-        self.inputs, self.outputs = (
-            graph.inputs,
-            graph.outputs,
-        )  # as the caller knows them, with dimensions of 1
+        self.inputs, self.outputs = graph.inputs, graph.outputs
         self.batch = batch or 1
         self.text = text
         self._arrays = (*graph.inputs, *graph.outputs)
         self._dtypes = [np.dtype(node.dtype) for node in self._arrays]
         self._first = WORDS + len(text.symbols)
         self.entry = thread_pool.function(library.address("entry"), library)
-        self.pace = Pace(text.work)
-        self.pace_each = Pace(text.work)  # of whole runs, several in a call
-        self._frames: list[_Frame] = []  # one for each run under way at most; append and pop are atomic
+        self.tuner = ThreadTuner(text.work)
+        self.tuner_each = ThreadTuner(text.work)  # of calls with several runs
+        self._frames: list[_Frame] = []  # one for each concurrent run at most; append and pop are atomic
         dims = {d: (p, axis) for p, n in enumerate(graph.inputs) for axis, d in enumerate(n.shape)}
         self._symbols = [
             (WORDS + i, *dims[Symbol(name)]) for i, name in enumerate(text.symbols) if name != BATCH.name
@@ -77,7 +74,7 @@ class NativeProgram:
                 total = len(arrays[self._batch_from]) if self._batch_from is not None else self.batch * stop
             self._bind(frame, arrays, outputs, total)
             context = frame.words
-            for first, end, threads in self.pace.pieces(start, stop):
+            for first, end, threads in self.tuner.pieces(start, stop):
                 context[START], context[STOP] = first, end
                 if threads > frame.threads:
                     frame.reserve(threads, self.text.private)
@@ -86,10 +83,9 @@ class NativeProgram:
             self._frames.append(frame)
 
     def run_each(self, arrays: Sequence[Any], own: Mapping[int, Any], steps: int, total: int) -> None:
-        """Several runs of ``steps`` steps each, one after the other in one native call.
+        """Several runs of ``steps`` steps each, one after another in one native call, of a program without outputs.
 
-        ``own`` has by its number what each run takes in an array's place: the run's row of a stack of them. Of a
-        program without outputs.
+        ``own`` maps an array's number to a stack of arrays: run i takes row i of it instead of the array.
         """
         frame = self._frame()
         try:
@@ -103,8 +99,8 @@ class NativeProgram:
             contexts[:, : len(frame.context)] = frame.context
             for number, stack in own.items():
                 contexts[:, self._first + number] += np.arange(runs) * stack.strides[0]
-            for first, end, threads in self.pace_each.pieces(0, runs):
-                # Processors may have come since memory was reserved for threads.
+            for first, end, threads in self.tuner_each.pieces(0, runs):
+                # More processors may be available than when private memory was reserved.
                 threads = min(threads, frame.threads)
                 thread_pool.run_each(self.entry, threads, contexts[first:end], frame.sync.ctypes.data)
         finally:
@@ -114,7 +110,7 @@ class NativeProgram:
         return self._frames.pop() if self._frames else _Frame(self.text, len(self._arrays))
 
     def _bind(self, frame: _Frame, arrays: Sequence[Any], outputs: Sequence[Any], total: int) -> None:
-        """Put the arrays' addresses and extents into the context; addresses of the run before are there already."""
+        """Write the arrays' addresses and extents into the context, where they differ from the run before."""
         held, words, first, dtypes = frame.held, frame.words, self._first, self._dtypes
         given = (*arrays, *outputs)
         if len(given) != len(held):

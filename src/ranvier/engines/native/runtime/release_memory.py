@@ -1,4 +1,4 @@
-"""Giving memory back to the system that a library holds and does not need for now, where the system lets us."""
+"""Releasing memory of a loaded library that it does not need for now, where the system allows it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 _MAPS = Path("/proc/self/maps")
-_LOAD, _WRITABLE = 1, 2  # a kind of an ELF file's segments, and a flag of theirs
+_LOAD, _WRITABLE = 1, 2  # a type and a flag of an ELF file's segments
 
 
 def _constant_parts(file: str) -> dict[int, int]:
-    """The whole pages of the segments of a 64-bit ELF file that are never written to: first byte, and how many."""
+    """The whole pages of the read-only segments of a 64-bit ELF file: offset to length."""
     with Path(file).open("rb") as stream:
         head = stream.read(4096)
     if head[:6] != b"\x7fELF\x02\x01":
@@ -30,11 +30,11 @@ def _constant_parts(file: str) -> dict[int, int]:
     return {first: length for first, length in parts.items() if first not in written}
 
 
-def let_go(name: str) -> None:
-    """Let the code and the constants of the loaded library whose file name starts so go out of this process's memory.
+def release_pages(name: str) -> None:
+    """Release the code and constants of the loaded library whose file name starts with ``name`` from memory.
 
-    Whatever is used again comes back by itself, from the system's copy of the file: some 3 ms for all of LLVM. Memory
-    that the allocator of C keeps for later is given back too.
+    The system reloads pages that are used again from its copy of the file: some 3 ms for all of LLVM. Free memory that
+    C's allocator keeps is released too.
     """
     advise, advice, trim = _system()
     if advise is None:
@@ -47,7 +47,7 @@ def let_go(name: str) -> None:
         return
     for place, rights, offset, _, _, path in found:
         low, high = (int(edge, 16) for edge in place.split("-"))
-        # Not what was written to while the library was loaded and must not be now: that is no part of such a segment.
+        # Not relocated data, which was written while the library was loaded: it is in no read-only segment.
         length = min(parts.get(int(offset, 16), 0), high - low)
         if path == file and length and "w" not in rights:
             advise(low, length, advice)
@@ -56,7 +56,7 @@ def let_go(name: str) -> None:
 
 
 def _system() -> tuple[Any, int, Any]:
-    """The functions ``madvise`` and ``malloc_trim`` where this system has them, and the advice."""
+    """The functions ``madvise`` and ``malloc_trim``, if this system has them, and the advice."""
     if not _MAPS.exists() or not hasattr(mmap, "MADV_DONTNEED"):
         return None, 0, None
     system = ctypes.CDLL(None)

@@ -17,10 +17,8 @@ import numpy as np
 from ranvier.engines.native.runtime import llvm, object_cache, thread_pool
 from ranvier.graph.random import GOLDEN, MIX
 
-PATIENCE = (
-    1000  # times that it is asked for an order before the processor is left to others, which takes longer
-)
-TOGETHER = 8  # numbers that are drawn beside each other
+PATIENCE = 1000  # polls before the processor is yielded, which takes longer
+TOGETHER = 8  # numbers that are drawn at once
 
 
 def _mixed(type_: str, name: str, state: str, bound: str) -> str:
@@ -50,7 +48,7 @@ def _mixed(type_: str, name: str, state: str, bound: str) -> str:
 
 
 def _swap(name: str, last: str, other: str) -> tuple[list[str], list[str]]:
-    """The loads and the stores of two elements that change places."""
+    """The loads and the stores that swap two elements."""
     loads = [
         f"%{name}here = getelementptr i32, ptr %rows, i64 {last}",
         f"%{name}there = getelementptr i32, ptr %rows, i64 {other}",
@@ -65,7 +63,7 @@ def _swap(name: str, last: str, other: str) -> tuple[list[str], list[str]]:
 
 
 def _swaps(name: str, *, at_once: bool) -> str:
-    """A block's swaps, one after the other; or, ``at_once``, all loads before all stores, which need not wait then."""
+    """A block's swaps, one after another; or, ``at_once``, all loads before all stores, so none waits."""
     begun: list[str] = []
     ended: list[str] = []
     for i in range(TOGETHER):
@@ -81,7 +79,7 @@ def _swaps(name: str, *, at_once: bool) -> str:
 
 
 def _clash() -> str:
-    """Whether any two of a block's swaps have an element in common."""
+    """Whether two of a block's swaps have an element in common."""
     kind, flags = f"<{TOGETHER} x i32>", f"<{TOGETHER} x i1>"
     lines = [
         f"%small = trunc {_VECTOR} %others to {kind}",
@@ -90,7 +88,7 @@ def _clash() -> str:
         f"%first.all = shufflevector {kind} %first.one, {kind} poison, <{TOGETHER} x i32> zeroinitializer",
         f"%clash0 = icmp uge {kind} %small, %first.all",
     ]
-    for i in range(1, TOGETHER // 2 + 1):  # so many turns bring each beside each other one
+    for i in range(1, TOGETHER // 2 + 1):  # these rotations pair each element with each other one
         turned = ", ".join(f"i32 {(lane + i) % TOGETHER}" for lane in range(TOGETHER))
         lines += [
             f"%turned{i} = shufflevector {kind} %small, {kind} poison, <{TOGETHER} x i32> <{turned}>",
@@ -112,8 +110,8 @@ def _one() -> str:
     return "\n  ".join([*loads, *stores])
 
 
-# What an errand is given, in words of 64 bits: where the order is to lie and the rows do, their number, the seed, and
-# whether it has been run.
+# The arguments of an errand, in words of 64 bits: the addresses of the result and of the rows, their number, the seed,
+# and whether it has ended.
 _TO, _FROM, _ROWS, _SEED, _DONE = range(5)
 _Words = ctypes.c_uint64 * 5
 
@@ -207,21 +205,21 @@ def _native() -> _Native:
 
 
 def shuffled(rows: Any, seed: int, *, beside: bool = False, into: Any = None) -> Callable[[], Any]:
-    """Put the int32 numbers of a C-contiguous array into an order that ``seed`` (64 bits) alone decides.
+    """Shuffle the int32 numbers of a C-contiguous array by ``seed`` (64 bits) alone.
 
-    What is returned gives the order: the C-contiguous array ``into``, or one of its own. With ``beside`` a thread that
-    lingers makes it where there is one, and what is returned waits.
+    The result is a function that returns the order: the C-contiguous array ``into``, or a new one. With ``beside`` a
+    lingering thread computes it, if there is one, and the function waits for it.
     """
     native, order = _native(), np.empty_like(rows) if into is None else into
     words = _Words(order.ctypes.data, rows.ctypes.data, len(rows), seed, 0)
     ctx = ctypes.addressof(words)
-    if not beside or not thread_pool.run_beside(native.errand, ctx, (order, rows, words)):
+    if not beside or not thread_pool.run_in_background(native.errand, ctx, (order, rows, words)):
         native.errand(0, 1, ctx)
     return functools.partial(_finished, order, words, ctx)
 
 
 def _finished(order: Any, words: Any, ctx: int) -> Any:
-    """The order, once it lies there; ``ctx`` is where ``words`` are."""
+    """The order, when it is complete; ``ctx`` is the address of ``words``."""
     is_done, turns = _native().is_done, 0
     while not is_done(ctx):
         turns += 1

@@ -1,7 +1,7 @@
-"""The threads that run a program together. They are started once. Between programs they linger in native code, where
-the next program reaches them in a fraction of a microsecond, and only then sleep.
+"""The thread pool. Threads are started once.
 
-Waking a sleeping thread takes the system some 15 to 50 microseconds, as long as a whole step of a small network.
+Between programs they linger (spin) in native code, where the next program reaches them in a fraction of a microsecond,
+and then sleep. Waking a sleeping thread takes the system 15 to 50 microseconds, as long as a step of a small network.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
 
 def function(address: int, keep: Any = None) -> EntryPoint:
-    """The native ``void entry(i64 tid, i64 nthreads, ptr ctx)`` at ``address``, callable from Python without
-    holding the interpreter's lock. It holds on to ``keep``, such as the Library that the code lies in.
+    """The native ``void entry(i64 tid, i64 nthreads, ptr ctx)`` at ``address``, which runs without Python's lock.
+
+    It keeps ``keep`` alive: the Library that holds the code.
     """
     entry: Any = _ENTRY(address)
     entry.keep, entry.address = keep, address
@@ -44,7 +45,7 @@ PATIENCE = 6000
 
 
 class _Native:
-    """The functions of `pool_ir`, compiled once a machine and loaded once a process."""
+    """The functions of `pool_ir`: compiled once per machine, loaded once per process."""
 
     def __init__(self) -> None:
         target = llvm.resolve_target("host")
@@ -78,13 +79,12 @@ class _Worker:
         self.box[pool_ir.YIELD] = threads.yield_address()
         self.box[pool_ir.PROCESSORS] = threads.processors()
         self.address = self.box.ctypes.data.to_bytes(8, sys.byteorder)
-        # Unlike a lock it may be released once too often: a worker that is told to wake and does not sleep only lingers
-        # a little longer.
+        # Not a lock: waking a worker that does not sleep must be allowed. It then lingers a little longer.
         self.wake: SimpleQueue[bool] = SimpleQueue()
-        self.errand: Any = None  # what the one that it runs, or ran last, needs in memory
+        self.errand: Any = None  # objects that its current or last entry needs
         self.ended = threading.Lock()
         self.ended.acquire()
-        # Not threading.Thread, whose start() is bytecode and may be torn apart by Ctrl-C. Such a thread is a daemon.
+        # Not threading.Thread: its start() is bytecode, which Ctrl-C may interrupt. This thread is a daemon.
         _thread.start_new_thread(self._loop, (pool.native.serve, pool.patience))
 
     def _loop(self, serve: Any, patience: int) -> None:
@@ -95,8 +95,10 @@ class _Worker:
 
 
 class _Pool:
-    """Threads that wait for work. Each run takes as many as it needs, so concurrent runs never share one: a program
-    that meets at barriers always has all its threads live.
+    """Threads that wait for work.
+
+    Each run takes as many as it needs, so concurrent runs never share a thread: a program with barriers always has all
+    its threads running.
     """
 
     def __init__(self) -> None:
@@ -129,8 +131,9 @@ class _Pool:
             workers.extend(map(list.pop, itertools.repeat(self.idle, count)))
 
     def close(self, patience: float = 10.0) -> None:
-        """Let running programs end, then end the threads, so that none is in native code when that is unloaded.
-        A program that a daemon thread runs for longer than ``patience`` seconds is left behind.
+        """Wait for running programs, then end the threads, so that none is in native code when it is unloaded.
+
+        A program that a daemon thread runs for longer than ``patience`` seconds is not waited for.
         """
         end = time.monotonic() + patience
         self.closed = True
@@ -153,7 +156,7 @@ def _close() -> None:
 
 
 def _after_fork() -> None:
-    """A child has its parent's memory, but only the thread that forked."""
+    """A forked child has its parent's memory, but only the thread that forked."""
     global _pool
     _pool = _Pool()
 
@@ -163,7 +166,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def run_each(entry: EntryPoint, nthreads: int, contexts: np.ndarray[Any, Any], sync: int) -> None:
-    """Run an entry once for each row of ``contexts``, one after the other, in one native call: see `run_parallel`.
+    """Run an entry once for each row of ``contexts``, one after another, in one native call: see `run_parallel`.
 
     ``sync`` is the address of a barrier's block.
     """
@@ -174,10 +177,10 @@ def run_each(entry: EntryPoint, nthreads: int, contexts: np.ndarray[Any, Any], s
     run_parallel(_pool.native.each, nthreads, series.ctypes.data)
 
 
-def run_beside(entry: EntryPoint, ctx: int, needs: Any) -> bool:
-    """Have a thread that lingers run ``entry(0, 1, ctx)`` while the caller goes on; False where there is none.
+def run_in_background(entry: EntryPoint, ctx: int, needs: Any) -> bool:
+    """Have a lingering thread run ``entry(0, 1, ctx)`` in the background; False if there is none.
 
-    When it has run, only the entry can tell: through memory, which is to be among what it ``needs``, and which is kept.
+    Only the entry can report its end: through memory, which must be among the objects ``needs`` that are kept alive.
     """
     pool = _pool
     workers: list[_Worker] = []
@@ -187,7 +190,7 @@ def run_beside(entry: EntryPoint, ctx: int, needs: Any) -> bool:
         pool.take(1, workers)
         (worker,) = workers
         before, call = worker.errand, cast(Any, entry)
-        worker.errand = before, needs  # the one before may still be under way
+        worker.errand = before, needs  # the previous entry may still be running
         taken = bool(pool.native.ask(call.address, ctx, worker.box.ctypes.data))
         worker.errand = needs if taken else before
         return taken
@@ -196,10 +199,10 @@ def run_beside(entry: EntryPoint, ctx: int, needs: Any) -> bool:
 
 
 def run_parallel(entry: int | EntryPoint, nthreads: int, ctx: int) -> None:
-    """Run ``entry(tid, nthreads, ctx)`` with every tid below ``nthreads`` at once: 0 here, the others on the pool.
+    """Run ``entry(tid, nthreads, ctx)`` for every tid below ``nthreads`` at once: 0 here, the others on the pool.
 
-    ``entry`` is an address or what ``function`` made of it. Returns when all have returned, also on Ctrl-C, which is
-    raised then. Several threads may call it at once.
+    ``entry`` is an address or a result of ``function``. Returns when all have returned, also on Ctrl-C, which is raised
+    then. Several threads may call it at once.
 
     Raises:
         ValueError: ``nthreads`` is no whole number from 1 to 1024.
@@ -218,8 +221,8 @@ def run_parallel(entry: int | EntryPoint, nthreads: int, ctx: int) -> None:
         native = pool.native
         boxes = b"".join([worker.address for worker in workers])
         given = call.address, nthreads, ctx, boxes
-        # Python raises KeyboardInterrupt between bytecodes. One call into C starts all threads or none, tid 0 included,
-        # for those that started would wait for the others for ever; and it gives the threads back.
+        # Python raises KeyboardInterrupt between bytecodes. One call into C starts all threads or none, including tid
+        # 0, since started threads would wait forever for the others. The same holds for returning the threads.
         if native.launch(*given):
             return
         steps = [functools.partial(native.post, *given)]

@@ -1,4 +1,4 @@
-"""How many threads a program runs on: as many as prove fastest while it runs. The number never changes a result."""
+"""The number of threads of a program: the fastest, as measured while it runs. It never changes a result."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from time import perf_counter
 
 from ranvier.engines.native.runtime import threads
 
-TINY = 50_000  # multiply-adds of a step below which a barrier costs more than a second thread brings
-LITTLE = 100_000  # and of a whole run, below which timing it costs more
-# Steps that tell how fast a number of threads is; or as many as take so many seconds at least, for threads wake
-# meanwhile, and so many at most.
+TINY = 50_000  # multiply-adds of a step below which a barrier costs more than a second thread gains
+LITTLE = 100_000  # multiply-adds of a run below which timing costs more than threads gain
+# A probe, which measures a number of threads, is of 16 steps; or of as many as take 0.2 ms at least, since threads are
+# waking, and 1 ms at most.
 PROBE, SHORT, ENOUGH = 16, 2e-4, 1e-3
-LONG = 12 * PROBE  # a run of so many steps tries the numbers within itself
-PIECES = 3  # parts of a long run, each on the number that is fastest by then
-TURNS = 3  # shorter runs take one number each; so many in a row tell how fast it is, for the first wakes the threads
-PATIENCE = 17 / 16  # by so much a short run can make a number of threads look slower
-# Seconds after which all numbers are tried again: the first time soon, for it found memory untouched; then now and
-# then, for processors come and go, but not before so many times as long as the last trials took.
+LONG = 12 * PROBE  # steps of a run that tries all numbers of threads
+PIECES = 3  # parts of a long run, each on the number that is fastest so far
+TURNS = 3  # shorter runs that try one number in a row, since the first wakes the threads
+PATIENCE = 17 / 16  # at most this much slower does one short run make a number look
+# Seconds until all numbers are tried again: soon after the first time, when memory was untouched; then regularly, since
+# processors come and go, but not before SHARE times as long as the last trials took.
 SOON, REST, SHARE = 0.01, 0.1, 40
 
 Piece = tuple[int, int, int]
 Seconds = dict[int, float]  # that a step took, by the number of threads
 
 
-class Pace:
-    """Chooses the number of threads for each run of one program, from how long its steps took before."""
+class ThreadTuner:
+    """Chooses the number of threads for each run of a program, by the time of its earlier steps."""
 
     def __init__(self, work: float) -> None:
         self.work = work
         self._seconds: Seconds = {}
-        self._trials: list[int] = []  # the numbers that the next short runs try
-        self._next = float("-inf")  # when they are tried again
+        self._trials: list[int] = []  # numbers that the next short runs try
+        self._next = float("-inf")  # when all are tried again
         self._candidates = [1]
-        self._step = 0.0  # seconds of a step when last looked at, on whatever number; 0 before
+        self._step = 0.0  # seconds of a step at the last measurement, on any number; 0 before
 
     def pieces(self, start: int, stop: int) -> Iterable[Piece]:
-        """The steps of a run as (first, end, number of threads), each to be run before the next is asked for."""
+        """The steps of a run as (first, end, number of threads). Each piece must run before the next is taken."""
         fixed = threads.fixed_threads()
         if fixed is not None or self.work < TINY or self.work * (stop - start) < LITTLE:
             return ((start, stop, fixed or 1),)
         return self._short_run(start, stop) if stop - start < LONG else self._long_run(start, stop)
 
     def _due(self) -> bool:
-        """Whether to try all numbers, for the first time or again; looks up which there are."""
+        """Whether to try all numbers, for the first time or again. Updates the candidates."""
         now = perf_counter()
         if now < self._next and (self._seconds or self._trials):
             return False
@@ -53,13 +53,13 @@ class Pace:
         return len(self._candidates) > 1
 
     def _probe(self) -> int:
-        """How many steps tell how fast a number of threads is."""
+        """The steps of a probe."""
         if not self._step:
             return PROBE
         return max(1, min(max(PROBE, int(SHORT / self._step)), int(ENOUGH / self._step)))
 
     def _tried(self, took: float) -> None:
-        """A trial took so long: the next come the later. The first would have taken as long anyway."""
+        """Postpone the next trials by the time of this one. The first one would have run anyway."""
         self._next += SHARE * took if self._step else 0.0
 
     def _fastest(self) -> int:
@@ -81,7 +81,7 @@ class Pace:
                     found[n] = min(found.get(n, self._step), self._step)
                     start += size
                     if n == 1 or found[n] <= min(found.values()):
-                        break  # else the threads may only have had to be woken
+                        break  # otherwise try once more: the threads may have been waking
             seconds.update(found)
         size = -(-(stop - start) // PIECES)
         while start < stop:
@@ -105,13 +105,13 @@ class Pace:
             yield start, end, n
             took = perf_counter() - began
             pace = took / (end - start)
-            # Once tells enough, but for the first, which finds memory untouched.
+            # One trial is enough, except for the first one, which finds memory untouched.
             if self._step and pace > ENOUGH:
                 self._trials = [other for other in self._trials if other != n]
             if trial:
                 self._tried(took)
             self._step = pace
             known = seconds.get(n, pace)
-            # Something else may have held up a single run. Only one after the other changes the choice.
+            # Another process may have delayed a single run. Only several in a row change the choice.
             seconds[n] = min(known, pace) if trial else min((known + pace) / 2, known * PATIENCE)
             start = end

@@ -1,4 +1,4 @@
-"""What native programs run on: how many threads, the barrier where they meet, and aligned memory."""
+"""The number of threads of native programs, their barrier, and aligned memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 
-MOST_THREADS = 1024
+MAX_THREADS = 1024
 _threads: int | None = None
 
 
-class _Own(threading.local):
+class _ThreadLocal(threading.local):
     threads: int | None = None  # of `threads_here`
 
 
-_own = _Own()
+_local = _ThreadLocal()
 
 
 def positive(value: Any, name: str, read: Callable[[Any], int] = operator.index) -> int:
@@ -33,8 +33,8 @@ def positive(value: Any, name: str, read: Callable[[Any], int] = operator.index)
         count = read(value)
     except (TypeError, ValueError):
         count = 0
-    if isinstance(value, bool) or not 1 <= count <= MOST_THREADS:
-        raise ValueError(f"{name} is {value!r}. Write a whole number from 1 to {MOST_THREADS} instead.")
+    if isinstance(value, bool) or not 1 <= count <= MAX_THREADS:
+        raise ValueError(f"{name} is {value!r}. Write a whole number from 1 to {MAX_THREADS} instead.")
     return count
 
 
@@ -50,41 +50,43 @@ def set_threads(n: SupportsIndex | None) -> None:
 
 @contextlib.contextmanager
 def threads_here(n: int) -> Iterator[None]:
-    """Within this context the programs that this thread runs use ``n`` threads; other threads go on as before."""
-    before = _own.threads
-    _own.threads = positive(n, "the number of threads")
+    """Within this context, programs that this thread runs use ``n`` threads. Other threads are not affected."""
+    before = _local.threads
+    _local.threads = positive(n, "the number of threads")
     try:
         yield
     finally:
-        _own.threads = before
+        _local.threads = before
 
 
 def get_threads() -> int:
-    """The number of threads that native programs may use."""
-    return _own.threads or _threads or default_threads()
+    """The largest number of threads that native programs use."""
+    return _local.threads or _threads or default_threads()
 
 
 @functools.cache
-def _wished() -> int | None:
+def _from_environment() -> int | None:
     wish = os.environ.get("RANVIER_THREADS")
     return positive(wish, "RANVIER_THREADS", int) if wish else None
 
 
 def fixed_threads() -> int | None:
-    """The number that ``set_threads`` or RANVIER_THREADS asks for; None where the choice is left to measurement."""
-    return _own.threads or _threads or _wished()
+    """The number set by ``set_threads`` or RANVIER_THREADS; None if it is chosen by measurement."""
+    return _local.threads or _threads or _from_environment()
 
 
 def default_threads() -> int:
-    """RANVIER_THREADS if set, else the processors this process may use: its affinity mask, its cgroup's quota (rounded
-    down, since threads that meet at barriers must not be throttled), and a cap where an outer library runs many of us.
+    """RANVIER_THREADS if set, otherwise the processors that this process may use.
+
+    These follow from its affinity mask, its cgroup's quota (rounded down, since threads at a barrier must not be
+    throttled), and a cap if an outer library runs several processes.
 
     Raises:
         ValueError: RANVIER_THREADS is no whole number from 1 to 1024.
     """
     if wish := os.environ.get("RANVIER_THREADS"):
         return positive(wish, "RANVIER_THREADS", int)
-    return max(1, min(processors(), _outer_cap(), MOST_THREADS))
+    return max(1, min(processors(), _outer_cap(), MAX_THREADS))
 
 
 def processors(root: str = "/") -> int:
@@ -100,17 +102,17 @@ def _cpu_count() -> int:
 
 
 def _outer_cap() -> int:
-    """joblib, Dask and their kin tell their workers through OpenMP's and loky's variables how many threads to use."""
+    """The cap that joblib, Dask and others set for their workers, in OpenMP's and loky's variables."""
     caps = [os.environ.get(v, "") for v in ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "LOKY_MAX_CPU_COUNT")]
-    # The first number is ours: "4,2" speaks of nested regions after the comma.
+    # The first number applies: "4,2" has the number for nested regions after the comma.
     numbers = [int(m[0]) for m in (re.match(r"\s*[1-9]\d*", c) for c in caps) if m]
     if not numbers and _is_worker_process():
         return 1
-    return min(numbers, default=MOST_THREADS)
+    return min(numbers, default=MAX_THREADS)
 
 
 def _is_worker_process() -> bool:
-    """One of several processes that share the machine: a worker of loky's, joblib's or multiprocessing's pools."""
+    """Whether this is a worker process of a pool: of loky, joblib or multiprocessing."""
     if os.environ.get("JOBLIB_SPAWNED_PROCESS"):
         return True
     module = sys.modules.get("multiprocessing.process")  # a worker has it loaded
@@ -120,8 +122,8 @@ def _is_worker_process() -> bool:
 
 @functools.cache
 def _quota(root: str = "/") -> int:
-    """Whole processors that Linux's control groups grant this process, version 1 or 2; MOST_THREADS without a quota."""
-    best = MOST_THREADS
+    """Whole processors that Linux's control groups grant this process, version 1 or 2; MAX_THREADS without a quota."""
+    best = MAX_THREADS
     try:
         lines = Path(root, "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -130,9 +132,9 @@ def _quota(root: str = "/") -> int:
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if controllers and "cpu" not in controllers.split(","):
             continue
-        # Version 1 has a folder for its group of controllers, and a link to it named by each of them.
+        # Version 1 has a folder for a group of controllers, and a link named after each controller.
         folder = Path(root, "sys/fs/cgroup", "cpu" if controllers else "")
-        # A limit may stand on any ancestor. Inside a container the path may be the host's: then only the top exists.
+        # A limit may be set on any ancestor. In a container the path may be the host's: then only the root exists.
         parts = [p for p in path.split("/") if p not in ("", "..")]
         for depth in range(len(parts) + 1):
             at = folder.joinpath(*parts[:depth])
@@ -173,7 +175,7 @@ def aligned_empty(
 
 
 def address_of(array: Any) -> int | None:
-    """Where the first element of an array lies, None where it is not C-contiguous."""
+    """The address of an array's first element; None if the array is not C-contiguous."""
     flags = array.flags
     if flags.carray and array.size:  # NumPy's own ways take three times as long
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
@@ -181,24 +183,24 @@ def address_of(array: Any) -> int | None:
     return address if flags.c_contiguous else None
 
 
-# The barrier. Its block has the arrivals; the generation; and the address of the system's yield with the number of
-# processors. They are two cache lines apart, since processors fetch lines in pairs.
+# The barrier's block has the number of arrivals, the generation, and the address of the system's yield with the number
+# of processors. They are two cache lines apart, since processors fetch lines in pairs.
 _APART = 128
-# Rounds of one pause each before yielding. 2000 take some 50 microseconds, longer than threads are usually apart. With
-# more threads than processors, whoever is awaited is probably not running.
+# Rounds of one pause each before yielding. 2000 take some 50 microseconds, longer than threads usually wait. With more
+# threads than processors, the awaited thread is probably not running.
 ROUNDS, _ROUNDS_CROWDED = 2000, 20
 _PAUSES = {"x86_64": "llvm.x86.sse2.pause()", "aarch64": "llvm.aarch64.hint(i32 1)"}
 
 
 class Pause(NamedTuple):
-    """How a processor is told that a loop waits, as LLVM text."""
+    """The processor's hint that a loop spins, as LLVM text."""
 
     declaration: str
     call: str
 
 
 def pause_ir(arch: str) -> Pause:
-    """The pause of an architecture; empty where none is known."""
+    """The pause of an architecture; empty if none is known."""
     name = _PAUSES.get(arch)
     return (
         Pause(f"declare void @{name}".replace("i32 1", "i32"), f"call void @{name}")
@@ -210,8 +212,8 @@ def pause_ir(arch: str) -> Pause:
 def barrier_ir(arch: str) -> str:
     """LLVM text of ``void @rv.barrier(ptr sync, i64 n)``: returns once ``n`` threads have called it with this block.
 
-    The last to arrive zeroes the count, then opens the next generation, which the others watch: first spinning, then
-    yielding to other processes. What a thread stored before is seen by all after. ``arch`` is ``Target.arch``.
+    The last to arrive resets the count and opens the next generation, which the others watch: first spinning, then
+    yielding to other processes. All threads see what a thread stored before. ``arch`` is ``Target.arch``.
     """
     pause = pause_ir(arch)
     return f"""{pause.declaration}
@@ -271,7 +273,7 @@ def yield_address() -> int:
 
 
 def new_sync_block() -> np.ndarray[Any, Any]:
-    """The memory of one barrier, ready for use by one program at a time. Keep it while the program runs."""
+    """The memory of one barrier, for one program at a time. Keep it while the program runs."""
     block = aligned_empty(3 * _APART // 8, np.uint64, _APART)
     block[:] = 0
     block[2 * _APART // 8] = yield_address()

@@ -1,27 +1,27 @@
-"""Where values lie: in the caller's arrays where these are to hold them, else in scratch memory; and who reads them."""
+"""Memory for values: the caller's arrays where these are to hold them, otherwise scratch memory; and who reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ranvier.engines.native.schedule.fusion import Groups
+from ranvier.engines.native.schedule.fusion import Fusion
 from ranvier.engines.native.schedule.task import Task, bits
 from ranvier.engines.native.schedule.view import Buffer, View, c_strides, move
 from ranvier.engines.native.target.extents import size
 from ranvier.graph.node import BATCH, Node
 
 
-class Places:
-    """Memory for the values of grouped tasks. ``batch`` is the most rows that a step sees."""
+class Buffers:
+    """Memory for the values of a graph's tasks. ``batch`` is the most rows that a step sees."""
 
-    def __init__(self, groups: Groups, batch: int, samples_adjacent: bool) -> None:
+    def __init__(self, groups: Fusion, batch: int, samples_adjacent: bool) -> None:
         self.groups, self.graph = groups, groups.graph
-        self.tasks, self.home = groups.tasks, groups.home
+        self.tasks, self.task_of = groups.tasks, groups.task_of
         self.batch = batch
         self.samples_adjacent = samples_adjacent
         self.views: dict[Node, View] = {}
         self.buffers: list[Buffer] = []
-        self.private: dict[Node, Node] = {}  # scalar inputs, and what they become: every thread keeps its own
+        self.private: dict[Node, Node] = {}  # scalar inputs with their new values: every thread keeps a copy
         # task -> (task to run before it, may share a phase)
         self.after: dict[int, set[tuple[int, bool]]] = {}
         self._place_given()
@@ -38,7 +38,7 @@ class Places:
     def _place_given(self) -> None:
         for number, node in enumerate(self.graph.inputs):
             self.views[node] = View(self._buffer("input", number, node), node.shape, c_strides(node.shape))
-        for node in self.groups.picked:
+        for node in self.groups.in_place_gathers:
             given = self.views[node.inputs[0]]
             self.views[node] = View(given.buffer, node.shape, given.strides, rows=node)
         for node in self.graph.nodes():
@@ -48,18 +48,19 @@ class Places:
                 self.views[node] = View(buffer, node.shape, c_strides(node.shape))
 
     def scratch(self, node: Node) -> View:
-        """Room for a node's value. Rows that are a large power of two apart would fight for the same cache lines.
+        """Allocate scratch memory for a node's value.
 
-        Where threads take some features of all samples each, these lie feature by feature: what is fetched ahead by the
-        processor itself along a row would be the other threads'.
+        Rows are not a large power of two apart, or they would map to the same cache lines. Where each thread takes some
+        features of all samples, a value is stored feature by feature: along a row, the processor would prefetch other
+        threads' features.
         """
         strides: tuple[int, ...]
         readers = self.groups.readers.get(node, ())
         features = any(reader.attrs.get("of") == "features" for reader in readers)
-        turned = self.samples_adjacent or (
+        by_feature = self.samples_adjacent or (
             features and all(reader.op.name == "contract" for reader in readers)
         )
-        if turned and node.ndim == 2 and node.shape[0] == BATCH:
+        if by_feature and node.ndim == 2 and node.shape[0] == BATCH:
             pitch = -(-self.batch // 16) * 16 + 16
             strides, elements = (1, pitch), size(node.shape[1:], self.batch) * pitch
         elif node.ndim == 2 and isinstance(node.shape[1], int) and node not in self.groups.contiguous:
@@ -78,7 +79,7 @@ class Places:
         return View(self._buffer("scratch", len(self.buffers), node, elements), node.shape, strides)
 
     def view(self, node: Node) -> View | None:
-        """The node as seen in memory, also through movement."""
+        """The view of a node in memory, also through movements; None if it is not in memory."""
         chain = []
         inner = node
         while inner not in self.views:
@@ -96,12 +97,12 @@ class Places:
     # --- reads, stores ---------------------------------------------------------------------------------------------
 
     def _reads(self, task: Task) -> None:
-        """Which nodes in memory (or in other tasks) the task reads, and whether only at the row it is at."""
+        """Note which nodes in memory (or of other tasks) the task reads, and whether only at its own row."""
         seen: set[tuple[Node, bool]] = set()
         first_open = bool(task.space) and task.space[0] == BATCH
         stack: list[tuple[Node, bool]] = []
 
-        def below(node: Node, row: bool) -> None:
+        def add_operands(node: Node, row: bool) -> None:
             stack.extend((i, r) for i, r in zip(node.inputs, _rows_kept(node, row), strict=True))
 
         for node in [*([task.anchor] if task.anchor else []), *task.members]:
@@ -112,40 +113,40 @@ class Places:
                 summed = inner.op.kind == "reduce"
                 stack.extend((i, summed or _summed_by_row(inner, p)) for p, i in enumerate(node.inputs))
             else:
-                below(node, first_open)
+                add_operands(node, first_open)
         if (
             not task.members and task.anchor is None
-        ):  # a copy of something that lies elsewhere or is made on the spot
+        ):  # a copy of a value that is elsewhere or computed in place
             stack.extend((n, first_open) for n, _ in task.stores)
         while stack:
             node, row = stack.pop()
             if (node, row) in seen:
                 continue
             seen.add((node, row))
-            home = self.home.get(node)
-            if home is task:
+            task_of = self.task_of.get(node)
+            if task_of is task:
                 continue
-            if home is not None or node.op.name in ("input", "constant"):
-                if home is not None or node in self.views:
+            if task_of is not None or node.op.name in ("input", "constant"):
+                if task_of is not None or node in self.views:
                     task.reads[node] = task.reads.get(node, True) and row
                 continue
-            below(node, row)
+            add_operands(node, row)
 
     def _store(self) -> None:
-        """Give every value that is needed in memory a place: the caller's array where there is one, else scratch."""
+        """Allocate every value that is needed in memory: the caller's array where there is one, otherwise scratch."""
         targets: dict[Node, list[View]] = {}
         for i, node in enumerate(self.graph.outputs):
             view = View(self._buffer("output", i, node), node.shape, c_strides(node.shape))
             targets.setdefault(node, []).append(view)
-        self.private = self._own()
+        self.private = self._private_scalars()
         for target, value in self.graph.updates:
-            aside = any(view.buffer.kind == "scratch" for view in targets.get(value, ()))
-            if value not in self.home and target not in self.private and not aside:
-                targets.setdefault(value, []).insert(0, self.scratch(value))  # filled by the copy below
+            saved = any(view.buffer.kind == "scratch" for view in targets.get(value, ()))
+            if value not in self.task_of and target not in self.private and not saved:
+                targets.setdefault(value, []).insert(0, self.scratch(value))  # the copy below fills it
         for task in self.tasks:
             self._reads(task)
-        for node, places in targets.items():  # values that no task computes are copied, and so read, by one
-            if node not in self.home:
+        for node, places in targets.items():  # a task copies values that no task computes
+            if node not in self.task_of:
                 stores = [(node, view) for view in places]
                 self._add_task(Task(len(self.tasks), "map", node.shape, stores=stores))
         readers: dict[Node, list[Task]] = {}
@@ -154,48 +155,49 @@ class Places:
                 readers.setdefault(node, []).append(task)
         late: list[tuple[Node, Node]] = []
         for target, value in self.graph.updates:
-            home = self.home.get(value)
+            task_of = self.task_of.get(value)
             if target in self.private:
                 continue
-            if home is None or not self._in_place(target, home, readers.get(target, [])):
+            if task_of is None or not self._in_place(target, task_of, readers.get(target, [])):
                 late.append((target, value))
                 continue
             targets.setdefault(value, []).append(self.views[target])
-            others = [reader for reader in readers.get(target, []) if reader is not home]
-            self.after.setdefault(home.number, set()).update((r.number, r.reads[target]) for r in others)
-            self.groups.waits.wait(home.number, bits(r.number for r in others))
+            others = [reader for reader in readers.get(target, []) if reader is not task_of]
+            self.after.setdefault(task_of.number, set()).update((r.number, r.reads[target]) for r in others)
+            self.groups.waits.wait(task_of.number, bits(r.number for r in others))
         for _, value in late:
             if all(view.buffer.kind != "scratch" for view in targets.get(value, ())):
                 targets.setdefault(value, []).insert(0, self.scratch(value))
-        for node, home in self.home.items():
+        for node, task_of in self.task_of.items():
             places = targets.get(node, [])
             if not places and node in readers:
                 places = [self.scratch(node)]
             if places:
-                home.stores += [(node, view) for view in places]
+                task_of.stores += [(node, view) for view in places]
                 self.views[node] = places[0]
-        for target, value in late:  # a new value that had to wait for readers of the old one
-            kept = next(view for view in targets[value] if view.buffer.kind == "scratch")
-            task = Task(len(self.tasks), "copy", target.shape, copy=(kept, self.views[target]))
+        for target, value in late:  # a new value that waits for readers of the old one
+            new = next(view for view in targets[value] if view.buffer.kind == "scratch")
+            task = Task(len(self.tasks), "copy", target.shape, copy=(new, self.views[target]))
             self.after[task.number] = {(before.number, False) for before in self.tasks}
             self._add_task(task)
 
-    def _own(self) -> dict[Node, Node]:
-        """The scalars that every thread can work out for itself: from what no task computes. They are written last, so
-        what a task overwrites is not among what they read.
+    def _private_scalars(self) -> dict[Node, Node]:
+        """The scalar updates that every thread computes for itself, from values that no task computes.
+
+        They are stored last, so they may not read what a task overwrites.
         """
         facts = self.groups.facts
         own = {
             target: value
             for target, value in self.graph.updates
-            if value not in self.home
+            if value not in self.task_of
             and value.shape == ()
             and not facts[value].aligned
             and not facts[value].crossed
         }
-        behind = {target: self._behind(value) for target, value in own.items()}
+        sources = {target: self._sources(value) for target, value in own.items()}
         overwritten = {target for target, _ in self.graph.updates if target not in own}
-        while late := [target for target in own if not overwritten.isdisjoint(behind[target])]:
+        while late := [target for target in own if not overwritten.isdisjoint(sources[target])]:
             overwritten.update(late)
             for target in late:
                 del own[target]
@@ -205,18 +207,18 @@ class Places:
         self.groups.add(task)
         self._reads(task)
 
-    def _in_place(self, target: Node, home: Task, readers: list[Task]) -> bool:
-        """Whether the new value may be written while others still need the old one: all of them can run before."""
+    def _in_place(self, target: Node, task_of: Task, readers: list[Task]) -> bool:
+        """Whether the new value may overwrite the old one: every other reader of the old one can run before."""
         for reader in readers:
-            if reader is home:
-                if not self._only_here(target, home):
+            if reader is task_of:
+                if not self._only_here(target, task_of):
                     return False
-            elif self.groups.waits.before(reader.number, home.number):
+            elif self.groups.waits.before(reader.number, task_of.number):
                 return False
         return True
 
     def _only_here(self, target: Node, task: Task) -> bool:
-        """Whether the task reads the input at the very index it writes, through elementwise nodes alone."""
+        """Whether the task reads the input only at the index that it writes, through elementwise nodes."""
         stack = [*task.members]
         if task.anchor is not None:
             stack.append(task.anchor)
@@ -230,21 +232,21 @@ class Places:
                 if operand is target:
                     if node.op.kind != "elementwise" or node.shape != task.space:
                         return False
-                elif operand.op.name != "input" and operand not in self.home:
+                elif operand.op.name != "input" and operand not in self.task_of:
                     if node.op.kind != "elementwise" and self._reaches(operand, target):
                         return False
                     stack.append(operand)
         return True
 
     def _reaches(self, node: Node, target: Node) -> bool:
-        return target in self._behind(node)
+        return target in self._sources(node)
 
-    def _behind(self, node: Node) -> set[Node]:
-        """The node, and all that it is made of where no task lies between."""
+    def _sources(self, node: Node) -> set[Node]:
+        """The node and the nodes that it depends on, up to those that a task computes."""
         stack, seen = [node], {node}
         while stack:
             for operand in stack.pop().inputs:
-                if operand not in seen and operand not in self.home:
+                if operand not in seen and operand not in self.task_of:
                     seen.add(operand)
                     stack.append(operand)
         return seen

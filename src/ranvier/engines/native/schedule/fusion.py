@@ -1,8 +1,8 @@
 """Which nodes one kernel computes together.
 
 A task iterates over a space and computes its member nodes there, element by element. It may start from an anchor (a
-contraction, a reduction) whose result its members take while it is still in registers. Cheap nodes that nobody needs
-in memory belong to no task: whoever needs one computes it on the spot.
+contraction, a reduction) whose result its members use while it is still in registers. Cheap nodes that nobody reads
+from memory belong to no task: each reader recomputes them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from operator import or_
 
 from ranvier.engines.native.passes.rematerialize import RECOMPUTED
 from ranvier.engines.native.schedule.task import Task, Waits, bits, numbers
-from ranvier.engines.native.schedule.view import joined, only_ones, openly_reversed, regroups
+from ranvier.engines.native.schedule.view import joined, only_ones, regroups, reverses_symbolic
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, FREE, INSTRUCTION, Node, Shape
 
-ROW_LIMIT = (
-    128  # reductions along a last axis up to this long are done in registers, within the task of their row
+MAX_ROW = 128  # elements of a last axis that is reduced in registers, in the task of its row
+MAX_WINDOW = 9  # elements that are reduced where the result is needed, one by one
+MAX_LOADS = (
+    1  # large values that are read to recompute one; what needs more, and has several readers, is stored
 )
-WINDOW = 9  # so many elements at most are reduced where the result is needed, one by one
-LOADS = 1  # large values read to compute one on the spot; what needs more, and is needed twice, is kept
-DEPTH_LIMIT = 40  # so deep may a chain of nodes computed on the spot be
+MAX_DEPTH = 40  # of a chain of recomputed nodes
 KERNELS = {
     "contract": "contract", "partial": "partial", "scatter_add": "scatter", "pad": "place", "concatenate": "place",
 }  # fmt: skip
@@ -33,27 +33,27 @@ KERNELS = {
 
 @dataclass
 class Fact:
-    """Where a node's value comes from: tasks whose elements it needs at its own index, and at other indices."""
+    """Where a node's value comes from."""
 
-    aligned: frozenset[int] = frozenset()
-    crossed: int = 0  # bits of tasks
-    depth: int = 0
-    loads: frozenset[Node] = frozenset()  # values as large as it is that are read for it
+    aligned: frozenset[int] = frozenset()  # tasks whose elements it needs at its own index
+    crossed: int = 0  # tasks (as bits) whose elements it needs at other indices
+    depth: int = 0  # of recomputed nodes
+    loads: frozenset[Node] = frozenset()  # values of its own size that are read for it
 
 
-class Groups:
+class Fusion:
     """The tasks of a graph, in the order of its nodes, and the task that each node belongs to."""
 
-    def __init__(self, graph: Graph, picked: Collection[Node]) -> None:
+    def __init__(self, graph: Graph, in_place_gathers: Collection[Node]) -> None:
         self.graph = graph
-        self.picked = picked  # gathers that are read where their rows lie
+        self.in_place_gathers = in_place_gathers  # gathers whose rows are read in place
         self.tasks: list[Task] = []
-        self.home: dict[Node, Task] = {}
+        self.task_of: dict[Node, Task] = {}
         self.waits = Waits()
-        self.demanded: set[Node] = set()  # must lie in memory
+        self.in_memory_nodes: set[Node] = set()  # that must be in memory
         self.viewed: set[Node] = set()  # because they are read through a view
-        self.contiguous: set[Node] = set()  # and their elements one after another
-        self.parts: set[Node] = set()  # concatenations that are made where they are part of another
+        self.contiguous: set[Node] = set()  # and in row-major order without gaps
+        self.parts: set[Node] = set()  # concatenations that are written as a part of another
         self.facts: dict[Node, Fact] = {}
         self._walks: dict[Shape, list[int]] = {}  # map tasks by their space
         self.readers = graph.readers()
@@ -66,12 +66,12 @@ class Groups:
         self.tasks.append(task)
         self.waits.add()
 
-    # --- what must lie in memory -----------------------------------------------------------------------------------
+    # --- what must be in memory ------------------------------------------------------------------------------------
 
     def _demand(self) -> None:
         for root in self.graph.roots():
-            self.demanded.add(root)
-        # Backward, so that what is a part is known before its own parts are looked at.
+            self.in_memory_nodes.add(root)
+        # Backward, so that a concatenation is known to be a part before its own parts are examined.
         for node in reversed(self.graph.nodes()):
             op = node.attrs["inner"].op if node.op.name == "partial" else node.op
             joins = op.name == "concatenate"
@@ -81,29 +81,32 @@ class Groups:
                     keeps = only_ones(node.shape, operand.shape) or self._regrouped(node)
                     if operand not in self.parts and not keeps:
                         self._need_contiguous(operand)
-                elif operand not in self.picked and not (joins and self._filled(operand, node)):
+                elif operand not in self.in_place_gathers and not (joins and self._filled(operand, node)):
                     self._need(operand)
 
     def _filled(self, operand: Node, whole: Node) -> bool:
-        """Whether a part of something larger is used there alone and is cheap, or put together of parts itself, out of
-        what all of it is made of: it is made where it is placed.
+        """Whether an operand of a concatenation is computed where it is placed, not read from memory.
+
+        It has no other reader, and is cheap or is itself a concatenation of the same data.
         """
         if len(self.readers[operand]) > 1:
             return False
-        source = put_together(operand)
-        asked_for = operand in self.demanded or source in self.demanded  # a root of the graph, say
+        source = concatenation_in(operand)
+        asked_for = (
+            operand in self.in_memory_nodes or source in self.in_memory_nodes
+        )  # for example a root of the graph
         if (
             source is not None
             and not asked_for
             and len(self.readers[source]) == 1
-            and made_of(source) == made_of(whole)
+            and data_sources(source) == data_sources(whole)
         ):
             self.parts.add(source)
             return True
         return is_cheap(operand)
 
     def _regrouped(self, node: Node) -> bool:
-        """Whether a reshape of something cheap is read by something elementwise alone: it is then made on the spot."""
+        """Whether a reshape of a cheap node has one, elementwise reader, which then recomputes it."""
         operand, readers = node.inputs[0], self.readers.get(node, ())
         return (
             is_cheap(operand)
@@ -113,33 +116,33 @@ class Groups:
         )
 
     def _need(self, node: Node) -> None:
-        """``node`` is read through a view: what lies under its movement must be in memory."""
+        """``node`` is read through a view: the operand of its movements must be in memory."""
         while (
             node.op.is_view
-            and not openly_reversed(node)
+            and not reverses_symbolic(node)
             and (node.op.name != "reshape" or only_ones(node.shape, node.inputs[0].shape))
         ):
             node = node.inputs[0]
         if node.op.name == "reshape" and node.shape[:1] == node.inputs[0].shape[:1]:
-            return  # a view of what is contiguous in memory already
-        self.demanded.add(node)
+            return  # a view of a contiguous value
+        self.in_memory_nodes.add(node)
         self.viewed.add(node)
 
     def _need_contiguous(self, node: Node) -> None:
-        """``node`` is cut into other extents, so its elements must lie one after another, moved there if need be."""
+        """``node`` is reshaped to other extents, so it must be contiguous in memory."""
         while node.op.name == "reshape" and only_ones(node.shape, node.inputs[0].shape):
             node = node.inputs[0]
-        self.demanded.add(node)
+        self.in_memory_nodes.add(node)
         self.viewed.add(node)
         self.contiguous.add(node)
 
-    # --- grouping --------------------------------------------------------------------------------------------------
+    # --- tasks -----------------------------------------------------------------------------------------------------
 
     def _assign(self, node: Node) -> None:
         name, kind = node.op.name, node.op.kind
         if name in ("input", "constant"):
             self.facts[node] = Fact()
-            if node in self.demanded and name == "constant" and not node.attrs["value"].ndim:
+            if node in self.in_memory_nodes and name == "constant" and not node.attrs["value"].ndim:
                 self._new("map", node.shape, None, node)
             return
         if RECOMPUTED in node.attrs:  # it is computed at another time than its operands
@@ -160,20 +163,20 @@ class Groups:
                 and node not in self.viewed
                 and not fact.aligned
                 and not fact.crossed
-                and fact.depth <= DEPTH_LIMIT
+                and fact.depth <= MAX_DEPTH
             )
             if not anywhere and (
-                node in self.demanded
-                or fact.depth > DEPTH_LIMIT
+                node in self.in_memory_nodes
+                or fact.depth > MAX_DEPTH
                 or node.op.cost > INSTRUCTION
-                or (kind == "elementwise" and len(fact.loads) > LOADS and len(self.readers[node]) > 1)
+                or (kind == "elementwise" and len(fact.loads) > MAX_LOADS and len(self.readers[node]) > 1)
             ):
                 self._join(node, fact)
             else:
                 self.facts[node] = fact
 
     def _float(self, node: Node) -> Fact:
-        """What is known of a node that is computed where it is needed."""
+        """The fact of a node that each reader recomputes."""
         name, facts = node.op.name, [self.facts[i] for i in node.inputs]
         depth = 1 + max((f.depth for f in facts), default=0)
         aligned: set[int] = set()
@@ -185,19 +188,22 @@ class Groups:
                     aligned.add(number)
                 else:
                     crossed |= 1 << number
-        moves = node.op.cost == FREE and name != "broadcast"  # one element of an operand, wherever it is
+        moves = (
+            node.op.cost == FREE and name != "broadcast"
+        )  # it reads one element of an operand, at another index
         own = (i for i in node.inputs if moves or i.shape == node.shape)
-        loads = ({i} if i in self.home or i.op.name == "input" else self.facts[i].loads for i in own)
+        loads = ({i} if i in self.task_of or i.op.name == "input" else self.facts[i].loads for i in own)
         return Fact(frozenset(aligned), crossed, depth, frozenset[Node]().union(*loads))
 
     def _window(self, node: Node, operand: Node) -> Fact:
-        """What is known of a reduction over a few elements by way of an operand: each is at another index, but what is
-        broadcast over them.
+        """What an operand contributes to the fact of a reduction over a small window.
+
+        Each element is at another index, except those that are broadcast over the window.
         """
         kept = tuple(i for i in range(operand.ndim) if i not in node.attrs["axes"])
         if operand.op.name == "broadcast" and operand.attrs["axes"] == kept:
             return self.facts[operand.inputs[0]]
-        if operand.op.kind == "elementwise" and operand not in self.home:
+        if operand.op.kind == "elementwise" and operand not in self.task_of:
             facts = [self._window(node, i) for i in operand.inputs]
             crossed = 0
             for fact in facts:
@@ -222,14 +228,14 @@ class Groups:
 
     def _fits(self, node: Node, task: Task) -> bool:
         if task.kind == "contract" and task.space == (BATCH,):
-            return False  # its results come one by one; what follows is better done 16 at a time
+            return False  # its results are scalars; what follows is better vectorized
         rows = task.kind == "map" and self._rows(task)
         return node.shape == task.space or (rows and node.shape == task.row_space)
 
     @staticmethod
     def _rows(task: Task) -> bool:
         last = task.space[-1] if len(task.space) >= 2 else None
-        return isinstance(last, int) and last <= ROW_LIMIT
+        return isinstance(last, int) and last <= MAX_ROW
 
     def _join(self, node: Node, fact: Fact) -> None:
         for number in sorted(fact.aligned, reverse=True):
@@ -237,7 +243,7 @@ class Groups:
             if task.kind in ("scatter", "place", "partial") or not self._fits(node, task):
                 continue
             if node.op.kind == "reduce" and (task.kind != "map" or node.shape != task.space):
-                continue  # it is made element by element
+                continue  # its operand is computed element by element
             needs = self._needs(fact, number)
             if needs is not None:
                 self._add(task, node, needs)
@@ -245,7 +251,7 @@ class Groups:
         self._new("map", node.shape, None, node)
 
     def _needs(self, fact: Fact, number: int) -> int | None:
-        """The other tasks that a task would wait for if it took the node; None if one of them waits for it."""
+        """The other tasks that a task would wait for if the node joined it; None if one of them waits for it."""
         needs = fact.crossed | bits(n for n in fact.aligned if n != number)
         if needs >> number & 1 or any(self.waits.before(n, number) for n in numbers(needs)):
             return None
@@ -255,9 +261,9 @@ class Groups:
         operand = node.inputs[0]
         axes = node.attrs["axes"] if node.op.name != "argmax" else (node.attrs["axis"],)
         last = operand.shape[-1]
-        if axes == (operand.ndim - 1,) and operand.ndim >= 2 and isinstance(last, int) and last <= ROW_LIMIT:
+        if axes == (operand.ndim - 1,) and operand.ndim >= 2 and isinstance(last, int) and last <= MAX_ROW:
             fact = self.facts[operand]
-            # Any task that walks these rows will do; most share what they read.
+            # Any task over the same rows fits; most read the same values.
             for number in sorted({*fact.aligned, *self._walks.get(operand.shape, ())}, reverse=True):
                 task = self.tasks[number]
                 needs = self._needs(fact, number)
@@ -285,7 +291,7 @@ class Groups:
     def _add(self, task: Task, node: Node, needs: int) -> None:
         if node is not task.anchor:
             task.members.append(node)
-        self.home[node] = task
+        self.task_of[node] = task
         self.facts[node] = Fact(frozenset((task.number,)))
         self.waits.wait(task.number, needs)
 
@@ -295,16 +301,16 @@ def is_cheap(node: Node) -> bool:
     return node.op.kind == "elementwise" and node.op.cost <= INSTRUCTION
 
 
-def put_together(node: Node) -> Node | None:
-    """The concatenation that a node is, with extents joined or not; None if it is none."""
+def concatenation_in(node: Node) -> Node | None:
+    """The concatenation that a node is, or is a reshape of with joined extents; None if it is neither."""
     source = node.inputs[0] if node.op.name == "reshape" else node
     return (
         source if source.op.name == "concatenate" and joined(node.shape, source.shape) is not None else None
     )
 
 
-def made_of(node: Node) -> set[Node]:
-    """What a node is made of by movement and by element."""
+def data_sources(node: Node) -> set[Node]:
+    """The values that a node is computed from by movements and elementwise operations."""
     found, seen, stack = set(), {node}, [node]
     while stack:
         for operand in stack.pop().inputs:
@@ -321,10 +327,10 @@ def made_of(node: Node) -> set[Node]:
 
 
 def in_window(node: Node) -> bool:
-    """Whether a node reduces a few elements, each in a vector of others' elements: a pool's window."""
+    """Whether a node reduces small windows, as pooling does, along other axes than the last, which is vectorized."""
     if not node.op.combine or not node.ndim:
         return False
     shape, axes = node.inputs[0].shape, node.attrs["axes"]
     extents = [shape[axis] for axis in axes]
     known = all(isinstance(extent, int) for extent in extents)
-    return known and len(shape) - 1 not in axes and prod(extents) <= WINDOW
+    return known and len(shape) - 1 not in axes and prod(extents) <= MAX_WINDOW

@@ -1,7 +1,7 @@
-"""Rows of a data set that products read where they lie, in the order that a step's numbers give.
+"""Rows of a data set that products read in place, in the order that a step's indices give.
 
-Of data that is zero in many places a product reads little (skipping.py): to look up where a row begins takes less time
-than to lay out a step's rows one after the other first.
+A product that skips zeros reads little of its data (sparsity.py): looking up where a row begins costs less than first
+copying a step's rows.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ranvier.engines.native.schedule.view import View
 from ranvier.graph.graph import Graph
 from ranvier.graph.node import BATCH, FLOATS, Node
 
-__all__ = ["is_given_rows", "picked", "unfit"]
+__all__ = ["in_place_gathers", "is_given_rows", "not_in_place"]
 
 
-def picked(graph: Graph, batch: int) -> set[Node]:
-    """The gathers of rows that need not be laid out, as far as the graph tells."""
-    if batch >= LARGE_BATCH or is_spatial(graph):  # virtual workers share their sums over the samples
+def in_place_gathers(graph: Graph, batch: int) -> set[Node]:
+    """The gathers of rows that need not be copied, as far as the graph tells."""
+    if batch >= LARGE_BATCH or is_spatial(graph):  # virtual workers split their sums over the samples
         return set()
     return {
         node
@@ -31,24 +31,24 @@ def picked(graph: Graph, batch: int) -> set[Node]:
         and node.ndim == 2
         and node.dtype in FLOATS
         and node not in graph.roots()
-        and all(_would_leave_out(reader, node, batch) for reader in own)
+        and all(_would_skip_zeros(reader, node, batch) for reader in own)
     }
 
 
-def unfit(
-    picked: Collection[Node], tasks: Sequence[Task], view: Callable[[Node], View | None], batch: int
+def not_in_place(
+    in_place_gathers: Collection[Node], tasks: Sequence[Task], view: Callable[[Node], View | None], batch: int
 ) -> set[Node]:
-    """Those of them that a task's kernel reads in another way after all, for where its other operand lies."""
+    """Those of them that a task's kernel does not read in place after all, because of its other operand's layout."""
     found = set[Node]()
     for task in tasks:
-        read = {i for i in task.anchor.inputs if i in picked} if task.anchor is not None else set()
-        if read and not _leaves_out(task, view, batch):
+        read = {i for i in task.anchor.inputs if i in in_place_gathers} if task.anchor is not None else set()
+        if read and not _skips_zeros(task, view, batch):
             found |= read
     return found
 
 
-def _leaves_out(task: Task, view: Callable[[Node], View | None], batch: int) -> bool:
-    """Whether the kernel of a product's task will leave out the terms that are zero."""
+def _skips_zeros(task: Task, view: Callable[[Node], View | None], batch: int) -> bool:
+    """Whether the kernel of a product's task skips zeros."""
     assert task.anchor is not None
     views = [found for i in task.anchor.inputs if (found := view(i)) is not None]
     stored = next(place for node, place in task.stores if node.shape == task.space)
@@ -56,15 +56,15 @@ def _leaves_out(task: Task, view: Callable[[Node], View | None], batch: int) -> 
 
 
 def is_given_rows(node: Node) -> bool:
-    """Whether a node is rows of an input, by numbers that are given for each step."""
+    """Whether a node gathers rows of an input, by indices that are given for each step."""
     if node.op.name != "gather" or node.shape[:1] != (BATCH,) or node.attrs.get("batch", 0):
         return False
     source, rows = node.inputs
     return source.op.name == rows.op.name == "input" and bool(rows.attrs["windowed"])
 
 
-def _would_leave_out(product: Node, data: Node, batch: int) -> bool:
-    """Whether a product leaves out the terms of its data that are zero."""
+def _would_skip_zeros(product: Node, data: Node, batch: int) -> bool:
+    """Whether a product will skip the zeros of its data, as far as the graph tells."""
     if product.op.name != "contract" or product.inputs.count(data) != 1:
         return False
     first, loops, of = product.inputs[0] is data, product.attrs["loops"], product.attrs.get("of")

@@ -1,4 +1,4 @@
-"""What kernels compute with: a place along a dimension, an index of places, a value."""
+"""What kernels compute with: positions along dimensions, and LLVM values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ranvier.engines.native.target.lanes import Scalar
 
 
 class At(NamedTuple):
-    """A place along one dimension: ``base + lane * step``, or ``lanes`` (16 numbers read from data)."""
+    """A position along one dimension: ``base + lane * step``, plus ``lanes`` (16 numbers read from data)."""
 
     base: Scalar
     step: int = 0
@@ -19,7 +19,7 @@ Index = tuple[At, ...]
 
 
 class Value(NamedTuple):
-    """An LLVM value: one element, or 16 where ``wide``."""
+    """An LLVM value: one element, or 16 if ``wide``."""
 
     name: str
     wide: bool

@@ -15,16 +15,18 @@ from ranvier.engines.native.target.lanes import LANES, SIZE
 from ranvier.engines.native.target.target import Target
 from ranvier.graph.node import Node, Symbol
 
-WRITTEN_OUT = 8  # turns of a loop at most that are written out one by one
-TILE_ROWS = 8  # of the batch, that a tile has at most: what divides samples does so by whole tiles
-PACK_ROWS = 4  # fewer rows than this do not repay laying out an operand anew
-MUCH = 6  # more nodes than this that follow a sum are written once for all vectors of a tile, not for each
-BESIDE = 20  # sums of a tile at most where what follows the tile before is done beside them, in registers of its own
+MAX_UNROLLED = 8  # iterations of a loop that is unrolled
+TILE_ROWS = 8  # of the batch, in a tile at most; samples are divided by whole tiles
+PACK_ROWS = 4  # fewer rows do not repay packing an operand
+LONG_EPILOGUE = 6  # nodes above which an epilogue is a loop over a tile's vectors, not unrolled
+PIPELINED_SUMS = (
+    20  # vectors of a tile at most, if the epilogue of the tile before is interleaved with its sums
+)
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop variable: its extent and the stride of each operand along it; ``output`` is its place in the result."""
+    """A loop variable: its extent and the stride of each operand along it; ``output`` is its axis in the result."""
 
     extent: int | Symbol
     a: int
@@ -34,11 +36,11 @@ class Loop:
 
     @property
     def count(self) -> int:
-        """The extent, taking an open one as large."""
+        """The extent; a symbolic one counts as large."""
         return self.extent if isinstance(self.extent, int) else 1 << 30
 
     def walks_on_in(self, inner: Loop) -> bool:
-        """Whether one step of this loop goes just as far as all steps of the one inside it, in both operands."""
+        """Whether one iteration of this loop moves both operands as far as all iterations of the one inside it."""
         known = isinstance(self.extent, int) and isinstance(inner.extent, int)
         return known and self.a == inner.a * inner.count and self.b == inner.b * inner.count
 
@@ -55,16 +57,20 @@ class Nest:
     reduce: tuple[Loop, ...]
     form: str  # columns, pack, dot
     clips: tuple[Clip, ...] = ()
-    beside: Loop | None = None  # all turns of this loop, each with all of ``rows``, are rows of one tile
-    taps: Loop | None = None  # summed over innermost, all turns at once: they meet elements of rows nearby
+    second_rows: Loop | None = (
+        None  # all iterations of this loop, each with all of ``rows``, are rows of one tile
+    )
+    taps: Loop | None = (
+        None  # summed innermost and unrolled: its iterations read elements that nearby rows read too
+    )
 
     @property
     def terms(self) -> int:
-        """How many products are summed up to one element of the result."""
+        """How many products are summed for one element of the result."""
         return prod(loop.count for loop in (*self.reduce, *((self.taps,) if self.taps else ())))
 
     def clip(self, loop: Loop) -> Clip | None:
-        """What bounds a loop that is summed over, beside its extent."""
+        """The clip that bounds a loop that is summed over; None if only its extent does."""
         return next((clip for clip in self.clips if clip[2] == loop.number), None)
 
 
@@ -79,7 +85,7 @@ def _strides(node: Node, side: int, view: View) -> tuple[list[int], int]:
 
 
 def _merge(loops: list[Loop], apart: set[int]) -> list[Loop]:
-    """Join reduction loops that walk both operands as one longer loop would, but those that stay ``apart``."""
+    """Join reduction loops that address both operands like one longer loop, except those in ``apart``."""
     result: list[Loop] = []
     for loop in loops:
         last = result[-1] if result else None
@@ -92,19 +98,22 @@ def _merge(loops: list[Loop], apart: set[int]) -> list[Loop]:
 
 
 def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callable[[Loop], int]) -> Nest:
-    """Give each loop its role. ``output`` holds the result's strides; ``most`` tells how many rows a tile may have."""
+    """Give each loop its role. ``output`` holds the result's strides; ``most`` gives the most rows of a tile."""
     (sa, oa), (sb, ob) = (_strides(node, side, view) for side, view in enumerate(views))
     rank = node.attrs["rank"]
     clips: tuple[Clip, ...] = node.attrs.get("clip", ())
     loops = [Loop(e, sa[i], sb[i], i if i < rank else None, i) for i, e in enumerate(node.attrs["loops"])]
     a, b = (replace(view, offset=offset) for view, offset in zip(views, (oa, ob), strict=True))
-    # Innermost is what lies closest, which leaves bounds and loops that are written out outside.
+    # The smallest strides are innermost, and clipped and unrolled loops outside.
     out, summed = loops[:rank], sorted(loops[rank:], key=lambda loop: -max(abs(loop.a), abs(loop.b)))
     columns = next((loop for loop in reversed(out) if output[loop.output or 0] == 1), None)
     if columns is not None and _swapped(columns, out):
-        # vectors run along the second operand: swap the two
-        out, summed = [_turned(loop) for loop in out], [_turned(loop) for loop in summed]
-        columns, (a, b) = _turned(columns), (b, a)
+        # vectors run along the second operand: swap the operands
+        out, summed = (
+            [_with_operands_swapped(loop) for loop in out],
+            [_with_operands_swapped(loop) for loop in summed],
+        )
+        columns, (a, b) = _with_operands_swapped(columns), (b, a)
     apart, bounding = {clip[2] for clip in clips}, {clip[0] for clip in clips}
     reduce = _merge(summed, apart)
     if columns is None:
@@ -112,9 +121,9 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
             raise AssertionError("a padded operand is read along columns")
         return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot")
     rest = [loop for loop in out if loop is not columns and loop != columns]
-    # Which rows read padding is written out for every turn of the loop that is summed over.
-    unfit = {clip[0] for clip in clips if loops[clip[2]].count > WRITTEN_OUT}
-    candidates = [loop for loop in rest if loop.b == 0 and loop.number not in unfit]
+    # A loop that is summed over is unrolled where its clip depends on the rows.
+    not_in_place = {clip[0] for clip in clips if loops[clip[2]].count > MAX_UNROLLED}
+    candidates = [loop for loop in rest if loop.b == 0 and loop.number not in not_in_place]
     rows = max(candidates, key=_as_rows, default=None) if columns.a == 0 or columns.b == 1 else None
     form = "columns"
     if columns.b != 1:
@@ -128,34 +137,38 @@ def plan(node: Node, views: Sequence[View], output: Sequence[int], most: Callabl
             or isinstance(columns.extent, Symbol)
         )
         if dot and (few or (inner is not None and inner.count >= 16 * LANES and columns.count <= 2 * LANES)):
-            if columns.number in bounding:  # what is padded is the first operand there
-                out, reduce, (a, b) = [_turned(n) for n in out], [_turned(n) for n in reduce], (b, a)
+            if columns.number in bounding:  # a dot product expects the padded operand first
+                out, reduce, (a, b) = (
+                    [_with_operands_swapped(n) for n in out],
+                    [_with_operands_swapped(n) for n in reduce],
+                    (b, a),
+                )
             return Nest(a, b, tuple(out), None, None, tuple(reduce), "dot", clips)
         whole = columns.number not in bounding and _packable(reduce)
         if rows is not None and rows.count >= PACK_ROWS and not few and whole:
             form = "pack"
-    beside = None
+    second_rows = None
     if rows is not None and isinstance(rows.extent, int) and rows.number not in bounding:
         room = most(columns) // rows.count
         others = [n for n in candidates if n != rows and n.count <= room and n.number not in bounding]
-        beside = max(others, key=lambda loop: loop.count, default=None)
-    outer = tuple(loop for loop in rest if loop not in (rows, beside))
-    taps = _taps(summed, rows, columns, clips) if form == "columns" and beside is None else None
+        second_rows = max(others, key=lambda loop: loop.count, default=None)
+    outer = tuple(loop for loop in rest if loop not in (rows, second_rows))
+    taps = _taps(summed, rows, columns, clips) if form == "columns" and second_rows is None else None
     if taps is not None:
         reduce = _merge([loop for loop in summed if loop != taps], apart)
-    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, beside, taps)
+    return Nest(a, b, outer, rows, columns, tuple(reduce), form, clips, second_rows, taps)
 
 
-def _turned(loop: Loop) -> Loop:
-    """The loop where the operands have changed places."""
+def _with_operands_swapped(loop: Loop) -> Loop:
+    """The loop with the operands swapped."""
     return replace(loop, a=loop.b, b=loop.a)
 
 
 def _taps(summed: Sequence[Loop], rows: Loop | None, columns: Loop, clips: Sequence[Clip]) -> Loop | None:
-    """A short loop that is summed over and walks the first operand as the rows do: a convolution along an image's rows.
+    """A short loop that is summed over and addresses the first operand like the rows: a convolution along rows.
 
-    Where each multiply-add would load an element of its own, because the result is one vector wide or every column has
-    its own elements, one that is loaded serves all that meet it.
+    If the result is one vector wide, or every column has its own elements, each multiply-add would load an element.
+    Unrolled, one load serves all multiply-adds that use it.
     """
     if rows is None or columns.b != 1 or (columns.count > LANES and not columns.a):
         return None
@@ -163,7 +176,7 @@ def _taps(summed: Sequence[Loop], rows: Loop | None, columns: Loop, clips: Seque
     fits = (
         loop
         for loop in summed
-        if 1 < loop.count <= WRITTEN_OUT
+        if 1 < loop.count <= MAX_UNROLLED
         and abs(loop.a) == rows.a > 0
         and bound.get(loop.number, rows.number) == rows.number
     )
@@ -171,7 +184,7 @@ def _taps(summed: Sequence[Loop], rows: Loop | None, columns: Loop, clips: Seque
 
 
 def _swapped(columns: Loop, out: Sequence[Loop]) -> bool:
-    """Whether vectors run along the first operand; where they do along both, along the one that more rows share."""
+    """Whether vectors run along the first operand; if they can along both, along the one that more rows share."""
     if columns.a == columns.b == 1:
         return max((n.count for n in out if n.a == 0), default=0) > max(
             (n.count for n in out if n.b == 0), default=0
@@ -180,7 +193,7 @@ def _swapped(columns: Loop, out: Sequence[Loop]) -> bool:
 
 
 def _as_rows(loop: Loop) -> tuple[bool, int, int]:
-    """How well a loop serves as a tile's rows: with a known extent there is no rest, and inner ones lie closer."""
+    """The rank of a loop as a tile's rows: known extents leave no remainder, and inner loops have small strides."""
     known = isinstance(loop.extent, int) and loop.extent >= PACK_ROWS
     return known, loop.count, loop.number
 
@@ -189,15 +202,14 @@ def _packable(reduce: Sequence[Loop]) -> bool:
     return all(isinstance(loop.extent, int) for loop in reduce)
 
 
-def fold(nest: Nest) -> int:
-    """How many rows of a tile share the vector of the columns that are left over, which fill at most half of one;
-    1 where each row has its own.
+def rows_per_shared_vector(nest: Nest) -> int:
+    """How many rows of a tile share a vector for the leftover columns, which fill at most half of it; 1 if none do.
 
-    What the shared vector is multiplied with is put together from several elements a load: of adjacent rows, or of
-    adjacent terms of a row.
+    The other factor of a shared vector is assembled from loads of several elements: of adjacent rows, or of adjacent
+    terms of a row.
     """
     columns, rows = nest.columns, nest.rows
-    if columns is None or rows is None or columns.a or nest.beside is not None or nest.taps is not None:
+    if columns is None or rows is None or columns.a or nest.second_rows is not None or nest.taps is not None:
         return 1
     left, inner = columns.count % LANES, nest.reduce[-1] if nest.reduce else None
     few = isinstance(columns.extent, int) and columns.count > LANES and 1 < left <= LANES // 2
@@ -207,14 +219,14 @@ def fold(nest: Nest) -> int:
 
 
 def registers(target: Target, dtype: str) -> int:
-    """How many registers a vector fills."""
+    """How many registers a vector takes."""
     return -(-LANES * SIZE[dtype] // target.vector_bytes)
 
 
 def room(target: Target, columns: Loop, dtype: str, taps: int = 1, share: int = 1) -> tuple[int, int]:
-    """The most rows of a tile, and its vectors: as many accumulators as the registers hold beside what feeds them.
+    """The most rows of a tile, and its vectors: as many accumulators as the registers hold beside the operands.
 
-    ``share`` rows have their left over columns in one vector more.
+    ``share`` rows have their leftover columns in one further vector.
     """
     width, all_registers = registers(target, dtype), target.vector_registers
     vectors = columns.count // LANES if share > 1 else -(-columns.count // LANES)
@@ -229,45 +241,45 @@ def room(target: Target, columns: Loop, dtype: str, taps: int = 1, share: int = 
     return max(1, free * share // ((across * share + more) * width)), across
 
 
-def trails(target: Target, nest: Nest, dtype: str, members: int) -> bool:
-    """Whether what follows a tile's sums (``members`` nodes) is done while the next tile's are made.
+def is_pipelined(target: Target, nest: Nest, dtype: str, members: int) -> bool:
+    """Whether the epilogue of a tile (``members`` nodes) is interleaved with the sums of the next tile.
 
-    An optimizer's roots and divisions keep a unit of the processor busy that multiply-adds do not need, but only
-    instructions near each other run at once.
+    An optimizer's roots and divisions use another unit of the processor than multiply-adds, but a processor overlaps
+    only instructions that are near each other.
     """
     columns, rows = nest.columns, nest.rows
     assert columns is not None
-    plain = nest.beside is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
-    if members <= MUCH or not plain or rows is None or not isinstance(rows.extent, int):
+    plain = nest.second_rows is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
+    if members <= LONG_EPILOGUE or not plain or rows is None or not isinstance(rows.extent, int):
         return False
-    # Rows that one tile holds whole are taken without regard to their ends instead (adjacent.py).
+    # Rows that one tile holds whole are processed as one contiguous run instead (contiguity.py).
     uneven = columns.count % LANES > 0 and columns.count <= room(target, columns, dtype)[1] * LANES
     return not uneven and target.vector_registers >= 32 * registers(target, dtype)
 
 
 def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -> tuple[int, int]:
-    """Rows and vectors of the register tile. ``members`` nodes follow the sums."""
+    """Rows and vectors of the register tile. ``members`` is the number of nodes in the epilogue."""
     columns, rows = nest.columns, nest.rows
     assert columns is not None
-    share = fold(nest)
+    share = rows_per_shared_vector(nest)
     most, across = room(target, columns, dtype, nest.taps.count if nest.taps is not None else 1, share)
-    if rows is not None and nest.beside is not None:
-        return rows.count * nest.beside.count, across
+    if rows is not None and nest.second_rows is not None:
+        return rows.count * nest.second_rows.count, across
     single = rows is None or (isinstance(rows.extent, Symbol) and batch == 1)
-    if rows is None or single:  # one row: only vectors beside each other keep the multipliers busy
+    if rows is None or single:  # one row: only several vectors keep the multipliers busy
         vectors = target.vector_registers // registers(target, dtype)
         return 1, max(1, min(-(-columns.count // LANES), 8, vectors - 2))
     if isinstance(rows.extent, Symbol):
         return next(r for r in (TILE_ROWS, 4, 2, 1) if r <= min(most, batch)), across
-    if trails(target, nest, dtype, members):
+    if is_pipelined(target, nest, dtype, members):
         across = 4 if share == 1 and columns.count % (4 * LANES) == 0 else across
-        most = min(most, max(share, BESIDE // across))
+        most = min(most, max(share, PIPELINED_SUMS // across))
     if rows.extent <= most:
         return rows.extent, across
     most, extent = min(most, 28 // across), rows.extent
 
     def merit(height: int) -> tuple[bool, int, int]:
-        """No rows left over, else few that are computed in vain, else a high tile."""
+        """No leftover rows, then few rows computed in vain, then a high tile."""
         return extent % height == 0, -(-(-extent // height) * height), height
 
     heights = range(max(1, most // 2), most + 1)
@@ -275,7 +287,7 @@ def tile(target: Target, nest: Nest, dtype: str, batch: int, members: int = 0) -
 
 
 def tiles(nest: Nest, height: int, across: int) -> int:
-    """How many tiles of so many rows and vectors there are."""
+    """How many tiles of this size there are."""
     result = prod(loop.count for loop in nest.outer)
     for loop, step in ((nest.rows, height), (nest.columns, across * LANES)):
         result *= -(-loop.count // step) if loop is not None else 1

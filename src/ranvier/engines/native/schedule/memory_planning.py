@@ -1,4 +1,4 @@
-"""Scratch memory: values that never live at the same time lie in the same place."""
+"""Scratch memory: values that are never live at the same time share memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 LINE = 64
 Key = TypeVar("Key", bound=Hashable)
-Life = tuple[int, int]  # when a value is first made and last read, both included
+Life = tuple[int, int]  # when a value is first written and last read, both included
 
 
 def round_up(size: int, to: int = LINE) -> int:
@@ -17,9 +17,9 @@ def round_up(size: int, to: int = LINE) -> int:
 
 
 def pack(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key, int], int]:
-    """An offset for each value so that none overlaps another while both live, and the bytes that all take.
+    """An offset for each value so that no two live values overlap, and the bytes that all take.
 
-    Of two orders the better one: the largest first, or those that live longest.
+    The better of two orders: the largest first, or the longest lived.
     """
 
     def largest(key: Key) -> int:
@@ -35,16 +35,18 @@ def pack(sizes: Mapping[Key, int], lives: Mapping[Key, Life]) -> tuple[dict[Key,
 def _in_order(
     keys: Iterable[Key], sizes: Mapping[Key, int], lives: Mapping[Key, Life]
 ) -> tuple[dict[Key, int], int]:
-    """Each value in turn into the first gap that takes it."""
+    """Each value in turn into the first gap that is large enough."""
     offsets: dict[Key, int] = {}
     total = 0
-    # Of what has a place: when it lives, and where it lies. Arrays, since deep networks keep thousands.
+    # Lifetimes and offsets of the values placed so far. Arrays, since deep networks have thousands.
     firsts, lasts, starts, ends = np.empty((4, len(sizes)), np.int64)
     for count, key in enumerate(keys):
         size, (first, last) = round_up(sizes[key]), lives[key]
         near = np.flatnonzero((firsts[:count] <= last) & (lasts[:count] >= first))
         near = near[starts[near].argsort(kind="stable")]
-        tops = np.maximum.accumulate(np.concatenate([[0], ends[near]]))  # of all that lies before each
+        tops = np.maximum.accumulate(
+            np.concatenate([[0], ends[near]])
+        )  # the end of everything before each value
         gaps = np.flatnonzero(tops[:-1] + size <= starts[near])
         at = int(tops[gaps[0] if len(gaps) else -1])
         offsets[key] = at

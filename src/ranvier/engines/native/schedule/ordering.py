@@ -1,4 +1,4 @@
-"""Who runs a task, and when: its share among the threads, and the phases with a barrier between two of them."""
+"""Who runs a task and when: how it is divided among threads, and its phase. A barrier separates two phases."""
 
 from __future__ import annotations
 
@@ -10,35 +10,39 @@ from ranvier.engines.native.target.extents import size
 from ranvier.graph.node import BATCH, Node
 
 SERIAL = 4096  # elements below which a task is not worth dividing
-UPDATED = 512  # the same for new weights: each line of them is taken from threads that have read the old ones
+SERIAL_UPDATE = (
+    512  # the same for new weights, whose cache lines move from the threads that read the old ones
+)
 Edge = tuple[int, bool]  # a task to run before, and whether it may share a phase
 
 
-def share_out(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
-    """Decide for each task whether its rows, an extent of its own, or the whole of it goes to one thread.
+def divide_tasks(tasks: Sequence[Task], batch: int, alone: bool = False) -> None:
+    """Decide for each task whether a thread takes rows of the batch, a part of an axis, or all of it.
 
-    A single sample (``alone``) is divided within: the rows of an image.
+    A single sample (``alone``) is divided along its own first axis: the rows of an image.
     """
     for task in tasks:
         within = task.kind in ("map", "contract", "reduce") and len(task.space) > 3 and task.space[0] == BATCH
         if alone and within and work(task, batch) >= SERIAL:
-            task.share, task.axis = "split", 1
+            task.division, task.axis = "split", 1
             continue
         anywhere = task.kind == "scatter" and not task.anchor.attrs.get("batch", 0)  # type: ignore[union-attr]  # a scatter has one
         if task.kind == "partial" or (task.space and task.space[0] == BATCH and not anywhere):
-            task.share = "rows"
+            task.division = "rows"
         elif task.kind in ("map", "contract", "reduce", "copy") and task.space:
             updates = any(view.buffer.kind == "input" for _, view in task.stores)
-            task.share = "split" if work(task, batch) >= (UPDATED if updates else SERIAL) else "serial"
+            task.division = (
+                "split" if work(task, batch) >= (SERIAL_UPDATE if updates else SERIAL) else "serial"
+            )
 
 
 def is_layout(task: Task) -> bool:
-    """Whether the task only lays out anew what the caller gave."""
+    """Whether the task only packs what the caller gave."""
     return [node.op.name for node in task.members] == ["pack"]
 
 
 def work(task: Task, batch: int) -> int:
-    """How much a task computes, in elements that cost little each."""
+    """The cost of a task, in elements of cheap operations."""
     if task.anchor is not None and task.kind == "contract":
         return size(tuple(task.anchor.attrs["loops"]), batch) // 8
     if task.anchor is not None and task.kind == "reduce":
@@ -47,11 +51,14 @@ def work(task: Task, batch: int) -> int:
 
 
 def in_order(
-    tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]], batch: int
+    tasks: Sequence[Task], task_of: Mapping[Node, Task], after: Mapping[int, set[Edge]], batch: int
 ) -> list[Task]:
-    """The tasks as they run, each with its phase. A task waits at a barrier only for what other threads made."""
-    edges = [_edges(task, tasks, home, after) for task in tasks]
-    first = int(any(is_layout(task) for task in tasks))  # what is laid out anew is so before all else
+    """The tasks in the order in which they run, each with its phase.
+
+    A task waits at a barrier only for what other threads computed.
+    """
+    edges = [_edges(task, tasks, task_of, after) for task in tasks]
+    first = int(any(is_layout(task) for task in tasks))  # packing comes before everything else
     for task in tasks:
         task.phase = 0 if is_layout(task) else first
     order: list[int] = []
@@ -84,13 +91,13 @@ def in_order(
             tasks[number],
             [tasks[n] for n, _ in edges[number] if tasks[n].phase == tasks[number].phase],
         )
-        task.stage = max((before.stage + _apart(before, task) for before in same), default=0)
+        task.stage = max((before.stage + _waits_within_phase(before, task) for before in same), default=0)
     place = {number: i for i, number in enumerate(order)}
     return sorted(tasks, key=lambda t: (t.phase, t.stage, place[t.number]))
 
 
 def _postpone(tasks: Sequence[Task], order: Sequence[int], edges: Sequence[set[Edge]]) -> None:
-    """What is no more than a larger form of what lies in memory anyway is made as late as its readers let it be."""
+    """Run copies of what is in memory anyway, and recomputed values, as late as their readers allow."""
     waiting: dict[int, list[Edge]] = {}
     for number, own in enumerate(edges):
         for before, together in own:
@@ -108,24 +115,24 @@ def _is_copy(node: Node) -> bool:
 
 
 def _spread(tasks: Sequence[Task], edges: Sequence[set[Edge]], batch: int) -> None:
-    """Whole tasks of one phase go to different threads, but those that need each other to the same."""
-    leads = list(range(len(tasks)))  # of each task, one that goes to the same thread
+    """Give serial tasks of one phase to different threads, and those that need each other to the same thread."""
+    leads = list(range(len(tasks)))  # union-find: for each task, another one of the same thread
 
     def lead(number: int) -> int:
         while leads[number] != number:
-            leads[number] = leads[leads[number]]  # or each walk would be as long as the network is deep
+            leads[number] = leads[leads[number]]  # path halving: deep networks have long chains
             number = leads[number]
         return number
 
-    whole = [task for task in tasks if task.share == "serial"]
+    whole = [task for task in tasks if task.division == "serial"]
     for task in whole:
         for before, _ in edges[task.number]:
-            if tasks[before].share == "serial" and tasks[before].phase == task.phase:
+            if tasks[before].division == "serial" and tasks[before].phase == task.phase:
                 leads[lead(task.number)] = lead(before)
-    together: dict[int, dict[int, list[Task]]] = {}
+    by_phase: dict[int, dict[int, list[Task]]] = {}
     for task in whole:
-        together.setdefault(task.phase, {}).setdefault(lead(task.number), []).append(task)
-    for sets in together.values():
+        by_phase.setdefault(task.phase, {}).setdefault(lead(task.number), []).append(task)
+    for sets in by_phase.values():
         largest_first = sorted(sets.values(), key=lambda own: -sum(work(task, batch) for task in own))
         for turn, own in enumerate(largest_first):
             for task in own:
@@ -133,29 +140,31 @@ def _spread(tasks: Sequence[Task], edges: Sequence[set[Edge]], batch: int) -> No
 
 
 def _edges(
-    task: Task, tasks: Sequence[Task], home: Mapping[Node, Task], after: Mapping[int, set[Edge]]
+    task: Task, tasks: Sequence[Task], task_of: Mapping[Node, Task], after: Mapping[int, set[Edge]]
 ) -> set[Edge]:
-    """The tasks that this one waits for. It may share a phase with one whose results its own thread made."""
+    """The tasks that this one waits for; and of each, whether both may be in one phase: its own thread computed it."""
     edges = set()
     for node, row in task.reads.items():
-        maker = home.get(node)
+        maker = task_of.get(node)
         if maker is not None and maker is not task:
-            edges.add((maker.number, _together(task, maker, row)))
+            edges.add((maker.number, _same_phase(task, maker, row)))
     for before, row in after.get(task.number, ()):
-        # What is overwritten: a thread's own copy, which it alone reads; or what lies there for all, and each reads.
-        own = task.share == "each" or (tasks[before].share != "each" and _together(task, tasks[before], row))
+        # What is overwritten is a thread's own copy, which it alone reads, or a value that every thread reads.
+        own = task.division == "each" or (
+            tasks[before].division != "each" and _same_phase(task, tasks[before], row)
+        )
         edges.add((before, own))
     return edges
 
 
-def _apart(before: Task, task: Task) -> bool:
-    """Whether a task of one phase must wait for all of the own thread's part of another."""
-    return before.whole or task.whole or before.share != task.share
+def _waits_within_phase(before: Task, task: Task) -> bool:
+    """Whether a task must wait for all of its own thread's part of another task of its phase."""
+    return before.whole or task.whole or before.division != task.division
 
 
-def _together(task: Task, before: Task, row: bool) -> bool:
-    """Whether a task needs no barrier after one before it: then what it takes of that, its own thread has made."""
-    if before.share == "each":
+def _same_phase(task: Task, before: Task, row: bool) -> bool:
+    """Whether a task needs no barrier after another: its own thread computed what it reads of it."""
+    if before.division == "each":
         return True
-    own = task.share == "serial" or (task.share == "rows" and row) or task.parts == before.parts > 0
-    return task.share == before.share and own
+    own = task.division == "serial" or (task.division == "rows" and row) or task.parts == before.parts > 0
+    return task.division == before.division and own

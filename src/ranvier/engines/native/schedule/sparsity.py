@@ -41,10 +41,10 @@ def skips_zeros(task: Task, nest: Nest, views: Sequence[View], batch: int) -> bo
     node, rows, columns = task.anchor, nest.rows, nest.columns
     if node is None or nest.form != "columns" or rows is None or columns is None or task.kind == "partial":
         return False
-    plain = nest.beside is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
+    plain = nest.second_rows is None and nest.taps is None and not nest.clips and len(nest.reduce) == 1
     if not plain or columns.a or columns.b != 1 or not isinstance(columns.extent, int):
         return False
-    whole = task.share in ("serial", "each") or columns.output != task.axis
+    whole = task.division in ("serial", "each") or columns.output != task.axis
     if not whole or 1 not in (rows.a, nest.reduce[0].a) or views[0].buffer is views[1].buffer:
         return False
     terms = nest.reduce[0].extent

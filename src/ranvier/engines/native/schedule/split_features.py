@@ -9,7 +9,7 @@ from ranvier.graph.node import Node
 
 
 def _sums_up_rows(task: Task, weights: Node) -> bool:
-    """Whether a task makes one number of each row of the weights, of that row alone."""
+    """Whether a task reduces each row of the weights to one number."""
     if len(task.nodes) != 1 or not task.nodes[0].op.combine:
         return False
     (total,) = task.nodes
@@ -25,10 +25,10 @@ def _sums_up_rows(task: Task, weights: Node) -> bool:
 
 
 def assign(graph: Graph, tasks: list[Task], batch: int) -> bool:
-    """Give each thread its parts: of such products, and of the data that they are made of.
+    """Give each thread its parts of such products, and of their data.
 
-    Returns whether parts may take different times, since terms are left out that are zero (skipping.py). Then the
-    weights' updates are divided in the same way.
+    Returns whether parts may take different times, since zeros are skipped. The weights' updates are then divided in
+    the same way.
     """
     uneven = False
     updates = dict(graph.updates)
@@ -37,20 +37,20 @@ def assign(graph: Graph, tasks: list[Task], batch: int) -> bool:
         parts = task.anchor.attrs.get("parts", 0) if task.anchor is not None else 0
         if task.anchor is None or not parts:
             continue
-        task.share, task.axis, task.parts = "split", 0, parts
+        task.division, task.axis, task.parts = "split", 0, parts
         (data, weights), (*_, columns, some) = task.anchor.inputs, task.anchor.attrs["loops"]
         extents, dtype = (batch, columns, some), task.anchor.dtype
         if task.anchor.attrs["of"] == "features" and pays(zeros_of(data), extents, dtype):
             uneven = True
             update = makers.get(updates.get(weights, weights))
-            if update is not None and (update.kind, update.share, update.axis) == ("contract", "split", 0):
+            if update is not None and (update.kind, update.division, update.axis) == ("contract", "split", 0):
                 update.parts = parts
         for reader in tasks:
-            if reader.share == "split" and reader.axis == 0 and _sums_up_rows(reader, weights):
+            if reader.division == "split" and reader.axis == 0 and _sums_up_rows(reader, weights):
                 reader.parts = parts
         maker = makers.get(data)
         if maker is None or maker.kind != "map" or any(node in makers for node in maker.reads):
             continue
         if all(node.shape == maker.space for node in maker.members) and maker.parts in (0, parts):
-            maker.share, maker.axis, maker.parts = "split", 1, parts
+            maker.division, maker.axis, maker.parts = "split", 1, parts
     return uneven

@@ -17,8 +17,9 @@ SMALL = 1 << 13  # elements that every thread may compute for itself
 def assign(
     graph: Graph, tasks: Sequence[Task], view: Callable[[Node], View | None], batch: int
 ) -> dict[Buffer, Task]:
-    """Give each thread its units, and let it make for itself what is small: the values that it has its own copies of,
-    each with the task that makes it.
+    """Give each thread its units, and let every thread compute small values for itself.
+
+    Returns the values that each thread has its own copy of, with the tasks that compute them.
     """
     marked = [t.anchor for t in tasks if t.anchor is not None and t.anchor.attrs.get("of") == "units"]
     if not marked:
@@ -28,33 +29,33 @@ def assign(
         places = {axes.get(node) if node.shape == task.space else None for node in task.nodes}
         axis = places.pop() if len(places) == 1 else None
         if axis is not None and task.kind in ("map", "contract", "reduce"):
-            task.share, task.axis, task.parts = "split", axis, PARTS
+            task.division, task.axis, task.parts = "split", axis, PARTS
     readers: dict[Buffer, list[Task]] = {}
     for task in tasks:
         for source in [*map(view, task.reads), *(task.copy or ())[:1]]:
             if source is not None:
                 readers.setdefault(source.buffer, []).append(task)
-    copied: dict[Buffer, Task] = {}
+    replicated: dict[Buffer, Task] = {}
     for task in tasks:
         stored = [target.buffer for _, target in task.stores]
         others = [reader for buffer in stored for reader in readers.get(buffer, ()) if reader is not task]
-        if not task.parts and others and _small(task, batch) and _alike(task):
-            task.share = "each"
-        # Else lines beside each other would be fetched together, the other threads' too.
+        if not task.parts and others and _small(task, batch) and _is_replicable(task):
+            task.division = "each"
+        # Otherwise threads would fetch each other's cache lines, since processors fetch adjacent lines together.
         elif not task.parts or not others or not all(other.parts for other in others):
             continue
-        copied |= dict.fromkeys(stored, task)
-    return copied
+        replicated |= dict.fromkeys(stored, task)
+    return replicated
 
 
 def _small(task: Task, batch: int) -> bool:
-    """Whether a task takes so little that every thread may do it."""
+    """Whether a task is so cheap that every thread may do it."""
     summed = task.anchor if task.kind == "reduce" else None
     return size(task.space if summed is None else summed.inputs[0].shape, batch) <= SMALL
 
 
-def _alike(task: Task) -> bool:
-    """Whether a task makes values of each sample for others to read, or new weights."""
+def _is_replicable(task: Task) -> bool:
+    """Whether a task computes values of each sample for other tasks, or new weights."""
     kinds = {view.buffer.kind for _, view in task.stores}
     of_samples = task.kind == "map" and task.space[:1] == (BATCH,) and kinds == {"scratch"}
     return of_samples or (task.kind in ("map", "reduce") and kinds == {"input"})

@@ -1,8 +1,8 @@
-"""Whether threads may go from one step to the next without waiting for each other.
+"""Whether threads may start the next step without waiting for each other.
 
-Between two steps lies no barrier where nothing that a thread does before the next barrier meets what others may still
-do of the step before: each goes on with what is its own. A value that is made anew while others may still read the old
-one takes turns between two places.
+There is no barrier between two steps if nothing that a thread does before the next barrier conflicts with what other
+threads may still do in the step before. A value that is computed again while others may still read the old one is
+double-buffered.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from ranvier.engines.native.schedule.task import Task
 from ranvier.engines.native.schedule.view import Buffer, View
 from ranvier.graph.node import Node
 
-__all__ = ["turns"]
+__all__ = ["double_buffered"]
 
 
-def turns(
-    order: Sequence[Task], view: Callable[[Node], View | None], copied: Collection[Buffer]
+def double_buffered(
+    order: Sequence[Task], view: Callable[[Node], View | None], replicated: Collection[Buffer]
 ) -> set[Buffer] | None:
-    """The values that take turns between two places; None where threads must meet after a step.
+    """The values that are double-buffered; None where a barrier must follow each step.
 
-    Of ``copied`` values each thread has its own.
+    Each thread has its own copy of ``replicated`` values.
     """
     last = max((task.phase for task in order), default=0)
-    if not last:  # without a barrier within a step nothing would hold a thread back
+    if not last:  # without a barrier in a step, a thread could be several steps ahead
         return None
     first, end = ([task for task in order if task.phase == phase] for phase in (0, last))
     result = set[Buffer]()
     for before in end:
-        made, used = _stores(before), _reads(before, view)
+        written, read = _stores(before), _reads(before, view)
         for after in first:
-            if _one_thread(before, after):
+            if _same_thread(before, after):
                 continue
-            anew = _stores(after)
-            if made & (anew | _reads(after, view)) - set(copied):
+            rewritten = _stores(after)
+            if written & (rewritten | _reads(after, view)) - set(replicated):
                 return None
-            result |= used & anew - set(copied)
+            result |= read & rewritten - set(replicated)
     return result if all(buffer.kind == "scratch" for buffer in result) else None
 
 
@@ -49,8 +49,8 @@ def _reads(task: Task, view: Callable[[Node], View | None]) -> set[Buffer]:
     return found | {source.buffer for source in (task.copy or ())[:1]}
 
 
-def _one_thread(before: Task, after: Task) -> bool:
-    """Whether what one task leaves is the other's own thread's: however many rows a step has."""
-    if before.share == after.share == "serial":
+def _same_thread(before: Task, after: Task) -> bool:
+    """Whether one thread computes and reads the same part in both tasks, however many rows a step has."""
+    if before.division == after.division == "serial":
         return before.turn == after.turn
     return before.parts == after.parts > 0

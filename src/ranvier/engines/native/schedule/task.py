@@ -1,4 +1,4 @@
-"""A task: what one kernel computes; and which tasks wait for which."""
+"""Tasks: what each kernel computes, and which tasks wait for which."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from ranvier.graph.node import Node, Shape
 
 @dataclass(eq=False)
 class Task:
-    """One kernel. ``kind``: map, reduce, contract, partial (what each worker makes of a sum over the samples), scatter,
-    place (into a part of a larger result), copy.
+    """The work of one kernel.
+
+    ``kind``: map, reduce, contract, partial (each virtual worker's part of a sum over the samples), scatter, place
+    (copies operands into a larger result), copy.
     """
 
     number: int
@@ -23,18 +25,18 @@ class Task:
     stores: list[tuple[Node, View]] = field(default_factory=list)
     reads: dict[Node, bool] = field(
         default_factory=dict
-    )  # node that lies in memory -> always read at the own row
+    )  # node in memory -> whether it is read at the task's own row alone
     copy: tuple[View, View] | None = None
-    # rows: by rows of the batch; split: by its own first extent; serial: one thread's; each: all of it by every thread,
-    # which has its own copy of the result
-    share: str = "serial"
-    axis: int = 0  # of the space, along which it is divided
-    parts: int = 0  # into so many equal parts; tasks of as many read of each other what their own part made
+    # rows: by rows of the batch; split: along ``axis``; serial: one thread does it; each: every thread does all of it
+    # and has its own copy of the result
+    division: str = "serial"
+    axis: int = 0  # of the space, along which it is split
+    parts: int = 0  # equal parts; tasks of as many parts read of each other what the same part computed
     phase: int = 0
-    whole: bool = False  # done for all of a thread's rows at a time, where other tasks take a few samples
-    stage: int = 0  # within the phase: what comes later waits for all of the own thread's rows
-    turn: int = 0  # of a serial task: the threads take these one after the other
-    adds: bool = False  # to what its place holds already: samples come in several calls
+    whole: bool = False  # done for all of a thread's rows at once, where other tasks take blocks of samples
+    stage: int = 0  # within the phase: a later one waits for all of the thread's own rows
+    turn: int = 0  # of a serial task: threads take them round-robin
+    accumulates: bool = False  # adds to its result: samples come in several calls
 
     @property
     def nodes(self) -> list[Node]:
@@ -58,11 +60,11 @@ class Task:
 
 
 class Waits:
-    """For each task, by its number, the bits of those that must have run before it."""
+    """For each task, by its number, the set (as bits) of the tasks that must run before it."""
 
     def __init__(self) -> None:
         self._before: list[int] = []
-        self._awaited = 0  # those that any task waits for
+        self._awaited = 0  # tasks that any task waits for
 
     def add(self) -> None:
         """One more task, which waits for none."""
@@ -73,7 +75,7 @@ class Waits:
         return bool(self._before[number] >> other & 1)
 
     def wait(self, number: int, needs: int) -> None:
-        """The task, and all that wait for it, wait for those in ``needs``, and for those that they wait for."""
+        """Make the task, and all that wait for it, wait for those in ``needs`` and for what these wait for."""
         bit = 1 << number
         gained = needs & ~bit
         for other in numbers(needs & ~bit):
@@ -81,7 +83,7 @@ class Waits:
         if gained & ~self._before[number]:
             self._before[number] |= gained
             awaited, self._awaited = self._awaited & bit, self._awaited | gained
-            if not awaited:  # a new task, for the most part
+            if not awaited:  # usually a new task
                 return
             for other, before in enumerate(self._before):
                 if before & bit:

@@ -1,4 +1,4 @@
-"""Where values lie in memory: buffers, and strided views of them. Movement of what lies in memory moves nothing."""
+"""Buffers, and strided views of them. A movement of a value in memory is a view: it copies nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ranvier.graph.node import Node, Symbol
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """A run of memory: an array given by the caller ("input", "output"), a constant, or scratch of the program's own.
+    """A piece of memory: an array of the caller ("input", "output"), a constant, or scratch of the program.
 
-    ``number`` is its place among its kind; ``offset`` (bytes) lies in the scratch of the program (or of the thread).
+    ``number`` is its position among the buffers of its kind.
     """
 
     kind: str
@@ -25,13 +25,13 @@ class Buffer:
 
 @dataclass(frozen=True)
 class View:
-    """Element i of a value lies at ``offset + sum(i * strides)``, counted in elements."""
+    """Element i of a value is at ``offset + sum(i * strides)``, counted in elements."""
 
     buffer: Buffer
     shape: tuple[int | Symbol, ...]
     strides: tuple[int, ...]
     offset: int = 0
-    # The gather of rows that lie in any order (picked.py): along these there is no stride.
+    # The gather whose rows are read in place (gather_in_place.py): they have no common stride.
     rows: Node | None = None
 
     @property
@@ -41,22 +41,20 @@ class View:
 
 
 def c_strides(shape: Sequence[int | Symbol]) -> tuple[int, ...]:
-    """Row-major strides. Only the first extent may be known at run time alone."""
+    """Row-major strides. Only the first extent may be symbolic."""
     strides, stride = [], 1
     for place, dim in reversed(list(enumerate(shape))):
         strides.append(stride)
         if isinstance(dim, Symbol):
             if place:
-                raise ValueError(
-                    f"an array of shape {tuple(shape)}: only the first extent may be left open until the program runs"
-                )
+                raise ValueError(f"an array of shape {tuple(shape)}: only the first extent may be symbolic")
         else:
             stride *= max(dim, 1)
     return tuple(reversed(strides))
 
 
 def move(node: Node, view: View) -> View | None:
-    """The view of a movement of what is seen through ``view``; None where it is no view."""
+    """The view of a movement of a viewed value; None if it is no view."""
     if view.rows is not None:
         return None
     name, attrs = node.op.name, node.attrs
@@ -75,7 +73,7 @@ def move(node: Node, view: View) -> View | None:
                 offset += item[0] * strides[axis]
                 strides[axis] *= item[2]
         return View(view.buffer, node.shape, tuple(strides), offset)
-    if name == "reverse" and not openly_reversed(node):
+    if name == "reverse" and not reverses_symbolic(node):
         offset = view.offset
         strides = list(view.strides)
         for axis in attrs["axes"]:
@@ -93,8 +91,8 @@ def move(node: Node, view: View) -> View | None:
     return None
 
 
-def openly_reversed(node: Node) -> bool:
-    """Whether the node turns an axis around whose last element is known only when the program runs: it is no view."""
+def reverses_symbolic(node: Node) -> bool:
+    """Whether the node reverses an axis of symbolic extent: no view, since the index of its last element is unknown."""
     return node.op.name == "reverse" and any(isinstance(node.shape[a], Symbol) for a in node.attrs["axes"])
 
 
@@ -104,7 +102,7 @@ def only_ones(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
 
 
 def joined(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[list[int]] | None:
-    """For each extent of the first shape, which of the second's it joins; None where the two differ otherwise."""
+    """For each extent of the first shape, the axes of the second that it joins; None if the shapes differ otherwise."""
     groups, place = [], 0
     for extent in a:
         own = [place]
@@ -112,7 +110,7 @@ def joined(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[list[in
         while size != extent and place + 1 < len(b) and isinstance(size, int):
             place += 1
             own.append(place)
-            size *= b[place]  # type: ignore[operator]  # only the first extent of all may be open
+            size *= b[place]  # type: ignore[operator]  # only the first extent may be symbolic
         if size != extent:
             return None
         groups.append(own)
@@ -121,13 +119,13 @@ def joined(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[list[in
 
 
 def regroups(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> bool:
-    """Whether two shapes of equal size have the same first and the same last extent, and known ones between."""
+    """Whether two shapes of equal size have the same first and last extents, and known extents in between."""
     known = not any(isinstance(d, Symbol) for d in (*a[1:], *b[1:]))
     return min(len(a), len(b)) > 1 and a[0] == b[0] and a[-1] == b[-1] and known
 
 
 def regrouped(a: Sequence[int | Symbol], b: Sequence[int | Symbol]) -> list[tuple[list[int], list[int]]]:
-    """The extents of two shapes of equal size, those together that give the same number of elements."""
+    """The extents of two shapes of equal size, in groups with the same number of elements."""
     groups: list[tuple[list[int], list[int]]] = []
     left = tuple([d for d in shape if isinstance(d, int)][::-1] for shape in (a, b))
     while any(left):

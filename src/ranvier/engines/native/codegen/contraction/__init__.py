@@ -1,11 +1,11 @@
-"""The kernel of a contraction. `schedule/loop_nest.py` says which loop plays which part; the form follows from it."""
+"""The kernel of a contraction. `schedule/loop_nest.py` gives each loop its role; the form follows from the roles."""
 
 from __future__ import annotations
 
 from ranvier.engines.native.codegen.contraction.base import prefix_of
 from ranvier.engines.native.codegen.contraction.columns import Columns
-from ranvier.engines.native.codegen.contraction.dot import Dots
-from ranvier.engines.native.codegen.contraction.sparse import Skipping
+from ranvier.engines.native.codegen.contraction.dot import DotProducts
+from ranvier.engines.native.codegen.contraction.sparse import SparseProducts
 from ranvier.engines.native.codegen.kernel import Kernel
 from ranvier.engines.native.schedule.loop_nest import plan, room
 from ranvier.engines.native.schedule.sparsity import skips_zeros
@@ -14,13 +14,13 @@ from ranvier.engines.native.target.target import Target
 
 
 def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
-    """Write the kernel's body. ``batch`` is the most rows of the batch that it is called for."""
+    """Write the kernel's body. ``batch`` is the most rows of the batch that one call takes."""
     assert task.anchor is not None
     prefix = prefix_of(task)
     node = task.anchor.attrs["inner"] if prefix else task.anchor
     views = [view for i in node.inputs if (view := k.module.view(i)) is not None]
     stored = next(v for n, v in task.stores if n.shape == task.space)
-    # Rows of one tile may belong to two loops where no epilogue runs over them and threads do not share them.
+    # Two loops may form the rows of a tile if there is no epilogue and threads do not divide the rows.
     nest = plan(
         node,
         views,
@@ -29,6 +29,6 @@ def emit_contraction(k: Kernel, task: Task, target: Target, batch: int) -> None:
     )
     skipping = skips_zeros(task, nest, views, batch)
     if not skipping and any(view.rows is not None for view in views):
-        raise AssertionError("rows that lie in any order are read by products that leave out zeros alone")
-    form = Skipping if skipping else Dots if nest.form == "dot" else Columns
+        raise AssertionError("only products that skip zeros read rows in place")
+    form = SparseProducts if skipping else DotProducts if nest.form == "dot" else Columns
     form(k, task, node, nest, stored, target, batch).write()

@@ -1,4 +1,4 @@
-"""What the kernels of all contractions share: the loops around, their bounds, and where operands are read."""
+"""What the kernels of all contractions share: the outer loops, their bounds, and loads of operands."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ranvier.engines.native.target.target import Target
 from ranvier.graph.node import BATCH, Node
 
 
-class Nested:
-    """A contraction being written: its plan, and where its loops stand."""
+class Contraction:
+    """A contraction being written: its loop nest, and the values of its loops."""
 
     def __init__(
         self, k: Kernel, task: Task, node: Node, plan: Nest, stored: View, target: Target, batch: int
@@ -29,10 +29,10 @@ class Nested:
         self.element = ELEMENT[node.dtype]
         self.type = vector(self.element)
         self.fixed: dict[int, At] = {}
-        self.at: dict[int, Scalar] = {}  # where loops stand that others' bounds depend on
+        self.at: dict[int, Scalar] = {}  # values of loops, which the bounds of others depend on
 
     def index(self) -> Index:
-        """The result's index, from the loops that stand fixed."""
+        """The result's index, from the values of its loops."""
         return (*self.prefix, *(self.fixed[i] for i in range(len(self.task.space) - len(self.prefix))))
 
     def range_of(self, loop: Loop) -> tuple[Scalar, Scalar]:
@@ -46,7 +46,7 @@ class Nested:
         return 0, self.k.extent(loop.extent)
 
     def _bounds(self, clip: Clip, at: Scalar, loop: Loop) -> tuple[Scalar, Scalar]:
-        """The places of a loop at which the operand is not in its padding, while the loop outside stands at ``at``."""
+        """The range of a loop in which the operand is not in its padding, while the outer loop is at ``at``."""
         f, (_, cp, _, cq, offset, extent) = self.k.function, clip
         assert isinstance(loop.extent, int)
         start = f.add(f.mul(at, cp), offset)
@@ -57,7 +57,7 @@ class Nested:
     def around(
         self, loops: list[Loop], body: Callable[[Scalar, Scalar], None], a: Scalar = 0, b: Scalar = 0
     ) -> None:
-        """Loops around the tile, carrying the operands' offsets."""
+        """The outer loops around ``body``, which is given the operands' offsets."""
         if not loops:
             body(a, b)
             return
@@ -72,7 +72,7 @@ class Nested:
             )
 
     def load(self, view: View, offset: Scalar, more: int, stride: int, mask: str | None) -> str:
-        """16 elements ``stride`` apart."""
+        """Load 16 elements ``stride`` apart."""
         k = self.k
         flat = View(view.buffer, (), (1,), view.offset + more)
         with masked(k, mask):
@@ -81,5 +81,5 @@ class Nested:
 
 
 def prefix_of(task: Task) -> Index:
-    """A worker's part of a sum over the samples lies in the worker's row of the result."""
+    """The first index of a partial result: the worker's number. Empty for other tasks."""
     return (At("%worker"),) if task.kind == "partial" else ()

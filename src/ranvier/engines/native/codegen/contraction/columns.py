@@ -1,8 +1,8 @@
-"""Contractions whose vectors run along the result's columns: a register tile of rows by vectors, the sum innermost,
-what follows fused into the store.
+"""Contractions whose vectors run along the result's columns: register tiles of rows by vectors.
 
-Every element of the result is the sum over the reduction loops in order, one fused multiply-add a term, from 0: tiles
-and vectors decide when that happens, never what is computed.
+The sum is innermost, and the epilogue is fused into the store. Every element of the result is the sum over the
+reduction loops in order, from 0, with one fused multiply-add a term: tiles and vectors decide when that happens, never
+what is computed.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 
-from ranvier.engines.native.codegen.contraction.leftover_columns import Folded
-from ranvier.engines.native.codegen.contraction.pack_panel import lay_out
-from ranvier.engines.native.codegen.contraction.pipelined_epilogue import trail
+from ranvier.engines.native.codegen.contraction.leftover_columns import LeftoverColumns
+from ranvier.engines.native.codegen.contraction.pack_panel import pack_panel
+from ranvier.engines.native.codegen.contraction.pipelined_epilogue import pipeline_tiles
 from ranvier.engines.native.codegen.contraction.tile import Tile, tile_of
 from ranvier.engines.native.codegen.loops import along, scope
 from ranvier.engines.native.passes.clip_padding import Clip
 from ranvier.engines.native.schedule.index import At
-from ranvier.engines.native.schedule.loop_nest import Loop, fold, trails
+from ranvier.engines.native.schedule.loop_nest import Loop, is_pipelined, rows_per_shared_vector
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 from ranvier.graph.node import Symbol
 
 
-class Columns(Folded):
-    """Writes one such kernel."""
+class Columns(LeftoverColumns):
+    """Writes such a kernel."""
 
     def write(self) -> None:
         self.around(list(self.plan.outer), self._panels)
@@ -35,7 +35,7 @@ class Columns(Folded):
         assert columns is not None
         assert columns.output is not None
         height, across = tile_of(self.task, p, self.target, self.node.dtype, self.batch)
-        self.sharing = 1  # rows that share a vector of the columns left over
+        self.sharing = 1  # rows that share a vector for leftover columns
         low, high = self.range_of(columns)
         wide = across * LANES
 
@@ -51,9 +51,9 @@ class Columns(Folded):
             )
 
         if isinstance(low, int) and isinstance(high, int):
-            full, self.sharing = (high - low) // wide * wide, fold(p)
+            full, self.sharing = (high - low) // wide * wide, rows_per_shared_vector(p)
             if self.sharing > 1 and high - low - full < LANES:
-                full -= wide  # what is left over goes with whole vectors, whose sums it is made beside
+                full -= wide  # leftover columns join a tile of whole vectors
             if full == wide:
                 panel(low, across, None)
             elif full:
@@ -80,13 +80,13 @@ class Columns(Folded):
             along(self.k, low, high, one)
 
     def _rows(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, mask: str | None, height: int) -> None:
-        """Tiles of ``height`` rows, then what rows are left over."""
+        """Tiles of ``height`` rows, then the leftover rows."""
         p, f = self.plan, self.k.function
         rows = p.rows
         self.packed: str | None = None
-        self.pitch = vectors * LANES  # of the rows of an operand that is laid out anew
+        self.pitch = vectors * LANES  # of a packed operand
         if p.form == "pack":
-            self.packed = lay_out(self, b, vectors, mask)
+            self.packed = pack_panel(self, b, vectors, mask)
         if rows is None:
             self._tile(a, b, None, 1, start, vectors, mask)
             return
@@ -96,11 +96,11 @@ class Columns(Folded):
         def at(row: Scalar, count: int) -> None:
             self._tile(f.add(a, f.mul(row, rows.a)), b, row, count, start, vectors, mask)
 
-        if p.beside is not None:
+        if p.second_rows is not None:
             at(0, height)
             return
         if any(clip[0] == rows.number for clip in p.clips):
-            # Which terms a row of the tile has is written out, so the tiles are.
+            # Which terms each row has is known at compile time, so the tiles are unrolled.
             assert isinstance(rows.extent, int)
             for row in range(0, rows.extent, height):
                 with scope(self.k):
@@ -112,8 +112,8 @@ class Columns(Folded):
                 at(turn.index, 1)
             return
         full = f.add(low, f.mul(f.floor_divide(f.sub(high, low), height), height))
-        if full != low and trails(self.target, p, self.node.dtype, len(self.task.members)):
-            self._trailing((a, b), (low, full), height, start, vectors, mask)
+        if full != low and is_pipelined(self.target, p, self.node.dtype, len(self.task.members)):
+            self._pipelined((a, b), (low, full), height, start, vectors, mask)
         elif full != low:
             with f.loop(low, full, height) as turn, scope(self.k):
                 at(turn.index, height)
@@ -123,7 +123,7 @@ class Columns(Folded):
                     at(full, high - full)
         elif isinstance(rows.extent, Symbol) or self._rows_taken(rows.extent) % height:
             left = f.sub(high, full)
-            while height > 1:  # ever lower tiles: rows one by one would wait for their own last multiply-add
+            while height > 1:  # ever lower tiles: single rows would wait for their own last multiply-add
                 height = -(-height // 2)
                 fits = f.op(f"icmp sge i64 {left}, {height}")
                 with f.when(fits), scope(self.k):
@@ -131,12 +131,12 @@ class Columns(Folded):
                 left = f.sub(left, f.op(f"select i1 {fits}, i64 {height}, i64 0"))
 
     def _rows_taken(self, extent: int) -> int:
-        """Of how many rows, or a multiple of them, a thread's share is."""
+        """A number of rows such that each thread's range is a multiple of it."""
         rows, task = self.plan.rows, self.task
         mine = task.parts and rows is not None and rows.output == task.axis
         return extent // task.parts if mine else extent
 
-    def _trailing(
+    def _pipelined(
         self,
         at: tuple[Scalar, Scalar],
         rows: tuple[Scalar, Scalar],
@@ -145,7 +145,7 @@ class Columns(Folded):
         vectors: int,
         mask: str | None,
     ) -> None:
-        """Whole tiles from row to row, what follows the sums of each beside the sums of the next."""
+        """Whole tiles, the epilogue of each interleaved with the sums of the next."""
         f, p, (a, b) = self.k.function, self.plan, at
         assert p.rows is not None
         ahead = p.rows.a
@@ -158,7 +158,7 @@ class Columns(Folded):
         first = {i: ["zeroinitializer"] * vectors for i in range(height)}
         self.share(first)
         size = self.lanes_each if self.lanewise else 1
-        trail(self, rows, start, vectors, mask, first, size, terms, self.unshare)
+        pipeline_tiles(self, rows, start, vectors, mask, first, size, terms, self.unshare)
 
     def _tile(
         self,
@@ -172,7 +172,7 @@ class Columns(Folded):
     ) -> None:
         """One tile: the sum in registers, then the epilogue and the stores."""
         masks = [None] * (vectors - 1) + [mask]
-        self.fetch_ahead(row, height, start, vectors)
+        self.prefetch_epilogue(row, height, start, vectors)
         first = {i: [self.start(row, i, start, j, m) for j, m in enumerate(masks)] for i in range(height)}
         self.first_row, self.first_column = row, start
         own = self.lead(height, masks)
@@ -184,12 +184,12 @@ class Columns(Folded):
     def _sum(
         self, loops: list[Loop], a: Scalar, b: Scalar, masks: list[str | None], sums: Tile, packed: Scalar
     ) -> Tile:
-        """The reduction loops, the accumulators of the tile's rows carried through them."""
+        """The reduction loops, which carry the tile's accumulators."""
         f, p = self.k.function, self.plan
         if not loops:
             return self._multiply(a, b, masks, sums, packed)
         loop, rest = loops[0], loops[1:]
-        after = 1  # rows of a packed operand that one turn of this loop passes
+        after = 1  # rows of a packed operand for one iteration of this loop
         for other in rest:
             after *= other.count if p.form == "pack" else 0
 
@@ -221,7 +221,7 @@ class Columns(Folded):
         sums: Tile,
         packed: Scalar,
     ) -> Tile:
-        """Some turns of the innermost loop."""
+        """A range of the innermost loop."""
         f = self.k.function
 
         def one(at: Scalar, sums: Tile, others: dict[int, str] | None = None) -> Tile:
@@ -233,7 +233,7 @@ class Columns(Folded):
         return self.loop(low, high, 1, sums, one)
 
     def _by_row(self, clip: Clip, loop: Loop, sums: Tile, inside: Callable[[Scalar, Tile], Tile]) -> Tile:
-        """A loop written out, each turn with the rows alone that do not read padding in it."""
+        """An unrolled loop, each iteration with the rows that do not read padding in it."""
         _, cp, _, cq, offset, extent = clip
         assert isinstance(loop.extent, int)
         assert isinstance(self.first_row, int)
@@ -247,14 +247,14 @@ class Columns(Folded):
         return result
 
     def _by_column(self, clip: Clip, turn: Scalar, masks: list[str | None]) -> list[str | None]:
-        """Of each vector the columns that do not read padding in this turn."""
+        """For each vector, the columns that do not read padding in this iteration."""
         f, (_, cp, _, cq, offset, extent) = self.k.function, clip
         lanes = "<" + ", ".join(f"i64 {cp * i}" for i in range(LANES)) + ">"
         own: list[str | None] = []
         for j, mask in enumerate(masks):
             first = f.add(f.mul(f.add(self.first_column, j * LANES), cp), f.add(f.mul(turn, cq), offset))
             places = f.op(f"add {vector('i64')} {lanes}, {f.splat(str(first), 'i64')}")
-            # As unsigned numbers those below 0 are the largest.
+            # As unsigned numbers, negative ones are the largest.
             within = f.op(f"icmp ult {vector('i64')} {places}, {f.splat(str(extent), 'i64')}")
             own.append(within if mask is None else f.op(f"and {vector('i1')} {within}, {mask}"))
         return own
@@ -268,20 +268,21 @@ class Columns(Folded):
         packed: Scalar,
         others: dict[int, str] | None = None,
     ) -> Tile:
-        """One term for each row, or one for each of the taps: the vectors of one operand, by what each row has of the
-        other. ``others`` are what shared vectors are multiplied with, where it is at hand.
+        """One term for each row, or one for each tap: vectors of one operand times each row's elements of the other.
+
+        ``others`` are the factors of shared vectors, if they are loaded already.
         """
         k, taps = self.k, self.plan.taps
         turns, ahead, beyond = (taps.count, taps.a, taps.b) if taps is not None else (1, 0, 0)
         right = [self._right(b, turn * beyond, masks, packed) for turn in range(turns)]
-        meetings: dict[int, list[tuple[int, int]]] = {}  # by how far an element lies from the first
+        users: dict[int, list[tuple[int, int]]] = {}  # by the element's offset
         for i, turn in product(sums, range(turns)):
             if taps is None or self._within(taps, i, turn):
-                meetings.setdefault(self.row_at(i) + turn * ahead, []).append((i, turn))
+                users.setdefault(self.row_at(i) + turn * ahead, []).append((i, turn))
         result = dict(sums)
-        for place in sorted(meetings, reverse=ahead < 0):  # so that each row has its terms in order
+        for place in sorted(users, reverse=ahead < 0):  # so that each row sums its terms in order
             left = self._left(a, place, masks)
-            for i, turn in meetings[place]:
+            for i, turn in users[place]:
                 own, shared = result[i][: len(masks)], result[i][len(masks) :]
                 terms = zip(left, right[turn], own, strict=True)
                 result[i] = [k.call("fma", self.type, x, y, total) for x, y, total in terms] + shared
@@ -293,7 +294,7 @@ class Columns(Folded):
         return result
 
     def _right(self, b: Scalar, more: int, masks: list[str | None], packed: Scalar) -> list[str]:
-        """The vectors along the columns, from where they lie or from where they were laid out anew."""
+        """The vectors along the columns, from the operand or from its packed copy."""
         f, view, columns = self.k.function, self.plan.b, self.plan.columns
         assert columns is not None
         result = []
@@ -307,7 +308,7 @@ class Columns(Folded):
         return result
 
     def _left(self, a: Scalar, more: int, masks: list[str | None]) -> list[str]:
-        """What the vectors of a row are multiplied with: one element spread over them all, or elements of their own."""
+        """The factors of a row's vectors: one element broadcast to all of them, or vectors of elements."""
         k, f, (view, columns) = self.k, self.k.function, (self.plan.a, self.plan.columns)
         assert columns is not None
         if columns.a:
@@ -320,7 +321,7 @@ class Columns(Folded):
         return [f.splat(one, self.element)] * len(masks)
 
     def _within(self, taps: Loop, i: int, turn: int) -> bool:
-        """Whether a row of the tile reads no padding in this turn."""
+        """Whether a row of the tile reads no padding in this iteration."""
         clip = self.plan.clip(taps)
         if clip is None:
             return True

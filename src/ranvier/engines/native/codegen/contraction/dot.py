@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 
-from ranvier.engines.native.codegen.contraction.base import Nested
+from ranvier.engines.native.codegen.contraction.base import Contraction
 from ranvier.engines.native.codegen.loops import dynamic_mask, finish, masked, scope
 from ranvier.engines.native.codegen.register_reductions import tree, trees
 from ranvier.engines.native.passes.clip_padding import Clip
@@ -41,17 +41,16 @@ class Block:
         return [0 if self.j is None else n * self.j.b for n in range(self.wide)]
 
 
-class Dots(Nested):
-    """Writes one such kernel."""
+class DotProducts(Contraction):
+    """Writes such a kernel."""
 
     def write(self) -> None:
-        """Elements of the result by blocks of two loops, each of which moves one operand alone; the rest one by one.
+        """Blocks of the result along two loops, each of which moves one operand alone.
 
-        Where no such loop has a known extent, by blocks of elements that lie next to each other.
+        If no such loop has a known extent, blocks of adjacent elements.
         """
         p, f = self.plan, self.k.function
-        # Of loops that padding bounds the innermost: its bounds are written out, if it is no thread's part alone; those
-        # outside are worked out.
+        # The innermost loop that padding bounds is unrolled, unless threads divide it. Other bounds are computed.
         bounding = [clip[0] for clip in p.clips]
         apart = {loop.number for loop in p.outer if self._is_divided(loop)} & {*bounding} | {*bounding[:-1]}
         known = [loop for loop in p.outer if isinstance(loop.extent, int) and loop.number not in apart]
@@ -82,12 +81,12 @@ class Dots(Nested):
         self.around(rest, blocks)
 
     def _is_line(self, loop: Loop) -> bool:
-        """Whether results along a loop of any extent lie next to each other, and it moves one operand alone."""
+        """Whether results along a loop are adjacent, and it moves one operand alone."""
         bound = any(loop.number in (clip[0], clip[2]) for clip in self.plan.clips)
         return (loop.a == 0) != (loop.b == 0) and self._adjacent(loop) and not bound
 
     def _line(self, a: Scalar, b: Scalar, line: Loop) -> None:
-        """Elements next to each other, as many at once as make a vector or fit in the registers, then one by one."""
+        """Adjacent elements, as many at once as a vector has or registers hold, then one by one."""
         f = self.k.function
         many = min(LANES, 1 << max(self._room() - 2, 1).bit_length() - 1)
         low, high = self.range_of(line)
@@ -101,7 +100,7 @@ class Dots(Nested):
                     self._dot(Block(a, f.add(b, f.mul(at, line.b)), None, line, 0, at, 1, size))
 
     def _room(self) -> int:
-        """How many vectors the registers hold."""
+        """The number of vectors that the registers hold."""
         return self.target.vector_registers // registers(self.target, self.node.dtype)
 
     def _block(self, i: Loop | None, j: Loop | None) -> tuple[int, int]:
@@ -117,8 +116,8 @@ class Dots(Nested):
         return max(fitting, key=lambda s: (s[0] * s[1] / (s[0] + s[1]), s))
 
     def _is_divided(self, loop: Loop) -> bool:
-        """Whether threads share the loop's turns."""
-        return loop.output == self.task.axis and not self.prefix and self.task.share == "split"
+        """Whether threads divide the loop."""
+        return loop.output == self.task.axis and not self.prefix and self.task.division == "split"
 
     @contextmanager
     def _steps(self, loop: Loop | None, step: int) -> Iterator[Scalar]:
@@ -136,7 +135,7 @@ class Dots(Nested):
             return f.op(f"fadd {type_} {x}, {y}")
 
         def finish_line(loop: Loop, at: Scalar, sums: list[str]) -> None:
-            """What follows on results that are adjacent in memory."""
+            """The epilogue of results that are adjacent in memory."""
             with masked(k, tail_mask(len(sums)) if len(sums) < LANES else None):
                 self.fixed[loop.output or 0] = At(at, 1)
                 self._finish(trees(k, sums, self.element, add), True)
@@ -228,7 +227,7 @@ class Dots(Nested):
         return {at: f.op(f"{keep} {s}, {self.type} {totals[at]}") for at, s in sums.items()}
 
     def _adjacent(self, loop: Loop) -> bool:
-        """Whether results along a loop lie next to each other, last in the result's index."""
+        """Whether results along a loop are adjacent: it is the result's last axis."""
         return loop.output == len(self.task.space) - len(self.prefix) - 1 and self.stored.strides[-1] == 1
 
     def _set(self, loop: Loop | None, at: Scalar, more: int) -> None:
@@ -236,10 +235,10 @@ class Dots(Nested):
             self.fixed[loop.output] = At(self.k.function.add(at, more))
 
     def _finish(self, value: str, wide: bool) -> None:
-        """What follows on a result, or on a vector of them; the index stands fixed."""
+        """The epilogue of a result, or of a vector of results, at the current index."""
         k, f, type_ = self.k, self.k.function, self.type if wide else self.element
         with scope(k):
-            if self.task.adds:
+            if self.task.accumulates:
                 held = k.load(self.stored, self.index())
                 before = k.widen(held, self.element) if wide else held.name
                 value = f.op(f"fadd {type_} {before}, {value}")

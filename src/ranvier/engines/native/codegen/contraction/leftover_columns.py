@@ -1,4 +1,4 @@
-"""Columns that are left over, fewer than half a vector, in vectors that several rows of a tile share."""
+"""Leftover columns, at most half a vector of them, in vectors that several rows of a tile share."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from ranvier.engines.native.schedule.loop_nest import Loop
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask, vector
 
 
-class Folded(Tiled):
-    """What a kernel whose vectors run along the columns does with them."""
+class LeftoverColumns(Tiled):
+    """A tiled contraction with such vectors."""
 
-    sharing = 1  # rows that share such a vector
-    leaders = range(0)  # of a tile, the rows that have one
-    packed: str | None = None  # an operand laid out anew
+    sharing = 1  # rows that share a vector
+    leaders = range(0)  # the rows of a tile that hold one
+    packed: str | None = None  # a packed operand
     pitch = 0  # of its rows
 
     @property
     def lanes_each(self) -> int:
-        """Of a shared vector, those of one row."""
+        """The lanes of one row in a shared vector."""
         return LANES // self.sharing
 
     @property
     def lanewise(self) -> bool:
-        """Whether several terms of a row are loaded at once for a shared vector."""
+        """Whether one load takes several terms of a row for a shared vector."""
         return bool(self.leaders) and self.plan.rows is not None and self.plan.rows.a != 1
 
     def lead(self, height: int, masks: list[str | None]) -> list[str | None]:
-        """Decide which rows of a tile have a vector that others share: the masks of those that each row has alone."""
+        """Decide which rows of a tile hold a shared vector. Returns the masks of the rows' own vectors."""
         shared = masks[-1] is not None and self.sharing > 1 and height % self.sharing == 0
         self.leaders = range(0, height, self.sharing) if shared else range(0)
         return masks[:-1] if shared else masks
 
     def share(self, sums: Tile) -> None:
-        """Make of the rows' last vectors such as they share."""
+        """Merge the rows' last vectors into shared ones."""
         f, size = self.k.function, self.lanes_each
         for i in self.leaders:
             lines = [sums[i + n].pop() for n in range(self.sharing)]
@@ -43,7 +43,7 @@ class Folded(Tiled):
             sums[i].append(join(f, parts, size, self.element))
 
     def unshare(self, sums: Tile) -> None:
-        """Give each row its part of the vectors that they shared."""
+        """Split shared vectors into one for each row."""
         for i in self.leaders:
             whole = sums[i].pop()
             for n in range(self.sharing):
@@ -58,7 +58,7 @@ class Folded(Tiled):
         sums: Tile,
         one: Callable[[Scalar, Tile, dict[int, str] | None], Tile],
     ) -> Tile:
-        """The innermost loop, several turns at a time: one load of a row serves all of them."""
+        """The innermost loop, several iterations at a time, which share one load of each row."""
         f, size = self.k.function, self.lanes_each
         count = f.sub(high, low)
         some = count // size * size if isinstance(count, int) else f.op(f"and i64 {count}, -{size}")
@@ -79,11 +79,11 @@ class Folded(Tiled):
         return self.loop(whole, high, 1, sums, lambda at, sums: one(at, sums, None))
 
     def _lines(self, a: Scalar, leader: int, count: int) -> list[str]:
-        """So many terms of each of the rows that share a vector."""
+        """``count`` terms of each of the rows that share a vector."""
         return [self._some(a, self.row_at(leader + n), count) for n in range(self.sharing)]
 
     def left_shared(self, a: Scalar, leader: int) -> str:
-        """What a shared vector is multiplied with: of each of its rows one element."""
+        """The factor of a shared vector: one element of each of its rows."""
         f, rows = self.k.function, self.plan.rows
         if rows is not None and rows.a == 1:
             ones = self._some(a, self.row_at(leader), self.sharing)
@@ -92,13 +92,13 @@ class Folded(Tiled):
         return stretch(f, ones, self.sharing, self.element)
 
     def _some(self, a: Scalar, more: int, count: int) -> str:
-        """Elements of the first operand, one after the other."""
+        """Load adjacent elements of the first operand."""
         f, view = self.k.function, self.plan.a
         pointer = f.pointer(self.k.pointers[view.buffer], f.add(a, view.offset + more), self.element)
         return f.op(f"load {vector(self.element, count)}, ptr {pointer}, align {SIZE[self.node.dtype]}")
 
     def right_shared(self, b: Scalar, j: int, packed: Scalar) -> str:
-        """The columns left over, once for each row; ``j`` is the number of their vector."""
+        """The leftover columns, repeated for each row; ``j`` is the number of their vector."""
         f, columns, view = self.k.function, self.plan.columns, self.plan.b
         assert columns is not None
         left = columns.count % LANES

@@ -1,18 +1,18 @@
-"""A panel of an operand whose columns are not adjacent, laid out anew for the tiles of rows that all go through it."""
+"""Packing: a panel of an operand whose columns are not adjacent is copied for all tiles of rows that read it."""
 
 from __future__ import annotations
 
 from math import prod
 
-from ranvier.engines.native.codegen.contraction.base import Nested
+from ranvier.engines.native.codegen.contraction.base import Contraction
 from ranvier.engines.native.codegen.loops import scope
 from ranvier.engines.native.codegen.shuffles import transpose
 from ranvier.engines.native.schedule.loop_nest import Loop
 from ranvier.engines.native.target.lanes import LANES, SIZE, Scalar, tail_mask
 
 
-def lay_out(n: Nested, b: Scalar, vectors: int, mask: str | None) -> str:
-    """Copy the panel into rows of adjacent columns, 16 by 16, in the thread's own memory: its pointer."""
+def pack_panel(n: Contraction, b: Scalar, vectors: int, mask: str | None) -> str:
+    """Copy the panel into rows of adjacent columns in the workspace, 16 by 16. Returns its pointer."""
     k, f, p, kind = n.k, n.k.function, n.plan, n.element
     columns, size, wide = p.columns, SIZE[n.node.dtype], vectors * LANES
     assert columns is not None
@@ -24,7 +24,7 @@ def lay_out(n: Nested, b: Scalar, vectors: int, mask: str | None) -> str:
         f.emit(f"store {n.type} {line}, ptr {pointer}, align 64")
 
     def block(offset: Scalar, row: Scalar, j: Scalar, some: int = LANES) -> None:
-        """16 terms of 16 columns, or of fewer."""
+        """16 terms of up to 16 columns."""
         lines = ["zeroinitializer"] * LANES
         first = f.add(offset, f.mul(j, LANES * columns.b))
         for i in range(some):

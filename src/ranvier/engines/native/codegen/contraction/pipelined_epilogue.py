@@ -1,25 +1,25 @@
-"""Tiles of which each is finished while the sums of the next one are made.
+"""Software pipelining: the epilogue of each tile is interleaved with the sums of the next one.
 
-What follows a gradient's sums is the optimizer's step, whose roots and divisions take a unit of the processor that
-multiply-adds do not need. A processor overlaps only what is a few hundred instructions apart, so a tile's sums wait on
-the stack, and the vectors of them are taken up one by one between the terms of the tile after it.
+The epilogue of a gradient is the optimizer's step, whose roots and divisions use another unit of the processor than
+multiply-adds. A processor overlaps only instructions that are at most a few hundred apart, so a tile's sums wait on
+the stack, and their vectors are finished one by one between the terms of the next tile.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ranvier.engines.native.codegen.contraction.tile import AFAR, Tile, Tiled, rows_of
+from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Tile, Tiled, rows_of
 from ranvier.engines.native.codegen.loops import scope
 from ranvier.engines.native.schedule.memory_planning import LINE
 from ranvier.engines.native.target.extents import size
 from ranvier.engines.native.target.lanes import ALL_LANES, LANES, SIZE, Scalar, vector
 
-# Adds some terms: the tile's row, from which to which, the sums.
+# Adds terms: the tile's first row, the range of terms, the sums.
 Terms = Callable[[Scalar, Scalar, Scalar, Tile], Tile]
 
 
-def trail(
+def pipeline_tiles(
     n: Tiled,
     rows: tuple[Scalar, Scalar],
     start: Scalar,
@@ -30,22 +30,22 @@ def trail(
     terms: Terms,
     part: Callable[[Tile], None],
 ) -> None:
-    """Whole tiles from row to row, all of ``vectors`` from column ``start``, the last of them with the mask.
+    """Write whole tiles of ``vectors`` from column ``start``, the last vector with the mask.
 
-    ``first`` is what the sums begin with; ``terms`` adds to them, so many ``together`` where that can be; ``part``
-    gives each row its own vectors at the end.
+    ``first`` are the initial sums; ``terms`` adds to them, ``together`` at a time where possible; ``part`` splits
+    shared vectors at the end.
     """
     k, f, height = n.k, n.k.function, len(first)
     pieces = height * vectors
     area = n.room(height, vectors * LANES)
     stored = [view for _, view in n.task.stores]
-    # Read one by one they would be waited for; the next tile's are fetched while this one's are taken up.
-    far = sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) > AFAR
+    # Loads of large values would stall; those of the next tile are prefetched during this one's epilogue.
+    far = sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) > BEYOND_CACHE
     low, high = n.range_of(n.plan.reduce[0])
-    # One turn more than there are tiles: it adds nothing, and finishes the last.
+    # One iteration more than there are tiles: it adds nothing and finishes the last tile.
     with f.loop(rows[0], f.add(rows[1], height), height) as turn, scope(k):
         row = turn.index
-        n.fetch_ahead(row, height, start, vectors)
+        n.prefetch_epilogue(row, height, start, vectors)
         before = f.sub(row, height)
         begun = f.op(f"icmp sgt i64 {row}, {rows[0]}")
         more = f.op(f"icmp slt i64 {row}, {rows[1]}")
@@ -67,11 +67,11 @@ def trail(
                     type_ = vector("i1")
                     lanes = f.op(f"select i1 {last}, {type_} {mask}, {type_} {ALL_LANES}")
                 for view in stored if far else ():
-                    n.stand(row, i, start, j)
+                    n.fix_index(row, i, start, j)
                     k.prefetch(view, n.index())
-                value = n.take_up(area, f.mul(number, LANES), LINE)
+                value = n.load_vector(area, f.mul(number, LANES), LINE)
                 n.place(before, i, start, j, lanes, value)
             piece.next = [str(end), *(s for line in sums.values() for s in line)]
         done = rows_of(first, piece.results[1:])
         part(done)
-        n.lay_down([done[i] for i in range(height)], vectors * LANES, area)
+        n.store_tile([done[i] for i in range(height)], vectors * LANES, area)

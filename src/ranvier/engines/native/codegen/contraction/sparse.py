@@ -1,16 +1,16 @@
-"""Products with data that is zero in many places: terms that would add nothing are left out.
+"""Products with sparse data: kernels that skip zeros.
 
-Each row of the data has a mask for the next few terms, with a bit for each that is not zero, and goes from bit to bit;
-the rows of the other operand that these meet lie in the first-level cache meanwhile. Every sum has the terms that are
-left in the order of columns.py and is the same to the bit, as long as what zeros meet is finite (and the sign of a sum
-that is zero because its terms are too small for floats).
+Each row of the data has a mask for a block of terms, with a bit for each nonzero, and the kernel goes from bit to bit.
+The block's rows of the other operand stay in the first-level cache. Every sum has the remaining terms in the order of
+columns.py, and the same bits, as long as the factors of zeros are finite (except the sign of a sum that underflows to
+zero).
 """
 
 from __future__ import annotations
 
 from itertools import product
 
-from ranvier.engines.native.codegen.contraction.tile import AFAR, Tiled
+from ranvier.engines.native.codegen.contraction.tile import BEYOND_CACHE, Tiled
 from ranvier.engines.native.codegen.loops import along, dynamic_mask, scope
 from ranvier.engines.native.codegen.shuffles import repeat
 from ranvier.engines.native.codegen.sources import gathered
@@ -37,19 +37,19 @@ COUNTING = ("declare i64 @llvm.cttz.i64(i64, i1)", "declare i64 @llvm.ctpop.i64(
 
 
 def _bytes(rows: int) -> int:
-    """What it takes to note where so many rows begin, in words of 64 bits."""
+    """The bytes of a table of row offsets, in words of 64 bits."""
     return 8 * round_up(rows, LANES)
 
 
-class Skipping(Tiled):
-    """Writes one such kernel."""
+class SparseProducts(Tiled):
+    """Writes such a kernel."""
 
     def write(self) -> None:
         self.places = self._look_up() if self.plan.a.rows is not None else None
         self.around(list(self.plan.outer), self._panels)
 
     def _look_up(self) -> str:
-        """Where the samples begin whose rows lie in any order, in elements."""
+        """A table of the offsets of the rows that are read in place, in elements."""
         k, f, data = self.k, self.k.function, self.plan.a
         rows, kind = data.rows, vector("i64")
         assert rows is not None
@@ -64,7 +64,7 @@ class Skipping(Tiled):
         return place
 
     def _offset(self, loop: Loop, at: Scalar) -> Scalar:
-        """How far a row, or a term, lies from the data's first."""
+        """The offset of a row, or of a term, in the data."""
         f = self.k.function
         if self.places is None or not is_symbolic(loop):
             return f.mul(at, loop.a)
@@ -88,7 +88,7 @@ class Skipping(Tiled):
                 self._panel(a, f.add(b, whole), whole, -(-left // LANES), left % LANES or LANES)
 
     def _panel(self, a: Scalar, b: Scalar, start: Scalar, vectors: int, left: int) -> None:
-        """So many vectors of all rows, the last one of ``left`` columns: block by block of the terms."""
+        """A panel of ``vectors``, the last one of ``left`` columns, for all rows: block by block of the terms."""
         k, f, p = self.k, self.k.function, self.plan
         rows, (terms,) = p.rows, p.reduce
         assert rows is not None
@@ -99,7 +99,7 @@ class Skipping(Tiled):
         self.pitch, self.left = pitch, left
         self.height = self._height(vectors)
         k.module.declarations.update(COUNTING)
-        # Fewer lanes take less time in the last vector, where there are multiply-adds of any width.
+        # A narrower last vector costs less, if the target has fused multiply-adds.
         self.lanes = [LANES] * (vectors - 1) + [
             1 << (left - 1).bit_length() if self.target.has_fma else LANES
         ]
@@ -114,13 +114,13 @@ class Skipping(Tiled):
                 self.begins = "true" if one else f.op(f"icmp eq i64 {at}, {low}")
                 self.ends = "true" if one else f.op(f"icmp sge i64 {f.add(at, some)}, {high}")
                 from_ = f.add(b, f.mul(at, terms.b))
-                self.right = self._at_hand(from_, count, laid, terms)
+                self.right = self._block_rows(from_, count, laid, terms)
                 self._groups(f.add(a, p.a.offset), count, some, (group.index, last), start)
 
     def _height(self, vectors: int) -> int:
-        """How many rows go through their terms together.
+        """How many rows are processed together.
 
-        Two features next to each other, as of a picture, are zero in much the same samples, and share what they load.
+        Two adjacent features, as of an image, are zero in much the same samples, and share loads.
         """
         rows = self.plan.rows
         assert rows is not None
@@ -130,10 +130,10 @@ class Skipping(Tiled):
         alike = not is_symbolic(rows) and zeros_of(data) < SIMILAR
         return 2 if alike and needed <= self.target.vector_registers else 1
 
-    def _at_hand(self, b: Scalar, count: Scalar, laid: str, terms: Loop) -> tuple[str, int, int]:
-        """A block's rows of the other operand: where they begin, how far they are apart, how they are aligned.
+    def _block_rows(self, b: Scalar, count: Scalar, laid: str, terms: Loop) -> tuple[str, int, int]:
+        """A block's rows of the other operand: their pointer, pitch and alignment.
 
-        Where there is more between them, or they cross cache lines, they are copied.
+        Rows that are not adjacent, or cross cache lines, are copied.
         """
         k, f, p = self.k, self.k.function, self.plan
         base = f.pointer(k.pointers[p.b.buffer], f.add(b, p.b.offset), self.element)
@@ -150,7 +150,7 @@ class Skipping(Tiled):
     def _groups(
         self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], start: Scalar
     ) -> None:
-        """16 rows at a time: first their masks, which so need not wait for each other's sums, then the sums."""
+        """16 rows at a time: first their masks, then their sums, so that masks do not wait for sums."""
         k, f, p = self.k, self.k.function, self.plan
         assert p.rows is not None
         with f.at_entry():
@@ -160,7 +160,7 @@ class Skipping(Tiled):
             masks = self._along_terms if p.reduce[0].a == 1 else self._along_rows
             masks(a, count, some, (row, end), words)
             with f.loop(row, end, self.height) as turn, scope(k):
-                # The last of an odd number stands for two.
+                # The last row of an odd number is paired with itself.
                 together = [turn.index, f.minimum(f.add(turn.index, 1), f.sub(end, 1))][: self.height]
                 found = [
                     f.op(f"load i64, ptr {f.pointer(words, f.sub(one, row), 'i64')}, align 8")
@@ -173,7 +173,7 @@ class Skipping(Tiled):
     def _along_terms(
         self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str
     ) -> None:
-        """Masks of rows whose terms lie next to each other, row by row."""
+        """Masks of rows whose terms are adjacent, row by row."""
         k, f, p = self.k, self.k.function, self.plan
         assert p.rows is not None
         masks: list[str | None] = []
@@ -196,7 +196,7 @@ class Skipping(Tiled):
     def _along_rows(
         self, a: Scalar, count: Scalar, some: int, rows: tuple[Scalar, Scalar], words: str
     ) -> None:
-        """Masks of rows next to each other, a bit of each with every term."""
+        """Masks of adjacent rows: each term gives one bit of every mask."""
         k, f = self.k, self.k.function
         wide = vector("i64")
         mask, here = dynamic_mask(k, f.sub(rows[1], rows[0])), f.add(a, rows[0])
@@ -208,7 +208,7 @@ class Skipping(Tiled):
         f.emit(f"store {wide} {found}, ptr {words}, align 64")
 
     def _bits(self, a: Scalar, low: Scalar, high: Scalar, mask: str | None) -> str:
-        """For each of 16 rows, which of some terms are not zero, up to 32 of them."""
+        """For each of 16 rows, a mask of up to 32 nonzero terms."""
         k, f, half = self.k, self.k.function, vector("i32")
         with f.loop(low, high, carry=[(half, "zeroinitializer"), (half, "splat (i32 1)")]) as turn, scope(k):
             found, bit = turn.values
@@ -222,18 +222,18 @@ class Skipping(Tiled):
         return f.op(f"zext {half} {turn.results[0]} to {vector('i64')}")
 
     def _nonzero(self, offset: Scalar, more: int, mask: str | None) -> str:
-        """Which of 16 elements of the data, next to each other, are not zero."""
+        """Which of 16 adjacent elements of the data are not zero."""
         flat = View(self.plan.a.buffer, (), (1,))
         value = self.load(flat, offset, more, 1, mask)
         return self.k.function.op(f"fcmp une {self.type} {value}, zeroinitializer")
 
     def _sums(self, rows: list[Scalar], first: Scalar, data: list[Scalar], word: str, start: Scalar) -> None:
-        """The terms that a mask names, of a row or of two; with the last block what follows their sums."""
+        """Sum the terms of a mask, for one row or two; after the last block, the epilogue."""
         k, f, kind = self.k, self.k.function, self.element
         numbers = [f.sub(row, first) for row in rows]
-        if k.meanwhile is not None:
+        if k.interleaved is not None:
             with f.when(f.op(f"icmp eq i64 {f.op(f'and i64 {numbers[0]}, {ROWS_PER_CALL - 1}')}, 0")):
-                f.emit(k.meanwhile)
+                f.emit(k.interleaved)
         self._fetch(rows, start)
         spots = [
             (vector(kind, lanes), f.pointer(self.area, f.add(f.mul(number, self.pitch), j * LANES), kind))
@@ -247,25 +247,25 @@ class Skipping(Tiled):
         sums = turn.results[1:]
         if not self.task.members:
             with f.when(f.op(f"xor i1 {self.ends}, true")):
-                self._lay_by(spots, sums)
+                self._store_sums(spots, sums)
             with f.when(self.ends):
-                self._out(rows, sums, start)
+                self._store_results(rows, sums, start)
             return
-        self._lay_by(spots, sums)
+        self._store_sums(spots, sums)
         with f.when(self.ends), scope(k):
             if len(rows) == 1:
                 self._end(rows[0], numbers[0], start)
-            else:  # of an odd number the last row stands for two
+            else:  # the last row of an odd number is paired with itself
                 with f.loop(0, f.add(f.sub(rows[1], rows[0]), 1)) as turn, scope(k):
                     self._end(f.add(rows[0], turn.index), f.add(numbers[0], turn.index), start)
 
-    def _lay_by(self, spots: list[tuple[str, str]], sums: list[str]) -> None:
-        """The sums to where the next block, or what follows, takes them up."""
+    def _store_sums(self, spots: list[tuple[str, str]], sums: list[str]) -> None:
+        """Store the sums for the next block, or for the epilogue."""
         for (type_, spot), value in zip(spots, sums, strict=True):
             self.k.function.emit(f"store {type_} {value}, ptr {spot}, align 64")
 
-    def _out(self, rows: list[Scalar], sums: list[str], start: Scalar) -> None:
-        """Sums that nothing follows to where they are stored."""
+    def _store_results(self, rows: list[Scalar], sums: list[str], start: Scalar) -> None:
+        """Store sums without an epilogue in the result."""
         wide = iter(sums)
         for row in rows:
             for j, lanes in enumerate(self.lanes):
@@ -276,7 +276,7 @@ class Skipping(Tiled):
                 self.place(row, 0, start, j, tail_mask(self.left) if last else None, value)
 
     def _term(self, data: list[Scalar], values: list[str]) -> list[str]:
-        """The next term that a mask names, and the mask without it."""
+        """Add the next term of a mask, and clear its bit."""
         f, (left, *sums) = self.k.function, values
         place = f.op(f"call i64 @llvm.cttz.i64(i64 {left}, i1 true)")
         rest = f.op(f"and i64 {left}, {f.op(f'sub i64 {left}, 1')}")
@@ -284,18 +284,18 @@ class Skipping(Tiled):
         return [rest, *self._multiply(place, [f.add(a, term) for a in data], sums)]
 
     def _fetch(self, rows: list[Scalar], start: Scalar) -> None:
-        """Have the processor fetch what an epilogue changes while the sums before it are made."""
+        """Prefetch what the epilogue updates, during the sums."""
         k, f = self.k, self.k.function
         stored = [view for _, view in self.task.stores]
-        if sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) <= AFAR:
+        if sum(size(view.shape, k.module.batch) * SIZE[view.buffer.dtype] for view in stored) <= BEYOND_CACHE:
             return
         with f.when(self.ends), scope(k):
             for row, view, j in product(rows, stored, range(len(self.lanes))):
-                self.stand(row, 0, start, j)
+                self.fix_index(row, 0, start, j)
                 k.prefetch(view, self.index())
 
     def _begun(self, type_: str, spot: str) -> str:
-        """What the sums of a vector go on from: those of the block before."""
+        """The initial sums of a vector: those of the block before."""
         f = self.k.function
         if self.begins == "true":
             return "zeroinitializer"
@@ -303,7 +303,7 @@ class Skipping(Tiled):
         return f.op(f"select i1 {self.begins}, {type_} zeroinitializer, {type_} {held}")
 
     def _multiply(self, place: str, data: list[Scalar], sums: list[str]) -> list[str]:
-        """One term more: the elements of the rows, by the vectors of the other operand at this place of the block."""
+        """Add one term: the rows' elements times the vectors of the other operand at this position of the block."""
         k, f, kind = self.k, self.k.function, self.element
         base, pitch, align = self.right
         line = f.pointer(base, f.mul(place, pitch), kind)
@@ -327,7 +327,7 @@ class Skipping(Tiled):
 
         def one(j: Scalar, mask: str | None) -> None:
             at = f.add(f.mul(number, self.pitch), f.mul(j, LANES))
-            self.place(row, 0, start, j, mask, self.take_up(self.area, at, 64))
+            self.place(row, 0, start, j, mask, self.load_vector(self.area, at, 64))
 
         if whole:
             with f.loop(0, whole) as turn, scope(k):
