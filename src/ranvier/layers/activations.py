@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
+from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
@@ -20,7 +21,7 @@ class ReLU(Layer):
         max_value: float | None = None,
         negative_slope: float = 0.0,
         threshold: float = 0.0,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
@@ -38,7 +39,7 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """``x`` above 0 and ``negative_slope * x`` below (Maas et al., 2013)."""
 
-    def __init__(self, negative_slope: float = 0.3, **options: Any) -> None:
+    def __init__(self, negative_slope: float = 0.3, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.negative_slope = float(negative_slope)
 
@@ -53,7 +54,7 @@ class LeakyReLU(Layer):
 class ELU(Layer):
     """``x`` above 0 and ``alpha * (exp(x) - 1)`` below (Clevert et al., 2015)."""
 
-    def __init__(self, alpha: float = 1.0, **options: Any) -> None:
+    def __init__(self, alpha: float = 1.0, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.alpha = float(alpha)
 
@@ -68,7 +69,7 @@ class ELU(Layer):
 class Softmax(Layer):
     """``exp(x) / sum(exp(x))`` along an axis."""
 
-    def __init__(self, axis: int = -1, **options: Any) -> None:
+    def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.axis = axis
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Unpack
 
+from ranvier.layers.annotations import Factor, LayerOptions
 from ranvier.layers.base import Layer
 from ranvier.layers.mixup import ALONE, mixed, partners, with_targets
 from ranvier.layers.resampling import RandomLayer, bounds, is_number
@@ -39,11 +41,11 @@ class RandomBrightness(RandomLayer):
 
     def __init__(
         self,
-        factor: Any,
+        factor: Factor,
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(data_format, **options)
         self.factor, self.seed = bounds(factor, "factor", self.name, -1, 1), seed
@@ -67,11 +69,11 @@ class RandomContrast(RandomLayer):
 
     def __init__(
         self,
-        factor: Any,
+        factor: Factor,
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(data_format, **options)
         pair = factor if isinstance(factor, (tuple, list)) else (factor, factor)
@@ -100,13 +102,13 @@ class RandomErasing(RandomLayer):
 
     def __init__(
         self,
-        factor: Any = 1.0,
-        scale: Any = (0.02, 0.33),
-        fill_value: Any = None,
+        factor: Factor = 1.0,
+        scale: Factor = (0.02, 0.33),
+        fill_value: float | Sequence[float] | None = None,
         value_range: tuple[float, float] = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(data_format, **options)
         low, high = bounds(factor, "factor", self.name, 0, 1)
@@ -144,7 +146,7 @@ class CutMix(Layer):
 
     _starts_training = True
 
-    def __init__(self, alpha: float = 1.0, seed: int | None = None, **options: Any) -> None:
+    def __init__(self, alpha: float = 1.0, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.alpha, self.seed = float(alpha), seed
         quantiles = beta_quantiles(alpha).astype(get_dtype())

@@ -9,6 +9,7 @@ import numpy as np
 
 from ranvier.data.memory import check_memory
 from ranvier.graph.node import BATCH, DTYPES, FLOATS, Type
+from ranvier.layers.annotations import RegularizerLike
 from ranvier.module.core import Module
 from ranvier.ops import arrays
 from ranvier.support.errors import arguments, unknown_keyword
@@ -27,10 +28,10 @@ class Layer(Module):
     """A module with the keywords that every Keras layer takes.
 
     ``input_shape`` (without the batch's dimension; ``input_dim`` for a single number) on the first layer of a
-    `Sequential` makes the weights at once. ``dtype`` ("float32" or "float64") is what the layer computes in and its
-    weights have, whatever floats it is given; with ``input_shape`` it is that of the inputs, and may be one of
-    integers. ``activity_regularizer`` is a penalty on
-    the layer's outputs; divided by the number of samples it joins the loss.
+    `Sequential` makes the weights at once. ``dtype`` ("float32" or "float64") is the dtype of the weights and of the
+    computation, whatever floats the layer is given; with ``input_shape`` it is that of the inputs, and may be an
+    integer dtype. ``activity_regularizer`` is a penalty on the layer's outputs; divided by the number of samples it is
+    added to the loss.
     """
 
     activity_regularizer: Any = None
@@ -47,7 +48,7 @@ class Layer(Module):
         input_shape: Sequence[int] | int | None = None,
         input_dim: int | None = None,
         dtype: str | None = None,
-        activity_regularizer: Any = None,
+        activity_regularizer: RegularizerLike = None,
         **unknown: Any,
     ) -> None:
         if unknown:
@@ -98,6 +99,21 @@ class Layer(Module):
     def _refuse(self, keyword: str) -> None:
         known, _ = arguments(type(self).__init__)
         raise unknown_keyword(keyword, [*known, *(n for n in SHARED if n not in known)], type(self).__name__)
+
+
+def weight_settings(**given: tuple[Any, Any, Any]) -> dict[str, dict[str, Any]]:
+    """What ``add_weight`` makes each weight with: of its name, the initializer, regularizer and constraint."""
+    from ranvier import constraints, initializers, regularizers
+
+    return {
+        name: {
+            "name": name,
+            "initializer": initializers.get(initializer),
+            "regularizer": regularizers.get(regularizer),
+            "constraint": constraints.get(constraint),
+        }
+        for name, (initializer, regularizer, constraint) in given.items()
+    }
 
 
 def declared(shape: Sequence[Any] | int, dtype: str | None, name: str) -> Type:

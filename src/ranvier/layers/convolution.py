@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
-from ranvier.layers.base import whole
+from ranvier.layers.annotations import (
+    ActivationLike,
+    ConstraintLike,
+    InitializerLike,
+    OptionsWithInputDim,
+    RegularizerLike,
+    Sizes,
+)
+from ranvier.layers.base import weight_settings, whole
 from ranvier.layers.convolution_base import Convolution
 from ranvier.layers.shape_errors import largest_divisor
-from ranvier.layers.spatial import treatments
 from ranvier.layers.weight_dtype import convolve, convolve_transposed
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
@@ -23,22 +30,22 @@ class _Conv(Convolution):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,
+        dilation_rate: Sizes = 1,
         groups: int = 1,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **options: Any,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **options: Unpack[OptionsWithInputDim],
     ) -> None:
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
@@ -51,7 +58,7 @@ class _Conv(Convolution):
                 f"Write groups={largest_divisor(self.filters, self.groups)}, or "
                 f"filters={-(-self.filters // self.groups) * self.groups}."
             )
-        self.weights_of = treatments(
+        self.weight_settings = weight_settings(
             kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
             bias=(bias_initializer, bias_regularizer, bias_constraint),
         )
@@ -114,22 +121,22 @@ class _ConvTranspose(Convolution):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
         padding: str = "valid",
-        output_padding: Any = None,
+        output_padding: Sizes | None = None,
         data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
+        dilation_rate: Sizes = 1,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **options: Any,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **options: Unpack[OptionsWithInputDim],
     ) -> None:
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
@@ -144,7 +151,7 @@ class _ConvTranspose(Convolution):
                 f"output_padding of layer {self.name!r} is {output_padding!r}, and its strides are {self.strides}. "
                 "Write less than the strides in each dimension."
             )
-        self.weights_of = treatments(
+        self.weight_settings = weight_settings(
             kernel=(kernel_initializer, kernel_regularizer, kernel_constraint),
             bias=(bias_initializer, bias_regularizer, bias_constraint),
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from ranvier.graph.node import Type
+from ranvier.layers.annotations import ActivationLike, LayerOptions, Sizes
 from ranvier.layers.shape_errors import ShapeFault
 from ranvier.layers.spatial import Spatial
 from ranvier.module.parameter import Parameter
@@ -24,18 +25,18 @@ class Convolution(Spatial):
     slides = True  # the kernel over the inputs, which must be as large
     filters: int
     bias: Parameter | None
-    weights_of: dict[str, dict[str, Any]]
+    weight_settings: dict[str, dict[str, Any]]
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any,
+        kernel_size: Sizes,
+        strides: Sizes,
         padding: str,
         data_format: str | None,
-        dilation_rate: Any,
-        activation: Any,
+        dilation_rate: Sizes,
+        activation: ActivationLike,
         use_bias: bool,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         from ranvier import activations
 
@@ -63,9 +64,9 @@ class Convolution(Spatial):
     def build(self, input_shape: Sequence[Any]) -> None:
         self.require(tuple(input_shape))
         for name, shape in self.kernels(self.form.channels(tuple(input_shape))).items():
-            self.add_weight(shape, **self.weights_of[name])
+            self.add_weight(shape, **self.weight_settings[name])
         if self.use_bias:
-            self.add_weight((self.filters,), **self.weights_of["bias"])
+            self.add_weight((self.filters,), **self.weight_settings["bias"])
         else:
             self.register_parameter("bias", None)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ranvier.graph.node import GraphError, Node, Type, constant
+from ranvier.layers.annotations import ActivationLike, Factor, LayerOptions
 from ranvier.layers.base import Layer, declared
 from ranvier.module.serialization import register_module
 from ranvier.module.symbolic import Call, Operators, Symbolic, record_of
@@ -81,7 +82,7 @@ class Input(Operators, Layer):
 class Flatten(Layer):
     """(batch, ...) -> (batch, all the rest in one dimension)."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
 
     def forward(self, x: Any) -> Any:
@@ -89,7 +90,7 @@ class Flatten(Layer):
 
 
 @function
-def rescale(x: Node, scale: Any, offset: Any) -> Node:
+def rescale(x: Node, scale: Factor, offset: Any) -> Node:
     """``x * scale + offset`` in floats; tuples are of one number for each index of the last dimension."""
     y = arrays.floating(x)
 
@@ -117,7 +118,10 @@ class Rescaling(Layer):
     """
 
     def __init__(
-        self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0, **options: Any
+        self,
+        scale: float | Sequence[float],
+        offset: float | Sequence[float] = 0.0,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         self.scale, self.offset = numbers(scale), numbers(offset)
@@ -134,7 +138,7 @@ class Rescaling(Layer):
 class Activation(Layer):
     """An activation function, by name or as a function of one tensor."""
 
-    def __init__(self, activation: Any, **options: Any) -> None:
+    def __init__(self, activation: ActivationLike, **options: Unpack[LayerOptions]) -> None:
         from ranvier import activations
 
         super().__init__(**options)

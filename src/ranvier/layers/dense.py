@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node, Type, apply
+from ranvier.layers.annotations import (
+    ActivationLike,
+    ConstraintLike,
+    InitializerLike,
+    OptionsWithInputDim,
+    RegularizerLike,
+)
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.weight_dtype import weighted
 from ranvier.module.parameter import Parameter
@@ -41,16 +48,16 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **options: Any,
+        kernel_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        kernel_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        kernel_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **options: Unpack[OptionsWithInputDim],
     ) -> None:
         from ranvier import activations, constraints, initializers, regularizers
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
+from ranvier.layers.annotations import LayerOptions, OptionsWithInputDim
 from ranvier.layers.base import Layer
 from ranvier.module.serialization import register_module
 from ranvier.ops import functional
@@ -37,7 +38,7 @@ class Dropout(Layer):
         rate: float,
         noise_shape: Sequence[int | None] | None = None,
         seed: int | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         self.rate, self.seed = share(rate, self.name), seed
@@ -58,7 +59,11 @@ class _SpatialDropout(Dropout):
     dimensions: int
 
     def __init__(
-        self, rate: float, data_format: str | None = None, seed: int | None = None, **options: Any
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        **options: Unpack[LayerOptions],
     ) -> None:
         if data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(
@@ -108,7 +113,7 @@ class GaussianDropout(Layer):
     (Srivastava et al., 2014, section 10.) With ``seed`` the layer draws from a generator of its own.
     """
 
-    def __init__(self, rate: float, seed: int | None = None, **options: Any) -> None:
+    def __init__(self, rate: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.rate, self.seed = share(rate, self.name), seed
 
@@ -128,7 +133,7 @@ class GaussianNoise(Layer):
     With ``seed`` the layer draws from a generator of its own.
     """
 
-    def __init__(self, stddev: float, seed: int | None = None, **options: Any) -> None:
+    def __init__(self, stddev: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.stddev, self.seed = amount(stddev, self._words(), "stddev"), seed
 
@@ -145,7 +150,7 @@ class GaussianNoise(Layer):
 class ActivityRegularization(Layer):
     """Its inputs unchanged; their penalty ``l1 * sum(abs(x)) + l2 * sum(x ** 2)``, a sample's mean, joins the loss."""
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Any) -> None:
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Unpack[OptionsWithInputDim]) -> None:
         from ranvier.regularizers import L1L2
 
         super().__init__(activity_regularizer=L1L2(l1, l2), **options)

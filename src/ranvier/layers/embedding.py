@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ranvier.graph.node import GraphError
+from ranvier.layers.annotations import (
+    ConstraintLike,
+    EmbeddingOptions,
+    InitializerLike,
+    LayerOptions,
+    RegularizerLike,
+)
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.weight_dtype import prelu
 from ranvier.module.parameter import Parameter
@@ -23,7 +30,7 @@ MODES = ("one_hot", "multi_hot", "count")
 class Identity(Layer):
     """What it is given."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
 
     def forward(self, x: Any) -> Any:
@@ -41,11 +48,11 @@ class PReLU(Layer):
 
     def __init__(
         self,
-        alpha_initializer: Any = "zeros",
-        alpha_regularizer: Any = None,
-        alpha_constraint: Any = None,
+        alpha_initializer: InitializerLike = "zeros",
+        alpha_regularizer: RegularizerLike = None,
+        alpha_constraint: ConstraintLike = None,
         shared_axes: Sequence[int] | int | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         from ranvier import constraints, initializers, regularizers
 
@@ -83,12 +90,12 @@ class Embedding(Layer):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: InitializerLike = "uniform",
+        embeddings_regularizer: RegularizerLike = None,
+        embeddings_constraint: ConstraintLike = None,
         mask_zero: bool = False,
         weights: Any = None,
-        **options: Any,
+        **options: Unpack[EmbeddingOptions],
     ) -> None:
         from ranvier import constraints, initializers, regularizers
 
@@ -135,7 +142,11 @@ class CategoryEncoding(Layer):
     """
 
     def __init__(
-        self, num_tokens: int, output_mode: str = "multi_hot", sparse: bool = False, **options: Any
+        self,
+        num_tokens: int,
+        output_mode: str = "multi_hot",
+        sparse: bool = False,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         self.num_tokens = whole(num_tokens, "num_tokens", self.name)

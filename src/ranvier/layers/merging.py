@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ranvier.graph.contraction import einsum
 from ranvier.graph.node import GraphError, Node
+from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
 from ranvier.module.serialization import register_module
 from ranvier.ops import arrays, functional
@@ -45,7 +46,7 @@ class _Merge(Layer):
 class Concatenate(_Merge):
     """Inputs joined along ``axis``, by default their last; all other extents are equal."""
 
-    def __init__(self, axis: int = -1, **options: Any) -> None:
+    def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.axis = axis
 
@@ -158,7 +159,9 @@ class Dot(_Merge):
 
     least = most = 2
 
-    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **options: Any) -> None:
+    def __init__(
+        self, axes: int | Sequence[int], normalize: bool = False, **options: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(**options)
         pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
         if len(pair) != 2 or any(isinstance(a, bool) or not isinstance(a, int) for a in pair):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from ranvier.graph.node import FLOATS, GraphError, Node, apply, like
+from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
 from ranvier.losses.mixture import Mixture, blend, wide
 from ranvier.module.serialization import register_module
@@ -77,7 +78,7 @@ class MixUp(Layer):
 
     _starts_training = True
 
-    def __init__(self, alpha: float = 0.2, seed: int | None = None, **options: Any) -> None:
+    def __init__(self, alpha: float = 0.2, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.alpha, self.seed = float(alpha), seed
         quantiles = beta_quantiles(alpha).astype(get_dtype())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from ranvier.graph.node import GraphError, Type
-from ranvier.layers.base import Layer
+from ranvier.layers.annotations import ConstraintLike, InitializerLike, LayerOptions, RegularizerLike
+from ranvier.layers.base import Layer, weight_settings
 from ranvier.layers.weight_dtype import layer_standardize, normalize_batch, standardize
 from ranvier.module.parameter import Buffer
 from ranvier.module.serialization import register_module
@@ -80,16 +81,16 @@ class BatchNormalization(Layer):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
+        beta_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        moving_mean_initializer: InitializerLike = "zeros",
+        moving_variance_initializer: InitializerLike = "ones",
+        beta_regularizer: RegularizerLike = None,
+        gamma_regularizer: RegularizerLike = None,
+        beta_constraint: ConstraintLike = None,
+        gamma_constraint: ConstraintLike = None,
         synchronized: bool = False,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         if synchronized:
@@ -101,17 +102,21 @@ class BatchNormalization(Layer):
         self.axis, self.center, self.scale = axis, bool(center), bool(scale)
         self.momentum = amount(momentum, self._words(), "momentum", 1.0)
         self.epsilon = amount(epsilon, self._words(), "epsilon")
-        self.weights_of = weight_options(
-            beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
-        )  # fmt: skip
-        self.moving = _initializers(moving_mean_initializer, moving_variance_initializer)
+        self.weight_settings = weight_settings(
+            gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
+            beta=(beta_initializer, beta_regularizer, beta_constraint),
+        )
+        self.moving = weight_settings(
+            moving_mean=(moving_mean_initializer, None, None),
+            moving_variance=(moving_variance_initializer, None, None),
+        )
         self._running = RunningStatistics()
 
     def build(self, input_shape: Sequence[Any]) -> None:
         shape = (features_of(input_shape, self.axis),)
         add_scale_and_shift(self, shape)
-        for name, initializer in zip(("moving_mean", "moving_variance"), self.moving, strict=True):
-            self.register_buffer(name, Buffer.over(initializer(shape)))
+        for name, settings in self.moving.items():
+            self.register_buffer(name, Buffer.over(settings["initializer"](shape)))
 
     def forward(self, x: Any) -> Any:
         mean, variance = self.moving_mean, self.moving_variance
@@ -154,13 +159,13 @@ class LayerNormalization(Layer):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **options: Any,
+        beta_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        beta_regularizer: RegularizerLike = None,
+        gamma_regularizer: RegularizerLike = None,
+        beta_constraint: ConstraintLike = None,
+        gamma_constraint: ConstraintLike = None,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
@@ -171,9 +176,10 @@ class LayerNormalization(Layer):
         self.axis: tuple[int, ...] = axes
         self.center, self.scale = bool(center), bool(scale)
         self.epsilon = amount(epsilon, self._words(), "epsilon")
-        self.weights_of = weight_options(
-            beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
-        )  # fmt: skip
+        self.weight_settings = weight_settings(
+            gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
+            beta=(beta_initializer, beta_regularizer, beta_constraint),
+        )
 
     def build(self, input_shape: Sequence[Any]) -> None:
         axes = axes_of(self.axis, len(input_shape))
@@ -186,36 +192,10 @@ class LayerNormalization(Layer):
         return f"axis={self.axis}, epsilon={self.epsilon:g}"
 
 
-def _initializers(*given: Any) -> list[Any]:
-    from ranvier import initializers
-
-    return [initializers.get(i) for i in given]
-
-
-def weight_options(
-    beta: Any, gamma: Any, beta_regularizer: Any, gamma_regularizer: Any, beta_constraint: Any, gamma_constraint: Any
-) -> dict[str, dict[str, Any]]:  # fmt: skip
-    """What ``add_weight`` makes gamma and beta with."""
-    from ranvier import constraints, regularizers
-
-    rows = (
-        ("gamma", gamma, gamma_regularizer, gamma_constraint),
-        ("beta", beta, beta_regularizer, beta_constraint),
-    )
-    return {
-        name: {
-            "initializer": _initializers(initializer)[0],
-            "regularizer": regularizers.get(regularizer),
-            "constraint": constraints.get(constraint),
-        }
-        for name, initializer, regularizer, constraint in rows
-    }  # fmt: skip
-
-
 def add_scale_and_shift(layer: Any, shape: tuple[int, ...]) -> None:
     """Make gamma where the layer scales, and beta where it centres."""
     for name, wanted in (("gamma", layer.scale), ("beta", layer.center)):
         if wanted:
-            layer.add_weight(shape, name=name, **layer.weights_of[name])
+            layer.add_weight(shape, **layer.weight_settings[name])
         else:
             layer.register_parameter(name, None)

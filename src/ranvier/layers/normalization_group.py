@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from ranvier.graph.node import Type
-from ranvier.layers.base import Layer, whole
-from ranvier.layers.normalization import add_scale_and_shift, features_of, weight_options
+from ranvier.layers.annotations import ConstraintLike, Factor, InitializerLike, LayerOptions, RegularizerLike
+from ranvier.layers.base import Layer, weight_settings, whole
+from ranvier.layers.normalization import add_scale_and_shift, features_of
 from ranvier.layers.shape_errors import largest_divisor
-from ranvier.layers.spatial import treatments
 from ranvier.layers.weight_dtype import group_standardize, rms_standardize
 from ranvier.module.serialization import register_module
 from ranvier.ops import functional
@@ -37,13 +37,13 @@ class GroupNormalization(Layer):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **options: Any,
+        beta_initializer: InitializerLike = "zeros",
+        gamma_initializer: InitializerLike = "ones",
+        beta_regularizer: RegularizerLike = None,
+        gamma_regularizer: RegularizerLike = None,
+        beta_constraint: ConstraintLike = None,
+        gamma_constraint: ConstraintLike = None,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         self.groups = -1 if groups == -1 else whole(groups, "groups", self.name)
@@ -51,9 +51,10 @@ class GroupNormalization(Layer):
             raise ValueError(f"the axis of layer {self.name!r} is {axis!r}. Write one whole number instead.")
         self.axis, self.center, self.scale = axis, bool(center), bool(scale)
         self.epsilon = amount(epsilon, self._words(), "epsilon")
-        self.weights_of = weight_options(
-            beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint
-        )  # fmt: skip
+        self.weight_settings = weight_settings(
+            gamma=(gamma_initializer, gamma_regularizer, gamma_constraint),
+            beta=(beta_initializer, beta_regularizer, beta_constraint),
+        )
 
     def build(self, input_shape: Sequence[Any]) -> None:
         add_scale_and_shift(self, (features_of(input_shape, self.axis),))
@@ -82,7 +83,7 @@ class InstanceNormalization(GroupNormalization):
     (Ulyanov et al., 2016.) The arguments are those of `GroupNormalization` but for ``groups``: each channel is one.
     """
 
-    def __init__(self, axis: int = -1, epsilon: float = 1e-3, **options: Any) -> None:
+    def __init__(self, axis: int = -1, epsilon: float = 1e-3, **options: Unpack[LayerOptions]) -> None:
         super().__init__(-1, axis, epsilon, **options)
 
     def extra_repr(self) -> str:
@@ -96,9 +97,11 @@ class RMSNormalization(Layer):
     Weights: scale, of the axes' shape.
     """
 
-    scale: Any
+    scale: Factor
 
-    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **options: Any) -> None:
+    def __init__(
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **options: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(**options)
         self.axis = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
         self.epsilon = amount(epsilon, self._words(), "epsilon")
@@ -106,7 +109,7 @@ class RMSNormalization(Layer):
     def build(self, input_shape: Sequence[Any]) -> None:
         axes = axes_of(self.axis, len(input_shape))
         shape = tuple(features_of(input_shape, a) for a in axes)
-        self.add_weight(shape, **treatments(scale=("ones", None, None))["scale"])
+        self.add_weight(shape, **weight_settings(scale=("ones", None, None))["scale"])
 
     def forward(self, x: Any) -> Any:
         return rms_standardize(x, self.scale, axes=self.axis, epsilon=self.epsilon)
@@ -119,7 +122,7 @@ class RMSNormalization(Layer):
 class UnitNormalization(Layer):
     """Each sample divided by its length (its 2-norm) along ``axis``."""
 
-    def __init__(self, axis: int = -1, **options: Any) -> None:
+    def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.axis = axis
 

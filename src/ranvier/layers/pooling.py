@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ranvier.graph.node import Type
+from ranvier.layers.annotations import LayerOptions, Sizes
 from ranvier.layers.shape_errors import ShapeFault
 from ranvier.layers.spatial import Spatial
 from ranvier.module.serialization import register_module
@@ -29,11 +29,11 @@ class _Pooling(Spatial):
 
     def __init__(
         self,
-        pool_size: Any = 2,
-        strides: Any = None,
+        pool_size: Sizes = 2,
+        strides: Sizes | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(data_format, **options)
         self.pool_size = self.sizes(pool_size, "pool_size")
@@ -74,7 +74,9 @@ class _GlobalPooling(Spatial):
 
     largest: ClassVar[bool]
 
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **options: Any) -> None:
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **options: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(data_format, **options)
         self.keepdims = bool(keepdims)
 
@@ -90,7 +92,7 @@ class _AdaptivePooling(Spatial):
     largest: ClassVar[bool]
 
     def __init__(
-        self, output_size: int | Sequence[int], data_format: str | None = None, **options: Any
+        self, output_size: Sizes, data_format: str | None = None, **options: Unpack[LayerOptions]
     ) -> None:
         super().__init__(data_format, **options)
         self.output_size = self.sizes(output_size, "output_size")

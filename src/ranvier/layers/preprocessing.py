@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from ranvier.data.convert import to_numeric
 from ranvier.graph.node import GraphError, Node, Type
+from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer
 from ranvier.module.parameter import Buffer
 from ranvier.module.serialization import register_module
@@ -55,7 +56,7 @@ class Normalization(Layer):
         mean: Any = None,
         variance: Any = None,
         invert: bool = False,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         axes = () if axis is None else tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)

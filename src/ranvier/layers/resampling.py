@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Unpack
 
 from ranvier.graph.node import Type
+from ranvier.layers.annotations import Factor, LayerOptions
 from ranvier.layers.base import whole
 from ranvier.layers.spatial import Spatial
 from ranvier.module.serialization import register_module
@@ -118,7 +119,9 @@ def cut(x: Any, box: tuple[tuple[int, int], tuple[int, int]]) -> Any:
 class _Sized(RandomLayer):
     """A layer that gives images of ``height`` times ``width``."""
 
-    def __init__(self, height: int, width: int, data_format: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, height: int, width: int, data_format: str | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(data_format, **options)
         self.height, self.width = (whole(v, w, self.name) for v, w in ((height, "height"), (width, "width")))
 
@@ -156,7 +159,7 @@ class Resizing(_Sized):
         fill_value: float = 0.0,
         antialias: bool = False,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(height, width, data_format, **options)
         self.interpolation = self.word(interpolation, "interpolation", tuple(RESIZING))
@@ -211,7 +214,7 @@ class RandomCrop(_Sized):
         width: int,
         seed: int | None = None,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(height, width, data_format, **options)
         self.seed = seed
@@ -247,7 +250,7 @@ class RandomFlip(RandomLayer):
         mode: str = "horizontal_and_vertical",
         seed: int | None = None,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(data_format, **options)
         self.mode, self.seed = self.word(mode, "mode", tuple(FLIPS)), seed
@@ -275,7 +278,7 @@ class _Moved(RandomLayer):
         seed: int | None,
         fill_value: float,
         data_format: str | None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(data_format, **options)
         self.seed = seed
@@ -297,14 +300,14 @@ class RandomTranslation(_Moved):
 
     def __init__(
         self,
-        height_factor: Any,
-        width_factor: Any,
+        height_factor: Factor,
+        width_factor: Factor,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
         self.vertical = bounds(height_factor, "height_factor", self.name, -1, 1)
@@ -331,13 +334,13 @@ class RandomRotation(_Moved):
 
     def __init__(
         self,
-        factor: Any,
+        factor: Factor,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
         self.factor = bounds(factor, "factor", self.name, -1, 1)
@@ -360,14 +363,14 @@ class RandomZoom(_Moved):
 
     def __init__(
         self,
-        height_factor: Any,
-        width_factor: Any = None,
+        height_factor: Factor,
+        width_factor: Factor | None = None,
         fill_mode: str = "reflect",
         interpolation: str = "bilinear",
         seed: int | None = None,
         fill_value: float = 0.0,
         data_format: str | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **options)
         self.vertical = bounds(height_factor, "height_factor", self.name, -0.999, 1)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
-from ranvier.layers.base import whole
+from ranvier.layers.annotations import (
+    ActivationLike,
+    ConstraintLike,
+    InitializerLike,
+    OptionsWithInputDim,
+    RegularizerLike,
+    Sizes,
+)
+from ranvier.layers.base import weight_settings, whole
 from ranvier.layers.convolution_base import Convolution
-from ranvier.layers.spatial import treatments
 from ranvier.layers.weight_dtype import convolve_separably
 from ranvier.module.parameter import Parameter
 from ranvier.module.serialization import register_module
@@ -21,29 +28,29 @@ class _DepthwiseConv(Convolution):
 
     def __init__(
         self,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
         padding: str = "valid",
         depth_multiplier: int = 1,
         data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
+        dilation_rate: Sizes = 1,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
-        **options: Any,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **options: Unpack[OptionsWithInputDim],
     ) -> None:
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
             activity_regularizer=activity_regularizer, **options,
         )  # fmt: skip
         self.depth_multiplier = whole(depth_multiplier, "depth_multiplier", self.name)
-        self.weights_of = treatments(
+        self.weight_settings = weight_settings(
             kernel=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
             bias=(bias_initializer, bias_regularizer, bias_constraint),
         )
@@ -89,25 +96,25 @@ class _SeparableConv(Convolution):
     def __init__(
         self,
         filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: Any = 1,
+        dilation_rate: Sizes = 1,
         depth_multiplier: int = 1,
-        activation: Any = None,
+        activation: ActivationLike = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        pointwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        pointwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        pointwise_constraint: Any = None,
-        bias_constraint: Any = None,
-        **options: Any,
+        depthwise_initializer: InitializerLike = "glorot_uniform",
+        pointwise_initializer: InitializerLike = "glorot_uniform",
+        bias_initializer: InitializerLike = "zeros",
+        depthwise_regularizer: RegularizerLike = None,
+        pointwise_regularizer: RegularizerLike = None,
+        bias_regularizer: RegularizerLike = None,
+        activity_regularizer: RegularizerLike = None,
+        depthwise_constraint: ConstraintLike = None,
+        pointwise_constraint: ConstraintLike = None,
+        bias_constraint: ConstraintLike = None,
+        **options: Unpack[OptionsWithInputDim],
     ) -> None:
         super().__init__(
             kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias,
@@ -115,7 +122,7 @@ class _SeparableConv(Convolution):
         )  # fmt: skip
         self.filters = whole(filters, "filters", self.name)
         self.depth_multiplier = whole(depth_multiplier, "depth_multiplier", self.name)
-        self.weights_of = treatments(
+        self.weight_settings = weight_settings(
             depthwise_kernel=(depthwise_initializer, depthwise_regularizer, depthwise_constraint),
             pointwise_kernel=(pointwise_initializer, pointwise_regularizer, pointwise_constraint),
             bias=(bias_initializer, bias_regularizer, bias_constraint),

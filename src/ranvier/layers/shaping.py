@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from ranvier.graph.node import GraphError, Node, Type, apply
+from ranvier.layers.annotations import LayerOptions, Sizes
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.spatial import Spatial
 from ranvier.module.calls import shape_of
@@ -27,7 +28,7 @@ __all__ = [
 class Reshape(Layer):
     """The same elements of each sample in ``target_shape``, without the batch's dimension; one extent may be -1."""
 
-    def __init__(self, target_shape: Sequence[int] | int, **options: Any) -> None:
+    def __init__(self, target_shape: Sequence[int] | int, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         shape = tuple(target_shape) if isinstance(target_shape, (list, tuple)) else (target_shape,)
         if any(isinstance(n, bool) or not isinstance(n, int) or n < -1 for n in shape) or shape.count(-1) > 1:
@@ -61,7 +62,7 @@ class Reshape(Layer):
 class Permute(Layer):
     """The dimensions of each sample in another order: ``dims`` counts them from 1, so (2, 1) exchanges two."""
 
-    def __init__(self, dims: Sequence[int], **options: Any) -> None:
+    def __init__(self, dims: Sequence[int], **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -93,7 +94,7 @@ def over_steps(x: Node, n: int) -> Node:
 class RepeatVector(Layer):
     """Each row of features ``n`` times over: (batch, features) -> (batch, n, features)."""
 
-    def __init__(self, n: int, **options: Any) -> None:
+    def __init__(self, n: int, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.n = whole(n, "n", self.name)
 
@@ -136,7 +137,12 @@ class _ZeroPadding(_Borders):
 
     what = "padding"
 
-    def __init__(self, padding: Any = 1, data_format: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        padding: int | Sequence[int | Sequence[int]] = 1,
+        data_format: str | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(data_format, **options)
         self.padding = self.borders(padding)
 
@@ -173,7 +179,12 @@ class _Cropping(_Borders):
 
     what = "cropping"
 
-    def __init__(self, cropping: Any = 1, data_format: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        cropping: int | Sequence[int | Sequence[int]] = 1,
+        data_format: str | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(data_format, **options)
         self.cropping = self.borders(cropping)
 
@@ -197,7 +208,12 @@ class Cropping2D(_Cropping):
 
     dimensions = 2
 
-    def __init__(self, cropping: Any = 0, data_format: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        cropping: int | Sequence[int | Sequence[int]] = 0,
+        data_format: str | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(cropping, data_format, **options)
 
 
@@ -213,7 +229,9 @@ class _UpSampling(Spatial):
 
     interpolation = "nearest"
 
-    def __init__(self, size: Any = 2, data_format: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, size: Sizes = 2, data_format: str | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(data_format, **options)
         self.size = self.sizes(size, "size")
 
@@ -244,10 +262,10 @@ class UpSampling2D(_UpSampling):
 
     def __init__(
         self,
-        size: Any = 2,
+        size: Sizes = 2,
         data_format: str | None = None,
         interpolation: str = "nearest",
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(size, data_format, **options)
         self.interpolation = self.word(interpolation, "interpolation", ("nearest", "bilinear"))
@@ -279,7 +297,7 @@ class Lambda(Layer):
         output_shape: Any = None,
         mask: Any = None,
         arguments: Mapping[str, Any] | None = None,
-        **options: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
         if mask is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from ranvier.graph.node import GraphError, Type
+from ranvier.layers.annotations import LayerOptions
 from ranvier.layers.base import Layer, whole
 from ranvier.layers.shape_errors import Form, ShapeFault
 
-__all__ = ["Spatial", "data_format_of", "treatments"]
+__all__ = ["Spatial", "data_format_of"]
 
 FORMATS = ("channels_last", "channels_first")
 
@@ -22,21 +23,6 @@ def data_format_of(value: Any, name: str) -> str:
     return value or "channels_last"
 
 
-def treatments(**given: tuple[Any, Any, Any]) -> dict[str, dict[str, Any]]:
-    """What ``add_weight`` makes each weight with, from its initializer, regularizer and constraint as the user says."""
-    from ranvier import constraints, initializers, regularizers
-
-    return {
-        name: {
-            "name": name,
-            "initializer": initializers.get(initializer),
-            "regularizer": regularizers.get(regularizer),
-            "constraint": constraints.get(constraint),
-        }
-        for name, (initializer, regularizer, constraint) in given.items()
-    }
-
-
 class Spatial(Layer):
     """A layer on (batch, positions..., channels), or (batch, channels, positions...) with "channels_first".
 
@@ -45,7 +31,7 @@ class Spatial(Layer):
 
     dimensions: ClassVar[int]  # of positions: steps, pixels or voxels
 
-    def __init__(self, data_format: str | None = None, **options: Any) -> None:
+    def __init__(self, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.data_format = data_format_of(data_format, self.name)
         self.first = self.data_format == "channels_first"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ranvier.module.calls import mode
 from ranvier.module.members import ModuleBase
-from ranvier.module.properties import overridable_property
+from ranvier.module.properties import OverridableProperty
 
 __all__ = ["by_call", "by_either_name", "says_call"]
 
@@ -35,7 +35,7 @@ def by_either_name(cls: type[Any], calling: Callable[..., Any]) -> None:
 def says_call(cls: type) -> bool:
     """Whether the class has a ``call`` of the user's, and none that was made of a forward."""
     call = inspect.getattr_static(cls, "call", None)
-    return not isinstance(call, overridable_property) and not hasattr(call, "forward")
+    return not isinstance(call, OverridableProperty) and not hasattr(call, "forward")
 
 
 def by_call(forward: Any) -> Any:

@@ -95,13 +95,13 @@ class FunctionalAPI(TrainingAPI):
         )
 
     @overridable_property
-    def inputs(self) -> list[Any]:
+    def inputs(self) -> Any:
         """The symbolic inputs of a functional model, in the order of ``input_names``."""
         self._refuse_unrecorded("inputs")
         return [call.values[0] for call in self._symbolic_calls()[: len(self.input_names)]]
 
     @overridable_property
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> Any:
         """The symbolic outputs of a functional model, in the order of ``output_names``."""
         self._refuse_unrecorded("outputs")
         output = self.output

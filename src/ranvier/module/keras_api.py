@@ -10,7 +10,6 @@ import numpy as np
 
 from ranvier.graph.node import BATCH, Type
 from ranvier.module.calls import floats_of, mode
-from ranvier.module.members import ModuleBase
 from ranvier.module.properties import overridable_property, part_of_module
 from ranvier.module.state import ModuleState
 from ranvier.module.summary import summary
@@ -50,7 +49,8 @@ class KerasAPI(ModuleState):
     compute_dtype = variable_dtype = dtype  # Keras's: there is one for both
 
     @overridable_property
-    def layers(self) -> list[ModuleBase]:
+    def layers(self) -> Any:
+        """The modules in this one, in order."""
         return list(self.children())
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
@@ -85,7 +85,7 @@ class KerasAPI(ModuleState):
         return list(seen.values())
 
     @overridable_property
-    def weights(self) -> list[Tensor]:
+    def weights(self) -> Any:
         """Parameters and persistent buffers, layer by layer, of each those that are trained first."""
         return self._tensors()
 
@@ -127,7 +127,7 @@ class KerasAPI(ModuleState):
         return map_structure(result, Tensor, lambda tensor: (None, *tensor.shape[1:]))
 
     @overridable_property
-    def losses(self) -> list[Tensor]:
+    def losses(self) -> Any:
         """What is added to the loss: the penalty of each trainable weight that has a regularizer, and what layers added
         in the last call (``add_loss``, activity regularizers). `fit` adds them; an explicit loop writes
         ``loss + sum(model.losses)``.
@@ -173,7 +173,7 @@ class KerasAPI(ModuleState):
         return [] if compiled is None else list(compiled.names)
 
     @overridable_property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> Any:
         """The metrics that `compile` was given, in the order of the results; empty before."""
         compiled = self.__dict__.get("_compiled")
         return [] if compiled is None else [metric.given for metric in compiled.metrics]

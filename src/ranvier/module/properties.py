@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-__all__ = ["overridable_property", "part_of_module"]
+__all__ = ["OverridableProperty", "overridable_property", "part_of_module"]
 
+T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
 
 
-class overridable_property:  # noqa: N801  # written as property is
-    """A property that an attribute of the same name overrides: many networks have a ``self.layers`` of their own.
-
-    Its type is Any, as that of the attribute may be anything.
-    """
+class OverridableProperty:
+    """See `overridable_property`."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function, self.__doc__ = function, function.__doc__
 
     def __get__(self, module: Any, owner: Any = None) -> Any:
         return self if module is None else self.function(module)
+
+
+def overridable_property(function: Callable[[Any], T]) -> T:
+    """A property that an attribute of the same name overrides: many networks have a ``self.layers`` of their own.
+
+    A type checker takes it for an attribute of the type that the function returns, Any where networks likely have
+    another of the name.
+    """
+    return cast("T", OverridableProperty(function))
 
 
 def part_of_module(cls: Class) -> Class:

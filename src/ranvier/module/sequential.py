@@ -170,11 +170,11 @@ class Sequential(Module):
         return self._described()[-1]
 
     @overridable_property
-    def inputs(self) -> list[Any]:
+    def inputs(self) -> Any:
         return [self._described()[0]]
 
     @overridable_property
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> Any:
         return [self._described()[-1]]
 
     def forward(self, x: Any) -> Any:

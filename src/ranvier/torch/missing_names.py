@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ranvier.module.properties import overridable_property
+from ranvier.module.properties import OverridableProperty
 from ranvier.support.errors import lacking
 from ranvier.tensor.tensor import Tensor
 
@@ -61,13 +61,13 @@ _TENSOR = {
 }
 
 
-def _refusal(name: str, words: str) -> overridable_property:
+def _refusal(name: str, words: str) -> OverridableProperty:
     """An attribute that is not there, for ``hasattr`` too."""
 
     def refuse(tensor: Any) -> None:
         raise AttributeError(f"{type(tensor).__name__}.{name} does not exist: {words}.")
 
-    return overridable_property(refuse)
+    return OverridableProperty(refuse)
 
 
 def attach() -> None:
