@@ -243,7 +243,7 @@ def test_get():
         losses.get(3)
     with pytest.raises(ValueError, match="reduction"):
         losses.MeanSquaredError(reduction="avg")
-    with pytest.raises(ValueError, match="share"):
+    with pytest.raises(ValueError, match="a number from 0 to 1"):
         losses.BinaryCrossentropy(label_smoothing=2)
     with pytest.raises(ValueError, match="gamma -1"):
         losses.BinaryFocalCrossentropy(gamma=-1)

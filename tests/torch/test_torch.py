@@ -704,7 +704,7 @@ def test_state_dicts_through_files(tmp_path):
         (lambda: DataLoader(TensorDataset(torch.ones(2)), batch_size=0), ValueError, "batch_size=0"),
         (lambda: DataLoader(X, Y), TypeError, r"batch_size is a ndarray.*TensorDataset\(x, y\)"),
         (lambda: DataLoader(TensorDataset(torch.ones(0)), shuffle=True), ValueError, "0 samples"),
-        (lambda: random_split(TensorDataset(torch.ones(3)), [1, 1]), ValueError, "add up to 2"),
+        (lambda: random_split(TensorDataset(torch.ones(3)), [1, 1]), ValueError, "sum to 2"),
         (lambda: nn.init.xavier_uniform_(torch.ones(3)), ValueError, "no inputs"),
     ],
 )

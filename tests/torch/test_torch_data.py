@@ -352,7 +352,7 @@ WRONG: list[tuple[Any, type[Exception], str]] = [
       for make in (lambda g: data.DataLoader(ROWS, generator=g), lambda g: data.RandomSampler(ROWS, generator=g),
                    lambda g: data.random_split(ROWS, [6], g), lambda g: torch.rand(2, generator=g))],
     (lambda: data.random_split(range(10), [1.5, -0.5]), ValueError, r"lengths \[1.5, -0.5\] hold one below 0"),
-    (lambda: data.random_split(range(10), [0.5, 0.3]), ValueError, r"shares \[0.5, 0.3\] add up to 0.8. Write shares"),
+    (lambda: data.random_split(range(10), [0.5, 0.3]), ValueError, r"fractions \[0.5, 0.3\] sum to 0.8. Write fractions"),
 ]  # fmt: skip
 
 

@@ -163,7 +163,7 @@ def loss_of(
 
 def _fraction(value: float, what: str) -> float:
     if not 0 <= value <= 1:
-        raise ValueError(f"{what} {value!r} is no share. Write a number from 0 to 1.")
+        raise ValueError(f"{what} {value!r} is out of range. Write a number from 0 to 1.")
     return value
 
 

@@ -101,13 +101,11 @@ for _part in (
 tensor_methods.attach()
 missing_names.attach()
 
-__version__ = (
-    f"2.0.0+ranvier.{version.__version__}"  # of the vocabulary, for programs that ask for 2 or later
-)
+__version__ = f"2.0.0+ranvier.{version.__version__}"  # programs may require PyTorch 2
 inverse, det, pinverse, matrix_power = linalg.inv, linalg.det, linalg.pinv, linalg.matrix_power
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 get_default_dtype, set_default_dtype = get_dtype, set_dtype
-Size, dtype = tuple, str  # what x.shape and x.dtype are here
+Size, dtype = tuple, str  # the types of x.shape and x.dtype
 
 
 __getattr__, __dir__ = missing(globals(), "torch", __all__)

@@ -1,4 +1,4 @@
-"""``torch.accelerator``, for programs that ask whether there is one: there is not."""
+"""``torch.accelerator``, for programs that ask whether there is one; there is none."""
 
 from ranvier.support.errors import missing
 
@@ -21,7 +21,7 @@ def device_count() -> int:
 
 
 def synchronize(device: object = None) -> None:
-    """Nothing: results are there when they are read."""
+    """No effect: a result is complete when it is read."""
     del device
 
 

@@ -1,4 +1,4 @@
-"""``torch.amp``, for programs that may use half precision where there is an accelerator: there is neither here."""
+"""``torch.amp``, for programs that may use half precision on an accelerator; this library has neither."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["GradScaler", "autocast", "is_autocast_available"]
 
 
 class autocast(CheckedConstructor, contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
-    """A context, or a decorator, in which nothing is of another precision.
+    """A context, or a decorator, that does not change the precision.
 
-    For an accelerator, which there is not, it is without effect, as in PyTorch; so it is with ``enabled=False`` and
-    for float32. Raises RuntimeError where it asks for half precision on the processor.
+    It has no effect for an accelerator, with ``enabled=False``, and for float32, as in PyTorch without an accelerator.
+    Raises RuntimeError for half precision on the processor.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ def is_autocast_available(device_type: str) -> bool:
 
 
 class GradScaler(CheckedConstructor):
-    """What scales losses for half precision, as PyTorch's is where that is not there: it leaves them as they are."""
+    """A scaler of losses for half precision that leaves them unchanged, as PyTorch's does without an accelerator."""
 
     def __init__(
         self,
@@ -65,25 +65,25 @@ class GradScaler(CheckedConstructor):
         return 1.0
 
     def scale(self, outputs: Any) -> Any:
-        """``outputs``, as they are."""
+        """``outputs``, unchanged."""
         return outputs
 
     def unscale_(self, optimizer: Any) -> None:
-        """Nothing."""
+        """No effect."""
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """``optimizer.step(...)``."""
         return optimizer.step(*args, **kwargs)
 
     def update(self, new_scale: Any = None) -> None:
-        """Nothing."""
+        """No effect."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing, in a dict."""
+        """An empty dict."""
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """No effect."""
 
 
 __getattr__, __dir__ = missing(globals(), "torch.amp", __all__)

@@ -1,4 +1,4 @@
-"""Gradients as PyTorch spells them: ``torch.autograd.grad``, and whether they are recorded."""
+"""``torch.autograd``: gradients of given inputs, and whether gradients are recorded."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ def grad(
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
-    """The derivative of an output, or of the sum of several, by each input, which may be differentiated again with
-    ``create_graph=True``. ``grad_outputs`` has what is known of the derivative by each output that is no single number.
+    """The derivative of an output, or of the sum of several, by each input.
 
-    What was recorded is kept in any case: ``retain_graph`` changes nothing. Raises RuntimeError for an input that no
-    output depends on; with ``allow_unused=True`` its derivative is None, and zeros with ``materialize_grads=True``.
+    With ``create_graph=True`` you can differentiate it again. ``grad_outputs`` are the derivatives by the outputs,
+    required for those with more than one element. The recorded graph is always kept: ``retain_graph`` has no effect.
+    Raises RuntimeError for an input that no output depends on; with ``allow_unused=True`` its derivative is None, and
+    zeros with ``materialize_grads=True``.
     """
     if is_grads_batched:
         raise ValueError("is_grads_batched=True does not exist here. Write a loop over grad_outputs instead.")
@@ -77,7 +78,7 @@ def _several(given: Any) -> list[Any]:
 
 
 class set_grad_enabled(CheckedConstructor, GradMode):  # noqa: N801  # PyTorch's name
-    """Record gradients from here on, or not; as a context within it alone, as a decorator within the function alone."""
+    """Set whether gradients are recorded: from here on, or within a context or a decorated function only."""
 
     def __init__(self, mode: bool) -> None:
         self.mode, self.before = bool(mode), trace.state.grad_enabled
@@ -102,19 +103,19 @@ def inference_mode(mode: Any = True) -> Any:
 
 
 class enable_grad(no_grad):  # noqa: N801  # PyTorch's name
-    """Within this context (or a function decorated with it) gradients are recorded, also inside of ``no_grad``."""
+    """Record gradients within this context or decorated function, even inside ``no_grad``."""
 
     _records = True
 
 
 def Variable(data: Any, requires_grad: bool = False) -> Tensor:  # noqa: N802  # PyTorch's name
-    """``data`` as a tensor, as programs from before PyTorch 0.4 write it."""
+    """``data`` as a tensor, for programs from before PyTorch 0.4."""
     tensor: Tensor = data if isinstance(data, Tensor) else Tensor(data)
     return tensor.requires_grad_() if requires_grad else tensor
 
 
 class set_detect_anomaly(CheckedConstructor, contextlib.ContextDecorator):  # noqa: N801  # PyTorch's name
-    """Accepted, as a call and as a context, and without effect: ``model.check`` says where nan comes from."""
+    """Accepted as a call and as a context, without effect: ``model.check`` finds the origin of nan."""
 
     def __init__(self, mode: bool = True, check_nan: bool = True) -> None:
         self.mode, self.check_nan = mode, check_nan
@@ -127,7 +128,7 @@ class set_detect_anomaly(CheckedConstructor, contextlib.ContextDecorator):  # no
 
 
 class detect_anomaly(set_detect_anomaly):  # noqa: N801  # PyTorch's name
-    """The same as a context alone."""
+    """`set_detect_anomaly` as a context only."""
 
     def __init__(self, check_nan: bool = True) -> None:
         super().__init__(True, check_nan)

@@ -1,4 +1,4 @@
-"""``torch.backends``: other libraries that PyTorch computes with. None is here; flags may be set, to no effect."""
+"""``torch.backends``: other libraries that PyTorch computes with. None is available; flags have no effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]
 
 
 class Backend:
-    """A library that is not here."""
+    """A library that is not available."""
 
     enabled = False
     deterministic = True

@@ -1,6 +1,6 @@
-"""``torch.save`` and ``torch.load`` for checkpoints, as safetensors files: no pickle, no code in them.
+"""``torch.save`` and ``torch.load`` for checkpoints, as safetensors files without pickles or code.
 
-A state dict's tensors stand in the file under their names. Of anything nested, such as a dict with the state dicts of a
+The tensors of a state dict are stored under their names. For nested values, such as a dict with the state dicts of a
 model and an optimizer, the tensors are numbered, and the file's metadata holds the rest as JSON.
 """
 
@@ -19,16 +19,16 @@ from ranvier.tensor.tensor import Tensor
 
 __all__ = ["load", "save"]
 
-KEY = "torch"  # of the metadata
-PICKLED = (b"PK\x03\x04", b"\x80\x02")  # how PyTorch's own files begin, since 1.6 and before
+KEY = "torch"  # the key in the metadata
+PICKLED = (b"PK\x03\x04", b"\x80\x02")  # the first bytes of PyTorch's own files, since 1.6 and before
 PLAIN = (str, int, float, bool, type(None))
 
 
 def save(obj: Any, f: Any) -> None:
-    """Write a state dict, or dicts, lists and tuples of them and of numbers and texts.
+    """Write a state dict, or dicts, lists and tuples of state dicts, numbers and texts.
 
-    ``f`` is a path, whose file is the old one or the new one, whole, or a file open for binary writing, such as
-    ``io.BytesIO()``. Raises TypeError for anything else to write: a whole model is saved with ``model.save(path)``.
+    ``f`` is a path, whose file is replaced atomically, or a file open for binary writing, such as ``io.BytesIO()``.
+    Raises TypeError for other values: save a whole model with ``model.save(path)``.
     """
     from pathlib import Path
 
@@ -39,7 +39,7 @@ def save(obj: Any, f: Any) -> None:
         tensors, metadata = {str(name): np.asarray(value) for name, value in obj.items()}, {}
     else:
         tensors = {}
-        metadata = {KEY: json.dumps(_described(obj, "", tensors))}
+        metadata = {KEY: json.dumps(_encode(obj, "", tensors))}
     if opened:
         f.write(to_bytes(tensors, metadata))
     else:
@@ -47,7 +47,7 @@ def save(obj: Any, f: Any) -> None:
 
 
 def _is_open(f: Any, method: str) -> bool:
-    """Whether ``f`` is a binary file that is open, and no path. Raises TypeError for what is neither."""
+    """Whether ``f`` is an open binary file, and no path. Raises TypeError for anything else."""
     if isinstance(f, (str, os.PathLike)):
         return False
     if isinstance(f, io.TextIOBase):
@@ -60,8 +60,8 @@ def _is_open(f: Any, method: str) -> bool:
     return True
 
 
-def _described(value: Any, path: str, tensors: dict[str, Any]) -> Any:
-    """What JSON holds of a value; tensors go by their numbers."""
+def _encode(value: Any, path: str, tensors: dict[str, Any]) -> Any:
+    """A value as JSON can hold it; tensors are replaced by their numbers."""
     if isinstance(value, (Tensor, np.ndarray)):
         name = str(len(tensors))
         tensors[name] = np.asarray(value)
@@ -71,9 +71,9 @@ def _described(value: Any, path: str, tensors: dict[str, Any]) -> Any:
     if isinstance(value, PLAIN):
         return value
     if isinstance(value, Mapping):
-        return {"dict": [[_key(k, path), _described(v, f"{path}[{k!r}]", tensors)] for k, v in value.items()]}
+        return {"dict": [[_key(k, path), _encode(v, f"{path}[{k!r}]", tensors)] for k, v in value.items()]}
     if isinstance(value, (list, tuple)):
-        parts = [_described(v, f"{path}[{i}]", tensors) for i, v in enumerate(value)]
+        parts = [_encode(v, f"{path}[{i}]", tensors) for i, v in enumerate(value)]
         return {"tuple": parts} if isinstance(value, tuple) else parts
     raise TypeError(
         f"torch.save writes tensors, numbers, texts, and dicts and lists of them, and here is a {type(value).__name__}"
@@ -90,8 +90,8 @@ def _key(key: Any, path: str) -> Any:
 def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     """What `save` wrote, or the tensors of any safetensors file by their names.
 
-    ``f`` is a path, or a file open for binary reading, which is read from where it stands to its end. Raises ValueError
-    for contents of another kind.
+    ``f`` is a path, or a file open for binary reading, which is read from its position to its end. Raises ValueError
+    for other contents.
     """
     from pathlib import Path
 
@@ -123,17 +123,17 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True) -> Any:
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     tensors = OrderedDict((name, Tensor(array, dtype=array.dtype.name)) for name, array in arrays.items())
     described = header.get("__metadata__", {}).get(KEY)
-    return tensors if described is None else _restored(json.loads(described), tensors)
+    return tensors if described is None else _decode(json.loads(described), tensors)
 
 
-def _restored(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, list):
-        return [_restored(v, tensors) for v in value]
+        return [_decode(v, tensors) for v in value]
     if not isinstance(value, dict):
         return value
     ((kind, held),) = value.items()
     if kind == "tensor":
         return tensors[held]
     if kind == "tuple":
-        return tuple(_restored(v, tensors) for v in held)
-    return {key: _restored(v, tensors) for key, v in held}
+        return tuple(_decode(v, tensors) for v in held)
+    return {key: _decode(v, tensors) for key, v in held}

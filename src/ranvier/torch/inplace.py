@@ -1,4 +1,4 @@
-"""Functions of PyTorch that change their tensor and return it: its methods whose names end in an underscore."""
+"""PyTorch's functions that change their argument and return it; their names end in an underscore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that PyTorch has and this vocabulary does not, and what to say of them: a neighbour's name would mislead."""
+"""Names that PyTorch has and this vocabulary lacks, and what the error says instead of the nearest name."""
 
 from __future__ import annotations
 

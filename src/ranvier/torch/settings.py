@@ -1,4 +1,4 @@
-"""What programs set before they start: precision, compilation. Most of it is so already."""
+"""Settings that programs make before they start, such as precision and compilation. Most have no effect."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = [
     "set_printoptions", "use_deterministic_algorithms",
 ]  # fmt: skip
 
-# Accepted wherever PyTorch takes them, and without effect: there is one memory format.
+# Accepted wherever PyTorch takes them, without effect: there is one memory format.
 contiguous_format, preserve_format = "torch.contiguous_format", "torch.preserve_format"
 channels_last, channels_last_3d = "torch.channels_last", "torch.channels_last_3d"
 
 
 def set_default_device(device: Any) -> None:
-    """Accepted for the processor, and without effect. Raises RuntimeError for another device."""
+    """Accepted for the processor, without effect. Raises RuntimeError for another device."""
     check_device(device)
 
 
@@ -34,38 +34,38 @@ def get_default_device() -> device:
 
 
 def set_default_tensor_type(t: Any) -> None:
-    """The default dtype by a kind of tensors (``torch.DoubleTensor``) or its name."""
+    """Set the default dtype by a tensor type (``torch.DoubleTensor``) or its name."""
     name = str(t).rpartition(".")[2]
     set_dtype(CLASSES.get(name) or t.dtype)
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Accepted, and without effect: every program gives the same bits each time."""
+    """Accepted, without effect: every program gives the same bits each time."""
     del mode, warn_only
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """True: there are no others."""
+    """True: all algorithms are deterministic."""
     return True
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Accepted, and without effect: products of float32 are always of the highest precision."""
+    """Accepted, without effect: products of float32 always have the highest precision."""
     del precision
 
 
 def get_float32_matmul_precision() -> str:
-    """The word "highest"."""
+    """Always "highest"."""
     return "highest"
 
 
 def set_printoptions(**options: Any) -> None:
-    """Accepted, and without effect."""
+    """Accepted, without effect."""
     del options
 
 
 def compile(model: Any = None, **options: Any) -> Any:
-    """``model`` itself, module or function: what is recorded is compiled anyway. As a decorator too."""
+    """``model`` itself, a module or a function: recorded operations are always compiled. Also a decorator."""
     if model is None:
         undecorated: Callable[[Any], Any] = lambda given: given  # noqa: E731  # as PyTorch's with options
         return undecorated
@@ -73,10 +73,10 @@ def compile(model: Any = None, **options: Any) -> Any:
 
 
 def finfo(type: Any = None) -> Any:
-    """What NumPy knows of a floating dtype: ``eps``, ``max``, ``tiny``."""
+    """NumPy's limits of a floating dtype: ``eps``, ``max``, ``tiny``."""
     return np.finfo(dtype_name(type) or "float32")
 
 
 def iinfo(type: Any) -> Any:
-    """What NumPy knows of an integer dtype: ``max``, ``min``."""
+    """NumPy's limits of an integer dtype: ``max``, ``min``."""
     return np.iinfo(dtype_name(type))

@@ -11,10 +11,10 @@ import numpy as np
 
 from ranvier.tensor.tensor import Tensor
 
-__all__ = ["check_classes", "labelled", "outside"]
+__all__ = ["check_classes", "check_known_labels", "first_out_of_range"]
 
 
-def outside(indices: Any, extent: int, ignored: int | None = None) -> int | None:
+def first_out_of_range(indices: Any, extent: int, ignored: int | None = None) -> int | None:
     """The first index outside 0 to ``extent - 1`` that is not ignored, None if there is none."""
     if not indices.size or indices.dtype.kind == "b":
         return None
@@ -26,7 +26,7 @@ def outside(indices: Any, extent: int, ignored: int | None = None) -> int | None
 
 def check_classes(labels: Any, classes: int, ignored: int | None = None) -> None:
     """Raise IndexError for a label that is no class and is not ignored."""
-    wrong = outside(labels, classes, ignored)
+    wrong = first_out_of_range(labels, classes, ignored)
     if wrong is not None:
         raise IndexError(
             f"label {wrong} is out of range for {classes} classes. Write labels from 0 to {classes - 1}, or give "
@@ -34,7 +34,7 @@ def check_classes(labels: Any, classes: int, ignored: int | None = None) -> None
         )
 
 
-def labelled(loss: Callable[..., Any]) -> Any:
+def check_known_labels(loss: Callable[..., Any]) -> Any:
     """Wrap a loss of labels (N, ...) and scores (N, ..., classes): known labels out of range raise."""
     signature = inspect.signature(loss)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ranvier.graph.node import FLOATS, Symbol
 from ranvier.ops import arrays, functional
-from ranvier.ops.functional.label_checks import check_classes, outside
+from ranvier.ops.functional.label_checks import check_classes, first_out_of_range
 from ranvier.tensor.tensor import Tensor
 
 _NO_INDEX = (*FLOATS, "bool")
@@ -29,7 +29,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """1 at each index along a new last dimension, 0 elsewhere; int32. By default up to the largest index."""
     classes = int(arrays.max(tensor).item()) + 1 if num_classes < 0 else num_classes
     if isinstance(tensor, Tensor) and tensor._value is not None:
-        wrong = outside(tensor._value, classes)
+        wrong = first_out_of_range(tensor._value, classes)
         if wrong is not None:
             raise IndexError(
                 f"index {wrong} is out of range for {classes} classes. Write indices from 0 to {classes - 1}, or a "
@@ -63,7 +63,7 @@ def embedding(
                 "whole numbers, instead."
             )
     elif isinstance(input, Tensor) and input._value is not None:
-        wrong = outside(input._value, rows)
+        wrong = first_out_of_range(input._value, rows)
         if wrong is not None:
             raise IndexError(
                 f"index {wrong} is out of range for {rows} rows. Write indices from 0 to {rows - 1}, or give "

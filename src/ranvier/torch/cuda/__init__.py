@@ -1,4 +1,4 @@
-"""``torch.cuda``, for programs that ask whether there is one: there is not."""
+"""``torch.cuda``, for programs that ask whether there is one; there is none."""
 
 from typing import Any
 
@@ -27,19 +27,19 @@ def device_count() -> int:
 
 
 def manual_seed(seed: int) -> None:
-    """Accepted, and without effect: ``torch.manual_seed`` seeds everything."""
+    """Accepted, without effect: ``torch.manual_seed`` seeds everything."""
 
 
 def manual_seed_all(seed: int) -> None:
-    """Accepted, and without effect: ``torch.manual_seed`` seeds everything."""
+    """Accepted, without effect: ``torch.manual_seed`` seeds everything."""
 
 
 def empty_cache() -> None:
-    """Nothing."""
+    """No effect."""
 
 
 def synchronize(device: Any = None) -> None:
-    """Nothing: results are there when they are read."""
+    """No effect: a result is complete when it is read."""
 
 
 def memory_allocated(device: Any = None) -> int:

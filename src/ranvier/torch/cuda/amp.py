@@ -1,4 +1,4 @@
-"""``torch.cuda.amp``: `ranvier.torch.amp` by its older name, with the older arguments."""
+"""``torch.cuda.amp``: `ranvier.torch.amp` under its older name, with the older arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class autocast(amp.autocast):  # noqa: N801  # PyTorch's name
 
 
 class GradScaler(amp.GradScaler):
-    """A scaler that leaves losses as they are: there is no accelerator."""
+    """A scaler that leaves losses unchanged: there is no accelerator."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Activation functions as modules: one row each, with PyTorch's arguments and defaults."""
+"""Activation functions as modules, with PyTorch's arguments and defaults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 
 
 class _Activation(Module):
-    """A function of one tensor; what it was constructed with are attributes, which may be changed."""
+    """A function of one tensor; the constructor's arguments are attributes, which you may change."""
 
     function: Callable[..., Any]
     passed: tuple[str, ...]
@@ -31,7 +31,7 @@ class _Activation(Module):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the function is called with."""
+        """The arguments of the function."""
         options = {name: getattr(self, name) for name in self.passed}
         return {**options, "inplace": True} if self.inplace else options
 
@@ -45,7 +45,7 @@ class _Activation(Module):
 
 
 def _activation(name: str, function: Callable[..., Any]) -> type[_Activation]:
-    """The class of a row: a function of one tensor, with the function's other arguments and docstring."""
+    """A class made from a function of one tensor, with the function's other arguments and docstring."""
     options = options_of(function, 1)
     passed = tuple(option for option in options if option != "inplace")
     members = {"__doc__": function.__doc__, "__module__": __name__, "function": staticmethod(function)}
@@ -55,7 +55,7 @@ def _activation(name: str, function: Callable[..., Any]) -> type[_Activation]:
 
 
 def _with_usual_dim(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function along ``dim``; where that is None, PyTorch's rule: 0 for 0, 1 and 3 dimensions, else 1."""
+    """A function along ``dim``, by default PyTorch's choice: 0 for 0, 1 and 3 dimensions, else 1."""
 
     def activation(input: Any, dim: int | None = None) -> Any:
         return function(input, usual_dim(input) if dim is None else dim)
@@ -93,7 +93,7 @@ Threshold = _activation("Threshold", F.threshold)
 
 @register_module(name="torch.Identity")
 class Identity(Module):
-    """``x`` itself, whatever it was constructed with."""
+    """``x`` itself; all arguments of the constructor are ignored."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         del args, kwargs

@@ -11,8 +11,8 @@ from ranvier.tensor.tensor import Tensor
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList"]
 
 
-def _described(parameters: Mapping[str, Any]) -> str:
-    """A line for each parameter, in PyTorch's words."""
+def _lines(parameters: Mapping[str, Any]) -> str:
+    """One line for each parameter, formatted as in PyTorch."""
     return "\n  ".join(
         f"({name}): Parameter containing: [torch.{p.dtype} of size {'x'.join(map(str, p.shape))}]"
         for name, p in parameters.items()
@@ -35,7 +35,7 @@ class _List(Module):
         return self._modules if self._kind is Module else self._parameters
 
     def __repr__(self) -> str:
-        lines = _described(self._parameters)
+        lines = _lines(self._parameters)
         return f"{type(self).__name__}(\n  {lines}\n)" if lines else super().__repr__()
 
     def _renew(self, items: list[Any]) -> Self:
@@ -87,7 +87,7 @@ class _List(Module):
 
 @register_module(name="torch.ModuleList")
 class ModuleList(_List):
-    """A list of modules, registered so that their parameters are found. It computes nothing itself."""
+    """A list of modules, registered so that their parameters are found. It has no forward."""
 
 
 class ParameterList(_List):
@@ -112,7 +112,7 @@ class _Dict(Module):
         return self._modules if self._kind is Module else self._parameters
 
     def __repr__(self) -> str:
-        lines = _described(self._parameters)
+        lines = _lines(self._parameters)
         return f"{type(self).__name__}(\n  {lines}\n)" if lines else super().__repr__()
 
     def update(self, items: Mapping[str, Any]) -> None:
@@ -162,7 +162,7 @@ class _Dict(Module):
 
 @register_module(name="torch.ModuleDict")
 class ModuleDict(_Dict):
-    """A dictionary of modules, registered so that their parameters are found. It computes nothing itself."""
+    """A dictionary of modules, registered so that their parameters are found. It has no forward."""
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         super().__init__(modules)

@@ -1,4 +1,4 @@
-"""Conv1d to Conv3d and their transposes with PyTorch's arguments, defaults, initial values and names of weights."""
+"""Conv1d to Conv3d and their transposes, with PyTorch's arguments, defaults, initial values and names of weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "
 
 
 class _ConvNd(Module):
-    """What the two kinds share: the weight (filters, channels / groups, sizes...), and the bias."""
+    """The base of convolutions and their transposes: the weight (filters, channels / groups, sizes...) and the bias."""
 
     dimensions: ClassVar[int]
     transposed: ClassVar[bool] = False
@@ -52,14 +52,14 @@ class _ConvNd(Module):
         shape = (first, second // self.groups, *self.kernel_size)
         check_memory(shape, name, f"the weight of layer {self.name!r}")
         self._bound = 1 / math.sqrt(math.prod(shape[1:]))
-        # Fortran order: filters lie next to each other, which is what the programs are fastest with.
+        # Fortran order: the filters are contiguous, which is fastest for the compiled programs.
         self.weight = Parameter.over(uniform(self._bound, shape[::-1], name).T)
         self.register_parameter(
             "bias", Parameter.over(uniform(self._bound, (self.out_channels,), name)) if bias else None
         )
 
     def reset_parameters(self) -> None:
-        """Draw the initial values anew: uniform within ``1 / sqrt(fan_in)``, He's for a slope of sqrt(5)."""
+        """Draw new initial values: uniform within ``1 / sqrt(fan_in)``, as He's for a slope of sqrt(5)."""
         for parameter in self.parameters(recurse=False):
             parameter.assign(uniform(self._bound, parameter.shape, parameter.dtype))
 
@@ -115,7 +115,7 @@ class _Conv(_ConvNd):
             self.padding = each(padding, n, "padding")
 
     def _around(self) -> tuple[int, ...]:
-        """The padding as `F.pad` takes it: (before, after) by dimension, the last one first."""
+        """The padding as `F.pad` takes it: (before, after) for each dimension, the last one first."""
         sides: list[int] = []
         for i in reversed(range(self.dimensions)):
             total = self.dilation[i] * (self.kernel_size[i] - 1) if self.padding == "same" else 0
@@ -172,7 +172,7 @@ class _ConvTranspose(_ConvNd):
         self.padding_mode = one_of(padding_mode, "padding_mode", ("zeros",))
 
     def _extra(self, input: Any, output_size: Any) -> tuple[int, ...]:
-        """The output padding that gives an output of ``output_size``: of its positions, or its whole shape."""
+        """The output padding that gives an output of ``output_size``, which is its spatial or its whole shape."""
         n = self.dimensions
         sizes = (output_size,) * n if isinstance(output_size, int) else tuple(output_size)[-n:]
         least = [
@@ -201,7 +201,7 @@ class _ConvTranspose(_ConvNd):
 class Conv1d(_Conv):
     """Convolution along one dimension: (batch, in_channels, length) -> (batch, out_channels, new length).
 
-    See `Conv2d`, whose weight has one dimension more.
+    See `Conv2d`, whose weight has one more dimension.
     """
 
     dimensions = 1
@@ -211,10 +211,10 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """Convolution of images: (batch, in_channels, height, width) -> (batch, out_channels, new height, new width).
 
-    ``padding`` is zeros on both sides of each dimension (or, by ``padding_mode``, "reflect", "replicate" or "circular"
-    values), "valid" or, for strides of 1, "same". The weight (out_channels, in_channels / groups, height, width) and
-    the bias (out_channels,) start uniform within ``1 / sqrt(fan_in)``, as PyTorch's do. Raises ValueError for channels
-    that groups do not divide, other channels and images smaller than the kernel.
+    ``padding`` adds zeros on both sides of each dimension (or, by ``padding_mode``, "reflect", "replicate" or
+    "circular" values); it may be "valid" or, for strides of 1, "same". The weight (out_channels, in_channels / groups,
+    height, width) and the bias (out_channels,) start uniform within ``1 / sqrt(fan_in)``, as PyTorch's do. Raises
+    ValueError for channels that groups do not divide, inputs of other channels, and images smaller than the kernel.
     """
 
     dimensions = 2
@@ -229,18 +229,18 @@ class Conv3d(_Conv):
 
 @register_module(name="torch.ConvTranspose1d")
 class ConvTranspose1d(_ConvTranspose):
-    """A convolution backwards: (batch, in_channels, length) -> (batch, out_channels, larger); see `ConvTranspose2d`."""
+    """A transposed convolution along one dimension, (batch, in_channels, length); see `ConvTranspose2d`."""
 
     dimensions = 1
 
 
 @register_module(name="torch.ConvTranspose2d")
 class ConvTranspose2d(_ConvTranspose):
-    """A convolution backwards: (batch, in_channels, height, width) -> (batch, out_channels, larger, larger).
+    """A transposed convolution: (batch, in_channels, height, width) -> (batch, out_channels, larger, larger).
 
     A dimension of n becomes ``(n - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1``, or
-    what ``forward(input, output_size)`` asks for, which is up to ``stride - 1`` more than without output padding. The
-    weight is (in_channels, out_channels / groups, height, width), the bias (out_channels,).
+    the size given by ``forward(input, output_size)``, up to ``stride - 1`` more than without output padding. The weight
+    is (in_channels, out_channels / groups, height, width), the bias (out_channels,).
     """
 
     dimensions = 2
@@ -248,6 +248,6 @@ class ConvTranspose2d(_ConvTranspose):
 
 @register_module(name="torch.ConvTranspose3d")
 class ConvTranspose3d(_ConvTranspose):
-    """A convolution of volumes backwards; see `ConvTranspose2d`."""
+    """A transposed convolution of volumes; see `ConvTranspose2d`."""
 
     dimensions = 3

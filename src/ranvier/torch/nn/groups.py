@@ -22,7 +22,7 @@ __all__ = ["GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "R
 class GroupNorm(Affine):
     """Each of ``num_groups`` of channels of a sample at mean 0, variance 1, then ``* weight + bias`` by channel.
 
-    (batch, num_channels, ...) -> the same; the same in training and evaluation (Wu and He, 2018).
+    (batch, num_channels, ...) -> the same shape. Training and evaluation do not differ (Wu and He, 2018).
     """
 
     def __init__(
@@ -134,8 +134,8 @@ class InstanceNorm1d(_InstanceNorm):
 class InstanceNorm2d(_InstanceNorm):
     """Each channel of each sample of (batch, channels, height, width) at mean 0 and variance 1 over its positions.
 
-    With ``affine``, then ``* weight + bias``. With ``track_running_stats`` the mean of the samples' statistics is kept
-    while training, and used in evaluation (Ulyanov et al., 2016).
+    With ``affine``, ``* weight + bias`` follows. With ``track_running_stats`` the mean of the samples' statistics is
+    tracked in training, and used in evaluation (Ulyanov et al., 2016).
     """
 
     dimensions = 2
@@ -152,7 +152,7 @@ class InstanceNorm3d(_InstanceNorm):
 class RMSNorm(Affine):
     """Each sample divided by its root mean square over its last dimensions, then ``* weight``.
 
-    ``normalized_shape`` is the shape of those dimensions, or the extent of the last one (Zhang and Sennrich, 2019).
+    ``normalized_shape`` is the shape of those dimensions, or the size of the last one (Zhang and Sennrich, 2019).
     """
 
     def __init__(

@@ -23,7 +23,7 @@ _LINEAR = ("linear", "sigmoid", "conv1d", "conv2d", "conv3d")
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor by which a nonlinearity asks for wider initial weights."""
+    """The factor by which a nonlinearity needs wider initial weights."""
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
     if nonlinearity in _LINEAR:
@@ -36,7 +36,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
-    """How many inputs each output has, and outputs each input: under the name that programs know it by."""
+    """The number of inputs of each output, and of outputs of each input; PyTorch's programs use this private name."""
     if tensor.ndim < 2:
         raise ValueError(
             f"a tensor of shape {tensor.shape} has no inputs and outputs. Write uniform_ or normal_ instead."
@@ -46,7 +46,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 
 
 def _set(tensor: Tensor, values: Any) -> Tensor:
-    with no_grad():  # it may be a part of a parameter
+    with no_grad():  # the tensor may be a view of a parameter
         tensor.assign(values)
     return tensor
 
@@ -68,7 +68,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
 ) -> Tensor:
-    """Normal, of the given mean and standard deviation, values outside [a, b] drawn again."""
+    """Normal, of the given mean and standard deviation; values outside [a, b] are drawn again."""
     generator = initializers.RandomNormal().generator()
     values = generator.normal(mean, std, tensor.shape)
     while (outside := (values < a) | (values > b)).any():
@@ -99,7 +99,7 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Kernels (out, in, positions...) that keep each channel as it is, in each of ``groups``."""
+    """Kernels (out, in, positions...) that pass each channel through, in each of ``groups``."""
     import numpy as np
 
     if tensor.ndim not in (3, 4, 5) or tensor.shape[0] % groups:
@@ -116,7 +116,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 
 def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01) -> Tensor:
-    """Normal with the deviation ``std``, and a share of ``sparsity`` of each column 0 (Martens, 2010)."""
+    """Normal with the deviation ``std``; the fraction ``sparsity`` of each column is 0 (Martens, 2010)."""
     import numpy as np
 
     if tensor.ndim != 2:

@@ -26,8 +26,8 @@ __all__ = ["AlphaDropout", "Dropout", "FeatureAlphaDropout", "Flatten", "Linear"
 class Linear(Module):
     """``x @ weight.T + bias``: (..., in_features) -> (..., out_features).
 
-    The weight (out_features, in_features) and the bias (out_features,) start uniform within
-    ``1 / sqrt(in_features)``, as PyTorch's do. Raises ValueError for sizes below 1 and sizes past any memory.
+    The weight (out_features, in_features) and the bias (out_features,) start uniform within ``1 / sqrt(in_features)``,
+    as PyTorch's do. Raises ValueError for sizes below 1, and for weights larger than the memory.
     """
 
     weight: Parameter
@@ -43,14 +43,14 @@ class Linear(Module):
         name = dtype_name(dtype) or get_dtype()
         check_memory((self.out_features, self.in_features), name, f"the weight of layer {self.name!r}")
         bound = 1 / math.sqrt(self.in_features)
-        # Fortran order: rows of inputs meet contiguous rows of outputs, which is what the programs are fastest with.
+        # Fortran order: the weights of each input are contiguous, which is fastest for the compiled programs.
         self.weight = Parameter.over(uniform(bound, (self.in_features, self.out_features), name).T)
         self.bias = Parameter.over(uniform(bound, (self.out_features,), name)) if bias else None
         if not bias:
             self.register_parameter("bias", None)
 
     def reset_parameters(self) -> None:
-        """Draw the initial values anew."""
+        """Draw new initial values."""
         bound = 1 / math.sqrt(self.in_features)
         for parameter in self.parameters(recurse=False):
             parameter.assign(uniform(bound, parameter.shape, parameter.dtype))
@@ -115,7 +115,7 @@ class Unflatten(Module):
 
 
 class _Dropout(Module):
-    """What the kinds of dropout share: ``p`` in [0, 1], and nothing done in evaluation."""
+    """The base of the kinds of dropout: ``p`` in [0, 1], and no effect in evaluation."""
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class _Dropout(Module):
 
 @register_module(name="torch.Dropout")
 class Dropout(_Dropout):
-    """While training, set a share of ``p`` of the elements to zero and divide the rest by ``1 - p``."""
+    """In training, set the fraction ``p`` of the elements to zero and divide the rest by ``1 - p``."""
 
     def forward(self, input: Any) -> Any:
         return F.dropout(input, self.p, self.training, self.inplace)
@@ -143,7 +143,7 @@ class AlphaDropout(_Dropout):
 
 @register_module(name="torch.FeatureAlphaDropout")
 class FeatureAlphaDropout(_Dropout):
-    """`AlphaDropout` of whole features: (batch, features, ...), a feature dropped or kept in all of the rest."""
+    """`AlphaDropout` of whole features: (batch, features, ...); each feature is dropped or kept at all positions."""
 
     def forward(self, input: Any) -> Any:
         return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

@@ -1,4 +1,4 @@
-"""Losses as modules, with PyTorch's arguments and defaults over the functions of the same meaning."""
+"""Losses as modules, with PyTorch's arguments and defaults, made from the functions of `torch.nn.functional`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _OLD = ("size_average", "reduce")  # PyTorch's older names for what "reduction" 
 
 
 class _Loss(Module):
-    """A function of (input, target); the constructor's arguments go to it with each call."""
+    """A function of (input, target); the constructor's arguments are passed to it with each call."""
 
     function: Callable[..., Any]
     _defaults: Mapping[str, Any]  # of the options that are no tensors
     _order: tuple[
         str, ...
-    ]  # the function's own: a call by position is recorded in half the time of one by name
+    ]  # the order of the function's parameters: a call by position is recorded in half the time of one by name
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class _LossOfThree(_Loss):
 
 
 def _loss(name: str, function: Any, arguments: str) -> type[_Loss]:
-    """The class of a row: PyTorch's arguments in its order, with the defaults of the function."""
+    """A class made from a function: PyTorch's arguments in its order, with the defaults of the function."""
     inputs = list(signature(function).parameters.values())
     number = next(i for i, p in enumerate(inputs) if p.name not in _INPUTS)
     own = {**dict.fromkeys(_OLD), **options_of(function, number)}
@@ -103,7 +103,7 @@ _INPUTS = ("input", "target", "var", "input1", "input2", "anchor", "positive", "
 
 
 def _option(name: str) -> Any:
-    """An option as an attribute, which may be changed too."""
+    """An option as an attribute, which you may change."""
 
     def change(self: Any, value: Any) -> None:
         self.options[name] = value

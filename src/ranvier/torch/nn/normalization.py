@@ -23,7 +23,7 @@ __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "LayerNorm"]
 
 
 class Affine(Module):
-    """A weight of ones and a bias of zeros, each None where it is not wanted."""
+    """A weight of ones and a bias of zeros, each of which may be None."""
 
     weight: Parameter | None
     bias: Parameter | None
@@ -45,7 +45,7 @@ class Affine(Module):
 
 
 class Tracking(Affine):
-    """Normalization of each feature that may keep running statistics, which are None where it does not."""
+    """Normalization by feature with optional running statistics, which are None without tracking."""
 
     running_mean: Any
     running_var: Any
@@ -81,7 +81,7 @@ class Tracking(Affine):
 
 
 class BatchNorm(Tracking):
-    """Batch normalization of (batch, features, ...); ``dimensions``: how many dimensions inputs may have."""
+    """Batch normalization of (batch, features, ...); ``dimensions`` are the numbers of dimensions inputs may have."""
 
     dimensions: tuple[int, ...]
 
@@ -148,11 +148,11 @@ class BatchNorm(Tracking):
 class BatchNorm1d(BatchNorm):
     """Each feature of (batch, features) or (batch, features, length) at mean 0, variance 1, then ``* weight + bias``.
 
-    While training, statistics are the batch's, and the running ones go ``momentum`` of the way toward them (with None,
-    they are the mean of all batches'), the running variance with n - 1 in the denominator. In evaluation the running
-    ones are used, unless ``track_running_stats`` is off. A batch of one value for each feature raises ValueError, as in
-    PyTorch; where `fit` leaves one over at the end of an epoch its output is ``bias`` and the running variance stays.
-    (Ioffe and Szegedy, 2015.)
+    Training uses the statistics of the batch, and moves the running ones toward them by ``momentum`` (with None they
+    are the mean over all batches); the running variance has n - 1 in the denominator. Evaluation uses the running
+    statistics, unless ``track_running_stats`` is False. A batch of one value for each feature raises ValueError, as in
+    PyTorch. If the last batch of an epoch of `fit` is one sample, its output is ``bias``, and the running variance
+    stays. (Ioffe and Szegedy, 2015.)
     """
 
     dimensions = (2, 3)
@@ -182,7 +182,7 @@ class BatchNorm3d(BatchNorm):
 class LayerNorm(Affine):
     """Each sample at mean 0 and variance 1 over its last dimensions, then ``* weight + bias`` (Ba et al., 2016).
 
-    ``normalized_shape`` is the shape of those dimensions, or the extent of the last one.
+    ``normalized_shape`` is the shape of those dimensions, or the size of the last one.
     """
 
     def __init__(

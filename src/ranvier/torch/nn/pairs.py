@@ -1,4 +1,4 @@
-"""Modules of two inputs, a row of channels or a table: Bilinear, distances, Embedding, PReLU and their kin."""
+"""Modules of two inputs, of a row of channels or of a table: Bilinear, distances, Embedding, PReLU and others."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _Described(Module):
-    """A module whose line names the arguments that it was constructed with."""
+class _WithRepr(Module):
+    """A module whose repr shows some of the constructor's arguments."""
 
     shown: tuple[str, ...] = ()
 
@@ -32,11 +32,11 @@ class _Described(Module):
 
 
 @register_module(name="torch.Embedding")
-class Embedding(_Described):
+class Embedding(_WithRepr):
     """A row of the weight (num_embeddings, embedding_dim) for each index: integers (...) -> (..., embedding_dim).
 
     The weight starts normal, of mean 0 and deviation 1. The row ``padding_idx`` starts at 0 and gets no gradient.
-    ``sparse`` changes nothing. Raises IndexError for an index that is no row, where the indices are at hand.
+    ``sparse`` has no effect. Raises IndexError for an index out of range, if the values of the indices are known.
     """
 
     shown = ("num_embeddings", "embedding_dim", "padding_idx")
@@ -83,14 +83,14 @@ class Embedding(_Described):
         return values
 
     def reset_parameters(self) -> None:
-        """Draw the initial values anew."""
+        """Draw new initial values."""
         self.weight.assign(self._drawn(self.weight.dtype))
 
     @classmethod
     def from_pretrained(
         cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None, **options: Any
     ) -> Embedding:
-        """An embedding of the rows given, (rows, width), which are not trained unless ``freeze=False``."""
+        """An embedding of the given rows, (rows, width), which are not trained unless ``freeze=False``."""
         rows, width = embeddings.shape
         return cls(rows, width, padding_idx, _weight=embeddings, _freeze=freeze, **options)
 
@@ -99,7 +99,7 @@ class Embedding(_Described):
 
 
 @register_module(name="torch.Bilinear")
-class Bilinear(_Described):
+class Bilinear(_WithRepr):
     """``input1 @ weight[o] @ input2 + bias[o]``: (..., in1_features), (..., in2_features) -> (..., out_features)."""
 
     shown = ("in1_features", "in2_features", "out_features")
@@ -127,7 +127,7 @@ class Bilinear(_Described):
         self.register_parameter("bias", made)
 
     def reset_parameters(self) -> None:
-        """Draw the initial values anew."""
+        """Draw new initial values."""
         for parameter in self.parameters(recurse=False):
             parameter.assign(uniform(self._bound, parameter.shape, parameter.dtype))
 
@@ -136,7 +136,7 @@ class Bilinear(_Described):
 
 
 @register_module(name="torch.CosineSimilarity")
-class CosineSimilarity(_Described):
+class CosineSimilarity(_WithRepr):
     """The cosine of the angle between vectors along ``dim``; each norm counts as at least ``eps``."""
 
     shown = ("dim", "eps")
@@ -150,7 +150,7 @@ class CosineSimilarity(_Described):
 
 
 @register_module(name="torch.PairwiseDistance")
-class PairwiseDistance(_Described):
+class PairwiseDistance(_WithRepr):
     """The ``p``-norm of ``x1 - x2 + eps`` along the last dimension."""
 
     shown = ("p", "eps", "keepdim")
@@ -164,8 +164,8 @@ class PairwiseDistance(_Described):
 
 
 @register_module(name="torch.PReLU")
-class PReLU(_Described):
-    """``x`` where positive, else ``weight * x``: one weight, or one for each of the channels in dimension 1.
+class PReLU(_WithRepr):
+    """``x`` where positive, else ``weight * x``: one weight, or one for each channel in dimension 1.
 
     (He et al., 2015.)
     """
@@ -182,7 +182,7 @@ class PReLU(_Described):
         self.weight = Parameter.over(np.full((num_parameters,), init, name))
 
     def reset_parameters(self) -> None:
-        """The weight as it was at first."""
+        """Set the weight to its initial value."""
         self.weight.assign(np.full(self.weight.shape, self.init))
 
     def forward(self, input: Any) -> Any:
@@ -205,8 +205,8 @@ class Softmax2d(Module):
 
 
 @register_module(name="torch.ChannelShuffle")
-class ChannelShuffle(_Described):
-    """(batch, groups * c, ...) -> the same, the channels of the groups taken in turns (Zhang et al., 2018)."""
+class ChannelShuffle(_WithRepr):
+    """(batch, groups * c, ...) -> the same shape, with the channels of the groups interleaved (Zhang et al., 2018)."""
 
     shown = ("groups",)
 
@@ -219,8 +219,8 @@ class ChannelShuffle(_Described):
 
 
 @register_module(name="torch.LocalResponseNorm")
-class LocalResponseNorm(_Described):
-    """``x / (k + alpha * mean(x ** 2)) ** beta``, the mean over ``size`` neighbouring channels (AlexNet's)."""
+class LocalResponseNorm(_WithRepr):
+    """``x / (k + alpha * mean(x ** 2)) ** beta``, with the mean over ``size`` neighbouring channels (AlexNet's)."""
 
     shown = ("size", "alpha", "beta", "k")
 

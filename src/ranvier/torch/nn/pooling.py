@@ -1,4 +1,4 @@
-"""Pooling with PyTorch's names and arguments: (batch, channels, positions...) or, for one sample, without the batch."""
+"""Pooling with PyTorch's names and arguments: (batch, channels, positions...), or one sample without the batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 
 
 class _Pool(Module):
-    """Windows of ``kernel_size`` every ``stride`` positions (None: next to each other)."""
+    """Windows of ``kernel_size`` every ``stride`` positions; with None they are adjacent."""
 
     dimensions: ClassVar[int]
     dilation: Any = 1
@@ -28,7 +28,7 @@ class _Pool(Module):
         self.kernel_size, self.stride = (
             kernel_size,
             kernel_size if stride is None else stride,
-        )  # as they were given
+        )  # as they were given, for the repr
         self.padding, self.ceil_mode = padding, bool(ceil_mode)
         self._reach, self._pad = each(kernel_size, n, "kernel_size", 1), each(padding, n, "padding")
         each(self.stride, n, "stride", 1)
@@ -48,7 +48,7 @@ class _Pool(Module):
 
 
 class _MaxPool(_Pool):
-    """The largest value of each window; the first of equal ones has the gradient."""
+    """The largest value of each window; among equal values the first gets the gradient."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class _AvgPool(_Pool):
 
 
 class _Adaptive(Module):
-    """As many parts of each dimension as ``output_size`` says (None: as many as there are positions)."""
+    """Split each dimension into ``output_size`` parts (None: as many as there are positions)."""
 
     dimensions: ClassVar[int]
     kind: ClassVar[str]
@@ -142,7 +142,7 @@ class MaxPool1d(_MaxPool):
 class MaxPool2d(_MaxPool):
     """The largest value of each window of (batch, channels, height, width), by channel.
 
-    Padding never wins. With ``ceil_mode`` a last window that starts within the inputs may reach past them.
+    Padding is never the largest. With ``ceil_mode`` a last window that starts within the inputs may extend past them.
     """
 
     dimensions = 2
@@ -176,8 +176,8 @@ class AvgPool1d(_AvgPool):
 class AvgPool2d(_AvgPool):
     """The mean of each window of (batch, channels, height, width), by channel.
 
-    ``count_include_pad`` counts the padding's zeros among the values; ``divisor_override`` divides sums by it instead
-    of by the number of values. With ``ceil_mode`` a last window that starts within the inputs may reach past them.
+    ``count_include_pad`` counts the zeros of the padding; ``divisor_override`` replaces the number of values as the
+    divisor. With ``ceil_mode`` a last window that starts within the inputs may extend past them.
     """
 
     dimensions = 2

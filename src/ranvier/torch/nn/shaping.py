@@ -18,7 +18,7 @@ __all__ = [
 
 
 class _Pad(Module):
-    """Elements around the last ``dimensions``: one number for all sides, or (left, right, top, bottom, ...)."""
+    """Padding of the last ``dimensions``: one number for all sides, or (left, right, top, bottom, ...)."""
 
     dimensions: ClassVar[int]
     mode: ClassVar[str] = "constant"
@@ -64,7 +64,7 @@ _KINDS = {
 
 
 def _kind(name: str, n: int) -> Any:
-    """One of the table's classes for n dimensions, registered."""
+    """The class of this name for n dimensions, registered."""
     base, mode, words = _KINDS[name]
     words += (
         " ``padding`` is one number, or (before, after) for each dimension, the last one first, as one tuple."
@@ -87,9 +87,8 @@ CircularPad1d, CircularPad2d, CircularPad3d = (_kind("CircularPad", n) for n in 
 class Upsample(Module):
     """Images of another ``size``, or ``scale_factor`` times as large: (batch, channels, ...).
 
-    ``mode``: "nearest", "nearest-exact" (by the pixels' centres), or interpolation between the nearest in each
-    dimension, "linear", "bilinear" or "trilinear" by their number; with ``align_corners`` the first and the last pixels
-    stay where they are.
+    ``mode``: "nearest", "nearest-exact" (by the pixels' centres), or interpolation, "linear", "bilinear" or "trilinear"
+    by the number of dimensions; with ``align_corners`` the first and the last pixels stay where they are.
     """
 
     def __init__(
@@ -118,7 +117,7 @@ class Upsample(Module):
 
 @register_module(name="torch.UpsamplingNearest2d")
 class UpsamplingNearest2d(Upsample):
-    """`Upsample` of images by their nearest pixels."""
+    """`Upsample` of images with ``mode="nearest"``."""
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, "nearest")
@@ -126,7 +125,7 @@ class UpsamplingNearest2d(Upsample):
 
 @register_module(name="torch.UpsamplingBilinear2d")
 class UpsamplingBilinear2d(Upsample):
-    """`Upsample` of images by interpolation, corners where they are."""
+    """`Upsample` of images with ``mode="bilinear"`` and ``align_corners=True``."""
 
     def __init__(self, size: Any = None, scale_factor: Any = None) -> None:
         super().__init__(size, scale_factor, "bilinear", True)
@@ -149,7 +148,7 @@ class PixelShuffle(Module):
 
 @register_module(name="torch.PixelUnshuffle")
 class PixelUnshuffle(Module):
-    """(..., c, h * r, w * r) -> (..., c * r * r, h, w), r the ``downscale_factor``: what undoes `PixelShuffle`."""
+    """(..., c, h * r, w * r) -> (..., c * r * r, h, w), r the ``downscale_factor``: the inverse of `PixelShuffle`."""
 
     def __init__(self, downscale_factor: int) -> None:
         super().__init__()
@@ -164,7 +163,7 @@ class PixelUnshuffle(Module):
 
 @register_module(name="torch.Dropout1d")
 class Dropout1d(Dropout):
-    """While training, a share of ``p`` of the channels of (batch, channels, length) set to zero.
+    """In training, the fraction ``p`` of the channels of (batch, channels, length) set to zero.
 
     (Tompson et al., 2015.)
     """
@@ -175,7 +174,7 @@ class Dropout1d(Dropout):
 
 @register_module(name="torch.Dropout2d")
 class Dropout2d(Dropout):
-    """While training, a share of ``p`` of the channels of (batch, channels, height, width) set to zero."""
+    """In training, the fraction ``p`` of the channels of (batch, channels, height, width) set to zero."""
 
     def forward(self, input: Any) -> Any:
         return F.dropout2d(input, self.p, self.training, self.inplace)
@@ -183,7 +182,7 @@ class Dropout2d(Dropout):
 
 @register_module(name="torch.Dropout3d")
 class Dropout3d(Dropout):
-    """While training, a share of ``p`` of the channels of (batch, channels, depth, height, width) set to zero."""
+    """In training, the fraction ``p`` of the channels of (batch, channels, depth, height, width) set to zero."""
 
     def forward(self, input: Any) -> Any:
         return F.dropout3d(input, self.p, self.training, self.inplace)

@@ -1,4 +1,4 @@
-"""``torch.optim``: PyTorch's names, arguments and defaults over `ranvier.optimizers`, which holds the rules."""
+"""``torch.optim``: PyTorch's names, arguments and defaults for the rules of `ranvier.optimizers`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOMENTS: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8}
 def _optimizer(
     name: str, rule: type[optimizers.Optimizer], doc: str, /, *, coupled: bool = True, **defaults: Any
 ) -> type[OptimizerAdapter]:
-    """The class of a row: PyTorch's arguments in its order with its defaults, over a rule."""
+    """The class of a rule, with PyTorch's arguments in its order and its defaults."""
     kinds = {"betas": "tuple[float, float]", "lr": "Any"}
     arguments = [Parameter("params", Parameter.POSITIONAL_OR_KEYWORD, annotation="Any")]
     arguments += [option(n, v, kinds.get(n, type(v).__name__)) for n, v in defaults.items()]

@@ -1,4 +1,4 @@
-"""What the optimizers of the PyTorch vocabulary share: parameters in groups, each group with settings of its own."""
+"""The base of the optimizers in PyTorch's vocabulary: parameters in groups, each group with its settings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ranvier.tensor.tensor import Tensor, clear_gradients
 
 
 def in_order(params: Any) -> None:
-    """Raise TypeError for a set of parameters: state is kept by their order."""
+    """Raise TypeError for a set of parameters: the state depends on their order."""
     if isinstance(params, (set, frozenset)):
         raise TypeError("the parameters are a set, which has no order. Write a list instead.")
 
 
 def listed(chosen: Any) -> tuple[list[Any], dict[str, Any]]:
-    """The parameters of a group, and their names where they were given with them."""
+    """The parameters of a group, and their names if they were given."""
     in_order(chosen)
     params = [chosen] if isinstance(chosen, Tensor) else list(chosen)
     if params and all(isinstance(p, tuple) and len(p) == 2 for p in params):
@@ -27,7 +27,7 @@ def listed(chosen: Any) -> tuple[list[Any], dict[str, Any]]:
 
 
 def leaves(params: Sequence[Any]) -> None:
-    """Raise TypeError for what is no leaf, and ValueError for a parameter that is there twice."""
+    """Raise TypeError for a tensor that is no leaf, and ValueError for a parameter that occurs twice."""
     for p in params:
         if not isinstance(p, Tensor) or not p.is_leaf:
             raise TypeError(f"an optimizer changes leaves, such as model.parameters(), not {p!r}.")
@@ -36,15 +36,15 @@ def leaves(params: Sequence[Any]) -> None:
 
 
 class Optimizer(CheckedConstructor):
-    """What all optimizers share, and what an optimizer of one's own derives from.
+    """The base of all optimizers, and of your own.
 
-    ``params`` is an iterable of parameters, or of dicts with settings for each group; ``defaults`` the settings of
-    groups that have none of their own. A subclass writes ``step``, which goes over ``param_groups``, changes ``p.data``
-    (or ``p`` under ``no_grad``) and may keep what it likes of each parameter in ``state[p]``.
+    ``params`` is an iterable of parameters, or of dicts with settings for each group; ``defaults`` are the settings of
+    groups that do not give them. A subclass defines ``step``, which goes over ``param_groups``, changes ``p.data`` (or
+    ``p`` under ``no_grad``) and may store values of each parameter in ``state[p]``.
     """
 
-    state: Any  # of each parameter a dict of what is kept of it
-    _stepped = True  # what a subclass does in its step is not known here
+    state: Any  # a dict for each parameter
+    _stepped = True  # whether a step was made; unknown for a subclass
 
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
@@ -77,33 +77,33 @@ class Optimizer(CheckedConstructor):
             self.add_param_group(group)
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Add parameters, with settings of their own where the mapping holds some.
+        """Add a group: its parameters, and the settings that differ from the defaults.
 
-        ``(name, parameter)``, as `named_parameters` gives them, leave the names in the group's ``param_names``.
+        The names of pairs ``(name, parameter)``, as `named_parameters` returns them, are stored in ``param_names``.
         """
         params, names = listed(param_group["params"])
         leaves([*(p for group in self.param_groups for p in group["params"]), *params])
         self.param_groups.append({**self.defaults, **param_group, **names, "params": params})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or with ``set_to_none=False`` fill them with zeros."""
+        """Clear the gradients, or with ``set_to_none=False`` fill them with zeros."""
         for group in self.param_groups:
             clear_gradients(group["params"], set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; ``closure`` computes the loss again and is called first."""
+        """Update every parameter that has a gradient; ``closure``, which computes the loss again, is called first."""
         raise NotImplementedError(
             f"{type(self).__name__} does not say what a step is. Write: def step(self, closure=None)"
         )
 
     @property
     def stepped(self) -> bool:
-        """Whether a step was made, as far as that is known."""
+        """Whether a step was made, as far as is known."""
         return self._stepped
 
     @property
     def momentum_name(self) -> str | None:
-        """The setting that holds the momentum: "momentum", "betas" (the first of them), or None."""
+        """The name of the momentum setting: "momentum", "betas" (the first of them), or None."""
         return next((name for name in ("betas", "momentum") if name in self.defaults), None)
 
     def set_momentums(self, values: Iterable[float]) -> None:
@@ -117,7 +117,7 @@ class Optimizer(CheckedConstructor):
             group[name] = (value, *group[name][1:]) if name == "betas" else value
 
     def _numbered(self) -> list[dict[str, Any]]:
-        """The groups with the parameters as numbers, counted through all groups."""
+        """The groups with parameters replaced by indices, counted through all groups."""
         groups, start = [], 0
         for group in self.param_groups:
             numbers = list(range(start, start + len(group["params"])))
@@ -135,7 +135,7 @@ class Optimizer(CheckedConstructor):
             group.update({k: v for k, v in saved.items() if k != "params"})
 
     def state_dict(self) -> dict[str, Any]:
-        """What ``state`` holds of each parameter, by its number, and the settings of every group."""
+        """The state of each parameter, by its index, and the settings of every group."""
         params = [p for group in self.param_groups for p in group["params"]]
         return {
             "state": {i: dict(self.state[p]) for i, p in enumerate(params) if p in self.state},
@@ -143,7 +143,7 @@ class Optimizer(CheckedConstructor):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take back what ``state_dict`` gave. Raises ValueError where groups differ."""
+        """Restore what ``state_dict`` returned. Raises ValueError if groups differ."""
         self._load_groups(state_dict["param_groups"])
         params = [p for group in self.param_groups for p in group["params"]]
         self.state.clear()

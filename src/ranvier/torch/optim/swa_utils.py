@@ -42,7 +42,7 @@ def get_swa_avg_fn() -> Callable[[Any, Any, Any], Any]:
     return lambda average, weight, count: average + (weight - average) / (count + 1)
 
 
-def _all_of(average_of: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], None]:
+def _for_lists(average_of: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], None]:
     def change(averages: Sequence[Any], weights: Sequence[Any], count: Any) -> None:
         with no_grad():
             for average, weight in zip(averages, weights, strict=True):
@@ -53,19 +53,19 @@ def _all_of(average_of: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, A
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[[Any, Any, Any], None]:
     """``multi_avg_fn`` of an exponential average, which changes a list of averages in place."""
-    return _all_of(get_ema_avg_fn(decay))
+    return _for_lists(get_ema_avg_fn(decay))
 
 
 def get_swa_multi_avg_fn() -> Callable[[Any, Any, Any], None]:
     """``multi_avg_fn`` of the mean of all weights, which changes a list of averages in place."""
-    return _all_of(get_swa_avg_fn())
+    return _for_lists(get_swa_avg_fn())
 
 
 class AveragedModel(Module):
-    """A network whose weights are an average of those that ``update_parameters(model)`` was called with.
+    """A network whose weights are the average of those passed to ``update_parameters(model)``.
 
-    It is called as ``model`` is, which is copied as ``module``. ``avg_fn(average, weight, count)`` gives the next
-    average, by default that of the mean; ``multi_avg_fn`` changes lists of averages in place. Buffers are copied, or
+    You call it as you call ``model``, which is copied as ``module``. ``avg_fn(average, weight, count)`` computes the
+    next average, by default the mean; ``multi_avg_fn`` changes lists of averages in place. Buffers are copied, or
     averaged too with ``use_buffers``. Raises ValueError for both functions.
     """
 
@@ -91,7 +91,7 @@ class AveragedModel(Module):
         return self.module(*args, **kwargs)
 
     def update_parameters(self, model: Module) -> None:
-        """Take the weights of ``model`` into the average; those of the first call are the average."""
+        """Update the average with the weights of ``model``; the first call copies them."""
         own, given = (
             [t.data for t in itertools.chain(m.parameters(), m.buffers() if self.use_buffers else ())]
             for m in (self.module, model)
@@ -101,7 +101,7 @@ class AveragedModel(Module):
                 average.copy_(weight)
         else:
             each = get_swa_avg_fn() if self.avg_fn is None else self.avg_fn
-            (self.multi_avg_fn or _all_of(each))(own, given, self.n_averaged)
+            (self.multi_avg_fn or _for_lists(each))(own, given, self.n_averaged)
         if not self.use_buffers:
             for kept, buffer in zip(self.module.buffers(), model.buffers(), strict=True):
                 kept.copy_(buffer.detach())
@@ -109,9 +109,9 @@ class AveragedModel(Module):
 
 
 def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
-    """Let the batch normalizations of a network (an average's have seen no data) take their statistics from data anew.
+    """Recompute the statistics of a network's batch normalizations from data, for example of an average of networks.
 
-    ``loader`` gives batches of inputs, or tuples that begin with them.
+    ``loader`` yields batches of inputs, or tuples that begin with them.
     """
     check_device(device)
     layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
@@ -125,7 +125,7 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
         with mode(model, True), no_grad():
             for batch in loader:
                 model(batch[0] if isinstance(batch, (list, tuple)) else batch)
-                layers[-1].running_mean.compute()  # a program for each batch, and not one of all
+                layers[-1].running_mean.compute()  # runs one program for each batch, instead of one for all
     finally:
         for layer, momentum in before:
             layer.momentum = momentum
@@ -138,7 +138,7 @@ _ANNEALED: dict[str, Callable[[float], float]] = {
 
 
 class SWALR(LRScheduler):
-    """From the rate that is set to ``swa_lr`` (one for each group, or for all) in ``anneal_epochs`` steps.
+    """From the current rate to ``swa_lr`` (one for each group, or for all) in ``anneal_epochs`` steps.
 
     ``anneal_strategy`` is "cos" or "linear". Another scheduler may set the rates before it begins.
     """
@@ -162,15 +162,15 @@ class SWALR(LRScheduler):
         self.anneal_epochs, self.anneal_strategy = anneal_epochs, anneal_strategy
         super().__init__(optimizer, last_epoch)
 
-    def _share(self, step: int) -> float:
-        """How much of the way is made after a step."""
+    def _progress(self, step: int) -> float:
+        """The fraction of the way covered after a step."""
         return _ANNEALED[self.anneal_strategy](max(0.0, min(1.0, step / max(1, self.anneal_epochs))))
 
     def get_lr(self) -> Rates:
         step = self._step_count - 1
         if not self.anneal_epochs:
             step = max(1, step)
-        before, after = self._share(step - 1), self._share(step)
+        before, after = self._progress(step - 1), self._progress(step)
         rates = []
         for group in self.optimizer.param_groups:
             end = group["swa_lr"]

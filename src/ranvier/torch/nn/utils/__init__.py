@@ -33,7 +33,7 @@ def _with_gradient(parameters: Any) -> list[Tensor]:
 
 
 def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) -> Tensor:
-    """Scale the gradients of all parameters so that their common norm is at most ``max_norm``; returns what it was."""
+    """Scale the gradients so that the norm of all together is at most ``max_norm``; returns the norm before."""
     chosen = _with_gradient(parameters)
     if not chosen:
         return Tensor(0.0)
@@ -45,19 +45,19 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) ->
 
 
 def clip_grad_value_(parameters: Any, clip_value: float) -> None:
-    """Keep every element of the gradients within [-clip_value, clip_value]."""
+    """Clip every element of the gradients to [-clip_value, clip_value]."""
     with no_grad():
         for parameter in _with_gradient(parameters):
             parameter.grad = arrays.clip(parameter.grad, -float(clip_value), float(clip_value))
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All parameters, flattened, one after the other."""
+    """All parameters, flattened and concatenated."""
     return arrays.concatenate([arrays.flatten(p) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
-    """Overwrite all parameters from what ``parameters_to_vector`` gives."""
+    """Overwrite the parameters from a vector of `parameters_to_vector`."""
     values, start = vec.numpy(), 0
     for parameter in parameters:
         stop = start + math.prod(parameter.shape)

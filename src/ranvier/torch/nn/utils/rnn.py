@@ -1,4 +1,4 @@
-"""``torch.nn.utils.rnn``: sequences of several lengths as one tensor, and back."""
+"""``torch.nn.utils.rnn``: sequences of different lengths as one tensor, and back."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Any:
-    """Sequences of shapes (n_i, ...) filled up to the longest: (n, batch, ...), or (batch, n, ...).
+    """Sequences of shapes (n_i, ...) padded to the longest: (n, batch, ...), or (batch, n, ...).
 
-    Raises ValueError where there are none, or where they differ in more than their lengths.
+    Raises ValueError for no sequences, and if they differ in more than their lengths.
     """
     one_of(padding_side, "padding_side", ("right", "left"))
     given = [s if isinstance(s, Tensor) else Tensor(s) for s in sequences]
@@ -48,7 +48,7 @@ def pad_sequence(
 
 
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
-    """The sequences of these lengths that `pad_sequence` filled up on the right."""
+    """The sequences of these lengths that `pad_sequence` padded on the right."""
     rows = padded_sequences.unbind(0 if batch_first else 1)
     return [row[: int(n)] for row, n in zip(rows, lengths, strict=True)]
 

@@ -1,7 +1,7 @@
-"""``torch.optim.lr_scheduler``: PyTorch's schedulers, which set the rates of an optimizer's groups from outside.
+"""``torch.optim.lr_scheduler``: PyTorch's schedulers, which set the rates of an optimizer's groups.
 
-Names, arguments and numbers are PyTorch's. A rate is an input of the step's program, so ``scheduler.step()`` compiles
-nothing, at every batch too. The schedules of `ranvier.optimizers.schedules` are part of the program instead.
+Names, arguments and numbers are PyTorch's. A rate is an input of the step's program, so ``scheduler.step()`` never
+compiles, even at every batch. The schedules of `ranvier.optimizers.schedules` are part of the program instead.
 """
 
 from ranvier.support.errors import lazy_names

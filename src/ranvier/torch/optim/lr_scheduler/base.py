@@ -1,4 +1,4 @@
-"""What schedulers share: they count their steps and set the rate of each group of an optimizer."""
+"""The base of all schedulers: they count their steps and set the rate of each group of an optimizer."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def by_group(name: str, value: Any, optimizer: Optimizer) -> list[Any]:
 
 
 class LRScheduler(CheckedConstructor):
-    """What all schedulers share. ``step()`` once an epoch, or once a batch, after ``optimizer.step()``.
+    """The base of all schedulers. Call ``step()`` once an epoch, or once a batch, after ``optimizer.step()``.
 
-    ``last_epoch`` is how many steps were made, -1 before the first; ``get_last_lr()`` the rates that are set now.
-    Subclasses give `get_lr`, the rates for ``last_epoch``.
+    ``last_epoch`` is the number of steps minus 1 (-1 before the first); ``get_last_lr()`` returns the current rates.
+    Subclasses define `get_lr`, the rates for ``last_epoch``.
     """
 
-    _initial = False  # while the constructor makes its step
+    _initial = False  # True while the constructor makes the first step
 
     def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
         self.optimizer = checked(optimizer, type(self).__name__)
@@ -79,7 +79,7 @@ class LRScheduler(CheckedConstructor):
         raise NotImplementedError(f"{type(self).__name__} has no method get_lr(self). Write one.")
 
     def closed_lr(self) -> Rates:
-        """The rates for ``last_epoch`` without those before it, where there is a formula for them."""
+        """The rates for ``last_epoch``, independent of the current ones, if there is a formula."""
         return self.get_lr()
 
     def get_last_lr(self) -> Rates:
@@ -112,11 +112,11 @@ class LRScheduler(CheckedConstructor):
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a scheduler knows, but the optimizer. Functions are left out; called objects give their own."""
+        """All attributes except the optimizer. Functions are left out; callable objects are saved by attributes."""
         return {name: portable(value) for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take back what ``state_dict`` gave. Raises ValueError where it is another kind of scheduler's."""
+        """Restore what ``state_dict`` returned. Raises ValueError for the state of another kind of scheduler."""
         own = vars(self).keys() - {"optimizer"}
         unknown, missing = sorted(state_dict.keys() - own), sorted(own - state_dict.keys())
         if unknown or missing:
@@ -129,7 +129,7 @@ class LRScheduler(CheckedConstructor):
 
 
 def portable(value: Any) -> Any:
-    """A value without functions, and a scheduler or a called object as its own state."""
+    """A value without functions; a scheduler or a callable object as its own state."""
     if isinstance(value, list):
         return [portable(v) for v in value]
     if isinstance(value, LRScheduler):
@@ -140,7 +140,7 @@ def portable(value: Any) -> Any:
 
 
 def restored(own: Any, saved: Any) -> Any:
-    """What `portable` gave, put into the value that is there."""
+    """Put what `portable` returned into the value that is there."""
     if isinstance(own, LRScheduler):
         own.load_state_dict(saved)
         return own
@@ -170,7 +170,7 @@ class LambdaLR(LRScheduler):
 
 
 def functions(given: Any, optimizer: Any, kind: str) -> list[Callable[[Any], float]]:
-    """A function for each group. Raises TypeError for what cannot be called."""
+    """A function for each group. Raises TypeError for a value that is not callable."""
     found = by_group("lr_lambda", given, checked(optimizer, kind))
     for f in found:
         if not callable(f):

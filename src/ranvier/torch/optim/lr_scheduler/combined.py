@@ -1,4 +1,4 @@
-"""Schedulers made of schedulers: one after the other, or all at once."""
+"""Schedulers made of schedulers: in sequence, or all at once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def members(kind: str, schedulers: Sequence[Any], optimizer: Any) -> list[LRSche
 
 
 class SequentialLR(LRScheduler):
-    """One scheduler after the other: the next takes over at each of the ``milestones``, from its own beginning."""
+    """Schedulers in sequence: at each of the ``milestones`` the next one starts."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class SequentialLR(LRScheduler):
             )
         self._milestones = list(milestones)
         self.last_epoch = last_epoch + 1
-        for group in self.optimizer.param_groups:  # as before the schedulers made their first steps
+        for group in self.optimizer.param_groups:  # the rates before the schedulers made their first steps
             group["lr"] = group["initial_lr"]
         self._rewind()
         self._current()._start()
@@ -70,7 +70,7 @@ class SequentialLR(LRScheduler):
         self._last_lr = self._rates()
 
     def step(self, epoch: int | None = None) -> None:
-        """Step the scheduler whose turn it is, or start it."""
+        """Step the current scheduler, or start it."""
         if epoch is not None:
             raise TypeError("SequentialLR.step() takes no epoch. Write step() instead.")
         self.last_epoch += 1
@@ -88,7 +88,7 @@ class SequentialLR(LRScheduler):
 
 
 class ChainedScheduler(LRScheduler):
-    """Several schedulers that all step together; each goes on from the rate that the one before it leaves."""
+    """Several schedulers that step together, each from the rate that the one before it sets."""
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Any = None) -> None:
         first = (
@@ -118,7 +118,7 @@ class ChainedScheduler(LRScheduler):
 
 
 def rewind(scheduler: LRScheduler) -> None:
-    """Take back the step that a scheduler's constructor made."""
+    """Undo the step that a scheduler's constructor made."""
     if isinstance(scheduler, (SequentialLR, ChainedScheduler)):
         for inner in scheduler._schedulers:
             rewind(inner)

@@ -1,4 +1,4 @@
-"""Schedulers that rise too: triangles, cosines with restarts, and one cycle; momentum goes down as the rate goes up."""
+"""Schedulers that also rise: triangles, cosines with restarts, one cycle. Momentum falls while the rate rises."""
 
 from __future__ import annotations
 
@@ -77,17 +77,17 @@ class CyclicLR(LRScheduler):
         cycle = math.floor(1 + self.last_epoch / self.total_size)
         done = 1.0 + self.last_epoch / self.total_size - cycle
         up = done <= self.step_ratio
-        share = (done / self.step_ratio if up else (done - 1) / (self.step_ratio - 1)) * self.scale(cycle)
+        height = (done / self.step_ratio if up else (done - 1) / (self.step_ratio - 1)) * self.scale(cycle)
         if self.cycle_momentum:
             ends = zip(self.base_momentums, self.max_momentums, strict=True)
-            self.optimizer.set_momentums([high - (high - low) * share for low, high in ends])
-        return [low + (high - low) * share for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
+            self.optimizer.set_momentums([high - (high - low) * height for low, high in ends])
+        return [low + (high - low) * height for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
     """Half cosines from the rate to ``eta_min``, each ``T_mult`` times as long as the one before (SGDR, 2016).
 
-    The first takes ``T_0`` epochs. ``step(epoch)`` takes parts of epochs: ``step(epoch + batch / batches)``.
+    The first takes ``T_0`` epochs. ``step(epoch)`` accepts fractions of epochs: ``step(epoch + batch / batches)``.
     """
 
     def __init__(
@@ -129,8 +129,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 class OneCycleLR(LRScheduler):
     """One rise to ``max_lr`` and one fall over all steps (Smith and Topin, 2017), stepped once a batch.
 
-    Give ``total_steps``, or ``epochs`` and ``steps_per_epoch``. `ranvier.optimizers.schedules.OneCycle` says what shape
-    it has. With ``cycle_momentum`` the momentum, or the first beta, goes from ``max_momentum`` to ``base_momentum`` and
+    Give ``total_steps``, or ``epochs`` and ``steps_per_epoch``. See `ranvier.optimizers.schedules.OneCycle` for the
+    shape. With ``cycle_momentum`` the momentum, or the first beta, goes from ``max_momentum`` to ``base_momentum`` and
     back.
     """
 
@@ -209,5 +209,5 @@ def momentums(optimizer: Any, low: Any, high: Any, last_epoch: int) -> tuple[lis
             group |= {"base_momentum": a, "max_momentum": b}
         optimizer.set_momentums(highs)
     elif optimizer.momentum_name is None:
-        optimizer.set_momentums(highs)  # raises
+        optimizer.set_momentums(highs)  # raises ValueError
     return lows, highs

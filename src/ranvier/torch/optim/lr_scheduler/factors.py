@@ -1,6 +1,6 @@
-"""Schedulers that multiply the rate that is set, so that several may work on one optimizer, and the cosine.
+"""Schedulers that multiply the current rate, so that several can act on one optimizer; and the cosine.
 
-Where a schedule of `ranvier.optimizers.schedules` is the same function, it gives the closed formula.
+The closed formula is that of the same function in `ranvier.optimizers.schedules`, if there is one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class FactorLR(LRScheduler):
     """A scheduler that multiplies the rate of each group by one factor a step."""
 
     def multiplier(self) -> float:
-        """What the rates before ``last_epoch`` are multiplied by at it."""
+        """The factor from the rates before ``last_epoch`` to those at it."""
         raise NotImplementedError
 
     def closed(self, base: float) -> float:
@@ -59,7 +59,7 @@ class MultiStepLR(FactorLR):
         super().__init__(optimizer, last_epoch)
 
     def multiplier(self) -> float:
-        times = self.milestones.get(self.last_epoch, 0)  # type: ignore[call-overload]  # whole numbers, as floats too
+        times = self.milestones.get(self.last_epoch, 0)  # type: ignore[call-overload]  # a float that is a whole number
         return self.gamma**times if times else 1.0
 
     def closed(self, base: float) -> float:
@@ -171,7 +171,7 @@ class MultiplicativeLR(FactorLR):
 class CosineAnnealingLR(LRScheduler):
     """Half a cosine from the rate to ``eta_min`` over ``T_max`` epochs, and up again over as many (SGDR, 2016).
 
-    It goes on from the rate that is set, so it may be chained.
+    It continues from the current rate, so it can be chained.
     """
 
     def __init__(self, optimizer: Any, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
@@ -184,9 +184,7 @@ class CosineAnnealingLR(LRScheduler):
             return self._rates()
         if self._step_count == 1 and epoch > 0:
             return self.closed_lr()
-        if (epoch - 1 - self.T_max) % (
-            2 * self.T_max
-        ) == 0:  # at the bottom: up again from nothing to multiply
+        if (epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # at the bottom there is no height to multiply
             first = (1.0 - math.cos(math.pi / self.T_max)) / 2.0
             return [
                 rate + (base - low) * first for rate, base in zip(self._rates(), self.base_lrs, strict=True)
@@ -206,7 +204,7 @@ def at_least(kind: str, name: str, value: Any, least: int) -> Any:
 
 
 def within(kind: str, name: str, value: float, *, zero: bool = False) -> float:
-    """A factor up to 1. One of 0 could never be undone by multiplying, where a scheduler has to."""
+    """A factor up to 1. A factor of 0 could not be undone by multiplying."""
     if not (0 <= value <= 1 if zero else 0 < value <= 1):
         raise ValueError(
             f"{kind}({name}={value!r}): write a number {'from' if zero else 'above'} 0 to 1 instead."

@@ -1,4 +1,4 @@
-"""The scheduler that looks at what training gives."""
+"""The scheduler that depends on a measured quantity."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ranvier.torch.optim.lr_scheduler.base import LRScheduler, by_group, checked
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """The rate times ``factor`` once a quantity did not improve for more than ``patience`` epochs: ``step(loss)``.
+    """The rate times ``factor`` after a quantity did not improve for more than ``patience`` epochs: ``step(loss)``.
 
-    ``mode``: "min" or "max". An improvement is one by more than ``threshold``, as a share of the best value
-    (``threshold_mode="rel"``) or as a difference ("abs"). ``cooldown`` epochs after a reduction are not looked at; the
-    rate stays at or above ``min_lr``, and changes of less than ``eps`` are not made.
+    ``mode``: "min" or "max". An improvement exceeds ``threshold``, relative to the best value
+    (``threshold_mode="rel"``) or as a difference ("abs"). ``cooldown`` epochs after a reduction are ignored. The rate
+    stays at or above ``min_lr``, and is not reduced by less than ``eps``.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     @property
     def in_cooldown(self) -> bool:
-        """Whether values that are no improvement are not counted yet."""
+        """Whether the current epochs are ignored after a reduction."""
         return self.cooldown_counter > 0
 
     def is_better(self, value: float) -> bool:
@@ -65,7 +65,7 @@ class ReduceLROnPlateau(LRScheduler):
         return value < limit if self.mode == "min" else value > limit
 
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]  # PyTorch's
-        """Look at the value of an epoch, and reduce the rate where it is time."""
+        """Compare the value of an epoch with the best one, and reduce the rate if it is time."""
         value = float(metrics)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self.is_better(value):

@@ -1,4 +1,4 @@
-"""Loaders. Batches of a `TensorDataset` are gathered by one index operation a tensor."""
+"""Data loaders. Batches of a `TensorDataset` are gathered by one index operation for each tensor."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ranvier.torch.utils.data.sampler import (
     RandomSampler,
     SequentialSampler,
     T_co,
-    grouped,
-    numbers_of,
+    in_lists,
+    indices_of,
 )
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
-# How PyTorch hides the cost of making a batch; here one is gathered in microseconds.
+# PyTorch's options for loading in other processes; here a batch is gathered in microseconds.
 _IGNORED = {
     "timeout": 0, "worker_init_fn": None, "multiprocessing_context": None, "prefetch_factor": None,
     "persistent_workers": False, "pin_memory_device": "", "in_order": True,
@@ -41,21 +41,20 @@ def get_worker_info() -> Any:
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
-    """Samples as one batch: numbers, arrays and tensors are stacked; tuples, lists and mappings go part by part.
+    """Collate samples into a batch: numbers, arrays and tensors are stacked; tuples, lists and mappings recursively.
 
-    Raises ValueError for samples of several sizes, naming the first that differs, and TypeError for what is none of
-    these.
+    Raises ValueError for samples of different sizes, naming the first that differs, and TypeError for other types.
     """
     return _collate(batch, None, "")
 
 
 def _collate(batch: Sequence[Any], numbers: Sequence[Any] | None, place: str) -> Any:
-    """``numbers`` are those of the samples in their data set, ``place`` where in a sample these parts stand."""
+    """``numbers`` are the samples' indices in their data set; ``place`` is the path of these parts in a sample."""
     first = batch[0]
-    if isinstance(first, (str, bytes)):  # NumPy's too, which is one of its numbers as well
+    if isinstance(first, (str, bytes)):  # NumPy's strings are np.generic too
         return batch
     if isinstance(first, Tensor) and any(isinstance(s, Tensor) and s.requires_grad for s in batch):
-        _alike(batch, np.shape, "shape {}", numbers, place)
+        _check_alike(batch, np.shape, "shape {}", numbers, place)
         return stack(batch)
     if isinstance(first, Tensor):
         return Tensor(_stacked([s.compute() for s in batch], numbers, place), dtype=first.dtype)
@@ -65,16 +64,16 @@ def _collate(batch: Sequence[Any], numbers: Sequence[Any] | None, place: str) ->
         try:
             columns = {key: [s[key] for s in batch] for key in first}
         except KeyError:
-            _alike(batch, lambda s: sorted(map(str, s)), "keys {}", numbers, place)
+            _check_alike(batch, lambda s: sorted(map(str, s)), "keys {}", numbers, place)
             raise
-        return _as(type(first), {k: _collate(c, numbers, f"{place}[{k!r}]") for k, c in columns.items()})
+        return _rebuild(type(first), {k: _collate(c, numbers, f"{place}[{k!r}]") for k, c in columns.items()})
     if isinstance(first, (tuple, list)):
         try:
             parts = list(zip(*batch, strict=True))
         except ValueError:
-            _alike(batch, len, "{} parts", numbers, place)
+            _check_alike(batch, len, "{} parts", numbers, place)
             raise
-        return _as(type(first), [_collate(p, numbers, f"{place}[{i}]") for i, p in enumerate(parts)])
+        return _rebuild(type(first), [_collate(p, numbers, f"{place}[{i}]") for i, p in enumerate(parts)])
     raise TypeError(
         f"samples hold a {type(first).__name__}{f' at {place}' if place else ''}, which cannot be made a batch. Write "
         "a collate_fn instead."
@@ -85,18 +84,18 @@ def _stacked(values: Sequence[Any], numbers: Sequence[Any] | None, place: str) -
     try:
         return np.stack(values)
     except ValueError:
-        _alike(values, np.shape, "shape {}", numbers, place)
+        _check_alike(values, np.shape, "shape {}", numbers, place)
         raise
 
 
-def _alike(
+def _check_alike(
     batch: Sequence[Any],
     of: Callable[[Any], Any],
     words: str,
     numbers: Sequence[Any] | None,
     place: str,
 ) -> None:
-    """Raise ValueError for the first sample of which ``of`` says something else than of sample 0."""
+    """Raise ValueError naming the first sample whose ``of`` differs from that of sample 0."""
     first = of(batch[0])
     for i, sample in enumerate(batch):
         if of(sample) != first:
@@ -108,8 +107,8 @@ def _alike(
             )
 
 
-def _as(kind: type, parts: Any) -> Any:
-    """Parts in a container of the samples' kind; a list in place of a tuple, as in PyTorch."""
+def _rebuild(kind: type, parts: Any) -> Any:
+    """Parts in a container of the samples' type; a list for a tuple, as in PyTorch."""
     if hasattr(kind, "_fields"):  # a named tuple
         return kind(*parts)
     if kind in (dict, tuple, list):
@@ -121,31 +120,31 @@ def _as(kind: type, parts: Any) -> Any:
 
 
 def default_convert(data: Any) -> Any:
-    """A sample with tensors in the place of its arrays, as a loader without batches gives it; the rest as it is."""
+    """A sample with its arrays as tensors, as a loader without batches returns it."""
     if isinstance(data, (np.ndarray, np.generic)):
         return data if data.dtype.kind in "OSU" else Tensor(data)
     if isinstance(data, Mapping):
-        return _as(type(data), {key: default_convert(part) for key, part in data.items()})
+        return _rebuild(type(data), {key: default_convert(part) for key, part in data.items()})
     if isinstance(data, (tuple, list)):
-        return _as(type(data), [default_convert(part) for part in data])
+        return _rebuild(type(data), [default_convert(part) for part in data])
     return data
 
 
 # --- loaders ------------------------------------------------------------------------------------------------------
 
 
-# What says which samples come: PyTorch's loaders do not let it be changed either.
+# These determine the batches: PyTorch's loaders do not allow changes either.
 _FIXED = frozenset({"dataset", "batch_size", "sampler", "batch_sampler", "drop_last"})
 
 
 class DataLoader(CheckedConstructor, Generic[T_co]):
-    """Batches of a data set, as lists of tensors; another random order each time with ``shuffle=True``.
+    """Batches of a data set, as lists of tensors; in a new random order each time with ``shuffle=True``.
 
-    The last batch is smaller where the samples do not divide evenly, or left out with ``drop_last=True``. With
-    ``batch_size=None`` the samples come as they are, or as ``collate_fn`` makes them: for a data set of batches, or a
-    sampler that gives the numbers of a batch. ``num_workers``, ``pin_memory`` and their kin are accepted and change
-    nothing. Raises ValueError for a ``batch_sampler`` beside what it decides: ``batch_size``, ``shuffle``, ``sampler``
-    and ``drop_last``.
+    The last batch is smaller if the samples do not divide evenly, or left out with ``drop_last=True``. With
+    ``batch_size=None`` samples are not batched, only passed to ``collate_fn``: for a data set of batches, or a sampler
+    that yields the indices of a batch. ``num_workers``, ``pin_memory`` and similar arguments are accepted without
+    effect. Raises ValueError for a ``batch_sampler`` together with what it determines: ``batch_size``, ``shuffle``,
+    ``sampler`` and ``drop_last``.
     """
 
     _complete = False
@@ -236,7 +235,7 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
         return iter(self.dataset) if self.sampler is None else (self.dataset[i] for i in self.sampler)
 
     def _in_memory(self) -> tuple[tuple[Tensor, ...], Any] | None:
-        """The tensors of a data set whose samples are their rows, and which rows those are (None: all, in order)."""
+        """The tensors of a data set whose samples are their rows, and the indices of the rows (None: all, in order)."""
         dataset: Any = self.dataset
         rows = None
         while type(dataset) is Subset:
@@ -245,16 +244,15 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
                 return None
             rows, dataset = indices if rows is None else indices[rows], dataset.dataset
         plain = type(dataset) is TensorDataset and self.collate_fn is None and self.batch_sampler is not None
-        if not plain or any(
-            t.requires_grad for t in dataset.tensors
-        ):  # rows of which gradients are asked for
+        if not plain or any(t.requires_grad for t in dataset.tensors):  # rows of tensors that need gradients
             return None
         return dataset.tensors, rows
 
     def _ranvier_resident(self) -> tuple[tuple[Any, ...], int, Callable[[], Any]] | None:
-        """What ``fit`` needs to run without asking for batches: the arrays, the batch size, and a function that draws
-        the numbers of an epoch's rows as iterating would. None where the data set does not lie in memory, where a
-        sampler may have no end, and where a subclass gives batches in a way of its own.
+        """What ``fit`` needs to run without iterating: the arrays, the batch size, and a function to draw rows.
+
+        The function draws the rows of one epoch. None if the data set is not in memory, if the sampler may be infinite,
+        and for a subclass with its own batches.
         """
         found = self._in_memory()
         if found is None or self.batch_size is None or not hasattr(self.sampler, "__len__"):
@@ -264,8 +262,8 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
         tensors, rows = found
 
         def draw() -> Any:
-            order = np.concatenate([np.zeros(0, np.int64), *map(numbers_of, self._batches())])
-            # Negative numbers count from the end, and those beyond it are refused, as by indexing.
+            order = np.concatenate([np.zeros(0, np.int64), *map(indices_of, self._batches())])
+            # Negative indices count from the end, and indices out of range raise, as in indexing.
             return np.arange(len(tensors[0]), dtype=np.int32)[order if rows is None else rows[order]]
 
         return tuple(t.compute() for t in tensors), self.batch_size, draw
@@ -274,15 +272,15 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
         found = self._in_memory()
         if found is not None:
             tensors, rows = found
-            batches = map(numbers_of, self._batches())
+            batches = map(indices_of, self._batches())
             return _gathered(tensors, batches if rows is None else (rows[b] for b in batches))
         dataset, collate = self.dataset, self.collate_fn
         if self.batch_sampler is None and self.batch_size is None:
             return map(collate or default_convert, self._samples())
         if self.batch_sampler is None:
             assert self.batch_size is not None
-            return map(collate or default_collate, grouped(iter(dataset), self.batch_size, self.drop_last))
-        # The samples of each batch, by numbers or by keys, as the sampler gives them.
+            return map(collate or default_collate, in_lists(iter(dataset), self.batch_size, self.drop_last))
+        # The samples of each batch, by the indices or keys that the sampler yields.
         chosen = (b.tolist() if isinstance(b, np.ndarray) else list(b) for b in self._batches())
         if collate is not None:
             return (collate([dataset[i] for i in indices]) for indices in chosen)
@@ -291,9 +289,7 @@ class DataLoader(CheckedConstructor, Generic[T_co]):
 
 def _gathered(tensors: Sequence[Tensor], batches: Iterable[Any]) -> Iterator[list[Tensor]]:
     arrays = [t.compute() for t in tensors]
-    types: dict[
-        int, list[Type]
-    ] = {}  # made once for each size: equal types are found faster when they are the same
+    types: dict[int, list[Type]] = {}  # one for each size: types that are the same object compare faster
     wrap = Tensor.wrap
     for indices in batches:
         size = len(indices)

@@ -1,4 +1,4 @@
-"""Data sets: samples by number, or one after the other."""
+"""Data sets: samples by index, or as a stream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 class Dataset(CheckedConstructor, Generic[T_co]):
-    """Samples by number. Subclasses write ``__getitem__(index)`` and ``__len__()``."""
+    """Samples by index. Subclasses define ``__getitem__(index)`` and ``__len__()``."""
 
     def __getitem__(self, index: Any) -> T_co:
         raise NotImplementedError(
@@ -38,14 +38,14 @@ class Dataset(CheckedConstructor, Generic[T_co]):
 
 
 class IterableDataset(Dataset[T_co]):
-    """Samples one after the other, as a stream. Subclasses write ``__iter__()``; a loader takes them in that order."""
+    """A stream of samples. Subclasses define ``__iter__()``; a loader keeps their order."""
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(
             f"{type(self).__name__} does not say what its samples are. Write: def __iter__(self)"
         )
 
-    def __add__(self, other: Any) -> ChainDataset:  # type: ignore[override]  # a stream has no numbers to join by
+    def __add__(self, other: Any) -> ChainDataset:  # type: ignore[override]  # a stream has no indices
         return ChainDataset([self, other])
 
 
@@ -85,7 +85,7 @@ class Subset(Dataset[Any]):
 
 
 class ConcatDataset(Dataset[Any]):
-    """Data sets one after the other."""
+    """The concatenation of data sets."""
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
@@ -103,9 +103,9 @@ class ConcatDataset(Dataset[Any]):
 
 
 class StackDataset(Dataset[Any]):
-    """Sample i is sample i of every data set: a tuple of them, or a dict where they are given by name.
+    """Sample i is sample i of every data set: a tuple of them, or a dict if they are given by name.
 
-    Raises ValueError when they have different numbers of samples, and where some have a name and some have none.
+    Raises ValueError for different numbers of samples, and if only some have a name.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -130,7 +130,7 @@ class StackDataset(Dataset[Any]):
 
 
 class ChainDataset(IterableDataset[Any]):
-    """Streams of samples one after the other."""
+    """The concatenation of streams."""
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = datasets
@@ -143,29 +143,29 @@ class ChainDataset(IterableDataset[Any]):
 
 
 def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) -> list[Subset]:
-    """Split at random into parts of the given lengths, or of the given shares if they add up to 1.
+    """Split at random into parts of the given lengths, or of the given fractions if they sum to 1.
 
-    Raises ValueError for lengths that do not add up to the number of samples, and for what is neither.
+    Raises ValueError for lengths that do not sum to the number of samples, and for fractions that do not sum to 1.
     """
     n, total = len(dataset), sum(lengths)
-    shares = math.isclose(total, 1) and total <= 1 + 1e-9
+    fractions = math.isclose(total, 1) and total <= 1 + 1e-9
     if any(size < 0 for size in lengths):
         raise ValueError(
-            f"the lengths {list(lengths)} hold one below 0. Write lengths that add up to {n}, or shares that add up to "
+            f"the lengths {list(lengths)} hold one below 0. Write lengths that sum to {n}, or fractions that sum to "
             "1, instead."
         )
-    if shares:
-        sizes = [math.floor(n * share) for share in lengths]
+    if fractions:
+        sizes = [math.floor(n * fraction) for fraction in lengths]
         for i in range(n - sum(sizes)):
             sizes[i % len(sizes)] += 1
     elif any(size != int(size) for size in lengths):
         raise ValueError(
-            f"the shares {list(lengths)} add up to {total:g}. Write shares that add up to 1 instead."
+            f"the fractions {list(lengths)} sum to {total:g}. Write fractions that sum to 1 instead."
         )
     else:
         sizes = [int(size) for size in lengths]
     if sum(sizes) != n:
-        raise ValueError(f"the lengths {sizes} add up to {sum(sizes)}, and the data set has {n} samples.")
+        raise ValueError(f"the lengths {sizes} sum to {sum(sizes)}, and the data set has {n} samples.")
     order, stops = permutation(n, generator), np.cumsum(sizes)
     return [
         Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops, strict=True)

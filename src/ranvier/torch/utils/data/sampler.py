@@ -1,4 +1,4 @@
-"""Samplers: in which order the samples of a data set are taken."""
+"""Samplers: the order in which a loader takes samples."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ranvier.tensor.tensor import Tensor
 
 __all__ = [
     "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler",
-    "grouped", "numbers_of", "permutation",
+    "in_lists", "indices_of", "permutation",
 ]  # fmt: skip
 
 T_co = TypeVar("T_co", covariant=True)
 
 
 def permutation(n: int, generator: Any) -> Any:
-    """The numbers below n in random order, of a generator or of the process's seed."""
+    """A random permutation of the integers below n, from a generator or the process's seed."""
     return shuffled(np.arange(n, dtype=np.int32), numpy_of(generator, "shuffle"))
 
 
-def numbers_of(indices: Any) -> Any:
-    """The numbers of a batch's samples as an array of one dimension, for tensors that are indexed by it.
+def indices_of(indices: Any) -> Any:
+    """The indices of a batch's samples as a one-dimensional array, which indexes tensors.
 
-    Any iterable of whole numbers will do: an array would take a tuple for an index of several dimensions, and booleans
-    for a mask. Raises TypeError for anything else.
+    Any iterable of integers is accepted. (NumPy would take a tuple for an index of several dimensions, and booleans for
+    a mask.) Raises TypeError for anything else.
     """
     if isinstance(indices, Tensor):
         indices = indices.numpy()
@@ -46,15 +46,15 @@ def numbers_of(indices: Any) -> Any:
     return indices
 
 
-def grouped(samples: Iterator[Any], size: int, drop_last: bool) -> Iterator[list[Any]]:
-    """Samples in lists of ``size``, the last of them shorter or left out; each list when it is asked for."""
+def in_lists(samples: Iterator[Any], size: int, drop_last: bool) -> Iterator[list[Any]]:
+    """Samples in lists of ``size``, each made when it is needed; the last is shorter or left out."""
     while group := list(itertools.islice(samples, size)):
         if len(group) == size or not drop_last:
             yield group
 
 
 class Sampler(CheckedConstructor, Generic[T_co]):
-    """Numbers of samples in the order in which they are taken. Subclasses write ``__iter__()``, and ``__len__()``."""
+    """The indices of samples in their order. Subclasses define ``__iter__()`` and ``__len__()``."""
 
     def __init__(self, data_source: Any = None) -> None:
         self.data_source = data_source
@@ -65,11 +65,11 @@ class Sampler(CheckedConstructor, Generic[T_co]):
         )
 
 
-class Drawn(Sampler[Any]):
-    """A sampler that draws its whole order at once, so that loaders take their batches from an array."""
+class ArraySampler(Sampler[Any]):
+    """A sampler that draws its whole order at once, so that loaders slice their batches from an array."""
 
     def _order(self) -> Any:
-        """The samples of one pass: an array, or a list of what are no numbers."""
+        """The order of one epoch: an array, or a list of keys that are no integers."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Any]:
@@ -77,7 +77,7 @@ class Drawn(Sampler[Any]):
         return iter(order.tolist() if isinstance(order, np.ndarray) else order)
 
 
-class SequentialSampler(Drawn):
+class SequentialSampler(ArraySampler):
     """0, 1, 2, ..."""
 
     def __init__(self, data_source: Any) -> None:
@@ -90,8 +90,8 @@ class SequentialSampler(Drawn):
         return len(self.data_source)
 
 
-class RandomSampler(Drawn):
-    """All samples in random order, another one each time; or ``num_samples``, which ``replacement`` may repeat."""
+class RandomSampler(ArraySampler):
+    """All samples in a new random order each time; or ``num_samples`` of them, repeated with ``replacement``."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class RandomSampler(Drawn):
 
     @property
     def num_samples(self) -> int:
-        """How many it gives: as many as the data set has now, unless it was told."""
+        """The number of samples: the given one, or the data set's current one."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def _order(self) -> Any:
@@ -121,8 +121,8 @@ class RandomSampler(Drawn):
         return self.num_samples
 
 
-class SubsetRandomSampler(Drawn):
-    """Some samples, of the numbers (or keys) given, in random order, another one each time."""
+class SubsetRandomSampler(ArraySampler):
+    """The samples of the given indices (or keys), in a new random order each time."""
 
     def __init__(self, indices: Sequence[Any], generator: Any = None) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class SubsetRandomSampler(Drawn):
 
 
 class BatchSampler(Sampler[list[Any]]):
-    """What a sampler gives, in lists of ``batch_size``; the last of them is shorter, or left out with ``drop_last``."""
+    """The indices of a sampler, in lists of ``batch_size``; the last is shorter, or left out with ``drop_last``."""
 
     def __init__(self, sampler: Iterable[Any], batch_size: int, drop_last: bool) -> None:
         super().__init__()
@@ -145,10 +145,10 @@ class BatchSampler(Sampler[list[Any]]):
         self.batch_size = whole("batch_size", batch_size, of=type(self).__name__)
 
     def _batches(self) -> Iterator[Any]:
-        """The batches of one pass: parts of an array where the sampler draws its order at once."""
+        """The batches of one epoch; slices of an array if the sampler draws its order at once."""
         sampler, size = self.sampler, self.batch_size
-        if not isinstance(sampler, Drawn) or type(sampler).__iter__ is not Drawn.__iter__:
-            yield from grouped(iter(sampler), size, self.drop_last)  # which may have no end
+        if not isinstance(sampler, ArraySampler) or type(sampler).__iter__ is not ArraySampler.__iter__:
+            yield from in_lists(iter(sampler), size, self.drop_last)  # may be infinite
             return
         order = sampler._order()
         whole = len(order) - len(order) % size if self.drop_last else len(order)
@@ -163,11 +163,12 @@ class BatchSampler(Sampler[list[Any]]):
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
 
-class WeightedRandomSampler(Drawn):
-    """``num_samples`` sample numbers, each drawn with a probability proportional to its weight, anew each time.
+class WeightedRandomSampler(ArraySampler):
+    """``num_samples`` indices, each drawn anew with a probability proportional to its weight.
 
-    ``weights`` are numbers of 0 or more, one a sample, that need not add up to 1. Without ``replacement`` no sample
-    comes twice. For a `DataLoader`: ``DataLoader(dataset, 32, sampler=WeightedRandomSampler(weights, len(dataset)))``.
+    ``weights`` are numbers of 0 or more, one for each sample, that need not sum to 1. Without ``replacement`` no sample
+    is drawn twice. For a `DataLoader`: ``DataLoader(dataset, 32, sampler=WeightedRandomSampler(weights,
+    len(dataset)))``.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class WeightedRandomSampler(Drawn):
         self.weights = np.asarray(given, np.float64)
         self.num_samples, self.replacement = num_samples, replacement
         self.generator = checked_generator(generator)
-        self._draw(np.random.Generator(np.random.Philox(0)))  # what is wrong is said now
+        self._draw(np.random.Generator(np.random.Philox(0)))  # raises for invalid weights now
 
     def _draw(self, generator: Any) -> Any:
         return weighted_rows(self.weights, self.num_samples, self.replacement, generator)
