@@ -461,7 +461,7 @@ ROWS = [  # number, what is done, error or warning, its text
     (23, short(2), ValueError, "ended early: batch 2 of 3"),
     (23, short(3), TypeError, "Batch 2 of .* is None"),
     (23, lambda: fit(iter([(X, Y), (X[:, :2], Y)]), None), ValueError, "Batch 1"),
-    (23, lambda: fit(iter([]), None), ValueError, "gave no batch"),
+    (23, lambda: fit(iter([]), None), ValueError, "yielded no batch"),
     (23, lambda: fit(short, None), TypeError, r"short is a function .*Write short\(\) instead"),
     (23, lambda: fit(X, Y, validation_data=short), TypeError, r"short is a function"),
     (23, lambda: fit(torch.utils.data.TensorDataset(X, Y), None), TypeError, r"Write DataLoader\(dataset, batch_size=32\)"),

@@ -30,7 +30,7 @@ class Sequence:
 
 FAULTS = [  # the source, the steps asked for, the exception, what its message must say
     (yields((X, Y)), 3, ValueError, ["ended early", "batch 1 of 3", "steps_per_epoch=1"]),
-    (yields(), None, ValueError, ["batch 0 did not come"]),
+    (yields(), None, ValueError, ["batch 0 is missing"]),
     (yields((X, Y), None), None, TypeError, ["Batch 1", "None", "yield x, y"]),
     (yields((X, Y), (None, Y)), None, TypeError, ["Batch 1", "None for x"]),
     (yields((X, None, Y)), None, TypeError, ["Batch 0", "None for y"]),
@@ -41,7 +41,7 @@ FAULTS = [  # the source, the steps asked for, the exception, what its message m
         ["Batch 1", "(5,)", "in batch 0 they had (3,)"],
     ),
     (yields((X, Y), (X,)), None, ValueError, ["Batch 1", "y is missing"]),
-    (yields((X,), (X, Y)), None, ValueError, ["Batch 1", "y is there"]),
+    (yields((X,), (X, Y)), None, ValueError, ["Batch 1", "y is present"]),
     (yields((X, Y), (X, Y[:3])), None, ValueError, ["Batch 1", "x has 4, y has 3"]),
     (yields((X, Y), (X[:0], Y[:0])), None, ValueError, ["Batch 1", "0 samples"]),
     (yields((X, Y, Y, Y)), None, TypeError, ["Batch 0", "4 parts"]),
@@ -55,7 +55,7 @@ FAULTS = [  # the source, the steps asked for, the exception, what its message m
     (lambda: breaks, None, TypeError, ["function", "breaks()"]),
     (lambda: Sequence, None, TypeError, ["class", "Sequence()"]),
     (lambda: TensorDataset(X, Y), None, TypeError, ["single samples", "DataLoader(dataset, batch_size=32)"]),
-    (lambda: 5, None, TypeError, ["int", "gives no batches"]),
+    (lambda: 5, None, TypeError, ["int", "yields no batches"]),
 ]
 
 

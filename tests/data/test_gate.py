@@ -184,7 +184,7 @@ TARGETS = [
 
 WEIGHTS = [
     ([1, NAN], 2, ["nan", "row 1"]),
-    ([1, -2], 2, ["-2", "row 1", "0 leaves a sample out"]),
+    ([1, -2], 2, ["-2", "row 1", "0 ignores a sample"]),
     ([0, 0], 2, ["zero for all 2"]),
     ([1, 2, 3], 2, ["(3,)", "2 samples"]),
     (np.ones((2, 2)), 2, ["(2, 2)", "2 samples"]),

@@ -129,7 +129,7 @@ def test_damaged_files(folder, tmp_path):
     (folder / "dog" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     with pytest.raises(ValueError, match="3 of 32 images") as error:
         images_from_folder(folder)
-    for part in ("cat/3.png: ", "dog/no.jpg: no image of a kind", "dog/gone.png: ", 'corrupt="skip"'):
+    for part in ("cat/3.png: ", "dog/no.jpg: not an image in a format", "dog/gone.png: ", 'corrupt="skip"'):
         assert part in str(error.value)
     data = images_from_folder(folder, corrupt="skip", validation_split=0.2)
     assert set(data.skipped) == {"cat/3.png", "dog/no.jpg", "dog/gone.png"}
@@ -199,9 +199,9 @@ def test_without_a_cache(folder, own_cache, tmp_path):
 
 
 ERRORS = [
-    (lambda f: images_from_folder(f / "nowhere"), NotADirectoryError, "a folder for each class"),
-    (lambda f: images_from_folder(f / "cat"), ValueError, "a folder of its own"),
-    (lambda f: images_from_folder(f, class_names=["cat", "bird"]), ValueError, "holds the folders"),
+    (lambda f: images_from_folder(f / "nowhere"), NotADirectoryError, "a subfolder for each class"),
+    (lambda f: images_from_folder(f / "cat"), ValueError, "into a subfolder"),
+    (lambda f: images_from_folder(f, class_names=["cat", "bird"]), ValueError, "has the folders"),
     (lambda f: images_from_folder(f, color_mode="cmyk"), ValueError, "'grayscale'"),
     (lambda f: images_from_folder(f, image_size=(1, 2, 3)), ValueError, r"\(height, width\)"),
     (lambda f: images_from_folder(f, validation_split=20), ValueError, "from 0 up to"),
@@ -221,6 +221,6 @@ def test_a_class_without_images(folder):
     (folder / "empty" / "a.mp4").write_bytes(b"film")
     with pytest.raises(
         ValueError,
-        match=r"the folder 'empty' holds no images .* Its other files, \.mp4, are none\. Remove it",
+        match=r"the folder 'empty' has no images .* Its other files, \.mp4, are not images\. Remove it",
     ):
         images_from_folder(folder)

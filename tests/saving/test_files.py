@@ -357,15 +357,15 @@ def place(low, high, shape, dtype="U8"):
 HOSTILE = [  # places of tensors in a body of 8 bytes, and what is said
     ({"a": place(0, 8, [8]), "b": place(0, 8, [8])}, "begins at byte 0 instead of 8"),
     ({"a": place(0, 4, [4]), "b": place(2, 8, [6])}, "begins at byte 2 instead of 4"),
-    ({"a": place(0, 4, [4])}, "belong to nothing"),
+    ({"a": place(0, 4, [4])}, "are unused"),
     ({"a": place(4, 8, [4])}, "begins at byte 4 instead of 0"),
     ({"a": place(0, 16, [16])}, "truncated"),
-    ({"a": place(0, 8, [2**60])}, "do not agree"),
-    ({"a": place(0, 8, [2**40, 2**40])}, "do not agree"),
-    ({"a": place(0, 8, [-8])}, "do not agree"),
-    ({"a": place(8, 0, [8])}, "do not agree"),
-    ({"a": place(0, 8, [1], "OBJECT")}, "described wrongly"),
-    ({"a": place(0, 8, [1e400])}, "described wrongly"),
+    ({"a": place(0, 8, [2**60])}, "do not match"),
+    ({"a": place(0, 8, [2**40, 2**40])}, "do not match"),
+    ({"a": place(0, 8, [-8])}, "do not match"),
+    ({"a": place(8, 0, [8])}, "do not match"),
+    ({"a": place(0, 8, [1], "OBJECT")}, "has a wrong description"),
+    ({"a": place(0, 8, [1e400])}, "has a wrong description"),
 ]
 
 

@@ -294,8 +294,8 @@ DAMAGE = [
     (flip, r"damaged: tensor '.*' does not have the checksum"),
     (lambda p: p.write_bytes(p.read_bytes()[:-10]), r"truncated: tensor '.*' ends at byte"),
     (lambda p: p.write_bytes(p.read_bytes()[:100]), "truncated.*header"),
-    (lambda p: p.write_bytes(b""), "no saved model"),
-    (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(100)), "no saved model|truncated"),
+    (lambda p: p.write_bytes(b""), "not a saved model"),
+    (lambda p: p.write_bytes(b"PK\x03\x04" + bytes(100)), "not a saved model|truncated"),
     (lambda p: p.write_bytes(struct.pack("<Q", 4) + b"{{{{"), "header cannot be read"),
     (lambda p: rebuild(p, {}, b""), "no description"),
     (newer, "format version 99.*newer Ranvier"),
@@ -306,7 +306,7 @@ DAMAGE = [
     (reread, r"tensor 'weights/1\.kernel' does not have the checksum"),
     (lacking, r"lacks \['weights/3\.bias'\]"),
     (twice, "appears twice"),
-    (lying, "described wrongly"),
+    (lying, "has a wrong description"),
 ]
 
 

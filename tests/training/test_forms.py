@@ -538,7 +538,7 @@ def test_the_batch_with_the_fault_is_named(index, faulty, said):
 
 
 def test_what_is_no_number_is_named_by_its_part():
-    with pytest.raises(TypeError, match="Batch 1 of <genexpr>: y holds strings"):
+    with pytest.raises(TypeError, match="Batch 1 of <genexpr>: y contains strings"):
         trained((x, y if i < 1 else ["a"] * len(y)) for i, (x, y, _) in enumerate(batches()))
 
 

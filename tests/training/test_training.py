@@ -329,8 +329,8 @@ def test_a_list_of_batches_is_read_anew_each_epoch_and_an_endless_one_goes_on():
 
 
 ENDING = [  # epochs and steps asked of ten batches, epochs in the history, steps made, what is said
-    (3, None, 1, 10, "stops in epoch 2: .* gave no batch"),
-    (4, 5, 2, 10, "stops in epoch 3: .* gave no batch"),
+    (3, None, 1, 10, "stops in epoch 2: .* yielded no batch"),
+    (4, 5, 2, 10, "stops in epoch 3: .* yielded no batch"),
     (3, 4, 3, 10, "stops in epoch 3: .* ended early: batch 2 of 4"),
     (9, 4, 3, 10, "stops in epoch 3: .* ended early: batch 2 of 4"),
 ]

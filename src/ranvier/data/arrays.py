@@ -1,9 +1,9 @@
-"""The one gate every array passes before training, evaluation or prediction.
+"""Validation of all arrays before training, evaluation and prediction.
 
-Four entries, one for each role: ``as_features`` (what a model reads), ``as_labels`` (class numbers), ``as_targets``
-(what a model's output is compared with) and ``as_weights`` (sample weights); and ``check_lengths`` between them.
-What they return is an aligned, C-contiguous ndarray of a dtype the engines read, so native code needs no other
-check. Inputs are never written to, and an array that is fine already (a memory map too) is returned uncopied.
+There is a function for each role: ``as_features`` (inputs of a model), ``as_labels`` (class numbers), ``as_targets``
+(dense targets) and ``as_weights`` (sample weights). ``check_lengths`` compares their numbers of rows. The results are
+aligned, C-contiguous arrays of a dtype that the engines accept, so native code needs no further check. Inputs are never
+modified, and valid arrays (also memory maps) are returned without a copy.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from ranvier.data.batches import batches_from
 from ranvier.data.cast import contiguous, not_finite, to_float
-from ranvier.data.convert import Array, all_finite, column_names, refuse_sparse, to_numeric
+from ranvier.data.convert import Array, all_finite, fits, refuse_sparse, to_numeric
 from ranvier.data.memory import check_memory, memory_limit, size_in_words
 from ranvier.data.targets import as_labels, as_targets, as_weights
+from ranvier.support.columns import column_names
 
 __all__ = [
     "Array",
@@ -36,7 +37,7 @@ __all__ = [
 ]
 
 Shape = Sequence[int | None]
-# The engines cast these themselves.
+# The engines cast these dtypes.
 _KEPT = frozenset(np.dtype(kind) for kind in (np.bool_, np.uint8, np.int32))
 
 
@@ -49,15 +50,15 @@ def as_features(
     owner: str = "the model",
     dtype: npt.DTypeLike = np.float32,
 ) -> Array:
-    """Return ``x`` as an array the engines can read: ``(n, *expected)``, aligned and C-contiguous.
+    """Return ``x`` as an array for the engines: ``(n, *expected)``, aligned and C-contiguous.
 
-    ``expected`` is the shape of one sample (None entries are unknown sizes; None altogether checks nothing), and
-    ``owner`` names who expects it in errors: ``"layer 'dense'"``. ``dtype`` is float32, or float64 in float64 mode.
-    A column ``(n,)`` becomes ``(n, 1)`` where that is expected. bool, uint8 and int32 are kept as they are, everything
-    else numeric becomes ``dtype``. ``check_finite=False`` lets NaN and infinity through.
+    ``expected`` is the shape of one sample, in which None is any size; without it the shape is not checked. ``owner``
+    is named in errors: ``"layer 'dense'"``. ``dtype`` is float32, or float64 in float64 mode. A column ``(n,)`` becomes
+    ``(n, 1)`` where that is expected. bool, uint8 and int32 do not change, and other numeric dtypes become ``dtype``.
+    ``check_finite=False`` allows NaN and infinity.
 
-    Raises ``ValueError`` for no samples, a wrong shape, NaN or infinity, and ``TypeError`` for what is not numbers.
-    Warns ``RuntimeWarning`` where finite values become infinite in ``dtype``.
+    Raises ``ValueError`` for no samples, a wrong shape, NaN or infinity, and ``TypeError`` for data that are not
+    numbers. Warns ``RuntimeWarning`` where finite values become infinite in ``dtype``.
     """
     array = to_numeric(x, name)
     if array.ndim == 0:
@@ -68,7 +69,7 @@ def as_features(
         raise ValueError(f"{name} has 0 samples (shape {array.shape}). Write at least one row instead.")
     if array.ndim == 1 and expected is not None and tuple(expected) == (1,):
         array = array[:, None]
-    if expected is not None and not _fits(array.shape[1:], expected):
+    if expected is not None and not fits(array.shape[1:], expected):
         raise ValueError(_shape_error(array.shape, tuple(expected), name, owner, hasattr(x, "iloc")))
     if array.dtype not in _KEPT and array.dtype != dtype:
         return to_float(array, x, name, dtype, check_finite)
@@ -79,9 +80,9 @@ def as_features(
 
 
 def check_lengths(**arrays: object) -> int:
-    """Check that all arrays have the same number of rows, and return it; an argument that is None is left out.
+    """Check that all arrays have the same number of rows, and return it. Arguments that are None are ignored.
 
-    ``check_lengths(x=x, y=y, sample_weight=None)``. Raises ``ValueError`` that states every length.
+    Example: ``check_lengths(x=x, y=y, sample_weight=None)``. The ``ValueError`` lists every length.
     """
     lengths = {name: _rows(array, name) for name, array in arrays.items() if array is not None}
     if len(set(lengths.values())) > 1:
@@ -95,11 +96,11 @@ def check_lengths(**arrays: object) -> int:
 
 
 def _rows(array: Any, name: str) -> int:
-    """The number of rows of an array, or of what may become one."""
+    """The number of rows of an array, or of data that may become one."""
     refuse_sparse(array, name)
     try:
         return len(array)
-    except TypeError:  # of a number
+    except TypeError:  # a number
         number = to_numeric(array, name)
     raise ValueError(
         f"{name} is a single number, {number}. Write an array with one row a sample, [{number}, ...], instead."
@@ -107,9 +108,9 @@ def _rows(array: Any, name: str) -> int:
 
 
 def check_column_names(x: object, seen: Sequence[str] | None, *, name: str = "x") -> None:
-    """Check that a frame has the columns, in the order, that ``fit`` saw (``column_names`` of its frame then).
+    """Check that a frame has the columns ``seen`` in ``fit``, in the same order.
 
-    Nothing is checked where either has no names. Raises ``ValueError`` naming missing, unknown or reordered columns.
+    Without column names nothing is checked. Raises ``ValueError`` for missing, unknown or reordered columns.
     """
     now = column_names(x)
     if now is None or seen is None or list(now) == list(seen):
@@ -131,28 +132,22 @@ def check_column_names(x: object, seen: Sequence[str] | None, *, name: str = "x"
     )
 
 
-def _fits(shape: tuple[int, ...], expected: Shape) -> bool:
-    return len(shape) == len(expected) and all(
-        b is None or a == b for a, b in zip(shape, expected, strict=True)
-    )
-
-
 def _shape_error(
     shape: tuple[int, ...], expected: tuple[int | None, ...], name: str, owner: str, series: bool = False
 ) -> str:
-    """Return what was expected against what came, with the one line that would mend it where there is one."""
+    """Return the message with the expected and the given shape, and the line that corrects it, if there is one."""
     got, n = shape[1:], shape[0]
     known = [size for size in expected if size is not None]
     wanted = int(np.prod(known, dtype=object)) if len(known) == len(expected) else None
     have = int(np.prod(got, dtype=object))
     inner = ", ".join("-1" if size is None else str(size) for size in expected)
-    described = f"{owner} expects samples of shape {_words(expected)}, got {name} of shape {shape}"
+    described = f"{owner} expects samples of shape {_shape_text(expected)}, got {name} of shape {shape}"
     if len(expected) == 1 and len(shape) == 2:
         described = (
             f"{owner} expects {expected[0]} features a sample, got {got[0]} ({name} has shape {shape})"
         )
         fix = f"Write {name} with the {expected[0]} columns that {owner} was built for"
-    elif _fits(shape, expected):
+    elif fits(shape, expected):
         fix = f"Write {name}[None] for one sample"
         if series:
             fix = "For one row of a frame write frame.iloc[[0]]"
@@ -162,7 +157,7 @@ def _shape_error(
         fix = f"Write {name}.reshape(-1, {inner})"
     elif wanted and len(shape) == 1 and n % wanted == 0:
         fix = f"Write {name}.reshape(-1, {inner}) for {n // wanted} sample(s)"
-    elif len(expected) == len(got) + 1 and _fits((*got, 1), expected):
+    elif len(expected) == len(got) + 1 and fits((*got, 1), expected):
         fix = f"Write {name}[..., None]"
     else:
         fix = f"Write {name} as an array of shape (samples, {inner.replace('-1', 'any')})"
@@ -170,19 +165,19 @@ def _shape_error(
 
 
 def _image_fix(got: tuple[int, ...], expected: tuple[int | None, ...], name: str) -> str | None:
-    """What to write for images whose channels lie at the other end, or grey ones for colour and the reverse."""
-    if len(got) == 2 and len(expected) == 3 and expected[-1] == 3 and _fits(got, expected[:-1]):
+    """What to write for images with channels on the other axis, and for greyscale images in place of colour ones."""
+    if len(got) == 2 and len(expected) == 3 and expected[-1] == 3 and fits(got, expected[:-1]):
         return f"These images are grey: write np.repeat({name}[..., None], 3, axis=-1)"
     if len(got) != len(expected) or len(got) < 2:
         return None
     ndim = len(got) + 1
-    if _fits((*got[1:], got[0]), expected):  # a reshape would mix pixels up
+    if fits((*got[1:], got[0]), expected):  # a reshape would scramble pixels
         return f"The channels come first: write {name}.transpose{(0, *range(2, ndim), 1)}"
-    if _fits((got[-1], *got[:-1]), expected):
+    if fits((got[-1], *got[:-1]), expected):
         return f"The channels come last: write {name}.transpose{(0, ndim - 1, *range(1, ndim - 1))}"
     for axis, at in ((-1, -1), (0, 1)):
         rest = [i for i in range(len(got)) if i != axis % len(got)]
-        if len(got) < 3 or not _fits(tuple(got[i] for i in rest), tuple(expected[i] for i in rest)):
+        if len(got) < 3 or not fits(tuple(got[i] for i in rest), tuple(expected[i] for i in rest)):
             continue
         if (got[axis], expected[axis]) == (1, 3):
             return f"These images are grey: write np.repeat({name}, 3, axis={at})"
@@ -191,6 +186,6 @@ def _image_fix(got: tuple[int, ...], expected: tuple[int | None, ...], name: str
     return None
 
 
-def _words(expected: tuple[int | None, ...]) -> str:
+def _shape_text(expected: tuple[int | None, ...]) -> str:
     inner = ", ".join("any" if size is None else str(size) for size in expected)
     return f"({inner},)" if len(expected) == 1 else f"({inner})"

@@ -1,4 +1,4 @@
-"""Batches from a generator, checked one by one, so that a fault is named with the batch it came in."""
+"""Batches from a generator. Each is checked, so that an error names the batch."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "Batch", "RanOut", "batches_from", "by_number", "check_source", "ended", "in_order", "name_of", "number_of", "tell",
+    "Batch", "RanOut", "batches_from", "by_number", "check_source", "ended", "in_order", "name_of", "notify",
+    "number_of",
 ]  # fmt: skip
 
 SAMPLES = ("ConcatDataset", "StackDataset", "Subset", "TensorDataset")
 Batch = tuple[Any, Any, Any]
-Gate = Callable[[Any], Any]
+Validator = Callable[[Any], Any]
 
 
-class RanOut(ValueError):  # noqa: N818  # it reads as what happened
-    """A source gave fewer batches than were asked for."""
+class RanOut(ValueError):  # noqa: N818  # the name says what happened
+    """A source yielded fewer batches than requested."""
 
 
 def batches_from(
     source: Iterable[Any],
     *,
     steps: int | None = None,
-    as_x: Gate | None = None,
-    as_y: Gate | None = None,
-    as_w: Gate | None = None,
+    as_x: Validator | None = None,
+    as_y: Validator | None = None,
+    as_w: Validator | None = None,
     parts: Callable[[Any], tuple[Any, ...] | None] | None = None,
     name: str = "the generator",
     check: bool = True,
     start: int = 0,
 ) -> Iterator[Batch]:
-    """Yield ``(x, y, sample_weight)`` for each batch of ``source``; y and sample_weight are None where not given.
+    """Yield ``(x, y, sample_weight)`` for each batch of ``source``; y and sample_weight may be None.
 
-    A batch is ``x`` alone or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``; ``parts`` may know
-    better, and returns None where it does not. ``as_x``, ``as_y`` and ``as_w`` are the gates its arrays pass
-    (``as_features``, ``as_labels``, ... with their arguments bound); each may return a tuple or a dict of arrays.
-    With ``steps``, exactly that many batches are taken; without it, all; ``start`` of them have been taken before.
-    Batches may differ in their number of samples and in nothing else; ``check=False`` leaves that to the caller.
+    A batch is ``x`` alone, or a tuple or list ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``. ``parts`` may divide
+    it otherwise, and returns None where it does not. ``as_x``, ``as_y`` and ``as_w`` validate the arrays
+    (``as_features``, ``as_labels``, ... with their arguments bound); each may return a tuple or a dict of arrays. With
+    ``steps``, exactly that many batches are taken, otherwise all; ``start`` of them were taken before. Batches may
+    differ only in their number of samples, unless ``check`` is False.
 
-    Raises ``TypeError`` for what is no iterable or no batch and ``ValueError`` for a batch that is empty, changes
-    shape, has arrays of different lengths, fails its gate, or does not come; each names the batch's index from 0.
-    What the generator itself raises passes through, with the index added as a note.
+    Raises ``TypeError`` for other objects than iterables and batches, and ``ValueError`` for a batch that is empty,
+    changes shape, has arrays of different lengths, is invalid, or is missing. Errors give the index of the batch, from
+    0. An error of the generator is raised unchanged, with the index as a note.
     """
     check_source(source, name)
     batches = in_order(source)
@@ -76,12 +77,12 @@ def batches_from(
 
 
 def name_of(source: Any) -> str:
-    """What errors call a source."""
+    """The name of a source in errors."""
     return str(getattr(source, "__name__", type(source).__name__))
 
 
 def check_source(source: Any, name: str) -> None:
-    """Raise TypeError for what gives no batches."""
+    """Raise TypeError for an object that yields no batches."""
     if isinstance(source, type) or (
         callable(source) and hasattr(source, "__name__") and not _readable(source)
     ):
@@ -89,17 +90,17 @@ def check_source(source: Any, name: str) -> None:
         raise TypeError(f"{name} is a {what} ({source!r}). Write {source.__name__}() instead.")
     if _gives_samples(source):
         raise TypeError(
-            f"{name} gives single samples, and batches are asked for. Write DataLoader(dataset, batch_size=32) instead."
+            f"{name} yields single samples, and batches are needed. Write DataLoader(dataset, batch_size=32) instead."
         )
     if not _readable(source):
         raise TypeError(
-            f"{name} is a {type(source).__name__}, which gives no batches. Write a generator, a DataLoader that yields "
-            "(x, y), or iter(...) of a list of batches, instead."
+            f"{name} is a {type(source).__name__}, which yields no batches. Write a generator, a DataLoader that "
+            "yields (x, y), or iter(...) of a list of batches, instead."
         )
 
 
 def _gives_samples(source: Any) -> bool:
-    """Whether this is a data set of PyTorch's, or of ours, whose items are certainly samples and no batches."""
+    """Whether this is a data set of PyTorch or Ranvier, whose items are samples, not batches."""
     kind = type(source)
     return kind.__name__ in SAMPLES and kind.__module__.split(".")[0] in ("ranvier", "torch")
 
@@ -109,9 +110,9 @@ def _readable(source: Any) -> bool:
 
 
 def by_number(source: Any) -> bool:
-    """Whether batches are asked for by number, as Keras's PyDataset: an index, a length, and no IndexError at its end.
+    """Whether batches are read by index, as from a PyDataset of Keras, which has a length and raises no IndexError.
 
-    Keras's class has an ``__iter__`` too, which is not what its ``fit`` reads; what tells it is ``on_epoch_end``.
+    The class of Keras also has ``__iter__``, which its ``fit`` does not use; ``on_epoch_end`` identifies it.
     """
     kind = type(source)
     indexed = hasattr(kind, "__getitem__") and (hasattr(kind, "__len__") or hasattr(kind, "num_batches"))
@@ -119,7 +120,7 @@ def by_number(source: Any) -> bool:
 
 
 def number_of(source: Any) -> int | None:
-    """How many batches there are, of what gives them by number; None where there is no end, or it does not."""
+    """The number of batches of a source that is read by index; None where it is unlimited, and for other sources."""
     if not by_number(source):
         return None
     number = source.num_batches if hasattr(type(source), "num_batches") else len(source)
@@ -127,7 +128,7 @@ def number_of(source: Any) -> int | None:
 
 
 def in_order(source: Any, order: Iterable[int] | None = None) -> Iterator[Any]:
-    """The batches of one pass; those that are asked for by number in this order."""
+    """The batches of one pass. A source that is read by index yields them in this order."""
     if not by_number(source):
         return iter(source)
     number = number_of(source)
@@ -135,8 +136,8 @@ def in_order(source: Any, order: Iterable[int] | None = None) -> Iterator[Any]:
     return (source[i] for i in (ascending if order is None else order))
 
 
-def tell(source: Any, event: str) -> None:
-    """Call ``on_epoch_begin`` or ``on_epoch_end`` of what gives batches by number, where it has them."""
+def notify(source: Any, event: str) -> None:
+    """Call ``on_epoch_begin`` or ``on_epoch_end`` of a source that is read by index, if it has the method."""
     method = getattr(source, event, None) if by_number(source) else None
     if method is not None:
         method()
@@ -149,7 +150,7 @@ def _parts(item: Any, index: int, name: str) -> Batch:
         raise TypeError(
             f"Batch {index} of {name} is a dict with keys {list(item)[:5]}. Write a tuple (x, y) instead."
         )
-    # A list is a batch of arrays (PyTorch's DataLoader yields lists); a list of numbers is x itself.
+    # A list of arrays is a batch (PyTorch's DataLoader yields lists). A list of numbers is x.
     if not isinstance(item, tuple) and not (isinstance(item, list) and _holds_arrays(item)):
         return item, None, None
     if not 1 <= len(item) <= 3:
@@ -164,7 +165,7 @@ def _parts(item: Any, index: int, name: str) -> Batch:
 
 
 def _holds_arrays(part: Any) -> bool:
-    """Whether this is an array of some dimension, or a list, tuple or dict of nothing else."""
+    """Whether this is an array with dimensions, or a list, tuple or dict of such arrays."""
     if isinstance(part, (list, tuple, Mapping)):
         return bool(part) and all(map(_holds_arrays, part.values() if isinstance(part, Mapping) else part))
     return bool(getattr(part, "shape", ()))
@@ -175,7 +176,7 @@ def _as_array(part: Any) -> Any:
 
 
 def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
-    """Check the lengths within one batch; return what must stay the same over all: which parts, their sample shapes."""
+    """Check the lengths within one batch. Return what all batches have in common: the parts and their sample shapes."""
     named = [
         leaf for role, part in (("x", x), ("y", y), ("sample_weight", w)) for leaf in _leaves(part, role)
     ]
@@ -193,13 +194,13 @@ def _check(x: Any, y: Any, w: Any, index: int, name: str) -> tuple[Any, ...]:
         )
     if 0 in lengths.values():
         raise ValueError(
-            f"Batch {index} of {name} has 0 samples. Write at least one row, or leave it out, instead."
+            f"Batch {index} of {name} has 0 samples. Write at least one row, or omit the batch, instead."
         )
     return tuple((role, tuple(int(n) for n in part.shape[1:])) for role, part in named)
 
 
 def _leaves(part: Any, role: str) -> list[tuple[str, Any]]:
-    """The arrays of one part, and what they are called."""
+    """The arrays of one part, with their names."""
     if isinstance(part, (tuple, dict)):
         items = part.items() if isinstance(part, dict) else enumerate(part)
         return [leaf for key, value in items for leaf in _leaves(value, f"{role}[{key!r}]")]
@@ -214,20 +215,20 @@ def _changed(first: tuple[Any, ...], now: tuple[Any, ...], index: int, name: str
         if role in before and role in after:
             what = f"{role} has samples of shape {after[role]}, in batch 0 they had {before[role]}"
         else:
-            state, then = ("there", "not") if role in after else ("missing", "there")
+            state, then = ("present", "missing") if role in after else ("missing", "present")
             what = f"{role} is {state}, and in batch 0 it was {then}"
         raise ValueError(f"Batch {index} of {name}: {what}. Write batches of one kind instead.")
 
 
 def ended(index: int, steps: int | None, name: str) -> None:
-    """Raise RanOut where a source has ended before its batches ``index`` came."""
+    """Raise RanOut where a source ended before batch ``index``."""
     if index == 0:
         raise RanOut(
-            f"{name} gave no batch: batch 0 did not come. Write what begins anew in each epoch (a DataLoader, a "
-            "PyDataset, an object whose __iter__ is a generator) instead."
+            f"{name} yielded no batch: batch 0 is missing. Write a source that starts again in each epoch (a "
+            "DataLoader, a PyDataset, an object whose __iter__ is a generator) instead."
         )
     if steps is not None:
         raise RanOut(
-            f"{name} ended early: batch {index} of {steps} did not come. Write steps_per_epoch={index}, or a "
+            f"{name} ended early: batch {index} of {steps} is missing. Write steps_per_epoch={index}, or a "
             "generator that starts again (while True), instead."
         )

@@ -1,20 +1,21 @@
-"""Casts of numeric arrays to what the engines read: contiguous, aligned, finite, with nothing lost silently."""
+"""Casts of numeric arrays to contiguous, aligned and finite arrays for the engines. No value is lost silently."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from ranvier.data.convert import Array, all_finite, column_names, first_where, place
+from ranvier.data.convert import Array, all_finite, first_where, place
 from ranvier.data.mapped import is_mapped, spooled
 from ranvier.data.memory import check_memory
+from ranvier.support.columns import column_names
 from ranvier.support.source_lines import warn
 
 __all__ = ["contiguous", "not_finite", "to_float"]
 
 
 def contiguous(array: Array, name: str) -> Array:
-    """Return ``array`` itself if native code can walk it, else an aligned C-contiguous copy that fits in memory."""
+    """Return ``array`` if it is aligned and C-contiguous, else such a copy."""
     if array.flags.c_contiguous and array.flags.aligned:
         return array
     if is_mapped(array):
@@ -24,7 +25,7 @@ def contiguous(array: Array, name: str) -> Array:
 
 
 def to_float(array: Array, x: object, name: str, dtype: npt.DTypeLike, check_finite: bool) -> Array:
-    """Cast to ``dtype``, refuse NaN and infinity, and warn where the cast itself made infinities."""
+    """Cast to ``dtype``, refuse NaN and infinity, and warn where the cast overflows."""
     mapped = array.dtype != dtype and is_mapped(array)
     if not mapped:
         check_memory(array.shape, dtype, f"{name} as {np.dtype(dtype).name}")
@@ -32,8 +33,8 @@ def to_float(array: Array, x: object, name: str, dtype: npt.DTypeLike, check_fin
         result = spooled(array, dtype) if mapped else array.astype(dtype, order="C", copy=False)
     result = contiguous(result, name)
     if result.dtype == array.dtype and not check_finite:
-        return result  # no cast that could have made infinities
-    # A value that is not finite stays so in the cast, so looking at the (smaller) result is enough where all is well.
+        return result  # no cast, so no overflow
+    # A cast keeps NaN and infinity, so a check of the (smaller) result suffices where all values are finite.
     if all_finite(result):
         return result
     if check_finite and not all_finite(array):
@@ -60,7 +61,7 @@ def _warn_overflow(array: Array, result: Array, x: object, name: str) -> None:
 
 def not_finite(array: Array, x: object, name: str) -> str:
     found = first_where(array, lambda piece: ~np.isfinite(piece))
-    assert found is not None  # only called when there is one
+    assert found is not None  # the caller found one
     index, count = found
     others = f" and {count - 1:,} more" if count > 1 else ""
     return (

@@ -1,6 +1,6 @@
-"""The file of a saved model or run: a safetensors file with a JSON description, whole or not there at all.
+"""The file of a saved model or run: a safetensors file with a JSON description, written atomically.
 
-Every tensor has a checksum. Nothing in a file is run, and nothing it declares is believed before it is checked.
+Every tensor has a checksum. Nothing in a file is executed, and its declarations are checked before use.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ __all__ = [
 ]
 
 VERSION = 1
-KEY = "ranvier"  # of the metadata
-SEAL = len('{"checksum": "", ') + 32  # characters of a description before what its checksum is of
+KEY = "ranvier"  # the key of the description in the metadata
+SEAL = len('{"checksum": "", ') + 32  # characters before the part of a description that its checksum covers
 LARGEST_HEADER = 100 << 20
-LONGEST_NAME = 255  # bytes, in the file systems in use
+LONGEST_NAME = 255  # bytes of a file name, in common file systems
 _DTYPES = {
     "F16": "<f2", "F32": "<f4", "F64": "<f8", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
     "U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8", "BOOL": "?",
@@ -47,30 +47,30 @@ _writing: set[str] = set()  # temporary files that this process is writing now
 
 
 class CheckpointError(ValueError):
-    """A file that is no saved model or run, is damaged, does not fit, or needs a newer version."""
+    """A file that is not a saved model or run, is damaged, does not match the model, or needs a newer version."""
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
 def store(path: Any, tensors: Mapping[str, Array], description: Mapping[str, Any]) -> None:
-    """Write tensors, their checksums and a description of JSON values, as `write` does; `read` reads it."""
+    """Write tensors, their checksums and a description of JSON values with `write`. `read` reads the file."""
     whole = {"version": VERSION, **description, "checksums": {n: checksum(a) for n, a in tensors.items()}}
     write(path, tensors, {KEY: sealed(whole)})
 
 
 def sealed(description: Mapping[str, Any]) -> str:
-    """A description as JSON that begins with the checksum of what comes after it.
+    """A description as JSON that begins with the checksum of the rest.
 
-    One text, and not two: safetensors writes several in an order that differs from run to run.
+    It is one text, because safetensors writes several texts in random order.
     """
     text = json.dumps(description, ensure_ascii=False)[1:]
     return f'{{"checksum": "{digest(text.encode())}", {text}'
 
 
 def check_target(path: Any, name: str) -> None:
-    """Raise OSError where a file cannot be written: into no folder, over one, or over a device or a pipe, which it
-    would replace. ``name`` is that of a file as it may be called.
+    """Raise OSError where a file cannot be written, because the target is a folder, a device or a pipe, or because its
+    folder does not exist. ``name`` is an example of a file name.
     """
     target = Path(path)
     if target.is_dir():
@@ -88,7 +88,7 @@ def check_target(path: Any, name: str) -> None:
 
 
 def make_folder(folder: Path, purpose: str) -> None:
-    """Make a folder, and those that it lies in. Raises NotADirectoryError that names a file which is in the way."""
+    """Make a folder and its parents. Raises NotADirectoryError that names a file in its path."""
     known = next(part for part in (folder, *folder.parents) if part.exists())
     if not known.is_dir():
         raise NotADirectoryError(f"{known} is a file. Write the name of a folder for {purpose} instead.")
@@ -96,10 +96,10 @@ def make_folder(folder: Path, purpose: str) -> None:
 
 
 def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> None:
-    """Write a safetensors file beside the target, make sure that it is on the disk, and only then give it the name.
+    """Write a safetensors file under a temporary name, flush it to the disk, and then rename it.
 
-    The mode follows the umask. A link stays a link: the file it leads to is replaced. Raises OSError where anything
-    fails; the old file is then as it was, and no temporary file is left.
+    The mode follows the umask. Of a link, the file that it points to is replaced. Where this fails, it raises OSError,
+    the old file does not change, and the temporary file is removed.
     """
     check_target(path, "model.ranvier")
     target = Path(os.path.realpath(path))
@@ -112,44 +112,42 @@ def write(path: Any, tensors: Mapping[str, Array], metadata: dict[str, str]) -> 
         place(temporary, target, data)
     finally:
         _writing.discard(temporary.name)
-    settle(folder)
+    flush_folder(folder)
 
 
 def to_bytes(tensors: Mapping[str, Array], metadata: dict[str, str]) -> bytes:
-    """A safetensors file."""
+    """The bytes of a safetensors file."""
     from safetensors.numpy import save
 
-    # Safetensors writes the memory as it lies, which is wrong for any other order than C, or of bytes.
+    # Safetensors writes memory unchanged, so arrays must be in C order and native byte order.
     return save({n: native(a) for n, a in tensors.items()}, metadata)
 
 
 def place(temporary: Path, target: Path, data: bytes) -> None:
-    """The bytes under a temporary name, on the disk, and then under their own name."""
+    """Write bytes under a temporary name, flush them to the disk, and then rename the file."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    handle = os.open(
-        temporary, flags, 0o666
-    )  # less the umask, which only the system can apply without a race
+    handle = os.open(temporary, flags, 0o666)  # the system applies the umask without a race
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)  # noqa: PTH105  # one system call, whose failure is tested
+        os.replace(temporary, target)  # noqa: PTH105  # a system call that the tests replace
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108  # likewise
         raise
 
 
-def settle(folder: Path) -> None:
-    """Make sure that a new name is on the disk: it is when its folder is."""
+def flush_folder(folder: Path) -> None:
+    """Flush a folder to the disk, and with it the names of its files."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not supported by the file system
             raise
     finally:
         os.close(handle)
@@ -160,7 +158,7 @@ def native(array: Array) -> Array:
 
 
 def checksum(array: Array) -> str:
-    """Of what an array holds and of how that is to be read."""
+    """The checksum of the values, the dtype and the shape of an array."""
     plain = native(array)
     return digest(f"{plain.dtype.newbyteorder('<').str} {plain.shape} ".encode(), plain.data)
 
@@ -173,7 +171,7 @@ def digest(*parts: Any) -> str:
 
 
 def stem(name: str) -> str:
-    """What the temporary files of a target begin with; a name near the longest is cut, and told apart by a hash."""
+    """The prefix of the temporary files of a target. A long name is cut, and a hash keeps it unique."""
     encoded = os.fsencode(name)
     if len(encoded) <= LONGEST_NAME - 40:
         return f".{name}."
@@ -186,7 +184,7 @@ def temporary_name(name: str) -> str:
 
 
 def clean(target: Path) -> None:
-    """Remove temporary files of this target that processes left which were killed while they saved."""
+    """Remove temporary files of this target from processes that were killed while they saved."""
     for orphan in target.parent.glob(f"{glob.escape(stem(target.name))}*.tmp"):
         with contextlib.suppress(OSError):
             if not alive(orphan):
@@ -194,15 +192,13 @@ def clean(target: Path) -> None:
 
 
 def alive(temporary: Path) -> bool:
-    """Whether the process that writes this temporary file still runs."""
+    """Whether the process that writes this temporary file is running."""
     number = temporary.name.rsplit(".", 2)[1].partition("-")[0]
     if not number.isdecimal():
         return False
-    if (
-        int(number) == os.getpid()
-    ):  # ours, or that of an earlier process of the same number: 1, in a container
+    if int(number) == os.getpid():  # this process, or an earlier one with the same number (1 in a container)
         return temporary.name in _writing
-    if os.name != "posix":  # there is no asking elsewhere; nothing takes an hour to write
+    if os.name != "posix":  # unknown on other systems: an hour is longer than any write
         return time.time() - temporary.stat().st_mtime < 3600
     try:
         os.kill(int(number), 0)
@@ -217,7 +213,7 @@ def alive(temporary: Path) -> bool:
 
 
 def check_source(path: Any) -> None:
-    """Raise for a folder, or a device or a pipe, of which reading might never end."""
+    """Raise for a folder, a device or a pipe. Reading a device may not end."""
     source = Path(path)
     if source.is_dir():
         raise IsADirectoryError(f"{source} is a directory. Write the name of a saved file in it instead.")
@@ -228,10 +224,10 @@ def check_source(path: Any) -> None:
 
 
 def read(path: Any) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The description and the checked tensors of a file.
+    """Return the description and the checked tensors of a file.
 
-    Raises CheckpointError for one that is truncated, altered, no saved model, or of a newer version, naming the tensor
-    where there is one.
+    Raises CheckpointError for a file that is truncated, changed, not a saved model, or of a newer version. It names the
+    damaged tensor.
     """
     source = Path(path)
     check_source(source)
@@ -260,7 +256,7 @@ def description_of(metadata: Any, source: Path) -> dict[str, Any]:
         version = int(described["version"])
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise CheckpointError(
-            f"{source} is a safetensors file, but no saved model: it has no description. Write "
+            f"{source} is a safetensors file, but not a saved model: it has no description. Write "
             "model.load_state_dict(safetensors.numpy.load_file(path)) for weights alone."
         ) from None
     if version > VERSION:
@@ -287,7 +283,9 @@ def header_of(data: bytes, source: Path) -> dict[str, Any]:
     """The header of a safetensors file: its length in eight bytes, then JSON."""
     size = struct.unpack("<Q", data[:8])[0] if len(data) >= 8 else 0
     if not 2 <= size <= LARGEST_HEADER:
-        raise CheckpointError(f"{source} is no saved model ({len(data):,} bytes that do not begin like one).")
+        raise CheckpointError(
+            f"{source} is not a saved model ({len(data):,} bytes that do not begin like one)."
+        )
     if 8 + size > len(data):
         raise CheckpointError(
             f"{source} is truncated: {len(data):,} bytes, of which the header alone needs {8 + size:,}."
@@ -297,12 +295,12 @@ def header_of(data: bytes, source: Path) -> dict[str, Any]:
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{source} is damaged: its header cannot be read ({error}).") from None
     if not isinstance(header, dict):
-        raise CheckpointError(f"{source} is no saved model: its header is not an object.")
+        raise CheckpointError(f"{source} is not a saved model: its header is not an object.")
     return header
 
 
 def place_of(name: str, entry: Any, source: Path) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
-    """The dtype and shape of a tensor, and the bytes it takes: (first, end)."""
+    """The dtype and the shape of a tensor, and the offsets of its first byte and of its end."""
     try:
         dtype = np.dtype(_DTYPES[entry["dtype"]])
         shape = tuple(int(n) for n in entry["shape"])
@@ -311,16 +309,16 @@ def place_of(name: str, entry: Any, source: Path) -> tuple[np.dtype[Any], tuple[
         for n in shape:
             count *= n
         if min((low, high - low, *shape)) < 0 or count * dtype.itemsize != high - low:
-            raise ValueError("its size and its place do not agree")
+            raise ValueError("its size and its offsets do not match")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(
-            f"{source} is damaged: tensor {name!r} is described wrongly ({error})."
+            f"{source} is damaged: tensor {name!r} has a wrong description ({error})."
         ) from None
     return dtype, shape, low, high
 
 
 def check_places(header: dict[str, Any], size: int, source: Path) -> None:
-    """Tensors fill the file one after the other: none lies on another, so no file is larger in memory than on disk."""
+    """Check that tensors fill the file without gaps or overlaps, so that memory use is limited by the file size."""
     places = sorted((*place_of(name, entry, source)[2:], name) for name, entry in header.items())
     end = 0
     for low, high, name in places:
@@ -334,9 +332,7 @@ def check_places(header: dict[str, Any], size: int, source: Path) -> None:
             )
         end = high
     if end != size:
-        raise CheckpointError(
-            f"{source} is damaged: {size - end:,} bytes after its last tensor belong to nothing."
-        )
+        raise CheckpointError(f"{source} is damaged: {size - end:,} bytes after its last tensor are unused.")
 
 
 def tensor_of(data: bytes, start: int, name: str, entry: Any, source: Path) -> Array:

@@ -1,4 +1,4 @@
-"""Image files: which lie in a folder, and each as an array of pixels. Pillow is imported when the first is opened."""
+"""Image files: search in folders, and conversion to arrays of pixels. Pillow is imported when a file is opened."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 COLOR_MODES = {"rgb": "RGB", "grayscale": "L", "rgba": "RGBA"}
 CHANNELS = {"rgb": 3, "grayscale": 1, "rgba": 4}
 RESIZING = ("nearest", "bilinear", "bicubic", "lanczos")
-_ORIENTATION = 0x0112  # the EXIF tag of how a camera was held
+_ORIENTATION = 0x0112  # the EXIF tag of the orientation
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file that is an image by its name: its class, where it is, and its name below the folder."""
+    """An image file: its class, its path, and its name relative to the folder. The suffix identifies images."""
 
     label: int
     path: Path
@@ -41,12 +41,12 @@ class Found:
 
 
 def visible(folder: Path, follow_links: bool) -> Iterator[Path]:
-    """The files in a folder and below, in the order of their names, without hidden ones; no folder twice."""
+    """The files in a folder and its subfolders, sorted by name, without hidden files and repeated folders."""
     seen: set[tuple[int, int]] = set()
 
     def walk(folder: Path) -> Iterator[Path]:
         status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:  # a link that leads back to where it lies
+        if (status.st_dev, status.st_ino) in seen:  # a link to a folder above it
             return
         seen.add((status.st_dev, status.st_ino))
         for entry in sorted(os.scandir(folder), key=lambda e: e.name):
@@ -61,18 +61,18 @@ def visible(folder: Path, follow_links: bool) -> Iterator[Path]:
 
 
 def found_in(root: Path, class_names: list[str] | None, follow_links: bool) -> tuple[list[str], list[Found]]:
-    """The classes, which are the folders in ``root``, and the images below each. Raises OSError or ValueError."""
+    """The classes, which are the folders in ``root``, and their images. Raises OSError or ValueError."""
     if not root.is_dir():
-        raise NotADirectoryError(f"{root} is no folder. Write the folder that holds a folder for each class.")
+        raise NotADirectoryError(f"{root} is not a folder. Write a folder with a subfolder for each class.")
     entries = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and entry.name[:1] != ".")
     if not entries:
         raise ValueError(
-            f"{root} holds no folders. Put the images of each class into a folder of its own, named like the class."
+            f"{root} has no subfolders. Put the images of each class into a subfolder with the name of the class."
         )
     missing = [name for name in class_names or () if name not in entries]
     if missing or len(set(class_names or ())) < len(class_names or ()):
         raise ValueError(
-            f"class_names={class_names}: {root} holds the folders {entries}. Write some of these instead."
+            f"class_names={class_names}: {root} has the folders {entries}. Write some of these instead."
         )
     names = entries if class_names is None else class_names
     images: list[Found] = []
@@ -85,9 +85,9 @@ def found_in(root: Path, class_names: list[str] | None, follow_links: bool) -> t
             else:
                 others[path.suffix.lower() or path.name] += 1
         if len(images) == before:
-            kinds = f" Its other files, {', '.join(sorted(others))}, are none." if others else ""
+            kinds = f" Its other files, {', '.join(sorted(others))}, are not images." if others else ""
             raise ValueError(
-                f"the folder {name!r} holds no images ({', '.join(EXTENSIONS)}).{kinds} Remove it, or write "
+                f"the folder {name!r} has no images ({', '.join(EXTENSIONS)}).{kinds} Remove it, or write "
                 "class_names=[...] without it."
             )
     return names, images
@@ -95,7 +95,7 @@ def found_in(root: Path, class_names: list[str] | None, follow_links: bool) -> t
 
 @dataclass(frozen=True)
 class Decoder:
-    """How files become pixels: ``image_size`` (height, width) or None for as they are; the same for every file."""
+    """The conversion of files to pixels. ``image_size`` is (height, width), or None for the size of the file."""
 
     image_size: tuple[int, int] | None
     color_mode: str
@@ -103,20 +103,20 @@ class Decoder:
     fit: str  # "stretch", "crop" or "pad"
 
     def upright(self, file: Any) -> Any:
-        """The image in these colours. Raises what Pillow raises, or ValueError."""
+        """The upright image in ``color_mode``. Raises ValueError, or any error of Pillow."""
         from PIL import Image, ImageOps
 
         image = ImageOps.exif_transpose(Image.open(file))
         if image.mode.startswith("I;16"):
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         if image.mode in ("I", "F"):
-            raise ValueError("it has 32 bits a pixel; save it with 8 or 16")
+            raise ValueError("it has 32 bits per pixel; save it with 8 or 16")
         if image.mode == "P" and "transparency" in image.info:
             image = image.convert("RGBA")
         return image.convert(COLOR_MODES[self.color_mode])
 
     def __call__(self, path: Path) -> npt.NDArray[np.uint8] | str:
-        """The pixels, (height, width, channels); or why there are none."""
+        """The pixels (height, width, channels), or the reason why the file cannot be read."""
         from PIL import Image, ImageOps, UnidentifiedImageError
 
         try:
@@ -128,8 +128,8 @@ class Decoder:
                 change: Any = {"crop": ImageOps.fit, "pad": ImageOps.pad}.get(self.fit)
                 image = image.resize(size, method) if change is None else change(image, size, method=method)
         except UnidentifiedImageError:
-            return "no image of a kind that Pillow knows"
-        except Exception as error:  # noqa: BLE001  # damaged files make Pillow's readers raise nearly anything
+            return "not an image in a format that Pillow knows"
+        except Exception as error:  # noqa: BLE001  # damaged files make Pillow raise almost any error
             words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return words.splitlines()[0] if words else type(error).__name__
         pixels = np.asarray(image, np.uint8)
@@ -137,23 +137,23 @@ class Decoder:
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
-    """Height and width as the file's first bytes say, upright; None for what is no image."""
+    """Height and width of the upright image, from the header of the file; None for other files."""
     from PIL import Image
 
     try:
         with path.open("rb") as file:
             image = Image.open(file)
             width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) >= 5
-    except Exception:  # noqa: BLE001  # the decoder says what is wrong with it
+            rotated = image.getexif().get(_ORIENTATION, 1) >= 5
+    except Exception:  # noqa: BLE001  # the decoder reports the reason
         return None
-    return (width, height) if turned else (height, width)
+    return (width, height) if rotated else (height, width)
 
 
 def pillow() -> None:
-    """Raise ModuleNotFoundError, saying what to install, where there is no Pillow."""
+    """Raise ModuleNotFoundError where Pillow is not installed."""
     try:
-        import PIL  # noqa: F401 - whether it is there
+        import PIL  # noqa: F401 - a test for the package
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "image files need Pillow. Write: pip install 'ranvier[images]'", name=error.name
@@ -161,14 +161,14 @@ def pillow() -> None:
 
 
 def one_size(found: list[Found]) -> tuple[int, int]:
-    """The size of all images; raises ValueError naming files and sizes where there are several."""
+    """The size of all images. Raises ValueError with files and sizes where there are several."""
     sizes: dict[tuple[int, int], list[str]] = {}
     for image in found:
         size = size_of(image.path)
         if size is not None:
             sizes.setdefault(size, []).append(image.name)
     if not sizes:
-        raise ValueError("none of these files is an image that can be read. Write other files instead.")
+        raise ValueError("none of these files can be read as an image. Write other files instead.")
     if len(sizes) > 1:
         ordered = sorted(sizes.items(), key=lambda item: -len(item[1]))
         common = ordered[0][0]

@@ -1,4 +1,4 @@
-"""Images from a folder with a folder for each class, decoded once into a file that is mapped into memory."""
+"""Images from a folder with a subfolder for each class, decoded once into a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from ranvier.support.source_lines import warn
 
 __all__ = ["ImageFolder", "images_from_folder"]
 
-FORMAT = 1  # of what is kept; another number, another key
-AHEAD = 256  # images decoded at a time
-PARTIAL = ".images-"  # how the names of files begin that are not whole yet
-SHOWN = 10  # names of files in an error or a summary
+FORMAT = 1  # the version of the decoded files, which is part of their key
+AHEAD = 256  # images that are decoded at a time
+PARTIAL = ".images-"  # the prefix of incomplete files
+SHOWN = 10  # the most file names in an error or a summary
 Array = npt.NDArray[Any]
 
 
@@ -42,9 +42,9 @@ Array = npt.NDArray[Any]
 class ImageFolder(CheckedConstructor):
     """Images and their classes.
 
-    ``x``: (samples, height, width, channels) uint8, read where it lies on the disk. ``y``: (samples,) int32, indices
-    into ``classes``. ``files``: the names of the rows of x, below the folder. ``validation``: (x, y) likewise, or None.
-    ``skipped``: the files that could not be read, with the reasons.
+    ``x`` is uint8 (samples, height, width, channels), memory-mapped from the disk. ``y`` is int32 (samples,), indices
+    of ``classes``. ``files`` are the file names of the rows of x, relative to the folder. ``validation`` is (x, y) of
+    the validation images, or None. ``skipped`` maps files that could not be read to the reasons.
     """
 
     x: Array
@@ -56,18 +56,18 @@ class ImageFolder(CheckedConstructor):
     skipped: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """How many images of which size there are, in all and in each class, and what was skipped, as text."""
+        """The number of images, in total and in each class, their size, and the skipped files, as text."""
         height, width, channels = self.x.shape[1:]
         held = (
             None if self.validation is None else np.bincount(self.validation[1], minlength=len(self.classes))
         )
-        own = np.bincount(self.y, minlength=len(self.classes))
+        training = np.bincount(self.y, minlength=len(self.classes))
         total = len(self.x) + (0 if held is None else int(held.sum()))
         lines = [f"{total:,} images, {height} x {width} x {channels}, {len(self.classes)} classes"]
         wide = max(map(len, self.classes))
         for i, name in enumerate(self.classes):
             more = "" if held is None else f" and {held[i]:,} for validation"
-            lines.append(f"  {name:<{wide}}  {own[i]:,}{more}")
+            lines.append(f"  {name:<{wide}}  {training[i]:,}{more}")
         if self.skipped:
             lines.append(f"{len(self.skipped):,} files could not be read:")
             lines += _listed(self.skipped)
@@ -92,22 +92,22 @@ def images_from_folder(
     follow_links: bool = False,
     cache: Any = True,
 ) -> ImageFolder:
-    """Read the images in the folders of ``path``, one folder for each class, as arrays that `fit` takes.
+    """Read the images in the subfolders of ``path``, one for each class, as arrays for `fit`.
 
-    ``image_size`` is (height, width), or one number for both; without it all images must be of one size. Images are
-    resized with antialiasing: stretched, or cut to the proportions (``crop_to_aspect_ratio``), or with black at two
-    sides (``pad_to_aspect_ratio``). ``color_mode`` is "rgb", "grayscale" or "rgba"; photographs are turned upright as
-    their cameras noted. ``class_names`` chooses folders and their order; the order of names is the default.
+    ``image_size`` is (height, width), or one number for both. Without it all images must have the same size. Images are
+    resized with antialiasing: stretched, or cropped (``crop_to_aspect_ratio``), or padded with black
+    (``pad_to_aspect_ratio``). ``color_mode`` is "rgb", "grayscale" or "rgba". The EXIF orientation is applied.
+    ``class_names`` selects subfolders and their order; the default is all of them, sorted.
 
-    ``validation_split`` is the share of each class that is held back. Which files, and the order of all, follow from
-    ``seed`` and the files' names alone. ``corrupt="skip"`` leaves out files that cannot be read, and lists them in the
-    result. Hidden files are never read, linked folders only with ``follow_links``.
+    ``validation_split`` is the fraction of each class for validation. The split and the order depend only on ``seed``
+    and the file names. ``corrupt="skip"`` omits files that cannot be read, and lists them in the result. Hidden files
+    are never read, and linked folders only with ``follow_links``.
 
-    Decoded images are kept in the user's cache (``RANVIER_DATA``, or ``cache=folder``; False: a temporary file), under
-    a key of the files' names, sizes and times and of these arguments, so that the next call takes no time.
+    Decoded images are kept in the user's cache (``RANVIER_DATA``, or ``cache=folder``; False for a temporary file). The
+    key is made of the names, sizes and times of the files and of these arguments, so that the next call is fast.
 
-    Needs Pillow: ``pip install 'ranvier[images]'``. Raises ValueError for images of several sizes, naming files and
-    sizes; for files that cannot be read, naming each; for folders without images; NotADirectoryError for no folder.
+    Needs Pillow: ``pip install 'ranvier[images]'``. Raises ValueError for images of several sizes, for files that
+    cannot be read, and for folders without images; NotADirectoryError where ``path`` is not a folder.
     """
     _check(color_mode, COLOR_MODES, "color_mode")
     _check(interpolation, RESIZING, "interpolation")
@@ -116,51 +116,35 @@ def images_from_folder(
         raise ValueError("images cannot both be cropped and padded. Write one of the two instead.")
     if isinstance(validation_split, bool) or not 0 <= validation_split < 1:
         raise ValueError(
-            f"validation_split={validation_split!r}: write a share from 0 up to (not including) 1."
+            f"validation_split={validation_split!r}: write a number from 0 up to (not including) 1."
         )
     fit = "crop" if crop_to_aspect_ratio else "pad" if pad_to_aspect_ratio else "stretch"
     pillow()
     root = Path(path).expanduser().resolve()
     classes, found = found_in(root, None if class_names is None else list(class_names), follow_links)
-    kept, held = _parted(found, validation_split, seed)
+    kept, held = _divided(found, validation_split, seed)
     size = _size(image_size)
-    words = [
-        FORMAT,
-        str(root),
-        size,
-        color_mode,
-        interpolation,
-        fit,
-        classes,
-        len(kept),
-        *map(_stamp, kept + held),
-    ]
-    key = hashlib.sha256(json.dumps(words).encode()).hexdigest()[:40]
+    options = [size, color_mode, interpolation, fit, classes, len(kept)]
+    parts = [FORMAT, str(root), *options, *map(_stamp, kept + held)]
+    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
     folder = data_folder() / "images" if cache is True else Path(cache).expanduser() if cache else None
-    known = None if folder is None else _load(folder, key)
-    if known is None:
+    decoded = None if folder is None else _load(folder, key)
+    if decoded is None:
         decoder = Decoder(size or one_size(found), color_mode, interpolation, fit)
-        known = _decoded(kept + held, decoder, folder, key, resize=size is not None)
-    x, skipped = known
+        decoded = _decoded(kept + held, decoder, folder, key, resize=size is not None)
+    x, skipped = decoded
     if skipped and corrupt == "refuse":
         raise ValueError(
             f"{len(skipped):,} of {len(found):,} images in {root} could not be read:\n" + "\n".join(_listed(skipped))
-            + '\nMend or remove them, or write corrupt="skip" to leave them out.'
+            + '\nRepair or remove them, or write corrupt="skip" to omit them.'
         )  # fmt: skip
     kept, held = ([image for image in part if image.name not in skipped] for part in (kept, held))
     if not kept:
-        raise ValueError(f"none of the {len(found):,} images in {root} is left to train on.")
+        raise ValueError(f"none of the {len(found):,} images in {root} is left for training.")
     y = np.array([image.label for image in kept + held], np.int32)
-    n = len(kept)
-    return ImageFolder(
-        x[:n],
-        y[:n],
-        classes,
-        [i.name for i in kept],
-        (x[n:], y[n:]) if held else None,
-        [i.name for i in held],
-        skipped,
-    )
+    n, files = len(kept), [image.name for image in kept + held]
+    validation = (x[n:], y[n:]) if held else None
+    return ImageFolder(x[:n], y[:n], classes, files[:n], validation, files[n:], skipped)
 
 
 def _check(value: Any, known: Any, name: str) -> None:
@@ -183,22 +167,24 @@ def _listed(skipped: dict[str, str]) -> list[str]:
 
 
 def _stamp(image: Found) -> list[Any]:
-    """What changes when a file does."""
+    """Properties that change with the file."""
     try:
         status = image.path.stat()
-    except OSError:  # a link that leads nowhere
+    except OSError:  # a broken link
         return [image.name, None, None]
     return [image.name, status.st_size, status.st_mtime_ns]
 
 
-def _parted(found: list[Found], share: float, seed: int) -> tuple[list[Found], list[Found]]:
-    """The images to train on and those held back, a share of each class, both in an order that mixes the classes."""
+def _divided(found: list[Found], fraction: float, seed: int) -> tuple[list[Found], list[Found]]:
+    """The training and the validation images (a fraction of each class), both shuffled."""
     generator = np.random.Generator(np.random.Philox(seed))
     order = [found[i] for i in generator.permutation(len(found))]
     counts: dict[int, int] = {}
     for image in found:
         counts[image.label] = counts.get(image.label, 0) + 1
-    wanted = {label: min(n - 1, max(1, round(share * n))) if share else 0 for label, n in counts.items()}
+    wanted = {
+        label: min(n - 1, max(1, round(fraction * n))) if fraction else 0 for label, n in counts.items()
+    }
     kept, held = [], []
     for image in order:
         if wanted[image.label]:
@@ -209,16 +195,16 @@ def _parted(found: list[Found], share: float, seed: int) -> tuple[list[Found], l
     return kept, held
 
 
-# --- decoded once -----------------------------------------------------------------------------------------------------
+# --- decoded images -----------------------------------------------------------------------------------------------
 
-Known = tuple[Array, dict[str, str]]
+Decoded = tuple[Array, dict[str, str]]
 
 
-def _load(folder: Path, key: str) -> Known | None:
-    """What was kept under a key, if it is whole."""
+def _load(folder: Path, key: str) -> Decoded | None:
+    """The images that are kept under a key, if they are complete."""
     try:
-        words = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
-        shape, skipped = tuple(words["shape"]), dict(words["skipped"])
+        header = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+        shape, skipped = tuple(header["shape"]), dict(header["skipped"])
         data = folder / f"{key}.u8"
         if data.stat().st_size != int(np.prod(shape)) or not shape[0]:
             return None
@@ -227,8 +213,8 @@ def _load(folder: Path, key: str) -> Known | None:
         return None
 
 
-def _decoded(images: list[Found], decoder: Decoder, folder: Path | None, key: str, resize: bool) -> Known:
-    """Decode images into a file, which appears under its name only once it is whole."""
+def _decoded(images: list[Found], decoder: Decoder, folder: Path | None, key: str, resize: bool) -> Decoded:
+    """Decode images into a file, which gets its name when it is complete."""
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -246,7 +232,7 @@ def _decoded(images: list[Found], decoder: Decoder, folder: Path | None, key: st
         ), skipped
 
 
-def _kept(images: list[Found], decoder: Decoder, folder: Path, key: str, resize: bool) -> Known:
+def _kept(images: list[Found], decoder: Decoder, folder: Path, key: str, resize: bool) -> Decoded:
     with tempfile.NamedTemporaryFile(dir=folder, prefix=PARTIAL, delete=False) as file:
         partial = Path(file.name)
         words = partial.with_name(f"{partial.name}.json")
@@ -257,19 +243,16 @@ def _kept(images: list[Found], decoder: Decoder, folder: Path, key: str, resize:
             file.close()
             words.write_text(json.dumps({"shape": shape, "skipped": skipped}), encoding="utf-8")
             partial.replace(folder / f"{key}.u8")
-            words.replace(folder / f"{key}.json")  # last: with it the entry counts
+            words.replace(folder / f"{key}.json")  # last: it marks the images as complete
         finally:
             file.close()
             for left in (partial, words):
                 left.unlink(missing_ok=True)
-    return _load(folder, key) or (
-        np.zeros(shape, np.uint8),
-        skipped,
-    )  # the latter where nothing could be read
+    return _load(folder, key) or (np.zeros(shape, np.uint8), skipped)  # empty where no file could be read
 
 
 def _clean(folder: Path) -> None:
-    """Remove what a process that was killed has left behind a day ago or earlier."""
+    """Remove files that a killed process left more than a day ago."""
     for left in folder.glob(f"{PARTIAL}*"):
         try:
             if left.stat().st_mtime < time.time() - 86_400:
@@ -290,7 +273,7 @@ def _write(
             skipped[image.name] = pixels
         elif pixels.shape != shape:
             skipped[image.name] = (
-                f"it is {pixels.shape[0]} x {pixels.shape[1]}, and its first bytes say otherwise"
+                f"it is {pixels.shape[0]} x {pixels.shape[1]}, and its header has another size"
             )
         else:
             file.write(pixels.data if pixels.flags.c_contiguous else np.ascontiguousarray(pixels).data)
@@ -299,7 +282,7 @@ def _write(
 
 
 def _pixels(images: list[Found], decoder: Decoder) -> Iterator[tuple[Found, Array | str]]:
-    """Each image decoded, in order, on several threads: Pillow lets go of the interpreter while it decodes."""
+    """Decode images in order, on several threads, because Pillow releases the interpreter lock."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:

@@ -1,4 +1,4 @@
-"""Memory-mapped arrays: what must be cast or put in order goes into a temporary file, never whole into memory."""
+"""Memory-mapped arrays. Casts and reordered copies are written to a temporary file instead of memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy.typing as npt
 __all__ = ["is_mapped", "spooled"]
 
 Array = npt.NDArray[Any]
-PIECE = 1 << 20  # bytes that are in memory at a time
+PIECE = 1 << 20  # bytes in memory at a time
 
 
 def is_mapped(array: Any) -> bool:
-    """Whether the bytes of an array lie in a file (it is a memory map, or a view of one)."""
+    """Whether an array is a memory map or a view of one."""
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap):
             return True
@@ -25,16 +25,16 @@ def is_mapped(array: Any) -> bool:
 
 
 def spooled(array: Array, dtype: npt.DTypeLike) -> Array:
-    """The values in ``dtype`` and C order, as a memory map of a temporary file that goes when the array does.
+    """The values in ``dtype`` and C order, as a memory map of a temporary file, which is deleted with the array.
 
-    It lies where ``tempfile`` puts files (TMPDIR). Raises OSError naming that folder where it has no room.
+    The file is in the folder of ``tempfile`` (TMPDIR). Raises OSError that names the folder where it is full.
     """
     if not array.size:
         return np.empty(array.shape, dtype)
     rows = max(1, PIECE // max(1, array[:1].size * np.dtype(dtype).itemsize))
     try:
         with tempfile.TemporaryFile(prefix="ranvier-") as file:
-            # Written, not stored through the map: on a full disk that would end the process instead of raising.
+            # Written as a file: a store through the map would kill the process on a full disk.
             for start in range(0, len(array), rows):
                 file.write(np.ascontiguousarray(array[start : start + rows], dtype).data)
             file.flush()

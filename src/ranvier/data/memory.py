@@ -1,4 +1,4 @@
-"""Sizes in words, and the check that stands before every large allocation."""
+"""Sizes as text, and the check before each large allocation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from numpy.typing import DTypeLike
 
 __all__ = ["check_memory", "check_weight", "memory_limit", "size_in_words", "weights_within"]
 
-_LARGEST = 2**63 - 1  # what a signed 64-bit index can address
+_LARGEST = 2**63 - 1  # the largest size for a signed 64-bit index
 _CGROUP_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def size_in_words(n_bytes: int) -> str:
-    """Return ``n_bytes`` as people say it: ``'512 bytes'``, ``'179.4 MiB'``, ``'3.0 GiB'``."""
+    """Return ``n_bytes`` as text: ``'512 bytes'``, ``'179.4 MiB'``, ``'3.0 GiB'``."""
     if n_bytes < 1024:
         return f"{n_bytes} bytes"
     units = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
@@ -31,7 +31,7 @@ def size_in_words(n_bytes: int) -> str:
 
 
 def _physical_memory() -> int | None:
-    """Bytes of memory in the machine, or None where the system does not say."""
+    """Bytes of memory in the machine, or None if unknown."""
     if sys.platform == "win32":
         import ctypes
 
@@ -53,7 +53,7 @@ def _physical_memory() -> int | None:
 
 @functools.lru_cache(maxsize=1)
 def memory_limit() -> int | None:
-    """Return the bytes this process may hope for: the machine's memory or the container's limit, None if unknown."""
+    """Return the smaller of the memory of the machine and the limit of the container, in bytes; None if unknown."""
     limits = [_physical_memory()]
     for file in _CGROUP_FILES:
         try:
@@ -67,11 +67,11 @@ def memory_limit() -> int | None:
 
 
 def check_memory(shape: Sequence[int], dtype: DTypeLike, what: str) -> int:
-    """Check that an array of ``shape`` and ``dtype`` can exist, before anything is allocated.
+    """Check that an array of ``shape`` and ``dtype`` fits in memory, before it is allocated.
 
-    ``what`` names it in the error, with its layer: ``"the kernel of layer 'dense_1'"``.
-    Returns its size in bytes. Raises ``ValueError`` for a negative dimension or a size past 2**63 bytes, and
-    ``MemoryError`` for one past the memory of this machine (or of its container).
+    ``what`` names the array in the error, with its layer: ``"the kernel of layer 'dense_1'"``.
+    Returns its size in bytes. Raises ``ValueError`` for a negative dimension or a size above 2**63 bytes, and
+    ``MemoryError`` for a size above the memory of this machine or of its container.
     """
     dimensions = tuple(int(n) for n in shape)
     if any(n < 0 for n in dimensions):
@@ -96,7 +96,7 @@ _budget: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("budg
 
 @contextlib.contextmanager
 def weights_within(n_bytes: int) -> Iterator[None]:
-    """Within this context fresh weights may take so many bytes: for networks that a small file describes."""
+    """Limit the size of new weights within this context, for networks that a small file describes."""
     token = _budget.set([n_bytes])
     try:
         yield
@@ -105,7 +105,7 @@ def weights_within(n_bytes: int) -> Iterator[None]:
 
 
 def check_weight(shape: Sequence[int], dtype: DTypeLike, what: str) -> None:
-    """`check_memory` for a fresh weight. Raises ValueError too where `weights_within` allows no more."""
+    """`check_memory` for a new weight. Also raises ValueError where the limit of `weights_within` is exceeded."""
     n_bytes = check_memory(shape, dtype, what)
     budget = _budget.get()
     if budget is not None:

@@ -1,4 +1,4 @@
-"""Some rows of an array in place of all: what is soon told of large data."""
+"""Statistics of large arrays, estimated from some rows."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import numpy as np
 
 from ranvier.data.convert import Array
 
-__all__ = ["sample", "share_of_zeros"]
+__all__ = ["fraction_of_zeros", "sample"]
 
-ROWS, ELEMENTS = 1024, 1 << 17  # the most that is looked at
-WIDTH = 32  # elements of a row, of which fewer are not worth it
-# Levels, so that parts of the same data hardly ever differ.
-SHARES = (0.9, 0.75, 0.6, 0.45)
+ROWS, ELEMENTS = 1024, 1 << 17  # the most rows and elements of a sample
+WIDTH = 32  # the least elements of a row for which sparsity is used
+# The result is one of these levels, so that parts of the same data rarely differ.
+LEVELS = (0.9, 0.75, 0.6, 0.45)
 
 
 def sample(array: Array) -> Array:
-    """Some rows of an array, evenly spread."""
+    """Evenly spaced rows of an array."""
     width = max(1, array[:1].size)
     rows = min(len(array), max(16, min(ROWS, ELEMENTS // width)))
     return array[:: max(1, len(array) // rows)][:rows]
 
 
-def share_of_zeros(array: Array) -> float:
-    """The share of an array's elements that are zero, as the highest of a few levels that it reaches; 0 below them.
+def fraction_of_zeros(array: Array) -> float:
+    """The fraction of zeros in an array, rounded down to one of LEVELS, or to 0.
 
-    An array of zeros alone says nothing of what will be there later, and counts as having none.
+    The result for an array of only zeros is 0 too, because it may be filled later.
     """
     if array.ndim < 2 or array[:1].size < WIDTH:
         return 0.0
     rows = sample(array)
-    share = 1 - np.count_nonzero(rows) / rows.size
-    return next((level for level in SHARES if 1 > share >= level), 0.0)
+    fraction = 1 - np.count_nonzero(rows) / rows.size
+    return next((level for level in LEVELS if 1 > fraction >= level), 0.0)

@@ -1,7 +1,7 @@
-"""Which rows an epoch takes, and in which order: as they are, every class as often, or by weights.
+"""Samplers choose the rows of an epoch and their order: balanced over classes, or by weights.
 
-A sampler is anything with ``order(labels, generator) -> int32 row numbers``; ``fit(..., sampler=...)`` asks it once an
-epoch. It draws from the generator alone, so an epoch's order is a function of the seed and the epoch, also on resume.
+A sampler is an object with ``order(labels, generator) -> int32 row numbers``. ``fit(..., sampler=...)`` calls it once
+for each epoch. It draws only from the generator, so that the order depends on the seed and the epoch, also on resume.
 """
 
 from __future__ import annotations
@@ -30,28 +30,25 @@ Rows = npt.NDArray[np.int32]
 
 
 class Sampler(Protocol):
-    """What ``fit`` asks for the rows of an epoch."""
+    """The interface of samplers, which choose the rows of an epoch in ``fit``."""
 
     def order(self, labels: Any, generator: np.random.Generator) -> Rows:
-        """Row numbers of ``labels``, the targets that the model is trained on; always as many.
+        """Row numbers of the training targets ``labels``, in each epoch as many.
 
-        Labels are int32 class numbers or floats, as the loss takes them; a tuple of them for several outputs.
+        Labels are int32 class numbers or floats, as the loss takes them. Several outputs give a tuple of them.
         """
         ...
 
 
 def checked_sampler(sampler: Any) -> Any:
-    """What ``fit`` was given as a sampler. Raises TypeError for what is none, saying what to write."""
+    """Return the sampler that was passed to ``fit``. Raises TypeError for other objects."""
     if hasattr(sampler, "order") and not isinstance(sampler, type):
         return sampler
     name = sampler.__name__ if isinstance(sampler, type) else repr(sampler)
     fix = f"{name}()" if hasattr(sampler, "order") else "rv.data.BalancedSampler()"
-    if "WeightedRandomSampler" in (
-        name,
-        type(sampler).__name__,
-    ):  # of a DataLoader, which gives one row at a time
+    if "WeightedRandomSampler" in (name, type(sampler).__name__):  # for a DataLoader, which reads row by row
         fix = "rv.data.WeightedSampler(weights)"
-    raise TypeError(f"sampler is {name}, which does not say the order of rows. Write sampler={fix} instead.")
+    raise TypeError(f"sampler is {name}, which has no method order. Write sampler={fix} instead.")
 
 
 def _number(value: Any) -> bool:
@@ -59,9 +56,9 @@ def _number(value: Any) -> bool:
 
 
 def class_numbers(labels: Any) -> npt.NDArray[np.int64]:
-    """Targets as one class number a row, 0 to the number of classes that occur: (n,), (n, 1) or one-hot (n, classes).
+    """Targets (n,), (n, 1) or one-hot (n, classes) as class numbers (n,), counted from 0 over the classes that occur.
 
-    Raises ValueError for targets that have no classes, or several a row.
+    Raises ValueError for targets without classes, or with several classes in a row.
     """
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -79,27 +76,27 @@ def class_numbers(labels: Any) -> npt.NDArray[np.int64]:
         )
     if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
         raise ValueError(
-            f"targets such as {array[array != np.trunc(array)][0]} are no classes, so there is nothing to balance. "
+            f"targets such as {array[array != np.trunc(array)][0]} are not classes, so there is nothing to balance. "
             "Write rv.data.WeightedSampler(weights) with a weight for each row instead."
         )
     return np.unique(array, return_inverse=True)[1].reshape(-1)
 
 
 class BalancedSampler(CheckedConstructor):
-    """Every class as often as every other: in each epoch, and as nearly as can be in each batch.
+    """Sample all classes equally often in each epoch, and almost equally often in each batch.
 
-    An epoch has ``samples`` rows (as many as the data where None). Rows of a frequent class are drawn without
-    repetition, another part of them each epoch; those of a rare one are all taken, again and again, each as often as
-    the others. ``strength`` 1 makes the classes equally frequent, 0 leaves their frequencies, values between are
-    between (a class's share is proportional to its count to the power of ``1 - strength``; 0.5 is the square root).
-    Of a model with several outputs the classes are those of ``output``.
+    An epoch has ``samples`` rows (by default as many as the data). Rows of a frequent class are drawn without
+    repetition, and differ from epoch to epoch. All rows of a rare class are repeated equally often. With ``strength`` 1
+    the classes are equally frequent, and with 0 their frequencies do not change: the frequency of a class is
+    proportional to its count to the power of ``1 - strength``. For a model with several outputs, ``output`` is the
+    number of the one that is balanced.
     """
 
     def __init__(self, samples: int | None = None, strength: float = 1.0, output: int = 0) -> None:
         if samples is not None and not is_whole(samples, 1):
             raise ValueError(f"samples={samples!r}: write a whole number of 1 or more, or None, instead.")
         if not (_number(strength) and 0 <= strength <= 1):
-            raise ValueError(f"strength={strength!r}: write a number from 0 (as they are) to 1 (balanced).")
+            raise ValueError(f"strength={strength!r}: write a number from 0 (unchanged) to 1 (balanced).")
         if not is_whole(output, 0):
             raise ValueError(f"output={output!r}: write the number of an output, from 0, instead.")
         self.samples, self.strength, self.output = samples, strength, output
@@ -108,12 +105,12 @@ class BalancedSampler(CheckedConstructor):
         return f"BalancedSampler(samples={self.samples}, strength={self.strength}, output={self.output})"
 
     def order(self, labels: Any, generator: np.random.Generator) -> Rows:
-        """The rows of one epoch. Raises ValueError as `class_numbers` does, and for an output that there is not."""
+        """The rows of one epoch. Raises ValueError for targets without classes, and for an unknown output."""
         outputs = len(labels) if isinstance(labels, tuple) else 1
         if self.output >= outputs or (isinstance(labels, tuple) and labels[self.output] is None):
             raise ValueError(
                 f"BalancedSampler(output={self.output}): there are targets of {outputs} outputs. Write the number of "
-                f"one that has classes, from 0 to {outputs - 1}, instead."
+                f"an output with classes, from 0 to {outputs - 1}, instead."
             )
         numbers = class_numbers(labels[self.output] if isinstance(labels, tuple) else labels)
         counts = np.bincount(numbers)
@@ -123,20 +120,20 @@ class BalancedSampler(CheckedConstructor):
             _repeated(rows, wanted, generator)
             for rows, wanted in zip(by_class, self._wanted(counts, size, generator), strict=True)
         ]
-        # Each class is strewn evenly over the epoch: one of its rows in each of as many equal stretches.
+        # Each class is spread evenly: the epoch is divided into as many equal intervals, with one row in each.
         places = [(np.arange(len(part)) + generator.random(len(part))) / max(len(part), 1) for part in parts]
         return np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")].astype(np.int32)
 
     def _wanted(self, counts: Array, size: int, generator: np.random.Generator) -> Array:
-        """How many rows of each class: its share rounded up or down at random, so that on average it is exact."""
-        shares = counts.astype(np.float64) ** (1 - self.strength)
-        ends = np.cumsum(shares) * (size / shares.sum())
+        """The number of rows of each class. Its expected number is rounded at random, so that the mean is exact."""
+        frequencies = counts.astype(np.float64) ** (1 - self.strength)
+        ends = np.cumsum(frequencies) * (size / frequencies.sum())
         ends[-1] = size
         return np.diff(np.floor(ends + generator.random()).astype(np.int64), prepend=0)
 
 
 def _repeated(rows: Array, wanted: int, generator: np.random.Generator) -> Array:
-    """``wanted`` of the rows, each as often as any other or once more, in random order within each repetition."""
+    """Repeat rows up to ``wanted``, as equally often as possible, in random order within each repetition."""
     rounds = -(-wanted // len(rows))
     order = np.argsort(generator.random((rounds, len(rows))), axis=1, kind="stable")
     result: Array = rows[order].reshape(-1)[:wanted]
@@ -144,21 +141,19 @@ def _repeated(rows: Array, wanted: int, generator: np.random.Generator) -> Array
 
 
 class WeightedSampler(CheckedConstructor):
-    """Rows at random, each with a probability proportional to its weight.
+    """Sample rows with probabilities proportional to their weights.
 
-    ``weights`` are n numbers of 0 or more; ``samples`` is the number of rows of an epoch (n where None). Without
-    ``replacement`` no row comes twice in an epoch.
+    ``weights`` are n numbers of 0 or more. ``samples`` is the number of rows of an epoch (by default n). Without
+    ``replacement`` a row appears at most once in an epoch.
     """
 
     def __init__(self, weights: Any, samples: int | None = None, replacement: bool = True) -> None:
         self.weights = np.asarray(weights, np.float64)
         self.samples, self.replacement = samples, replacement
-        self._draw(
-            np.random.Generator(np.random.Philox(0))
-        )  # what is wrong is said now, not in the first epoch
+        self._draw(np.random.Generator(np.random.Philox(0)))  # raises for invalid arguments
 
     def __repr__(self) -> str:
-        # With a checksum, so that a run that is resumed with other weights is told so.
+        # The checksum lets a resumed run detect other weights.
         weights = f"<{len(self.weights):,} weights {zlib.crc32(self.weights.tobytes()):08x}>"
         return f"WeightedSampler({weights}, samples={self.samples}, replacement={self.replacement})"
 
@@ -172,7 +167,7 @@ class WeightedSampler(CheckedConstructor):
         if len(labels) != len(self.weights):
             raise ValueError(
                 f"WeightedSampler has {len(self.weights):,} weights and there are {len(labels):,} rows to train "
-                "on (those of validation_split and of sample_weight 0 are left out). Write one weight for each instead."
+                "on (without those of validation_split and of sample_weight 0). Write one weight for each instead."
             )
         return self._draw(generator)
 
@@ -203,7 +198,7 @@ def weighted_rows(weights: Array, size: int, replacement: bool, generator: np.ra
             f"{size:,} samples without replacement of {len(kept):,} rows that have a weight. Write fewer, or "
             "replacement=True."
         )
-    # The first to arrive are drawn. A power of two in all weights changes no order, and keeps tiny ones apart.
+    # The earliest arrivals are drawn. Scaling by a power of two keeps the order, and avoids underflow.
     scaled = np.ldexp(weights[kept], -np.frexp(weights.max())[1])
     with np.errstate(divide="ignore", over="ignore"):
         arrivals = generator.standard_exponential(len(weights))[kept] / scaled
@@ -211,7 +206,7 @@ def weighted_rows(weights: Array, size: int, replacement: bool, generator: np.ra
 
 
 def checked_order(order: Any, rows: int, sampler: Any, size: int | None = None) -> Rows:
-    """What a sampler gave, as int32; raises ValueError for what are no row numbers, or not ``size`` of them."""
+    """The result of a sampler as int32. Raises ValueError for invalid rows, and for a size other than ``size``."""
     array = np.asarray(order)
     name = type(sampler).__name__
     if array.ndim != 1 or array.dtype.kind not in "iu" or not len(array):

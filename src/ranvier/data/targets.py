@@ -1,4 +1,4 @@
-"""What a loss compares with: class numbers, dense targets, sample weights."""
+"""Validation of the arguments of losses: class numbers, dense targets, sample weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ranvier.data.cast import contiguous, not_finite, to_float
-from ranvier.data.convert import Array, all_finite, column_names, first_where, place, to_numeric
+from ranvier.data.convert import Array, all_finite, first_where, fits, place, to_numeric
+from ranvier.support.columns import column_names
 
 __all__ = ["aligned", "as_labels", "as_targets", "as_weights"]
 
@@ -25,18 +26,18 @@ def as_labels(
     ignore: int | None = None,
     owner: str = "the model",
 ) -> npt.NDArray[np.int32]:
-    """Return class numbers for a sparse loss: int32 of shape ``(n, *sample_shape)``, each in 0..classes-1.
+    """Return class numbers for a sparse loss: int32 of shape ``(n, *sample_shape)``, from 0 to ``classes - 1``.
 
-    A trailing dimension of 1 is squeezed. ``classes=None`` checks only that labels are not negative. ``ignore`` is
-    one more value that is let through (PyTorch's ``ignore_index``). ``owner`` is named as the one with ``classes``
-    outputs. Raises ``TypeError`` for strings and other non-numbers, ``ValueError`` for no samples, NaN, fractions,
-    labels out of range and a wrong shape; each names the row, the value and the fix.
+    A trailing dimension of 1 is removed. With ``classes=None`` only negative labels are errors. ``ignore`` is another
+    valid value (``ignore_index`` of PyTorch). ``owner`` is named in errors as the layer with ``classes`` outputs.
+    Raises ``TypeError`` for strings and other non-numbers, and ``ValueError`` for no samples, NaN, fractions, labels
+    out of range and a wrong shape. Errors name the row and the value.
     """
     array = to_numeric(y, name)
     if array.ndim == len(sample_shape) + 2 and array.shape[-1] == 1:
         array = array.reshape(array.shape[:-1])
     _check_samples(array, name)
-    if not _fits(array.shape[1:], sample_shape):
+    if not fits(array.shape[1:], sample_shape):
         raise ValueError(_label_shape_error(array, tuple(sample_shape), classes, name, owner))
     if array.dtype.kind == "f":
         if not all_finite(array):
@@ -47,7 +48,7 @@ def as_labels(
         array = array.astype(np.float64, copy=False)
     limit = _INT32_MAX if classes is None else classes - 1
     if array.size and (array.min() < 0 or array.max() > limit):
-        test = _outside(limit, ignore)
+        test = _out_of_range(limit, ignore)
         if first_where(array, test) is not None:
             raise ValueError(_bad_label(array, test, y, name, classes, owner))
     return contiguous(array.astype(np.int32, copy=False), name)
@@ -64,14 +65,14 @@ def as_targets(
 ) -> Array:
     """Return dense targets of shape ``(n, *output_shape)`` and of ``dtype`` (float32, or float64 in float64 mode).
 
-    Shapes that differ only by dimensions of 1 are reshaped, so ``(n,)`` meets an output of ``(n, 1)`` and the
-    other way round; nothing is ever broadcast. Raises as ``as_features`` does, and for any other shape says whether
-    another loss, a reshape or another last layer is meant.
+    Shapes that differ only by dimensions of 1 are reshaped, so ``(n,)`` matches an output of ``(n, 1)`` and vice
+    versa. Targets are never broadcast. Raises the errors of ``as_features``. The message for a wrong shape suggests
+    another loss, a reshape or another last layer.
     """
     array = to_numeric(y, name)
     _check_samples(array, name)
     shape = tuple(output_shape)
-    if not _fits(array.shape[1:], shape):
+    if not fits(array.shape[1:], shape):
         target = aligned(array.shape[1:], shape)
         if target is None:
             raise ValueError(_target_shape_error(array, shape, name, owner))
@@ -88,17 +89,17 @@ def as_weights(
     sample_shape: Sequence[int | None] = (),
     some: bool = True,
 ) -> npt.NDArray[Any]:
-    """Return sample weights of ``dtype``, none negative: ``(n,)``, or one for each part of a sample.
+    """Return sample weights of ``dtype``, 0 or more: ``(n,)``, or one for each loss of a sample.
 
-    ``sample_shape`` is the shape of a sample's losses; weights have that shape or its first dimensions. Trailing
-    dimensions of 1 beyond it are squeezed. A weight of zero is the same as leaving the sample out; with ``some`` one
-    sample at least must be left. Raises ``ValueError`` naming the row and the value.
+    ``sample_shape`` is the shape of the losses of a sample, and weights have that shape or its first dimensions.
+    Further dimensions of 1 are removed. A sample with weight 0 is ignored; with ``some`` at least one weight must be
+    positive. Raises ``ValueError`` that names the row and the value.
     """
     array = to_numeric(w, name)
     wanted = tuple(sample_shape)
-    while array.ndim > 1 and array.shape[-1] == 1 and not _fits(array.shape[1:], wanted[: array.ndim - 1]):
+    while array.ndim > 1 and array.shape[-1] == 1 and not fits(array.shape[1:], wanted[: array.ndim - 1]):
         array = array[..., 0]
-    if array.ndim == 0 or len(array) != n or not _fits(array.shape[1:], wanted[: array.ndim - 1]):
+    if array.ndim == 0 or len(array) != n or not fits(array.shape[1:], wanted[: array.ndim - 1]):
         parts = ", ".join("any" if size is None else str(size) for size in wanted)
         each = f", or one for each loss, shape ({n}, {parts})," if wanted else ","
         raise ValueError(
@@ -107,13 +108,15 @@ def as_weights(
         )
     weights = to_float(array, w, name, dtype, check_finite=True)
     if not all_finite(weights):
-        raise ValueError(f"{not_finite(weights, w, name)} (The cast to {weights.dtype.name} made it so.)")
+        raise ValueError(
+            f"{not_finite(weights, w, name)} (It overflowed in the cast to {weights.dtype.name}.)"
+        )
     negative = first_where(array, lambda piece: piece < 0)
     if negative is not None:
         index, count = negative
         raise ValueError(
             f"{name} is {array[index]} at {place(index)} ({count:,} negative in all). Write weights of 0 or more "
-            "instead; 0 leaves a sample out."
+            "instead; 0 ignores a sample."
         )
     if some and n and not weights.any():
         raise ValueError(
@@ -131,14 +134,8 @@ def _check_samples(array: Array, name: str) -> None:
         raise ValueError(f"{name} has 0 samples (shape {array.shape}). Write at least one row instead.")
 
 
-def _fits(shape: tuple[int, ...], expected: Sequence[int | None]) -> bool:
-    return len(shape) == len(expected) and all(
-        b is None or a == b for a, b in zip(shape, expected, strict=True)
-    )
-
-
 def aligned(shape: Sequence[int], expected: Sequence[int | None]) -> tuple[int, ...] | None:
-    """Return the shape to take if ``shape`` and ``expected`` agree once dimensions of 1 are dropped, else None."""
+    """Return ``expected`` with known sizes if it equals ``shape`` up to dimensions of 1, else None."""
     rest = [size for size in shape if size != 1]
     target: list[int] = []
     for size in expected:
@@ -153,11 +150,11 @@ def aligned(shape: Sequence[int], expected: Sequence[int | None]) -> tuple[int, 
     return None if rest else tuple(target)
 
 
-# -- labels: what is wrong, in words -------------------------------------------------------------------------------
+# -- messages ------------------------------------------------------------------------------------------------------
 
 
-def _outside(limit: int, ignore: int | None) -> Callable[[Array], Any]:
-    """Return the elementwise test that finds labels out of 0..limit, ``ignore`` let through."""
+def _out_of_range(limit: int, ignore: int | None) -> Callable[[Array], Any]:
+    """Return the elementwise test for labels that are neither 0 to ``limit`` nor ``ignore``."""
 
     def test(piece: Array) -> Any:
         bad = (piece < 0) | (piece > limit)
@@ -183,7 +180,7 @@ def _bad_label(
 
 
 def _label_fix(array: Array, classes: int, name: str) -> str:
-    """Guess the usual mistakes: numbering from 1, -1 and 1, one output unit, labels with gaps."""
+    """The correction of common mistakes: classes from 1, classes -1 and 1, one output unit, labels with gaps."""
     if not all_finite(array):
         return "Write a class number there, or drop the row, instead."
     low, high = array.min(), array.max()
@@ -227,21 +224,23 @@ def _label_shape_error(
 
 
 def _flatten(owner: str, parts: int) -> str:
-    """What to write where targets are one a sample and ``owner`` puts out one for each of its parts."""
+    """What to write where each sample has one target, and ``owner`` has an output for each position."""
     pooling = f" (or GlobalAveragePooling{parts}D(), after convolutions)" if parts <= 3 else ""
-    return f"Write Flatten(){pooling} before {owner}, so that it puts out one row a sample"
+    return f"Write Flatten(){pooling} before {owner}, so that it has one output row for each sample"
 
 
 def _target_shape_error(array: Array, output: tuple[int | None, ...], name: str, owner: str) -> str:
     got = array.shape[1:]
     outputs = f"({', '.join(['samples', *('any' if n is None else str(n) for n in output)])})"
-    start = f"{name} has shape {array.shape}, but {owner} puts out {outputs}; they are never broadcast"
+    start = (
+        f"{name} has shape {array.shape}, but the output of {owner} is {outputs}; targets are never broadcast"
+    )
     sizes = [n for n in output if n is not None]
     whole = array.dtype.kind in "biu" or (array.dtype.kind == "f" and np.array_equal(array, np.trunc(array)))
     if aligned(got, output[:-1]) is not None and output and output[-1] != 1 and whole:
         fix = (
-            f"If {name} holds class numbers, write loss='sparse_categorical_crossentropy' (nn.CrossEntropyLoss takes "
-            f"them too), or np.eye({output[-1]})[{name}]"
+            f"If {name} contains class numbers, write loss='sparse_categorical_crossentropy' (nn.CrossEntropyLoss "
+            f"takes them too), or np.eye({output[-1]})[{name}]"
         )
     elif len(output) > 1 and (not got or got == output[-1:]):
         fix = f"{_flatten(owner, len(output) - 1)}, or {name} of shape {outputs},"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ranvier.data.convert import column_names
 from ranvier.pictures.style import BLUE, INK, ORANGE, Target, finish, grid, percent, tidy
+from ranvier.support.columns import column_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ranvier import engines
-from ranvier.data.sampled import share_of_zeros
+from ranvier.data.sampled import fraction_of_zeros
 from ranvier.graph.graph import Graph
 from ranvier.graph.simplify import simplify
 from ranvier.tensor.layout import leaf_input, storage_of, to_storage
@@ -55,7 +55,7 @@ def _compile(
         leaf = leaves[o]
         skips_zeros = is_step and o not in targets and leaf._value is not None
         # The sparsity of the first values is taken as that of later ones.
-        inputs[o] = leaf_input(f"leaf{o}", leaf, share_of_zeros(leaf._value) if skips_zeros else 0.0)
+        inputs[o] = leaf_input(f"leaf{o}", leaf, fraction_of_zeros(leaf._value) if skips_zeros else 0.0)
     values = {o: value for o, (_, value) in inputs.items()}
     nodes = lower([*roots, *(node for _, node in assigned)], values)
     updates = tuple(

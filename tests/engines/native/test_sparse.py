@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ranvier as rv
-from ranvier.data.sampled import share_of_zeros
+from ranvier.data.sampled import fraction_of_zeros
 from ranvier.engines import native, reference
 from ranvier.engines.native import compiler
 from ranvier.engines.native.codegen.contraction.sparse import COUNTING
@@ -167,13 +167,13 @@ def test_how_many_zeros_there_are():
     rng = np.random.default_rng(0)
     for dtype in (np.float32, np.uint8, np.float64, np.bool_):
         x = rng.integers(1, 2, (5000, 8, 8)).astype(dtype)
-        assert share_of_zeros(x) == 0
+        assert fraction_of_zeros(x) == 0
         x[rng.random(x.shape) < 0.8] = 0
-        assert share_of_zeros(x) == 0.75
-    assert share_of_zeros(np.eye(100)) == share_of_zeros(np.eye(1, 40)) == 0.9
-    assert share_of_zeros(np.zeros((100, 64))) == 0  # what comes later may be anything
-    assert share_of_zeros(np.full((9, 64), np.nan)) == 0
-    assert share_of_zeros(np.zeros((100, 4))) == share_of_zeros(np.zeros(100)) == 0  # not worth it
+        assert fraction_of_zeros(x) == 0.75
+    assert fraction_of_zeros(np.eye(100)) == fraction_of_zeros(np.eye(1, 40)) == 0.9
+    assert fraction_of_zeros(np.zeros((100, 64))) == 0  # what comes later may be anything
+    assert fraction_of_zeros(np.full((9, 64), np.nan)) == 0
+    assert fraction_of_zeros(np.zeros((100, 4))) == fraction_of_zeros(np.zeros(100)) == 0  # not worth it
 
 
 def data(share, samples=300, features=288):
@@ -207,7 +207,7 @@ def test_trained_networks_are_the_same(share, units, batch, floats, threads, mon
     x, y = data(share)
     x = x / np.float32(255) if floats else x
     found = trained(x, y, units, batch, threads)
-    monkeypatch.setattr("ranvier.training.adapters.arrays.share_of_zeros", lambda array: 0.0)
+    monkeypatch.setattr("ranvier.training.adapters.arrays.fraction_of_zeros", lambda array: 0.0)
     for expected, value in zip(trained(x, y, units, batch, 1), found, strict=True):
         np.testing.assert_array_equal(value, expected)
 
@@ -219,7 +219,7 @@ def test_other_updates(optimizer, monkeypatch):
     """Also where the weights' update is a task of its own."""
     x, y = data(0.8)
     found = trained(x, y, 100, 64, 2, optimizer())
-    monkeypatch.setattr("ranvier.training.adapters.arrays.share_of_zeros", lambda array: 0.0)
+    monkeypatch.setattr("ranvier.training.adapters.arrays.fraction_of_zeros", lambda array: 0.0)
     for expected, value in zip(trained(x, y, 100, 64, 2, optimizer()), found, strict=True):
         np.testing.assert_array_equal(value, expected)
 
@@ -349,7 +349,7 @@ def test_explicit_loops_too(monkeypatch):
         asked.append(array.shape)
         return 0.0
 
-    monkeypatch.setattr(executor, "share_of_zeros", none)
+    monkeypatch.setattr(executor, "fraction_of_zeros", none)
     programs.clear()
     expected, others = run()
     assert (64, 288) in asked

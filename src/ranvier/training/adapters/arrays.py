@@ -17,7 +17,7 @@ from ranvier.data.arrays import (
     column_names,
 )
 from ranvier.data.convert import refuse_sparse
-from ranvier.data.sampled import share_of_zeros
+from ranvier.data.sampled import fraction_of_zeros
 from ranvier.graph.node import Type
 from ranvier.module import Module, mode, versions
 from ranvier.module.arguments import packed, takes
@@ -252,7 +252,7 @@ def checked(
             )
         targets.append(target)
         weights.append(weights_given)
-    return Data(arrays, tuple(targets), tuple(weights), zeros=tuple(map(share_of_zeros, arrays)))
+    return Data(arrays, tuple(targets), tuple(weights), zeros=tuple(map(fraction_of_zeros, arrays)))
 
 
 def target_of(model: Module, y: Any, rows: int, structure: OutputStructure, name: str) -> Any:

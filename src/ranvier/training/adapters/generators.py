@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ranvier.data.arrays import Array, batches_from
-from ranvier.data.batches import RanOut, name_of, tell
+from ranvier.data.batches import RanOut, name_of, notify
 from ranvier.data.convert import to_numeric
 from ranvier.module import Module
 from ranvier.module.arguments import takes
@@ -306,6 +306,6 @@ def evaluation_batches(
 
 def with_epoch_events(source: Any, batches: Iterator[Any]) -> Iterator[Any]:
     """The batches of a source, whose ``on_epoch_begin`` and ``on_epoch_end`` are called around them (PyDataset)."""
-    tell(source, "on_epoch_begin")
+    notify(source, "on_epoch_begin")
     yield from batches
-    tell(source, "on_epoch_end")
+    notify(source, "on_epoch_end")

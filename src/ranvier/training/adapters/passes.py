@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.data.batches import by_number, check_source, in_order, name_of, number_of, tell
+from ranvier.data.batches import by_number, check_source, in_order, name_of, notify, number_of
 from ranvier.tensor import rng
 
 __all__ = ["Passes"]
@@ -97,13 +97,13 @@ class Passes:
         self.epochs, self.ended = self.epochs + 1, False
         if self.steps is None:
             self.current = None
-        tell(self.source, "on_epoch_begin")
+        notify(self.source, "on_epoch_begin")
 
     def end(self) -> None:
         """It has ended, with all its batches."""
         if not self.ended:
             self.ended = True
-            tell(self.source, "on_epoch_end")
+            notify(self.source, "on_epoch_end")
 
     # --- what a backup keeps --------------------------------------------------------------------------------------
 

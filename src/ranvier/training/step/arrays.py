@@ -20,7 +20,7 @@ class Data:
     without targets or weights. For prediction y and weight are empty. With ``among`` only the rows of these numbers
     (int32) are used, such as those of a fold; the arrays stay whole and may be shared. ``size`` is the batch size of
     rows that came in batches. ``zeros`` has the fraction of zeros in each array of ``x`` if it is known
-    (`share_of_zeros`).
+    (`fraction_of_zeros`).
     """
 
     x: tuple[Array, ...]
