@@ -1,4 +1,4 @@
-"""Many small models: seeds, folds and settings side by side, cross-validation, grid and random search."""
+"""Training of many small models in parallel: seeds, folds and settings, cross-validation, grid and random search."""
 
 from ranvier.support.errors import lazy_names
 

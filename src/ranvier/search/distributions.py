@@ -1,4 +1,4 @@
-"""What a random search draws from: `uniform`, `log_uniform`, `integers`, `choice`, or frozen ones of scipy.stats."""
+"""Distributions for random search: `uniform`, `log_uniform`, `integers`, `choice`, or frozen ones of scipy.stats."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from ranvier.search.variants import Known
+from ranvier.search.variants import SettingSet
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.source_lines import warn
 
 __all__ = ["Distribution", "choice", "draw_points", "integers", "log_uniform", "uniform"]
 
-PATIENCE = (
-    100  # draws in a row that gave nothing new, for each setting there is, until no other is looked for
-)
+# The search for new points ends after so many repeated draws in a row, for each point that is known.
+PATIENCE = 100
 
 
 @dataclass(frozen=True)
 class Distribution(CheckedConstructor):
-    """What `draw` gives for a generator: one setting's value. ``text`` is how it was written."""
+    """A distribution of one setting. ``draw`` returns a value from a generator. ``text`` is its source text."""
 
     text: str
     draw: Callable[[np.random.Generator], Any]
@@ -52,7 +51,7 @@ def log_uniform(low: float, high: float) -> Distribution:
 
 
 def integers(low: int, high: int) -> Distribution:
-    """Whole numbers from ``low`` to ``high``, both included. For numbers of units."""
+    """Integers from ``low`` to ``high``, both included. For numbers of units."""
     text = _bounds("integers", low, high)
     if int(low) != low or int(high) != high:
         raise ValueError(f"{text}: write two whole numbers, or uniform({low!r}, {high!r}), instead.")
@@ -60,7 +59,7 @@ def integers(low: int, high: int) -> Distribution:
 
 
 def choice(values: Sequence[Any]) -> Distribution:
-    """One of ``values``, all equally likely; a plain list in a space means the same."""
+    """One of ``values``, all equally likely. A list in a search space means the same."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"choice({values!r}): write a list of values, choice([{values!r}]), instead.")
     options = list(values)
@@ -85,10 +84,10 @@ def _drawn(name: str, given: Any, generator: np.random.Generator) -> Any:
 
 
 def draw_points(space: Mapping[str, Any], n: int, seed: int) -> list[dict[str, Any]]:
-    """``n`` different settings drawn from ``space``: the first of an endless list that ``seed`` alone decides.
+    """Draw ``n`` different settings from ``space``: the beginning of a sequence that depends only on ``seed``.
 
-    So a search for more points begins with those of the shorter one. Warns where the space has fewer, and returns
-    these. Raises TypeError naming what cannot be drawn from.
+    A search for more points therefore starts with those of a shorter one. Where the space has fewer points, it warns
+    and returns all of them. Raises TypeError for an invalid distribution.
     """
     if not isinstance(space, Mapping):
         raise TypeError(
@@ -96,10 +95,10 @@ def draw_points(space: Mapping[str, Any], n: int, seed: int) -> list[dict[str, A
         )
     generator = np.random.Generator(np.random.Philox(seed))
     points: list[dict[str, Any]] = []
-    known, repeats = Known(), 0
+    known, repeats = SettingSet(), 0
     while len(points) < n and repeats < PATIENCE * (1 + len(points)):
         point = {name: _drawn(name, given, generator) for name, given in space.items()}
-        if known.adds(point):  # a repeated one would be the same models, counted twice
+        if known.adds(point):  # a repeated point would train the same models again
             points.append(point)
             repeats = 0
         else:

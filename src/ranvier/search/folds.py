@@ -1,13 +1,13 @@
-"""Which rows are held out: k folds, with the classes in equal shares or with groups kept together.
+"""Cross-validation splitters: k folds, optionally stratified by class or with whole groups.
 
-A fold is a pair of row numbers (train, held out); the arrays themselves are never cut.
+A fold is a pair of row numbers (train, held out). The arrays are not copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,19 @@ import numpy.typing as npt
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.support.validation import whole
 
-__all__ = ["Fold", "GroupKFold", "KFold", "StratifiedKFold", "folds_of"]
+__all__ = ["Fold", "Folds", "GroupKFold", "KFold", "Splitter", "StratifiedKFold", "folds_of"]
 
 Rows = npt.NDArray[np.int32]
 Fold = tuple[Rows, Rows]
+
+
+class Splitter(Protocol):
+    """The interface of cross-validation splitters, here and in scikit-learn."""
+
+    def split(self, x: Any, y: Any = None, groups: Any = None, /) -> Iterable[tuple[Any, Any]]: ...
+
+
+Folds = int | Splitter | Iterable[tuple[Any, Any]]
 
 
 def _generator(seed: int) -> np.random.Generator:
@@ -27,9 +36,9 @@ def _generator(seed: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class KFold(CheckedConstructor):
-    """``n_splits`` folds whose sizes differ by one row at most; every row is held out once.
+    """``n_splits`` folds, whose sizes differ by at most one row. Every row is held out once.
 
-    With ``shuffle`` the rows are dealt out in an order that ``seed`` alone decides; without, in the order they have.
+    With ``shuffle`` the rows are assigned in a random order that depends only on ``seed``, otherwise in their order.
     """
 
     n_splits: int = 5
@@ -46,11 +55,11 @@ class KFold(CheckedConstructor):
         return [(rows[number != k], rows[number == k]) for k in range(self.n_splits)]
 
     def get_n_splits(self, x: Any = None, y: Any = None, groups: Any = None) -> int:
-        """``n_splits``, by the name that scikit-learn asks for it."""
+        """``n_splits``, for scikit-learn."""
         return self.n_splits
 
     def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
-        """Each row's fold."""
+        """The fold of each row."""
         self._enough(n, "rows")
         number = np.arange(n) * self.n_splits // n
         return _generator(self.seed).permutation(number) if self.shuffle else number
@@ -64,7 +73,7 @@ class KFold(CheckedConstructor):
 
 @dataclass(frozen=True)
 class StratifiedKFold(KFold):
-    """Folds in each of which every class has the share that it has in all rows, to one row."""
+    """Folds in which every class has the same proportion as in all rows, up to one row."""
 
     def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
         if y is None or len(y) != n:
@@ -79,7 +88,7 @@ class StratifiedKFold(KFold):
                 f"the largest class has {counts.max()} rows, which cannot make {self.n_splits} folds. "
                 f"Write folds={max(int(counts.max()), 2)} or fewer, or rv.search.KFold, instead."
             )
-        # Rows sorted by class and dealt out like cards: each class goes round all folds, and so do all rows together.
+        # Rows are sorted by class and assigned to the folds in turn, which balances each class and the fold sizes.
         order = _generator(self.seed).permutation(n) if self.shuffle else np.arange(n)
         order = order[np.argsort(classes[order], kind="stable")]
         number = np.empty(n, np.int64)
@@ -89,7 +98,7 @@ class StratifiedKFold(KFold):
 
 @dataclass(frozen=True)
 class GroupKFold(KFold):
-    """Folds that never part a group: the largest groups first, each into the fold with the fewest rows by then."""
+    """Folds with whole groups. Each group, the largest first, is assigned to the fold with the fewest rows."""
 
     def numbers(self, n: int, y: Any, groups: Any) -> npt.NDArray[np.int64]:
         if groups is None or len(groups) != n:
@@ -107,37 +116,37 @@ class GroupKFold(KFold):
 
 
 def _classes(y: Any) -> npt.NDArray[Any]:
-    """One class a row: labels, or the largest column of one-hot rows."""
+    """The class of each row: labels, or the largest column of one-hot rows."""
     array = np.asarray(y)
     return array.argmax(-1) if array.ndim == 2 and array.shape[1] > 1 else array.reshape(len(array))
 
 
 def is_classes(y: Any) -> bool:
-    """Whether targets may be classes: whole numbers of any dtype, bools or strings, one a row, or rows with a single 1.
+    """Whether targets may be classes: integers of any dtype, bools or strings, one in each row, or one-hot rows.
 
-    Counts and years may be too: what is held out is none the worse for equal shares of each of their values.
+    Counts and years qualify too, and stratification by their values does no harm.
     """
     array = np.asarray(y) if hasattr(y, "__len__") or hasattr(y, "__array__") else None
     if array is None or array.ndim == 0 or array.dtype.kind not in "iubfUSO":
         return False
     if array.ndim == 1 or array[0].size == 1:
-        if array.dtype.kind == "f":  # as a sigmoid's targets often come, and labels out of frames
+        if array.dtype.kind == "f":  # common for targets of a sigmoid, and for labels from frames
             return bool((array == np.floor(array)).all())
         return array.dtype.kind != "O"
     return array.ndim == 2 and bool(np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all())
 
 
 def _stratifies(y: Any, folds: Any) -> bool:
-    """Whether some class has a row for each fold: of years or prices in whole numbers every value may be its own."""
+    """Whether some class has a row for each fold. Integer years or prices may all be different."""
     return is_classes(y) and bool(np.unique(_classes(y), return_counts=True)[1].max(initial=0) >= folds)
 
 
 def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold]:
-    """The folds that were asked for, as row numbers of ``n`` rows.
+    """Return folds of ``n`` rows as row numbers.
 
-    ``folds``: a number (`GroupKFold` with ``groups``, `StratifiedKFold` where ``y`` holds classes with rows for all
-    folds, else `KFold`); any splitter with ``split(x, y, groups)``, scikit-learn's included; or pairs of row numbers or
-    masks. Raises ValueError for rows that do not exist, for an empty side and for rows that are on both.
+    ``folds`` is a number (`GroupKFold` with ``groups``, `StratifiedKFold` where ``y`` contains classes with rows for
+    all folds, else `KFold`), a splitter with ``split(x, y, groups)``, also of scikit-learn, or pairs of row numbers or
+    masks. Raises ValueError for unknown rows, for an empty side and for rows on both sides.
     """
     if folds is None or isinstance(folds, (bool, str, bytes)):
         raise TypeError(
@@ -147,7 +156,7 @@ def folds_of(folds: Any, n: int, y: Any = None, groups: Any = None) -> list[Fold
         kind = GroupKFold if groups is not None else StratifiedKFold if _stratifies(y, folds) else KFold
         folds = kind(int(folds))
     if hasattr(folds, "split"):
-        stand_in = np.zeros((n, 1), np.uint8)  # splitters count rows and do not look at them
+        stand_in = np.zeros((n, 1), np.uint8)  # splitters use only the number of rows
         folds = folds.split(stand_in, None if y is None else _target(y), groups)
     if not isinstance(folds, Iterable):
         raise TypeError(
@@ -183,7 +192,7 @@ def _checked(pair: Any, n: int, number: int) -> Fold:
         if rows.min() < 0 or rows.max() >= n:
             bad = rows[(rows < 0) | (rows >= n)][0]
             raise ValueError(
-                f"the {name} side of fold {number} names row {bad}. Write rows from 0 to {n - 1} instead."
+                f"the {name} side of fold {number} contains row {bad}. Write rows from 0 to {n - 1} instead."
             )
         sides.append(np.ascontiguousarray(rows, np.int32))
     shared = np.intersect1d(sides[0], sides[1])

@@ -1,4 +1,4 @@
-"""Student's t: how far a mean of few numbers may be from the truth."""
+"""Confidence intervals of means of few numbers, from Student's t distribution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Estimate", "estimate", "student_t"]
 
 
 def _between(t: float, df: int) -> float:
-    """The probability that Student's t lies within -t and t: the finite sums of Abramowitz and Stegun, 26.7.3 and 4."""
+    """The probability that Student's t is between -t and t: the finite sums of Abramowitz and Stegun, 26.7.3 and 4."""
     angle = math.atan(t / math.sqrt(df))
     sine, square = math.sin(angle), math.cos(angle) ** 2
     odd = df % 2
@@ -25,7 +25,7 @@ def _between(t: float, df: int) -> float:
 
 
 def student_t(confidence: float, df: int) -> float:
-    """What Student's t with ``df`` degrees of freedom exceeds, in absolute value, with probability 1 - confidence.
+    """The quantile t: Student's t with ``df`` degrees of freedom is beyond -t or t with probability 1 - confidence.
 
     Raises ValueError unless ``0 < confidence < 1`` and ``df`` is 1 or more.
     """
@@ -36,7 +36,7 @@ def student_t(confidence: float, df: int) -> float:
     low, high = 0.0, 1.0
     while _between(high, df) < confidence:
         low, high = high, 2 * high
-    for _ in range(100):  # halved until doubles end
+    for _ in range(100):  # bisection to the precision of doubles
         middle = (low + high) / 2
         low, high = (middle, high) if _between(middle, df) < confidence else (low, middle)
     return high
@@ -46,7 +46,7 @@ def student_t(confidence: float, df: int) -> float:
 class Estimate(CheckedConstructor):
     """A mean of ``n`` numbers, their standard deviation, and the confidence interval of the mean, ``low`` to ``high``.
 
-    Of a single number the interval is not known: both ends are NaN.
+    For a single number the interval is unknown: both ends are NaN.
     """
 
     mean: float
@@ -64,8 +64,8 @@ class Estimate(CheckedConstructor):
 def estimate(values: Sequence[float], confidence: float = 0.95, overlap: float = 0.0) -> Estimate:
     """The mean of ``values`` and its interval.
 
-    ``overlap`` is held-out rows / training rows where the values come from folds: models that share training rows are
-    not independent, and Nadeau and Bengio's correction (Machine Learning 52, 2003) widens the interval by it.
+    ``overlap`` is the ratio of held-out to training rows for values of several folds. Models that share training rows
+    are not independent, and the correction of Nadeau and Bengio (Machine Learning 52, 2003) widens the interval.
     """
     n = len(values)
     mean = math.fsum(values) / n if n else math.nan

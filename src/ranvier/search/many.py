@@ -1,8 +1,8 @@
-"""Many small models at once: each on a thread of its own, in native code nearly all the time, with nothing to wait for.
+"""Training of many small models in parallel, each on a separate thread, which runs mostly native code.
 
-The caller's thread builds the models one after the other, under each variant's seed, and traces their steps; programs
-of one structure are one program. Worker threads take a model each and train it by `fit` itself, on one thread each, so
-that it ends in the bits that it would have alone. A fold is a list of row numbers over arrays that all models share.
+The caller's thread builds the models one by one, with the seed of each variant, and traces their steps. Models with the
+same structure share a program. Worker threads take one model at a time and train it with `fit` on one thread, so that
+the result is bitwise equal to that of training it alone. All models share the arrays: a fold is a list of row numbers.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from ranvier.module import Module
-from ranvier.search.folds import folds_of
+from ranvier.search.folds import Folds, folds_of
 from ranvier.search.plan import Job, Plan
 from ranvier.search.results import Interrupted, Results, Trained, counted
 from ranvier.search.settings import check_build, check_settings
-from ranvier.search.variants import Variant, grid_points, variants_of
+from ranvier.search.variants import Grid, Variant, grid_points, variants_of
 from ranvier.support.errors import arguments, unknown_keyword
 from ranvier.tensor import rng, trace
 from ranvier.tensor.context import dtype_scope
 from ranvier.training.adapters.generators import is_source
+from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.evaluate import evaluate
 from ranvier.training.loop.fit import fit
 from ranvier.training.loop.nonfinite import NonFiniteLoss
@@ -33,21 +34,21 @@ from ranvier.training.step.runner import Interrupt
 
 __all__ = ["check_options", "fit_many"]
 
-LOOK_SECONDS = 0.1  # how often the caller's thread looks for Ctrl-C and draws, while it waits
+POLL_SECONDS = 0.1  # the interval in which the waiting thread checks for Ctrl-C and updates the progress
 
 
 def fit_many(
     build: Callable[..., Module],
     x: Any,
     y: Any = None,
-    variants: Any = None,
+    variants: Iterable[Mapping[str, Any] | Variant] | None = None,
     *,
-    seeds: Any = 1,
-    folds: Any = None,
-    grid: Any = None,
+    seeds: int | Iterable[int] = 1,
+    folds: Folds | None = None,
+    grid: Grid | None = None,
     groups: Any = None,
     sample_weight: Any = None,
-    callbacks: Any = None,
+    callbacks: Callback | Iterable[Callback] | Callable[..., Any] | None = None,
     validate: bool = False,
     monitor: str | None = None,
     mode: str = "auto",
@@ -56,31 +57,30 @@ def fit_many(
     verbose: str | int = "auto",
     **options: Any,
 ) -> Results:
-    """Train one model for each of seeds x folds x settings, side by side on all processors; return all results.
+    """Train one model for each of seeds x folds x settings, in parallel on all processors, and return all results.
 
-    ``build(**settings)`` makes and compiles one model; settings that it does not take and `fit` does, such as
-    ``batch_size`` and ``epochs``, go to `fit`. ``grid`` is a dict of lists, each combination a setting;
-    ``variants`` is an explicit list instead: dicts of settings, or `Variant` objects. ``seeds``: how many (0, 1, ...),
-    or a list of them. ``folds``: a number of folds (stratified where ``y`` holds classes; with ``groups`` no group is
-    parted), a splitter such as scikit-learn's, or pairs of row numbers (train, held out); None trains on all rows.
-    ``x``, ``y`` and ``sample_weight`` are arrays, checked once and shared; ``options`` are those of `fit` (epochs,
+    ``build(**settings)`` makes and compiles one model. Settings that only `fit` takes, such as ``batch_size`` and
+    ``epochs``, are passed to `fit`. ``grid`` is a dict of lists, and each combination is a setting. ``variants`` is a
+    list of settings (dicts) or `Variant` objects instead. ``seeds`` is their number (0, 1, ...) or a list of them.
+    ``folds`` is a number of folds (stratified where ``y`` contains classes; with ``groups``, groups stay whole), a
+    splitter, also of scikit-learn, or pairs of row numbers (train, held out). None trains on all rows. ``x``, ``y`` and
+    ``sample_weight`` are arrays, which are checked once and shared. ``options`` are those of `fit` (epochs,
     batch_size, class_weight, validation_data, ...).
 
-    Each model ends in the bits that it has when trained alone: ``rv.set_seed(seed); model = build(**settings);
-    model.fit(x[train], y[train], **options)``. Models that differ in seed, fold or numbers such as the learning rate
-    share a compiled program; each other structure is compiled once.
+    Each result is bitwise equal to that of ``rv.set_seed(seed); model = build(**settings); model.fit(x[train],
+    y[train], **options)``. Models that differ in seed, fold or numbers such as the learning rate share a compiled
+    program. Each other structure is compiled once.
 
-    ``callbacks`` are copied for each model, or made anew where a function is given: ``lambda: [...]``, or one of the
-    `Variant`, whose ``name`` is for what they write, since no two models share a file or folder: ``lambda variant:
-    [BackupAndRestore(f"backup/{variant.name}")]``. ``stop_training`` stops its own model alone. ``validate=True``
-    computes the held-out metrics after every epoch too, for EarlyStopping on them.
-    ``monitor`` names the metric that decides which setting is best: the first held-out metric where it is not given;
-    ``mode`` whether "min" or "max" of it, which "auto" takes from its name and class.
-    ``threads`` is how many models train at a time, each on one thread: `rv.get_threads` of them where not given.
+    ``callbacks`` are copied for each model, or made by a function: ``lambda: [...]``. The function may take the
+    `Variant`, whose ``name`` is unique, because two models cannot write the same file: ``lambda variant:
+    [BackupAndRestore(f"backup/{variant.name}")]``. ``stop_training`` stops only its model. ``validate=True`` computes
+    the held-out metrics after every epoch, for EarlyStopping. ``monitor`` names the metric that determines the best
+    setting (by default the first held-out metric), and ``mode`` its direction: "min", "max", or "auto" by its name and
+    class. ``threads`` is the number of models that train at a time, each on one thread (by default `rv.get_threads`).
 
-    A model whose loss becomes NaN is recorded with its error and the others go on; any other error ends all and is
-    raised with the variant's name. Ctrl-C ends all within a fraction of a second and raises `Interrupted`, a
-    KeyboardInterrupt whose ``results`` hold the models that were finished.
+    A model whose loss becomes NaN is recorded with its error, and the others continue. Any other error stops all models
+    and names the variant. Ctrl-C stops all models within a fraction of a second and raises `Interrupted`, a
+    KeyboardInterrupt whose ``results`` contain the finished models.
     """
     check_options(fit_many, options, "fit_many")
     check_build(build)
@@ -88,11 +88,11 @@ def fit_many(
         raise ValueError("grid and variants were given. Write one of them instead.")
     if is_source(x):
         raise TypeError(
-            f"x is a {type(x).__name__}, which gives batches, and many models read the same rows. Write arrays instead."
+            f"x is a {type(x).__name__}, which yields batches, and all models need the same rows. Write arrays instead."
         )
     if options.get("resume") is not None:
         raise ValueError(
-            "resume= goes on with one run, and many are begun here. Write fit(resume=...) for that one."
+            "resume= continues one run, and fit_many starts several. Write fit(resume=...) for that run instead."
         )
     splits = None if folds is None else folds_of(folds, _length(x), y, groups)
     chosen = variants_of(
@@ -101,19 +101,19 @@ def fit_many(
     given = options.get("validation_data") is not None or bool(options.get("validation_split"))
     if validate and splits is None and not given:
         raise ValueError(
-            "validate=True needs rows that are held out. Write folds=5, or validation_data=(x, y), instead."
+            "validate=True needs held-out rows. Write folds=5, or validation_data=(x, y), instead."
         )
     if validate and splits is not None and given:
         raise ValueError(
-            "validate=True watches the rows that a fold holds out, and validation data were given too. Write one of "
-            "them instead."
+            "validate=True uses the held-out rows of each fold, and validation data were given too. Write one of them "
+            "instead."
         )
     check_settings(build, chosen)
     plan = Plan(build, x, y, sample_weight, splits, callbacks, validate, verbose, monitor, options)
-    results = Results(plan.again, monitor=monitor, mode=mode, metrics=plan.metrics)
+    results = Results(plan.refit, monitor=monitor, mode=mode, metrics=plan.metrics)
     show = progress(verbose)
     try:
-        Team(plan, chosen, results, show, keep_models, _count(threads, len(chosen))).run()
+        Workers(plan, chosen, results, show, keep_models, _count(threads, len(chosen))).run()
     finally:
         show.close()
     return results
@@ -128,7 +128,7 @@ def check_options(function: Callable[..., Any], options: Mapping[str, Any], who:
 
 
 def _length(x: Any) -> int:
-    """The number of rows, of whatever ``x`` is made of."""
+    """The number of rows of ``x``, which may be an array or several."""
     if isinstance(x, dict):
         x = next(iter(x.values()), ())
     elif isinstance(x, (list, tuple)) and x and hasattr(x[0], "shape"):
@@ -146,14 +146,16 @@ def _count(threads: int | None, variants: int) -> int:
 
 
 def train(job: Job, interrupt: Interrupt) -> Trained:
-    """Train a model by `fit` on this thread alone, and judge it on the rows that were held out."""
+    """Train a model with `fit` on this thread, and evaluate it on the held-out rows."""
     began = time.perf_counter()
     result = Trained(job.variant, job.model)
     with interrupt.here(), rng.seed_scope(job.source):
         try:
             history = fit(job.model, job.train, verbose=0, **job.options)
         except NonFiniteLoss as error:
-            result.error = error.with_traceback(None)  # whose frames would keep the model and the data
+            result.error = error.with_traceback(
+                None
+            )  # its frames would keep the model and the data in memory
             history = job.model.history
         result.history = history.history
         result.metrics = {name: values[-1] for name, values in history.history.items() if values}
@@ -166,8 +168,8 @@ def train(job: Job, interrupt: Interrupt) -> Trained:
     return result
 
 
-class Team:
-    """The threads that train, and the caller's thread, which keeps them in models and watches."""
+class Workers:
+    """The threads that train. The caller's thread builds models for them and reports the progress."""
 
     def __init__(
         self,
@@ -184,14 +186,14 @@ class Team:
         self.finished: SimpleQueue[tuple[int, Trained | BaseException]] = SimpleQueue()
         self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(threads)]
         self.samples, self.shows = 0, type(show) is not Progress
-        self.dtype = trace.state.dtype  # of the caller's thread alone, if it has one
+        self.dtype = trace.state.dtype  # the dtype that the caller set for its thread, if any
 
     def work(self) -> None:
-        """What each thread does: train the models that come, until there are no more."""
+        """The loop of a thread: train models from the queue until it ends."""
         from ranvier.engines.native.runtime.threads import threads_here
 
         with contextlib.ExitStack() as stack:
-            if len(self.threads) > 1:  # a model that has all processors to itself chooses as `fit` does
+            if len(self.threads) > 1:  # a single model uses all processors, as in `fit`
                 stack.enter_context(threads_here(1))
             if self.dtype is not None:
                 stack.enter_context(dtype_scope(self.dtype))
@@ -205,7 +207,7 @@ class Team:
                 self.finished.put((job.number, outcome))
 
     def run(self) -> None:
-        """Train all variants; raises what went wrong in the first that failed."""
+        """Train all variants. Raises the error of the first one that fails."""
         total = len(self.variants)
         rows: dict[int, Trained] = {}
         self.show.begin(counted(total, "model"), total)
@@ -218,7 +220,7 @@ class Team:
                         raise outcome
                     rows[number] = outcome if self.keep else replace(outcome, model=None)
                     self.samples += outcome.samples
-                    if self.shows or len(rows) == 1:  # the first one tells whether ``monitor`` is measured
+                    if self.shows or len(rows) == 1:  # the first result shows whether ``monitor`` exists
                         self.results.rows = list(rows.values())
                         self.show.update(len(rows), self.samples, self.results.so_far())
         except KeyboardInterrupt:
@@ -238,18 +240,18 @@ class Team:
         self.show.end(self.samples, self.results.so_far())
 
     def outcomes(self) -> Iterator[tuple[int, Trained | BaseException]]:
-        """The results as they come in, while models are built a little ahead of the threads that train them."""
+        """Yield results as they arrive. Models are built slightly ahead of the threads that train them."""
         waiting = iter(enumerate(self.variants))
-        under_way = 0
+        pending = 0
         ahead = 2 * len(self.threads)
-        left = True
-        while left or under_way:
+        more = True
+        while more or pending:
             if self.interrupt.pressed:
                 raise KeyboardInterrupt
-            if left and under_way < ahead:
+            if more and pending < ahead:
                 number, variant = next(waiting, (-1, None))
                 if variant is None:
-                    left = False
+                    more = False
                     continue
                 try:
                     job = self.plan.job(number, variant)
@@ -257,12 +259,12 @@ class Team:
                     error.add_note(f"(in the variant {variant})")
                     raise
                 self.jobs.put(job)
-                under_way += 1
+                pending += 1
                 if self.finished.empty():
                     continue
             try:
-                outcome = self.finished.get(timeout=LOOK_SECONDS)
+                outcome = self.finished.get(timeout=POLL_SECONDS)
             except Empty:
                 continue
-            under_way -= 1
+            pending -= 1
             yield outcome

@@ -1,21 +1,22 @@
-"""What many models have in common; and each made ready: built under its seed, its rows chosen, its steps traced."""
+"""The shared parts of many models, and the preparation of each: build it, select its rows, trace its steps."""
 
 from __future__ import annotations
 
 import copy
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ranvier.module import Module
 from ranvier.search.folds import Fold
 from ranvier.search.results import check_measured
-from ranvier.search.settings import parted, takes_variant
+from ranvier.search.settings import divide_settings, takes_variant
 from ranvier.search.variants import Variant
 from ranvier.tensor import rng
 from ranvier.training.adapters.arrays import to_data
+from ranvier.training.loop.callback import Callback
 from ranvier.training.loop.callback_list import flat
 from ranvier.training.loop.evaluate import check_counting, split
 from ranvier.training.loop.fit import fit
@@ -26,30 +27,30 @@ from ranvier.training.step.step_cache import Patterns, Wanted
 
 __all__ = ["Job", "Plan"]
 
-FEW = 256  # rows that checks of a network look at
+FEW = 256  # the rows that checks of a network use
 
 
 @dataclass
 class Job:
-    """A model that is ready to be trained, and what it is trained and judged on."""
+    """A model that is ready for training, with its training and held-out rows."""
 
     number: int
     variant: Variant
     model: Module
-    source: Any  # of its random numbers
+    source: Any  # the source of its random numbers
     train: Data
     held_out: Data | None
     options: dict[str, Any]
 
 
 class Shared:
-    """Arrays that are checked and converted for the first model, and given to all others as they are then."""
+    """Arrays that are checked and converted for the first model, and reused for all others."""
 
     def __init__(self) -> None:
-        self.first: tuple[Data, Any] | None = None  # and the columns' names
+        self.first: tuple[Data, Any] | None = None  # with the column names
 
     def of(self, model: Module, state: Compiled, given: Sequence[Any], finite: bool, **options: Any) -> Data:
-        """The arrays as this model takes them. Raises as `gate` does."""
+        """The arrays in the form for this model. Raises errors of their validation."""
         if self.first is None:
             data = to_data(model, state, *given, check_finite=finite, **options)
             self.first = data, model._frame_columns
@@ -64,30 +65,29 @@ class Shared:
 
 @dataclass
 class Plan:
-    """What all models have in common."""
+    """The arguments and caches that all models share."""
 
     build: Callable[..., Module]
     x: Any
     y: Any
     weight: Any
     folds: Sequence[Fold] | None
-    callbacks: Any
+    callbacks: Callback | Iterable[Callback] | Callable[..., Any] | None
     validate: bool
-    verbose: Any
+    verbose: str | int
     monitor: str | None
     options: dict[str, Any]
     arrays: Shared = field(default_factory=Shared)
     validation: Shared = field(default_factory=Shared)
     patterns: Patterns = field(default_factory=Patterns)
-    reported: set[str] = field(default_factory=set)  # the codes of checks that have warned
-    paths: dict[str, tuple[int, Variant]] = field(
-        default_factory=dict
-    )  # that callbacks write, and for which model
+    reported: set[str] = field(default_factory=set)  # the codes of the checks that warned
+    # The paths that callbacks write, each with its model.
+    paths: dict[str, tuple[int, Variant]] = field(default_factory=dict)
     seen: weakref.WeakSet[Module] = field(default_factory=weakref.WeakSet)
     metrics: dict[str, Any] = field(default_factory=dict)  # by name, of all models
 
     def model(self, settings: Any) -> tuple[Module, Compiled]:
-        """A fresh, compiled model. Raises TypeError or ValueError where ``build`` gives anything else."""
+        """A new, compiled model. Raises TypeError or ValueError where ``build`` returns anything else."""
         model = self.build(**settings)
         if not isinstance(model, Module):
             raise TypeError(
@@ -95,15 +95,15 @@ class Plan:
             )
         if model in self.seen:
             raise ValueError(
-                "build returned the same model twice. Write a function that makes its layers anew instead."
+                "build returned the same model twice. Write a function that makes new layers in each call instead."
             )
         self.seen.add(model)
         return model, compiled(model, "fit_many")
 
     def job(self, number: int, variant: Variant) -> Job:
-        """Build a variant's model and trace its steps: everything that needs the interpreter for long."""
+        """Build the model of a variant and trace its steps, which is the work that needs the interpreter."""
         with rng.seed_scope(variant.seed) as source:
-            own, fitted = parted(self.build, variant.settings)
+            own, fitted = divide_settings(self.build, variant.settings)
             model, state = self.model(own)
             data = self.data(model, state)
             self.metrics |= {metric.name: metric for metric in state.metrics}
@@ -117,9 +117,11 @@ class Plan:
             options |= self.watched(model, state, held_out)
             if number == 0:
                 self.check_monitor(state, held_out, options)
-            share = options.pop("validation_split", 0)
-            if share and options.get("validation_data") is None:  # as `fit` does before classes are weighted
-                train, options["validation_data"] = split(train, share)
+            fraction = options.pop("validation_split", 0)
+            if (
+                fraction and options.get("validation_data") is None
+            ):  # before classes are weighted, as in `fit`
+                train, options["validation_data"] = split(train, fraction)
             if (class_weight := options.pop("class_weight", None)) is not None:
                 train = to_data(model, state, train, None, class_weight=class_weight)
             batch = options.get("batch_size") or 32
@@ -134,13 +136,13 @@ class Plan:
                     self.check(model, state, train, held_out, options, number == 0)
                     self.patterns.add(model, state, wanted)
             if number > 0:
-                options["ignore"] = "RV"  # all checks, which have been made
+                options["ignore"] = "RV"  # all checks ran already
         return Job(number, variant, model, source, train, held_out, options)
 
     def check_monitor(self, state: Compiled, held_out: Data | None, options: Mapping[str, Any]) -> None:
-        """Raise ValueError before anything is trained where ``monitor`` will not be among the results.
+        """Raise ValueError before training where ``monitor`` will not be among the results.
 
-        Callbacks may add results of their own: with them the first model that is trained tells.
+        Callbacks may add results: then the first trained model is checked instead.
         """
         if self.monitor is None or self.callbacks is not None:
             return
@@ -150,7 +152,7 @@ class Plan:
         check_measured(self.monitor, [*names, *held])
 
     def hooks(self, variant: Variant) -> dict[str, Any]:
-        """Callbacks for one model: copies, or what a function makes, which is given the variant if it takes one."""
+        """The callbacks of one model: copies, or the result of a function, which may take the variant."""
         if self.callbacks is None:
             return {}
         given = self.callbacks
@@ -159,7 +161,7 @@ class Plan:
         return {"callbacks": given(variant) if takes_variant(given) else given()}
 
     def check_paths(self, number: int, variant: Variant, callbacks: Any) -> None:
-        """Raise ValueError where a callback writes what that of another model writes."""
+        """Raise ValueError where the callbacks of two models write the same file."""
         for callback in flat(callbacks):
             path = getattr(callback, "writes_to", lambda: None)()
             if path is None:
@@ -169,7 +171,7 @@ class Plan:
                 kind = type(callback).__name__
                 raise ValueError(
                     f"{kind} writes {str(path)!r} for the variant {owner} and for {variant}. Write a function that "
-                    f"makes each model's own, callbacks=lambda variant: [{kind}(f'{path}/{{variant.name}}')], instead."
+                    f"makes a new one, callbacks=lambda variant: [{kind}(f'{path}/{{variant.name}}')], instead."
                 )
 
     def check(
@@ -179,11 +181,11 @@ class Plan:
         train: Data,
         held_out: Any,
         options: Mapping[str, Any],
-        whole: bool,
+        complete: bool,
     ) -> None:
-        """Look for mistakes before anything is trained: in all with the first model, then in each other network."""
+        """Check for mistakes before training: everything with the first model, then each other network."""
         ignore = options.get("ignore", ())
-        if whole:
+        if complete:
             validation = options.get("validation_data", held_out)
             batch, sampled = options.get("batch_size") or 32, options.get("sampler") is not None
             preflight(model, state, train, validation, batch=batch, sampled=sampled, ignore=ignore)
@@ -192,36 +194,27 @@ class Plan:
             preflight(model, state, few, partial=True, ignore=ignore)
 
     def data(self, model: Module, state: Compiled) -> Data:
-        """All rows as this model takes them."""
+        """All rows in the form for this model."""
         finite = self.options.get("check_finite", True)
         return self.arrays.of(model, state, (self.x, self.y, self.weight), finite)
 
     def watched(self, model: Module, state: Compiled, held_out: Data | None) -> dict[str, Any]:
-        """What is computed after every epoch: on the held-out rows, or on validation data of the caller's."""
+        """The validation data for each epoch: the held-out rows, or those of the caller."""
         given = self.options.get("validation_data")
         if self.validate and held_out is not None:
             return {"validation_data": held_out}
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            return {}  # nothing, or what `fit` knows better
+            return {}  # none, or a form that `fit` converts
         finite = self.options.get("check_finite", True)
         parts = (*given, None)[:3]
         return {"validation_data": self.validation.of(model, state, parts, finite, prefix="validation ")}
 
-    def again(self, variant: Variant, **options: Any) -> Module:
-        """Train one variant on every row, alone."""
+    def refit(self, variant: Variant, **options: Any) -> Module:
+        """Train one variant on all rows."""
         with rng.seed_scope(variant.seed):
-            own, fitted = parted(self.build, variant.settings)
+            own, fitted = divide_settings(self.build, variant.settings)
             model, _ = self.model(own)
-            hooks = (
-                {} if self.validate else self.hooks(variant)
-            )  # without held-out rows there is nothing to watch
-            given = {
-                "verbose": self.verbose,
-                "sample_weight": self.weight,
-                **self.options,
-                **fitted,
-                **hooks,
-                **options,
-            }
-            fit(model, self.x, self.y, **given)
+            hooks = {} if self.validate else self.hooks(variant)  # they need held-out rows
+            given: dict[str, Any] = {"verbose": self.verbose, "sample_weight": self.weight}
+            fit(model, self.x, self.y, **(given | self.options | fitted | hooks | options))
         return model

@@ -1,4 +1,4 @@
-"""What came of many models: one row each, means and intervals by setting, the best, tables."""
+"""The results of many models: one row for each, means and intervals by setting, the best setting, and tables."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from ranvier.callbacks.monitor import infer, is_loss, metric_of
 from ranvier.module import Module
 from ranvier.search.interval import Estimate, estimate
-from ranvier.search.variants import Variant, same, word
+from ranvier.search.variants import Variant, equal_settings, value_text
+from ranvier.support.constructors import CheckedConstructor
 
 if TYPE_CHECKING:
     from rich.table import Table
-from ranvier.support.constructors import CheckedConstructor
 
 __all__ = ["Interrupted", "Results", "Setting", "Trained", "check_measured"]
 
@@ -26,9 +26,7 @@ def check_measured(monitor: str, names: Sequence[str]) -> None:
     if monitor in names:
         return
     held_out = monitor.startswith("val_") and not any(name.startswith("val_") for name in names)
-    more = (
-        "folds=5, or validation_data=(x, y), for results on rows that are held out, or " if held_out else ""
-    )
+    more = "folds=5, or validation_data=(x, y), for results on held-out rows, or " if held_out else ""
     raise ValueError(f"monitor={monitor!r} is not measured. Write {more}one of {', '.join(names)} instead.")
 
 
@@ -36,10 +34,9 @@ def check_measured(monitor: str, names: Sequence[str]) -> None:
 class Trained(CheckedConstructor):
     """One model after training.
 
-    ``metrics`` are those of the last epoch ("loss", "accuracy", ...) and, as "val_...", those on the held-out rows;
-    ``history`` has a list for each over the epochs; ``seconds`` is its time on its thread. ``error`` is why training
-    ended early where the loss became NaN: then there are no held-out metrics. ``model`` is None where models were not
-    to be kept.
+    ``metrics`` are those of the last epoch ("loss", "accuracy", ...) and, as "val_...", those on the held-out rows.
+    ``history`` has a list over the epochs for each. ``seconds`` is the training time. ``error`` is set where the loss
+    became NaN: then there are no held-out metrics. ``model`` is None where models are not kept.
     """
 
     variant: Variant
@@ -53,7 +50,7 @@ class Trained(CheckedConstructor):
 
 @dataclass(frozen=True)
 class Setting(CheckedConstructor):
-    """All models of one setting: the estimate of each metric over seeds and folds, and how many models failed."""
+    """All models of one setting: the estimate of each metric over seeds and folds, and the number of failed models."""
 
     settings: Mapping[str, Any]
     metrics: Mapping[str, Estimate]
@@ -70,24 +67,25 @@ class Setting(CheckedConstructor):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C while many models were trained; ``results`` hold those that were finished."""
+    """Ctrl-C during the training of many models. ``results`` contain the finished ones."""
 
     def __init__(self, results: Results) -> None:
-        super().__init__(f"{len(results)} models were finished; this exception's results have them")
+        super().__init__(f"{len(results)} models were finished; the results of this exception have them")
         self.results = results
 
 
 class Results(CheckedConstructor, Sequence[Trained]):
-    """The models in the order of the variants, and what they say about each setting.
+    """The models in the order of the variants, and statistics of each setting.
 
-    A sequence of `Trained`. ``settings`` and ``best`` compare the settings by ``monitor``; ``table()`` prints them;
-    ``records()`` and ``to_dict()`` give one row a model, for ``pandas.DataFrame``; ``refit()`` trains the best setting
-    on every row. ``mode``, which may be set, says whether "min" or "max" of ``monitor`` is best, "auto" infers it.
+    This is a sequence of `Trained`. ``settings`` and ``best`` compare the settings by ``monitor``, and ``table()``
+    prints them. ``records()`` and ``to_dict()`` return one row for each model, for ``pandas.DataFrame``. ``refit()``
+    trains the best setting on all rows. ``mode``, which may be set, is the direction of ``monitor``: "min", "max", or
+    "auto".
     """
 
     def __init__(
         self,
-        again: Callable[..., Module],
+        refit: Callable[..., Module],
         rows: Sequence[Trained] = (),
         *,
         monitor: str | None = None,
@@ -95,14 +93,14 @@ class Results(CheckedConstructor, Sequence[Trained]):
         metrics: Mapping[str, Any] | None = None,
     ) -> None:
         self.rows: list[Trained] = list(rows)
-        self._again: Callable[..., Module] | None = again
+        self._refit: Callable[..., Module] | None = refit
         self._monitor, self.mode = monitor, mode
-        self._metrics = {} if metrics is None else metrics  # by name, of models that are built still
+        self._metrics = {} if metrics is None else metrics  # by name; models are still being built
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the function that builds models, which no pickle holds."""
+        """The state without the function that builds models, which cannot be pickled."""
         better = self._better() if self.rows else None
-        return self.__dict__ | {"_again": None, "_metrics": {}, "_mode": better or self._mode}
+        return self.__dict__ | {"_refit": None, "_metrics": {}, "_mode": better or self._mode}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -117,11 +115,12 @@ class Results(CheckedConstructor, Sequence[Trained]):
             text += f", best {self.monitor} {best.metrics[self.monitor]} with {_words(best.settings)}"
         return text + ")"
 
-    # --- what decides ---------------------------------------------------------------------------------------------
+    # --- the metric and its direction
+    # ---------------------------------------------------------------------------------------------
 
     @property
     def names(self) -> list[str]:
-        """The metrics that are single numbers, held-out ones last."""
+        """The scalar metrics, held-out ones last."""
         found: dict[str, None] = {}
         for row in self.rows:
             found |= {name: None for name, value in row.metrics.items() if np.ndim(value) == 0}
@@ -129,10 +128,10 @@ class Results(CheckedConstructor, Sequence[Trained]):
 
     @property
     def monitor(self) -> str:
-        """The metric that decides. Where none was named: the first held-out metric but a loss, or what there is."""
+        """The metric that ranks settings. By default the first held-out one that is not a loss, else the first."""
         names = self.names
         if self._monitor is not None:
-            if any(row.error is None for row in self.rows):  # those that failed were not measured
+            if any(row.error is None for row in self.rows):  # failed models have no such metrics
                 check_measured(self._monitor, names)
             return self._monitor
         held_out = [n for n in names if n.startswith("val_")] or names
@@ -140,7 +139,7 @@ class Results(CheckedConstructor, Sequence[Trained]):
 
     @property
     def mode(self) -> str:
-        """Which way is better: "min", "max", or "auto", by the name and the class of the metric."""
+        """The direction of ``monitor``: "min", "max", or "auto", which depends on its name and class."""
         return self._mode
 
     @mode.setter
@@ -150,19 +149,19 @@ class Results(CheckedConstructor, Sequence[Trained]):
         self._mode = mode
 
     def _better(self) -> str | None:
-        """Which way is better, None where nothing tells: by the rule of callbacks that watch a result."""
+        """The direction, by the rules of callbacks with a ``monitor``; None where it is unknown."""
         if self._mode != "auto":
             return self._mode
         return infer(self.monitor, metric_of(self.monitor, self._metrics.values()))
 
     @property
     def higher_is_better(self) -> bool:
-        """The direction of ``monitor``. Raises ValueError where neither ``mode`` nor the metric's name tells."""
+        """Whether larger values of ``monitor`` are better. Raises ValueError where the direction is unknown."""
         better = self._better()
         if better is None:
             raise ValueError(
-                f"the name {self.monitor!r} does not tell which way is better. Write mode='min' or mode='max' in the "
-                "call, or results.mode = 'min' now, instead."
+                f"the name {self.monitor!r} does not show which direction is better. Write mode='min' or mode='max' in "
+                "the call, or results.mode = 'min' now, instead."
             )
         return better == "max"
 
@@ -171,23 +170,21 @@ class Results(CheckedConstructor, Sequence[Trained]):
     def settings(self, confidence: float = 0.95, corrected: bool = False) -> list[Setting]:
         """The settings, best first: mean and Student's confidence interval of each metric over seeds and folds.
 
-        A model whose loss became NaN has no part in the means; a setting all of whose models failed comes last.
-        Models of different folds share training rows, so that the plain interval is too narrow; ``corrected=True``
-        widens it by Nadeau and Bengio's factor (Machine Learning 52, 2003).
+        Models whose loss became NaN are excluded from the means, and settings without other models are last. Models of
+        different folds share training rows, so that the plain interval is too narrow; ``corrected=True`` widens it by
+        the factor of Nadeau and Bengio (Machine Learning 52, 2003).
         """
         names = self.names
-        made = [
-            Setting(s, _estimates(names, members, confidence, corrected), members)
-            for s, members in self._groups()
-        ]
+        groups = self._groups()
+        made = [Setting(s, _estimates(names, rows, confidence, corrected), rows) for s, rows in groups]
         return sorted(made, key=self._rank)
 
     def _groups(self) -> list[tuple[Mapping[str, Any], list[Trained]]]:
-        """The models of each setting, in their order."""
+        """The models of each setting, in the order of variants."""
         groups: list[tuple[Mapping[str, Any], list[Trained]]] = []
         for row in self.rows:
             mine = row.variant.settings
-            members = next((m for s, m in reversed(groups) if same(s, mine)), None)
+            members = next((m for s, m in reversed(groups) if equal_settings(s, mine)), None)
             if members is None:
                 groups.append((mine, members := []))
             members.append(row)
@@ -218,24 +215,24 @@ class Results(CheckedConstructor, Sequence[Trained]):
     def refit(
         self, settings: Mapping[str, Any] | None = None, *, seed: int | None = None, **options: Any
     ) -> Module:
-        """Train the best setting (or ``settings``) on every row, with the options it had; returns the model.
+        """Train the best setting (or ``settings``) on all rows, with the same options, and return the model.
 
-        ``seed`` is that of the setting's first model where not given; ``options`` replace those of `fit`.
+        ``seed`` is by default that of the first model of the setting. ``options`` replace those of `fit`.
         """
-        if self._again is None:
+        if self._refit is None:
             raise RuntimeError(
-                "these results were copied or read from a pickle, and have no function that builds a model. Write "
+                "these results were copied or unpickled, so they have no function that builds a model. Write "
                 "model = build(**results.best.settings) and model.fit(x, y), instead."
             )
         chosen = self.best.settings if settings is None else settings
-        known = [r.variant.seed for r in self.rows if same(r.variant.settings, chosen)]
-        return self._again(Variant(chosen, seed if seed is not None else known[0] if known else 0), **options)
+        known = [r.variant.seed for r in self.rows if equal_settings(r.variant.settings, chosen)]
+        return self._refit(Variant(chosen, seed if seed is not None else known[0] if known else 0), **options)
 
     def so_far(self) -> dict[str, float]:
-        """What the progress line says: the best score of a single model."""
+        """The text of the progress line: the best score of a single model."""
         name = self.monitor
         found = [r.metrics[name] for r in self.rows if r.error is None and name in r.metrics]
-        values = [value for value in found if not math.isnan(value)]  # of which nothing is better than any
+        values = [value for value in found if not math.isnan(value)]  # NaN cannot be compared
         if not values or self._better() is None:
             return {}
         return {f"best {name}": max(values) if self.higher_is_better else min(values)}
@@ -243,9 +240,9 @@ class Results(CheckedConstructor, Sequence[Trained]):
     # --- tables ---------------------------------------------------------------------------------------------------
 
     def records(self) -> list[dict[str, Any]]:
-        """One flat dict a model: settings, seed, fold, metrics, seconds, error (None, or what happened).
+        """One flat dict for each model: settings, seed, fold, metrics, seconds, and error (None or its message).
 
-        A setting whose name a metric has too is called "setting_...".
+        A setting with the name of another entry is called "setting_...".
         """
         names = self.names
         taken = {"seed", "fold", "seconds", "error", *names}
@@ -270,7 +267,7 @@ class Results(CheckedConstructor, Sequence[Trained]):
         failed = any(setting.failed for setting in made)
         head = [*keys, *names, "models", *(["failed"] if failed else []), "seconds"]
         rows = [
-            [word(s.settings[k]) if k in s.settings else "" for k in keys]
+            [value_text(s.settings[k]) if k in s.settings else "" for k in keys]
             + [str(s.metrics[n]) if s.metrics[n].n else "" for n in names]
             + [str(len(s.rows)), *([str(s.failed)] if failed else []), f"{s.seconds:.3g}"]
             for s in made
@@ -291,9 +288,9 @@ class Results(CheckedConstructor, Sequence[Trained]):
         return table
 
     def table(self, confidence: float = 0.95) -> None:
-        """Print the settings, best first: mean ± half the confidence interval of each metric on held-out rows.
+        """Print the settings, best first, with the mean ± half the confidence interval of each held-out metric.
 
-        Where nothing was held out, of each metric of training.
+        Without held-out rows the training metrics are printed.
         """
         from rich.console import Console
 
@@ -315,11 +312,11 @@ class Results(CheckedConstructor, Sequence[Trained]):
 def _estimates(
     names: Sequence[str], rows: Sequence[Trained], confidence: float, corrected: bool
 ) -> dict[str, Estimate]:
-    sound = [row for row in rows if row.error is None]
+    finished = [row for row in rows if row.error is None]
     folds = len({row.variant.fold for row in rows})
     overlap = 1 / (folds - 1) if corrected and folds > 1 else 0.0  # held-out rows / training rows of k folds
     return {
-        name: estimate([float(r.metrics[name]) for r in sound if name in r.metrics], confidence, overlap)
+        name: estimate([float(r.metrics[name]) for r in finished if name in r.metrics], confidence, overlap)
         for name in names
     }
 
@@ -329,4 +326,4 @@ def counted(n: int, what: str) -> str:
 
 
 def _words(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={word(value)}" for name, value in settings.items()) or "no settings"
+    return ", ".join(f"{name}={value_text(value)}" for name, value in settings.items()) or "no settings"

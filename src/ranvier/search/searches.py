@@ -1,4 +1,4 @@
-"""Cross-validation, grid search and random search: `fit_many` with the variants that each of them means."""
+"""Cross-validation, grid search and random search, each a call of `fit_many`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 from ranvier.module import Module
 from ranvier.search.distributions import draw_points
+from ranvier.search.folds import Folds
 from ranvier.search.many import check_options, fit_many
 from ranvier.search.results import Results
-from ranvier.search.variants import grid_points
+from ranvier.search.variants import Grid, grid_points
 from ranvier.support.validation import whole
 
 __all__ = ["cross_validate", "grid_search", "random_search"]
@@ -20,26 +21,26 @@ def cross_validate(
     x: Any,
     y: Any = None,
     *,
-    folds: Any = 5,
+    folds: Folds = 5,
     settings: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Results:
-    """How well one setting does on rows that it has not seen: a model for each fold (and each of ``seeds``).
+    """Evaluate one setting on held-out rows, with a model for each fold (and each of ``seeds``).
 
-    ``settings`` are given to ``build``. Everything else is as in `fit_many`; ``results.best.metrics`` has the means
-    and intervals.
+    ``settings`` are passed to ``build``. All other arguments are those of `fit_many`. ``results.best.metrics`` has the
+    means and intervals.
     """
     check_options(cross_validate, options, "cross_validate")
     return fit_many(build, x, y, [dict(settings or {})], folds=folds, **options)
 
 
 def grid_search(
-    build: Callable[..., Module], x: Any, y: Any = None, *, grid: Any, folds: Any = 5, **options: Any
+    build: Callable[..., Module], x: Any, y: Any = None, *, grid: Grid, folds: Folds = 5, **options: Any
 ) -> Results:
-    """Cross-validate every combination of a grid's values: a dict of lists, or a list of such dicts.
+    """Cross-validate every combination of the values in a grid: a dict of lists, or a list of such dicts.
 
-    Models are not kept unless ``keep_models=True``: ``results.refit()`` trains the best setting on every row.
-    Everything else is as in `fit_many`.
+    Models are not kept unless ``keep_models=True``: ``results.refit()`` trains the best setting on all rows.
+    All other arguments are those of `fit_many`.
     """
     check_options(grid_search, options, "grid_search")
     options.setdefault("keep_models", False)
@@ -54,16 +55,16 @@ def random_search(
     space: Mapping[str, Any],
     n: int = 20,
     seed: int = 0,
-    folds: Any = 5,
+    folds: Folds = 5,
     **options: Any,
 ) -> Results:
     """Cross-validate ``n`` settings drawn from ``space``: a dict of distributions and of lists of values.
 
     Distributions are `uniform`, `log_uniform`, `integers` and `choice` of ``rv.search``, or frozen ones of scipy.stats.
-    No setting is tried twice, so that a space of fewer than ``n`` is used up, with a warning. ``seed`` decides what
-    is drawn, and a search for more settings begins with those of a shorter one. Random settings find a good one
-    with fewer trials than a grid where few of the settings matter (Bergstra and Bengio, Journal of Machine Learning
-    Research 13, 2012). Everything else is as in `grid_search`.
+    No setting is tried twice. A smaller space than ``n`` is tried completely, with a warning. The draws depend only on
+    ``seed``, and a search for more settings starts with those of a shorter one. Where few of the settings matter,
+    random search needs fewer trials than a grid (Bergstra and Bengio, Journal of Machine Learning Research 13, 2012).
+    All other arguments are those of `grid_search`.
     """
     check_options(random_search, options, "random_search")
     n, seed = whole("n", n), whole("seed", seed, 0)

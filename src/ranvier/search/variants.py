@@ -1,4 +1,4 @@
-"""What is trained: one variant for each of seeds x folds x settings."""
+"""The variants to train: one for each of seeds x folds x settings."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ import numpy as np
 from ranvier.support.constructors import CheckedConstructor
 from ranvier.training.loop.fingerprint import text
 
-__all__ = ["Variant", "grid_points", "same", "seeds_of", "variants_of", "word"]
+__all__ = ["Grid", "Variant", "equal_settings", "grid_points", "seeds_of", "value_text", "variants_of"]
+
+Grid = Mapping[str, Sequence[Any]] | Iterable[Mapping[str, Sequence[Any]]]
 
 
 @dataclass(frozen=True)
 class Variant(CheckedConstructor):
-    """One model to train: the settings that ``build`` is called with, the seed set before it, and the fold left out.
+    """One model to train: its settings for ``build``, its seed, and its fold.
 
-    ``fold`` is the number of the fold whose rows are held out, None where the model trains on every row.
+    ``fold`` is the number of the fold whose rows are held out, None where the model trains on all rows.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -29,15 +31,15 @@ class Variant(CheckedConstructor):
     fold: int | None = None
 
     def __str__(self) -> str:
-        words = [f"{name}={word(value)}" for name, value in self.settings.items()]
+        words = [f"{name}={value_text(value)}" for name, value in self.settings.items()]
         words += [f"seed={self.seed}"] + ([] if self.fold is None else [f"fold={self.fold}"])
         return ", ".join(words)
 
     @property
     def name(self) -> str:
-        """The variant as the name of a file or folder, the same in each process: for what its callbacks write.
+        """A name for files and folders of the variant, the same in each process.
 
-        What no name can hold becomes "_", and a number at the end tells such names apart.
+        Invalid characters are replaced by "_", and then a checksum keeps names unique.
         """
         parts = {**self.settings, "seed": self.seed} | ({} if self.fold is None else {"fold": self.fold})
         whole = ",".join(f"{k}={v if isinstance(v, str) else text(v)}" for k, v in parts.items())
@@ -45,22 +47,22 @@ class Variant(CheckedConstructor):
         return name if name == whole else f"{name}-{zlib.crc32(whole.encode()):08x}"
 
 
-LONGEST = 120  # characters of a name, which file systems and what is added to it leave room for
+LONGEST = 120  # characters of a name, which leaves room for suffixes
 
 
-def word(value: Any) -> str:
+def value_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, (float, np.floating)) else f"{value}"
 
 
 def grid_points(grid: Any) -> list[dict[str, Any]]:
-    """Every combination of a grid's values: a dict of lists, or a list of such dicts, one grid after the other.
+    """All combinations of the values in a grid, which is a dict of lists, or a list of such dicts.
 
-    A combination that comes again is left out: its models would be those of the first, counted twice. Raises TypeError
-    for what is no dict of lists and ValueError for a setting without values.
+    Repeated combinations are removed, because their models would be equal. Raises TypeError for other objects and
+    ValueError for a setting without values.
     """
     grids = [grid] if isinstance(grid, Mapping) or not isinstance(grid, Iterable) else list(grid)
     points: list[dict[str, Any]] = []
-    known = Known()
+    known = SettingSet()
     for part in grids:
         if not isinstance(part, Mapping):
             raise TypeError(
@@ -72,9 +74,7 @@ def grid_points(grid: Any) -> list[dict[str, Any]]:
                     f"grid[{name!r}] is {values!r}. Write a list of values, [{values!r}], instead."
                 )
             if len(values) == 0:
-                raise ValueError(
-                    f"grid[{name!r}] is empty. Write at least one value, or leave it out, instead."
-                )
+                raise ValueError(f"grid[{name!r}] is empty. Write at least one value, or omit it, instead.")
         columns = [[_plain(v) for v in values] for values in part.values()]
         made = (dict(zip(part, row, strict=True)) for row in itertools.product(*columns))
         points += filter(known.adds, made)
@@ -82,12 +82,12 @@ def grid_points(grid: Any) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python's, which print and compare as what they are."""
+    """Convert NumPy scalars to Python numbers, which print without their type."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def seeds_of(seeds: Any) -> list[int]:
-    """``5`` is the seeds 0 to 4; a sequence is taken as it is. Raises ValueError for none, and for what is no seed."""
+    """``5`` means the seeds 0 to 4. A sequence does not change. Raises ValueError for no seeds and invalid seeds."""
     if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
         if seeds < 1:
             raise ValueError(f"seeds={seeds!r}: write how many, 1 or more, or a list of seeds, instead.")
@@ -102,14 +102,14 @@ def seeds_of(seeds: Any) -> list[int]:
 
 
 def variants_of(points: Any, seeds: Any, folds: int | None) -> list[Variant]:
-    """The variants of an explicit list of settings (or of ready `Variant` objects), or of one empty setting.
+    """The variants of a list of settings or `Variant` objects, or of one empty setting.
 
-    The order is settings, then folds, then seeds: models of one shape follow each other. Raises TypeError for an
-    element that is neither, and ValueError for a `Variant` whose fold does not exist.
+    The order is settings, then folds, then seeds, so that models with the same structure are adjacent. Raises TypeError
+    for other elements, and ValueError for a `Variant` whose fold does not exist.
     """
     numbers = [None] if folds is None else list(range(folds))
     result: list[Variant] = []
-    chosen, known = seeds_of(seeds), Known()
+    chosen, known = seeds_of(seeds), SettingSet()
     if isinstance(points, (Mapping, str)) or not isinstance(points, Iterable | None):
         raise TypeError(f"variants={points!r}: write a list of settings, [{{...}}, ...], or grid= instead.")
     for point in [{}] if points is None else list(points):
@@ -123,21 +123,21 @@ def variants_of(points: Any, seeds: Any, folds: int | None) -> list[Variant]:
         elif isinstance(point, Mapping):
             if not known.adds(point):
                 raise ValueError(
-                    f"variants holds {dict(point)!r} twice, whose models would be the same. Write it once, and seeds=2 "
+                    f"variants contains {dict(point)!r} twice, whose models would be equal. Write it once, and seeds=2 "
                     "for two models of it, instead."
                 )
             result += [Variant(dict(point), seed, fold) for fold in numbers for seed in chosen]
         else:
             raise TypeError(
-                f"variants holds {point!r}. Write dicts of settings, such as {{'units': 16}}, or rv.search.Variant."
+                f"variants contains {point!r}. Write dicts of settings, such as {{'units': 16}}, or rv.search.Variant."
             )
     if not result:
         raise ValueError("there is no variant to train. Write at least one setting instead.")
     return result
 
 
-def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two settings are equal; values that cannot be compared, such as arrays, by identity."""
+def equal_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two settings are equal. Values that cannot be compared, such as arrays, are compared by identity."""
     if one.keys() != other.keys():
         return False
     for name, value in one.items():
@@ -147,20 +147,20 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return True
 
 
-class Known:
-    """The settings that there are so far, each once."""
+class SettingSet:
+    """A set of settings, which need not be hashable."""
 
     def __init__(self) -> None:
         self.hashed: set[Any] = set()
         self.others: list[Mapping[str, Any]] = []
 
     def adds(self, settings: Mapping[str, Any]) -> bool:
-        """Take settings in; whether they were not there yet."""
+        """Add settings. Return whether they are new."""
         try:
             key = frozenset(settings.items())
             new = key not in self.hashed
             self.hashed.add(key)
         except TypeError:  # lists and arrays
-            new = not any(same(settings, other) for other in self.others)
+            new = not any(equal_settings(settings, other) for other in self.others)
             self.others.append(settings)
         return new
