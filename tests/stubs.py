@@ -74,19 +74,23 @@ class Stub:
         self.imports: set[tuple[str, str]] = set()
         self.body: list[str] = []
 
-    def annotation(self, given: Any) -> str:
-        """An annotation whose names the stub imports; ``Any`` for one that names something unknown."""
+    def annotation(self, given: Any, home: str = "") -> str:
+        """An annotation whose names the stub imports, from where the module ``home`` has them.
+
+        It is ``Any`` where it names something that is in no import.
+        """
         text = given if isinstance(given, str) else inspect.formatannotation(given)
         text = re.sub(r"\b(?:typing|collections\.abc)\.", "", text).replace("Node", "Tensor").strip("'\"")
-        for word in set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))):
-            if word in KNOWN:
-                self.imports.add((KNOWN[word], word))
+        known = KNOWN | (imports_of(home) if home in files() else {})
+        for word in set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))):
+            if word in known:
+                self.imports.add((known[word], word))
             elif word not in BUILTINS:
                 self.imports.add(("typing", "Any"))
                 return "Any"
         return text
 
-    def parameters(self, signature: inspect.Signature) -> str:
+    def parameters(self, signature: inspect.Signature, home: str = "") -> str:
         """The parameters of a function as a stub writes them: ``...`` for what a text cannot say of a default."""
         written: list[str] = []
         only = False
@@ -98,7 +102,7 @@ class Stub:
                 if not any(q.kind is kinds.VAR_POSITIONAL for q in listed):
                     written.append("*")
             given = "Any" if p.annotation is p.empty else p.annotation
-            typed = "" if p.name == "self" and not place else f": {self.annotation(given)}"
+            typed = "" if p.name == "self" and not place else f": {self.annotation(given, home)}"
             star = "*" if p.kind is kinds.VAR_POSITIONAL else "**" if p.kind is kinds.VAR_KEYWORD else ""
             plain = p.default is None or isinstance(p.default, (bool, int, float, str))
             default = "" if p.default is p.empty else f" = {p.default!r}" if plain else " = ..."
@@ -113,11 +117,15 @@ class Stub:
                     written.append("/")
         return ", ".join(written)
 
-    def function(self, name: str, value: Any, indent: str = "") -> str:
-        signature = inspect.signature(value)
+    def function(self, name: str, value: Any, method: bool = False) -> str:
+        """A function, or the method that has it: what it calls ``model`` is ``self``."""
+        signature, home = inspect.signature(value), value.__module__
+        listed = list(signature.parameters.values())
+        if method:
+            signature = signature.replace(parameters=[listed[0].replace(name="self"), *listed[1:]])
         returned = signature.return_annotation
-        result = self.annotation("Any" if returned is signature.empty else returned)
-        return f"{indent}def {name}({self.parameters(signature)}) -> {result}: ..."
+        result = self.annotation("Any" if returned is signature.empty else returned, home)
+        return f"def {name}({self.parameters(signature, home)}) -> {result}: ..."
 
     def made_class(self, name: str, value: type) -> str:
         """A class that a maker made: its base, and its constructor."""
@@ -145,11 +153,29 @@ class Stub:
 
     def text(self, public: list[str]) -> str:
         named = {line.rpartition(" ")[2] for line in self.body if line.startswith("from ")}
-        imports = [f"from {m} import {n} as {n}" for m, n in sorted(self.imports) if n not in named]
+        imports = [
+            f"import {n} as {n}" if m == n else f"from {m} import {n} as {n}"
+            for m, n in sorted(self.imports)
+            if n not in named
+        ]
         lines = [line for line in self.body if line.startswith("from ")]
         made = [line for line in self.body if not line.startswith("from ")]
         shown = [f"__all__ = {sorted(public)}"]  # a checker takes no import under another name for an export
         return HEAD + "\n".join([*sorted({*imports, *lines}), "", *shown, *made]).rstrip() + "\n"
+
+
+def imports_of(name: str) -> dict[str, str]:
+    """Where each name that a module imports or defines comes from."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {alias.name: node.module for alias in node.names if alias.asname in (None, alias.name)}
+    for node in tree(name).body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = name
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = name
+    return found
 
 
 def names_of(module: ModuleType) -> Iterator[str]:
@@ -169,10 +195,35 @@ def stub_of(name: str) -> str:
     return stub.text(module.__all__)
 
 
+METHODS = "ranvier.module.training_api"  # whose methods are rows of the face, and name types from above
+
+
+def stub_of_methods() -> str:
+    """The stub of `TrainingAPI`: each row with the arguments of its function."""
+    module = importlib.import_module(METHODS)
+    stub = Stub(METHODS)
+    base = module.TrainingAPI.__bases__[0]
+    stub.imports.add((base.__module__, base.__name__))
+    stub.body.append(f"class TrainingAPI({base.__name__}):")
+    for name, value in sorted(vars(module.TrainingAPI).items()):
+        if isinstance(value, module.RowMethod):
+            stub.body.append(f"    {stub.function(name, value.method, method=True)}")
+        elif inspect.isfunction(value):
+            stub.body.append(f"    {stub.function(name, value)}")
+    stub.body.append("class RowMethod: ...")
+    return stub.text(module.__all__)
+
+
+def stubs() -> dict[Path, str]:
+    """Every stub, and what it must hold."""
+    importlib.import_module("ranvier")
+    written = {path: stub_of(name) for name, path in faces().items()}
+    return written | {files()[METHODS].with_suffix(".pyi"): stub_of_methods()}
+
+
 def differing() -> Iterator[tuple[Path, str]]:
     """The stubs that are not what the code gives, and what it gives."""
-    for name, path in faces().items():
-        text = stub_of(name)
+    for path, text in stubs().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             yield path, text
 

@@ -135,7 +135,7 @@ WORDS = {  # an argument that does not exist: what was meant
     "compile": (lambda: rv.Sequential([]).compile(metric=[]), "Sequential.compile has no argument 'metric'. Write metrics= instead."),
     "too many for a metric": (lambda: rv.metrics.Precision(*range(7)), "Precision takes at most 6 arguments without a name, and was given 7. It takes thresholds, top_k, class_id, name, dtype, average."),
     "any for a callback": (lambda: rv.callbacks.Callback(3), "Callback() takes no arguments"),
-    "too many for fit": (lambda: rv.Sequential([]).fit(*range(20)), "Module.fit() takes from 1 to 14 positional arguments"),
+    "too many for fit": (lambda: rv.Sequential([]).fit(*range(20)), "Sequential.fit takes at most 13 arguments without a name, and was given 20. It takes x, y, batch_size, "),
     "summary": (lambda: rv.Sequential([]).summary(width=3), "Sequential.summary has no argument 'width'. It takes print_fn, "),
 }  # fmt: skip
 

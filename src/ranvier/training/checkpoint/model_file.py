@@ -27,24 +27,24 @@ SLACK = 1 << 20  # bytes that a network may have in fresh weights beyond what it
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def save(model: Module, path: Any, *, include_optimizer: bool = True, overwrite: bool = True) -> None:
-    """Write ``model`` to ``path``: architecture, weights, how it was compiled, and the optimizer's state.
+def save(model: Module, filepath: Any, *, include_optimizer: bool = True, overwrite: bool = True) -> None:
+    """Write ``model`` to ``filepath``: architecture, weights, how it was compiled, and the optimizer's state.
 
     The file is the old one or the new one, whole, whatever happens meanwhile. Raises TypeError naming a layer whose
     arguments no file can hold, OSError where the file cannot be written, and warns where a loss or metric is a function
     of yours, which no file can hold.
     """
-    check_target(path, overwrite)
+    check_target(filepath, overwrite)
     description = describe(model)
     files.store(
-        path, tensors_of(model, include_optimizer and description["compiled"] is not None), description
+        filepath, tensors_of(model, include_optimizer and description["compiled"] is not None), description
     )
 
 
-def save_weights(model: Module, path: Any, *, overwrite: bool = True) -> None:
+def save_weights(model: Module, filepath: Any, *, overwrite: bool = True) -> None:
     """Write the weights of ``model`` alone, which may be of any class. Raises OSError where that fails."""
-    check_target(path, overwrite)
-    files.store(path, tensors_of(model, False), {"architecture": None, "compiled": None})
+    check_target(filepath, overwrite)
+    files.store(filepath, tensors_of(model, False), {"architecture": None, "compiled": None})
 
 
 def check_target(path: Any, overwrite: bool) -> None:
@@ -125,13 +125,13 @@ def load_model(
     return model
 
 
-def load_weights(model: Module, path: Any) -> None:
+def load_weights(model: Module, filepath: Any) -> None:
     """Overwrite the weights of ``model`` with those in a file that `save`, `save_weights` or a backup wrote.
 
     Nothing is written unless all of it fits. Raises CheckpointError naming every tensor that is missing, unexpected or
     of another shape.
     """
-    source = Path(path)
+    source = Path(filepath)
     take_weights(model, files.read(source)[1], source)
 
 

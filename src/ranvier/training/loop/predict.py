@@ -133,10 +133,10 @@ class Plan:
 
 def predict(
     model: Module,
-    x: Any,
-    *,
+    x: Any = None,
     batch_size: int | None = None,
     verbose: str | int = "auto",
+    *,
     steps: int | None = None,
     callbacks: Any = None,
 ) -> Any:

@@ -124,7 +124,7 @@ def likely_cause(model: Module, state: Compiled, data: Data) -> str | None:
 @in_its_floats
 def check(
     model: Module,
-    x: Any,
+    x: Any = None,
     y: Any = None,
     *,
     sample_weight: Any = None,
